@@ -1,0 +1,184 @@
+"""What a model is: frozen dataclasses that round-trip through JSON. No arrays, no torch, no I/O.
+
+A spec is the part of a checkpoint that fixes the shape of every tensor in it (``config.json``). Numbers that
+belong to one request (temperature, seed) or to one deployment (engine, threads) never appear here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+SYMBOLS = 256
+"""Size of the mu-law alphabet (WaveNet, section 2.2)."""
+
+
+class SpecError(ValueError):
+    """A configuration that describes no valid model; the message names the field."""
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """JSON round trip shared by every spec: unknown and missing keys are errors, never ignored."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict, with ``kind`` first."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            SpecError: the kind differs, or a key is unknown or missing.
+        """
+        if data.get("kind") != cls.kind:
+            raise SpecError(f"kind: expected {cls.kind!r}, found {data.get('kind')!r}")
+        names = {f.name for f in dataclasses.fields(cls)}
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+        if unknown := sorted(set(given) - names):
+            raise SpecError(f"{unknown[0]}: unknown field of a {cls.kind} configuration")
+        try:
+            return cls(**given)
+        except TypeError as error:  # a required key is absent
+            raise SpecError(f"{cls.kind} configuration: {error}") from error
+
+    def _positive(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise SpecError(f"{name}: must be a positive integer, not {value!r}")
+
+
+@dataclass(frozen=True)
+class FeatureSpec(_Spec):
+    """The conditioning frames: one row of ``channels`` numbers every ``hop`` samples.
+
+    A row is ``mel_bands`` log-mel energies, then log-F0 (interpolated through unvoiced parts), then voicing in 0..1,
+    each shifted and scaled by fixed constants (models/training/analysis.py).
+    """
+
+    kind: ClassVar[str] = "features"
+
+    sample_rate: int = 16000
+    hop: int = 160
+    window: int = 640
+    mel_bands: int = 64
+    mel_low_hz: float = 40.0
+    mel_high_hz: float = 7800.0
+    floor: float = 1e-4
+    pitch_low_hz: float = 60.0
+    pitch_high_hz: float = 500.0
+
+    def __post_init__(self) -> None:
+        self._positive("sample_rate", "hop", "window", "mel_bands")
+
+    @property
+    def channels(self) -> int:
+        """Numbers per frame: the mel bands, log-F0, voicing."""
+        return self.mel_bands + 2
+
+
+@dataclass(frozen=True)
+class WaveNetSpec(_Spec):
+    """A conditional WaveNet (van den Oord et al. 2016, arXiv:1609.03499).
+
+    ``layers`` residual layers in ``stacks`` stacks; within a stack the dilation doubles from 1. ``gate_channels`` counts
+    both halves of the gated unit together. ``local_channels`` 0 means no conditioning frames, an empty ``speakers``
+    no speaker: a model with neither is unconditional.
+    """
+
+    kind: ClassVar[str] = "wavenet"
+
+    layers: int = 24
+    stacks: int = 3
+    kernel_size: int = 2
+    residual_channels: int = 32
+    gate_channels: int = 64
+    skip_channels: int = 128
+    head_channels: int = 256
+    sample_rate: int = 16000
+    preemphasis: float = 0.85
+    gain: float = 2.0
+    speakers: tuple[str, ...] = ()
+    global_channels: int = 16
+    local_channels: int = 0
+    local_hop: int = 160
+    conditioner_channels: int = 96
+    conditioner_layers: int = 3
+
+    def __post_init__(self) -> None:
+        self._positive("layers", "stacks", "residual_channels", "gate_channels", "skip_channels", "head_channels")
+        self._positive("sample_rate", "global_channels", "local_hop", "conditioner_channels", "conditioner_layers")
+        if self.kernel_size != 2:
+            raise SpecError(f"kernel_size: the causal convolutions have 2 taps, not {self.kernel_size!r}")
+        if self.layers % self.stacks:
+            raise SpecError(f"stacks: {self.layers} layers do not divide into {self.stacks} stacks")
+        if self.gate_channels % 2:
+            raise SpecError("gate_channels: counts two equal halves, so it must be even")
+        if not 0.0 <= self.preemphasis < 1.0:
+            raise SpecError(f"preemphasis: must lie in [0, 1), not {self.preemphasis!r}")
+        if self.local_channels < 0:
+            raise SpecError("local_channels: must not be negative")
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Dilation of every layer, bottom to top: 1, 2, 4, … repeated for each stack (section 2.1)."""
+        return tuple(2**i for i in range(self.layers // self.stacks)) * self.stacks
+
+    @property
+    def receptive_field(self) -> int:
+        """Past symbols that the distribution of the next one can depend on."""
+        return 1 + (self.kernel_size - 1) * sum(self.dilations)
+
+    @property
+    def hidden_channels(self) -> int:
+        """Channels after the gate: half of ``gate_channels``."""
+        return self.gate_channels // 2
+
+    @property
+    def conditions(self) -> bool:
+        """Whether anything but the past conditions the network."""
+        return bool(self.speakers) or self.local_channels > 0
+
+
+SMALL: dict[str, int] = {}
+MEDIUM: dict[str, int] = {
+    "layers": 30, "stacks": 3, "residual_channels": 64, "gate_channels": 128, "skip_channels": 256,
+}  # fmt: skip
+"""Overrides of the two published sizes: S (the defaults above) and M (dilations 1..512, 64/128/256)."""
+
+
+@dataclass(frozen=True)
+class FrameSpec(_Spec):
+    """The frame model: phonemes and a speaker to durations and conditioning frames, all at once (not autoregressive)."""
+
+    kind: ClassVar[str] = "frames"
+
+    phonemes: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
+    outputs: int = 66
+    hop: int = 160
+    sample_rate: int = 16000
+    channels: int = 160
+    encoder_layers: int = 5
+    decoder_layers: int = 6
+    duration_layers: int = 2
+    kernel_size: int = 5
+    duration_kernel_size: int = 3
+    speaker_channels: int = 32
+    position_channels: int = 3
+
+    def __post_init__(self) -> None:
+        self._positive("outputs", "hop", "sample_rate", "channels", "encoder_layers", "decoder_layers", "kernel_size")
+        self._positive("duration_layers", "duration_kernel_size", "speaker_channels", "position_channels")
+        if not self.phonemes:
+            raise SpecError("phonemes: the inventory is empty")
+        if not self.speakers:
+            raise SpecError("speakers: a frame model needs at least one voice")
+        for name in ("kernel_size", "duration_kernel_size"):
+            if getattr(self, name) % 2 == 0:
+                raise SpecError(f"{name}: must be odd, the frame model looks both ways")

@@ -1,0 +1,7 @@
+"""Text front-end: written English to the phonemes a model is conditioned on. Offline, without torch."""
+
+from models.text.characters import UnsupportedText
+from models.text.frontend import Sentence, Word, phonemize
+from models.text.phonemes import PHONEMES
+
+__all__ = ["PHONEMES", "Sentence", "UnsupportedText", "Word", "phonemize"]

@@ -1,0 +1,238 @@
+"""Pronunciation of any word: the lexicon, then word parts that the lexicon has, then a statistical guess.
+
+The guess comes from the conditional random field that ships with `gruut_lang_en` (MIT). It labels each
+letter with zero or more phonemes, seeing three letters to either side.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from models.text import lexicon
+from models.text.lexicon import Pronunciation
+from models.text.phonemes import SCHWA, from_ipa, is_vowel, with_stress
+
+if TYPE_CHECKING:
+    from pycrfsuite import Tagger
+
+Phones = tuple[str, ...]
+
+_CONTEXT: Final = 3
+_NOTHING: Final = "_"
+_JOIN: Final = "|"
+_MIN_PART: Final = 3
+# Shorter first halves find compounds where there are none (ing-rain).
+_MIN_FIRST_HALF: Final = 4
+_MAX_GUESSED: Final = 24
+_SIBILANTS: Final = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
+_VOICELESS: Final = frozenset({"P", "T", "K", "F", "TH", "S", "SH", "CH", "HH"})
+_VOWEL_LETTERS: Final = frozenset("aeiouy")
+_PREFIXES: Final[dict[str, Phones]] = {
+    "un": ("AH0", "N"),
+    "re": ("R", "IY0"),
+    "non": ("N", "AA0", "N"),
+    "mis": ("M", "IH0", "S"),
+    "pre": ("P", "R", "IY0"),
+    "over": ("OW0", "V", "ER0"),
+    "under": ("AH0", "N", "D", "ER0"),
+    "anti": ("AE0", "N", "T", "IY0"),
+    "micro": ("M", "AY0", "K", "R", "OW0"),
+    "multi": ("M", "AH0", "L", "T", "IY0"),
+}
+_SUFFIXES: Final[dict[str, Phones]] = {
+    "ing": ("IH0", "NG"),
+    "ly": ("L", "IY0"),
+    "ness": ("N", "AX0", "S"),
+    "less": ("L", "AX0", "S"),
+    "able": ("AX0", "B", "AX0", "L"),
+    "ful": ("F", "AX0", "L"),
+    "est": ("AX0", "S", "T"),
+    "er": ("ER0",),
+    "ish": ("IH0", "SH"),
+}
+_CLITICS: Final[dict[str, Phones]] = {
+    "'ll": ("AX0", "L"),
+    "'ve": ("AX0", "V"),
+    "'re": ("ER0",),
+    "'d": ("D",),
+    "'m": ("M",),
+    "n't": ("AX0", "N", "T"),
+}
+# Plurals that add a syllable are the only ones spelled -es after the stem.
+_SYLLABIC_PLURAL: Final = ("ses", "xes", "zes", "ches", "shes", "ies")
+
+_ONE_SHORT_SYLLABLE: Final = re.compile(r"[^aeiouy]*[aeiouy][^aeiouywx]")
+
+_guess_lock = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _tagger() -> Tagger:
+    import pycrfsuite
+
+    tagger = pycrfsuite.Tagger()
+    tagger.open(str(lexicon.data_file("g2p/model.crf")))
+    return tagger
+
+
+@lru_cache(maxsize=256)
+def _encode(letter: str) -> str:
+    # The model was trained on base64 names so that every grapheme is plain ASCII.
+    return base64.b64encode(letter.encode()).decode()
+
+
+def _features(word: str, i: int) -> dict[str, str | bool | float]:
+    features: dict[str, str | bool | float] = {"bias": 1.0, "grapheme": _encode(word[i])}
+    for step in range(1, _CONTEXT + 1):
+        if i >= step:
+            features[f"grapheme-{step}"] = _encode(word[i - step])
+        if i + step < len(word):
+            features[f"grapheme+{step}"] = _encode(word[i + step])
+    if i == 0:
+        features["begin"] = True
+    if i == len(word) - 1:
+        features["end"] = True
+    return features
+
+
+def _stressed(phones: Phones) -> Phones:
+    """The same phones with a main stress on the first full vowel if nothing in them is stressed."""
+    if any(phone.endswith("1") for phone in phones):
+        return phones
+    vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
+    full = [i for i in vowels if phones[i] != SCHWA]
+    if not vowels:
+        return phones
+    place = full[0] if full else vowels[0]
+    strong = with_stress(phones[place], "1") if full else "AH1"
+    return (*phones[:place], strong, *phones[place + 1 :])
+
+
+def guess(word: str) -> Phones:
+    """The statistical model's pronunciation; it is empty if the model finds every letter silent.
+
+    Args:
+        word: lower-case letters `a` to `z`.
+    """
+    with _guess_lock:  # a Tagger keeps the sequence it works on
+        labels = _tagger().tag([_features(word, i) for i in range(len(word))])
+    symbols = (symbol for label in labels for symbol in base64.b64decode(label).decode().split(_JOIN))
+    phones = tuple(from_ipa(symbol) for symbol in symbols if symbol != _NOTHING)
+    if word.endswith("ed") and phones[-2:] in (("T", "D"), ("D", "D")):
+        phones = _past(phones[:-1])  # the model tends to forget the vowel of "-ted"
+    return _stressed(phones)
+
+
+def spell(word: str) -> Phones:
+    """The names of a word's letters, one after the other."""
+    return tuple(phone for letter in word for phone in letter_name(letter))
+
+
+def letter_name(letter: str) -> Phones:
+    """The name of one letter (`a` is EY1), either case."""
+    # The lexicon lists the letter "a" after the article.
+    return lexicon.lookup(letter.lower())[-1].phones
+
+
+def _plural(stem: Phones) -> Phones:
+    if stem[-1] in _SIBILANTS:
+        return (*stem, "IH0", "Z")
+    return (*stem, "S" if stem[-1] in _VOICELESS else "Z")
+
+
+def _past(stem: Phones) -> Phones:
+    if stem[-1] in ("T", "D"):
+        return (*stem, "IH0", "D")
+    return (*stem, "T" if stem[-1] in _VOICELESS else "D")
+
+
+def _stems(word: str, ending: str) -> Iterator[str]:
+    """Spellings that `word` may have had before `ending`: bak(e)ing, stop(p)ing, happi(y)ly."""
+    stem = word.removesuffix(ending)
+    if len(stem) < _MIN_PART:
+        return
+    if stem[-1] == "i":
+        yield stem[:-1] + "y"
+    if ending[0] in "aei" and _ONE_SHORT_SYLLABLE.fullmatch(stem):
+        yield stem + "e"  # "cased" is from "case": "cas" would have given "cassed"
+    yield stem
+    if ending[0] in "aei":
+        yield stem + "e"
+        if stem[-1] == stem[-2]:
+            yield stem[:-1]
+
+
+def _first_known(words: Iterator[str]) -> Phones | None:
+    return next((found[0].phones for word in words if (found := lexicon.lookup(word))), None)
+
+
+def _inflected(word: str) -> Phones | None:
+    if word.endswith("s") and not word.endswith("ss"):
+        endings = ("es", "s") if word.endswith(_SYLLABIC_PLURAL) else ("s",)
+        stem = next((stem for ending in endings if (stem := _first_known(_stems(word, ending)))), None)
+        if stem:
+            return _plural(stem)
+    if word.endswith("ed") and (stem := _first_known(_stems(word, "ed"))):
+        return _past(stem)
+    for ending, phones in _SUFFIXES.items():
+        if word.endswith(ending) and (stem := _first_known(_stems(word, ending))):
+            return (*stem, *phones)
+    for beginning, phones in _PREFIXES.items():
+        rest = word.removeprefix(beginning)
+        if rest != word and len(rest) > _MIN_PART and (found := lexicon.lookup(rest)):
+            return (*phones, *found[0].phones)
+    return None
+
+
+def _compound(word: str) -> Phones | None:
+    """Two known words written as one, split as evenly as can be; the second's stress becomes secondary."""
+    middle = len(word) / 2
+    for cut in sorted(range(_MIN_FIRST_HALF, len(word) - _MIN_PART + 1), key=lambda i: abs(i - middle)):
+        first, second = lexicon.lookup(word[:cut]), lexicon.lookup(word[cut:])
+        if first and second:
+            weak = (with_stress(phone, "2") if phone.endswith("1") else phone for phone in second[0].phones)
+            return (*first[0].phones, *weak)
+    return None
+
+
+def _with_apostrophe(word: str) -> Phones:
+    if word.endswith("'s"):
+        return _plural(pronounce(word.removesuffix("'s"))[0].phones)
+    for clitic, phones in _CLITICS.items():
+        if word.endswith(clitic) and len(word) > len(clitic):
+            return (*pronounce(word.removesuffix(clitic))[0].phones, *phones)
+    return pronounce(word.replace("'", ""))[0].phones
+
+
+def _unknown(word: str) -> Phones:
+    if "'" in word:
+        return _with_apostrophe(word)
+    if not _VOWEL_LETTERS.intersection(word):
+        return spell(word)
+    if len(word) > _MAX_GUESSED:
+        # No English word is this long: say it in pieces, as a reader would.
+        pieces = (word[i : i + _MAX_GUESSED] for i in range(0, len(word), _MAX_GUESSED))
+        return tuple(phone for piece in pieces for phone in pronounce(piece)[0].phones)
+    return _inflected(word) or _compound(word) or guess(word) or spell(word)
+
+
+@lru_cache(maxsize=16384)
+def pronounce(word: str) -> tuple[Pronunciation, ...]:
+    """All pronunciations of a word, the preferred one first.
+
+    Args:
+        word: a word as `normalize` writes it: lower-case letters with apostrophes inside (at least one
+            letter), or one capital for a letter spoken by its name (`B`, or `B's` with an ending).
+
+    Returns:
+        At least one pronunciation; each has at least one phone.
+    """
+    if word[0].isupper():
+        name = letter_name(word[0])
+        return (Pronunciation(_plural(name) if word[1:] else name, ""),)
+    return lexicon.lookup(word) or (Pronunciation(_unknown(word), ""),)

@@ -1,0 +1,182 @@
+"""Written text to the words and marks that are spoken.
+
+The stages run in a fixed order: characters, abbreviations (they need capitals and digits), quantities,
+remaining symbols, and last the case of each word, which tells an acronym from a word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from models.text import lexicon
+from models.text.abbreviations import speak_abbreviations
+from models.text.characters import LETTER, UnsupportedText, fold
+from models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS
+from models.text.quantities import speak_quantities
+from models.text.units import CURRENCIES
+
+# Acronyms that also are words, or that the lexicon gives in full.
+_SPELLED: Final = frozenset(
+    {"US", "UK", "UN", "EU", "TV", "PC", "IT", "ID", "AI", "PM", "AM", "DC", "IQ", "PR", "HR", "AD", "BC", "CE", "CO"}
+)
+# Unknown capitals are spelled up to this length; in a sentence all in capitals only the shorter ones.
+_LONGEST_SPELLED: Final = 4
+_LONGEST_SPELLED_SHOUTED: Final = 3
+_SHOUTED_WORDS: Final = 3
+_LONGEST_WORD: Final = 40
+_SHORTEST_DRAWN_OUT: Final = 2
+_SYMBOLS: Final = {
+    "&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "#": " hash ", "%": " percent ",
+    "°": " degrees ", "µ": " mu ", "\\": " backslash ", "<": " less than ", ">": " greater than ",
+    **{sign: f" {currency.one} " for sign, currency in CURRENCIES.items()},
+    **dict.fromkeys("_*~^/\"", " "),
+    **dict.fromkeys("|()[]{};:", " , "),
+}  # fmt: skip
+_SYMBOL_TABLE: Final = str.maketrans(_SYMBOLS)
+_EARLY: Final = (
+    # Paragraphs and list items end a sentence.
+    (re.compile(r"\n[ \t]*(?:\n\s*|(?=[-*#>]\s|\d+[.)]\s))"), " . "),
+    (re.compile(r"(?:^|(?<= \. ))\s*[-*#>]+\s+"), " "),
+    (re.compile(r"\s+"), " "),
+    (re.compile(r"(?<![^\s(])\.(?=[A-Za-z])"), " dot "),
+    # Markup.
+    (re.compile(r"</?[A-Za-z][^<>]{0,80}>"), " "),
+    (re.compile(r"(?<!\d) -+ | -+ (?!\d)|-{2,}|(?<=\S)- (?!(?:and|or)\b)"), " , "),
+    (re.compile(r"\.{2,}(?=[\s\"')]+[A-Z])"), ". "),
+    (re.compile(r"\.{2,}(?=[\s\"')]*[A-Za-z0-9])"), " , "),
+)
+_ABOUT: Final = re.compile(r"~(?=\s?\d)")
+_WORD_OR_MARK: Final = re.compile(rf"{LETTER}?[A-Za-z]+(?:'[A-Za-z]+)*|[.,?!]")
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
+_LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])([A-Za-z])(?=\d)")
+
+
+def _is_acronym(word: str, shouted: bool) -> bool:
+    if word in _SPELLED:
+        return not shouted
+    if lexicon.contains(word.lower()):
+        return False
+    if not re.search("[AEIOUY]", word):
+        return True
+    return len(word) <= (_LONGEST_SPELLED_SHOUTED if shouted else _LONGEST_SPELLED)
+
+
+def _squeeze(word: str) -> str:
+    """Letters drawn out for effect, brought back to a word: "sooooo" to "so"."""
+    if not _LONG_REPEAT.search(word):
+        return word
+    twice, once = _LONG_REPEAT.sub(r"\1\1", word), _LONG_REPEAT.sub(r"\1", word)
+    # Very short words (so, no, oh) are the ones people draw out; longer ones may have the double letter.
+    short = len(once) == _SHORTEST_DRAWN_OUT
+    return once if lexicon.contains(once) and (short or not lexicon.contains(twice)) else twice
+
+
+def _pieces(word: str) -> list[str]:
+    return [word[i : i + _LONGEST_WORD] for i in range(0, len(word), _LONGEST_WORD)]
+
+
+def _speak_word(word: str, shouted: bool) -> list[str]:
+    """One written word as spoken words; capital letters in the result are names of letters."""
+    if word[0] == LETTER:
+        return [word[1].upper() + word[2:]]
+    if len(word) == 1:
+        return [word.lower() if word in "aiI" else word.upper()]
+    lower = word.lower()
+    stem, apostrophe, clitic = word.partition("'")
+    capitals = stem[:-1] if len(stem) > 2 and stem[-1] == "s" and stem[:-1].isupper() else stem
+    if len(capitals) > 1 and capitals.isupper() and _is_acronym(capitals, shouted):
+        tail = "'s" if capitals != stem or clitic.lower() == "s" else ""
+        return [*capitals[:-1], capitals[-1] + tail]
+    if lexicon.contains(lower):
+        return [lower]
+    parts = _CAMEL.split(stem)
+    if len(parts) > 1:
+        spoken = [piece for part in parts for piece in _speak_word(part, shouted)]
+        return [*spoken[:-1], spoken[-1] + (apostrophe + clitic).lower()]
+    return [piece.strip("'") for piece in _pieces(_squeeze(lower))]
+
+
+def _is_article(words: list[str], i: int) -> bool:
+    """Whether a lone capital A is the article: it opens a sentence, or stands in a title or among capitals."""
+    after = words[i + 1] if i + 1 < len(words) else "."
+    before = words[i - 1] if i else "."
+    if after in PAUSES or after[0] == LETTER:
+        return False
+    return before in PAUSES or (after[0].isupper() and before[0].isupper())
+
+
+def _is_shouted(words: list[str]) -> bool:
+    letters = [word for word in words if word not in PAUSES and word[0] != LETTER]
+    return len(letters) >= _SHOUTED_WORDS and not any(char.islower() for char in "".join(letters))
+
+
+def _speak_sentence(words: list[str]) -> list[str]:
+    shouted = _is_shouted(words)
+    spoken: list[str] = []
+    for i, word in enumerate(words):
+        if word in PAUSES:
+            spoken.append(word)
+        elif word == "A":
+            spoken.append("a" if _is_article(words, i) else "A")
+        else:
+            spoken.extend(_speak_word(word, shouted))
+    return spoken
+
+
+def _speak_words(words: list[str]) -> list[str]:
+    spoken: list[str] = []
+    start = 0
+    for i, word in enumerate(words, 1):
+        # Each sentence on its own: only one of them may be shouted.
+        if word in SENTENCE_ENDS or i == len(words):
+            spoken.extend(_speak_sentence(words[start:i]))
+            start = i
+    return spoken
+
+
+def _strongest(marks: list[str]) -> str:
+    return next((mark for mark in "?!." if mark in marks), PHRASE_PAUSE)
+
+
+def _merge_marks(tokens: list[str]) -> list[str]:
+    """One mark where several stand together, none at the start, and a sentence's end at the end."""
+    merged: list[str] = []
+    marks: list[str] = []
+    for token in tokens:
+        if token in PAUSES:
+            marks.append(token)
+            continue
+        if merged and marks:
+            merged.append(_strongest(marks))
+        marks = []
+        merged.append(token)
+    end = _strongest(marks) if marks else "."
+    return [*merged, "." if end == PHRASE_PAUSE else end]
+
+
+def normalize(text: str) -> list[str]:
+    """Text as a list of spoken words and marks.
+
+    Args:
+        text: any Unicode string.
+
+    Returns:
+        Words in lower case (apostrophes kept), single capitals for letters spoken by name (an ending may
+        follow: `I's`), and the marks `,` `.` `?` `!`: never two in a row, never first, a sentence's end last.
+
+    Raises:
+        UnsupportedText: if there is nothing to speak, or for characters that have no English reading.
+    """
+    folded = fold(text).strip()
+    for pattern, replacement in _EARLY:
+        folded = pattern.sub(replacement, folded)
+    spoken = speak_abbreviations(folded)
+    spoken = _LONE_LETTER.sub(lambda m: f"{LETTER}{m[1].lower()} ", spoken)
+    spoken = speak_quantities(_ABOUT.sub(" about ", spoken))
+    words = _WORD_OR_MARK.findall(spoken.translate(_SYMBOL_TABLE))
+    tokens = _merge_marks(_speak_words(words))
+    if len(tokens) < 2:
+        raise UnsupportedText("nothing to speak: the text has no letters, digits or symbols with a spoken name")
+    return tokens

@@ -1,0 +1,79 @@
+"""Numbers as English words: num2words' wording, fitted to running text (no hyphens, no commas)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+# Beyond this many digits nobody can follow a number's name, and digits are read one by one.
+_MAX_NAMED_DIGITS: Final = 15
+_FIRST_YEAR: Final = 1100
+_LAST_YEAR: Final = 2099
+_DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_DENOMINATORS: Final = {2: "half", 4: "quarter"}
+_MAX_DENOMINATOR: Final = 100
+
+
+@lru_cache(maxsize=4096)
+def _words(number: int, kind: str) -> str:
+    from num2words import num2words
+
+    return str(num2words(number, lang="en", to=kind)).replace("-", " ").replace(",", "")
+
+
+def digits(text: str) -> str:
+    """Each digit of `text` by its name; other characters are skipped."""
+    return " ".join(_DIGITS[int(char)] for char in text if char in "0123456789")
+
+
+def cardinal(text: str) -> str:
+    """A whole number such as `1234`, `1,234` or `007` (digit by digit, as leading zeros ask for)."""
+    plain = text.replace(",", "")
+    if len(plain) > _MAX_NAMED_DIGITS or (len(plain) > 1 and plain[0] == "0"):
+        return digits(plain)
+    return _words(int(plain), "cardinal")
+
+
+def ordinal(text: str) -> str:
+    """`21` as "twenty first"; longer numbers than can be followed are read digit by digit."""
+    plain = text.replace(",", "")
+    return digits(plain) if len(plain) > _MAX_NAMED_DIGITS else _words(int(plain), "ordinal")
+
+
+def number(text: str) -> str:
+    """A number with or without a decimal point and thousands separators, `.5` included."""
+    whole, point, fraction = text.partition(".")
+    if not point:
+        return cardinal(whole)
+    return f"{cardinal(whole or '0')} point {digits(fraction)}"
+
+
+def is_year(text: str) -> bool:
+    """Whether four bare digits are likelier to be a year than a count."""
+    return text.isdigit() and len(text) == 4 and _FIRST_YEAR <= int(text) <= _LAST_YEAR
+
+
+def year(text: str) -> str:
+    """`1999` as "nineteen ninety nine", `2005` as "two thousand and five"."""
+    return _words(int(text), "year")
+
+
+def plain_number(text: str) -> str:
+    """A number without a unit: four bare digits that can be a year are read as one."""
+    return year(text) if is_year(text) else number(text)
+
+
+def plural(words: str) -> str:
+    """The plural of the last word of a number: "nineteen nineties"."""
+    return words[:-1] + "ies" if words.endswith("y") else words + ("es" if words.endswith("x") else "s")
+
+
+def fraction(numerator: str, denominator: str) -> str:
+    """`3/4` as "three quarters"; what is no ordinary fraction is read with "over"."""
+    over, under = int(numerator), int(denominator)
+    if not (0 < over < under <= _MAX_DENOMINATOR):
+        return f"{cardinal(numerator)} over {cardinal(denominator)}"
+    name = _DENOMINATORS.get(under) or ordinal(denominator)
+    if over == 1:
+        return f"one {name}"
+    return f"{cardinal(numerator)} {'halves' if under == 2 else name + 's'}"

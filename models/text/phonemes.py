@@ -1,0 +1,86 @@
+"""The phoneme inventory every text-conditioned model shares.
+
+ARPAbet with stress digits, as in the CMU Pronouncing Dictionary, with the schwa kept apart from the stressed
+`AH` (gruut's lexicon keeps it apart, and the two sound different). A phoneme's index in `PHONEMES` is its id
+in a model's embedding table, so the order here is part of every checkpoint: append, never reorder.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SILENCE: Final = "sil"
+PHRASE_PAUSE: Final = ","
+SENTENCE_ENDS: Final[tuple[str, ...]] = (".", "?", "!")
+PAUSES: Final[tuple[str, ...]] = (SILENCE, PHRASE_PAUSE, *SENTENCE_ENDS)
+
+_STRESSED_VOWELS: Final = (
+    "AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW",
+)  # fmt: skip
+SCHWA: Final = "AX0"
+VOWELS: Final[tuple[str, ...]] = (SCHWA, *(vowel + stress for vowel in _STRESSED_VOWELS for stress in "012"))
+CONSONANTS: Final[tuple[str, ...]] = (
+    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG",
+    "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH",
+)  # fmt: skip
+PHONEMES: Final[tuple[str, ...]] = (*PAUSES, *VOWELS, *CONSONANTS)
+
+_PAUSE_SET: Final = frozenset(PAUSES)
+_VOWEL_SET: Final = frozenset(VOWELS)
+_STRESS_OF_MARK: Final = {"ˈ": "1", "ˌ": "2"}
+_VOWEL_OF_IPA: Final = {
+    "ɑ": "AA", "æ": "AE", "ʌ": "AH", "ɔ": "AO", "aʊ": "AW", "aɪ": "AY", "ɛ": "EH", "ɚ": "ER", "eɪ": "EY",
+    "ɪ": "IH", "i": "IY", "oʊ": "OW", "ɔɪ": "OY", "ʊ": "UH", "u": "UW",
+}  # fmt: skip
+_CONSONANT_OF_IPA: Final = {
+    "b": "B", "t͡ʃ": "CH", "d": "D", "ð": "DH", "f": "F", "ɡ": "G", "h": "HH", "d͡ʒ": "JH", "k": "K",
+    "l": "L", "m": "M", "n": "N", "ŋ": "NG", "p": "P", "ɹ": "R", "s": "S", "ʃ": "SH", "t": "T", "θ": "TH",
+    "v": "V", "w": "W", "j": "Y", "z": "Z", "ʒ": "ZH",
+}  # fmt: skip
+
+
+def is_pause(phoneme: str) -> bool:
+    """Whether `phoneme` is a silence or a punctuation pause rather than a sound."""
+    return phoneme in _PAUSE_SET
+
+
+def is_vowel(phoneme: str) -> bool:
+    """Whether `phoneme` is a vowel of the inventory (they all end in a stress digit)."""
+    return phoneme in _VOWEL_SET
+
+
+def without_stress(phoneme: str) -> str:
+    """`AE1` becomes `AE`; consonants and pauses are returned as they are."""
+    return phoneme[:-1] if phoneme in _VOWEL_SET else phoneme
+
+
+def with_stress(phoneme: str, stress: str) -> str:
+    """The same phoneme with another stress digit.
+
+    Args:
+        phoneme: any member of `PHONEMES`.
+        stress: `"0"`, `"1"` or `"2"`; ignored for consonants, pauses and the schwa, which carry none.
+    """
+    return phoneme[:-1] + stress if phoneme in _VOWEL_SET and phoneme != SCHWA else phoneme
+
+
+def from_ipa(symbol: str) -> str:
+    """One symbol of gruut's English lexicon or grapheme-to-phoneme model in this inventory.
+
+    Args:
+        symbol: for example `ɹ`, `t͡ʃ` or `ˈɛ` (a vowel carries its stress mark in front).
+
+    Returns:
+        A member of `VOWELS` or `CONSONANTS`.
+
+    Raises:
+        KeyError: for a symbol that gruut's English data does not use.
+    """
+    if symbol in _CONSONANT_OF_IPA:
+        return _CONSONANT_OF_IPA[symbol]
+    stress = _STRESS_OF_MARK.get(symbol[:1], "0")
+    vowel = symbol[1:] if stress != "0" else symbol
+    # A stressed schwa does not exist in English; the sound people then make is AH.
+    if vowel == "ə":
+        return SCHWA if stress == "0" else "AH" + stress
+    return _VOWEL_OF_IPA[vowel] + stress
