@@ -1,0 +1,159 @@
+"""Conditional WaveNet (van den Oord et al. 2016, arXiv:1609.03499), channels last.
+
+Every layer is a causal convolution with two taps, dilated, and a gated activation (sections 2.1 to 2.3); its output goes
+to the residual path and to the sum of skips (section 2.4). What is conditioned on, the speaker and the frames, becomes
+one bias of every gate per frame (V·h, section 2.5). Weights lie as ``[layers, in, out]``, the order that the compiled
+sampler wants, and all skips are one product over the concatenated gate outputs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.networks.gate import gate
+from models.quantization import SILENCE
+from models.spec import SYMBOLS, WaveNetSpec
+
+
+class WaveNetState(NamedTuple):
+    """What one step needs of the past: the last symbol and each layer's inputs, ring-buffered by its dilation."""
+
+    symbol: Tensor
+    """``int64 [B]``: the symbol before the next position."""
+    buffers: tuple[Tensor, ...]
+    """One ``[B, dilation, residual_channels]`` a layer; row ``t % dilation`` holds the input of position t."""
+    position: int
+
+
+class Conditioner(nn.Module):
+    """Frames and speaker to the vector h of every frame: a small stack of 3-tap convolutions, looking both ways.
+
+    It takes the place of the paper's upsampling network y = f(h); every frame then holds for ``local_hop`` samples.
+    """
+
+    def __init__(self, spec: WaveNetSpec) -> None:
+        super().__init__()
+        width = spec.conditioner_channels
+        self.margin = spec.conditioner_layers if spec.local_channels else 0
+        self.bias = nn.Parameter(torch.zeros(width))
+        if spec.speakers:
+            self.speaker = nn.Parameter(torch.randn(len(spec.speakers), spec.global_channels) * 0.3)
+            self.speaker_in = nn.Parameter(_normal(spec.global_channels, width))
+        if spec.local_channels:
+            self.frames_in = nn.Parameter(_normal(spec.local_channels, width))
+            self.taps = nn.Parameter(_normal(spec.conditioner_layers, 3 * width, width))
+            self.taps_bias = nn.Parameter(torch.zeros(spec.conditioner_layers, width))
+
+    def forward(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
+        """Args: frames ``[B, F + 2 * margin, C]``, speaker ``int64 [B]``. Returns ``[B, F, width]`` (F = 1 without frames)."""
+        h = self.bias.expand(batch, 1, -1)
+        if speaker is not None:
+            h = h + (self.speaker[speaker] @ self.speaker_in)[:, None]
+        if frames is None:
+            return h
+        h = h + frames @ self.frames_in
+        for taps, bias in zip(self.taps, self.taps_bias, strict=True):
+            seen = torch.cat([h[:, :-2], h[:, 1:-1], h[:, 2:]], dim=2)
+            h = h[:, 1:-1] + F.silu(seen @ taps + bias)
+        return h
+
+
+class WaveNet(nn.Module):
+    """The network that a :class:`WaveNetSpec` describes. ``forward`` scores, :meth:`step` samples."""
+
+    def __init__(self, spec: WaveNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        layers, residual, hidden = spec.layers, spec.residual_channels, spec.hidden_channels
+        self.conditioner = Conditioner(spec)
+        self.embedding = nn.Parameter(torch.randn(SYMBOLS, residual) * 0.5)
+        self.past = nn.Parameter(_normal(layers, residual, spec.gate_channels) * 0.7)
+        self.current = nn.Parameter(_normal(layers, residual, spec.gate_channels) * 0.7)
+        self.gate_condition = nn.Parameter(_normal(layers, spec.conditioner_channels, spec.gate_channels))
+        self.gate_bias = nn.Parameter(torch.zeros(layers, spec.gate_channels))
+        # The last layer's residual output would go nowhere, so it has none.
+        self.residual = nn.Parameter(_normal(layers - 1, hidden, residual) * 0.5)
+        self.residual_bias = nn.Parameter(torch.zeros(layers - 1, residual))
+        self.skip = nn.Parameter(_normal(layers * hidden, spec.skip_channels).view(layers, hidden, -1) * 2.0)
+        self.skip_bias = nn.Parameter(torch.zeros(spec.skip_channels))
+        self.head = nn.Parameter(_normal(spec.skip_channels, spec.head_channels))
+        self.head_bias = nn.Parameter(torch.zeros(spec.head_channels))
+        self.output = nn.Parameter(_normal(spec.head_channels, SYMBOLS) * 0.5)
+        self.output_bias = nn.Parameter(torch.zeros(SYMBOLS))
+
+    def forward(
+        self, symbols: Tensor, frames: Tensor | None = None, speaker: Tensor | None = None, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """The distribution of every symbol given those before it.
+
+        Args:
+            symbols: ``int64 [B, T]``; logits at t depend on symbols before t only. Before the first there is silence.
+            frames: ``[B, F + 2 * margin, local_channels]`` with T = F * local_hop, or None for a model without frames.
+            speaker: ``int64 [B]``, or None for a model without speakers.
+            dtype: the type of the sample-rate arithmetic (bfloat16 for training); None keeps the weights' own.
+
+        Returns:
+            Logits ``[B, T, 256]``.
+        """
+        batch, time = symbols.shape
+        before = F.pad(symbols[:, :-1], (1, 0), value=SILENCE)
+        h = self.embedding.to(dtype)[before].reshape(batch * time, -1)
+        biases = self.gate_biases(frames, speaker, batch)
+        hop = time // (biases.shape[1] // batch)
+        past, current, residual = self.past.to(dtype), self.current.to(dtype), self.residual.to(dtype)
+        residual_bias = self.residual_bias.to(dtype)
+        gated = []
+        for layer, dilation in enumerate(self.spec.dilations):
+            earlier = F.pad(h.view(batch, time, -1), (0, 0, dilation, 0))[:, :time].reshape(batch * time, -1)
+            z = torch.addmm(earlier @ past[layer], h, current[layer])
+            gated.append(gate(z, biases[layer], hop))
+            if layer < len(residual):
+                h = h + torch.addmm(residual_bias[layer], gated[layer], residual[layer])
+        return self._head(torch.cat(gated, dim=1), dtype).view(batch, time, SYMBOLS)
+
+    def gate_biases(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
+        """V·h + b of every layer and frame: ``[layers, B * F, gate_channels]``."""
+        h = self.conditioner(frames, speaker, batch)
+        return torch.baddbmm(self.gate_bias[:, None], h.reshape(1, -1, h.shape[2]).expand(self.spec.layers, -1, -1), self.gate_condition)
+
+    def initial_state(self, batch: int) -> WaveNetState:
+        """The state before position 0: silence has been heard and every buffer is zero."""
+        like = self.embedding
+        buffers = tuple(like.new_zeros(batch, d, self.spec.residual_channels) for d in self.spec.dilations)
+        return WaveNetState(torch.full((batch,), SILENCE, device=like.device), buffers, 0)
+
+    def step(self, state: WaveNetState, biases: Tensor) -> tuple[Tensor, WaveNetState]:
+        """One position with cached activations (Fast WaveNet, Le Paine et al. 2016, arXiv:1611.09482).
+
+        Args:
+            state: from :meth:`initial_state` or the last step; its ``symbol`` is the one sampled last.
+            biases: ``[layers, B, gate_channels]`` of the frame that the position lies in.
+
+        Returns:
+            Logits ``[B, 256]`` and the next state, whose ``symbol`` the caller replaces by what it drew.
+        """
+        h = self.embedding[state.symbol]
+        gated, buffers = [], []
+        for layer, dilation in enumerate(self.spec.dilations):
+            buffer, row = state.buffers[layer], state.position % dilation
+            z = torch.addmm(buffer[:, row] @ self.past[layer], h, self.current[layer])
+            buffers.append(torch.cat([buffer[:, :row], h[:, None], buffer[:, row + 1 :]], dim=1))
+            gated.append(gate(z, biases[layer], 1))
+            if layer < len(self.residual):
+                h = h + torch.addmm(self.residual_bias[layer], gated[layer], self.residual[layer])
+        logits = self._head(torch.cat(gated, dim=1), None)
+        return logits, WaveNetState(state.symbol, tuple(buffers), state.position + 1)
+
+    def _head(self, gated: Tensor, dtype: torch.dtype | None) -> Tensor:
+        skips = torch.addmm(self.skip_bias.to(dtype), gated, self.skip.to(dtype).flatten(0, 1))
+        hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self.head.to(dtype))
+        return torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self.output.to(dtype))
+
+
+def _normal(*shape: int) -> Tensor:
+    """Weights with unit gain: standard deviation 1 / sqrt(inputs)."""
+    return torch.randn(*shape) / shape[-2] ** 0.5

@@ -1,0 +1,1 @@
+"""Corpora, data sets, loops and evaluation. Needs the ``train`` extra."""

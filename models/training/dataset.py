@@ -1,0 +1,171 @@
+"""Prepared corpora: symbols and conditioning frames as memory-mapped arrays, so that every training process shares them.
+
+A prepared directory holds ``symbols.npy`` (mu-law, ``uint8 [ΣF * hop]``), ``frames.npy`` (``float16 [ΣF, channels]``) and
+``clips.json``: the feature spec, the pre-emphasis and one entry a clip, in order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from models.quantization import encode_wave
+from models.spec import FeatureSpec
+from models.training.analysis import analyze, normalize_level, trim_silence
+
+MINIMUM_FRAMES = 40
+
+
+class TimedPhone(NamedTuple):
+    """A phoneme of a recording."""
+
+    phone: str
+    seconds: float
+    starts_word: bool
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording of a corpus, before preparation."""
+
+    id: str
+    speaker: str
+    path: Path
+    text: str
+    phones: tuple[TimedPhone, ...] = ()
+    """From the clip's start to its end, where the corpus knows them."""
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """Where one clip lies in the prepared arrays."""
+
+    id: str
+    speaker: str
+    start: int
+    """First frame."""
+    frames: int
+    text: str = ""
+    phones: tuple[str, ...] = ()
+    durations: tuple[int, ...] = ()
+    """Frames of every phoneme; their sum is ``frames``."""
+    word_starts: tuple[bool, ...] = ()
+
+
+def load_wave(path: Path, sample_rate: int) -> NDArray[np.float32]:
+    """A sound file as mono float32 at ``sample_rate``."""
+    wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = wave.mean(axis=1)
+    return mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
+
+
+def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_seconds: float) -> tuple[int, ...]:
+    """Durations on the frame grid of a clip trimmed to ``begin`` … ``begin + frames * frame_seconds``.
+
+    Rounding is done on the boundaries, so that errors never add up; what was trimmed comes off the outer phonemes.
+    """
+    edges = np.cumsum([0.0, *seconds]) - begin
+    grid = np.clip(np.round(edges / frame_seconds), 0, frames).astype(int)
+    grid[0], grid[-1] = 0, frames
+    return tuple(int(d) for d in np.diff(grid))
+
+
+def _prepare_clip(
+    clip: Clip, spec: FeatureSpec, preemphasis: float, gain: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float16], tuple[int, ...]] | None:
+    wave = normalize_level(load_wave(clip.path, spec.sample_rate), spec.sample_rate)
+    begin, end = trim_silence(wave, spec.sample_rate)
+    frames = (end - begin) // spec.hop
+    if frames < MINIMUM_FRAMES:
+        return None
+    cut = wave[begin : begin + frames * spec.hop]
+    durations = frame_durations(
+        [p.seconds for p in clip.phones], begin / spec.sample_rate, frames, spec.hop / spec.sample_rate
+    ) if clip.phones else ()  # fmt: skip
+    return encode_wave(cut, preemphasis, gain), analyze(cut, spec).astype(np.float16), durations
+
+
+def prepare(
+    clips: Sequence[Clip], out: Path, spec: FeatureSpec, preemphasis: float, gain: float, processes: int = 2,
+    progress: Callable[[int], None] = lambda done: None,
+) -> int:  # fmt: skip
+    """Analyse clips into a prepared directory. Clips under 0.4 s of sound are left out.
+
+    Returns:
+        The number of clips kept.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    symbols: list[NDArray[np.uint8]] = []
+    frames: list[NDArray[np.float16]] = []
+    entries: list[PreparedClip] = []
+    position = 0
+    work = partial(_prepare_clip, spec=spec, preemphasis=preemphasis, gain=gain)
+    with ProcessPoolExecutor(processes) as pool:
+        for number, (clip, made) in enumerate(zip(clips, pool.map(work, clips, chunksize=8), strict=True)):
+            progress(number + 1)
+            if made is None:
+                continue
+            symbols.append(made[0])
+            frames.append(made[1])
+            names, starts = tuple(p.phone for p in clip.phones), tuple(p.starts_word for p in clip.phones)
+            entries.append(
+                PreparedClip(clip.id, clip.speaker, position, len(made[1]), clip.text, names, made[2], starts)
+            )
+            position += len(made[1])
+    np.save(out / "symbols.npy", np.concatenate(symbols))
+    np.save(out / "frames.npy", np.concatenate(frames))
+    index = {
+        "features": spec.to_json(), "preemphasis": preemphasis, "gain": gain, "clips": [asdict(e) for e in entries],
+    }  # fmt: skip
+    (out / "clips.json").write_text(json.dumps(index))
+    return len(entries)
+
+
+class Dataset:
+    """A prepared directory, opened: clips, and their symbols and frames by view."""
+
+    def __init__(self, directory: Path) -> None:
+        index: dict[str, Any] = json.loads((directory / "clips.json").read_text())
+        self.spec = FeatureSpec.from_json(index["features"])
+        self.preemphasis: float = index["preemphasis"]
+        self.gain: float = index["gain"]
+        self.clips = [
+            PreparedClip(**{k: tuple(v) if isinstance(v, list) else v for k, v in clip.items()}) for clip in index["clips"]
+        ]
+        self._symbols: NDArray[np.uint8] = np.load(directory / "symbols.npy", mmap_mode="r")
+        self._frames: NDArray[np.float16] = np.load(directory / "frames.npy", mmap_mode="r")
+
+    def symbols(self, clip: PreparedClip) -> NDArray[np.uint8]:
+        """``[frames * hop]``."""
+        hop = self.spec.hop
+        return self._symbols[clip.start * hop : (clip.start + clip.frames) * hop]
+
+    def frames(self, clip: PreparedClip) -> NDArray[np.float16]:
+        """``[frames, channels]``."""
+        return self._frames[clip.start : clip.start + clip.frames]
+
+
+def held_out(clip_id: str) -> bool:
+    """Whether a clip belongs to the evaluation set, which nothing is ever trained on: the corpora name them ``…_s0000``."""
+    tail = clip_id.rsplit("_", 1)[-1]
+    return tail.startswith("s") and tail[1:].isdigit()
+
+
+def by_speaker(datasets: Iterable[Dataset], *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
+    """The clips of several data sets, grouped by speaker: those held out, or all others."""
+    groups: dict[str, list[tuple[Dataset, PreparedClip]]] = {}
+    for dataset in datasets:
+        for clip in dataset.clips:
+            if held_out(clip.id) == evaluation:
+                groups.setdefault(clip.speaker, []).append((dataset, clip))
+    return groups
