@@ -1,0 +1,103 @@
+"""``ancestral train``: make the models, or better ones. Runs go on where they were stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.commands import explained
+
+if TYPE_CHECKING:
+    from models.training.loop import Task
+
+_PREPARED = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class _Weights(click.ParamType):
+    """``heart=0.4,joe=0.3``: how often each speaker is drawn."""
+
+    name = "speaker=weight,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        try:
+            pairs = [part.partition("=") for part in str(value).split(",")]
+            weights = {name.strip(): float(weight or 1.0) for name, _, weight in pairs}
+        except ValueError:
+            self.fail(f"{value!r} is no list of speaker=weight", param, ctx)
+        if not all(name and weight > 0.0 for name, weight in weights.items()):
+            self.fail(f"{value!r}: every speaker needs a name and a positive weight", param, ctx)
+        return weights
+
+
+@click.group(short_help="Train a WaveNet or a frame model.")
+def command() -> None:
+    """Train on prepared corpora; the same command again resumes a run that was stopped or killed."""
+
+
+def _options(function: Callable[..., None]) -> Callable[..., None]:
+    """What both kinds of model share."""
+    decorators = (
+        click.option("--data", type=_PREPARED, multiple=True, required=True, help="A prepared corpus; repeatable."),
+        click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True),
+        click.option("--speakers", type=_Weights(), required=True, help="In the order of the model's embedding."),
+        click.option("--steps", type=click.IntRange(1), required=True, help="In all, those done before included."),
+        click.option("--batch", type=click.IntRange(1), help="Items per process and step."),
+        click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True)),
+        click.option("--processes", type=click.IntRange(1), help="One a core if absent; one in all on a GPU."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
+@command.command()
+@_options
+@click.option("--size", type=click.Choice(["S", "M"]), default="S", show_default=True)
+def wavenet(
+    data: tuple[Path, ...],
+    output: Path,
+    speakers: dict[str, float],
+    size: str,
+    batch: int | None,
+    seed: int,
+    **loop: Any,
+) -> None:
+    """Train a conditional WaveNet; the loss is in bits per sample."""
+    from models.spec import MEDIUM, SMALL, FeatureSpec, WaveNetSpec
+    from models.training.wavenet import WaveNetTask
+
+    sizes = {"S": SMALL, "M": MEDIUM}[size]
+    spec = WaveNetSpec(speakers=tuple(speakers), local_channels=FeatureSpec().channels, **sizes)
+    _run(WaveNetTask(spec, data, speakers, batch=batch or 2, seed=seed), output, seed=seed, **loop)
+
+
+@command.command()
+@_options
+def frames(
+    data: tuple[Path, ...], output: Path, speakers: dict[str, float], batch: int | None, seed: int, **loop: Any
+) -> None:
+    """Train the model that turns phonemes into conditioning frames; the loss is a mean absolute error."""
+    from models.spec import FeatureSpec, FrameSpec
+    from models.text.phonemes import PHONEMES
+    from models.training.frames import FramesTask
+
+    spec = FrameSpec(phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels)
+    _run(FramesTask(spec, data, speakers, batch=batch or 16, seed=seed), output, seed=seed, **loop)
+
+
+def _run(
+    task: Task, output: Path, *, steps: int, learning_rate: float | None, processes: int | None, seed: int
+) -> None:
+    import torch
+
+    from models.training.loop import LoopConfig, train
+
+    config = LoopConfig(steps, seed=seed) if learning_rate is None else LoopConfig(steps, learning_rate, seed=seed)
+    count = processes or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    with explained(ValueError):
+        train(task, config, output, count)
