@@ -1,6 +1,7 @@
 """Between sound and symbols: pre-emphasis and mu-law companding (WaveNet, section 2.2; ITU-T G.711).
 
-Pre-emphasis before the 8-bit quantiser and its inverse after it shape the quantisation noise like speech, which hides it.
+Pre-emphasis before the 8-bit quantiser and its inverse after it shape the quantisation noise like speech, which hides
+it.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ def mu_law_encode(signal: NDArray[np.floating]) -> NDArray[np.uint8]:
     Returns:
         Symbols 0..255 of the same shape; silence is 128.
     """
-    x = np.clip(np.asarray(signal, np.float64), -1.0, 1.0)
-    y = np.sign(x) * np.log1p(MU * np.abs(x)) / np.log1p(MU)
+    x: NDArray[np.float64] = np.clip(np.asarray(signal, np.float64), -1.0, 1.0)
+    y: NDArray[np.float64] = np.sign(x) * np.log1p(MU * np.abs(x)) / np.log1p(MU)
     return np.minimum(np.floor((y + 1.0) * 128.0), 255.0).astype(np.uint8)
 
 
 def mu_law_decode(symbols: NDArray[np.integer]) -> NDArray[np.float32]:
     """The centre of each symbol's cell: the inverse of :func:`mu_law_encode` up to the quantisation error."""
-    y = (np.asarray(symbols, np.float64) + 0.5) / 128.0 - 1.0
-    return (np.sign(y) * np.expm1(np.abs(y) * np.log1p(MU)) / MU).astype(np.float32)
+    y: NDArray[np.float64] = (np.asarray(symbols, np.float64) + 0.5) / 128.0 - 1.0
+    wave: NDArray[np.float64] = np.sign(y) * np.expm1(np.abs(y) * np.log1p(MU)) / MU
+    return wave.astype(np.float32)
 
 
 def preemphasize(signal: NDArray[np.floating], coefficient: float, gain: float) -> NDArray[np.float32]:

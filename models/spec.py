@@ -86,9 +86,9 @@ class FeatureSpec(_Spec):
 class WaveNetSpec(_Spec):
     """A conditional WaveNet (van den Oord et al. 2016, arXiv:1609.03499).
 
-    ``layers`` residual layers in ``stacks`` stacks; within a stack the dilation doubles from 1. ``gate_channels`` counts
-    both halves of the gated unit together. ``local_channels`` 0 means no conditioning frames, an empty ``speakers``
-    no speaker: a model with neither is unconditional.
+    ``layers`` residual layers in ``stacks`` stacks; within a stack the dilation doubles from 1. ``gate_channels``
+    counts both halves of the gated unit together. ``local_channels`` 0 means no conditioning frames, an empty
+    ``speakers`` no speaker: a model with neither is unconditional.
     """
 
     kind: ClassVar[str] = "wavenet"
@@ -154,7 +154,8 @@ MEDIUM: dict[str, int] = {
 
 @dataclass(frozen=True)
 class FrameSpec(_Spec):
-    """The frame model: phonemes and a speaker to durations and conditioning frames, all at once (not autoregressive)."""
+    """The frame model: phonemes and a speaker to durations and conditioning frames, all at once (not
+    autoregressive)."""
 
     kind: ClassVar[str] = "frames"
 

@@ -1,8 +1,8 @@
 """The frame model: phonemes and a speaker to durations and conditioning frames, not autoregressive.
 
-The shape is FastSpeech's (Ren et al. 2019, arXiv:1905.09263, section 3) with gated convolutions in the place of attention: an
-encoder over phonemes, a duration predictor, a length regulator that repeats each phoneme's vector for its frames, and a
-decoder over frames. Where in its phoneme a frame lies is told to the decoder by three numbers.
+The shape is FastSpeech's (Ren et al. 2019, arXiv:1905.09263, section 3) with gated convolutions in the place of
+attention: an encoder over phonemes, a duration predictor, a length regulator that repeats each phoneme's vector for its
+frames, and a decoder over frames. Where in its phoneme a frame lies is told to the decoder by three numbers.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ class GatedBlock(nn.Module):
         """``[B, T, C]`` to the same; ``mask [B, T, 1]`` is 0 where there is only padding."""
         channels, reach = x.shape[2], self.kernel_size // 2
         normal = x * torch.rsqrt((x * x).mean(dim=2, keepdim=True) + 1e-6) * self.scale * mask
-        padded = F.pad(normal, (0, 0, reach, reach))
-        seen = padded.unfold(1, self.kernel_size, 1).transpose(2, 3).flatten(2)
-        a, b = (seen @ self.taps + self.taps_bias).chunk(2, dim=2)
+        kernel = self.taps.view(self.kernel_size, channels, -1).permute(2, 1, 0)
+        z = F.conv1d(normal.transpose(1, 2), kernel, self.taps_bias, padding=reach).transpose(1, 2)
+        a, b = z.chunk(2, dim=2)
         gated = F.dropout(a * torch.sigmoid(b), dropout, self.training)
-        assert gated.shape[2] == channels
         return (x + gated @ self.out + self.out_bias) * mask
 
 

@@ -79,7 +79,7 @@ def gate(z: Tensor, bias: Tensor, hop: int) -> Tensor:
         ``[N, gate_channels / 2]`` in the type of ``z``.
     """
     if z.device.type == "cpu" and z.dtype != torch.float64:
-        gated: Tensor = _FusedGate.apply(z.float(), bias.float().contiguous(), hop)
+        gated: Tensor = _FusedGate.apply(z.float(), bias.float().contiguous(), hop)  # type: ignore[no-untyped-call]
         return gated.to(z.dtype)
     summed = z.view(-1, hop, z.shape[1]) + bias.to(z.dtype)[:, None]
     a, b = summed.view(z.shape).chunk(2, dim=1)

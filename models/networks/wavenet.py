@@ -1,9 +1,9 @@
 """Conditional WaveNet (van den Oord et al. 2016, arXiv:1609.03499), channels last.
 
-Every layer is a causal convolution with two taps, dilated, and a gated activation (sections 2.1 to 2.3); its output goes
-to the residual path and to the sum of skips (section 2.4). What is conditioned on, the speaker and the frames, becomes
-one bias of every gate per frame (V·h, section 2.5). Weights lie as ``[layers, in, out]``, the order that the compiled
-sampler wants, and all skips are one product over the concatenated gate outputs.
+Every layer is a causal convolution with two taps, dilated, and a gated activation (sections 2.1 to 2.3); its output
+goes to the residual path and to the sum of skips (section 2.4). What is conditioned on, the speaker and the frames,
+becomes one bias of every gate per frame (V·h, section 2.5). Weights lie as ``[layers, in, out]``, the order that the
+compiled sampler wants, and all skips are one product over the concatenated gate outputs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from models.spec import SYMBOLS, WaveNetSpec
 
 
 class WaveNetState(NamedTuple):
-    """What one step needs of the past: the last symbol and each layer's inputs, ring-buffered by its dilation."""
+    """What one step needs of the past. No position is in it, so streams at different ones can share a batch."""
 
     symbol: Tensor
     """``int64 [B]``: the symbol before the next position."""
     buffers: tuple[Tensor, ...]
-    """One ``[B, dilation, residual_channels]`` a layer; row ``t % dilation`` holds the input of position t."""
-    position: int
+    """One ``[B, dilation, residual_channels]`` a layer: its last inputs, the oldest first."""
 
 
 class Conditioner(nn.Module):
@@ -49,7 +48,7 @@ class Conditioner(nn.Module):
             self.taps_bias = nn.Parameter(torch.zeros(spec.conditioner_layers, width))
 
     def forward(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
-        """Args: frames ``[B, F + 2 * margin, C]``, speaker ``int64 [B]``. Returns ``[B, F, width]`` (F = 1 without frames)."""
+        """``[B, F, width]`` from frames ``[B, F + 2 * margin, C]`` and speaker ``[B]``; F = 1 without frames."""
         h = self.bias.expand(batch, 1, -1)
         if speaker is not None:
             h = h + (self.speaker[speaker] @ self.speaker_in)[:, None]
@@ -86,7 +85,11 @@ class WaveNet(nn.Module):
         self.output_bias = nn.Parameter(torch.zeros(SYMBOLS))
 
     def forward(
-        self, symbols: Tensor, frames: Tensor | None = None, speaker: Tensor | None = None, dtype: torch.dtype | None = None
+        self,
+        symbols: Tensor,
+        frames: Tensor | None = None,
+        speaker: Tensor | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         """The distribution of every symbol given those before it.
 
@@ -117,14 +120,17 @@ class WaveNet(nn.Module):
 
     def gate_biases(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
         """V·h + b of every layer and frame: ``[layers, B * F, gate_channels]``."""
-        h = self.conditioner(frames, speaker, batch)
-        return torch.baddbmm(self.gate_bias[:, None], h.reshape(1, -1, h.shape[2]).expand(self.spec.layers, -1, -1), self.gate_condition)
+        return self.project(self.conditioner(frames, speaker, batch).flatten(0, 1))
+
+    def project(self, h: Tensor) -> Tensor:
+        """V·h + b of every layer: ``[N, conditioner_channels]`` to ``[layers, N, gate_channels]``."""
+        return torch.baddbmm(self.gate_bias[:, None], h.expand(self.spec.layers, -1, -1), self.gate_condition)
 
     def initial_state(self, batch: int) -> WaveNetState:
         """The state before position 0: silence has been heard and every buffer is zero."""
         like = self.embedding
         buffers = tuple(like.new_zeros(batch, d, self.spec.residual_channels) for d in self.spec.dilations)
-        return WaveNetState(torch.full((batch,), SILENCE, device=like.device), buffers, 0)
+        return WaveNetState(torch.full((batch,), SILENCE, device=like.device), buffers)
 
     def step(self, state: WaveNetState, biases: Tensor) -> tuple[Tensor, WaveNetState]:
         """One position with cached activations (Fast WaveNet, Le Paine et al. 2016, arXiv:1611.09482).
@@ -138,20 +144,21 @@ class WaveNet(nn.Module):
         """
         h = self.embedding[state.symbol]
         gated, buffers = [], []
-        for layer, dilation in enumerate(self.spec.dilations):
-            buffer, row = state.buffers[layer], state.position % dilation
-            z = torch.addmm(buffer[:, row] @ self.past[layer], h, self.current[layer])
-            buffers.append(torch.cat([buffer[:, :row], h[:, None], buffer[:, row + 1 :]], dim=1))
+        for layer in range(self.spec.layers):
+            buffer = state.buffers[layer]
+            z = torch.addmm(buffer[:, 0] @ self.past[layer], h, self.current[layer])
+            buffers.append(torch.cat([buffer[:, 1:], h[:, None]], dim=1))
             gated.append(gate(z, biases[layer], 1))
             if layer < len(self.residual):
                 h = h + torch.addmm(self.residual_bias[layer], gated[layer], self.residual[layer])
         logits = self._head(torch.cat(gated, dim=1), None)
-        return logits, WaveNetState(state.symbol, tuple(buffers), state.position + 1)
+        return logits, WaveNetState(state.symbol, tuple(buffers))
 
     def _head(self, gated: Tensor, dtype: torch.dtype | None) -> Tensor:
         skips = torch.addmm(self.skip_bias.to(dtype), gated, self.skip.to(dtype).flatten(0, 1))
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self.head.to(dtype))
-        return torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self.output.to(dtype))
+        logits: Tensor = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self.output.to(dtype))
+        return logits
 
 
 def _normal(*shape: int) -> Tensor:

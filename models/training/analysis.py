@@ -54,15 +54,17 @@ def trim_silence(wave: Array, sample_rate: int, keep_seconds: float = 0.08, belo
 def _mel_bank(spec: FeatureSpec, size: int) -> Array:
     """Triangular filters ``[size // 2 + 1, mel_bands]``."""
 
-    def to_mel(hz: NDArray[np.floating]) -> NDArray[np.floating]:
-        return 2595.0 * np.log10(1.0 + hz / 700.0)
+    def to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+        mel: NDArray[np.float64] = 2595.0 * np.log10(1.0 + hz / 700.0)
+        return mel
 
     low, high = to_mel(np.array([spec.mel_low_hz, spec.mel_high_hz]))
     edges = np.linspace(low, high, spec.mel_bands + 2)
     bins = to_mel(np.arange(size // 2 + 1) * spec.sample_rate / size)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.maximum(np.minimum(rising, falling), 0.0).astype(np.float32)
+    bank: NDArray[np.float64] = np.maximum(np.minimum(rising, falling), 0.0)
+    return bank.astype(np.float32)
 
 
 def log_mel(wave: Array, spec: FeatureSpec) -> Array:
@@ -75,7 +77,8 @@ def log_mel(wave: Array, spec: FeatureSpec) -> Array:
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window)[: count * spec.hop : spec.hop]
     power = np.abs(np.fft.rfft(frames * window, size, axis=1)) / window.sum()
     mel = power.astype(np.float32) @ _mel_bank(spec, size)
-    return ((np.log(np.maximum(mel, spec.floor)) - _LOG_MEL_MEAN) / _LOG_MEL_SCALE).astype(np.float32)
+    scaled: Array = (np.log(np.maximum(mel, spec.floor)) - _LOG_MEL_MEAN) / _LOG_MEL_SCALE
+    return scaled.astype(np.float32)
 
 
 def pitch(wave: Array, spec: FeatureSpec) -> tuple[Array, Array]:
@@ -83,7 +86,9 @@ def pitch(wave: Array, spec: FeatureSpec) -> tuple[Array, Array]:
     count = len(wave) // spec.hop
     period = 1000.0 * spec.hop / spec.sample_rate
     signal = np.asarray(wave, np.float64)
-    coarse, times = pyworld.dio(signal, spec.sample_rate, f0_floor=spec.pitch_low_hz, f0_ceil=spec.pitch_high_hz, frame_period=period)
+    coarse, times = pyworld.dio(
+        signal, spec.sample_rate, f0_floor=spec.pitch_low_hz, f0_ceil=spec.pitch_high_hz, frame_period=period
+    )
     hz = pyworld.stonemask(signal, coarse, times, spec.sample_rate)
     # WORLD's frames lie on the grid's edges, ours in its middle: half a frame later, so the mean of two neighbours.
     hz = np.pad(hz, (0, max(count + 1 - len(hz), 0)), mode="edge")

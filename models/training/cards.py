@@ -22,7 +22,7 @@ def card(title: str, speakers: Sequence[str], trained: Mapping[str, Any], figure
         trained: the loop's account of the run (``Trainer.trained``).
         figures: held-out figures at the end of it.
     """
-    credits = [f"| {s} | {CREDITS.get(s, 'a corpus of the person who trained this model')} |" for s in speakers]
+    sources = [f"| {s} | {CREDITS.get(s, 'a corpus of the person who trained this model')} |" for s in speakers]
     shared = any("CC-BY-SA" in CREDITS.get(s, "") for s in speakers)
     licence = "CC-BY-SA-3.0, because of the voice `allison`" if shared else "that of its data, below"
     run = [f"| {name} | {value} |" for name, value in trained.items()]
@@ -30,7 +30,7 @@ def card(title: str, speakers: Sequence[str], trained: Mapping[str, Any], figure
     return "\n".join(
         [
             f"# {title}", "", f"Licence of these weights: {licence}.", "",
-            "## Data", "", "| voice | source |", "|---|---|", *credits, "",
+            "## Data", "", "| voice | source |", "|---|---|", *sources, "",
             "## Training", "", "| | |", "|---|---|", *run, "",
             "## On held-out clips", "", "| | |", "|---|---|", *held_out, "",
         ]

@@ -1,7 +1,7 @@
-"""Prepared corpora: symbols and conditioning frames as memory-mapped arrays, so that every training process shares them.
+"""Prepared corpora: symbols and conditioning frames as memory-mapped arrays, shared by all processes.
 
-A prepared directory holds ``symbols.npy`` (mu-law, ``uint8 [ΣF * hop]``), ``frames.npy`` (``float16 [ΣF, channels]``) and
-``clips.json``: the feature spec, the pre-emphasis and one entry a clip, in order.
+A prepared directory holds ``symbols.npy`` (mu-law, ``uint8 [ΣF * hop]``), ``frames.npy`` (``float16 [ΣF, channels]``)
+and ``clips.json``: the feature spec, the pre-emphasis and one entry a clip, in order.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def load_wave(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """A sound file as mono float32 at ``sample_rate``."""
     wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = wave.mean(axis=1)
-    return mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
+    resampled: NDArray[np.float32] = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
+    return resampled
 
 
 def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_seconds: float) -> tuple[int, ...]:
@@ -131,6 +132,10 @@ def prepare(
     return len(entries)
 
 
+def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+
+
 class Dataset:
     """A prepared directory, opened: clips, and their symbols and frames by view."""
 
@@ -139,9 +144,7 @@ class Dataset:
         self.spec = FeatureSpec.from_json(index["features"])
         self.preemphasis: float = index["preemphasis"]
         self.gain: float = index["gain"]
-        self.clips = [
-            PreparedClip(**{k: tuple(v) if isinstance(v, list) else v for k, v in clip.items()}) for clip in index["clips"]
-        ]
+        self.clips = [PreparedClip(**_frozen(clip)) for clip in index["clips"]]
         self._symbols: NDArray[np.uint8] = np.load(directory / "symbols.npy", mmap_mode="r")
         self._frames: NDArray[np.float16] = np.load(directory / "frames.npy", mmap_mode="r")
 
@@ -156,7 +159,8 @@ class Dataset:
 
 
 def held_out(clip_id: str) -> bool:
-    """Whether a clip belongs to the evaluation set, which nothing is ever trained on: the corpora name them ``…_s0000``."""
+    """Whether a clip belongs to the evaluation set, which nothing is ever trained on: the corpora name them
+    ``…_s0000``."""
     tail = clip_id.rsplit("_", 1)[-1]
     return tail.startswith("s") and tail[1:].isdigit()
 

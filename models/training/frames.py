@@ -25,6 +25,8 @@ Item = tuple[Dataset, PreparedClip]
 
 _UNVOICED_PITCH_WEIGHT = 0.1
 _DURATION_WEIGHT = 0.2
+_POOL = 8
+"""Times a batch that is drawn, to find sentences of like length in."""
 
 
 class Batch(NamedTuple):
@@ -60,18 +62,16 @@ class FramesTask:
     batch: int = 16
     seed: int = 0
     unit: str = "frames"
+    measure: str = "L1"
 
     @cached_property
     def _datasets(self) -> list[Dataset]:
         return [Dataset(path) for path in self.data]
 
     def clips(self, *, evaluation: bool) -> dict[str, list[Item]]:
-        """Clips with known phonemes by speaker, ordered by length."""
+        """Clips with known phonemes by speaker."""
         groups = by_speaker(self._datasets, evaluation=evaluation)
-        return {
-            name: sorted((c for c in groups.get(name, []) if c[1].durations), key=lambda c: c[1].frames)
-            for name in self.spec.speakers
-        }
+        return {name: [item for item in groups.get(name, []) if item[1].durations] for name in self.spec.speakers}
 
     @cached_property
     def _training(self) -> dict[str, list[Item]]:
@@ -106,17 +106,17 @@ class FramesTask:
         return Batch(*map(torch.from_numpy, arrays))
 
     def _draw(self, step: int, rank: int) -> list[Item]:
-        """Sentences of about one length, so that little of the batch is padding."""
+        """Sentences of about one length, so that little of the batch is padding: a window of a larger, sorted draw."""
         rng = np.random.default_rng([self.seed, step, rank])
         names = [n for n in self.spec.speakers if self._training[n]]
         chances = np.array([self.weights[n] for n in names])
-        where = rng.random()
-        items = []
-        for name in rng.choice(names, self.batch, p=chances / chances.sum()):
+        pool = []
+        for name in rng.choice(names, _POOL * self.batch, p=chances / chances.sum()):
             group = self._training[str(name)]
-            place = np.clip(where + rng.normal() * 0.05, 0.0, 1.0)
-            items.append(group[int(place * (len(group) - 1))])
-        return items
+            pool.append(group[int(rng.integers(len(group)))])
+        pool.sort(key=lambda item: item[1].frames)
+        start = int(rng.integers((_POOL - 1) * self.batch + 1))
+        return pool[start : start + self.batch]
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """L1 of frames, F0 and log-durations; see :class:`~models.training.loop.Task`."""
@@ -132,7 +132,7 @@ class FramesTask:
     def evaluate(self, model: nn.Module, device: torch.device, count: int = 24) -> dict[str, float]:
         """The parts of the loss for every speaker, on held-out sentences."""
         assert isinstance(model, FrameNetwork)
-        figures = {}
+        figures: dict[str, float] = {}
         for name, group in self.clips(evaluation=True).items():
             if group:
                 batch = Batch(*(t.to(device) for t in self.collate(group[:count])))

@@ -1,7 +1,7 @@
 """The one training loop: AdamW, EMA, clipping, a schedule, several processes, and a resume that is exact.
 
-A task supplies the network and, for any step and process, its batch; everything random in a batch follows from (seed, step,
-rank). So a run that is killed and resumed from its last state goes on exactly as if nothing had happened.
+A task supplies the network and, for any step and process, its batch; everything random in a batch follows from (seed,
+step, rank). So a run that is killed and resumed from its last state goes on exactly as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -19,13 +19,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import start_processes
 
 
 class Task(Protocol):
     """What is trained."""
 
-    unit: str
-    """What one item of the loss is: ``samples``, ``frames``; progress is told in them."""
+    @property
+    def unit(self) -> str:
+        """What one item of the loss is: ``samples``, ``frames``; progress is told in them."""
+
+    @property
+    def measure(self) -> str:
+        """What the loss is in: ``bits``."""
 
     def network(self) -> nn.Module:
         """A freshly initialised network, on the CPU."""
@@ -79,6 +85,8 @@ class Trainer:
         self.items = 0
         self.seconds = 0.0
         self._load()
+        self._saved = self.seconds
+        self._figures: dict[str, float] = {}
 
     @property
     def _state_file(self) -> Path:
@@ -167,36 +175,44 @@ class Trainer:
                 parameter.copy_(self.average[name])
         return model.eval()
 
-    def run(self) -> None:
-        """Train to the end (rank 0 with a progress bar), saving on the way."""
+    def run(self, parent: int | None = None) -> None:
+        """Train to the end (rank 0 with a progress bar), saving on the way.
+
+        Args:
+            parent: a process without which this one must not go on.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
+        began, counted, before = time.monotonic(), self.items, self.seconds
+        losses: list[float] = []
         with _progress(self.task.unit, self.rank != 0) as progress:
             bar = progress.add_task("training", total=self.config.steps, completed=self.step, figures="")
-            losses: list[float] = []
-            figures: dict[str, float] = {}
-            began, counted, saved = time.monotonic(), self.items, time.monotonic()
-            before = self.seconds
             while self.step < self.config.steps:
+                if parent is not None and os.getppid() != parent:
+                    raise SystemExit("the process that started this one is gone")
                 loss, norm = self.run_step()
-                self.seconds = before + time.monotonic() - began
                 losses.append(loss)
+                self.seconds = before + time.monotonic() - began
                 if self.rank != 0:
                     continue
                 if self.step % self.config.log_every == 0:
-                    speed = (self.items - counted) / (time.monotonic() - began)
+                    speed = (self.items - counted) / (self.seconds - before)
                     mean = sum(losses) / len(losses)
-                    self._log({"loss": mean, "norm": norm, "items_per_second": speed})
                     losses.clear()
-                    text = f"{mean:.3f} bits, {speed / 1000:.1f}k {self.task.unit}/s"
+                    self._log({"loss": mean, "norm": norm, "items_per_second": speed})
+                    text = f"{mean:.3f} {self.task.measure}, {speed / 1000:.1f}k {self.task.unit}/s"
                     progress.update(bar, completed=self.step, figures=text)
-                last = self.step == self.config.steps
-                if self.step % self.config.evaluate_every == 0 or last:
-                    figures = self.task.evaluate(self.averaged(), self.device)
-                    self._log(figures)
-                if last or time.monotonic() - saved > self.config.save_seconds:
-                    self.save()
-                    self.task.export(self.averaged(), self.out / "checkpoint", self.trained(), figures)
-                    saved = time.monotonic()
+                self._keep()
+
+    def _keep(self) -> None:
+        """Evaluate and save when it is time to, and at the end."""
+        last = self.step == self.config.steps
+        if self.step % self.config.evaluate_every == 0 or last:
+            self._figures = self.task.evaluate(self.averaged(), self.device)
+            self._log(self._figures)
+        if last or self.seconds - self._saved > self.config.save_seconds:
+            self.save()
+            self.task.export(self.averaged(), self.out / "checkpoint", self.trained(), self._figures)
+            self._saved = self.seconds
 
     def trained(self) -> dict[str, Any]:
         """How the weights came about, for the model card."""
@@ -222,7 +238,7 @@ def _process(rank: int, world: int, task: Task, config: LoopConfig, out: Path, r
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world)
     try:
-        Trainer(task, config, out, rank, world).run()
+        Trainer(task, config, out, rank, world).run(parent=os.getppid())
     finally:
         dist.destroy_process_group()
 
@@ -235,6 +251,9 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int) -> None:
         return
     rendezvous = out / "rendezvous"
     rendezvous.unlink(missing_ok=True)  # left behind by a killed run, it would join us to processes that are gone
-    torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
-        _process, (processes, task, config, out, f"file://{rendezvous.absolute()}"), nprocs=processes, start_method="spawn"
+    start_processes(  # type: ignore[no-untyped-call]
+        _process,
+        (processes, task, config, out, f"file://{rendezvous.absolute()}"),
+        nprocs=processes,
+        start_method="spawn",
     )

@@ -38,6 +38,7 @@ class WaveNetTask:
     crop_frames: int = 30
     seed: int = 0
     unit: str = "samples"
+    measure: str = "bits"
 
     @cached_property
     def _datasets(self) -> list[Dataset]:
@@ -76,7 +77,9 @@ class WaveNetTask:
         symbols, frames, speakers, uncounted = [], [], [], []
         for speaker in rng.choice(len(names), self.batch, p=chances / chances.sum()):
             group = self._training[names[speaker]]
-            dataset, clip = group[min(int(np.searchsorted(self._chances[names[speaker]], rng.random())), len(group) - 1)]
+            dataset, clip = group[
+                min(int(np.searchsorted(self._chances[names[speaker]], rng.random())), len(group) - 1)
+            ]
             # One crop in twenty begins where its clip does: the model has to learn to start from silence, too.
             start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames - self.crop_frames + 1))
             cut = self.crop(dataset, clip, start)

@@ -28,7 +28,9 @@ def command() -> None:
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--voice", required=True, help="The voice to judge.")
 @click.option("--asr", type=_CORPUS, required=True, help="A CTranslate2 folder of a Whisper model.")
-@click.option("--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are read and compared.")
+@click.option(
+    "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are read and compared."
+)
 @click.option("--sentences", type=click.IntRange(1), default=40, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0.0, 2.0), default=1.0, show_default=True)
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Write the sound into this folder.")
@@ -98,9 +100,9 @@ def _speak(synthesizer: Synthesizer, utterance: Utterance) -> tuple[Wave, float,
     import numpy as np
 
     start, first, waves = time.perf_counter(), 0.0, []
-    for chunk in synthesizer.render(utterance):
+    for wave in synthesizer.render(utterance):
         first = first or time.perf_counter() - start
-        waves.append(chunk.wave)
+        waves.append(wave)
     return np.concatenate(waves), first, time.perf_counter() - start
 
 

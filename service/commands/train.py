@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PREPARED = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-class _Weights(click.ParamType):
+class _Weights(click.ParamType[dict[str, float]]):
     """``heart=0.4,joe=0.3``: how often each speaker is drawn."""
 
     name = "speaker=weight,…"

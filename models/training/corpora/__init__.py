@@ -42,10 +42,7 @@ def build(name: str, out: Path, count: int, progress: Progress = lambda done: No
     """
     if name not in NAMES:
         raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
-    if name in ("heart", "joe"):
-        clips = _taught(name, count)
-    else:
-        clips = _aligned(name, count, out)
+    clips = _taught(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
     writer, done = Writer(out), 0
     for clip_id, text, wave, phones in clips:
         writer.add(clip_id, name, text, wave, phones)

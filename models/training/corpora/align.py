@@ -1,7 +1,8 @@
 """Forced alignment of a recording with our phonemes, by pocketsphinx (BSD, its acoustic model inside the wheel).
 
 The decoder gets every word with our own pronunciation, so what comes back are the times of our phonemes, stress
-included. Where it hears silence inside a sentence, there is a pause; where punctuation is not heard, its pause has no length.
+included. Where it hears silence inside a sentence, there is a pause; where punctuation is not heard, its pause has no
+length.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from pocketsphinx import Decoder
 
 from models.text import Sentence
-from models.training.dataset import TimedPhone
 from models.text.phonemes import PHRASE_PAUSE, is_pause, without_stress
+from models.training.dataset import TimedPhone
 
 _RATE = 16000
 _FRAME = 0.01
 # Some clips only align with a little more or other silence around them; each row is (padding in seconds, dither, seed).
 _TRIES = ((0.2, 3.0, 0), (0.0, 0.0, 0), (0.1, 1.0, 1), (0.3, 8.0, 2), (0.25, 3.0, 3))
+
 
 class Aligner:
     """A decoder and the pronunciations it has been taught."""
@@ -63,11 +65,11 @@ class Aligner:
         raw = sound.tobytes()
         try:
             self._decoder.set_align_text(" ".join(names))
-            for pass_over in ("words", "phones"):
+            for level in ("words", "phones"):
                 self._decoder.start_utt()
                 self._decoder.process_raw(raw, full_utt=True)
                 self._decoder.end_utt()
-                if pass_over == "words":
+                if level == "words":
                     if self._decoder.hyp() is None:
                         return None
                     self._decoder.set_alignment()
@@ -82,7 +84,9 @@ class Aligner:
         return found if sum(isinstance(f, list) for f in found) == len(names) else None
 
 
-def _timed(found: list[list[tuple[int, int]] | int], sentence: Sentence, padding: float, total: float) -> list[TimedPhone]:
+def _timed(
+    found: list[list[tuple[int, int]] | int], sentence: Sentence, padding: float, total: float
+) -> list[TimedPhone]:
     """Put heard words and silences in the order of the sentence's own items."""
     heard = iter(found)
     timed = [TimedPhone("sil", 0.0, False)]

@@ -1,7 +1,7 @@
 """Corpora on disk: our own layout, LJSpeech's and VCTK's, all read as :class:`~models.training.dataset.Clip`.
 
-Ours is a superset of LJSpeech's: ``metadata.csv`` with ``id|speaker|text``, ``wavs/ID.wav`` and, where phonemes are known,
-``phones/ID.lab`` with ``begin<TAB>end<TAB>phoneme<TAB>starts a word (0 or 1)``, times in seconds.
+Ours is a superset of LJSpeech's: ``metadata.csv`` with ``id|speaker|text``, ``wavs/ID.wav`` and, where phonemes are
+known, ``phones/ID.lab`` with ``begin<TAB>end<TAB>phoneme<TAB>starts a word (0 or 1)``, times in seconds.
 """
 
 from __future__ import annotations
@@ -96,10 +96,11 @@ def _read_labels(file: Path) -> tuple[TimedPhone, ...]:
 
 def _read_vctk(directory: Path) -> list[Clip]:
     sounds = {f.stem.removesuffix("_mic1"): f for f in sorted(directory.glob("wav48*/*/*")) if "_mic2" not in f.name}
-    clips = []
-    for file in sorted((directory / "txt").glob("*/*.txt")):
-        if file.stem in sounds:
-            clips.append(Clip(file.stem, file.parent.name, sounds[file.stem], file.read_text("utf-8").strip()))
+    clips = [
+        Clip(file.stem, file.parent.name, sounds[file.stem], file.read_text("utf-8").strip())
+        for file in sorted((directory / "txt").glob("*/*.txt"))
+        if file.stem in sounds
+    ]
     if not clips:
         raise CorpusError(f"{directory}: no text under txt/ has its sound under wav48*/")
     return clips

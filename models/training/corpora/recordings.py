@@ -33,7 +33,7 @@ def allison(held_out: int = 40) -> Iterator[Recording]:
     if not _SOUNDS.exists() or not _PROMPTS.exists():
         raise FileNotFoundError(f"{_SOUNDS}: apt-get install asterisk-core-sounds-en asterisk-core-sounds-en-g722")
     spoken = 0
-    for line in gzip.open(_PROMPTS, "rt", encoding="utf-8"):
+    for line in gzip.decompress(_PROMPTS.read_bytes()).decode().splitlines():
         name, separator, text = line.partition(":")
         text = re.sub(r"\s+", " ", text).strip()
         file = _SOUNDS / f"{name.strip()}.g722"

@@ -1,4 +1,4 @@
-"""What the synthetic voices read: the example sentences of WordNet (Debian's ``wordnet-base``), varied in length and tone."""
+"""What the synthetic voices read: example sentences of WordNet (Debian's ``wordnet-base``), of varied length and tone."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Two synthetic voices that read our own phonemes, so that their durations are exact for our inventory.
 
-``heart`` is hibari-tts (Apache-2.0), ``joe`` is Piper's voice of that name (CC0 recordings; Piper itself is a GPL tool of
-which only the sound is used). Both models predict a duration for each of their symbols; a phoneme gets the sum of
-those it was written with.
+``heart`` is hibari-tts (Apache-2.0), ``joe`` is Piper's voice of that name (CC0 recordings; Piper itself is a GPL
+tool of which only the sound is used). Both models predict a duration for each of their symbols; a phoneme gets the
+sum of those it was written with.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,7 +140,7 @@ class Joe:
 
     def speak(self, sentence: Sentence) -> Spoken:
         """See :class:`Teacher`."""
-        table: Mapping[str, list[int]] = self._voice.config.phoneme_id_map
+        table: Mapping[str, Sequence[int]] = self._voice.config.phoneme_id_map
         last = len(sentence.phones) - 1
         ids, owners = list[int](), list[int]()
         for owner, symbol in [(0, "^"), *spell(sentence, _JOE), (last, "$")]:
@@ -152,5 +152,3 @@ class Joe:
         rate = self._voice.config.sample_rate
         seconds = np.bincount(owners, np.asarray(samples, np.float64) / rate, last + 1)
         return np.asarray(wave, np.float32), rate, seconds.tolist()
-
-

@@ -1,0 +1,113 @@
+"""The models on disk: one directory each, with a ``model.json`` beside its checkpoints.
+
+wavenet-en/
+    model.json      what the model is called, who made it, its voices
+    wavenet/        a checkpoint (models/checkpoint.py): frames to sound
+    frames/         a checkpoint: phonemes to frames
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+MANIFEST = "model.json"
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+
+
+class LibraryError(ValueError):
+    """A model directory that cannot be used; the message names the model and the field."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One voice of a model. ``id`` is the speaker's name in both checkpoints."""
+
+    id: str
+    name: str
+    language: str
+    gender: str
+    description: str
+    license: str
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model as its ``model.json`` describes it. Nothing of it has been loaded."""
+
+    id: str
+    kind: str
+    created: int
+    """Seconds since 1970."""
+    owned_by: str
+    description: str
+    voices: tuple[Voice, ...]
+    path: Path
+
+    @property
+    def wavenet(self) -> Path:
+        """The checkpoint of the network that is sampled."""
+        return self.path / "wavenet"
+
+    @property
+    def frames(self) -> Path:
+        """The checkpoint of the frame model."""
+        return self.path / "frames"
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the model can be asked for."""
+        return (self.kind,)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Parse ``path/model.json``, strictly.
+
+        Raises:
+            LibraryError: it is not JSON, or a key is missing, unknown or of the wrong type.
+        """
+        name = path.name
+        try:
+            data = json.loads((path / MANIFEST).read_bytes())
+        except (OSError, ValueError) as error:
+            raise LibraryError(f"{name}: {MANIFEST} cannot be read as JSON") from error
+        _check(name, data, {f.name: int if f.name == "created" else str for f in dataclasses.fields(cls)}, voices=list)
+        if not _ID.fullmatch(data["id"]):
+            raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
+        if data["kind"] != "speech":
+            raise LibraryError(f"{name}: kind: expected 'speech', found {data['kind']!r}")
+        for voice in data["voices"]:
+            _check(f"{name}: voices", voice, {f.name: str for f in dataclasses.fields(Voice)})
+        voices = tuple(Voice(**voice) for voice in data.pop("voices"))
+        if not voices or len({voice.id for voice in voices}) < len(voices):
+            raise LibraryError(f"{name}: voices: at least one, each id once")
+        return cls(**data, voices=voices, path=path)
+
+
+def _check(where: str, data: Any, types: dict[str, type], **special: type) -> None:
+    types = {key: kind for key, kind in {**types, **special}.items() if key != "path"}
+    if not isinstance(data, dict):
+        raise LibraryError(f"{where}: expected a JSON object")
+    if wrong := sorted(set(data) ^ set(types)):
+        raise LibraryError(f"{where}: {wrong[0]}: {'unknown key' if wrong[0] in data else 'missing'}")
+    for key, kind in types.items():
+        if type(data[key]) is not kind:
+            raise LibraryError(f"{where}: {key}: expected {kind.__name__}, found {type(data[key]).__name__}")
+
+
+def discover(directory: Path) -> list[ModelEntry]:
+    """Every model in ``directory``, by id. A directory that does not exist holds none.
+
+    Raises:
+        LibraryError: a model cannot be used, or two have one id.
+    """
+    entries = [ModelEntry.read(manifest.parent) for manifest in sorted(directory.glob(f"*/{MANIFEST}"))]
+    ids = [entry.id for entry in entries]
+    for model_id in ids:
+        if ids.count(model_id) > 1:
+            raise LibraryError(f"{model_id}: two models have this id")
+    return entries

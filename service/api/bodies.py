@@ -1,0 +1,76 @@
+"""JSON bodies, and how errors appear in the documentation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from service.errors import PROBLEM, InvalidRequest, UnsupportedMedia
+from service.schemas import ErrorEnvelope
+
+
+class JsonRoute(APIRoute):
+    """A route that says precisely what is wrong with a body that is not JSON, before anything looks into it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the check."""
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def checked(request: Request) -> Response:
+            await _check_json(request)
+            return await handle(request)
+
+        return checked
+
+
+async def _check_json(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMedia("The body must be JSON, sent with Content-Type: application/json.")
+    body = await request.body()
+    try:
+        json.loads(body)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("The body is not UTF-8.", code="json_invalid") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidRequest(f"The body is not JSON: {error.msg} at {where}.", code="json_invalid") from error
+    except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
+        raise InvalidRequest("The body is JSON that no request needs.", code="json_invalid") from error
+
+
+_EXAMPLES: dict[int, tuple[str, str | None, str | None]] = {
+    400: ("voice: wavenet-en has no such voice; it has allison, joe", "voice", "voice_not_found"),
+    404: ("model: no such model; there is wavenet-en", "model", "model_not_found"),
+    413: ("The body is larger than the 1048576 bytes that this server reads.", None, "payload_too_large"),
+    415: ("The body must be JSON, sent with Content-Type: application/json.", None, "unsupported_media_type"),
+    429: ("The server is sampling as many requests as it can, and its queue is full.", None, "overloaded"),
+    500: ("The server failed on this request. The log names it by its x-request-id.", None, "internal_error"),
+    503: ("The models are being warmed up.", None, "not_ready"),
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """``responses=`` of a route: these errors, with an example each in both shapes, and the shape of any other."""
+    others: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorEnvelope, "description": "Any other error"}}
+    return others | {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    message, param, code = _EXAMPLES[status]
+    kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
+    title = HTTPStatus(status).phrase
+    own = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    rfc = {"type": "about:blank", "title": title, "status": status, "detail": message, "param": param, "code": code}
+    content = {"application/json": {"example": own}, PROBLEM: {"example": rfc}}
+    found: dict[str, Any] = {"model": ErrorEnvelope, "description": title, "content": content}
+    if status in (429, 503):
+        found["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
+    return found

@@ -1,0 +1,38 @@
+"""``GET /v1/models`` and ``GET /v1/models/{id}``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.api.bodies import documented
+from service.api.state import Service
+from service.schemas import ModelList, ModelObject
+from service.synthesis import SpeechModel
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+def _describe(model: SpeechModel) -> ModelObject:
+    return ModelObject(
+        id=model.entry.id,
+        created=model.entry.created,
+        owned_by=model.entry.owned_by,
+        kind=model.entry.kind,
+        capabilities=list(model.entry.capabilities),
+        sample_rate=model.spec.sample_rate,
+        sha256=model.sha256,
+        receptive_field=model.spec.receptive_field,
+        parameters=model.parameters,
+    )
+
+
+@router.get("", summary="List the models")
+async def list_models(service: Service) -> ModelList:
+    """Every model that is loaded."""
+    return ModelList(data=[_describe(model) for model in service.synthesizer.models.values()])
+
+
+@router.get("/{model_id}", summary="One model", responses=documented(404))
+async def get_model(model_id: str, service: Service) -> ModelObject:
+    """The model of this id."""
+    return _describe(service.synthesizer.model(model_id))

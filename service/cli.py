@@ -1,0 +1,50 @@
+"""``ancestral``: each subcommand is one module of ``service.commands`` that offers ``command``.
+
+A module is imported only when its command is wanted, so what one of them needs costs the others nothing.
+
+Exit codes: 0 done, or a server that was asked to stop (SIGTERM, Ctrl-C); 1 it could not be done; 2 wrong usage;
+130 another command broken off with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import click
+
+from service import __version__, commands
+
+
+class CommandModules(click.Group):
+    """A group whose commands are the modules of a package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the modules."""
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The ``command`` of the module of this name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(f"{commands.__name__}.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=CommandModules, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ancestral")
+def ancestral() -> None:
+    """Speech from a conditional WaveNet, one sample at a time."""
+
+
+def main() -> None:
+    """Run a command and exit with its code."""
+    try:
+        ancestral(prog_name="ancestral", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)

@@ -1,0 +1,115 @@
+"""``ancestral say``: what the server does, without a server."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.commands import explained
+
+if TYPE_CHECKING:
+    from service.codecs import Wave
+    from service.settings import Settings
+    from service.synthesis import Synthesizer, Utterance
+
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
+
+
+class FiniteRange(click.FloatRange):
+    """A range that NaN does not slip through: every comparison with it is false, so click's own check lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+@click.command(short_help="Speak a text into a file.")
+@click.argument("text")
+@click.option("--voice", help="A voice of the model; its first one if absent.")
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    help="A .wav, .flac or .mp3 file, or - for a WAV on standard output as it is sampled.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Drawn if absent.")
+@click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True)
+def command(
+    text: str, voice: str | None, model: str, output: Path, seed: int | None, speed: float, temperature: float
+) -> None:
+    """Speak TEXT (- reads it from standard input) and show how far it is."""
+    from models.checkpoint import CheckpointError
+    from models.library import LibraryError
+    from service.errors import ServiceError
+    from service.settings import SettingsError, load_settings
+    from service.synthesis import draw_seed, load_synthesizer
+
+    if str(output) != "-" and output.suffix.lower() not in FORMATS:
+        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
+    words = sys.stdin.read() if text == "-" else text
+    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
+        settings: Settings = load_settings()
+        synthesizer = load_synthesizer(settings, only=lambda entry: entry.id == model)
+        chosen = voice or synthesizer.model(model).entry.voices[0].id
+        utterance = synthesizer.prepare(
+            model, chosen, words, draw_seed() if seed is None else seed, temperature=temperature, speed=speed
+        )
+        if str(output) == "-":
+            _stream(synthesizer, utterance)
+        else:
+            _write(output, utterance, _shown(synthesizer, utterance))
+
+
+def _stream(synthesizer: Synthesizer, utterance: Utterance) -> None:
+    from service.streaming import encoded
+
+    for data, _ in encoded(synthesizer, utterance, "wav"):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _shown(synthesizer: Synthesizer, utterance: Utterance) -> Iterator[Wave]:
+    """The sound, chunk by chunk, beside a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[sound]:.1f} s of sound, {task.fields[factor]:.1f}× real time"),
+        TimeRemainingColumn(),
+    )
+    rate = utterance.model.spec.sample_rate
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        frames = list(utterance.frames())
+        task = progress.add_task(utterance.voice.name, total=utterance.length(frames), sound=0.0, factor=0.0)
+        for wave in synthesizer.render(utterance, frames):
+            sound = (progress.tasks[task].completed + len(wave)) / rate
+            factor = sound / max(progress.tasks[task].elapsed or 0.0, 1e-9)
+            progress.update(task, advance=len(wave), sound=sound, factor=factor)
+            yield wave
+
+
+def _write(output: Path, utterance: Utterance, waves: Iterable[Wave]) -> None:
+    import numpy as np
+    import soundfile
+
+    from service.codecs import to_int16
+
+    samples = to_int16(np.concatenate(list(waves)))
+    file = io.BytesIO()
+    soundfile.write(file, samples, utterance.model.spec.sample_rate, format=FORMATS[output.suffix.lower()])
+    output.write_bytes(file.getvalue())
+    click.echo(f"{output}: {len(samples) / utterance.model.spec.sample_rate:.2f} s, seed {utterance.seed}", err=True)

@@ -1,0 +1,47 @@
+"""Logs: one JSON object a line on standard error. They hold request ids and figures, never what anyone said."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+request_id: ContextVar[str] = ContextVar("request_id")
+"""The ``x-request-id`` of the request being served; every line logged meanwhile carries it."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message", "asctime"}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON; whatever was passed as ``extra`` becomes a key of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if served := request_id.get(""):
+            line["request_id"] = served
+        line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _said_before(record: logging.LogRecord) -> bool:
+    """Whether uvicorn repeats, traceback and all, what ``service.middleware`` has logged of a request."""
+    return record.name == "uvicorn.error" and record.msg == "Exception in ASGI application\n"
+
+
+def configure(level: str) -> None:
+    """Send every log of the process, uvicorn's included, through :class:`JsonFormatter`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(lambda record: not _said_before(record))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints its bytecode

@@ -1,0 +1,152 @@
+"""What holds for every request, whatever its route: an id, a limit on the body, safe headers, a log line, no leaks.
+
+Plain ASGI, so that streams pass through untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import BrokenOff, PayloadTooLarge, internal_error, respond
+from service.logs import request_id
+
+log = logging.getLogger("service.access")
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+_SAFE = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+_LOCKED = "default-src 'none'; frame-ancestors 'none'"
+_PAGES = frozenset({"/docs"})
+"""The only paths that answer with a page, which loads scripts."""
+
+
+class Frontier:
+    """The outermost layer of the app: names, times, logs and answers for every request, even one that fails."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other scopes pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        own = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        token = request_id.set(own)
+        try:
+            await _serve(self._app, scope, receive, send, own)
+        finally:
+            request_id.reset(token)
+
+
+async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str) -> None:
+    start, status, finished = time.perf_counter(), 0, False
+
+    async def stamped(message: Message) -> None:
+        nonlocal status, finished
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = own_id
+            headers.update(_SAFE)
+            if scope["path"] not in _PAGES:
+                headers["content-security-policy"] = _LOCKED
+        elif not message.get("more_body", False):
+            finished = True
+        await send(message)
+
+    try:
+        await app(scope, receive, stamped)
+    except BrokenOff as reason:
+        log.info("response broken off", extra={"reason": str(reason)})
+        raise
+    except Exception:
+        log.exception("request failed")
+        if status:  # the answer has begun: the server breaks the connection off when this leaves
+            raise
+        await respond(internal_error(), Headers(scope=scope).get("accept", ""))(scope, receive, stamped)
+    finally:
+        route = scope.get("route")
+        figures = {
+            "method": scope["method"],
+            "route": getattr(route, "path", None),
+            "status": status,
+            "complete": finished,
+            "milliseconds": round(1000 * (time.perf_counter() - start), 1),
+        }
+        log.info("request", extra=figures)
+
+
+class BodyLimit:
+    """Reads no more than so many bytes of a body, whether or not its length was announced.
+
+    A client that is still sending when it is refused would lose the answer, were its connection closed at once: what it
+    sends is read and thrown away for a moment before the answer ends.
+    """
+
+    linger_seconds = 2.0
+    linger_bytes = 64 << 20
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other scopes pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        error = PayloadTooLarge(f"The body is larger than the {self._limit} bytes that this server reads.")
+        refusing, ended, count = False, False, 0
+
+        async def limited() -> Message:
+            nonlocal count, ended
+            message = await receive()
+            if message["type"] == "http.request":
+                count += len(message.get("body", b""))
+                ended = not message.get("more_body", False)
+                if count > self._limit:
+                    raise error
+            return message
+
+        async def lingering(message: Message) -> None:
+            nonlocal refusing
+            if message["type"] == "http.response.start":
+                refusing = message["status"] == error.status
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if not (refusing and last) or ended or "expect" in headers:
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            await self._drain(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        if int(headers.get("content-length", "0")) > self._limit:
+            await respond(error, headers.get("accept", ""))(scope, receive, lingering)
+            return
+        await self._app(scope, limited, lingering)
+
+    async def _drain(self, receive: Receive) -> None:
+        count = 0
+        try:
+            async with asyncio.timeout(self.linger_seconds):
+                while count < self.linger_bytes:
+                    message = await receive()
+                    count += len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            return

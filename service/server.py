@@ -1,0 +1,83 @@
+"""The process that serves: a socket, uvicorn, signals, and the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from service import logs
+from service.app import create_app
+from service.settings import Settings
+from service.synthesis import Synthesizer
+
+log = logging.getLogger(__name__)
+
+
+class AddressError(OSError):
+    """The address cannot be listened on; the message says why."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, except that a signal ends it with exit code 0 instead of being raised once more at the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop gracefully on the first SIGTERM or Ctrl-C, at once on a second Ctrl-C."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        AddressError: the name is unknown, or the port is taken or forbidden.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1024)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise AddressError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+def serve(settings: Settings, synthesizer: Synthesizer) -> None:
+    """Serve until a signal comes.
+
+    Raises:
+        AddressError: the address cannot be listened on.
+    """
+    logs.configure(settings.log_level)
+    listener = listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        create_app(settings, synthesizer),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    host, port = listener.getsockname()[:2]
+    log.info("listening", extra={"host": host, "port": port})
+    with listener:
+        asyncio.run(Server(config).serve(sockets=[listener]))
+    log.info("stopped")

@@ -1,0 +1,76 @@
+"""`model.json`: read strictly, refused by the name of the field."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.library import LibraryError, Voice, discover
+
+VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}
+MODEL: dict[str, Any] = {
+    "id": "a", "kind": "speech", "created": 1, "owned_by": "us", "description": "", "voices": [VOICE],
+}  # fmt: skip
+
+
+def write(directory: Path, data: Any, name: str = "a") -> None:
+    (directory / name).mkdir()
+    text = data if isinstance(data, str) else json.dumps(data)
+    (directory / name / "model.json").write_text(text)
+
+
+def test_what_is_there_is_found(tmp_path: Path) -> None:
+    write(tmp_path, MODEL | {"id": "b"}, "b")
+    write(tmp_path, MODEL)
+    (tmp_path / "no-model").mkdir()
+    (tmp_path / "README.md").write_text("")
+    first, second = discover(tmp_path)
+    assert (first.id, second.id) == ("a", "b")
+    assert first.voices == (Voice(**VOICE),)
+    assert first.capabilities == ("speech",)
+    assert first.wavenet == tmp_path / "a" / "wavenet"
+    assert first.frames == tmp_path / "a" / "frames"
+
+
+def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    assert discover(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("{", "a: model.json cannot be read"),
+        ("\udcff", "a: model.json cannot be read"),
+        ([], "a: expected a JSON object"),
+        ({key: value for key, value in MODEL.items() if key != "kind"}, "a: kind: missing"),
+        (MODEL | {"path": "/"}, "a: path: unknown key"),
+        (MODEL | {"created": "now"}, "a: created: expected int, found str"),
+        (MODEL | {"created": True}, "a: created: expected int, found bool"),
+        (MODEL | {"id": "../a"}, "a: id: "),
+        (MODEL | {"id": "A"}, "a: id: "),
+        (MODEL | {"kind": "image"}, "a: kind: expected 'speech'"),
+        (MODEL | {"voices": []}, "a: voices: at least one"),
+        (MODEL | {"voices": [VOICE, VOICE]}, "a: voices: at least one, each id once"),
+        (MODEL | {"voices": ["ann"]}, "a: voices: expected a JSON object"),
+        (MODEL | {"voices": [VOICE | {"age": 7}]}, "a: voices: age: unknown key"),
+        (MODEL | {"voices": [VOICE | {"name": None}]}, "a: voices: name: expected str"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, data: Any, message: str) -> None:
+    if data == "\udcff":
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "model.json").write_bytes(b"\xff")
+    else:
+        write(tmp_path, data)
+    with pytest.raises(LibraryError, match=message.replace("'", ".")):
+        discover(tmp_path)
+
+
+def test_two_models_with_one_id(tmp_path: Path) -> None:
+    write(tmp_path, MODEL)
+    write(tmp_path, MODEL, "b")
+    with pytest.raises(LibraryError, match="a: two models"):
+        discover(tmp_path)

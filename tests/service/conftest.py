@@ -1,0 +1,76 @@
+"""A real server on a real socket, with a tiny model of random weights made on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.support import Server, command, running, write_model
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of models: `tiny`, and `broken`, which fails on one phoneme, the one in `vision`."""
+    directory = tmp_path_factory.mktemp("zoo")
+    write_model(directory / "tiny")
+    write_model(directory / "broken", fails_on="ZH")
+    return directory
+
+
+@pytest.fixture(scope="session", params=["native"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every engine that must pass these tests."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def environment(zoo: Path, engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a process of ours is started with. Warnings are errors there, too."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
+    ours = {
+        "ANCESTRAL_MODELS_DIR": str(zoo),
+        "ANCESTRAL_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "ANCESTRAL_ENGINE": engine,
+        "ANCESTRAL_THREADS": "2",
+        "PYTHONWARNINGS": "error",
+    }
+    return clean | ours
+
+
+@pytest.fixture(scope="session")
+def server(environment: dict[str, str]) -> Iterator[Server]:
+    """The server that most tests share; it must survive all of them."""
+    with running(environment, max_concurrent_streams=4) as started:
+        yield started
+        assert started.process.poll() is None
+        assert httpx.get(f"{started.url}/healthz").status_code == 200
+        assert started.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def serve(environment: dict[str, str]) -> Callable[..., AbstractContextManager[Server]]:
+    """`with serve(setting=value) as server:` a server of one's own."""
+
+    def start(**settings: str | int) -> AbstractContextManager[Server]:
+        return running(environment, **settings)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def ancestral(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Run `ancestral` to its end."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command(*arguments), env=environment | variables, capture_output=True, timeout=120, check=False
+        )
+
+    return run

@@ -1,0 +1,214 @@
+"""Bad requests: the right 4xx, `param` names what is wrong, and the server goes on."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.support import SPEECH, Server
+
+URL = "/v1/audio/speech"
+JSON = {"content-type": "application/json"}
+
+
+def check_envelope(response: httpx.Response, status: int, param: str | None) -> dict[str, Any]:
+    """Every error looks like this; returns what is inside."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"]
+    assert set(response.json()) == {"error"}
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    assert error["type"] == ("invalid_request_error" if status < 429 else error["type"])
+    assert error["code"]
+    assert error["param"] == param
+    assert "Traceback" not in response.text
+    return error
+
+
+@pytest.fixture(autouse=True)
+def _the_server_goes_on(server: Server) -> Any:
+    yield
+    assert server.speak().status_code == 200
+
+
+BAD_VALUES: list[tuple[str, Any, int]] = [
+    ("input", "", 400),
+    ("input", "a" * 4097, 400),
+    ("input", " \n\t ", 400),
+    ("input", None, 400),
+    ("input", 7, 400),
+    ("input", ["a"], 400),
+    ("input", "\ud800", 400),
+    ("voice", "nobody", 400),
+    ("voice", "", 400),
+    ("voice", 3, 400),
+    ("voice", {"name": "ann"}, 400),
+    ("voice", {"id": "ann", "more": 1}, 400),
+    ("voice", {"id": "nobody"}, 400),
+    ("voice", None, 400),
+    ("model", "wavenet-xx", 404),
+    ("model", "../tiny", 404),
+    ("model", None, 400),
+    ("speed", 9, 400),
+    ("speed", 0.2, 400),
+    ("speed", "fast", 400),
+    ("speed", "1", 400),
+    ("speed", True, 400),
+    ("speed", float("nan"), 400),
+    ("temperature", float("nan"), 400),
+    ("temperature", float("inf"), 400),
+    ("temperature", -0.1, 400),
+    ("temperature", 2.1, 400),
+    ("seed", -1, 400),
+    ("seed", 2**63, 400),
+    ("seed", 1.5, 400),
+    ("seed", "7", 400),
+    ("sample_rate", 11025, 400),
+    ("sample_rate", "16000", 400),
+    ("response_format", "ogg", 400),
+    ("response_format", "opus", 400),
+    ("response_format", "aac", 400),
+    ("stream_format", "websocket", 400),
+    ("instructions", "Speak like a pirate.", 400),
+    ("x", 1, 400),
+]
+
+
+@pytest.mark.parametrize(("param", "value", "status"), BAD_VALUES)
+def test_a_bad_value_is_named(server: Server, param: str, value: Any, status: int) -> None:
+    body = {key: v for key, v in (SPEECH | {param: value}).items() if v is not None}
+    response = httpx.post(server.url + URL, content=json.dumps(body), headers=JSON, timeout=60)
+    error = check_envelope(response, status, param)
+    assert error["message"].startswith(f"{param}: ")
+
+
+def test_a_text_nobody_can_say_is_refused_by_name(server: Server) -> None:
+    check_envelope(server.speak(input="你好，世界"), 400, "input")
+
+
+def test_formats_of_later_versions_are_told_apart(server: Server) -> None:
+    assert "mp3" in check_envelope(server.speak(response_format="opus"), 400, "response_format")["message"]
+
+
+BAD_BODIES: list[tuple[bytes, str | None]] = [
+    (b"", None),
+    (b"{", None),
+    (b"{'model': 'tiny'}", None),
+    (b'{"model": "tiny",}', None),
+    (b"\xff\xfe{}", None),
+    (b'{"model": "tiny", "input": "\xe9"}', None),
+    (b"[]", None),
+    (b"null", None),
+    (b'"tiny"', None),
+    (b"[" * 100_000, None),
+    (b'{"seed": ' + b"9" * 10_000 + b"}", None),
+    (b"{}", "model"),
+]
+
+
+@pytest.mark.parametrize(("body", "param"), BAD_BODIES)
+def test_what_is_no_json_object_is_refused(server: Server, body: bytes, param: str | None) -> None:
+    response = httpx.post(server.url + URL, content=body, headers=JSON)
+    check_envelope(response, 400, param)
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
+def test_other_media_are_refused(server: Server, kind: str) -> None:
+    response = httpx.post(server.url + URL, content=json.dumps(SPEECH), headers={"content-type": kind})
+    check_envelope(response, 415, None)
+
+
+def test_json_with_parameters_and_capitals_is_json(server: Server) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert httpx.post(server.url + URL, content=json.dumps(SPEECH), headers=headers).status_code == 200
+
+
+def test_a_body_of_20_megabytes(server: Server) -> None:
+    body = json.dumps(SPEECH | {"input": "a" * 20_000_000})
+    check_envelope(httpx.post(server.url + URL, content=body, headers=JSON), 413, None)
+
+
+def test_a_body_of_20_megabytes_that_does_not_say_so(server: Server) -> None:
+    pieces = (b'{"input": "' if n == 0 else b"a" * 100_000 for n in range(200))
+    check_envelope(httpx.post(server.url + URL, content=pieces, headers=JSON), 413, None)
+
+
+def test_a_body_that_waits_for_permission_is_never_sent(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in answer
+
+
+def test_a_body_that_never_ends_is_no_obstacle(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\nContent-Type: application/json\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_unknown_routes_and_methods(server: Server) -> None:
+    with server.client() as client:
+        check_envelope(client.get("/v1/nothing"), 404, None)
+        check_envelope(client.get("/v1/models/nothing"), 404, "model")
+        wrong = client.get(URL)
+        check_envelope(wrong, 405, None)
+        assert wrong.headers["allow"] == "POST"
+        check_envelope(client.delete("/v1/models"), 405, None)
+
+
+def test_errors_as_rfc_9457_problems(server: Server) -> None:
+    accept = {"accept": "application/problem+json, application/json;q=0.5"}
+    with server.client(headers=accept) as client:
+        bad = client.post(URL, json=SPEECH | {"speed": 9})
+        big = client.post(URL, content=b"a" * 2_000_000, headers=JSON)
+        lost = client.get("/v1/nothing")
+    for response, status, title in ((bad, 400, "Bad Request"), (lost, 404, "Not Found"), (big, 413, None)):
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
+        assert (problem["type"], problem["status"]) == ("about:blank", status)
+        assert problem["title"] == (title or problem["title"])
+        assert problem["detail"]
+    assert bad.json()["param"] == "speed"
+    with server.client(headers={"accept": "application/problem+json;q=0"}) as client:
+        check_envelope(client.get("/v1/nothing"), 404, None)
+
+
+def test_request_ids(server: Server) -> None:
+    with server.client() as client:
+        assert client.get("/healthz", headers={"x-request-id": "abc-123"}).headers["x-request-id"] == "abc-123"
+        drawn = client.get("/healthz", headers={"x-request-id": "no spaces <please>"}).headers["x-request-id"]
+        assert len(drawn) == 32
+        assert client.get("/healthz").headers["x-request-id"] != drawn
+
+
+def test_headers_that_keep_browsers_safe(server: Server) -> None:
+    with server.client() as client:
+        response = client.get("/v1/models", headers={"origin": "https://example.org"})
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "content-security-policy" in response.headers
+        assert "access-control-allow-origin" not in response.headers
+        assert "server" not in response.headers
+        assert client.get("/docs").status_code == 200
+
+
+def test_logs_hold_no_text(server: Server) -> None:
+    secret = "The password is canoe seventeen."
+    assert server.speak(input=secret).status_code == 200
+    assert server.speak(input=secret + " 你").status_code == 400
+    lines = json.dumps(server.log)
+    assert "canoe seventeen" not in lines
+    assert any(line["message"] == "request" and line["status"] == 400 for line in server.log)

@@ -1,0 +1,67 @@
+"""Settings: from the environment, strictly, and each of them documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.settings import PREFIX, Settings, SettingsError, load_settings
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+def test_the_documentation_names_every_setting_with_its_words() -> None:
+    rows = dict(re.findall(r"^\| `(ANCESTRAL_\w+)` \| .* \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE))
+    assert rows == {f"{PREFIX}{name.upper()}": field.description for name, field in Settings.model_fields.items()}
+
+
+def test_the_documentation_gives_the_defaults() -> None:
+    rows = dict(re.findall(r"^\| `ANCESTRAL_(\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE))
+    for name, field in Settings.model_fields.items():
+        if field.default_factory is None and name != "models_dir":
+            assert rows[name.upper()] == f"`{field.default}`"
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANCESTRAL_PORT", "9000")
+    monkeypatch.setenv("ANCESTRAL_LOG_LEVEL", "debug")
+    assert (load_settings().port, load_settings().log_level) == (9000, "debug")
+
+
+def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANCESTRAL_PORT", "9000")
+    assert load_settings(port=9001, host=None).port == 9001
+    assert load_settings(port=None).port == 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ANCESTRAL_PORTS", "1", "ANCESTRAL_PORTS: no such setting; did you mean ANCESTRAL_PORT?"),
+        ("ANCESTRAL_XYZZYQQQ", "1", "ANCESTRAL_XYZZYQQQ: no such setting$"),
+        ("ANCESTRAL_REDIS_URL", "redis://x", "ANCESTRAL_REDIS_URL: .* does not support Redis yet"),
+        ("ANCESTRAL_PORT", "65536", "ANCESTRAL_PORT: "),
+        ("ANCESTRAL_PORT", "http", "ANCESTRAL_PORT: "),
+        ("ANCESTRAL_THREADS", "0", "ANCESTRAL_THREADS: "),
+        ("ANCESTRAL_ENGINE", "steam", "ANCESTRAL_ENGINE: "),
+    ],
+)
+def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=message):
+        load_settings()
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1

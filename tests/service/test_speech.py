@@ -1,0 +1,201 @@
+"""`POST /v1/audio/speech`: what comes back, in which form, and from which seed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import struct
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from models.text import phonemize
+from tests.service.support import FRAMES_A_PHONEME, SPEECH, Server
+
+RATE, HOP = 16000, 160
+LONG = "The birch canoe slid. Is it late? No! " * 8
+
+
+def samples_of(text: str) -> int:
+    """How long the tiny model makes a text: so many frames a phoneme, twice as many in a sentence's outer pauses."""
+    extra = 2 * (4 - FRAMES_A_PHONEME)
+    return HOP * sum(FRAMES_A_PHONEME * len(sentence.phones) + extra for sentence in phonemize(text))
+
+
+def decode(data: bytes) -> tuple[np.ndarray[Any, Any], int]:
+    """Samples as int16, and the rate."""
+    samples, rate = soundfile.read(io.BytesIO(data), dtype="int16")
+    return samples, rate
+
+
+def test_wav_is_sound_at_the_models_rate(server: Server) -> None:
+    response = server.speak()
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "audio/wav"
+    samples, rate = decode(response.content)
+    assert (rate, len(samples)) == (RATE, samples_of(str(SPEECH["input"])))
+    assert np.std(samples) > 100
+
+
+def test_a_streamed_wav_claims_the_greatest_length(server: Server) -> None:
+    content = server.speak().content
+    assert struct.unpack("<I", content[4:8]) == struct.unpack("<I", content[40:44]) == (0xFFFFFFFF,)
+
+
+def test_pcm_is_24_khz_as_openai_clients_assume(server: Server) -> None:
+    response = server.speak(response_format="pcm")
+    assert response.headers["content-type"] == "audio/pcm"
+    expected = samples_of(str(SPEECH["input"])) * 24000 / RATE
+    assert abs(len(response.content) // 2 - expected) <= 2
+
+
+def test_flac_holds_the_samples_of_the_wav(server: Server) -> None:
+    response = server.speak(response_format="flac")
+    assert response.headers["content-type"] == "audio/flac"
+    samples, rate = decode(response.content)
+    assert rate == RATE
+    assert np.array_equal(samples, decode(server.speak().content)[0])
+
+
+def test_mp3_is_the_default(server: Server) -> None:
+    response = server.speak(response_format=None)
+    assert response.headers["content-type"] == "audio/mpeg"
+    samples, rate = decode(response.content)
+    assert rate == RATE
+    assert abs(len(samples) - samples_of(str(SPEECH["input"]))) < 3 * 1152  # whole frames, and the encoder's delay
+    assert np.std(samples) > 100
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3"])
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000])
+def test_every_sample_rate(server: Server, form: str, rate: int) -> None:
+    samples, found = decode(server.speak(response_format=form, sample_rate=rate).content)
+    assert found == rate
+    tolerance = 3 * 1152 if form == "mp3" else 2
+    assert abs(len(samples) - samples_of(str(SPEECH["input"])) * rate / RATE) <= tolerance
+
+
+def test_headers_say_what_was_done(server: Server, engine: str) -> None:
+    response = server.speak()
+    with server.client() as client:
+        model = client.get("/v1/models/tiny").json()
+    assert response.headers["x-seed"] == "7"
+    assert response.headers["x-engine"] == engine
+    assert response.headers["x-model-sha256"] == model["sha256"]
+    assert response.headers["transfer-encoding"] == "chunked"
+
+
+@pytest.mark.parametrize("form", ["wav", "pcm", "flac", "mp3"])
+def test_same_seed_same_bytes_other_seed_other_bytes(server: Server, form: str) -> None:
+    first, again, other = (server.speak(response_format=form, seed=seed).content for seed in (7, 7, 8))
+    assert first == again
+    assert first != other
+
+
+def test_a_drawn_seed_can_be_used_again(server: Server) -> None:
+    drawn, another = server.speak(seed=None), server.speak(seed=None)
+    assert drawn.headers["x-seed"] != another.headers["x-seed"]
+    assert server.speak(seed=int(drawn.headers["x-seed"])).content == drawn.content
+
+
+def test_the_greatest_seed(server: Server) -> None:
+    response = server.speak(input=LONG, seed=2**63 - 1)
+    assert response.status_code == 200
+    assert response.headers["x-seed"] == str(2**63 - 1)
+
+
+def test_voices_differ_and_may_be_given_as_objects(server: Server) -> None:
+    ann, bob = server.speak(voice="ann").content, server.speak(voice="bob").content
+    assert ann != bob
+    assert server.speak(voice={"id": "bob"}).content == bob
+
+
+def test_speed_scales_the_length(server: Server) -> None:
+    lengths = [len(decode(server.speak(speed=speed).content)[0]) for speed in (0.25, 0.5, 1, 2, 4)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] > 3 * lengths[2]
+
+
+def test_temperature_zero_needs_no_luck(server: Server) -> None:
+    assert server.speak(temperature=0, seed=1).content == server.speak(temperature=0, seed=2).content
+    assert server.speak(temperature=0.5).content != server.speak(temperature=1.5).content
+
+
+def test_every_sentence_is_spoken_and_none_repeats_another(server: Server) -> None:
+    samples, _ = decode(server.speak(input="Hello there. Hello there.").content)
+    assert len(samples) == samples_of("Hello there. Hello there.")
+    first, second = np.split(samples, 2)
+    assert np.array_equal(first, decode(server.speak(input="Hello there.").content)[0])
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("form", ["wav", "pcm", "flac", "mp3"])
+def test_events_carry_the_same_bytes(server: Server, form: str) -> None:
+    response = server.speak(stream_format="sse", response_format=form)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = [json.loads(line.removeprefix("data: ")) for line in response.text.split("\n\n") if line]
+    assert [event["type"] for event in events] == ["speech.audio.delta"] * (len(events) - 1) + ["speech.audio.done"]
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert sound == server.speak(response_format=form).content
+    phonemes = sum(len(sentence.phones) for sentence in phonemize(str(SPEECH["input"])))
+    output = samples_of(str(SPEECH["input"]))
+    assert events[-1]["usage"] == {
+        "input_tokens": phonemes, "output_tokens": output, "total_tokens": phonemes + output,
+    }  # fmt: skip
+
+
+def test_sound_arrives_while_it_is_sampled(server: Server) -> None:
+    start = time.perf_counter()
+    with (
+        server.client() as client,
+        client.stream("POST", "/v1/audio/speech", json=SPEECH | {"input": LONG * 4}) as body,
+    ):
+        chunks = body.iter_raw()
+        next(chunks)
+        first = time.perf_counter() - start
+        total = sum(map(len, chunks))
+        whole = time.perf_counter() - start
+    assert total > 100_000
+    assert first < 0.5 * whole
+
+
+def test_company_changes_nothing(server: Server) -> None:
+    requests = [
+        {
+            "input": LONG,
+            "seed": n,
+            "voice": ("ann", "bob")[n % 2],
+            "response_format": ("wav", "flac", "pcm", "mp3")[n % 4],
+        }
+        for n in range(8)
+    ]
+    alone = [server.speak(**request).content for request in requests]
+    with ThreadPoolExecutor(len(requests)) as pool:
+        together = list(pool.map(lambda request: server.speak(**request).content, requests))
+    assert together == alone
+
+
+def test_the_size_of_chunks_changes_nothing(
+    server: Server, serve: Callable[..., AbstractContextManager[Server]]
+) -> None:
+    forms = ("wav", "pcm", "flac", "mp3")
+    with serve(chunk_ms=370, threads=1) as other:
+        for form in forms:
+            found, expected = (host.speak(input=LONG, response_format=form).content for host in (other, server))
+            assert hashlib.sha256(found).digest() == hashlib.sha256(expected).digest()
+
+
+def test_the_longest_input(server: Server) -> None:
+    text = ("The birch canoe slid on. " * 200)[:4095] + "."
+    assert len(text) == 4096
+    response = server.speak(input=text)
+    assert response.status_code == 200
+    assert len(decode(response.content)[0]) == samples_of(text)
