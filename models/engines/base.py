@@ -1,0 +1,107 @@
+"""What an engine is: open a stream, advance it, snapshot it, restore it.
+
+A stream's symbols depend on the weights, its conditioning, its seed and the position, and on nothing else: not on how
+far each call advances, not on who shares the call, not on a restart in between. Every engine keeps that promise bit
+for bit within itself; the tests hold it to that.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import WaveNetSpec
+
+Symbols = NDArray[np.uint8]
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """All that a stream's symbols depend on besides the weights."""
+
+    length: int
+    """Samples to make."""
+    seed: int
+    """0 … 2^63 - 1; keys the noise (models/noise.py)."""
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the most likely symbol."""
+    speaker: int | None = None
+    """Index into the spec's speakers; required exactly where the model has speakers."""
+    frames: Array | None = None
+    """``[F, local_channels]`` with F * local_hop >= length; required exactly where the model has local conditioning."""
+
+
+class RequestError(ValueError):
+    """A request that does not fit the model; the message names the field."""
+
+
+class Stream(Protocol):
+    """One sequence being sampled. Engines add their state; callers read these two."""
+
+    request: StreamRequest
+    position: int
+    """Symbols made so far."""
+
+
+class Engine(ABC):
+    """A model ready to sample. Thread-safe as long as each stream is advanced by one thread at a time."""
+
+    name: str
+    """``native``, ``reference``, …: what really runs, told to clients in ``x-engine``."""
+    spec: WaveNetSpec
+
+    @abstractmethod
+    def open(self, request: StreamRequest) -> Stream:
+        """Start a stream at position 0.
+
+        Raises:
+            RequestError: a field is missing, superfluous, out of range or of the wrong shape.
+        """
+
+    @abstractmethod
+    def advance(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
+        """Make up to ``samples`` more symbols of every stream, together; one that reaches its length stops there.
+
+        Returns:
+            One ``uint8 [<= samples]`` a stream, in order.
+        """
+
+    @abstractmethod
+    def snapshot(self, stream: Stream) -> bytes:
+        """Everything but the request that :meth:`restore` needs to go on from here, here or in another process."""
+
+    @abstractmethod
+    def restore(self, request: StreamRequest, snapshot: bytes) -> Stream:
+        """The stream that :meth:`snapshot` saw.
+
+        Raises:
+            RequestError: the bytes are no snapshot of this model.
+        """
+
+
+def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:
+    """Raise :class:`RequestError` for a request that does not fit ``spec``."""
+    if request.length < 1:
+        raise RequestError(f"length: must be positive, not {request.length}")
+    if not 0 <= request.seed < 2**63:
+        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
+        raise RequestError("temperature: must be a finite number, at least 0")
+    if (request.speaker is None) == bool(spec.speakers):
+        raise RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
+    if request.speaker is not None and not 0 <= request.speaker < len(spec.speakers):
+        raise RequestError(f"speaker: must lie in 0 … {len(spec.speakers) - 1}")
+    if (request.frames is None) == bool(spec.local_channels):
+        raise RequestError("frames: " + ("the model needs them" if spec.local_channels else "the model takes none"))
+    if request.frames is not None:
+        count = -(-request.length // spec.local_hop)
+        if request.frames.ndim != 2 or request.frames.shape[1] != spec.local_channels or len(request.frames) < count:
+            raise RequestError(f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}")
+        if not np.isfinite(request.frames).all():
+            raise RequestError("frames: must be finite")

@@ -1,0 +1,87 @@
+"""From logits to a symbol by the inverse of the cumulative distribution, in double precision.
+
+The logits are float32, all that follows is float64: then two engines whose logits differ by rounding disagree about a
+symbol only where its noise falls within that rounding of a boundary, and never by what is added here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from models.spec import SYMBOLS
+
+_LOG2_E = 1.4426950408889634074
+_LN2_HIGH, _LN2_LOW = 6.93145751953125e-1, 1.42860682030941723212e-6
+# Added to a double, it leaves the nearest integer in the lowest bits of the sum.
+_ROUNDING = 1.5 * 2.0**52
+_EXPONENT_BIAS, _MANTISSA_BITS = np.int64(1023), np.int64(52)
+_SMALLEST = -700.0
+
+
+@njit(fastmath={"contract"}, error_model="numpy", inline="always")
+def exp(x):  # type: ignore[no-untyped-def]  # numba infers the types
+    """exp of a float64 in [-700, 700] within two ulp (Cephes' rational function).
+
+    Without branches or calls, so that LLVM vectorises the loop around it; the library's would cost 256 calls a symbol.
+    """
+    shifted = x * _LOG2_E + _ROUNDING
+    power = shifted - _ROUNDING
+    r = (x - power * _LN2_HIGH) - power * _LN2_LOW
+    s = r * r
+    p = r * ((1.26177193074810590878e-4 * s + 3.02994407707441961300e-2) * s + 9.99999999999999999910e-1)
+    q = ((3.00198505138664455042e-6 * s + 2.52448340349684104192e-3) * s + 2.27265548208155028766e-1) * s + 2.0
+    bits = (np.float64(shifted).view(np.int64) + _EXPONENT_BIAS) << _MANTISSA_BITS
+    return (1.0 + 2.0 * (p / (q - p))) * np.int64(bits).view(np.float64)
+
+
+@njit(error_model="numpy", inline="always")
+def most_likely(logits):  # type: ignore[no-untyped-def]  # numba infers the types
+    """The symbol of the largest logit; the lowest of several."""
+    best = 0
+    for j in range(1, SYMBOLS):
+        if logits[j] > logits[best]:
+            best = j
+    return best
+
+
+@njit(fastmath={"contract"}, error_model="numpy", inline="always")
+def _accumulate(logits, temperature, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
+    """Write the cumulative sums of exp((logit - largest logit) / temperature); returns the largest logit."""
+    top = logits[0]
+    for j in range(1, SYMBOLS):
+        top = max(top, logits[j])
+    for j in range(SYMBOLS):
+        cumulative[j] = exp(max((np.float64(logits[j]) - np.float64(top)) / temperature, _SMALLEST))
+    for j in range(1, SYMBOLS):
+        cumulative[j] += cumulative[j - 1]
+    return top
+
+
+@njit(fastmath={"contract"}, error_model="numpy", inline="always")
+def draw(logits, temperature, noise, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
+    """The first symbol whose cumulative probability exceeds ``noise``; at temperature 0 the most likely one.
+
+    Args:
+        logits: ``float32 [256]``.
+        temperature: divides them; at least 0.
+        noise: uniform in (0, 1).
+        cumulative: scratch, ``float64 [256]``.
+    """
+    if temperature == 0.0:
+        return most_likely(logits)
+    _accumulate(logits, temperature, cumulative)
+    target = noise * cumulative[SYMBOLS - 1]
+    symbol = 0
+    for j in range(SYMBOLS - 1):
+        symbol += cumulative[j] <= target
+    return symbol
+
+
+@njit(error_model="numpy", inline="always")
+def log_likelihood(logits, symbol, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
+    """ln p(symbol) at temperature 1, in nats."""
+    top = _accumulate(logits, 1.0, cumulative)
+    return np.float64(logits[symbol]) - np.float64(top) - math.log(cumulative[SYMBOLS - 1])

@@ -1,0 +1,52 @@
+"""The bytes of a stream's state: a header that names the model and guards the rest, then raw numbers. Never pickle."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from models.engines.base import RequestError
+from models.spec import SYMBOLS
+
+_MAGIC = b"ANC1"
+_HEADER = struct.Struct("<4s8s32sqqI")
+"""Magic with version, engine, SHA-256 of the weights, position, last symbol, CRC-32 of all else."""
+
+
+def pack(engine: str, sha256: str, position: int, symbol: int, state: bytes) -> bytes:
+    """A snapshot.
+
+    Args:
+        engine: what can read ``state``; at most 8 ASCII letters.
+        sha256: of the weights, hexadecimal.
+        position: the next one.
+        symbol: the one before it.
+        state: the engine's own numbers.
+    """
+    fields = (_MAGIC, engine.encode(), bytes.fromhex(sha256), position, symbol)
+    checksum = zlib.crc32(state, zlib.crc32(_HEADER.pack(*fields, 0)))
+    return _HEADER.pack(*fields, checksum) + state
+
+
+def unpack(engine: str, sha256: str, length: int, size: int, snapshot: bytes) -> tuple[int, int, bytes]:
+    """Position, symbol and state of a snapshot that :func:`pack` made.
+
+    Args:
+        engine: as given to :func:`pack`.
+        sha256: as given to :func:`pack`.
+        length: of the request, which bounds the position.
+        size: bytes of the state.
+        snapshot: as stored.
+
+    Raises:
+        RequestError: the bytes are another model's or another engine's, damaged, or beyond the request.
+    """
+    if len(snapshot) != _HEADER.size + size:
+        raise RequestError(f"snapshot: {len(snapshot)} bytes are not the state of this model")
+    position, symbol = _HEADER.unpack_from(snapshot)[3:5]
+    state = snapshot[_HEADER.size :]
+    if snapshot != pack(engine, sha256, position, symbol, state):
+        raise RequestError("snapshot: of another model, engine or version, or damaged")
+    if not (0 <= position <= length and 0 <= symbol < SYMBOLS):
+        raise RequestError(f"snapshot: position {position} lies beyond the request")
+    return position, symbol, state
