@@ -45,6 +45,8 @@ class ModelEntry:
     """Seconds since 1970."""
     owned_by: str
     description: str
+    temperature: float
+    """Of requests that name none: where this model sounds best."""
     voices: tuple[Voice, ...]
     path: Path
 
@@ -75,11 +77,13 @@ class ModelEntry:
             data = json.loads((path / MANIFEST).read_bytes())
         except (OSError, ValueError) as error:
             raise LibraryError(f"{name}: {MANIFEST} cannot be read as JSON") from error
-        _check(name, data, {f.name: int if f.name == "created" else str for f in dataclasses.fields(cls)}, voices=list)
+        _check(name, data, {f.name: str for f in dataclasses.fields(cls)}, created=int, temperature=float, voices=list)
         if not _ID.fullmatch(data["id"]):
             raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
         if data["kind"] != "speech":
             raise LibraryError(f"{name}: kind: expected 'speech', found {data['kind']!r}")
+        if not 0.0 <= data["temperature"] <= 2.0:
+            raise LibraryError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
         for voice in data["voices"]:
             _check(f"{name}: voices", voice, {f.name: str for f in dataclasses.fields(Voice)})
         voices = tuple(Voice(**voice) for voice in data.pop("voices"))

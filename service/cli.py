@@ -9,6 +9,7 @@ Exit codes: 0 done, or a server that was asked to stop (SIGTERM, Ctrl-C); 1 it c
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
@@ -41,6 +42,9 @@ def ancestral() -> None:
 
 def main() -> None:
     """Run a command and exit with its code."""
+    # A sentence's matrices are too small to share out: more BLAS threads only wait for each other, and take the cores
+    # from the sampler. Set before numpy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         ancestral(prog_name="ancestral", standalone_mode=False)
     except click.ClickException as error:

@@ -53,12 +53,13 @@ class SpeechRequest(_Request):
     seed: int | None = Field(
         default=None, ge=0, le=MAX_SEED, description="The same seed gives the same bytes. Drawn and returned if absent."
     )
-    temperature: float = Field(
-        default=1.0,
+    temperature: float | None = Field(
+        default=None,
         ge=0.0,
         le=2.0,
         allow_inf_nan=False,
-        description="Divides the logits; 0 takes the most likely symbol.",
+        description="Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. "
+        "The default is the model's own.",
     )
     sample_rate: SampleRate | None = Field(
         default=None,

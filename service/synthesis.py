@@ -128,9 +128,18 @@ class Synthesizer:
             raise NotFound(message, param="model", code="model_not_found") from None
 
     def prepare(
-        self, model_id: str, voice_id: str, text: str, seed: int, *, temperature: float = 1.0, speed: float = 1.0
+        self,
+        model_id: str,
+        voice_id: str,
+        text: str,
+        seed: int,
+        *,
+        temperature: float | None = None,
+        speed: float = 1.0,
     ) -> Utterance:
         """Check a request and turn its text into phonemes: all that can be refused is refused here.
+
+        Without a temperature, the model's own is taken.
 
         Raises:
             NotFound: no such model.
@@ -144,7 +153,8 @@ class Synthesizer:
             raise InvalidRequest(f"input: {error}", param="input", code="unsupported_text") from error
         if not sentences:
             raise InvalidRequest("input: there is nothing to say in it", param="input", code="unsupported_text")
-        return Utterance(model, voice, sentences, seed, temperature, speed)
+        chosen = model.entry.temperature if temperature is None else temperature
+        return Utterance(model, voice, sentences, seed, chosen, speed)
 
     def render(self, utterance: Utterance, frames: Iterable[Array] | None = None) -> Iterator[Wave]:
         """Sample the utterance. The work is done between one chunk and the next: who stops asking stops it.

@@ -163,4 +163,5 @@ class WaveNet(nn.Module):
 
 def _normal(*shape: int) -> Tensor:
     """Weights with unit gain: standard deviation 1 / sqrt(inputs)."""
-    return torch.randn(*shape) / shape[-2] ** 0.5
+    weights: Tensor = torch.randn(*shape) / shape[-2] ** 0.5
+    return weights

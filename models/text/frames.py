@@ -5,6 +5,8 @@ The network is models/networks/acoustic.py; here only what one sentence needs: n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,15 +59,19 @@ class FrameModel:
         Returns:
             ``float32 [F, outputs]``, one row per ``spec.hop`` samples.
         """
-        who = self._weights["speaker"][self.spec.speakers.index(speaker)]
-        encoded, durations = self._encode(sentence, who)
-        counts = self.durations(durations, speed)
-        x = np.repeat(encoded, counts, axis=0) + frame_positions(counts) @ self._weights["position"]
-        x += who @ self._weights["decoder_speaker"]
-        x = self._blocks("decoder", self.spec.decoder_layers, x)
-        frames = x @ self._weights["frames_out"] + self._weights["frames_bias"]
-        frames[:, -1] = np.clip(frames[:, -1], 0.0, 1.0)
-        return frames
+        who = self._speaker(speaker)
+        encoded, durations = self._encode(sentence.phones, sentence.word_starts, who)
+        return self._decode(encoded, self.durations(durations, speed), who)
+
+    def predict_timed(
+        self, phones: Sequence[str], word_starts: Sequence[bool], durations: NDArray[np.integer], speaker: str
+    ) -> Array:
+        """The frames of a sentence whose phonemes have known durations ``[P]``, in frames."""
+        who = self._speaker(speaker)
+        return self._decode(self._encode(phones, word_starts, who)[0], durations, who)
+
+    def _speaker(self, speaker: str) -> Array:
+        return self._weights["speaker"][self.spec.speakers.index(speaker)]
 
     def durations(self, logarithms: Array, speed: float) -> NDArray[np.int64]:
         """Whole frames of every phoneme. Rounding is done on the running sum, so a sentence keeps its length."""
@@ -75,13 +81,21 @@ class FrameModel:
         edges = np.round(np.cumsum(exact)).astype(np.int64)
         return np.diff(edges, prepend=0)
 
-    def _encode(self, sentence: Sentence, who: Array) -> tuple[Array, Array]:
-        x = self._weights["phoneme"][[self._phoneme[p] for p in sentence.phones]]
-        starts = np.array(sentence.word_starts, np.float32)[:, None]
+    def _encode(self, phones: Sequence[str], word_starts: Sequence[bool], who: Array) -> tuple[Array, Array]:
+        x = self._weights["phoneme"][[self._phoneme[p] for p in phones]]
+        starts = np.array(word_starts, np.float32)[:, None]
         x = x + starts * self._weights["word_start"] + who @ self._weights["encoder_speaker"]
         x = self._blocks("encoder", self.spec.encoder_layers, x)
         d = self._blocks("duration", self.spec.duration_layers, x)
         return x, (d @ self._weights["duration_out"] + self._weights["duration_bias"])[:, 0]
+
+    def _decode(self, encoded: Array, durations: NDArray[np.integer], who: Array) -> Array:
+        x = np.repeat(encoded, durations, axis=0) + frame_positions(durations) @ self._weights["position"]
+        x += who @ self._weights["decoder_speaker"]
+        x = self._blocks("decoder", self.spec.decoder_layers, x)
+        frames = x @ self._weights["frames_out"] + self._weights["frames_bias"]
+        frames[:, -1] = np.clip(frames[:, -1], 0.0, 1.0)
+        return frames
 
     def _blocks(self, stack: str, count: int, x: Array) -> Array:
         for number in range(count):

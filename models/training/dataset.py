@@ -105,7 +105,6 @@ def prepare(
     Returns:
         The number of clips kept.
     """
-    out.mkdir(parents=True, exist_ok=True)
     symbols: list[NDArray[np.uint8]] = []
     frames: list[NDArray[np.float16]] = []
     entries: list[PreparedClip] = []
@@ -123,13 +122,25 @@ def prepare(
                 PreparedClip(clip.id, clip.speaker, position, len(made[1]), clip.text, names, made[2], starts)
             )
             position += len(made[1])
+    write_prepared(out, symbols, frames, entries, spec, preemphasis, gain)
+    return len(entries)
+
+
+def write_prepared(
+    out: Path,
+    symbols: Sequence[NDArray[np.uint8]],
+    frames: Sequence[NDArray[np.float16]],
+    clips: Sequence[PreparedClip],
+    spec: FeatureSpec,
+    preemphasis: float,
+    gain: float,
+) -> None:
+    """Write a prepared directory; clip i has ``symbols[i]`` and ``frames[i]``."""
+    out.mkdir(parents=True, exist_ok=True)
     np.save(out / "symbols.npy", np.concatenate(symbols))
     np.save(out / "frames.npy", np.concatenate(frames))
-    index = {
-        "features": spec.to_json(), "preemphasis": preemphasis, "gain": gain, "clips": [asdict(e) for e in entries],
-    }  # fmt: skip
+    index = {"features": spec.to_json(), "preemphasis": preemphasis, "gain": gain, "clips": [asdict(c) for c in clips]}
     (out / "clips.json").write_text(json.dumps(index))
-    return len(entries)
 
 
 def _frozen(entry: dict[str, Any]) -> dict[str, Any]:

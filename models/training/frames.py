@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from models.checkpoint import save
 from models.networks.acoustic import FrameNetwork
 from models.spec import FrameSpec
-from models.text.frames import frame_positions
+from models.text.frames import FrameModel, frame_positions
 from models.training.cards import card
-from models.training.dataset import Dataset, PreparedClip, by_speaker
+from models.training.dataset import Dataset, PreparedClip, by_speaker, held_out, write_prepared
 
 Item = tuple[Dataset, PreparedClip]
 
@@ -145,6 +145,30 @@ class FramesTask:
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
         text = card("Frame model: phonemes and a speaker to conditioning frames", self.spec.speakers, trained, figures)
         save(out, self.spec, tensors, text)
+
+
+def predict_corpus(model: FrameModel, source: Path, out: Path, progress: Callable[[int], None]) -> int:
+    """A copy of a prepared corpus whose frames are the model's own, for the true durations.
+
+    WaveNet trained on these hears the same blur that it gets when it serves (as Tacotron 2 does, section 2.3). Clips
+    without phonemes, and held-out ones, are left out.
+
+    Returns:
+        The number of clips.
+    """
+    dataset = Dataset(source)
+    clips = [clip for clip in dataset.clips if clip.durations and not held_out(clip.id)]
+    frames, entries, position = list[NDArray[np.float16]](), list[PreparedClip](), 0
+    for number, clip in enumerate(clips):
+        made = model.predict_timed(clip.phones, clip.word_starts, np.array(clip.durations), clip.speaker)
+        frames.append(made.astype(np.float16))
+        entries.append(replace(clip, start=position))
+        position += clip.frames
+        progress(number + 1)
+    write_prepared(
+        out, [dataset.symbols(c) for c in clips], frames, entries, dataset.spec, dataset.preemphasis, dataset.gain
+    )
+    return len(entries)
 
 
 def run(model: FrameNetwork, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
+_STATE = "state.safetensors"
+
 
 class Task(Protocol):
     """What is trained."""
@@ -69,6 +71,17 @@ class LoopConfig:
         return self.learning_rate * max(min((step + 1) / self.warmup, 1.0, falling), 0.0)
 
 
+def _resumable(state: Path, config: LoopConfig, world: int) -> dict[str, str]:
+    """What a saved state says of its run, after it was found to be one that this configuration can go on with."""
+    with safe_open(state, "pt") as file:
+        meta: dict[str, str] = file.metadata()
+    if int(meta["world"]) != world:
+        raise ValueError(f"processes: this run was started with {meta['world']}, not {world}")
+    if int(meta["seed"]) != config.seed:
+        raise ValueError(f"seed: this run was started with {meta['seed']}, not {config.seed}")
+    return meta
+
+
 class Trainer:
     """One process's share of a run. Rank 0 also averages, logs, saves and evaluates."""
 
@@ -90,18 +103,14 @@ class Trainer:
 
     @property
     def _state_file(self) -> Path:
-        return self.out / "state.safetensors"
+        return self.out / _STATE
 
     def _load(self) -> None:
         """Go on from the last saved state, if there is one."""
         if not self._state_file.exists():
             return
+        meta = _resumable(self._state_file, self.config, self.world)
         with safe_open(self._state_file, "pt", device=str(self.device)) as file:
-            meta = file.metadata()
-            if int(meta["world"]) != self.world:
-                raise ValueError(f"processes: this run was started with {meta['world']}, not {self.world}")
-            if int(meta["seed"]) != self.config.seed:
-                raise ValueError(f"seed: this run was started with {meta['seed']}, not {self.config.seed}")
             self.step, self.items, self.seconds = int(meta["step"]), int(meta["items"]), float(meta["seconds"])
             with torch.no_grad():
                 for name, parameter in self.model.named_parameters():
@@ -210,8 +219,9 @@ class Trainer:
             self._figures = self.task.evaluate(self.averaged(), self.device)
             self._log(self._figures)
         if last or self.seconds - self._saved > self.config.save_seconds:
-            self.save()
+            # In this order: a run killed between the two goes on from the older state and exports again.
             self.task.export(self.averaged(), self.out / "checkpoint", self.trained(), self._figures)
+            self.save()
             self._saved = self.seconds
 
     def trained(self) -> dict[str, Any]:
@@ -244,8 +254,14 @@ def _process(rank: int, world: int, task: Task, config: LoopConfig, out: Path, r
 
 
 def train(task: Task, config: LoopConfig, out: Path, processes: int) -> None:
-    """Train ``task`` in ``out`` with one CPU process a core (or one in all, on a GPU), resuming what is there."""
+    """Train ``task`` in ``out`` with one CPU process a core (or one in all, on a GPU), resuming what is there.
+
+    Raises:
+        ValueError: what is there was trained with another seed or number of processes.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    if (out / _STATE).exists():
+        _resumable(out / _STATE, config, processes)  # here, since what a process of ours raises is no ValueError
     if processes == 1:
         Trainer(task, config, out).run()
         return

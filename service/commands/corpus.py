@@ -63,6 +63,21 @@ def prepare(corpora: tuple[Path, ...], output: Path, processes: int) -> None:
     click.echo(f"{output}: {kept} of {len(clips)} clips", err=True)
 
 
+@command.command()
+@click.argument("prepared", type=_CORPUS)
+@click.option("--frames", "checkpoint", type=_CORPUS, required=True, help="A frame model's checkpoint.")
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the copy goes.")
+def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
+    """Copy PREPARED with the frames that a frame model predicts, to train WaveNet on what it will be served."""
+    from models.checkpoint import CheckpointError, load
+    from models.text.frames import FrameModel
+    from models.training.frames import predict_corpus
+
+    with explained(CheckpointError), _shown("clips") as progress:
+        done = predict_corpus(FrameModel(load(checkpoint)), prepared, output, progress)
+    click.echo(f"{output}: {done} clips", err=True)
+
+
 @contextmanager
 def _shown(unit: str) -> Iterator[Callable[[int], None]]:
     """A progress display on standard error; what it gives counts what is done."""

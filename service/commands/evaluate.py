@@ -32,10 +32,10 @@ def command() -> None:
     "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are read and compared."
 )
 @click.option("--sentences", type=click.IntRange(1), default=40, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0.0, 2.0), default=1.0, show_default=True)
+@click.option("--temperature", type=click.FloatRange(0.0, 2.0), help="The model's own if absent.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Write the sound into this folder.")
 def speech(
-    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float, keep: Path | None
+    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
 ) -> None:
     """Print a JSON report: word and character errors, DNSMOS, speed, bits per sample; the teacher's beside them."""
     from models.checkpoint import CheckpointError
@@ -60,7 +60,7 @@ def speech(
     loaded = synthesizer.model(model)
     report: dict[str, Any] = {
         "model": model, "sha256": loaded.sha256, "engine": loaded.engine.name, "voice": voice,
-        "sentences": len(clips), "temperature": temperature,
+        "sentences": len(clips), "temperature": utterances[0].temperature,
         **_judged(texts, waves, listener),
         "real_time_factor": sum(map(len, waves)) / loaded.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],

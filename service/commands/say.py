@@ -45,9 +45,9 @@ class FiniteRange(click.FloatRange):
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Drawn if absent.")
 @click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
-@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True)
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own if absent.")
 def command(
-    text: str, voice: str | None, model: str, output: Path, seed: int | None, speed: float, temperature: float
+    text: str, voice: str | None, model: str, output: Path, seed: int | None, speed: float, temperature: float | None
 ) -> None:
     """Speak TEXT (- reads it from standard input) and show how far it is."""
     from models.checkpoint import CheckpointError

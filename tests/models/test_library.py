@@ -12,7 +12,8 @@ from models.library import LibraryError, Voice, discover
 
 VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}
 MODEL: dict[str, Any] = {
-    "id": "a", "kind": "speech", "created": 1, "owned_by": "us", "description": "", "voices": [VOICE],
+    "id": "a", "kind": "speech", "created": 1, "owned_by": "us", "description": "", "temperature": 1.0,
+    "voices": [VOICE],
 }  # fmt: skip
 
 
@@ -49,6 +50,8 @@ def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
         (MODEL | {"path": "/"}, "a: path: unknown key"),
         (MODEL | {"created": "now"}, "a: created: expected int, found str"),
         (MODEL | {"created": True}, "a: created: expected int, found bool"),
+        (MODEL | {"temperature": 1}, "a: temperature: expected float, found int"),
+        (MODEL | {"temperature": 2.5}, "a: temperature: must lie in 0"),
         (MODEL | {"id": "../a"}, "a: id: "),
         (MODEL | {"id": "A"}, "a: id: "),
         (MODEL | {"kind": "image"}, "a: kind: expected 'speech'"),

@@ -54,8 +54,11 @@ def write_model(path: Path, fails_on: str | None = None) -> None:
         {"id": v, "name": v.title(), "language": "en", "gender": "none", "description": "Noise.", "license": "CC0-1.0"}
         for v in VOICES
     ]
-    manifest = {"id": path.name, "kind": "speech", "created": 1_700_000_000, "owned_by": "tests", "voices": voices}
-    (path / "model.json").write_text(json.dumps({**manifest, "description": "Random weights."}))
+    manifest = {
+        "id": path.name, "kind": "speech", "created": 1_700_000_000, "owned_by": "tests",
+        "description": "Random weights.", "temperature": 1.0, "voices": voices,
+    }  # fmt: skip
+    (path / "model.json").write_text(json.dumps(manifest))
 
 
 def command(*arguments: str) -> list[str]:

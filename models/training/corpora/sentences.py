@@ -1,4 +1,4 @@
-"""What the synthetic voices read: example sentences of WordNet (Debian's ``wordnet-base``), of varied length and tone."""
+"""What the synthetic voices read: example sentences of WordNet (Debian's wordnet-base), of varied length and tone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _EXAMPLE = re.compile(r'"([^"]+)"')
 _PLAIN = re.compile(r"[A-Za-z' ,;\-]+")
 
 
-def wordnet_sentences(directory: Path = WORDNET) -> list[str]:
-    """All example sentences of 5 to 14 plain words, in one fixed shuffled order.
+def wordnet_sentences(directory: Path | None = None) -> list[str]:
+    """All example sentences of 5 to 14 plain words in WordNet's files, in one fixed shuffled order.
 
     Raises:
         FileNotFoundError: WordNet is not installed; the message says how to get it.
     """
-    files = [directory / f"data.{part}" for part in ("noun", "verb", "adj", "adv")]
+    files = [(directory or WORDNET) / f"data.{part}" for part in ("noun", "verb", "adj", "adv")]
     if missing := [f for f in files if not f.exists()]:
         raise FileNotFoundError(f"{missing[0]} is missing: apt-get install wordnet-base")
     found: set[str] = set()

@@ -1,0 +1,157 @@
+"""How fast each engine samples a WaveNet: ``python -m bench.engines``.
+
+Samples per CPU-second are counted by the clock of the calling thread, the only one that works: they hold on a busy
+machine too. Samples per second and the real_time_factor are by the clock on the wall: run it with nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from models.checkpoint import Checkpoint, expected_shapes, load
+from models.engines.base import Engine, StreamRequest
+from models.engines.native import NativeEngine
+from models.engines.reference import ReferenceEngine
+from models.spec import MEDIUM, SMALL, FeatureSpec, WaveNetSpec
+
+ZOO = Path(__file__).parent.parent / "models" / "zoo"
+TRAINED = ZOO / "wavenet-en" / "wavenet"
+FIRST_AUDIO = 0.020
+"""Seconds of sound whose delay counts as the time to first audio."""
+REPETITIONS = 5
+BATCHES = (1, 2, 4, 16)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. Figures are medians over the repetitions."""
+
+    model: str
+    engine: str
+    precision: str
+    batch: int
+    samples_per_cpu_second: float
+    samples_per_second: float
+    real_time_factor: float
+    """Seconds of sound, of all streams together, made in a second."""
+    times_reference: float
+    """Samples per CPU-second, as a multiple of the cached torch engine's with one stream."""
+    first_audio_ms: float
+    """From opening the streams to the first 20 ms of every one, the engine being warm."""
+
+
+def lively_checkpoint(spec: WaveNetSpec, seed: int = 0) -> Checkpoint:
+    """A model of random weights whose symbols are about as hard to guess as those of speech, 4 bits each."""
+    gains = {"residual": 0.5, "skip": 2.0, "head": 2.0, "output": 2.5}
+    noise, tensors = np.random.default_rng(seed), {}
+    for name, shape in expected_shapes(spec).items():
+        if name.endswith("bias"):
+            scale = 0.1
+        elif name in ("embedding", "conditioner.speaker"):
+            scale = 1.0
+        else:
+            inputs = shape[0] * shape[1] if name == "skip" else shape[-2]
+            scale = gains.get(name, 1.0) / float(inputs) ** 0.5
+        tensors[name] = (noise.standard_normal(shape) * scale).astype(np.float32)
+    return Checkpoint(spec, tensors, "0" * 64, Path("random"), "")
+
+
+def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:
+    """Streams that differ in seed, speaker and frames."""
+    noise, rows = np.random.default_rng(1), -(-length // spec.local_hop)
+    return [
+        StreamRequest(
+            length=length,
+            seed=seed,
+            speaker=seed % len(spec.speakers) if spec.speakers else None,
+            frames=noise.standard_normal((rows, spec.local_channels), np.float32) if spec.local_channels else None,
+        )
+        for seed in range(count)
+    ]
+
+
+def measure(model: str, engine: Engine, batch: int, samples: int, reference: float | None) -> Row:
+    """Time one engine at one batch size.
+
+    Args:
+        model: its name in the table.
+        engine: to be timed.
+        batch: streams together.
+        samples: of every stream in one repetition.
+        reference: samples per CPU-second of the engine to compare with; None compares with itself.
+    """
+    rate = engine.spec.sample_rate
+    first = round(FIRST_AUDIO * rate)
+    per_cpu_second, per_second, first_audio = [], [], []
+    for _ in range(REPETITIONS):
+        wanted = requests(engine.spec, batch, first + samples)
+        wall = time.perf_counter()
+        streams = [engine.open(request) for request in wanted]
+        engine.advance(streams, first)
+        first_audio.append(time.perf_counter() - wall)
+        wall, cpu = time.perf_counter(), time.thread_time()
+        engine.advance(streams, samples)
+        per_cpu_second.append(batch * samples / (time.thread_time() - cpu))
+        per_second.append(batch * samples / (time.perf_counter() - wall))
+    speed, by_wall = statistics.median(per_cpu_second), statistics.median(per_second)
+    return Row(
+        model=model,
+        engine=engine.name,
+        precision="fp32",
+        batch=batch,
+        samples_per_cpu_second=round(speed),
+        samples_per_second=round(by_wall),
+        real_time_factor=round(by_wall / rate, 2),
+        times_reference=round(speed / (reference or speed), 1),
+        first_audio_ms=round(1000 * statistics.median(first_audio), 1),
+    )
+
+
+def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]:
+    """All rows of one model; the native engine makes ``samples`` of a lone stream in each repetition."""
+    slow = measure(model, ReferenceEngine(checkpoint, cached=True), 1, samples // 50, None)
+    native = NativeEngine(checkpoint)
+    fast = [measure(model, native, b, max(samples // b, 1000), slow.samples_per_cpu_second) for b in BATCHES]
+    return [slow, *fast]
+
+
+def machine() -> str:
+    """The processor's name and how many there are."""
+    name = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        names = [line.split(":", 1)[1].strip() for line in listing.read_text().splitlines() if "model name" in line]
+        name = names[0] if names else name
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def main() -> None:
+    """Measure, print the table, print the JSON."""
+    torch.set_num_threads(1)
+    conditioned: dict[str, Any] = {"speakers": ("a", "b", "c", "d"), "local_channels": FeatureSpec().channels}
+    small = load(TRAINED) if TRAINED.exists() else lively_checkpoint(WaveNetSpec(**(conditioned | SMALL)))
+    medium = lively_checkpoint(WaveNetSpec(**(conditioned | MEDIUM)))
+    rows = [*measure_model("wavenet-S", small, 16000), *measure_model("wavenet-M", medium, 6000)]
+    table = Table(title=f"Sampling engines on {machine()}")
+    for column in Row.__dataclass_fields__:
+        table.add_column(column.replace("_", " "), justify="left" if column in ("model", "engine") else "right")
+    for row in rows:
+        table.add_row(*(str(value) for value in asdict(row).values()))
+    Console(width=120).print(table)
+    print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}))
+
+
+if __name__ == "__main__":
+    main()
