@@ -71,7 +71,8 @@ class FrameModel:
         return self._decode(self._encode(phones, word_starts, who)[0], durations, who)
 
     def _speaker(self, speaker: str) -> Array:
-        return self._weights["speaker"][self.spec.speakers.index(speaker)]
+        who: Array = self._weights["speaker"][self.spec.speakers.index(speaker)]
+        return who
 
     def durations(self, logarithms: Array, speed: float) -> NDArray[np.int64]:
         """Whole frames of every phoneme. Rounding is done on the running sum, so a sentence keeps its length."""

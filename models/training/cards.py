@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 CREDITS: Mapping[str, str] = {
@@ -13,24 +13,25 @@ CREDITS: Mapping[str, str] = {
 }
 
 
-def card(title: str, speakers: Sequence[str], trained: Mapping[str, Any], figures: Mapping[str, float]) -> str:
+def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], figures: Mapping[str, float]) -> str:
     """A README for a checkpoint.
 
     Args:
         title: one line saying what the model does.
-        speakers: its voices; those of the built-in corpora are credited by name.
+        minutes: how much of each voice it was trained on; those of the built-in corpora are credited by name.
         trained: the loop's account of the run (``Trainer.trained``).
         figures: held-out figures at the end of it.
     """
-    sources = [f"| {s} | {CREDITS.get(s, 'a corpus of the person who trained this model')} |" for s in speakers]
-    shared = any("CC-BY-SA" in CREDITS.get(s, "") for s in speakers)
+    own = "a corpus of the person who trained this model"
+    sources = [f"| {name} | {length:.1f} | {CREDITS.get(name, own)} |" for name, length in minutes.items()]
+    shared = any("CC-BY-SA" in CREDITS.get(name, "") for name in minutes)
     licence = "CC-BY-SA-3.0, because of the voice `allison`" if shared else "that of its data, below"
     run = [f"| {name} | {value} |" for name, value in trained.items()]
     held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
     return "\n".join(
         [
             f"# {title}", "", f"Licence of these weights: {licence}.", "",
-            "## Data", "", "| voice | source |", "|---|---|", *sources, "",
+            "## Data", "", "| voice | minutes | source |", "|---|---|---|", *sources, "",
             "## Training", "", "| | |", "|---|---|", *run, "",
             "## On held-out clips", "", "| | |", "|---|---|", *held_out, "",
         ]

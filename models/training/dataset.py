@@ -7,10 +7,12 @@ and ``clips.json``: the feature spec, the pre-emphasis and one entry a clip, in 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,8 +65,15 @@ class PreparedClip:
 
 
 def load_wave(path: Path, sample_rate: int) -> NDArray[np.float32]:
-    """A sound file as mono float32 at ``sample_rate``."""
-    wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    """A sound file as mono float32 at ``sample_rate``.
+
+    Raises:
+        ValueError: it is no sound file.
+    """
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(str(error)) from error
     mono = wave.mean(axis=1)
     resampled: NDArray[np.float32] = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
     return resampled
@@ -81,9 +90,10 @@ def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_s
     return tuple(int(d) for d in np.diff(grid))
 
 
-def _prepare_clip(
-    clip: Clip, spec: FeatureSpec, preemphasis: float, gain: float
-) -> tuple[NDArray[np.uint8], NDArray[np.float16], tuple[int, ...]] | None:
+_Prepared = tuple[NDArray[np.uint8], NDArray[np.float16], tuple[int, ...]]
+
+
+def _prepare_clip(clip: Clip, spec: FeatureSpec, preemphasis: float, gain: float) -> _Prepared | None:
     wave = normalize_level(load_wave(clip.path, spec.sample_rate), spec.sample_rate)
     begin, end = trim_silence(wave, spec.sample_rate)
     frames = (end - begin) // spec.hop
@@ -104,14 +114,22 @@ def prepare(
 
     Returns:
         The number of clips kept.
+
+    Raises:
+        ValueError: there is none to keep, or one is no sound file.
     """
     symbols: list[NDArray[np.uint8]] = []
     frames: list[NDArray[np.float16]] = []
     entries: list[PreparedClip] = []
     position = 0
     work = partial(_prepare_clip, spec=spec, preemphasis=preemphasis, gain=gain)
-    with ProcessPoolExecutor(processes) as pool:
-        for number, (clip, made) in enumerate(zip(clips, pool.map(work, clips, chunksize=8), strict=True)):
+    with ExitStack() as stack:
+        results: Iterable[_Prepared | None] = map(work, clips)
+        if processes > 1:
+            # Spawned: a fork of a process with threads (torch's, BLAS's) may hang.
+            pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("spawn")))
+            results = pool.map(work, clips, chunksize=8)
+        for number, (clip, made) in enumerate(zip(clips, results, strict=True)):
             progress(number + 1)
             if made is None:
                 continue
@@ -122,6 +140,8 @@ def prepare(
                 PreparedClip(clip.id, clip.speaker, position, len(made[1]), clip.text, names, made[2], starts)
             )
             position += len(made[1])
+    if not entries:
+        raise ValueError(f"none of {len(clips)} clips has {MINIMUM_FRAMES} frames of sound")
     write_prepared(out, symbols, frames, entries, spec, preemphasis, gain)
     return len(entries)
 
@@ -184,3 +204,12 @@ def by_speaker(datasets: Iterable[Dataset], *, evaluation: bool) -> dict[str, li
             if held_out(clip.id) == evaluation:
                 groups.setdefault(clip.speaker, []).append((dataset, clip))
     return groups
+
+
+def minutes_by_speaker(groups: Mapping[str, Sequence[tuple[Dataset, PreparedClip]]]) -> dict[str, float]:
+    """How much sound each speaker's clips hold. A clip that is there twice, with other frames, counts once."""
+    totals = {}
+    for name, group in groups.items():
+        once = {clip.id: clip.frames * dataset.spec.hop / dataset.spec.sample_rate for dataset, clip in group}
+        totals[name] = sum(once.values()) / 60.0
+    return totals

@@ -19,7 +19,7 @@ from models.networks.acoustic import FrameNetwork
 from models.spec import FrameSpec
 from models.text.frames import FrameModel, frame_positions
 from models.training.cards import card
-from models.training.dataset import Dataset, PreparedClip, by_speaker, held_out, write_prepared
+from models.training.dataset import Dataset, PreparedClip, by_speaker, held_out, minutes_by_speaker, write_prepared
 
 Item = tuple[Dataset, PreparedClip]
 
@@ -143,7 +143,12 @@ class FramesTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        text = card("Frame model: phonemes and a speaker to conditioning frames", self.spec.speakers, trained, figures)
+        text = card(
+            "Frame model: phonemes and a speaker to conditioning frames",
+            minutes_by_speaker(self._training),
+            trained,
+            figures,
+        )
         save(out, self.spec, tensors, text)
 
 

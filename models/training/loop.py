@@ -226,10 +226,8 @@ class Trainer:
 
     def trained(self) -> dict[str, Any]:
         """How the weights came about, for the model card."""
-        return {
-            "steps": self.step, "items": self.items, "hours": round(self.seconds / 3600, 2), "processes": self.world,
-            **asdict(self.config),
-        }  # fmt: skip
+        run = {"step": self.step, "items": self.items, "hours": round(self.seconds / 3600, 2), "processes": self.world}
+        return {**run, **asdict(self.config)}
 
     def _log(self, figures: dict[str, float]) -> None:
         line = {"step": self.step, self.task.unit: self.items, "hours": round(self.seconds / 3600, 4), **figures}

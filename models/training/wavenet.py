@@ -19,7 +19,7 @@ from models.checkpoint import save
 from models.networks.wavenet import WaveNet
 from models.spec import WaveNetSpec
 from models.training.cards import card
-from models.training.dataset import Dataset, PreparedClip, by_speaker
+from models.training.dataset import Dataset, PreparedClip, by_speaker, minutes_by_speaker
 
 _UNCOUNTED = 320
 """First symbols of a crop that carry no loss: they lack the past that sampling would have."""
@@ -46,7 +46,10 @@ class WaveNetTask:
 
     @cached_property
     def _training(self) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
-        return self._long_enough(evaluation=False)
+        groups = self._long_enough(evaluation=False)
+        if missing := [name for name, clips in groups.items() if not clips]:
+            raise ValueError(f"speakers: the data hold no clip of {', '.join(missing)} to train on")
+        return groups
 
     def _long_enough(self, *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
         groups = by_speaker(self._datasets, evaluation=evaluation)
@@ -119,5 +122,10 @@ class WaveNetTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        text = card("Conditional WaveNet: frames and a speaker to 16 kHz speech", self.spec.speakers, trained, figures)
+        text = card(
+            "Conditional WaveNet: frames and a speaker to 16 kHz speech",
+            minutes_by_speaker(self._training),
+            trained,
+            figures,
+        )
         save(out, self.spec, tensors, text)

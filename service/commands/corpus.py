@@ -39,9 +39,9 @@ def build(name: str, output: Path, count: int) -> None:
 @click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the aligned corpus goes.")
 def align(source: Path, output: Path) -> None:
     """Give the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, their times."""
-    from models.training.corpora import CorpusError, align_corpus
+    from models.training.corpora import align_corpus
 
-    with explained(CorpusError), _shown("clips") as progress:
+    with explained(ValueError), _shown("clips") as progress:
         done = align_corpus(source, output, progress)
     click.echo(f"{output}: {done} clips", err=True)
 
@@ -53,11 +53,11 @@ def align(source: Path, output: Path) -> None:
 def prepare(corpora: tuple[Path, ...], output: Path, processes: int) -> None:
     """Turn CORPORA into symbols and conditioning frames, memory-mapped for training."""
     from models.spec import FeatureSpec, WaveNetSpec
-    from models.training.corpora import CorpusError, read
+    from models.training.corpora import read
     from models.training.dataset import prepare
 
     sizes = WaveNetSpec()
-    with explained(CorpusError), _shown("clips") as progress:
+    with explained(ValueError), _shown("clips") as progress:
         clips = [clip for corpus in corpora for clip in read(corpus)]
         kept = prepare(clips, output, FeatureSpec(), sizes.preemphasis, sizes.gain, processes, progress)
     click.echo(f"{output}: {kept} of {len(clips)} clips", err=True)

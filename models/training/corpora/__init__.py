@@ -43,12 +43,12 @@ def build(name: str, out: Path, count: int, progress: Progress = lambda done: No
     if name not in NAMES:
         raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
     clips = _taught(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
-    writer, done = Writer(out), 0
-    for clip_id, text, wave, phones in clips:
-        writer.add(clip_id, name, text, wave, phones)
-        done += 1
-        progress(done)
-    writer.close()
+    done = 0
+    with Writer(out) as writer:
+        for clip_id, text, wave, phones in clips:
+            writer.add(clip_id, name, text, wave, phones)
+            done += 1
+            progress(done)
     return done
 
 
@@ -83,14 +83,14 @@ def align_corpus(directory: Path, out: Path, progress: Progress = lambda done: N
     from models.training.corpora.align import Aligner
     from models.training.dataset import load_wave
 
-    aligner, writer, done = Aligner(), Writer(out), 0
-    for clip in read(directory):
-        wave, sentence = load_wave(clip.path, 16000), _one(clip.text)
-        phones = aligner.align(wave, sentence) if sentence else None
-        writer.add(clip.id, clip.speaker, clip.text, wave, phones or [])
-        done += 1
-        progress(done)
-    writer.close()
+    clips, aligner, done = read(directory), Aligner(), 0
+    with Writer(out) as writer:
+        for clip in clips:
+            wave, sentence = load_wave(clip.path, 16000), _one(clip.text)
+            phones = aligner.align(wave, sentence) if sentence else None
+            writer.add(clip.id, clip.speaker, clip.text, wave, phones or [])
+            done += 1
+            progress(done)
     return done
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import soundfile
@@ -21,7 +22,7 @@ class CorpusError(ValueError):
 
 
 class Writer:
-    """Writes a corpus in our layout, clip by clip; ``metadata.csv`` is complete after every clip."""
+    """Writes a corpus in our layout, clip by clip, in a ``with``; ``metadata.csv`` is complete after every clip."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -45,8 +46,10 @@ class Writer:
         self._metadata.write(f"{clip_id}|{speaker}|{text.replace('|', ' ')}\n")
         self._metadata.flush()
 
-    def close(self) -> None:
-        """Close the metadata file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._metadata.close()
 
 
@@ -78,7 +81,7 @@ def _read_metadata(directory: Path) -> list[Clip]:
         labels = directory / "phones" / f"{clip_id}.lab"
         # LJSpeech's second field is the text before normalisation, ours names the speaker and comes with phonemes.
         ours = labels.parent.is_dir()
-        speaker = second if ours else directory.name.lower()
+        speaker = second if ours else directory.resolve().name.lower()
         clips.append(Clip(clip_id, speaker, path, text, _read_labels(labels) if labels.exists() else ()))
     return clips
 
