@@ -1,0 +1,150 @@
+"""The seed contract within an engine: solo = batched = chunked = restored, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.engines import load_engine
+from models.engines.base import Engine, RequestError, StreamRequest, Symbols
+from models.engines.native import NativeEngine
+from models.engines.reference import ReferenceEngine
+from models.spec import WaveNetSpec
+from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint, requests
+
+ENGINES: dict[str, Callable[[WaveNetSpec], Engine]] = {
+    "native": lambda spec: NativeEngine(random_checkpoint(spec)),
+    "cached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=True),
+    "uncached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=False),
+}
+EVERY = pytest.mark.parametrize("engine", [pytest.param(make, id=name) for name, make in ENGINES.items()])
+KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
+
+
+def solo(engine: Engine, request: StreamRequest) -> Symbols:
+    return engine.advance([engine.open(request)], request.length)[0]
+
+
+@EVERY
+@KINDS
+def test_company_chunks_and_restarts_change_no_bit(engine: Callable[[WaveNetSpec], Engine], spec: WaveNetSpec) -> None:
+    made = engine(spec)
+    wanted = [replace(r, length=90 + 7 * i) for i, r in enumerate(requests(spec, 7, 150))]
+    alone = [solo(made, request) for request in wanted]
+    assert [len(symbols) for symbols in alone] == [request.length for request in wanted]
+
+    rng = np.random.default_rng(0)
+    streams = [made.open(request) for request in wanted]
+    parts: list[list[Symbols]] = [[] for _ in wanted]
+    while any(s.position < s.request.length for s in streams):
+        for i in rng.choice(len(streams), 2):
+            # A restart: the state goes through bytes and comes back.
+            streams[i] = made.restore(wanted[i], made.snapshot(streams[i]))
+        company = rng.permutation(len(streams))[: rng.integers(1, len(streams) + 1)]
+        for i, symbols in zip(
+            company, made.advance([streams[i] for i in company], int(rng.integers(1, 40))), strict=True
+        ):
+            parts[i].append(symbols)
+    for symbols, pieces in zip(alone, parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate(pieces), symbols)
+
+
+def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs() -> None:
+    engine = NativeEngine(random_checkpoint(SMALL_SPEC))
+    wanted = requests(SMALL_SPEC, 16, 1600)
+    together = engine.advance([engine.open(request) for request in wanted], 1600)
+    for request, symbols in zip(wanted, together, strict=True):
+        np.testing.assert_array_equal(symbols, solo(engine, request))
+
+
+def test_one_symbol_at_a_time_is_the_same() -> None:
+    engine = NativeEngine(random_checkpoint(SMALL_SPEC))
+    (request,) = requests(SMALL_SPEC, 1, 400)
+    stream = engine.open(request)
+    pieces = [engine.advance([stream], 1)[0] for _ in range(400)]
+    np.testing.assert_array_equal(np.concatenate(pieces), solo(engine, request))
+    assert engine.advance([stream], 10)[0].size == 0
+
+
+@EVERY
+def test_the_seed_matters_and_nothing_is_hidden(engine: Callable[[WaveNetSpec], Engine]) -> None:
+    spec = TINY_SPECS["conditional"]
+    made = engine(spec)
+    (request,) = requests(spec, 1, 200)
+    first = solo(made, request)
+    np.testing.assert_array_equal(first, solo(made, request))
+    np.testing.assert_array_equal(first, solo(engine(spec), request))
+    assert (first != solo(made, replace(request, seed=request.seed + 1))).any()
+    assert (first != solo(made, replace(request, speaker=1))).any()
+
+
+@EVERY
+def test_temperature_zero_takes_the_most_likely_symbol(engine: Callable[[WaveNetSpec], Engine]) -> None:
+    spec = TINY_SPECS["speaker only"]
+    made = engine(spec)
+    cold = [solo(made, StreamRequest(100, seed, 0.0, speaker=0)) for seed in (1, 2)]
+    np.testing.assert_array_equal(*cold)
+
+
+@EVERY
+def test_a_snapshot_that_is_not_its_own_is_refused(engine: Callable[[WaveNetSpec], Engine]) -> None:
+    spec = TINY_SPECS["conditional"]
+    made = engine(spec)
+    (request,) = requests(spec, 1, 60)
+    stream = made.open(request)
+    made.advance([stream], 40)
+    good = made.snapshot(stream)
+    flipped = bytearray(good)
+    flipped[-3] ^= 1
+    for bad in (b"", good[:-1], good + b"x", bytes(flipped), b"\x80\x04" + good[2:]):
+        with pytest.raises(RequestError, match="snapshot"):
+            made.restore(request, bad)
+    with pytest.raises(RequestError, match="snapshot"):
+        made.restore(replace(request, length=30), good)
+    # The frames' own length is checked before the bytes are.
+    other = NativeEngine(random_checkpoint(spec, seed=1))
+    with pytest.raises(RequestError, match="snapshot"):
+        other.restore(request, good)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"length": 0}, "length"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": -0.5}, "temperature"),
+        ({"speaker": None}, "speaker"),
+        ({"speaker": 2}, "speaker"),
+        ({"frames": None}, "frames"),
+        ({"frames": np.zeros((1, 5), np.float32)}, "frames"),
+        ({"frames": np.full((20, 5), np.nan, np.float32)}, "frames"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
+    spec = TINY_SPECS["conditional"]
+    (request,) = requests(spec, 1, 100)
+    engine = NativeEngine(random_checkpoint(spec))
+    with pytest.raises(RequestError, match=rf"^{field}:"):
+        engine.open(replace(request, **changes))  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_an_unconditional_model_takes_no_conditions() -> None:
+    engine = NativeEngine(random_checkpoint(TINY_SPECS["unconditional"]))
+    with pytest.raises(RequestError, match="speaker: the model has none"):
+        engine.open(StreamRequest(10, 0, speaker=0))
+    with pytest.raises(RequestError, match="frames: the model takes none"):
+        engine.open(StreamRequest(10, 0, frames=np.zeros((1, 5), np.float32)))
+
+
+def test_engines_are_found_by_name() -> None:
+    checkpoint = random_checkpoint(TINY_SPECS["unconditional"])
+    assert load_engine("auto", checkpoint).name == "native"
+    assert load_engine("native", checkpoint).name == "native"
+    assert load_engine("torch", checkpoint).name == "reference"
+    with pytest.raises(ValueError, match="engine: 'cuda'"):
+        load_engine("cuda", checkpoint)
