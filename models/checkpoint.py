@@ -116,18 +116,12 @@ _SHAPES: dict[str, Callable[[Any], Shapes]] = {WaveNetSpec.kind: wavenet_shapes,
 
 
 def expected_shapes(spec: Spec) -> Shapes:
-    """Name and shape of every tensor of a model.
-
-    Raises:
-        CheckpointError: no network of this kind is known.
-    """
-    if spec.kind not in _SHAPES:
-        raise CheckpointError(f"{CONFIG}: unknown kind {spec.kind!r}")
+    """Name and shape of every tensor of a model."""
     return _SHAPES[spec.kind](spec)
 
 
 def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], card: str) -> None:
-    """Write a checkpoint directory, replacing one that is there: readers see the old one or the new one, whole.
+    """Write a checkpoint directory, or replace one: a reader finds it whole or, for an instant, not at all.
 
     Raises:
         CheckpointError: the tensors are not those of the spec, or not finite.
@@ -169,7 +163,7 @@ def load(path: Path) -> Checkpoint:
     except (SafetensorError, KeyError) as error:  # KeyError: a type that numpy has no name for
         raise CheckpointError(f"{WEIGHTS}: not a safetensors file ({error})") from error
     _check_tensors(spec, tensors)
-    return Checkpoint(spec, tensors, _sha256(files[WEIGHTS]), path, files[CARD].decode())
+    return Checkpoint(spec, tensors, _sha256(files[WEIGHTS]), path, files[CARD].decode(errors="replace"))
 
 
 def _check_tensors(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> None:

@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 MU = 255.0
@@ -44,6 +45,14 @@ def preemphasize(signal: NDArray[np.floating], coefficient: float, gain: float) 
     return y * np.float32(gain)
 
 
+@njit(cache=True, nogil=True, boundscheck=False)
+def _deemphasize(emphasized, coefficient, scale, y, out):  # type: ignore[no-untyped-def]  # numba infers the types
+    for t in range(len(emphasized)):
+        y = emphasized[t] * scale + coefficient * y
+        out[t] = y
+    return y
+
+
 class Deemphasis:
     """The inverse filter of :func:`preemphasize` for a stream that comes in chunks: its memory is one number.
 
@@ -57,12 +66,9 @@ class Deemphasis:
 
     def __call__(self, emphasized: NDArray[np.floating]) -> NDArray[np.float32]:
         """Filter one chunk ``[T]``; returns ``float32 [T]``."""
-        y, a, scale = self.memory, self._coefficient, self._scale
         out = np.empty(len(emphasized), np.float32)
-        for t, e in enumerate(emphasized.tolist()):
-            y = e * scale + a * y
-            out[t] = y
-        self.memory = y
+        exact = np.ascontiguousarray(emphasized, np.float64)
+        self.memory = float(_deemphasize(exact, self._coefficient, self._scale, self.memory, out))
         return out
 
 

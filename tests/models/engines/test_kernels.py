@@ -1,0 +1,167 @@
+"""The compiled parts by themselves: products with remainders, the draw, the cache on disk, the same loop uncompiled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import njit
+
+from models.checkpoint import save
+from models.engines.kernels.draw import draw, exp, log_likelihood, most_likely
+from models.engines.kernels.layout import Layout
+from models.engines.kernels.linear import add_products
+from models.engines.native import NativeEngine
+from models.engines.reference import ReferenceEngine, choose
+from models.noise import uniforms
+from models.spec import WaveNetSpec
+from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
+
+# None of these is a multiple of four or eight: all products have remainders.
+ODD_SPEC = WaveNetSpec(
+    layers=4, stacks=2, residual_channels=6, gate_channels=10, skip_channels=7, head_channels=9,
+    conditioner_channels=11, conditioner_layers=1, speakers=("ann",), local_channels=3, local_hop=10,
+)  # fmt: skip
+
+
+def run(program: str, **environment: str) -> list[str]:
+    """The lines that a fresh Python process prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(8, 16), (13, 33), (3, 1)])
+def test_a_product_has_the_same_bits_alone_and_among_four(inputs: int, outputs: int) -> None:
+    @njit(fastmath={"contract"}, error_model="numpy")
+    def alone(x: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+        add_products(x, weights, 3, inputs, outputs, sums, 1)
+
+    @njit(fastmath={"contract"}, error_model="numpy")
+    def four(x: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+        add_products(x, weights, 3, inputs, outputs, sums, 4)
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, inputs), np.float32)
+    weights = rng.standard_normal(3 + inputs * outputs, np.float32)
+    together = rng.standard_normal((4, outputs), np.float32)
+    single, exact = together.copy(), together + x.astype(np.float64) @ weights[3:].reshape(inputs, outputs)
+    four(x, weights, together)
+    for lane in range(4):
+        alone(x[lane : lane + 1], weights, single[lane : lane + 1])
+    assert np.array_equal(single, together)
+    np.testing.assert_allclose(together, exact, rtol=1e-5, atol=1e-5)
+
+
+def test_states_have_the_same_bits_alone_and_in_company() -> None:
+    engine = NativeEngine(random_checkpoint(SMALL_SPEC))
+    wanted = [replace(r, length=700 + 50 * i) for i, r in enumerate(requests(SMALL_SPEC, 6, 1000))]
+    streams = [engine.open(request) for request in wanted]
+    engine.advance(streams, 900)
+    for request, stream in zip(wanted, streams, strict=True):
+        alone = engine.open(request)
+        engine.advance([alone], 900)
+        assert engine.snapshot(stream) == engine.snapshot(alone)
+
+
+def test_exp_is_exact_to_two_ulp() -> None:
+    x = np.linspace(-700.0, 0.0, 5001)
+    ours = np.array([exp.py_func(np.float64(value)) for value in x])
+    assert (np.abs(ours - np.exp(x)) <= 2 * np.spacing(np.exp(x))).all()
+
+
+@njit
+def drawn(logits: np.ndarray, temperature: float, noise: np.ndarray) -> list[int]:
+    cumulative = np.empty(256)
+    return [draw(logits, temperature, u, cumulative) for u in noise]
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 3000.0])
+def test_the_draw_is_the_references(temperature: float, scale: float) -> None:
+    logits = (np.random.default_rng(1).standard_normal(256) * scale).astype(np.float32)
+    noise = np.concatenate([uniforms(9, 0, 500), [2.0**-53, 1.0 - 2.0**-53]])
+    assert drawn(logits, temperature, noise) == [choose(logits, temperature, u) for u in noise]
+
+
+def test_the_draw_follows_the_distribution() -> None:
+    logits = np.full(256, -np.inf, np.float32)
+    logits[[3, 200]] = np.log([0.25, 0.75])
+    symbols = np.array(drawn(logits, 1.0, uniforms(0, 0, 20_000)))
+    assert set(symbols) == {3, 200}
+    assert abs((symbols == 3).mean() - 0.25) < 0.01
+
+
+def test_of_equal_logits_the_lowest_is_the_most_likely() -> None:
+    logits = np.zeros(256, np.float32)
+    logits[[7, 90]] = 1.0
+    assert most_likely.py_func(logits) == 7
+    assert drawn(logits, 0.0, np.array([0.5])) == [7] == [choose(logits, 0.0, 0.5)]
+
+
+def test_likelihoods_sum_to_one() -> None:
+    logits = np.random.default_rng(2).standard_normal(256).astype(np.float32) * 5
+    nats = [log_likelihood.py_func(logits, symbol, np.empty(256)) for symbol in range(256)]
+    assert np.exp(nats).sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_sizes_that_divide_by_nothing_equal_the_oracle() -> None:
+    checkpoint = random_checkpoint(ODD_SPEC)
+    native, oracle = NativeEngine(checkpoint), ReferenceEngine(checkpoint, cached=False, precision="fp64")
+    wanted = requests(ODD_SPEC, 5, 60)
+    mine = native.advance([native.open(r) for r in wanted], 60)
+    theirs = oracle.advance([oracle.open(r) for r in wanted], 60)
+    assert np.array_equal(mine, theirs)
+
+
+def test_the_packed_weights_begin_on_a_cache_line() -> None:
+    packed = Layout.of(ODD_SPEC).pack(random_checkpoint(ODD_SPEC).tensors)
+    assert packed.ctypes.data % 64 == 0
+    layers, gate = ODD_SPEC.layers, ODD_SPEC.gate_channels
+    assert len(packed) == Layout.of(ODD_SPEC).condition_at + layers * gate * (1 + ODD_SPEC.conditioner_channels)
+
+
+def test_a_fresh_process_loads_the_kernels_and_not_torch(tmp_path: Path) -> None:
+    checkpoint = random_checkpoint(ODD_SPEC)
+    NativeEngine(checkpoint)  # compiles, unless a run before this one did
+    save(tmp_path / "model", ODD_SPEC, checkpoint.tensors, "")
+    (line,) = run(f"""
+import json, sys
+from pathlib import Path
+from models.checkpoint import load
+from models.engines import load_engine
+from models.engines.kernels.layout import Layout
+from models.engines.kernels.wavenet import sampler
+checkpoint = load(Path({str(tmp_path / "model")!r}))
+load_engine("auto", checkpoint)
+stats = [sampler(Layout.of(checkpoint.spec), lanes).stats for lanes in (1, 4)]
+print(json.dumps([sum(s.cache_misses.values()) for s in stats] + ["torch" in sys.modules]))
+""")
+    assert json.loads(line) == [0, 0, False]
+
+
+def test_the_loop_means_the_same_without_a_compiler() -> None:
+    """The Python that numba compiles, interpreted: nothing in it leans on what only the compiler does."""
+    program = """
+import json
+from models.engines.native import NativeEngine
+from tests.models.engines.test_kernels import ODD_SPEC
+from tests.models.random_models import random_checkpoint, requests
+engine = NativeEngine(random_checkpoint(ODD_SPEC))
+wanted = requests(ODD_SPEC, 2, 25)
+symbols = [engine.advance([engine.open(r)], 25)[0].tolist() for r in wanted]
+together = [made.tolist() for made in engine.advance([engine.open(r) for r in wanted], 5)]
+scores = engine.score(list(range(20)), wanted[0].frames, 0).tolist()
+print(json.dumps([symbols, together, scores]))
+"""
+    compiled, interpreted = (json.loads(run(program, NUMBA_DISABLE_JIT=flag)[-1]) for flag in ("0", "1"))
+    assert compiled[:2] == interpreted[:2]
+    np.testing.assert_allclose(compiled[2], interpreted[2], rtol=1e-5)

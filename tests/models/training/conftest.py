@@ -1,0 +1,45 @@
+"""A small corpus of two voices and its prepared arrays."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import soundfile
+
+with warnings.catch_warnings():
+    # Both import what is deprecated (pkg_resources; scipy.ndimage.morphology), and say so each time; not ours to mend.
+    warnings.simplefilter("ignore")
+    import pyworld  # noqa: F401
+    import resemblyzer  # noqa: F401
+
+from models.training.corpora import read
+from models.training.dataset import prepare
+from tests.models.training.sounds import FEATURES, PHONES, PITCHES, RATE, WAVENET, voiced, write_labels
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two voices with four clips to train on and one held out, in our layout, each 0.7 to 1.1 s long."""
+    directory = tmp_path_factory.mktemp("corpus")
+    (directory / "wavs").mkdir()
+    (directory / "phones").mkdir()
+    lines = []
+    for speaker, hz in PITCHES.items():
+        for number, name in enumerate(("s0000", "u0000", "u0001", "u0002", "u0003")):
+            wave = voiced(0.7 + 0.1 * number, hz, seed=number)
+            soundfile.write(directory / "wavs" / f"{speaker}_{name}.wav", wave, RATE)
+            inner = (len(wave) / RATE - 0.4) / (len(PHONES) - 2)
+            write_labels(directory / "phones", f"{speaker}_{name}", [0.2, *[inner] * (len(PHONES) - 2), 0.2])
+            lines.append(f"{speaker}_{name}|{speaker}|The birch, canoe.")
+    (directory / "metadata.csv").write_text("\n".join(lines) + "\n")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def prepared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus as the training reads it."""
+    out = tmp_path_factory.mktemp("prepared") / "arrays"
+    assert prepare(read(corpus), out, FEATURES, WAVENET.preemphasis, WAVENET.gain, processes=1) == 10
+    return out
