@@ -206,6 +206,12 @@ def by_speaker(datasets: Iterable[Dataset], *, evaluation: bool) -> dict[str, li
     return groups
 
 
+def require_clips(groups: Mapping[str, Sequence[object]]) -> None:
+    """Raise ValueError, with their names, if there are speakers without a clip."""
+    if missing := [name for name, clips in groups.items() if not clips]:
+        raise ValueError(f"speakers: the data hold no clip of {', '.join(missing)} to train on")
+
+
 def minutes_by_speaker(groups: Mapping[str, Sequence[tuple[Dataset, PreparedClip]]]) -> dict[str, float]:
     """How much sound each speaker's clips hold. A clip that is there twice, with other frames, counts once."""
     totals = {}

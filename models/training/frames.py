@@ -19,7 +19,15 @@ from models.networks.acoustic import FrameNetwork
 from models.spec import FrameSpec
 from models.text.frames import FrameModel, frame_positions
 from models.training.cards import card
-from models.training.dataset import Dataset, PreparedClip, by_speaker, held_out, minutes_by_speaker, write_prepared
+from models.training.dataset import (
+    Dataset,
+    PreparedClip,
+    by_speaker,
+    held_out,
+    minutes_by_speaker,
+    require_clips,
+    write_prepared,
+)
 
 Item = tuple[Dataset, PreparedClip]
 
@@ -75,7 +83,9 @@ class FramesTask:
 
     @cached_property
     def _training(self) -> dict[str, list[Item]]:
-        return self.clips(evaluation=False)
+        groups = self.clips(evaluation=False)
+        require_clips(groups)
+        return groups
 
     def network(self) -> FrameNetwork:
         """See :class:`~models.training.loop.Task`."""
@@ -108,7 +118,7 @@ class FramesTask:
     def _draw(self, step: int, rank: int) -> list[Item]:
         """Sentences of about one length, so that little of the batch is padding: a window of a larger, sorted draw."""
         rng = np.random.default_rng([self.seed, step, rank])
-        names = [n for n in self.spec.speakers if self._training[n]]
+        names = list(self.spec.speakers)
         chances = np.array([self.weights[n] for n in names])
         pool = []
         for name in rng.choice(names, _POOL * self.batch, p=chances / chances.sum()):

@@ -19,7 +19,7 @@ from models.checkpoint import save
 from models.networks.wavenet import WaveNet
 from models.spec import WaveNetSpec
 from models.training.cards import card
-from models.training.dataset import Dataset, PreparedClip, by_speaker, minutes_by_speaker
+from models.training.dataset import Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
 
 _UNCOUNTED = 320
 """First symbols of a crop that carry no loss: they lack the past that sampling would have."""
@@ -47,8 +47,7 @@ class WaveNetTask:
     @cached_property
     def _training(self) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
         groups = self._long_enough(evaluation=False)
-        if missing := [name for name, clips in groups.items() if not clips]:
-            raise ValueError(f"speakers: the data hold no clip of {', '.join(missing)} to train on")
+        require_clips(groups)
         return groups
 
     def _long_enough(self, *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
