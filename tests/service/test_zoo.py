@@ -1,10 +1,9 @@
-"""The model that ships, through the server: every voice speaks, faster than real time."""
+"""The model that ships, through the server: every voice speaks."""
 
 from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from tests.service.support import Server, running
 BUNDLED = Path(models.__file__).with_name("zoo")
 MODEL = "wavenet-en"
 TEXT = "The birch canoe slid on the smooth planks."
-
-pytestmark = pytest.mark.skipif(not (BUNDLED / MODEL).is_dir(), reason="the model is not in this checkout")
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +39,3 @@ def test_every_voice_speaks(bundled: Server) -> None:
         assert 0.01 < np.sqrt(np.mean(samples**2)) < 0.5
         sounds.add(response.content)
     assert len(sounds) == len(voices)
-
-
-def test_it_is_faster_than_real_time(bundled: Server) -> None:
-    best = 0.0
-    for _ in range(3):
-        start = time.perf_counter()
-        response = bundled.speak(model=MODEL, voice="joe", input=TEXT)
-        seconds = soundfile.info(io.BytesIO(response.content)).duration
-        best = max(best, seconds / (time.perf_counter() - start))
-    assert best > 1.0
