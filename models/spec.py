@@ -139,11 +139,6 @@ class WaveNetSpec(_Spec):
         """Channels after the gate: half of ``gate_channels``."""
         return self.gate_channels // 2
 
-    @property
-    def conditions(self) -> bool:
-        """Whether anything but the past conditions the network."""
-        return bool(self.speakers) or self.local_channels > 0
-
 
 SMALL: dict[str, int] = {}
 MEDIUM: dict[str, int] = {
