@@ -199,10 +199,10 @@ class Trainer:
                 if parent is not None and os.getppid() != parent:
                     raise SystemExit("the process that started this one is gone")
                 loss, norm = self.run_step()
-                losses.append(loss)
                 self.seconds = before + time.monotonic() - began
                 if self.rank != 0:
                     continue
+                losses.append(loss)
                 if self.step % self.config.log_every == 0:
                     speed = (self.items - counted) / (self.seconds - before)
                     mean = sum(losses) / len(losses)
