@@ -4,6 +4,9 @@ wavenet-en/
     model.json      what the model is called, who made it, its voices
     wavenet/        a checkpoint (models/checkpoint.py): frames to sound
     frames/         a checkpoint: phonemes to frames
+
+A model of kind ``speech`` reads text aloud and has both; one of kind ``audio`` speaks freely, of nothing (WaveNet,
+section 3.1), and has no ``frames/``.
 """
 
 from __future__ import annotations
@@ -11,11 +14,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 MANIFEST = "model.json"
+CAPABILITIES: Mapping[str, tuple[str, ...]] = {
+    "speech": ("speech", "likelihood"),
+    "audio": ("generation", "continuation", "likelihood"),
+}
+"""What a model of each kind can be asked for."""
+
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 
@@ -41,6 +51,7 @@ class ModelEntry:
 
     id: str
     kind: str
+    """``speech`` or ``audio``."""
     created: int
     """Seconds since 1970."""
     owned_by: str
@@ -56,14 +67,14 @@ class ModelEntry:
         return self.path / "wavenet"
 
     @property
-    def frames(self) -> Path:
-        """The checkpoint of the frame model."""
-        return self.path / "frames"
+    def frames(self) -> Path | None:
+        """The checkpoint of the frame model, in a model that reads text."""
+        return self.path / "frames" if self.kind == "speech" else None
 
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What the model can be asked for."""
-        return (self.kind,)
+        return CAPABILITIES[self.kind]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -80,8 +91,8 @@ class ModelEntry:
         _check(name, data, {f.name: str for f in dataclasses.fields(cls)}, created=int, temperature=float, voices=list)
         if not _ID.fullmatch(data["id"]):
             raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
-        if data["kind"] != "speech":
-            raise LibraryError(f"{name}: kind: expected 'speech', found {data['kind']!r}")
+        if data["kind"] not in CAPABILITIES:
+            raise LibraryError(f"{name}: kind: expected {' or '.join(CAPABILITIES)}, found {data['kind']!r}")
         if not 0.0 <= data["temperature"] <= 2.0:
             raise LibraryError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
         for voice in data["voices"]:

@@ -1,23 +1,25 @@
-"""The application: settings and loaded models in, an ASGI app out."""
+"""The application: settings and a catalogue of models in, an ASGI app out."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from service import __version__, errors
-from service.api import health, models, speech
+from service.api import contents, generations, health, jobs, likelihood, metrics, models, speech, streams, verify
 from service.api.state import State
+from service.auth import Keys, caller_of
+from service.broker import UNAVAILABLE, Broker
+from service.catalogue import Catalogue
+from service.cors import install_cors
+from service.limits import Limits, RateHeaders
 from service.middleware import BodyLimit, Frontier
 from service.settings import Settings
-from service.streaming import Stage
-from service.synthesis import Synthesizer
 
-log = logging.getLogger(__name__)
+UPLOADS = ("/v1/audio/generations", "/v1/audio/likelihood", "/v1/verify")
+"""The routes that take recordings."""
 
 DESCRIPTION = """\
 Speech from a conditional WaveNet, one sample at a time. The routes under `/v1/audio` and `/v1/models` are those of
@@ -25,28 +27,25 @@ OpenAI's API, so its clients work unchanged; `seed`, `temperature` and `sample_r
 """
 
 
-def create_app(settings: Settings, synthesizer: Synthesizer) -> FastAPI:
+def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str) -> FastAPI:
     """Wire the service together.
 
     Args:
         settings: the deployment.
-        synthesizer: the models to serve, loaded. They are warmed in the background once the app has started.
+        catalogue: the models to serve. Workers sample them; this process does not.
+        keys: of those who may.
+        redis_url: where the workers are met.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        stage = Stage(
-            settings.threads, settings.max_concurrent_streams, settings.max_queued_streams, settings.stall_seconds
-        )
-        state = State(settings, synthesizer, stage)
-        app.state.service = state
-        warming = asyncio.create_task(_warm(state))
+        broker = Broker(redis_url)
+        app.state.service = State(settings, catalogue, broker)
+        app.state.limits = Limits(broker.redis, settings.requests_per_minute)
         try:
             yield
         finally:
-            warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
-            stage.close()
+            await broker.close()
 
     app = FastAPI(
         title="Ancestral",
@@ -57,20 +56,24 @@ def create_app(settings: Settings, synthesizer: Synthesizer) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    errors.install(app)
-    for router in (speech.router, models.router, health.router):
-        app.include_router(router)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.state.keys = keys
+    errors.install(app, UNAVAILABLE)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    for router in (
+        speech.router,
+        generations.router,
+        likelihood.router,
+        jobs.router,
+        contents.router,
+        verify.router,
+        models.router,
+    ):
+        app.include_router(router, dependencies=[Depends(caller_of)])
+    app.include_router(streams.router)  # who may is decided within: a handshake is refused in its own way
+    app.add_middleware(RateHeaders)
+    uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads)
+    install_cors(app, settings.cors_origins)
     app.add_middleware(Frontier)
     return app
-
-
-async def _warm(state: State) -> None:
-    try:
-        await state.stage.run(state.synthesizer.warm)
-    except Exception:  # the server must outlive it, to say what it is not ready for
-        log.exception("the models cannot be used")
-        state.obstacle = "A model failed its first word; the log says why."
-    else:
-        state.obstacle = None
-        log.info("ready", extra={"models": sorted(state.synthesizer.models)})

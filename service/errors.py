@@ -2,10 +2,14 @@
 
     ServiceError                    500  server_error, the base
     ├── InvalidRequest              400  a value that cannot be served; ``param`` names it
-    ├── NotFound                    404  no such model or route
+    ├── Unauthorized                401  with WWW-Authenticate
+    ├── NotFound                    404  no such model, job or route
     ├── MethodNotAllowed            405
+    ├── Conflict                    409  not in this state of the job
     ├── PayloadTooLarge             413
     ├── UnsupportedMedia            415
+    ├── RangeNotSatisfiable         416
+    ├── Unprocessable               422  an idempotency key that was used for another request
     ├── Overloaded                  429  with Retry-After
     └── NotReady                    503  with Retry-After
 
@@ -14,6 +18,7 @@ The body is ``{"error": {"message", "type", "param", "code"}}``, or an RFC 9457 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -22,8 +27,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
+
+log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 class ServiceError(Exception):
@@ -55,6 +65,17 @@ class InvalidRequest(ServiceError):
     type = "invalid_request_error"
 
 
+class Unauthorized(ServiceError):
+    """No key, or none of ours."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"www-authenticate": "Bearer"})
+
+
 class NotFound(ServiceError):
     """No such thing under this name."""
 
@@ -69,6 +90,17 @@ class MethodNotAllowed(ServiceError):
     status = 405
     type = "invalid_request_error"
     code = "method_not_allowed"
+
+
+class Conflict(ServiceError):
+    """What is asked does not go with the state of the thing; ``retry`` says whether it may later."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+    def __init__(self, message: str, *, code: str | None = None, retry: bool = False) -> None:
+        super().__init__(message, code=code, headers={"retry-after": "1"} if retry else {"x-should-retry": "false"})
 
 
 class PayloadTooLarge(ServiceError):
@@ -87,15 +119,31 @@ class UnsupportedMedia(ServiceError):
     code = "unsupported_media_type"
 
 
+class RangeNotSatisfiable(ServiceError):
+    """The bytes asked for lie outside."""
+
+    status = 416
+    type = "invalid_request_error"
+    code = "range_not_satisfiable"
+
+
+class Unprocessable(ServiceError):
+    """Well formed, and still not to be done."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "unprocessable"
+
+
 class Overloaded(ServiceError):
-    """Every stream is taken and the queue is full."""
+    """No room: every slot is taken and the queue is full, or a limit of the caller's is reached."""
 
     status = 429
     type = "rate_limit_error"
     code = "overloaded"
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message, headers={"retry-after": str(max(1, retry_after))})
+    def __init__(self, message: str, *, retry_after: int, code: str | None = None) -> None:
+        super().__init__(message, code=code, headers={"retry-after": str(max(1, retry_after))})
 
 
 class NotReady(ServiceError):
@@ -170,24 +218,45 @@ def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
     return own
 
 
+def _methods(request: Request) -> list[str]:
+    """What the path takes. The framework tells of the first route there alone, and the next one takes others."""
+    asked = ({**request.scope, "method": method} for method in _METHODS)
+    return [scope["method"] for scope in asked if any(_takes(route, scope) for route in request.app.routes)]
+
+
+def _takes(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
+
+
 def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     """The first of pydantic's complaints, in a client's words; ``param`` names the field."""
     first = errors[0]
     path = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
     if not path:
         return InvalidRequest("The body must be a JSON object.", code="invalid_type")
-    param, kind, message = path[0], str(first["type"]), str(first["msg"])
-    if len(path) > 1:  # inside the one field that takes two forms; pydantic speaks of the first form alone
+    kind, message = str(first["type"]), str(first["msg"])
+    if "voice" in path[:-1]:  # inside the one field that takes two forms; pydantic speaks of the first form alone
+        path = path[: path.index("voice") + 1]
         message, kind = "must be an id, or an object with an id", "invalid_type"
     elif kind == "extra_forbidden":
         message, kind = "no such parameter", "unknown_parameter"
     elif kind == "missing":
         message, kind = "required", "missing_parameter"
+    param = ".".join(path)
     return InvalidRequest(f"{param}: {message[:1].lower()}{message[1:]}", param=param, code=kind)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error that a route or the framework raises leave in the envelope."""
+def install(app: FastAPI, unavailable_errors: Sequence[type[Exception]] = ()) -> None:
+    """Make every error that a route or the framework raises leave in the envelope.
+
+    Args:
+        app: whose errors.
+        unavailable_errors: what is raised while a part of the service is away: 503, to be tried again.
+    """
+
+    async def unavailable(request: Request, error: Exception) -> JSONResponse:
+        log.warning("redis is away", extra={"reason": type(error).__name__})
+        return respond(NotReady("The queue does not answer."), request.headers.get("accept", ""))
 
     async def own(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)
@@ -195,12 +264,17 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return respond(from_http(error, request.method, request.url.path), request.headers.get("accept", ""))
+        own = from_http(error, request.method, request.url.path)
+        if isinstance(own, MethodNotAllowed):
+            own.headers = {"allow": ", ".join(_methods(request))}
+        return respond(own, request.headers.get("accept", ""))
 
     async def validation(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         return respond(from_validation(error.errors()), request.headers.get("accept", ""))
 
     app.add_exception_handler(ServiceError, own)
+    for kind in unavailable_errors:
+        app.add_exception_handler(kind, unavailable)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)

@@ -33,15 +33,27 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def _said_before(record: logging.LogRecord) -> bool:
-    """Whether uvicorn repeats, traceback and all, what ``service.middleware`` has logged of a request."""
-    return record.name == "uvicorn.error" and record.msg == "Exception in ASGI application\n"
+_UNWANTED = frozenset(
+    {
+        "Exception in ASGI application\n",  # `service.middleware` has logged it, traceback and all
+        "ASGI callable returned without completing handshake.",  # of a websocket that was refused, as it should be
+        '%s - "WebSocket %s" [accepted]',  # with its query, which may hold the id of a session
+        '%s - "WebSocket %s" 403',
+        '%s - "WebSocket %s" %d',
+    }
+)
+
+
+def _unwanted(record: logging.LogRecord) -> bool:
+    """Whether uvicorn says what has been said, is wrong, or had better not be said."""
+    return record.name == "uvicorn.error" and record.msg in _UNWANTED
 
 
 def configure(level: str) -> None:
     """Send every log of the process, uvicorn's included, through :class:`JsonFormatter`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    handler.addFilter(lambda record: not _said_before(record))
+    handler.addFilter(lambda record: not _unwanted(record))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints its bytecode
+    logging.getLogger("saq").setLevel(logging.ERROR)  # what it says of jobs and stopping, ours say better

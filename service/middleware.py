@@ -10,6 +10,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,14 +40,15 @@ class Frontier:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes pass."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
         own = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(own)
+        serve = _serve if scope["type"] == "http" else _connect
         try:
-            await _serve(self._app, scope, receive, send, own)
+            await serve(self._app, scope, receive, send, own)
         finally:
             request_id.reset(token)
 
@@ -89,6 +91,19 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
         log.info("request", extra=figures)
 
 
+async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str) -> None:
+    async def stamped(message: Message) -> None:
+        if message["type"] in ("websocket.accept", "websocket.http.response.start"):
+            MutableHeaders(scope=message)["x-request-id"] = own_id
+        await send(message)
+
+    try:
+        await app(scope, receive, stamped)
+    except Exception:
+        log.exception("websocket failed")
+        raise
+
+
 class BodyLimit:
     """Reads no more than so many bytes of a body, whether or not its length was announced.
 
@@ -99,9 +114,17 @@ class BodyLimit:
     linger_seconds = 2.0
     linger_bytes = 64 << 20
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, uploads: Mapping[str, int]) -> None:
+        """Wrap an app.
+
+        Args:
+            app: to serve.
+            limit: bytes.
+            uploads: the limits of the paths that take more.
+        """
         self._app = app
         self._limit = limit
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes pass."""
@@ -109,7 +132,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        error = PayloadTooLarge(f"The body is larger than the {self._limit} bytes that this server reads.")
+        limit = self._uploads.get(scope["path"], self._limit)
+        error = PayloadTooLarge(f"The body is larger than the {limit} bytes that this server reads.")
         refusing, ended, count = False, False, 0
 
         async def limited() -> Message:
@@ -118,7 +142,7 @@ class BodyLimit:
             if message["type"] == "http.request":
                 count += len(message.get("body", b""))
                 ended = not message.get("more_body", False)
-                if count > self._limit:
+                if count > limit:
                     raise error
             return message
 
@@ -134,7 +158,7 @@ class BodyLimit:
             await self._drain(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        if int(headers.get("content-length", "0")) > self._limit:
+        if int(headers.get("content-length", "0")) > limit:
             await respond(error, headers.get("accept", ""))(scope, receive, lingering)
             return
         await self._app(scope, limited, lingering)

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from service import logs
 from service.app import create_app
+from service.auth import Keys
+from service.catalogue import Catalogue
 from service.settings import Settings
-from service.synthesis import Synthesizer
+from service.sockets import SocketProtocol
 
 log = logging.getLogger(__name__)
 
@@ -61,23 +62,20 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, synthesizer: Synthesizer) -> None:
-    """Serve until a signal comes.
-
-    Raises:
-        AddressError: the address cannot be listened on.
-    """
-    logs.configure(settings.log_level)
-    listener = listen(settings.host, settings.port)
+def serve(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str, listener: socket.socket) -> None:
+    """Serve on a listening socket until a signal comes."""
     config = uvicorn.Config(
-        create_app(settings, synthesizer),
+        create_app(settings, catalogue, keys, redis_url),
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        ws=SocketProtocol,
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,  # sound does not become smaller
+        ws_ping_timeout=None,  # a slow reader's pong comes behind all the sound that was sent before the ping
     )
     host, port = listener.getsockname()[:2]
     log.info("listening", extra={"host": host, "port": port})
-    with listener:
-        asyncio.run(Server(config).serve(sockets=[listener]))
+    asyncio.run(Server(config).serve(sockets=[listener]))
     log.info("stopped")

@@ -11,17 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import DirectoryPath, Field, ValidationError
+from pydantic import DirectoryPath, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import models
+from service.cors import Origins
 
 PREFIX = "ANCESTRAL_"
-
-_LATER = {
-    "ANCESTRAL_REDIS_URL": "this version samples inside the serving process and does not support Redis yet; unset it",
-}
-"""Settings that later versions have: refused by name, so that nobody believes them to be in force."""
 
 
 class SettingsError(ValueError):
@@ -47,33 +43,88 @@ class Settings(BaseSettings):
         default=Path(models.__file__).with_name("zoo"),
         description="The bundled models: a directory with one subdirectory per model.",
     )
+    redis_url: str | None = Field(
+        default=None,
+        pattern=r"^(redis|rediss|unix)://",
+        repr=False,
+        description="Redis (or Valkey) between API and workers: `redis://`, `rediss://` or `unix://`. Without it, "
+        "`ancestral serve` brings its own and one worker, and keeps its data in `data_dir`.",
+    )
     engine: Literal["auto", "native", "torch"] = Field(
         default="auto",
         description="What samples: `native` (compiled by numba), `torch` (slow, needs the `train` extra), or `auto`.",
     )
     threads: int = Field(
-        default_factory=_cores, ge=1, le=1024, description="Threads that sample. The default is one per usable core."
+        default_factory=_cores,
+        ge=1,
+        le=1024,
+        description="Threads of a worker that sample. The default is one per usable core.",
     )
-    max_concurrent_streams: int = Field(
-        default_factory=lambda: 2 * _cores(),
+    interactive_slots: int = Field(
+        default_factory=lambda: 4 * _cores(),
         ge=1,
         le=4096,
-        description="Requests sampled at the same time, taking turns on the threads. The default is two per core.",
+        description="Streams that a worker samples at the same time for clients who listen. The default is four per "
+        "core: what the small model sustains in real time.",
+    )
+    batch_slots: int = Field(
+        default_factory=_cores,
+        ge=1,
+        le=4096,
+        description="Jobs that a worker samples at the same time for clients who fetch them later. They get what the "
+        "listeners leave. The default is one per core.",
     )
     max_queued_streams: int = Field(
         default=32,
         ge=0,
         le=65536,
-        description="Requests that may wait for a stream to end; one more is answered 429 with `Retry-After`.",
+        description="Listening requests that may wait for a slot; one more is answered 429 with `Retry-After`.",
+    )
+    max_queued_jobs: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="Jobs to be fetched later that may wait for a slot; one more is answered 429 with `Retry-After`.",
     )
     chunk_ms: int = Field(
-        default=100,
-        ge=10,
+        default=50,
+        ge=20,
         le=1000,
-        description="Sound sampled per turn, in milliseconds. The first chunks of a request are shorter (20, 40, 80).",
+        description="Sound sampled per turn, in milliseconds; streams join and leave between turns. The first turns of "
+        "a request are shorter (20, 40).",
+    )
+    ahead_seconds: float = Field(
+        default=2.0,
+        ge=0.2,
+        le=60.0,
+        description="How far the sampler runs ahead of what a listening client has read before it pauses the stream.",
+    )
+    interactive_seconds: int = Field(
+        default=1800,
+        ge=1,
+        le=86400,
+        description="Requests estimated to give more sound than this are answered 202 with a job.",
+    )
+    stream_seconds: int = Field(
+        default=120,
+        ge=1,
+        le=86400,
+        description="How long the sound of a listening request is kept after its end or after its client was lost.",
+    )
+    job_seconds: int = Field(
+        default=3600, ge=1, le=2_592_000, description="How long a job and its sound are kept after its end."
     )
     max_body_bytes: int = Field(
         default=1 << 20, ge=1024, le=1 << 30, description="Largest request body in bytes; a larger one is answered 413."
+    )
+    max_upload_bytes: int = Field(
+        default=32 << 20,
+        ge=1024,
+        le=1 << 30,
+        description="Largest body in bytes of the requests that bring a recording along.",
+    )
+    max_upload_seconds: int = Field(
+        default=60, ge=1, le=3600, description="Longest recording that may be uploaded, in seconds of sound."
     )
     stall_seconds: int = Field(
         default=30,
@@ -86,6 +137,26 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         description="How long requests in flight may go on after SIGTERM or Ctrl-C before they are broken off.",
+    )
+    api_keys_file: FilePath | None = Field(
+        default=None,
+        description="File with the hashes of the API keys in force (`ancestral keys`). Without it, everybody may ask.",
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=99_999,
+        description="Requests in any sixty seconds that a key may make that has no limit of its own.",
+    )
+    concurrent_streams: int | None = Field(
+        default=None,
+        ge=1,
+        le=99_999,
+        description="Unfinished jobs that a key may have that has no limit of its own.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Origins whose pages may use the service, with commas between them. The default is none.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line written. Logs are JSON lines on standard error."
@@ -100,14 +171,12 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         overrides: fields given on the command line; they win over the environment, None means not given.
 
     Raises:
-        SettingsError: a variable is unknown, belongs to a later version, or holds a value out of range.
+        SettingsError: a variable is unknown or holds a value out of range.
     """
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ if environment is None else environment):
         if not name.upper().startswith(PREFIX) or name.upper() in known:
             continue
-        if reason := _LATER.get(name.upper()):
-            raise SettingsError(f"{name}: {reason}")
         near = difflib.get_close_matches(name[len(PREFIX) :].lower(), Settings.model_fields, 1)
         raise SettingsError(f"{name}: no such setting" + (f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""))
     try:

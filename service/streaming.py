@@ -1,7 +1,7 @@
-"""Sound over HTTP as it is sampled: who may sample when, in which thread, and what happens when a client leaves.
+"""Sound on its way to a listener: a job's entries decoded in order, and the HTTP response that carries them.
 
-The event loop asks a thread for one chunk at a time. So a slow reader holds up its own stream and nobody else's,
-streams take turns on the threads, and a client that leaves costs at most the chunk being made.
+The API process samples nothing. It reads what a worker publishes, tells it how much has been read (so that a slow
+reader holds up its own stream and nobody else's), and ends the job when its only listener is gone.
 """
 
 from __future__ import annotations
@@ -10,86 +10,125 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from models.spec import WaveNetSpec
 from service import codecs
-from service.errors import BrokenOff, Overloaded, envelope, internal_error
+from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece
+from service.codecs import Wave
+from service.errors import BrokenOff, Conflict, InvalidRequest, NotFound, NotReady, ServiceError, envelope
+from service.jobs import Failure, Job, Status
 from service.schemas import Usage
-from service.synthesis import Synthesizer, Utterance
+from service.synthesis import SoundDecoder
+
+ACKNOWLEDGE_SECONDS = 0.2
+"""Of sound; reading is reported no more often."""
+POLL_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
+
+def failed(failure: Failure | None) -> ServiceError:
+    """The error that a failed job is answered with."""
+    if failure is None:
+        return ServiceError("The job failed.", code="internal_error")
+    kind = ServiceError if failure.param is None else InvalidRequest
+    return kind(failure.message, code=failure.code, param=failure.param)
 
 
-class Stage:
-    """The threads that sample, and the streams that may use them: so many at a time, so many more in a queue."""
+def unseen(piece: Piece, samples: int) -> NDArray[np.uint8]:
+    """The symbols of a piece that come after the first ``samples`` of the job; an attempt may repeat another's."""
+    assert piece.start <= samples, "a hole in the stream"
+    return np.frombuffer(piece.symbols, np.uint8)[samples - piece.start :]
 
-    def __init__(self, threads: int, streams: int, queue: int, stall_seconds: float) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sampling")
-        self._free = asyncio.Semaphore(streams)
-        self._room = streams + queue
-        self._streams = streams
-        self.stall_seconds = stall_seconds
-        """How long a client may leave what it was sent unread."""
-        self.inside = 0
-        """Streams being sampled or waiting for it."""
 
-    @asynccontextmanager
-    async def stream(self) -> AsyncIterator[None]:
-        """Hold a stream, after waiting in the queue for one if need be.
+class Listening:
+    """One reader of one job, from its first sample on."""
+
+    def __init__(self, broker: Broker, job: Job, spec: WaveNetSpec) -> None:
+        self.job = job
+        self.begun: Begin | None = None
+        """Who samples; known once the first sound is there."""
+        self.samples = 0
+        """Decoded so far."""
+        self._broker = broker
+        self._spec = spec
+        self._acknowledged = 0
+
+    async def waves(self) -> AsyncIterator[Wave]:
+        """The sound, chunk by chunk, ``float32 [T]``. What has been yielded counts as read when the next is asked for.
 
         Raises:
-            Overloaded: the queue is full.
+            ServiceError: the job failed, was cancelled or is gone, or Redis stays away.
         """
-        if self.inside >= self._room:
-            raise Overloaded(
-                "The server is sampling as many requests as it can, and its queue is full.",
-                retry_after=1 + self._room // self._streams,
-            )
-        self.inside += 1
+        decode = SoundDecoder(self._spec, self.job.request.get("memory", 0.0))
         try:
-            async with self._free:
-                yield
-        finally:
-            self.inside -= 1
+            async for entry in self._broker.entries(self.job.id):
+                if isinstance(entry, Begin):
+                    self.begun = entry
+                elif isinstance(entry, Ended):
+                    self._check(entry)
+                    return
+                elif len(symbols := unseen(entry, self.samples)):
+                    self.samples += len(symbols)
+                    yield decode(entry.index, symbols)
+                    await self._acknowledge()
+        except Gone as error:
+            raise NotFound("The sound of this job is no longer kept.", code="content_expired") from error
+        except UNAVAILABLE as error:
+            raise NotReady("The queue does not answer.") from error
 
-    async def run(self, work: Callable[[], _T]) -> _T:
-        """Do a piece of work in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+    async def _acknowledge(self) -> None:
+        if self.job.paced and self.samples - self._acknowledged >= ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
+            self._acknowledged = self.samples
+            await self._broker.acknowledge(self.job, self.samples)
 
-    def close(self) -> None:
-        """Forget what waits, and wait for what runs: at most a chunk a thread."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def _check(self, end: Ended) -> None:
+        if end.status is Status.FAILED:
+            raise failed(end.error)
+        if end.status is Status.CANCELLED:
+            raise Conflict("The job was cancelled.", code="job_cancelled")
+
+    async def length(self) -> int:
+        """Samples in all, as soon as the worker knows.
+
+        Raises:
+            ServiceError: the job ended before that.
+        """
+        while True:
+            job = await self._broker.job(self.job.id)
+            if job is None:
+                raise NotFound("The job is gone.", code="job_not_found")
+            if job.samples_total is not None:
+                return job.samples_total
+            if job.status.terminal:
+                self._check(Ended(job.status, job.error))
+            await asyncio.sleep(POLL_SECONDS)
 
 
-def encoded(
-    synthesizer: Synthesizer, utterance: Utterance, form: str, sample_rate: int | None = None
-) -> Iterator[tuple[bytes, int]]:
-    """The bytes of an utterance as they come, each with the samples made so far. Pieces are never empty.
+async def encoded(
+    listening: Listening, model_rate: int, form: str, sample_rate: int | None
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of a job as they come. Pieces are never empty.
 
     Args:
-        synthesizer: has prepared the utterance.
-        utterance: what to say.
+        listening: to the job.
+        model_rate: of its sound.
         form: a key of :data:`service.codecs.MEDIA_TYPES`.
         sample_rate: of the bytes; the format's own if absent.
     """
-    frames = list(utterance.frames()) if form == "flac" else None
-    length = utterance.length(frames) if frames is not None else None
-    encoder = codecs.encoder(form, utterance.model.spec.sample_rate, sample_rate, length)
-    made = 0
-    for wave in synthesizer.render(utterance, frames):
-        made += len(wave)
+    length = await listening.length() if form == "flac" else None
+    encoder = codecs.encoder(form, model_rate, sample_rate, length)
+    async for wave in listening.waves():
         if data := encoder.feed(wave):
-            yield data, made
+            yield data
     if data := encoder.finish():
-        yield data, made
+        yield data
 
 
 class SpeechResponse(Response):
@@ -100,79 +139,101 @@ class SpeechResponse(Response):
     """
 
     def __init__(
-        self, stage: Stage, source: Iterator[tuple[bytes, int]], utterance: Utterance, media_type: str, *, events: bool
+        self,
+        broker: Broker,
+        listening: Listening,
+        source: AsyncIterator[bytes],
+        media_type: str,
+        *,
+        stall_seconds: float,
+        events: bool,
+        keep: bool,
     ) -> None:
         self.status_code = 200
         self.background = None
-        self._stage = stage
+        self._broker = broker
+        self._listening = listening
         self._source = source
-        self._utterance = utterance
+        self._stall_seconds = stall_seconds
         self._events = events
-        model = utterance.model
+        self._keep = keep
+        job = listening.job
         self.init_headers(
             {
                 "content-type": "text/event-stream; charset=utf-8" if events else media_type,
                 "cache-control": "no-store",
                 "x-accel-buffering": "no",
-                "x-seed": str(utterance.seed),
-                "x-model-sha256": model.sha256,
-                "x-engine": model.engine.name,
+                "x-seed": str(job.request["seed"]),
+                "x-model-sha256": job.sha256,
+                "x-job-id": job.id,
             }
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sample and send until the end, or until the client is gone."""
+        """Send until the end, or until the client is gone."""
         work = asyncio.create_task(self._work(send))
-        gone = asyncio.create_task(_disconnected(receive))
+        gone = asyncio.create_task(disconnected(receive))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 await work
             else:
-                log.info("client left")
+                log.info("client left", extra={"job": self._listening.job.id})
         finally:
+            whole = work.done() and not work.cancelled() and work.exception() is None
             for task in (work, gone):
                 task.cancel()
             await asyncio.gather(work, gone, return_exceptions=True)
+            if not whole:
+                await asyncio.shield(abandon(self._broker, self._listening.job, keep=self._keep))
 
     async def _work(self, send: Send) -> None:
-        async with self._stage.stream():
-            piece = await self._next()
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            samples = 0
-            while piece is not None:
-                data, samples = piece
-                await self._send(send, _delta(data) if self._events else data)
-                piece = await self._next_or_break_off(send)
-            if self._events:
-                await self._send(send, self._done(samples))
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        piece = await anext(self._source, None)
+        begun = self._listening.begun
+        engine = [(b"x-engine", begun.engine.encode())] if begun is not None else []
+        start = {"type": "http.response.start", "status": 200, "headers": [*self.raw_headers, *engine]}
+        await send(start)
+        while piece is not None:
+            await self._send(send, _delta(piece) if self._events else piece)
+            piece = await self._next_or_break_off(send)
+        if self._events:
+            await self._send(send, self._done())
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _next(self) -> tuple[bytes, int] | None:
-        return await self._stage.run(lambda: next(self._source, None))
-
-    async def _next_or_break_off(self, send: Send) -> tuple[bytes, int] | None:
+    async def _next_or_break_off(self, send: Send) -> bytes | None:
         try:
-            return await self._next()
-        except Exception:  # whatever it is, a client of events is told before the connection ends
+            return await anext(self._source, None)
+        except ServiceError as error:  # a client of events is told before the connection ends
             if self._events:
-                await self._send(send, _event(envelope(internal_error())))
-            raise
+                await self._send(send, _event(envelope(error)))
+            raise BrokenOff(error.message) from error
 
     async def _send(self, send: Send, body: bytes) -> None:
         try:
-            async with asyncio.timeout(self._stage.stall_seconds):
+            async with asyncio.timeout(self._stall_seconds):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
-            raise BrokenOff(f"the client read nothing for {self._stage.stall_seconds} s") from None
+            raise BrokenOff(f"the client read nothing for {self._stall_seconds} s") from None
 
-    def _done(self, samples: int) -> bytes:
-        spoken = self._utterance.phonemes
+    def _done(self) -> bytes:
+        spoken, samples = self._listening.job.request.get("phonemes", 0), self._listening.samples
         usage = Usage(input_tokens=spoken, output_tokens=samples, total_tokens=spoken + samples)
         return _event({"type": "speech.audio.done", "usage": usage.model_dump()})
 
 
-async def _disconnected(receive: Receive) -> None:
+async def abandon(broker: Broker, job: Job, *, keep: bool) -> None:
+    """Nobody waits for a job any more: free its slot. With ``keep``, the next who asks gets what it has so far."""
+    try:
+        if keep:
+            await broker.ask_park(job)
+        else:
+            await broker.cancel(job)
+    except UNAVAILABLE:  # the worker will find that nobody reads
+        log.warning("redis is away", extra={"job": job.id})
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client is gone; its body has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

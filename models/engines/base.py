@@ -1,4 +1,4 @@
-"""What an engine is: open a stream, advance it, snapshot it, restore it.
+"""What an engine is: open a stream, advance it or force it along given symbols, snapshot it, restore it.
 
 A stream's symbols depend on the weights, its conditioning, its seed and the position, and on nothing else: not on how
 far each call advances, not on who shares the call, not on a restart in between. Every engine keeps that promise bit
@@ -54,6 +54,8 @@ class Engine(ABC):
 
     name: str
     """``native``, ``reference``, …: what really runs, told to clients in ``x-engine``."""
+    lanes: int
+    """Streams that share the work of a call; of more it takes so many at a time."""
     spec: WaveNetSpec
 
     @abstractmethod
@@ -68,9 +70,43 @@ class Engine(ABC):
     def advance(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
         """Make up to ``samples`` more symbols of every stream, together; one that reaches its length stops there.
 
+        Whatever it may raise, a stream whose position is what it was before has not been touched; the others are lost.
+
         Returns:
             One ``uint8 [<= samples]`` a stream, in order.
         """
+
+    @abstractmethod
+    def force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+        """Lead a stream along given symbols: it moves on as if it had sampled them, bit for bit.
+
+        Args:
+            stream: at the position of the first of them.
+            symbols: ``uint8 [T]``.
+
+        Returns:
+            ln p of every symbol given those before it and the conditioning, at temperature 1: ``float64 [T]``, nats.
+
+        Raises:
+            RequestError: the symbols reach beyond the request's length.
+        """
+
+    def score(self, symbols: Symbols, frames: Array | None = None, speaker: int | None = None) -> NDArray[np.float64]:
+        """ln p of every symbol of a whole stream.
+
+        Args:
+            symbols: ``uint8 [T]``.
+            frames: ``[F, local_channels]`` with F * local_hop >= T, where the model has local conditioning.
+            speaker: where the model has speakers.
+
+        Returns:
+            ``float64 [T]``, nats.
+
+        Raises:
+            RequestError: there are no symbols, or the conditioning does not fit the model.
+        """
+        request = StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
+        return self.force(self.open(request), symbols)
 
     @abstractmethod
     def snapshot(self, stream: Stream) -> bytes:
@@ -105,3 +141,11 @@ def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:
             raise RequestError(f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}")
         if not np.isfinite(request.frames).all():
             raise RequestError("frames: must be finite")
+
+
+def check_forced(stream: Stream, symbols: Symbols) -> None:
+    """Raise :class:`RequestError` for symbols that a stream has no room for."""
+    assert symbols.dtype == np.uint8, f"symbols are uint8, not {symbols.dtype}"
+    room = stream.request.length - stream.position
+    if len(symbols) > room:
+        raise RequestError(f"symbols: {len(symbols)} do not fit, the stream ends in {room}")

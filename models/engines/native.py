@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import conditioning
-from models.engines.base import Array, Engine, Stream, StreamRequest, Symbols, check_request
+from models.engines.base import Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request
 from models.engines.kernels.layout import Layout
 from models.engines.kernels.wavenet import sampler
 from models.engines.snapshots import pack, unpack
 from models.quantization import SILENCE
 from models.spec import WaveNetSpec
-
-LANES = 4
-"""Streams that share a call of the batched loop: a weight read serves four. Sixteen gained S nothing, M a tenth."""
 
 
 @dataclass
@@ -43,6 +40,8 @@ class NativeEngine(Engine):
     """Samples and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made."""
 
     name = "native"
+    # In the batched loop a weight that is read serves four. Sixteen gained S nothing, M a tenth.
+    lanes = 4
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         if not isinstance(checkpoint.spec, WaveNetSpec):
@@ -53,7 +52,7 @@ class NativeEngine(Engine):
         self._weights = self._layout.pack(checkpoint.tensors)
         # Without frames the one h holds for ever.
         self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
-        for lanes in (1, LANES):
+        for lanes in (1, self.lanes):
             self._loop([self._blank() for _ in range(lanes)], np.empty((lanes, 0), np.uint8), np.empty((lanes, 0)))
 
     def open(self, request: StreamRequest) -> NativeStream:
@@ -70,8 +69,8 @@ class NativeEngine(Engine):
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
         # Streams that end together share a group, so that few groups have to change their lanes on the way.
         order = sorted(range(len(streams)), key=lambda i: len(made[i]))
-        for start in range(0, len(order), LANES):
-            group = order[start : start + LANES]
+        for start in range(0, len(order), self.lanes):
+            group = order[start : start + self.lanes]
             done = 0
             while group := [i for i in group if len(made[i]) > done]:
                 until = len(made[group[0]])
@@ -79,25 +78,13 @@ class NativeEngine(Engine):
                 done = until
         return made
 
-    def score(self, symbols: Symbols, frames: Array | None = None, speaker: int | None = None) -> NDArray[np.float64]:
-        """ln p of every symbol given those before it and the conditioning.
-
-        Args:
-            symbols: ``uint8 [T]``.
-            frames: ``[F, local_channels]`` with F * local_hop >= T, where the model has local conditioning.
-            speaker: where the model has speakers.
-
-        Returns:
-            ``float64 [T]``, nats.
-
-        Raises:
-            RequestError: the conditioning does not fit the model.
-        """
-        stream = self.open(StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames))
-        scores = np.empty((1, len(symbols)))
-        self._loop([stream], np.array(symbols, np.uint8, ndmin=2), scores)
-        likelihoods: NDArray[np.float64] = scores[0]
-        return likelihoods
+    def force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+        """Lead a stream along given symbols."""
+        check_forced(stream, symbols)
+        likelihoods = np.empty((1, len(symbols)))
+        self._loop([_native(stream)], symbols[None].copy(), likelihoods)
+        forced: NDArray[np.float64] = likelihoods[0]
+        return forced
 
     def snapshot(self, stream: Stream) -> bytes:
         """The position, the last symbol and the ring buffers; the rest follows from the request."""
@@ -128,7 +115,7 @@ class NativeEngine(Engine):
 
     def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:
         """Fill ``out``, one ``[T]`` a stream, all equally long."""
-        lanes = 1 if len(streams) == 1 else LANES
+        lanes = 1 if len(streams) == 1 else self.lanes
         symbols = np.empty((lanes, len(out[0])), np.uint8)
         self._loop(streams + [self._blank() for _ in range(lanes - len(streams))], symbols, np.empty((lanes, 0)))
         for row, values in zip(symbols, out, strict=False):

@@ -8,7 +8,7 @@ goes alone; in double precision it is far below anything that could, and streams
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -20,12 +20,15 @@ from torch import Tensor
 
 from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import padded_frames
-from models.engines.base import Engine, Stream, StreamRequest, Symbols, check_request
+from models.engines.base import Engine, Stream, StreamRequest, Symbols, check_forced, check_request
 from models.engines.snapshots import pack, unpack
 from models.networks.wavenet import WaveNet, WaveNetState
 from models.noise import uniforms
 from models.quantization import SILENCE
 from models.spec import WaveNetSpec
+
+Choice = Callable[[int, int, NDArray[np.floating]], int]
+"""The symbol of a lane (an index into the streams that go together) at a step, from its logits ``[256]``."""
 
 _DTYPES = {"fp32": torch.float32, "fp64": torch.float64}
 
@@ -63,6 +66,13 @@ def choose(logits: NDArray[np.floating], temperature: float, noise: float) -> in
     return int((cumulative[:-1] <= noise * cumulative[-1]).sum())
 
 
+def log_likelihood(logits: NDArray[np.floating], symbol: int) -> float:
+    """ln p(symbol) at temperature 1, nats, from logits ``[256]``."""
+    exact = logits.astype(np.float64)
+    exact -= exact.max()
+    return float(exact[symbol] - np.log(np.exp(exact).sum()))
+
+
 class ReferenceEngine(Engine):
     """A WaveNet run by torch.
 
@@ -73,6 +83,7 @@ class ReferenceEngine(Engine):
     """
 
     name = "reference"
+    lanes = 1
 
     def __init__(self, checkpoint: Checkpoint, cached: bool, precision: Literal["fp32", "fp64"] = "fp32") -> None:
         if not isinstance(checkpoint.spec, WaveNetSpec):
@@ -109,9 +120,20 @@ class ReferenceEngine(Engine):
         for _, equal in groupby(order, key=lambda i: len(made[i])):
             same = list(equal)
             for group in [same] if self._together else [[i] for i in same]:
-                advance = self._step if self._cached else self._recompute
-                advance([lanes[i] for i in group], [made[i] for i in group])
+                self._sample([lanes[i] for i in group], [made[i] for i in group])
         return made
+
+    def force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+        """Lead a stream along given symbols."""
+        check_forced(stream, symbols)
+        likelihoods = np.empty(len(symbols))
+
+        def given(lane: int, step: int, logits: NDArray[np.floating]) -> int:
+            likelihoods[step] = log_likelihood(logits, int(symbols[step]))
+            return int(symbols[step])
+
+        self._move([_reference(stream)], len(symbols), given)
+        return likelihoods
 
     def snapshot(self, stream: Stream) -> bytes:
         """The position, the last symbol and the past."""
@@ -129,10 +151,26 @@ class ReferenceEngine(Engine):
         stream.past = tuple(part.view(like.shape) for part, like in zip(parts, stream.past, strict=True))
         return stream
 
-    def _step(self, streams: list[ReferenceStream], out: list[Symbols]) -> None:
-        """Fill ``out``, one ``[T]`` a stream, all equally long, by cached steps of all streams together."""
+    def _sample(self, streams: list[ReferenceStream], out: list[Symbols]) -> None:
+        """Fill ``out``, one ``[T]`` a stream, all equally long."""
         count = len(out[0])
         noise = [uniforms(s.request.seed, s.position, count) for s in streams]
+
+        def draw(lane: int, step: int, logits: NDArray[np.floating]) -> int:
+            out[lane][step] = choose(logits, streams[lane].request.temperature, noise[lane][step])
+            return int(out[lane][step])
+
+        self._move(streams, count, draw)
+
+    def _move(self, streams: list[ReferenceStream], count: int, choice: Choice) -> None:
+        """Move streams on by ``count`` positions; without a cache there is one stream."""
+        if self._cached:
+            self._step(streams, count, choice)
+        else:
+            self._recompute(streams[0], count, choice)
+
+    def _step(self, streams: list[ReferenceStream], count: int, choice: Choice) -> None:
+        """By cached steps of all streams together."""
         buffers = tuple(torch.cat(layer) for layer in zip(*(s.past for s in streams), strict=True))
         state = WaveNetState(torch.tensor([s.symbol for s in streams]), buffers)
         held: list[int] = []
@@ -142,23 +180,20 @@ class ReferenceEngine(Engine):
                 rows = [s.condition[frame] for s, frame in zip(streams, frames, strict=True)]
                 held, biases = frames, self._model.project(torch.stack(rows))
             logits, state = self._model.step(state, biases)
-            for stream, row, numbers, symbols in zip(streams, logits.numpy(), noise, out, strict=True):
-                stream.symbol = choose(row, stream.request.temperature, numbers[t])
+            for lane, (stream, row) in enumerate(zip(streams, logits.numpy(), strict=True)):
+                stream.symbol = choice(lane, t, row)
                 stream.position += 1
-                symbols[t] = stream.symbol
             state = state._replace(symbol=torch.tensor([s.symbol for s in streams]))
         for lane, stream in enumerate(streams):
             stream.past = tuple(buffer[lane : lane + 1].clone() for buffer in state.buffers)
 
-    def _recompute(self, streams: list[ReferenceStream], out: list[Symbols]) -> None:
-        """The same for one stream without a cache: the network over all it can see, for every symbol."""
-        (stream,), (symbols,) = streams, out
-        request = stream.request
-        for t, u in enumerate(uniforms(request.seed, stream.position, len(symbols))):
-            stream.symbol = choose(self._last_logits(stream), request.temperature, u)
-            stream.past = (torch.cat([stream.past[0][1:], torch.tensor([stream.symbol], dtype=torch.uint8)]),)
+    def _recompute(self, stream: ReferenceStream, count: int, choice: Choice) -> None:
+        """Without a cache: the network over all it can see, for every symbol."""
+        for t in range(count):
+            symbol = choice(0, t, self._last_logits(stream))
+            stream.past = (torch.cat([stream.past[0][1:], torch.tensor([symbol], dtype=torch.uint8)]),)
+            stream.symbol = symbol
             stream.position += 1
-            symbols[t] = stream.symbol
 
     def _last_logits(self, stream: ReferenceStream) -> NDArray[np.floating]:
         """The logits of the stream's position, ``[256]``, by ``WaveNet.forward``.

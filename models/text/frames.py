@@ -63,6 +63,11 @@ class FrameModel:
         encoded, durations = self._encode(sentence.phones, sentence.word_starts, who)
         return self._decode(encoded, self.durations(durations, speed), who)
 
+    def timing(self, sentence: Sentence, speaker: str, speed: float = 1.0) -> NDArray[np.int64]:
+        """The frames of every phoneme that :meth:`predict` gives it: ``[P]``."""
+        _, logarithms = self._encode(sentence.phones, sentence.word_starts, self._speaker(speaker))
+        return self.durations(logarithms, speed)
+
     def predict_timed(
         self, phones: Sequence[str], word_starts: Sequence[bool], durations: NDArray[np.integer], speaker: str
     ) -> Array:

@@ -21,9 +21,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from models.features import normalize_level
 from models.quantization import encode_wave
 from models.spec import FeatureSpec
-from models.training.analysis import analyze, normalize_level, trim_silence
+from models.training.analysis import analyze, trim_silence
 
 MINIMUM_FRAMES = 40
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engines.native import NativeEngine
+from models.features import normalize_level
 from models.quantization import encode_wave
 from models.spec import FeatureSpec
-from models.training.analysis import analyze, normalize_level
+from models.training.analysis import analyze
 from models.training.corpora import read
 from models.training.dataset import held_out, load_wave
 

@@ -1,9 +1,13 @@
-"""Training a conditional WaveNet on prepared corpora."""
+"""Training a WaveNet on prepared corpora: on frames and a speaker, or on a speaker alone.
+
+The second is the free generation of van den Oord et al. 2016 (arXiv:1609.03499, section 3.1): a spec with
+``local_channels`` 0, to which the corpus's frames are never shown.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +24,8 @@ from models.networks.wavenet import WaveNet
 from models.spec import WaveNetSpec
 from models.training.cards import card
 from models.training.dataset import Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
+
+Crop = tuple[NDArray[np.int64], NDArray[np.float32] | None]
 
 _UNCOUNTED = 320
 """First symbols of a crop that carry no loss: they lack the past that sampling would have."""
@@ -65,41 +71,55 @@ class WaveNetTask:
         """See :class:`Task`."""
         return WaveNet(self.spec)
 
-    def crop(self, dataset: Dataset, clip: PreparedClip, start: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Symbols ``[crop_frames * hop]`` from frame ``start``, and their frames with the conditioner's margin."""
-        hop, margin = self.spec.local_hop, self.spec.conditioner_layers
+    def crop(self, dataset: Dataset, clip: PreparedClip, start: int) -> Crop:
+        """Symbols ``[crop_frames * hop]`` from frame ``start``, and their frames with the conditioner's margin, or None
+        where the model takes none."""
+        hop, margin = dataset.spec.hop, self.spec.conditioner_layers
         symbols = dataset.symbols(clip)[start * hop : (start + self.crop_frames) * hop].astype(np.int64)
+        if not self.spec.local_channels:
+            return symbols, None
         index = np.clip(np.arange(start - margin, start + self.crop_frames + margin), 0, clip.frames - 1)
         return symbols, dataset.frames(clip)[index].astype(np.float32)
 
-    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _batch(self, step: int, rank: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         rng = np.random.default_rng([self.seed, step, rank])
         names = list(self.spec.speakers)
         chances = np.array([self.weights[n] for n in names])
-        symbols, frames, speakers, uncounted = [], [], [], []
-        for speaker in rng.choice(len(names), self.batch, p=chances / chances.sum()):
-            group = self._training[names[speaker]]
-            dataset, clip = group[
-                min(int(np.searchsorted(self._chances[names[speaker]], rng.random())), len(group) - 1)
-            ]
-            # One crop in twenty begins where its clip does: the model has to learn to start from silence, too.
-            start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames - self.crop_frames + 1))
-            cut = self.crop(dataset, clip, start)
-            symbols.append(cut[0])
-            frames.append(cut[1])
-            speakers.append(int(speaker))
-            uncounted.append(_UNCOUNTED if start else 0)
-        targets = np.stack(symbols)
-        for row, skip in zip(targets, uncounted, strict=True):
-            row[:skip] = -100
-        return (
-            torch.from_numpy(np.stack(symbols)), torch.from_numpy(targets), torch.from_numpy(np.stack(frames)),
-            torch.tensor(speakers),
-        )  # fmt: skip
+        speakers = rng.choice(len(names), self.batch, p=chances / chances.sum())
+        draw = self._draw if self.spec.local_channels else self._draw_free
+        cuts, starts = zip(*(draw(names[speaker], rng) for speaker in speakers), strict=True)
+        symbols, frames = _stacked(cuts, device)
+        targets = symbols.clone()
+        for row, start in zip(targets, starts, strict=True):
+            row[: _UNCOUNTED if start else 0] = -100
+        return symbols, targets, frames, torch.from_numpy(speakers).to(device)
+
+    def _draw(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
+        """A crop of one clip, and the frame where it starts."""
+        dataset, clip = self._draw_clip(speaker, rng)
+        # One crop in twenty begins where its clip does: the model has to learn to start from silence, too.
+        start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames - self.crop_frames + 1))
+        return self.crop(dataset, clip, start), start
+
+    def _draw_free(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
+        """The same for a model without frames. Where a clip ends another begins, or the model would never learn that
+        speech goes on after a sentence, and babble would end in silence."""
+        dataset, clip = self._draw_clip(speaker, rng)
+        start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames))
+        parts = [dataset.symbols(clip)[start * dataset.spec.hop :]]
+        size = self.crop_frames * dataset.spec.hop
+        while sum(map(len, parts)) < size:
+            dataset, clip = self._draw_clip(speaker, rng)
+            parts.append(dataset.symbols(clip))
+        return (np.concatenate(parts)[:size].astype(np.int64), None), start
+
+    def _draw_clip(self, speaker: str, rng: np.random.Generator) -> tuple[Dataset, PreparedClip]:
+        group = self._training[speaker]
+        return group[min(int(np.searchsorted(self._chances[speaker], rng.random())), len(group) - 1)]
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """Mean bits per sample of one batch; see :class:`Task`."""
-        symbols, targets, frames, speakers = (t.to(device) for t in self._batch(step, rank))
+        symbols, targets, frames, speakers = self._batch(step, rank, device)
         logits: Tensor = model(symbols, frames, speakers, torch.bfloat16)
         return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten()) / math.log(2), targets.numel()
 
@@ -112,7 +132,7 @@ class WaveNetTask:
             if not chosen:
                 continue
             cuts = [self.crop(d, c, (c.frames - self.crop_frames) // 2) for d, c in chosen]
-            symbols, frames = (torch.from_numpy(np.stack(part)).to(device) for part in zip(*cuts, strict=True))
+            symbols, frames = _stacked(cuts, device)
             logits = model(symbols, frames, torch.full((len(cuts),), number, device=device))[:, _UNCOUNTED:]
             nats = F.cross_entropy(logits.flatten(0, 1), symbols[:, _UNCOUNTED:].flatten())
             figures[f"bits_{name}"] = float(nats) / math.log(2)
@@ -121,10 +141,14 @@ class WaveNetTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        text = card(
-            "Conditional WaveNet: frames and a speaker to 16 kHz speech",
-            minutes_by_speaker(self._training),
-            trained,
-            figures,
-        )
-        save(out, self.spec, tensors, text)
+        title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
+        if not self.spec.local_channels:
+            title = "Free WaveNet: a speaker to 16 kHz babble"
+        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
+
+
+def _stacked(cuts: Sequence[Crop], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Crops as one batch."""
+    symbols = torch.from_numpy(np.stack([cut[0] for cut in cuts])).to(device)
+    frames = [cut[1] for cut in cuts if cut[1] is not None]
+    return symbols, torch.from_numpy(np.stack(frames)).to(device) if frames else None

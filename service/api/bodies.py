@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from service.auth import caller_of
 from service.errors import PROBLEM, InvalidRequest, UnsupportedMedia
 from service.schemas import ErrorEnvelope
 
@@ -24,6 +25,7 @@ class JsonRoute(APIRoute):
             return handle
 
         async def checked(request: Request) -> Response:
+            await caller_of(request)  # nobody without a key gets a body read
             await _check_json(request)
             return await handle(request)
 
@@ -48,9 +50,13 @@ async def _check_json(request: Request) -> None:
 
 _EXAMPLES: dict[int, tuple[str, str | None, str | None]] = {
     400: ("voice: wavenet-en has no such voice; it has allison, joe", "voice", "voice_not_found"),
+    401: ("The API key is not one of this server's.", None, "invalid_api_key"),
     404: ("model: no such model; there is wavenet-en", "model", "model_not_found"),
+    409: ("The job has not been completed yet.", None, "job_not_completed"),
     413: ("The body is larger than the 1048576 bytes that this server reads.", None, "payload_too_large"),
     415: ("The body must be JSON, sent with Content-Type: application/json.", None, "unsupported_media_type"),
+    416: ("The sound has 71084 bytes.", None, "range_not_satisfiable"),
+    422: ("Idempotency-Key: was used for another request", "Idempotency-Key", "idempotency_key_reused"),
     429: ("The server is sampling as many requests as it can, and its queue is full.", None, "overloaded"),
     500: ("The server failed on this request. The log names it by its x-request-id.", None, "internal_error"),
     503: ("The models are being warmed up.", None, "not_ready"),
@@ -72,5 +78,26 @@ def _documented(status: int) -> dict[str, Any]:
     content = {"application/json": {"example": own}, PROBLEM: {"example": rfc}}
     found: dict[str, Any] = {"model": ErrorEnvelope, "description": title, "content": content}
     if status in (429, 503):
-        found["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
+        seconds = {"type": "integer", "minimum": 1}
+        found["headers"] = {"Retry-After": {"description": "Seconds.", "required": True, "schema": seconds}}
     return found
+
+
+def event_stream(*payloads: Mapping[str, Any], **examples: object) -> dict[str, Any]:
+    """How server-sent events appear in the documentation: as OpenAPI 3.1 has it, the schema is that of one event.
+
+    Args:
+        payloads: schemas of what ``data`` may hold, as JSON, besides an error that ends the stream.
+        examples: what it holds, by a name.
+    """
+    failure = {"type": "object", "required": ["error"], "properties": {"error": {"type": "object"}}}
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"oneOf": [*payloads, failure]},
+    }
+    schema = {"type": "object", "required": ["data"], "properties": {"data": data}}
+    return {
+        "schema": schema,
+        "examples": {name: {"value": {"data": json.dumps(payload)}} for name, payload in examples.items()},
+    }

@@ -1,12 +1,14 @@
-"""``GET /healthz`` (the process lives) and ``GET /readyz`` (it can serve)."""
+"""``GET /healthz`` (the process lives), ``GET /readyz`` (the service can serve), and KServe's words for both."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
+from service import __version__
 from service.api.bodies import documented
-from service.api.state import ReadyService
-from service.schemas import Health
+from service.api.state import Service
+from service.errors import NotReady
+from service.schemas import Health, KServeLive, KServeReady, KServeServer
 
 router = APIRouter(tags=["health"])
 
@@ -18,6 +20,35 @@ async def alive() -> Health:
 
 
 @router.get("/readyz", summary="Can it serve?", responses=documented(503))
-async def ready(service: ReadyService) -> Health:
-    """200 once every model is loaded and warm; until then 503 with the reason."""
+async def ready(service: Service) -> Health:
+    """200 once Redis answers and every model is loaded and warm in some worker; until then 503 with the reasons."""
+    if obstacles := await service.obstacles():
+        raise NotReady(" ".join(obstacles))
     return Health(status="ready")
+
+
+@router.get("/v2", summary="Which server is it?")
+async def server() -> KServeServer:
+    """Name and version, as KServe's Open Inference Protocol has them."""
+    return KServeServer(version=__version__)
+
+
+@router.get("/v2/health/live", summary="Is it alive? (KServe)")
+async def live() -> KServeLive:
+    """200 as long as the process answers at all."""
+    return KServeLive(live=True)
+
+
+@router.get("/v2/health/ready", summary="Can it serve? (KServe)", responses=documented(503))
+async def all_ready(service: Service) -> KServeReady:
+    """As `/readyz`."""
+    if obstacles := await service.obstacles():
+        raise NotReady(" ".join(obstacles))
+    return KServeReady(ready=True)
+
+
+@router.get("/v2/models/{model_id}/ready", summary="Can a model be used? (KServe)", responses=documented(404, 503))
+async def model_ready(model_id: str, service: Service) -> KServeReady:
+    """200 once some worker has the model loaded and warm."""
+    await service.require_worker(service.catalogue.model(model_id))
+    return KServeReady(ready=True)

@@ -6,13 +6,13 @@ from fastapi import APIRouter
 
 from service.api.bodies import documented
 from service.api.state import Service
+from service.catalogue import Model
 from service.schemas import ModelList, ModelObject
-from service.synthesis import SpeechModel
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-def _describe(model: SpeechModel) -> ModelObject:
+def _describe(model: Model) -> ModelObject:
     return ModelObject(
         id=model.entry.id,
         created=model.entry.created,
@@ -28,11 +28,11 @@ def _describe(model: SpeechModel) -> ModelObject:
 
 @router.get("", summary="List the models")
 async def list_models(service: Service) -> ModelList:
-    """Every model that is loaded."""
-    return ModelList(data=[_describe(model) for model in service.synthesizer.models.values()])
+    """Every model."""
+    return ModelList(data=[_describe(model) for model in service.catalogue.models.values()])
 
 
-@router.get("/{model_id}", summary="One model", responses=documented(404))
+@router.get("/{model_id}", summary="One model", responses=documented(401, 404))
 async def get_model(model_id: str, service: Service) -> ModelObject:
     """The model of this id."""
-    return _describe(service.synthesizer.model(model_id))
+    return _describe(service.catalogue.model(model_id))

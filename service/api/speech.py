@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from service import codecs
-from service.api.bodies import JsonRoute, documented
-from service.api.state import ReadyService, Service
-from service.errors import InvalidRequest
+from service.api.bodies import JsonRoute, documented, event_stream
+from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, accepted, listen
+from service.api.state import Counted, Service
+from service.intake import accept
+from service.jobs import Lane
+from service.orders import speech_order
 from service.schemas import SpeechRequest, VoiceList, VoiceObject
-from service.streaming import SpeechResponse, encoded
-from service.synthesis import draw_seed
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
-_SOUND: dict[str, Any] = {
+_COUNTS = {"input_tokens": 33, "output_tokens": 38880, "total_tokens": 38913}
+_DELTA = {
+    "type": "object",
+    "required": ["type", "audio"],
+    "properties": {
+        "type": {"const": "speech.audio.delta"},
+        "audio": {"type": "string", "contentEncoding": "base64"},
+    },
+}
+_DONE = {
+    "type": "object",
+    "required": ["type", "usage"],
+    "properties": {
+        "type": {"const": "speech.audio.done"},
+        "usage": {
+            "type": "object",
+            "required": list(_COUNTS),
+            "properties": {name: {"type": "integer", "minimum": 0} for name in _COUNTS},
+        },
+    },
+}
+SOUND: dict[str, Any] = {
     "description": "The sound, sent as it is sampled.",
     "content": {
         **{media: {"schema": {"type": "string", "format": "binary"}} for media in codecs.MEDIA_TYPES.values()},
-        "text/event-stream": {
-            "schema": {"type": "string"},
-            "example": 'data: {"type": "speech.audio.delta", "audio": "UklGRv////9XQVZF…"}\n\n'
-            'data: {"type": "speech.audio.done", "usage": {"input_tokens": 33, '
-            '"output_tokens": 38880, "total_tokens": 38913}}\n\n',
-        },
+        "text/event-stream": event_stream(
+            _DELTA,
+            _DONE,
+            delta={"type": "speech.audio.delta", "audio": "UklGRv////9XQVZF"},
+            done={"type": "speech.audio.done", "usage": _COUNTS},
+        ),
     },
     "headers": {
-        "x-seed": {"description": "Send it as `seed` to get the same bytes again.", "schema": {"type": "string"}},
-        "x-model-sha256": {"description": "Of the weights that were sampled.", "schema": {"type": "string"}},
-        "x-engine": {"description": "What sampled them.", "schema": {"type": "string"}},
+        name: {"description": description, "required": True, "schema": {"type": "string"}}
+        for name, description in {
+            "x-seed": "Send it as `seed` to get the same bytes again.",
+            "x-model-sha256": "Of the weights that were sampled.",
+            "x-engine": "What sampled them.",
+            "x-job-id": "The job that was made of the request.",
+        }.items()
     },
 }
 
@@ -40,33 +67,23 @@ _SOUND: dict[str, Any] = {
     "/speech",
     summary="Speak a text",
     response_class=Response,
-    responses={200: _SOUND, **documented(400, 404, 413, 415, 429, 500, 503)},
+    responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
 )
-async def create_speech(request: SpeechRequest, service: ReadyService) -> Response:
+async def create_speech(
+    request: SpeechRequest,
+    service: Service,
+    caller: Counted,
+    prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
-    form = request.response_format
-    if form not in codecs.MEDIA_TYPES:
-        made = ", ".join(codecs.MEDIA_TYPES)
-        raise InvalidRequest(
-            f"response_format: this version does not make {form} yet; it makes {made}",
-            param="response_format",
-            code="unsupported_format",
-        )
-    seed = draw_seed() if request.seed is None else request.seed
-    synthesizer, stage = service.synthesizer, service.stage
-    utterance = await stage.run(
-        lambda: synthesizer.prepare(
-            request.model,
-            request.voice_id,
-            request.input,
-            seed,
-            temperature=request.temperature,
-            speed=request.speed,
-        )
-    )
-    source = encoded(synthesizer, utterance, form, request.sample_rate)
-    media_type = codecs.MEDIA_TYPES[form]
-    return SpeechResponse(stage, source, utterance, media_type, events=request.stream_format == "sse")
+    order, _ = await asyncio.to_thread(speech_order, service.catalogue, request)
+    job = await accept(service, caller, order, prefer=prefer, key=idempotency_key)
+    if job.lane is Lane.BATCH:
+        return await accepted(service, job)
+    events = request.stream_format == "sse"
+    form, rate = request.response_format, request.sample_rate
+    return listen(service, job, order.model, form, rate, events=events, key=idempotency_key)
 
 
 @router.get("/voices", summary="List the voices")
@@ -81,7 +98,7 @@ async def list_voices(service: Service) -> VoiceList:
             model=model.entry.id,
             description=voice.description,
         )
-        for model in service.synthesizer.models.values()
+        for model in service.catalogue.models.values()
         for voice in model.entry.voices
     ]
     return VoiceList(voices=voices, data=voices)

@@ -5,28 +5,59 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
+from service.auth import Caller, caller_of
+from service.broker import UNAVAILABLE, Broker
+from service.catalogue import Catalogue, Model
 from service.errors import NotReady
+from service.jobs import Lane
+from service.limits import counted_caller
 from service.settings import Settings
-from service.streaming import Stage
-from service.synthesis import Synthesizer
 
 
-@dataclass
+@dataclass(frozen=True)
 class State:
-    """One running service."""
+    """One running API process."""
 
     settings: Settings
-    synthesizer: Synthesizer
-    stage: Stage
-    obstacle: str | None = "The models are being warmed up."
-    """Why the service cannot be used yet, or None."""
+    catalogue: Catalogue
+    broker: Broker
+
+    async def obstacles(self) -> list[str]:
+        """Why the service cannot be used; empty when it can."""
+        try:
+            await self.broker.ping()
+            cards = await self.broker.roster()
+        except UNAVAILABLE:
+            return ["Redis does not answer."]
+        problems = sorted({card.problem for card in cards if card.problem})
+        if not any(card.ready for card in cards):
+            return problems or ["No worker is there."]
+        served = {pair for card in cards if card.ready for pair in card.models.items()}
+        missing = [name for name, model in self.catalogue.models.items() if (name, model.sha256) not in served]
+        return [f"No worker has {name} loaded." for name in missing]
+
+    async def require_worker(self, model: Model) -> None:
+        """Refuse a request that nobody could take up.
+
+        Raises:
+            NotReady: no living worker has the model.
+        """
+        cards = await self.broker.roster()
+        if not any(card.ready and card.models.get(model.entry.id) == model.sha256 for card in cards):
+            problems = sorted({card.problem for card in cards if card.problem})
+            raise NotReady(problems[0] if problems else f"No worker has {model.entry.id} loaded.")
+
+    def queue_of(self, lane: Lane) -> int:
+        """How many jobs may wait in a lane."""
+        return self.settings.max_queued_streams if lane is Lane.INTERACTIVE else self.settings.max_queued_jobs
 
 
-def service_state(request: Request) -> State:
-    """The state of the app that serves ``request``."""
-    state = request.app.state.service
+def service_state(connection: HTTPConnection) -> State:
+    """The state of the app that serves a request or a websocket."""
+    state = connection.app.state.service
     assert isinstance(state, State)
     return state
 
@@ -34,15 +65,7 @@ def service_state(request: Request) -> State:
 Service = Annotated[State, Depends(service_state)]
 
 
-def ready_state(state: Service) -> State:
-    """The same, once it can be used.
-
-    Raises:
-        NotReady: it cannot.
-    """
-    if state.obstacle is not None:
-        raise NotReady(state.obstacle)
-    return state
-
-
-ReadyService = Annotated[State, Depends(ready_state)]
+Known = Annotated[Caller, Depends(caller_of)]
+"""Who asks."""
+Counted = Annotated[Caller, Depends(counted_caller)]
+"""The same, where asking counts against a limit."""

@@ -43,13 +43,13 @@ def speech(
     from models.training.evaluation import Listener, recordings
     from service.errors import ServiceError
     from service.settings import SettingsError, load_settings
-    from service.synthesis import load_synthesizer
+    from service.synthesis import load_synthesizer, prepare
 
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ValueError):
         synthesizer = load_synthesizer(load_settings(), only=lambda entry: entry.id == model)
         clips = recordings(corpus, sentences)
         utterances = [
-            synthesizer.prepare(model, voice, text, seed, temperature=temperature)
+            prepare(synthesizer, model, voice, text, seed, temperature=temperature)
             for seed, (text, _) in enumerate(clips)
         ]
     made = [_speak(synthesizer, utterance) for utterance in utterances]
@@ -57,12 +57,12 @@ def speech(
     if keep:
         _keep(keep, waves)
     texts, listener = [text for text, _ in clips], Listener(asr)
-    loaded = synthesizer.model(model)
+    loaded = synthesizer.samplers[model]
     report: dict[str, Any] = {
-        "model": model, "sha256": loaded.sha256, "engine": loaded.engine.name, "voice": voice,
+        "model": model, "sha256": loaded.model.sha256, "engine": loaded.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
         **_judged(texts, waves, listener),
-        "real_time_factor": sum(map(len, waves)) / loaded.spec.sample_rate / sum(spent for _, _, spent in made),
+        "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
         "bits_per_sample": _bits(synthesizer, model, voice, [wave for _, wave in clips]),
         "teacher": _judged(texts, [wave for _, wave in clips], listener),
@@ -78,7 +78,7 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
     """Print how often each voice is told from the others; CORPORA are one folder a voice, named like it."""
     from models.training.evaluation import VoiceJudge, recordings
     from service.settings import load_settings
-    from service.synthesis import load_synthesizer
+    from service.synthesis import load_synthesizer, prepare
 
     with explained(ValueError):
         synthesizer = load_synthesizer(load_settings(), only=lambda entry: entry.id == model)
@@ -86,7 +86,7 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
     judge = VoiceJudge({voice: [wave for _, wave in clips] for voice, clips in real.items()})
     report = {}
     for voice, clips in real.items():
-        spoken = [synthesizer.prepare(model, voice, text, seed) for seed, (text, _) in enumerate(clips)]
+        spoken = [prepare(synthesizer, model, voice, text, seed) for seed, (text, _) in enumerate(clips)]
         verdicts = [judge.voice_of(_speak(synthesizer, utterance)[0]) for utterance in spoken]
         report[voice] = {
             "recognised": sum(found == voice for found, _ in verdicts) / len(verdicts),
@@ -119,7 +119,7 @@ def _bits(synthesizer: Synthesizer, model: str, voice: str, waves: Sequence[Wave
     from models.spec import FeatureSpec
     from models.training.evaluation import bits_per_sample
 
-    engine = synthesizer.model(model).engine
+    engine = synthesizer.samplers[model].engine
     if not isinstance(engine, NativeEngine):
         return None
     return bits_per_sample(engine, waves, engine.spec.speakers.index(voice), FeatureSpec())

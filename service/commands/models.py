@@ -15,13 +15,13 @@ def command() -> None:
 
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
+    from service.catalogue import load_catalogue
     from service.settings import SettingsError, load_settings
-    from service.synthesis import load_synthesizer
 
     with explained(SettingsError, LibraryError, CheckpointError):
-        synthesizer = load_synthesizer(load_settings())
+        catalogue = load_catalogue(load_settings())
     console = Console()
-    for model in synthesizer.models.values():
+    for model in catalogue.models.values():
         table = Table(title=f"{model.entry.id}: {model.entry.description}", title_justify="left")
         for heading in ("voice", "name", "language", "gender", "licence", "description"):
             table.add_column(heading)
@@ -30,5 +30,5 @@ def command() -> None:
         console.print(table)
         console.print(
             f"{model.parameters:,} parameters, receptive field {model.spec.receptive_field}, "
-            f"{model.spec.sample_rate} Hz, engine {model.engine.name}, sha256 {model.sha256}"
+            f"{model.spec.sample_rate} Hz, sha256 {model.sha256}"
         )

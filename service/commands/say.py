@@ -54,7 +54,7 @@ def command(
     from models.library import LibraryError
     from service.errors import ServiceError
     from service.settings import SettingsError, load_settings
-    from service.synthesis import draw_seed, load_synthesizer
+    from service.synthesis import draw_seed, load_synthesizer, prepare
 
     if str(output) != "-" and output.suffix.lower() not in FORMATS:
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
@@ -63,9 +63,8 @@ def command(
         settings: Settings = load_settings()
         synthesizer = load_synthesizer(settings, only=lambda entry: entry.id == model)
         chosen = voice or synthesizer.model(model).entry.voices[0].id
-        utterance = synthesizer.prepare(
-            model, chosen, words, draw_seed() if seed is None else seed, temperature=temperature, speed=speed
-        )
+        drawn = draw_seed() if seed is None else seed
+        utterance = prepare(synthesizer, model, chosen, words, drawn, temperature=temperature, speed=speed)
         if str(output) == "-":
             _stream(synthesizer, utterance)
         else:
@@ -73,11 +72,13 @@ def command(
 
 
 def _stream(synthesizer: Synthesizer, utterance: Utterance) -> None:
-    from service.streaming import encoded
+    from service import codecs
 
-    for data, _ in encoded(synthesizer, utterance, "wav"):
-        sys.stdout.buffer.write(data)
+    encoder = codecs.encoder("wav", utterance.model.spec.sample_rate)
+    for wave in synthesizer.render(utterance):
+        sys.stdout.buffer.write(encoder.feed(wave))
         sys.stdout.buffer.flush()
+    sys.stdout.buffer.write(encoder.finish())
 
 
 def _shown(synthesizer: Synthesizer, utterance: Utterance) -> Iterator[Wave]:
@@ -93,9 +94,10 @@ def _shown(synthesizer: Synthesizer, utterance: Utterance) -> Iterator[Wave]:
     )
     rate = utterance.model.spec.sample_rate
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        frames = list(utterance.frames())
-        task = progress.add_task(utterance.voice.name, total=utterance.length(frames), sound=0.0, factor=0.0)
-        for wave in synthesizer.render(utterance, frames):
+        parts = list(synthesizer.samplers[utterance.model.entry.id].parts(utterance))
+        total = sum(part.request.length for part in parts)
+        task = progress.add_task(utterance.voice.name, total=total, sound=0.0, factor=0.0)
+        for wave in synthesizer.render(utterance, parts):
             sound = (progress.tasks[task].completed + len(wave)) / rate
             factor = sound / max(progress.tasks[task].elapsed or 0.0, 1e-9)
             progress.update(task, advance=len(wave), sound=sound, factor=factor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import click
 
 from service.commands import explained
@@ -10,18 +12,33 @@ from service.commands import explained
 @click.command(short_help="Serve over HTTP.")
 @click.option("--host", help="Address to listen on; overrides ANCESTRAL_HOST.")
 @click.option("--port", type=int, help="TCP port to listen on; overrides ANCESTRAL_PORT.")
-def command(host: str | None, port: int | None) -> None:
+@click.option("--no-worker", is_flag=True, help="Start no worker: others sample. Needs ANCESTRAL_REDIS_URL.")
+def command(host: str | None, port: int | None, no_worker: bool) -> None:
     """Serve over HTTP until SIGTERM or Ctrl-C, then end with exit code 0.
 
-    Requests in flight may go on for ANCESTRAL_SHUTDOWN_SECONDS; a second Ctrl-C breaks them off at once. Every setting
-    is in docs/configuration.md.
+    Without ANCESTRAL_REDIS_URL it brings its own Redis (Valkey, with its data in ANCESTRAL_DATA_DIR). It starts one
+    worker process, unless told not to; more may be started anywhere with `ancestral worker`. Requests in flight may go
+    on for ANCESTRAL_SHUTDOWN_SECONDS; a second Ctrl-C breaks them off at once. Every setting is in
+    docs/configuration.md.
     """
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
-    from service.server import AddressError, serve
+    from service import embedded, logs
+    from service.auth import Keys, KeysError
+    from service.catalogue import load_catalogue
+    from service.server import AddressError, listen, serve
     from service.settings import SettingsError, load_settings
-    from service.synthesis import load_synthesizer
 
-    with explained(SettingsError, LibraryError, CheckpointError, AddressError):
+    errors = (SettingsError, LibraryError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
+    with explained(*errors):
         settings = load_settings(host=host, port=port)
-        serve(settings, load_synthesizer(settings))
+        if no_worker and settings.redis_url is None:
+            raise click.UsageError("--no-worker needs ANCESTRAL_REDIS_URL: nobody else can reach a Redis of its own.")
+        logs.configure(settings.log_level)
+        keys, catalogue = Keys.load(settings.api_keys_file), load_catalogue(settings)
+        with (
+            listen(settings.host, settings.port) as listener,
+            embedded.redis_url(settings) as url,
+            nullcontext() if no_worker else embedded.worker(settings, url),
+        ):
+            serve(settings, catalogue, keys, url, listener)

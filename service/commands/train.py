@@ -58,22 +58,29 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @command.command()
 @_options
 @click.option("--size", type=click.Choice(["S", "M"]), default="S", show_default=True)
+@click.option("--free", is_flag=True, help="Without frames: a model that babbles instead of reading.")
+@click.option("--stacks", type=click.IntRange(1), help="Times the dilations rise from 1; fewer see further back.")
+@click.option("--crop", type=click.IntRange(4), default=30, show_default=True, help="Frames of 10 ms an item.")
 def wavenet(
     data: tuple[Path, ...],
     output: Path,
     speakers: dict[str, float],
     size: str,
+    free: bool,
+    stacks: int | None,
+    crop: int,
     batch: int | None,
     seed: int,
     **loop: Any,
 ) -> None:
-    """Train a conditional WaveNet; the loss is in bits per sample."""
-    from models.spec import MEDIUM, SMALL, FeatureSpec, WaveNetSpec
+    """Train a WaveNet on frames and a speaker, or on a speaker alone; the loss is in bits per sample."""
+    from models.spec import MEDIUM, SMALL, FeatureSpec, SpecError, WaveNetSpec
     from models.training.wavenet import WaveNetTask
 
-    sizes = {"S": SMALL, "M": MEDIUM}[size]
-    spec = WaveNetSpec(speakers=tuple(speakers), local_channels=FeatureSpec().channels, **sizes)
-    _run(WaveNetTask(spec, data, speakers, batch=batch or 2, seed=seed), output, seed=seed, **loop)
+    sizes = {"S": SMALL, "M": MEDIUM}[size] | ({"stacks": stacks} if stacks else {})
+    with explained(SpecError):
+        spec = WaveNetSpec(speakers=tuple(speakers), local_channels=0 if free else FeatureSpec().channels, **sizes)
+    _run(WaveNetTask(spec, data, speakers, batch=batch or 2, crop_frames=crop, seed=seed), output, seed=seed, **loop)
 
 
 @command.command()

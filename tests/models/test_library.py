@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from models.checkpoint import load
 from models.library import LibraryError, Voice, discover
+from tests.models.random_models import ZOO
 
 VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}
 MODEL: dict[str, Any] = {
@@ -31,9 +33,25 @@ def test_what_is_there_is_found(tmp_path: Path) -> None:
     first, second = discover(tmp_path)
     assert (first.id, second.id) == ("a", "b")
     assert first.voices == (Voice(**VOICE),)
-    assert first.capabilities == ("speech",)
-    assert first.wavenet == tmp_path / "a" / "wavenet"
-    assert first.frames == tmp_path / "a" / "frames"
+
+
+def test_what_each_kind_can_do(tmp_path: Path) -> None:
+    write(tmp_path, MODEL)
+    write(tmp_path, MODEL | {"id": "b", "kind": "audio"}, "b")
+    reads, babbles = discover(tmp_path)
+    assert reads.capabilities == ("speech", "likelihood")
+    assert babbles.capabilities == ("generation", "continuation", "likelihood")
+    assert (reads.wavenet, reads.frames) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "frames")
+    assert (babbles.wavenet, babbles.frames) == (tmp_path / "b" / "wavenet", None)
+
+
+def test_what_ships_can_be_read() -> None:
+    """Frames are there exactly where the kind has them."""
+    shipped = {entry.id: entry for entry in discover(ZOO.parent)}
+    assert shipped["wavenet-en"].kind == "speech"
+    for entry in shipped.values():
+        assert load(entry.wavenet).spec.kind == "wavenet"
+        assert (entry.path / "frames").is_dir() == (entry.frames is not None)
 
 
 def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
@@ -54,7 +72,7 @@ def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
         (MODEL | {"temperature": 2.5}, "a: temperature: must lie in 0"),
         (MODEL | {"id": "../a"}, "a: id: "),
         (MODEL | {"id": "A"}, "a: id: "),
-        (MODEL | {"kind": "image"}, "a: kind: expected 'speech'"),
+        (MODEL | {"kind": "image"}, "a: kind: expected speech or audio, found 'image'"),
         (MODEL | {"voices": []}, "a: voices: at least one"),
         (MODEL | {"voices": [VOICE, VOICE]}, "a: voices: at least one, each id once"),
         (MODEL | {"voices": ["ann"]}, "a: voices: expected a JSON object"),

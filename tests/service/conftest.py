@@ -16,10 +16,11 @@ from tests.service.support import Server, command, running, write_model
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of models: `tiny`, and `broken`, which fails on one phoneme, the one in `vision`."""
+    """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, and `free`, which takes no text."""
     directory = tmp_path_factory.mktemp("zoo")
     write_model(directory / "tiny")
     write_model(directory / "broken", fails_on="ZH")
+    write_model(directory / "free", kind="audio")
     return directory
 
 
@@ -36,7 +37,6 @@ def environment(zoo: Path, engine: str, tmp_path_factory: pytest.TempPathFactory
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
     ours = {
         "ANCESTRAL_MODELS_DIR": str(zoo),
-        "ANCESTRAL_DATA_DIR": str(tmp_path_factory.mktemp("data")),
         "ANCESTRAL_ENGINE": engine,
         "ANCESTRAL_THREADS": "2",
         "PYTHONWARNINGS": "error",
@@ -47,7 +47,7 @@ def environment(zoo: Path, engine: str, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def server(environment: dict[str, str]) -> Iterator[Server]:
     """The server that most tests share; it must survive all of them."""
-    with running(environment, max_concurrent_streams=4) as started:
+    with running(environment, interactive_slots=4) as started:
         yield started
         assert started.process.poll() is None
         assert httpx.get(f"{started.url}/healthz").status_code == 200

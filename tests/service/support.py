@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,24 +25,27 @@ from models.text import PHONEMES
 VOICES = ("ann", "bob")
 FRAMES_A_PHONEME = 2
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
+GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}
+ASYNC = {"prefer": "respond-async"}
 
 
-def write_model(path: Path, fails_on: str | None = None) -> None:
-    """A model directory with random weights, small enough to speak many times faster than real time.
+def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -> None:
+    """A model directory with random weights, small enough to sound many times faster than real time.
 
-    The duration of the phoneme that it fails on overflows.
+    The duration of the phoneme that it fails on overflows. A model of kind `audio` takes no text.
     """
     rng = np.random.default_rng(1)
     channels = FeatureSpec().channels
     wavenet = WaveNetSpec(
         layers=4, stacks=2, residual_channels=8, gate_channels=16, skip_channels=16, head_channels=16, speakers=VOICES,
-        global_channels=4, local_channels=channels, conditioner_channels=8, conditioner_layers=1,
+        global_channels=4, local_channels=channels if kind == "speech" else 0, conditioner_channels=8,
+        conditioner_layers=1,
     )  # fmt: skip
     frames = FrameSpec(
         phonemes=PHONEMES, speakers=VOICES, outputs=channels, channels=8, encoder_layers=1, decoder_layers=1,
         kernel_size=3, speaker_channels=4,
     )  # fmt: skip
-    for name, spec in (("wavenet", wavenet), ("frames", frames)):
+    for name, spec in (("wavenet", wavenet), ("frames", frames))[: 2 if kind == "speech" else 1]:
         shapes = checkpoint.expected_shapes(spec)
         tensors = {key: rng.normal(0.0, 0.3, shape).astype(np.float32) for key, shape in shapes.items()}
         if name == "frames":
@@ -55,7 +60,7 @@ def write_model(path: Path, fails_on: str | None = None) -> None:
         for v in VOICES
     ]
     manifest = {
-        "id": path.name, "kind": "speech", "created": 1_700_000_000, "owned_by": "tests",
+        "id": path.name, "kind": kind, "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random weights.", "temperature": 1.0, "voices": voices,
     }  # fmt: skip
     (path / "model.json").write_text(json.dumps(manifest))
@@ -83,19 +88,56 @@ class Server:
         body = {key: value for key, value in (SPEECH | changes).items() if value is not None}
         return httpx.post(f"{self.url}/v1/audio/speech", json=body, timeout=60.0)
 
+    def generate(self, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
+        """The same for sound without text."""
+        body = {key: value for key, value in (GENERATION | changes).items() if value is not None}
+        return httpx.post(f"{self.url}/v1/audio/generations", json=body, headers=headers, timeout=60.0)
+
+    def ended(self, job: str, **options: Any) -> dict[str, Any]:
+        """A job, once it has ended."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found: dict[str, Any] = httpx.get(f"{self.url}/v1/jobs/{job}", **options).json()
+            if found["status"] not in ("queued", "in_progress"):
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"{job} does not end")
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=30)
 
 
+def _is_ready(server: Server, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.process.poll() is None:
+        if httpx.get(f"{server.url}/readyz").status_code == 200:
+            return True
+        time.sleep(0.1)
+    return False
+
+
 @contextmanager
-def running(environment: dict[str, str], *, until: str = "ready", **settings: str | int) -> Iterator[Server]:
-    """Serve on a free port with these settings besides, until the block ends; enter it when `until` is logged."""
-    own = {f"ANCESTRAL_{name.upper()}": str(value) for name, value in settings.items()}
+def running(
+    environment: dict[str, str], *arguments: str, until: str | None = None, **settings: str | int
+) -> Iterator[Server]:
+    """Serve on a free port with these settings besides, until the block ends.
+
+    The block is entered when `/readyz` says yes or, if `until` is given, when that is logged. Unless told otherwise the
+    server has a data directory, and so a Redis and a worker, of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="anc-") as data:
+        own = {"ANCESTRAL_DATA_DIR": data} | {f"ANCESTRAL_{k.upper()}": str(v) for k, v in settings.items()}
+        with _serving(environment | own, arguments, until) as server:
+            yield server
+
+
+@contextmanager
+def _serving(environment: dict[str, str], arguments: tuple[str, ...], until: str | None) -> Iterator[Server]:
     process = subprocess.Popen(
-        command("serve", "--port", "0"),
-        env=environment | own,
+        command("serve", "--port", "0", *arguments),
+        env=environment,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -118,10 +160,11 @@ def running(environment: dict[str, str], *, until: str = "ready", **settings: st
     reader.start()
     try:
         assert listening.wait(120), log
-        assert ready.wait(120), log
         assert process.poll() is None, log
         port = next(line["port"] for line in log if line["message"] == "listening")
-        yield Server(process, f"http://127.0.0.1:{port}", port, log)
+        server = Server(process, f"http://127.0.0.1:{port}", port, log)
+        assert ready.wait(120) if until else _is_ready(server, 120), log
+        yield server
     finally:
         if process.poll() is None:
             process.terminate()

@@ -20,6 +20,7 @@ with warnings.catch_warnings():
     import resemblyzer  # noqa: F401
 
 from models import checkpoint
+from models.spec import WaveNetSpec
 from models.text import phonemize
 from service.cli import ancestral
 from service.settings import PREFIX
@@ -84,6 +85,18 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
         assert made.spec.speakers == VOICES
         assert "| steps | 1 |" in made.card
         assert "| learning_rate | 0.001 |" in made.card
+    free = [*shared, "--free", "--crop", 20, "-o", tmp_path / "free"]
+    assert run("train", "wavenet", *free, "--stacks", 2).exit_code == 0
+    spec = checkpoint.load(tmp_path / "free" / "checkpoint").spec
+    assert isinstance(spec, WaveNetSpec)
+    assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
+    refused(run("train", "wavenet", *free, "--stacks", 5), 1, "stacks: 24 layers do not divide into 5 stacks")
+    free = [*shared, "--free", "--crop", 20, "-o", tmp_path / "free"]
+    assert run("train", "wavenet", *free, "--stacks", 2).exit_code == 0
+    spec = checkpoint.load(tmp_path / "free" / "checkpoint").spec
+    assert isinstance(spec, WaveNetSpec)
+    assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
+    refused(run("train", "wavenet", *free, "--stacks", 5), 1, "stacks: 24 layers do not divide into 5 stacks")
     refused(run("train", "frames", *shared, "-o", tmp_path / "frames", "--seed", 1), 1, "seed: this run was started")
     refused(run("train", "frames", *shared[:-1], 2, "-o", tmp_path / "frames"), 1, "processes: this run was started")
 

@@ -152,6 +152,7 @@ def test_the_loop_means_the_same_without_a_compiler() -> None:
     """The Python that numba compiles, interpreted: nothing in it leans on what only the compiler does."""
     program = """
 import json
+import numpy as np
 from models.engines.native import NativeEngine
 from tests.models.engines.test_kernels import ODD_SPEC
 from tests.models.random_models import random_checkpoint, requests
@@ -159,7 +160,7 @@ engine = NativeEngine(random_checkpoint(ODD_SPEC))
 wanted = requests(ODD_SPEC, 2, 25)
 symbols = [engine.advance([engine.open(r)], 25)[0].tolist() for r in wanted]
 together = [made.tolist() for made in engine.advance([engine.open(r) for r in wanted], 5)]
-scores = engine.score(list(range(20)), wanted[0].frames, 0).tolist()
+scores = engine.score(np.arange(20, dtype=np.uint8), wanted[0].frames, 0).tolist()
 print(json.dumps([symbols, together, scores]))
 """
     compiled, interpreted = (json.loads(run(program, NUMBA_DISABLE_JIT=flag)[-1]) for flag in ("0", "1"))

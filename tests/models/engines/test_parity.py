@@ -131,6 +131,27 @@ def test_the_native_score_is_the_networks_log_likelihood(spec: WaveNetSpec) -> N
 
 
 @KINDS
+def test_every_engine_scores_alike(spec: WaveNetSpec) -> None:
+    """At a position in the middle of a stream, too."""
+    checkpoint = random_checkpoint(spec)
+    (request,) = requests(spec, 1, 160)
+    symbols = np.random.default_rng(1).integers(0, 256, 90).astype(np.uint8)
+    runs = []
+    for engine in (
+        NativeEngine(checkpoint),
+        ReferenceEngine(checkpoint, cached=True),
+        ReferenceEngine(checkpoint, cached=False, precision="fp64"),
+    ):
+        stream = engine.open(request)
+        engine.advance([stream], 50)
+        runs.append(engine.force(stream, symbols))
+        whole = engine.score(symbols, request.frames, request.speaker)
+        np.testing.assert_array_equal(whole, engine.force(engine.open(request), symbols))
+    np.testing.assert_allclose(runs[0], runs[2], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(runs[1], runs[2], rtol=1e-4, atol=1e-4)
+
+
+@KINDS
 def test_numpys_conditioning_is_torchs(spec: WaveNetSpec) -> None:
     checkpoint = random_checkpoint(spec)
     (request,) = requests(spec, 1, 160)

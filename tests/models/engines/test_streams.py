@@ -1,4 +1,4 @@
-"""The seed contract within an engine: solo = batched = chunked = restored, bit for bit."""
+"""The seed contract within an engine: solo = batched = chunked = restored = forced, bit for bit."""
 
 from __future__ import annotations
 
@@ -67,6 +67,54 @@ def test_one_symbol_at_a_time_is_the_same() -> None:
     pieces = [engine.advance([stream], 1)[0] for _ in range(400)]
     np.testing.assert_array_equal(np.concatenate(pieces), solo(engine, request))
     assert engine.advance([stream], 10)[0].size == 0
+
+
+@EVERY
+@KINDS
+def test_a_stream_that_is_forced_goes_on_like_the_one_that_sampled(
+    engine: Callable[[WaveNetSpec], Engine], spec: WaveNetSpec
+) -> None:
+    made = engine(spec)
+    for request in requests(spec, 3, 100):
+        sampled, forced, in_pieces = (made.open(request) for _ in range(3))
+        (symbols,) = made.advance([sampled], 70)
+        likelihoods = made.force(forced, symbols)
+        pieces = [made.force(in_pieces, part) for part in np.split(symbols, [0, 1, 33, 34])]
+        assert forced.position == in_pieces.position == 70
+        assert made.snapshot(sampled) == made.snapshot(forced) == made.snapshot(in_pieces)
+        np.testing.assert_array_equal(np.concatenate(pieces), likelihoods)
+        rest = [made.advance([stream], 30)[0] for stream in (sampled, forced, in_pieces)]
+        np.testing.assert_array_equal(rest[0], rest[1])
+        np.testing.assert_array_equal(rest[0], rest[2])
+
+
+@EVERY
+def test_a_prompt_is_continued(engine: Callable[[WaveNetSpec], Engine]) -> None:
+    """The prompt is heard, and what follows depends on it."""
+    spec = TINY_SPECS["speaker only"]
+    made = engine(spec)
+    (request,) = requests(spec, 1, 80)
+    follows = []
+    for value in (10, 240):
+        stream = made.open(request)
+        made.force(stream, np.full(40, value, np.uint8))
+        follows.append(made.advance([stream], 80)[0])
+        assert len(follows[-1]) == 40
+    assert (follows[0] != follows[1]).any()
+
+
+@EVERY
+def test_symbols_beyond_the_end_are_refused(engine: Callable[[WaveNetSpec], Engine]) -> None:
+    spec = TINY_SPECS["conditional"]
+    made = engine(spec)
+    (request,) = requests(spec, 1, 50)
+    stream = made.open(request)
+    made.advance([stream], 20)
+    before = made.snapshot(stream)
+    with pytest.raises(RequestError, match=r"^symbols: 31 do not fit, the stream ends in 30"):
+        made.force(stream, np.zeros(31, np.uint8))
+    assert made.snapshot(stream) == before
+    assert len(made.force(stream, np.zeros(30, np.uint8))) == 30
 
 
 @EVERY

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from models.features import normalize_level
 from models.quantization import encode_wave
-from models.training.analysis import analyze, normalize_level, trim_silence
+from models.training.analysis import analyze, trim_silence
 from models.training.corpora import read
 from models.training.dataset import Clip, Dataset, by_speaker, held_out, load_wave, prepare
 from tests.models.training.sounds import FEATURES, PHONES, RATE, SPEAKERS, tone

@@ -20,6 +20,7 @@ from models.training.wavenet import WaveNetTask
 from tests.models.training.sounds import FEATURES, FRAMES, PHONES, SPEAKERS, WAVENET
 
 CPU = torch.device("cpu")
+FREE = replace(WAVENET, local_channels=0)
 EVEN = dict.fromkeys(SPEAKERS, 1.0)
 
 
@@ -35,7 +36,7 @@ def frames_task(prepared: Path) -> FramesTask:
 
 def test_a_batch_follows_from_seed_step_and_rank(task: WaveNetTask) -> None:
     def content(which: WaveNetTask, step: int, rank: int) -> list[bytes]:
-        return [tensor.numpy().tobytes() for tensor in which._batch(step, rank)]
+        return [tensor.numpy().tobytes() for tensor in which._batch(step, rank, CPU) if tensor is not None]
 
     first = content(task, 5, 1)
     assert content(replace(task), 5, 1) == first
@@ -49,7 +50,8 @@ def test_crops_come_from_training_clips_and_hide_only_what_lacks_its_past(task: 
     starts = {True: 0, False: 0}
     drawn = set()
     for step in range(120):
-        symbols, targets, frames, speakers = task._batch(step, 0)
+        symbols, targets, frames, speakers = task._batch(step, 0, CPU)
+        assert frames is not None
         assert frames.shape == (3, 12 + 2 * WAVENET.conditioner_layers, FEATURES.channels)
         for row, target, speaker in zip(symbols.numpy(), targets.numpy(), speakers.tolist(), strict=True):
             crop = row.astype(np.uint8).tobytes()
@@ -67,7 +69,7 @@ def test_crops_come_from_training_clips_and_hide_only_what_lacks_its_past(task: 
 
 def test_speakers_are_drawn_by_weight(task: WaveNetTask) -> None:
     lopsided = replace(task, weights={"ann": 1.0, "bob": 9.0})
-    speakers = np.concatenate([lopsided._batch(step, 0)[3].numpy() for step in range(150)])
+    speakers = np.concatenate([lopsided._batch(step, 0, CPU)[3].numpy() for step in range(150)])
     assert speakers.mean() == pytest.approx(0.9, abs=0.06)
 
 
@@ -85,6 +87,7 @@ def test_a_crop_brings_the_margin_of_the_conditioner(prepared: Path) -> None:
     }
     for start, parts in edges.items():
         symbols, frames = wide.crop(dataset, clip, start)
+        assert frames is not None
         assert np.array_equal(frames, np.concatenate(parts))
         assert np.array_equal(symbols, dataset.symbols(clip)[start * 160 : (start + 10) * 160])
 
@@ -113,6 +116,55 @@ def test_the_loss_is_what_the_engine_scores(prepared: Path, tmp_path: Path) -> N
     )
     assert loss.item() == pytest.approx(-scores.mean() / np.log(2), rel=0.01)
     assert items == len(scores)
+
+
+def test_a_model_without_frames_hears_one_clip_after_another(prepared: Path) -> None:
+    dataset = Dataset(prepared)
+    sound = {clip.id: dataset.symbols(clip).tobytes() for clip in dataset.clips}
+    free = WaveNetTask(FREE, (prepared,), EVEN, batch=3, crop_frames=30)
+    content = [[t.numpy().tobytes() for t in free._batch(step, 1, CPU) if t is not None] for step in (3, 3, 4)]
+    assert content[0] == content[1] != content[2]
+    joined, begun = 0, 0
+    for step in range(60):
+        symbols, targets, frames, speakers = free._batch(step, 0, CPU)
+        assert frames is None
+        assert symbols.shape == (3, 30 * FEATURES.hop)
+        for row, target, speaker in zip(symbols.numpy(), targets.numpy(), speakers.tolist(), strict=True):
+            crop = row.astype(np.uint8).tobytes()
+            own = [s for name, s in sound.items() if name.startswith(f"{SPEAKERS[speaker]}_u")]
+            if not any(crop in s for s in own):
+                # The end of one, and of what is left the start of another.
+                cuts = [
+                    i for i in range(FEATURES.hop, len(crop), FEATURES.hop) if any(s.endswith(crop[:i]) for s in own)
+                ]
+                assert any(s.startswith(crop[cut:]) for cut in cuts for s in own)
+                joined += 1
+            begins = any(s.startswith(crop) for s in own)
+            begun += begins
+            hidden = 0 if begins else 320
+            assert (target[:hidden] == -100).all()
+            assert np.array_equal(target[hidden:], row[hidden:])
+    assert 20 < joined < 120
+    assert begun > 3
+
+
+def test_a_model_without_frames_is_scored_and_exported(prepared: Path, tmp_path: Path) -> None:
+    dataset = Dataset(prepared)
+    clip = next(c for c in dataset.clips if c.id == "bob_s0000")
+    task = WaveNetTask(FREE, (prepared,), EVEN, batch=1, crop_frames=clip.frames)
+    torch.manual_seed(0)
+    model = task.network()
+    task.export(model, tmp_path / "checkpoint", {"steps": 0}, {})
+    made = load(tmp_path / "checkpoint")
+    assert made.spec == FREE
+    assert made.card.startswith("# Free WaveNet: a speaker to 16 kHz babble\n")
+    scores = NativeEngine(made).score(dataset.symbols(clip), None, 1)
+    assert task.evaluate(model, CPU)["bits_bob"] == pytest.approx(-scores[320:].mean() / np.log(2), rel=1e-4)
+    loss, items = task.loss(model, 0, 0, CPU)
+    assert 5.0 < loss.item() < 12.0
+    assert items == clip.frames * FEATURES.hop
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
 def test_speakers_that_the_data_lack(prepared: Path) -> None:

@@ -1,0 +1,11 @@
+"""Continuous batching: streams join and leave a running batch at chunk boundaries.
+
+Threads and callbacks only; what comes out of them may go to an event loop, a file or a test.
+"""
+
+from __future__ import annotations
+
+from models.scheduler.slots import Chunk, End, Slot
+from models.scheduler.threads import Figures, Scheduler
+
+__all__ = ["Chunk", "End", "Figures", "Scheduler", "Slot"]

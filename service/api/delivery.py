@@ -1,0 +1,80 @@
+"""How a job's sound reaches the one who asked: at once, as it is sampled, or later, through ``/v1/jobs``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Header
+from fastapi.responses import JSONResponse, Response
+
+from service import codecs
+from service.api.state import State
+from service.catalogue import Model
+from service.jobs import Job, Standing
+from service.schemas import JobError, JobObject
+from service.streaming import Listening, SpeechResponse, encoded
+
+Prefer = Annotated[
+    str | None, Header(description="`respond-async` answers 202 with a job instead of the sound.", max_length=256)
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="The same key and body within 24 hours are the same job; another body is refused (422)."),
+]
+
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": JobObject,
+        "description": "A job, to be fetched later: asked for with `Prefer: respond-async`, or because it takes long.",
+        "headers": {"Location": {"description": "Of the job.", "required": True, "schema": {"type": "string"}}},
+    }
+}
+
+
+def listen(
+    service: State, job: Job, model: Model, form: str, sample_rate: int | None, *, events: bool, key: str | None
+) -> Response:
+    """A response that streams the job's sound.
+
+    Args:
+        service: that serves it.
+        job: accepted.
+        model: that samples it.
+        form: a key of :data:`service.codecs.MEDIA_TYPES`.
+        sample_rate: of the bytes; the format's own if absent.
+        events: as server-sent events.
+        key: the idempotency key, if the request can be repeated with one.
+    """
+    listening = Listening(service.broker, job, model.spec)
+    source = encoded(listening, model.spec.sample_rate, form, sample_rate)
+    media_type = codecs.MEDIA_TYPES[form]
+    stall = service.settings.stall_seconds
+    return SpeechResponse(
+        service.broker, listening, source, media_type, stall_seconds=stall, events=events, keep=key is not None
+    )
+
+
+async def accepted(service: State, job: Job) -> Response:
+    """202, with the job."""
+    view = describe_job(job, await service.broker.standing(job))
+    return JSONResponse(view.model_dump(), 202, {"location": f"/v1/jobs/{job.id}", "x-job-id": job.id})
+
+
+def describe_job(job: Job, standing: Standing) -> JobObject:
+    """A job as clients see it."""
+    error = None if job.error is None else JobError(**vars(job.error))
+    return JobObject(
+        id=job.id,
+        model=job.model,
+        status=job.status,
+        progress=round(job.progress, 4),
+        created_at=int(job.created_at),
+        started_at=None if job.started_at is None else int(job.started_at),
+        completed_at=None if job.completed_at is None else int(job.completed_at),
+        expires_at=None if job.expires_at is None else int(job.expires_at),
+        queue_position=standing.position,
+        eta_seconds=None if standing.eta is None else round(standing.eta, 1),
+        samples_done=job.samples_done,
+        samples_total=job.samples_total,
+        error=error,
+    )

@@ -1,0 +1,82 @@
+"""The two websockets that speak: ``/v1/audio/speech/stream`` and ElevenLabs' ``stream-input``.
+
+A handshake that is refused is answered over HTTP, with the same error body as any other request: 401 without a key, 400
+for a parameter of the URL that is wrong. Browsers see no more of it than that there is no connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from fastapi import APIRouter, WebSocket
+from starlette.datastructures import Headers
+
+from service.api.state import Service
+from service.auth import Caller, Keys, caller_of
+from service.channel import Channel, parse_query
+from service.dialogue import Dialogue
+from service.elevenlabs import StreamInput
+from service.errors import ServiceError, Unauthorized, respond
+from service.limits import Limits
+from service.speech_socket import SpeechDialogue, SpeechQuery
+
+router = APIRouter(tags=["speech"])
+log = logging.getLogger("service.access")
+
+
+@router.websocket("/v1/audio/speech/stream")
+async def stream_speech(websocket: WebSocket, service: Service) -> None:
+    """Speak text while it is being written; :mod:`service.speech_socket` has the messages."""
+    try:
+        caller = await caller_of(websocket)
+        query = parse_query(SpeechQuery, websocket.query_params).check()
+    except ServiceError as error:
+        await _refuse(websocket, error)
+        return
+    channel = await _accept(websocket, service.settings.stall_seconds)
+    await _hold(websocket, SpeechDialogue(service, _limits(websocket), channel, caller, query))
+
+
+@router.websocket("/v1/text-to-speech/{voice_id}/stream-input")
+async def stream_input(websocket: WebSocket, voice_id: str, service: Service) -> None:
+    """The same for ElevenLabs' clients; :mod:`service.elevenlabs` has the messages."""
+    keys = websocket.app.state.keys
+    assert isinstance(keys, Keys)
+    caller: Caller | None = None
+    try:
+        caller = await caller_of(websocket)
+    except Unauthorized as error:  # browsers cannot send headers: their key comes in the first message
+        if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
+            await _refuse(websocket, error)
+            return
+    channel = await _accept(websocket, service.settings.stall_seconds)
+
+    def identify(key: str) -> Caller:
+        return keys.identify(Headers({"xi-api-key": key} if key else {}))
+
+    query = websocket.query_params
+    await _hold(websocket, StreamInput(service, _limits(websocket), channel, caller, identify, voice_id, query))
+
+
+def _limits(websocket: WebSocket) -> Limits:
+    limits = websocket.app.state.limits
+    assert isinstance(limits, Limits)
+    return limits
+
+
+async def _refuse(websocket: WebSocket, error: ServiceError) -> None:
+    await websocket.receive()  # the request to connect
+    await websocket.send_denial_response(respond(error, websocket.headers.get("accept", "")))
+
+
+async def _accept(websocket: WebSocket, stall_seconds: float) -> Channel:
+    await websocket.accept()
+    return Channel(websocket, stall_seconds)
+
+
+async def _hold(websocket: WebSocket, dialogue: Dialogue) -> None:
+    start = time.perf_counter()
+    code = await dialogue.hold()
+    seconds = round(time.perf_counter() - start, 1)
+    log.info("websocket", extra={"route": websocket.scope["route"].path, "code": code, "seconds": seconds})

@@ -1,0 +1,123 @@
+"""``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: what a job's sound depends on, and making it once more."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+
+from service import __version__
+from service.api.bodies import JsonRoute, documented
+from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, accepted
+from service.api.generations import generation_order
+from service.api.jobs import OwnJob
+from service.api.state import Counted, Service, State
+from service.api.waiting import completed
+from service.contents import Contents
+from service.errors import Conflict, InvalidRequest, from_validation
+from service.intake import Order, accept, wants_job
+from service.jobs import Kind
+from service.orders import speech_order
+from service.schemas import GenerationRequest, Manifest, Output, SpeechRequest, Verification
+
+router = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
+
+_REQUESTS: dict[Kind, type[SpeechRequest] | type[GenerationRequest]] = {
+    Kind.SPEECH: SpeechRequest,
+    Kind.GENERATION: GenerationRequest,
+}
+
+
+@router.get("/jobs/{job_id}/manifest", summary="What a job depends on", responses=documented(400, 401, 404, 409, 503))
+async def get_manifest(job: OwnJob, service: Service) -> Manifest:
+    """All that a job's sound depends on, and its SHA-256. A likelihood has none: nothing was sampled for it."""
+    schema = _REQUESTS.get(job.kind)
+    if schema is None:
+        raise Conflict("Nothing was sampled for this job.", code="no_manifest")
+    card = await Contents(service.broker, service.catalogue).card(job)
+    fields = set(schema.model_fields) - {"stream_format"}  # which changes how the bytes travel alone
+    request = {name: value for name, value in job.request.items() if name in fields and value is not None}
+    return Manifest(
+        job=job.id,
+        created_at=int(job.created_at),
+        model=job.model,
+        model_sha256=job.sha256,
+        engine=job.engine or "",
+        seed=job.request["seed"],
+        request=request,
+        prompt_sha256=job.request.get("prompt_sha256"),
+        output=Output(**dataclasses.asdict(card)),
+        version=__version__,
+    )
+
+
+@router.post(
+    "/verify",
+    summary="Make a job's sound once more",
+    response_model=Verification,
+    responses=ACCEPTED | documented(400, 401, 404, 409, 413, 415, 422, 429, 500, 503),
+)
+async def verify(
+    manifest: Manifest,
+    request: Request,
+    service: Service,
+    caller: Counted,
+    prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Run what a manifest says as a job of its own, and compare.
+
+    With ``Prefer: respond-async`` the answer is that job; its own manifest is what to compare then. The manifest of a
+    continuation needs its recording put back, as ``request.prompt_audio``.
+    """
+    order = await asyncio.to_thread(_order, service, manifest)
+    job = await accept(service, caller, order, prefer="respond-async", key=idempotency_key)
+    if wants_job(prefer):
+        return await accepted(service, job)
+    ended = await completed(request, service.broker, job, keep=idempotency_key is not None)
+    card, expected = await Contents(service.broker, service.catalogue).card(ended), manifest.output
+    verification = Verification(
+        equal=card.sha256 == expected.sha256,
+        symbols_equal=card.symbols_sha256 == expected.symbols_sha256,
+        expected_sha256=expected.sha256,
+        actual_sha256=card.sha256,
+        model_sha256=ended.sha256,
+        engine=ended.engine or "",
+        job=ended.id,
+    )
+    return JSONResponse(verification.model_dump(), headers={"x-job-id": ended.id})
+
+
+def _order(service: State, manifest: Manifest) -> Order:
+    """What the manifest says is to be done, checked like a new request."""
+    model = service.catalogue.model(manifest.model)
+    schema = _REQUESTS[Kind.SPEECH if "speech" in model.entry.capabilities else Kind.GENERATION]
+    try:
+        request = schema.model_validate(manifest.request)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise from_validation([{**first, "loc": ("request", *first["loc"])}]) from None
+    for name in ("model", "seed"):
+        if getattr(request, name) != getattr(manifest, name):
+            raise InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
+    if model.sha256 != manifest.model_sha256:
+        message = f"model_sha256: the weights of {manifest.model} are others here"
+        raise Conflict(message, code="model_changed")
+    if isinstance(request, SpeechRequest):
+        order, _ = speech_order(service.catalogue, request)
+    else:
+        order = generation_order(service, request)
+    if order.request.get("prompt_sha256") != manifest.prompt_sha256:
+        _refuse_prompt(manifest)
+    return dataclasses.replace(order, body=manifest.model_dump())
+
+
+def _refuse_prompt(manifest: Manifest) -> None:
+    param = "request.prompt_audio"
+    if manifest.prompt_sha256 is not None and "prompt_audio" not in manifest.request:
+        message = f"{param}: the recording that was continued is not in the manifest; put it back"
+        raise InvalidRequest(message, param=param, code="missing_parameter")
+    raise InvalidRequest(f"{param}: it is not the recording of the manifest", param=param, code="prompt_differs")

@@ -1,0 +1,43 @@
+"""``ancestral worker``: a process that samples, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import click
+
+from service.commands import explained
+
+
+@click.command(short_help="Sample for the servers that share a Redis.")
+def command() -> None:
+    """Take jobs from ANCESTRAL_REDIS_URL until SIGTERM or Ctrl-C, then leave those in hand to other workers.
+
+    Any number may run, on any machine, each with the models that the servers have. Every setting is in
+    docs/configuration.md.
+    """
+    from models.checkpoint import CheckpointError
+    from models.library import LibraryError
+    from service import logs
+    from service.broker import Broker
+    from service.settings import Settings, SettingsError, load_settings
+    from service.synthesis import Synthesizer, load_synthesizer
+    from service.worker import Worker
+
+    async def work(settings: Settings, synthesizer: Synthesizer, url: str) -> None:
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        broker = Broker(url)
+        try:
+            await Worker(settings, synthesizer, broker).run(stopping)
+        finally:
+            await broker.close()
+
+    with explained(SettingsError, LibraryError, CheckpointError):
+        settings = load_settings()
+        if settings.redis_url is None:
+            raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it; `ancestral serve` brings its own of both")
+        logs.configure(settings.log_level)
+        asyncio.run(work(settings, load_synthesizer(settings), settings.redis_url))

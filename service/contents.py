@@ -1,0 +1,194 @@
+"""The bytes of a finished job: encoded once, kept in Redis for as long as the job, read in parts by any API process.
+
+    ancestral:content:ID        the bytes; what is known of them is the field `content` of the job's record
+    ancestral:draft:ID:TOKEN    the same while they are made
+    ancestral:drafting:ID       there as long as somebody is making them
+
+A file may be hundreds of megabytes long, so it is never whole in this process: its sound goes from Redis through an
+encoder to Redis, a second at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from models.spec import WaveNetSpec
+from service import codecs
+from service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece
+from service.catalogue import Catalogue
+from service.errors import BrokenOff, Conflict, NotFound
+from service.jobs import Job, Kind, Status
+from service.streaming import failed, unseen
+from service.synthesis import SoundDecoder
+
+PIECE_BYTES: Final = 1 << 18
+"""Read from Redis at a time."""
+_DRAFT_SECONDS: Final = 60
+_CLAIM_SECONDS: Final = 15
+"""How long another process waits for one that has stopped in the middle."""
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a job's bytes."""
+
+    media_type: str
+    bytes: int
+    sha256: str
+    samples: int
+    """Symbols that were sampled."""
+    symbols_sha256: str
+
+
+class _Filing:
+    """Symbols of a job in, the bytes of its file out."""
+
+    def __init__(self, job: Job, spec: WaveNetSpec) -> None:
+        form, rate = job.request["response_format"], job.request["sample_rate"]
+        self.encoder = codecs.encoder(form, spec.sample_rate, rate, length=0)
+        self.samples = 0
+        self.digest = hashlib.sha256()
+        self._decode = SoundDecoder(spec, job.request.get("memory", 0.0))
+
+    def feed(self, pieces: list[Piece]) -> bytes:
+        """The next bytes; may be none."""
+        data = bytearray()
+        for piece in pieces:
+            if len(symbols := unseen(piece, self.samples)):
+                self.samples += len(symbols)
+                self.digest.update(symbols.data)
+                data += self.encoder.feed(self._decode(piece.index, symbols))
+        return bytes(data)
+
+
+class Contents:
+    """The files of jobs."""
+
+    def __init__(self, broker: Broker, catalogue: Catalogue) -> None:
+        self._broker = broker
+        self._catalogue = catalogue
+
+    async def card(self, job: Job) -> Card:
+        """What is known of a job's bytes. If they are not there yet, they are made, by one process at a time.
+
+        Raises:
+            Conflict: the job has not completed, or its model was replaced before anybody asked for the bytes.
+            NotFound: the job, or its sound, is no longer kept.
+        """
+        _require_completed(job)
+        draft = f"draft:{job.id}:{secrets.token_hex(8)}"
+        while (card := await self._stored(job)) is None:
+            if await self._claim(job):
+                try:
+                    await self._make(job, draft)
+                finally:
+                    await self._execute(["DEL", f"drafting:{job.id}"], ["DEL", draft])
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
+        return card
+
+    async def read(self, job: Job, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes ``start`` to ``stop`` of a job that has a card.
+
+        Raises:
+            BrokenOff: they are not all kept any longer, or Redis is away.
+        """
+        try:
+            async for piece in self._read(f"content:{job.id}", start, stop):
+                yield piece
+        except (Gone, *UNAVAILABLE) as error:
+            raise BrokenOff(f"the content cannot be read on: {type(error).__name__}") from error
+
+    async def _make(self, job: Job, draft: str) -> None:
+        if job.kind is Kind.LIKELIHOOD:
+            media_type, samples, digest = "application/json", 0, hashlib.sha256()
+            await self._append(job, draft, json.dumps(job.result).encode())
+        else:
+            filing = await self._encode(job, draft)
+            media_type = codecs.MEDIA_TYPES[job.request["response_format"]]
+            samples, digest = filing.samples, filing.digest
+        (size,) = await self._execute(["STRLEN", draft])
+        whole = hashlib.sha256()
+        try:
+            async for piece in self._read(draft, 0, size):
+                whole.update(piece)
+        except Gone:  # Redis lost it: it is made again
+            return
+        card = Card(media_type, size, whole.hexdigest(), samples, digest.hexdigest())
+        keys = [f"job:{job.id}", draft, f"content:{job.id}"]
+        await self._broker.run("KEEP", keys, [json.dumps(dataclasses.asdict(card))])
+
+    async def _encode(self, job: Job, draft: str) -> _Filing:
+        model = self._catalogue.models.get(job.model)
+        if model is None or model.sha256 != job.sha256:
+            raise Conflict("The model was replaced since, and its sound cannot be decoded.", code="model_changed")
+        filing, pieces, waiting = _Filing(job, model.spec), list[Piece](), 0
+        try:
+            async for entry in self._broker.entries(job.id):
+                if isinstance(entry, Piece):
+                    pieces.append(entry)
+                    waiting += len(entry.symbols)
+                if waiting >= model.spec.sample_rate or isinstance(entry, Ended):
+                    await self._append(job, draft, await asyncio.to_thread(filing.feed, pieces))
+                    pieces, waiting = [], 0
+        except Gone as error:
+            raise _expired() from error
+        if filing.samples != job.samples_total:
+            raise _expired()  # Redis was killed, and forgot its last second
+        await self._append(job, draft, await asyncio.to_thread(filing.encoder.finish))
+        await self._execute(*(["SETRANGE", draft, offset, part] for offset, part in filing.encoder.rewrites()))
+        return filing
+
+    async def _stored(self, job: Job) -> Card | None:
+        fields, there = await self._execute(
+            ["HMGET", f"job:{job.id}", "status", "content"], ["EXISTS", f"content:{job.id}"]
+        )
+        status, card = fields
+        if status is None:
+            raise NotFound("The job is gone.", code="job_not_found")
+        return Card(**json.loads(card)) if card is not None and there else None
+
+    async def _claim(self, job: Job) -> bool:
+        (claimed,) = await self._execute(["SET", f"drafting:{job.id}", 1, "NX", "EX", _CLAIM_SECONDS])
+        return bool(claimed)
+
+    async def _append(self, job: Job, draft: str, data: bytes) -> None:
+        await self._execute(
+            ["APPEND", draft, data], ["EXPIRE", draft, _DRAFT_SECONDS], ["EXPIRE", f"drafting:{job.id}", _CLAIM_SECONDS]
+        )
+
+    async def _read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        while start < stop:
+            (piece,) = await self._execute(["GETRANGE", key, start, min(start + PIECE_BYTES, stop) - 1])
+            if not piece:
+                raise Gone(key)
+            start += len(piece)
+            yield piece
+
+    async def _execute(self, *commands: list[Any]) -> list[Any]:
+        """Commands, each a list of its name, its key without the prefix, and what follows; their replies."""
+        async with self._broker.redis.pipeline(transaction=False) as pipe:
+            for name, key, *rest in commands:
+                pipe.execute_command(name, PREFIX + key, *rest)
+            return list(await pipe.execute())
+
+
+def _require_completed(job: Job) -> None:
+    if job.status is Status.CANCELLED:
+        raise Conflict("The job was cancelled.", code="job_cancelled")
+    if job.status is Status.FAILED:
+        raise Conflict(f"The job failed: {failed(job.error).message}", code="job_failed")
+    if job.status is not Status.COMPLETED:
+        raise Conflict("The job has not completed yet.", code="job_not_completed", retry=True)
+
+
+def _expired() -> NotFound:
+    return NotFound("The sound of this job is no longer kept.", code="content_expired")

@@ -1,0 +1,137 @@
+"""From a checked request to a job in its lane: what every generating route does, whatever it generates.
+
+Readiness, idempotency (the same key and request are the same job), the caller's limits, room in the lane.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.api.state import State
+from service.auth import Caller
+from service.broker import LaneFull, TooMany
+from service.catalogue import Model
+from service.errors import InvalidRequest, Overloaded, Unprocessable
+from service.jobs import Job, Kind, Lane, Status
+from service.logs import request_id
+
+IDEMPOTENCY_SECONDS = 86400
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done, checked."""
+
+    kind: Kind
+    model: Model
+    body: Mapping[str, Any]
+    """As the client sent it: what an idempotency key is bound to."""
+    request: Mapping[str, Any]
+    """With the seed and every default filled in: what the worker gets."""
+    seconds: float
+    """About how much sound it gives."""
+    upload: bytes | None = None
+    """Symbols that belong to it."""
+
+
+def wants_job(prefer: str | None) -> bool:
+    """Whether a ``Prefer`` header asks for a job (RFC 7240)."""
+    return any(part.split(";")[0].strip().lower() == "respond-async" for part in (prefer or "").split(","))
+
+
+async def accept(state: State, caller: Caller, order: Order, *, prefer: str | None, key: str | None) -> Job:
+    """Make a job of it, or find the one that an earlier request with the same key has made.
+
+    Args:
+        state: of the service.
+        caller: who asks.
+        order: for what.
+        prefer: the ``Prefer`` header.
+        key: the ``Idempotency-Key`` header.
+
+    Raises:
+        NotReady: no worker has the model.
+        Overloaded: a limit is reached, of the caller's or of the service's.
+        InvalidRequest: the key is malformed.
+        Unprocessable: the key belongs to another request.
+    """
+    await state.require_worker(order.model)
+    settings = state.settings
+    later = wants_job(prefer) or order.seconds > settings.interactive_seconds
+    retention = settings.job_seconds if later else settings.stream_seconds
+    job = Job(
+        kind=order.kind,
+        lane=Lane.BATCH if later else Lane.INTERACTIVE,
+        model=order.model.entry.id,
+        sha256=order.model.sha256,
+        owner=caller.name,
+        request=order.request,
+        created_at=time.time(),
+        request_id=request_id.get(""),
+        paced=not later and order.kind is not Kind.LIKELIHOOD,
+        retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
+    )
+    if key is not None and (earlier := await _earlier(state, caller, order, key, job)) is not None:
+        return earlier
+    try:
+        await _submit(state, caller, job, order.upload)
+    except BaseException:
+        if key is not None:
+            await state.broker.forget_idempotent(caller.name, key)
+        raise
+    return job
+
+
+async def _submit(state: State, caller: Caller, job: Job, upload: bytes | None) -> None:
+    limit = caller.concurrent_streams or state.settings.concurrent_streams or 0
+    try:
+        await state.broker.submit(job, queue=state.queue_of(job.lane), limit=limit, upload=upload)
+    except TooMany as full:
+        message = f"This caller has {limit} unfinished jobs, as many as it may have."
+        raise Overloaded(message, retry_after=full.retry_after, code="too_many_streams") from full
+    except LaneFull as full:
+        message = "The server is sampling as many requests as it can, and its queue is full."
+        raise Overloaded(message, retry_after=full.retry_after) from full
+
+
+async def _earlier(state: State, caller: Caller, order: Order, key: str, job: Job) -> Job | None:
+    """The job that the key stands for already, taken up again if it was parked; None if ``job`` is the first."""
+    if not _KEY.fullmatch(key):
+        message = "Idempotency-Key: 1 to 255 visible ASCII characters"
+        raise InvalidRequest(message, param="Idempotency-Key", code="invalid_idempotency_key")
+    canonical = json.dumps([order.kind.value, order.body], sort_keys=True)
+    upload = hashlib.sha256(order.upload or b"").hexdigest()
+    fingerprint = hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
+    names = (caller.name, key)
+    while True:
+        found, bound = await state.broker.idempotent(*names, fingerprint, job.id, IDEMPOTENCY_SECONDS)
+        if bound != fingerprint:
+            message = "Idempotency-Key: was used for another request"
+            raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
+        if found == job.id:
+            return None
+        earlier = await state.broker.job(found)
+        if earlier is not None and earlier.status not in (Status.FAILED, Status.CANCELLED):
+            await resume(state, earlier)
+            return earlier
+        await state.broker.forget_idempotent(*names)  # it came to nothing: try again
+
+
+async def resume(state: State, job: Job) -> None:
+    """Put a parked job back into its lane.
+
+    Raises:
+        Overloaded: there is no room.
+    """
+    try:
+        await state.broker.unpark(job, queue=state.queue_of(job.lane))
+    except LaneFull as full:
+        message = "The server is sampling as many requests as it can, and its queue is full."
+        raise Overloaded(message, retry_after=full.retry_after) from full

@@ -1,0 +1,117 @@
+"""How often a caller may ask: requests in any sixty seconds.
+
+They are counted in Redis, so the limit holds for all the servers of a deployment together. How many unfinished jobs a
+caller may have is decided where a job gets its place in a lane, in ``service.broker``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.auth import Caller, caller_of
+from service.broker import UNAVAILABLE
+from service.errors import NotReady, Overloaded
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 5
+
+
+class Limits:
+    """Counts what callers ask for, by name.
+
+    Args:
+        redis: whose connections are used.
+        requests_per_minute: for callers who have no limit of their own; None does not limit them.
+    """
+
+    def __init__(self, redis: Redis, requests_per_minute: int | None) -> None:
+        pool: Any = redis.connection_pool  # `limits` says that its options are numbers and strings
+        storage = RedisStorage(
+            "async+redis://", implementation="redispy", key_prefix="ancestral:rate", connection_pool=pool
+        )
+        self._window = MovingWindowRateLimiter(storage)
+        self._requests_per_minute = requests_per_minute
+
+    async def count(self, caller: Caller) -> dict[str, str]:
+        """Count one request.
+
+        Returns:
+            The headers that tell the caller what is left; none for a caller without a limit.
+
+        Raises:
+            Overloaded: it is one too many; it is not counted.
+            NotReady: Redis does not answer.
+        """
+        limit = caller.requests_per_minute or self._requests_per_minute
+        if limit is None:
+            return {}
+        item = RateLimitItemPerMinute(limit)
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                admitted = await self._window.hit(item, caller.name)
+                reset, remaining = await self._window.get_window_stats(item, caller.name)
+        except UNAVAILABLE as error:
+            log.error("requests cannot be counted", extra={"reason": f"{type(error).__name__}: {error}"})
+            raise NotReady("Redis does not answer.") from error
+        seconds = max(1, math.ceil(reset - time.time()))
+        headers = {
+            "x-ratelimit-limit-requests": str(limit),
+            "x-ratelimit-remaining-requests": str(remaining),
+            "x-ratelimit-reset-requests": f"{seconds}s",
+        }
+        if not admitted:
+            message = f"This caller may send {limit} requests a minute."
+            refused = Overloaded(message, retry_after=seconds, code="rate_limited")
+            refused.headers.update(headers)
+            raise refused
+        return headers
+
+
+async def counted_caller(connection: HTTPConnection, caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+    """The dependency of routes whose requests count; needs ``app.state.limits``, and ``app.state.keys``.
+
+    Raises:
+        Unauthorized: the request has no key, or a wrong one.
+        Overloaded: it is one too many.
+        NotReady: Redis does not answer.
+    """
+    limits = connection.app.state.limits
+    assert isinstance(limits, Limits)
+    connection.state.ratelimit = await limits.count(caller)
+    return caller
+
+
+class RateHeaders:
+    """Puts what :func:`counted_caller` found on the response, whatever else becomes of the request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other scopes pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(scope.get("state", {}).get("ratelimit", {}))
+            await send(message)
+
+        await self._app(scope, receive, stamped)

@@ -1,0 +1,49 @@
+"""Requests for sound as orders: what has to be checked before a job can be made of them, over HTTP or a websocket."""
+
+from __future__ import annotations
+
+from service import codecs
+from service.catalogue import Catalogue
+from service.conversation import Conversation
+from service.intake import Order
+from service.jobs import Kind
+from service.schemas import SessionConfig, SpeechRequest
+from service.synthesis import Utterance, draw_seed, prepare
+
+
+def speech_order(catalogue: Catalogue, request: SpeechRequest) -> tuple[Order, Utterance]:
+    """What to sample for a text, and what will be said. Takes a moment: text becomes phonemes.
+
+    Raises:
+        NotFound: no such model.
+        InvalidRequest: it cannot be served; ``param`` says why.
+    """
+    seed = draw_seed() if request.seed is None else request.seed
+    utterance = prepare(
+        catalogue,
+        request.model,
+        request.voice_id,
+        request.input,
+        seed,
+        temperature=request.temperature,
+        speed=request.speed,
+    )
+    model, form = utterance.model, request.response_format
+    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, request.sample_rate))
+    own = {"voice": request.voice_id, "seed": seed, "temperature": utterance.temperature}
+    resolved = request.model_dump() | own | {"phonemes": utterance.phonemes}
+    return Order(Kind.SPEECH, model, request.model_dump(), resolved, utterance.seconds), utterance
+
+
+def new_conversation(catalogue: Catalogue, config: SessionConfig) -> Conversation:
+    """A session in which speech can be ordered.
+
+    Raises:
+        NotFound: no such model.
+        InvalidRequest: it cannot speak so; ``param`` says why.
+    """
+    model, form = catalogue.model(config.model), config.response_format
+    model.require("speech")
+    model.voice(config.voice if isinstance(config.voice, str) else config.voice.id)
+    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
+    return Conversation(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))

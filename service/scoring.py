@@ -1,0 +1,78 @@
+"""A job that answers with figures: how likely a model takes a recording to be, bit by bit (WaveNet, equation 1)."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.alignment import align
+from models.engines.base import StreamRequest
+from models.quantization import decode_wave
+from models.spec import FeatureSpec
+from service.sessions import Session, patiently
+from service.synthesis import read_text
+
+PIECE_SECONDS = 0.2
+"""Scored in one go; a client that leaves is noticed in between."""
+CURVE_SECONDS = 0.01
+
+
+class Scoring(Session):
+    """ln p of every symbol of an upload, given those before it (and the text that it speaks)."""
+
+    def halt(self) -> None:
+        """See :class:`Session`; `work` looks at :attr:`stopped` between its pieces."""
+
+    def allow(self, read: int) -> None:
+        """See :class:`Session`; nobody reads it on the way."""
+
+    @property
+    def starved(self) -> bool:
+        """See :class:`Session`."""
+        return False
+
+    async def work(self) -> dict[str, Any] | None:
+        """See :class:`Session`."""
+        upload = await patiently(lambda: self.bench.broker.upload(self.job))
+        symbols = np.frombuffer(upload, np.uint8)
+        await patiently(lambda: self.bench.broker.set_total(self.job, len(symbols)))
+        engine, rate = self.sampler.engine, self.sampler.model.spec.sample_rate
+        stream = await self.bench.in_pool(lambda: engine.open(self._request(symbols)))
+        nats, size = np.empty(len(symbols)), int(PIECE_SECONDS * rate)
+        for start in range(0, len(symbols), size):
+            if self.stopped is not None:
+                return None
+            piece = symbols[start : start + size]
+            nats[start : start + size] = await self.bench.in_pool(partial(engine.force, stream, piece))
+        return figures(nats, int(CURVE_SECONDS * rate))
+
+    def _request(self, symbols: NDArray[np.uint8]) -> StreamRequest:
+        spec, request = self.sampler.model.spec, self.job.request
+        frames = None
+        if self.sampler.frames is not None:
+            wave = decode_wave(symbols, spec.preemphasis, spec.gain)
+            sentences = read_text(request["text"], "text")
+            frames = align(wave, sentences, self.sampler.frames, request["voice"], FeatureSpec())
+        speaker = spec.speakers.index(request["voice"]) if spec.speakers else None
+        return StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
+
+
+def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:
+    """What a client is told.
+
+    Args:
+        nats: ln p of every symbol ``[T]``.
+        per_point: symbols that one point of the curve stands for.
+    """
+    bits = -nats / math.log(2.0)
+    curve = [round(float(bits[i : i + per_point].sum()), 3) for i in range(0, len(bits), per_point)]
+    return {
+        "bits_per_sample": round(float(bits.mean()), 6),
+        "nats": round(float(-nats.sum()), 3),
+        "samples": len(nats),
+        "curve": curve,
+    }

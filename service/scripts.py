@@ -1,0 +1,168 @@
+"""The Lua scripts that the broker runs inside Redis: what must happen at once or not at all.
+
+Every one of them works on a job's record (a hash of JSON values), so a status reads ``"queued"``, with its quotes.
+Times are Redis's own where two machines' clocks would have to agree.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ADMIT: Final = """
+-- KEYS: job, waiting, running, owner's jobs, counter, events, owner's unfinished jobs
+-- ARGV: id, room, created_at, seconds to live, owner's limit (0: none), then the record's fields and values
+redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', ARGV[3] - ARGV[4])
+if tonumber(ARGV[5]) > 0 and redis.call('ZCARD', KEYS[7]) >= tonumber(ARGV[5]) then return -1 end
+if redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+local order = redis.call('INCR', KEYS[5])
+redis.call('HSET', KEYS[1], 'order', order)
+redis.call('ZADD', KEYS[2], order, ARGV[1])
+redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
+redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -10001)
+redis.call('EXPIRE', KEYS[4], ARGV[4])
+redis.call('XADD', KEYS[6], '*', 'type', 'job.queued')
+redis.call('EXPIRE', KEYS[6], ARGV[4])
+redis.call('ZADD', KEYS[7], ARGV[3], ARGV[1])
+redis.call('EXPIRE', KEYS[7], ARGV[4])
+return 1
+"""
+"""Put a job into its lane. 1; 0 if the lane is full, -1 if its owner has too many unfinished ones."""
+
+BEGIN: Final = """
+-- KEYS: job, waiting, running, events; ARGV: id, now, engine
+local status = redis.call('HGET', KEYS[1], 'status')
+if status ~= '"queued"' and status ~= '"in_progress"' then return 0 end
+if redis.call('HEXISTS', KEYS[1], 'parked') == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'status', '"in_progress"', 'engine', ARGV[3])
+redis.call('HSETNX', KEYS[1], 'started_at', ARGV[2])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
+if status == '"queued"' then redis.call('XADD', KEYS[4], '*', 'type', 'job.in_progress') end
+return redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+"""
+"""Start or take over a job. The attempt's number; 0 if there is nothing to do: it has ended,
+is parked, or is unknown."""
+
+END: Final = """
+-- KEYS: job, stream, events, snapshot, input, waiting, running, durations, owner's unfinished jobs
+-- ARGV: id, attempt or '', status, now, retention, error or '', result or ''
+local status = redis.call('HGET', KEYS[1], 'status')
+if status ~= '"queued"' and status ~= '"in_progress"' then return 0 end
+if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'status', '"' .. ARGV[3] .. '"', 'completed_at', ARGV[4])
+redis.call('HDEL', KEYS[1], 'wanted')
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[6]) end
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'result', ARGV[7]) end
+redis.call('XADD', KEYS[2], '*', 'k', 'end', 'status', ARGV[3], 'error', ARGV[6])
+redis.call('XADD', KEYS[3], '*', 'type', 'job.' .. ARGV[3])
+redis.call('DEL', KEYS[4], KEYS[5])
+for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[5]) end
+redis.call('ZREM', KEYS[6], ARGV[1])
+redis.call('ZREM', KEYS[7], ARGV[1])
+redis.call('ZREM', KEYS[9], ARGV[1])
+local started = redis.call('HGET', KEYS[1], 'started_at')
+if started then
+    redis.call('LPUSH', KEYS[8], tonumber(ARGV[4]) - tonumber(started))
+    redis.call('LTRIM', KEYS[8], 0, 31)
+end
+return 1
+"""
+"""End a job, once: its record, the end mark for its readers, its place in the lane. 1; 0 if it was not ours to end."""
+
+ASK_PARK: Final = """
+-- KEYS: job, waiting, running, owner's unfinished jobs; ARGV: id, seconds to keep
+local status = redis.call('HGET', KEYS[1], 'status')
+if status == '"in_progress"' then
+    redis.call('HSET', KEYS[1], 'wanted', '"park"')
+    return 1
+end
+if status == '"queued"' then
+    redis.call('HSET', KEYS[1], 'parked', '1')
+    redis.call('ZREM', KEYS[2], ARGV[1])
+    redis.call('ZREM', KEYS[4], ARGV[1])
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return 0
+"""
+"""Nobody listens any more: a job that waits is parked at once (0), one that runs is to be parked by its worker (1)."""
+
+LET_GO: Final = """
+-- KEYS: job, running, waiting, owner's unfinished jobs; ARGV: id, attempt, seconds to keep
+if redis.call('HGET', KEYS[1], 'status') ~= '"in_progress"' then return 0 end
+if redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'status', '"queued"')
+redis.call('ZREM', KEYS[2], ARGV[1])
+if redis.call('HEXISTS', KEYS[1], 'wanted') == 1 then
+    redis.call('HSET', KEYS[1], 'parked', '1')
+    redis.call('HDEL', KEYS[1], 'wanted')
+    redis.call('ZREM', KEYS[4], ARGV[1])
+    redis.call('EXPIRE', KEYS[1], ARGV[3])
+    return 0
+end
+redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[1], 'order') or 0, ARGV[1])
+return redis.call('HINCRBY', KEYS[1], 'turn', 1)
+"""
+"""Let go of a job in hand: it waits in its lane once more (the number of its turn) or, if that was wanted, until
+somebody asks for it again (0)."""
+
+UNPARK: Final = """
+-- KEYS: job, waiting, running, counter, owner's unfinished jobs; ARGV: id, room, now, seconds to live
+if redis.call('HGET', KEYS[1], 'wanted') == '"park"' then redis.call('HDEL', KEYS[1], 'wanted') end
+if redis.call('HEXISTS', KEYS[1], 'parked') == 0 then return 0 end
+if redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then return -1 end
+redis.call('HDEL', KEYS[1], 'parked')
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[4]), ARGV[1])
+redis.call('ZADD', KEYS[5], ARGV[3], ARGV[1])
+return redis.call('HINCRBY', KEYS[1], 'turn', 1)
+"""
+"""Put a parked job back into its lane. The number of its turn; 0 if it was not parked, -1 if the lane is full."""
+
+DEATH: Final = """
+-- KEYS: job; ARGV: position reached
+local before = redis.call('HGET', KEYS[1], 'death_at')
+if before and tonumber(ARGV[1]) > tonumber(before) then redis.call('HDEL', KEYS[1], 'deaths') end
+redis.call('HSET', KEYS[1], 'death_at', ARGV[1])
+return redis.call('HINCRBY', KEYS[1], 'deaths', 1)
+"""
+"""Count a worker that died with the job in hand: how many in a row, since the job last got any further."""
+
+KEEP: Final = """
+-- KEYS: job, draft, content; ARGV: what is known of the content
+local life = redis.call('PTTL', KEYS[1])
+if life < 0 or redis.call('EXISTS', KEYS[2]) == 0 then
+    redis.call('DEL', KEYS[2])
+    return 0
+end
+redis.call('HSET', KEYS[1], 'content', ARGV[1])
+redis.call('RENAME', KEYS[2], KEYS[3])
+redis.call('PEXPIRE', KEYS[3], life)
+return 1
+"""
+"""Keep a finished job's bytes for as long as the job. 1; 0 if the job is gone, or the draft."""
+
+ANNOUNCE: Final = """
+-- KEYS: alive, cards; ARGV: worker, card, seconds it holds
+local now = redis.call('TIME')
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now[1])) do
+    redis.call('HDEL', KEYS[2], gone)
+    redis.call('ZREM', KEYS[1], gone)
+end
+redis.call('ZADD', KEYS[1], now[1] + ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+return 1
+"""
+"""A worker says that it lives and what it can do; those that have not for a while are struck off."""
+
+ROSTER: Final = """
+-- KEYS: alive, cards
+local found = {}
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], redis.call('TIME')[1], '+inf')) do
+    local card = redis.call('HGET', KEYS[2], name)
+    if card then found[#found + 1] = card end
+end
+return found
+"""
+"""The cards of the workers that live."""

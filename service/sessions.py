@@ -1,0 +1,337 @@
+"""A job in a worker's hands: what every kind of job shares, and the sampling of sound.
+
+A session may end in five ways: done, failed, cancelled by a client, let go (to another worker, or parked until somebody
+listens again), or overtaken (another attempt has the job). Only the first two are its own decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import saq
+
+from models.engines.base import Stream
+from models.scheduler import Chunk, End, Scheduler
+from service.broker import UNAVAILABLE, Broker, Piece, Signals, Snapshot
+from service.errors import InvalidRequest
+from service.jobs import Failure, Job, Kind, Lane, Status
+from service.settings import Settings
+from service.synthesis import Part, Sampler, Synthesizer, Utterance, prepare
+
+WATCH_SECONDS = 1.5
+"""Between two looks at a job's record, which are its signs of life as well."""
+BATCH_AHEAD_SECONDS = 10.0
+"""How far sampling runs ahead of what Redis has taken, when nobody listens."""
+EVENT_SECONDS = 1.0
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
+
+
+class Stop(Enum):
+    """Why a session has to stop before its end."""
+
+    ENDED = "ended"
+    """A client cancelled it; its record says so already."""
+    LET_GO = "let_go"
+    OVERTAKEN = "overtaken"
+    STALLED = "stalled"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a worker's sessions share."""
+
+    settings: Settings
+    synthesizer: Synthesizer
+    broker: Broker
+    scheduler: Scheduler
+    pool: ThreadPoolExecutor
+    """For text, frames and scores."""
+
+    async def in_pool(self, work: Callable[[], _T]) -> _T:
+        """Do a piece of work off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+
+
+async def patiently(work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do it, as often as it takes until Redis is there."""
+    while True:
+        try:
+            return await work()
+        except UNAVAILABLE:
+            await asyncio.sleep(0.2)
+
+
+class Session(ABC):
+    """One attempt at one job."""
+
+    def __init__(self, bench: Bench, sampler: Sampler, job: Job, attempt: int, turn: saq.Job) -> None:
+        self.bench = bench
+        self.sampler = sampler
+        self.job = job
+        self.attempt = attempt
+        self.stopped: Stop | None = None
+        self.read_at = time.monotonic()
+        self._turn = turn
+
+    @abstractmethod
+    async def work(self) -> dict[str, Any] | None:
+        """Do it; what is to be stored as the job's result. Returns early once :attr:`stopped` is set."""
+
+    @abstractmethod
+    def halt(self) -> None:
+        """Make :meth:`work` return soon."""
+
+    @abstractmethod
+    def allow(self, read: int) -> None:
+        """A client has read so many symbols."""
+
+    @property
+    @abstractmethod
+    def starved(self) -> bool:
+        """Whether it waits for its reader."""
+
+    async def run(self) -> None:
+        """Work, and record how it ended."""
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._run()
+        except asyncio.CancelledError:  # the worker stops
+            self.stop(Stop.LET_GO)
+            await self._let_go()
+            raise
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _run(self) -> None:
+        end = partial(self.bench.broker.end, self.job, attempt=self.attempt)
+        working = asyncio.create_task(self.work())
+        self._working = working
+        try:
+            result = await asyncio.shield(working)
+        except asyncio.CancelledError:
+            raise
+        except InvalidRequest as error:  # which only the work itself could find out
+            failure = Failure(error.message, error.code or "invalid", error.param)
+            await patiently(lambda: end(Status.FAILED, error=failure))
+            return
+        except Exception:  # one job's failure is not the worker's
+            log.exception("job failed", extra={"job": self.job.id})
+            failure = Failure("The server failed on this request.", "internal_error")
+            await patiently(lambda: end(Status.FAILED, error=failure))
+            return
+        if self.stopped is None:
+            await patiently(lambda: end(Status.COMPLETED, result=result))
+        elif self.stopped is Stop.LET_GO:
+            await patiently(lambda: self.bench.broker.let_go(self.job, self.attempt))
+        elif self.stopped is Stop.STALLED:
+            await patiently(lambda: end(Status.CANCELLED))
+
+    async def _let_go(self) -> None:
+        try:
+            await self._working
+        except Exception:  # it has been logged, or will fail again where it is taken up
+            log.exception("job failed while the worker stopped", extra={"job": self.job.id})
+        await self.bench.broker.let_go(self.job, self.attempt)
+
+    def stop(self, why: Stop) -> None:
+        """Stop early."""
+        if self.stopped is None:
+            self.stopped = why
+            self.halt()
+
+    def heed(self, verb: str, value: int) -> None:
+        """What a client wants."""
+        if verb == "read":
+            self.read_at = time.monotonic()
+            self.allow(value)
+        else:
+            self.stop(Stop.LET_GO if verb == "park" else Stop.ENDED)
+
+    async def _watch(self) -> None:
+        """Show signs of life, and find what a lost message would have said."""
+        while True:
+            try:
+                signals = await self.bench.broker.signals(self.job)
+                self._check(signals)
+                if self.stopped is None:
+                    await self._turn.update()
+            except UNAVAILABLE:
+                pass
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _check(self, signals: Signals | None) -> None:
+        if signals is None or signals.status.terminal:
+            self.stop(Stop.ENDED)
+        elif signals.attempt != self.attempt:
+            self.stop(Stop.OVERTAKEN)
+        elif signals.park:
+            self.stop(Stop.LET_GO)
+        else:
+            self.allow(signals.read)
+            if self.starved and time.monotonic() - self.read_at > self.bench.settings.stall_seconds:
+                log.info("nobody reads", extra={"job": self.job.id})
+                self.stop(Stop.STALLED)
+
+
+class Sampling(Session):
+    """Speech from text, or sound without any."""
+
+    def __init__(self, bench: Bench, sampler: Sampler, job: Job, attempt: int, turn: saq.Job) -> None:
+        super().__init__(bench, sampler, job, attempt, turn)
+        self._rate = sampler.model.spec.sample_rate
+        self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+        self._read = 0
+        self._told_at = 0.0
+
+    def halt(self) -> None:
+        """See :class:`Session`."""
+        if hasattr(self, "_slot"):
+            self._slot.cancel()
+
+    def allow(self, read: int) -> None:
+        """See :class:`Session`."""
+        if self.job.paced and read > self._read and hasattr(self, "_slot"):
+            self._read = read
+            self._slot.allow(read + int(self.bench.settings.ahead_seconds * self._rate))
+
+    @property
+    def starved(self) -> bool:
+        """See :class:`Session`."""
+        ahead = int(self.bench.settings.ahead_seconds * self._rate)
+        return self.job.paced and hasattr(self, "_slot") and self._slot.position >= self._read + ahead
+
+    async def work(self) -> None:
+        """See :class:`Session`."""
+        published, snapshot = await patiently(lambda: self.bench.broker.resume_point(self.job))
+        start, index = (snapshot.position, snapshot.index) if snapshot is not None else (0, 0)
+        self._slot = self.bench.scheduler.open(
+            self.sampler.engine,
+            self._rate,
+            self._sink(),
+            realtime=self.job.lane is Lane.INTERACTIVE,
+            limit=self._limit(start),
+            start=start,
+            index=index,
+        )
+        if self.stopped is not None:
+            self._slot.cancel()
+        feeding = asyncio.create_task(self._feed(snapshot))
+        feeding.add_done_callback(self._fed)
+        try:
+            await self._hand_on(published)
+        finally:
+            feeding.cancel()
+            self._slot.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+
+    def _sink(self) -> Callable[[Chunk], None]:
+        loop = asyncio.get_running_loop()
+
+        def take(chunk: Chunk) -> None:
+            loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+
+        return take
+
+    def _limit(self, start: int) -> int:
+        ahead = self.bench.settings.ahead_seconds if self.job.paced else BATCH_AHEAD_SECONDS
+        return max(start, self._read) + int(ahead * self._rate)
+
+    async def _feed(self, snapshot: Snapshot | None) -> None:
+        """Give the scheduler one stream after another; text and frames are made meanwhile."""
+        parts = await self._parts(snapshot.index if snapshot is not None else 0)
+        total = None
+        while (part := await self.bench.in_pool(partial(next, parts, None))) is not None:
+            stream = await self.bench.in_pool(partial(self._open, part, snapshot))
+            if total is None:
+                total = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
+            total += part.request.length - len(part.prompt)
+            snapshot = None
+            self._slot.feed(stream)
+        await patiently(lambda: self.bench.broker.set_total(self.job, total or 0))
+        self._slot.finish()  # last, so that no job ends without its total
+
+    def _fed(self, feeding: asyncio.Task[None]) -> None:
+        """A failure to make what is to be sampled fails the job, in `_hand_on`."""
+        if not feeding.cancelled() and (error := feeding.exception()) is not None:
+            assert isinstance(error, Exception)
+            self._chunks.put_nowait(Chunk(0, 0, np.zeros(0, np.uint8), None, End.FAILED, error))
+
+    async def _parts(self, first: int) -> Iterator[Part]:
+        """What is to be sampled, from stream number ``first`` on."""
+        request = self.job.request
+        if self.job.kind is Kind.GENERATION:
+            prompt = b""
+            if request["continues"]:
+                prompt = await patiently(lambda: self.bench.broker.upload(self.job))
+            return iter([self.sampler.generation(request, np.frombuffer(prompt, np.uint8))])
+        utterance = await self.bench.in_pool(partial(self._utterance, request))
+        return self.sampler.parts(utterance, first)
+
+    def _utterance(self, request: Mapping[str, Any]) -> Utterance:
+        names = ("model", "voice", "input", "seed")
+        chosen = {name: request[name] for name in ("temperature", "speed")}
+        return prepare(self.bench.synthesizer, *(request[name] for name in names), **chosen)
+
+    def _open(self, part: Part, snapshot: Snapshot | None) -> Stream:
+        if snapshot is not None:
+            return self.sampler.engine.restore(part.request, snapshot.state)
+        return self.sampler.open(part)
+
+    async def _hand_on(self, published: int) -> None:
+        """Give Redis what was sampled, as it comes, until the slot's last chunk.
+
+        Args:
+            published: symbols that an earlier attempt has handed on already.
+        """
+        while True:
+            chunks = [await self._chunks.get()]
+            while not self._chunks.empty():
+                chunks.append(self._chunks.get_nowait())
+            last = chunks[-1]
+            if failed := [chunk for chunk in chunks if chunk.end is End.FAILED]:
+                raise failed[0].error or AssertionError("a slot failed without an error")
+            pieces = _pieces(chunks, published)
+            snapshots = [Snapshot(c.index, c.start + len(c.symbols), c.snapshot) for c in chunks if c.snapshot]
+            if self.stopped in (Stop.ENDED, Stop.OVERTAKEN):
+                pieces, snapshots = [], []
+            if pieces or snapshots:
+                await self._publish(pieces, snapshots[-1] if snapshots else None)
+            if last.end is not None:
+                return
+            if not self.job.paced:
+                self._slot.allow(last.start + len(last.symbols) + int(BATCH_AHEAD_SECONDS * self._rate))
+
+    async def _publish(self, pieces: list[Piece], snapshot: Snapshot | None) -> None:
+        now = time.monotonic()
+        event = now - self._told_at >= EVENT_SECONDS
+        if event:
+            self._told_at = now
+        await patiently(lambda: self.bench.broker.publish(self.job, pieces, snapshot, event=event))
+
+
+def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
+    """Chunks as entries: neighbours of one stream in one, and nothing that has been handed on before."""
+    pieces: list[Piece] = []
+    for chunk in chunks:
+        new = chunk.symbols[max(0, published - chunk.start) :].tobytes()
+        start = chunk.start + len(chunk.symbols) - len(new)
+        if not new:
+            continue
+        if pieces and pieces[-1].index == chunk.index:
+            pieces[-1] = Piece(chunk.index, pieces[-1].start, pieces[-1].symbols + new)
+        else:
+            pieces.append(Piece(chunk.index, start, new))
+    return pieces

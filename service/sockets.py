@@ -1,0 +1,64 @@
+"""uvicorn's websockets, with what a hostile or a hanging client needs.
+
+uvicorn's ``send`` waits while more than 64 KiB lie unsent (asyncio's high-water mark), which is what makes sampling
+wait for slow readers. But so would its goodbye to a client that reads nothing: it would never come, and the connection
+would stay for as long as the client likes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """One connection."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; a goodbye goes behind whatever lies unsent.
+
+        Raises:
+            ClientDisconnected: the connection is closing.
+        """
+        if self.handshake_complete and self.close_sent:
+            raise ClientDisconnected
+        if self.handshake_complete and message["type"] == "websocket.close":
+            self.writable.set()
+        await super().send(message)
+        if self.close_timer is not None:
+            self._give_up_soon()
+
+    def handle_close(self, event: Frame) -> None:
+        """The client says goodbye, or answers ours."""
+        super().handle_close(event)
+        self._give_up_soon()
+
+    def send_receive_event_to_app(self) -> None:
+        """A whole message is there. Text that is not UTF-8 ends the connection, and is no news for the log."""
+        data = b"".join(self.frames)
+        self.frames = [data]
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                self.conn.fail(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        """The client broke the protocol."""
+        super().handle_parser_exception()
+        self._give_up_soon()
+
+    def _give_up_soon(self) -> None:
+        """Whether or not the client has read everything by then."""
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)

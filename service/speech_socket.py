@@ -1,0 +1,210 @@
+"""The native dialect of ``WS /v1/audio/speech/stream``: JSON in text frames, sound in binary frames.
+
+The server says ``session.created{session_id, received_characters}`` at once. The client says ``session.config`` once,
+then ``input.text`` as often as it likes, ``input.done`` when it has said all; after ``session.done`` it may go on.
+Each ``audio.start{utterance, format, sample_rate, seed}`` is followed by the utterance's bytes, an
+``audio.progress{utterance, samples, total_samples_estimate, real_time_factor}`` a second of sound, and
+``audio.done{utterance, total_bytes, samples, sha256}``. The seed is the utterance's own: ``POST /v1/audio/speech`` with
+it and the same text gives the same bytes. At the model's own rate all utterances together are the samples of one
+request for the whole text with the session's seed; another rate is made for each utterance by itself.
+
+An ``error`` loses what it names and nothing else; with ``retry_after`` (seconds) not even that: the server tries again
+until ``input.cancel``. After too many messages that were wrong the connection is closed with 1008.
+
+A client that lost its connection resumes with ``?session_id=…&from_sample=N``, within ``stream_seconds``. Samples are
+those of the bytes, over all utterances, cancelled ones as far as they were sent. The utterance in which sample N lies
+starts again with ``audio.start``; in pcm and wav its bytes go on exactly there (wav: without the header), in other
+formats they are sent from its first byte, the same bytes again. ``total_bytes`` and ``sha256`` are always of the whole.
+``received_characters`` says how much text the server has heard. One connection has the session at a time: it is taken
+from an earlier one, which is closed with 4409.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.state import State
+from service.auth import Caller
+from service.broker import UNAVAILABLE
+from service.channel import Channel, Leave, checked
+from service.conversation import Conversation, Utterance
+from service.dialogue import Dialogue
+from service.errors import InvalidRequest, NotFound, NotReady, ServiceError, envelope
+from service.limits import Limits
+from service.orders import new_conversation
+from service.resumption import Resumable
+from service.schemas import (
+    SPEECH_MESSAGES,
+    InputCancel,
+    InputDone,
+    InputText,
+    SessionClose,
+    SessionConfig,
+    SpeechMessage,
+)
+from service.speaker import Speaker
+
+IDLE_SECONDS: Final = 600.0
+MAX_ERRORS: Final = 20
+"""Wrong messages in one connection."""
+
+
+class SpeechQuery(BaseModel):
+    """The parameters of the URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    session_id: str | None = Field(default=None, min_length=1, max_length=64)
+    from_sample: int | None = Field(default=None, ge=0, le=2**53)
+
+    def check(self) -> SpeechQuery:
+        """Itself, if both are there or none is.
+
+        Raises:
+            InvalidRequest: one of them is missing.
+        """
+        for name, value, other in (
+            ("session_id", self.session_id, self.from_sample),
+            ("from_sample", self.from_sample, self.session_id),
+        ):
+            if value is None and other is not None:
+                raise InvalidRequest(f"{name}: required", param=name, code="missing_parameter")
+        return self
+
+
+class SpeechDialogue(Dialogue):
+    """One connection in the native dialect."""
+
+    def __init__(self, state: State, limits: Limits, channel: Channel, caller: Caller, query: SpeechQuery) -> None:
+        super().__init__(state, limits, channel)
+        self._caller = caller
+        self._query = query
+        self._errors = 0
+        self._session = Resumable(state.broker, caller.name, query.session_id, state.settings.stream_seconds)
+
+    async def listen(self) -> None:
+        """See :class:`Dialogue`."""
+        if self._query.session_id is None:
+            await self._greet(0)
+        else:
+            await self._resume(self._query.from_sample or 0)
+        while True:
+            try:
+                await self._heed(parse_message(await self._next()))
+            except ServiceError as error:
+                await self.failed(error)
+                self._errors += 1
+                if self._errors >= MAX_ERRORS:
+                    raise Leave(1008, "too many errors") from None
+
+    async def _next(self) -> dict[str, Any]:
+        if self.speaker is not None:  # which looks after the time
+            return await self._channel.hear()
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                return await self._channel.hear()
+        except TimeoutError:
+            raise Leave(1000, "nothing was said for long") from None
+
+    async def _heed(self, message: SpeechMessage) -> None:
+        speaker = self.speaker
+        if isinstance(message, SessionClose):
+            raise Leave(1000, "", over=True)
+        if isinstance(message, SessionConfig):
+            if speaker is not None:
+                raise _wrong_order("the session has its config already")
+            await self._configure(message)
+        elif speaker is None:
+            raise _wrong_order("session.config comes first")
+        elif isinstance(message, InputText):
+            await speaker.hear(message.text)
+        elif isinstance(message, InputDone):
+            await speaker.close()
+        elif isinstance(message, InputCancel):
+            await speaker.cancel()
+            await self._say("audio.cancelled")
+
+    async def _configure(self, config: SessionConfig) -> None:
+        speaker = self._speaker(new_conversation(self._state.catalogue, config))
+        await speaker.save()
+        self.start(speaker)
+
+    async def _resume(self, sample: int) -> None:
+        try:
+            conversation = await self._session.claim()
+            if conversation is None:
+                raise NotFound("session_id: no such session", param="session_id", code="session_not_found")
+            speaker = self._speaker(conversation)
+            await self._greet(conversation.received)
+            await speaker.rewind(sample)
+        except UNAVAILABLE:
+            await self.failed(NotReady("The queue does not answer."))
+            raise Leave(1013, "try again") from None
+        except ServiceError as error:
+            await self.failed(error)
+            raise Leave(1008, "the session cannot be resumed") from None
+        self.start(speaker)
+
+    def _speaker(self, conversation: Conversation) -> Speaker:
+        return Speaker(
+            self._state, self._limits, self._caller, conversation, self, self._session, idle_seconds=IDLE_SECONDS
+        )
+
+    # What the client is told
+
+    async def _say(self, kind: str, **fields: object) -> None:
+        await self._channel.say({"type": kind, **fields})
+
+    async def _greet(self, received: int) -> None:
+        await self._say("session.created", session_id=self._session.id, received_characters=received)
+
+    async def started(self, utterance: Utterance) -> None:
+        """See :class:`service.passage.Outlet`, as for all that follow."""
+        assert self.speaker is not None
+        form, rate = self.speaker.conversation.config.response_format, self.speaker.sample_rate
+        await self._say("audio.start", utterance=utterance.number, format=form, sample_rate=rate, seed=utterance.seed)
+
+    async def sound(self, data: bytes) -> None:
+        """A binary frame."""
+        await self._channel.play(data)
+
+    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+        """``audio.progress``."""
+        total = max(samples, utterance.estimate)
+        figures = {"samples": samples, "total_samples_estimate": total, "real_time_factor": factor}
+        await self._say("audio.progress", utterance=utterance.number, **figures)
+
+    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+        """``audio.done``."""
+        figures = {"total_bytes": total_bytes, "samples": samples, "sha256": sha256}
+        await self._say("audio.done", utterance=utterance.number, **figures)
+
+    async def finished(self) -> None:
+        """``session.done``."""
+        await self._say("session.done")
+
+    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+        """``error``."""
+        body: dict[str, Any] = dict(envelope(error)["error"])
+        await self._say("error", error=body if retry_after is None else body | {"retry_after": retry_after})
+
+
+def parse_message(message: dict[str, Any]) -> SpeechMessage:
+    """What the client says.
+
+    Raises:
+        InvalidRequest: no client says so; ``param`` names the field.
+    """
+    name = message.get("type")
+    kind = SPEECH_MESSAGES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        known = ", ".join(SPEECH_MESSAGES)
+        raise InvalidRequest(f"type: no such message; there is {known}", param="type", code="unknown_message")
+    return checked(kind, message)
+
+
+def _wrong_order(reason: str) -> InvalidRequest:
+    return InvalidRequest(f"type: {reason}", param="type", code="wrong_order")

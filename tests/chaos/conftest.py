@@ -1,0 +1,30 @@
+"""A deployment of real processes, and what it says when nobody disturbs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.support import House, work
+from tests.service.support import write_model
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Redis, two API processes, no worker."""
+    zoo = tmp_path_factory.mktemp("zoo")
+    write_model(zoo / "tiny")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
+    ours = {"ANCESTRAL_MODELS_DIR": str(zoo), "ANCESTRAL_THREADS": "2", "PYTHONWARNINGS": "error"}
+    with House(clean | ours, tmp_path_factory.mktemp("data")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def expected(house: House) -> list[bytes]:
+    """The bodies of all requests, undisturbed."""
+    with house.workers(1), work(house) as under_way:
+        return under_way.finish()

@@ -1,0 +1,300 @@
+"""What the chaos tests share: a deployment of real processes, all of which can be killed, and work that is under way.
+
+The work is always the same twenty requests. What they give when nothing happens is known; whatever happens, they must
+give that, byte for byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET
+from typing import Any, Self
+
+import httpx
+from redis import Redis
+from redis.exceptions import ConnectionError as NoConnection
+
+from service.embedded import EmbeddedRedis
+from tests.service.support import ASYNC, SPEECH, Server, command, running
+
+SECONDS = 120.0
+"""Generous: nothing that is waited for takes more than a few seconds on a quiet machine."""
+LISTENED, FETCHED = 16, 4
+"""Requests of the work: somebody listens, or somebody fetches the sound later."""
+GLOBAL = {
+    "ancestral:workers", "ancestral:cards", "ancestral:counter", "ancestral:durations:interactive",
+    "ancestral:durations:batch",
+}  # fmt: skip
+"""Keys that may be there for ever."""
+
+_WORDS = ("birch canoe", "smooth planks", "sheet to the dark", "depth of a well", "rare dish", "lemons", "box", "hogs")
+
+
+def order(number: int) -> dict[str, Any]:
+    """Request number ``number`` of the work: no two have the same text, voice and seed."""
+    words = f"The {_WORDS[number % 8]} slid {'very ' * (number % 3)}slowly past number {number}. "
+    forms = ("wav", "pcm", "flac") if number < LISTENED else ("wav", "mp3", "flac", "opus")
+    return SPEECH | {
+        "input": (words * 100)[: 150 if number < LISTENED else 3000],
+        "voice": ("ann", "bob")[number % 2],
+        "seed": 1000 + number // 2,
+        "speed": 0.25 if number < LISTENED else 0.8,
+        "response_format": forms[number % len(forms)],
+    }
+
+
+def eventually(true: Callable[[], Any], what: str = "", seconds: float = SECONDS) -> float:
+    """Wait until it is true; how long that took, in seconds."""
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() - start < seconds, what
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+class Process:
+    """A worker, and what it has said."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.log: list[dict[str, Any]] = []
+        self.process = subprocess.Popen(
+            command("worker"), env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(json.loads(line) if line.startswith("{") else {"message": line})
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def said(self, message: str) -> list[dict[str, Any]]:
+        """Lines of its log."""
+        return [line for line in self.log if line["message"] == message]
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """It is gone at once."""
+        self.send(signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> int:
+        """Stop it, if it runs; its exit code."""
+        if self.process.poll() is None:
+            self.send(signal.SIGTERM)
+        code = self.process.wait(60)
+        self._reader.join(60)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+class House:
+    """A Redis, two API processes, and as many workers as a test likes."""
+
+    def __init__(self, environment: Mapping[str, str], data: Path) -> None:
+        self.valkey = EmbeddedRedis(data)
+        self._stack = ExitStack()
+        self._environment = dict(environment)
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.valkey)
+        self.environment = self._environment | {
+            "ANCESTRAL_REDIS_URL": self.valkey.url,
+            "ANCESTRAL_INTERACTIVE_SLOTS": "20",
+            "ANCESTRAL_BATCH_SLOTS": "20",
+            "ANCESTRAL_AHEAD_SECONDS": "1",
+            "ANCESTRAL_CHUNK_MS": "200",
+            "ANCESTRAL_JOB_SECONDS": "600",
+            "ANCESTRAL_STREAM_SECONDS": "600",
+        }
+        self.redis = self._stack.enter_context(Redis.from_url(self.valkey.url, decode_responses=False))
+        with self.workers(1):  # or none would ever be ready
+            self.apis = [self._stack.enter_context(self.api()) for _ in range(2)]
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def api(self, **settings: Any) -> Iterator[Server]:
+        """One more API process, while a worker is there."""
+        with running(self.environment, "--no-worker", **settings) as server:
+            yield server
+
+    @contextmanager
+    def workers(self, count: int, **settings: Any) -> Iterator[list[Process]]:
+        """Workers that are ready. Those that live at the end are stopped, and must not have failed at anything."""
+        own = self.environment | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in settings.items()}
+        started = [Process(own) for _ in range(count)]
+        try:
+            for worker in started:
+                eventually(lambda worker=worker: worker.said("worker ready"), str(worker.log))
+            yield started
+        finally:
+            codes = [worker.end() for worker in started]
+        assert set(codes) <= {0, -signal.SIGKILL}
+        for worker in started:
+            assert not [line for line in worker.log if "traceback" in line or "level" not in line]
+
+    # Redis
+
+    def begins(self, job: str) -> list[tuple[int, int | None]]:
+        """The attempts at a job: their numbers, and the position of the first symbol that each has published."""
+        found: list[tuple[int, int | None]] = []
+        for _, fields in self.redis.xrange(f"ancestral:stream:{job}"):
+            if fields[b"k"] == b"begin":
+                found.append((int(fields[b"attempt"]), None))
+            elif fields[b"k"] == b"piece" and found[-1][1] is None:
+                found[-1] = (found[-1][0], int(fields[b"p"]))
+        return found
+
+    def running(self) -> set[str]:
+        """Jobs in a worker's hands, as far as Redis knows."""
+        lanes = ("interactive", "batch")
+        return {job.decode() for lane in lanes for job in self.redis.zrange(f"ancestral:running:{lane}", 0, -1)}
+
+    def attempt(self, job: str) -> int:
+        """How often it was begun."""
+        return int(self.redis.hget(f"ancestral:job:{job}", "attempt") or 0)
+
+    def is_there(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            return bool(self.redis.ping())
+        except NoConnection:
+            return False
+
+    @contextmanager
+    def outage(self, number: int) -> Iterator[None]:
+        """Redis ends by a signal, and is started again at the end of the block."""
+        pid = int(self.redis.info("server")["process_id"])
+        keeper = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(keeper, signal.SIGSTOP)  # or it would be back in a moment
+        try:
+            os.kill(pid, number)
+            eventually(lambda: not self.is_there())
+            yield
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        eventually(self.is_there)
+
+    def check_that_nothing_is_left(self) -> None:
+        """No job holds a place, and no key stays for ever but the few that everybody shares."""
+        for pattern in ("ancestral:waiting:*", "ancestral:running:*", "ancestral:busy:*", "saq:*:active"):
+            eventually(lambda pattern=pattern: not list(self.redis.scan_iter(pattern)), pattern, 30)
+        found = [key.decode() for key in self.redis.scan_iter(count=1000)]
+        assert {key for key in found if self.redis.ttl(key) == -1} <= GLOBAL
+        assert self.redis.hlen("ancestral:cards") == self.redis.zcard("ancestral:workers")
+
+
+class Listener(threading.Thread):
+    """A client that reads the beginning of a body and the rest only when it may."""
+
+    def __init__(self, api: Server, body: Mapping[str, Any], may: threading.Event) -> None:
+        super().__init__()
+        self.body = b""
+        self.error: Exception | None = None
+        self.job = ""
+        self.begun = threading.Event()
+        self._api, self._json, self._may = api, body, may
+        self.start()
+
+    def run(self) -> None:
+        # The kernel would hold minutes of sound for a client that does not read.
+        transport = httpx.HTTPTransport(socket_options=[(SOL_SOCKET, SO_RCVBUF, 8192)])
+        try:
+            with (
+                httpx.Client(transport=transport, timeout=SECONDS) as client,
+                client.stream("POST", f"{self._api.url}/v1/audio/speech", json=self._json) as response,
+            ):
+                assert response.status_code == 200, response.read()
+                self.job = response.headers["x-job-id"]
+                pieces = response.iter_raw(4096)
+                read = [next(pieces)]
+                self.begun.set()
+                assert self._may.wait(SECONDS)
+                read.extend(pieces)
+            self.body = b"".join(read)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+        self.begun.set()
+
+
+@dataclass
+class Work:
+    """The twenty requests, under way."""
+
+    house: House
+    listeners: list[Listener]
+    jobs: list[str]
+    may: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all jobs, in the order of the requests."""
+        return [listener.job for listener in self.listeners] + self.jobs
+
+    def finish(self) -> list[bytes]:
+        """Let the listeners read, wait for all ends, and give the bodies in the order of the requests."""
+        self.may.set()
+        for listener in self.listeners:
+            listener.join(SECONDS)
+            assert listener.error is None, (listener.job, listener.error)
+        ended = [self.house.apis[1].ended(job) for job in self.jobs]
+        assert [job["status"] for job in ended] == ["completed"] * len(ended), ended
+        return [listener.body for listener in self.listeners] + [self._content(job) for job in self.jobs]
+
+    def _content(self, job: str) -> bytes:
+        response = httpx.get(f"{self.house.apis[0].url}/v1/jobs/{job}/content", timeout=SECONDS)
+        assert response.status_code == 200, response.text
+        return response.content
+
+
+@contextmanager
+def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> Iterator[Work]:
+    """The requests of these numbers, all of them running."""
+    may = threading.Event()
+    listeners = [
+        Listener(house.apis[number % 2], order(number), may) for number in numbers if number < LISTENED
+    ]
+    own = Work(house, listeners, [], may)
+    try:
+        for listener in listeners:
+            assert listener.begun.wait(SECONDS)
+            assert listener.error is None, listener.error
+        for number in numbers:
+            if number >= LISTENED:
+                response = httpx.post(
+                    f"{house.apis[number % 2].url}/v1/audio/speech", json=order(number), headers=ASYNC, timeout=SECONDS
+                )
+                assert response.status_code == 202, response.text
+                own.jobs.append(response.json()["id"])
+        eventually(lambda: set(own.ids) <= house.running() or own_over(house, own))
+        yield own
+    finally:
+        may.set()
+        for listener in listeners:
+            listener.join(SECONDS)
+
+
+def own_over(house: House, own: Work) -> bool:
+    ended = [job for job in own.ids if house.redis.hexists(f"ancestral:job:{job}", "completed_at")]
+    assert not ended, "a job has ended before all were running"
+    return False

