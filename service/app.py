@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import Depends, FastAPI
 
 from service import __version__, errors
 from service.api import contents, generations, health, jobs, likelihood, metrics, models, speech, streams, verify
+from service.api.bodies import exemplify
 from service.api.state import State
 from service.auth import Keys, caller_of
 from service.broker import UNAVAILABLE, Broker
@@ -25,6 +27,27 @@ DESCRIPTION = """\
 Speech from a conditional WaveNet, one sample at a time. The routes under `/v1/audio` and `/v1/models` are those of
 OpenAI's API, so its clients work unchanged; `seed`, `temperature` and `sample_rate` are ours.
 """
+
+
+class Application(FastAPI):
+    """FastAPI with a documentation whose whole numbers are whole: it makes doubles of bounds, so that 2^63, which is
+    where seeds end, becomes 9.223372036854776e+18, which is more.
+    """
+
+    def openapi(self) -> dict[str, Any]:
+        """The documentation; made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _whole(super().openapi())
+            exemplify(self.openapi_schema)
+        return self.openapi_schema
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str) -> FastAPI:
@@ -47,7 +70,7 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
         finally:
             await broker.close()
 
-    app = FastAPI(
+    app = Application(
         title="Ancestral",
         version=__version__,
         description=DESCRIPTION,

@@ -1,6 +1,6 @@
 """The only door to Redis: jobs and their lanes, the symbols on their way to readers, snapshots, who is alive.
 
-    ancestral:job:ID        hash: the record (service/jobs.py), and attempt, turn, read, wanted, parked, deaths
+    ancestral:job:ID        hash: the record (service/jobs.py), and attempt, turn, read, wanted, parked
     ancestral:stream:ID     stream: what was sampled, in order; ends with a mark
     ancestral:events:ID     stream: what happened to the job
     ancestral:snapshot:ID   the sampler's state after some of the symbols; ancestral:input:ID what was uploaded
@@ -9,6 +9,9 @@
     ancestral:control:ID    channel: to the worker that has the job in hand
 
 The queue itself is SAQ's (service/lanes.py); it carries ids. Nothing is pickled: records are JSON, symbols raw bytes.
+
+Two numbers tell the living from the dead. Each time a job is put into the queue is a turn; what becomes of an earlier
+one does not matter any more. Each time it is begun is an attempt; of an earlier one nothing is taken.
 """
 
 from __future__ import annotations
@@ -17,9 +20,9 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
@@ -28,7 +31,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from service import scripts
-from service.jobs import Failure, Job, Lane, Standing, Status, encode_field
+from service.jobs import MAX_DEATHS, Failure, Job, Lane, Standing, Status, encode_field
 from service.lanes import Queue
 
 PREFIX: Final = "ancestral:"
@@ -41,6 +44,8 @@ ALIVE_SECONDS: Final = 6
 """A worker that has not announced itself for so long is taken for dead."""
 BLOCK_MS: Final = 2000
 REPLY_SECONDS: Final = 10
+PATIENCE_SECONDS: Final = 60.0
+"""For which Redis may be away while somebody listens."""
 _GRAVE_SECONDS: Final = 60
 
 _T = TypeVar("_T")
@@ -85,6 +90,18 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """Where an attempt goes on."""
+
+    published: int
+    """Symbols that readers have been given."""
+    read: int
+    """Symbols that have been read."""
+    snapshot: Snapshot | None
+    """To go on from, if there is one that is of use."""
+
+
+@dataclass(frozen=True)
 class Signals:
     """What a worker has to know of a job in hand, whether or not a message got lost."""
 
@@ -106,7 +123,7 @@ class WorkerCard:
     slots: Mapping[str, int]
     """By lane."""
     problem: str | None = None
-    cancel_seconds: Sequence[float] = ()
+    cancel_seconds: Sequence[float] = field(default_factory=list)
     """How long the last cancelled streams still held their slots."""
 
 
@@ -124,6 +141,14 @@ class TooMany(LaneFull):
 
 class Gone(LookupError):
     """The job, or its sound, is no longer kept."""
+
+
+class Overtaken(Exception):
+    """The job is in other hands by now, or has ended."""
+
+
+class Lost(Exception):
+    """Redis has forgotten symbols that it had taken: it was killed, or restored."""
 
 
 async def _await(value: Awaitable[_T] | _T) -> _T:
@@ -184,7 +209,10 @@ class Broker:
 
     async def leave(self, worker: str) -> None:
         """A worker goes, and says so."""
-        await _await(self.redis.zrem(PREFIX + "workers", worker))
+        async with self.redis.pipeline() as pipe:
+            pipe.zrem(PREFIX + "workers", worker)
+            pipe.hdel(PREFIX + "cards", worker)
+            await _sent(pipe)
 
     async def roster(self, max_age: float = 0.5) -> list[WorkerCard]:
         """The workers that live, as they were at most ``max_age`` seconds ago."""
@@ -315,7 +343,7 @@ class Broker:
     async def ask_park(self, job: Job) -> None:
         """Nobody listens for now: free the slot, keep the state."""
         keys = [f"job:{job.id}", f"waiting:{job.lane}", f"running:{job.lane}", f"busy:{job.owner}"]
-        if await self.run("ASK_PARK", keys, [job.id, job.retention]):
+        if await self.run("ASK_PARK", keys + _all_else(job), [job.id, job.retention]):
             await _await(self.redis.publish(f"{PREFIX}control:{job.id}", "park"))
 
     async def unpark(self, job: Job, *, queue: int) -> None:
@@ -324,9 +352,9 @@ class Broker:
         Raises:
             LaneFull: it stays parked.
         """
-        lanes = [f"waiting:{job.lane}", f"running:{job.lane}"]
+        keys = [f"job:{job.id}", f"waiting:{job.lane}", f"running:{job.lane}", "counter", f"busy:{job.owner}"]
         args = [job.id, await self._slots(job.lane) + queue, time.time(), LIFE_SECONDS]
-        turn = await self.run("UNPARK", [f"job:{job.id}", *lanes, "counter", f"busy:{job.owner}"], args)
+        turn = await self.run("UNPARK", keys + _all_else(job), args)
         if turn < 0:
             raise LaneFull(await self.retry_after(job.lane))
         if turn:
@@ -346,31 +374,22 @@ class Broker:
         """The job of an idempotency key came to nothing: the next request with it starts anew."""
         await _await(self.redis.delete(f"{PREFIX}idempotency:{owner}:{key}"))
 
-    async def entries(self, job_id: str, patience: float = 60.0) -> AsyncIterator[Entry]:
-        """What a job has given and gives, from the beginning to its end mark.
-
-        Args:
-            job_id: of a job.
-            patience: seconds for which Redis may be away.
+    async def entries(self, job_id: str) -> AsyncIterator[Entry]:
+        """What a job has given and gives, from the beginning to its end mark. Redis may be away for a while.
 
         Raises:
             Gone: it is no longer kept.
         """
-        last, away = b"0", 0.0
-        key = f"{PREFIX}stream:{job_id}"
+        last, key = b"0", f"{PREFIX}stream:{job_id}"
+
+        async def read() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+            reply = await _await(self.redis.xread({key: last}, count=64, block=BLOCK_MS))
+            if not reply and await self._silent(job_id):
+                raise Gone(job_id)
+            return list(reply[0][1]) if reply else []
+
         while True:
-            try:
-                reply = await _await(self.redis.xread({key: last}, count=64, block=BLOCK_MS))
-                if not reply and await self._silent(job_id):
-                    raise Gone(job_id)
-            except UNAVAILABLE:
-                if away and time.monotonic() - away > patience:
-                    raise
-                away = away or time.monotonic()
-                await asyncio.sleep(0.1)
-                continue
-            away = 0.0
-            for name, fields in reply[0][1] if reply else []:
+            for name, fields in await _insist(read):
                 last, entry = name, _entry(fields)
                 yield entry
                 if isinstance(entry, Ended):
@@ -385,11 +404,13 @@ class Broker:
         return status is None or (not there and Status(json.loads(status)).terminal)
 
     async def acknowledge(self, job: Job, position: int) -> None:
-        """Somebody has read so many symbols of a paced job."""
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.hset(f"{PREFIX}job:{job.id}", "read", str(position))
-            pipe.publish(f"{PREFIX}control:{job.id}", f"read {position}")
-            await _sent(pipe)
+        """Somebody has read so many symbols of a paced job. Redis may be away for a while: the sampler waits for it."""
+        args = ["read", position, f"{PREFIX}control:{job.id}", f"read {position}"]
+        await _insist(lambda: self.run("NOTE", [f"job:{job.id}"], args))
+
+    async def attend(self, job: Job) -> None:
+        """Somebody still listens to a paced job, though nothing more has been read of it."""
+        await _await(self.redis.publish(f"{PREFIX}control:{job.id}", "read 0"))
 
     async def events(self, job_id: str, last: str, block_ms: int = BLOCK_MS) -> list[tuple[str, dict[str, str]]]:
         """What happened to a job after the event ``last`` (``0``: all), waiting a while for it: ids and fields."""
@@ -398,41 +419,38 @@ class Broker:
 
     # Jobs, as workers see them
 
-    async def begin(self, job: Job, engine: str) -> int:
+    async def begin(self, job: Job, turn: int, engine: str) -> int:
         """Take a job in hand: the attempt's number, or 0 if there is nothing to do."""
-        keys = [f"job:{job.id}", f"waiting:{job.lane}", f"running:{job.lane}", f"events:{job.id}"]
-        attempt = int(await self.run("BEGIN", keys, [job.id, time.time(), encode_field(engine)]))
-        if attempt:
-            key = f"{PREFIX}stream:{job.id}"
-            fields: dict[Any, Any] = {"k": "begin", "attempt": attempt, "engine": engine, "sha256": job.sha256}
-            async with self.redis.pipeline() as pipe:
-                pipe.xadd(key, fields)
-                pipe.expire(key, LIFE_SECONDS)
-                await _sent(pipe)
-        return attempt
+        parts = [f"waiting:{job.lane}", f"running:{job.lane}", f"events:{job.id}", f"stream:{job.id}"]
+        args = [job.id, time.time(), engine, turn, job.sha256, LIFE_SECONDS]
+        return int(await self.run("BEGIN", [f"job:{job.id}", *parts], args))
 
-    async def publish(self, job: Job, pieces: Sequence[Piece], snapshot: Snapshot | None, *, event: bool) -> None:
+    async def publish(
+        self, job: Job, attempt: int, pieces: Sequence[Piece], snapshot: Snapshot | None, *, event: bool
+    ) -> None:
         """Hand on what was sampled, in one round trip.
 
         Args:
             job: in hand.
+            attempt: whose symbols they are.
             pieces: in order; perhaps none.
             snapshot: of the state after them or after some of them.
             event: whether those who watch the job are told how far it is.
+
+        Raises:
+            Overtaken: nothing is wanted of this attempt any more.
+            Lost: symbols before these are missing; they have to be made again.
         """
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for piece in pieces:
-                fields: dict[Any, Any] = {"k": "piece", "i": piece.index, "p": piece.start, "s": piece.symbols}
-                pipe.xadd(f"{PREFIX}stream:{job.id}", fields, nomkstream=True)
-            if snapshot is not None:
-                value = json.dumps([snapshot.index, snapshot.position]).encode() + b"\n" + snapshot.state
-                pipe.set(f"{PREFIX}snapshot:{job.id}", value, ex=LIFE_SECONDS)
-            if pieces:
-                done = pieces[-1].start + len(pieces[-1].symbols)
-                pipe.hset(f"{PREFIX}job:{job.id}", "samples_done", str(done))
-            if pieces and event:
-                pipe.xadd(f"{PREFIX}events:{job.id}", {"type": "job.progress", "samples_done": done}, nomkstream=True)
-            await _sent(pipe)
+        state = b""
+        if snapshot is not None:
+            state = json.dumps([snapshot.index, snapshot.position]).encode() + b"\n" + snapshot.state
+        args: list[Any] = [attempt, int(event), state, LIFE_SECONDS]
+        for piece in pieces:
+            args += [piece.index, piece.start, piece.symbols]
+        keys = [f"{part}:{job.id}" for part in ("job", "stream", "events", "snapshot")]
+        taken = await self.run("PUBLISH", keys, args)
+        if taken < 1:
+            raise Lost(job.id) if taken else Overtaken(job.id)
 
     @asynccontextmanager
     async def controlled(self, job_id: str) -> AsyncIterator[None]:
@@ -460,22 +478,25 @@ class Broker:
 
     async def set_total(self, job: Job, samples: int) -> None:
         """How many symbols the job will have."""
-        await _await(self.redis.hset(f"{PREFIX}job:{job.id}", "samples_total", str(samples)))
+        await self.run("NOTE", [f"job:{job.id}"], ["samples_total", samples])
 
-    async def resume_point(self, job: Job) -> tuple[int, Snapshot | None]:
-        """Where an earlier attempt got to: symbols published, and the snapshot to go on from, if it is of use."""
-        published = 0
-        for _, fields in await _await(self.redis.xrevrange(f"{PREFIX}stream:{job.id}", count=100)):
-            if fields[b"k"] == b"piece":
-                published = int(fields[b"p"]) + len(fields[b"s"])
-                break
-        value = await _await(self.redis.get(f"{PREFIX}snapshot:{job.id}"))
-        if value is None:
-            return published, None
-        head, _, state = value.partition(b"\n")
-        index, position = json.loads(head)
-        # Symbols that Redis lost in a crash would leave a hole before the snapshot: then all is made again.
-        return published, Snapshot(index, position, state) if position <= published else None
+    async def absolve(self, job: Job) -> None:
+        """The workers that died with the job in hand did not die of it."""
+        await _await(self.redis.hdel(f"{PREFIX}job:{job.id}", "deaths"))
+
+    async def resume_point(self, job: Job) -> Resume:
+        """Where an earlier attempt got to."""
+        async with self.redis.pipeline() as pipe:
+            pipe.hmget(f"{PREFIX}job:{job.id}", ["samples_done", "read"])
+            pipe.get(f"{PREFIX}snapshot:{job.id}")
+            (done, read), value = await _sent(pipe)
+        published, snapshot = int(done or 0), None
+        if value is not None:
+            head, _, state = value.partition(b"\n")
+            index, position = json.loads(head)
+            # Symbols that Redis lost in a crash would leave a hole before the snapshot: then all is made again.
+            snapshot = Snapshot(index, position, state) if position <= published else None
+        return Resume(published, int(read or 0), snapshot)
 
     async def upload(self, job: Job) -> bytes:
         """What came with the job."""
@@ -492,21 +513,29 @@ class Broker:
             return None
         return Signals(int(attempt or 0), Status(json.loads(status)), int(read or 0), wanted is not None)
 
-    async def let_go(self, job: Job, attempt: int) -> None:
-        """Leave a job to the next worker or, if that was wanted, aside until it is asked for again."""
+    async def let_go(self, job: Job, turn: int, *, died: bool = False) -> None:
+        """Leave a job to the next worker or, if that was wanted, aside until it is asked for again.
+
+        Args:
+            job: in hand.
+            turn: that is over. No effect if it is not the last one.
+            died: its worker has died. If that happens too often, the job has failed.
+        """
         keys = [f"job:{job.id}", f"running:{job.lane}", f"waiting:{job.lane}", f"busy:{job.owner}"]
-        if turn := await self.run("LET_GO", keys, [job.id, attempt, job.retention]):
-            await self.queues[job.lane].put(job.id, turn)
+        args = [job.id, turn, job.retention, MAX_DEATHS if died else 0]
+        following = int(await self.run("LET_GO", keys + _all_else(job), args))
+        if following > 0:
+            await self.queues[job.lane].put(job.id, following)
+        elif following < 0:
+            message = f"{-following} workers in a row died with this job in hand; it was given up."
+            await self.end(job, Status.FAILED, error=Failure(message, "worker_lost"))
 
     async def strays(self, lane: Lane) -> list[tuple[str, int]]:
-        """Jobs that wait in a lane and are in no queue, because whoever put them there died in between: with turns."""
-        found = []
-        for name in await _await(self.redis.zrange(f"{PREFIX}waiting:{lane}", 0, -1)):
-            job_id = name.decode()
-            turn = int(await _await(self.redis.hget(f"{PREFIX}job:{job_id}", "turn")) or 0)
-            if not await self.queues[lane].holds(job_id, turn):
-                found.append((job_id, turn))
-        return found
+        """Jobs of a lane that are in no queue, because whoever was to put them there died in between: with turns."""
+        queue = self.queues[lane]
+        keys = [f"{PREFIX}waiting:{lane}", f"{PREFIX}running:{lane}", queue.incomplete]
+        found: Any = await _await(self._scripts["STRAYS"](keys=keys, args=[f"{PREFIX}job:", queue.job_id("")]))
+        return [(job_id.decode(), int(turn)) for job_id, turn in found]
 
     async def end(
         self,
@@ -531,11 +560,22 @@ class Broker:
         ]
         return bool(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
 
-    async def death(self, job: Job) -> int:
-        """A worker died with the job in hand: how many in a row, since it last got any further."""
-        value = await _await(self.redis.get(f"{PREFIX}snapshot:{job.id}"))
-        position = json.loads(value.partition(b"\n")[0])[1] if value else 0
-        return int(await self.run("DEATH", [f"job:{job.id}"], [position]))
+
+async def _insist(work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do it, once Redis is there; but it may not be away for ever."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await work()
+        except UNAVAILABLE:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(0.1)
+
+
+def _all_else(job: Job) -> list[str]:
+    """The keys of a job besides its record."""
+    return [f"{part}:{job.id}" for part in ("stream", "events", "snapshot", "input")]
 
 
 def _entry(fields: Mapping[bytes, bytes]) -> Entry:

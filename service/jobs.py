@@ -86,6 +86,8 @@ class Job:
     samples_done: int = 0
     samples_total: int | None = None
     """Known once every sentence has its durations."""
+    deaths: int = 0
+    """Workers in a row that died with it in hand, since it last got any further."""
     engine: str | None = None
     error: Failure | None = None
     result: Mapping[str, Any] | None = None

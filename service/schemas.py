@@ -5,9 +5,9 @@ Strict: an unknown field, a number in a string or a NaN is an error that names t
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from service.jobs import Status
 
@@ -48,6 +48,14 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        """JSON has one kind of number: 7.0 is an integer, and some clients write it so."""
+        if not isinstance(value, dict):
+            return value
+        return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in value.items()}
 
 
 class VoiceReference(_Request):
@@ -118,8 +126,6 @@ class JobError(BaseModel):
 
 class JobObject(BaseModel):
     """A job as clients see it. Times are seconds since 1970, counts are samples at the model's rate."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     id: str
     object: Literal["job"] = "job"
@@ -258,7 +264,7 @@ class JobsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     after: str | None = Field(default=None, pattern=JOB_ID, description="The id of the last job seen.")
-    limit: int = Field(default=20, ge=1, le=100)
+    limit: int = Field(default=20, ge=1, le=100, description="At most so many.")
 
 
 class JobList(BaseModel):

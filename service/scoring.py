@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.alignment import align
+from models.alignment import AlignmentError, align
 from models.engines.base import StreamRequest
 from models.quantization import decode_wave
 from models.spec import FeatureSpec
+from service.errors import InvalidRequest
 from service.sessions import Session, patiently
 from service.synthesis import read_text
 
@@ -56,7 +57,10 @@ class Scoring(Session):
         if self.sampler.frames is not None:
             wave = decode_wave(symbols, spec.preemphasis, spec.gain)
             sentences = read_text(request["text"], "text")
-            frames = align(wave, sentences, self.sampler.frames, request["voice"], FeatureSpec())
+            try:
+                frames = align(wave, sentences, self.sampler.frames, request["voice"], FeatureSpec())
+            except AlignmentError as error:
+                raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
         speaker = spec.speakers.index(request["voice"]) if spec.speakers else None
         return StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
 

@@ -11,13 +11,14 @@ from typing import Final
 ADMIT: Final = """
 -- KEYS: job, waiting, running, owner's jobs, counter, events, owner's unfinished jobs
 -- ARGV: id, room, created_at, seconds to live, owner's limit (0: none), then the record's fields and values
+if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end  -- it was, and the reply got lost
 redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', ARGV[3] - ARGV[4])
 if tonumber(ARGV[5]) > 0 and redis.call('ZCARD', KEYS[7]) >= tonumber(ARGV[5]) then return -1 end
 if redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 6))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 local order = redis.call('INCR', KEYS[5])
-redis.call('HSET', KEYS[1], 'order', order)
+redis.call('HSET', KEYS[1], 'order', order, 'turn', 0)
 redis.call('ZADD', KEYS[2], order, ARGV[1])
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -10001)
@@ -31,19 +32,59 @@ return 1
 """Put a job into its lane. 1; 0 if the lane is full, -1 if its owner has too many unfinished ones."""
 
 BEGIN: Final = """
--- KEYS: job, waiting, running, events; ARGV: id, now, engine
+-- KEYS: job, waiting, running, events, stream; ARGV: id, now, engine, turn, sha256, seconds to live
 local status = redis.call('HGET', KEYS[1], 'status')
 if status ~= '"queued"' and status ~= '"in_progress"' then return 0 end
-if redis.call('HEXISTS', KEYS[1], 'parked') == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'status', '"in_progress"', 'engine', ARGV[3])
+if redis.call('HGET', KEYS[1], 'turn') ~= ARGV[4] or redis.call('HEXISTS', KEYS[1], 'parked') == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'status', '"in_progress"', 'engine', cjson.encode(ARGV[3]))
 redis.call('HSETNX', KEYS[1], 'started_at', ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
 if status == '"queued"' then redis.call('XADD', KEYS[4], '*', 'type', 'job.in_progress') end
-return redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+redis.call('XADD', KEYS[5], '*', 'k', 'begin', 'attempt', attempt, 'engine', ARGV[3], 'sha256', ARGV[5])
+redis.call('EXPIRE', KEYS[5], ARGV[6])
+return attempt
 """
-"""Start or take over a job. The attempt's number; 0 if there is nothing to do: it has ended,
-is parked, or is unknown."""
+"""Start a job's turn, and say so to its readers. The attempt's number; 0 if there is nothing to do: the job has ended,
+is parked, or is unknown, or it is another's turn by now."""
+
+PUBLISH: Final = """
+-- KEYS: job, stream, events, snapshot
+-- ARGV: attempt, whether to tell of it (0 | 1), snapshot or '', seconds it lives, then index, start, symbols of pieces
+local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'samples_done')
+if record[1] ~= '"in_progress"' or record[2] ~= ARGV[1] then return 0 end
+local before = tonumber(record[3])
+local done = before
+for i = 5, #ARGV, 3 do
+    if tonumber(ARGV[i + 1]) > done then return -1 end
+    local stop = ARGV[i + 1] + #ARGV[i + 2]
+    if stop > done then
+        redis.call('XADD', KEYS[2], 'NOMKSTREAM', '*', 'k', 'piece', 'i', ARGV[i], 'p', ARGV[i + 1], 's', ARGV[i + 2])
+        redis.call('HSET', KEYS[1], 'samples_done', stop)
+        done = stop
+    end
+end
+if done > before then
+    redis.call('HDEL', KEYS[1], 'deaths')
+    if ARGV[2] == '1' then
+        redis.call('XADD', KEYS[3], 'NOMKSTREAM', '*', 'type', 'job.progress', 'samples_done', done)
+    end
+end
+if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'EX', ARGV[4]) end
+return 1
+"""
+"""Hand on symbols of an attempt; those that are there already are passed over. 1; 0 if the job has ended or is in other
+hands, -1 if symbols before these are missing."""
+
+NOTE: Final = """
+-- KEYS: job; ARGV: field, value, then a channel and a message for those who should know at once
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if ARGV[3] then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+return 1
+"""
+"""Write a field of a record, if there still is one: it would live for ever."""
 
 END: Final = """
 -- KEYS: job, stream, events, snapshot, input, waiting, running, durations, owner's unfinished jobs
@@ -72,7 +113,7 @@ return 1
 """End a job, once: its record, the end mark for its readers, its place in the lane. 1; 0 if it was not ours to end."""
 
 ASK_PARK: Final = """
--- KEYS: job, waiting, running, owner's unfinished jobs; ARGV: id, seconds to keep
+-- KEYS: job, waiting, running, owner's unfinished jobs, then all else of the job; ARGV: id, seconds to keep
 local status = redis.call('HGET', KEYS[1], 'status')
 if status == '"in_progress"' then
     redis.call('HSET', KEYS[1], 'wanted', '"park"')
@@ -83,15 +124,22 @@ if status == '"queued"' then
     redis.call('ZREM', KEYS[2], ARGV[1])
     redis.call('ZREM', KEYS[4], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[2])
+    for i = 5, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[2]) end
 end
 return 0
 """
 """Nobody listens any more: a job that waits is parked at once (0), one that runs is to be parked by its worker (1)."""
 
 LET_GO: Final = """
--- KEYS: job, running, waiting, owner's unfinished jobs; ARGV: id, attempt, seconds to keep
-if redis.call('HGET', KEYS[1], 'status') ~= '"in_progress"' then return 0 end
-if redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[2] then return 0 end
+-- KEYS: job, running, waiting, owner's unfinished jobs, then all else of the job
+-- ARGV: id, turn, seconds to keep, how many workers may die with it (0: none has)
+local status = redis.call('HGET', KEYS[1], 'status')
+if status ~= '"queued"' and status ~= '"in_progress"' then return 0 end
+if redis.call('HGET', KEYS[1], 'turn') ~= ARGV[2] or redis.call('HEXISTS', KEYS[1], 'parked') == 1 then return 0 end
+if tonumber(ARGV[4]) > 0 and status == '"in_progress"' then
+    local deaths = redis.call('HINCRBY', KEYS[1], 'deaths', 1)
+    if deaths >= tonumber(ARGV[4]) then return -deaths end
+end
 redis.call('HSET', KEYS[1], 'status', '"queued"')
 redis.call('ZREM', KEYS[2], ARGV[1])
 if redis.call('HEXISTS', KEYS[1], 'wanted') == 1 then
@@ -99,35 +147,46 @@ if redis.call('HEXISTS', KEYS[1], 'wanted') == 1 then
     redis.call('HDEL', KEYS[1], 'wanted')
     redis.call('ZREM', KEYS[4], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[3])
+    for i = 5, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[3]) end
     return 0
 end
-redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[1], 'order') or 0, ARGV[1])
+redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[1], 'order'), ARGV[1])
 return redis.call('HINCRBY', KEYS[1], 'turn', 1)
 """
-"""Let go of a job in hand: it waits in its lane once more (the number of its turn) or, if that was wanted, until
-somebody asks for it again (0)."""
+"""End a job's turn: it waits in its lane once more (the number of its next turn) or, if that was wanted, until somebody
+asks for it again (0). 0 also if that turn was over; minus the deaths if it is to be given up."""
 
 UNPARK: Final = """
--- KEYS: job, waiting, running, counter, owner's unfinished jobs; ARGV: id, room, now, seconds to live
+-- KEYS: job, waiting, running, counter, owner's unfinished jobs, then all else of the job
+-- ARGV: id, room, now, seconds to live
 if redis.call('HGET', KEYS[1], 'wanted') == '"park"' then redis.call('HDEL', KEYS[1], 'wanted') end
 if redis.call('HEXISTS', KEYS[1], 'parked') == 0 then return 0 end
 if redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then return -1 end
 redis.call('HDEL', KEYS[1], 'parked')
 redis.call('EXPIRE', KEYS[1], ARGV[4])
+for i = 6, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[4]) end
 redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[4]), ARGV[1])
 redis.call('ZADD', KEYS[5], ARGV[3], ARGV[1])
 return redis.call('HINCRBY', KEYS[1], 'turn', 1)
 """
 """Put a parked job back into its lane. The number of its turn; 0 if it was not parked, -1 if the lane is full."""
 
-DEATH: Final = """
--- KEYS: job; ARGV: position reached
-local before = redis.call('HGET', KEYS[1], 'death_at')
-if before and tonumber(ARGV[1]) > tonumber(before) then redis.call('HDEL', KEYS[1], 'deaths') end
-redis.call('HSET', KEYS[1], 'death_at', ARGV[1])
-return redis.call('HINCRBY', KEYS[1], 'deaths', 1)
+STRAYS: Final = """
+-- KEYS: waiting, running, what is in the queue or in hand; ARGV: where records are, where turns are
+local found = {}
+for lane = 1, 2 do
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[lane], 0, -1)) do
+        local status, turn = unpack(redis.call('HMGET', ARGV[1] .. id, 'status', 'turn'))
+        if status ~= '"queued"' and status ~= '"in_progress"' then
+            redis.call('ZREM', KEYS[lane], id)
+        elseif not redis.call('ZSCORE', KEYS[3], ARGV[2] .. id .. '.' .. turn) then
+            found[#found + 1] = {id, turn}
+        end
+    end
+end
+return found
 """
-"""Count a worker that died with the job in hand: how many in a row, since the job last got any further."""
+"""Jobs of a lane whose turn is lost, and the turns. Those that have expired lose their place."""
 
 KEEP: Final = """
 -- KEYS: job, draft, content; ARGV: what is known of the content

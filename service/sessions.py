@@ -22,7 +22,7 @@ import saq
 
 from models.engines.base import Stream
 from models.scheduler import Chunk, End, Scheduler
-from service.broker import UNAVAILABLE, Broker, Piece, Signals, Snapshot
+from service.broker import UNAVAILABLE, Broker, Lost, Overtaken, Piece, Signals, Snapshot
 from service.errors import InvalidRequest
 from service.jobs import Failure, Job, Kind, Lane, Status
 from service.settings import Settings
@@ -83,6 +83,9 @@ class Session(ABC):
         self.attempt = attempt
         self.stopped: Stop | None = None
         self.read_at = time.monotonic()
+        self._waits_since: float | None = None
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called when it has got further than any attempt before, or as far as it may."""
         self._turn = turn
 
     @abstractmethod
@@ -135,7 +138,7 @@ class Session(ABC):
         if self.stopped is None:
             await patiently(lambda: end(Status.COMPLETED, result=result))
         elif self.stopped is Stop.LET_GO:
-            await patiently(lambda: self.bench.broker.let_go(self.job, self.attempt))
+            await patiently(self._give_back)
         elif self.stopped is Stop.STALLED:
             await patiently(lambda: end(Status.CANCELLED))
 
@@ -144,7 +147,10 @@ class Session(ABC):
             await self._working
         except Exception:  # it has been logged, or will fail again where it is taken up
             log.exception("job failed while the worker stopped", extra={"job": self.job.id})
-        await self.bench.broker.let_go(self.job, self.attempt)
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        await self.bench.broker.let_go(self.job, (self._turn.kwargs or {})["turn"])
 
     def stop(self, why: Stop) -> None:
         """Stop early."""
@@ -168,22 +174,33 @@ class Session(ABC):
                 self._check(signals)
                 if self.stopped is None:
                     await self._turn.update()
+                if self.starved and self.job.deaths:
+                    self.on_progress()
+                    await self.bench.broker.absolve(self.job)
             except UNAVAILABLE:
-                pass
+                self.read_at = time.monotonic()  # nobody could say that they read
             await asyncio.sleep(WATCH_SECONDS)
 
     def _check(self, signals: Signals | None) -> None:
         if signals is None or signals.status.terminal:
             self.stop(Stop.ENDED)
-        elif signals.attempt != self.attempt:
+        elif signals.attempt != self.attempt or signals.status is Status.QUEUED:
             self.stop(Stop.OVERTAKEN)
         elif signals.park:
             self.stop(Stop.LET_GO)
         else:
             self.allow(signals.read)
-            if self.starved and time.monotonic() - self.read_at > self.bench.settings.stall_seconds:
+            if self._is_left(time.monotonic()):
                 log.info("nobody reads", extra={"job": self.job.id})
                 self.stop(Stop.STALLED)
+
+    def _is_left(self, now: float) -> bool:
+        """Whether it has waited too long: since it was first found waiting, or since its reader was last heard of."""
+        if not self.starved:
+            self._waits_since = None
+            return False
+        self._waits_since = self._waits_since or now
+        return now - max(self._waits_since, self.read_at) > self.bench.settings.stall_seconds
 
 
 class Sampling(Session):
@@ -195,6 +212,7 @@ class Sampling(Session):
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._read = 0
         self._told_at = 0.0
+        self._error: BaseException | None = None
 
     def halt(self) -> None:
         """See :class:`Session`."""
@@ -203,26 +221,35 @@ class Sampling(Session):
 
     def allow(self, read: int) -> None:
         """See :class:`Session`."""
-        if self.job.paced and read > self._read and hasattr(self, "_slot"):
+        if self.job.paced and read > self._read:
             self._read = read
-            self._slot.allow(read + int(self.bench.settings.ahead_seconds * self._rate))
+            if hasattr(self, "_slot"):
+                self._slot.allow(read + self._ahead)
 
     @property
     def starved(self) -> bool:
         """See :class:`Session`."""
-        ahead = int(self.bench.settings.ahead_seconds * self._rate)
-        return self.job.paced and hasattr(self, "_slot") and self._slot.position >= self._read + ahead
+        return self.job.paced and hasattr(self, "_slot") and self._slot.position >= self._read + self._ahead
+
+    @property
+    def _ahead(self) -> int:
+        seconds = self.bench.settings.ahead_seconds if self.job.paced else BATCH_AHEAD_SECONDS
+        return int(seconds * self._rate)
 
     async def work(self) -> None:
         """See :class:`Session`."""
-        published, snapshot = await patiently(lambda: self.bench.broker.resume_point(self.job))
+        resume = await patiently(lambda: self.bench.broker.resume_point(self.job))
+        snapshot, self._read = resume.snapshot, max(self._read, resume.read)
         start, index = (snapshot.position, snapshot.index) if snapshot is not None else (0, 0)
+        if self.attempt > 1:
+            figures = {"attempt": self.attempt, "position": start, "published": resume.published}
+            log.info("job taken up again", extra={"job": self.job.id, **figures})
         self._slot = self.bench.scheduler.open(
             self.sampler.engine,
             self._rate,
             self._sink(),
             realtime=self.job.lane is Lane.INTERACTIVE,
-            limit=self._limit(start),
+            limit=(self._read if self.job.paced else start) + self._ahead,
             start=start,
             index=index,
         )
@@ -231,7 +258,7 @@ class Sampling(Session):
         feeding = asyncio.create_task(self._feed(snapshot))
         feeding.add_done_callback(self._fed)
         try:
-            await self._hand_on(published)
+            await self._hand_on(resume.published)
         finally:
             feeding.cancel()
             self._slot.cancel()
@@ -244,10 +271,6 @@ class Sampling(Session):
             loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
 
         return take
-
-    def _limit(self, start: int) -> int:
-        ahead = self.bench.settings.ahead_seconds if self.job.paced else BATCH_AHEAD_SECONDS
-        return max(start, self._read) + int(ahead * self._rate)
 
     async def _feed(self, snapshot: Snapshot | None) -> None:
         """Give the scheduler one stream after another; text and frames are made meanwhile."""
@@ -264,10 +287,10 @@ class Sampling(Session):
         self._slot.finish()  # last, so that no job ends without its total
 
     def _fed(self, feeding: asyncio.Task[None]) -> None:
-        """A failure to make what is to be sampled fails the job, in `_hand_on`."""
+        """What could not be made fails the job, once all that came before it has been sampled."""
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
-            assert isinstance(error, Exception)
-            self._chunks.put_nowait(Chunk(0, 0, np.zeros(0, np.uint8), None, End.FAILED, error))
+            self._error = error
+            self._slot.finish()
 
     async def _parts(self, first: int) -> Iterator[Part]:
         """What is to be sampled, from stream number ``first`` on."""
@@ -305,21 +328,31 @@ class Sampling(Session):
                 raise failed[0].error or AssertionError("a slot failed without an error")
             pieces = _pieces(chunks, published)
             snapshots = [Snapshot(c.index, c.start + len(c.symbols), c.snapshot) for c in chunks if c.snapshot]
-            if self.stopped in (Stop.ENDED, Stop.OVERTAKEN):
-                pieces, snapshots = [], []
-            if pieces or snapshots:
+            if (pieces or snapshots) and self.stopped not in (Stop.ENDED, Stop.OVERTAKEN):
                 await self._publish(pieces, snapshots[-1] if snapshots else None)
+            if self._error is not None and last.end is End.COMPLETED:
+                raise self._error
             if last.end is not None:
                 return
             if not self.job.paced:
-                self._slot.allow(last.start + len(last.symbols) + int(BATCH_AHEAD_SECONDS * self._rate))
+                self._slot.allow(last.start + len(last.symbols) + self._ahead)
 
     async def _publish(self, pieces: list[Piece], snapshot: Snapshot | None) -> None:
         now = time.monotonic()
         event = now - self._told_at >= EVENT_SECONDS
         if event:
             self._told_at = now
-        await patiently(lambda: self.bench.broker.publish(self.job, pieces, snapshot, event=event))
+        publish = partial(self.bench.broker.publish, self.job, self.attempt, pieces, snapshot, event=event)
+        try:
+            await patiently(publish)
+        except Overtaken:
+            self.stop(Stop.OVERTAKEN)
+        except Lost:
+            log.warning("redis has lost symbols", extra={"job": self.job.id})
+            self.stop(Stop.LET_GO)
+        else:
+            if pieces:
+                self.on_progress()
 
 
 def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:

@@ -255,15 +255,13 @@ class Speaker:
                     raise Leave(TAKEN_OVER, "the session goes on in another connection")
 
     async def _wake(self) -> None:
-        """Take parked jobs up again; tell the worker that what is sampled ahead will be read."""
+        """Take parked jobs up again; let the worker leave it to us to judge how long is too long for a reader."""
         with suppress(Overloaded):  # they stay parked until there is room
             await self._each(self.conversation.outstanding, self._take_up)
 
     async def _take_up(self, job: Job) -> None:
         await resume(self._state, job)
-        next_one = self.conversation.next()
-        if next_one is not None and next_one.job_id != job.id and not job.status.terminal:
-            await self._state.broker.acknowledge(job, 0)
+        await self._state.broker.attend(job)
 
     async def _settle(self) -> None:
         if self.conversation.settle():

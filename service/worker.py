@@ -11,10 +11,12 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import saq
@@ -22,7 +24,7 @@ import saq
 from models.scheduler import Scheduler
 from service.broker import UNAVAILABLE, Broker, WorkerCard
 from service.jobs import MAX_DEATHS, Failure, Kind, Lane, Status
-from service.lanes import HEARTBEAT_SECONDS, SWEEP_SECONDS, LaneWorker, Queue
+from service.lanes import SWEEP_SECONDS, LaneWorker, Queue
 from service.logs import request_id
 from service.scoring import Scoring
 from service.sessions import Bench, Sampling, Session
@@ -31,8 +33,7 @@ from service.synthesis import Synthesizer
 
 ANNOUNCE_SECONDS = 1.5
 _GATHER_SECONDS = 5.0
-_RECOVERY_SECONDS = HEARTBEAT_SECONDS + 1
-"""After Redis was away: until every living worker has shown signs of life for its jobs, none is taken for dead."""
+_LINE_SECONDS = 0.5
 _KINDS: dict[Kind, type[Session]] = {
     Kind.SPEECH: Sampling,
     Kind.GENERATION: Sampling,
@@ -53,6 +54,7 @@ class Worker:
         self._ready = False
         self._problem: str | None = "The models are being warmed up."
         self._sessions: dict[str, Session] = {}
+        self._suspect: str | None = None
         self._cancel_seconds: deque[float] = deque(maxlen=100)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -64,13 +66,17 @@ class Worker:
         self._bench = Bench(self._settings, self._synthesizer, self._broker, scheduler, pool)
         slots = {Lane.INTERACTIVE: self._settings.interactive_slots, Lane.BATCH: self._settings.batch_slots}
         grace = max(2.0, float(self._settings.shutdown_seconds))
-        lanes = [LaneWorker(self._broker.queues[lane], self._perform, count, grace) for lane, count in slots.items()]
-        upkeep = [asyncio.create_task(work()) for work in (self._announce, self._listen, self._sweep)]
+        queues = self._broker.queues
+        lanes = [LaneWorker(queues[lane], self._perform, count, grace, self.id) for lane, count in slots.items()]
+        upkeep: list[asyncio.Task[Any]] = []
+        upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._sweep)]
         try:
             await self._warm(pool)
             if self._ready:
                 upkeep += [asyncio.create_task(lane.start()) for lane in lanes]
-            await stopping.wait()
+            upkeep.append(asyncio.create_task(stopping.wait()))
+            ended, _ = await asyncio.wait(upkeep, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*ended)  # which raises what none of them should have
         finally:
             log.info("worker stopping", extra={"jobs": len(self._sessions)})
             await asyncio.gather(*(lane.stop() for lane in lanes), return_exceptions=True)
@@ -121,7 +127,7 @@ class Worker:
                         session.heed(verb, value)
             await asyncio.sleep(0.1)
 
-    async def _perform(self, context: Any, *, job_id: str) -> None:
+    async def _perform(self, context: Any, *, job_id: str, turn: int) -> None:
         """Do one turn of a job: what SAQ calls."""
         job = await self._broker.job(job_id)
         if job is None or job.status.terminal:
@@ -131,57 +137,73 @@ class Worker:
             failure = Failure("The model was replaced after the job had been accepted.", "model_changed")
             await self._broker.end(job, Status.FAILED, error=failure)
             return
-        attempt = await self._broker.begin(job, sampler.engine.name)
-        if not attempt:
-            return
-        session = _KINDS[job.kind](self._bench, sampler, job, attempt, context["job"])
-        self._sessions[job_id] = session
+        if job.deaths >= MAX_DEATHS - 1:
+            await self._stand_in_line(context["job"])
+        try:
+            if attempt := await self._broker.begin(job, turn, sampler.engine.name):
+                await self._attempt(_KINDS[job.kind](self._bench, sampler, job, attempt, context["job"]))
+        finally:
+            self._leave_line(job_id)
+
+    async def _attempt(self, session: Session) -> None:
+        job = session.job
+        self._sessions[job.id] = session
+        session.on_progress = partial(self._leave_line, job.id)
         request_id.set(job.request_id)
         try:
-            async with self._broker.controlled(job_id):
+            async with self._broker.controlled(job.id):
                 await session.run()
         finally:
-            if self._sessions.get(job_id) is session:
-                del self._sessions[job_id]
+            if self._sessions.get(job.id) is session:
+                del self._sessions[job.id]
+
+    async def _stand_in_line(self, turn: saq.Job) -> None:
+        """Jobs that one more death would be the end of are begun one at a time, each when the one before has got on.
+
+        Else all that a worker has in hand would be given up together with the one that it dies of.
+        """
+        while self._suspect is not None:
+            await turn.update()
+            await asyncio.sleep(_LINE_SECONDS)
+        self._suspect = (turn.kwargs or {})["job_id"]
+
+    def _leave_line(self, job_id: str) -> None:
+        if self._suspect == job_id:
+            self._suspect = None
 
     async def _sweep(self) -> None:
         """Find jobs whose worker died, and give them to whoever is free."""
-        loop, steady = asyncio.get_running_loop(), None
-        gathered, strays = 0.0, set[tuple[Lane, str, int]]()
+        gathered, strays = time.monotonic(), set[tuple[Lane, str, int]]()
+        queues = self._broker.queues
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                await self._broker.ping()
-                steady = steady or loop.time()
-                if loop.time() - steady >= _RECOVERY_SECONDS:
-                    for queue in self._broker.queues.values():
-                        for orphan in await queue.orphans():
-                            await self._adopt(queue, orphan)
-                    if loop.time() - gathered >= _GATHER_SECONDS:
-                        gathered, strays = loop.time(), await self._gather(strays)
+                for queue in queues.values():
+                    for orphan in await queue.orphans():
+                        await self._adopt(queue, orphan)
+                if time.monotonic() - gathered >= _GATHER_SECONDS:
+                    strays = await self._gather(strays)
+                    gathered = time.monotonic()
             except UNAVAILABLE:
-                steady = None
+                for queue in queues.values():
+                    queue.look_away()
 
     async def _gather(self, before: set[tuple[Lane, str, int]]) -> set[tuple[Lane, str, int]]:
         """Queue the jobs that were strays the last time and still are."""
         strays = {(lane, *stray) for lane in Lane for stray in await self._broker.strays(lane)}
-        for lane, job_id, turn in strays & before:
-            await self._broker.queues[lane].put(job_id, turn)
+        for _, job_id, turn in strays & before:
+            if job := await self._broker.job(job_id):
+                await self._broker.let_go(job, turn)
         return strays
 
     async def _adopt(self, queue: Queue, orphan: saq.Job) -> None:
-        job = await self._broker.job((orphan.kwargs or {})["job_id"])
-        if job is None or job.status.terminal:
-            await queue.finish(orphan, saq.Status.ABORTED)
-            return
-        deaths = await self._broker.death(job)
-        log.warning("a worker died with a job in hand", extra={"job": job.id, "deaths": deaths})
-        if deaths >= MAX_DEATHS:
-            failure = Failure(f"{deaths} workers in a row died with this job in hand; it was given up.", "worker_lost")
-            await self._broker.end(job, Status.FAILED, error=failure)
-            await queue.finish(orphan, saq.Status.ABORTED)
-        else:
-            await queue.retry(orphan, "its worker died")
+        named = orphan.kwargs or {}
+        if (job := await self._broker.job(named["job_id"])) and not job.status.terminal:
+            died = orphan.status is saq.Status.ACTIVE  # or else before it had it in hand
+            if died:
+                log.warning("a worker died with a job in hand", extra={"job": job.id, "worker": orphan.worker_id})
+            await self._broker.let_go(job, named["turn"], died=died)
+        await queue.finish(orphan, saq.Status.ABORTED)
 
 
 @contextmanager

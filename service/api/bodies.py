@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from service.auth import caller_of
 from service.errors import PROBLEM, InvalidRequest, UnsupportedMedia
-from service.schemas import ErrorEnvelope
+from service.schemas import JOB_EXAMPLE, ErrorEnvelope
 
 
 class JsonRoute(APIRoute):
@@ -64,23 +64,41 @@ _EXAMPLES: dict[int, tuple[str, str | None, str | None]] = {
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """``responses=`` of a route: these errors, with an example each in both shapes, and the shape of any other."""
+    """``responses=`` of a route: these errors, in both shapes, and the shape of any other."""
     others: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorEnvelope, "description": "Any other error"}}
     return others | {status: _documented(status) for status in statuses}
 
 
 def _documented(status: int) -> dict[str, Any]:
-    message, param, code = _EXAMPLES[status]
-    kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
-    title = HTTPStatus(status).phrase
-    own = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-    rfc = {"type": "about:blank", "title": title, "status": status, "detail": message, "param": param, "code": code}
-    content = {"application/json": {"example": own}, PROBLEM: {"example": rfc}}
-    found: dict[str, Any] = {"model": ErrorEnvelope, "description": title, "content": content}
+    content = {PROBLEM: {"schema": {"type": "object", "required": list(_examples(status)[PROBLEM])}}}
+    found: dict[str, Any] = {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase, "content": content}
     if status in (429, 503):
         seconds = {"type": "integer", "minimum": 1}
         found["headers"] = {"Retry-After": {"description": "Seconds.", "required": True, "schema": seconds}}
     return found
+
+
+def _examples(status: int) -> dict[str, Any]:
+    """One error, by media type."""
+    message, param, code = _EXAMPLES[status]
+    kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
+    title = HTTPStatus(status).phrase
+    return {
+        "application/json": {"error": {"message": message, "type": kind, "param": param, "code": code}},
+        PROBLEM: {
+            "type": "about:blank", "title": title, "status": status, "detail": message, "param": param, "code": code
+        },
+    }  # fmt: skip
+
+
+def exemplify(document: dict[str, Any]) -> None:
+    """Put an example of every error, and of a job, into the finished documentation: FastAPI drops all nulls in them."""
+    for methods in document["paths"].values():
+        for responses in (operation["responses"] for operation in methods.values()):
+            for status in (int(name) for name in responses if name.isdecimal() and int(name) in _EXAMPLES):
+                for kind, example in _examples(status).items():
+                    responses[str(status)]["content"][kind]["example"] = example
+    document["components"]["schemas"]["JobObject"]["examples"] = [JOB_EXAMPLE]
 
 
 def event_stream(*payloads: Mapping[str, Any], **examples: object) -> dict[str, Any]:

@@ -19,14 +19,31 @@ Prefer = Annotated[
 ]
 IdempotencyKey = Annotated[
     str | None,
-    Header(description="The same key and body within 24 hours are the same job; another body is refused (422)."),
+    Header(
+        description="The same key and body within 24 hours are the same job; another body is refused (422).",
+        json_schema_extra={"pattern": "^[!-~]{1,255}$"},
+    ),
 ]
+
+
+def _link(method: str, path: str = "") -> dict[str, Any]:
+    operation = f"#/paths/~1v1~1jobs~1{{job_id}}{path}/{method}"
+    return {"operationRef": operation, "parameters": {"job_id": "$response.body#/id"}}
+
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": JobObject,
         "description": "A job, to be fetched later: asked for with `Prefer: respond-async`, or because it takes long.",
         "headers": {"Location": {"description": "Of the job.", "required": True, "schema": {"type": "string"}}},
+        "links": {
+            "job": _link("get"),
+            "events": _link("get", "~1events"),
+            "content": _link("get", "~1content"),
+            "manifest": _link("get", "~1manifest"),
+            "cancel": _link("post", "~1cancel"),
+            "delete": _link("delete"),
+        },
     }
 }
 

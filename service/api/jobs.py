@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -22,7 +21,7 @@ from service.schemas import JOB_EXAMPLE, JOB_ID, DeletedJob, JobList, JobObject,
 KEEP_ALIVE_SECONDS = 10.0
 """A stream of events is never silent for much longer."""
 _ENDS = {f"job.{status}" for status in Status if status.terminal}
-_EVENT_ID = r"^\d{1,19}-\d{1,19}$"
+_EVENT_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -57,7 +56,7 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, call
         jobs, more = await service.broker.jobs(caller.name, query.after, query.limit)
     except Gone as error:
         raise _not_found("after") from error
-    data = await asyncio.gather(*(_describe(service, job) for job in jobs))
+    data = [await _describe(service, job) for job in jobs]
     first, last = (data[0].id, data[-1].id) if data else (None, None)
     return JobList(data=data, has_more=more, first_id=first, last_id=last)
 

@@ -26,7 +26,7 @@ def _describe(model: Model) -> ModelObject:
     )
 
 
-@router.get("", summary="List the models")
+@router.get("", summary="List the models", responses=documented(401))
 async def list_models(service: Service) -> ModelList:
     """Every model."""
     return ModelList(data=[_describe(model) for model in service.catalogue.models.values()])

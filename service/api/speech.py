@@ -86,7 +86,7 @@ async def create_speech(
     return listen(service, job, order.model, form, rate, events=events, key=idempotency_key)
 
 
-@router.get("/voices", summary="List the voices")
+@router.get("/voices", summary="List the voices", responses=documented(401))
 async def list_voices(service: Service) -> VoiceList:
     """Every voice of every model."""
     voices = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -31,7 +32,16 @@ _REQUESTS: dict[Kind, type[SpeechRequest] | type[GenerationRequest]] = {
 }
 
 
-@router.get("/jobs/{job_id}/manifest", summary="What a job depends on", responses=documented(400, 401, 404, 409, 503))
+_LINKED: dict[int | str, dict[str, Any]] = {
+    200: {"links": {"verify": {"operationRef": "#/paths/~1v1~1verify/post", "requestBody": "$response.body"}}}
+}
+
+
+@router.get(
+    "/jobs/{job_id}/manifest",
+    summary="What a job depends on",
+    responses=_LINKED | documented(400, 401, 404, 409, 503),
+)
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """All that a job's sound depends on, and its SHA-256. A likelihood has none: nothing was sampled for it."""
     schema = _REQUESTS.get(job.kind)

@@ -5,6 +5,7 @@ libsndfile writes Ogg Opus too, but in pages of a second and with a random seria
 
 from __future__ import annotations
 
+import weakref
 from typing import Final
 
 import av
@@ -46,6 +47,8 @@ class FfmpegEncoder(Encoder):
         # bitexact: no random serial number and no version in the bytes.
         muxing = {"fflags": "+bitexact+flush_packets", **options}
         self._container = av.open(self._sink, "w", format=container, options=muxing)
+        # A stream that is left half-way is closed as well: PyAV before 18 crashes when it must do it while collecting.
+        self._close = weakref.finalize(self, self._container.close)
         stream = self._container.add_stream(
             codec, rate=sample_rate, options={"flags": "+bitexact"}, layout="mono", format=sample_format
         )
@@ -73,7 +76,7 @@ class FfmpegEncoder(Encoder):
         if len(self._waiting):
             self._encode(self._waiting)
         self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self._close()
         return self._sink.take()
 
     def _encode(self, samples: NDArray[np.int16]) -> None:

@@ -6,7 +6,6 @@ give that, byte for byte.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -121,6 +120,7 @@ class House:
             "ANCESTRAL_BATCH_SLOTS": "20",
             "ANCESTRAL_AHEAD_SECONDS": "1",
             "ANCESTRAL_CHUNK_MS": "200",
+            "ANCESTRAL_STALL_SECONDS": "600",
             "ANCESTRAL_JOB_SECONDS": "600",
             "ANCESTRAL_STREAM_SECONDS": "600",
         }
@@ -172,7 +172,22 @@ class House:
 
     def attempt(self, job: str) -> int:
         """How often it was begun."""
-        return int(self.redis.hget(f"ancestral:job:{job}", "attempt") or 0)
+        return self._number(job, "attempt")
+
+    def deaths(self, job: str) -> int:
+        """How many workers died with it, without its getting any further."""
+        return self._number(job, "deaths")
+
+    def _number(self, job: str, field: str) -> int:
+        return int(self.redis.hget(f"ancestral:job:{job}", field) or 0)
+
+    def holder(self, job: str) -> int:
+        """The pid of the worker that began it last; 0 if that is none."""
+        turn = self._number(job, "turn")
+        for lane in ("interactive", "batch"):
+            if record := self.redis.get(f"saq:job:{lane}:{job}.{turn}"):
+                return int(json.loads(record).get("worker_id", "-0-").rsplit("-", 2)[1])
+        return 0
 
     def is_there(self) -> bool:
         """Whether Redis answers."""
@@ -251,12 +266,17 @@ class Work:
         """Of all jobs, in the order of the requests."""
         return [listener.job for listener in self.listeners] + self.jobs
 
-    def finish(self) -> list[bytes]:
+    def status(self, job: str) -> str:
+        """Of a job, as clients see it."""
+        found: str = httpx.get(f"{self.house.apis[1].url}/v1/jobs/{job}", timeout=SECONDS).json()["status"]
+        return found
+
+    def finish(self, failing: Sequence[str] = ()) -> list[bytes]:
         """Let the listeners read, wait for all ends, and give the bodies in the order of the requests."""
         self.may.set()
         for listener in self.listeners:
             listener.join(SECONDS)
-            assert listener.error is None, (listener.job, listener.error)
+            assert (listener.error is None) != (listener.job in failing), (listener.job, listener.error)
         ended = [self.house.apis[1].ended(job) for job in self.jobs]
         assert [job["status"] for job in ended] == ["completed"] * len(ended), ended
         return [listener.body for listener in self.listeners] + [self._content(job) for job in self.jobs]
@@ -271,9 +291,7 @@ class Work:
 def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> Iterator[Work]:
     """The requests of these numbers, all of them running."""
     may = threading.Event()
-    listeners = [
-        Listener(house.apis[number % 2], order(number), may) for number in numbers if number < LISTENED
-    ]
+    listeners = [Listener(house.apis[number % 2], order(number), may) for number in numbers if number < LISTENED]
     own = Work(house, listeners, [], may)
     try:
         for listener in listeners:

@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
-import base64
-import io
+import math
+import struct
+import zlib
 from typing import Any
 
-import numpy as np
 import schemathesis
-import soundfile
-from hypothesis import strategies as st
 
 REASONS = {
     400: {
         "voice_not_found",
         "model_not_capable",
         "unsupported_text",
+        "unsupported_sample_rate",
+        "unknown_parameter",
+        "invalid_base64",
+        "invalid_audio",
         "missing_parameter",
+        "inconsistent_manifest",
     },
 }
 """Why a request that keeps to the schema may be refused with 400: what a schema cannot say."""
 
 
-def _recording() -> bytes:
-    file = io.BytesIO()
-    tone = 0.3 * np.sin(np.arange(1600) * 0.1)
-    soundfile.write(file, tone, 16000, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+def _recording() -> str:
+    """A WAV file whose bytes are all ASCII: to schemathesis a file is text."""
+    count, rate = 832, 8000
+    sound = bytes(64 + round(60 * math.sin(0.3 * n)) for n in range(count))
+    head = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + count, b"WAVEfmt ", 16, 1, 1, rate, rate, 1, 8, b"data", count)
+    return (head + sound).decode("ascii")
+
+
+RECORDING = _recording()
+MANIFESTS: list[dict[str, Any]] = []
+"""Of jobs that have been made."""
 
 
 @schemathesis.hook
-def map_body(context: Any, body: Any) -> Any:
-    print(context.operation.label, type(body))
-    return body
+def before_call(context: Any, case: schemathesis.Case, arguments: dict[str, Any]) -> None:
+    """Three of four forms and manifests that keep to the schema, which says little of files and less of digests, become
+    what can be scored and verified.
+    """
+    valid = case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict)
+    if not valid or zlib.crc32(repr(case.body).encode(errors="replace")) % 4 == 0:
+        return
+    if case.path == "/v1/audio/likelihood":
+        case.body.update(file=RECORDING, model="free", voice="ann")
+        case.body.pop("text", None)
+    elif case.path == "/v1/verify" and MANIFESTS:
+        case.body.clear()
+        case.body.update(MANIFESTS[-1])
+
+
+@schemathesis.hook
+def after_call(context: Any, case: schemathesis.Case, response: schemathesis.Response) -> None:
+    """Remember manifests."""
+    if case.path.endswith("/manifest") and response.status_code == 200:
+        MANIFESTS.append(response.json())
 
 
 @schemathesis.check
@@ -49,6 +75,7 @@ def refused_for_a_reason(context: Any, response: schemathesis.Response, case: sc
         return
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}, "not our envelope"
-    if case.meta is not None and case.meta.generation.mode.is_positive:
+    valid = case.meta is not None and all(part.mode.is_positive for part in case.meta.components.values())
+    if valid and case.method == case.operation.method.upper():
         allowed = REASONS.get(response.status_code, {error["code"]})
         assert error["code"] in allowed, f"{error['code']}: the schema could have said so"

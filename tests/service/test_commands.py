@@ -156,7 +156,7 @@ def _unknown_voice(model: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_swap, b"tiny: needs a wavenet and a frames checkpoint"),
+        (_swap, b"tiny: needs a wavenet checkpoint, and a frames checkpoint"),
         (_other_hop, b"tiny: the frame model makes (66, 80, 16000)"),
         (_unknown_voice, b"tiny: voices: the checkpoints know no speaker 'eve'"),
     ],

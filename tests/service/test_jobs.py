@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import struct
 import tempfile
 import time
@@ -38,18 +39,28 @@ HEADER = 44
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Redis]:
-    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
-        with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)) as server:
-            with Redis(unix_socket_path=str(server.unix_socket_path)) as client:
-                yield client
+    with (
+        tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
+        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
+        Redis(unix_socket_path=f"{folder}/s") as client,
+    ):
+        yield client
 
 
 @pytest.fixture(scope="module")
-def watched(environment: dict[str, str], valkey: Redis) -> Iterator[Server]:
-    """A server with one batch slot on a Redis that the test sees into."""
+def narrow(environment: dict[str, str], valkey: Redis) -> Iterator[Server]:
     path = valkey.connection_pool.connection_kwargs["path"]
     with running(environment, redis_url=f"unix://{path}", batch_slots=1) as server:
         yield server
+
+
+@pytest.fixture
+def watched(narrow: Server) -> Iterator[Server]:
+    """A server with one batch slot on a Redis that the test sees into. No job outlives its test."""
+    yield narrow
+    for job in httpx.get(f"{narrow.url}/v1/jobs?limit=100").json()["data"]:
+        if job["completed_at"] is None:
+            cancel(narrow, job["id"])
 
 
 def submit(server: Server, **changes: Any) -> str:
@@ -250,10 +261,25 @@ def test_sound_of_which_a_part_is_gone(watched: Server, valkey: Redis) -> None:
     assert not valkey.keys("ancestral:draft*")
 
 
+def test_every_server_has_the_content_and_without_the_model_what_was_made_before(
+    environment: dict[str, str], watched: Server, valkey: Redis, zoo: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(zoo / "tiny", tmp_path / "tiny")
+    made, unmade = submit(watched), submit(watched)
+    for job in (made, unmade):
+        watched.ended(job)
+    file = content(watched, made)
+    url = f"unix://{valkey.connection_pool.connection_kwargs['path']}"
+    with running(environment, "--no-worker", redis_url=url, models_dir=str(tmp_path)) as other:
+        assert content(other, made).content == file.content
+        assert check_envelope(content(other, unmade), 409, None)["code"] == "model_changed"
+        assert not valkey.exists(f"ancestral:drafting:{unmade}")
+
+
 def test_the_queue_tells_the_truth_and_cancelling_frees_the_slot(watched: Server) -> None:
     watched.ended(submit(watched))  # now there is a pace to go by
     first, second, third = submit(watched, duration=3600.0), submit(watched), submit(watched)
-    until(lambda: state(watched, first)["samples_done"] > 0)
+    until(lambda: state(watched, first)["progress"] > 0.0)
     running_now, waiting, last = (state(watched, job) for job in (first, second, third))
     assert running_now["status"] == "in_progress"
     assert running_now["samples_total"] == 3600 * 16000

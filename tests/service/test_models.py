@@ -22,7 +22,7 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         "created": 1_700_000_000,
         "owned_by": "tests",
         "kind": "speech",
-        "capabilities": ["speech"],
+        "capabilities": ["speech", "likelihood"],
         "sample_rate": 16000,
         "sha256": stored.sha256,
         "receptive_field": 7,

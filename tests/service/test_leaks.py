@@ -1,0 +1,104 @@
+"""A thousand requests leave nothing behind: no memory, no open files, no connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from service.codecs import MEDIA_TYPES
+from tests.service.support import GENERATION, SPEECH, Server
+from tests.service.test_lifecycle import descendants
+
+WARM_UP, COUNT, AT_A_TIME = 200, 1000, 8
+SHARE, ALLOWANCE_KB = 0.05, 4096
+"""How much more memory a process may hold afterwards; the allocator's arenas come in megabytes."""
+FORMS = list(MEDIA_TYPES)
+LONG = "The birch canoe slid on. " * 60
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a process holds."""
+
+    memory_kb: int
+    files: int
+
+
+def command_line(pid: int) -> list[str]:
+    """What a process was started with."""
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
+def holdings(server: Server) -> dict[str, Holdings]:
+    """Of the process that answers and of the one that samples."""
+    (worker,) = (
+        pid
+        for pid in descendants(server.process.pid)
+        if "service.keeper" not in command_line(pid) and "worker" in command_line(pid)
+    )
+    found = {}
+    for name, pid in (("api", server.process.pid), ("worker", worker)):
+        lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        found[name] = Holdings(int(lines["VmRSS"].split()[0]), files)
+    return found
+
+
+def redis_of(server: Server) -> Redis:
+    """A connection to the Redis that the server brought along."""
+    for pid in descendants(server.process.pid):
+        words = command_line(pid)
+        if "--unixsocket" in words:  # its keeper; Valkey itself writes over its own
+            return Redis(unix_socket_path=words[words.index("--unixsocket") + 1])
+    raise AssertionError("no Redis of its own")
+
+
+def ask(client: httpx.Client, number: int) -> None:
+    """One of the requests: every fifth is left in the middle, every seventh comes as events, every ninth has no text."""
+    form = {"response_format": FORMS[number % len(FORMS)], "seed": number, "voice": ("ann", "bob")[number % 2]}
+    form["stream_format"] = "sse" if number % 7 == 0 else "audio"
+    path, body = ("generations", GENERATION) if number % 9 == 0 else ("speech", SPEECH)
+    leaves = path == "speech" and number % 5 == 0
+    body = body | form | ({"input": LONG} if leaves else {})
+    with client.stream("POST", f"/v1/audio/{path}", json=body) as response:
+        assert response.status_code == 200
+        pieces = response.iter_raw()
+        assert next(pieces)
+        if not leaves:
+            for piece in pieces:
+                assert piece
+
+
+def run(server: Server, redis: Redis, numbers: range) -> None:
+    """Send requests, and wait until nothing is sampled any more."""
+    with server.client() as client, ThreadPoolExecutor(AT_A_TIME) as pool:
+        for _ in pool.map(lambda number: ask(client, number), numbers):
+            pass
+    deadline = time.monotonic() + 60
+    while redis.zcard("ancestral:running:interactive") or len(server_sockets(server)) > 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(2)
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_leave_nothing_behind(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    with serve(interactive_slots=AT_A_TIME, stream_seconds=10) as server, redis_of(server) as redis:
+        run(server, redis, range(WARM_UP))
+        before, connections = holdings(server), redis.info("clients")["connected_clients"]
+        run(server, redis, range(WARM_UP, WARM_UP + COUNT))
+        after = holdings(server)
+        print(before, after)
+        assert redis.info("clients")["connected_clients"] <= connections + 2
+        assert redis.keys("ancestral:stream:*") == []
+        for name, held in before.items():
+            assert after[name].files <= held.files + 2, name
+            assert after[name].memory_kb <= held.memory_kb * (1 + SHARE) + ALLOWANCE_KB, name

@@ -1,0 +1,148 @@
+"""The documentation: it is complete, and what it says is what the server does. Schemathesis looks for a difference."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.support import Server
+
+ROOT = Path(__file__).parents[2]
+ROUTES = {
+    "GET /healthz",
+    "GET /metrics",
+    "GET /readyz",
+    "POST /v1/audio/generations",
+    "POST /v1/audio/likelihood",
+    "POST /v1/audio/speech",
+    "GET /v1/audio/voices",
+    "GET /v1/jobs",
+    "DELETE /v1/jobs/{job_id}",
+    "GET /v1/jobs/{job_id}",
+    "POST /v1/jobs/{job_id}/cancel",
+    "GET /v1/jobs/{job_id}/content",
+    "GET /v1/jobs/{job_id}/events",
+    "GET /v1/jobs/{job_id}/manifest",
+    "GET /v1/models",
+    "GET /v1/models/{model_id}",
+    "POST /v1/verify",
+    "GET /v2",
+    "GET /v2/health/live",
+    "GET /v2/health/ready",
+    "GET /v2/models/{model_id}/ready",
+}
+BODY_ERRORS = {"400", "401", "404", "413", "415", "429", "500", "503"}
+"""What every route that takes a body may answer."""
+Operation = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def document(server: Server) -> dict[str, Any]:
+    """What `/openapi.json` says."""
+    found: dict[str, Any] = httpx.get(f"{server.url}/openapi.json").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def operations(document: dict[str, Any]) -> dict[str, Operation]:
+    """The routes, by method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def errors(operation: Operation) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The errors that a route documents, by status."""
+    for status, response in operation["responses"].items():
+        if status.isdecimal() and int(status) >= 400:
+            yield int(status), response
+
+
+def test_every_route_is_documented(operations: dict[str, Operation]) -> None:
+    assert set(operations) == ROUTES
+    for name, operation in operations.items():
+        for part in ("summary", "description", "tags"):
+            assert operation[part], f"{name}: {part}"
+        for parameter in operation.get("parameters", []):
+            assert parameter["in"] == "path" or parameter["schema"].get("description") or parameter.get("description")
+    assert len({operation["summary"] for operation in operations.values()}) == len(ROUTES)
+
+
+def test_every_error_has_an_example_in_both_shapes(operations: dict[str, Operation]) -> None:
+    count = 0
+    for operation in operations.values():
+        for status, response in errors(operation):
+            count += 1
+            content = response["content"]
+            assert set(content) == {"application/json", "application/problem+json"}
+            assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorEnvelope"}
+            error, problem = (content[kind]["example"] for kind in sorted(content))
+            assert set(error["error"]) == {"message", "type", "param", "code"}
+            assert set(problem) == {"type", "title", "status", "detail", "param", "code"}
+            assert (problem["status"], problem["detail"]) == (status, error["error"]["message"])
+            assert (status in (429, 503)) == ("Retry-After" in response.get("headers", {}))
+    assert count > 60
+
+
+def test_the_errors_of_a_route_are_those_it_can_give(operations: dict[str, Operation]) -> None:
+    for name, operation in operations.items():
+        documented = {str(status) for status, _ in errors(operation)}
+        names = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
+        assert ("401" in documented) == ("/v1/" in name), name  # health is open to all
+        assert ("422" in documented) == ("idempotency-key" in names), name
+        assert ("202" in operation["responses"]) == ("prefer" in names), name
+        assert documented >= BODY_ERRORS or "requestBody" not in operation, name
+        assert "404" in documented or "{" not in name, name
+
+
+def test_nothing_of_the_framework_shows(document: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in str(document)
+    assert "ValidationError" not in document["components"]["schemas"]
+
+
+def test_bounds_are_exact(document: dict[str, Any]) -> None:
+    (seed, _) = document["components"]["schemas"]["SpeechRequest"]["properties"]["seed"]["anyOf"]
+    assert (seed["minimum"], seed["exclusiveMaximum"]) == (0, 2**63)
+    assert isinstance(seed["exclusiveMaximum"], int)
+
+
+def test_a_wrong_method_is_told_the_right_ones(server: Server, operations: dict[str, Operation]) -> None:
+    for path in {name.split()[1] for name in operations}:
+        right = {name.split()[0] for name in operations if name.endswith(f" {path}")}
+        response = httpx.patch(server.url + path)
+        assert response.status_code == 405
+        assert set(response.headers["allow"].split(", ")) - {"HEAD"} == right
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_nothing(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    with serve(interactive_slots=4) as server:
+        before = server.speak().content
+        words = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", "tests/service/contract.toml"]
+        done = subprocess.run(
+            [*words, "run", f"{server.url}/openapi.json", "--no-color"],
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert server.speak().content == before
+        requests = [line for line in server.log if line["message"] == "request"]
+    served = {f"{line['method']} {line['route']}" for line in requests if 200 <= line["status"] < 300}
+    # A job here ends before anything can cancel it: that is 409.
+    assert set(ROUTES) - served <= {"POST /v1/jobs/{job_id}/cancel"}
+    assert {"POST /v1/verify", "POST /v1/audio/likelihood"} <= served
+    assert not [line for line in server.log if "traceback" in line or line.get("level") == "error"]
