@@ -232,7 +232,7 @@ class GenerationRequest(SoundRequest):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"model": "wavenet-free", "voice": "joe", "duration": 4.0, "response_format": "wav", "seed": 7}
+                {"model": "wavenet-babble", "voice": "joe", "duration": 4.0, "response_format": "wav", "seed": 7}
             ]
         }
     )

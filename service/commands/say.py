@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from service.synthesis import Synthesizer, Utterance
 
-FORMATS = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
+FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac"}
 
 
 class FiniteRange(click.FloatRange):
@@ -41,7 +40,7 @@ class FiniteRange(click.FloatRange):
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-    help="A .wav, .flac or .mp3 file, or - for a WAV on standard output as it is sampled.",
+    help="A .wav, .flac, .mp3, .opus or .aac file, or - for a WAV on standard output as it is sampled.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Drawn if absent.")
 @click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
@@ -105,13 +104,8 @@ def _shown(synthesizer: Synthesizer, utterance: Utterance) -> Iterator[Wave]:
 
 
 def _write(output: Path, utterance: Utterance, waves: Iterable[Wave]) -> None:
-    import numpy as np
-    import soundfile
+    from service import codecs
 
-    from service.codecs import to_int16
-
-    samples = to_int16(np.concatenate(list(waves)))
-    file = io.BytesIO()
-    soundfile.write(file, samples, utterance.model.spec.sample_rate, format=FORMATS[output.suffix.lower()])
-    output.write_bytes(file.getvalue())
-    click.echo(f"{output}: {len(samples) / utterance.model.spec.sample_rate:.2f} s, seed {utterance.seed}", err=True)
+    rate, made = utterance.model.spec.sample_rate, list(waves)
+    output.write_bytes(codecs.encode_file(made, FORMATS[output.suffix.lower()], rate))
+    click.echo(f"{output}: {sum(map(len, made)) / rate:.2f} s, seed {utterance.seed}", err=True)

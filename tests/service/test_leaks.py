@@ -20,6 +20,9 @@ from tests.service.test_lifecycle import descendants
 WARM_UP, COUNT, AT_A_TIME = 200, 1000, 8
 SHARE, ALLOWANCE_KB = 0.05, 4096
 """How much more memory a process may hold afterwards; the allocator's arenas come in megabytes."""
+SPARE = 4
+"""Of what a pool opens when it happens to need one more."""
+KEPT_SECONDS = 10
 FORMS = list(MEDIA_TYPES)
 LONG = "The birch canoe slid on. " * 60
 
@@ -78,27 +81,26 @@ def ask(client: httpx.Client, number: int) -> None:
 
 
 def run(server: Server, redis: Redis, numbers: range) -> None:
-    """Send requests, and wait until nothing is sampled any more."""
+    """Send requests, and wait until nothing is sampled any more and no sound is kept."""
     with server.client() as client, ThreadPoolExecutor(AT_A_TIME) as pool:
         for _ in pool.map(lambda number: ask(client, number), numbers):
             pass
-    deadline = time.monotonic() + 60
-    while redis.zcard("ancestral:running:interactive") or len(server_sockets(server)) > 0:
+    deadline = time.monotonic() + 120
+    while redis.zcard("ancestral:running:interactive") or redis.keys("ancestral:stream:*"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    time.sleep(2)
 
 
 @pytest.mark.slow
 def test_a_thousand_requests_leave_nothing_behind(serve: Callable[..., AbstractContextManager[Server]]) -> None:
-    with serve(interactive_slots=AT_A_TIME, stream_seconds=10) as server, redis_of(server) as redis:
+    with serve(interactive_slots=AT_A_TIME, stream_seconds=KEPT_SECONDS) as server, redis_of(server) as redis:
         run(server, redis, range(WARM_UP))
         before, connections = holdings(server), redis.info("clients")["connected_clients"]
+        keys = redis.dbsize()
         run(server, redis, range(WARM_UP, WARM_UP + COUNT))
         after = holdings(server)
-        print(before, after)
-        assert redis.info("clients")["connected_clients"] <= connections + 2
-        assert redis.keys("ancestral:stream:*") == []
-        for name, held in before.items():
-            assert after[name].files <= held.files + 2, name
-            assert after[name].memory_kb <= held.memory_kb * (1 + SHARE) + ALLOWANCE_KB, name
+        assert redis.info("clients")["connected_clients"] <= connections + SPARE
+        assert redis.dbsize() <= keys + SPARE
+    for name, held in before.items():
+        assert after[name].files <= held.files + SPARE, (name, held, after[name])
+        assert after[name].memory_kb <= held.memory_kb * (1 + SHARE) + ALLOWANCE_KB, (name, held, after[name])

@@ -391,9 +391,9 @@ def test_a_session_that_was_left_when_all_was_said_is_gone(server: Server) -> No
 def patient(server: Server) -> Iterator[Talk]:
     """A client that says much, and reads when it is told to."""
     raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     raw.connect(("127.0.0.1", server.port))
-    with talking(server, sock=raw, max_queue=1) as talk:
+    with talking(server, sock=raw) as talk:
         talk.configure(speed=0.25)
         for _ in range(8):
             talk.say("input.text", text=LONG)
