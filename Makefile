@@ -39,8 +39,9 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## Measure the sampling engines
+bench: $(VENV)/.dev  ## Measure the sampling engines, then listeners of a real server
 	$(BIN)/python -m bench.engines
+	$(BIN)/python -m bench.streams
 
 clean:  ## Remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*

@@ -1,1 +1,6 @@
 """Measurements: each prints a table and, as its last line, one JSON object."""
+
+import os
+
+# As `ancestral` does (service/cli.py), and like it before numpy is loaded: what is measured here is what is served.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from service.cors import install_cors
 from service.limits import Limits, RateHeaders
 from service.middleware import BodyLimit, Frontier
 from service.settings import Settings
+from service.synthesis import read_text
 
 UPLOADS = ("/v1/audio/generations", "/v1/audio/likelihood", "/v1/verify")
 """The routes that take recordings."""
@@ -62,6 +64,7 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(read_text, "Ready.", "input")  # so that no request waits for the lexicon
         broker = Broker(redis_url)
         app.state.service = State(settings, catalogue, broker)
         app.state.limits = Limits(broker.redis, settings.requests_per_minute)

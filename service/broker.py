@@ -35,8 +35,14 @@ from service.jobs import MAX_DEATHS, Failure, Job, Lane, Standing, Status, encod
 from service.lanes import Queue
 
 PREFIX: Final = "ancestral:"
-UNAVAILABLE: Final = (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError)
-"""What a call raises while Redis cannot be reached."""
+UNAVAILABLE: Final = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    TimeoutError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+)
+"""What a call raises while Redis cannot be reached or takes nothing, because it is full or not the first of several."""
 
 LIFE_SECONDS: Final = 2 * 86400
 """Keys of a job that never ends are dropped after this long."""

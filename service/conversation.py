@@ -63,6 +63,7 @@ class Conversation:
         self._next = 0
         self._incomplete = Sentences()
         self._complete = ""
+        self._taken = ""
         self._spoke = False
         self._settled = False
 
@@ -100,20 +101,24 @@ class Conversation:
         self.closing, self._settled = True, False
 
     def take(self) -> str:
-        """What the next utterance is to say; empty if it is not time for one."""
-        if not self._complete or len(self.outstanding) >= MAX_OUTSTANDING:
+        """What the next utterance is to say, until it :meth:`began`; empty if it is not time for one."""
+        if len(self.outstanding) >= MAX_OUTSTANDING or not self._complete:
             return ""
-        text, self._complete, self._spoke = self._complete, "", True
-        return text
+        self._taken, self._complete, self._spoke = self._complete, "", True
+        return self._taken
 
-    def put_back(self, text: str) -> None:
-        """What was taken could not be said yet."""
-        self._complete = text + self._complete
+    def put_back(self) -> None:
+        """What was taken cannot be said yet."""
+        self._complete, self._taken = self._taken + self._complete, ""
+
+    def drop(self) -> None:
+        """What was taken cannot be said."""
+        self._taken = ""
 
     @property
     def is_said(self) -> bool:
         """Whether nothing waits to be said."""
-        return not self._complete and self.next() is None
+        return not self._taken and not self._complete and self.next() is None
 
     def settle(self) -> bool:
         """Whether all is said and the client waits to hear so; True once."""
@@ -135,6 +140,7 @@ class Conversation:
         self.utterances.append(Utterance(self._count, job_id, self.next_seed, estimate))
         self._count += 1
         self.sentences += sentences
+        self._taken = ""
 
     @property
     def outstanding(self) -> list[Utterance]:
@@ -226,7 +232,7 @@ class Conversation:
             "first_sample": self.first_sample,
             "count": self._count,
             "incomplete": self._incomplete.pending,
-            "complete": self._complete,
+            "complete": self._taken + self._complete,
             "spoke": self._spoke,
         }
         return json.dumps(state)

@@ -33,10 +33,12 @@ return redis.call('HGET', KEYS[1], 'state')
 
 _KEEP: Final = """
 -- KEYS: session; ARGV: holder, seconds to keep
-if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
+local holder = redis.call('HGET', KEYS[1], 'holder')
+if not holder then return -1 end
+if holder ~= ARGV[1] then return 0 end
 return redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
-"""Keep the session for so long from now; 0 seconds forget it. 0 if another connection has it."""
+"""Keep the session for so long from now; 0 seconds forget it. 0 if another connection has it, -1 if it is not there."""
 
 HELD_SECONDS: Final = 60
 """A session whose server died is kept for at least so long."""
@@ -75,13 +77,18 @@ class Resumable:
         state = await self._claim(keys=self._keys, args=[self._holder, self._owner, self._seconds + HELD_SECONDS])
         return None if state is None else Conversation.load(state.decode())
 
-    async def hold(self) -> bool:
+    async def hold(self, conversation: Conversation) -> bool:
         """Keep it a little longer. False if another connection has the session."""
-        return bool(await self._keep(keys=self._keys, args=[self._holder, self._seconds + HELD_SECONDS]))
+        kept = await self._keep(keys=self._keys, args=[self._holder, self._seconds + HELD_SECONDS])
+        if kept < 0:  # Redis was killed, and has lost it
+            return await self.save(conversation)
+        return bool(kept)
 
-    async def let_go(self) -> bool:
+    async def let_go(self, conversation: Conversation) -> bool:
         """The connection is lost. False if another one has the session."""
-        return bool(await self._keep(keys=self._keys, args=[self._holder, self._seconds]))
+        held = await self.hold(conversation)
+        await self._keep(keys=self._keys, args=[self._holder, self._seconds])
+        return held
 
     async def forget(self) -> bool:
         """The session is over. False if another connection has it."""

@@ -134,12 +134,13 @@ class Speaker:
                 try:
                     await self._order_one(text)
                 except (Overloaded, NotReady) as error:
-                    self.conversation.put_back(text)
+                    self.conversation.put_back()
                     seconds = int(error.headers["retry-after"])
                     self._retry_at = time.monotonic() + seconds
                     if self.conversation.next() is None:  # else nobody waits for it yet
                         await self._outlet.failed(error, seconds)
                 except ServiceError as error:
+                    self.conversation.drop()
                     await self._outlet.failed(_of_text(error))
 
     async def _order_one(self, text: str) -> None:
@@ -245,13 +246,14 @@ class Speaker:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             await self._order()
+            await self._settle()
             if self.conversation.next() is not None:
                 self._busy_at = time.monotonic()
                 await self._wake()
             elif time.monotonic() - self._busy_at > self._idle_seconds:
                 raise Idle(1000, "nothing was said for long")
             with suppress(*UNAVAILABLE):
-                if self._resumable is not None and not await self._resumable.hold():
+                if self._resumable is not None and not await self._resumable.hold(self.conversation):
                     raise Leave(TAKEN_OVER, "the session goes on in another connection")
 
     async def _wake(self) -> None:
@@ -280,7 +282,7 @@ class Speaker:
             with suppress(*UNAVAILABLE):
                 if self._resumable is None:
                     keep = False
-                elif not await (self._resumable.let_go() if keep else self._resumable.forget()):
+                elif not await (self._resumable.let_go(self.conversation) if keep else self._resumable.forget()):
                     return
             broker = self._state.broker
             await self._each(self.conversation.outstanding, broker.ask_park if keep else broker.cancel)

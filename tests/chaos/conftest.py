@@ -16,6 +16,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Redis, two API processes, no worker."""
     zoo = tmp_path_factory.mktemp("zoo")
     write_model(zoo / "tiny")
+    write_model(zoo / "free", kind="audio")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
     ours = {"ANCESTRAL_MODELS_DIR": str(zoo), "ANCESTRAL_THREADS": "2", "PYTHONWARNINGS": "error"}
     with House(clean | ours, tmp_path_factory.mktemp("data")) as started:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,3 +111,13 @@ def whole(server: Server, text: str, **changes: object) -> bytes:
     response = server.speak(**request | {"input": text})
     assert response.status_code == 200, response.text
     return response.content
+
+
+def eventually(truth: Callable[[], bool]) -> bool:
+    """Whether it comes true."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if truth():
+            return True
+        time.sleep(0.05)
+    return False

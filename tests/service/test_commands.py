@@ -174,7 +174,7 @@ def test_parts_that_do_not_fit(
 
 def test_an_engine_whose_library_is_missing(ancestral: Run, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
-    done = ancestral("models", ANCESTRAL_ENGINE="torch", PYTHONPATH=str(tmp_path))
+    done = ancestral("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert b"the torch engine needs torch, which is not installed" in done.stderr
     assert b"Traceback" not in done.stderr

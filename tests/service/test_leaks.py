@@ -65,7 +65,7 @@ def redis_of(server: Server) -> Redis:
 
 
 def ask(client: httpx.Client, number: int) -> None:
-    """One of the requests: every fifth is left in the middle, every seventh comes as events, every ninth has no text."""
+    """One request: of five, one is left in the middle; of seven, one comes as events; of nine, one has no text."""
     form = {"response_format": FORMS[number % len(FORMS)], "seed": number, "voice": ("ann", "bob")[number % 2]}
     form["stream_format"] = "sse" if number % 7 == 0 else "audio"
     path, body = ("generations", GENERATION) if number % 9 == 0 else ("speech", SPEECH)

@@ -1,0 +1,85 @@
+"""Redis goes away and comes back, with all it knew or with less: everybody waits, and nothing comes out differently."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import httpx
+import pytest
+
+from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
+from tests.service.support import ASYNC
+from tests.service.test_refusals import check_envelope
+
+pytestmark = pytest.mark.slow
+
+AWAY_SECONDS = 6.0
+"""Longer than a worker may show no sign of life."""
+
+
+def check_refusals(house: House) -> None:
+    """What clients hear while Redis is away."""
+    for api in house.apis:
+        assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
+        check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
+        for headers in ({}, ASYNC, {"idempotency-key": "away"}):
+            refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
+            check_envelope(refused, 503, None)
+            assert int(refused.headers["retry-after"]) >= 1
+        check_envelope(httpx.get(f"{api.url}/v1/jobs", timeout=SECONDS), 503, None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_redis_is_started_again(house: House, expected: list[bytes], number: signal.Signals) -> None:
+    with house.workers(2), work(house) as under_way:
+        with house.outage(number):
+            start = time.monotonic()
+            under_way.may.set()
+            check_refusals(house)
+            time.sleep(max(0.0, start + AWAY_SECONDS - time.monotonic()))
+        eventually(lambda: all(httpx.get(f"{api.url}/readyz").status_code == 200 for api in house.apis))
+        assert under_way.finish() == expected
+        assert [house.attempt(job) for job in under_way.ids] == [1] * len(expected)  # nobody was taken for dead
+    house.check_that_nothing_is_left()
+
+
+def test_a_worker_is_killed_while_redis_is_away(house: House, expected: list[bytes]) -> None:
+    with house.workers(2) as (one, _), work(house) as under_way:
+        held = held_by(one, under_way)
+        with house.outage(signal.SIGKILL):
+            under_way.may.set()
+            one.kill()
+        took = eventually(lambda: all(house.attempt(job) == 2 for job in held))
+        print(f"both: {len(held)} jobs taken over {took:.1f} s after Redis was back")
+        assert under_way.finish() == expected
+        assert all(house.attempt(job) == 1 + (job in held) for job in under_way.ids)
+    house.check_that_nothing_is_left()
+
+
+def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes]) -> None:
+    (log,) = (house.data / "redis" / "appendonlydir").glob("*.incr.aof")
+    with house.workers(2) as workers, work(house) as under_way:
+        size = log.stat().st_size
+        under_way.may.set()
+        eventually(lambda: log.stat().st_size > size + 300_000)
+        with house.outage(signal.SIGKILL), log.open("ab") as file:
+            file.truncate(size + 20_000)
+        assert under_way.finish() == expected
+        assert any(worker.said("redis has lost symbols") for worker in workers)
+    house.check_that_nothing_is_left()
+
+
+def test_redis_is_full(house: House, expected: list[bytes]) -> None:
+    numbers = [0, 1, 2, LISTENED]
+    with house.workers(1), work(house, numbers) as under_way:
+        house.redis.config_set("maxmemory", 1)
+        try:
+            under_way.may.set()
+            refused = httpx.post(f"{house.apis[0].url}/v1/audio/speech", json=order(0), timeout=SECONDS)
+            check_envelope(refused, 503, None)
+            time.sleep(1)
+        finally:
+            house.redis.config_set("maxmemory", 0)
+        assert under_way.finish() == [expected[number] for number in numbers]
+    house.check_that_nothing_is_left()
