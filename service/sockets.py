@@ -1,9 +1,9 @@
 """uvicorn's websockets, with what a hostile or a hanging client needs.
 
-uvicorn's ``send`` waits while more than 64 KiB lie unsent (asyncio's high-water mark), which is what makes sampling
-wait for slow readers. Below that lies the kernel's buffer, which grows to megabytes, a minute or two of sound, unless
-its size is set. And the goodbye to a client that reads nothing would wait as well: it would never come, and the
-connection would stay for as long as the client likes.
+uvicorn's ``send`` waits while much lies unsent, which is what makes sampling wait for slow readers. Left alone, that is
+64 KiB in asyncio and megabytes in the kernel: minutes of sound, and a client that takes it as slowly as it plays it
+would seem to take nothing for as long as a third of that lasts. And the goodbye to a client that reads nothing would
+wait as well: it would never come, and the connection would stay for as long as the client likes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from uvicorn._types import ASGISendEvent
 
-SEND_BUFFER_BYTES: Final = 1 << 18
-"""Five seconds of 16-bit sound at 24 kHz; Linux takes twice as much for its own bookkeeping."""
+UNSENT_BYTES: Final = 1 << 14
+SEND_BUFFER_BYTES: Final = 1 << 15
+"""Of asyncio and of the kernel (Linux doubles it): together less than two seconds of 16-bit sound at 24 kHz."""
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -30,6 +31,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """The handshake is coming."""
         super().connection_made(transport)
+        self.transport.set_write_buffer_limits(UNSENT_BYTES)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     async def send(self, message: ASGISendEvent) -> None:

@@ -131,13 +131,16 @@ class Speaker:
     async def _order_all(self) -> None:
         async with self._lock:
             while time.monotonic() >= self._retry_at and (text := self.conversation.take()):
+                ahead = self.conversation.next() is not None
                 try:
                     await self._order_one(text)
                 except (Overloaded, NotReady) as error:
                     self.conversation.put_back()
+                    if ahead and self.conversation.next() is None:  # whose place has become free meanwhile
+                        continue
                     seconds = int(error.headers["retry-after"])
                     self._retry_at = time.monotonic() + seconds
-                    if self.conversation.next() is None:  # else nobody waits for it yet
+                    if not ahead:  # else nobody waits for it yet
                         await self._outlet.failed(error, seconds)
                 except ServiceError as error:
                     self.conversation.drop()

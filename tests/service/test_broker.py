@@ -35,9 +35,11 @@ CARD = WorkerCard(id="w", ready=True, engine="native", models={"tiny": "aa"}, sl
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[ValkeyServer]:
-    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
-        with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)) as server:
-            yield server
+    with (
+        tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
+        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)) as server,
+    ):
+        yield server
 
 
 def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
@@ -325,7 +327,7 @@ def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
 
         async def listen() -> None:
             async for message in broker.control():
-                heard.append(message)
+                heard.append(message)  # noqa: PERF401 - it never ends
 
         listening = asyncio.create_task(listen())
         async with broker.controlled(made.id):

@@ -467,9 +467,9 @@ def test_sound_made_ahead_waits_for_a_reader_who_takes_his_time(serve: Serve) ->
         for _ in range(2):
             talk.say("input.text", text=LONG)
         talk.say("input.done")
-        for _ in range(40):
+        for _ in range(150):
             talk.hear()
-            time.sleep(0.1)
+            time.sleep(0.03)
         talk.until("session.done")
         assert talk.sound == whole(own, LONG * 2, speed=0.25)
 
