@@ -33,13 +33,17 @@ class Conditioner(nn.Module):
             self.coarse_bias = nn.Parameter(torch.zeros(coarse))
             self.upsampling = nn.Parameter(torch.randn(inner, inner, LOCATION_STRIDE, LOCATION_STRIDE) / inner**0.5)
 
-    def forward(self, labels: Tensor) -> Tensor:
-        """Labels ``[B, conditions]`` to h, ``[B, condition_channels]``, or to s, ``[B * H * W, location_channels]``."""
-        spec = self.spec
+    def embed(self, labels: Tensor) -> Tensor:
+        """h ``[B, condition_channels]`` of labels ``[B, conditions]``: the sum of a row for each of them."""
         starts = [0]
-        for names in spec.conditions[:-1]:
+        for names in self.spec.conditions[:-1]:
             starts.append(starts[-1] + len(names) + 1)
-        h = self.embedding[labels + torch.tensor(starts, device=labels.device)].sum(dim=1)
+        h: Tensor = self.embedding[labels + torch.tensor(starts, device=labels.device)].sum(dim=1)
+        return h
+
+    def forward(self, h: Tensor) -> Tensor:
+        """What V is multiplied by: h as it is, or s ``[B * H * W, location_channels]``."""
+        spec = self.spec
         if spec.conditioning == "class":
             return h
         coarse = F.silu(torch.addmm(self.coarse_bias, h, self.coarse)).view(len(h), spec.location_channels, *self.cells)
@@ -67,14 +71,19 @@ class _PixelCNN(nn.Module):
 
         Args:
             symbols: ``int64 [B, H, W, C]``, each below ``levels``.
-            labels: ``int64 [B, conditions]``, classes first; ``len(names)`` asks for nothing. None without conditions.
+            labels: ``int64 [B, conditions]``, classes first; ``len(names)`` asks for nothing. None exactly where the
+                network has no conditions.
             dtype: the type of the arithmetic (bfloat16 for training); None keeps the weights' own.
 
         Returns:
             Logits ``[B, H, W, C, levels]``.
         """
+        return self.score(symbols, None if labels is None else self.conditioner.embed(labels), dtype)
+
+    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
+        """The same for any h ``[B, condition_channels]``, be it that of labels or one between."""
         dtype = dtype or self.output.dtype
-        condition = self.conditioner(labels) if self.spec.conditions else None
+        condition = None if h is None else self.conditioner(h)
         pixels = symbols.to(self.output.dtype) * (2.0 / (self.spec.levels - 1)) - 1.0
         skips = self._skips(pixels.to(dtype), condition)
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._before(self.head, dtype))

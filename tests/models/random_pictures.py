@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
+from models.checkpoint import Checkpoint
 from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN, build
 from models.spec import PixelCNNSpec
 
@@ -50,3 +54,17 @@ def labels_of(spec: PixelCNNSpec, batch: int) -> torch.Tensor | None:
     """Labels of every kind, "nothing asked" among them; None for a network without conditions."""
     columns = [torch.arange(batch) % (len(names) + 1) for names in spec.conditions]
     return torch.stack(columns, dim=1) if columns else None
+
+
+def checkpoint_of(spec: PixelCNNSpec, seed: int = 0) -> Checkpoint:
+    """The weights of :func:`network`, at rest."""
+    tensors = {name: tensor.numpy().astype(np.float32) for name, tensor in network(spec, seed).state_dict().items()}
+    return Checkpoint(spec, tensors, f"{seed:064x}", Path(), "")
+
+
+def oracle(checkpoint: Checkpoint) -> GatedPixelCNN | OriginalPixelCNN:
+    """The network of a checkpoint in double precision."""
+    assert isinstance(checkpoint.spec, PixelCNNSpec)
+    model = build(checkpoint.spec).double()
+    model.load_state_dict({name: torch.from_numpy(tensor).double() for name, tensor in checkpoint.tensors.items()})
+    return model.eval().requires_grad_(False)

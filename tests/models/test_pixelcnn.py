@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -87,7 +89,7 @@ def test_each_condition_matters_and_nothing_asked_is_a_condition_of_its_own(spec
         for label in range(len(names) + 1):
             asked[:, column] = label
             outputs.append(model(symbols, asked))
-        for one, two in zip(outputs, outputs[1:], strict=False):
+        for one, two in pairwise(outputs):
             assert (one - two).abs().amax(dim=(0, 3, 4)).min() > 1e-6, "every pixel's distribution changes"
 
 
