@@ -22,7 +22,7 @@ from models.engines import load_engine
 from models.engines.base import Engine, StreamRequest
 from models.library import LibraryError, ModelEntry, Voice, discover
 from models.quantization import Deemphasis, mu_law_decode
-from models.spec import WaveNetSpec
+from models.spec import FrameSpec, WaveNetSpec
 from models.text import Sentence, UnsupportedText, phonemize
 from models.text.frames import FrameModel
 from service.errors import InvalidRequest, NotFound
@@ -244,7 +244,7 @@ def _check_parts(entry: ModelEntry, wavenet: Checkpoint, frames: Checkpoint) -> 
     if sampled.kind != "wavenet" or predicted.kind != "frames":
         raise LibraryError(f"{entry.id}: needs a wavenet and a frames checkpoint")
     assert isinstance(sampled, WaveNetSpec)
-    assert not isinstance(predicted, WaveNetSpec)
+    assert isinstance(predicted, FrameSpec)
     mine = (sampled.local_channels, sampled.local_hop, sampled.sample_rate)
     theirs = (predicted.outputs, predicted.hop, predicted.sample_rate)
     if mine != theirs:

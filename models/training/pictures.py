@@ -70,7 +70,8 @@ def binarise(images: Images, rng: np.random.Generator) -> Images:
 
 def _read_npz(path: Path) -> PictureSet:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy would leave a file that it cannot read to the garbage collector.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays: dict[str, Any] = {name: file[name] for name in file.files if name.split("_")[0] in _KEYS}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise PicturesError(f"{path}: not a npz file of plain arrays ({error})") from error
@@ -152,6 +153,11 @@ def read_image(file: Path) -> Images:
     grey = frame.format.name.startswith("gray")
     array = np.asarray(frame.to_ndarray(format="gray" if grey else "rgb24"), np.uint8)
     return array[..., None] if grey else array
+
+
+def shown(symbols: Images, levels: int) -> Images:
+    """Symbols as they look: the highest level is white."""
+    return symbols * np.uint8(255 // (levels - 1))
 
 
 def write_sheet(images: Images, columns: int, file: Path, border: int = 2) -> None:

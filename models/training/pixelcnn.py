@@ -15,13 +15,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.checkpoint import save
+from models.checkpoint import Checkpoint, load, save
+from models.engines.pictures import PictureEngine, PictureRequest
 from models.networks.pixelcnn import build
 from models.spec import PixelCNNSpec
 from models.training.cards import picture_card
-from models.training.pictures import Pictures, PictureSet, binarise, read_pictures
+from models.training.pictures import Pictures, PictureSet, binarise, read_pictures, shown, write_sheet
 
 _VALIDATED = 500
+_ROWS, _COLUMNS = 4, 10
+"""Of a sheet; a network with classes has a column for each."""
 _SCORED = 50
 """Pictures scored at once."""
 
@@ -107,6 +110,18 @@ class PixelCNNTask:
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
         text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
         save(out, self.spec, tensors, text)
+        self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")
+
+    def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
+        """Four pictures of every class, one class a column: how far the training is, for the eye."""
+        engine, spec = PictureEngine(checkpoint), self.spec
+        labels = range(len(spec.classes)) if spec.conditions else [None] * _COLUMNS
+        nothing = (None,) * (len(spec.conditions) - 1)
+        requests = [
+            PictureRequest(seed, h=engine.asked((label, *nothing)) if spec.conditions else None)
+            for seed, label in enumerate([*labels] * _ROWS)
+        ]
+        write_sheet(shown(engine.draw(requests), spec.levels), len(labels), file)
 
 
 @torch.no_grad()
