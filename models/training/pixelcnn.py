@@ -91,8 +91,8 @@ class PixelCNNTask:
         nats = F.cross_entropy(logits.float().flatten(0, 3), images.flatten())
         return nats / math.log(2), self.batch
 
-    def held_out(self, pictures: Pictures, count: int) -> Pictures:
-        """The first pictures of a held-out set, as this model sees them."""
+    def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
+        """The first pictures of a set, or all, as this model sees them where they are scored."""
         images = pictures.images
         if self.spec.levels == 2:
             images = binarise(images, np.random.default_rng(self.seed))
