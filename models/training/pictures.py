@@ -9,6 +9,7 @@ the test set stands in; so is ``source``, which says whom the pictures are owed 
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -143,16 +145,23 @@ def read_image(file: Path) -> Images:
     Raises:
         PicturesError: it cannot be decoded.
     """
-    import av
-
-    try:
-        with av.open(str(file)) as container:
-            frame = next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError) as error:
-        raise PicturesError(f"{file}: not a picture") from error
+    frame = decoded(file.read_bytes(), str(file))
     grey = frame.format.name.startswith("gray")
     array = np.asarray(frame.to_ndarray(format="gray" if grey else "rgb24"), np.uint8)
     return array[..., None] if grey else array
+
+
+def decoded(data: bytes, name: str) -> av.VideoFrame:
+    """The first frame of an encoded picture, called ``name`` in errors.
+
+    Raises:
+        PicturesError: it cannot be decoded.
+    """
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            return next(container.decode(video=0))
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise PicturesError(f"{name}: not a picture") from error
 
 
 def shown(symbols: Images, levels: int) -> Images:
@@ -162,8 +171,6 @@ def shown(symbols: Images, levels: int) -> Images:
 
 def write_sheet(images: Images, columns: int, file: Path, border: int = 2) -> None:
     """Write pictures ``[N, H, W, C]`` as one PNG, ``columns`` a row, each framed in grey."""
-    import av
-
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     sheet = np.full((rows * (height + border) + border, columns * (width + border) + border, 3), 128, np.uint8)

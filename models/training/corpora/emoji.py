@@ -7,9 +7,9 @@ licence is share-alike are not among them.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.corpora.packages import Package
-from models.training.pictures import ARCHIVE
+from models.training.pictures import ARCHIVE, decoded
 
 SIZE = 32
 STYLES = {
@@ -57,7 +57,7 @@ Drawn = tuple[str, str, Image]
 """The code of an emoji, the hand, ``[32, 32, 3]``."""
 
 
-def emoji(out: Path) -> int:
+def make(out: Path) -> int:
     """Write ``out/pictures.npz``; one emoji in ten is for the test, one in twenty for validation.
 
     Returns:
@@ -73,8 +73,8 @@ def emoji(out: Path) -> int:
         categories = {code(e["unified"]): e["category"] for e in entries if e["category"] != "Component"}
         pictures = list(_raster("noto", {code(e["unified"]): f"img/google/64/{e['image']}" for e in entries}, read))
     with _FLUENT_3D.files() as read:
-        paths = {code(Path(name).stem): name for name in read.names if name.endswith(".webp")}
-        pictures += _raster("fluent-3d", paths, read)
+        paths = {code(Path(name).stem): name for name in sorted(read.names) if name.endswith(".webp")}
+        pictures += _raster("fluent-3d", {name: path for name, path in paths.items() if name in categories}, read)
     pictures += _vector()
     kept: dict[bytes, Drawn] = {}
     for picture in pictures:
@@ -119,8 +119,7 @@ def plain(name: str) -> str:
 
 
 def _drawn(icon: Mapping[str, Any], defaults: Mapping[str, Any]) -> Image:
-    import resvg_py
-
+    resvg: Any = import_module("resvg_py")  # imported here, since nothing else needs it
     left, top, width, height = (
         icon.get(key, defaults.get(key, other))
         for key, other in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
@@ -129,24 +128,20 @@ def _drawn(icon: Mapping[str, Any], defaults: Mapping[str, Any]) -> Image:
     box = f"{left - (side - width) / 2} {top - (side - height) / 2} {side} {side}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}"'
     svg = f'{head} width="{side}" height="{side}">{icon["body"]}</svg>'
-    return on_white(
-        bytes(resvg_py.svg_to_bytes(svg_string=svg, width=2 * SIZE, height=2 * SIZE, skip_system_fonts=True))
-    )
+    return on_white(bytes(resvg.svg_to_bytes(svg_string=svg, width=2 * SIZE, height=2 * SIZE, skip_system_fonts=True)))
 
 
 def on_white(data: bytes) -> Image:
     """An encoded picture on white, brought to 32 × 32 by means over equal squares; what juts out is cut off."""
-    import av
-
-    with av.open(io.BytesIO(data)) as container:
-        pixels = next(container.decode(video=0)).to_ndarray(format="rgba").astype(np.float64)
+    pixels = np.asarray(decoded(data, "emoji").to_ndarray(format="rgba"), np.float64)
     side = min(pixels.shape[:2]) // SIZE * SIZE
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
     pixels = pixels[top : top + side, left : left + side]
     opacity = pixels[..., 3:] / 255.0
     laid = pixels[..., :3] * opacity + 255.0 * (1.0 - opacity)
     step = side // SIZE
-    return np.round(laid.reshape(SIZE, step, SIZE, step, 3).mean(axis=(1, 3))).astype(np.uint8)
+    means: Image = np.round(laid.reshape(SIZE, step, SIZE, step, 3).mean(axis=(1, 3))).astype(np.uint8)
+    return means
 
 
 def part(name: str) -> str:

