@@ -78,7 +78,7 @@ def make(out: Path) -> int:
     pictures += _vector()
     kept: dict[bytes, Drawn] = {}
     for picture in pictures:
-        # Flags are no matter of style: the three-dimensional ones are the flat ones, waving.
+        # Fluent draws no flags of countries: those in its package are by another hand, whose licence is not told.
         if picture[0] in categories and (picture[1], categories[picture[0]]) != ("fluent-3d", "Flags"):
             kept.setdefault(picture[2].tobytes(), picture)
     _write(out, list(kept.values()), categories)
