@@ -26,9 +26,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
-from models.spec import SYMBOLS, FrameSpec, SpecError, WaveNetSpec
+from models.spec import LOCATION_STRIDE, SYMBOLS, FrameSpec, PixelCNNSpec, SpecError, WaveNetSpec
 
-Spec = WaveNetSpec | FrameSpec
+Spec = WaveNetSpec | FrameSpec | PixelCNNSpec
 Shapes = dict[str, tuple[int, ...]]
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -111,8 +111,77 @@ def frame_shapes(spec: FrameSpec) -> Shapes:
     return shapes
 
 
-_SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (WaveNetSpec, FrameSpec)}
-_SHAPES: dict[str, Callable[[Any], Shapes]] = {WaveNetSpec.kind: wavenet_shapes, FrameSpec.kind: frame_shapes}
+def pixelcnn_shapes(spec: PixelCNNSpec) -> Shapes:
+    """The tensors of networks/pixelcnn.py."""
+    outputs, symbols = spec.output_features, spec.channels * spec.levels
+    shapes: Shapes = {
+        "head": (outputs, outputs),
+        "head_bias": (outputs,),
+        "output": (outputs, symbols),
+        "output_bias": (symbols,),
+        **(_gated_shapes(spec) if spec.gated else _original_shapes(spec)),
+    }
+    if spec.conditions:
+        shapes["conditioner.embedding"] = (sum(len(names) + 1 for names in spec.conditions), spec.condition_channels)
+    if spec.conditioning == "location":
+        cells, channels = -(-spec.height // LOCATION_STRIDE) * -(-spec.width // LOCATION_STRIDE), spec.location_channels
+        shapes["conditioner.coarse"] = (spec.condition_channels, cells * channels)
+        shapes["conditioner.coarse_bias"] = (cells * channels,)
+        shapes["conditioner.upsampling"] = (channels, channels, LOCATION_STRIDE, LOCATION_STRIDE)
+    return shapes
+
+
+def _condition_width(spec: PixelCNNSpec) -> int:
+    return spec.location_channels if spec.conditioning == "location" else spec.condition_channels
+
+
+def _gated_shapes(spec: PixelCNNSpec) -> Shapes:
+    layers, features, above = spec.layers, spec.features, spec.kernel_size // 2
+    gate, first = 2 * features, spec.first_kernel_size // 2
+    shapes: Shapes = {
+        "vertical_first": (gate, spec.channels, first, spec.first_kernel_size),
+        "horizontal_first": (gate, spec.channels, 1, first + 1),
+        "vertical": (layers - 1, gate, features, above + 1, spec.kernel_size),
+        "horizontal": (layers - 1, gate, features, 1, above + 1),
+        "vertical_bias": (layers - 1, gate),
+        "horizontal_bias": (layers, gate),
+        "link": (layers, gate, gate),
+        "residual": (layers - 1, features, features),
+        "residual_bias": (layers - 1, features),
+        "skip": (layers, features, spec.output_features),
+        "skip_bias": (spec.output_features,),
+    }
+    if spec.conditions:
+        shapes["vertical_condition"] = (layers - 1, _condition_width(spec), gate)
+        shapes["horizontal_condition"] = (layers, _condition_width(spec), gate)
+    return shapes
+
+
+def _original_shapes(spec: PixelCNNSpec) -> Shapes:
+    blocks, features, hidden = spec.layers - 1, spec.features, spec.features // 2
+    shapes: Shapes = {
+        "first": (features, spec.channels, spec.first_kernel_size // 2 + 1, spec.first_kernel_size),
+        "first_bias": (features,),
+        "reduce": (blocks, features, hidden),
+        "reduce_bias": (blocks, hidden),
+        "masked": (blocks, hidden, hidden, spec.kernel_size // 2 + 1, spec.kernel_size),
+        "masked_bias": (blocks, hidden),
+        "expand": (blocks, hidden, features),
+        "expand_bias": (blocks, features),
+        "skip": (1, features, spec.output_features),
+        "skip_bias": (spec.output_features,),
+    }
+    if spec.conditions:
+        shapes["condition"] = (blocks, _condition_width(spec), hidden)
+    return shapes
+
+
+_SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (WaveNetSpec, FrameSpec, PixelCNNSpec)}
+_SHAPES: dict[str, Callable[[Any], Shapes]] = {
+    WaveNetSpec.kind: wavenet_shapes,
+    FrameSpec.kind: frame_shapes,
+    PixelCNNSpec.kind: pixelcnn_shapes,
+}
 
 
 def expected_shapes(spec: Spec) -> Shapes:

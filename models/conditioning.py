@@ -6,12 +6,12 @@ once, when it is opened: a few thousand frames of small matrix products, against
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import WaveNetSpec
+from models.spec import LOCATION_STRIDE, PixelCNNSpec, WaveNetSpec
 
 Array = NDArray[np.float32]
 
@@ -53,3 +53,31 @@ def conditioning(spec: WaveNetSpec, tensors: Mapping[str, Array], frames: Array 
         with np.errstate(over="ignore"):  # exp(-x) may become infinite: silu is 0 there
             h = h[1:-1] + seen / (np.float32(1.0) + np.exp(-seen))
     return h
+
+
+def asked(spec: PixelCNNSpec, tensors: Mapping[str, Array], labels: Sequence[int | None]) -> Array:
+    """h ``[condition_channels]`` of what is asked of a PixelCNN: the sum of one row for each condition.
+
+    Args:
+        spec: of the model.
+        tensors: of its checkpoint.
+        labels: an index for each of ``spec.conditions``; None asks for nothing.
+    """
+    start, h = 0, np.zeros(spec.condition_channels, np.float32)
+    for names, label in zip(spec.conditions, labels, strict=True):
+        h = h + tensors["conditioner.embedding"][start + (len(names) if label is None else label)]
+        start += len(names) + 1
+    return h
+
+
+def spread(spec: PixelCNNSpec, tensors: Mapping[str, Array], h: Array) -> Array:
+    """What V is multiplied by (section 2.4 of 1606.05328): ``[1, condition_channels]``, h itself, or its map s = m(h),
+    ``[H * W, location_channels]``; the Conditioner of networks/pixelcnn.py in numpy."""
+    if spec.conditioning != "location":
+        return h[None]
+    rows, columns = -(-spec.height // LOCATION_STRIDE), -(-spec.width // LOCATION_STRIDE)
+    coarse = h @ tensors["conditioner.coarse"] + tensors["conditioner.coarse_bias"]
+    coarse = (coarse / (np.float32(1.0) + np.exp(-coarse))).reshape(-1, rows, columns)
+    fine = np.einsum("iyx,ioab->yaxbo", coarse, tensors["conditioner.upsampling"])
+    whole = fine.reshape(rows * LOCATION_STRIDE, columns * LOCATION_STRIDE, -1)[: spec.height, : spec.width]
+    return np.ascontiguousarray(whole.reshape(spec.height * spec.width, -1))

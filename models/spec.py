@@ -178,3 +178,78 @@ class FrameSpec(_Spec):
         for name in ("kernel_size", "duration_kernel_size"):
             if getattr(self, name) % 2 == 0:
                 raise SpecError(f"{name}: must be odd, the frame model looks both ways")
+
+
+CONDITIONINGS = ("none", "class", "location")
+LOCATION_STRIDE = 4
+"""Pixels a side of one cell of the coarse map that location-dependent conditioning begins with."""
+
+
+@dataclass(frozen=True)
+class PixelCNNSpec(_Spec):
+    """A PixelCNN: gated with two stacks (van den Oord et al. 2016, arXiv:1606.05328), or the original with ReLU and
+    residual bottlenecks (arXiv:1601.06759, section 3.5).
+
+    ``layers`` counts the first one, of mask A, too. ``features`` is p of the gated network and 2h of the original one.
+    ``classes`` and ``styles`` name what may be asked for, each alone or both at once; h is the sum of their vectors
+    of ``condition_channels`` numbers. It enters every layer as V·h (``class``), or as V * s with s = m(h), a map of
+    ``location_channels`` (``location``).
+    """
+
+    kind: ClassVar[str] = "pixelcnn"
+
+    height: int = 32
+    width: int = 32
+    channels: int = 3
+    levels: int = 256
+    gated: bool = True
+    layers: int = 15
+    features: int = 64
+    first_kernel_size: int = 7
+    kernel_size: int = 3
+    output_features: int = 128
+    classes: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    conditioning: str = "none"
+    condition_channels: int = 32
+    location_channels: int = 8
+
+    def __post_init__(self) -> None:
+        self._positive("height", "width", "layers", "features", "output_features")
+        self._positive("condition_channels", "location_channels", "kernel_size", "first_kernel_size")
+        if self.channels not in (1, 3):
+            raise SpecError(f"channels: must be 1 or 3, not {self.channels!r}")
+        if self.levels not in (2, 256):
+            raise SpecError(f"levels: must be 2 or 256, not {self.levels!r}")
+        if not isinstance(self.gated, bool):
+            raise SpecError(f"gated: must be true or false, not {self.gated!r}")
+        if self.layers < 2:
+            raise SpecError("layers: there is one of mask A and at least one of mask B")
+        for name in ("kernel_size", "first_kernel_size"):
+            if getattr(self, name) % 2 == 0 or getattr(self, name) < 3:
+                raise SpecError(f"{name}: must be odd and at least 3, so that it has a centre and a past")
+        if self.features < 2 * self.channels or self.features % 2:
+            raise SpecError(f"features: must be even and at least {2 * self.channels}, not {self.features}")
+        if self.output_features < self.channels:
+            raise SpecError(f"output_features: must be at least {self.channels}, one a channel")
+        self._check_conditions()
+
+    def _check_conditions(self) -> None:
+        if self.conditioning not in CONDITIONINGS:
+            raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
+        if bool(self.conditions) == (self.conditioning == "none"):
+            raise SpecError("conditioning: 'none' exactly where there are neither classes nor styles")
+        for name in ("classes", "styles"):
+            names = getattr(self, name)
+            if not all(isinstance(n, str) and n for n in names) or len(set(names)) < len(names):
+                raise SpecError(f"{name}: must be names, each once")
+
+    @property
+    def conditions(self) -> tuple[tuple[str, ...], ...]:
+        """The names of each condition that there is. Its label ``len(names)`` means that nothing is asked for."""
+        return tuple(names for names in (self.classes, self.styles) if names)
+
+    @property
+    def reach(self) -> int:
+        """How many rows up, and columns to either side, the distribution of a pixel can depend on."""
+        return self.first_kernel_size // 2 + (self.layers - 1) * (self.kernel_size // 2)

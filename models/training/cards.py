@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.spec import PixelCNNSpec
+
 CREDITS: Mapping[str, str] = {
     "allison": "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0: the weights inherit it",
     "heart": "synthesised with hibari-tts 0.2.1, Apache-2.0",
@@ -34,5 +36,37 @@ def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], f
             "## Data", "", "| voice | minutes | source |", "|---|---|---|", *sources, "",
             "## Training", "", "| | |", "|---|---|", *run, "",
             "## On held-out clips", "", "| | |", "|---|---|", *held_out, "",
+        ]
+    )  # fmt: skip
+
+
+_BINARISED = (
+    "Each pixel was binarised by a draw with its grey level as the probability of white: anew whenever a picture is "
+    "trained on, once and for all where it is scored. This is not the fixed binarisation that papers report on."
+)
+
+
+def picture_card(
+    spec: PixelCNNSpec, source: str, pictures: int, trained: Mapping[str, Any], figures: Mapping[str, float]
+) -> str:
+    """A README for a checkpoint of a network that draws.
+
+    Args:
+        spec: of the network.
+        source: what its pictures are and whom they are owed to.
+        pictures: how many it was trained on.
+        trained: the loop's account of the run (``Trainer.trained``).
+        figures: held-out figures at the end of it.
+    """
+    network = "Gated PixelCNN" if spec.gated else "PixelCNN"
+    drawn = f"{spec.width} × {spec.height}, {'grey' if spec.channels == 1 else 'RGB'}, {spec.levels} levels"
+    run = [f"| {name} | {value} |" for name, value in trained.items()]
+    held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
+    return "\n".join(
+        [
+            f"# {network}: {drawn}", "",
+            "## Data", "", f"{source}; {pictures} pictures.", "", *([_BINARISED, ""] if spec.levels == 2 else []),
+            "## Training", "", "| | |", "|---|---|", *run, "",
+            "## On held-out pictures", "", "| | |", "|---|---|", *held_out, "",
         ]
     )  # fmt: skip

@@ -16,7 +16,7 @@ _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.group(short_help="Make and prepare corpora.")
 def command() -> None:
-    """Make corpora from packages, align your own, prepare them for training."""
+    """Make corpora of sound or pictures from packages; align your own sound, prepare it for training."""
 
 
 @command.command()
@@ -26,12 +26,14 @@ def command() -> None:
     "--count", type=click.IntRange(1), default=2600, show_default=True, help="Sentences for a synthetic voice."
 )
 def build(name: str, output: Path, count: int) -> None:
-    """Make corpus NAME (allison, heart, joe, slt, awb, rms or kal16) with its phonemes' times."""
-    from models.training.corpora import CorpusError, build
+    """Make corpus NAME: speech with its phonemes' times (allison, heart, joe, slt, awb, rms or kal16) or pictures
+    (digits, fashion or emoji)."""
+    from models.training.corpora import PICTURES, CorpusError, build
 
-    with explained(CorpusError, FileNotFoundError, ImportError), _shown("clips") as progress:
+    unit = "pictures" if name in PICTURES else "clips"
+    with explained(CorpusError, FileNotFoundError, ImportError), _shown(unit) as progress:
         done = build(name, output, count, progress)
-    click.echo(f"{output}: {done} clips", err=True)
+    click.echo(f"{output}: {done} {unit}", err=True)
 
 
 @command.command()

@@ -1,4 +1,4 @@
-"""``ancestral evaluate``: what an ASR hears, how clean it is, how fast, and how likely real recordings are."""
+"""``ancestral evaluate``: what an ASR hears or a classifier sees, how fast it was made, how likely what is real is."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ import click
 from service.commands import explained
 
 if TYPE_CHECKING:
+    from models.checkpoint import Checkpoint
     from models.training.evaluation import Listener, Wave
+    from models.training.pictures import Pictures
+    from models.training.pixelcnn import PixelCNNTask
     from service.synthesis import Synthesizer, Utterance
 
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.group(short_help="Judge a model's speech.")
+@click.group(short_help="Judge a model's speech or pictures.")
 def command() -> None:
-    """Judge a model's speech against the recordings it was taught with."""
+    """Judge a model's speech or pictures against those it was taught with."""
 
 
 @command.command()
@@ -93,6 +96,72 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
             "similarity": sum(similarity for _, similarity in verdicts) / len(verdicts),
         }
     click.echo(json.dumps(report, indent=2))
+
+
+@command.command()
+@click.argument("checkpoint", type=_CORPUS)
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="What it was trained on.")
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to be scored; all if absent.")
+@click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Pictures of each class.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def images(checkpoint: Path, data: Path, pictures: int | None, drawn: int, output: Path) -> None:
+    """Judge CHECKPOINT, a PixelCNN with classes: write report.json, drawn.png and nearest.png into a folder.
+
+    The likelihood of real test pictures in nats and bits, with their class told, with nothing told, and summed over the
+    classes; how often a classifier that was trained on real pictures reads the class that was asked for; the nearest
+    real pictures of drawn ones, side by side.
+    """
+    import numpy as np
+
+    from models import checkpoint as checkpoints
+    from models.engines.pictures import PictureEngine
+    from models.training.judging import Classifier, draw_classes, nearest
+    from models.training.pictures import shown, write_sheet
+    from models.training.pixelcnn import PixelCNNTask
+
+    with explained(ValueError):
+        loaded = checkpoints.load(checkpoint)
+        engine = PictureEngine(loaded)
+        spec = engine.spec
+        task = PixelCNNTask(spec, data)
+        train, test = task.pictures.train, task.held_out(task.pictures.test, pictures)
+        if not spec.classes:
+            raise ValueError(f"{checkpoint}: the model has no classes to be told apart")
+    made, seconds = draw_classes(engine, drawn)
+    classifier = Classifier(train, spec.levels, len(spec.classes))
+    report: dict[str, Any] = {
+        "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
+        **_picture_likelihood(loaded, task, test),
+        "seconds_per_picture": seconds,
+        "classifier_on_real": float((classifier.read(test.images) == test.labels[:, 0]).mean()),
+        "classifier_on_drawn": float((classifier.read(made.images) == made.labels[:, 0]).mean()),
+    }  # fmt: skip
+    output.mkdir(parents=True, exist_ok=True)
+    rows = made.images.reshape(len(spec.classes), drawn, *made.images.shape[1:])
+    write_sheet(shown(rows[:, :10].reshape(-1, *rows.shape[2:]), spec.levels), min(drawn, 10), output / "drawn.png")
+    some = shown(rows[:, 0], spec.levels)
+    pairs = np.concatenate([some[:, None], train.images[nearest(some, train.images, 6)]], axis=1)
+    write_sheet(pairs.reshape(-1, *some.shape[1:]), 7, output / "nearest.png")
+    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    click.echo(json.dumps(report, indent=2))
+
+
+def _picture_likelihood(loaded: Checkpoint, task: PixelCNNTask, test: Pictures) -> dict[str, float]:
+    import numpy as np
+    import torch
+
+    from models.training.judging import independent_nats, marginal_nats
+    from models.training.pixelcnn import likelihood
+
+    model, spec, train = task.network().eval(), task.spec, task.pictures.train
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in loaded.tensors.items()})
+    prior = np.bincount(train.labels[:, 0], minlength=len(spec.classes)) / len(train.labels)
+    seen = task.held_out(train, None).images
+    baseline = independent_nats(seen, test.images, spec.levels)
+    with torch.no_grad():
+        figures = likelihood(model, spec, test, torch.device("cpu"))
+        return {**figures, "nats_summed_over_classes": marginal_nats(model, spec, test, prior, torch.device("cpu")),
+                "nats_of_independent_pixels": baseline}  # fmt: skip
 
 
 def _speak(synthesizer: Synthesizer, utterance: Utterance) -> tuple[Wave, float, float]:

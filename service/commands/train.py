@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.spec import CONDITIONINGS, PixelCNNSpec
 from service.commands import explained
 
 if TYPE_CHECKING:
@@ -33,17 +34,22 @@ class _Weights(click.ParamType[dict[str, float]]):
         return weights
 
 
-@click.group(short_help="Train a WaveNet or a frame model.")
+@click.group(short_help="Train a WaveNet, a frame model or a PixelCNN.")
 def command() -> None:
     """Train on prepared corpora; the same command again resumes a run that was stopped or killed."""
 
 
+def _speech_options(function: Callable[..., None]) -> Callable[..., None]:
+    """What the models that speak share."""
+    data = click.option("--data", type=_PREPARED, multiple=True, required=True, help="A prepared corpus; repeatable.")
+    names = click.option("--speakers", type=_Weights(), required=True, help="In the order of the model's embedding.")
+    return data(names(_options(function)))
+
+
 def _options(function: Callable[..., None]) -> Callable[..., None]:
-    """What both kinds of model share."""
+    """What all kinds of model share."""
     decorators = (
-        click.option("--data", type=_PREPARED, multiple=True, required=True, help="A prepared corpus; repeatable."),
         click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True),
-        click.option("--speakers", type=_Weights(), required=True, help="In the order of the model's embedding."),
         click.option("--steps", type=click.IntRange(1), required=True, help="In all, those done before included."),
         click.option("--batch", type=click.IntRange(1), help="Items per process and step."),
         click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True)),
@@ -56,7 +62,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @command.command()
-@_options
+@_speech_options
 @click.option("--size", type=click.Choice(["S", "M"]), default="S", show_default=True)
 @click.option("--free", is_flag=True, help="Without frames: a model that babbles instead of reading.")
 @click.option("--stacks", type=click.IntRange(1), help="Times the dilations rise from 1; fewer see further back.")
@@ -84,7 +90,7 @@ def wavenet(
 
 
 @command.command()
-@_options
+@_speech_options
 def frames(
     data: tuple[Path, ...], output: Path, speakers: dict[str, float], batch: int | None, seed: int, **loop: Any
 ) -> None:
@@ -95,6 +101,33 @@ def frames(
 
     spec = FrameSpec(phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels)
     _run(FramesTask(spec, data, speakers, batch=batch or 16, seed=seed), output, seed=seed, **loop)
+
+
+@command.command()
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="An npz or a folder.")
+@_options
+@click.option("--levels", type=click.Choice(["2", "256"]), default="256", show_default=True)
+@click.option("--gated/--original", default=True, help="Two gated stacks, or one with ReLU (1601.06759).")
+@click.option("--layers", type=click.IntRange(2), default=15, show_default=True)
+@click.option("--features", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--kernel-size", type=click.IntRange(3), default=3, show_default=True)
+@click.option("--output-features", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--conditioning", type=click.Choice(CONDITIONINGS), default="class", show_default=True)
+def pixelcnn(data: Path, output: Path, levels: str, batch: int | None, seed: int, **options: Any) -> None:
+    """Train a PixelCNN on pictures; the loss is in bits per sub-pixel."""
+    from models.training.pictures import read_pictures
+    from models.training.pixelcnn import PixelCNNTask
+
+    loop = {name: options.pop(name) for name in ("steps", "learning_rate", "processes")}
+    with explained(ValueError):
+        pictures = read_pictures(data)
+        height, width, channels = pictures.train.images.shape[1:]
+        asked = options["conditioning"] != "none"
+        spec = PixelCNNSpec(
+            height, width, channels, int(levels),
+            classes=pictures.classes if asked else (), styles=pictures.styles if asked else (), **options,
+        )  # fmt: skip
+    _run(PixelCNNTask(spec, data, batch=batch or 16, seed=seed), output, seed=seed, **loop)
 
 
 def _run(

@@ -462,14 +462,14 @@ def test_a_client_that_stalls_is_left(serve: Serve) -> None:
 
 
 def test_sound_made_ahead_waits_for_a_reader_who_takes_his_time(serve: Serve) -> None:
-    with serve(stall_seconds=1, ahead_seconds=1) as own, talking(own) as talk:
+    with serve(stall_seconds=3, ahead_seconds=1) as own, talking(own) as talk:
         talk.configure(speed=0.25)
         for _ in range(2):
             talk.say("input.text", text=LONG)
         talk.say("input.done")
         for _ in range(150):
             talk.hear()
-            time.sleep(0.03)
+            time.sleep(0.05)
         talk.until("session.done")
         assert talk.sound == whole(own, LONG * 2, speed=0.25)
 

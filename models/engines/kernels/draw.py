@@ -11,8 +11,6 @@ import math
 import numpy as np
 from numba import njit
 
-from models.spec import SYMBOLS
-
 _LOG2_E = 1.4426950408889634074
 _LN2_HIGH, _LN2_LOW = 6.93145751953125e-1, 1.42860682030941723212e-6
 # Added to a double, it leaves the nearest integer in the lowest bits of the sum.
@@ -41,7 +39,7 @@ def exp(x):  # type: ignore[no-untyped-def]  # numba infers the types
 def most_likely(logits):  # type: ignore[no-untyped-def]  # numba infers the types
     """The symbol of the largest logit; the lowest of several."""
     best = 0
-    for j in range(1, SYMBOLS):
+    for j in range(1, len(logits)):
         if logits[j] > logits[best]:
             best = j
     return best
@@ -50,12 +48,12 @@ def most_likely(logits):  # type: ignore[no-untyped-def]  # numba infers the typ
 @njit(fastmath={"contract"}, error_model="numpy", inline="always")
 def _accumulate(logits, temperature, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
     """Write the cumulative sums of exp((logit - largest logit) / temperature); returns the largest logit."""
-    top = logits[0]
-    for j in range(1, SYMBOLS):
+    count, top = len(cumulative), logits[0]
+    for j in range(1, count):
         top = max(top, logits[j])
-    for j in range(SYMBOLS):
+    for j in range(count):
         cumulative[j] = exp(max((np.float64(logits[j]) - np.float64(top)) / temperature, _SMALLEST))
-    for j in range(1, SYMBOLS):
+    for j in range(1, count):
         cumulative[j] += cumulative[j - 1]
     return top
 
@@ -65,17 +63,18 @@ def draw(logits, temperature, noise, cumulative):  # type: ignore[no-untyped-def
     """The first symbol whose cumulative probability exceeds ``noise``; at temperature 0 the most likely one.
 
     Args:
-        logits: ``float32 [256]``.
+        logits: ``float32 [levels]``.
         temperature: divides them; at least 0.
         noise: uniform in (0, 1).
-        cumulative: scratch, ``float64 [256]``.
+        cumulative: scratch, ``float64 [levels]``.
     """
     if temperature == 0.0:
         return most_likely(logits)
     _accumulate(logits, temperature, cumulative)
-    target = noise * cumulative[SYMBOLS - 1]
+    last = len(cumulative) - 1
+    target = noise * cumulative[last]
     symbol = 0
-    for j in range(SYMBOLS - 1):
+    for j in range(last):
         symbol += cumulative[j] <= target
     return symbol
 
@@ -84,4 +83,4 @@ def draw(logits, temperature, noise, cumulative):  # type: ignore[no-untyped-def
 def log_likelihood(logits, symbol, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
     """ln p(symbol) at temperature 1, in nats."""
     top = _accumulate(logits, 1.0, cumulative)
-    return np.float64(logits[symbol]) - np.float64(top) - math.log(cumulative[SYMBOLS - 1])
+    return np.float64(logits[symbol]) - np.float64(top) - math.log(cumulative[len(cumulative) - 1])

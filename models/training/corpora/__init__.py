@@ -1,4 +1,7 @@
-"""``ancestral corpus build NAME``: makes the corpora from packages; reads LJSpeech and VCTK layouts, too."""
+"""``ancestral corpus build NAME``: makes the corpora from packages; reads LJSpeech and VCTK layouts, too.
+
+Corpora of sound are folders in our layout (layouts.py), those of pictures hold a ``pictures.npz`` (../pictures.py).
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,19 @@ import soxr
 from numpy.typing import NDArray
 
 from models.text import Sentence, UnsupportedText, phonemize
+from models.training.corpora import emoji
 from models.training.corpora.layouts import CorpusError, Writer, read
+from models.training.corpora.pictures import digits, fashion
 from models.training.corpora.sentences import script
 from models.training.dataset import TimedPhone
 
-__all__ = ["NAMES", "CorpusError", "align_corpus", "build", "read"]
+__all__ = ["NAMES", "PICTURES", "CorpusError", "align_corpus", "build", "read"]
 
 # Where each voice starts in the list of sentences, so that no two read the same ones.
 _OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
 FLITE = ("slt", "awb", "rms", "kal16")
-NAMES = ("allison", "heart", "joe", *FLITE)
+PICTURES = {"digits": digits, "fashion": fashion, "emoji": emoji.make}
+NAMES = ("allison", "heart", "joe", *FLITE, *PICTURES)
 
 Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
 Progress = Callable[[int], None]
@@ -31,17 +37,21 @@ def build(name: str, out: Path, count: int, progress: Progress = lambda done: No
     Args:
         name: one of :data:`NAMES`.
         out: created, or its corpus replaced.
-        count: sentences besides the held-out ones (``allison`` has the prompts that exist, whatever the count).
-        progress: called with the number of clips done.
+        count: sentences besides the held-out ones; ``allison`` has the prompts that exist, and pictures have none.
+        progress: called with the number of clips or pictures done.
 
     Returns:
-        The number of clips written.
+        The number of clips or pictures written.
 
     Raises:
         CorpusError: there is no such corpus.
     """
     if name not in NAMES:
         raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
+    if name in PICTURES:
+        made = PICTURES[name](out)
+        progress(made)
+        return made
     clips = _taught(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
     done = 0
     with Writer(out) as writer:

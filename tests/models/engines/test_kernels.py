@@ -16,7 +16,7 @@ from numba import njit
 from models.checkpoint import save
 from models.engines.kernels.draw import draw, exp, log_likelihood, most_likely
 from models.engines.kernels.layout import Layout
-from models.engines.kernels.linear import add_products
+from models.engines.kernels.linear import add_products, add_to_each, add_to_one
 from models.engines.native import NativeEngine
 from models.engines.reference import ReferenceEngine, choose
 from models.noise import uniforms
@@ -57,6 +57,22 @@ def test_a_product_has_the_same_bits_alone_and_among_four(inputs: int, outputs: 
     four(x, weights, together)
     for lane in range(4):
         alone(x[lane : lane + 1], weights, single[lane : lane + 1])
+    assert np.array_equal(single, together)
+    np.testing.assert_allclose(together, exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "stride"), [(8, 16, 8), (13, 33, 5), (3, 1, 7), (1, 20, 1)])
+def test_windows_have_the_same_bits_alone_and_among_four(inputs: int, outputs: int, stride: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(9 * stride + inputs, np.float32)
+    weights = rng.standard_normal(inputs * outputs, np.float32)
+    together = rng.standard_normal((10, outputs), np.float32)
+    single, exact = together.copy(), together.astype(np.float64)
+    add_to_each(x, stride, weights, inputs, outputs, together, 10)
+    for n in range(10):
+        window = x[n * stride :][:inputs]
+        exact[n] += window.astype(np.float64) @ weights.reshape(inputs, outputs)
+        add_to_one(window, weights, inputs, outputs, single[n])
     assert np.array_equal(single, together)
     np.testing.assert_allclose(together, exact, rtol=1e-5, atol=1e-5)
 

@@ -1,0 +1,201 @@
+"""The CPU engine of networks that draw: compiled loops with cached activations. It never imports torch.
+
+A picture depends on the weights, what is asked for, its seed and the rows that were given, and on nothing else: not on
+how many rows each call advances, nor on who shares the call. The rows made so far are all that a picture needs to be
+resumed: open it again with them given, and what follows is the same, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.checkpoint import Checkpoint, CheckpointError
+from models.conditioning import asked, spread
+from models.engines.base import RequestError
+from models.engines.kernels.picture_layout import PictureLayout
+from models.engines.kernels.pixelcnn import drawer
+from models.spec import PixelCNNSpec
+
+Array = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+"""Symbols, each below ``levels``."""
+
+LANES = 4
+"""Pictures that share a call of the batched loop: a weight that is read serves four."""
+
+
+@dataclass(frozen=True)
+class PictureRequest:
+    """All that a picture depends on besides the weights."""
+
+    seed: int
+    """0 … 2^63 - 1; keys the noise (models/noise.py)."""
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the most likely symbol."""
+    h: Array | None = None
+    """``[condition_channels]``: :meth:`PictureEngine.asked`, or a mean of several; required exactly where the model has
+    conditions."""
+    given: Pixels | None = None
+    """``[rows, W, C]``: the first rows, which are kept as they are."""
+
+
+@dataclass
+class Picture:
+    """One picture being drawn."""
+
+    request: PictureRequest
+    rows: int
+    """Rows that are there."""
+    symbols: Pixels
+    """``[H, W, C]``, of which the first ``rows`` count."""
+    condition: Array
+    """``[1 or H * W, n]``: what V is multiplied by."""
+    pixels: Array
+    above: Array
+    """The state that the loop carries (models/engines/kernels/pixelcnn.py)."""
+
+
+class PictureEngine:
+    """Draws and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made.
+
+    Thread-safe as long as each picture is advanced by one thread at a time.
+    """
+
+    name = "native"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        if not isinstance(checkpoint.spec, PixelCNNSpec):
+            raise CheckpointError(f"kind: expected 'pixelcnn', found {checkpoint.spec.kind!r}")
+        self.spec = checkpoint.spec
+        self._tensors = checkpoint.tensors
+        self._layout = PictureLayout.of(self.spec)
+        self._weights = self._layout.pack(checkpoint.tensors)
+        self._loop([self._blank()], 0, score=False)
+
+    def asked(self, labels: Sequence[int | None]) -> Array:
+        """h of what is asked for: an index for each of ``spec.conditions``, None for nothing in particular."""
+        for names, label in zip(self.spec.conditions, labels, strict=True):
+            if label is not None and not 0 <= label < len(names):
+                raise RequestError(f"labels: must lie in 0 … {len(names) - 1}, not {label}")
+        return asked(self.spec, self._tensors, labels)
+
+    def open(self, request: PictureRequest) -> Picture:
+        """Start a picture, with the rows that are given.
+
+        Raises:
+            RequestError: a field is missing, superfluous, out of range or of the wrong shape.
+        """
+        _check(self.spec, request)
+        picture = self._blank()
+        picture.request = request
+        if request.h is not None:
+            picture.condition = spread(self.spec, self._tensors, request.h.astype(np.float32))
+        if request.given is not None and len(request.given):
+            picture.symbols[: len(request.given)] = request.given
+            self._loop([picture], len(request.given), score=False)
+        return picture
+
+    def advance(self, pictures: Sequence[Picture], rows: int) -> list[Pixels]:
+        """Make up to ``rows`` more rows of every picture, together.
+
+        Returns:
+            One ``uint8 [<= rows, W, C]`` a picture, in order.
+        """
+        assert len({id(picture) for picture in pictures}) == len(pictures), "a picture can take one lane only"
+        starts = [picture.rows for picture in pictures]
+        ends = [min(start + rows, self.spec.height) for start in starts]
+        # Pictures that end together share a group, so that few groups have to change their lanes on the way.
+        order = sorted(range(len(pictures)), key=lambda i: ends[i] - starts[i])
+        for first in range(0, len(order), LANES):
+            group = order[first : first + LANES]
+            while group := [i for i in group if pictures[i].rows < ends[i]]:
+                self._loop([pictures[i] for i in group], min(ends[i] - pictures[i].rows for i in group), score=False)
+        return [p.symbols[start:end] for p, start, end in zip(pictures, starts, ends, strict=True)]
+
+    def draw(self, requests: Sequence[PictureRequest]) -> Pixels:
+        """Whole pictures ``[N, H, W, C]``."""
+        pictures = [self.open(request) for request in requests]
+        self.advance(pictures, self.spec.height)
+        return np.stack([picture.symbols for picture in pictures])
+
+    def score(self, images: Pixels, h: Array | None = None) -> NDArray[np.float64]:
+        """ln p of every sub-pixel given those before it.
+
+        Args:
+            images: ``[N, H, W, C]``.
+            h: ``[N, condition_channels]``, where the model has conditions.
+
+        Returns:
+            ``float64 [N, H, W, C]``, nats.
+
+        Raises:
+            RequestError: the images or h do not fit the model.
+        """
+        if images.shape[1:] != (self.spec.height, self.spec.width, self.spec.channels):
+            raise RequestError(f"images: {list(images.shape)} are not those of the model")
+        pictures = []
+        for number, image in enumerate(images):
+            _check(self.spec, PictureRequest(0, h=None if h is None else h[number], given=image))
+            picture = self._blank()
+            picture.request = PictureRequest(0, given=image)
+            picture.symbols[:] = image
+            if h is not None:
+                picture.condition = spread(self.spec, self._tensors, h[number].astype(np.float32))
+            pictures.append(picture)
+        parts = [
+            self._loop(pictures[first : first + LANES], self.spec.height, score=True)
+            for first in range(0, len(pictures), LANES)
+        ]
+        return np.concatenate(parts).reshape(images.shape)
+
+    def _blank(self) -> Picture:
+        layout, spec = self._layout, self.spec
+        return Picture(
+            request=PictureRequest(0),
+            rows=0,
+            symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
+            condition=np.zeros((spec.height * spec.width if layout.located else 1, layout.condition), np.float32),
+            pixels=np.zeros(layout.pixel_cells, np.float32),
+            above=np.zeros(layout.above_cells, np.float32),
+        )
+
+    def _loop(self, pictures: Sequence[Picture], rows: int, *, score: bool) -> NDArray[np.float64]:
+        """Gather the pictures' states, run the loop over ``rows`` rows, scatter the states; returns the scores."""
+        row = np.array([p.rows for p in pictures])
+        kept = np.array([0 if p.request.given is None else len(p.request.given) for p in pictures])
+        size = self.spec.width * self.spec.channels
+        symbols = np.stack([p.symbols[p.rows : p.rows + rows].reshape(rows, size) for p in pictures])
+        pixels, above = np.stack([p.pixels for p in pictures]), np.stack([p.above for p in pictures])
+        conditions = np.stack([p.condition for p in pictures])
+        seeds = np.array([p.request.seed for p in pictures])
+        temperatures = np.array([float(p.request.temperature) for p in pictures])
+        likelihoods = np.empty(symbols.shape if score else (len(pictures), 0, 0))
+        given = self._layout.sizes, self._weights, pixels, above, conditions, row, kept, seeds, temperatures
+        drawer()(*given, symbols, likelihoods)
+        for lane, p in enumerate(pictures):
+            p.symbols[p.rows : p.rows + rows] = symbols[lane].reshape(rows, *p.symbols.shape[1:])
+            p.rows += rows
+            p.pixels, p.above = pixels[lane], above[lane]
+        return likelihoods
+
+
+def _check(spec: PixelCNNSpec, request: PictureRequest) -> None:
+    """Raise :class:`RequestError` for a request that does not fit ``spec``."""
+    if not 0 <= request.seed < 2**63:
+        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
+        raise RequestError("temperature: must be a finite number, at least 0")
+    if (request.h is None) == bool(spec.conditions):
+        raise RequestError("h: " + ("the model needs it" if spec.conditions else "the model has no conditions"))
+    if request.h is not None and (request.h.shape != (spec.condition_channels,) or not np.isfinite(request.h).all()):
+        raise RequestError(f"h: must be {spec.condition_channels} finite numbers")
+    if request.given is not None:
+        shape = request.given.shape
+        if len(shape) != 3 or shape[0] > spec.height or shape[1:] != (spec.width, spec.channels):
+            raise RequestError(f"given: must be [<= {spec.height}, {spec.width}, {spec.channels}], not {list(shape)}")
+        if request.given.dtype != np.uint8 or (len(request.given) and request.given.max() >= spec.levels):
+            raise RequestError(f"given: must be bytes below {spec.levels}")

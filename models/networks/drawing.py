@@ -1,0 +1,41 @@
+"""Sampling from a PixelCNN by definition: the whole network for every sub-pixel. The oracle of all that is faster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN
+from models.noise import uniforms
+
+
+@torch.no_grad()
+def draw(
+    model: GatedPixelCNN | OriginalPixelCNN, h: Tensor | None, seeds: Sequence[int], temperature: float = 1.0
+) -> NDArray[np.uint8]:
+    """One picture a seed.
+
+    Args:
+        model: in double precision, if the symbols are to be compared with an engine's.
+        h: ``[B, condition_channels]``, where the model has conditions.
+        seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel.
+        temperature: divides the logits; above 0.
+
+    Returns:
+        ``uint8 [B, H, W, C]``.
+    """
+    spec = model.spec
+    noise = np.stack([uniforms(seed, 0, spec.height * spec.width * spec.channels) for seed in seeds])
+    symbols = torch.zeros(len(seeds), spec.height, spec.width, spec.channels, dtype=torch.int64)
+    for position in range(noise.shape[1]):
+        pixel, channel = divmod(position, spec.channels)
+        row, column = divmod(pixel, spec.width)
+        logits = model.score(symbols, h)[:, row, column, channel].double().numpy()
+        cumulative = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature).cumsum(axis=1)
+        drawn = (cumulative[:, :-1] <= noise[:, position, None] * cumulative[:, -1:]).sum(axis=1)
+        symbols[:, row, column, channel] = torch.from_numpy(drawn)
+    return symbols.numpy().astype(np.uint8)

@@ -1,0 +1,135 @@
+"""Judges of pictures: how likely real ones are, what a classifier reads in drawn ones, which real ones are near."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.engines.pictures import PictureEngine, PictureRequest
+from models.spec import PixelCNNSpec
+from models.training.pictures import Images, Pictures, binarise
+from models.training.pixelcnn import nats
+
+_BATCH = 100
+
+
+def marginal_nats(
+    model: nn.Module, spec: PixelCNNSpec, pictures: Pictures, prior: NDArray[np.float64], device: torch.device
+) -> float:
+    """Mean -ln p of pictures whose class is not told: the exact sum over classes of p(class) p(picture | class).
+
+    Args:
+        model: the network of ``spec``, which has classes.
+        spec: of the model.
+        pictures: as the model sees them.
+        prior: p of each class.
+        device: that the model is on.
+    """
+    joint = []
+    for label in range(len(spec.classes)):
+        asked = [label, *(len(names) for names in spec.conditions[1:])]
+        labels = np.tile(np.array(asked, np.int64), (len(pictures.images), 1))
+        parts = [part.sum(axis=(1, 2, 3)) for part in nats(model, pictures.images, labels, device)]
+        joint.append(math.log(prior[label]) - np.concatenate(parts).astype(np.float64))
+    return float(-np.logaddexp.reduce(joint, axis=0).mean())
+
+
+def independent_nats(train: Images, images: Images, levels: int) -> float:
+    """Mean -ln p of pictures under the baseline that every sub-pixel is drawn by itself, as often as in training.
+
+    Args:
+        train: symbols, ``[N, H, W, C]``.
+        images: symbols to score.
+        levels: of a symbol; each is counted once more than it occurs.
+    """
+    cells = train[0].size
+    place = np.arange(cells)
+    counts = np.ones((cells, levels))
+    for image in train.reshape(len(train), cells):
+        counts[place, image] += 1
+    logs = np.log(counts / counts.sum(axis=1, keepdims=True))
+    return float(-np.mean([logs[place, image].sum() for image in images.reshape(len(images), cells)]))
+
+
+class Classifier:
+    """A small convolutional network that tells classes apart; it is trained on real pictures when it is made."""
+
+    def __init__(self, pictures: Pictures, levels: int, classes: int, epochs: int = 3, seed: int = 0) -> None:
+        """Train.
+
+        Args:
+            pictures: real ones, not binarised; the first label counts.
+            levels: of the symbols that it will see.
+            classes: how many there are.
+            epochs: passes through the pictures.
+            seed: of its start and of the order.
+        """
+        torch.manual_seed(seed)
+        self._levels = levels
+        self._network = _classifier(pictures.images.shape, classes)
+        rng = np.random.default_rng(seed)
+        count = len(pictures.images)
+        steps = epochs * (count // _BATCH)
+        optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+        for step in range(steps):
+            if step % (count // _BATCH) == 0:
+                order = rng.permutation(count)
+            chosen = order[step * _BATCH % (count // _BATCH * _BATCH) :][:_BATCH]
+            images = pictures.images[chosen]
+            symbols = binarise(images, rng) if levels == 2 else images
+            optimizer.zero_grad()
+            loss = F.cross_entropy(self._logits(symbols), torch.from_numpy(pictures.labels[chosen, 0]))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        self._network.eval()
+
+    @torch.no_grad()
+    def read(self, symbols: Images) -> NDArray[np.int64]:
+        """The class that each picture ``[N, H, W, C]`` looks like."""
+        parts = [self._logits(symbols[i : i + _BATCH]).argmax(dim=1) for i in range(0, len(symbols), _BATCH)]
+        return torch.cat(parts).numpy()
+
+    def _logits(self, symbols: Images) -> Tensor:
+        pixels = torch.from_numpy(symbols).float().permute(0, 3, 1, 2) * (2.0 / (self._levels - 1)) - 1.0
+        logits: Tensor = self._network(pixels)
+        return logits
+
+
+def _classifier(shape: Sequence[int], classes: int) -> nn.Sequential:
+    _, height, width, channels = shape
+    layers: list[nn.Module] = []
+    for inputs, outputs in ((channels, 32), (32, 64)):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+    hidden = 64 * (height // 4) * (width // 4)
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(hidden, 128), nn.ReLU(), nn.Linear(128, classes)
+    )
+
+
+def draw_classes(engine: PictureEngine, each: int, seed: int = 0) -> tuple[Pictures, float]:
+    """``each`` pictures of every class, and the seconds that one took."""
+    labels = np.repeat(np.arange(len(engine.spec.classes)), each)
+    nothing = (None,) * (len(engine.spec.conditions) - 1)
+    hs = [engine.asked((label, *nothing)) for label in range(len(engine.spec.classes))]
+    begin = time.perf_counter()
+    images = engine.draw([PictureRequest(seed + i, h=hs[label]) for i, label in enumerate(labels)])
+    return Pictures(images, labels[:, None].astype(np.int64)), (time.perf_counter() - begin) / len(labels)
+
+
+def nearest(images: Images, real: Images, count: int) -> NDArray[np.int64]:
+    """The ``count`` nearest real pictures of each picture, by squared distance: ``[N, count]``, nearest first."""
+    flat = real.reshape(len(real), -1).astype(np.float32)
+    norms = (flat**2).sum(axis=1)
+    found = [
+        np.argsort(norms - 2.0 * (flat @ image))[:count] for image in images.reshape(len(images), -1).astype(np.float32)
+    ]
+    return np.stack(found)

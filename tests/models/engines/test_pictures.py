@@ -1,0 +1,150 @@
+"""The engine draws the oracle's pictures from the oracle's noise, and a picture does not depend on its company.
+
+The oracle is the torch network in double precision, run whole for every sub-pixel. Single precision moves a logit by
+about 1e-6, and with it a symbol whose noise falls that near to a boundary: not once with the seeds below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models.engines.base import RequestError
+from models.engines.pictures import PictureEngine, PictureRequest
+from models.networks.drawing import draw
+from models.spec import PixelCNNSpec
+from tests.models.random_pictures import SPECS, checkpoint_of, oracle, tiny
+
+EVERY = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+# Kernels of five rows, a first one that is wider than the rest, features that do not divide by the channels.
+ODD = {
+    "gated": tiny(True, 3, kernel_size=5, first_kernel_size=7, features=10, output_features=11, layers=4),
+    "original": tiny(False, 3, kernel_size=5, first_kernel_size=7, features=14, output_features=11, layers=4),
+    "grey, 256 levels": tiny(True, 1, levels=256),
+    "RGB, 2 levels": tiny(False, 3, levels=2),
+}
+
+
+def conditions(engine: PictureEngine, count: int) -> list[NDArray[np.float32] | None]:
+    """What each picture is asked for: something between two labels, then every label in turn, and nothing."""
+    if not engine.spec.conditions:
+        return [None] * count
+    lists = [[*range(len(names)), None] for names in engine.spec.conditions]
+    hs = [engine.asked([labels[i % len(labels)] for labels in lists]) for i in range(count)]
+    return [((hs[0] + hs[1]) / 2).astype(np.float32), *hs[1:]]
+
+
+def requests(engine: PictureEngine, count: int) -> list[PictureRequest]:
+    return [PictureRequest(seed=100 + i, h=h) for i, h in enumerate(conditions(engine, count))]
+
+
+@pytest.mark.parametrize("spec", [*SPECS.values(), *ODD.values()], ids=[*SPECS.keys(), *ODD.keys()])
+def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec) -> None:
+    checkpoint = checkpoint_of(spec)
+    engine = PictureEngine(checkpoint)
+    wanted = requests(engine, 5)
+    hs = None if wanted[0].h is None else torch.from_numpy(np.stack([r.h for r in wanted])).double()
+    for temperature in (1.0, 0.6):
+        mine = engine.draw([replace(r, temperature=temperature) for r in wanted])
+        theirs = draw(oracle(checkpoint), hs, [r.seed for r in wanted], temperature)
+        assert np.array_equal(mine, theirs)
+        assert len(np.unique(mine)) > 1
+        assert mine.max() < spec.levels
+
+
+@EVERY
+def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec) -> None:
+    engine = PictureEngine(checkpoint_of(spec))
+    wanted = requests(engine, 6)
+    whole = engine.draw(wanted)
+    for request, picture in zip(wanted[:2], whole, strict=False):
+        assert np.array_equal(engine.draw([request])[0], picture), "alone"
+        half = engine.open(replace(request, given=picture[:3]))
+        assert half.rows == 3
+        (rest,) = engine.advance([half], spec.height)
+        assert np.array_equal(rest, picture[3:]), "resumed"
+    # They join one after the other, so that no two are at one row.
+    drawn: list[list[NDArray[np.uint8]]] = [[] for _ in wanted]
+    pictures = []
+    for request in wanted:
+        pictures.append(engine.open(request))
+        for rows, made in zip(drawn, engine.advance(pictures, 1), strict=False):
+            rows.append(made.copy())
+    for rows, made in zip(drawn, engine.advance(pictures, spec.height), strict=True):
+        rows.append(made)
+    assert np.array_equal([np.concatenate(rows) for rows in drawn], whole), "by rows, at rows of their own"
+
+
+@EVERY
+def test_scores_are_the_networks_log_likelihood(spec: PixelCNNSpec) -> None:
+    checkpoint = checkpoint_of(spec)
+    engine, model = PictureEngine(checkpoint), oracle(checkpoint)
+    images = np.random.default_rng(0).integers(0, spec.levels, (5, spec.height, spec.width, spec.channels), np.uint8)
+    hs = None if not spec.conditions else np.stack([h for h in conditions(engine, 5) if h is not None])
+    symbols = torch.from_numpy(images.astype(np.int64))
+    logits = model.score(symbols, None if hs is None else torch.from_numpy(hs).double())
+    exact = logits.log_softmax(-1).gather(-1, symbols[..., None])[..., 0].numpy()
+    np.testing.assert_allclose(engine.score(images, hs), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_given_rows_are_kept_and_change_what_follows() -> None:
+    spec = SPECS["gated, RGB, class"]
+    engine = PictureEngine(checkpoint_of(spec))
+    (request,) = requests(engine, 2)[:1]
+    given = np.random.default_rng(1).integers(0, 256, (4, spec.width, 3), np.uint8)
+    completed = engine.draw([replace(request, given=given), request])
+    assert np.array_equal(completed[0, :4], given)
+    assert not np.array_equal(completed[0, 4:], completed[1, 4:])
+
+
+def test_temperature_zero_takes_the_most_likely_symbol() -> None:
+    spec = SPECS["original, RGB, style"]
+    checkpoint = checkpoint_of(spec)
+    engine = PictureEngine(checkpoint)
+    h = engine.asked([1])
+    pictures = engine.draw([PictureRequest(seed, 0.0, h) for seed in (1, 2)])
+    assert np.array_equal(pictures[0], pictures[1])
+    symbols = torch.from_numpy(pictures[:1].astype(np.int64))
+    logits = oracle(checkpoint).score(symbols, torch.from_numpy(h).double()[None])
+    assert np.array_equal(logits.argmax(-1).numpy()[0], pictures[0])
+
+
+def test_another_seed_is_another_picture() -> None:
+    engine = PictureEngine(checkpoint_of(SPECS["gated, grey, none"]))
+    one, two = engine.draw([PictureRequest(1), PictureRequest(2)])
+    assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"h": None}, "h"),
+        ({"h": np.zeros(4, np.float32)}, "h"),
+        ({"h": np.full(5, np.inf, np.float32)}, "h"),
+        ({"given": np.zeros((8, 9, 1), np.uint8)}, "given"),
+        ({"given": np.zeros((2, 9, 3), np.uint8)}, "given"),
+        ({"given": np.full((2, 9, 1), 2, np.uint8)}, "given"),
+        ({"given": np.zeros((2, 9, 1), np.int64)}, "given"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
+    engine = PictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
+    with pytest.raises(RequestError, match=rf"^{field}:"):
+        engine.open(replace(PictureRequest(0, h=engine.asked([None])), **changes))  # type: ignore[arg-type]
+
+
+def test_labels_and_images_that_do_not_fit_are_refused() -> None:
+    engine = PictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
+    with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
+        engine.asked([3])
+    with pytest.raises(RequestError, match=r"^images:"):
+        engine.score(np.zeros((1, 7, 9, 3), np.uint8))
+    with pytest.raises(RequestError, match=r"^h:"):
+        PictureEngine(checkpoint_of(SPECS["gated, grey, none"])).open(PictureRequest(0, h=np.zeros(5, np.float32)))

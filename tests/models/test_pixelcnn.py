@@ -1,0 +1,147 @@
+"""What depends on what, proved by gradient for every mask, network and condition type."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.checkpoint import expected_shapes
+from models.networks.pixelcnn import build
+from models.spec import PixelCNNSpec, SpecError
+from tests.models.random_pictures import CLASSES, SPECS, STYLES, labels_of, network, tiny
+
+EVERY = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
+Place = tuple[int, int, int]
+
+
+def reached(spec: PixelCNNSpec, place: Place) -> set[Place]:
+    """The sub-pixels that move the distribution of the one at ``place``, in any of eight random pictures."""
+    row, column, channel = place
+    torch.manual_seed(1)
+    symbols = torch.rand(8, spec.height, spec.width, spec.channels, dtype=torch.float64) * (spec.levels - 1)
+    symbols.requires_grad_()
+    logits: Tensor = network(spec)(symbols, labels_of(spec, 8))
+    (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), symbols)
+    return {tuple(place) for place in torch.nonzero(grad.abs().sum(dim=0)).tolist()}  # type: ignore[misc]
+
+
+def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
+    """All that comes before ``place`` and is within reach."""
+    row, column, channel = place
+    return {
+        (y, x, c)
+        for y in range(max(row - spec.reach, 0), row + 1)
+        for x in range(max(column - spec.reach, 0), min(column + spec.reach + 1, spec.width))
+        for c in range(spec.channels)
+        if (y, x, c) < (row, column, channel) and not (y == row and x > column)
+    }
+
+
+@EVERY
+def test_no_pixel_sees_the_future_and_no_channel_a_later_one(spec: PixelCNNSpec) -> None:
+    for row, column in POSITIONS:
+        for channel in range(spec.channels):
+            place = (row, column, channel)
+            seen = reached(spec, place)
+            assert seen <= past(spec, place)
+            if spec.gated:
+                assert seen == past(spec, place), "a blind spot"
+            assert ((row, column, channel - 1) in seen) == (channel > 0)
+            assert ((row, column - 1, spec.channels - 1) in seen) == (column > 0)
+            assert ((row - 1, column, spec.channels - 1) in seen) == (row > 0)
+
+
+def test_the_original_network_has_the_blind_spot_that_the_gated_one_mends() -> None:
+    place = (6, 2, 0)
+    blind = past(tiny(False, 1), place) - reached(tiny(False, 1), place)
+    assert blind == {(5, 4, 0), (5, 5, 0), (4, 5, 0)}, "further to the right than rows up"
+
+
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_reach_grows_with_kernels_and_layers(gated: bool, kernel_size: int) -> None:
+    spec = tiny(gated, 1, height=16, width=5, kernel_size=kernel_size, first_kernel_size=7)
+    assert spec.reach == 3 + 2 * (kernel_size // 2)
+    assert min(place[0] for place in reached(spec, (15, 2, 0))) == 15 - spec.reach
+
+
+@EVERY
+def test_every_weight_is_used_and_only_by_what_it_should(spec: PixelCNNSpec) -> None:
+    model = network(spec).requires_grad_(True)
+    symbols = torch.randint(0, spec.levels, (9, spec.height, spec.width, spec.channels))
+    model(symbols, labels_of(spec, 9)).pow(2).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@EVERY
+def test_each_condition_matters_and_nothing_asked_is_a_condition_of_its_own(spec: PixelCNNSpec) -> None:
+    model = network(spec)
+    symbols = torch.randint(0, spec.levels, (16, spec.height, spec.width, spec.channels))
+    for column, names in enumerate(spec.conditions):
+        asked = torch.zeros(16, len(spec.conditions), dtype=torch.long)
+        outputs = []
+        for label in range(len(names) + 1):
+            asked[:, column] = label
+            outputs.append(model(symbols, asked))
+        for one, two in pairwise(outputs):
+            assert (one - two).abs().amax(dim=(0, 3, 4)).min() > 1e-6, "every pixel's distribution changes"
+
+
+def test_a_batch_is_its_pictures() -> None:
+    spec = SPECS["gated, RGB, location"]
+    model = network(spec)
+    symbols, labels = torch.randint(0, 256, (4, 7, 9, 3)), labels_of(spec, 4)
+    assert labels is not None
+    whole = model(symbols, labels)
+    for i in range(4):
+        torch.testing.assert_close(whole[i : i + 1], model(symbols[i : i + 1], labels[i : i + 1]))
+
+
+@EVERY
+def test_a_checkpoint_expects_what_the_network_has(spec: PixelCNNSpec) -> None:
+    with torch.device("meta"):
+        state = build(spec).state_dict()
+    assert {name: tuple(t.shape) for name, t in state.items()} == expected_shapes(spec)
+
+
+@EVERY
+def test_a_spec_survives_json(spec: PixelCNNSpec) -> None:
+    assert PixelCNNSpec.from_json(spec.to_json()) == spec
+
+
+def test_conditions_are_classes_then_styles() -> None:
+    assert tiny(True, 1).conditions == ()
+    assert SPECS["gated, grey, style"].conditions == (STYLES,)
+    assert SPECS["gated, grey, location"].conditions == (CLASSES, STYLES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"height": 0}, "height"),
+        ({"channels": 4}, "channels"),
+        ({"levels": 16}, "levels"),
+        ({"gated": 1}, "gated"),
+        ({"layers": 1}, "layers"),
+        ({"kernel_size": 4}, "kernel_size"),
+        ({"first_kernel_size": 1}, "first_kernel_size"),
+        ({"features": 4}, "features"),
+        ({"features": 9}, "features"),
+        ({"output_features": 2}, "output_features"),
+        ({"conditioning": "colour"}, "conditioning"),
+        ({"conditioning": "class"}, "conditioning"),
+        ({"classes": ("cat",)}, "conditioning"),
+        ({"classes": ("cat", "cat"), "conditioning": "class"}, "classes"),
+        ({"styles": ("",), "conditioning": "location"}, "styles"),
+        ({"location_channels": 0}, "location_channels"),
+    ],
+)
+def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
+    with pytest.raises(SpecError, match=rf"^{field}:"):
+        PixelCNNSpec.from_json(PixelCNNSpec().to_json() | changes)
