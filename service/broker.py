@@ -380,8 +380,12 @@ class Broker:
         """The job of an idempotency key came to nothing: the next request with it starts anew."""
         await _await(self.redis.delete(f"{PREFIX}idempotency:{owner}:{key}"))
 
-    async def entries(self, job_id: str) -> AsyncIterator[Entry]:
+    async def entries(self, job_id: str, idle: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Entry]:
         """What a job has given and gives, from the beginning to its end mark. Redis may be away for a while.
+
+        Args:
+            job_id: of a job.
+            idle: called whenever nothing has come for a while.
 
         Raises:
             Gone: it is no longer kept.
@@ -395,7 +399,9 @@ class Broker:
             return list(reply[0][1]) if reply else []
 
         while True:
-            for name, fields in await _insist(read):
+            if not (found := await _insist(read)) and idle is not None:
+                await idle()
+            for name, fields in found:
                 last, entry = name, _entry(fields)
                 yield entry
                 if isinstance(entry, Ended):

@@ -68,7 +68,7 @@ class Listening:
         """
         decode = SoundDecoder(self._spec, self.job.request.get("memory", 0.0))
         try:
-            async for entry in self._broker.entries(self.job.id):
+            async for entry in self._broker.entries(self.job.id, self._remind):
                 if isinstance(entry, Begin):
                     self.begun = entry
                 elif isinstance(entry, Ended):
@@ -86,6 +86,11 @@ class Listening:
     async def _acknowledge(self) -> None:
         if self.job.paced and self.samples - self._acknowledged >= ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
             self._acknowledged = self.samples
+            await self._broker.acknowledge(self.job, self.samples)
+
+    async def _remind(self) -> None:
+        """Redis may have been killed, and have forgotten how much was read: the sampler would wait for ever."""
+        if self.job.paced and self.samples:
             await self._broker.acknowledge(self.job, self.samples)
 
     def _check(self, end: Ended) -> None:

@@ -57,19 +57,6 @@ def test_a_worker_is_killed_while_redis_is_away(house: House, expected: list[byt
     house.check_that_nothing_is_left()
 
 
-def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes]) -> None:
-    (log,) = (house.data / "redis" / "appendonlydir").glob("*.incr.aof")
-    with house.workers(2) as workers, work(house) as under_way:
-        size = log.stat().st_size
-        under_way.may.set()
-        eventually(lambda: log.stat().st_size > size + 300_000)
-        with house.outage(signal.SIGKILL), log.open("ab") as file:
-            file.truncate(size + 20_000)
-        assert under_way.finish() == expected
-        assert any(worker.said("redis has lost symbols") for worker in workers)
-    house.check_that_nothing_is_left()
-
-
 def test_redis_is_full(house: House, expected: list[bytes]) -> None:
     numbers = [0, 1, 2, LISTENED]
     with house.workers(1), work(house, numbers) as under_way:
