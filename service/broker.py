@@ -257,7 +257,8 @@ class Broker:
         if admitted < 1:
             await _await(self.redis.delete(f"{PREFIX}input:{job.id}"))
             raise (TooMany if admitted else LaneFull)(await self.retry_after(job.lane))
-        await self.queues[job.lane].put(job.id, 0)
+        with suppress(*UNAVAILABLE):  # it has been accepted: now it is a stray
+            await self.queues[job.lane].put(job.id, 0)
 
     async def depths(self, lane: Lane) -> tuple[int, int]:
         """Jobs that wait in a lane, and jobs that run."""

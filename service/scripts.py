@@ -12,8 +12,8 @@ ADMIT: Final = """
 -- KEYS: job, waiting, running, owner's jobs, counter, events, owner's unfinished jobs
 -- ARGV: id, room, created_at, seconds to live, owner's limit (0: none), then the record's fields and values
 if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end  -- it was, and the reply got lost
-redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', ARGV[3] - ARGV[4])
-if tonumber(ARGV[5]) > 0 and redis.call('ZCARD', KEYS[7]) >= tonumber(ARGV[5]) then return -1 end
+local unfinished = redis.call('ZCOUNT', KEYS[7], ARGV[3] - ARGV[4], '+inf')
+if tonumber(ARGV[5]) > 0 and unfinished >= tonumber(ARGV[5]) then return -1 end
 if redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 6))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
@@ -25,6 +25,7 @@ redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -10001)
 redis.call('EXPIRE', KEYS[4], ARGV[4])
 redis.call('XADD', KEYS[6], '*', 'type', 'job.queued')
 redis.call('EXPIRE', KEYS[6], ARGV[4])
+redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', ARGV[3] - ARGV[4])
 redis.call('ZADD', KEYS[7], ARGV[3], ARGV[1])
 redis.call('EXPIRE', KEYS[7], ARGV[4])
 return 1
