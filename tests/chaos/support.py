@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -29,7 +30,7 @@ from tests.service.support import ASYNC, SPEECH, Server, command, running
 
 SECONDS = 120.0
 """Generous: nothing that is waited for takes more than a few seconds on a quiet machine."""
-LISTENED, FETCHED = 16, 4
+LISTENED, FETCHED = 17, 3
 """Requests of the work: somebody listens, or somebody fetches the sound later."""
 GLOBAL = {
     "ancestral:workers", "ancestral:cards", "ancestral:counter", "ancestral:durations:interactive",
@@ -45,10 +46,10 @@ def order(number: int) -> dict[str, Any]:
     words = f"The {_WORDS[number % 8]} slid {'very ' * (number % 3)}slowly past number {number}. "
     forms = ("wav", "pcm", "flac") if number < LISTENED else ("wav", "mp3", "flac", "opus")
     return SPEECH | {
-        "input": (words * 100)[: 150 if number < LISTENED else 3000],
+        "input": (words * 100)[: 150 if number < LISTENED else 4096],
         "voice": ("ann", "bob")[number % 2],
         "seed": 1000 + number // 2,
-        "speed": 0.25 if number < LISTENED else 0.8,
+        "speed": 0.25 if number < LISTENED else 0.6,
         "response_format": forms[number % len(forms)],
     }
 
@@ -156,6 +157,14 @@ class House:
         assert set(codes) <= {0, -signal.SIGKILL}
         for worker in started:
             assert not [line for line in worker.log if "traceback" in line or "level" not in line]
+
+    def submit(self, number: int) -> str:
+        """Ask for a request's sound to be fetched later; the job's id."""
+        url = f"{self.apis[number % 2].url}/v1/audio/speech"
+        response = httpx.post(url, json=order(number), headers=ASYNC, timeout=SECONDS)
+        assert response.status_code == 202, response.text
+        job: str = response.json()["id"]
+        return job
 
     # Redis
 
@@ -319,13 +328,8 @@ def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> It
         for listener in listeners:
             assert listener.begun.wait(SECONDS)
             assert listener.error is None, listener.error
-        for number in numbers:
-            if number >= LISTENED:
-                response = httpx.post(
-                    f"{house.apis[number % 2].url}/v1/audio/speech", json=order(number), headers=ASYNC, timeout=SECONDS
-                )
-                assert response.status_code == 202, response.text
-                own.jobs.append(response.json()["id"])
+        with ThreadPoolExecutor(FETCHED) as pool:  # at once, or the first would have ended
+            own.jobs += pool.map(house.submit, [number for number in numbers if number >= LISTENED])
         eventually(lambda: house.are_under_way(own.ids))
         yield own
     finally:

@@ -77,9 +77,9 @@ def test_who_ran_dry_goes_on_from_the_next_sound() -> None:
 
 @pytest.mark.parametrize(
     ("ready", "idle", "lanes"),
-    [(1, 2, 1), (2, 2, 1), (3, 2, 2), (2, 1, 2), (5, 2, 3), (8, 2, 4), (30, 1, 4), (1, 4, 1)],
+    [(1, 2, 1), (2, 2, 1), (3, 2, 3), (2, 1, 2), (5, 2, 4), (8, 2, 4), (30, 1, 4), (1, 4, 1)],
 )
-def test_a_call_takes_its_share_and_leaves_no_thread_idle(ready: int, idle: int, lanes: int) -> None:
+def test_slots_run_alone_while_there_are_threads_and_then_share_full_calls(ready: int, idle: int, lanes: int) -> None:
     assert choose([claim(FOUR, dry=float(-i)) for i in range(ready)], idle, 0.0) == list(range(ready))[::-1][:lanes]
 
 
