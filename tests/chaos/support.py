@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
@@ -46,7 +47,7 @@ def order(number: int) -> dict[str, Any]:
     words = f"The {_WORDS[number % 8]} slid {'very ' * (number % 3)}slowly past number {number}. "
     forms = ("wav", "pcm", "flac") if number < LISTENED else ("wav", "mp3", "flac", "opus")
     return SPEECH | {
-        "input": (words * 100)[: 150 if number < LISTENED else 4096],
+        "input": (words * 100)[: 240 if number < LISTENED else 4096],
         "voice": ("ann", "bob")[number % 2],
         "seed": 1000 + number // 2,
         "speed": 0.25 if number < LISTENED else 0.6,
@@ -54,11 +55,11 @@ def order(number: int) -> dict[str, Any]:
     }
 
 
-def eventually(true: Callable[[], Any], what: str = "", seconds: float = SECONDS) -> float:
+def eventually(true: Callable[[], Any], seconds: float = SECONDS) -> float:
     """Wait until it is true; how long that took, in seconds."""
     start = time.monotonic()
     while not true():
-        assert time.monotonic() - start < seconds, what
+        assert time.monotonic() - start < seconds
         time.sleep(0.02)
     return time.monotonic() - start
 
@@ -150,7 +151,7 @@ class House:
         started = [Process(own) for _ in range(count)]
         try:
             for worker in started:
-                eventually(lambda worker=worker: worker.said("worker ready"), str(worker.log))
+                eventually(partial(worker.said, "worker ready"))
             yield started
         finally:
             codes = [worker.end() for worker in started]
@@ -193,6 +194,10 @@ class House:
         """How often it was begun."""
         return self._number(job, "attempt")
 
+    def has_begun(self, job: str, attempt: int) -> bool:
+        """Whether it was begun so often."""
+        return self.attempt(job) >= attempt
+
     def deaths(self, job: str) -> int:
         """How many workers died with it, without its getting any further."""
         return self._number(job, "deaths")
@@ -231,8 +236,8 @@ class House:
 
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
-        for pattern in ("ancestral:waiting:*", "ancestral:running:*", "ancestral:busy:*", "saq:*:active"):
-            eventually(lambda pattern=pattern: not list(self.redis.scan_iter(pattern)), pattern, 30)
+        places = ("ancestral:waiting:*", "ancestral:running:*", "ancestral:busy:*", "saq:*:active")
+        eventually(lambda: not [key for pattern in places for key in self.redis.scan_iter(pattern)], seconds=30)
         found = [key.decode() for key in self.redis.scan_iter(count=1000)]
         assert {key for key in found if self.redis.ttl(key) == -1} <= GLOBAL
         assert self.redis.hlen("ancestral:cards") == self.redis.zcard("ancestral:workers")

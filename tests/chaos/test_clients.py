@@ -62,11 +62,8 @@ def streaming(api: Server) -> Iterator[tuple[socket.socket, str]]:
 
 def slot_is_free(house: House, job: str) -> bool:
     """Whether its worker is done with a job."""
-    return not any(name.startswith(f"saq:job:interactive:{job}.".encode()) for name in active(house))
-
-
-def active(house: House) -> list[bytes]:
-    return house.redis.lrange("saq:interactive:active", 0, -1)
+    active: list[bytes] = house.redis.lrange("saq:interactive:active", 0, -1)
+    return not any(name.startswith(f"saq:job:interactive:{job}.".encode()) for name in active)
 
 
 def free_after(house: House, job: str) -> float:

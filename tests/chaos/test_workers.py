@@ -6,6 +6,7 @@ import io
 import signal
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import httpx
 import numpy as np
@@ -100,7 +101,7 @@ def test_a_job_that_kills_its_workers_is_given_up(house: House, expected: list[b
         under_way = stack.enter_context(work(house, numbers))
         poison = submit_poison(house)
         for attempt in range(1, MAX_DEATHS + 1):
-            eventually(lambda attempt=attempt: house.attempt(poison) == attempt)
+            eventually(partial(house.has_begun, poison, attempt))
             worker.kill()  # with all that it has in hand, the moment that it has begun this one
             (worker,) = stack.enter_context(house.workers(1))
         bodies = under_way.finish()

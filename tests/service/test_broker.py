@@ -103,6 +103,18 @@ def test_many_at_once_never_overfill_a_lane(valkey: ValkeyServer) -> None:
     assert all(outcome is None or isinstance(outcome, LaneFull) for outcome in outcomes)
 
 
+def test_a_job_is_taken_once_even_if_the_reply_got_lost(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        for _ in range(3):
+            await broker.submit(made, queue=0, limit=1)
+        assert await broker.depths(Lane.INTERACTIVE) == (1, 0)
+        assert [fields["type"] for _, fields in await broker.events(made.id, "0")] == ["job.queued"]
+        await broker.submit(job(owner="other"), queue=0)
+
+    run(valkey, act)
+
+
 def test_an_owner_has_a_limit_of_their_own(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         first = job()
