@@ -163,7 +163,7 @@ async def _await(value: Awaitable[_T] | _T) -> _T:
         return await cast("Awaitable[_T]", value)
 
 
-async def _sent(pipe: redis.client.Pipeline) -> list[Any]:
+async def sent(pipe: redis.client.Pipeline) -> list[Any]:
     """The replies to everything in a pipeline."""
     async with asyncio.timeout(REPLY_SECONDS):
         return await pipe.execute()
@@ -218,7 +218,7 @@ class Broker:
         async with self.redis.pipeline() as pipe:
             pipe.zrem(PREFIX + "workers", worker)
             pipe.hdel(PREFIX + "cards", worker)
-            await _sent(pipe)
+            await sent(pipe)
 
     async def roster(self, max_age: float = 0.5) -> list[WorkerCard]:
         """The workers that live, as they were at most ``max_age`` seconds ago."""
@@ -265,7 +265,7 @@ class Broker:
         async with self.redis.pipeline() as pipe:
             pipe.zcard(f"{PREFIX}waiting:{lane}")
             pipe.zcard(f"{PREFIX}running:{lane}")
-            waiting, running = await _sent(pipe)
+            waiting, running = await sent(pipe)
         return int(waiting), int(running)
 
     async def retry_after(self, lane: Lane) -> int:
@@ -281,8 +281,15 @@ class Broker:
 
     async def job(self, job_id: str) -> Job | None:
         """The record of a job, or None."""
-        record = _text(await _await(self.redis.hgetall(f"{PREFIX}job:{job_id}")))
-        return Job.parse(record) if "kind" in record else None
+        (record,) = await self._records([job_id])
+        return record
+
+    async def _records(self, ids: Sequence[str]) -> list[Job | None]:
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(f"{PREFIX}job:{job_id}")
+            records = [_text(record) for record in await sent(pipe)]
+        return [Job.parse(record) if "kind" in record else None for record in records]
 
     async def jobs(self, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
         """An owner's jobs, newest first, and whether there are more.
@@ -304,12 +311,11 @@ class Broker:
         found: list[Job] = []
         while len(found) <= limit:
             ids = [name.decode() for name in await _await(self.redis.zrevrange(index, first, first + limit))]
-            for job_id in ids:
-                if job := await self.job(job_id):
-                    found.append(job)
-                    first += 1
-                else:
-                    await _await(self.redis.zrem(index, job_id))
+            records = await self._records(ids)
+            found += [job for job in records if job is not None]
+            first += len(records) - records.count(None)
+            if gone := [job_id for job_id, job in zip(ids, records, strict=True) if job is None]:
+                await _await(self.redis.zrem(index, *gone))
             if len(ids) <= limit:
                 break
         return found[:limit], len(found) > limit
@@ -318,7 +324,6 @@ class Broker:
         """Where a job stands in its lane."""
         if job.status.terminal:
             return Standing(None, None)
-        pace, slots = await self._pace(job.lane), await self._slots(job.lane)
         if job.status is Status.IN_PROGRESS:
             spent = time.time() - (job.started_at or time.time())
             left = (job.samples_total or 0) - job.samples_done
@@ -326,6 +331,7 @@ class Broker:
         rank = await _await(self.redis.zrank(f"{PREFIX}waiting:{job.lane}", job.id))
         if rank is None:
             return Standing(None, None)
+        pace, slots = await self._pace(job.lane), await self._slots(job.lane)
         return Standing(int(rank), pace * (int(rank) + slots) if pace is not None else None)
 
     async def delete(self, job: Job) -> None:
@@ -339,7 +345,7 @@ class Broker:
             pipe.hdel(f"{PREFIX}job:{job.id}", "kind")
             pipe.expire(f"{PREFIX}job:{job.id}", _GRAVE_SECONDS)
             pipe.zrem(f"{PREFIX}jobs:{job.owner}", job.id)
-            await _sent(pipe)
+            await sent(pipe)
 
     async def cancel(self, job: Job) -> bool:
         """End a job that nobody wants; the worker that has it in hand is told. False if it had ended."""
@@ -400,7 +406,7 @@ class Broker:
             return list(reply[0][1]) if reply else []
 
         while True:
-            if not (found := await _insist(read)) and idle is not None:
+            if not (found := await patiently(read, PATIENCE_SECONDS)) and idle is not None:
                 await idle()
             for name, fields in found:
                 last, entry = name, _entry(fields)
@@ -413,13 +419,13 @@ class Broker:
         async with self.redis.pipeline() as pipe:
             pipe.hget(f"{PREFIX}job:{job_id}", "status")
             pipe.exists(f"{PREFIX}stream:{job_id}")
-            status, there = await _sent(pipe)
+            status, there = await sent(pipe)
         return status is None or (not there and Status(json.loads(status)).terminal)
 
     async def acknowledge(self, job: Job, position: int) -> None:
         """Somebody has read so many symbols of a paced job. Redis may be away for a while: the sampler waits for it."""
         args = ["read", position, f"{PREFIX}control:{job.id}", f"read {position}"]
-        await _insist(lambda: self.run("NOTE", [f"job:{job.id}"], args))
+        await patiently(lambda: self.run("NOTE", [f"job:{job.id}"], args), PATIENCE_SECONDS)
 
     async def attend(self, job: Job) -> None:
         """Somebody still listens to a paced job, though nothing more has been read of it."""
@@ -502,7 +508,7 @@ class Broker:
         async with self.redis.pipeline() as pipe:
             pipe.hmget(f"{PREFIX}job:{job.id}", ["samples_done", "read"])
             pipe.get(f"{PREFIX}snapshot:{job.id}")
-            (done, read), value = await _sent(pipe)
+            (done, read), value = await sent(pipe)
         published, snapshot = int(done or 0), None
         if value is not None:
             head, _, state = value.partition(b"\n")
@@ -560,8 +566,7 @@ class Broker:
         result: Mapping[str, Any] | None = None,
     ) -> bool:
         """End a job, whoever has it (or only if ``attempt`` has it). False if it had ended or is another's by now."""
-        parts = ("job", "stream", "events", "snapshot", "input")
-        keys = [f"{part}:{job.id}" for part in parts] + [f"{part}:{job.lane}" for part in ("waiting", "running")]
+        keys = [f"job:{job.id}", *_all_else(job), f"waiting:{job.lane}", f"running:{job.lane}"]
         args = [
             job.id,
             "" if attempt is None else attempt,
@@ -574,9 +579,17 @@ class Broker:
         return bool(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
 
 
-async def _insist(work: Callable[[], Awaitable[_T]]) -> _T:
-    """Do it, once Redis is there; but it may not be away for ever."""
-    until = time.monotonic() + PATIENCE_SECONDS
+async def patiently(work: Callable[[], Awaitable[_T]], seconds: float = math.inf) -> _T:
+    """Do it, once Redis is there.
+
+    Args:
+        work: may be begun any number of times.
+        seconds: for which Redis may be away.
+
+    Raises:
+        Exception: one of :data:`UNAVAILABLE`, if it stays away for longer.
+    """
+    until = time.monotonic() + seconds
     while True:
         try:
             return await work()

@@ -41,6 +41,10 @@ class Model:
             f"voice: {self.entry.id} has no such voice; it has {names}", param="voice", code="voice_not_found"
         )
 
+    def speaker(self, voice_id: str) -> int | None:
+        """What the network knows one of the voices by; None if it knows no speakers."""
+        return self.spec.speakers.index(voice_id) if self.spec.speakers else None
+
     def require(self, capability: str) -> None:
         """Refuse a model that cannot do what is asked.
 

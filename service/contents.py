@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from models.spec import WaveNetSpec
 from service import codecs
-from service.broker import PREFIX, REPLY_SECONDS, UNAVAILABLE, Broker, Ended, Gone, Piece
+from service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece, sent
 from service.catalogue import Catalogue
 from service.errors import BrokenOff, Conflict, NotFound
 from service.jobs import Job, Kind, Status
@@ -178,8 +178,7 @@ class Contents:
         async with self._broker.redis.pipeline(transaction=False) as pipe:
             for name, key, *rest in commands:
                 pipe.execute_command(name, PREFIX + key, *rest)
-            async with asyncio.timeout(REPLY_SECONDS):
-                return list(await pipe.execute())
+            return await sent(pipe)
 
 
 def _require_completed(job: Job) -> None:

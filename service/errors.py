@@ -161,6 +161,18 @@ class BrokenOff(Exception):
     """Ends a response that has begun, incomplete, for a reason that lies with the client."""
 
 
+class ClientLeft(BrokenOff):
+    """Nobody waits for the response any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the client left")
+
+
+def queue_away() -> NotReady:
+    """What a client is told while Redis is away."""
+    return NotReady("The queue does not answer.")
+
+
 def internal_error() -> ServiceError:
     """What a client is told of a failure that is ours: nothing that helps an attacker."""
     return ServiceError(
@@ -256,7 +268,7 @@ def install(app: FastAPI, unavailable_errors: Sequence[type[Exception]] = ()) ->
 
     async def unavailable(request: Request, error: Exception) -> JSONResponse:
         log.warning("redis is away", extra={"reason": type(error).__name__})
-        return respond(NotReady("The queue does not answer."), request.headers.get("accept", ""))
+        return respond(queue_away(), request.headers.get("accept", ""))
 
     async def own(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)

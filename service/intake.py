@@ -97,8 +97,7 @@ async def _submit(state: State, caller: Caller, job: Job, upload: bytes | None) 
         message = f"This caller has {limit} unfinished jobs, as many as it may have."
         raise Overloaded(message, retry_after=full.retry_after, code="too_many_streams") from full
     except LaneFull as full:
-        message = "The server is sampling as many requests as it can, and its queue is full."
-        raise Overloaded(message, retry_after=full.retry_after) from full
+        raise _overloaded(full) from full
 
 
 async def _earlier(state: State, caller: Caller, order: Order, key: str, job: Job) -> Job | None:
@@ -133,5 +132,9 @@ async def resume(state: State, job: Job) -> None:
     try:
         await state.broker.unpark(job, queue=state.queue_of(job.lane))
     except LaneFull as full:
-        message = "The server is sampling as many requests as it can, and its queue is full."
-        raise Overloaded(message, retry_after=full.retry_after) from full
+        raise _overloaded(full) from full
+
+
+def _overloaded(full: LaneFull) -> Overloaded:
+    message = "The server is sampling as many requests as it can, and its queue is full."
+    return Overloaded(message, retry_after=full.retry_after)

@@ -13,8 +13,9 @@ from models.alignment import AlignmentError, align
 from models.engines.base import StreamRequest
 from models.quantization import decode_wave
 from models.spec import FeatureSpec
+from service.broker import patiently
 from service.errors import InvalidRequest
-from service.sessions import Session, patiently
+from service.sessions import Session
 from service.synthesis import read_text
 
 PIECE_SECONDS = 0.2
@@ -61,7 +62,7 @@ class Scoring(Session):
                 frames = align(wave, sentences, self.sampler.frames, request["voice"], FeatureSpec())
             except AlignmentError as error:
                 raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
-        speaker = spec.speakers.index(request["voice"]) if spec.speakers else None
+        speaker = self.sampler.model.speaker(request["voice"])
         return StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
 
 

@@ -226,3 +226,30 @@ end
 return found
 """
 """The cards of the workers that live."""
+
+SAVE_SESSION: Final = """
+-- KEYS: session; ARGV: holder, owner, seconds to keep, state
+local holder = redis.call('HGET', KEYS[1], 'holder')
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'owner', ARGV[2], 'state', ARGV[4])
+return redis.call('EXPIRE', KEYS[1], ARGV[3])
+"""
+"""Write the state. 0 if another connection has the session."""
+
+CLAIM_SESSION: Final = """
+-- KEYS: session; ARGV: holder, owner, seconds to keep
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return false end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return redis.call('HGET', KEYS[1], 'state')
+"""
+"""Take the session over. Its state; nothing if there is none of this owner."""
+
+HOLD_SESSION: Final = """
+-- KEYS: session; ARGV: holder, seconds to keep
+local holder = redis.call('HGET', KEYS[1], 'holder')
+if not holder then return -1 end
+if holder ~= ARGV[1] then return 0 end
+return redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+"""Keep the session for so long from now; 0 seconds forget it. 0 if another connection has it, -1 if it is not there."""

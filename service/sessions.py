@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -21,8 +21,8 @@ import numpy as np
 import saq
 
 from models.engines.base import Stream
-from models.scheduler import Chunk, End, Scheduler
-from service.broker import UNAVAILABLE, Broker, Lost, Overtaken, Piece, Signals, Snapshot
+from models.scheduler import Chunk, End, Scheduler, Slot
+from service.broker import UNAVAILABLE, Broker, Lost, Overtaken, Piece, Resume, Signals, Snapshot, patiently
 from service.errors import InvalidRequest
 from service.jobs import Failure, Job, Kind, Lane, Status
 from service.settings import Settings
@@ -62,15 +62,6 @@ class Bench:
     async def in_pool(self, work: Callable[[], _T]) -> _T:
         """Do a piece of work off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
-
-
-async def patiently(work: Callable[[], Awaitable[_T]]) -> _T:
-    """Do it, as often as it takes until Redis is there."""
-    while True:
-        try:
-            return await work()
-        except UNAVAILABLE:
-            await asyncio.sleep(0.2)
 
 
 class Session(ABC):
@@ -124,8 +115,6 @@ class Session(ABC):
         self._working = working
         try:
             result = await asyncio.shield(working)
-        except asyncio.CancelledError:
-            raise
         except InvalidRequest as error:  # which only the work itself could find out
             failure = Failure(error.message, error.code or "invalid", error.param)
             await patiently(lambda: end(Status.FAILED, error=failure))
@@ -210,26 +199,27 @@ class Sampling(Session):
         super().__init__(bench, sampler, job, attempt, turn)
         self._rate = sampler.model.spec.sample_rate
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+        self._slot: Slot | None = None
         self._read = 0
         self._told_at = 0.0
         self._error: BaseException | None = None
 
     def halt(self) -> None:
         """See :class:`Session`."""
-        if hasattr(self, "_slot"):
+        if self._slot is not None:
             self._slot.cancel()
 
     def allow(self, read: int) -> None:
         """See :class:`Session`."""
         if self.job.paced and read > self._read:
             self._read = read
-            if hasattr(self, "_slot"):
+            if self._slot is not None:
                 self._slot.allow(read + self._ahead)
 
     @property
     def starved(self) -> bool:
         """See :class:`Session`."""
-        return self.job.paced and hasattr(self, "_slot") and self._slot.position >= self._read + self._ahead
+        return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
 
     @property
     def _ahead(self) -> int:
@@ -238,13 +228,15 @@ class Sampling(Session):
 
     async def work(self) -> None:
         """See :class:`Session`."""
-        resume = await patiently(lambda: self.bench.broker.resume_point(self.job))
+        resume = Resume(0, 0, None)  # there is nothing before a first attempt
+        if self.attempt > 1:
+            resume = await patiently(lambda: self.bench.broker.resume_point(self.job))
         snapshot, self._read = resume.snapshot, max(self._read, resume.read)
         start, index = (snapshot.position, snapshot.index) if snapshot is not None else (0, 0)
         if self.attempt > 1:
             figures = {"attempt": self.attempt, "position": start, "published": resume.published}
             log.info("job taken up again", extra={"job": self.job.id, **figures})
-        self._slot = self.bench.scheduler.open(
+        self._slot = slot = self.bench.scheduler.open(
             self.sampler.engine,
             self._rate,
             self._sink(),
@@ -254,14 +246,14 @@ class Sampling(Session):
             index=index,
         )
         if self.stopped is not None:
-            self._slot.cancel()
-        feeding = asyncio.create_task(self._feed(snapshot))
-        feeding.add_done_callback(self._fed)
+            slot.cancel()
+        feeding = asyncio.create_task(self._feed(slot, snapshot))
+        feeding.add_done_callback(partial(self._fed, slot))
         try:
-            await self._hand_on(resume.published)
+            await self._hand_on(slot, resume.published)
         finally:
             feeding.cancel()
-            self._slot.cancel()
+            slot.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
 
     def _sink(self) -> Callable[[Chunk], None]:
@@ -272,7 +264,7 @@ class Sampling(Session):
 
         return take
 
-    async def _feed(self, snapshot: Snapshot | None) -> None:
+    async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
         """Give the scheduler one stream after another; text and frames are made meanwhile."""
         parts = await self._parts(snapshot.index if snapshot is not None else 0)
         total = None
@@ -282,15 +274,15 @@ class Sampling(Session):
                 total = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
             total += part.request.length - len(part.prompt)
             snapshot = None
-            self._slot.feed(stream)
+            slot.feed(stream)
         await patiently(lambda: self.bench.broker.set_total(self.job, total or 0))
-        self._slot.finish()  # last, so that no job ends without its total
+        slot.finish()  # last, so that no job ends without its total
 
-    def _fed(self, feeding: asyncio.Task[None]) -> None:
+    def _fed(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
         """What could not be made fails the job, once all that came before it has been sampled."""
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
             self._error = error
-            self._slot.finish()
+            slot.finish()
 
     async def _parts(self, first: int) -> Iterator[Part]:
         """What is to be sampled, from stream number ``first`` on."""
@@ -313,10 +305,11 @@ class Sampling(Session):
             return self.sampler.engine.restore(part.request, snapshot.state)
         return self.sampler.open(part)
 
-    async def _hand_on(self, published: int) -> None:
+    async def _hand_on(self, slot: Slot, published: int) -> None:
         """Give Redis what was sampled, as it comes, until the slot's last chunk.
 
         Args:
+            slot: that samples.
             published: symbols that an earlier attempt has handed on already.
         """
         while True:
@@ -335,7 +328,7 @@ class Sampling(Session):
             if last.end is not None:
                 return
             if not self.job.paced:
-                self._slot.allow(last.start + len(last.symbols) + self._ahead)
+                slot.allow(last.start + len(last.symbols) + self._ahead)
 
     async def _publish(self, pieces: list[Piece], snapshot: Snapshot | None) -> None:
         now = time.monotonic()

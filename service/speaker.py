@@ -20,7 +20,7 @@ from service.auth import Caller
 from service.broker import UNAVAILABLE
 from service.channel import Leave
 from service.conversation import Conversation, Utterance
-from service.errors import NotFound, NotReady, Overloaded, ServiceError
+from service.errors import NotFound, NotReady, Overloaded, ServiceError, queue_away
 from service.intake import accept, resume
 from service.jobs import Job
 from service.limits import Limits
@@ -153,7 +153,7 @@ class Speaker:
             await self._limits.count(self._caller)
             job = await accept(self._state, self._caller, order, prefer=None, key=None)
         except UNAVAILABLE as error:
-            raise NotReady("The queue does not answer.") from error
+            raise queue_away() from error
         self.conversation.began(job.id, len(utterance.sentences), round(utterance.seconds * self.sample_rate))
         self._work.set()
         if not await self.save():
@@ -229,7 +229,7 @@ class Speaker:
         try:
             job = await self._state.broker.job(utterance.job_id)
         except UNAVAILABLE as error:
-            raise NotReady("The queue does not answer.") from error
+            raise queue_away() from error
         if job is None:
             raise NotFound("The sound of this utterance is no longer kept.", code="content_expired")
         return job

@@ -32,7 +32,7 @@ from service.broker import UNAVAILABLE
 from service.channel import Channel, Leave, checked
 from service.conversation import Conversation, Utterance
 from service.dialogue import Dialogue
-from service.errors import InvalidRequest, NotFound, NotReady, ServiceError, envelope
+from service.errors import InvalidRequest, NotFound, ServiceError, envelope, queue_away
 from service.limits import Limits
 from service.orders import new_conversation
 from service.resumption import Resumable
@@ -141,7 +141,7 @@ class SpeechDialogue(Dialogue):
             await self._greet(conversation.received)
             await speaker.rewind(sample)
         except UNAVAILABLE:
-            await self.failed(NotReady("The queue does not answer."))
+            await self.failed(queue_away())
             raise Leave(1013, "try again") from None
         except ServiceError as error:
             await self.failed(error)

@@ -10,7 +10,8 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from models.spec import WaveNetSpec
 from service import codecs
 from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece
 from service.codecs import Wave
-from service.errors import BrokenOff, Conflict, InvalidRequest, NotFound, NotReady, ServiceError, envelope
+from service.errors import BrokenOff, ClientLeft, Conflict, InvalidRequest, NotFound, ServiceError, envelope, queue_away
 from service.jobs import Failure, Job, Status
 from service.schemas import Usage
 from service.synthesis import SoundDecoder
@@ -30,6 +31,7 @@ ACKNOWLEDGE_SECONDS = 0.2
 """Of sound; reading is reported no more often."""
 POLL_SECONDS = 0.02
 
+_T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +41,14 @@ def failed(failure: Failure | None) -> ServiceError:
         return ServiceError("The job failed.", code="internal_error")
     kind = ServiceError if failure.param is None else InvalidRequest
     return kind(failure.message, code=failure.code, param=failure.param)
+
+
+def check_end(status: Status, failure: Failure | None) -> None:
+    """Raise what a job that ended so is answered with, unless it has completed."""
+    if status is Status.FAILED:
+        raise failed(failure)
+    if status is Status.CANCELLED:
+        raise Conflict("The job was cancelled.", code="job_cancelled")
 
 
 def unseen(piece: Piece, samples: int) -> NDArray[np.uint8]:
@@ -72,7 +82,7 @@ class Listening:
                 if isinstance(entry, Begin):
                     self.begun = entry
                 elif isinstance(entry, Ended):
-                    self._check(entry)
+                    check_end(entry.status, entry.error)
                     return
                 elif len(symbols := unseen(entry, self.samples)):
                     self.samples += len(symbols)
@@ -81,7 +91,7 @@ class Listening:
         except Gone as error:
             raise NotFound("The sound of this job is no longer kept.", code="content_expired") from error
         except UNAVAILABLE as error:
-            raise NotReady("The queue does not answer.") from error
+            raise queue_away() from error
 
     async def _acknowledge(self) -> None:
         if self.job.paced and self.samples - self._acknowledged >= ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
@@ -92,12 +102,6 @@ class Listening:
         """Redis may have been killed, and have forgotten how much was read: the sampler would wait for ever."""
         if self.job.paced and self.samples:
             await self._broker.acknowledge(self.job, self.samples)
-
-    def _check(self, end: Ended) -> None:
-        if end.status is Status.FAILED:
-            raise failed(end.error)
-        if end.status is Status.CANCELLED:
-            raise Conflict("The job was cancelled.", code="job_cancelled")
 
     async def length(self) -> int:
         """Samples in all, as soon as the worker knows.
@@ -112,7 +116,7 @@ class Listening:
             if job.samples_total is not None:
                 return job.samples_total
             if job.status.terminal:
-                self._check(Ended(job.status, job.error))
+                check_end(job.status, job.error)
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -176,21 +180,11 @@ class SpeechResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, or until the client is gone."""
-        work = asyncio.create_task(self._work(send))
-        gone = asyncio.create_task(disconnected(receive))
+        job = self._listening.job
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                await work
-            else:
-                log.info("client left", extra={"job": self._listening.job.id})
-        finally:
-            whole = work.done() and not work.cancelled() and work.exception() is None
-            for task in (work, gone):
-                task.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
-            if not whole:
-                await asyncio.shield(abandon(self._broker, self._listening.job, keep=self._keep))
+            await while_listened_to(self._work(send), receive, self._broker, job, keep=self._keep)
+        except ClientLeft:
+            log.info("client left", extra={"job": job.id})
 
     async def _work(self, send: Send) -> None:
         piece = await anext(self._source, None)
@@ -226,8 +220,37 @@ class SpeechResponse(Response):
         return _event({"type": "speech.audio.done", "usage": usage.model_dump()})
 
 
-async def abandon(broker: Broker, job: Job, *, keep: bool) -> None:
-    """Nobody waits for a job any more: free its slot. With ``keep``, the next who asks gets what it has so far."""
+async def while_listened_to(
+    work: Coroutine[Any, Any, _T], receive: Receive, broker: Broker, job: Job, *, keep: bool
+) -> _T:
+    """Answer a request that waits for a job. If that fails, or nobody waits any longer, the job is not wanted any more.
+
+    Args:
+        work: gives the answer.
+        receive: of the request, whose body has been read.
+        broker: of the job.
+        job: accepted.
+        keep: the client may come back for it: it is parked and not cancelled.
+
+    Raises:
+        ClientLeft: before the answer was complete.
+        Exception: what the work raises.
+    """
+    answering, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientLeft
+        return await answering
+    finally:
+        for task in (answering, gone):
+            task.cancel()
+        await asyncio.gather(answering, gone, return_exceptions=True)
+        if answering.cancelled() or answering.exception() is not None:
+            await asyncio.shield(_abandon(broker, job, keep=keep))
+
+
+async def _abandon(broker: Broker, job: Job, *, keep: bool) -> None:
     try:
         if keep:
             await broker.ask_park(job)
@@ -237,8 +260,7 @@ async def abandon(broker: Broker, job: Job, *, keep: bool) -> None:
         log.warning("redis is away", extra={"job": job.id})
 
 
-async def disconnected(receive: Receive) -> None:
-    """Wait until the client is gone; its body has been read."""
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -166,7 +166,7 @@ class Sampler:
                 length=len(rows) * spec.local_hop,
                 seed=sentence_seed(utterance.seed, index),
                 temperature=utterance.temperature,
-                speaker=spec.speakers.index(utterance.voice.id),
+                speaker=self.model.speaker(utterance.voice.id),
                 frames=rows,
             )
             yield Part(request, _NOTHING)
@@ -180,7 +180,7 @@ class Sampler:
         """
         spec = self.model.spec
         prompt = recording[-spec.receptive_field :]
-        speaker = spec.speakers.index(request["voice"]) if spec.speakers else None
+        speaker = self.model.speaker(request["voice"])
         length = len(prompt) + request["samples"]
         return Part(StreamRequest(length, request["seed"], request["temperature"], speaker), prompt)
 
@@ -235,7 +235,7 @@ class Synthesizer(Catalogue):
                 for _ in itertools.islice(self.render(utterance), 3):
                     pass
             else:
-                speaker = sampler.model.spec.speakers.index(entry.voices[0].id)
+                speaker = sampler.model.speaker(entry.voices[0].id)
                 sampler.engine.advance([sampler.engine.open(StreamRequest(length=160, seed=0, speaker=speaker))], 160)
             log.info("model warm", extra={"model": entry.id, "seconds": round(time.perf_counter() - start, 3)})
 

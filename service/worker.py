@@ -51,6 +51,7 @@ class Worker:
         self._settings = settings
         self._synthesizer = synthesizer
         self._broker = broker
+        self._slots = {Lane.INTERACTIVE: settings.interactive_slots, Lane.BATCH: settings.batch_slots}
         self._ready = False
         self._problem: str | None = "The models are being warmed up."
         self._sessions: dict[str, Session] = {}
@@ -64,10 +65,9 @@ class Worker:
             self._settings.threads, chunk_ms=self._settings.chunk_ms, on_cancel=self._cancel_seconds.append
         )
         self._bench = Bench(self._settings, self._synthesizer, self._broker, scheduler, pool)
-        slots = {Lane.INTERACTIVE: self._settings.interactive_slots, Lane.BATCH: self._settings.batch_slots}
         grace = max(2.0, float(self._settings.shutdown_seconds))
         queues = self._broker.queues
-        lanes = [LaneWorker(queues[lane], self._perform, count, grace, self.id) for lane, count in slots.items()]
+        lanes = [LaneWorker(queues[lane], self._perform, count, grace, self.id) for lane, count in self._slots.items()]
         upkeep: list[asyncio.Task[Any]] = []
         upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._sweep)]
         try:
@@ -107,7 +107,7 @@ class Worker:
             ready=self._ready,
             engine=next(iter(samplers.values())).engine.name,
             models={name: sampler.model.sha256 for name, sampler in samplers.items()},
-            slots={"interactive": self._settings.interactive_slots, "batch": self._settings.batch_slots},
+            slots={lane.value: count for lane, count in self._slots.items()},
             problem=self._problem,
             cancel_seconds=[round(seconds, 4) for seconds in self._cancel_seconds.copy()],
         )

@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse, Response
 
 from service import codecs
 from service.api.state import State
-from service.catalogue import Model
-from service.jobs import Job, Standing
-from service.schemas import JobError, JobObject
+from service.auth import Caller
+from service.intake import Order, accept
+from service.jobs import Job, Lane, Standing
+from service.schemas import JobError, JobObject, SoundRequest
 from service.streaming import Listening, SpeechResponse, encoded
 
 Prefer = Annotated[
@@ -48,26 +49,35 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def listen(
-    service: State, job: Job, model: Model, form: str, sample_rate: int | None, *, events: bool, key: str | None
+async def deliver(
+    service: State, caller: Caller, order: Order, request: SoundRequest, *, prefer: str | None, key: str | None
 ) -> Response:
-    """A response that streams the job's sound.
+    """Have an order sampled, and answer with the sound as it comes, or with the job that it has become.
 
     Args:
         service: that serves it.
-        job: accepted.
-        model: that samples it.
-        form: a key of :data:`service.codecs.MEDIA_TYPES`.
-        sample_rate: of the bytes; the format's own if absent.
-        events: as server-sent events.
+        caller: who asks.
+        order: what was made of the request.
+        request: says in which form the sound goes.
+        prefer: the ``Prefer`` header.
         key: the idempotency key, if the request can be repeated with one.
+
+    Raises:
+        ServiceError: as :func:`service.intake.accept` does.
     """
-    listening = Listening(service.broker, job, model.spec)
-    source = encoded(listening, model.spec.sample_rate, form, sample_rate)
-    media_type = codecs.MEDIA_TYPES[form]
-    stall = service.settings.stall_seconds
+    job = await accept(service, caller, order, prefer=prefer, key=key)
+    if job.lane is Lane.BATCH:
+        return await accepted(service, job)
+    spec, form = order.model.spec, request.response_format
+    listening = Listening(service.broker, job, spec)
     return SpeechResponse(
-        service.broker, listening, source, media_type, stall_seconds=stall, events=events, keep=key is not None
+        service.broker,
+        listening,
+        encoded(listening, spec.sample_rate, form, request.sample_rate),
+        codecs.MEDIA_TYPES[form],
+        stall_seconds=service.settings.stall_seconds,
+        events=request.stream_format == "sse",
+        keep=key is not None,
     )
 
 

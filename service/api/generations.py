@@ -16,12 +16,12 @@ from models.quantization import Deemphasis, encode_wave, mu_law_decode
 from models.spec import WaveNetSpec
 from service import codecs
 from service.api.bodies import JsonRoute, documented
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, accepted, listen
+from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, deliver
 from service.api.speech import SOUND
 from service.api.state import Counted, Service, State
 from service.errors import InvalidRequest
-from service.intake import Order, accept
-from service.jobs import Kind, Lane
+from service.intake import Order
+from service.jobs import Kind
 from service.schemas import GenerationRequest
 from service.synthesis import draw_seed
 from service.uploads import decode_upload
@@ -96,8 +96,4 @@ async def create_generation(
     is answered 202 with a job.
     """
     order = await asyncio.to_thread(generation_order, service, request)
-    job = await accept(service, caller, order, prefer=prefer, key=idempotency_key)
-    if job.lane is Lane.BATCH:
-        return await accepted(service, job)
-    events, form = request.stream_format == "sse", request.response_format
-    return listen(service, job, order.model, form, request.sample_rate, events=events, key=idempotency_key)
+    return await deliver(service, caller, order, request, prefer=prefer, key=idempotency_key)

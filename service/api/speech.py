@@ -10,10 +10,8 @@ from fastapi.responses import Response
 
 from service import codecs
 from service.api.bodies import JsonRoute, documented, event_stream
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, accepted, listen
+from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, deliver
 from service.api.state import Counted, Service
-from service.intake import accept
-from service.jobs import Lane
 from service.orders import speech_order
 from service.schemas import SpeechRequest, VoiceList, VoiceObject
 
@@ -78,12 +76,7 @@ async def create_speech(
 ) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
     order, _ = await asyncio.to_thread(speech_order, service.catalogue, request)
-    job = await accept(service, caller, order, prefer=prefer, key=idempotency_key)
-    if job.lane is Lane.BATCH:
-        return await accepted(service, job)
-    events = request.stream_format == "sse"
-    form, rate = request.response_format, request.sample_rate
-    return listen(service, job, order.model, form, rate, events=events, key=idempotency_key)
+    return await deliver(service, caller, order, request, prefer=prefer, key=idempotency_key)
 
 
 @router.get("/voices", summary="List the voices", responses=documented(401))

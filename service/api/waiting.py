@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import Request
 
 from service.broker import Broker
-from service.errors import BrokenOff, Conflict, NotFound
-from service.jobs import Job, Status
-from service.streaming import abandon, disconnected, failed
+from service.errors import NotFound
+from service.jobs import Job
+from service.streaming import check_end, while_listened_to
 
 
 async def completed(request: Request, broker: Broker, job: Job, *, keep: bool) -> Job:
@@ -22,26 +20,11 @@ async def completed(request: Request, broker: Broker, job: Job, *, keep: bool) -
         keep: the client may come back for it: if it leaves, the job is parked and not cancelled.
 
     Raises:
-        BrokenOff: the client left.
+        ClientLeft: before that.
         ServiceError: the job failed, was cancelled or is gone.
     """
-    work = asyncio.create_task(_end(broker, job))
-    gone = asyncio.create_task(disconnected(request.receive))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise BrokenOff("the client left")
-        ended = await work
-    finally:
-        for task in (work, gone):
-            task.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
-        if work.cancelled() or work.exception() is not None:
-            await asyncio.shield(abandon(broker, job, keep=keep))
-    if ended.status is Status.FAILED:
-        raise failed(ended.error)
-    if ended.status is Status.CANCELLED:
-        raise Conflict("The job was cancelled.", code="job_cancelled")
+    ended = await while_listened_to(_end(broker, job), request.receive, broker, job, keep=keep)
+    check_end(ended.status, ended.error)
     return ended
 
 
