@@ -19,8 +19,9 @@ from rich.table import Table
 from bench.engines import machine
 from bench.listeners import JITTER_SECONDS, MODEL, VOICES, Played, ask, fetch, nicely, play, serving
 from service import codecs
+from service.repertoire import Repertoire, load_repertoire
 from service.settings import Settings
-from service.synthesis import Synthesizer, load_synthesizer, prepare
+from service.synthesis import prepare, render
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
 LISTENING_SECONDS = 10.0
@@ -112,24 +113,24 @@ async def over_http(port: int, seed: int, sample_rate: int) -> tuple[float, floa
     return first, time.perf_counter() - start
 
 
-def in_process(synthesizer: Synthesizer, seed: int, sample_rate: int) -> tuple[float, float]:
+def in_process(repertoire: Repertoire, seed: int, sample_rate: int) -> tuple[float, float]:
     """The same work, done here."""
     start, first = time.perf_counter(), 0.0
-    utterance = prepare(synthesizer, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
+    utterance = prepare(repertoire, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
     encoder = codecs.encoder("pcm", sample_rate, sample_rate)
-    for wave in synthesizer.render(utterance):
+    for wave in render(repertoire.sound(utterance.model), utterance):
         if encoder.feed(wave):
             first = first or time.perf_counter() - start
     encoder.finish()
     return first, time.perf_counter() - start
 
 
-def compare(port: int, synthesizer: Synthesizer) -> list[Row]:
+def compare(port: int, repertoire: Repertoire) -> list[Row]:
     """What the road through HTTP and Redis adds for one client: the same sentences, in turns."""
-    rate = synthesizer.models[MODEL].spec.sample_rate
-    in_process(synthesizer, 0, rate)
+    rate = repertoire.sound_model(MODEL, "speech").spec.sample_rate
+    in_process(repertoire, 0, rate)
     asyncio.run(over_http(port, 0, rate))
-    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(synthesizer, n, rate)) for n in range(TURNS)]
+    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(repertoire, n, rate)) for n in range(TURNS)]
     rows = []
     for place, what in enumerate(("first audio", "whole sentence")):
         there, here = [far[place] for far, _ in pairs], [near[place] for _, near in pairs]
@@ -200,10 +201,10 @@ def warm(port: int) -> None:
 
 def main() -> None:
     """Measure, print the table, print the JSON."""
-    synthesizer = load_synthesizer(Settings(), lambda entry: entry.id == MODEL)
+    repertoire = load_repertoire(Settings(), lambda entry: entry.id == MODEL)
     with serving(interactive_slots=LISTENERS[-1]) as port:
         warm(port)
-        rows = more_and_more(port) + compare(port, synthesizer)
+        rows = more_and_more(port) + compare(port, repertoire)
     with serving(interactive_slots=SLOTS, max_queued_streams=QUEUE) as port:
         warm(port)
         rows.append(nicely(overload(port)))

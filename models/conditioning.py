@@ -55,17 +55,20 @@ def conditioning(spec: WaveNetSpec, tensors: Mapping[str, Array], frames: Array 
     return h
 
 
-def asked(spec: PixelCNNSpec, tensors: Mapping[str, Array], labels: Sequence[int | None]) -> Array:
+def asked(spec: PixelCNNSpec, tensors: Mapping[str, Array], labels: Sequence[int | Array | None]) -> Array:
     """h ``[condition_channels]`` of what is asked of a PixelCNN: the sum of one row for each condition.
 
     Args:
         spec: of the model.
         tensors: of its checkpoint.
-        labels: an index for each of ``spec.conditions``; None asks for nothing.
+        labels: an index for each of ``spec.conditions``, or a vector in the place of its row; None asks for nothing.
     """
     start, h = 0, np.zeros(spec.condition_channels, np.float32)
     for names, label in zip(spec.conditions, labels, strict=True):
-        h = h + tensors["conditioner.embedding"][start + (len(names) if label is None else label)]
+        if isinstance(label, np.ndarray):
+            h = h + label
+        else:
+            h = h + tensors["conditioner.embedding"][start + (len(names) if label is None else label)]
         start += len(names) + 1
     return h
 

@@ -6,7 +6,7 @@ wavenet-en/
     frames/         a checkpoint: phonemes to frames
 
 A model of kind ``speech`` reads text aloud and has both; one of kind ``audio`` speaks freely, of nothing (WaveNet,
-section 3.1), and has no ``frames/``.
+section 3.1), and has no ``frames/``. One of kind ``image`` draws: it has ``pixelcnn/`` instead, and no voices.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ MANIFEST = "model.json"
 CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "speech": ("speech", "likelihood"),
     "audio": ("generation", "continuation", "likelihood"),
+    "image": ("image_generation", "image_completion", "image_interpolation", "image_likelihood"),
 }
 """What a model of each kind can be asked for."""
 
@@ -51,7 +52,7 @@ class ModelEntry:
 
     id: str
     kind: str
-    """``speech`` or ``audio``."""
+    """``speech``, ``audio`` or ``image``."""
     created: int
     """Seconds since 1970."""
     owned_by: str
@@ -59,12 +60,13 @@ class ModelEntry:
     temperature: float
     """Of requests that name none: where this model sounds best."""
     voices: tuple[Voice, ...]
+    """None of a model that draws."""
     path: Path
 
     @property
-    def wavenet(self) -> Path:
+    def sampled(self) -> Path:
         """The checkpoint of the network that is sampled."""
-        return self.path / "wavenet"
+        return self.path / ("pixelcnn" if self.kind == "image" else "wavenet")
 
     @property
     def frames(self) -> Path | None:
@@ -88,23 +90,25 @@ class ModelEntry:
             data = json.loads((path / MANIFEST).read_bytes())
         except (OSError, ValueError) as error:
             raise LibraryError(f"{name}: {MANIFEST} cannot be read as JSON") from error
-        _check(name, data, {f.name: str for f in dataclasses.fields(cls)}, created=int, temperature=float, voices=list)
+        special: dict[str, type] = {"created": int, "temperature": float, "voices": list}
+        draws = isinstance(data, dict) and data.get("kind") == "image"
+        unused = {"path", "voices"} if draws else {"path"}
+        _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
         if not _ID.fullmatch(data["id"]):
             raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
         if data["kind"] not in CAPABILITIES:
-            raise LibraryError(f"{name}: kind: expected {' or '.join(CAPABILITIES)}, found {data['kind']!r}")
+            raise LibraryError(f"{name}: kind: expected {', '.join(CAPABILITIES)}, found {data['kind']!r}")
         if not 0.0 <= data["temperature"] <= 2.0:
             raise LibraryError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
-        for voice in data["voices"]:
+        for voice in data.get("voices", ()):
             _check(f"{name}: voices", voice, {f.name: str for f in dataclasses.fields(Voice)})
-        voices = tuple(Voice(**voice) for voice in data.pop("voices"))
-        if not voices or len({voice.id for voice in voices}) < len(voices):
+        voices = tuple(Voice(**voice) for voice in data.pop("voices", ()))
+        if bool(voices) == draws or len({voice.id for voice in voices}) < len(voices):
             raise LibraryError(f"{name}: voices: at least one, each id once")
         return cls(**data, voices=voices, path=path)
 
 
-def _check(where: str, data: Any, types: dict[str, type], **special: type) -> None:
-    types = {key: kind for key, kind in {**types, **special}.items() if key != "path"}
+def _check(where: str, data: Any, types: dict[str, type]) -> None:
     if not isinstance(data, dict):
         raise LibraryError(f"{where}: expected a JSON object")
     if wrong := sorted(set(data) ^ set(types)):

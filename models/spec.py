@@ -245,6 +245,11 @@ class PixelCNNSpec(_Spec):
                 raise SpecError(f"{name}: must be names, each once")
 
     @property
+    def dims(self) -> int:
+        """Sub-pixels of a picture."""
+        return self.height * self.width * self.channels
+
+    @property
     def conditions(self) -> tuple[tuple[str, ...], ...]:
         """The names of each condition that there is. Its label ``len(names)`` means that nothing is asked for."""
         return tuple(names for names in (self.classes, self.styles) if names)

@@ -10,7 +10,21 @@ from typing import Any
 from fastapi import Depends, FastAPI
 
 from service import __version__, errors
-from service.api import contents, generations, health, jobs, likelihood, metrics, models, speech, streams, verify
+from service.api import (
+    contents,
+    generations,
+    health,
+    image_files,
+    image_likelihood,
+    images,
+    jobs,
+    likelihood,
+    metrics,
+    models,
+    speech,
+    streams,
+    verify,
+)
 from service.api.bodies import exemplify
 from service.api.state import State
 from service.auth import Keys, caller_of
@@ -22,12 +36,19 @@ from service.middleware import BodyLimit, Frontier
 from service.settings import Settings
 from service.synthesis import read_text
 
-UPLOADS = ("/v1/audio/generations", "/v1/audio/likelihood", "/v1/verify")
-"""The routes that take recordings."""
+UPLOADS = (
+    "/v1/audio/generations",
+    "/v1/audio/likelihood",
+    "/v1/images/completions",
+    "/v1/images/likelihood",
+    "/v1/verify",
+)
+"""The routes that take recordings or pictures."""
 
 DESCRIPTION = """\
-Speech from a conditional WaveNet, one sample at a time. The routes under `/v1/audio` and `/v1/models` are those of
-OpenAI's API, so its clients work unchanged; `seed`, `temperature` and `sample_rate` are ours.
+Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
+`/v1/images` and `/v1/models` are those of OpenAI's API, so its clients work unchanged; `seed`, `temperature` and
+`sample_rate` are ours.
 """
 
 
@@ -86,10 +107,13 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
     errors.install(app, UNAVAILABLE)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(image_files.router)  # a secret in the URL stands in for a key
     for router in (
         speech.router,
         generations.router,
         likelihood.router,
+        images.router,
+        image_likelihood.router,
         jobs.router,
         contents.router,
         verify.router,

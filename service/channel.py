@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -104,6 +104,12 @@ class Channel:
             log.debug("the client was gone before the goodbye")
 
 
+class NoQuery(BaseModel):
+    """A URL without parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 def parse_query(kind: type[_Q], query: QueryParams) -> _Q:
     """The parameters of the URL.
 
@@ -127,6 +133,25 @@ def checked(kind: type[_Q], values: Mapping[str, Any]) -> _Q:
         return kind.model_validate(values)
     except ValidationError as error:
         raise from_validation(error.errors(include_url=False, include_input=False)) from None
+
+
+def parse_message(message: Mapping[str, Any], kinds: Mapping[str, type[_Q]]) -> _Q:
+    """What the client says, by its ``type``.
+
+    Raises:
+        InvalidRequest: no client says so; ``param`` names the field.
+    """
+    name = message.get("type")
+    kind = kinds.get(name) if isinstance(name, str) else None
+    if kind is None:
+        known = ", ".join(kinds)
+        raise InvalidRequest(f"type: no such message; there is {known}", param="type", code="unknown_message")
+    return checked(kind, message)
+
+
+def wrong_order(reason: str) -> InvalidRequest:
+    """The answer to a message that makes sense at another time."""
+    return InvalidRequest(f"type: {reason}", param="type", code="wrong_order")
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -15,15 +15,22 @@ import dataclasses
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from models.spec import WaveNetSpec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import PixelCNNSpec, WaveNetSpec
 from service import codecs
 from service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece, sent
-from service.catalogue import Catalogue
-from service.errors import BrokenOff, Conflict, NotFound
+from service.catalogue import Catalogue, Model, PictureModel, SoundModel
+from service.errors import BrokenOff, Conflict, NotFound, content_expired
+from service.images import files
+from service.images.answers import likelihood
+from service.images.drawing import SheetDecoder
 from service.jobs import Job, Kind, Status
 from service.streaming import failed, unseen
 from service.synthesis import SoundDecoder
@@ -48,15 +55,16 @@ class Card:
     symbols_sha256: str
 
 
-class _Filing:
+class _Filing(ABC):
     """Symbols of a job in, the bytes of its file out."""
 
-    def __init__(self, job: Job, spec: WaveNetSpec) -> None:
-        form, rate = job.request["response_format"], job.request["sample_rate"]
-        self.encoder = codecs.encoder(form, spec.sample_rate, rate, length=0)
+    media_type: str
+    at_once: int
+    """Symbols that are worth a round trip."""
+
+    def __init__(self) -> None:
         self.samples = 0
         self.digest = hashlib.sha256()
-        self._decode = SoundDecoder(spec, job.request.get("memory", 0.0))
 
     def feed(self, pieces: list[Piece]) -> bytes:
         """The next bytes; may be none."""
@@ -65,8 +73,53 @@ class _Filing:
             if len(symbols := unseen(piece, self.samples)):
                 self.samples += len(symbols)
                 self.digest.update(symbols.data)
-                data += self.encoder.feed(self._decode(piece.index, symbols))
+                data += self._take(piece.index, symbols)
         return bytes(data)
+
+    @abstractmethod
+    def _take(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+        """The bytes that become known with these symbols of stream ``index``."""
+
+    @abstractmethod
+    def finish(self) -> bytes:
+        """The last bytes."""
+
+    def rewrites(self) -> Iterable[tuple[int, bytes]]:
+        """What has to be put over earlier bytes, and where."""
+        return ()
+
+
+class _SoundFiling(_Filing):
+    def __init__(self, job: Job, spec: WaveNetSpec) -> None:
+        super().__init__()
+        form, rate = job.request["response_format"], job.request["sample_rate"]
+        self.media_type, self.at_once = codecs.MEDIA_TYPES[form], spec.sample_rate
+        self._encoder = codecs.encoder(form, spec.sample_rate, rate, length=0)
+        self._decode = SoundDecoder(spec, job.request.get("memory", 0.0))
+
+    def _take(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+        return self._encoder.feed(self._decode(index, symbols))
+
+    def finish(self) -> bytes:
+        return self._encoder.finish()
+
+    def rewrites(self) -> Iterable[tuple[int, bytes]]:
+        return self._encoder.rewrites()
+
+
+class _PictureFiling(_Filing):
+    def __init__(self, job: Job, spec: PixelCNNSpec) -> None:
+        super().__init__()
+        self.media_type, self.at_once = files.media_type(job), spec.dims
+        self._job = job
+        self._decode = SheetDecoder(spec, job.request["pictures"])
+
+    def _take(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+        self._decode(symbols)
+        return b""
+
+    def finish(self) -> bytes:
+        return files.bundle(self._job, self._decode.pixels)
 
 
 class Contents:
@@ -108,13 +161,13 @@ class Contents:
             raise BrokenOff(f"the content cannot be read on: {type(error).__name__}") from error
 
     async def _make(self, job: Job, draft: str) -> None:
-        if job.kind is Kind.LIKELIHOOD:
+        if job.kind in (Kind.LIKELIHOOD, Kind.IMAGE_LIKELIHOOD):
             media_type, samples, digest = "application/json", 0, hashlib.sha256()
-            await self._append(job, draft, json.dumps(job.result).encode())
+            figures = likelihood(job) if job.kind is Kind.IMAGE_LIKELIHOOD else job.result
+            await self._append(job, draft, json.dumps(figures).encode())
         else:
             filing = await self._encode(job, draft)
-            media_type = codecs.MEDIA_TYPES[job.request["response_format"]]
-            samples, digest = filing.samples, filing.digest
+            media_type, samples, digest = filing.media_type, filing.samples, filing.digest
         (size,) = await self._execute(["STRLEN", draft])
         whole = hashlib.sha256()
         try:
@@ -129,22 +182,22 @@ class Contents:
     async def _encode(self, job: Job, draft: str) -> _Filing:
         model = self._catalogue.models.get(job.model)
         if model is None or model.sha256 != job.sha256:
-            raise Conflict("The model was replaced since, and its sound cannot be decoded.", code="model_changed")
-        filing, pieces, waiting = _Filing(job, model.spec), list[Piece](), 0
+            raise Conflict("The model was replaced since, and what it gave cannot be decoded.", code="model_changed")
+        filing, pieces, waiting = _filing(job, model), list[Piece](), 0
         try:
             async for entry in self._broker.entries(job.id):
                 if isinstance(entry, Piece):
                     pieces.append(entry)
                     waiting += len(entry.symbols)
-                if waiting >= model.spec.sample_rate or isinstance(entry, Ended):
+                if waiting >= filing.at_once or isinstance(entry, Ended):
                     await self._append(job, draft, await asyncio.to_thread(filing.feed, pieces))
                     pieces, waiting = [], 0
         except Gone as error:
-            raise _expired() from error
+            raise content_expired() from error
         if filing.samples != job.samples_total:
-            raise _expired()  # Redis was killed, and forgot its last second
-        await self._append(job, draft, await asyncio.to_thread(filing.encoder.finish))
-        await self._execute(*(["SETRANGE", draft, offset, part] for offset, part in filing.encoder.rewrites()))
+            raise content_expired()  # Redis was killed, and forgot its last second
+        await self._append(job, draft, await asyncio.to_thread(filing.finish))
+        await self._execute(*(["SETRANGE", draft, offset, part] for offset, part in filing.rewrites()))
         return filing
 
     async def _stored(self, job: Job) -> Card | None:
@@ -181,6 +234,13 @@ class Contents:
             return await sent(pipe)
 
 
+def _filing(job: Job, model: Model) -> _Filing:
+    if isinstance(model, PictureModel):
+        return _PictureFiling(job, model.spec)
+    assert isinstance(model, SoundModel)
+    return _SoundFiling(job, model.spec)
+
+
 def _require_completed(job: Job) -> None:
     if job.status is Status.CANCELLED:
         raise Conflict("The job was cancelled.", code="job_cancelled")
@@ -188,7 +248,3 @@ def _require_completed(job: Job) -> None:
         raise Conflict(f"The job failed: {failed(job.error).message}", code="job_failed")
     if job.status is not Status.COMPLETED:
         raise Conflict("The job has not completed yet.", code="job_not_completed", retry=True)
-
-
-def _expired() -> NotFound:
-    return NotFound("The sound of this job is no longer kept.", code="content_expired")

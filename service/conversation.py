@@ -15,8 +15,8 @@ from typing import Any
 
 from service.errors import InvalidRequest
 from service.schemas import MAX_INPUT_CHARACTERS, SessionConfig
+from service.seeds import part_seed
 from service.sentences import Sentences, nothing_to_say
-from service.synthesis import sentence_seed
 
 MAX_OUTSTANDING = 2
 """Utterances at a time: one is being read, one sampled ahead."""
@@ -133,7 +133,7 @@ class Conversation:
     def next_seed(self) -> int:
         """The seed of the next utterance."""
         assert self.config.seed is not None
-        return sentence_seed(self.config.seed, self.sentences)
+        return part_seed(self.config.seed, self.sentences)
 
     def began(self, job_id: str, sentences: int, estimate: int) -> None:
         """A job has been made of what was taken."""

@@ -5,26 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, NoReturn
 
 from service.api.state import State
 from service.channel import Channel, Leave, Left
+from service.errors import ServiceError
 from service.limits import Limits
 from service.passage import Outlet
 from service.speaker import Idle, Speaker
 
+IDLE_SECONDS: Final = 600.0
+MAX_ERRORS: Final = 20
+"""Wrong messages in one connection."""
 _DONE = (1000, 1001)
 """Close codes of clients that have what they came for, or do not care."""
 
 log = logging.getLogger(__name__)
 
 
-class Dialogue(Outlet, ABC):
-    """One connection."""
+class Dialogue(ABC):
+    """One connection.
 
-    def __init__(self, state: State, limits: Limits, channel: Channel) -> None:
-        self.speaker: Speaker | None = None
-        self._state = state
-        self._limits = limits
+    Args:
+        channel: to the client.
+    """
+
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     @abstractmethod
@@ -40,11 +47,14 @@ class Dialogue(Outlet, ABC):
         """Nothing is said any more: how to leave the client."""
         return end
 
-    def start(self, speaker: Speaker) -> None:
-        """Begin to speak."""
-        self.speaker = speaker
-        self._group.create_task(speaker.speak())
-        self._group.create_task(speaker.keep())
+    @abstractmethod
+    async def left(self, end: Leave | Left) -> None:
+        """One side has left: let go of what was going on."""
+
+    def start(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Do something while the client is heeded; if it fails, the conversation does."""
+        for part in work:
+            self._group.create_task(part)
 
     async def hold(self) -> int:
         """Hold the conversation to its end; the close code."""
@@ -55,8 +65,7 @@ class Dialogue(Outlet, ABC):
             log.exception("websocket failed")
             end = Leave(1011, "the server failed")
         finally:
-            if self.speaker is not None:
-                await asyncio.shield(self.speaker.leave(keep=not self._is_over(end)))
+            await asyncio.shield(self.left(end))
         if isinstance(end, Leave):
             await self._channel.close(end.code, end.reason)
         return end.code
@@ -71,11 +80,64 @@ class Dialogue(Outlet, ABC):
             return await self.idled(end)
         return end
 
+
+class Talk(Outlet, Dialogue):
+    """A conversation in which text is spoken."""
+
+    def __init__(self, state: State, limits: Limits, channel: Channel) -> None:
+        super().__init__(channel)
+        self.speaker: Speaker | None = None
+        self._state = state
+        self._limits = limits
+
+    def speak(self, speaker: Speaker) -> None:
+        """Begin to speak."""
+        self.speaker = speaker
+        self.start(speaker.speak(), speaker.keep())
+
+    async def left(self, end: Leave | Left) -> None:
+        """See :class:`Dialogue`."""
+        if self.speaker is not None:
+            await self.speaker.leave(keep=not self._is_over(end))
+
     def _is_over(self, end: Leave | Left) -> bool:
         """Whether nobody will want to go on from here."""
         if isinstance(end, Leave):
             return end.over
         return end.code in _DONE and self.speaker is not None and self.speaker.conversation.is_said
+
+
+async def exchange(
+    channel: Channel,
+    heed: Callable[[dict[str, Any]], Awaitable[None]],
+    tell: Callable[[ServiceError], Awaitable[None]],
+    busy: Callable[[], bool],
+) -> NoReturn:
+    """Heed message after message. One that is wrong is answered and forgotten, unless it is one of too many.
+
+    Args:
+        channel: to the client.
+        heed: does what a message says.
+        tell: answers one that cannot be heeded.
+        busy: whether something is going on that looks after the time.
+
+    Raises:
+        Leave: too much was wrong, or nothing was said for long.
+        Left: the client has.
+    """
+    errors = 0
+    while True:
+        try:
+            async with asyncio.timeout(None if busy() else IDLE_SECONDS):
+                message = await channel.hear()
+            await heed(message)
+        except ServiceError as error:
+            await tell(error)
+            errors += 1
+            if errors >= MAX_ERRORS:
+                raise Leave(1008, "too many errors") from None
+        except TimeoutError:
+            raise Leave(1000, "nothing was said for long") from None
 
 
 def _first(ends: BaseExceptionGroup[Leave | Left]) -> Leave | Left:

@@ -37,7 +37,7 @@ from service.auth import Caller
 from service.catalogue import Catalogue, Model
 from service.channel import Channel, Leave, Left, checked, parse_query
 from service.conversation import Utterance
-from service.dialogue import Dialogue
+from service.dialogue import Talk
 from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized
 from service.limits import Limits
 from service.orders import new_conversation
@@ -114,7 +114,7 @@ def choose_model(catalogue: Catalogue, model_id: str | None, voice_id: str) -> M
     """
     if model_id is not None:
         return catalogue.model(model_id)
-    speaking = [model for model in catalogue.models.values() if "speech" in model.entry.capabilities]
+    speaking = [model for model in catalogue.sound_models if "speech" in model.entry.capabilities]
     for model in speaking:
         if any(voice.id == voice_id for voice in model.entry.voices):
             return model
@@ -122,7 +122,7 @@ def choose_model(catalogue: Catalogue, model_id: str | None, voice_id: str) -> M
     raise NotFound(f"voice_id: no such voice; there is {names}", param="voice_id", code="voice_not_found")
 
 
-class StreamInput(Dialogue):
+class StreamInput(Talk):
     """One connection in this dialect.
 
     Args:
@@ -157,7 +157,7 @@ class StreamInput(Dialogue):
             query = parse_query(StreamQuery, self._query)
             first = checked(FirstMessage, await self._hear_first(query.inactivity_timeout))
             speaker = self._speaker(query, first)
-            self.start(speaker)
+            self.speak(speaker)
             await self._heed(speaker, first, query)
             while True:
                 await self._heed(speaker, checked(TextMessage, await self._channel.hear()), query)

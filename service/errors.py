@@ -168,6 +168,11 @@ class ClientLeft(BrokenOff):
         super().__init__("the client left")
 
 
+def content_expired() -> NotFound:
+    """What a job gave was kept for as long as its record said."""
+    return NotFound("What this job gave is no longer kept.", code="content_expired")
+
+
 def queue_away() -> NotReady:
     """What a client is told while Redis is away."""
     return NotReady("The queue does not answer.")

@@ -39,6 +39,8 @@ class Order:
     """About how much sound it gives."""
     upload: bytes | None = None
     """Symbols that belong to it."""
+    kept: bool = False
+    """What it gives is fetched afterwards."""
 
 
 def wants_job(prefer: str | None) -> bool:
@@ -65,7 +67,7 @@ async def accept(state: State, caller: Caller, order: Order, *, prefer: str | No
     await state.require_worker(order.model)
     settings = state.settings
     later = wants_job(prefer) or order.seconds > settings.interactive_seconds
-    retention = settings.job_seconds if later else settings.stream_seconds
+    retention = settings.job_seconds if later or order.kept else settings.stream_seconds
     job = Job(
         kind=order.kind,
         lane=Lane.BATCH if later else Lane.INTERACTIVE,
@@ -75,7 +77,7 @@ async def accept(state: State, caller: Caller, order: Order, *, prefer: str | No
         request=order.request,
         created_at=time.time(),
         request_id=request_id.get(""),
-        paced=not later and order.kind is not Kind.LIKELIHOOD,
+        paced=not later and order.kind.listened_to,
         retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
     )
     if key is not None and (earlier := await _earlier(state, caller, order, key, job)) is not None:

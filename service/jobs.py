@@ -46,6 +46,20 @@ class Kind(StrEnum):
     SPEECH = "speech"
     GENERATION = "generation"
     LIKELIHOOD = "likelihood"
+    IMAGE = "image"
+    COMPLETION = "completion"
+    INTERPOLATION = "interpolation"
+    IMAGE_LIKELIHOOD = "image_likelihood"
+
+    @property
+    def listened_to(self) -> bool:
+        """Whether it gives sound."""
+        return self in (Kind.SPEECH, Kind.GENERATION)
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether it gives pictures."""
+        return self in (Kind.IMAGE, Kind.COMPLETION, Kind.INTERPOLATION)
 
 
 @dataclass(frozen=True)

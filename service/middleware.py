@@ -62,7 +62,8 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
             status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = own_id
-            headers.update(_SAFE)
+            for name, value in _SAFE.items():
+                headers.setdefault(name, value)
             if scope["path"] not in _PAGES:
                 headers["content-security-policy"] = _LOCKED
         elif not message.get("more_body", False):

@@ -8,7 +8,8 @@ from service.conversation import Conversation
 from service.intake import Order
 from service.jobs import Kind
 from service.schemas import SessionConfig, SpeechRequest
-from service.synthesis import Utterance, draw_seed, prepare
+from service.seeds import draw_seed
+from service.synthesis import Utterance, prepare
 
 
 def speech_order(catalogue: Catalogue, request: SpeechRequest) -> tuple[Order, Utterance]:
@@ -42,8 +43,7 @@ def new_conversation(catalogue: Catalogue, config: SessionConfig) -> Conversatio
         NotFound: no such model.
         InvalidRequest: it cannot speak so; ``param`` says why.
     """
-    model, form = catalogue.model(config.model), config.response_format
-    model.require("speech")
+    model, form = catalogue.sound_model(config.model, "speech"), config.response_format
     model.voice(config.voice if isinstance(config.voice, str) else config.voice.id)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     return Conversation(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))

@@ -46,7 +46,9 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
 }
 
 
-class _Request(BaseModel):
+class StrictRequest(BaseModel):
+    """What clients say is taken as it stands: nothing unknown, nothing converted."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @model_validator(mode="before")
@@ -58,13 +60,13 @@ class _Request(BaseModel):
         return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in value.items()}
 
 
-class VoiceReference(_Request):
+class VoiceReference(StrictRequest):
     """A voice by its id, the object form that newer OpenAI clients send."""
 
     id: str = Field(min_length=1, max_length=256)
 
 
-class SoundRequest(_Request):
+class SoundRequest(StrictRequest):
     """What every request for sound says: by whom, in which form, from which seed."""
 
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
@@ -152,9 +154,10 @@ class ModelObject(BaseModel):
     owned_by: str
     kind: str
     capabilities: list[str]
-    sample_rate: int
+    sample_rate: int | None = Field(default=None, description="Hertz, of a model that makes sound.")
+    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture, of a model that draws.")
     sha256: str
-    receptive_field: int
+    receptive_field: int = Field(description="Past samples that the next one depends on; of a picture, rows above it.")
     parameters: int
 
 
@@ -288,7 +291,7 @@ class DeletedJob(BaseModel):
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Output(_Request):
+class Output(StrictRequest):
     """What a job gave."""
 
     sha256: Digest = Field(description="Of the bytes of `/v1/jobs/{id}/content`.")
@@ -298,8 +301,8 @@ class Output(_Request):
     media_type: str = Field(max_length=256)
 
 
-class Manifest(_Request):
-    """All that a job's sound depends on, and what it became: enough to make it again anywhere, and to compare."""
+class Manifest(StrictRequest):
+    """All that a job's sound or pictures depend on, and what they became: enough to make them again, and to compare."""
 
     object: Literal["manifest"] = "manifest"
     job: str = Field(pattern=JOB_ID)
@@ -309,11 +312,11 @@ class Manifest(_Request):
     engine: str = Field(max_length=64)
     seed: int = Field(ge=0, lt=SEEDS)
     request: dict[str, JsonValue] = Field(
-        description="The body that, sent to `/v1/audio/speech` or `/v1/audio/generations`, makes the same sound."
+        description="The body that, sent to the route that the job came from, makes the same bytes."
     )
     prompt_sha256: Digest | None = Field(
-        description="Of the symbols of the recording that was continued. The recording itself is not in a manifest: to "
-        "verify one, put it back as `request.prompt_audio`."
+        description="Of the symbols of the recording, or of the rows, that were continued. They are not in a manifest: "
+        "to verify one, put them back as `request.prompt_audio` or `request.image`."
     )
     output: Output
     version: str = Field(max_length=64)
@@ -332,7 +335,7 @@ class Verification(BaseModel):
     job: str
 
 
-class SessionConfig(_Request):
+class SessionConfig(StrictRequest):
     """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
 
     type: Literal["session.config"] = "session.config"
@@ -349,26 +352,26 @@ class SessionConfig(_Request):
         return SpeechRequest(**self.model_dump(exclude={"type", "seed"}), input=text, seed=seed)
 
 
-class InputText(_Request):
+class InputText(StrictRequest):
     """A piece of text. It is spoken as soon as a sentence is complete."""
 
     type: Literal["input.text"]
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
 
 
-class InputDone(_Request):
+class InputDone(StrictRequest):
     """No more text: the rest is spoken, complete or not."""
 
     type: Literal["input.done"]
 
 
-class InputCancel(_Request):
+class InputCancel(StrictRequest):
     """Nothing of what has not been sent yet is wanted."""
 
     type: Literal["input.cancel"]
 
 
-class SessionClose(_Request):
+class SessionClose(StrictRequest):
     """The session is over and will not be resumed."""
 
     type: Literal["session.close"]

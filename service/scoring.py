@@ -16,7 +16,7 @@ from models.spec import FeatureSpec
 from service.broker import patiently
 from service.errors import InvalidRequest
 from service.sessions import Session
-from service.synthesis import read_text
+from service.synthesis import SoundSampler, read_text
 
 PIECE_SECONDS = 0.2
 """Scored in one go; a client that leaves is noticed in between."""
@@ -25,6 +25,8 @@ CURVE_SECONDS = 0.01
 
 class Scoring(Session):
     """ln p of every symbol of an upload, given those before it (and the text that it speaks)."""
+
+    sampler: SoundSampler
 
     def halt(self) -> None:
         """See :class:`Session`; `work` looks at :attr:`stopped` between its pieces."""

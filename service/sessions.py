@@ -1,4 +1,4 @@
-"""A job in a worker's hands: what every kind of job shares, and the sampling of sound.
+"""A job in a worker's hands: what every kind of job shares, and the sampling of streams.
 
 A session may end in five ways: done, failed, cancelled by a client, let go (to another worker, or parked until somebody
 listens again), or overtaken (another attempt has the job). Only the first two are its own decision.
@@ -25,8 +25,10 @@ from models.scheduler import Chunk, End, Scheduler, Slot
 from service.broker import UNAVAILABLE, Broker, Lost, Overtaken, Piece, Resume, Signals, Snapshot, patiently
 from service.errors import InvalidRequest
 from service.jobs import Failure, Job, Kind, Lane, Status
+from service.repertoire import Repertoire
+from service.sampler import Part, Sampler
 from service.settings import Settings
-from service.synthesis import Part, Sampler, Synthesizer, Utterance, prepare
+from service.synthesis import SoundSampler, Utterance, prepare
 
 WATCH_SECONDS = 1.5
 """Between two looks at a job's record, which are its signs of life as well."""
@@ -53,7 +55,7 @@ class Bench:
     """What a worker's sessions share."""
 
     settings: Settings
-    synthesizer: Synthesizer
+    repertoire: Repertoire
     broker: Broker
     scheduler: Scheduler
     pool: ThreadPoolExecutor
@@ -193,16 +195,24 @@ class Session(ABC):
 
 
 class Sampling(Session):
-    """Speech from text, or sound without any."""
+    """Streams of symbols, one after the other, through the scheduler to the job's readers."""
 
     def __init__(self, bench: Bench, sampler: Sampler, job: Job, attempt: int, turn: saq.Job) -> None:
         super().__init__(bench, sampler, job, attempt, turn)
-        self._rate = sampler.model.spec.sample_rate
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._slot: Slot | None = None
         self._read = 0
         self._told_at = 0.0
         self._error: BaseException | None = None
+
+    @property
+    @abstractmethod
+    def rate(self) -> int:
+        """Symbols in what its client takes a second for."""
+
+    @abstractmethod
+    async def parts(self, first: int) -> Iterator[Part]:
+        """What is to be sampled, from stream number ``first`` on."""
 
     def halt(self) -> None:
         """See :class:`Session`."""
@@ -224,7 +234,7 @@ class Sampling(Session):
     @property
     def _ahead(self) -> int:
         seconds = self.bench.settings.ahead_seconds if self.job.paced else BATCH_AHEAD_SECONDS
-        return int(seconds * self._rate)
+        return int(seconds * self.rate)
 
     async def work(self) -> None:
         """See :class:`Session`."""
@@ -238,7 +248,7 @@ class Sampling(Session):
             log.info("job taken up again", extra={"job": self.job.id, **figures})
         self._slot = slot = self.bench.scheduler.open(
             self.sampler.engine,
-            self._rate,
+            self.rate,
             self._sink(),
             realtime=self.job.lane is Lane.INTERACTIVE,
             limit=(self._read if self.job.paced else start) + self._ahead,
@@ -266,7 +276,7 @@ class Sampling(Session):
 
     async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
         """Give the scheduler one stream after another; text and frames are made meanwhile."""
-        parts = await self._parts(snapshot.index if snapshot is not None else 0)
+        parts = await self.parts(snapshot.index if snapshot is not None else 0)
         total = None
         while (part := await self.bench.in_pool(partial(next, parts, None))) is not None:
             stream = await self.bench.in_pool(partial(self._open, part, snapshot))
@@ -284,26 +294,8 @@ class Sampling(Session):
             self._error = error
             slot.finish()
 
-    async def _parts(self, first: int) -> Iterator[Part]:
-        """What is to be sampled, from stream number ``first`` on."""
-        request = self.job.request
-        if self.job.kind is Kind.GENERATION:
-            prompt = b""
-            if request["continues"]:
-                prompt = await patiently(lambda: self.bench.broker.upload(self.job))
-            return iter([self.sampler.generation(request, np.frombuffer(prompt, np.uint8))])
-        utterance = await self.bench.in_pool(partial(self._utterance, request))
-        return self.sampler.parts(utterance, first)
-
-    def _utterance(self, request: Mapping[str, Any]) -> Utterance:
-        names = ("model", "voice", "input", "seed")
-        chosen = {name: request[name] for name in ("temperature", "speed")}
-        return prepare(self.bench.synthesizer, *(request[name] for name in names), **chosen)
-
     def _open(self, part: Part, snapshot: Snapshot | None) -> Stream:
-        if snapshot is not None:
-            return self.sampler.engine.restore(part.request, snapshot.state)
-        return self.sampler.open(part)
+        return self.sampler.open(part) if snapshot is None else self.sampler.restore(part, snapshot.state)
 
     async def _hand_on(self, slot: Slot, published: int) -> None:
         """Give Redis what was sampled, as it comes, until the slot's last chunk.
@@ -361,3 +353,30 @@ def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
         else:
             pieces.append(Piece(chunk.index, start, new))
     return pieces
+
+
+class Speaking(Sampling):
+    """Speech from text, or sound without any."""
+
+    sampler: SoundSampler
+
+    @property
+    def rate(self) -> int:
+        """See :class:`Sampling`."""
+        return self.sampler.model.spec.sample_rate
+
+    async def parts(self, first: int) -> Iterator[Part]:
+        """See :class:`Sampling`."""
+        request = self.job.request
+        if self.job.kind is Kind.GENERATION:
+            prompt = b""
+            if request["continues"]:
+                prompt = await patiently(lambda: self.bench.broker.upload(self.job))
+            return iter([self.sampler.generation(request, np.frombuffer(prompt, np.uint8))])
+        utterance = await self.bench.in_pool(partial(self._utterance, request))
+        return self.sampler.parts(utterance, first)
+
+    def _utterance(self, request: Mapping[str, Any]) -> Utterance:
+        names = ("model", "voice", "input", "seed")
+        chosen = {name: request[name] for name in ("temperature", "speed")}
+        return prepare(self.bench.repertoire, *(request[name] for name in names), **chosen)

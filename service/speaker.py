@@ -72,7 +72,7 @@ class Speaker:
         self._resumable = resumable
         self._idle_seconds = idle_seconds
         config = conversation.config
-        self._model = state.catalogue.model(config.model)
+        self._model = state.catalogue.sound_model(config.model, "speech")
         self.sample_rate = codecs.rate_of(config.response_format, self._model.spec.sample_rate, config.sample_rate)
         self._lock = asyncio.Lock()
         self._work = asyncio.Event()

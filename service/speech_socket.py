@@ -21,17 +21,16 @@ from an earlier one, which is closed with 4409.
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.state import State
 from service.auth import Caller
 from service.broker import UNAVAILABLE
-from service.channel import Channel, Leave, checked
+from service.channel import Channel, Leave, parse_message, wrong_order
 from service.conversation import Conversation, Utterance
-from service.dialogue import Dialogue
+from service.dialogue import IDLE_SECONDS, Talk, exchange
 from service.errors import InvalidRequest, NotFound, ServiceError, envelope, queue_away
 from service.limits import Limits
 from service.orders import new_conversation
@@ -43,13 +42,8 @@ from service.schemas import (
     InputText,
     SessionClose,
     SessionConfig,
-    SpeechMessage,
 )
 from service.speaker import Speaker
-
-IDLE_SECONDS: Final = 600.0
-MAX_ERRORS: Final = 20
-"""Wrong messages in one connection."""
 
 
 class SpeechQuery(BaseModel):
@@ -75,14 +69,13 @@ class SpeechQuery(BaseModel):
         return self
 
 
-class SpeechDialogue(Dialogue):
+class SpeechDialogue(Talk):
     """One connection in the native dialect."""
 
     def __init__(self, state: State, limits: Limits, channel: Channel, caller: Caller, query: SpeechQuery) -> None:
         super().__init__(state, limits, channel)
         self._caller = caller
         self._query = query
-        self._errors = 0
         self._session = Resumable(state.broker, caller.name, query.session_id, state.settings.stream_seconds)
 
     async def listen(self) -> None:
@@ -91,34 +84,18 @@ class SpeechDialogue(Dialogue):
             await self._greet(0)
         else:
             await self._resume(self._query.from_sample or 0)
-        while True:
-            try:
-                await self._heed(parse_message(await self._next()))
-            except ServiceError as error:
-                await self.failed(error)
-                self._errors += 1
-                if self._errors >= MAX_ERRORS:
-                    raise Leave(1008, "too many errors") from None
+        await exchange(self._channel, self._heed, self.failed, lambda: self.speaker is not None)
 
-    async def _next(self) -> dict[str, Any]:
-        if self.speaker is not None:  # which looks after the time
-            return await self._channel.hear()
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                return await self._channel.hear()
-        except TimeoutError:
-            raise Leave(1000, "nothing was said for long") from None
-
-    async def _heed(self, message: SpeechMessage) -> None:
-        speaker = self.speaker
+    async def _heed(self, said: dict[str, Any]) -> None:
+        message, speaker = parse_message(said, SPEECH_MESSAGES), self.speaker
         if isinstance(message, SessionClose):
             raise Leave(1000, "", over=True)
         if isinstance(message, SessionConfig):
             if speaker is not None:
-                raise _wrong_order("the session has its config already")
+                raise wrong_order("the session has its config already")
             await self._configure(message)
         elif speaker is None:
-            raise _wrong_order("session.config comes first")
+            raise wrong_order("session.config comes first")
         elif isinstance(message, InputText):
             await speaker.hear(message.text)
         elif isinstance(message, InputDone):
@@ -130,7 +107,7 @@ class SpeechDialogue(Dialogue):
     async def _configure(self, config: SessionConfig) -> None:
         speaker = self._speaker(new_conversation(self._state.catalogue, config))
         await speaker.save()
-        self.start(speaker)
+        self.speak(speaker)
 
     async def _resume(self, sample: int) -> None:
         try:
@@ -146,7 +123,7 @@ class SpeechDialogue(Dialogue):
         except ServiceError as error:
             await self.failed(error)
             raise Leave(1008, "the session cannot be resumed") from None
-        self.start(speaker)
+        self.speak(speaker)
 
     def _speaker(self, conversation: Conversation) -> Speaker:
         return Speaker(
@@ -190,21 +167,3 @@ class SpeechDialogue(Dialogue):
         """``error``."""
         body: dict[str, Any] = dict(envelope(error)["error"])
         await self._say("error", error=body if retry_after is None else body | {"retry_after": retry_after})
-
-
-def parse_message(message: dict[str, Any]) -> SpeechMessage:
-    """What the client says.
-
-    Raises:
-        InvalidRequest: no client says so; ``param`` names the field.
-    """
-    name = message.get("type")
-    kind = SPEECH_MESSAGES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        known = ", ".join(SPEECH_MESSAGES)
-        raise InvalidRequest(f"type: no such message; there is {known}", param="type", code="unknown_message")
-    return checked(kind, message)
-
-
-def _wrong_order(reason: str) -> InvalidRequest:
-    return InvalidRequest(f"type: {reason}", param="type", code="wrong_order")

@@ -1,4 +1,4 @@
-"""Sound on its way to a listener: a job's entries decoded in order, and the HTTP response that carries them.
+"""What a job gives on its way to a client: its entries read in order, sound decoded, and the response that carries it.
 
 The API process samples nothing. It reads what a worker publishes, tells it how much has been read (so that a slow
 reader holds up its own stream and nobody else's), and ends the job when its only listener is gone.
@@ -22,11 +22,22 @@ from models.spec import WaveNetSpec
 from service import codecs
 from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece
 from service.codecs import Wave
-from service.errors import BrokenOff, ClientLeft, Conflict, InvalidRequest, NotFound, ServiceError, envelope, queue_away
+from service.errors import (
+    BrokenOff,
+    ClientLeft,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    ServiceError,
+    content_expired,
+    envelope,
+    queue_away,
+)
 from service.jobs import Failure, Job, Status
 from service.schemas import Usage
 from service.synthesis import SoundDecoder
 
+EVENTS = "text/event-stream; charset=utf-8"
 ACKNOWLEDGE_SECONDS = 0.2
 """Of sound; reading is reported no more often."""
 POLL_SECONDS = 0.02
@@ -57,26 +68,24 @@ def unseen(piece: Piece, samples: int) -> NDArray[np.uint8]:
     return np.frombuffer(piece.symbols, np.uint8)[samples - piece.start :]
 
 
-class Listening:
-    """One reader of one job, from its first sample on."""
+class Reading:
+    """One reader of one job, from its first symbol on."""
 
-    def __init__(self, broker: Broker, job: Job, spec: WaveNetSpec) -> None:
+    def __init__(self, broker: Broker, job: Job) -> None:
         self.job = job
         self.begun: Begin | None = None
-        """Who samples; known once the first sound is there."""
+        """Who samples; known once the first symbols are there."""
         self.samples = 0
-        """Decoded so far."""
+        """Read so far."""
         self._broker = broker
-        self._spec = spec
-        self._acknowledged = 0
 
-    async def waves(self) -> AsyncIterator[Wave]:
-        """The sound, chunk by chunk, ``float32 [T]``. What has been yielded counts as read when the next is asked for.
+    async def symbols(self) -> AsyncIterator[tuple[int, NDArray[np.uint8]]]:
+        """The symbols as they come, with the number of the stream that they belong to. What has been yielded counts as
+        read when the next is asked for.
 
         Raises:
             ServiceError: the job failed, was cancelled or is gone, or Redis stays away.
         """
-        decode = SoundDecoder(self._spec, self.job.request.get("memory", 0.0))
         try:
             async for entry in self._broker.entries(self.job.id, self._remind):
                 if isinstance(entry, Begin):
@@ -86,12 +95,33 @@ class Listening:
                     return
                 elif len(symbols := unseen(entry, self.samples)):
                     self.samples += len(symbols)
-                    yield decode(entry.index, symbols)
+                    yield entry.index, symbols
                     await self._acknowledge()
         except Gone as error:
-            raise NotFound("The sound of this job is no longer kept.", code="content_expired") from error
+            raise content_expired() from error
         except UNAVAILABLE as error:
             raise queue_away() from error
+
+    async def _acknowledge(self) -> None:
+        """What was yielded has been read."""
+
+    async def _remind(self) -> None:
+        """Nothing has come for a while."""
+
+
+class Listening(Reading):
+    """One listener, who takes the sound as it comes."""
+
+    def __init__(self, broker: Broker, job: Job, spec: WaveNetSpec) -> None:
+        super().__init__(broker, job)
+        self._spec = spec
+        self._acknowledged = 0
+
+    async def waves(self) -> AsyncIterator[Wave]:
+        """The sound, chunk by chunk, ``float32 [T]``; raises as :meth:`symbols` does."""
+        decode = SoundDecoder(self._spec, self.job.request.get("memory", 0.0))
+        async for index, symbols in self.symbols():
+            yield decode(index, symbols)
 
     async def _acknowledge(self) -> None:
         if self.job.paced and self.samples - self._acknowledged >= ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
@@ -140,7 +170,16 @@ async def encoded(
         yield data
 
 
-class SpeechResponse(Response):
+async def as_events(source: AsyncIterator[bytes], listening: Listening) -> AsyncGenerator[bytes, None]:
+    """The same as OpenAI's server-sent events."""
+    async for piece in source:
+        yield event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
+    spoken, samples = listening.job.request.get("phonemes", 0), listening.samples
+    usage = Usage(input_tokens=spoken, output_tokens=samples, total_tokens=spoken + samples)
+    yield event({"type": "speech.audio.done", "usage": usage.model_dump()})
+
+
+class StreamedResponse(Response):
     """A response whose body is sampled while it is sent.
 
     What fails before the first byte is an ordinary error response. What fails after it breaks the connection off, so
@@ -150,26 +189,33 @@ class SpeechResponse(Response):
     def __init__(
         self,
         broker: Broker,
-        listening: Listening,
+        reading: Reading,
         source: AsyncIterator[bytes],
         media_type: str,
         *,
         stall_seconds: float,
-        events: bool,
         keep: bool,
     ) -> None:
+        """Args:
+        broker: of the job.
+        reading: of the job.
+        source: what is sent; it drives the reading.
+        media_type: of the body.
+        stall_seconds: for which the client may take nothing.
+        keep: the client may come back for it.
+        """
         self.status_code = 200
         self.background = None
         self._broker = broker
-        self._listening = listening
+        self._reading = reading
         self._source = source
         self._stall_seconds = stall_seconds
-        self._events = events
+        self._events = media_type == EVENTS
         self._keep = keep
-        job = listening.job
+        job = reading.job
         self.init_headers(
             {
-                "content-type": "text/event-stream; charset=utf-8" if events else media_type,
+                "content-type": media_type,
                 "cache-control": "no-store",
                 "x-accel-buffering": "no",
                 "x-seed": str(job.request["seed"]),
@@ -180,7 +226,7 @@ class SpeechResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, or until the client is gone."""
-        job = self._listening.job
+        job = self._reading.job
         try:
             await while_listened_to(self._work(send), receive, self._broker, job, keep=self._keep)
         except ClientLeft:
@@ -188,15 +234,13 @@ class SpeechResponse(Response):
 
     async def _work(self, send: Send) -> None:
         piece = await anext(self._source, None)
-        begun = self._listening.begun
+        begun = self._reading.begun
         engine = [(b"x-engine", begun.engine.encode())] if begun is not None else []
         start = {"type": "http.response.start", "status": 200, "headers": [*self.raw_headers, *engine]}
         await send(start)
         while piece is not None:
-            await self._send(send, _delta(piece) if self._events else piece)
+            await self._send(send, piece)
             piece = await self._next_or_break_off(send)
-        if self._events:
-            await self._send(send, self._done())
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _next_or_break_off(self, send: Send) -> bytes | None:
@@ -204,7 +248,7 @@ class SpeechResponse(Response):
             return await anext(self._source, None)
         except ServiceError as error:  # a client of events is told before the connection ends
             if self._events:
-                await self._send(send, _event(envelope(error)))
+                await self._send(send, event(envelope(error)))
             raise BrokenOff(error.message) from error
 
     async def _send(self, send: Send, body: bytes) -> None:
@@ -213,11 +257,6 @@ class SpeechResponse(Response):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
             raise BrokenOff(f"the client read nothing for {self._stall_seconds} s") from None
-
-    def _done(self) -> bytes:
-        spoken, samples = self._listening.job.request.get("phonemes", 0), self._listening.samples
-        usage = Usage(input_tokens=spoken, output_tokens=samples, total_tokens=spoken + samples)
-        return _event({"type": "speech.audio.done", "usage": usage.model_dump()})
 
 
 async def while_listened_to(
@@ -265,9 +304,6 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _delta(data: bytes) -> bytes:
-    return _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
-
-
-def _event(payload: object) -> bytes:
+def event(payload: object) -> bytes:
+    """One server-sent event."""
     return f"data: {json.dumps(payload)}\n\n".encode()

@@ -23,21 +23,26 @@ import saq
 
 from models.scheduler import Scheduler
 from service.broker import UNAVAILABLE, Broker, WorkerCard
+from service.images.sessions import Drawing, PictureScoring
 from service.jobs import MAX_DEATHS, Failure, Kind, Lane, Status
 from service.lanes import SWEEP_SECONDS, LaneWorker, Queue
 from service.logs import request_id
+from service.repertoire import Repertoire
 from service.scoring import Scoring
-from service.sessions import Bench, Sampling, Session
+from service.sessions import Bench, Session, Speaking
 from service.settings import Settings
-from service.synthesis import Synthesizer
 
 ANNOUNCE_SECONDS = 1.5
 _GATHER_SECONDS = 5.0
 _LINE_SECONDS = 0.5
 _KINDS: dict[Kind, type[Session]] = {
-    Kind.SPEECH: Sampling,
-    Kind.GENERATION: Sampling,
+    Kind.SPEECH: Speaking,
+    Kind.GENERATION: Speaking,
     Kind.LIKELIHOOD: Scoring,
+    Kind.IMAGE: Drawing,
+    Kind.COMPLETION: Drawing,
+    Kind.INTERPOLATION: Drawing,
+    Kind.IMAGE_LIKELIHOOD: PictureScoring,
 }
 
 log = logging.getLogger(__name__)
@@ -46,10 +51,10 @@ log = logging.getLogger(__name__)
 class Worker:
     """One process that samples."""
 
-    def __init__(self, settings: Settings, synthesizer: Synthesizer, broker: Broker) -> None:
+    def __init__(self, settings: Settings, repertoire: Repertoire, broker: Broker) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
-        self._synthesizer = synthesizer
+        self._repertoire = repertoire
         self._broker = broker
         self._slots = {Lane.INTERACTIVE: settings.interactive_slots, Lane.BATCH: settings.batch_slots}
         self._ready = False
@@ -64,7 +69,7 @@ class Worker:
         scheduler = Scheduler(
             self._settings.threads, chunk_ms=self._settings.chunk_ms, on_cancel=self._cancel_seconds.append
         )
-        self._bench = Bench(self._settings, self._synthesizer, self._broker, scheduler, pool)
+        self._bench = Bench(self._settings, self._repertoire, self._broker, scheduler, pool)
         grace = max(2.0, float(self._settings.shutdown_seconds))
         queues = self._broker.queues
         lanes = [LaneWorker(queues[lane], self._perform, count, grace, self.id) for lane, count in self._slots.items()]
@@ -90,18 +95,18 @@ class Worker:
 
     async def _warm(self, pool: ThreadPoolExecutor) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(pool, self._synthesizer.warm)
+            await asyncio.get_running_loop().run_in_executor(pool, self._repertoire.warm)
         except Exception:  # the worker must outlive it, to say what it is not ready for
             log.exception("the models cannot be used")
             self._problem = "A model failed its first word; the worker's log says why."
         else:
             self._ready, self._problem = True, None
-            log.info("worker ready", extra={"worker": self.id, "models": sorted(self._synthesizer.models)})
+            log.info("worker ready", extra={"worker": self.id, "models": sorted(self._repertoire.models)})
         with _tolerated():
             await self._broker.announce(self._card())
 
     def _card(self) -> WorkerCard:
-        samplers = self._synthesizer.samplers
+        samplers = self._repertoire.samplers
         return WorkerCard(
             id=self.id,
             ready=self._ready,
@@ -132,7 +137,7 @@ class Worker:
         job = await self._broker.job(job_id)
         if job is None or job.status.terminal:
             return
-        sampler = self._synthesizer.samplers.get(job.model)
+        sampler = self._repertoire.samplers.get(job.model)
         if sampler is None or sampler.model.sha256 != job.sha256:
             failure = Failure("The model was replaced after the job had been accepted.", "model_changed")
             await self._broker.end(job, Status.FAILED, error=failure)

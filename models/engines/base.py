@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +41,45 @@ class RequestError(ValueError):
     """A request that does not fit the model; the message names the field."""
 
 
+class Extent(Protocol):
+    """What is asked for, as far as a scheduler has to know."""
+
+    @property
+    def length(self) -> int:
+        """Symbols to make."""
+
+
 class Stream(Protocol):
     """One sequence being sampled. Engines add their state; callers read these two."""
 
-    request: StreamRequest
-    position: int
-    """Symbols made so far."""
+    @property
+    def request(self) -> Extent:
+        """What it will be."""
+
+    @property
+    def position(self) -> int:
+        """Symbols made so far."""
+
+
+class Stepper(Protocol):
+    """What a scheduler asks of an engine, whatever it samples."""
+
+    @property
+    def name(self) -> str:
+        """``native``, ``reference``, …: what really runs, told to clients in ``x-engine``."""
+
+    @property
+    def lanes(self) -> int:
+        """Streams that share the work of a call; of more it takes so many at a time."""
+
+    def advance(self, streams: Sequence[Any], samples: int) -> Sequence[Symbols]:
+        """Make up to ``samples`` more symbols of every stream (or a few more, where they come in rows), together.
+
+        Whatever it may raise, a stream whose position is what it was before has not been touched; the others are lost.
+        """
+
+    def snapshot(self, stream: Any) -> bytes:
+        """Everything but the request that is needed to go on from here, here or in another process."""
 
 
 class Engine(ABC):

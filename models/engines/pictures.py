@@ -76,10 +76,11 @@ class PictureEngine:
         self._weights = self._layout.pack(checkpoint.tensors)
         self._loop([self._blank()], 0, score=False)
 
-    def asked(self, labels: Sequence[int | None]) -> Array:
-        """h of what is asked for: an index for each of ``spec.conditions``, None for nothing in particular."""
+    def asked(self, labels: Sequence[int | Array | None]) -> Array:
+        """h of what is asked for: an index for each of ``spec.conditions``, None for nothing in particular, or a vector
+        ``[condition_channels]`` in the place of an index's own."""
         for names, label in zip(self.spec.conditions, labels, strict=True):
-            if label is not None and not 0 <= label < len(names):
+            if isinstance(label, int) and not 0 <= label < len(names):
                 raise RequestError(f"labels: must lie in 0 … {len(names) - 1}, not {label}")
         return asked(self.spec, self._tensors, labels)
 
@@ -105,16 +106,20 @@ class PictureEngine:
         Returns:
             One ``uint8 [<= rows, W, C]`` a picture, in order.
         """
-        assert len({id(picture) for picture in pictures}) == len(pictures), "a picture can take one lane only"
         starts = [picture.rows for picture in pictures]
         ends = [min(start + rows, self.spec.height) for start in starts]
+        self.reach(pictures, ends)
+        return [p.symbols[start:end] for p, start, end in zip(pictures, starts, ends, strict=True)]
+
+    def reach(self, pictures: Sequence[Picture], ends: Sequence[int]) -> None:
+        """Draw every picture until it has so many rows; one that has them is left as it is."""
+        assert len({id(picture) for picture in pictures}) == len(pictures), "a picture can take one lane only"
         # Pictures that end together share a group, so that few groups have to change their lanes on the way.
-        order = sorted(range(len(pictures)), key=lambda i: ends[i] - starts[i])
+        order = sorted(range(len(pictures)), key=lambda i: ends[i] - pictures[i].rows)
         for first in range(0, len(order), LANES):
             group = order[first : first + LANES]
             while group := [i for i in group if pictures[i].rows < ends[i]]:
                 self._loop([pictures[i] for i in group], min(ends[i] - pictures[i].rows for i in group), score=False)
-        return [p.symbols[start:end] for p, start, end in zip(pictures, starts, ends, strict=True)]
 
     def draw(self, requests: Sequence[PictureRequest]) -> Pixels:
         """Whole pictures ``[N, H, W, C]``."""

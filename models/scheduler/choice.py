@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.engines.base import Engine
+from models.engines.base import Stepper
 
 FIRST_CHUNKS_MS = (20, 40)
 """A slot's first chunks are short, so that its sound starts early."""
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 2.0
 class Claim:
     """What the choice knows of a slot. Times are seconds of the scheduler's clock."""
 
-    engine: Engine
+    engine: Stepper
     rate: int
     """Symbols in a second of sound."""
     realtime: bool

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.engines.base import Engine, Stream, Symbols
+from models.engines.base import Stepper, Stream, Symbols
 from models.scheduler.choice import Claim, choose
 from models.scheduler.slots import Chunk, End, Slot
 
@@ -75,7 +75,7 @@ class Scheduler:
 
     def open(
         self,
-        engine: Engine,
+        engine: Stepper,
         rate: int,
         sink: Callable[[Chunk], None],
         *,
@@ -198,7 +198,7 @@ class Scheduler:
         return chunk
 
 
-def _advance(engine: Engine, streams: list[Stream], samples: int) -> Sequence[Symbols | Exception]:
+def _advance(engine: Stepper, streams: list[Stream], samples: int) -> Sequence[Symbols | Exception]:
     """Advance streams together; for one that cannot be, the error.
 
     If the call fails, the fault may be another stream's. Those that it has not touched (:meth:`Engine.advance`) are

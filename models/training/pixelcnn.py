@@ -42,6 +42,10 @@ class PixelCNNTask:
     """Pictures per process and step."""
     unasked: float = 0.15
     """The share of pictures that come without each of their labels, so that the model draws unasked, too."""
+    precision: str = "bfloat16"
+    """Of the arithmetic; ``float32`` is faster on processors without fast products of bfloat16."""
+    start: Path | None = None
+    """The checkpoint whose weights the run begins with, of a network of this very spec."""
     seed: int = 0
     unit: str = "pictures"
     measure: str = "bits/dim"
@@ -56,8 +60,18 @@ class PixelCNNTask:
         return pictures
 
     def network(self) -> nn.Module:
-        """See :class:`Task`."""
-        return build(self.spec)
+        """See :class:`Task`.
+
+        Raises:
+            ValueError: ``start`` holds another network.
+        """
+        network = build(self.spec)
+        if self.start is not None:
+            begun = load(self.start)
+            if begun.spec != self.spec:
+                raise ValueError(f"{self.start}: not the network that is to be trained")
+            network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in begun.tensors.items()})
+        return network
 
     def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor]:
         train = self.pictures.train
@@ -87,7 +101,7 @@ class PixelCNNTask:
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """Mean bits per sub-pixel of one batch; see :class:`Task`."""
         images, labels = (t.to(device) for t in self._batch(step, rank))
-        logits: Tensor = model(images, labels if self.spec.conditions else None, torch.bfloat16)
+        logits: Tensor = model(images, labels if self.spec.conditions else None, getattr(torch, self.precision))
         nats = F.cross_entropy(logits.float().flatten(0, 3), images.flatten())
         return nats / math.log(2), self.batch
 
@@ -108,6 +122,8 @@ class PixelCNNTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        if self.start is not None:
+            trained = trained | {"begun with the weights of SHA-256": load(self.start).sha256}
         text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
         save(out, self.spec, tensors, text)
         self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")

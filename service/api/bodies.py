@@ -1,4 +1,4 @@
-"""JSON bodies, and how errors appear in the documentation."""
+"""JSON bodies and forms, and how errors appear in the documentation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from service.auth import caller_of
 from service.errors import PROBLEM, InvalidRequest, UnsupportedMedia
 from service.schemas import JOB_EXAMPLE, ErrorEnvelope
+
+_MAX_FIELDS = 16
 
 
 class JsonRoute(APIRoute):
@@ -46,6 +49,30 @@ async def _check_json(request: Request) -> None:
         raise InvalidRequest(f"The body is not JSON: {error.msg} at {where}.", code="json_invalid") from error
     except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
         raise InvalidRequest("The body is JSON that no request needs.", code="json_invalid") from error
+
+
+class FormRoute(APIRoute):
+    """A route that says precisely what is wrong with a body that is no form, before anything looks into it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the check."""
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            await caller_of(request)  # nobody without a key gets a body read
+            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type != "multipart/form-data":
+                raise UnsupportedMedia("The body must be a form, sent with Content-Type: multipart/form-data.")
+            try:
+                form = await request.form(max_files=1, max_fields=_MAX_FIELDS)
+            except HTTPException as error:
+                raise InvalidRequest(f"The body is no form: {error.detail}", code="form_invalid") from error
+            names = [name for name, _ in form.multi_items()]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise InvalidRequest(f"{twice}: given twice", param=twice, code="duplicate_parameter")
+            return await handle(request)
+
+        return checked
 
 
 _EXAMPLES: dict[int, tuple[str, str | None, str | None]] = {

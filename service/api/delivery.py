@@ -10,10 +10,11 @@ from fastapi.responses import JSONResponse, Response
 from service import codecs
 from service.api.state import State
 from service.auth import Caller
+from service.catalogue import SoundModel
 from service.intake import Order, accept
 from service.jobs import Job, Lane, Standing
 from service.schemas import JobError, JobObject, SoundRequest
-from service.streaming import Listening, SpeechResponse, encoded
+from service.streaming import EVENTS, Listening, StreamedResponse, as_events, encoded
 
 Prefer = Annotated[
     str | None, Header(description="`respond-async` answers 202 with a job instead of the sound.", max_length=256)
@@ -68,17 +69,14 @@ async def deliver(
     job = await accept(service, caller, order, prefer=prefer, key=key)
     if job.lane is Lane.BATCH:
         return await accepted(service, job)
+    assert isinstance(order.model, SoundModel)
     spec, form = order.model.spec, request.response_format
     listening = Listening(service.broker, job, spec)
-    return SpeechResponse(
-        service.broker,
-        listening,
-        encoded(listening, spec.sample_rate, form, request.sample_rate),
-        codecs.MEDIA_TYPES[form],
-        stall_seconds=service.settings.stall_seconds,
-        events=request.stream_format == "sse",
-        keep=key is not None,
-    )
+    source, media_type = encoded(listening, spec.sample_rate, form, request.sample_rate), codecs.MEDIA_TYPES[form]
+    if request.stream_format == "sse":
+        source, media_type = as_events(source, listening), EVENTS
+    stall = service.settings.stall_seconds
+    return StreamedResponse(service.broker, listening, source, media_type, stall_seconds=stall, keep=key is not None)
 
 
 async def accepted(service: State, job: Job) -> Response:

@@ -23,7 +23,7 @@ from service.errors import InvalidRequest
 from service.intake import Order
 from service.jobs import Kind
 from service.schemas import GenerationRequest
-from service.synthesis import draw_seed
+from service.seeds import draw_seed
 from service.uploads import decode_upload
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
@@ -36,8 +36,7 @@ def generation_order(service: State, request: GenerationRequest) -> Order:
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` says why.
     """
-    model = service.catalogue.model(request.model)
-    model.require("generation")
+    model = service.catalogue.sound_model(request.model, "generation")
     model.voice(request.voice_id)
     spec, form = model.spec, request.response_format
     codecs.check_rate(form, codecs.rate_of(form, spec.sample_rate, request.sample_rate))

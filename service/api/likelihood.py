@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, UploadFile
-from fastapi.responses import JSONResponse, Response
-from fastapi.routing import APIRoute
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 from models.quantization import encode_wave
-from service.api.bodies import documented
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, accepted
+from service.api.bodies import FormRoute, documented
+from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer
 from service.api.state import Counted, Service, State
-from service.api.waiting import completed
-from service.auth import caller_of
-from service.errors import InvalidRequest, UnsupportedMedia
-from service.intake import Order, accept
-from service.jobs import Kind, Lane
+from service.api.waiting import figures
+from service.errors import InvalidRequest
+from service.intake import Order
+from service.jobs import Kind
 from service.schemas import MAX_INPUT_CHARACTERS, LikelihoodResult
 from service.synthesis import read_text
 from service.uploads import decode_upload
-
-_MAX_FIELDS = 16
-
-
-class FormRoute(APIRoute):
-    """A route that says precisely what is wrong with a body that is no form, before anything looks into it."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, behind the check."""
-        handle = super().get_route_handler()
-
-        async def checked(request: Request) -> Response:
-            await caller_of(request)  # nobody without a key gets a body read
-            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if media_type != "multipart/form-data":
-                raise UnsupportedMedia("The body must be a form, sent with Content-Type: multipart/form-data.")
-            try:
-                form = await request.form(max_files=1, max_fields=_MAX_FIELDS)
-            except HTTPException as error:
-                raise InvalidRequest(f"The body is no form: {error.detail}", code="form_invalid") from error
-            names = [name for name, _ in form.multi_items()]
-            if twice := next((name for name in names if names.count(name) > 1), None):
-                raise InvalidRequest(f"{twice}: given twice", param=twice, code="duplicate_parameter")
-            return await handle(request)
-
-        return checked
 
 
 class LikelihoodForm(BaseModel):
@@ -72,8 +42,7 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)
 
 
 def _order(service: State, form: LikelihoodForm, data: bytes) -> Order:
-    model = service.catalogue.model(form.model)
-    model.require("likelihood")
+    model = service.catalogue.sound_model(form.model, "likelihood")
     model.voice(form.voice)
     if "speech" in model.entry.capabilities:
         if form.text is None:
@@ -109,9 +78,4 @@ async def score_recording(
     """
     data = await form.file.read()
     order = await asyncio.to_thread(_order, service, form, data)
-    job = await accept(service, caller, order, prefer=prefer, key=idempotency_key)
-    if job.lane is Lane.BATCH:
-        return await accepted(service, job)
-    ended = await completed(request, service.broker, job, keep=idempotency_key is not None)
-    headers = {"x-job-id": ended.id, "x-model-sha256": ended.sha256, "x-engine": ended.engine or ""}
-    return JSONResponse(ended.result, headers=headers)
+    return await figures(service, caller, order, request, lambda job: job.result, prefer=prefer, key=idempotency_key)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from service.api.bodies import documented
 from service.api.state import Service
-from service.catalogue import Model
+from service.catalogue import Model, PictureModel, SoundModel
 from service.schemas import ModelList, ModelObject
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -19,20 +19,21 @@ def _describe(model: Model) -> ModelObject:
         owned_by=model.entry.owned_by,
         kind=model.entry.kind,
         capabilities=list(model.entry.capabilities),
-        sample_rate=model.spec.sample_rate,
+        sample_rate=model.spec.sample_rate if isinstance(model, SoundModel) else None,
+        size=model.size if isinstance(model, PictureModel) else None,
         sha256=model.sha256,
-        receptive_field=model.spec.receptive_field,
+        receptive_field=model.receptive_field,
         parameters=model.parameters,
     )
 
 
-@router.get("", summary="List the models", responses=documented(401))
+@router.get("", summary="List the models", response_model_exclude_none=True, responses=documented(401))
 async def list_models(service: Service) -> ModelList:
     """Every model."""
     return ModelList(data=[_describe(model) for model in service.catalogue.models.values()])
 
 
-@router.get("/{model_id}", summary="One model", responses=documented(401, 404))
+@router.get("/{model_id}", summary="One model", response_model_exclude_none=True, responses=documented(401, 404))
 async def get_model(model_id: str, service: Service) -> ModelObject:
     """The model of this id."""
     return _describe(service.catalogue.model(model_id))

@@ -1,4 +1,4 @@
-"""The two websockets that speak: ``/v1/audio/speech/stream`` and ElevenLabs' ``stream-input``.
+"""The websockets: ``/v1/audio/speech/stream``, ElevenLabs' ``stream-input``, and ``/v1/images/stream``.
 
 A handshake that is refused is answered over HTTP, with the same error body as any other request: 401 without a key, 400
 for a parameter of the URL that is wrong. Browsers see no more of it than that there is no connection.
@@ -14,14 +14,15 @@ from starlette.datastructures import Headers
 
 from service.api.state import Service
 from service.auth import Caller, Keys, caller_of
-from service.channel import Channel, parse_query
+from service.channel import Channel, NoQuery, parse_query
 from service.dialogue import Dialogue
 from service.elevenlabs import StreamInput
 from service.errors import ServiceError, Unauthorized, respond
+from service.images.socket import ImageDialogue
 from service.limits import Limits
 from service.speech_socket import SpeechDialogue, SpeechQuery
 
-router = APIRouter(tags=["speech"])
+router = APIRouter(tags=["websockets"])
 log = logging.getLogger("service.access")
 
 
@@ -36,6 +37,19 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
         return
     channel = await _accept(websocket, service.settings.stall_seconds)
     await _hold(websocket, SpeechDialogue(service, _limits(websocket), channel, caller, query))
+
+
+@router.websocket("/v1/images/stream")
+async def stream_images(websocket: WebSocket, service: Service) -> None:
+    """Draw pictures and show them grow; :mod:`service.images.socket` has the messages."""
+    try:
+        caller = await caller_of(websocket)
+        parse_query(NoQuery, websocket.query_params)
+    except ServiceError as error:
+        await _refuse(websocket, error)
+        return
+    channel = await _accept(websocket, service.settings.stall_seconds)
+    await _hold(websocket, ImageDialogue(service, _limits(websocket), channel, caller))
 
 
 @router.websocket("/v1/text-to-speech/{voice_id}/stream-input")

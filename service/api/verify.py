@@ -17,8 +17,11 @@ from service.api.generations import generation_order
 from service.api.jobs import OwnJob
 from service.api.state import Counted, Service, State
 from service.api.waiting import completed
+from service.catalogue import Model, PictureModel
 from service.contents import Contents
 from service.errors import Conflict, InvalidRequest, from_validation
+from service.images.orders import image_order, interpolation_order
+from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
 from service.intake import Order, accept, wants_job
 from service.jobs import Kind
 from service.orders import speech_order
@@ -26,10 +29,16 @@ from service.schemas import GenerationRequest, Manifest, Output, SpeechRequest, 
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
 
-_REQUESTS: dict[Kind, type[SpeechRequest] | type[GenerationRequest]] = {
+_Request = SpeechRequest | GenerationRequest | ImageRequest | CompletionRequest | InterpolationRequest
+_REQUESTS: dict[Kind, type[_Request]] = {
     Kind.SPEECH: SpeechRequest,
     Kind.GENERATION: GenerationRequest,
+    Kind.IMAGE: ImageRequest,
+    Kind.COMPLETION: CompletionRequest,
+    Kind.INTERPOLATION: InterpolationRequest,
 }
+_TRAVEL = {"stream_format", "stream", "partial_images"}
+"""Fields of requests that change how the bytes travel alone."""
 
 
 _LINKED: dict[int | str, dict[str, Any]] = {
@@ -43,12 +52,12 @@ _LINKED: dict[int | str, dict[str, Any]] = {
     responses=_LINKED | documented(400, 401, 404, 409, 503),
 )
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
-    """All that a job's sound depends on, and its SHA-256. A likelihood has none: nothing was sampled for it."""
+    """All that a job's sound or pictures depend on, and their SHA-256. A likelihood has none: nothing was sampled."""
     schema = _REQUESTS.get(job.kind)
     if schema is None:
         raise Conflict("Nothing was sampled for this job.", code="no_manifest")
     card = await Contents(service.broker, service.catalogue).card(job)
-    fields = set(schema.model_fields) - {"stream_format"}  # which changes how the bytes travel alone
+    fields = {field.alias or name for name, field in schema.model_fields.items()} - _TRAVEL
     request = {name: value for name, value in job.request.items() if name in fields and value is not None}
     return Manifest(
         job=job.id,
@@ -104,7 +113,7 @@ async def verify(
 def _order(service: State, manifest: Manifest) -> Order:
     """What the manifest says is to be done, checked like a new request."""
     model = service.catalogue.model(manifest.model)
-    schema = _REQUESTS[Kind.SPEECH if "speech" in model.entry.capabilities else Kind.GENERATION]
+    schema = _schema(model, manifest)
     try:
         request = schema.model_validate(manifest.request)
     except ValidationError as error:
@@ -116,18 +125,47 @@ def _order(service: State, manifest: Manifest) -> Order:
     if model.sha256 != manifest.model_sha256:
         message = f"model_sha256: the weights of {manifest.model} are others here"
         raise Conflict(message, code="model_changed")
-    if isinstance(request, SpeechRequest):
-        order, _ = speech_order(service.catalogue, request)
-    else:
-        order = generation_order(service, request)
+    order = _ordered(service, request)
     if order.request.get("prompt_sha256") != manifest.prompt_sha256:
         _refuse_prompt(manifest)
     return dataclasses.replace(order, body=manifest.model_dump())
 
 
 def _refuse_prompt(manifest: Manifest) -> None:
-    param = "request.prompt_audio"
-    if manifest.prompt_sha256 is not None and "prompt_audio" not in manifest.request:
-        message = f"{param}: the recording that was continued is not in the manifest; put it back"
-        raise InvalidRequest(message, param=param, code="missing_parameter")
-    raise InvalidRequest(f"{param}: it is not the recording of the manifest", param=param, code="prompt_differs")
+    param = f"request.{_upload(manifest)}"
+    if manifest.prompt_sha256 is not None and _upload(manifest) not in manifest.request:
+        raise _missing(manifest)
+    raise InvalidRequest(f"{param}: it is not that of the manifest", param=param, code="prompt_differs")
+
+
+def _upload(manifest: Manifest) -> str:
+    return "image" if "rows" in manifest.request else "prompt_audio"
+
+
+def _missing(manifest: Manifest) -> InvalidRequest:
+    param = f"request.{_upload(manifest)}"
+    message = f"{param}: what was continued is not in the manifest; put it back"
+    return InvalidRequest(message, param=param, code="missing_parameter")
+
+
+def _schema(model: Model, manifest: Manifest) -> type[_Request]:
+    """What kind of request a manifest's is."""
+    if not isinstance(model, PictureModel):
+        return _REQUESTS[Kind.SPEECH if "speech" in model.entry.capabilities else Kind.GENERATION]
+    if "from" in manifest.request:
+        return InterpolationRequest
+    if "rows" not in manifest.request:
+        return ImageRequest
+    if "image" not in manifest.request:
+        raise _missing(manifest)
+    return CompletionRequest
+
+
+def _ordered(service: State, request: _Request) -> Order:
+    if isinstance(request, SpeechRequest):
+        return speech_order(service.catalogue, request)[0]
+    if isinstance(request, GenerationRequest):
+        return generation_order(service, request)
+    if isinstance(request, InterpolationRequest):
+        return interpolation_order(service.catalogue, request)
+    return image_order(service.catalogue, request)

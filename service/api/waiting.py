@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+
+from service.api.delivery import accepted
+from service.api.state import State
+from service.auth import Caller
 from service.broker import Broker
 from service.errors import NotFound
-from service.jobs import Job
+from service.intake import Order, accept
+from service.jobs import Job, Lane
 from service.streaming import check_end, while_listened_to
+
+
+async def figures(
+    service: State,
+    caller: Caller,
+    order: Order,
+    request: Request,
+    told: Callable[[Job], Mapping[str, Any] | None],
+    *,
+    prefer: str | None,
+    key: str | None,
+) -> Response:
+    """Have an order done that gives figures, and answer with them, or with the job that it has become.
+
+    Args:
+        service: that serves it.
+        caller: who asks.
+        order: what was made of the request.
+        request: whose client waits; its body has been read.
+        told: what the client is told of the finished job.
+        prefer: the ``Prefer`` header.
+        key: the idempotency key, if the request can be repeated with one.
+
+    Raises:
+        ClientLeft: before the answer.
+        ServiceError: it was not accepted, or failed.
+    """
+    job = await accept(service, caller, order, prefer=prefer, key=key)
+    if job.lane is Lane.BATCH:
+        return await accepted(service, job)
+    ended = await completed(request, service.broker, job, keep=key is not None)
+    headers = {"x-job-id": ended.id, "x-model-sha256": ended.sha256, "x-engine": ended.engine or ""}
+    return JSONResponse(told(ended), headers=headers)
 
 
 async def completed(request: Request, broker: Broker, job: Job, *, keep: bool) -> Job:

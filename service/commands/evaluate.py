@@ -14,10 +14,12 @@ from service.commands import explained
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
+    from models.engines.base import Engine
     from models.training.evaluation import Listener, Wave
     from models.training.pictures import Pictures
     from models.training.pixelcnn import PixelCNNTask
-    from service.synthesis import Synthesizer, Utterance
+    from service.repertoire import Repertoire
+    from service.synthesis import Utterance
 
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -45,29 +47,30 @@ def speech(
     from models.library import LibraryError
     from models.training.evaluation import Listener, recordings
     from service.errors import ServiceError
+    from service.repertoire import load_repertoire
     from service.settings import SettingsError, load_settings
-    from service.synthesis import load_synthesizer, prepare
+    from service.synthesis import prepare
 
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ValueError):
-        synthesizer = load_synthesizer(load_settings(), only=lambda entry: entry.id == model)
+        repertoire = load_repertoire(load_settings(), only=lambda entry: entry.id == model)
         clips = recordings(corpus, sentences)
         utterances = [
-            prepare(synthesizer, model, voice, text, seed, temperature=temperature)
+            prepare(repertoire, model, voice, text, seed, temperature=temperature)
             for seed, (text, _) in enumerate(clips)
         ]
-    made = [_speak(synthesizer, utterance) for utterance in utterances]
+    made = [_speak(repertoire, utterance) for utterance in utterances]
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
     texts, listener = [text for text, _ in clips], Listener(asr)
-    loaded = synthesizer.samplers[model]
+    loaded = repertoire.sound(utterances[0].model)
     report: dict[str, Any] = {
         "model": model, "sha256": loaded.model.sha256, "engine": loaded.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
         **_judged(texts, waves, listener),
         "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
-        "bits_per_sample": _bits(synthesizer, model, voice, [wave for _, wave in clips]),
+        "bits_per_sample": _bits(loaded.engine, voice, [wave for _, wave in clips]),
         "teacher": _judged(texts, [wave for _, wave in clips], listener),
     }  # fmt: skip
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
@@ -80,17 +83,18 @@ def speech(
 def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
     """Print how often each voice is told from the others; CORPORA are one folder a voice, named like it."""
     from models.training.evaluation import VoiceJudge, recordings
+    from service.repertoire import load_repertoire
     from service.settings import load_settings
-    from service.synthesis import load_synthesizer, prepare
+    from service.synthesis import prepare
 
     with explained(ValueError):
-        synthesizer = load_synthesizer(load_settings(), only=lambda entry: entry.id == model)
+        repertoire = load_repertoire(load_settings(), only=lambda entry: entry.id == model)
         real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
     judge = VoiceJudge({voice: [wave for _, wave in clips] for voice, clips in real.items()})
     report = {}
     for voice, clips in real.items():
-        spoken = [prepare(synthesizer, model, voice, text, seed) for seed, (text, _) in enumerate(clips)]
-        verdicts = [judge.voice_of(_speak(synthesizer, utterance)[0]) for utterance in spoken]
+        spoken = [prepare(repertoire, model, voice, text, seed) for seed, (text, _) in enumerate(clips)]
+        verdicts = [judge.voice_of(_speak(repertoire, utterance)[0]) for utterance in spoken]
         report[voice] = {
             "recognised": sum(found == voice for found, _ in verdicts) / len(verdicts),
             "similarity": sum(similarity for _, similarity in verdicts) / len(verdicts),
@@ -164,12 +168,14 @@ def _picture_likelihood(loaded: Checkpoint, task: PixelCNNTask, test: Pictures) 
                 "nats_of_independent_pixels": baseline}  # fmt: skip
 
 
-def _speak(synthesizer: Synthesizer, utterance: Utterance) -> tuple[Wave, float, float]:
+def _speak(repertoire: Repertoire, utterance: Utterance) -> tuple[Wave, float, float]:
     """The sound, the seconds to its first chunk and to its last."""
     import numpy as np
 
+    from service.synthesis import render
+
     start, first, waves = time.perf_counter(), 0.0, []
-    for wave in synthesizer.render(utterance):
+    for wave in render(repertoire.sound(utterance.model), utterance):
         first = first or time.perf_counter() - start
         waves.append(wave)
     return np.concatenate(waves), first, time.perf_counter() - start
@@ -182,13 +188,12 @@ def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener) -> 
     return {**error_rates(texts, heard), "dnsmos": noise_score(waves), "heard": heard}
 
 
-def _bits(synthesizer: Synthesizer, model: str, voice: str, waves: Sequence[Wave]) -> float | None:
+def _bits(engine: Engine, voice: str, waves: Sequence[Wave]) -> float | None:
     """Bits per sample of the recordings; None on an engine that does not score."""
     from models.engines.native import NativeEngine
     from models.spec import FeatureSpec
     from models.training.evaluation import bits_per_sample
 
-    engine = synthesizer.samplers[model].engine
     if not isinstance(engine, NativeEngine):
         return None
     return bits_per_sample(engine, waves, engine.spec.speakers.index(voice), FeatureSpec())

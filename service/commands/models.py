@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
+
 import click
 
 from service.commands import explained
 
-
-@click.command(short_help="List the models and their voices.")
-def command() -> None:
-    """List every model and voice that the settings lead to, checking every checkpoint."""
-    from rich.console import Console
+if TYPE_CHECKING:
     from rich.table import Table
+
+    from service.catalogue import PictureModel, SoundModel
+
+
+@click.command(short_help="List the models, with their voices or classes.")
+def command() -> None:
+    """List every model that the settings lead to, checking every checkpoint."""
+    from rich.console import Console
 
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
-    from service.catalogue import load_catalogue
+    from service.catalogue import PictureModel, SoundModel, load_catalogue
     from service.settings import SettingsError, load_settings
 
     with explained(SettingsError, LibraryError, CheckpointError):
         catalogue = load_catalogue(load_settings())
     console = Console()
     for model in catalogue.models.values():
-        table = Table(title=f"{model.entry.id}: {model.entry.description}", title_justify="left")
-        for heading in ("voice", "name", "language", "gender", "licence", "description"):
-            table.add_column(heading)
-        for voice in model.entry.voices:
-            table.add_row(voice.id, voice.name, voice.language, voice.gender, voice.license, voice.description)
+        if isinstance(model, PictureModel):
+            table, form = _classes(model), f"{model.size} pixels"
+        else:
+            assert isinstance(model, SoundModel)
+            table, form = _voices(model), f"{model.spec.sample_rate} Hz"
+        table.title, table.title_justify = f"{model.entry.id}: {model.entry.description}", "left"
         console.print(table)
         console.print(
-            f"{model.parameters:,} parameters, receptive field {model.spec.receptive_field}, "
-            f"{model.spec.sample_rate} Hz, sha256 {model.sha256}"
+            f"{model.parameters:,} parameters, receptive field {model.receptive_field}, {form}, sha256 {model.sha256}"
         )
+
+
+def _voices(model: SoundModel) -> Table:
+    from rich.table import Table
+
+    table = Table("voice", "name", "language", "gender", "licence", "description")
+    for voice in model.entry.voices:
+        table.add_row(voice.id, voice.name, voice.language, voice.gender, voice.license, voice.description)
+    return table
+
+
+def _classes(model: PictureModel) -> Table:
+    from rich.table import Table
+
+    table = Table("class", "style")
+    for names in itertools.zip_longest(model.spec.classes, model.spec.styles, fillvalue=""):
+        table.add_row(*names)
+    return table

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from service.commands import explained
+from service.commands import FiniteRange, explained
 
 if TYPE_CHECKING:
     from service.codecs import Wave
-    from service.settings import Settings
-    from service.synthesis import Synthesizer, Utterance
+    from service.sampler import Part
+    from service.synthesis import SoundSampler, Utterance
 
 FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac"}
-
-
-class FiniteRange(click.FloatRange):
-    """A range that NaN does not slip through: every comparison with it is false, so click's own check lets it pass."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
 
 
 @click.command(short_help="Speak a text into a file.")
@@ -52,38 +40,43 @@ def command(
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
+    from service.repertoire import load_repertoire
+    from service.seeds import draw_seed
     from service.settings import SettingsError, load_settings
-    from service.synthesis import draw_seed, load_synthesizer, prepare
+    from service.synthesis import prepare
 
     if str(output) != "-" and output.suffix.lower() not in FORMATS:
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
     words = sys.stdin.read() if text == "-" else text
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
-        settings: Settings = load_settings()
-        synthesizer = load_synthesizer(settings, only=lambda entry: entry.id == model)
-        chosen = voice or synthesizer.model(model).entry.voices[0].id
+        repertoire = load_repertoire(load_settings(), only=lambda entry: entry.id == model)
+        chosen = voice or repertoire.sound_model(model, "speech").entry.voices[0].id
         drawn = draw_seed() if seed is None else seed
-        utterance = prepare(synthesizer, model, chosen, words, drawn, temperature=temperature, speed=speed)
+        utterance = prepare(repertoire, model, chosen, words, drawn, temperature=temperature, speed=speed)
+        sampler = repertoire.sound(utterance.model)
         if str(output) == "-":
-            _stream(synthesizer, utterance)
+            _stream(sampler, utterance)
         else:
-            _write(output, utterance, _shown(synthesizer, utterance))
+            _write(output, utterance, _shown(sampler, utterance))
 
 
-def _stream(synthesizer: Synthesizer, utterance: Utterance) -> None:
+def _stream(sampler: SoundSampler, utterance: Utterance) -> None:
     from service import codecs
+    from service.synthesis import render
 
     encoder = codecs.encoder("wav", utterance.model.spec.sample_rate)
-    for wave in synthesizer.render(utterance):
+    for wave in render(sampler, utterance):
         sys.stdout.buffer.write(encoder.feed(wave))
         sys.stdout.buffer.flush()
     sys.stdout.buffer.write(encoder.finish())
 
 
-def _shown(synthesizer: Synthesizer, utterance: Utterance) -> Iterator[Wave]:
+def _shown(sampler: SoundSampler, utterance: Utterance) -> Iterator[Wave]:
     """The sound, chunk by chunk, beside a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from service.synthesis import render
 
     columns = (
         TextColumn("{task.description}"),
@@ -93,10 +86,10 @@ def _shown(synthesizer: Synthesizer, utterance: Utterance) -> Iterator[Wave]:
     )
     rate = utterance.model.spec.sample_rate
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        parts = list(synthesizer.samplers[utterance.model.entry.id].parts(utterance))
+        parts: list[Part] = list(sampler.parts(utterance))
         total = sum(part.request.length for part in parts)
         task = progress.add_task(utterance.voice.name, total=total, sound=0.0, factor=0.0)
-        for wave in synthesizer.render(utterance, parts):
+        for wave in render(sampler, utterance, parts):
             sound = (progress.tasks[task].completed + len(wave)) / rate
             factor = sound / max(progress.tasks[task].elapsed or 0.0, 1e-9)
             progress.update(task, advance=len(wave), sound=sound, factor=factor)

@@ -113,7 +113,18 @@ def frames(
 @click.option("--kernel-size", type=click.IntRange(3), default=3, show_default=True)
 @click.option("--output-features", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--conditioning", type=click.Choice(CONDITIONINGS), default="class", show_default=True)
-def pixelcnn(data: Path, output: Path, levels: str, batch: int | None, seed: int, **options: Any) -> None:
+@click.option("--precision", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
+@click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run begins with.")
+def pixelcnn(
+    data: Path,
+    output: Path,
+    levels: str,
+    batch: int | None,
+    precision: str,
+    start: Path | None,
+    seed: int,
+    **options: Any,
+) -> None:
     """Train a PixelCNN on pictures; the loss is in bits per sub-pixel."""
     from models.training.pictures import read_pictures
     from models.training.pixelcnn import PixelCNNTask
@@ -127,7 +138,8 @@ def pixelcnn(data: Path, output: Path, levels: str, batch: int | None, seed: int
             height, width, channels, int(levels),
             classes=pictures.classes if asked else (), styles=pictures.styles if asked else (), **options,
         )  # fmt: skip
-    _run(PixelCNNTask(spec, data, batch=batch or 16, seed=seed), output, seed=seed, **loop)
+    task = PixelCNNTask(spec, data, batch=batch or 16, precision=precision, start=start, seed=seed)
+    _run(task, output, seed=seed, **loop)
 
 
 def _run(

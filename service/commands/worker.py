@@ -21,17 +21,17 @@ def command() -> None:
     from models.library import LibraryError
     from service import logs
     from service.broker import Broker
+    from service.repertoire import Repertoire, load_repertoire
     from service.settings import Settings, SettingsError, load_settings
-    from service.synthesis import Synthesizer, load_synthesizer
     from service.worker import Worker
 
-    async def work(settings: Settings, synthesizer: Synthesizer, url: str) -> None:
+    async def work(settings: Settings, repertoire: Repertoire, url: str) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         broker = Broker(url)
         try:
-            await Worker(settings, synthesizer, broker).run(stopping)
+            await Worker(settings, repertoire, broker).run(stopping)
         finally:
             await broker.close()
 
@@ -40,4 +40,4 @@ def command() -> None:
         if settings.redis_url is None:
             raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it; `ancestral serve` brings its own of both")
         logs.configure(settings.log_level)
-        asyncio.run(work(settings, load_synthesizer(settings), settings.redis_url))
+        asyncio.run(work(settings, load_repertoire(settings), settings.redis_url))

@@ -38,11 +38,16 @@ def test_what_is_there_is_found(tmp_path: Path) -> None:
 def test_what_each_kind_can_do(tmp_path: Path) -> None:
     write(tmp_path, MODEL)
     write(tmp_path, MODEL | {"id": "b", "kind": "audio"}, "b")
-    reads, babbles = discover(tmp_path)
+    write(
+        tmp_path, {key: value for key, value in (MODEL | {"id": "c", "kind": "image"}).items() if key != "voices"}, "c"
+    )
+    reads, babbles, draws = discover(tmp_path)
+    assert draws.capabilities == ("image_generation", "image_completion", "image_interpolation", "image_likelihood")
+    assert (draws.sampled, draws.frames, draws.voices) == (tmp_path / "c" / "pixelcnn", None, ())
     assert reads.capabilities == ("speech", "likelihood")
     assert babbles.capabilities == ("generation", "continuation", "likelihood")
-    assert (reads.wavenet, reads.frames) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "frames")
-    assert (babbles.wavenet, babbles.frames) == (tmp_path / "b" / "wavenet", None)
+    assert (reads.sampled, reads.frames) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "frames")
+    assert (babbles.sampled, babbles.frames) == (tmp_path / "b" / "wavenet", None)
 
 
 def test_what_ships_can_be_read() -> None:
@@ -50,7 +55,7 @@ def test_what_ships_can_be_read() -> None:
     shipped = {entry.id: entry for entry in discover(ZOO.parent)}
     assert shipped["wavenet-en"].kind == "speech"
     for entry in shipped.values():
-        assert load(entry.wavenet).spec.kind == "wavenet"
+        assert load(entry.sampled).spec.kind == ("pixelcnn" if entry.kind == "image" else "wavenet")
         assert (entry.path / "frames").is_dir() == (entry.frames is not None)
 
 
@@ -72,7 +77,7 @@ def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
         (MODEL | {"temperature": 2.5}, "a: temperature: must lie in 0"),
         (MODEL | {"id": "../a"}, "a: id: "),
         (MODEL | {"id": "A"}, "a: id: "),
-        (MODEL | {"kind": "image"}, "a: kind: expected speech or audio, found 'image'"),
+        (MODEL | {"kind": "video"}, "a: kind: expected speech, audio, image, found 'video'"),
         (MODEL | {"voices": []}, "a: voices: at least one"),
         (MODEL | {"voices": [VOICE, VOICE]}, "a: voices: at least one, each id once"),
         (MODEL | {"voices": ["ann"]}, "a: voices: expected a JSON object"),

@@ -7,7 +7,7 @@ import pytest
 from service.conversation import MAX_KEPT, MAX_OUTSTANDING, Conversation
 from service.errors import InvalidRequest
 from service.schemas import SessionConfig
-from service.synthesis import sentence_seed
+from service.seeds import part_seed
 
 KEEP = 120.0
 
@@ -51,8 +51,8 @@ def test_what_was_put_back_comes_first() -> None:
 
 def test_seeds_follow_the_sentences() -> None:
     own = session(5, None)
-    assert [utterance.seed for utterance in own.utterances] == [7, sentence_seed(7, 2)]
-    assert own.next_seed == sentence_seed(7, 4)
+    assert [utterance.seed for utterance in own.utterances] == [7, part_seed(7, 2)]
+    assert own.next_seed == part_seed(7, 4)
 
 
 def test_it_is_settled_once_when_all_is_said() -> None:

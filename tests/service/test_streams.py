@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 
 from service.auth import digest, new_key
 from service.embedded import EmbeddedRedis
-from service.synthesis import sentence_seed
+from service.seeds import part_seed
 from tests.service.support import Server
 from tests.service.talk import CONFIG, LONG, SECONDS, Talk, eventually, talking, whole
 from tests.service.test_leaks import redis_of
@@ -101,7 +101,7 @@ def test_an_utterance_can_be_asked_for_again_by_its_seed(server: Server) -> None
             talk.until("audio.done")
             heard = talk.heard[number]
             assert heard.sound == whole(server, text, seed=heard.start["seed"])
-    assert [heard.start["seed"] for heard in talk.heard.values()] == [sentence_seed(7, n) for n in (0, 1, 3)]
+    assert [heard.start["seed"] for heard in talk.heard.values()] == [part_seed(7, n) for n in (0, 1, 3)]
 
 
 def test_a_sentence_sounds_while_the_next_is_written(server: Server) -> None:
@@ -143,7 +143,7 @@ def test_a_session_may_go_on_after_its_end(server: Server) -> None:
         talk.until("session.done")
         talk.say("input.done")
         talk.until("session.done")
-    assert talk.heard[2].sound == whole(server, "Three.", seed=sentence_seed(7, 2))
+    assert talk.heard[2].sound == whole(server, "Three.", seed=part_seed(7, 2))
 
 
 # Cancelling
@@ -603,7 +603,7 @@ def test_a_job_that_fails_takes_no_other_with_it(server: Server) -> None:
         talk.say("input.done")
         talk.until("session.done")
     assert sorted(talk.heard) == [0, 2]
-    assert talk.heard[2].sound == whole(server, "Good bye.", model="broken", seed=sentence_seed(7, 2))
+    assert talk.heard[2].sound == whole(server, "Good bye.", model="broken", seed=part_seed(7, 2))
 
 
 def test_too_many_errors_end_the_connection(server: Server) -> None:

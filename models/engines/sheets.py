@@ -1,0 +1,122 @@
+"""Several pictures as one stream: the first row of each of them, then the second row of each, and so on.
+
+So the pictures of a request share the engine's lanes, grow side by side, and travel like sound: as symbols with a
+position. What is needed to resume them is the rows made so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.checkpoint import Checkpoint
+from models.engines.base import RequestError, Symbols
+from models.engines.pictures import LANES, Picture, PictureEngine, PictureRequest, Pixels
+from models.engines.snapshots import pack, unpack
+from models.spec import PixelCNNSpec
+
+
+@dataclass(frozen=True)
+class SheetRequest:
+    """Pictures to be drawn side by side; all have equally many given rows."""
+
+    pictures: tuple[PictureRequest, ...]
+    length: int
+    """Symbols of all pictures together, those of given rows included."""
+
+
+@dataclass
+class Sheet:
+    """A sheet being drawn."""
+
+    request: SheetRequest
+    pictures: list[Picture]
+    row: int
+    """Rows handed out. Given rows come with the first that are drawn."""
+    row_size: int
+    """Symbols of one row of all pictures."""
+
+    @property
+    def position(self) -> int:
+        """Symbols handed out."""
+        return self.row * self.row_size
+
+
+class SheetEngine:
+    """A :class:`~models.engines.pictures.PictureEngine` that a scheduler can drive. Thread-safe as that one is."""
+
+    lanes = LANES
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.pictures = PictureEngine(checkpoint)
+        self.name = self.pictures.name
+        self._sha256 = checkpoint.sha256
+
+    @property
+    def spec(self) -> PixelCNNSpec:
+        """Of the network."""
+        return self.pictures.spec
+
+    def request(self, pictures: Sequence[PictureRequest]) -> SheetRequest:
+        """A request for these pictures.
+
+        Raises:
+            RequestError: there is none, or some have more given rows than others.
+        """
+        if not pictures:
+            raise RequestError("pictures: a sheet needs at least one")
+        if len({0 if p.given is None else len(p.given) for p in pictures}) > 1:
+            raise RequestError("given: all pictures of a sheet need equally many rows")
+        return SheetRequest(tuple(pictures), len(pictures) * self.spec.dims)
+
+    def open(self, request: SheetRequest) -> Sheet:
+        """Start a sheet at its first row.
+
+        Raises:
+            RequestError: a picture is not one of this model's.
+        """
+        return self._opened(request, 0, [self.pictures.open(picture) for picture in request.pictures])
+
+    def advance(self, sheets: Sequence[Sheet], samples: int) -> list[Symbols]:
+        """Make ``samples`` more symbols of every sheet, together: rounded up to whole rows, and at most what is left.
+
+        Returns:
+            One ``uint8 [T]`` a sheet, in order: rows of ``[pictures, W, C]``.
+        """
+        ends = [min(sheet.row - (-samples // sheet.row_size), self.spec.height) for sheet in sheets]
+        # Given rows are there already.
+        ends = [max(end, sheet.pictures[0].rows) for sheet, end in zip(sheets, ends, strict=True)]
+        pictures = [(picture, end) for sheet, end in zip(sheets, ends, strict=True) for picture in sheet.pictures]
+        self.pictures.reach([picture for picture, _ in pictures], [end for _, end in pictures])
+        made = []
+        for sheet, end in zip(sheets, ends, strict=True):
+            rows = np.stack([picture.symbols[sheet.row : end] for picture in sheet.pictures], axis=1)
+            made.append(rows.reshape(-1))
+            sheet.row = end
+        return made
+
+    def snapshot(self, sheet: Sheet) -> bytes:
+        """The rows handed out; what is missing of the pictures is zero."""
+        symbols = np.stack([picture.symbols for picture in sheet.pictures])
+        symbols[:, sheet.row :] = 0
+        return pack(self.name, self._sha256, sheet.position, 0, symbols.tobytes())
+
+    def restore(self, request: SheetRequest, snapshot: bytes) -> Sheet:
+        """The sheet that :meth:`snapshot` saw.
+
+        Raises:
+            RequestError: the bytes are no snapshot of such a sheet.
+        """
+        position, _, state = unpack(self.name, self._sha256, request.length, request.length, snapshot)
+        spec, count = self.spec, len(request.pictures)
+        symbols: Pixels = np.frombuffer(state, np.uint8).reshape(count, spec.height, spec.width, spec.channels)
+        row = position // (request.length // spec.height)
+        if row == 0:
+            return self.open(request)
+        resumed = [replace(p, given=rows[:row]) for p, rows in zip(request.pictures, symbols, strict=True)]
+        return self._opened(request, row, [self.pictures.open(picture) for picture in resumed])
+
+    def _opened(self, request: SheetRequest, row: int, pictures: list[Picture]) -> Sheet:
+        return Sheet(request, pictures, row, request.length // self.spec.height)

@@ -1,0 +1,112 @@
+"""A job that draws: its request as a sheet of pictures, and the symbols that come of it as pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engines.pictures import PictureRequest
+from models.engines.sheets import Sheet, SheetEngine, SheetRequest
+from models.spec import PixelCNNSpec
+from service.catalogue import PictureModel
+from service.codecs.pictures import Pixels
+from service.sampler import Part, Sampler
+from service.seeds import part_seed
+
+UNDRAWN = 127
+"""The grey of pixels that are not there yet."""
+_NO_ROWS = np.zeros(0, np.uint8)
+
+
+def seeds_of(request: Mapping[str, Any]) -> list[int]:
+    """The seed of each of a job's pictures. The steps of an interpolation share one: only what is asked for changes."""
+    seed, count = request["seed"], request["pictures"]
+    return [seed] * count if "from" in request else [part_seed(seed, index) for index in range(count)]
+
+
+@dataclass(frozen=True)
+class PictureSampler(Sampler):
+    """A model that draws."""
+
+    model: PictureModel
+    engine: SheetEngine
+
+    def part(self, request: Mapping[str, Any], given: NDArray[np.uint8] | None = None) -> Part:
+        """What to sample for a job.
+
+        Args:
+            request: as it was accepted (service/images/orders.py).
+            given: the symbols of the rows that are kept.
+        """
+        spec = self.model.spec
+        rows = None if given is None else given.reshape(-1, spec.width, spec.channels)
+        pictures = [
+            PictureRequest(seed, request["temperature"], h, rows)
+            for seed, h in zip(seeds_of(request), self._asked(request), strict=True)
+        ]
+        return Part(self.engine.request(pictures), _NO_ROWS)
+
+    def _asked(self, request: Mapping[str, Any]) -> list[NDArray[np.float32] | None]:
+        """h of every picture."""
+        count, engine = request["pictures"], self.engine.pictures
+        if not self.model.spec.conditions:
+            return [None] * count
+        ends = [engine.asked([_row(label) for label in labels]) for labels in request["labels"]]
+        shares = np.linspace(0.0, 1.0, count) if len(ends) > 1 else np.zeros(count)
+        return [np.asarray(ends[0] * (1.0 - share) + ends[-1] * share, np.float32) for share in shares]
+
+    def open(self, part: Part) -> Sheet:
+        """See :class:`Sampler`."""
+        return self.engine.open(_sheet(part))
+
+    def restore(self, part: Part, state: bytes) -> Sheet:
+        """See :class:`Sampler`."""
+        return self.engine.restore(_sheet(part), state)
+
+    def warm(self) -> None:
+        """See :class:`Sampler`."""
+        nothing = {"seed": 0, "pictures": 1, "temperature": 1.0, "labels": [[None] * len(self.model.spec.conditions)]}
+        self.engine.advance([self.open(self.part(nothing))], 1)
+
+
+def _row(label: int | list[float] | None) -> int | NDArray[np.float32] | None:
+    return np.array(label, np.float32) if isinstance(label, list) else label
+
+
+def _sheet(part: Part) -> SheetRequest:
+    assert isinstance(part.request, SheetRequest)
+    return part.request
+
+
+class SheetDecoder:
+    """The symbols of a sheet, in order, to the pixels of its pictures.
+
+    Args:
+        spec: of the model.
+        count: how many pictures there are.
+    """
+
+    def __init__(self, spec: PixelCNNSpec, count: int) -> None:
+        self.pixels: Pixels = np.full((count, spec.height, spec.width, spec.channels), UNDRAWN, np.uint8)
+        """``[pictures, H, W, C]``; those of rows that are not there yet are grey."""
+        self.rows = 0
+        """That are there."""
+        self._height = spec.height
+        self._row = np.empty((0, count, spec.width, spec.channels), np.uint8)
+        self._gain = np.uint8(255 // (spec.levels - 1))
+
+    def __call__(self, symbols: NDArray[np.uint8]) -> Pixels:
+        """Add the next symbols, which are whole rows; the pixels that they are, ``[rows, pictures, W, C]``."""
+        fresh = symbols.reshape(-1, *self._row.shape[1:]) * self._gain
+        self.pixels[:, self.rows : self.rows + len(fresh)] = fresh.swapaxes(0, 1)
+        self.rows += len(fresh)
+        return fresh
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row is there."""
+        return self.rows == self._height

@@ -1,0 +1,162 @@
+"""Requests for pictures as orders: all that can be refused is refused here.
+
+An accepted request holds, besides what was sent, ``seed`` and ``temperature``, ``pictures`` (how many), ``labels`` (for
+each end of an interpolation, and one for anything else: what is asked for, a label or a vector for every condition),
+``scale`` (how large a pixel is), ``given`` (symbols of the rows that are kept) and ``token`` (what a URL must carry).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.catalogue import Catalogue, PictureModel
+from service.errors import InvalidRequest
+from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest, PicturesRequest
+from service.images.uploads import decode_picture
+from service.intake import Order
+from service.jobs import Kind
+from service.seeds import draw_seed
+
+MAX_SIDE = 4096
+"""Pixels of the largest picture that is sent."""
+
+Label = int | list[float] | None
+
+
+def image_order(catalogue: Catalogue, request: ImageRequest) -> Order:
+    """Pictures of a class, or the rest of a picture.
+
+    Raises:
+        NotFound: no such model.
+        InvalidRequest: it cannot be served; ``param`` says why.
+    """
+    completes = isinstance(request, CompletionRequest)
+    model = catalogue.picture_model(request.model, "image_completion" if completes else "image_generation")
+    if request.partial_images and not request.stream:
+        message = "partial_images: only a stream shows unfinished pictures"
+        raise InvalidRequest(message, param="partial_images", code="needs_stream")
+    labels = asked_labels(model, request.prompt, request.asked_class, request.style)
+    given = _given(request, model) if isinstance(request, CompletionRequest) else None
+    own: dict[str, Any] = {"pictures": request.n, "labels": [labels]}
+    if isinstance(request, CompletionRequest) and given is not None:
+        own |= {"rows": len(given), "prompt_sha256": hashlib.sha256(given.tobytes()).hexdigest()}
+    return _order(Kind.COMPLETION if completes else Kind.IMAGE, model, request, own, given)
+
+
+def interpolation_order(catalogue: Catalogue, request: InterpolationRequest) -> Order:
+    """One picture for every step from one class to another; raises as :func:`image_order` does."""
+    model = catalogue.picture_model(request.model, "image_interpolation")
+    if not model.spec.classes:
+        message = f"model: {model.entry.id} has no classes to go between"
+        raise InvalidRequest(message, param="model", code="model_not_capable")
+    ends = [_end(model, end, param) for end, param in ((request.begin, "from"), (request.end, "to"))]
+    style = _style(model, request.style)
+    own = {"pictures": request.steps, "labels": [[end, *style] for end in ends]}
+    return _order(Kind.INTERPOLATION, model, request, own, None)
+
+
+def asked_labels(model: PictureModel, prompt: str | None, asked_class: str | None, style: str | None) -> list[Label]:
+    """What is asked for: a label, or None for none in particular, for each condition of the model.
+
+    Raises:
+        InvalidRequest: the model has no such class or style; or it has classes, and none was named.
+    """
+    if prompt is not None and asked_class is not None:
+        raise InvalidRequest("class: given together with prompt, which says the same", param="class", code="conflict")
+    param, name = ("class", asked_class) if asked_class is not None else ("prompt", prompt)
+    labels: list[Label] = []
+    if model.spec.classes:
+        if name is None:
+            message = "prompt: required; a class that /v1/images/classes lists, or any"
+            raise InvalidRequest(message, param="prompt", code="missing_parameter")
+        labels.append(model.label("class", name, param))
+    elif name is not None:
+        model.label("class", name, param)  # which refuses it
+    return [*labels, *_style(model, style)]
+
+
+def _style(model: PictureModel, style: str | None) -> list[Label]:
+    label = model.label("style", style, "style")
+    return [label] if model.spec.styles else []
+
+
+def _end(model: PictureModel, end: str | list[float], param: str) -> Label:
+    if isinstance(end, str):
+        return model.label("class", end, param)
+    if len(end) != model.spec.condition_channels:
+        message = f"{param}: a vector of {model.entry.id} has {model.spec.condition_channels} numbers, not {len(end)}"
+        raise InvalidRequest(message, param=param, code="invalid_embedding")
+    return end
+
+
+def _order(
+    kind: Kind, model: PictureModel, request: PicturesRequest, own: dict[str, Any], given: NDArray[np.uint8] | None
+) -> Order:
+    streams = isinstance(request, ImageRequest) and request.stream
+    if streams and request.response_format == "url":
+        message = "response_format: a stream has b64_json alone"
+        raise InvalidRequest(message, param="response_format", code="conflict")
+    scale = scale_of(model, request.size)
+    defaults = {
+        "seed": draw_seed() if request.seed is None else request.seed,
+        "temperature": model.entry.temperature if request.temperature is None else request.temperature,
+        "scale": scale,
+        "size": f"{model.spec.width * scale}x{model.spec.height * scale}",
+        "response_format": request.response_format or ("b64_json" if streams else "url"),
+        "given": 0 if given is None else given.size,
+        "token": secrets.token_urlsafe(16),
+    }
+    body = request.model_dump(by_alias=True)
+    resolved = {name: value for name, value in body.items() if name != "image"} | defaults | own
+    upload = None if given is None else given.tobytes()
+    return Order(kind, model, body, resolved, 0.0, upload, kept=resolved["response_format"] == "url")
+
+
+def scale_of(model: PictureModel, size: str | None) -> int:
+    """How many pixels each way a pixel of the model becomes.
+
+    Raises:
+        InvalidRequest: it cannot become that size.
+    """
+    if size in (None, "auto"):
+        return 1
+    assert size is not None
+    width, height = map(int, size.split("x"))
+    spec = model.spec
+    scale = width // spec.width
+    if scale < 1 or (width, height) != (scale * spec.width, scale * spec.height) or max(width, height) > MAX_SIDE:
+        near = max(1, min(round(width / spec.width), MAX_SIDE // max(spec.width, spec.height)))
+        message = (
+            f"size: {model.entry.id} draws {model.size}; a multiple of it up to {MAX_SIDE} is made with larger pixels, "
+            f"like {near * spec.width}x{near * spec.height}"
+        )
+        raise InvalidRequest(message, param="size", code="invalid_size")
+    return scale
+
+
+def _given(request: CompletionRequest, model: PictureModel) -> NDArray[np.uint8]:
+    """The rows that are kept, ``[rows, W, C]``."""
+    spec, rows = model.spec, request.rows
+    if rows is not None and rows > spec.height:
+        message = f"rows: a picture of {model.entry.id} has {spec.height}"
+        raise InvalidRequest(message, param="rows", code="invalid_value")
+    symbols = decode_picture(_bytes(request.image), spec, "image")
+    return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows])
+
+
+def _bytes(text: str) -> bytes:
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise InvalidRequest("image: a data: URL must be base64", param="image", code="invalid_base64")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest("image: it is not base64", param="image", code="invalid_base64") from error

@@ -1,0 +1,196 @@
+"""What a request for pictures may say, and what its answer says: OpenAI's fields, and ours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from service.schemas import SEEDS, SessionClose, StrictRequest
+
+PictureFormat = Literal["png", "webp", "jpeg"]
+
+MAX_PICTURES = 10
+MAX_STEPS = 16
+_Name = Annotated[str, Field(min_length=1, max_length=256)]
+_Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
+_EXAMPLE: dict[str, JsonValue] = {
+    "model": "pixelcnn-digits", "prompt": "7", "n": 4, "size": "280x280", "response_format": "b64_json", "seed": 7,
+}  # fmt: skip
+
+
+class PicturesRequest(StrictRequest):
+    """What every request for pictures says: by which model, in which form, from which seed."""
+
+    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
+    style: _Name | None = Field(
+        default=None, description="A style that `/v1/images/classes` lists, in any case; `any` or none: any of them."
+    )
+    size: str | None = Field(
+        default=None,
+        pattern=r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$",
+        description="`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square.",
+    )
+    response_format: Literal["url", "b64_json"] | None = Field(
+        default=None, description="`url` is the default; a stream has `b64_json` alone."
+    )
+    output_format: PictureFormat = Field(default="png", description="webp is lossless, jpeg is not.")
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=SEEDS,
+        description="The same seed gives the same pictures; each has its own in the answer. Drawn if absent.",
+    )
+    temperature: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=2.0,
+        allow_inf_nan=False,
+        description="Divides the logits; 0 takes the most likely level, 1 samples the model as it is. "
+        "The default is the model's own.",
+    )
+
+
+class ImageRequest(PicturesRequest):
+    """``POST /v1/images/generations``: pictures of a class."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    prompt: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="A class that `/v1/images/classes` lists, in any case, or `any`. Either this or `class` is "
+        "required by a model that has classes.",
+    )
+    asked_class: _Name | None = Field(default=None, alias="class", description="The same as `prompt`.")
+    n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="How many.")
+    stream: bool = Field(default=False, description="Answer with server-sent events.")
+    partial_images: int = Field(
+        default=0, ge=0, le=3, description="How many unfinished pictures a stream shows before each finished one."
+    )
+
+
+class CompletionRequest(ImageRequest):
+    """``POST /v1/images/completions``: the rest of a picture whose first rows are given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": "pixelcnn-digits", "image": "iVBORw0KGgo=", "rows": 14, "class": "7", "seed": 7}]
+        }
+    )
+
+    image: str = Field(
+        min_length=1,
+        description="A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple.",
+    )
+    rows: int | None = Field(default=None, ge=1, description="How many of its rows are kept; half of them if absent.")
+
+
+class InterpolationRequest(PicturesRequest):
+    """``POST /v1/images/interpolations``: from one class to another, one picture a step, all from one seed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "pixelcnn-digits", "from": "1", "to": "7", "steps": 8, "seed": 7}]}
+    )
+
+    begin: _Name | _Embedding = Field(
+        alias="from", description="A class, or a vector like those that `/v1/images/classes` lists."
+    )
+    end: _Name | _Embedding = Field(alias="to", description="The same.")
+    steps: int = Field(default=8, ge=2, le=MAX_STEPS, description="Pictures, those of both ends included.")
+
+
+class ImageGenerate(StrictRequest):
+    """The message that asks for pictures over a websocket; fields as in :class:`ImageRequest`."""
+
+    type: Literal["image.generate"]
+    model: str = Field(min_length=1, max_length=256)
+    prompt: str | None = Field(default=None, min_length=1, max_length=4096)
+    asked_class: _Name | None = Field(default=None, alias="class")
+    style: _Name | None = None
+    n: int = Field(default=1, ge=1, le=MAX_PICTURES)
+    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
+
+    def request(self) -> ImageRequest:
+        """The request over HTTP for the same pictures."""
+        return ImageRequest(**self.model_dump(by_alias=True, exclude={"type"}), response_format="b64_json")
+
+
+class ImageCancel(StrictRequest):
+    """The pictures that are being drawn are not wanted any more."""
+
+    type: Literal["image.cancel"]
+
+
+ImageMessage = ImageGenerate | ImageCancel | SessionClose
+IMAGE_MESSAGES: dict[str, type[ImageMessage]] = {
+    "image.generate": ImageGenerate,
+    "image.cancel": ImageCancel,
+    "session.close": SessionClose,
+}
+"""What a client of ``/v1/images/stream`` may say, by type."""
+
+
+class ImageObject(BaseModel):
+    """One picture: a URL or its bytes in base64."""
+
+    url: str | None = None
+    b64_json: str | None = None
+    seed: int = Field(description="Of this picture: asked for alone with it, the picture is the same.")
+
+
+class TokenDetails(BaseModel):
+    """What the input tokens were."""
+
+    image_tokens: int
+    text_tokens: int
+
+
+class ImageUsage(BaseModel):
+    """What a request cost: tokens are sub-pixels, given and sampled; a class is one of text."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: TokenDetails
+
+
+class ImagesObject(BaseModel):
+    """Pictures."""
+
+    created: int
+    data: list[ImageObject]
+    output_format: PictureFormat
+    size: str
+    usage: ImageUsage
+
+
+class ImageLikelihood(BaseModel):
+    """How likely a picture is. ``nats`` is minus the logarithm of its probability, ``dims`` counts sub-pixels."""
+
+    bits_per_dim: float
+    nats: float
+    dims: int
+    map: str | None = Field(
+        default=None,
+        description="A PNG in base64, if asked for: a pixel is the brighter the less likely it was, white at 8 bits "
+        "for each of its sub-pixels (1 bit, where a sub-pixel has two levels).",
+    )
+
+
+class ClassObject(BaseModel):
+    """Something that a model can be asked for."""
+
+    id: str
+    object: Literal["class", "style"]
+    model: str
+    embedding: list[float] = Field(description="What the network knows it by; interpolations go between them.")
+
+
+class ClassList(BaseModel):
+    """Everything that any model can be asked for."""
+
+    object: Literal["list"] = "list"
+    data: list[ClassObject]

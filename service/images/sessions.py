@@ -1,0 +1,68 @@
+"""Jobs of pictures in a worker's hands: drawing, and scoring."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from service.broker import patiently
+from service.images.drawing import PictureSampler
+from service.jobs import Kind
+from service.sampler import Part
+from service.sessions import Sampling, Session
+
+
+class Drawing(Sampling):
+    """All pictures of a job, as one sheet."""
+
+    sampler: PictureSampler
+
+    @property
+    def rate(self) -> int:
+        """See :class:`Sampling`. A client is content with its pictures in a second: what listeners leave makes them
+        sooner, and no sound has to wait for it."""
+        return int(self.job.request["pictures"]) * self.sampler.model.spec.dims
+
+    async def parts(self, first: int) -> Iterator[Part]:
+        """See :class:`Sampling`."""
+        given = None
+        if self.job.kind is Kind.COMPLETION:
+            given = np.frombuffer(await patiently(lambda: self.bench.broker.upload(self.job)), np.uint8)
+        return iter([self.sampler.part(self.job.request, given)])
+
+
+class PictureScoring(Session):
+    """ln p of every sub-pixel of an upload, given those before it."""
+
+    sampler: PictureSampler
+
+    def halt(self) -> None:
+        """See :class:`Session`; the work is too short to be broken off."""
+
+    def allow(self, read: int) -> None:
+        """See :class:`Session`; nobody reads it on the way."""
+
+    @property
+    def starved(self) -> bool:
+        """See :class:`Session`."""
+        return False
+
+    async def work(self) -> dict[str, Any] | None:
+        """See :class:`Session`."""
+        spec, engine, labels = self.sampler.model.spec, self.sampler.engine.pictures, self.job.request["labels"]
+        upload = await patiently(lambda: self.bench.broker.upload(self.job))
+        await patiently(lambda: self.bench.broker.set_total(self.job, spec.dims))
+        image = np.frombuffer(upload, np.uint8).reshape(1, spec.height, spec.width, spec.channels)
+        h = engine.asked(labels)[None] if spec.conditions else None
+        scores = await self.bench.in_pool(partial(engine.score, image, h))
+        bits = -scores[0] / math.log(2.0)
+        return {
+            "bits_per_dim": round(float(bits.mean()), 6),
+            "nats": round(float(-scores.sum()), 3),
+            "dims": spec.dims,
+            "bits": [[round(float(pixel), 3) for pixel in row] for row in bits.sum(axis=2)],
+        }

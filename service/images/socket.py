@@ -1,0 +1,105 @@
+"""``WS /v1/images/stream``: pictures as they are drawn, so that a page can show them grow.
+
+The client says ``image.generate{model, prompt | class, style, n, seed, temperature}``. The server answers
+``image.start{job, model, width, height, channels, n, seed, seeds}``; then come binary frames of whole rows, from the
+uppermost down: the bytes of a row of the first picture (0 … 255, ``width * channels`` of them), of the same row of the
+second one, and so on. ``image.done{rows, sha256}`` ends them; the hash is that of all their bytes. After that the next
+``image.generate`` may come. ``image.cancel`` ends it early and is answered ``image.cancelled``, ``session.close`` ends
+the connection. An ``error`` loses what it names and nothing else; with too many, the connection is closed with 1008.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import Any
+
+from service.api.state import State
+from service.auth import Caller
+from service.broker import UNAVAILABLE
+from service.catalogue import PictureModel
+from service.channel import FRAME_BYTES, Channel, Leave, Left, parse_message, wrong_order
+from service.dialogue import Dialogue, exchange
+from service.errors import ServiceError, envelope, queue_away
+from service.images.answers import Watching
+from service.images.drawing import seeds_of
+from service.images.orders import image_order
+from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
+from service.intake import accept
+from service.jobs import Job
+from service.limits import Limits
+
+
+class ImageDialogue(Dialogue):
+    """One connection."""
+
+    def __init__(self, state: State, limits: Limits, channel: Channel, caller: Caller) -> None:
+        super().__init__(channel)
+        self._state = state
+        self._limits = limits
+        self._caller = caller
+        self._job: Job | None = None
+
+    async def listen(self) -> None:
+        """See :class:`Dialogue`."""
+        await exchange(self._channel, self._heed, self._failed, lambda: self._job is not None)
+
+    async def left(self, end: Leave | Left) -> None:
+        """See :class:`Dialogue`."""
+        if self._job is not None:
+            with suppress(*UNAVAILABLE):
+                await self._state.broker.cancel(self._job)
+
+    async def _heed(self, said: dict[str, Any]) -> None:
+        message = parse_message(said, IMAGE_MESSAGES)
+        try:
+            if isinstance(message, ImageGenerate):
+                await self._begin(message)
+            elif isinstance(message, ImageCancel):
+                if self._job is None:
+                    raise wrong_order("nothing is being drawn")
+                await self._state.broker.cancel(self._job)
+            else:
+                raise Leave(1000, "")
+        except UNAVAILABLE:
+            raise queue_away() from None
+
+    async def _begin(self, message: ImageGenerate) -> None:
+        if self._job is not None:
+            raise wrong_order("one request at a time; image.cancel ends it")
+        order = image_order(self._state.catalogue, message.request())
+        assert isinstance(order.model, PictureModel)
+        await self._limits.count(self._caller)
+        self._job = await accept(self._state, self._caller, order, prefer=None, key=None)
+        self.start(self._draw(self._job, order.model))
+
+    async def _draw(self, job: Job, model: PictureModel) -> None:
+        try:
+            await self._show(job, model)
+        except ServiceError as error:
+            if error.code == "job_cancelled":
+                await self._say("image.cancelled")
+            else:
+                await self._failed(error)
+        finally:
+            self._job = None
+
+    async def _show(self, job: Job, model: PictureModel) -> None:
+        watching, spec, seeds = Watching(self._state.broker, job, model), model.spec, seeds_of(job.request)
+        shape = {"width": spec.width, "height": spec.height, "channels": spec.channels, "n": len(seeds)}
+        await self._say("image.start", job=job.id, model=job.model, **shape, seed=job.request["seed"], seeds=seeds)
+        digest = hashlib.sha256()
+        at_once = max(1, FRAME_BYTES // (len(seeds) * spec.width * spec.channels))
+        async for _, symbols in watching.symbols():
+            rows = watching.sheet(symbols)
+            for first in range(0, len(rows), at_once):
+                frame = rows[first : first + at_once].tobytes()
+                digest.update(frame)
+                await self._channel.play(frame)
+        await self._say("image.done", rows=watching.sheet.rows, sha256=digest.hexdigest())
+
+    async def _say(self, kind: str, **fields: object) -> None:
+        await self._channel.say({"type": kind, **fields})
+
+    async def _failed(self, error: ServiceError) -> None:
+        await self._say("error", error=envelope(error)["error"])

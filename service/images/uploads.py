@@ -1,0 +1,90 @@
+"""A picture that a client sent, to symbols: nothing in it is believed.
+
+Its header says how large it is before anything is decoded, so what would take much memory is never opened.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from models.spec import PixelCNNSpec
+from service.errors import InvalidRequest
+
+MAX_SIDE: Final = 4096
+FORMATS: Final = ("PNG", "WEBP", "JPEG")
+_MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
+
+Image.MAX_IMAGE_PIXELS = None  # it would warn, after the fact; sizes are looked at here
+
+
+class _Unusable(Exception):
+    """The file cannot be taken, for a reason that its sender may read."""
+
+
+def decode_picture(data: bytes, spec: PixelCNNSpec, param: str) -> NDArray[np.uint8]:
+    """Decode a PNG, WebP or JPEG file of a model's size, or of a whole multiple of it, which is averaged.
+
+    What is transparent lies on white. Colours become grey for a model that draws in grey, and black or white (from the
+    middle grey on) for one of two levels.
+
+    Args:
+        data: the whole file.
+        spec: of the model.
+        param: the field that the file came in, for the error.
+
+    Returns:
+        Symbols, ``uint8 [H, W, C]``.
+
+    Raises:
+        InvalidRequest: it is no such file, it is damaged or cut short, or the picture is not of a kind or size that is
+            taken; ``code`` is ``invalid_image``.
+    """
+    try:
+        image = _opened(data, spec)
+    except _Unusable as error:
+        raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
+    pixels = np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
+    return (pixels >= 128).astype(np.uint8) if spec.levels == 2 else pixels
+
+
+def _opened(data: bytes, spec: PixelCNNSpec) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            scale = _scale(image.size, spec)
+            if getattr(image, "n_frames", 1) != 1:
+                raise _Unusable("it moves, where one picture is taken")
+            if image.mode not in _MODES:
+                raise _Unusable(f"its colours are stored as {image.mode}; grey, RGB and palettes of 8 bits are taken")
+            image.load()
+            plain = _plain(image).convert("L" if spec.channels == 1 else "RGB")
+    except UnidentifiedImageError as error:
+        raise _Unusable("it is not a PNG, WebP or JPEG file") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
+        raise _Unusable("it is damaged, or cut short") from error
+    return plain.reduce(scale) if scale > 1 else plain
+
+
+def _scale(size: tuple[int, int], spec: PixelCNNSpec) -> int:
+    width, height = size
+    if max(size) > MAX_SIDE:
+        raise _Unusable(f"it has {width} x {height} pixels; at most {MAX_SIDE} each way are taken")
+    scale = width // spec.width
+    if scale < 1 or (width, height) != (scale * spec.width, scale * spec.height):
+        wanted = f"{spec.width} x {spec.height}, or a multiple"
+        raise _Unusable(f"it has {width} x {height} pixels; the model's are {wanted}")
+    return scale
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """On white, where it is transparent."""
+    if not image.has_transparency_data:
+        return image
+    coloured = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
