@@ -81,7 +81,7 @@ class Dialogue(ABC):
         return end
 
 
-class Talk(Outlet, Dialogue):
+class Talk(Dialogue, Outlet):
     """A conversation in which text is spoken."""
 
     def __init__(self, state: State, limits: Limits, channel: Channel) -> None:

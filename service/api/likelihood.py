@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.features import normalize_level
 from models.quantization import encode_wave
 from service.api.bodies import FormRoute, documented
 from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer
@@ -53,6 +54,7 @@ def _order(service: State, form: LikelihoodForm, data: bytes) -> Order:
     spec = model.spec
     longest = service.settings.max_upload_seconds
     wave = decode_upload(data, sample_rate=spec.sample_rate, max_seconds=longest, param="file")
+    wave = normalize_level(wave, spec.sample_rate)  # a model knows sound at the level of its corpora alone
     body = form.model_dump(exclude={"file"})
     upload = encode_wave(wave, spec.preemphasis, spec.gain).tobytes()
     return Order(Kind.LIKELIHOOD, model, body, body, len(wave) / spec.sample_rate, upload)
@@ -74,7 +76,8 @@ async def score_recording(
 ) -> Response:
     """The probability of a recording under a model, with ``voice`` as the speaker and ``text`` as what is said.
 
-    The recording is resampled to the model's rate and quantised to its 256 levels; it is these symbols that are scored.
+    The recording is resampled to the model's rate, brought to the level of the recordings that models learn from, and
+    quantised to 256 levels; it is these symbols that are scored.
     """
     data = await form.file.read()
     order = await asyncio.to_thread(_order, service, form, data)

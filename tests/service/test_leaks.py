@@ -100,7 +100,10 @@ def test_a_thousand_requests_leave_nothing_behind(serve: Callable[..., AbstractC
         run(server, redis, range(WARM_UP, WARM_UP + COUNT))
         after = holdings(server)
         assert redis.info("clients")["connected_clients"] <= connections + SPARE
-        assert redis.dbsize() <= keys + SPARE
+        deadline = time.monotonic() + 60  # what is kept for a while is gone by then
+        while redis.dbsize() > keys + SPARE:
+            assert time.monotonic() < deadline, redis.keys()
+            time.sleep(0.5)
     for name, held in before.items():
         assert after[name].files <= held.files + SPARE, (name, held, after[name])
         assert after[name].memory_kb <= held.memory_kb * (1 + SHARE) + ALLOWANCE_KB, (name, held, after[name])

@@ -15,6 +15,7 @@ import soundfile
 
 from models import checkpoint
 from models.engines import load_engine
+from models.features import normalize_level
 from models.quantization import encode_wave
 from tests.service.support import ASYNC, SPEECH, VOICES, Server
 from tests.service.test_refusals import check_envelope
@@ -41,7 +42,7 @@ def test_the_figures_are_the_networks(server: Server, zoo: Path, engine: str) ->
     loaded = checkpoint.load(zoo / "free" / "wavenet")
     file = recording()
     wave, _ = soundfile.read(io.BytesIO(file), dtype="float32")
-    symbols = encode_wave(wave, loaded.spec.preemphasis, loaded.spec.gain)
+    symbols = encode_wave(normalize_level(wave, 16000), loaded.spec.preemphasis, loaded.spec.gain)
     nats = load_engine(engine, loaded).score(symbols, speaker=VOICES.index("ann"))
     response = score(server, FREE, file)
     assert response.status_code == 200
@@ -55,6 +56,16 @@ def test_the_figures_are_the_networks(server: Server, zoo: Path, engine: str) ->
     assert len(found["curve"]) == 34  # the last point is short
     assert sum(found["curve"]) == pytest.approx(found["nats"] / math.log(2), abs=0.1)
     assert score(server, FREE | {"voice": "bob"}, file).json()["nats"] != found["nats"]
+
+
+def test_how_loud_a_recording_is_does_not_matter(server: Server) -> None:
+    wave = np.random.default_rng(0).normal(0.0, 0.1, 5000).clip(-1, 1)
+    scores = []
+    for gain in (1.0, 0.25):
+        file = io.BytesIO()
+        soundfile.write(file, wave * gain, 16000, format="WAV", subtype="FLOAT")
+        scores.append(score(server, FREE, file.getvalue()).json()["bits_per_sample"])
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
 
 
 def test_a_model_that_speaks_is_told_what_is_said(server: Server) -> None:

@@ -411,12 +411,17 @@ def test_a_session_that_was_left_when_all_was_said_is_gone(server: Server) -> No
 # Clients that do not read
 
 
-def patient(server: Server) -> Iterator[Talk]:
-    """A client that says much, and reads when it is told to."""
+def small_window(server: Server) -> socket.socket:
+    """A connection whose kernel takes little that nobody has asked for: what has been read, the server soon knows."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     raw.connect(("127.0.0.1", server.port))
-    with talking(server, sock=raw) as talk:
+    return raw
+
+
+def patient(server: Server) -> Iterator[Talk]:
+    """A client that says much, and reads when it is told to."""
+    with talking(server, sock=small_window(server)) as talk:
         talk.configure(speed=0.25)
         for _ in range(4):
             talk.say("input.text", text=LONG)
@@ -462,16 +467,17 @@ def test_a_client_that_stalls_is_left(serve: Serve) -> None:
 
 
 def test_sound_made_ahead_waits_for_a_reader_who_takes_his_time(serve: Serve) -> None:
-    with serve(stall_seconds=3, ahead_seconds=1) as own, talking(own) as talk:
+    with serve(stall_seconds=4, ahead_seconds=1) as own, talking(own, sock=small_window(own)) as talk:
         talk.configure(speed=0.25)
-        for _ in range(2):
+        for _ in range(4):
             talk.say("input.text", text=LONG)
         talk.say("input.done")
-        for _ in range(150):
+        began = time.monotonic()
+        while time.monotonic() - began < 8:  # twice as long as a client may take nothing
             talk.hear()
-            time.sleep(0.05)
+            time.sleep(0.02)
         talk.until("session.done")
-        assert talk.sound == whole(own, LONG * 2, speed=0.25)
+        assert talk.sound == whole(own, LONG * 4, speed=0.25)
 
 
 # What is refused
