@@ -10,20 +10,22 @@ the test set stands in; so is ``source``, which says whom the pictures are owed 
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Images = NDArray[np.uint8]
 ARCHIVE = "pictures.npz"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
 
 class PicturesError(ValueError):
@@ -145,23 +147,28 @@ def read_image(file: Path) -> Images:
     Raises:
         PicturesError: it cannot be decoded.
     """
-    frame = decoded(file.read_bytes(), str(file))
-    grey = frame.format.name.startswith("gray")
-    array = np.asarray(frame.to_ndarray(format="gray" if grey else "rgb24"), np.uint8)
-    return array[..., None] if grey else array
+    image = decoded(file.read_bytes(), str(file))
+    if image.mode == "I;16":  # the upper byte of each grey; Pillow's own conversion would cut off all above 255
+        return (np.asarray(image)[..., None] >> 8).astype(np.uint8)
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"))[..., None]
+    return np.asarray(image.convert("RGBA").convert("RGB"))
 
 
-def decoded(data: bytes, name: str) -> av.VideoFrame:
-    """The first frame of an encoded picture, called ``name`` in errors.
+def decoded(data: bytes, name: str) -> Image.Image:
+    """An encoded picture, or the first of those that move, called ``name`` in errors.
 
     Raises:
         PicturesError: it cannot be decoded.
     """
     try:
-        with av.open(io.BytesIO(data), "r") as container:
-            return next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError) as error:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image.load()
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         raise PicturesError(f"{name}: not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise PicturesError(f"{name}: {error}") from error
+    return image
 
 
 def shown(symbols: Images, levels: int) -> Images:
@@ -178,8 +185,4 @@ def write_sheet(images: Images, columns: int, file: Path, border: int = 2) -> No
         top, left = (border + (height + border) * (number // columns), border + (width + border) * (number % columns))
         sheet[top : top + height, left : left + width] = image if channels == 3 else np.repeat(image, 3, axis=2)
     file.parent.mkdir(parents=True, exist_ok=True)
-    frame = av.VideoFrame.from_ndarray(sheet, format="rgb24")
-    encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
-    encoder.time_base = Fraction(1)
-    file.write_bytes(b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)]))
+    Image.fromarray(sheet).save(file, "PNG")

@@ -133,7 +133,7 @@ def _drawn(icon: Mapping[str, Any], defaults: Mapping[str, Any]) -> Image:
 
 def on_white(data: bytes) -> Image:
     """An encoded picture on white, brought to 32 × 32 by means over equal squares; what juts out is cut off."""
-    pixels = np.asarray(decoded(data, "emoji").to_ndarray(format="rgba"), np.float64)
+    pixels = np.asarray(decoded(data, "emoji").convert("RGBA"), np.float64)
     side = min(pixels.shape[:2]) // SIZE * SIZE
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
     pixels = pixels[top : top + side, left : left + side]

@@ -8,13 +8,12 @@ import io
 import json
 import tarfile
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from models.checkpoint import load
 from models.engines.pictures import PictureEngine
@@ -133,9 +132,41 @@ def test_a_broken_folder_is_refused(tmp_path: Path) -> None:
     write_sheet(np.zeros((1, 9, 8, 3), np.uint8), 1, tmp_path / "train" / "cat" / "b.png", border=0)
     with pytest.raises(PicturesError, match=r"b\.png: .* but the first picture is"):
         read_pictures(tmp_path)
-    (tmp_path / "train" / "cat" / "b.png").write_bytes(b"\x89PNG, or so it says")
-    with pytest.raises(PicturesError, match=r"b\.png: not a picture"):
-        read_pictures(tmp_path)
+    whole = (tmp_path / "train" / "cat" / "a.png").read_bytes()
+    for broken in (b"\x89PNG, or so it says", b"", whole[:-30], whole.replace(b"IDAT", b"IDOT")):
+        (tmp_path / "train" / "cat" / "b.png").write_bytes(broken)
+        with pytest.raises(PicturesError, match=r"b\.png: not a picture"):
+            read_pictures(tmp_path)
+
+
+COLOURS = np.random.default_rng(2).integers(0, 256, (6, 7, 4), np.uint8)
+STORED = Image.fromarray(COLOURS)
+
+
+@pytest.mark.parametrize("form", ["png", "webp", "bmp"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_picture_is_read_as_it_is_stored(mode: str, form: str, tmp_path: Path) -> None:
+    image = STORED.convert("RGB").convert("P") if mode == "P" else STORED.convert(mode)
+    image.save(tmp_path / f"a.{form}", **({"lossless": True, "exact": True} if form == "webp" else {}))
+    read = read_image(tmp_path / f"a.{form}")
+    assert read.shape[2] == (1 if mode in ("1", "L") and form != "webp" else 3)
+    assert np.array_equal(np.broadcast_to(read, (6, 7, 3)), image.convert("RGB"))
+
+
+def test_a_palette_may_be_transparent_and_grey_may_have_sixteen_bits(tmp_path: Path) -> None:
+    palette = STORED.quantize(8)
+    palette.save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(palette.convert("RGBA"))[..., :3])
+    deep = COLOURS[..., :1].astype(np.uint16) * 256 + COLOURS[..., 1:2]
+    Image.fromarray(deep[..., 0]).save(tmp_path / "b.png")
+    assert np.array_equal(read_image(tmp_path / "b.png"), COLOURS[..., :1])
+
+
+def test_what_would_take_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    STORED.save(tmp_path / "a.png")
+    with pytest.raises(PicturesError, match=r"a\.png: Image size \(42 pixels\) exceeds limit"):
+        read_image(tmp_path / "a.png")
 
 
 def test_a_sheet_shows_every_picture_in_its_place(tmp_path: Path) -> None:
@@ -144,6 +175,7 @@ def test_a_sheet_shows_every_picture_in_its_place(tmp_path: Path) -> None:
     sheet = read_image(tmp_path / "sheets" / "a.png")
     assert sheet.shape == (2 * 5 + 2, 3 * 6 + 2, 3)
     assert np.array_equal(sheet[7:10, 8:12, 0], images[4, ..., 0])
+    assert np.array_equal(sheet[:2], np.full((2, 20, 3), 128))
 
 
 def test_binarising_draws_with_the_grey_level_as_probability() -> None:
@@ -305,10 +337,9 @@ def test_digits_are_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: 
 
 
 def png(colour: tuple[int, int, int, int], width: int, height: int) -> bytes:
-    frame = av.VideoFrame.from_ndarray(np.full((height, width, 4), colour, np.uint8), format="rgba")
-    encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "rgba", Fraction(1)
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+    file = io.BytesIO()
+    Image.new("RGBA", (width, height), colour).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_emoji_are_laid_on_white_and_cut_to_a_square() -> None:
