@@ -140,6 +140,16 @@ def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, 
         engine.open(replace(PictureRequest(0, h=engine.asked([None])), **changes))  # type: ignore[arg-type]
 
 
+def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
+    spec = SPECS["gated, RGB, class and style"]
+    checkpoint = checkpoint_of(spec)
+    engine = PictureEngine(checkpoint)
+    rows = checkpoint.tensors["conditioner.embedding"]
+    cow, any_style = rows[2], rows[-1]
+    assert np.array_equal(engine.asked([cow, 1]), engine.asked([2, 1]))
+    assert np.array_equal(engine.asked([cow / 2, None]), cow / 2 + any_style)
+
+
 def test_labels_and_images_that_do_not_fit_are_refused() -> None:
     engine = PictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
