@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         default=32 << 20,
         ge=1024,
         le=1 << 30,
-        description="Largest body in bytes of the requests that bring a recording along.",
+        description="Largest body in bytes of the requests that bring a recording or a picture along.",
     )
     max_upload_seconds: int = Field(
         default=60, ge=1, le=3600, description="Longest recording that may be uploaded, in seconds of sound."
