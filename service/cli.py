@@ -37,7 +37,7 @@ class CommandModules(click.Group):
 @click.command(cls=CommandModules, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ancestral")
 def ancestral() -> None:
-    """Speech from a conditional WaveNet, one sample at a time."""
+    """Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time."""
 
 
 def main() -> None:
