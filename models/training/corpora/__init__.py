@@ -13,7 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from models.text import Sentence, UnsupportedText, phonemize
-from models.training.corpora import emoji
+from models.training.corpora import adventurers, emoji
 from models.training.corpora.layouts import CorpusError, Writer, read
 from models.training.corpora.pictures import digits, fashion
 from models.training.corpora.sentences import script
@@ -24,7 +24,7 @@ __all__ = ["NAMES", "PICTURES", "CorpusError", "align_corpus", "build", "read"]
 # Where each voice starts in the list of sentences, so that no two read the same ones.
 _OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
 FLITE = ("slt", "awb", "rms", "kal16")
-PICTURES = {"digits": digits, "fashion": fashion, "emoji": emoji.make}
+PICTURES = {"digits": digits, "fashion": fashion, "emoji": emoji.make, "adventurers": adventurers.make}
 NAMES = ("allison", "heart", "joe", *FLITE, *PICTURES)
 
 Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]

@@ -1,0 +1,244 @@
+"""Adventurers: a source package as apt brings it, and dolls that wear what their species wears, in the game's order."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.training.corpora import CorpusError, adventurers, build, debian
+from models.training.corpora.adventurers import SPECIES, dressed, laid, tiles
+from models.training.corpora.debian import SourcePackage, prepared
+from models.training.pictures import PicturesError, read_pictures
+
+DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nSuites: trixie\nComponents: main\n"
+LINES = "# deb https://debian.invalid/debian old main\ndeb https://debian.invalid/debian trixie main\n"
+Layers = Mapping[str, Mapping[str, Image.Image]]
+
+
+@pytest.fixture
+def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Debian's entries on a machine that has any."""
+    file = tmp_path / "etc" / "debian.sources"
+    file.parent.mkdir()
+    file.write_text(DEB822)
+    monkeypatch.setattr(debian, "_ENTRIES", (file, tmp_path / "etc" / "sources.list"))
+    return file
+
+
+def apt(directory: Path, script: str) -> None:
+    """A stand-in for apt-get, since no test may need a network."""
+    file = directory / "apt-get"
+    file.write_text(f'#!/bin/sh\necho "$@" >> {directory}/asked\n{script}\n')
+    file.chmod(0o755)
+
+
+def packed(directory: Path, files: Mapping[str, bytes]) -> SourcePackage:
+    """A source package, its tarball beside the stand-in that brings it, and what pins it."""
+    tarball = directory / "crawl_1.orig.tar.xz"
+    with tarfile.open(tarball, "w:xz") as tar:
+        link = tarfile.TarInfo("crawl-1/source/rltiles/player/base/link_m.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+        for path, content in files.items():
+            entry = tarfile.TarInfo(f"crawl-1/{path}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    apt(directory, f'case "$*" in *" source "*) cp {tarball} .;; esac')
+    return SourcePackage("crawl", "1-1", hashlib.sha256(tarball.read_bytes()).hexdigest())
+
+
+def test_a_source_package_is_read_below_a_folder(
+    tmp_path: Path, entries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    package = packed(tmp_path, {"a/b/c.png": b"one", "a/d.png": b"two", "ab/e.png": b"three", "../../a/f.png": b"four"})
+    assert package.files("a") == {"b/c.png": b"one", "d.png": b"two"}
+    update, source = (tmp_path / "asked").read_text().splitlines()
+    assert update.endswith(" update")
+    assert source.endswith(" source --download-only --tar-only crawl=1-1")
+    for line in (update, source):
+        assert "-o Dir::Etc::sourceparts=/dev/null" in line
+        assert "-o Dir::State::lists=" in line
+    assert entries.read_text() == DEB822
+
+
+def test_a_source_package_that_cannot_be_had_is_told(
+    tmp_path: Path, entries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = packed(tmp_path, {"a/b.png": b""})
+    other = SourcePackage("crawl", "1-1", "0" * 64)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(CorpusError, match="crawl=1-1: the package is not the one that this corpus was made from"):
+        other.files("a")
+    apt(tmp_path, 'case "$*" in *" source "*) echo E: no such version >&2; exit 100;; esac')
+    with pytest.raises(CorpusError, match="crawl=1-1: apt-get source failed: E: no such version"):
+        package.files("a")
+    apt(tmp_path, "echo E: no network >&2; exit 100")
+    with pytest.raises(CorpusError, match="crawl=1-1: apt-get update failed: E: no network"):
+        package.files("a")
+    entries.unlink()
+    with pytest.raises(FileNotFoundError, match=r"debian\.sources or .*sources\.list: not found"):
+        package.files("a")
+    monkeypatch.setenv("PATH", str(tmp_path / "etc"))
+    with pytest.raises(FileNotFoundError, match="apt-get: not found"):
+        package.files("a")
+
+
+@pytest.mark.parametrize(("name", "text"), [("debian.sources", DEB822), ("sources.list", LINES)])
+def test_apt_understands_where_sources_are(tmp_path: Path, entries: Path, name: str, text: str) -> None:
+    if shutil.which("apt-get") is None:
+        pytest.skip("apt-get is not installed")
+    entries.unlink()
+    entries.with_name(name).write_text(text)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [*prepared(scratch), "indextargets", "--no-release-info", "--format", "$(CREATED_BY) $(URI)"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert listed == ["Sources https://debian.invalid/debian/dists/trixie/main/source/Sources", ""]
+
+
+def test_tiles_are_sorted_into_layers() -> None:
+    files = {
+        "base/human_m.png": tile((1, 2, 3)),
+        "base/tall.png": tile((1, 2, 3), size=(24, 30)),
+        "base/notes.txt": b"",
+        "boots/hooves.png": tile((1, 2, 3)),
+        "felids/cat1.png": tile((1, 2, 3)),
+        "hand1/misc/orb.png": tile((1, 2, 3)),
+    }
+    assert {layer: list(names) for layer, names in tiles(files).items() if names} == {"base": ["human_m"]}
+    with pytest.raises(PicturesError, match=r"base/orc_m\.png: not a picture"):
+        tiles({"base/orc_m.png": b"GIF89a"})
+
+
+def tile(
+    colour: tuple[int, int, int], box: tuple[int, int, int, int] = (0, 0, 32, 32), size: tuple[int, int] = (32, 32)
+) -> bytes:
+    """A tile, transparent but for a box."""
+    image = Image.new("RGBA", size)
+    image.paste((*colour, 255), box)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def wardrobe() -> dict[str, bytes]:
+    """Bodies of every species, and a few tiles of every layer that they can be told by, each of its own colour."""
+    names = [f"base/{species.base[0]}_{sex}" for species in SPECIES.values() for sex in "mf"]
+    names += ["base/draconian_gold_m", "base/merfolk_water_m", "cloak/red", "cloak/scarf_red", "legs/skirt_red"]
+    names += ["legs/pants_red", "boots/long_red", "body/robe_red", "body/belt1", "body/frodo", "gloves/glove_red"]
+    names += ["gloves/claws", "hair/elf_red", "hair/short_red", "hair/frodo", "hair/troll", "beard/full_red"]
+    names += ["drchead/drchead_brown", "drchead/drchead_yellow", "drcwing/drcwing_brown", "drcwing/drcwing_yellow"]
+    names += ["head/wizard_red", "head/iron1", "head/viking_gold", "head/horns3", "head/band_red"]
+    names += ["hand1/bow", "hand1/dagger", "hand1/giant_club", "hand2/orb1"]
+    return {f"{name}.png": tile((number + 1, 0, 0)) for number, name in enumerate(names)}
+
+
+@pytest.fixture(scope="module")
+def layers() -> Layers:
+    return tiles(wardrobe())
+
+
+def test_every_species_keeps_its_rules(layers: Layers) -> None:
+    rng = np.random.default_rng(0)
+    seen: dict[str, set[str]] = {}
+    for name, species in SPECIES.items():
+        for _ in range(200):
+            worn = dressed(species, layers, rng)
+            seen.setdefault(name, set()).update(f"{layer}/{tile}" for layer, tile in worn.items())
+            assert worn["base"].startswith(species.base)
+            assert not {"legs", "boots"} & set(worn) or not worn["base"].startswith(("naga", "merfolk_water"))
+            assert "beard" not in worn or worn["base"].endswith("_m") or name == "dwarf"
+            assert "hand2" not in worn or worn.get("hand1") not in ("bow", "giant_club")
+            assert not {"hair", "beard"} & set(worn) or worn.get("head") != "iron1"
+            assert "hair" not in worn or worn.get("head") != "viking_gold"
+            if name == "draconian":
+                colour = "yellow" if "gold" in worn["base"] else "brown"
+                assert (worn["drchead"], worn["drcwing"]) == (f"drchead_{colour}", f"drcwing_{colour}")
+    assert {"beard/full_red", "head/iron1", "hair/short_red", "hand2/orb1", "cloak/scarf_red"} <= seen["human"]
+    assert "hair/short_red" not in seen["elf"]
+    assert {tile for tile in seen["ogre"] if tile.startswith(("body", "hand1"))} == {"body/belt1", "hand1/giant_club"}
+    assert {tile for tile in seen["minotaur"] if tile.startswith("head")} == {"head/horns3"}
+    assert {name for name, tiles in seen.items() if "gloves/claws" in tiles} == {"troll"}
+
+
+@pytest.mark.parametrize(
+    "names", ["cloak base legs boots body gloves hair beard head hand1 hand2", "drcwing base drchead"]
+)
+def test_later_layers_lie_over_earlier_ones(names: str) -> None:
+    order = names.split()
+    layers = {layer: {"it": square((number + 1, 0, 0))} for number, layer in enumerate(order)}
+    for count in range(1, len(order) + 1):
+        doll = laid(dict.fromkeys(order[:count], "it") | {"base": "it"}, layers)
+        assert doll[0, 0, 0] == max(count, order.index("base") + 1)
+
+
+def square(colour: tuple[int, int, int]) -> Image.Image:
+    return Image.new("RGBA", (32, 32), (*colour, 255))
+
+
+def test_scarves_skirts_and_tails_are_laid_their_own_way() -> None:
+    layers = {
+        "base": {"human_m": square((1, 0, 0)), "naga_m": square((1, 0, 0))},
+        "boots": {"long": square((2, 0, 0))},
+        "legs": {"skirt_red": square((3, 0, 0)), "pants": square((3, 0, 0))},
+        "body": {"robe": square((4, 0, 0))},
+        "cloak": {"red": square((5, 0, 0)), "scarf_red": square((5, 0, 0))},
+    }
+
+    def on_top(**worn: str) -> list[int]:
+        return [int(level) for level in laid(worn, layers)[[0, 17, 18, 31], 0, 0]]
+
+    assert on_top(base="human_m", boots="long", legs="pants") == [2] * 4
+    assert on_top(base="human_m", boots="long", legs="skirt_red") == [3] * 4
+    assert on_top(base="human_m", body="robe", cloak="red") == [4] * 4
+    assert on_top(base="human_m", body="robe", cloak="scarf_red") == [5] * 4
+    assert on_top(base="naga_m", body="robe") == [4, 4, 1, 1]
+
+
+def test_what_no_tile_covers_is_black() -> None:
+    file = tile((9, 8, 7), box=(4, 5, 6, 7))
+    doll = laid({"base": "orc_m"}, tiles({"base/orc_m.png": file}))
+    assert np.argwhere(doll.any(axis=2)).tolist() == [[5, 4], [5, 5], [6, 4], [6, 5]]
+    assert doll[5, 4].tolist() == [9, 8, 7]
+
+
+def test_adventurers_are_built(tmp_path: Path, entries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    # Three pixels that nothing covers tell bodies, legs and weapons apart.
+    boxes = {"base": 0, "legs": 1, "hand1": 2}
+    files = {}
+    for number, file in enumerate(wardrobe()):
+        column = boxes.get(file.split("/")[0], 3)  # all other tiles are black
+        colour = (number + 1 if column < 3 else 0, 0, 0)
+        files[f"source/rltiles/player/{file}"] = tile(colour, (column, 0, column + 1, 1))
+    monkeypatch.setattr(adventurers, "_CRAWL", packed(tmp_path, files))
+    monkeypatch.setattr(adventurers, "DRAWN", 30)
+    made = build("adventurers", tmp_path / "out", 0)
+    pictures = read_pictures(tmp_path / "out")
+    parts = (pictures.train, pictures.valid, pictures.test)
+    images = np.concatenate([part.images for part in parts])
+    assert len(images) == made == len({image.tobytes() for image in images}) < 30 * len(SPECIES)
+    assert images.shape[1:] == (32, 32, 3)
+    assert pictures.classes == tuple(SPECIES)
+    assert len(pictures.classes) == 22
+    assert len(pictures.train.images) > len(pictures.test.images) > 0 < len(pictures.valid.images)
+    bodies = {name: level + 1 for level, name in enumerate(wardrobe())}
+    for part in parts:
+        for image, (label,) in zip(part.images, part.labels, strict=True):
+            beginnings = tuple(f"base/{name}" for name in SPECIES[pictures.classes[label]].base)
+            assert image[0, 0, 0] in {level for name, level in bodies.items() if name.startswith(beginnings)}
+    assert "Stone Soup" in pictures.source
+    assert "CC0" in pictures.source
+    build("adventurers", tmp_path / "again", 0)
+    again = read_pictures(tmp_path / "again")
+    assert np.array_equal(again.train.images, pictures.train.images), "a seed decides everything"
