@@ -37,8 +37,11 @@ def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_pa
     seen: list[int] = []
     assert prepare(read(corpus), tmp_path / "out", FEATURES, 0.85, 2.0, 2, seen.append) == 10
     assert seen == list(range(1, 11))
-    for name in ("symbols.npy", "frames.npy", "clips.json"):
+    for name in ("symbols.npy", "clips.json"):
         assert (tmp_path / "out" / name).read_bytes() == (prepared / name).read_bytes()
+    # BLAS may add in another order in another process: a frame may then be rounded to the next number.
+    mine, theirs = (np.load(folder / "frames.npy") for folder in (tmp_path / "out", prepared))
+    np.testing.assert_array_max_ulp(mine, theirs, maxulp=1)
 
 
 def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:
