@@ -52,8 +52,8 @@ class Settings(BaseSettings):
     )
     engine: Literal["auto", "native", "torch"] = Field(
         default="auto",
-        description="What samples sound: `native` (compiled by numba), `torch` (slow, needs the `train` extra), or `auto`. "
-        "Pictures are always drawn by `native`.",
+        description="What samples sound: `native` (compiled by numba), `torch` (slow, needs the `train` extra), or "
+        "`auto`. Pictures are always drawn by `native`.",
     )
     threads: int = Field(
         default_factory=_cores,
