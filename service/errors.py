@@ -245,6 +245,11 @@ def _takes(route: BaseRoute, scope: Scope) -> bool:
     return route.matches(scope)[0] is Match.FULL
 
 
+_VECTOR = "a class, or a vector: a list of numbers from -1e6 to 1e6"
+_TWO_FORMS = {"voice": "an id, or an object with an id", "from": _VECTOR, "to": _VECTOR}
+"""Fields that take either, and what."""
+
+
 def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     """The first of pydantic's complaints, in a client's words; ``param`` names the field."""
     first = errors[0]
@@ -252,9 +257,9 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     if not path:
         return InvalidRequest("The body must be a JSON object.", code="invalid_type")
     kind, message = str(first["type"]), str(first["msg"])
-    if "voice" in path[:-1]:  # inside the one field that takes two forms; pydantic speaks of the first form alone
-        path = path[: path.index("voice") + 1]
-        message, kind = "must be an id, or an object with an id", "invalid_type"
+    if two := next((name for name in path[:-1] if name in _TWO_FORMS), None):  # pydantic speaks of the first form alone
+        path = path[: path.index(two) + 1]
+        message, kind = f"must be {_TWO_FORMS[two]}", "invalid_type"
     elif kind == "extra_forbidden":
         message, kind = "no such parameter", "unknown_parameter"
     elif kind == "missing":

@@ -12,20 +12,26 @@ from service import codecs
 from service.api.bodies import documented
 from service.api.jobs import OwnJob
 from service.api.state import Service
+from service.codecs import pictures
 from service.contents import Contents
 from service.errors import RangeNotSatisfiable
+from service.images.files import ZIP
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 _MEDIA: dict[str, Any] = {
-    **{media: {"schema": {"type": "string", "format": "binary"}} for media in codecs.MEDIA_TYPES.values()},
+    **{
+        media: {"schema": {"type": "string", "format": "binary"}}
+        for media in (*codecs.MEDIA_TYPES.values(), *pictures.MEDIA_TYPES.values(), ZIP)
+    },
     "application/json": {"schema": {"type": "object"}, "example": {"bits_per_sample": 4.2, "nats": 46578.4}},
 }
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The file, in the format that the job was asked for; figures for a likelihood.",
+        "description": "The file, in the format that the job was asked for; a ZIP of several pictures, figures for a "
+        "likelihood.",
         "content": _MEDIA,
     },
     206: {"description": "The range that was asked for.", "content": _MEDIA},

@@ -34,8 +34,9 @@ def command() -> None:
         else:
             assert isinstance(model, SoundModel)
             table, form = _voices(model), f"{model.spec.sample_rate} Hz"
-        table.title, table.title_justify = f"{model.entry.id}: {model.entry.description}", "left"
-        console.print(table)
+        console.print(f"{model.entry.id}: {model.entry.description}", style="bold", markup=False, highlight=False)
+        if table.row_count:  # a model without classes has none
+            console.print(table)
         console.print(
             f"{model.parameters:,} parameters, receptive field {model.receptive_field}, {form}, sha256 {model.sha256}"
         )

@@ -5,7 +5,8 @@ The client says ``image.generate{model, prompt | class, style, n, seed, temperat
 uppermost down: the bytes of a row of the first picture (0 … 255, ``width * channels`` of them), of the same row of the
 second one, and so on. ``image.done{rows, sha256}`` ends them; the hash is that of all their bytes. After that the next
 ``image.generate`` may come. ``image.cancel`` ends it early and is answered ``image.cancelled``, ``session.close`` ends
-the connection. An ``error`` loses what it names and nothing else; with too many, the connection is closed with 1008.
+the connection. An ``error`` loses what it names and nothing else, and has ``retry_after`` (seconds) where asking again
+may help; with too many, the connection is closed with 1008.
 """
 
 from __future__ import annotations
@@ -75,16 +76,19 @@ class ImageDialogue(Dialogue):
 
     async def _draw(self, job: Job, model: PictureModel) -> None:
         try:
-            await self._show(job, model)
+            rows, digest = await self._show(job, model)
         except ServiceError as error:
+            self._job = None
             if error.code == "job_cancelled":
                 await self._say("image.cancelled")
             else:
                 await self._failed(error)
-        finally:
-            self._job = None
+        else:
+            self._job = None  # before the client hears of it: the next request may come at once
+            await self._say("image.done", rows=rows, sha256=digest)
 
-    async def _show(self, job: Job, model: PictureModel) -> None:
+    async def _show(self, job: Job, model: PictureModel) -> tuple[int, str]:
+        """Send the pictures; how many rows they had, and the hash of all that was sent."""
         watching, spec, seeds = Watching(self._state.broker, job, model), model.spec, seeds_of(job.request)
         shape = {"width": spec.width, "height": spec.height, "channels": spec.channels, "n": len(seeds)}
         await self._say("image.start", job=job.id, model=job.model, **shape, seed=job.request["seed"], seeds=seeds)
@@ -96,10 +100,12 @@ class ImageDialogue(Dialogue):
                 frame = rows[first : first + at_once].tobytes()
                 digest.update(frame)
                 await self._channel.play(frame)
-        await self._say("image.done", rows=watching.sheet.rows, sha256=digest.hexdigest())
+        return watching.sheet.rows, digest.hexdigest()
 
     async def _say(self, kind: str, **fields: object) -> None:
         await self._channel.say({"type": kind, **fields})
 
     async def _failed(self, error: ServiceError) -> None:
-        await self._say("error", error=envelope(error)["error"])
+        seconds = error.headers.get("retry-after")
+        again = {} if seconds is None else {"retry_after": int(seconds)}
+        await self._say("error", error=envelope(error)["error"] | again)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from models.spec import PixelCNNSpec
 from service.errors import InvalidRequest
@@ -22,6 +24,7 @@ FORMATS: Final = ("PNG", "WEBP", "JPEG")
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 
 Image.MAX_IMAGE_PIXELS = None  # it would warn, after the fact; sizes are looked at here
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of what is wrong with somebody's file, into our log
 
 
 class _Unusable(Exception):
@@ -58,10 +61,8 @@ def _opened(data: bytes, spec: PixelCNNSpec) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             scale = _scale(image.size, spec)
-            if getattr(image, "n_frames", 1) != 1:
-                raise _Unusable("it moves, where one picture is taken")
-            if image.mode not in _MODES:
-                raise _Unusable(f"its colours are stored as {image.mode}; grey, RGB and palettes of 8 bits are taken")
+            _check_kind(image)
+            _check_sums(data)
             image.load()
             plain = _plain(image).convert("L" if spec.channels == 1 else "RGB")
     except UnidentifiedImageError as error:
@@ -80,6 +81,20 @@ def _scale(size: tuple[int, int], spec: PixelCNNSpec) -> int:
         wanted = f"{spec.width} x {spec.height}, or a multiple"
         raise _Unusable(f"it has {width} x {height} pixels; the model's are {wanted}")
     return scale
+
+
+def _check_kind(image: Image.Image) -> None:
+    if getattr(image, "n_frames", 1) != 1:
+        raise _Unusable("it moves, where one picture is taken")
+    stored = image.tile[0].args if isinstance(image, PngImageFile) else image.mode  # whose mode hides 16 bits
+    if image.mode not in _MODES or "16" in str(stored):
+        raise _Unusable(f"its colours are stored as {stored}; grey, RGB and palettes of 8 bits are taken")
+
+
+def _check_sums(data: bytes) -> None:
+    """Compare the checksums of a PNG, which decoding does without: of what was cut short, its end as well."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.verify()
 
 
 def _plain(image: Image.Image) -> Image.Image:
