@@ -11,16 +11,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.support import Server, command, running, write_model
+from tests.service.support import PICTURES, Server, command, running, write_model, write_picture_model
 
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, and `free`, which takes no text."""
+    """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, `free`, which takes no text, and three
+    that draw."""
     directory = tmp_path_factory.mktemp("zoo")
     write_model(directory / "tiny")
     write_model(directory / "broken", fails_on="ZH")
     write_model(directory / "free", kind="audio")
+    for name, spec in PICTURES.items():
+        write_picture_model(directory / name, spec)
     return directory
 
 

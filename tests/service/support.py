@@ -19,10 +19,24 @@ import httpx
 import numpy as np
 
 from models import checkpoint
-from models.spec import FeatureSpec, FrameSpec, WaveNetSpec
+from models.spec import FeatureSpec, FrameSpec, PixelCNNSpec, WaveNetSpec
 from models.text import PHONEMES
 
 VOICES = ("ann", "bob")
+PICTURES = {
+    "sketch": PixelCNNSpec(
+        height=6, width=8, channels=3, levels=256, layers=3, features=12, first_kernel_size=3, output_features=12,
+        classes=("cat", "dog", "cow"), styles=("oil", "crayon"), conditioning="class", condition_channels=5,
+    ),
+    "ink": PixelCNNSpec(
+        height=9, width=7, channels=1, levels=2, gated=False, layers=3, features=12, first_kernel_size=3,
+        output_features=8, classes=("One", "Two", "Three"), conditioning="class", condition_channels=4,
+    ),
+    "fog": PixelCNNSpec(
+        height=6, width=5, channels=1, levels=256, layers=3, features=6, first_kernel_size=3, output_features=8,
+    ),
+}  # fmt: skip
+"""The models that draw: in colour, in black and white, and in grey; `fog` knows no classes."""
 FRAMES_A_PHONEME = 2
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
 GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}
@@ -62,6 +76,19 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -
     manifest = {
         "id": path.name, "kind": kind, "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random weights.", "temperature": 1.0, "voices": voices,
+    }  # fmt: skip
+    (path / "model.json").write_text(json.dumps(manifest))
+
+
+def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
+    """The same of a model that draws: whatever is asked for and all that was drawn before shows in what follows."""
+    rng = np.random.default_rng(2)
+    shapes = checkpoint.expected_shapes(spec)
+    tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in shapes.items()}
+    checkpoint.save(path / "pixelcnn", spec, tensors, card="Random weights, for tests.")
+    manifest = {
+        "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
+        "description": "Random pictures.", "temperature": 1.0,
     }  # fmt: skip
     (path / "model.json").write_text(json.dumps(manifest))
 

@@ -12,8 +12,10 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
     with server.client() as client:
         listed = client.get("/v1/models").json()
         assert listed["object"] == "list"
-        assert [model["id"] for model in listed["data"]] == ["broken", "free", "tiny"]
-        tiny = listed["data"][2]
+        assert [model["id"] for model in listed["data"]] == [
+            "broken", "fog", "free", "ink", "sketch", "tiny",
+        ]  # fmt: skip
+        tiny = listed["data"][-1]
         assert client.get("/v1/models/tiny").json() == tiny
     stored = checkpoint.load(zoo / "tiny" / "wavenet")
     assert tiny == {
@@ -26,6 +28,24 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         "sample_rate": 16000,
         "sha256": stored.sha256,
         "receptive_field": 7,
+        "parameters": sum(tensor.size for tensor in stored.tensors.values()),
+    }
+
+
+def test_a_model_that_draws(server: Server, zoo: Path) -> None:
+    stored = checkpoint.load(zoo / "sketch" / "pixelcnn")
+    with server.client() as client:
+        sketch = client.get("/v1/models/sketch").json()
+    assert sketch == {
+        "id": "sketch",
+        "object": "model",
+        "created": 1_700_000_000,
+        "owned_by": "tests",
+        "kind": "image",
+        "capabilities": ["image_generation", "image_completion", "image_interpolation", "image_likelihood"],
+        "size": "8x6",
+        "sha256": stored.sha256,
+        "receptive_field": 3,
         "parameters": sum(tensor.size for tensor in stored.tensors.values()),
     }
 

@@ -1,0 +1,106 @@
+"""What the tests of pictures share: requests, what their answers hold, and files of every kind."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models import checkpoint
+from models.engines.pictures import PictureEngine
+from tests.service.support import PICTURES, Server
+
+Pixels = NDArray[np.uint8]
+DRAWING: Final[dict[str, Any]] = {"model": "sketch", "prompt": "dog", "seed": 7, "response_format": "b64_json"}
+COMPLETION: Final[dict[str, Any]] = DRAWING | {"rows": 2}
+INTERPOLATION: Final[dict[str, Any]] = {
+    "model": "sketch", "from": "cat", "to": "cow", "steps": 3, "seed": 7, "response_format": "b64_json",
+}  # fmt: skip
+_BODIES = {"generations": DRAWING, "completions": COMPLETION, "interpolations": INTERPOLATION}
+
+
+def post(server: Server, route: str, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
+    """POST the route's standard request, changed; a change to None takes the field out."""
+    body = {name: value for name, value in (_BODIES[route] | changes).items() if value is not None}
+    return httpx.post(
+        f"{server.url}/v1/images/{route}",
+        content=json.dumps(body),
+        headers={"content-type": "application/json"} | (headers or {}),
+        timeout=60.0,
+    )
+
+
+def draw(server: Server, **changes: Any) -> list[Pixels]:
+    """The pictures of a class."""
+    return shown(post(server, "generations", **changes))
+
+
+def decode(data: bytes) -> Pixels:
+    """A file's pixels, ``[H, W, C]``."""
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def files(response: httpx.Response) -> list[bytes]:
+    """The files in an answer, from wherever they are."""
+    assert response.status_code == 200, response.text
+    found = []
+    for entry in response.json()["data"]:
+        if "url" in entry:
+            file = httpx.get(entry["url"], timeout=60.0)
+            assert file.status_code == 200, file.text
+            found.append(file.content)
+        else:
+            found.append(base64.b64decode(entry["b64_json"]))
+    return found
+
+
+def shown(response: httpx.Response) -> list[Pixels]:
+    """The pictures in an answer."""
+    return [decode(file) for file in files(response)]
+
+
+def seeds(response: httpx.Response) -> list[int]:
+    """The seeds of the pictures in an answer."""
+    return [entry["seed"] for entry in response.json()["data"]]
+
+
+def same(one: list[Pixels], other: list[Pixels]) -> bool:
+    """Whether pictures are equal, one by one."""
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+def noise(model: str, scale: int = 1, seed: int = 0) -> Pixels:
+    """A picture of a model's size, or of a multiple of it, ``[H, W, C]``; black and white for one of two levels."""
+    spec = PICTURES[model]
+    size = (spec.height * scale, spec.width * scale, spec.channels)
+    return (np.random.default_rng(seed).integers(0, spec.levels, size) * (255 // (spec.levels - 1))).astype(np.uint8)
+
+
+def image_of(pixels: Pixels) -> Image.Image:
+    """The same for Pillow."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def written(image: Image.Image | Pixels, form: str = "PNG", **options: Any) -> bytes:
+    """A file of it."""
+    file = io.BytesIO()
+    (image if isinstance(image, Image.Image) else image_of(image)).save(file, form, **options)
+    return file.getvalue()
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def engine_of(zoo: Path, model: str) -> PictureEngine:
+    """What the server samples a model with."""
+    return PictureEngine(checkpoint.load(zoo / model / "pixelcnn"))

@@ -1,0 +1,170 @@
+"""`POST /v1/images/completions`: given rows are kept as they are, the network draws the rest."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from models.engines.pictures import PictureRequest
+from service.seeds import part_seed
+from tests.service.images.pictures import (
+    Pixels,
+    base64_of,
+    engine_of,
+    image_of,
+    noise,
+    post,
+    same,
+    seeds,
+    shown,
+    written,
+)
+from tests.service.support import PICTURES, Server
+from tests.service.test_refusals import check_envelope
+
+
+def complete(server: Server, image: str | bytes | Pixels | None = None, **changes: Any) -> httpx.Response:
+    """Complete a picture, by default noise."""
+    pixels = noise("sketch") if image is None else image
+    data = written(pixels) if isinstance(pixels, np.ndarray) else pixels
+    return post(server, "completions", image=base64_of(data) if isinstance(data, bytes) else data, **changes)
+
+
+@pytest.mark.parametrize("model", PICTURES)
+@pytest.mark.parametrize("rows", [1, 3, 5, 6])
+def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: int) -> None:
+    spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
+    gain = np.uint8(255 // (spec.levels - 1))
+    h = network.asked([None] * len(spec.conditions)) if spec.conditions else None
+    given = image[:rows] // gain
+    wanted = network.draw([PictureRequest(part_seed(7, index), 1.0, h, given) for index in range(2)]) * gain
+    prompt = "any" if spec.classes else None
+    response = complete(server, image, model=model, prompt=prompt, rows=rows, n=2)
+    assert same(shown(response), list(wanted))
+    assert np.array_equal(wanted[:, :rows], [image[:rows]] * 2)
+    given_symbols, all_symbols = 2 * rows * spec.width * spec.channels, 2 * spec.dims
+    assert response.json()["usage"] == {
+        "input_tokens": given_symbols,
+        "output_tokens": all_symbols - given_symbols,
+        "total_tokens": all_symbols,
+        "input_tokens_details": {"image_tokens": given_symbols, "text_tokens": 0},
+    }
+
+
+def test_what_is_given_decides(server: Server) -> None:
+    pictures = shown(complete(server, n=3))
+    assert all(np.array_equal(pixels[:2], noise("sketch")[:2]) for pixels in pictures)
+    assert len({pixels.tobytes() for pixels in pictures}) == 3
+    other = shown(complete(server, noise("sketch", seed=1), n=3))
+    assert not any(np.array_equal(one[2:], two[2:]) for one, two in zip(pictures, other, strict=True))
+    below = noise("sketch")
+    below[2:] = 0  # what is not kept does not matter
+    assert same(shown(complete(server, below, n=3)), pictures)
+    assert not same(shown(complete(server, n=3, prompt="cat")), pictures)
+    response = complete(server, n=3)
+    for seed, pixels in zip(seeds(response), pictures, strict=True):
+        assert same(shown(complete(server, seed=seed)), [pixels])
+
+
+@pytest.mark.parametrize(("model", "half"), [("sketch", 3), ("ink", 4), ("fog", 3)])
+def test_half_is_the_default(server: Server, model: str, half: int) -> None:
+    changes = {"model": model, "prompt": None if model == "fog" else "any"}
+    answers = [complete(server, noise(model), rows=rows, **changes) for rows in (None, half)]
+    assert same(*(shown(answer) for answer in answers))
+    assert answers[0].json()["usage"] == answers[1].json()["usage"]
+
+
+def test_every_row(server: Server) -> None:
+    response = complete(server, rows=6)
+    assert same(shown(response), [noise("sketch")])
+    assert response.json()["usage"]["output_tokens"] == 0
+
+
+@pytest.mark.parametrize("rows", [0, -1, 7, 10**9, 10**30, "2", 1.5, True])
+def test_rows_that_there_are_not(server: Server, rows: Any) -> None:
+    check_envelope(complete(server, rows=rows), 400, "rows")
+
+
+@pytest.mark.parametrize("model", ["sketch", "ink", "fog"])
+@pytest.mark.parametrize("scale", [2, 5])
+def test_a_larger_picture_is_averaged(server: Server, model: str, scale: int) -> None:
+    spec, changes = PICTURES[model], {"model": model, "prompt": None if model == "fog" else "any", "rows": 5}
+    large = noise(model, scale)
+    cells = large.reshape(spec.height, scale, spec.width, scale, spec.channels).mean((1, 3))
+    kept = shown(complete(server, large, **changes))[0][:5].astype(int)
+    if spec.levels == 2:
+        assert np.array_equal(kept, (cells[:5] > 127.4) * 255)
+    else:
+        assert np.abs(kept - cells[:5]).max() <= 0.6
+    exact = noise(model).repeat(scale, 0).repeat(scale, 1)
+    assert same(shown(complete(server, exact, **changes)), shown(complete(server, noise(model), **changes)))
+
+
+def test_what_the_server_drew_comes_back(server: Server) -> None:
+    (drawn,) = post(server, "generations", size="40x30", output_format="webp").json()["data"]
+    (kept,) = shown(complete(server, base64.b64decode(drawn["b64_json"]), rows=6, size="40x30"))
+    assert np.array_equal(kept, shown(post(server, "generations", size="40x30"))[0])
+
+
+@pytest.mark.parametrize("head", ["data:image/png;base64,", "data:;base64,", "data:image/png;charset=x;base64,"])
+def test_data_urls(server: Server, head: str) -> None:
+    assert same(shown(complete(server, head + base64_of(written(noise("sketch"))))), shown(complete(server)))
+
+
+@pytest.mark.parametrize(("form", "options"), [("WEBP", {"lossless": True}), ("JPEG", {"quality": 100})])
+def test_other_files(server: Server, form: str, options: dict[str, Any]) -> None:
+    smooth = np.full((6, 8, 3), 90, np.uint8)
+    (pixels,) = shown(complete(server, written(smooth, form, **options)))
+    assert np.abs(pixels[:2].astype(int) - 90).max() <= 2
+
+
+def test_colours_become_those_of_the_model(server: Server) -> None:
+    grey = noise("ink")
+    colour = image_of(grey).convert("RGB")
+    plain = shown(complete(server, grey, model="ink", prompt="one"))
+    for image in (colour, colour.convert("RGBA"), colour.convert("P"), colour.convert("1"), colour.convert("LA")):
+        assert same(shown(complete(server, written(image), model="ink", prompt="one")), plain)
+    transparent = image_of(noise("sketch")).convert("RGBA")
+    transparent.putalpha(0)  # lies on white
+    (pixels,) = shown(complete(server, written(transparent)))
+    assert np.all(pixels[:2] == 255)
+
+
+BAD_BASE64 = ["!", "iVBORw0KGgo", "iVBO Rw0K", "é", "\x00", "data:", "data:image/png,abc", "data:base64", "====", "7"]
+
+
+@pytest.mark.parametrize("image", BAD_BASE64)
+def test_what_is_not_base64(server: Server, image: str) -> None:
+    error = check_envelope(complete(server, image), 400, "image")
+    assert error["code"] == "invalid_base64"
+
+
+@pytest.mark.parametrize("image", ["http://127.0.0.1/a.png", "file:///etc/passwd", "/etc/passwd", "data:;base64,"])
+def test_nothing_is_fetched(server: Server, image: str) -> None:
+    error = check_envelope(complete(server, image), 400, "image")
+    assert error["code"] in ("invalid_base64", "invalid_image")
+    assert "passwd" not in error["message"]
+
+
+@pytest.mark.parametrize("image", [7, True, [], {"b64_json": "iVBORw0KGgo="}, ""])
+def test_what_is_no_text(server: Server, image: Any) -> None:
+    check_envelope(post(server, "completions", image=image), 400, "image")
+
+
+def test_an_image_is_required(server: Server) -> None:
+    assert check_envelope(post(server, "completions"), 400, "image")["code"] == "missing_parameter"
+    error = check_envelope(complete(server, prompt=None), 400, "prompt")
+    assert error["code"] == "missing_parameter"
+    check_envelope(complete(server, size="9x9"), 400, "size")
+
+
+def test_a_body_over_the_limit(server: Server) -> None:
+    image = "A" * (33 << 20)
+    check_envelope(complete(server, image), 413, None)
+    check_envelope(post(server, "generations", prompt="A" * (2 << 20)), 413, None)
+    check_envelope(complete(server, "A" * (2 << 20)), 400, "image")  # uploads may be larger than other bodies

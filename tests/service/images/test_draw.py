@@ -1,0 +1,111 @@
+"""`ancestral draw`, and what `ancestral models` says of models that draw."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.service.images.pictures import decode, draw, files, post, same
+from tests.service.support import Server
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+SAME = ("--model", "sketch", "--seed", "7")
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "jpg", "jpeg", "PNG"])
+def test_it_draws_what_the_server_draws(ancestral: Run, server: Server, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    done = ancestral("draw", "Dog", *SAME, "-o", str(path))
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    assert b"8x6, seed 7" in done.stderr
+    form = {"jpg": "jpeg"}.get(ending, ending.lower())
+    assert [path.read_bytes()] == files(post(server, "generations", output_format=form))
+
+
+def test_several_larger_ones(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    done = ancestral("draw", "dog", *SAME, "-o", str(tmp_path / "a.png"), "-n", "3", "--scale", "4", "--style", "OIL")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-0.png", "a-1.png", "a-2.png"]
+    found = [(tmp_path / f"a-{number}.png").read_bytes() for number in range(3)]
+    assert found == files(post(server, "generations", n=3, size="32x24", style="oil"))
+
+
+def test_other_models_and_temperatures(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    words = ("-o", str(path), "--seed", "7", "--temperature", "0.5")
+    assert ancestral("draw", "any", "--model", "fog", *words).returncode == 0
+    assert same([decode(path.read_bytes())], draw(server, model="fog", prompt=None, temperature=0.5))
+    assert ancestral("draw", "TWO", "--model", "ink", *words).returncode == 0
+    assert same([decode(path.read_bytes())], draw(server, model="ink", prompt="two", temperature=0.5))
+
+
+def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    done = ancestral("draw", "any", "--model", "sketch", "-o", str(path))
+    seed = int(done.stderr.split(b"seed ")[1])
+    assert same([decode(path.read_bytes())], draw(server, prompt="any", seed=seed))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["zebra", "-o", "a.png"], 1, b"sketch has no such class; it has cat, dog, cow"),
+        (["cats", "-o", "a.png"], 1, b"nearest: cat"),
+        (["dog", "-o", "a.png", "--style", "pencil"], 1, b"sketch has no such style"),
+        (["dog", "-o", "a.png", "--model", "tiny"], 1, b"tiny is not made for image_generation"),
+        (["dog", "-o", "a.png", "--model", "nothing"], 1, b"no model"),
+        (["dog", "-o", "a.png", "--model", "fog"], 1, b"fog has no classes"),
+        (["dog", "-o", "a.gif"], 2, b".png, .webp, .jpg, .jpeg"),
+        (["dog", "-o", "png"], 2, b".png, .webp, .jpg, .jpeg"),
+        (["dog", "-o", "a.png", "-n", "0"], 2, b"--count"),
+        (["dog", "-o", "a.png", "--scale", "65"], 2, b"--scale"),
+        (["dog", "-o", "a.png", "--seed", "-1"], 2, b"--seed"),
+        (["dog", "-o", "a.png", "--temperature", "nan"], 2, b"--temperature"),
+        (["dog", "-o", "/nowhere/a.png"], 1, b"/nowhere/a.png"),
+        (["dog"], 2, b"--output"),
+        (["-o", "a.png"], 2, b"CLASS"),
+    ],
+)
+def test_it_refuses(ancestral: Run, arguments: list[str], code: int, message: bytes) -> None:
+    chosen = arguments if "--model" in arguments else [*arguments, "--model", "sketch"]
+    done = ancestral("draw", *chosen)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not Path("a.png").exists()
+
+
+def test_models_are_listed_with_their_classes(ancestral: Run) -> None:
+    done = ancestral("models", COLUMNS="200")
+    assert done.returncode == 0
+    text = done.stdout.decode()
+    words = ("sketch", "ink", "fog", "cat", "crayon", "Three", "8x6 pixels", "receptive field 3", "Random pictures.")
+    assert all(word in text for word in words)
+
+
+@pytest.mark.parametrize("damage", ["weights", "kind", "voices"])
+def test_a_model_that_does_not_fit_together(ancestral: Run, zoo: Path, tmp_path: Path, damage: str) -> None:
+    model = tmp_path / "sketch"
+    shutil.copytree(zoo / "sketch", model)
+    if damage == "weights":
+        weights = model / "pixelcnn" / "weights.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1])
+    elif damage == "kind":
+        shutil.rmtree(model / "pixelcnn")
+        shutil.copytree(zoo / "tiny" / "wavenet", model / "pixelcnn")
+    else:
+        manifest = json.loads((model / "model.json").read_text())
+        (model / "model.json").write_text(json.dumps(manifest | {"voices": []}))
+    said = {
+        "weights": b"sketch: weights.safetensors", "kind": b"needs a pixelcnn checkpoint", "voices": b"sketch: voices",
+    }  # fmt: skip
+    for arguments in (("models",), ("serve",), ("draw", "dog", "--model", "sketch", "-o", "a.png")):
+        done = ancestral(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
+        assert done.returncode == 1
+        assert said[damage] in done.stderr
+        assert b"Traceback" not in done.stderr

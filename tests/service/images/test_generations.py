@@ -1,0 +1,242 @@
+"""`POST /v1/images/generations`: pictures of a class, in every form and size, and what their seeds promise."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.engines.pictures import PictureRequest
+from service.seeds import part_seed
+from tests.service.images.pictures import DRAWING, decode, draw, engine_of, files, post, same, seeds, shown
+from tests.service.support import PICTURES, Server
+from tests.service.test_refusals import check_envelope
+
+FORMS = ("png", "webp", "jpeg")
+
+
+def test_the_answer(server: Server, engine: str) -> None:
+    response = post(server, "generations", n=2)
+    assert response.status_code == 200
+    found = response.json()
+    assert set(found) == {"created", "data", "output_format", "size", "usage"}
+    assert [set(entry) for entry in found["data"]] == [{"b64_json", "seed"}] * 2
+    assert (found["output_format"], found["size"]) == ("png", "8x6")
+    assert found["usage"] == {
+        "input_tokens": 1,
+        "output_tokens": 2 * 6 * 8 * 3,
+        "total_tokens": 1 + 2 * 6 * 8 * 3,
+        "input_tokens_details": {"image_tokens": 0, "text_tokens": 1},
+    }
+    assert response.headers["x-seed"] == "7"
+    assert response.headers["x-engine"] == engine
+    assert response.headers["x-model-sha256"] == httpx.get(f"{server.url}/v1/models/sketch").json()["sha256"]
+    job = httpx.get(f"{server.url}/v1/jobs/{response.headers['x-job-id']}").json()
+    assert (job["status"], job["samples_done"], job["created_at"]) == ("completed", 2 * 6 * 8 * 3, found["created"])
+
+
+@pytest.mark.parametrize("model", PICTURES)
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
+def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, temperature: float) -> None:
+    spec, network = PICTURES[model], engine_of(zoo, model)
+    h = network.asked([2, None][: len(spec.conditions)]) if spec.conditions else None
+    wanted = network.draw([PictureRequest(part_seed(7, index), temperature, h) for index in range(3)])
+    prompt = spec.classes[2] if spec.classes else None
+    found = draw(server, model=model, prompt=prompt, n=3, temperature=temperature)
+    assert same(found, list(wanted * np.uint8(255 // (spec.levels - 1))))
+    assert (found[0].shape, found[0].dtype) == ((spec.height, spec.width, spec.channels), np.uint8)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("way", ["url", "b64_json"])
+@pytest.mark.parametrize("model", ["sketch", "ink"])
+def test_forms_and_ways(server: Server, form: str, way: str, model: str) -> None:
+    changes = {"model": model, "prompt": "any", "n": 2}
+    response = post(server, "generations", response_format=way, output_format=form, **changes)
+    assert response.json()["output_format"] == form
+    for file, plain in zip(files(response), draw(server, **changes), strict=True):
+        with Image.open(io.BytesIO(file)) as image:
+            assert image.format == form.upper()
+        pixels = decode(file)
+        if form == "jpeg":
+            assert pixels.shape == plain.shape
+            assert np.abs(pixels.astype(int) - plain).mean() < 12
+        else:  # a WebP is never grey
+            assert np.array_equal(pixels, np.broadcast_to(plain, pixels.shape))
+
+
+def test_urls_are_the_default(server: Server) -> None:
+    response = post(server, "generations", response_format=None)
+    (entry,) = response.json()["data"]
+    assert set(entry) == {"url", "seed"}
+    assert entry["url"].startswith(f"{server.url}/v1/images/files/{response.headers['x-job-id']}/0.png?token=")
+    assert same(shown(response), draw(server))
+
+
+def test_each_seed_alone_gives_the_same_picture(server: Server) -> None:
+    response = post(server, "generations", n=10)
+    found = shown(response)
+    assert len({pixels.tobytes() for pixels in found}) == 10
+    assert seeds(response) == [part_seed(7, index) for index in range(10)]
+    for pixels, seed in zip(found, seeds(response), strict=True):
+        assert same(draw(server, seed=seed), [pixels])
+
+
+def test_the_seed_decides(server: Server) -> None:
+    first, again, other = (files(post(server, "generations", seed=seed, n=3)) for seed in (1, 1, 2))
+    assert first == again
+    assert not set(first) & set(other)
+    drawn = [post(server, "generations", seed=None) for _ in range(2)]
+    assert drawn[0].headers["x-seed"] != drawn[1].headers["x-seed"]
+    assert int(drawn[0].headers["x-seed"]) == seeds(drawn[0])[0]
+    assert same(draw(server, seed=seeds(drawn[0])[0]), shown(drawn[0]))
+    assert not same(draw(server, temperature=0.5), draw(server))
+    assert len(draw(server, seed=2**63 - 1, n=2)) == 2
+
+
+def test_temperature_0_takes_the_most_likely(server: Server) -> None:
+    one, other = (draw(server, temperature=0, seed=seed, n=2) for seed in (1, 2))
+    assert same(one, other)
+    assert np.array_equal(one[0], one[1])
+
+
+@pytest.mark.parametrize("way", ["url", "b64_json"])
+@pytest.mark.parametrize("form", ["png", "webp"])
+@pytest.mark.parametrize("scale", [1, 2, 7, 512])
+def test_sizes_are_larger_pixels(server: Server, scale: int, form: str, way: str) -> None:
+    size = f"{8 * scale}x{6 * scale}"
+    response = post(server, "generations", size=size, output_format=form, response_format=way)
+    assert response.json()["size"] == size
+    (large,), (small,) = shown(response), draw(server)
+    assert np.array_equal(large, small.repeat(scale, 0).repeat(scale, 1))
+
+
+def test_auto_is_the_models_size(server: Server) -> None:
+    assert same(draw(server, size="auto"), draw(server))
+
+
+@pytest.mark.parametrize(
+    "size", ["8x5", "9x6", "12x9", "4x3", "6x8", "16x6", "1x1", "4104x3078", "9999x9999", "256x256", "1024x1024"]
+)
+def test_a_size_between(server: Server, size: str) -> None:
+    error = check_envelope(post(server, "generations", size=size), 400, "size")
+    assert error["code"] == "invalid_size"
+    near = error["message"].rpartition(" like ")[2]
+    assert post(server, "generations", size=near).json()["size"] == near
+
+
+@pytest.mark.parametrize("size", ["", "8", "8x", "x6", "08x06", "8X6", "8x6 ", "-8x6", "8.0x6", "80000x60000", "8x6\n"])
+def test_a_size_that_is_none(server: Server, size: str) -> None:
+    assert check_envelope(post(server, "generations", size=size), 400, "size")["code"] == "string_pattern_mismatch"
+
+
+def test_how_a_class_is_asked_for(server: Server) -> None:
+    plain = draw(server)
+    for asked in ({"prompt": "DOG"}, {"prompt": " Dog\n"}, {"prompt": None, "class": "dOg"}):
+        assert same(draw(server, **asked), plain)
+    pictures = [draw(server, prompt=name)[0].tobytes() for name in ("cat", "dog", "cow", "any")]
+    assert len(set(pictures)) == 4
+    assert same(draw(server, prompt="ANY"), draw(server, **{"prompt": None, "class": "any"}))
+    assert same(draw(server, model="ink", prompt="two"), draw(server, model="ink", prompt="Two"))
+
+
+def test_how_a_style_is_asked_for(server: Server) -> None:
+    plain = draw(server)
+    assert same(draw(server, style="any"), plain)
+    oil, crayon = (draw(server, style=style) for style in ("Oil", "CRAYON"))
+    assert len({pictures[0].tobytes() for pictures in (plain, oil, crayon)}) == 3
+    usage = post(server, "generations", style="oil").json()["usage"]
+    assert usage["input_tokens_details"] == {"image_tokens": 0, "text_tokens": 2}
+    assert post(server, "generations", prompt="any").json()["usage"]["input_tokens"] == 0
+
+
+def test_a_model_without_classes(server: Server) -> None:
+    assert draw(server, model="fog", prompt=None)[0].shape == (6, 5, 1)
+    for field in ("prompt", "class", "style"):
+        for name in ("dog", "any"):
+            changes = {"model": "fog", "prompt": None, field: name}
+            error = check_envelope(post(server, "generations", **changes), 400, field)
+            assert error["code"] == ("style_not_found" if field == "style" else "class_not_found")
+
+
+@pytest.mark.parametrize("field", ["prompt", "class"])
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("cats", "nearest: cat"), ("cob", "nearest: cow"), ("a dog", "nearest: dog"), ("zebra", "it has cat, dog, cow")],
+)
+def test_an_unknown_class_is_told_the_nearest(server: Server, field: str, name: str, nearest: str) -> None:
+    error = check_envelope(post(server, "generations", **{"prompt": None, field: name}), 400, field)
+    assert error["code"] == "class_not_found"
+    assert nearest in error["message"]
+
+
+def test_names_keep_their_case_where_they_are_told(server: Server) -> None:
+    error = check_envelope(post(server, "generations", model="ink", prompt="thre"), 400, "prompt")
+    assert "Three" in error["message"]
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"prompt": None}, "prompt", "missing_parameter"),
+    ({"class": "dog"}, "class", "conflict"),
+    ({"style": "pencil"}, "style", "style_not_found"),
+    ({"model": "ink", "prompt": "one", "style": "oil"}, "style", "style_not_found"),
+    ({"model": None}, "model", "missing_parameter"),
+    ({"quality": "high"}, "quality", "unknown_parameter"),
+    ({"background": "transparent"}, "background", "unknown_parameter"),
+    ({"rows": 3}, "rows", "unknown_parameter"),
+    ({"image": "iVBORw0KGgo="}, "image", "unknown_parameter"),
+    ({"asked_class": "dog"}, "asked_class", "unknown_parameter"),
+    ({"prompt": ""}, "prompt", "string_too_short"),
+    ({"prompt": "x" * 4097}, "prompt", "string_too_long"),
+    ({"prompt": 7}, "prompt", "string_type"),
+    ({"prompt": ["dog"]}, "prompt", "string_type"),
+    ({"prompt": "\ud800"}, "prompt", "string_unicode"),
+    ({"style": ""}, "style", "string_too_short"),
+    ({"model": ""}, "model", "string_too_short"),
+    ({"n": 0}, "n", "greater_than_equal"),
+    ({"n": 11}, "n", "less_than_equal"),
+    ({"n": "1"}, "n", "int_type"),
+    ({"n": 1.5}, "n", "int_type"),
+    ({"n": True}, "n", "int_type"),
+    ({"size": 8}, "size", "string_type"),
+    ({"size": [8, 6]}, "size", "string_type"),
+    ({"seed": -1}, "seed", "greater_than_equal"),
+    ({"seed": 2**63}, "seed", "less_than"),
+    ({"seed": "7"}, "seed", "int_type"),
+    ({"temperature": -0.1}, "temperature", "greater_than_equal"),
+    ({"temperature": 2.1}, "temperature", "less_than_equal"),
+    ({"temperature": float("nan")}, "temperature", "finite_number"),
+    ({"temperature": "1"}, "temperature", "float_type"),
+    ({"response_format": "binary"}, "response_format", "literal_error"),
+    ({"output_format": "gif"}, "output_format", "literal_error"),
+    ({"output_format": "PNG"}, "output_format", "literal_error"),
+    ({"stream": "yes"}, "stream", "bool_type"),
+    ({"partial_images": 1}, "partial_images", "needs_stream"),
+    ({"partial_images": 4, "stream": True}, "partial_images", "less_than_equal"),
+    ({"stream": True, "response_format": "url"}, "response_format", "conflict"),
+]
+
+
+@pytest.mark.parametrize(("changes", "param", "code"), BAD)
+def test_what_is_wrong_is_named(server: Server, changes: dict[str, Any], param: str, code: str) -> None:
+    error = check_envelope(post(server, "generations", **changes), 400, param)
+    assert error["code"] == code
+    assert error["message"].startswith(f"{param}: ")
+
+
+def test_a_model_that_is_not_there(server: Server) -> None:
+    assert check_envelope(post(server, "generations", model="dall-e-3"), 404, "model")["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe{}"])
+@pytest.mark.parametrize("route", ["generations", "completions", "interpolations"])
+def test_what_is_no_json_object(server: Server, route: str, body: bytes) -> None:
+    url, headers = f"{server.url}/v1/images/{route}", {"content-type": "application/json"}
+    check_envelope(httpx.post(url, content=body, headers=headers), 400, None)
+    check_envelope(httpx.post(url, content=json.dumps(DRAWING)), 415, None)

@@ -1,0 +1,142 @@
+"""`POST /v1/images/interpolations`, and `GET /v1/images/classes`, which has the vectors that they go between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from models.engines.pictures import PictureRequest
+from service.images.schemas import MAX_STEPS
+from tests.service.images.pictures import draw, engine_of, post, same, seeds, shown
+from tests.service.support import PICTURES, Server
+from tests.service.test_refusals import check_envelope
+
+
+def classes(server: Server) -> list[dict[str, Any]]:
+    """Everything that can be asked for."""
+    listed = httpx.get(f"{server.url}/v1/images/classes").json()
+    assert listed["object"] == "list"
+    found: list[dict[str, Any]] = listed["data"]
+    return found
+
+
+def vector(server: Server, name: str, model: str = "sketch") -> list[float]:
+    (found,) = (entry["embedding"] for entry in classes(server) if (entry["id"], entry["model"]) == (name, model))
+    return list(found)
+
+
+def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
+    listed = classes(server)
+    assert all(set(entry) == {"id", "object", "model", "embedding"} for entry in listed)
+    assert [(entry["model"], entry["object"], entry["id"]) for entry in listed] == [
+        (model, kind, name)
+        for model in ("ink", "sketch")
+        for kind, names in (("class", PICTURES[model].classes), ("style", PICTURES[model].styles))
+        for name in names
+    ]
+    network, spec = engine_of(zoo, "sketch"), PICTURES["sketch"]
+    for entry in (entry for entry in listed if entry["model"] == "sketch"):
+        place = 0 if entry["object"] == "class" else 1
+        assert len(entry["embedding"]) == spec.condition_channels
+        by_name: list[Any] = [None, None]
+        by_vector: list[Any] = [None, None]
+        by_name[place] = spec.conditions[place].index(entry["id"])
+        by_vector[place] = np.array(entry["embedding"], np.float32)
+        assert np.array_equal(network.asked(by_name), network.asked(by_vector))
+        assert not np.array_equal(network.asked(by_name), network.asked([None, None]))
+
+
+@pytest.mark.parametrize("model", ["sketch", "ink"])
+def test_the_ends_are_the_classes(server: Server, model: str) -> None:
+    first, last = PICTURES[model].classes[0], PICTURES[model].classes[2]
+    response = post(server, "interpolations", model=model, steps=6, **{"from": first.upper(), "to": last})
+    found = shown(response)
+    assert seeds(response) == [7] * 6
+    assert same([found[0], found[-1]], [draw(server, model=model, prompt=name)[0] for name in (first, last)])
+    assert response.json()["usage"]["output_tokens"] == 6 * PICTURES[model].dims
+
+
+@pytest.mark.parametrize("steps", [2, 5, MAX_STEPS])
+def test_what_lies_between_is_the_networks(server: Server, zoo: Path, steps: int) -> None:
+    network = engine_of(zoo, "sketch")
+    one, other = (network.asked([label, 1]) for label in (0, 2))
+    asked = [np.float32(one * (1 - share) + other * share) for share in np.linspace(0, 1, steps)]
+    wanted = network.draw([PictureRequest(7, 0.5, np.asarray(h, np.float32)) for h in asked])
+    assert same(shown(post(server, "interpolations", steps=steps, style="crayon", temperature=0.5)), list(wanted))
+
+
+def test_vectors_are_ends_like_classes(server: Server) -> None:
+    plain = shown(post(server, "interpolations"))
+    for ends in (
+        {"from": vector(server, "cat")},
+        {"to": vector(server, "cow")},
+        {"from": vector(server, "cat"), "to": vector(server, "cow")},
+    ):
+        assert same(shown(post(server, "interpolations", **ends)), plain)
+    middle = list(np.mean([vector(server, "cat"), vector(server, "cow")], axis=0))
+    assert same(shown(post(server, "interpolations", steps=2, to=middle))[1:], plain[1:2])
+    whole = shown(post(server, "interpolations", **{"from": [0] * 5, "to": [1, -1, 1e6, -1e6, 0.5]}))
+    assert len(whole) == 3
+
+
+def test_any_is_an_end_too(server: Server) -> None:
+    found = shown(post(server, "interpolations", **{"from": "any"}))
+    assert same(found[:1], draw(server, prompt="any"))
+
+
+def test_defaults_and_forms(server: Server) -> None:
+    response = post(server, "interpolations", steps=None, response_format=None, size="16x12", output_format="webp")
+    assert len(shown(response)) == 8
+    assert all("url" in entry for entry in response.json()["data"])
+    assert shown(response)[0].shape == (12, 16, 3)
+    drawn = post(server, "interpolations", seed=None)
+    assert same(shown(post(server, "interpolations", seed=seeds(drawn)[0])), shown(drawn))
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"from": None}, "from"),
+    ({"to": None}, "to"),
+    ({"from": ""}, "from"),
+    ({"to": "zebra"}, "to"),
+    ({"from": 7}, "from"),
+    ({"begin": "cat"}, "begin"),
+    ({"from": {"id": "cat"}}, "from"),
+    ({"from": []}, "from"),
+    ({"from": [0.0] * 4}, "from"),
+    ({"to": [0.0] * 6}, "to"),
+    ({"to": [0.0] * 5000}, "to"),
+    ({"to": [0.0, 0.0, 0.0, 0.0, "0"]}, "to"),
+    ({"to": [0.0, 0.0, 0.0, 0.0, None]}, "to"),
+    ({"to": [0.0, 0.0, 0.0, 0.0, float("nan")]}, "to"),
+    ({"to": [0.0, 0.0, 0.0, 0.0, float("inf")]}, "to"),
+    ({"to": [0.0, 0.0, 0.0, 0.0, 1e7]}, "to"),
+    ({"to": ["cow"]}, "to"),
+    ({"steps": 1}, "steps"),
+    ({"steps": MAX_STEPS + 1}, "steps"),
+    ({"steps": "3"}, "steps"),
+    ({"style": "pencil"}, "style"),
+    ({"prompt": "cat"}, "prompt"),
+    ({"n": 2}, "n"),
+    ({"size": "7x6"}, "size"),
+    ({"model": "fog"}, "model"),
+    ({"model": "tiny"}, "model"),
+]
+
+
+@pytest.mark.parametrize(("changes", "param"), BAD)
+def test_what_is_wrong_is_named(server: Server, changes: dict[str, Any], param: str) -> None:
+    error = check_envelope(post(server, "interpolations", **changes), 400, param)
+    assert error["message"].startswith(f"{param}: ")
+
+
+def test_an_unknown_class_is_told_the_nearest(server: Server) -> None:
+    error = check_envelope(post(server, "interpolations", to="cows"), 400, "to")
+    assert error["code"] == "class_not_found"
+    assert "nearest: cow" in error["message"]
+    error = check_envelope(post(server, "interpolations", to=[0.0] * 6), 400, "to")
+    assert error["code"] == "invalid_embedding"
+    assert "5 numbers, not 6" in error["message"]

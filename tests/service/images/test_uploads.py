@@ -1,0 +1,329 @@
+"""Pictures that clients send: the allowed ones become symbols, all others an error that their sender can read."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from service.errors import InvalidRequest
+from service.images.uploads import MAX_SIDE, decode_picture
+from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
+from tests.service.support import PICTURES, Server
+from tests.service.test_refusals import check_envelope
+
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
+"""As in the service, whose own filter pytest takes out."""
+
+
+def decode(data: bytes, model: str = "sketch") -> Pixels:
+    return decode_picture(data, PICTURES[model], "file")
+
+
+def refusal(data: bytes, model: str = "sketch") -> str:
+    """What the sender is told."""
+    with pytest.raises(InvalidRequest) as caught:
+        decode(data, model)
+    error = caught.value
+    assert (error.status, error.param, error.code) == (400, "file", "invalid_image")
+    assert error.message.startswith("file: ")
+    assert "0x" not in error.message
+    assert "/" not in error.message
+    return error.message
+
+
+def check(data: bytes) -> None:
+    """It is a picture, or it is refused."""
+    try:
+        symbols = decode(data)
+    except InvalidRequest:
+        refusal(data)
+        return
+    assert (symbols.shape, symbols.dtype) == ((6, 8, 3), np.uint8)
+
+
+def chunk(name: bytes, body: bytes, crc: int | None = None) -> bytes:
+    """Of a PNG."""
+    sum_ = zlib.crc32(name + body) if crc is None else crc
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", sum_)
+
+
+def png(width: int, height: int, data: bytes = b"", *, depth: int = 8, kind: int = 2, between: bytes = b"") -> bytes:
+    """A PNG that says what it is told to say, with these compressed pixels."""
+    head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + between + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def black(width: int, height: int, bytes_a_pixel: int) -> bytes:
+    """The compressed pixels of a black PNG: a thousandth of what they become."""
+    return zlib.compress(bytes((width * bytes_a_pixel + 1) * height), 9)
+
+
+@cache
+def moving(form: str) -> bytes:
+    image = image_of(noise("sketch"))
+    return written(image, form, save_all=True, append_images=[image_of(noise("sketch", seed=1))], duration=100)
+
+
+@cache
+def hostile() -> dict[str, tuple[bytes, str]]:
+    """Files, and a word of what their senders are told."""
+    image = image_of(noise("sketch"))
+    whole = written(image)
+    data_at = whole.index(b"IDAT")
+    broken = bytearray(whole)
+    broken[data_at + 20] ^= 1
+    wrong_sum = bytearray(whole)
+    wrong_sum[whole.index(b"IEND") - 8] ^= 1
+    wide = np.random.default_rng(0).integers(0, 65536, (6, 8)).astype(np.uint16)
+    words = zlib.compress(b"".join(b"\0" + bytes(48) for _ in range(6)))
+    tests: dict[str, tuple[bytes, str]] = {
+        "empty": (b"", "not a PNG"),
+        "text": (b"no picture", "not a PNG"),
+        "noise": (np.random.default_rng(0).bytes(5000), "not a PNG"),
+        "png, its mark alone": (whole[:8], ""),
+        "png, declared 10000 x 10000": (png(10000, 10000), "at most 4096"),
+        "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6, 3)), "at most 4096"),
+        "png, declared 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "at most 4096"),
+        "png, declared 0 x 0": (png(0, 0), ""),
+        "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096, 3)), "or a multiple"),
+        "png, more declared than there": (png(4096, 3072, black(8, 6, 3)), "damaged"),
+        "png, of text": (png(8, 6, black(8, 6, 3), between=chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
+        "png, of profile": (png(8, 6, black(8, 6, 3), between=chunk(b"iCCP", b"a\0\0" + bomb())), "damaged"),
+        "png, changed": (bytes(broken), "damaged"),
+        "png, wrong sum": (bytes(wrong_sum), "damaged"),
+        "png, no data": (png(8, 6), "damaged"),
+        "png, no end": (whole[:-12], "damaged"),
+        "png, 16 bits grey": (written(Image.fromarray(wide)), "stored as I;16"),
+        "png, 16 bits colour": (png(8, 6, words, depth=16), "stored as RGB;16"),
+        "png, moving": (moving("PNG"), "it moves"),
+        "webp, moving": (moving("WEBP"), "it moves"),
+        "webp, declared 16383 x 16383": (large_webp(16383, 16383), "at most 4096"),
+        "webp, declared 2^24 x 255": (large_webp(2**24, 255), ""),
+        "jpeg, cmyk": (written(image.convert("CMYK"), "JPEG"), "stored as CMYK"),
+        "jpeg, several": (written(image, "MPO", save_all=True, append_images=[image]), "it moves"),
+        "gif": (written(image, "GIF"), "not a PNG"),
+        "tiff": (written(image, "TIFF"), "not a PNG"),
+        "bmp": (written(image, "BMP"), "not a PNG"),
+        "ppm": (written(image, "PPM"), "not a PNG"),
+        "ico": (written(image, "ICO"), "not a PNG"),
+        "icns": (b"icns" + bytes(100), "not a PNG"),
+        "pdf": (written(image, "PDF"), "not a PNG"),
+        "svg": (b"<svg xmlns='http://www.w3.org/2000/svg' width='8' height='6'/>", "not a PNG"),
+        "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 6\n", "not a PNG"),
+        "wav": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(100), "not a PNG"),
+        "too narrow": (written(image.resize((7, 6))), "the model's are 8 x 6"),
+        "on its side": (written(image.resize((6, 8))), "the model's are 8 x 6"),
+        "half": (written(image.resize((4, 3))), "the model's are 8 x 6"),
+        "twice as wide": (written(image.resize((16, 6))), "the model's are 8 x 6"),
+    }
+    return tests
+
+
+def bomb() -> bytes:
+    """16 MB in 16 kB."""
+    return zlib.compress(bytes(16 << 20), 9)
+
+
+def large_webp(width: int, height: int) -> bytes:
+    """A WebP that is said to have a canvas of this size; up to 16 GB."""
+    frame = bytes(6) + (7).to_bytes(3, "little") + (5).to_bytes(3, "little") + bytes(4)
+    frame += written(noise("sketch"), "WEBP", lossless=True)[12:]
+    canvas = b"\x02\0\0\0" + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    parts = ((b"VP8X", canvas), (b"ANIM", bytes(6)), (b"ANMF", frame))
+    body = b"WEBP" + b"".join(name + struct.pack("<I", len(part)) + part for name, part in parts)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+NAMES = list(hostile())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_taken_says_why(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    data, reason = hostile()[name]
+    assert reason in refusal(data)
+    assert capfd.readouterr() == ("", "")  # no library may write into the log by itself
+
+
+@pytest.mark.parametrize("route", ["completions", "likelihood"])
+def test_no_hostile_file_gets_through(server: Server, route: str) -> None:
+    for name, (data, _) in hostile().items():
+        if route == "completions":
+            response, param = post(server, route, image=base64_of(data) or "=="), "image"
+        else:
+            url = f"{server.url}/v1/images/likelihood"
+            response = httpx.post(url, data={"model": "sketch"}, files={"file": ("a.png", data)}, timeout=60)
+            param = "file"
+        assert response.status_code == 400, (name, response.text)
+        check_envelope(response, 400, param)
+    assert same(draw(server), draw(server))
+    assert not [line for line in server.log if "traceback" in line]
+
+
+FORMS = [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}), ("WEBP", {"lossless": True})]
+
+
+@pytest.mark.parametrize(("form", "options"), FORMS)
+def test_what_was_cut_off_is_refused(form: str, options: dict[str, bool]) -> None:
+    data = written(noise("sketch", 4), form, **options)
+    assert decode(data).shape == (6, 8, 3)
+    spare = 4 if form == "PNG" else 0  # the checksum of the end itself
+    for length in range(len(data) - spare):
+        refusal(data[:length])
+
+
+@pytest.mark.parametrize("part", [0.0, 0.02, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize(("form", "options"), FORMS)
+def test_what_was_cut_off_is_refused_over_http(
+    server: Server, form: str, options: dict[str, bool], part: float
+) -> None:
+    data = written(noise("sketch", 40), form, **options)
+    cut = data[: int(part * len(data))]
+    check_envelope(post(server, "completions", image=base64_of(cut) or "=="), 400, "image")
+    form_data = {"file": ("a.png", cut)}
+    url = f"{server.url}/v1/images/likelihood"
+    check_envelope(httpx.post(url, data={"model": "sketch"}, files=form_data, timeout=60), 400, "file")
+
+
+def test_a_changed_bit_in_a_png_is_noticed() -> None:
+    data = written(noise("sketch"))
+    end = data.index(b"IEND")
+    for at in range(8, end - 4):
+        damaged = bytearray(data)
+        damaged[at] ^= 4
+        refusal(bytes(damaged))
+
+
+@pytest.mark.parametrize("name", ["corrupt EXIF", "invalid APNG", "malformed MPO"])
+def test_what_a_library_warns_of_is_no_failure(server: Server, name: str) -> None:
+    image = noise("sketch")
+    exif = Image.Exif()
+    exif[0x010E] = "a picture"
+    jpeg = written(image, "JPEG", quality=100, exif=exif)
+    data = {
+        "corrupt EXIF": jpeg.replace(b"\x01\x0e\x00\x02\x00\x00", b"\x01\x0e\x00\x02\xff\xff"),
+        "invalid APNG": png(8, 6, zlib.compress(rows(image)), between=chunk(b"acTL", bytes(8))),
+        "malformed MPO": jpeg[:2] + b"\xff\xe2\x00\x20MPF\0" + bytes(26) + jpeg[2:],
+    }[name]
+    assert data != jpeg
+    response = post(server, "completions", image=base64_of(data))
+    assert response.status_code in (200, 400), response.text
+    assert "traceback" not in str(server.log)
+
+
+def rows(pixels: Pixels) -> bytes:
+    """The pixels of a PNG, as they are before they are compressed."""
+    return b"".join(b"\0" + row.tobytes() for row in pixels)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 512])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "LA"])
+def test_the_largest_and_every_mode(mode: str, scale: int) -> None:
+    assert MAX_SIDE == 8 * 512
+    image = image_of(noise("sketch")).convert(mode)
+    large = image.resize((8 * scale, 6 * scale), Image.Resampling.NEAREST)
+    assert np.array_equal(decode(written(large)), np.asarray(image.convert("RGB")))
+
+
+def test_one_column_too_many() -> None:
+    assert decode(png(4096, 3072, black(4096, 3072, 3))).max() == 0
+    assert "at most 4096" in refusal(png(4104, 3078, black(4104, 3078, 3)))
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("kind", ["with alpha", "with a transparent colour", "with a palette"])
+def test_what_is_transparent_lies_on_white(kind: str, interlaced: bool) -> None:
+    image = Image.new("RGBA", (8, 6), (10, 20, 30, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 8, 3))
+    if kind == "with alpha":
+        data = written(image)
+    elif kind == "with a palette":
+        data = written(image.quantize(4))
+    else:
+        data = written(image.convert("RGB"), transparency=(0, 0, 0))
+    symbols = decode(data)
+    assert np.all(symbols[:3] == 255)
+    assert np.all(symbols[3:] == (10, 20, 30))
+
+
+def test_two_levels_part_at_the_middle() -> None:
+    ramp = np.linspace(0, 255, 63).astype(np.uint8).reshape(9, 7, 1)
+    assert np.array_equal(decode(written(ramp), "ink"), ramp >= 128)
+    assert decode(written(np.full((18, 14, 1), 127, np.uint8)), "ink").max() == 0
+
+
+def test_titles_and_profiles_are_passed_over() -> None:
+    image, info = image_of(noise("sketch")), PngImagePlugin.PngInfo()
+    info.add_text("Title", "a picture", zip=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side, somebody says
+    data = written(image, pnginfo=info, exif=exif, icc_profile=b"no profile", dpi=(300, 300))
+    assert np.array_equal(decode(data), noise("sketch"))
+
+
+@cache
+def samples() -> list[bytes]:
+    """Allowed files, and moving ones."""
+    image = image_of(noise("sketch", 2))
+    exif, info = Image.Exif(), PngImagePlugin.PngInfo()
+    exif[0x010E], exif[0x011A] = "a picture", 72.0
+    info.add_text("a", "b" * 300, zip=True)
+    return [
+        written(image, pnginfo=info, exif=exif, icc_profile=bytes(100)),
+        written(image.quantize(16), transparency=3),
+        written(image, "JPEG", exif=exif),
+        written(image, "JPEG", progressive=True),
+        written(image, "WEBP", exif=exif, icc_profile=bytes(100)),
+        written(image, "WEBP", lossless=True),
+        moving("PNG"),
+        moving("WEBP"),
+        written(image, "MPO", save_all=True, append_images=[image]),
+    ]
+
+
+def sealed(data: bytes) -> bytes:
+    """A PNG with right checksums, without which no decoder is reached."""
+    made, at = bytearray(data[:8]), 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4])
+        if at + 12 + length > len(data):
+            break
+        made += chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length])
+        at += 12 + length
+    return bytes(made + data[at:])
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A file with some of its bytes changed, taken out or put in; most changes hit its headers."""
+    data = bytearray(draw(st.sampled_from(samples())))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, min(len(data), draw(st.sampled_from([30, 80, 300, 10_000])))))
+        gone, new = draw(st.integers(0, 6)), draw(st.binary(max_size=6))
+        data[at : at + gone] = new
+    changed = bytes(data)
+    return sealed(changed) if changed.startswith(b"\x89PNG") and draw(st.booleans()) else changed
+
+
+MARKS = st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBPVP8L", png(8, 6)[:33]])
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=mutated() | st.builds(bytes.__add__, MARKS, st.binary(max_size=2000)))
+def test_damaged_files(data: bytes) -> None:
+    check(data)
+
+
+def test_the_largest_pictures_at_a_time(server: Server) -> None:
+    large = base64_of(png(4096, 3072, black(4096, 3072, 3)))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: post(server, "completions", image=large, rows=6), range(8)))
+    assert all(not shown(answer)[0].any() for answer in answers)
