@@ -255,11 +255,13 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int) -> None:
     """Train ``task`` in ``out`` with one CPU process a core (or one in all, on a GPU), resuming what is there.
 
     Raises:
-        ValueError: what is there was trained with another seed or number of processes.
+        ValueError: what is there was trained with another seed or number of processes; the task has no network.
     """
+    # Here, since what a process of ours raises is no ValueError.
+    task.network()
     out.mkdir(parents=True, exist_ok=True)
     if (out / _STATE).exists():
-        _resumable(out / _STATE, config, processes)  # here, since what a process of ours raises is no ValueError
+        _resumable(out / _STATE, config, processes)
     if processes == 1:
         Trainer(task, config, out).run()
         return

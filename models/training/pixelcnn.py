@@ -63,15 +63,22 @@ class PixelCNNTask:
         """See :class:`Task`.
 
         Raises:
-            ValueError: ``start`` holds another network.
+            ValueError: ``start`` holds no network, or another one.
         """
         network = build(self.spec)
-        if self.start is not None:
-            begun = load(self.start)
-            if begun.spec != self.spec:
-                raise ValueError(f"{self.start}: not the network that is to be trained")
-            network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in begun.tensors.items()})
+        if self._begun is not None:
+            network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self._begun.tensors.items()})
         return network
+
+    @cached_property
+    def _begun(self) -> Checkpoint | None:
+        """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
+        if self.start is None:
+            return None
+        begun = load(self.start)
+        if begun.spec != self.spec:
+            raise ValueError(f"{self.start}: not the network that is to be trained")
+        return begun
 
     def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor]:
         train = self.pictures.train
@@ -122,8 +129,8 @@ class PixelCNNTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        if self.start is not None:
-            trained = trained | {"begun with the weights of SHA-256": load(self.start).sha256}
+        if self._begun is not None:
+            trained = trained | {"begun with the weights of SHA-256": self._begun.sha256}
         text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
         save(out, self.spec, tensors, text)
         self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")

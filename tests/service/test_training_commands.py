@@ -91,12 +91,6 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     assert isinstance(spec, WaveNetSpec)
     assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
     refused(run("train", "wavenet", *free, "--stacks", 5), 1, "stacks: 24 layers do not divide into 5 stacks")
-    free = [*shared, "--free", "--crop", 20, "-o", tmp_path / "free"]
-    assert run("train", "wavenet", *free, "--stacks", 2).exit_code == 0
-    spec = checkpoint.load(tmp_path / "free" / "checkpoint").spec
-    assert isinstance(spec, WaveNetSpec)
-    assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
-    refused(run("train", "wavenet", *free, "--stacks", 5), 1, "stacks: 24 layers do not divide into 5 stacks")
     refused(run("train", "frames", *shared, "-o", tmp_path / "frames", "--seed", 1), 1, "seed: this run was started")
     refused(run("train", "frames", *shared[:-1], 2, "-o", tmp_path / "frames"), 1, "processes: this run was started")
 
@@ -110,6 +104,41 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     )
     other = ["--data", tmp_path / "predicted", "--speakers", "eve", *shared[4:], "-o", tmp_path / "eve"]
     refused(run("train", "wavenet", *other), 1, "speakers: the data hold no clip of eve")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Noise of two classes."""
+    rng = np.random.default_rng(0)
+    arrays = {"classes": np.array(["snow", "ash"])}
+    for part in ("train", "test"):
+        arrays[f"x_{part}"] = rng.integers(0, 256, (16, 6, 6, 1), np.uint8)
+        arrays[f"y_{part}"] = rng.integers(0, 2, 16)
+    np.savez(tmp_path / "noise.npz", **arrays)
+    return tmp_path / "noise.npz"
+
+
+def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Path, tmp_path: Path) -> None:
+    shared = ["train", "pixelcnn", "--data", pictures, "--levels", 2, "--layers", 2, "--batch", 4, "--processes", 1]
+    small = [*shared, "--features", 4, "--output-features", 4, "--steps", 2, "--precision"]
+    for name, precision in (("first", "float32"), ("other", "bfloat16")):
+        result = run(*small, precision, "-o", tmp_path / name)
+        assert result.exit_code == 0, result.output
+    first, other = (checkpoint.load(tmp_path / name / "checkpoint") for name in ("first", "other"))
+    assert any((first.tensors[name] != other.tensors[name]).any() for name in first.tensors), "the precision is used"
+    assert "begun with" not in first.card
+
+    again = [*small, "float32", "--start", first.path]
+    result = run(*again, "-o", tmp_path / "second", "--learning-rate", 1e-9)
+    assert result.exit_code == 0, result.output
+    second = checkpoint.load(tmp_path / "second" / "checkpoint")
+    assert f"| begun with the weights of SHA-256 | {first.sha256} |" in second.card
+    for name, tensor in first.tensors.items():
+        np.testing.assert_allclose(second.tensors[name], tensor, atol=1e-7)
+
+    refused(run(*again, "-o", tmp_path / "third", "--kernel-size", 5), 1, "not the network that is to be trained")
+    refused(run(*again[:-1], tmp_path, "-o", tmp_path / "third"), 1, "manifest.json: cannot be read")
+    refused(run(*small, "float16", "-o", tmp_path / "third"), 2, "'float16' is not one of")
 
 
 @pytest.mark.parametrize("weights", ["ann=much", "ann=0", "ann=-1", "=2", "ann,,bob"])

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from models.spec import PixelCNNSpec
 from models.training.corpora import CorpusError, build, emoji
 from models.training.corpora import pictures as corpora
 from models.training.corpora.packages import Package
-from models.training.loop import LoopConfig, Trainer
+from models.training.loop import LoopConfig, Trainer, train
 from models.training.pictures import PicturesError, binarise, read_image, read_pictures, write_sheet
 from models.training.pixelcnn import PixelCNNTask, likelihood
 
@@ -252,6 +253,44 @@ def test_training_learns_and_leaves_a_checkpoint_a_card_and_sheets(data: Path, t
     assert "not the fixed binarisation" in saved.card
     assert f"| valid_nats | {after['valid_nats']:.4f} |" in saved.card
     assert read_image(out / "sheets" / "0000030.png").shape == (4 * 8 + 2, 2 * 7 + 2, 3)
+
+
+def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) -> None:
+    first = Trainer(PixelCNNTask(SPEC, data, batch=8), LoopConfig(8, 0.02, warmup=1), tmp_path / "first")
+    first.run()
+    begun = load(tmp_path / "first" / "checkpoint")
+    task = PixelCNNTask(SPEC, data, batch=8, start=begun.path)
+    second = Trainer(task, LoopConfig(1, seed=5), tmp_path / "second")
+    for weights in (second.model.state_dict(), second.averaged().state_dict()):
+        assert all(np.array_equal(weights[name].numpy(), tensor) for name, tensor in begun.tensors.items())
+    assert task.evaluate(second.model, CPU) == task.evaluate(first.averaged(), CPU)
+    shutil.rmtree(begun.path)  # what a run has begun with is not asked for again
+    second.run()
+    saved = load(tmp_path / "second" / "checkpoint")
+    assert f"| begun with the weights of SHA-256 | {begun.sha256} |" in saved.card
+    assert saved.sha256 != begun.sha256
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_does_not_begin_with_another_network(data: Path, tmp_path: Path, processes: int) -> None:
+    other = PixelCNNTask(replace(SPEC, layers=3), data)
+    other.export(other.network(), tmp_path / "other" / "checkpoint", {"step": 0}, {})
+    for start, message in ((tmp_path / "other" / "checkpoint", "not the network"), (tmp_path, "cannot be read")):
+        with pytest.raises(ValueError, match=message):
+            train(PixelCNNTask(SPEC, data, start=start), LoopConfig(1), tmp_path / "run", processes)
+    assert not (tmp_path / "run").exists()
+
+
+@torch.no_grad()
+def test_precision_is_that_of_the_arithmetic(data: Path) -> None:
+    task = PixelCNNTask(SPEC, data, batch=8)
+    model = task.network()
+    whole, half = (replace(task, precision=p).loss(model, 0, 0, CPU)[0] for p in ("float32", "bfloat16"))
+    assert whole != half
+    assert float(whole) == pytest.approx(float(half), rel=0.02)
+    images, labels = task._batch(0, 0)
+    exact = torch.nn.functional.cross_entropy(model.double()(images, labels, None).flatten(0, 3), images.flatten())
+    assert float(whole) == pytest.approx(float(exact) / np.log(2), rel=1e-5)
 
 
 def test_pictures_of_another_size_are_refused(data: Path) -> None:
