@@ -1,8 +1,10 @@
-"""What schemathesis (contract.toml) is told besides: checks of our own, and recordings where files are asked for."""
+"""What schemathesis (contract.toml) is told besides: checks of our own, and files where files are asked for."""
 
 from __future__ import annotations
 
+import base64
 import math
+import re
 import struct
 import zlib
 from typing import Any
@@ -18,6 +20,14 @@ REASONS = {
         "unknown_parameter",
         "invalid_base64",
         "invalid_audio",
+        "invalid_image",
+        "invalid_size",
+        "invalid_value",
+        "invalid_embedding",
+        "class_not_found",
+        "style_not_found",
+        "needs_stream",
+        "conflict",
         "missing_parameter",
         "inconsistent_manifest",
     },
@@ -34,31 +44,70 @@ def _recording() -> str:
 
 
 RECORDING = _recording()
+PICTURE = "RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/\x07@\x01\0\x07\x10\x11}NDDo\x03"
+"""A WebP of the size of `sketch`, all of one colour, whose bytes are all ASCII, too."""
 MANIFESTS: list[dict[str, Any]] = []
-"""Of jobs that have been made."""
+"""Of jobs that have been made, of nothing that would have to be put back."""
+URLS: list[re.Match[str]] = []
+"""Of pictures that have been drawn."""
+_URL = re.compile(r"/v1/images/files/(\w+)/(\d+)\.(\w+)\?token=([\w-]+)")
 
 
 @schemathesis.hook
 def before_call(context: Any, case: schemathesis.Case, arguments: dict[str, Any]) -> None:
-    """Three of four forms and manifests that keep to the schema, which says little of files and less of digests, become
-    what can be scored and verified.
+    """Three of four requests that keep to the schema, which says little of files and classes, less of digests and
+    nothing of tokens, become what can be scored, drawn, verified and fetched.
     """
-    valid = case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict)
-    if not valid or zlib.crc32(repr(case.body).encode(errors="replace")) % 4 == 0:
+    valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if not valid or zlib.crc32(repr((case.body, case.path_parameters)).encode(errors="replace")) % 4 == 0:
         return
+    if case.path.startswith("/v1/images/files/") and URLS:
+        job, index, form, token = URLS[-1].groups()
+        case.path_parameters.update(job_id=job, index=int(index), form=form)
+        case.query = {**(case.query or {}), "token": token}
+    elif isinstance(case.body, dict):
+        _adapt(case)
+
+
+def _adapt(case: schemathesis.Case) -> None:
     if case.path == "/v1/audio/likelihood":
         case.body.update(file=RECORDING, model="free", voice="ann")
         case.body.pop("text", None)
+    elif case.path == "/v1/images/likelihood":
+        case.body.update(file=PICTURE, model="sketch")
+        _forget(case, "class", "style")
+    elif case.path.startswith("/v1/images/"):
+        case.body["model"] = "sketch"
+        _forget(case, "class", "style", "size")
+        if "interpolations" in case.path:
+            case.body.update({"from": "cat", "to": [0.0] * 5})
+            return
+        case.body["prompt"] = "dog"
+        if not case.body.get("stream"):
+            _forget(case, "partial_images")
+        elif case.body.get("response_format") == "url":
+            _forget(case, "response_format")
+        if "completions" in case.path:
+            case.body.update(image=base64.b64encode(PICTURE.encode()).decode(), rows=3)
     elif case.path == "/v1/verify" and MANIFESTS:
         case.body.clear()
         case.body.update(MANIFESTS[-1])
 
 
+def _forget(case: schemathesis.Case, *names: str) -> None:
+    for name in names:
+        case.body.pop(name, None)
+
+
 @schemathesis.hook
 def after_call(context: Any, case: schemathesis.Case, response: schemathesis.Response) -> None:
-    """Remember manifests."""
-    if case.path.endswith("/manifest") and response.status_code == 200:
+    """Remember manifests, and where pictures are."""
+    if response.status_code != 200:
+        return
+    if case.path.endswith("/manifest") and response.json()["prompt_sha256"] is None:
         MANIFESTS.append(response.json())
+    elif case.path.startswith("/v1/images/") and "json" in str(response.headers.get("content-type")):
+        URLS.extend(_URL.finditer(response.content.decode()))
 
 
 @schemathesis.check
