@@ -70,3 +70,14 @@ def picture_card(
             "## On held-out pictures", "", "| | |", "|---|---|", *held_out, "",
         ]
     )  # fmt: skip
+
+
+SHEET = "sheet.png"
+"""A picture beside a card: what its network draws."""
+
+
+def with_sheet(text: str) -> str:
+    """A card that shows :data:`SHEET` below its title; one that already does is left as it is."""
+    image = f"![Drawn pictures, every class a row]({SHEET})"
+    title, _, rest = text.partition("\n")
+    return text if f"]({SHEET})" in text else f"{title}\n\n{image}\n{rest}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +15,15 @@ from torch import Tensor, nn
 
 from models.engines.pictures import PictureEngine, PictureRequest
 from models.spec import PixelCNNSpec
-from models.training.pictures import Images, Pictures, binarise
+from models.training.pictures import Images, Pictures, binarise, png_size, shown, write_sheet
 from models.training.pixelcnn import nats
 
 _BATCH = 100
+_SHOWN = 10
+"""Pictures of a class on a sheet."""
+_SMALL = 64
+"""Pixels each way, up to which a picture is shown twice as large."""
+_NEAREST = 6
 
 
 def marginal_nats(
@@ -58,31 +64,36 @@ def independent_nats(train: Images, images: Images, levels: int) -> float:
     return float(-np.mean([logs[place, image].sum() for image in images.reshape(len(images), cells)]))
 
 
+def png_bits(images: Images, levels: int) -> float:
+    """Bits per sub-pixel that PNG needs for pictures ``[N, H, W, C]``, its headers included."""
+    return 8.0 * sum(png_size(image, levels) for image in images) / images.size
+
+
 class Classifier:
     """A small convolutional network that tells classes apart; it is trained on real pictures when it is made."""
 
-    def __init__(self, pictures: Pictures, levels: int, classes: int, epochs: int = 3, seed: int = 0) -> None:
+    def __init__(self, pictures: Pictures, levels: int, classes: int, seen: int = 150_000, seed: int = 0) -> None:
         """Train.
 
         Args:
             pictures: real ones, not binarised; the first label counts.
             levels: of the symbols that it will see.
             classes: how many there are.
-            epochs: passes through the pictures.
+            seen: pictures that it is shown, so that few pictures are passed through more often.
             seed: of its start and of the order.
         """
         torch.manual_seed(seed)
         self._levels = levels
         self._network = _classifier(pictures.images.shape, classes)
         rng = np.random.default_rng(seed)
-        count = len(pictures.images)
-        steps = epochs * (count // _BATCH)
+        count, steps = len(pictures.images), seen // _BATCH
+        a_pass = max(count // _BATCH, 1)
         optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
         for step in range(steps):
-            if step % (count // _BATCH) == 0:
+            if step % a_pass == 0:
                 order = rng.permutation(count)
-            chosen = order[step * _BATCH % (count // _BATCH * _BATCH) :][:_BATCH]
+            chosen = order[step % a_pass * _BATCH :][:_BATCH]
             images = pictures.images[chosen]
             symbols = binarise(images, rng) if levels == 2 else images
             optimizer.zero_grad()
@@ -123,6 +134,22 @@ def draw_classes(engine: PictureEngine, each: int, seed: int = 0) -> tuple[Pictu
     begin = time.perf_counter()
     images = engine.draw([PictureRequest(seed + i, h=hs[label]) for i, label in enumerate(labels)])
     return Pictures(images, labels[:, None].astype(np.int64)), (time.perf_counter() - begin) / len(labels)
+
+
+def write_classes(made: Pictures, levels: int, file: Path) -> None:
+    """Write a sheet of drawn pictures, every class a row of ten, for the eye: small ones twice as large."""
+    images = shown(made.images, levels)
+    rows = [images[made.labels[:, 0] == label][:_SHOWN] for label in np.unique(made.labels[:, 0])]
+    scale = 2 if max(images.shape[1:3]) <= _SMALL else 1
+    write_sheet(np.concatenate(rows).repeat(scale, axis=1).repeat(scale, axis=2), len(rows[0]), file)
+
+
+def write_nearest(made: Pictures, real: Images, levels: int, file: Path) -> None:
+    """Write a sheet of one drawn picture of every class and, beside each, the six nearest real ones."""
+    _, first = np.unique(made.labels[:, 0], return_index=True)
+    drawn = shown(made.images[first], levels)
+    rows = np.concatenate([drawn[:, None], real[nearest(drawn, real, _NEAREST)]], axis=1)
+    write_sheet(rows.reshape(-1, *drawn.shape[1:]), 1 + _NEAREST, file)
 
 
 def nearest(images: Images, real: Images, count: int) -> NDArray[np.int64]:

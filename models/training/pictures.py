@@ -176,6 +176,15 @@ def shown(symbols: Images, levels: int) -> Images:
     return symbols * np.uint8(255 // (levels - 1))
 
 
+def png_size(symbols: Images, levels: int) -> int:
+    """Bytes of a picture ``[H, W, C]`` as Pillow's optimised PNG, which has one bit a pixel for two levels."""
+    pixels = shown(symbols, levels)
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    file = io.BytesIO()
+    (image.convert("1") if levels == 2 else image).save(file, "PNG", optimize=True)
+    return len(file.getvalue())
+
+
 def write_sheet(images: Images, columns: int, file: Path, border: int = 2) -> None:
     """Write pictures ``[N, H, W, C]`` as one PNG, ``columns`` a row, each framed in grey."""
     count, height, width, channels = images.shape

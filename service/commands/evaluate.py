@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,65 +108,93 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="What it was trained on.")
 @click.option("--pictures", type=click.IntRange(1), help="Of the test set, to be scored; all if absent.")
 @click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Pictures of each class.")
+@click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, which then shows it.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def images(checkpoint: Path, data: Path, pictures: int | None, drawn: int, output: Path) -> None:
-    """Judge CHECKPOINT, a PixelCNN with classes: write report.json, drawn.png and nearest.png into a folder.
+def images(checkpoint: Path, data: Path, pictures: int | None, drawn: int, card: bool, output: Path) -> None:
+    """Judge CHECKPOINT, a PixelCNN with classes: write report.json, sheet.png and nearest.png into a folder.
 
     The likelihood of real test pictures in nats and bits, with their class told, with nothing told, and summed over the
-    classes; how often a classifier that was trained on real pictures reads the class that was asked for; the nearest
-    real pictures of drawn ones, side by side.
+    classes, beside what independent pixels and PNG need; how often a classifier that was trained on real pictures reads
+    the class that was asked for, other conditions being left open; ten drawn pictures of every class; the nearest real
+    pictures of drawn ones, side by side.
     """
-    import numpy as np
-
     from models import checkpoint as checkpoints
     from models.engines.pictures import PictureEngine
-    from models.training.judging import Classifier, draw_classes, nearest
-    from models.training.pictures import shown, write_sheet
+    from models.training.cards import SHEET
+    from models.training.judging import draw_classes, write_classes, write_nearest
     from models.training.pixelcnn import PixelCNNTask
 
     with explained(ValueError):
         loaded = checkpoints.load(checkpoint)
         engine = PictureEngine(loaded)
-        spec = engine.spec
-        task = PixelCNNTask(spec, data)
-        train, test = task.pictures.train, task.held_out(task.pictures.test, pictures)
-        if not spec.classes:
+        task = PixelCNNTask(engine.spec, data)
+        test = task.held_out(task.pictures.test, pictures)
+        if not engine.spec.classes:
             raise ValueError(f"{checkpoint}: the model has no classes to be told apart")
     made, seconds = draw_classes(engine, drawn)
-    classifier = Classifier(train, spec.levels, len(spec.classes))
     report: dict[str, Any] = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
-        **_picture_likelihood(loaded, task, test),
+        **_picture_likelihood(loaded, task, test), **_baselines(task, test),
         "seconds_per_picture": seconds,
-        "classifier_on_real": float((classifier.read(test.images) == test.labels[:, 0]).mean()),
-        "classifier_on_drawn": float((classifier.read(made.images) == made.labels[:, 0]).mean()),
+        **_fidelity(task, test, made),
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
-    rows = made.images.reshape(len(spec.classes), drawn, *made.images.shape[1:])
-    write_sheet(shown(rows[:, :10].reshape(-1, *rows.shape[2:]), spec.levels), min(drawn, 10), output / "drawn.png")
-    some = shown(rows[:, 0], spec.levels)
-    pairs = np.concatenate([some[:, None], train.images[nearest(some, train.images, 6)]], axis=1)
-    write_sheet(pairs.reshape(-1, *some.shape[1:]), 7, output / "nearest.png")
+    write_classes(made, engine.spec.levels, output / SHEET)
+    write_nearest(made, task.pictures.train.images, engine.spec.levels, output / "nearest.png")
     (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     click.echo(json.dumps(report, indent=2))
+    if card:
+        _show_in_card(loaded, output / SHEET)
 
 
 def _picture_likelihood(loaded: Checkpoint, task: PixelCNNTask, test: Pictures) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from models.training.judging import independent_nats, marginal_nats
+    from models.training.judging import marginal_nats
     from models.training.pixelcnn import likelihood
 
     model, spec, train = task.network().eval(), task.spec, task.pictures.train
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in loaded.tensors.items()})
     prior = np.bincount(train.labels[:, 0], minlength=len(spec.classes)) / len(train.labels)
-    seen = task.held_out(train, None).images
-    baseline = independent_nats(seen, test.images, spec.levels)
     with torch.no_grad():
         figures = likelihood(model, spec, test, torch.device("cpu"))
-        return {**figures, "nats_summed_over_classes": marginal_nats(model, spec, test, prior, torch.device("cpu")),
-                "nats_of_independent_pixels": baseline}  # fmt: skip
+        return {**figures, "nats_summed_over_classes": marginal_nats(model, spec, test, prior, torch.device("cpu"))}
+
+
+def _baselines(task: PixelCNNTask, test: Pictures) -> dict[str, float]:
+    """What needs no network: every sub-pixel by itself, and PNG."""
+    from models.training.judging import independent_nats, png_bits
+
+    seen, spec = task.held_out(task.pictures.train, None).images, task.spec
+    nats = independent_nats(seen, test.images, spec.levels)
+    return {
+        "nats_of_independent_pixels": nats,
+        "bits_per_dim_of_independent_pixels": nats / spec.dims / math.log(2),
+        "bits_per_dim_of_png": png_bits(test.images, spec.levels),
+    }
+
+
+def _fidelity(task: PixelCNNTask, test: Pictures, made: Pictures) -> dict[str, float]:
+    """How often a classifier reads the class of real test pictures and of drawn ones, and of any by chance."""
+    from models.training.judging import Classifier
+
+    classes = len(task.spec.classes)
+    classifier = Classifier(task.pictures.train, task.spec.levels, classes)
+    return {
+        "chance": 1.0 / classes,
+        "classifier_on_real": float((classifier.read(test.images) == test.labels[:, 0]).mean()),
+        "classifier_on_drawn": float((classifier.read(made.images) == made.labels[:, 0]).mean()),
+    }
+
+
+def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
+    """Write the checkpoint anew with the sheet in its card, and the sheet beside it. The weights stay what they are."""
+    from models import checkpoint as checkpoints
+    from models.training.cards import SHEET, with_sheet
+
+    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card))
+    (loaded.path / SHEET).write_bytes(sheet.read_bytes())
 
 
 def _speak(repertoire: Repertoire, utterance: Utterance) -> tuple[Wave, float, float]:
