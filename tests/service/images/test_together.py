@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
 from tests.service.support import GENERATION, PICTURES, SPEECH, Server
@@ -53,6 +54,7 @@ def body(client: httpx.Client, wanted: Order) -> bytes:
     return repr(response.json()["data"]).encode()
 
 
+@pytest.mark.slow
 def test_nobody_gets_anything_of_anybody_else(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     orders = [order(number) for number in range(REQUESTS)]
     with serve(interactive_slots=8, max_queued_streams=AT_A_TIME) as server, server.client() as client:
