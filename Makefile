@@ -41,6 +41,7 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 
 bench: $(VENV)/.dev  ## Measure the sampling engines, then listeners of a real server
 	$(BIN)/python -m bench.engines
+	$(BIN)/python -m bench.pictures
 	$(BIN)/python -m bench.streams
 
 clean:  ## Remove the environment and the caches

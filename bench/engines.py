@@ -6,20 +6,16 @@ machine too. Samples per second and the real_time_factor are by the clock on the
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from bench.report import report
 from models.checkpoint import Checkpoint, expected_shapes, load
 from models.engines.base import Engine, StreamRequest
 from models.engines.native import NativeEngine
@@ -127,16 +123,6 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
     return [slow, *fast]
 
 
-def machine() -> str:
-    """The processor's name and how many there are."""
-    name = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        names = [line.split(":", 1)[1].strip() for line in listing.read_text().splitlines() if "model name" in line]
-        name = names[0] if names else name
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
-
-
 def main() -> None:
     """Measure, print the table, print the JSON."""
     torch.set_num_threads(1)
@@ -144,13 +130,7 @@ def main() -> None:
     small = load(TRAINED) if TRAINED.exists() else lively_checkpoint(WaveNetSpec(**(conditioned | SMALL)))
     medium = lively_checkpoint(WaveNetSpec(**(conditioned | MEDIUM)))
     rows = [*measure_model("wavenet-S", small, 16000), *measure_model("wavenet-M", medium, 6000)]
-    table = Table(title=f"Sampling engines on {machine()}")
-    for column in Row.__dataclass_fields__:
-        table.add_column(column.replace("_", " "), justify="left" if column in ("model", "engine") else "right")
-    for row in rows:
-        table.add_row(*(str(value) for value in asdict(row).values()))
-    Console(width=120).print(table)
-    print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}))
+    report("Sampling engines", rows)
 
 
 if __name__ == "__main__":

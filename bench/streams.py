@@ -7,17 +7,14 @@ with nothing else. It takes about three minutes. The settings of the environment
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from bench.engines import machine
 from bench.listeners import JITTER_SECONDS, MODEL, VOICES, Played, ask, fetch, nicely, play, serving
+from bench.report import report
 from service import codecs
 from service.repertoire import Repertoire, load_repertoire
 from service.settings import Settings
@@ -211,13 +208,7 @@ def main() -> None:
     with serving(interactive_slots=1, max_queued_streams=0) as port:
         warm(port)
         rows += room(port)
-    table = Table(title=f"Streams on {machine()}: {common()}")
-    for column in Row.__dataclass_fields__:
-        table.add_column(column.replace("_", " "), justify="left" if column in ("measurement", "settings") else "right")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in asdict(row).values()))
-    Console(width=140).print(table)
-    print(json.dumps({"machine": machine(), "settings": common(), "rows": [asdict(row) for row in rows]}))
+    report(f"Streams ({common()})", rows, {"settings": common()}, width=140)
 
 
 if __name__ == "__main__":

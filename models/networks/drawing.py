@@ -15,7 +15,11 @@ from models.noise import uniforms
 
 @torch.no_grad()
 def draw(
-    model: GatedPixelCNN | OriginalPixelCNN, h: Tensor | None, seeds: Sequence[int], temperature: float = 1.0
+    model: GatedPixelCNN | OriginalPixelCNN,
+    h: Tensor | None,
+    seeds: Sequence[int],
+    temperature: float = 1.0,
+    count: int | None = None,
 ) -> NDArray[np.uint8]:
     """One picture a seed.
 
@@ -24,6 +28,7 @@ def draw(
         h: ``[B, condition_channels]``, where the model has conditions.
         seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel.
         temperature: divides the logits; above 0.
+        count: sub-pixels to draw, where it is not all of them; those after them stay 0.
 
     Returns:
         ``uint8 [B, H, W, C]``.
@@ -31,7 +36,7 @@ def draw(
     spec = model.spec
     noise = np.stack([uniforms(seed, 0, spec.height * spec.width * spec.channels) for seed in seeds])
     symbols = torch.zeros(len(seeds), spec.height, spec.width, spec.channels, dtype=torch.int64)
-    for position in range(noise.shape[1]):
+    for position in range(noise.shape[1] if count is None else count):
         pixel, channel = divmod(position, spec.channels)
         row, column = divmod(pixel, spec.width)
         logits = model.score(symbols, h)[:, row, column, channel].double().numpy()

@@ -56,6 +56,13 @@ def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec) -> None:
         assert mine.max() < spec.levels
 
 
+def test_the_oracle_may_stop_early() -> None:
+    model = oracle(checkpoint_of(SPECS["gated, RGB, none"]))
+    whole, begun = draw(model, None, [1]), draw(model, None, [1], count=40)
+    assert np.array_equal(begun.reshape(-1)[:40], whole.reshape(-1)[:40])
+    assert not begun.reshape(-1)[40:].any()
+
+
 @EVERY
 def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec) -> None:
     engine = PictureEngine(checkpoint_of(spec))

@@ -1,0 +1,121 @@
+"""How much time a picture costs, drawn by the native engine and by definition: ``python -m bench.pictures``.
+
+Naive is the oracle of the tests (models/networks/drawing.py) in single precision: torch runs the whole network for
+every sub-pixel, as one does who caches nothing. Each of its steps does the same work, wherever in the picture it is, so
+a few sub-pixels of one picture are timed and multiplied. All figures are seconds by the clock of the calling thread,
+the only one that works: they hold on a busy machine too, as far as its other cores leave the caches alone.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from bench.engines import REPETITIONS, ZOO
+from bench.report import report, show
+from models.checkpoint import Checkpoint, load
+from models.engines.pictures import PictureEngine, PictureRequest
+from models.networks.drawing import draw
+from models.networks.pixelcnn import build
+from models.spec import PixelCNNSpec
+
+LARGE = "32x32x3, 15 x 64"
+BATCHES = (1, 4, 16)
+NAIVE_STEPS = 24
+"""Sub-pixels drawn by definition in one repetition."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. Figures are medians over the repetitions."""
+
+    model: str
+    engine: str
+    batch: int
+    """Pictures together."""
+    seconds_per_image: float
+    """Of one core."""
+    times_naive: float
+    """How many times faster a picture is made than by definition, one at a time."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the network of :data:`LARGE` is to reach."""
+
+    target: str
+    wanted: str
+    measured: float
+    met: bool
+
+
+def random_checkpoint(spec: PixelCNNSpec) -> Checkpoint:
+    """A network as training starts with it: what it draws is noise, and takes as long as anything else."""
+    torch.manual_seed(0)
+    tensors = {name: tensor.numpy() for name, tensor in build(spec).state_dict().items()}
+    return Checkpoint(spec, tensors, "0" * 64, Path("random"), "")
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Median of the seconds that this thread works on it. Once before that, everything is loaded and warm."""
+    work()
+    times = []
+    for _ in range(REPETITIONS):
+        start = time.thread_time()
+        work()
+        times.append(time.thread_time() - start)
+    return statistics.median(times)
+
+
+def naive_seconds(checkpoint: Checkpoint, steps: int = NAIVE_STEPS) -> float:
+    """Seconds that a picture costs by definition, from so many sub-pixels of it."""
+    assert isinstance(checkpoint.spec, PixelCNNSpec)
+    model, spec = build(checkpoint.spec), checkpoint.spec
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()})
+    h = torch.zeros(1, spec.condition_channels) if spec.conditions else None
+    return cpu_seconds(lambda: draw(model, h, [0], count=steps)) * spec.dims / steps
+
+
+def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
+    """All rows of one model."""
+    naive = naive_seconds(checkpoint)
+    rows = [Row(model, "naive", 1, float(f"{naive:.3g}"), 1.0)]
+    engine = PictureEngine(checkpoint)
+    h = engine.asked([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
+    for batch in BATCHES:
+        wanted = [PictureRequest(seed, h=h) for seed in range(batch)]
+        seconds = cpu_seconds(lambda wanted=wanted: engine.draw(wanted)) / batch  # type: ignore[misc]
+        rows.append(Row(model, engine.name, batch, float(f"{seconds:.3g}"), round(naive / seconds, 1)))
+    return rows
+
+
+def targets(rows: Sequence[Row]) -> list[Target]:
+    """Whether the rows of :data:`LARGE` are what they are meant to be."""
+    native = {row.batch: row for row in rows if row.model == LARGE and row.engine != "naive"}
+    one, sixteen = native[1], native[16]
+    singles = round(16 * sixteen.seconds_per_image / one.seconds_per_image, 2)
+    return [
+        Target("times naive", ">= 1000", one.times_naive, one.times_naive >= 1000),
+        Target("seconds of one core an image", "<= 0.15", one.seconds_per_image, one.seconds_per_image <= 0.15),
+        Target("16 images together cost as many single ones", "< 12", singles, singles < 12),
+    ]
+
+
+def main() -> None:
+    """Measure, print the tables, print the JSON."""
+    torch.set_num_threads(1)
+    shipped = {path.parent.name: load(path) for path in sorted(ZOO.glob("*/pixelcnn"))}
+    models = {LARGE: random_checkpoint(PixelCNNSpec()), **shipped}
+    rows = [row for name, checkpoint in models.items() for row in measure_model(name, checkpoint)]
+    found = targets(rows)
+    show(f"Targets of {LARGE}", found, width=120)
+    report("Pictures", rows, {"targets": [asdict(target) for target in found]})
+
+
+if __name__ == "__main__":
+    main()

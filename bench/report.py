@@ -1,0 +1,52 @@
+"""What every bench ends with: a table for the eye, and the same as one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def machine() -> str:
+    """The processor's name and how many there are."""
+    name = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        names = [line.split(":", 1)[1].strip() for line in listing.read_text().splitlines() if "model name" in line]
+        name = names[0] if names else name
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def show(title: str, rows: Sequence[DataclassInstance], width: int) -> None:
+    """Print rows of one kind as a table, its columns named like their fields."""
+    table = Table(title=title)
+    for field in fields(rows[0]):
+        table.add_column(field.name.replace("_", " "), justify="left" if field.type == "str" else "right")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in asdict(row).values()))
+    Console(width=width).print(table)
+
+
+def report(
+    what: str, rows: Sequence[DataclassInstance], facts: Mapping[str, Any] | None = None, width: int = 120
+) -> None:
+    """Print the table, then the JSON.
+
+    Args:
+        what: was measured, on this machine.
+        rows: of one kind, at least one.
+        facts: for the JSON, beside machine and rows.
+        width: of the table, in characters.
+    """
+    show(f"{what} on {machine()}", rows, width)
+    print(json.dumps({"machine": machine(), **(facts or {}), "rows": [asdict(row) for row in rows]}))
