@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from service import codecs
 from service.catalogue import Catalogue
-from service.conversation import Conversation
 from service.intake import Order
 from service.jobs import Kind
 from service.schemas import SessionConfig, SpeechRequest
 from service.seeds import draw_seed
 from service.synthesis import Utterance, prepare
+from service.talk.conversation import Conversation
 
 
 def speech_order(catalogue: Catalogue, request: SpeechRequest) -> tuple[Order, Utterance]:

@@ -15,7 +15,7 @@ from service.app import create_app
 from service.auth import Keys
 from service.catalogue import Catalogue
 from service.settings import Settings
-from service.sockets import SocketProtocol
+from service.talk.protocol import SocketProtocol
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from starlette.datastructures import Headers
 
 from service.api.state import Service
 from service.auth import Caller, Keys, caller_of
-from service.channel import Channel, NoQuery, parse_query
-from service.dialogue import Dialogue
-from service.elevenlabs import StreamInput
 from service.errors import ServiceError, Unauthorized, respond
 from service.images.socket import ImageDialogue
 from service.limits import Limits
-from service.speech_socket import SpeechDialogue, SpeechQuery
+from service.talk.channel import Channel, NoQuery, parse_query
+from service.talk.dialogue import Dialogue
+from service.talk.elevenlabs import StreamInput
+from service.talk.native import SpeechDialogue, SpeechQuery
 
 router = APIRouter(tags=["websockets"])
 log = logging.getLogger("service.access")
@@ -28,7 +28,7 @@ log = logging.getLogger("service.access")
 
 @router.websocket("/v1/audio/speech/stream")
 async def stream_speech(websocket: WebSocket, service: Service) -> None:
-    """Speak text while it is being written; :mod:`service.speech_socket` has the messages."""
+    """Speak text while it is being written; :mod:`service.talk.native` has the messages."""
     try:
         caller = await caller_of(websocket)
         query = parse_query(SpeechQuery, websocket.query_params).check()
@@ -54,7 +54,7 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
 
 @router.websocket("/v1/text-to-speech/{voice_id}/stream-input")
 async def stream_input(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """The same for ElevenLabs' clients; :mod:`service.elevenlabs` has the messages."""
+    """The same for ElevenLabs' clients; :mod:`service.talk.elevenlabs` has the messages."""
     keys = websocket.app.state.keys
     assert isinstance(keys, Keys)
     caller: Caller | None = None

@@ -19,8 +19,6 @@ from service.api.state import State
 from service.auth import Caller
 from service.broker import UNAVAILABLE
 from service.catalogue import PictureModel
-from service.channel import FRAME_BYTES, Channel, Leave, Left, parse_message, wrong_order
-from service.dialogue import Dialogue, exchange
 from service.errors import ServiceError, envelope, queue_away
 from service.images.answers import Watching
 from service.images.drawing import seeds_of
@@ -29,6 +27,8 @@ from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from service.intake import accept
 from service.jobs import Job
 from service.limits import Limits
+from service.talk.channel import FRAME_BYTES, Channel, Leave, Left, parse_message, wrong_order
+from service.talk.dialogue import Dialogue, exchange
 
 
 class ImageDialogue(Dialogue):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from service.conversation import MAX_KEPT, MAX_OUTSTANDING, Conversation
 from service.errors import InvalidRequest
 from service.schemas import SessionConfig
 from service.seeds import part_seed
+from service.talk.conversation import MAX_KEPT, MAX_OUTSTANDING, Conversation
 
 KEEP = 120.0
 

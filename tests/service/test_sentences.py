@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.text import UnsupportedText, phonemize
-from service.sentences import Sentences, nothing_to_say
+from service.talk.sentences import Sentences, nothing_to_say
 
 WORDS = (
     "the", "The", "a", "A", "I", "man", "canoe", "slid", "Smith", "Dr.", "Mr.", "St.", "e.g.", "i.e.", "etc.", "U.S.",

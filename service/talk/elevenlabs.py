@@ -35,14 +35,14 @@ from starlette.datastructures import QueryParams
 from service.api.state import State
 from service.auth import Caller
 from service.catalogue import Catalogue, Model
-from service.channel import Channel, Leave, Left, checked, parse_query
-from service.conversation import Utterance
-from service.dialogue import Talk
 from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized
 from service.limits import Limits
 from service.orders import new_conversation
 from service.schemas import MAX_INPUT_CHARACTERS, SEEDS, SessionConfig
-from service.speaker import Idle, Speaker
+from service.talk.channel import Channel, Leave, Left, checked, parse_query
+from service.talk.conversation import Utterance
+from service.talk.dialogue import Talk
+from service.talk.speaker import Idle, Speaker
 
 OutputFormat = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "mp3_44100_128"
@@ -207,7 +207,7 @@ class StreamInput(Talk):
         await self._channel.say({"audio": audio, "isFinal": final, **alignment})
 
     async def started(self, utterance: Utterance) -> None:
-        """Nothing; see :class:`service.passage.Outlet`, as for all that follow."""
+        """Nothing; see :class:`service.talk.passage.Outlet`, as for all that follow."""
 
     async def sound(self, data: bytes) -> None:
         """In base64."""

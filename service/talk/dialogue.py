@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 from service.api.state import State
-from service.channel import Channel, Leave, Left
 from service.errors import ServiceError
 from service.limits import Limits
-from service.passage import Outlet
-from service.speaker import Idle, Speaker
+from service.talk.channel import Channel, Leave, Left
+from service.talk.passage import Outlet
+from service.talk.speaker import Idle, Speaker
 
 IDLE_SECONDS: Final = 600.0
 MAX_ERRORS: Final = 20

@@ -18,16 +18,16 @@ from service import codecs
 from service.api.state import State
 from service.auth import Caller
 from service.broker import UNAVAILABLE
-from service.channel import Leave
-from service.conversation import Conversation, Utterance
 from service.errors import NotFound, NotReady, Overloaded, ServiceError, queue_away
 from service.intake import accept, resume
 from service.jobs import Job
 from service.limits import Limits
 from service.orders import speech_order
-from service.passage import Outlet, Passage
-from service.resumption import Resumable
 from service.streaming import Listening, encoded
+from service.talk.channel import Leave
+from service.talk.conversation import Conversation, Utterance
+from service.talk.passage import Outlet, Passage
+from service.talk.resumption import Resumable
 
 TICK_SECONDS = 0.5
 """Less than the least ``stall_seconds``."""

@@ -16,7 +16,7 @@ from typing import Any
 from service.errors import InvalidRequest
 from service.schemas import MAX_INPUT_CHARACTERS, SessionConfig
 from service.seeds import part_seed
-from service.sentences import Sentences, nothing_to_say
+from service.talk.sentences import Sentences, nothing_to_say
 
 MAX_OUTSTANDING = 2
 """Utterances at a time: one is being read, one sampled ahead."""

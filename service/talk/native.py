@@ -28,13 +28,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.state import State
 from service.auth import Caller
 from service.broker import UNAVAILABLE
-from service.channel import Channel, Leave, parse_message, wrong_order
-from service.conversation import Conversation, Utterance
-from service.dialogue import IDLE_SECONDS, Talk, exchange
 from service.errors import InvalidRequest, NotFound, ServiceError, envelope, queue_away
 from service.limits import Limits
 from service.orders import new_conversation
-from service.resumption import Resumable
 from service.schemas import (
     SPEECH_MESSAGES,
     InputCancel,
@@ -43,7 +39,11 @@ from service.schemas import (
     SessionClose,
     SessionConfig,
 )
-from service.speaker import Speaker
+from service.talk.channel import Channel, Leave, parse_message, wrong_order
+from service.talk.conversation import Conversation, Utterance
+from service.talk.dialogue import IDLE_SECONDS, Talk, exchange
+from service.talk.resumption import Resumable
+from service.talk.speaker import Speaker
 
 
 class SpeechQuery(BaseModel):
@@ -139,7 +139,7 @@ class SpeechDialogue(Talk):
         await self._say("session.created", session_id=self._session.id, received_characters=received)
 
     async def started(self, utterance: Utterance) -> None:
-        """See :class:`service.passage.Outlet`, as for all that follow."""
+        """See :class:`service.talk.passage.Outlet`, as for all that follow."""
         assert self.speaker is not None
         form, rate = self.speaker.conversation.config.response_format, self.speaker.sample_rate
         await self._say("audio.start", utterance=utterance.number, format=form, sample_rate=rate, seed=utterance.seed)

@@ -1,6 +1,6 @@
 """Speech sessions in Redis, so that a client who lost its connection can go on, at whatever server it finds.
 
-    ancestral:session:ID    hash: owner, holder (the connection that has it), state (service/conversation.py)
+    ancestral:session:ID    hash: owner, holder (the connection that has it), state (service/talk/conversation.py)
 
 A session belongs to one connection at a time. Whoever claims it has it; the one before finds that it lost it.
 """
@@ -11,7 +11,7 @@ import secrets
 from typing import Any, Final
 
 from service.broker import Broker
-from service.conversation import Conversation
+from service.talk.conversation import Conversation
 
 HELD_SECONDS: Final = 60
 """A session whose server died is kept for at least so long."""

@@ -6,9 +6,9 @@ import hashlib
 import time
 from typing import Final, Protocol
 
-from service.channel import FRAME_BYTES
-from service.conversation import Utterance
 from service.errors import InvalidRequest, ServiceError
+from service.talk.channel import FRAME_BYTES
+from service.talk.conversation import Utterance
 
 _HEADER_BYTES: Final = {"pcm": 0, "wav": 44}
 """Before the samples, in the formats whose bytes are samples."""
