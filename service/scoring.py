@@ -15,7 +15,7 @@ from models.quantization import decode_wave
 from models.spec import FeatureSpec
 from service.broker import patiently
 from service.errors import InvalidRequest
-from service.sessions import Session
+from service.sessions import Scored
 from service.synthesis import SoundSampler, read_text
 
 PIECE_SECONDS = 0.2
@@ -23,21 +23,10 @@ PIECE_SECONDS = 0.2
 CURVE_SECONDS = 0.01
 
 
-class Scoring(Session):
+class Scoring(Scored):
     """ln p of every symbol of an upload, given those before it (and the text that it speaks)."""
 
     sampler: SoundSampler
-
-    def halt(self) -> None:
-        """See :class:`Session`; `work` looks at :attr:`stopped` between its pieces."""
-
-    def allow(self, read: int) -> None:
-        """See :class:`Session`; nobody reads it on the way."""
-
-    @property
-    def starved(self) -> bool:
-        """See :class:`Session`."""
-        return False
 
     async def work(self) -> dict[str, Any] | None:
         """See :class:`Session`."""

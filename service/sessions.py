@@ -194,6 +194,21 @@ class Session(ABC):
         return now - max(self._waits_since, self.read_at) > self.bench.settings.stall_seconds
 
 
+class Scored(Session):
+    """A job that answers with figures: nobody reads it on the way."""
+
+    def halt(self) -> None:
+        """See :class:`Session`; `work` looks at :attr:`stopped` between its pieces."""
+
+    def allow(self, read: int) -> None:
+        """See :class:`Session`."""
+
+    @property
+    def starved(self) -> bool:
+        """See :class:`Session`."""
+        return False
+
+
 class Sampling(Session):
     """Streams of symbols, one after the other, through the scheduler to the job's readers."""
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Header
 from fastapi.responses import JSONResponse, Response
 
 from service import codecs
+from service.api.asking import Asking
 from service.api.state import State
-from service.auth import Caller
 from service.catalogue import SoundModel
-from service.intake import Order, accept
+from service.intake import Order
 from service.jobs import Job, Lane, Standing
 from service.schemas import JobError, JobObject, SoundRequest
 from service.streaming import EVENTS, Listening, StreamedResponse, as_events, encoded
 
-Prefer = Annotated[
-    str | None, Header(description="`respond-async` answers 202 with a job instead of the sound.", max_length=256)
-]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        description="The same key and body within 24 hours are the same job; another body is refused (422).",
-        json_schema_extra={"pattern": "^[!-~]{1,255}$"},
-    ),
-]
+
+def headers_of_samples(what: str) -> dict[str, Any]:
+    """What an answer with something that was sampled says in its headers; ``what`` comes again from the same seed."""
+    return {
+        name: {"description": description, "required": True, "schema": {"type": "string"}}
+        for name, description in {
+            "x-seed": f"Send it as `seed` to get the same {what} again.",
+            "x-model-sha256": "Of the weights that were sampled.",
+            "x-engine": "What sampled them.",
+            "x-job-id": "The job that was made of the request.",
+        }.items()
+    }
 
 
 def _link(method: str, path: str = "") -> dict[str, Any]:
@@ -50,23 +51,18 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def deliver(
-    service: State, caller: Caller, order: Order, request: SoundRequest, *, prefer: str | None, key: str | None
-) -> Response:
+async def deliver(asking: Asking, order: Order, request: SoundRequest) -> Response:
     """Have an order sampled, and answer with the sound as it comes, or with the job that it has become.
 
     Args:
-        service: that serves it.
-        caller: who asks.
+        asking: who asks, and how.
         order: what was made of the request.
         request: says in which form the sound goes.
-        prefer: the ``Prefer`` header.
-        key: the idempotency key, if the request can be repeated with one.
 
     Raises:
         ServiceError: as :func:`service.intake.accept` does.
     """
-    job = await accept(service, caller, order, prefer=prefer, key=key)
+    job, service = await asking.accept(order), asking.service
     if job.lane is Lane.BATCH:
         return await accepted(service, job)
     assert isinstance(order.model, SoundModel)
@@ -76,7 +72,7 @@ async def deliver(
     if request.stream_format == "sse":
         source, media_type = as_events(source, listening), EVENTS
     stall = service.settings.stall_seconds
-    return StreamedResponse(service.broker, listening, source, media_type, stall_seconds=stall, keep=key is not None)
+    return StreamedResponse(service.broker, listening, source, media_type, stall_seconds=stall, keep=asking.keep)
 
 
 async def accepted(service: State, job: Job) -> Response:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from models.quantization import Deemphasis, encode_wave, mu_law_decode
 from models.spec import WaveNetSpec
 from service import codecs
+from service.api.asking import Asked
 from service.api.bodies import JsonRoute, documented
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, deliver
+from service.api.delivery import ACCEPTED, deliver
 from service.api.speech import SOUND
-from service.api.state import Counted, Service, State
+from service.api.state import State
 from service.errors import InvalidRequest
 from service.intake import Order
 from service.jobs import Kind
@@ -82,17 +83,11 @@ def _memory(symbols: NDArray[np.uint8], spec: WaveNetSpec) -> float:
     response_class=Response,
     responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
 )
-async def create_generation(
-    request: GenerationRequest,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def create_generation(request: GenerationRequest, asking: Asked) -> Response:
     """Let ``voice`` go on for ``duration`` seconds, from silence or from the end of ``prompt_audio``.
 
     The body is the new sound alone; put behind the recording, it continues it without a step. A request for much sound
     is answered 202 with a job.
     """
-    order = await asyncio.to_thread(generation_order, service, request)
-    return await deliver(service, caller, order, request, prefer=prefer, key=idempotency_key)
+    order = await asyncio.to_thread(generation_order, asking.service, request)
+    return await deliver(asking, order, request)

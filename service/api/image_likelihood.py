@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.asking import Asked
 from service.api.bodies import FormRoute, documented
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer
-from service.api.state import Counted, Service, State
+from service.api.delivery import ACCEPTED
+from service.api.state import State
 from service.api.waiting import figures
 from service.images.answers import likelihood
 from service.images.orders import asked_labels
@@ -57,14 +58,9 @@ def _order(service: State, form: ImageLikelihoodForm, data: bytes) -> Order:
     responses=ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
 )
 async def score_picture(
-    form: Annotated[ImageLikelihoodForm, Form(media_type="multipart/form-data")],
-    request: Request,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
+    form: Annotated[ImageLikelihoodForm, Form(media_type="multipart/form-data")], asking: Asked
 ) -> Response:
     """The probability of a picture under a model, of what the picture becomes at the model's size and levels."""
     data = await form.file.read()
-    order = await asyncio.to_thread(_order, service, form, data)
-    return await figures(service, caller, order, request, likelihood, prefer=prefer, key=idempotency_key)
+    order = await asyncio.to_thread(_order, asking.service, form, data)
+    return await figures(asking, order, likelihood)

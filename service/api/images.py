@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from service.api.asking import Asked, Asking
 from service.api.bodies import JsonRoute, documented, event_stream
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, accepted
-from service.api.state import Counted, Service, State
-from service.auth import Caller
+from service.api.delivery import ACCEPTED, accepted, headers_of_samples
+from service.api.state import Service
 from service.catalogue import PictureModel
 from service.images.answers import Watching, as_events, images_object
 from service.images.orders import image_order, interpolation_order
@@ -24,7 +24,7 @@ from service.images.schemas import (
     ImagesObject,
     InterpolationRequest,
 )
-from service.intake import Order, accept
+from service.intake import Order
 from service.jobs import Lane
 from service.streaming import EVENTS, StreamedResponse, while_listened_to
 
@@ -45,16 +45,7 @@ _EXAMPLE = {
     "type": "image_generation.partial_image", "b64_json": "iVBORw0KGgo=", "created_at": 1700000000, "size": "28x28",
     "quality": "auto", "background": "opaque", "output_format": "png", "index": 0, "seed": 7, "partial_image_index": 0,
 }  # fmt: skip
-_HEADERS = {
-    name: {"description": description, "required": True, "schema": {"type": "string"}}
-    for name, description in {
-        "x-seed": "Send it as `seed` to get the same pictures again.",
-        "x-model-sha256": "Of the weights that were sampled.",
-        "x-engine": "What sampled them.",
-        "x-job-id": "The job that was made of the request.",
-    }.items()
-}
-_PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": _HEADERS}
+_PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": headers_of_samples("pictures")}
 _GROWING = _PICTURES | {"content": {"text/event-stream": event_stream(_EVENT, partial=_EXAMPLE)}}
 _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
 
@@ -66,17 +57,10 @@ _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
     response_model_exclude_none=True,
     responses={200: _GROWING} | ACCEPTED | _ERRORS,
 )
-async def create_image(
-    body: ImageRequest,
-    request: Request,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def create_image(body: ImageRequest, asking: Asked) -> Response:
     """Draw ``n`` pictures of a class, row by row; the same ``seed`` gives the same pictures."""
-    order = image_order(service.catalogue, body)
-    return await _draw(service, caller, order, request, streams=body.stream, prefer=prefer, key=idempotency_key)
+    order = image_order(asking.service.catalogue, body)
+    return await _draw(asking, order, streams=body.stream)
 
 
 @router.post(
@@ -86,17 +70,10 @@ async def create_image(
     response_model_exclude_none=True,
     responses={200: _GROWING} | ACCEPTED | _ERRORS,
 )
-async def complete_image(
-    body: CompletionRequest,
-    request: Request,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def complete_image(body: CompletionRequest, asking: Asked) -> Response:
     """Keep the first ``rows`` of ``image`` as they are, and draw what is below, ``n`` times."""
-    order = await asyncio.to_thread(image_order, service.catalogue, body)
-    return await _draw(service, caller, order, request, streams=body.stream, prefer=prefer, key=idempotency_key)
+    order = await asyncio.to_thread(image_order, asking.service.catalogue, body)
+    return await _draw(asking, order, streams=body.stream)
 
 
 @router.post(
@@ -106,17 +83,10 @@ async def complete_image(
     response_model_exclude_none=True,
     responses={200: _PICTURES} | ACCEPTED | _ERRORS,
 )
-async def interpolate_images(
-    body: InterpolationRequest,
-    request: Request,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def interpolate_images(body: InterpolationRequest, asking: Asked) -> Response:
     """One picture a step, all from one seed, each asked for something a little nearer to ``to``."""
-    order = interpolation_order(service.catalogue, body)
-    return await _draw(service, caller, order, request, streams=False, prefer=prefer, key=idempotency_key)
+    order = interpolation_order(asking.service.catalogue, body)
+    return await _draw(asking, order, streams=False)
 
 
 @router.get("/classes", summary="List what pictures can be asked for", responses=documented(401))
@@ -137,28 +107,19 @@ def _classes(model: PictureModel) -> list[ClassObject]:
     return found
 
 
-async def _draw(
-    service: State,
-    caller: Caller,
-    order: Order,
-    request: Request,
-    *,
-    streams: bool,
-    prefer: str | None,
-    key: str | None,
-) -> Response:
+async def _draw(asking: Asking, order: Order, *, streams: bool) -> Response:
     """Have an order drawn, and answer with the pictures, with events as they grow, or with the job that it became."""
-    job = await accept(service, caller, order, prefer=prefer, key=key)
+    job, service = await asking.accept(order), asking.service
     if job.lane is Lane.BATCH:
         return await accepted(service, job)
     assert isinstance(order.model, PictureModel)
-    broker, keep = service.broker, key is not None
+    broker, keep = service.broker, asking.keep
     watching = Watching(broker, job, order.model)
     if streams:
         stall = service.settings.stall_seconds
         return StreamedResponse(broker, watching, as_events(watching), EVENTS, stall_seconds=stall, keep=keep)
-    await while_listened_to(watching.to_the_end(), request.receive, broker, job, keep=keep)
-    answer = await asyncio.to_thread(images_object, watching, str(request.base_url))
+    await while_listened_to(watching.to_the_end(), asking.request.receive, broker, job, keep=keep)
+    answer = await asyncio.to_thread(images_object, watching, str(asking.request.base_url))
     return JSONResponse(answer.model_dump(exclude_none=True), headers=_headers(watching))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.features import normalize_level
 from models.quantization import encode_wave
+from service.api.asking import Asked
 from service.api.bodies import FormRoute, documented
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer
-from service.api.state import Counted, Service, State
+from service.api.delivery import ACCEPTED
+from service.api.state import State
 from service.api.waiting import figures
 from service.errors import InvalidRequest
 from service.intake import Order
@@ -67,12 +68,7 @@ def _order(service: State, form: LikelihoodForm, data: bytes) -> Order:
     responses=ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
 )
 async def score_recording(
-    form: Annotated[LikelihoodForm, Form(media_type="multipart/form-data")],
-    request: Request,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
+    form: Annotated[LikelihoodForm, Form(media_type="multipart/form-data")], asking: Asked
 ) -> Response:
     """The probability of a recording under a model, with ``voice`` as the speaker and ``text`` as what is said.
 
@@ -80,5 +76,5 @@ async def score_recording(
     quantised to 256 levels; it is these symbols that are scored.
     """
     data = await form.file.read()
-    order = await asyncio.to_thread(_order, service, form, data)
-    return await figures(service, caller, order, request, lambda job: job.result, prefer=prefer, key=idempotency_key)
+    order = await asyncio.to_thread(_order, asking.service, form, data)
+    return await figures(asking, order, lambda job: job.result)

@@ -9,9 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from service import codecs
+from service.api.asking import Asked
 from service.api.bodies import JsonRoute, documented, event_stream
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, deliver
-from service.api.state import Counted, Service
+from service.api.delivery import ACCEPTED, deliver, headers_of_samples
+from service.api.state import Service
 from service.orders import speech_order
 from service.schemas import SpeechRequest, VoiceList, VoiceObject
 
@@ -49,15 +50,7 @@ SOUND: dict[str, Any] = {
             done={"type": "speech.audio.done", "usage": _COUNTS},
         ),
     },
-    "headers": {
-        name: {"description": description, "required": True, "schema": {"type": "string"}}
-        for name, description in {
-            "x-seed": "Send it as `seed` to get the same bytes again.",
-            "x-model-sha256": "Of the weights that were sampled.",
-            "x-engine": "What sampled them.",
-            "x-job-id": "The job that was made of the request.",
-        }.items()
-    },
+    "headers": headers_of_samples("bytes"),
 }
 
 
@@ -67,16 +60,10 @@ SOUND: dict[str, Any] = {
     response_class=Response,
     responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
 )
-async def create_speech(
-    request: SpeechRequest,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def create_speech(request: SpeechRequest, asking: Asked) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
-    order, _ = await asyncio.to_thread(speech_order, service.catalogue, request)
-    return await deliver(service, caller, order, request, prefer=prefer, key=idempotency_key)
+    order, _ = await asyncio.to_thread(speech_order, asking.service.catalogue, request)
+    return await deliver(asking, order, request)
 
 
 @router.get("/voices", summary="List the voices", responses=documented(401))

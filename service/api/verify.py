@@ -6,23 +6,24 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from service import __version__
+from service.api.asking import Asked
 from service.api.bodies import JsonRoute, documented
-from service.api.delivery import ACCEPTED, IdempotencyKey, Prefer, accepted
+from service.api.delivery import ACCEPTED, accepted
 from service.api.generations import generation_order
 from service.api.jobs import OwnJob
-from service.api.state import Counted, Service, State
+from service.api.state import Service, State
 from service.api.waiting import completed
 from service.catalogue import Model, PictureModel
 from service.contents import Contents
 from service.errors import Conflict, InvalidRequest, from_validation
 from service.images.orders import image_order, interpolation_order
 from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
-from service.intake import Order, accept, wants_job
+from service.intake import Order, wants_job
 from service.jobs import Kind
 from service.orders import speech_order
 from service.schemas import GenerationRequest, Manifest, Output, SpeechRequest, Verification
@@ -79,24 +80,18 @@ async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     response_model=Verification,
     responses=ACCEPTED | documented(400, 401, 404, 409, 413, 415, 422, 429, 500, 503),
 )
-async def verify(
-    manifest: Manifest,
-    request: Request,
-    service: Service,
-    caller: Counted,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def verify(manifest: Manifest, asking: Asked) -> Response:
     """Run what a manifest says as a job of its own, and compare.
 
     With ``Prefer: respond-async`` the answer is that job; its own manifest is what to compare then. The manifest of a
     continuation needs its recording put back, as ``request.prompt_audio``.
     """
+    service = asking.service
     order = await asyncio.to_thread(_order, service, manifest)
-    job = await accept(service, caller, order, prefer="respond-async", key=idempotency_key)
-    if wants_job(prefer):
+    job = await dataclasses.replace(asking, prefer="respond-async").accept(order)
+    if wants_job(asking.prefer):
         return await accepted(service, job)
-    ended = await completed(request, service.broker, job, keep=idempotency_key is not None)
+    ended = await completed(asking, job)
     card, expected = await Contents(service.broker, service.catalogue).card(ended), manifest.output
     verification = Verification(
         equal=card.sha256 == expected.sha256,

@@ -13,7 +13,7 @@ from service.broker import patiently
 from service.images.drawing import PictureSampler
 from service.jobs import Kind
 from service.sampler import Part
-from service.sessions import Sampling, Session
+from service.sessions import Sampling, Scored
 
 
 class Drawing(Sampling):
@@ -35,21 +35,10 @@ class Drawing(Sampling):
         return iter([self.sampler.part(self.job.request, given)])
 
 
-class PictureScoring(Session):
+class PictureScoring(Scored):
     """ln p of every sub-pixel of an upload, given those before it."""
 
     sampler: PictureSampler
-
-    def halt(self) -> None:
-        """See :class:`Session`; the work is too short to be broken off."""
-
-    def allow(self, read: int) -> None:
-        """See :class:`Session`; nobody reads it on the way."""
-
-    @property
-    def starved(self) -> bool:
-        """See :class:`Session`."""
-        return False
 
     async def work(self) -> dict[str, Any] | None:
         """See :class:`Session`."""
