@@ -82,6 +82,8 @@ class PictureEngine:
         for names, label in zip(self.spec.conditions, labels, strict=True):
             if isinstance(label, int) and not 0 <= label < len(names):
                 raise RequestError(f"labels: must lie in 0 … {len(names) - 1}, not {label}")
+            if isinstance(label, np.ndarray) and label.shape != (self.spec.condition_channels,):
+                raise RequestError(f"labels: a vector has {self.spec.condition_channels} numbers")
         return asked(self.spec, self._tensors, labels)
 
     def open(self, request: PictureRequest) -> Picture:

@@ -126,14 +126,16 @@ def _classifier(shape: Sequence[int], classes: int) -> nn.Sequential:
     )
 
 
-def draw_classes(engine: PictureEngine, each: int, seed: int = 0) -> tuple[Pictures, float]:
-    """``each`` pictures of every class, and the seconds that one took."""
-    labels = np.repeat(np.arange(len(engine.spec.classes)), each)
-    nothing = (None,) * (len(engine.spec.conditions) - 1)
-    hs = [engine.asked((label, *nothing)) for label in range(len(engine.spec.classes))]
+def draw_classes(engine: PictureEngine, each: int, temperature: float = 1.0, seed: int = 0) -> tuple[Pictures, float]:
+    """``each`` pictures of every class, in all styles in turn, and the seconds that one took."""
+    classes, *others = engine.spec.conditions
+    asked = [
+        (label, *(number % len(names) for names in others)) for label in range(len(classes)) for number in range(each)
+    ]
+    requests = [PictureRequest(seed + i, temperature, engine.asked(labels)) for i, labels in enumerate(asked)]
     begin = time.perf_counter()
-    images = engine.draw([PictureRequest(seed + i, h=hs[label]) for i, label in enumerate(labels)])
-    return Pictures(images, labels[:, None].astype(np.int64)), (time.perf_counter() - begin) / len(labels)
+    images = engine.draw(requests)
+    return Pictures(images, np.array(asked, np.int64)), (time.perf_counter() - begin) / len(asked)
 
 
 def write_classes(made: Pictures, levels: int, file: Path) -> None:

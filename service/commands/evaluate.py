@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands import explained
+from service.commands import FiniteRange, explained
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
@@ -108,14 +108,17 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="What it was trained on.")
 @click.option("--pictures", type=click.IntRange(1), help="Of the test set, to be scored; all if absent.")
 @click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Pictures of each class.")
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of what is drawn.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, which then shows it.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def images(checkpoint: Path, data: Path, pictures: int | None, drawn: int, card: bool, output: Path) -> None:
+def images(
+    checkpoint: Path, data: Path, pictures: int | None, drawn: int, temperature: float, card: bool, output: Path
+) -> None:
     """Judge CHECKPOINT, a PixelCNN with classes: write report.json, sheet.png and nearest.png into a folder.
 
     The likelihood of real test pictures in nats and bits, with their class told, with nothing told, and summed over the
     classes, beside what independent pixels and PNG need; how often a classifier that was trained on real pictures reads
-    the class that was asked for, other conditions being left open; ten drawn pictures of every class; the nearest real
+    the class that was asked for, in all styles in turn; ten drawn pictures of every class; the nearest real
     pictures of drawn ones, side by side.
     """
     from models import checkpoint as checkpoints
@@ -131,11 +134,11 @@ def images(checkpoint: Path, data: Path, pictures: int | None, drawn: int, card:
         test = task.held_out(task.pictures.test, pictures)
         if not engine.spec.classes:
             raise ValueError(f"{checkpoint}: the model has no classes to be told apart")
-    made, seconds = draw_classes(engine, drawn)
+    made, seconds = draw_classes(engine, drawn, temperature)
     report: dict[str, Any] = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
         **_picture_likelihood(loaded, task, test), **_baselines(task, test),
-        "seconds_per_picture": seconds,
+        "temperature": temperature, "seconds_per_picture": seconds,
         **_fidelity(task, test, made),
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)

@@ -161,6 +161,8 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
     engine = PictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
         engine.asked([3])
+    with pytest.raises(RequestError, match=r"^labels: a vector has 5 numbers"):
+        engine.asked([np.zeros(1, np.float32)])
     with pytest.raises(RequestError, match=r"^images:"):
         engine.score(np.zeros((1, 7, 9, 3), np.uint8))
     with pytest.raises(RequestError, match=r"^h:"):
