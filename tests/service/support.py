@@ -122,7 +122,7 @@ class Server:
 
     def ended(self, job: str, **options: Any) -> dict[str, Any]:
         """A job, once it has ended."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             found: dict[str, Any] = httpx.get(f"{self.url}/v1/jobs/{job}", **options).json()
             if found["status"] not in ("queued", "in_progress"):
