@@ -7,6 +7,8 @@ without one not at all. libsndfile reads Ogg: FFmpeg begins and ends Vorbis at o
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import struct
 from collections.abc import Iterator
@@ -58,6 +60,18 @@ class _Source:
     """That the file says it holds; None where it does not say."""
     blocks: Iterator[Floats]
     """``[channels, T]``, full scale at 1."""
+
+
+def from_base64(text: str, param: str) -> bytes:
+    """The file in a field of a JSON body.
+
+    Raises:
+        InvalidRequest: it is not base64; ``param`` is the field.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest(f"{param}: it is not base64", param=param, code="invalid_base64") from error
 
 
 def decode_upload(data: bytes, *, sample_rate: int, max_seconds: float, param: str) -> Wave:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
 
 import numpy as np
@@ -20,12 +18,11 @@ from service.api.bodies import JsonRoute, documented
 from service.api.delivery import ACCEPTED, deliver
 from service.api.speech import SOUND
 from service.api.state import State
-from service.errors import InvalidRequest
 from service.intake import Order
 from service.jobs import Kind
 from service.schemas import GenerationRequest
 from service.seeds import draw_seed
-from service.uploads import decode_upload
+from service.uploads import decode_upload, from_base64
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
@@ -62,11 +59,7 @@ def generation_order(service: State, request: GenerationRequest) -> Order:
 
 def _recording(text: str, spec: WaveNetSpec, max_seconds: float) -> NDArray[np.uint8]:
     param = "prompt_audio"
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"{param}: it is not base64", param=param, code="invalid_base64") from error
-    wave = decode_upload(data, sample_rate=spec.sample_rate, max_seconds=max_seconds, param=param)
+    wave = decode_upload(from_base64(text, param), sample_rate=spec.sample_rate, max_seconds=max_seconds, param=param)
     return encode_wave(wave, spec.preemphasis, spec.gain)
 
 

@@ -7,8 +7,6 @@ each end of an interpolation, and one for anything else: what is asked for, a la
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import secrets
 from typing import Any
@@ -19,13 +17,12 @@ from numpy.typing import NDArray
 from service.catalogue import Catalogue, PictureModel
 from service.errors import InvalidRequest
 from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest, PicturesRequest
+from service.images.sizes import MAX_SIDE, multiple
 from service.images.uploads import decode_picture
 from service.intake import Order
 from service.jobs import Kind
 from service.seeds import draw_seed
-
-MAX_SIDE = 4096
-"""Pixels of the largest picture that is sent."""
+from service.uploads import from_base64
 
 Label = int | list[float] | None
 
@@ -45,7 +42,7 @@ def image_order(catalogue: Catalogue, request: ImageRequest) -> Order:
     labels = asked_labels(model, request.prompt, request.asked_class, request.style)
     given = _given(request, model) if isinstance(request, CompletionRequest) else None
     own: dict[str, Any] = {"pictures": request.n, "labels": [labels]}
-    if isinstance(request, CompletionRequest) and given is not None:
+    if given is not None:
         own |= {"rows": len(given), "prompt_sha256": hashlib.sha256(given.tobytes()).hexdigest()}
     return _order(Kind.COMPLETION if completes else Kind.IMAGE, model, request, own, given)
 
@@ -130,8 +127,8 @@ def scale_of(model: PictureModel, size: str | None) -> int:
     assert size is not None
     width, height = map(int, size.split("x"))
     spec = model.spec
-    scale = width // spec.width
-    if scale < 1 or (width, height) != (scale * spec.width, scale * spec.height) or max(width, height) > MAX_SIDE:
+    scale = multiple(spec, width, height)
+    if scale is None or max(width, height) > MAX_SIDE:
         near = max(1, min(round(width / spec.width), MAX_SIDE // max(spec.width, spec.height)))
         message = (
             f"size: {model.entry.id} draws {model.size}; a multiple of it up to {MAX_SIDE} is made with larger pixels, "
@@ -156,7 +153,4 @@ def _bytes(text: str) -> bytes:
         head, _, text = text.partition(",")
         if not head.endswith(";base64"):
             raise InvalidRequest("image: a data: URL must be base64", param="image", code="invalid_base64")
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest("image: it is not base64", param="image", code="invalid_base64") from error
+    return from_base64(text, "image")

@@ -18,8 +18,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from models.spec import PixelCNNSpec
 from service.errors import InvalidRequest
+from service.images.sizes import MAX_SIDE, multiple
 
-MAX_SIDE: Final = 4096
 FORMATS: Final = ("PNG", "WEBP", "JPEG")
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 
@@ -76,8 +76,8 @@ def _scale(size: tuple[int, int], spec: PixelCNNSpec) -> int:
     width, height = size
     if max(size) > MAX_SIDE:
         raise _Unusable(f"it has {width} x {height} pixels; at most {MAX_SIDE} each way are taken")
-    scale = width // spec.width
-    if scale < 1 or (width, height) != (scale * spec.width, scale * spec.height):
+    scale = multiple(spec, width, height)
+    if scale is None:
         wanted = f"{spec.width} x {spec.height}, or a multiple"
         raise _Unusable(f"it has {width} x {height} pixels; the model's are {wanted}")
     return scale
