@@ -14,6 +14,7 @@ from service.catalogue import Catalogue, Model
 from service.errors import NotReady
 from service.jobs import Lane
 from service.limits import counted_caller
+from service.metrics import ApiMetrics
 from service.settings import Settings
 
 
@@ -24,6 +25,7 @@ class State:
     settings: Settings
     catalogue: Catalogue
     broker: Broker
+    metrics: ApiMetrics
 
     async def obstacles(self) -> list[str]:
         """Why the service cannot be used; empty when it can."""
