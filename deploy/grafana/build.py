@@ -13,9 +13,18 @@ from deploy.grafana.content import dashboards
 DIRECTORY = Path(__file__).with_name("dashboards")
 
 
+_OF_INTERVALS = ("auto", "auto_count", "auto_min")
+"""What the library gives every variable, and Grafana's schema none that is a query."""
+
+
 def documents() -> dict[str, Any]:
     """Every dashboard as plain data, by the name of its file."""
-    return {name: json.loads(json.dumps(board, cls=JSONEncoder)) for name, board in dashboards().items()}
+    boards = {name: json.loads(json.dumps(board, cls=JSONEncoder)) for name, board in dashboards().items()}
+    for board in boards.values():
+        for variable in board["templating"]["list"]:
+            for name in _OF_INTERVALS:
+                variable.pop(name, None)
+    return boards
 
 
 def files() -> dict[Path, str]:

@@ -523,10 +523,10 @@ def redis() -> Panels:
                     [
                         ("max(ancestral_redis_memory_bytes)", "data"),
                         ("max(ancestral_redis_memory_rss_bytes)", "held"),
-                        ("max(ancestral_redis_memory_limit_bytes) > 0", "limit"),
+                        ("max(ancestral_redis_memory_limit_bytes)", "limit"),
                     ],
                     "bytes",
-                    "Bounded by queue limits and times to live; there is a limit only if Redis has a maxmemory.",
+                    "Bounded by queue limits and times to live; a limit of 0 is none.",
                 ),
                 graph(
                     "Keys",

@@ -177,6 +177,7 @@ def listing(title: str, query: str, columns: Sequence[str], description: str, *,
     return (
         table.Panel()
         .title(title)
+        .show_header(True)
         .description(description)
         .datasource(SOURCE)
         .span(span)

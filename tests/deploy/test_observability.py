@@ -8,16 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import promql_parser
 import pytest
 import yaml
 
 from deploy.grafana import build
+from deploy.queries import PROMETHEUS, alerts, boards, panels, queries, selectors
 
 ROOT = Path(__file__).parents[2]
-PROMETHEUS = ROOT / "deploy" / "prometheus"
 GRAFANA = ROOT / "deploy" / "grafana"
 FOREIGN = {
     "up": "gauge",
@@ -40,42 +38,15 @@ def metrics() -> dict[str, str]:
     return FOREIGN | dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.MULTILINE))
 
 
-def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def boards() -> dict[str, dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
-
-
-def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
-
-
-def queries() -> Iterator[tuple[str, str]]:
+def filled() -> Iterator[tuple[str, str]]:
     """Where it stands, and PromQL, with what Grafana puts in."""
-    for name, board in boards().items():
-        for panel in panels(board):
-            for target in panel.get("targets", []):
-                expr = target["expr"].replace("$__rate_interval", "1m")
-                yield f"{name}: {panel['title']}", re.sub(r"\$\w+", "x", expr)
-
-
-def selectors(expression: Any) -> Iterator[Any]:
-    """Every selector of an expression."""
-    if isinstance(expression, promql_parser.VectorSelector):
-        yield expression
-    for name in dir(expression):
-        part = getattr(expression, name) if not name.startswith("_") else None
-        for inner in part if isinstance(part, list) else [part]:
-            if isinstance(inner, promql_parser.Expr):
-                yield from selectors(inner)
+    for query in queries():
+        yield f"{query.board}: {query.panel}", query.filled("1m")
 
 
 def check(where: str, text: str) -> None:
     """The expression is PromQL, of metrics that exist; counters are only read through their growth."""
-    known, found = metrics(), list(selectors(promql_parser.parse(text)))
+    known, found = metrics(), selectors(text)
     assert found or "vector(" in text, where
     for selector in found:
         name = selector.name
@@ -97,7 +68,7 @@ def test_the_json_is_what_the_code_says() -> None:
 
 
 def test_every_query_is_of_metrics_that_exist() -> None:
-    found = list(queries())
+    found = list(filled())
     assert len(found) > 80
     for where, text in found:
         check(where, text)
@@ -140,7 +111,7 @@ def test_a_dashboard_is_complete(name: str) -> None:
 
 
 def test_every_metric_is_on_a_dashboard_or_in_an_alert() -> None:
-    shown = " ".join([text for _, text in queries()] + [rule["expr"] for rule in rules()])
+    shown = " ".join([text for _, text in filled()] + [rule["expr"] for rule in alerts()])
     unseen = {
         "ancestral_build_info",  # what the variable for processes is made of
         "ancestral_websockets_closed_total",
@@ -167,7 +138,7 @@ def test_what_grafana_is_provisioned_with() -> None:
 
 
 def test_every_alert_is_of_metrics_that_exist() -> None:
-    for rule in rules():
+    for rule in alerts():
         check(rule["alert"], rule["expr"])
 
 
@@ -175,8 +146,8 @@ def test_every_alert_is_explained_in_the_runbook() -> None:
     sections = re.findall(
         r"^## (\w+)$\n\n\*(page|ticket)\.\*", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE
     )
-    assert dict(sections) == {rule["alert"]: rule["labels"]["severity"] for rule in rules()}
-    for rule in rules():
+    assert dict(sections) == {rule["alert"]: rule["labels"]["severity"] for rule in alerts()}
+    for rule in alerts():
         assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
         assert rule["annotations"]["summary"]
 
@@ -184,7 +155,7 @@ def test_every_alert_is_explained_in_the_runbook() -> None:
 def test_every_alert_is_tried_both_ways() -> None:
     tests = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
     tried = {(part["alertname"], bool(part["exp_alerts"])) for test in tests for part in test["alert_rule_test"]}
-    assert tried == {(rule["alert"], fires) for rule in rules() for fires in (True, False)}
+    assert tried == {(rule["alert"], fires) for rule in alerts() for fires in (True, False)}
 
 
 @with_promtool
@@ -196,6 +167,6 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
 
 @with_promtool
 def test_prometheus_takes_every_query() -> None:
-    for where, text in queries():
+    for where, text in filled():
         ran = subprocess.run(["promtool", "--experimental", "promql", "format", text], capture_output=True, check=False)
         assert ran.returncode == 0, (where, ran.stderr)
