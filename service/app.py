@@ -36,6 +36,7 @@ from service.metrics import ApiMetrics, Road
 from service.middleware import BodyLimit, Frontier
 from service.settings import Settings
 from service.synthesis import read_text
+from service.tracing import tracing
 
 UPLOADS = (
     "/v1/audio/generations",
@@ -83,18 +84,19 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
         keys: of those who may.
         redis_url: where the workers are met.
     """
-    counts = ApiMetrics()
+    counts, traces = ApiMetrics(), tracing(settings, "api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_text, "Ready.", "input")  # so that no request waits for the lexicon
         broker = Broker(redis_url, counts)
-        app.state.service = State(settings, catalogue, broker, counts)
+        app.state.service = State(settings, catalogue, broker, counts, traces)
         app.state.limits = Limits(broker.redis, settings.requests_per_minute)
         try:
             yield
         finally:
             await broker.close()
+            await asyncio.to_thread(traces.close)
 
     app = Application(
         title="Ancestral",
@@ -127,5 +129,5 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads)
     install_cors(app, settings.cors_origins)
-    app.add_middleware(Frontier, metrics=counts)
+    app.add_middleware(Frontier, metrics=counts, tracing=traces)
     return app

@@ -77,6 +77,7 @@ async def accept(state: State, caller: Caller, order: Order, *, prefer: str | No
         request=order.request,
         created_at=time.time(),
         request_id=request_id.get(""),
+        trace=state.tracing.parent(),
         paced=not later and order.kind.listened_to,
         retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
     )

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import BrokenOff, PayloadTooLarge, internal_error, respond
 from service.logs import request_id
 from service.metrics import ApiMetrics, Road
+from service.tracing import Tracing
 
 log = logging.getLogger("service.access")
 
@@ -36,22 +37,30 @@ _PAGES = frozenset({"/docs"})
 class Frontier:
     """The outermost layer of the app: names, times, logs and answers for every request, even one that fails."""
 
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, tracing: Tracing) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes pass."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         own = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(own)
         serve = _serve if scope["type"] == "http" else _connect
         scope.setdefault("state", {})["asked_at"] = time.perf_counter()
+        method = scope.get("method", "WEBSOCKET")
         try:
-            await serve(self._app, scope, receive, send, own, self._metrics)
+            with self._tracing.request(method, headers):
+                try:
+                    await serve(self._app, scope, receive, send, own, self._metrics)
+                finally:
+                    route = _route(scope) or ""
+                    self._tracing.named(f"{method} {route}".strip(), request_id=own, route=route)
         finally:
             request_id.reset(token)
 

@@ -31,6 +31,7 @@ from service.repertoire import Repertoire
 from service.scoring import Scoring
 from service.sessions import Bench, Session, Speaking
 from service.settings import Settings
+from service.tracing import Tracing
 
 ANNOUNCE_SECONDS = 1.5
 DEAF_SECONDS = 60.0
@@ -53,7 +54,9 @@ log = logging.getLogger(__name__)
 class Worker:
     """One process that samples."""
 
-    def __init__(self, settings: Settings, repertoire: Repertoire, broker: Broker, metrics: WorkerMetrics) -> None:
+    def __init__(
+        self, settings: Settings, repertoire: Repertoire, broker: Broker, metrics: WorkerMetrics, tracing: Tracing
+    ) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._repertoire = repertoire
@@ -64,6 +67,7 @@ class Worker:
         self._sessions: dict[str, Session] = {}
         self._suspect: str | None = None
         self._metrics = metrics
+        self._tracing = tracing
         self._loaded_at = time.time()
         self._seen_at = time.monotonic()
 
@@ -184,8 +188,9 @@ class Worker:
         request_id.set(job.request_id)
         current_job.set(job.id)
         try:
-            async with self._broker.controlled(job.id):
-                await session.run()
+            with self._tracing.attempt(job, session.attempt):
+                async with self._broker.controlled(job.id):
+                    await session.run()
         finally:
             if self._sessions.get(job.id) is session:
                 del self._sessions[job.id]

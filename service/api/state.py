@@ -16,6 +16,7 @@ from service.jobs import Lane
 from service.limits import counted_caller
 from service.metrics import ApiMetrics
 from service.settings import Settings
+from service.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class State:
     catalogue: Catalogue
     broker: Broker
     metrics: ApiMetrics
+    tracing: Tracing
 
     async def obstacles(self) -> list[str]:
         """Why the service cannot be used; empty when it can."""

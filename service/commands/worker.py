@@ -27,6 +27,7 @@ def command() -> None:
     from service.repertoire import Repertoire, load_repertoire
     from service.settings import Settings, SettingsError, load_settings
     from service.sockets import AddressError, listen
+    from service.tracing import tracing
     from service.watchpost import answering
     from service.worker import Worker
 
@@ -36,12 +37,14 @@ def command() -> None:
             loop.add_signal_handler(number, stopping.set)
         metrics = WorkerMetrics()
         broker = Broker(url, metrics)
-        worker = Worker(settings, repertoire, broker, metrics)
+        traces = tracing(settings, "worker")
+        worker = Worker(settings, repertoire, broker, metrics, traces)
         try:
             with nullcontext() if listener is None else answering(listener, worker, metrics):
                 await worker.run(stopping)
         finally:
             await broker.close()
+            await asyncio.to_thread(traces.close)
 
     with explained(SettingsError, LibraryError, CheckpointError, AddressError):
         settings = load_settings()
