@@ -137,7 +137,7 @@ class Witness:
     def replied(self, operation: str, seconds: float) -> None:
         """Redis has answered a script."""
 
-    def unanswered(self, operation: str) -> None:
+    def unanswered(self) -> None:
         """Redis has not, or could not."""
 
     def ended(self, job: Job, status: Status) -> None:
@@ -219,7 +219,7 @@ class Broker:
         try:
             reply = await _await(self._scripts[script](keys=[PREFIX + key for key in keys], args=list(args)))
         except UNAVAILABLE:
-            self._witness.unanswered(script)
+            self._witness.unanswered()
             raise
         self._witness.replied(script, time.perf_counter() - begun)
         return reply

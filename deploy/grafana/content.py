@@ -509,7 +509,7 @@ def redis() -> Panels:
                 ),
                 graph(
                     "Without an answer",
-                    [("sum(rate(ancestral_redis_unanswered_total[$__rate_interval])) or vector(0)", "unanswered")],
+                    [("sum(rate(ancestral_redis_unanswered_total[$__rate_interval]))", "unanswered")],
                     "ops",
                     "Scripts that Redis has not answered; they are tried again, or the client hears 503.",
                 ),

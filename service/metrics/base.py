@@ -73,7 +73,7 @@ class Metrics(Witness):
             registry=registry,
         )
         self._unanswered = Counter(
-            "ancestral_redis_unanswered_total", "Scripts that Redis has not answered.", ["operation"], registry=registry
+            "ancestral_redis_unanswered_total", "Scripts that Redis has not answered.", registry=registry
         )
         self._jobs = Histogram(
             "ancestral_job_seconds",
@@ -87,9 +87,9 @@ class Metrics(Witness):
         """See :class:`Witness`, as for the next two."""
         self._round_trips.labels(operation.lower()).observe(seconds)
 
-    def unanswered(self, operation: str) -> None:
+    def unanswered(self) -> None:
         """The same."""
-        self._unanswered.labels(operation.lower()).inc()
+        self._unanswered.inc()
 
     def ended(self, job: Job, status: Status) -> None:
         """The same."""
