@@ -1,14 +1,14 @@
-# Ancestral's four commands. Each makes .venv on first use and brings it up to date when pyproject.toml changes.
+# Ancestral's commands. Each makes .venv on first use and brings it up to date when pyproject.toml changes.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench clean
+.PHONY: help serve test lint bench load observe clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-EXTRAS := cpu,train,gpl-teacher,evaluate,dev
+EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
 
 help:  ## Say what each command does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,17 @@ bench: $(VENV)/.dev  ## Measure the sampling engines, then listeners of a real s
 	$(BIN)/python -m bench.engines
 	$(BIN)/python -m bench.pictures
 	$(BIN)/python -m bench.streams
+
+# Locust, which brings gevent: nothing else needs it.
+$(VENV)/.load: pyproject.toml | $(VENV)/.dev
+	$(PIP) install --quiet --editable '.[load]'
+	touch $@
+
+load: $(VENV)/.load  ## Mixed traffic on a real server, more and more of it, up to where it says 429; ARGS="--help"
+	$(BIN)/python -m bench.load $(ARGS)
+
+observe: $(VENV)/.load  ## Prometheus on a server under load: every panel has figures, every alert is right
+	$(BIN)/python -m deploy.observe
 
 clean:  ## Remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*

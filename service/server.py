@@ -1,4 +1,4 @@
-"""The process that serves: a socket, uvicorn, signals, and the exit code."""
+"""The process that serves: uvicorn, signals, and the exit code."""
 
 from __future__ import annotations
 
@@ -20,10 +20,6 @@ from service.talk.protocol import SocketProtocol
 log = logging.getLogger(__name__)
 
 
-class AddressError(OSError):
-    """The address cannot be listened on; the message says why."""
-
-
 class Server(uvicorn.Server):
     """uvicorn, except that a signal ends it with exit code 0 instead of being raised once more at the end."""
 
@@ -39,27 +35,6 @@ class Server(uvicorn.Server):
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        AddressError: the name is unknown, or the port is taken or forbidden.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(1024)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise AddressError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return listener
 
 
 def serve(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str, listener: socket.socket) -> None:

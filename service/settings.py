@@ -155,6 +155,20 @@ class Settings(BaseSettings):
         le=99_999,
         description="Unfinished jobs that a key may have that has no limit of its own.",
     )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port, of the same address, on which a worker answers `GET /metrics` (for Prometheus), "
+        "`/healthz` and `/readyz`; 0 lets the system choose. Without it, it answers nobody. Servers answer on their "
+        "own port.",
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Where traces go: the URL of an OpenTelemetry collector (OTLP over HTTP), "
+        "`http://localhost:4318/v1/traces` for one. Needs the extra `otel`. Without it, none are made.",
+    )
     cors_origins: Origins = Field(
         default=(),
         description="Origins whose pages may use the service, with commas between them. The default is none.",

@@ -14,7 +14,9 @@ from service.catalogue import Catalogue, Model
 from service.errors import NotReady
 from service.jobs import Lane
 from service.limits import counted_caller
+from service.metrics import ApiMetrics
 from service.settings import Settings
+from service.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class State:
     settings: Settings
     catalogue: Catalogue
     broker: Broker
+    metrics: ApiMetrics
+    tracing: Tracing
 
     async def obstacles(self) -> list[str]:
         """Why the service cannot be used; empty when it can."""
