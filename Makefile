@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench load observe clean
+.PHONY: help serve test lint bench load observe lock audit sbom licences clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 help:  ## Say what each command does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,15 +28,27 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --editable '.[$(EXTRAS)]'
 	touch $(VENV)/.core $@
 
+# What looks after the dependencies of the images, and an environment of exactly those of the image for processors.
+$(VENV)/.ship: pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable '.[ship]'
+	touch $(VENV)/.core $@
+
+build/shipped/.done: requirements/cpu.txt | $(BIN)/python
+	rm -rf build/shipped
+	$(BIN)/python -m venv --without-pip build/shipped
+	$(PIP) --python build/shipped/bin/python install --quiet --require-hashes --requirement requirements/cpu.txt
+	touch $@
+
 serve: $(VENV)/.core  ## Serve on ANCESTRAL_HOST:ANCESTRAL_PORT (127.0.0.1:8000)
 	@exec $(BIN)/ancestral serve
 
 test: $(VENV)/.dev  ## Run the tests, two at a time, with coverage; ARGS="-k name" selects
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
-lint: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
+lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -55,5 +68,23 @@ load: $(VENV)/.load  ## Mixed traffic on a real server, more and more of it, up 
 observe: $(VENV)/.load  ## Prometheus on a server under load: every panel has figures, every alert is right
 	$(BIN)/python -m deploy.observe
 
+lock: $(VENV)/.ship  ## Choose the newest dependencies for the images, with their hashes: requirements/
+	$(LOCK) --upgrade requirements/build.in --output-file requirements/build.txt
+	$(LOCK) --upgrade pyproject.toml --output-file requirements/cpu.txt
+	$(LOCK) --upgrade pyproject.toml --extra gpu requirements/gpu.in --output-file requirements/gpu.txt
+
+# Needs PyPI's advisories: where they cannot be had that is a failure, not a clean bill. So it is no part of lint.
+audit: $(VENV)/.ship  ## Look for known vulnerabilities in what the images install
+	for lock in build cpu gpu; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/$$lock.txt; done
+
+sbom: $(VENV)/.ship build/shipped/.done  ## Write the bill of materials of the image for processors to build/sbom.cdx.json
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json build/shipped/bin/python
+
+# The table is made, the words above it are written.
+licences: $(VENV)/.ship build/shipped/.done  ## Bring docs/licences.md up to date
+	sed '/^|/d' docs/licences.md >build/licences.md
+	$(BIN)/pip-licenses --python build/shipped/bin/python --from mixed --no-version --with-urls --format markdown >>build/licences.md
+	mv build/licences.md docs/licences.md
+
 clean:  ## Remove the environment and the caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) build/shipped build/sbom.cdx.json .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*

@@ -108,6 +108,7 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.keys = keys
+    app.state.draining = asyncio.Event()
     errors.install(app, UNAVAILABLE, lambda error: counts.refused(error, Road.HTTP))
     app.include_router(health.router)
     app.include_router(metrics.router)

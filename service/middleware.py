@@ -83,6 +83,8 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
                 headers.setdefault(name, value)
             if scope["path"] not in _PAGES:
                 headers["content-security-policy"] = _LOCKED
+            if scope["app"].state.draining.is_set():
+                headers["connection"] = "close"
         elif not message.get("more_body", False):
             finished = True
         await send(message)

@@ -23,24 +23,49 @@ log = logging.getLogger(__name__)
 class Server(uvicorn.Server):
     """uvicorn, except that a signal ends it with exit code 0 instead of being raised once more at the end."""
 
+    def __init__(self, config: uvicorn.Config, draining: asyncio.Event, drain_seconds: int) -> None:
+        """A server that does not run yet.
+
+        Args:
+            config: with the app.
+            draining: set when it has been told to stop; the app answers accordingly.
+            drain_seconds: between that and the closing of its socket.
+        """
+        super().__init__(config)
+        self._draining = draining
+        self._drain_seconds = drain_seconds
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop gracefully on the first SIGTERM or Ctrl-C, at once on a second Ctrl-C."""
+        """Stop gracefully: on SIGTERM after a while, on Ctrl-C now, on a second Ctrl-C at once."""
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        loop.add_signal_handler(signal.SIGTERM, self._drain, loop)
+        loop.add_signal_handler(signal.SIGINT, self._stop, signal.SIGINT)
         try:
             yield
         finally:
-            for number in signals:
+            for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+    def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say that others should be asked from now on, and stop when that has been heard; now, if told again."""
+        if self._draining.is_set() or not self._drain_seconds:
+            self._stop(signal.SIGTERM)
+            return
+        log.info("draining", extra={"seconds": self._drain_seconds})
+        self._draining.set()
+        loop.call_later(self._drain_seconds, self._stop, signal.SIGTERM)
+
+    def _stop(self, number: int) -> None:
+        self._draining.set()
+        self.handle_exit(number, None)
 
 
 def serve(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str, listener: socket.socket) -> None:
     """Serve on a listening socket until a signal comes."""
+    app = create_app(settings, catalogue, keys, redis_url)
     config = uvicorn.Config(
-        create_app(settings, catalogue, keys, redis_url),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -52,5 +77,6 @@ def serve(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str, 
     )
     host, port = listener.getsockname()[:2]
     log.info("listening", extra={"host": host, "port": port})
-    asyncio.run(Server(config).serve(sockets=[listener]))
+    server = Server(config, app.state.draining, settings.drain_seconds)
+    asyncio.run(server.serve(sockets=[listener]))
     log.info("stopped")

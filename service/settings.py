@@ -139,6 +139,13 @@ class Settings(BaseSettings):
         le=3600,
         description="How long requests in flight may go on after SIGTERM or Ctrl-C before they are broken off.",
     )
+    drain_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=3600,
+        description="How long a server that was sent SIGTERM still takes new requests, while `/readyz` answers 503 so "
+        "that load balancers turn to others. Then the time of `ANCESTRAL_SHUTDOWN_SECONDS` begins.",
+    )
     api_keys_file: FilePath | None = Field(
         default=None,
         description="File with the hashes of the API keys in force (`ancestral keys`). Without it, everybody may ask.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 
 from service import __version__
 from service.api.bodies import documented
@@ -13,17 +13,29 @@ from service.schemas import Health, KServeLive, KServeReady, KServeServer
 router = APIRouter(tags=["health"])
 
 
+async def serving(request: Request, service: Service) -> None:
+    """Go on if this process can serve.
+
+    Raises:
+        NotReady: it is stopping, Redis does not answer, or a model is not warm in any worker.
+    """
+    if request.app.state.draining.is_set():
+        raise NotReady("This process is stopping.")
+    if obstacles := await service.obstacles():
+        raise NotReady(" ".join(obstacles))
+
+
 @router.get("/healthz", summary="Is it alive?")
 async def alive() -> Health:
     """200 as long as the process answers at all."""
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Can it serve?", responses=documented(503))
-async def ready(service: Service) -> Health:
-    """200 once Redis answers and every model is loaded and warm in some worker; until then 503 with the reasons."""
-    if obstacles := await service.obstacles():
-        raise NotReady(" ".join(obstacles))
+@router.get("/readyz", summary="Can it serve?", responses=documented(503), dependencies=[Depends(serving)])
+async def ready() -> Health:
+    """200 once Redis answers and every model is loaded and warm in some worker; until then, and from SIGTERM on, 503
+    with the reasons.
+    """
     return Health(status="ready")
 
 
@@ -39,11 +51,11 @@ async def live() -> KServeLive:
     return KServeLive(live=True)
 
 
-@router.get("/v2/health/ready", summary="Can it serve? (KServe)", responses=documented(503))
-async def all_ready(service: Service) -> KServeReady:
+@router.get(
+    "/v2/health/ready", summary="Can it serve? (KServe)", responses=documented(503), dependencies=[Depends(serving)]
+)
+async def all_ready() -> KServeReady:
     """As `/readyz`."""
-    if obstacles := await service.obstacles():
-        raise NotReady(" ".join(obstacles))
     return KServeReady(ready=True)
 
 

@@ -159,6 +159,26 @@ def test_requests_in_flight_are_broken_off_in_the_end(serve: Serve) -> None:
         assert not rest(connection).endswith(b"\r\n0\r\n\r\n")
 
 
+def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
+    with serve(drain_seconds=60) as server, server.client() as client:
+        assert "connection" not in client.get("/readyz").headers
+        server.process.terminate()
+        until = time.monotonic() + 30
+        while (answer := client.get("/readyz")).status_code == 200 and time.monotonic() < until:
+            time.sleep(0.05)
+        check_envelope(answer, 503, None)
+        assert client.get("/v2/health/ready").status_code == 503
+        assert client.get("/healthz").status_code == 200
+        spoken = server.speak()  # who has not noticed yet is served
+        assert (spoken.status_code, spoken.headers["connection"]) == (200, "close")
+        assert server.stop() == 0  # told again, it does not wait
+
+
+def test_ctrl_c_does_not_wait_for_load_balancers(serve: Serve) -> None:
+    with serve(drain_seconds=60) as server:
+        assert server.stop(signal.SIGINT) == 0
+
+
 def test_nothing_is_left_behind(serve: Serve) -> None:
     with serve() as server:
         assert server.speak().status_code == 200

@@ -1,0 +1,22 @@
+#!/bin/sh
+# assemble.sh LOCK: /opt/ancestral, a virtual environment with the wheels of requirements/LOCK.txt and ours in /wheels/ancestral,
+# without pip and without what serving never reads.
+set -eu
+
+build=/opt/build/bin/pip
+$build wheel --no-deps --no-build-isolation --require-hashes --requirement "requirements/$1.txt" --wheel-dir "/wheels/$1"
+python3 -m venv --without-pip /opt/ancestral
+$build --python /opt/ancestral/bin/python3 install --no-index --no-deps --no-compile "/wheels/$1"/*.whl /wheels/ancestral/*.whl
+
+# A quarter of the image would be tests of numba and numpy, symbols for debuggers, pronunciations that no voice uses, and
+# bytecode of all that.
+cd /opt/ancestral/lib/python3*/site-packages
+find . -depth -type d -name tests -exec rm -r {} +
+rm -r gruut_lang_en/espeak gruut_lang_en/pos
+strip --strip-unneeded llvmlite/binding/libllvmlite.so pycrfsuite/*.so
+# Bytecode of what is imported alone. The kernels are compiled again wherever the image runs, for the processor there.
+export NUMBA_CACHE_DIR=/tmp/numba ANCESTRAL_REDIS_URL=redis://nobody
+cd /tmp
+/opt/ancestral/bin/python3 -c 'import service.server, service.worker, service.repertoire'
+for form in wav flac mp3 opus aac; do /opt/ancestral/bin/ancestral say "Ready." --output "ready.$form"; done
+/opt/ancestral/bin/ancestral draw 7 --output seven.png

@@ -1,0 +1,37 @@
+"""What the tests of containers share: where things lie, and what an environment of theirs would mean to the program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from service.settings import PREFIX, Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+UID = 10001
+"""Of the user in the image."""
+
+
+def settings(environment: Mapping[str, str]) -> Settings:
+    """What the program reads from an environment; fails as the program does."""
+    if "ANCESTRAL_METRICS_PORT" in environment and "metrics_port" not in Settings.model_fields:
+        pytest.skip("ANCESTRAL_METRICS_PORT comes with the metrics, which are not here yet")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with mock.patch.dict(os.environ, clean | dict(environment), clear=True):
+        return load_settings()
+
+
+def run_tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command line tool, from this environment or the system; the test is skipped where there is none."""
+    beside = Path(sys.executable).with_name(name)
+    tool = str(beside) if beside.exists() else shutil.which(name)
+    if tool is None:
+        pytest.skip(f"{name} is not installed")
+    return subprocess.run([tool, *arguments], cwd=ROOT, capture_output=True, text=True)

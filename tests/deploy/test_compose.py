@@ -1,0 +1,96 @@
+"""The compose files: what they start is what the program knows, and they agree with the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from service.cli import ancestral
+from service.embedded import _DATA_SAFETY
+from service.settings import PREFIX
+from tests.deploy.support import ROOT, run_tool, settings
+
+FILES = ("docker-compose.yml", "compose.gpu.yml")
+OURS = ("api", "worker")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / FILES[0]).read_text())["services"]
+    return found
+
+
+def seconds(text: str) -> int:
+    return int(text.removesuffix("s"))
+
+
+@pytest.mark.parametrize("files", [FILES[:1], FILES])
+def test_compose_takes_them(files: tuple[str, ...]) -> None:
+    result = run_tool("docker-compose", *(word for file in files for word in ("--file", file)), "config", "--quiet")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_is_started_as_the_program_can_be(services: dict[str, Any], name: str) -> None:
+    command = services[name]["command"]
+    assert CliRunner().invoke(ancestral, [*command, "--help"]).exit_code == 0
+    assert CliRunner().invoke(ancestral, [*command, "--no-such-option"]).exit_code == 2
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_services_variables_are_settings(services: dict[str, Any], name: str) -> None:
+    own = settings(services[name]["environment"])
+    assert all(variable.startswith(PREFIX) for variable in services[name]["environment"])
+    assert own.redis_url == "redis://redis:6379/0"
+    assert seconds(services[name]["stop_grace_period"]) > own.drain_seconds + own.shutdown_seconds
+
+
+def test_the_api_is_published_where_it_listens(services: dict[str, Any]) -> None:
+    port = settings(services["api"]["environment"]).port
+    (published,) = services["api"]["ports"]
+    assert published.endswith(f":{port}:{port}")
+    assert published.startswith("${PUBLISH:-127.0.0.1}")
+    assert services["api"]["healthcheck"]["test"] == ["CMD", "probe", "/readyz"]
+
+
+def test_the_worker_is_watched_where_it_answers(services: dict[str, Any]) -> None:
+    worker = services["worker"]
+    port = worker["environment"]["ANCESTRAL_METRICS_PORT"]
+    assert worker["healthcheck"]["test"] == ["CMD", "probe", "/healthz", port]
+    assert "ports" not in worker
+
+
+def test_nothing_can_write_where_it_need_not(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    for name in OURS:
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert services[name]["tmpfs"] == ["/tmp"]
+        targets = {volume.split(":")[1] for volume in services[name]["volumes"]}
+        assert targets == {"/data", "/var/cache/ancestral"}
+
+
+def test_redis_keeps_what_it_is_given(services: dict[str, Any]) -> None:
+    words = services["redis"]["command"][1:]
+    options = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert options.items() <= _DATA_SAFETY.items()
+    assert {"appendonly", "appendfsync", "maxmemory-policy", "save"} == set(options)
+    assert any(volume.endswith(":/data") for volume in services["redis"]["volumes"])
+
+
+def test_images_are_of_one_version(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        _, _, tag = service["image"].partition(":")
+        assert tag not in ("", "latest"), name
+
+
+def test_the_gpu_file_changes_workers_alone() -> None:
+    changed = yaml.safe_load((ROOT / FILES[1]).read_text())["services"]
+    assert list(changed) == ["worker"]
+    assert changed["worker"]["build"]["target"] == "gpu"
+    (device,) = changed["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
