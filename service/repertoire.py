@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from models.checkpoint import Checkpoint
-from models.engines import load_engine
+from models.engines import load_engine, load_picture_engine
 from models.engines.base import EngineError
 from models.engines.sheets import SheetEngine
 from models.library import LibraryError, ModelEntry
@@ -81,7 +81,8 @@ def _explained(settings: Settings, entry: ModelEntry) -> Iterator[None]:
 def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, frames: Checkpoint | None) -> Sampler:
     model = describe(entry, sampled)
     if isinstance(model, PictureModel):
-        return PictureSampler(model, SheetEngine(sampled))
+        with _explained(settings, entry):
+            return PictureSampler(model, SheetEngine(load_picture_engine(settings.engine, sampled)))
     assert isinstance(model, SoundModel)
     with _explained(settings, entry):
         engine = load_engine(settings.engine, sampled)

@@ -53,8 +53,8 @@ class Settings(BaseSettings):
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
         default="auto",
         description="What samples: `native` (compiled by numba), `onnx-cuda` (needs the `gpu` extra and a card), "
-        "`onnx-cpu` (needs the `cpu` extra), `torch` (sound only, slow, needs the `train` extra), or `auto`: `onnx-cuda` "
-        "where CUDA really runs, else `native`.",
+        "`onnx-cpu` (needs the `cpu` extra), `torch` (sound only, slow, needs the `train` extra), or `auto`: "
+        "`onnx-cuda` where CUDA really runs, else `native`.",
     )
     threads: int = Field(
         default_factory=_cores,

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from models.checkpoint import Checkpoint
 from models.engines.base import Engine, EngineError
+from models.engines.pictures import PictureEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``onnx-cuda`` where CUDA really runs, else ``native``."""
@@ -45,6 +46,22 @@ def load_engine(name: str, checkpoint: Checkpoint) -> Engine:
 
         return ReferenceEngine(checkpoint, cached=True)
     return _chosen(name, native, onnx)
+
+
+def load_picture_engine(name: str, checkpoint: Checkpoint) -> PictureEngine:
+    """The same for a PixelCNN checkpoint; ``torch`` draws no pictures, so it stands for ``native``."""
+
+    def native() -> PictureEngine:
+        from models.engines.native_pictures import NativePictureEngine
+
+        return NativePictureEngine(checkpoint)
+
+    def onnx(provider: str) -> PictureEngine:
+        from models.engines.onnx_pictures import OnnxPictureEngine
+
+        return OnnxPictureEngine(checkpoint, provider)
+
+    return _chosen("native" if name == "torch" else name, native, onnx)
 
 
 def _chosen(name: str, native: Callable[[], _E], onnx: Callable[[str], _E]) -> _E:

@@ -158,6 +158,11 @@ class Engine(ABC):
         """
 
 
+GREEDY = 1e-200
+"""Where symbols are drawn by a graph, it stands for temperature 0, together with noise 0: all but the largest logit get
+probability 0, and of several the first is taken."""
+
+
 def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if request.length < 1:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import conditioning
-from models.engines.base import Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request
+from models.engines.base import GREEDY, Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request
 from models.engines.runners import Blocks, Chunks, Inputs, Runner
 from models.engines.snapshots import pack, unpack
 from models.noise import uniforms
@@ -26,8 +26,6 @@ from models.spec import WaveNetSpec
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 _LONGEST = 512
 """Steps of a call of a graph: their logits are kept, one kilobyte a lane."""
-_GREEDY = 1e-200
-"""Stands for temperature 0, together with noise 0: all but the largest logit get probability 0."""
 
 
 @dataclass
@@ -162,7 +160,7 @@ class OnnxEngine(Engine):
             lane=np.arange(self.lanes),
             ring=np.concatenate([s.ring for s in lanes]),
             biases=self._biases(lanes, firsts, counts),
-            temperature=np.where(greedy, _GREEDY, [s.request.temperature for s in lanes]),
+            temperature=np.where(greedy, GREEDY, [s.request.temperature for s in lanes]),
             frame=frames,
             uniforms=np.where(greedy, 0.0, noise),
             forced=given,

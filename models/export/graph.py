@@ -7,6 +7,7 @@ from weights (masks, sums of biases) is written as nodes over constants: a runti
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ _IR_VERSION = 9
 
 TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64}
 _FLOAT_BYTES = 4
+_TOLD = 8
+"""Numbers that the name of a constant may hold."""
 
 
 class WeightFile:
@@ -48,7 +51,8 @@ class WeightFile:
         if first is not None:
             size = (end - begin) // whole[0]
             begin, end, whole = begin + first * size, begin + (first + 1) * size, whole[1:]
-        proto = TensorProto(name=name if first is None else f"{name}.{first}", data_type=TensorProto.FLOAT)
+            name = f"{name}.{first}"
+        proto = TensorProto(name=f"weights/{name}", data_type=TensorProto.FLOAT)
         proto.dims.extend(whole if shape is None else shape)
         assert int(np.prod(proto.dims)) * _FLOAT_BYTES == end - begin, "another size"
         if shape is not None:
@@ -89,11 +93,12 @@ class Graph:
         """A tensor of the checkpoint (:meth:`WeightFile.reference`)."""
         return self._keep(self.weights.reference(name, first, shape))
 
-    def constant(self, value: NDArray[Any] | Sequence[int] | int) -> str:
+    def constant(self, value: NDArray[Any] | Sequence[int] | int | np.float32) -> str:
         """A small constant; integers are int64. Equal ones are kept once."""
         array = np.asarray(value)
         kind = f"{array.dtype.name}{list(array.shape)}"
-        return self._keep(numpy_helper.from_array(array, f"{kind}{array.ravel().tolist()}"))
+        told = str(array.ravel().tolist()) if array.size <= _TOLD else hashlib.sha256(array.tobytes()).hexdigest()[:16]
+        return self._keep(numpy_helper.from_array(array, kind + told))
 
     def op(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """The value of a node with one output."""

@@ -16,10 +16,15 @@ from models.checkpoint import Checkpoint, Spec, Tensors
 from models.conditioning import padded_frames
 from models.engines.base import StreamRequest
 from models.engines.onnx import LANES, OnnxEngine
+from models.engines.onnx_pictures import OnnxPictureEngine
+from models.engines.pictures import PictureRequest
 from models.engines.runners import Blocks
+from models.engines.sessions import open_session
+from models.networks.acoustic import FrameNetwork
+from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN, build
 from models.networks.wavenet import WaveNet
 from models.noise import uniforms
-from models.spec import WaveNetSpec
+from models.spec import FrameSpec, PixelCNNSpec, WaveNetSpec
 
 TOLERANCE = 1e-4
 """Of logits, and of everything else that is a real number."""
@@ -109,6 +114,51 @@ def _check_wavenet(checkpoint: Checkpoint) -> None:
         raise ParityError("steps.onnx, step.onnx: draw other symbols than chunk.onnx")
 
 
+def _check_pixelcnn(checkpoint: Checkpoint) -> None:
+    """Pictures are drawn; the network, run over them whole, gives the exact logits of every sub-pixel."""
+    spec = checkpoint.spec
+    assert isinstance(spec, PixelCNNSpec)
+    engine, model = OnnxPictureEngine(checkpoint), network(checkpoint)
+    assert isinstance(model, GatedPixelCNN | OriginalPixelCNN)
+    lists = [(*range(len(names)), None) for names in spec.conditions]
+    asked = [engine.asked([labels[n % len(labels)] for labels in lists]) for n in range(engine.lanes)]
+    hs = np.stack(asked) if lists else None
+    wanted = [PictureRequest(n, (1.0, 0.7)[n % 2], None if hs is None else hs[n]) for n in range(engine.lanes)]
+    images = engine.draw(wanted)
+    h = None if hs is None else torch.from_numpy(hs).double()
+    logits = model.score(torch.from_numpy(images.astype(np.int64)), h).numpy().reshape(engine.lanes, -1, spec.levels)
+    scores = engine.score(images, hs).reshape(engine.lanes, -1)
+    for request, image, exact, score in zip(wanted, images.reshape(engine.lanes, -1), logits, scores, strict=True):
+        compare_draws(image, exact, uniforms(request.seed, 0, spec.dims), request.temperature)
+        nats = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
+        compare("likelihoods", score, nats[np.arange(spec.dims), image])
+
+
+def _check_frames(checkpoint: Checkpoint) -> None:
+    """Two sentences of different lengths, padded to one; padding counts for nothing."""
+    spec, model = checkpoint.spec, network(checkpoint)
+    assert isinstance(spec, FrameSpec)
+    assert isinstance(model, FrameNetwork)
+    noise, speaker = np.random.default_rng(0), np.arange(2) % len(spec.speakers)
+    mask = np.ones((2, 40, 1), np.float32)
+    mask[1, 25:] = 0.0
+    encode = {
+        "phonemes": noise.integers(0, len(spec.phonemes), (2, 40)),
+        "word_starts": noise.integers(0, 2, (2, 40)).astype(np.float32),
+    }
+    decode = {
+        "repeated": noise.standard_normal((2, 40, spec.channels), np.float32),
+        "positions": noise.random((2, 40, spec.position_channels), np.float32),
+    }
+    for graph, run, inputs in (("encode", model.encode, encode), ("decode", model.decode, decode)):
+        inputs |= {"speaker": speaker, "mask": mask}
+        mine = open_session(checkpoint, graph, "onnx-cpu").run(None, inputs)
+        exact = [torch.from_numpy(v) for v in inputs.values()]
+        made = run(*(v.double() if v.is_floating_point() else v for v in exact))
+        for one, other in zip(mine, made if isinstance(made, tuple) else (made,), strict=True):
+            compare(graph, one, other.numpy())
+
+
 def _request(spec: WaveNetSpec, seed: int, length: int) -> StreamRequest:
     noise = np.random.default_rng(seed)
     frames = noise.standard_normal((-(-length // spec.local_hop), spec.local_channels), np.float32)
@@ -126,5 +176,13 @@ def exact_logits(model: WaveNet, request: StreamRequest, symbols: NDArray[np.uin
     return logits
 
 
-_NETWORKS: Mapping[str, Callable[..., torch.nn.Module]] = {WaveNetSpec.kind: WaveNet}
-_CHECKS: Mapping[str, Callable[[Checkpoint], None]] = {WaveNetSpec.kind: _check_wavenet}
+_NETWORKS: Mapping[str, Callable[..., torch.nn.Module]] = {
+    WaveNetSpec.kind: WaveNet,
+    PixelCNNSpec.kind: build,
+    FrameSpec.kind: FrameNetwork,
+}
+_CHECKS: Mapping[str, Callable[[Checkpoint], None]] = {
+    WaveNetSpec.kind: _check_wavenet,
+    PixelCNNSpec.kind: _check_pixelcnn,
+    FrameSpec.kind: _check_frames,
+}

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from onnx import TensorProto
 
 from models.export.graph import Graph, WeightFile
 from models.spec import SYMBOLS, WaveNetSpec
@@ -160,18 +161,18 @@ def draw(g: Graph, logits: str, temperature: str, uniform: str, levels: int) -> 
 
     Args:
         g: the graph.
-        logits: ``float32 [N, levels]``.
-        temperature: ``float64 [N, 1]``, above 0.
-        uniform: ``float64 [N]``.
+        logits: ``float32 [..., levels]``.
+        temperature: ``float64 [..., 1]``, above 0.
+        uniform: ``float64 [...]``.
         levels: how many symbols there are.
 
     Returns:
-        ``int64 [N]``.
+        ``int64 [...]``.
     """
-    exact = g.op("Div", g.op("Cast", logits, to=11), temperature)
-    cumulative = g.op("CumSum", g.op("Softmax", exact, axis=1), g.constant(1))
-    below = g.op("LessOrEqual", cumulative, g.op("Unsqueeze", uniform, g.constant([1])))
-    count = g.op("ReduceSum", g.op("Cast", below, to=7), g.constant([1]), keepdims=0)
+    exact = g.op("Div", g.op("Cast", logits, to=TensorProto.DOUBLE), temperature)
+    cumulative = g.op("CumSum", g.op("Softmax", exact, axis=-1), g.constant(-1))
+    below = g.op("LessOrEqual", cumulative, g.op("Unsqueeze", uniform, g.constant([-1])))
+    count = g.op("ReduceSum", g.op("Cast", below, to=TensorProto.INT64), g.constant([-1]), keepdims=0)
     # The last sum may be rounded to a little less than 1.
     return g.op("Min", count, g.constant([levels - 1]))
 

@@ -22,6 +22,8 @@ from service.codecs import to_int16
 from tests.service.support import ASYNC, GENERATION, SPEECH, VOICES, Server
 from tests.service.test_refusals import check_envelope
 
+pytestmark = pytest.mark.every_engine
+
 RATE = 16000
 
 

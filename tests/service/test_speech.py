@@ -20,6 +20,8 @@ import soundfile
 from models.text import phonemize
 from tests.service.support import FRAMES_A_PHONEME, SPEECH, Server
 
+pytestmark = pytest.mark.every_engine
+
 RATE, HOP = 16000, 160
 LONG = "The birch canoe slid. Is it late? No! " * 8
 

@@ -18,7 +18,7 @@ from models.export.parity import ParityError
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 
 ZOO = Path(models.__file__).with_name("zoo")
-SHIPPED = sorted(path.parent for path in ZOO.glob(f"*/wavenet/{WEIGHTS}"))
+SHIPPED = sorted(path.parent for path in ZOO.glob(f"*/*/{WEIGHTS}"))
 KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
 
 

@@ -18,6 +18,8 @@ from tests.service.images.pictures import DRAWING, decode, draw, engine_of, file
 from tests.service.support import PICTURES, Server
 from tests.service.test_refusals import check_envelope
 
+pytestmark = pytest.mark.every_engine
+
 FORMS = ("png", "webp", "jpeg")
 
 
