@@ -125,7 +125,8 @@ class WorkerCard:
 
     id: str
     ready: bool
-    engine: str
+    engines: Mapping[str, str]
+    """What really samples each model, by id."""
     models: Mapping[str, str]
     """SHA-256 of the sampled weights, by id."""
     slots: Mapping[str, int]

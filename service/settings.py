@@ -50,10 +50,11 @@ class Settings(BaseSettings):
         description="Redis (or Valkey) between API and workers: `redis://`, `rediss://` or `unix://`. Without it, "
         "`ancestral serve` brings its own and one worker, and keeps its data in `data_dir`.",
     )
-    engine: Literal["auto", "native", "torch"] = Field(
+    engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
         default="auto",
-        description="What samples sound: `native` (compiled by numba), `torch` (slow, needs the `train` extra), or "
-        "`auto`. Pictures are always drawn by `native`.",
+        description="What samples: `native` (compiled by numba), `onnx-cuda` (needs the `gpu` extra and a card), "
+        "`onnx-cpu` (needs the `cpu` extra), `torch` (sound only, slow, needs the `train` extra), or `auto`: "
+        "`onnx-cuda` where CUDA really runs, else `native`.",
     )
     threads: int = Field(
         default_factory=_cores,

@@ -119,7 +119,7 @@ class Worker:
         return WorkerCard(
             id=self.id,
             ready=self._ready,
-            engine=next(iter(samplers.values())).engine.name,
+            engines={name: sampler.engine.name for name, sampler in samplers.items()},
             models={name: sampler.model.sha256 for name, sampler in samplers.items()},
             slots={lane.value: count for lane, count in self._slots.items()},
             problem=self._problem,

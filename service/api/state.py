@@ -43,6 +43,14 @@ class State:
         missing = [name for name, model in self.catalogue.models.items() if (name, model.sha256) not in served]
         return [f"No worker has {name} loaded." for name in missing]
 
+    async def engines(self) -> dict[str, list[str]]:
+        """What samples each model, of all workers that are ready."""
+        found: dict[str, set[str]] = {}
+        for card in await self.broker.roster():
+            for name, engine in card.engines.items() if card.ready else ():
+                found.setdefault(name, set()).add(engine)
+        return {name: sorted(engines) for name, engines in sorted(found.items())}
+
     async def require_worker(self, model: Model) -> None:
         """Refuse a request that nobody could take up.
 

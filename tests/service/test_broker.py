@@ -31,7 +31,9 @@ from service.broker import (
 )
 from service.jobs import MAX_DEATHS, Failure, Job, Kind, Lane, Status
 
-CARD = WorkerCard(id="w", ready=True, engine="native", models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})
+CARD = WorkerCard(
+    id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}
+)
 
 
 @pytest.fixture(scope="module")
