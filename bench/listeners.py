@@ -37,7 +37,7 @@ _T = TypeVar("_T")
 
 
 @contextmanager
-def serving(**settings: int | float) -> Iterator[int]:
+def serving(**settings: int | float | str) -> Iterator[int]:
     """Serve with these settings besides those of the environment, until the block ends: the port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
