@@ -2,17 +2,18 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench lock audit sbom licences clean
+.PHONY: help serve test lint bench load observe test-gpu bench-gpu lock audit sbom licences clean
 
 PYTHON ?= python3
 VENV := .venv
+GPU := .venv-gpu
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-EXTRAS := cpu,train,gpl-teacher,evaluate,dev
+EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 help:  ## Say what each command does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Ancestral needs Python 3.11 or newer: make PYTHON=python3.12 …")'
@@ -55,7 +56,31 @@ lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 bench: $(VENV)/.dev  ## Measure the sampling engines, then listeners of a real server
 	$(BIN)/python -m bench.engines
 	$(BIN)/python -m bench.pictures
+	$(BIN)/python -m bench.onnx
 	$(BIN)/python -m bench.streams
+
+# Locust, which brings gevent: nothing else needs it.
+$(VENV)/.load: pyproject.toml | $(VENV)/.dev
+	$(PIP) install --quiet --editable '.[load]'
+	touch $@
+
+load: $(VENV)/.load  ## Mixed traffic on a real server, more and more of it, up to where it says 429; ARGS="--help"
+	$(BIN)/python -m bench.load $(ARGS)
+
+observe: $(VENV)/.load  ## Prometheus on a server under load: every panel has figures, every alert is right
+	$(BIN)/python -m deploy.observe
+
+# onnxruntime and onnxruntime-gpu exclude each other, so what needs a CUDA device has an environment of its own.
+$(GPU)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[gpu,dev]' onnx torch
+	touch $@
+
+test-gpu: $(GPU)/.dev  ## The tests that need a CUDA device
+	$(GPU)/bin/python -m pytest -m gpu tests/models/engines $(ARGS)
+
+bench-gpu: $(GPU)/.dev  ## Measure the engine on a CUDA device
+	$(GPU)/bin/python -m bench.onnx onnx-cuda
 
 lock: $(VENV)/.ship  ## Choose the newest dependencies for the images, with their hashes: requirements/
 	$(LOCK) --upgrade requirements/build.in --output-file requirements/build.txt
@@ -75,5 +100,5 @@ licences: $(VENV)/.ship build/shipped/.done  ## Bring docs/licences.md up to dat
 	$(BIN)/pip-licenses --python build/shipped/bin/python --from mixed --no-version --with-urls --format markdown >>build/licences.md
 	mv build/licences.md docs/licences.md
 
-clean:  ## Remove the environment and the caches
-	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*
+clean:  ## Remove the environments and the caches
+	rm -rf $(VENV) $(GPU) build/shipped build/sbom.cdx.json .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*

@@ -206,8 +206,9 @@ async def listen_together(port: int) -> float:
 
 def roster_cost(client: redis.Redis) -> float:
     """Seconds of Redis' thread for each card that is read."""
-    models, slots = {f"{MODEL}-{number}": "0" * 64 for number in range(5)}, {"interactive": 10, "batch": 2}
-    card = vars(WorkerCard("worker-0000000000-00000000", True, "native", models, slots))
+    names, slots = [f"{MODEL}-{number}" for number in range(5)], {"interactive": 10, "batch": 2}
+    engines, models = dict.fromkeys(names, "native"), dict.fromkeys(names, "0" * 64)
+    card = vars(WorkerCard("worker-0000000000-00000000", True, engines, models, slots))
     announce, roster = (client.register_script(getattr(scripts, name)) for name in ("ANNOUNCE", "ROSTER"))
     keys, costs = [f"{PREFIX}capacity:workers", f"{PREFIX}capacity:cards"], []
     for count in CARDS:

@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from service.hearing import BUFFER_SECONDS
+
 MODEL = "wavenet-en"
 VOICES = ("heart", "joe", "allison", "rms")
 SAMPLE_RATE = 24000
 """Of pcm, as OpenAI's clients expect it."""
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
-JITTER_SECONDS = 0.2
+JITTER_SECONDS = BUFFER_SECONDS
 """What a player has in its buffer before it starts, and at most afterwards."""
 _SOCKET_BYTES = 8192
 """So that the sound which nobody plays yet waits on the server's side."""
@@ -36,11 +38,16 @@ _START_SECONDS = 300.0
 _T = TypeVar("_T")
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def serving(**settings: int | float | str) -> Iterator[int]:
     """Serve with these settings besides those of the environment, until the block ends: the port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="anc-") as data, tempfile.TemporaryFile() as log:
         own = {"data_dir": data, "port": port, "log_level": "warning", **settings}
         environment = os.environ | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in own.items()}

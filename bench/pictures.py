@@ -19,7 +19,8 @@ import torch
 from bench.engines import REPETITIONS, ZOO
 from bench.report import report, show
 from models.checkpoint import Checkpoint, load
-from models.engines.pictures import PictureEngine, PictureRequest
+from models.engines.native_pictures import NativePictureEngine
+from models.engines.pictures import PictureRequest
 from models.networks.drawing import draw
 from models.networks.pixelcnn import build
 from models.spec import PixelCNNSpec
@@ -85,7 +86,7 @@ def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
     """All rows of one model."""
     naive = naive_seconds(checkpoint)
     rows = [Row(model, "naive", 1, float(f"{naive:.3g}"), 1.0)]
-    engine = PictureEngine(checkpoint)
+    engine = NativePictureEngine(checkpoint)
     h = engine.asked([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
     for batch in BATCHES:
         wanted = [PictureRequest(seed, h=h) for seed in range(batch)]

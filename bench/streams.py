@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.listeners import JITTER_SECONDS, MODEL, VOICES, Played, ask, fetch, nicely, play, serving
+from bench.listeners import JITTER_SECONDS, MODEL, VOICES, Played, ask, fetch, free_port, nicely, play, serving
 from bench.report import report
+from bench.scrape import quantile
 from service import codecs
 from service.repertoire import Repertoire, load_repertoire
 from service.settings import Settings
@@ -178,17 +179,14 @@ async def hang_ups(port: int) -> list[tuple[float, float]]:
     return rounds
 
 
-def room(port: int) -> list[Row]:
+def room(port: int, worker_port: int) -> list[Row]:
     """How soon a listener who is gone makes room, as clients see it and as the worker says."""
     rounds, settings = nicely(hang_ups(port)), "1 slot, no queue"
     named = (("the next is let in", 0), ("the next one's first audio", 1))
     rows = [Row(f"gone until {what}", settings, TURNS, *times([r[place] for r in rounds])) for what, place in named]
-    held = {
-        line.split('"')[1]: round(1000 * float(line.split()[-1]), 1)
-        for line in fetch(port, "/metrics")[1].splitlines()
-        if line.startswith("ancestral_cancel_seconds{")
-    }
-    return [*rows, Row("slot held by one who is gone (/metrics)", settings, TURNS, held["0.5"], held["0.95"])]
+    page = fetch(worker_port, "/metrics")[1]
+    p50, p95 = (round(1000 * quantile(page, "ancestral_cancel_seconds", q), 1) for q in (0.5, 0.95))
+    return [*rows, Row("slot held by one who is gone (/metrics)", settings, TURNS, p50, p95)]
 
 
 def warm(port: int) -> None:
@@ -205,9 +203,10 @@ def main() -> None:
     with serving(interactive_slots=SLOTS, max_queued_streams=QUEUE) as port:
         warm(port)
         rows.append(nicely(overload(port)))
-    with serving(interactive_slots=1, max_queued_streams=0) as port:
+    watched = free_port()
+    with serving(interactive_slots=1, max_queued_streams=0, metrics_port=watched) as port:
         warm(port)
-        rows += room(port)
+        rows += room(port, watched)
     report(f"Streams ({common()})", rows, {"settings": common()}, width=140)
 
 

@@ -32,9 +32,11 @@ from service.broker import UNAVAILABLE, Broker
 from service.catalogue import Catalogue
 from service.cors import install_cors
 from service.limits import Limits, RateHeaders
+from service.metrics import ApiMetrics, Road
 from service.middleware import BodyLimit, Frontier
 from service.settings import Settings
 from service.synthesis import read_text
+from service.tracing import tracing
 
 UPLOADS = (
     "/v1/audio/generations",
@@ -82,17 +84,19 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
         keys: of those who may.
         redis_url: where the workers are met.
     """
+    counts, traces = ApiMetrics(), tracing(settings, "api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_text, "Ready.", "input")  # so that no request waits for the lexicon
-        broker = Broker(redis_url)
-        app.state.service = State(settings, catalogue, broker)
+        broker = Broker(redis_url, counts)
+        app.state.service = State(settings, catalogue, broker, counts, traces)
         app.state.limits = Limits(broker.redis, settings.requests_per_minute)
         try:
             yield
         finally:
             await broker.close()
+            await asyncio.to_thread(traces.close)
 
     app = Application(
         title="Ancestral",
@@ -105,7 +109,7 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
     )
     app.state.keys = keys
     app.state.draining = asyncio.Event()
-    errors.install(app, UNAVAILABLE)
+    errors.install(app, UNAVAILABLE, lambda error: counts.refused(error, Road.HTTP))
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(image_files.router)  # a secret in the URL stands in for a key
@@ -126,5 +130,5 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads)
     install_cors(app, settings.cors_origins)
-    app.add_middleware(Frontier)
+    app.add_middleware(Frontier, metrics=counts, tracing=traces)
     return app

@@ -22,7 +22,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
@@ -51,8 +51,10 @@ UNAVAILABLE: Final = (
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
     Unwritable,
+    exceptions.NoScriptError,
 )
-"""What a call raises while Redis cannot be reached or takes nothing, because it is full or not the first of several."""
+"""What a call raises while Redis cannot be reached or takes nothing, because it is full or not the first of several, or
+has been started again in the instant between the loading of a script and its use."""
 
 LIFE_SECONDS: Final = 2 * 86400
 """Keys of a job that never ends are dropped after this long."""
@@ -133,14 +135,26 @@ class WorkerCard:
 
     id: str
     ready: bool
-    engine: str
+    engines: Mapping[str, str]
+    """What really samples each model, by id."""
     models: Mapping[str, str]
     """SHA-256 of the sampled weights, by id."""
     slots: Mapping[str, int]
     """By lane."""
     problem: str | None = None
-    cancel_seconds: Sequence[float] = field(default_factory=list)
-    """How long the last cancelled streams still held their slots."""
+
+
+class Witness:
+    """Told of what passes the door, so that it can be counted; this one does not care."""
+
+    def replied(self, operation: str, seconds: float) -> None:
+        """Redis has answered a script."""
+
+    def unanswered(self) -> None:
+        """Redis has not, or could not."""
+
+    def ended(self, job: Job, status: Status) -> None:
+        """This process has ended a job."""
 
 
 class LaneFull(Exception):
@@ -186,7 +200,8 @@ def _text(record: Mapping[bytes, bytes]) -> dict[str, str]:
 class Broker:
     """A connection to Redis, and every operation on it. One per process and event loop."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, witness: Witness | None = None) -> None:
+        self._witness = witness or Witness()
         retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 4)
         # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
         # cancellation of its task (a client that left kept its slot). Replies are waited for in `_await`.
@@ -213,14 +228,28 @@ class Broker:
 
     async def run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run one of service/scripts.py; keys without the prefix."""
-        return await _await(self._scripts[script](keys=[PREFIX + key for key in keys], args=list(args)))
+        begun = time.perf_counter()
+        try:
+            reply = await _await(self._scripts[script](keys=[PREFIX + key for key in keys], args=list(args)))
+        except UNAVAILABLE:
+            self._witness.unanswered()
+            raise
+        self._witness.replied(script, time.perf_counter() - begun)
+        return reply
+
+    async def info(self) -> tuple[Mapping[str, Any], int]:
+        """What Redis says of itself, and how many keys it holds."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.info()
+            pipe.dbsize()
+            figures, keys = await sent(pipe)
+        return figures, int(keys)
 
     # Workers
 
     async def announce(self, card: WorkerCard) -> None:
         """Say that a worker lives."""
-        own = {"models": dict(card.models), "slots": dict(card.slots), "cancel_seconds": list(card.cancel_seconds)}
-        text = json.dumps(vars(card) | own)
+        text = json.dumps(vars(card) | {"models": dict(card.models), "slots": dict(card.slots)})
         await self.run("ANNOUNCE", ["workers", "cards"], [card.id, text, ALIVE_SECONDS])
 
     async def leave(self, worker: str) -> None:
@@ -586,7 +615,10 @@ class Broker:
             "" if error is None else encode_field(error),
             "" if result is None else encode_field(result),
         ]
-        return bool(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
+        ended = bool(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
+        if ended:
+            self._witness.ended(job, status)
+        return ended
 
 
 async def patiently(work: Callable[[], Awaitable[_T]], seconds: float = math.inf) -> _T:

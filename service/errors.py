@@ -19,7 +19,7 @@ The body is ``{"error": {"message", "type", "param", "code"}}``, or an RFC 9457 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -268,32 +268,41 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     return InvalidRequest(f"{param}: {message[:1].lower()}{message[1:]}", param=param, code=kind)
 
 
-def install(app: FastAPI, unavailable_errors: Sequence[type[Exception]] = ()) -> None:
+def install(
+    app: FastAPI,
+    unavailable_errors: Sequence[type[Exception]] = (),
+    tell: Callable[[ServiceError], None] = lambda error: None,
+) -> None:
     """Make every error that a route or the framework raises leave in the envelope.
 
     Args:
         app: whose errors.
         unavailable_errors: what is raised while a part of the service is away: 503, to be tried again.
+        tell: is told of every one.
     """
+
+    def answer(request: Request, error: ServiceError) -> JSONResponse:
+        tell(error)
+        return respond(error, request.headers.get("accept", ""))
 
     async def unavailable(request: Request, error: Exception) -> JSONResponse:
         log.warning("redis is away", extra={"reason": type(error).__name__})
-        return respond(queue_away(), request.headers.get("accept", ""))
+        return answer(request, queue_away())
 
     async def own(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)
-        return respond(error, request.headers.get("accept", ""))
+        return answer(request, error)
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         own = from_http(error, request.method, request.url.path)
         if isinstance(own, MethodNotAllowed):
             own.headers = {"allow": ", ".join(_methods(request))}
-        return respond(own, request.headers.get("accept", ""))
+        return answer(request, own)
 
     async def validation(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return respond(from_validation(error.errors()), request.headers.get("accept", ""))
+        return answer(request, from_validation(error.errors()))
 
     app.add_exception_handler(ServiceError, own)
     for kind in unavailable_errors:

@@ -19,7 +19,7 @@ from service.broker import LaneFull, TooMany
 from service.catalogue import Model
 from service.errors import InvalidRequest, Overloaded, Unprocessable
 from service.jobs import Job, Kind, Lane, Status
-from service.logs import request_id
+from service.logs import current_job, request_id
 
 IDEMPOTENCY_SECONDS = 86400
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -77,10 +77,12 @@ async def accept(state: State, caller: Caller, order: Order, *, prefer: str | No
         request=order.request,
         created_at=time.time(),
         request_id=request_id.get(""),
+        trace=state.tracing.parent(),
         paced=not later and order.kind.listened_to,
         retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
     )
     if key is not None and (earlier := await _earlier(state, caller, order, key, job)) is not None:
+        current_job.set(earlier.id)
         return earlier
     try:
         await _submit(state, caller, job, order.upload)
@@ -88,6 +90,7 @@ async def accept(state: State, caller: Caller, order: Order, *, prefer: str | No
         if key is not None:
             await state.broker.forget_idempotent(caller.name, key)
         raise
+    current_job.set(job.id)
     return job
 
 

@@ -89,6 +89,8 @@ class Job:
     """Seconds since 1970, as all times here."""
     request_id: str = ""
     """The ``x-request-id`` that it came with, for the logs of all who work on it."""
+    trace: str = ""
+    """The trace that it belongs to (W3C's ``traceparent``), if one is kept."""
     paced: bool = False
     """Somebody is listening: the sampler keeps a few seconds ahead of what has been read, no more."""
     retention: int = 3600

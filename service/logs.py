@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 request_id: ContextVar[str] = ContextVar("request_id")
 """The ``x-request-id`` of the request being served; every line logged meanwhile carries it."""
+current_job: ContextVar[str] = ContextVar("current_job")
+"""The job that was made of the request, or is in hand; the same."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message", "asctime"}
 
@@ -25,8 +27,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if served := request_id.get(""):
-            line["request_id"] = served
+        served = {"request_id": request_id.get(""), "job": current_job.get("")}
+        line.update((name, value) for name, value in served.items() if value)
         line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

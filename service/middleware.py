@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BrokenOff, PayloadTooLarge, internal_error, respond
 from service.logs import request_id
+from service.metrics import ApiMetrics, Road
+from service.tracing import Tracing
 
 log = logging.getLogger("service.access")
 
@@ -35,26 +37,41 @@ _PAGES = frozenset({"/docs"})
 class Frontier:
     """The outermost layer of the app: names, times, logs and answers for every request, even one that fails."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, tracing: Tracing) -> None:
         self._app = app
+        self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes pass."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         own = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(own)
         serve = _serve if scope["type"] == "http" else _connect
+        scope.setdefault("state", {})["asked_at"] = time.perf_counter()
+        method = scope.get("method", "WEBSOCKET")
         try:
-            await serve(self._app, scope, receive, send, own)
+            with self._tracing.request(method, headers):
+                try:
+                    await serve(self._app, scope, receive, send, own, self._metrics)
+                finally:
+                    route = _route(scope) or ""
+                    self._tracing.named(f"{method} {route}".strip(), request_id=own, route=route)
         finally:
             request_id.reset(token)
 
 
-async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str) -> None:
-    start, status, finished = time.perf_counter(), 0, False
+def _route(scope: Scope) -> str | None:
+    """The template of the path; None where there is nothing."""
+    return getattr(scope.get("route"), "path", None)
+
+
+async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str, metrics: ApiMetrics) -> None:
+    start, status, finished = scope["state"]["asked_at"], 0, False
 
     async def stamped(message: Message) -> None:
         nonlocal status, finished
@@ -71,7 +88,10 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
         elif not message.get("more_body", False):
             finished = True
         await send(message)
+        if body := message.get("body"):
+            metrics.sent(_route(scope), len(body))
 
+    metrics.in_progress.inc()
     try:
         await app(scope, receive, stamped)
     except BrokenOff as reason:
@@ -81,24 +101,24 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
         log.exception("request failed")
         if status:  # the answer has begun: the server breaks the connection off when this leaves
             raise
-        await respond(internal_error(), Headers(scope=scope).get("accept", ""))(scope, receive, stamped)
+        error = internal_error()
+        metrics.refused(error, Road.HTTP)
+        await respond(error, Headers(scope=scope).get("accept", ""))(scope, receive, stamped)
     finally:
-        route = scope.get("route")
-        figures = {
-            "method": scope["method"],
-            "route": getattr(route, "path", None),
-            "status": status,
-            "complete": finished,
-            "milliseconds": round(1000 * (time.perf_counter() - start), 1),
-        }
-        log.info("request", extra=figures)
+        route, method, seconds = _route(scope), scope["method"], time.perf_counter() - start
+        metrics.in_progress.dec()
+        metrics.answered(route, method, status, seconds, complete=finished)
+        figures = {"method": method, "route": route, "status": status, "complete": finished}
+        log.info("request", extra=figures | {"milliseconds": round(1000 * seconds, 1)})
 
 
-async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str) -> None:
+async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str, metrics: ApiMetrics) -> None:
     async def stamped(message: Message) -> None:
         if message["type"] in ("websocket.accept", "websocket.http.response.start"):
             MutableHeaders(scope=message)["x-request-id"] = own_id
         await send(message)
+        if body := message.get("bytes") or message.get("text"):
+            metrics.sent(_route(scope), len(body))
 
     try:
         await app(scope, receive, stamped)

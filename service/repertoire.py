@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from models.checkpoint import Checkpoint
-from models.engines import load_engine
+from models.engines import load_engine, load_picture_engine
+from models.engines.base import EngineError
 from models.engines.sheets import SheetEngine
 from models.library import LibraryError, ModelEntry
 from models.text.frames import FrameModel
@@ -64,14 +66,24 @@ def load_repertoire(settings: Settings, only: Callable[[ModelEntry], bool] = lam
     return Repertoire({parts[0].id: _sampler(settings, *parts) for parts in loaded(settings, only)})
 
 
-def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, frames: Checkpoint | None) -> Sampler:
-    model = describe(entry, sampled)
-    if isinstance(model, PictureModel):
-        return PictureSampler(model, SheetEngine(sampled))
-    assert isinstance(model, SoundModel)
+@contextmanager
+def _explained(settings: Settings, entry: ModelEntry) -> Iterator[None]:
+    """Why an engine cannot run, as the model's fault."""
     try:
-        engine = load_engine(settings.engine, sampled)
+        yield
     except ModuleNotFoundError as error:
         message = f"{entry.id}: the {settings.engine} engine needs {error.name}, which is not installed"
         raise LibraryError(message) from error
+    except EngineError as error:
+        raise LibraryError(f"{entry.id}: {error}") from error
+
+
+def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, frames: Checkpoint | None) -> Sampler:
+    model = describe(entry, sampled)
+    if isinstance(model, PictureModel):
+        with _explained(settings, entry):
+            return PictureSampler(model, SheetEngine(load_picture_engine(settings.engine, sampled)))
+    assert isinstance(model, SoundModel)
+    with _explained(settings, entry):
+        engine = load_engine(settings.engine, sampled)
     return SoundSampler(model, engine, FrameModel(frames) if frames is not None else None)

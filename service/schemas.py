@@ -189,9 +189,16 @@ class VoiceList(BaseModel):
 
 
 class Health(BaseModel):
-    """``GET /healthz`` and ``GET /readyz`` when all is well."""
+    """``GET /healthz``."""
 
-    status: Literal["ok", "ready"]
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """``GET /readyz`` when all is well."""
+
+    status: Literal["ready"]
+    engines: dict[str, list[str]] = Field(description="What really samples each model, of all workers.")
 
 
 class KServeServer(BaseModel):

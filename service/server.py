@@ -1,4 +1,4 @@
-"""The process that serves: a socket, uvicorn, signals, and the exit code."""
+"""The process that serves: uvicorn, signals, and the exit code."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ from service.settings import Settings
 from service.talk.protocol import SocketProtocol
 
 log = logging.getLogger(__name__)
-
-
-class AddressError(OSError):
-    """The address cannot be listened on; the message says why."""
 
 
 class Server(uvicorn.Server):
@@ -63,27 +59,6 @@ class Server(uvicorn.Server):
     def _stop(self, number: int) -> None:
         self._draining.set()
         self.handle_exit(number, None)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        AddressError: the name is unknown, or the port is taken or forbidden.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(1024)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise AddressError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return listener
 
 
 def serve(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str, listener: socket.socket) -> None:

@@ -25,6 +25,7 @@ from models.scheduler import Chunk, End, Scheduler, Slot
 from service.broker import UNAVAILABLE, Broker, Lost, Overtaken, Piece, Resume, Signals, Snapshot, patiently
 from service.errors import InvalidRequest
 from service.jobs import Failure, Job, Kind, Lane, Status
+from service.metrics import WorkerMetrics
 from service.repertoire import Repertoire
 from service.sampler import Part, Sampler
 from service.settings import Settings
@@ -35,6 +36,8 @@ WATCH_SECONDS = 1.5
 BATCH_AHEAD_SECONDS = 10.0
 """How far sampling runs ahead of what Redis has taken, when nobody listens."""
 EVENT_SECONDS = 1.0
+MEASURED_SECONDS = 0.5
+"""Of sound: how fast less than that was made says nothing."""
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class Bench:
     scheduler: Scheduler
     pool: ThreadPoolExecutor
     """For text, frames and scores."""
+    metrics: WorkerMetrics
 
     async def in_pool(self, work: Callable[[], _T]) -> _T:
         """Do a piece of work off the event loop."""
@@ -100,18 +104,20 @@ class Session(ABC):
 
     async def run(self) -> None:
         """Work, and record how it ended."""
-        watch = asyncio.create_task(self._watch())
+        watch, end = asyncio.create_task(self._watch()), Stop.LET_GO.value
         try:
-            await self._run()
+            end = await self._run()
         except asyncio.CancelledError:  # the worker stops
             self.stop(Stop.LET_GO)
             await self._let_go()
             raise
         finally:
+            self.bench.metrics.over(self.job, end)
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _run(self) -> str:
+        """How it ended, in a word."""
         end = partial(self.bench.broker.end, self.job, attempt=self.attempt)
         working = asyncio.create_task(self.work())
         self._working = working
@@ -120,18 +126,20 @@ class Session(ABC):
         except InvalidRequest as error:  # which only the work itself could find out
             failure = Failure(error.message, error.code or "invalid", error.param)
             await patiently(lambda: end(Status.FAILED, error=failure))
-            return
+            return "failed"
         except Exception:  # one job's failure is not the worker's
             log.exception("job failed", extra={"job": self.job.id})
             failure = Failure("The server failed on this request.", "internal_error")
             await patiently(lambda: end(Status.FAILED, error=failure))
-            return
+            return "failed"
         if self.stopped is None:
             await patiently(lambda: end(Status.COMPLETED, result=result))
-        elif self.stopped is Stop.LET_GO:
+            return "done"
+        if self.stopped is Stop.LET_GO:
             await patiently(self._give_back)
         elif self.stopped is Stop.STALLED:
             await patiently(lambda: end(Status.CANCELLED))
+        return self.stopped.value
 
     async def _let_go(self) -> None:
         try:
@@ -219,11 +227,21 @@ class Sampling(Session):
         self._read = 0
         self._told_at = 0.0
         self._error: BaseException | None = None
+        self._idle_since: float | None = None
+        self._idle_seconds = 0.0
 
     @property
     @abstractmethod
     def rate(self) -> int:
         """Symbols in what its client takes a second for."""
+
+    @abstractmethod
+    def count(self, symbols: int) -> None:
+        """So many have been sampled."""
+
+    @abstractmethod
+    def over(self, symbols: int, seconds: float) -> None:
+        """So many have been sampled in all, in so long, not counting the time for which it waited for its reader."""
 
     @abstractmethod
     async def parts(self, first: int) -> Iterator[Part]:
@@ -240,11 +258,21 @@ class Sampling(Session):
             self._read = read
             if self._slot is not None:
                 self._slot.allow(read + self._ahead)
+            self._note_idleness()
 
     @property
     def starved(self) -> bool:
         """See :class:`Session`."""
         return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
+
+    def _note_idleness(self) -> None:
+        """Keep count of the time for which it waits for its reader."""
+        now = time.monotonic()
+        if self.starved:
+            self._idle_since = self._idle_since or now
+        elif self._idle_since is not None:
+            self._idle_seconds += now - self._idle_since
+            self._idle_since = None
 
     @property
     def _ahead(self) -> int:
@@ -258,6 +286,8 @@ class Sampling(Session):
             resume = await patiently(lambda: self.bench.broker.resume_point(self.job))
         snapshot, self._read = resume.snapshot, max(self._read, resume.read)
         start, index = (snapshot.position, snapshot.index) if snapshot is not None else (0, 0)
+        if snapshot is not None:
+            self.bench.metrics.resumed(self.job)
         if self.attempt > 1:
             figures = {"attempt": self.attempt, "position": start, "published": resume.published}
             log.info("job taken up again", extra={"job": self.job.id, **figures})
@@ -274,8 +304,11 @@ class Sampling(Session):
             slot.cancel()
         feeding = asyncio.create_task(self._feed(slot, snapshot))
         feeding.add_done_callback(partial(self._fed, slot))
+        begun = time.monotonic()
         try:
             await self._hand_on(slot, resume.published)
+            self._note_idleness()
+            self.over(slot.position - start, time.monotonic() - begun - self._idle_seconds)
         finally:
             feeding.cancel()
             slot.cancel()
@@ -324,6 +357,8 @@ class Sampling(Session):
             while not self._chunks.empty():
                 chunks.append(self._chunks.get_nowait())
             last = chunks[-1]
+            self.count(sum(len(chunk.symbols) for chunk in chunks))
+            self._note_idleness()
             if failed := [chunk for chunk in chunks if chunk.end is End.FAILED]:
                 raise failed[0].error or AssertionError("a slot failed without an error")
             pieces = _pieces(chunks, published)
@@ -379,6 +414,15 @@ class Speaking(Sampling):
     def rate(self) -> int:
         """See :class:`Sampling`."""
         return self.sampler.model.spec.sample_rate
+
+    def count(self, symbols: int) -> None:
+        """See :class:`Sampling`."""
+        self.bench.metrics.spoke(self.sampler, symbols, self.rate)
+
+    def over(self, symbols: int, seconds: float) -> None:
+        """See :class:`Sampling`."""
+        if symbols >= MEASURED_SECONDS * self.rate:
+            self.bench.metrics.factor(self.job, symbols / self.rate / seconds)
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`Sampling`."""

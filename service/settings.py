@@ -50,10 +50,11 @@ class Settings(BaseSettings):
         description="Redis (or Valkey) between API and workers: `redis://`, `rediss://` or `unix://`. Without it, "
         "`ancestral serve` brings its own and one worker, and keeps its data in `data_dir`.",
     )
-    engine: Literal["auto", "native", "torch"] = Field(
+    engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
         default="auto",
-        description="What samples sound: `native` (compiled by numba), `torch` (slow, needs the `train` extra), or "
-        "`auto`. Pictures are always drawn by `native`.",
+        description="What samples: `native` (compiled by numba), `onnx-cuda` (needs the `gpu` extra and a card), "
+        "`onnx-cpu` (needs the `cpu` extra), `torch` (sound only, slow, needs the `train` extra), or `auto`: "
+        "`onnx-cuda` where CUDA really runs, else `native`.",
     )
     threads: int = Field(
         default_factory=_cores,
@@ -161,6 +162,20 @@ class Settings(BaseSettings):
         ge=1,
         le=99_999,
         description="Unfinished jobs that a key may have that has no limit of its own.",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port, of the same address, on which a worker answers `GET /metrics` (for Prometheus), "
+        "`/healthz` and `/readyz`; 0 lets the system choose. Without it, it answers nobody. Servers answer on their "
+        "own port.",
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Where traces go: the URL of an OpenTelemetry collector (OTLP over HTTP), "
+        "`http://localhost:4318/v1/traces` for one. Needs the extra `otel`. Without it, none are made.",
     )
     cors_origins: Origins = Field(
         default=(),

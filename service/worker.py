@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,13 +25,17 @@ from service.broker import UNAVAILABLE, Broker, WorkerCard
 from service.images.sessions import Drawing, PictureScoring
 from service.jobs import MAX_DEATHS, Failure, Kind, Lane, Status
 from service.lanes import SWEEP_SECONDS, LaneWorker, Queue
-from service.logs import request_id
+from service.logs import current_job, request_id
+from service.metrics import WorkerMetrics, Workload
 from service.repertoire import Repertoire
 from service.scoring import Scoring
 from service.sessions import Bench, Session, Speaking
 from service.settings import Settings
+from service.tracing import Tracing
 
 ANNOUNCE_SECONDS = 1.5
+DEAF_SECONDS = 60.0
+"""A worker that does nothing for so long, not even wait for Redis, hangs."""
 _GATHER_SECONDS = 5.0
 _LINE_SECONDS = 0.5
 _KINDS: dict[Kind, type[Session]] = {
@@ -51,7 +54,9 @@ log = logging.getLogger(__name__)
 class Worker:
     """One process that samples."""
 
-    def __init__(self, settings: Settings, repertoire: Repertoire, broker: Broker) -> None:
+    def __init__(
+        self, settings: Settings, repertoire: Repertoire, broker: Broker, metrics: WorkerMetrics, tracing: Tracing
+    ) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._repertoire = repertoire
@@ -61,15 +66,19 @@ class Worker:
         self._problem: str | None = "The models are being warmed up."
         self._sessions: dict[str, Session] = {}
         self._suspect: str | None = None
-        self._cancel_seconds: deque[float] = deque(maxlen=100)
+        self._metrics = metrics
+        self._tracing = tracing
+        self._loaded_at = time.time()
+        self._seen_at = time.monotonic()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then every job in hand is left to other workers, with its state."""
         pool = ThreadPoolExecutor(self._settings.threads, thread_name_prefix="text")
         scheduler = Scheduler(
-            self._settings.threads, chunk_ms=self._settings.chunk_ms, on_cancel=self._cancel_seconds.append
+            self._settings.threads, chunk_ms=self._settings.chunk_ms, on_cancel=self._metrics.cancels.observe
         )
-        self._bench = Bench(self._settings, self._repertoire, self._broker, scheduler, pool)
+        self._bench = Bench(self._settings, self._repertoire, self._broker, scheduler, pool, self._metrics)
+        self._metrics.watch(self._workload)
         grace = max(2.0, float(self._settings.shutdown_seconds))
         queues = self._broker.queues
         lanes = [LaneWorker(queues[lane], self._perform, count, grace, self.id) for lane, count in self._slots.items()]
@@ -110,15 +119,36 @@ class Worker:
         return WorkerCard(
             id=self.id,
             ready=self._ready,
-            engine=next(iter(samplers.values())).engine.name,
+            engines={name: sampler.engine.name for name, sampler in samplers.items()},
             models={name: sampler.model.sha256 for name, sampler in samplers.items()},
             slots={lane.value: count for lane, count in self._slots.items()},
             problem=self._problem,
-            cancel_seconds=[round(seconds, 4) for seconds in self._cancel_seconds.copy()],
         )
+
+    def _workload(self) -> Workload:
+        """Called by the thread that answers Prometheus."""
+        sessions = list(self._sessions.values())
+        return Workload(
+            ready=self._ready,
+            samplers=self._repertoire.samplers,
+            loaded_at=self._loaded_at,
+            slots=self._slots,
+            jobs={lane: sum(session.job.lane is lane for session in sessions) for lane in Lane},
+            threads=self._settings.threads,
+            figures=self._bench.scheduler.figures(),
+        )
+
+    def obstacle(self) -> str | None:
+        """Why this worker cannot sample; None when it can. May be called by any thread."""
+        return self._problem
+
+    def alive(self) -> bool:
+        """Whether its event loop goes round. May be called by any thread."""
+        return time.monotonic() - self._seen_at < DEAF_SECONDS
 
     async def _announce(self) -> None:
         while True:
+            self._seen_at = time.monotonic()
             with _tolerated():
                 await self._broker.announce(self._card())
             await asyncio.sleep(ANNOUNCE_SECONDS)
@@ -146,6 +176,7 @@ class Worker:
             await self._stand_in_line(context["job"])
         try:
             if attempt := await self._broker.begin(job, turn, sampler.engine.name):
+                self._metrics.began(job, attempt)
                 await self._attempt(_KINDS[job.kind](self._bench, sampler, job, attempt, context["job"]))
         finally:
             self._leave_line(job_id)
@@ -155,9 +186,11 @@ class Worker:
         self._sessions[job.id] = session
         session.on_progress = partial(self._leave_line, job.id)
         request_id.set(job.request_id)
+        current_job.set(job.id)
         try:
-            async with self._broker.controlled(job.id):
-                await session.run()
+            with self._tracing.attempt(job, session.attempt):
+                async with self._broker.controlled(job.id):
+                    await session.run()
         finally:
             if self._sessions.get(job.id) is session:
                 del self._sessions[job.id]
@@ -206,6 +239,7 @@ class Worker:
         if (job := await self._broker.job(named["job_id"])) and not job.status.terminal:
             died = orphan.status is saq.Status.ACTIVE  # or else before it had it in hand
             if died:
+                self._metrics.orphans.inc()
                 log.warning("a worker died with a job in hand", extra={"job": job.id, "worker": orphan.worker_id})
             await self._broker.let_go(job, named["turn"], died=died)
         await queue.finish(orphan, saq.Status.ABORTED)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from models.checkpoint import Checkpoint
-from models.engines.base import Engine
+import logging
+from collections.abc import Callable
+from importlib import metadata
+from typing import TypeVar
 
-NAMES = ("auto", "native", "torch")
-"""What :func:`load_engine` knows; ``auto`` is the fastest that this machine can run."""
+from models.checkpoint import Checkpoint
+from models.engines.base import Engine, EngineError
+from models.engines.pictures import PictureEngine
+
+NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
+"""What :func:`load_engine` knows; ``auto`` is ``onnx-cuda`` where CUDA really runs, else ``native``."""
+
+log = logging.getLogger(__name__)
+_E = TypeVar("_E")
 
 
 def load_engine(name: str, checkpoint: Checkpoint) -> Engine:
@@ -14,18 +23,65 @@ def load_engine(name: str, checkpoint: Checkpoint) -> Engine:
 
     Args:
         name: one of :data:`NAMES`.
-        checkpoint: its spec is a WaveNetSpec.
+        checkpoint: its spec is a WaveNetSpec; the onnx engines want it read from a directory with graphs in it.
 
     Raises:
         ValueError: there is no such engine, or the checkpoint holds no WaveNet.
+        EngineError: the engine cannot run here, or the checkpoint's graphs are missing or stale.
         ModuleNotFoundError: the engine's library is not installed.
     """
-    if name in ("auto", "native"):
+
+    def native() -> Engine:
         from models.engines.native import NativeEngine
 
         return NativeEngine(checkpoint)
+
+    def onnx(provider: str) -> Engine:
+        from models.engines.onnx import OnnxEngine
+
+        return OnnxEngine(checkpoint, provider)
+
     if name == "torch":
         from models.engines.reference import ReferenceEngine
 
         return ReferenceEngine(checkpoint, cached=True)
+    return _chosen(name, native, onnx)
+
+
+def load_picture_engine(name: str, checkpoint: Checkpoint) -> PictureEngine:
+    """The same for a PixelCNN checkpoint; ``torch`` draws no pictures, so it stands for ``native``."""
+
+    def native() -> PictureEngine:
+        from models.engines.native_pictures import NativePictureEngine
+
+        return NativePictureEngine(checkpoint)
+
+    def onnx(provider: str) -> PictureEngine:
+        from models.engines.onnx_pictures import OnnxPictureEngine
+
+        return OnnxPictureEngine(checkpoint, provider)
+
+    return _chosen("native" if name == "torch" else name, native, onnx)
+
+
+def _chosen(name: str, native: Callable[[], _E], onnx: Callable[[str], _E]) -> _E:
+    """What ``name`` stands for on this machine."""
+    if name == "auto" and _cuda_is_likely():
+        try:
+            return onnx("onnx-cuda")
+        except EngineError as error:
+            log.warning("auto is native: %s", error)
+    if name in ("auto", "native"):
+        return native()
+    if name in ("onnx-cuda", "onnx-cpu"):
+        return onnx(name)
     raise ValueError(f"engine: {name!r} is none of {', '.join(NAMES)}")
+
+
+def _cuda_is_likely() -> bool:
+    """Whether it is worth to try: importing onnxruntime takes a fifth of a second, and most machines have no card."""
+    try:
+        metadata.distribution("onnxruntime-gpu")
+    except metadata.PackageNotFoundError:
+        return False
+    return True

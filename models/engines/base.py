@@ -41,6 +41,10 @@ class RequestError(ValueError):
     """A request that does not fit the model; the message names the field."""
 
 
+class EngineError(ValueError):
+    """An engine that cannot run here, or not with this checkpoint; the message says what to do about it."""
+
+
 class Extent(Protocol):
     """What is asked for, as far as a scheduler has to know."""
 
@@ -66,7 +70,7 @@ class Stepper(Protocol):
 
     @property
     def name(self) -> str:
-        """``native``, ``reference``, …: what really runs, told to clients in ``x-engine``."""
+        """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
 
     @property
     def lanes(self) -> int:
@@ -86,7 +90,7 @@ class Engine(ABC):
     """A model ready to sample. Thread-safe as long as each stream is advanced by one thread at a time."""
 
     name: str
-    """``native``, ``reference``, …: what really runs, told to clients in ``x-engine``."""
+    """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
     lanes: int
     """Streams that share the work of a call; of more it takes so many at a time."""
     spec: WaveNetSpec
@@ -152,6 +156,11 @@ class Engine(ABC):
         Raises:
             RequestError: the bytes are no snapshot of this model.
         """
+
+
+GREEDY = 1e-200
+"""Where symbols are drawn by a graph, it stands for temperature 0, together with noise 0: all but the largest logit get
+probability 0, and of several the first is taken."""
 
 
 def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:

@@ -1,4 +1,4 @@
-"""The CPU engine of networks that draw: compiled loops with cached activations. It never imports torch.
+"""What an engine of networks that draw is: pictures are opened, advanced by rows, and scored.
 
 A picture depends on the weights, what is asked for, its seed and the rows that were given, and on nothing else: not on
 how many rows each call advances, nor on who shares the call. The rows made so far are all that a picture needs to be
@@ -7,6 +7,7 @@ resumed: open it again with them given, and what follows is the same, bit for bi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,16 +17,11 @@ from numpy.typing import NDArray
 from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import asked, spread
 from models.engines.base import RequestError
-from models.engines.kernels.picture_layout import PictureLayout
-from models.engines.kernels.pixelcnn import drawer
 from models.spec import PixelCNNSpec
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 """Symbols, each below ``levels``."""
-
-LANES = 4
-"""Pictures that share a call of the batched loop: a weight that is read serves four."""
 
 
 @dataclass(frozen=True)
@@ -54,27 +50,22 @@ class Picture:
     """``[H, W, C]``, of which the first ``rows`` count."""
     condition: Array
     """``[1 or H * W, n]``: what V is multiplied by."""
-    pixels: Array
-    above: Array
-    """The state that the loop carries (models/engines/kernels/pixelcnn.py)."""
 
 
-class PictureEngine:
-    """Draws and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made.
+class PictureEngine(ABC):
+    """A model ready to draw and to score. Thread-safe as long as each picture is advanced by one thread at a time."""
 
-    Thread-safe as long as each picture is advanced by one thread at a time.
-    """
-
-    name = "native"
+    name: str
+    """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
+    lanes: int
+    """Pictures that share the work of a call; of more it takes so many at a time."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         if not isinstance(checkpoint.spec, PixelCNNSpec):
             raise CheckpointError(f"kind: expected 'pixelcnn', found {checkpoint.spec.kind!r}")
         self.spec = checkpoint.spec
+        self.sha256 = checkpoint.sha256
         self._tensors = checkpoint.tensors
-        self._layout = PictureLayout.of(self.spec)
-        self._weights = self._layout.pack(checkpoint.tensors)
-        self._loop([self._blank()], 0, score=False)
 
     def asked(self, labels: Sequence[int | Array | None]) -> Array:
         """h of what is asked for: an index for each of ``spec.conditions``, None for nothing in particular, or a vector
@@ -118,8 +109,8 @@ class PictureEngine:
         assert len({id(picture) for picture in pictures}) == len(pictures), "a picture can take one lane only"
         # Pictures that end together share a group, so that few groups have to change their lanes on the way.
         order = sorted(range(len(pictures)), key=lambda i: ends[i] - pictures[i].rows)
-        for first in range(0, len(order), LANES):
-            group = order[first : first + LANES]
+        for first in range(0, len(order), self.lanes):
+            group = order[first : first + self.lanes]
             while group := [i for i in group if pictures[i].rows < ends[i]]:
                 self._loop([pictures[i] for i in group], min(ends[i] - pictures[i].rows for i in group), score=False)
 
@@ -154,40 +145,22 @@ class PictureEngine:
                 picture.condition = spread(self.spec, self._tensors, h[number].astype(np.float32))
             pictures.append(picture)
         parts = [
-            self._loop(pictures[first : first + LANES], self.spec.height, score=True)
-            for first in range(0, len(pictures), LANES)
+            self._loop(pictures[first : first + self.lanes], self.spec.height, score=True)
+            for first in range(0, len(pictures), self.lanes)
         ]
         return np.concatenate(parts).reshape(images.shape)
 
+    @abstractmethod
     def _blank(self) -> Picture:
-        layout, spec = self._layout, self.spec
-        return Picture(
-            request=PictureRequest(0),
-            rows=0,
-            symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
-            condition=np.zeros((spec.height * spec.width if layout.located else 1, layout.condition), np.float32),
-            pixels=np.zeros(layout.pixel_cells, np.float32),
-            above=np.zeros(layout.above_cells, np.float32),
-        )
+        """A picture without rows, and what goes with it."""
 
+    @abstractmethod
     def _loop(self, pictures: Sequence[Picture], rows: int, *, score: bool) -> NDArray[np.float64]:
-        """Gather the pictures' states, run the loop over ``rows`` rows, scatter the states; returns the scores."""
-        row = np.array([p.rows for p in pictures])
-        kept = np.array([0 if p.request.given is None else len(p.request.given) for p in pictures])
-        size = self.spec.width * self.spec.channels
-        symbols = np.stack([p.symbols[p.rows : p.rows + rows].reshape(rows, size) for p in pictures])
-        pixels, above = np.stack([p.pixels for p in pictures]), np.stack([p.above for p in pictures])
-        conditions = np.stack([p.condition for p in pictures])
-        seeds = np.array([p.request.seed for p in pictures])
-        temperatures = np.array([float(p.request.temperature) for p in pictures])
-        likelihoods = np.empty(symbols.shape if score else (len(pictures), 0, 0))
-        given = self._layout.sizes, self._weights, pixels, above, conditions, row, kept, seeds, temperatures
-        drawer()(*given, symbols, likelihoods)
-        for lane, p in enumerate(pictures):
-            p.symbols[p.rows : p.rows + rows] = symbols[lane].reshape(rows, *p.symbols.shape[1:])
-            p.rows += rows
-            p.pixels, p.above = pixels[lane], above[lane]
-        return likelihoods
+        """Move at most :attr:`lanes` pictures on by so many rows: those that are given are kept, the others drawn.
+
+        Returns:
+            ln p of every symbol, ``[pictures, rows, W * C]``, if they are to be scored; else nothing that counts.
+        """
 
 
 def _check(spec: PixelCNNSpec, request: PictureRequest) -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint, load, save
-from models.engines.pictures import PictureEngine, PictureRequest
+from models.engines.native_pictures import NativePictureEngine
+from models.engines.pictures import PictureRequest
 from models.networks.pixelcnn import build
 from models.spec import PixelCNNSpec
 from models.training.cards import picture_card
@@ -137,7 +138,7 @@ class PixelCNNTask:
 
     def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
         """Four pictures of every class, one class a column: how far the training is, for the eye."""
-        engine, spec = PictureEngine(checkpoint), self.spec
+        engine, spec = NativePictureEngine(checkpoint), self.spec
         labels = range(len(spec.classes)) if spec.conditions else [None] * _COLUMNS
         nothing = (None,) * (len(spec.conditions) - 1)
         requests = [

@@ -10,8 +10,10 @@ from service import codecs
 from service.api.asking import Asking
 from service.api.state import State
 from service.catalogue import SoundModel
+from service.hearing import Hearing, heard
 from service.intake import Order
 from service.jobs import Job, Lane, Standing
+from service.metrics import Road
 from service.schemas import JobError, JobObject, SoundRequest
 from service.streaming import EVENTS, Listening, StreamedResponse, as_events, encoded
 
@@ -69,7 +71,10 @@ async def deliver(asking: Asking, order: Order, request: SoundRequest) -> Respon
     spec, form = order.model.spec, request.response_format
     listening = Listening(service.broker, job, spec)
     source, media_type = encoded(listening, spec.sample_rate, form, request.sample_rate), codecs.MEDIA_TYPES[form]
-    if request.stream_format == "sse":
+    road = Road.SSE if request.stream_format == "sse" else Road.HTTP
+    hearing = Hearing(service.metrics.listener(road, job.model), asking.request.state.asked_at)
+    source = heard(source, hearing, lambda: listening.samples / spec.sample_rate)
+    if road is Road.SSE:
         source, media_type = as_events(source, listening), EVENTS
     stall = service.settings.stall_seconds
     return StreamedResponse(service.broker, listening, source, media_type, stall_seconds=stall, keep=asking.keep)

@@ -8,7 +8,7 @@ from service import __version__
 from service.api.bodies import documented
 from service.api.state import Service
 from service.errors import NotReady
-from service.schemas import Health, KServeLive, KServeReady, KServeServer
+from service.schemas import Health, KServeLive, KServeReady, KServeServer, Readiness
 
 router = APIRouter(tags=["health"])
 
@@ -32,11 +32,11 @@ async def alive() -> Health:
 
 
 @router.get("/readyz", summary="Can it serve?", responses=documented(503), dependencies=[Depends(serving)])
-async def ready() -> Health:
+async def ready(service: Service) -> Readiness:
     """200 once Redis answers and every model is loaded and warm in some worker; until then, and from SIGTERM on, 503
     with the reasons.
     """
-    return Health(status="ready")
+    return Readiness(status="ready", engines=await service.engines())
 
 
 @router.get("/v2", summary="Which server is it?")

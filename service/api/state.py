@@ -14,7 +14,9 @@ from service.catalogue import Catalogue, Model
 from service.errors import NotReady
 from service.jobs import Lane
 from service.limits import counted_caller
+from service.metrics import ApiMetrics
 from service.settings import Settings
+from service.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class State:
     settings: Settings
     catalogue: Catalogue
     broker: Broker
+    metrics: ApiMetrics
+    tracing: Tracing
 
     async def obstacles(self) -> list[str]:
         """Why the service cannot be used; empty when it can."""
@@ -38,6 +42,14 @@ class State:
         served = {pair for card in cards if card.ready for pair in card.models.items()}
         missing = [name for name, model in self.catalogue.models.items() if (name, model.sha256) not in served]
         return [f"No worker has {name} loaded." for name in missing]
+
+    async def engines(self) -> dict[str, list[str]]:
+        """What samples each model, of all workers that are ready."""
+        found: dict[str, set[str]] = {}
+        for card in await self.broker.roster():
+            for name, engine in card.engines.items() if card.ready else ():
+                found.setdefault(name, set()).add(engine)
+        return {name: sorted(engines) for name, engines in sorted(found.items())}
 
     async def require_worker(self, model: Model) -> None:
         """Refuse a request that nobody could take up.

@@ -12,11 +12,12 @@ import time
 from fastapi import APIRouter, WebSocket
 from starlette.datastructures import Headers
 
-from service.api.state import Service
+from service.api.state import Service, State
 from service.auth import Caller, Keys, caller_of
 from service.errors import ServiceError, Unauthorized, respond
 from service.images.socket import ImageDialogue
 from service.limits import Limits
+from service.metrics import Road
 from service.talk.channel import Channel, NoQuery, parse_query
 from service.talk.dialogue import Dialogue
 from service.talk.elevenlabs import StreamInput
@@ -33,10 +34,10 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
         caller = await caller_of(websocket)
         query = parse_query(SpeechQuery, websocket.query_params).check()
     except ServiceError as error:
-        await _refuse(websocket, error)
+        await _refuse(websocket, service, error)
         return
     channel = await _accept(websocket, service.settings.stall_seconds)
-    await _hold(websocket, SpeechDialogue(service, _limits(websocket), channel, caller, query))
+    await _hold(websocket, service, SpeechDialogue(service, _limits(websocket), channel, caller, query))
 
 
 @router.websocket("/v1/images/stream")
@@ -46,10 +47,10 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
         caller = await caller_of(websocket)
         parse_query(NoQuery, websocket.query_params)
     except ServiceError as error:
-        await _refuse(websocket, error)
+        await _refuse(websocket, service, error)
         return
     channel = await _accept(websocket, service.settings.stall_seconds)
-    await _hold(websocket, ImageDialogue(service, _limits(websocket), channel, caller))
+    await _hold(websocket, service, ImageDialogue(service, _limits(websocket), channel, caller))
 
 
 @router.websocket("/v1/text-to-speech/{voice_id}/stream-input")
@@ -62,7 +63,7 @@ async def stream_input(websocket: WebSocket, voice_id: str, service: Service) ->
         caller = await caller_of(websocket)
     except Unauthorized as error:  # browsers cannot send headers: their key comes in the first message
         if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
-            await _refuse(websocket, error)
+            await _refuse(websocket, service, error)
             return
     channel = await _accept(websocket, service.settings.stall_seconds)
 
@@ -70,7 +71,8 @@ async def stream_input(websocket: WebSocket, voice_id: str, service: Service) ->
         return keys.identify(Headers({"xi-api-key": key} if key else {}))
 
     query = websocket.query_params
-    await _hold(websocket, StreamInput(service, _limits(websocket), channel, caller, identify, voice_id, query))
+    dialogue = StreamInput(service, _limits(websocket), channel, caller, identify, voice_id, query)
+    await _hold(websocket, service, dialogue)
 
 
 def _limits(websocket: WebSocket) -> Limits:
@@ -79,8 +81,9 @@ def _limits(websocket: WebSocket) -> Limits:
     return limits
 
 
-async def _refuse(websocket: WebSocket, error: ServiceError) -> None:
+async def _refuse(websocket: WebSocket, service: State, error: ServiceError) -> None:
     await websocket.receive()  # the request to connect
+    service.metrics.refused(error, Road.HTTP)
     await websocket.send_denial_response(respond(error, websocket.headers.get("accept", "")))
 
 
@@ -89,8 +92,10 @@ async def _accept(websocket: WebSocket, stall_seconds: float) -> Channel:
     return Channel(websocket, stall_seconds)
 
 
-async def _hold(websocket: WebSocket, dialogue: Dialogue) -> None:
-    start = time.perf_counter()
-    code = await dialogue.hold()
+async def _hold(websocket: WebSocket, service: State, dialogue: Dialogue) -> None:
+    start, route = time.perf_counter(), websocket.scope["route"].path
+    with service.metrics.websockets.labels(route).track_inprogress():
+        code = await dialogue.hold()
+    service.metrics.closed(route, code)
     seconds = round(time.perf_counter() - start, 1)
-    log.info("websocket", extra={"route": websocket.scope["route"].path, "code": code, "seconds": seconds})
+    log.info("websocket", extra={"route": route, "code": code, "seconds": seconds})

@@ -122,14 +122,14 @@ def images(
     pictures of drawn ones, side by side.
     """
     from models import checkpoint as checkpoints
-    from models.engines.pictures import PictureEngine
+    from models.engines.native_pictures import NativePictureEngine
     from models.training.cards import SHEET
     from models.training.judging import draw_classes, write_classes, write_nearest
     from models.training.pixelcnn import PixelCNNTask
 
     with explained(ValueError):
         loaded = checkpoints.load(checkpoint)
-        engine = PictureEngine(loaded)
+        engine = NativePictureEngine(loaded)
         task = PixelCNNTask(engine.spec, data)
         test = task.held_out(task.pictures.test, pictures)
         if not engine.spec.classes:

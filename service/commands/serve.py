@@ -26,8 +26,9 @@ def command(host: str | None, port: int | None, no_worker: bool) -> None:
     from service import embedded, logs
     from service.auth import Keys, KeysError
     from service.catalogue import load_catalogue
-    from service.server import AddressError, listen, serve
+    from service.server import serve
     from service.settings import SettingsError, load_settings
+    from service.sockets import AddressError, listen
 
     errors = (SettingsError, LibraryError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
     with explained(*errors):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import nullcontext
+from socket import socket
 
 import click
 
@@ -21,23 +23,33 @@ def command() -> None:
     from models.library import LibraryError
     from service import logs
     from service.broker import Broker
+    from service.metrics import WorkerMetrics
     from service.repertoire import Repertoire, load_repertoire
     from service.settings import Settings, SettingsError, load_settings
+    from service.sockets import AddressError, listen
+    from service.tracing import tracing
+    from service.watchpost import answering
     from service.worker import Worker
 
-    async def work(settings: Settings, repertoire: Repertoire, url: str) -> None:
+    async def work(settings: Settings, repertoire: Repertoire, url: str, listener: socket | None) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        broker = Broker(url)
+        metrics = WorkerMetrics()
+        broker = Broker(url, metrics)
+        traces = tracing(settings, "worker")
+        worker = Worker(settings, repertoire, broker, metrics, traces)
         try:
-            await Worker(settings, repertoire, broker).run(stopping)
+            with nullcontext() if listener is None else answering(listener, worker, metrics):
+                await worker.run(stopping)
         finally:
             await broker.close()
+            await asyncio.to_thread(traces.close)
 
-    with explained(SettingsError, LibraryError, CheckpointError):
+    with explained(SettingsError, LibraryError, CheckpointError, AddressError):
         settings = load_settings()
         if settings.redis_url is None:
             raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it; `ancestral serve` brings its own of both")
         logs.configure(settings.log_level)
-        asyncio.run(work(settings, load_repertoire(settings), settings.redis_url))
+        listener = None if settings.metrics_port is None else listen(settings.host, settings.metrics_port)
+        asyncio.run(work(settings, load_repertoire(settings), settings.redis_url, listener))

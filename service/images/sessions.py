@@ -27,6 +27,15 @@ class Drawing(Sampling):
         sooner, and no sound has to wait for it."""
         return int(self.job.request["pictures"]) * self.sampler.model.spec.dims
 
+    def count(self, symbols: int) -> None:
+        """See :class:`Sampling`."""
+        self.bench.metrics.drew(self.sampler, symbols, self.sampler.model.spec.channels)
+
+    def over(self, symbols: int, seconds: float) -> None:
+        """See :class:`Sampling`."""
+        if self.stopped is None:
+            self.bench.metrics.finished(self.sampler, self.job.request["pictures"])
+
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`Sampling`."""
         given = None

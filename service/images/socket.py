@@ -27,6 +27,7 @@ from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from service.intake import accept
 from service.jobs import Job
 from service.limits import Limits
+from service.metrics import Road
 from service.talk.channel import FRAME_BYTES, Channel, Leave, Left, parse_message, wrong_order
 from service.talk.dialogue import Dialogue, exchange
 
@@ -106,6 +107,7 @@ class ImageDialogue(Dialogue):
         await self._channel.say({"type": kind, **fields})
 
     async def _failed(self, error: ServiceError) -> None:
+        self._state.metrics.refused(error, Road.WEBSOCKET)
         seconds = error.headers.get("retry-after")
         again = {} if seconds is None else {"retry_after": int(seconds)}
         await self._say("error", error=envelope(error)["error"] | again)

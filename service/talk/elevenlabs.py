@@ -37,6 +37,7 @@ from service.auth import Caller
 from service.catalogue import Catalogue, Model
 from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized
 from service.limits import Limits
+from service.metrics import Road
 from service.orders import new_conversation
 from service.schemas import MAX_INPUT_CHARACTERS, SEEDS, SessionConfig
 from service.talk.channel import Channel, Leave, Left, checked, parse_query
@@ -226,6 +227,7 @@ class StreamInput(Talk):
 
     async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
         """The reason, and the end."""
+        self._state.metrics.refused(error, Road.WEBSOCKET)
         await self._fail(error.message, error.code or error.type)
 
     async def idled(self, end: Idle) -> Leave:

@@ -30,6 +30,7 @@ from service.auth import Caller
 from service.broker import UNAVAILABLE
 from service.errors import InvalidRequest, NotFound, ServiceError, envelope, queue_away
 from service.limits import Limits
+from service.metrics import Road
 from service.orders import new_conversation
 from service.schemas import (
     SPEECH_MESSAGES,
@@ -117,6 +118,7 @@ class SpeechDialogue(Talk):
             speaker = self._speaker(conversation)
             await self._greet(conversation.received)
             await speaker.rewind(sample)
+            self._state.metrics.resumed.inc()
         except UNAVAILABLE:
             await self.failed(queue_away())
             raise Leave(1013, "try again") from None
@@ -165,5 +167,6 @@ class SpeechDialogue(Talk):
 
     async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
         """``error``."""
+        self._state.metrics.refused(error, Road.WEBSOCKET)
         body: dict[str, Any] = dict(envelope(error)["error"])
         await self._say("error", error=body if retry_after is None else body | {"retry_after": retry_after})

@@ -61,6 +61,10 @@ class Passage:
         self._started_at: float | None = None
         self._told = skip
 
+    def seconds(self) -> float:
+        """Of its sound that have been sent here."""
+        return max(0, self.sent - self._skip) / self._rate
+
     async def send(self, piece: bytes, samples: int) -> None:
         """Send the next bytes.
 

@@ -19,9 +19,11 @@ from service.api.state import State
 from service.auth import Caller
 from service.broker import UNAVAILABLE
 from service.errors import NotFound, NotReady, Overloaded, ServiceError, queue_away
+from service.hearing import Hearing, heard
 from service.intake import accept, resume
 from service.jobs import Job
 from service.limits import Limits
+from service.metrics import Road
 from service.orders import speech_order
 from service.streaming import Listening, encoded
 from service.talk.channel import Leave
@@ -81,6 +83,9 @@ class Speaker:
         self._skip = 0
         self._retry_at = 0.0
         self._busy_at = time.monotonic()
+        self._heard_at = time.perf_counter()
+        self._awaited: dict[int, float] = {}
+        self._listener: Hearing | None = None
 
     # What the client wants
 
@@ -102,7 +107,7 @@ class Speaker:
 
     async def _change(self, change: Callable[[], None]) -> None:
         """Do something to the text, which takes the front-end a moment, and order what is complete then."""
-        self._busy_at = time.monotonic()
+        self._busy_at, self._heard_at = time.monotonic(), time.perf_counter()
         async with self._lock:
             await asyncio.to_thread(change)
             await self.save()
@@ -154,7 +159,10 @@ class Speaker:
             job = await accept(self._state, self._caller, order, prefer=None, key=None)
         except UNAVAILABLE as error:
             raise queue_away() from error
+        silent = self.conversation.next() is None
         self.conversation.began(job.id, len(utterance.sentences), round(utterance.seconds * self.sample_rate))
+        if silent:
+            self._awaited[self.conversation.utterances[-1].number] = self._heard_at
         self._work.set()
         if not await self.save():
             await self._state.broker.cancel(job)
@@ -218,12 +226,21 @@ class Speaker:
         form, rate = self.conversation.config.response_format, self._model.spec.sample_rate
         try:
             listening = Listening(self._state.broker, await self._job(utterance), self._model.spec)
-            async with aclosing(encoded(listening, rate, form, self.sample_rate)) as pieces:
+            source = encoded(listening, rate, form, self.sample_rate)
+            async with aclosing(heard(source, self._hearing(utterance), passage.seconds)) as pieces:
                 async for piece in pieces:
                     await passage.send(piece, self._resampled(listening.samples))
             await passage.end(self._resampled(listening.samples))
         except ServiceError as error:
             await self._outlet.failed(error)
+
+    def _hearing(self, utterance: Utterance) -> Hearing:
+        """Of the utterance's listener, who is busy with those before it, and waits for this one if there are none."""
+        before, asked_at = self._listener, self._awaited.pop(utterance.number, None)
+        busy_until = before.dry_at if before is not None and before.dry_at is not None else 0.0
+        ear = self._state.metrics.listener(Road.WEBSOCKET, self._model.entry.id)
+        self._listener = Hearing(ear, asked_at, busy_until)
+        return self._listener
 
     async def _job(self, utterance: Utterance) -> Job:
         try:

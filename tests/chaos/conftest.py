@@ -7,8 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from models.spec import PixelCNNSpec
 from tests.chaos.support import House, work
-from tests.service.support import write_model
+from tests.service.support import write_model, write_picture_model
+
+CANVAS = PixelCNNSpec(
+    height=32, width=32, channels=3, layers=15, features=64, classes=("cat", "dog"), conditioning="class"
+)
+"""Ten pictures of it take a second: there is time to be killed in."""
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +23,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     zoo = tmp_path_factory.mktemp("zoo")
     write_model(zoo / "tiny")
     write_model(zoo / "free", kind="audio")
+    write_picture_model(zoo / "canvas", CANVAS)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
     ours = {"ANCESTRAL_MODELS_DIR": str(zoo), "ANCESTRAL_THREADS": "2", "PYTHONWARNINGS": "error"}
     return clean | ours

@@ -198,6 +198,10 @@ class House:
         """Whether it was begun so often."""
         return self.attempt(job) >= attempt
 
+    def done(self, job: str) -> int:
+        """How many of its symbols were handed on."""
+        return self._number(job, "samples_done")
+
     def deaths(self, job: str) -> int:
         """How many workers died with it, without its getting any further."""
         return self._number(job, "deaths")

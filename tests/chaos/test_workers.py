@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
@@ -79,6 +80,24 @@ def test_a_worker_comes_back_from_the_dead(house: House, expected: list[bytes]) 
         assert other.end() == 0
         again = httpx.post(f"{house.apis[0].url}/v1/audio/speech", json=order(0), timeout=SECONDS)
         assert again.content == expected[0]
+    house.check_that_nothing_is_left()
+
+
+def test_a_worker_is_killed_in_mid_picture(house: House) -> None:
+    body = {"model": "canvas", "prompt": "cat", "n": 10, "seed": 3, "response_format": "b64_json"}
+    url = f"{house.apis[0].url}/v1/images/generations"
+    with ThreadPoolExecutor(1) as pool, house.workers(2) as workers:
+        undisturbed = httpx.post(url, json=body, timeout=SECONDS).json()["data"]
+        answer = pool.submit(httpx.post, url, json=body, timeout=SECONDS)
+        eventually(lambda: any(house.done(job) for job in house.running()))
+        (job,) = house.running()
+        (holder,) = [worker for worker in workers if worker.pid == house.holder(job)]
+        holder.send(signal.SIGSTOP)  # so that nothing is finished while we look
+        assert 0 < house.done(job) < 10 * 32 * 32 * 3
+        assert job in house.running()
+        holder.kill()
+        assert answer.result().json()["data"] == undisturbed
+        assert house.attempt(job) == 2
     house.check_that_nothing_is_left()
 
 

@@ -27,7 +27,15 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="session", params=["native"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that have to do with an engine run on `native`; those marked, and with --full all, on `onnx-cpu` too."""
+    if "engine" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("every_engine") is not None
+        both = marked or metafunc.config.getoption("--full")
+        metafunc.parametrize("engine", ["native", "onnx-cpu"] if both else ["native"], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> str:
     """Every engine that must pass these tests."""
     name: str = request.param

@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 
 from models import checkpoint
+from models.export import write as write_graphs
 from models.spec import FeatureSpec, FrameSpec, PixelCNNSpec, WaveNetSpec
 from models.text import PHONEMES
 
@@ -41,6 +42,12 @@ FRAMES_A_PHONEME = 2
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
 GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}
 ASYNC = {"prefer": "respond-async"}
+
+
+def _save(path: Path, spec: checkpoint.Spec, tensors: checkpoint.Tensors) -> None:
+    """A checkpoint with its graphs, so that every engine can serve it."""
+    checkpoint.save(path, spec, tensors, card="Random weights, for tests.")
+    write_graphs(path)
 
 
 def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -> None:
@@ -68,7 +75,7 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -
             if fails_on is not None:
                 tensors["phoneme"][PHONEMES.index(fails_on)] = 1e30
                 tensors["duration_out"][:] = 1.0
-        checkpoint.save(path / name, spec, tensors, card="Random weights, for tests.")
+        _save(path / name, spec, tensors)
     voices = [
         {"id": v, "name": v.title(), "language": "en", "gender": "none", "description": "Noise.", "license": "CC0-1.0"}
         for v in VOICES
@@ -85,7 +92,7 @@ def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
     rng = np.random.default_rng(2)
     shapes = checkpoint.expected_shapes(spec)
     tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in shapes.items()}
-    checkpoint.save(path / "pixelcnn", spec, tensors, card="Random weights, for tests.")
+    _save(path / "pixelcnn", spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random pictures.", "temperature": 1.0,

@@ -27,10 +27,13 @@ from service.broker import (
     Snapshot,
     TooMany,
     WorkerCard,
+    patiently,
 )
 from service.jobs import MAX_DEATHS, Failure, Job, Kind, Lane, Status
 
-CARD = WorkerCard(id="w", ready=True, engine="native", models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})
+CARD = WorkerCard(
+    id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}
+)
 
 
 @pytest.fixture(scope="module")
@@ -436,3 +439,23 @@ def test_the_same_key_is_the_same_job(valkey: ValkeyServer) -> None:
         assert await broker.idempotent("me", "k", "other", "b", 60) == ("b", "other")
 
     run(valkey, act)
+
+
+def test_a_redis_that_forgets_a_script_just_when_it_is_used_was_away_for_that_instant(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> int:
+        load, loads = broker.redis.script_load, 0
+
+        async def load_and_forget(text: str) -> Any:
+            nonlocal loads
+            loads += 1
+            sha = await load(text)
+            if loads == 1:  # as if Redis had been started again
+                await broker.redis.script_flush()
+            return sha
+
+        broker.redis.script_load = load_and_forget  # type: ignore[method-assign]
+        await broker.redis.script_flush()
+        assert await patiently(lambda: broker.submit(job(), queue=1)) is None
+        return loads
+
+    assert run(valkey, act) >= 2

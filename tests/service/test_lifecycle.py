@@ -51,10 +51,12 @@ def rest(connection: socket.socket) -> bytes:
     return b"".join(received)
 
 
-def test_ready_says_when(server: Server) -> None:
+@pytest.mark.every_engine
+def test_ready_says_when(server: Server, engine: str) -> None:
     with server.client() as client:
         assert client.get("/healthz").json() == {"status": "ok"}
-        assert client.get("/readyz").json() == {"status": "ready"}
+        models = ("broken", "fog", "free", "ink", "sketch", "tiny")
+        assert client.get("/readyz").json() == {"status": "ready", "engines": {name: [engine] for name in models}}
 
 
 def test_a_model_that_cannot_speak_is_never_ready(environment: dict[str, str], tmp_path: Path) -> None:

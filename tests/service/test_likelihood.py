@@ -38,6 +38,7 @@ def score(
     return httpx.post(f"{server.url}/v1/audio/likelihood", data=fields, files=files, headers=headers, timeout=60)
 
 
+@pytest.mark.every_engine
 def test_the_figures_are_the_networks(server: Server, zoo: Path, engine: str) -> None:
     loaded = checkpoint.load(zoo / "free" / "wavenet")
     file = recording()

@@ -83,6 +83,7 @@ def test_every_sample_rate(server: Server, form: str, rate: int) -> None:
     assert abs(len(samples) - samples_of(str(SPEECH["input"])) * rate / RATE) <= tolerance
 
 
+@pytest.mark.every_engine
 def test_headers_say_what_was_done(server: Server, engine: str) -> None:
     response = server.speak()
     with server.client() as client:
@@ -94,6 +95,7 @@ def test_headers_say_what_was_done(server: Server, engine: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["wav", "pcm", "flac", "mp3"])
+@pytest.mark.every_engine
 def test_same_seed_same_bytes_other_seed_other_bytes(server: Server, form: str) -> None:
     first, again, other = (server.speak(response_format=form, seed=seed).content for seed in (7, 7, 8))
     assert first == again
@@ -124,6 +126,7 @@ def test_speed_scales_the_length(server: Server) -> None:
     assert lengths[0] > 3 * lengths[2]
 
 
+@pytest.mark.every_engine
 def test_temperature_zero_needs_no_luck(server: Server) -> None:
     assert server.speak(temperature=0, seed=1).content == server.speak(temperature=0, seed=2).content
     assert server.speak(temperature=0.5).content != server.speak(temperature=1.5).content

@@ -346,10 +346,6 @@ def test_a_second_connection_takes_the_session_over(server: Server) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=False,
-    reason="An open bug: in two of about ninety runs the server failed (1011), or the sound came to a stop.",
-)
 def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve: Serve) -> None:
     with serve() as own, talking(own) as talk:
         talk.configure(speed=0.25)

@@ -94,6 +94,7 @@ def test_no_manifest_before_the_end(server: Server) -> None:
     httpx.delete(f"{server.url}/v1/jobs/{job}")
 
 
+@pytest.mark.every_engine
 def test_it_is_equal(server: Server, manifest: dict[str, Any], engine: str) -> None:
     response = verify(server, manifest)
     assert response.status_code == 200

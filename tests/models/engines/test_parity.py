@@ -28,7 +28,7 @@ def trained() -> Checkpoint:
     return load(ZOO / "wavenet")
 
 
-def likely_frames(count: int) -> list[StreamRequest]:
+def likely_frames(count: int, length: int = STEPS) -> list[StreamRequest]:
     """Requests as synthesis makes them: frames of real sentences, for every speaker."""
     from models.text import phonemize
     from models.text.frames import FrameModel
@@ -39,7 +39,9 @@ def likely_frames(count: int) -> list[StreamRequest]:
     for number in range(count):
         voice = model.spec.speakers[number % len(model.spec.speakers)]
         frames = model.predict(sentences[number % 2], voice)
-        made.append(StreamRequest(STEPS, number, 1.0, number % len(model.spec.speakers), frames))
+        if length > len(frames) * 160:  # again and again
+            frames = np.tile(frames, (-(-length // (len(frames) * 160)), 1))
+        made.append(StreamRequest(length, number, 1.0, number % len(model.spec.speakers), frames))
     return made
 
 

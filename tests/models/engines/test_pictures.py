@@ -1,4 +1,4 @@
-"""The engine draws the oracle's pictures from the oracle's noise, and a picture does not depend on its company.
+"""Every engine draws the oracle's pictures from the oracle's noise, and a picture does not depend on its company.
 
 The oracle is the torch network in double precision, run whole for every sub-pixel. Single precision moves a logit by
 about 1e-6, and with it a symbol whose noise falls that near to a boundary: not once with the seeds below.
@@ -6,6 +6,7 @@ about 1e-6, and with it a symbol whose noise falls that near to a boundary: not 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from models.checkpoint import Checkpoint
 from models.engines.base import RequestError
+from models.engines.native_pictures import NativePictureEngine
+from models.engines.onnx_pictures import OnnxPicture, OnnxPictureEngine
 from models.engines.pictures import PictureEngine, PictureRequest
 from models.networks.drawing import draw
 from models.spec import PixelCNNSpec
+from tests.models.exported import exported
 from tests.models.random_pictures import SPECS, checkpoint_of, oracle, tiny
 
 EVERY = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
@@ -27,6 +32,19 @@ ODD = {
     "grey, 256 levels": tiny(True, 1, levels=256),
     "RGB, 2 levels": tiny(False, 3, levels=2),
 }
+
+
+Maker = Callable[[Checkpoint], PictureEngine]
+
+
+@pytest.fixture(params=["native", "onnx-cpu"])
+def make(request: pytest.FixtureRequest) -> Maker:
+    """Every engine that draws."""
+    makers: dict[str, Maker] = {
+        "native": NativePictureEngine,
+        "onnx-cpu": lambda checkpoint: OnnxPictureEngine(exported(checkpoint)),
+    }
+    return makers[request.param]
 
 
 def conditions(engine: PictureEngine, count: int) -> list[NDArray[np.float32] | None]:
@@ -43,9 +61,9 @@ def requests(engine: PictureEngine, count: int) -> list[PictureRequest]:
 
 
 @pytest.mark.parametrize("spec", [*SPECS.values(), *ODD.values()], ids=[*SPECS.keys(), *ODD.keys()])
-def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec) -> None:
+def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> None:
     checkpoint = checkpoint_of(spec)
-    engine = PictureEngine(checkpoint)
+    engine = make(checkpoint)
     wanted = requests(engine, 5)
     hs = None if wanted[0].h is None else torch.from_numpy(np.stack([r.h for r in wanted])).double()
     for temperature in (1.0, 0.6):
@@ -64,8 +82,8 @@ def test_the_oracle_may_stop_early() -> None:
 
 
 @EVERY
-def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec) -> None:
-    engine = PictureEngine(checkpoint_of(spec))
+def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec, make: Maker) -> None:
+    engine = make(checkpoint_of(spec))
     wanted = requests(engine, 6)
     whole = engine.draw(wanted)
     for request, picture in zip(wanted[:2], whole, strict=False):
@@ -87,9 +105,9 @@ def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelC
 
 
 @EVERY
-def test_scores_are_the_networks_log_likelihood(spec: PixelCNNSpec) -> None:
+def test_scores_are_the_networks_log_likelihood(spec: PixelCNNSpec, make: Maker) -> None:
     checkpoint = checkpoint_of(spec)
-    engine, model = PictureEngine(checkpoint), oracle(checkpoint)
+    engine, model = make(checkpoint), oracle(checkpoint)
     images = np.random.default_rng(0).integers(0, spec.levels, (5, spec.height, spec.width, spec.channels), np.uint8)
     hs = None if not spec.conditions else np.stack([h for h in conditions(engine, 5) if h is not None])
     symbols = torch.from_numpy(images.astype(np.int64))
@@ -98,9 +116,9 @@ def test_scores_are_the_networks_log_likelihood(spec: PixelCNNSpec) -> None:
     np.testing.assert_allclose(engine.score(images, hs), exact, rtol=1e-4, atol=1e-5)
 
 
-def test_given_rows_are_kept_and_change_what_follows() -> None:
+def test_given_rows_are_kept_and_change_what_follows(make: Maker) -> None:
     spec = SPECS["gated, RGB, class"]
-    engine = PictureEngine(checkpoint_of(spec))
+    engine = make(checkpoint_of(spec))
     (request,) = requests(engine, 2)[:1]
     given = np.random.default_rng(1).integers(0, 256, (4, spec.width, 3), np.uint8)
     completed = engine.draw([replace(request, given=given), request])
@@ -108,10 +126,10 @@ def test_given_rows_are_kept_and_change_what_follows() -> None:
     assert not np.array_equal(completed[0, 4:], completed[1, 4:])
 
 
-def test_temperature_zero_takes_the_most_likely_symbol() -> None:
+def test_temperature_zero_takes_the_most_likely_symbol(make: Maker) -> None:
     spec = SPECS["original, RGB, style"]
     checkpoint = checkpoint_of(spec)
-    engine = PictureEngine(checkpoint)
+    engine = make(checkpoint)
     h = engine.asked([1])
     pictures = engine.draw([PictureRequest(seed, 0.0, h) for seed in (1, 2)])
     assert np.array_equal(pictures[0], pictures[1])
@@ -121,7 +139,7 @@ def test_temperature_zero_takes_the_most_likely_symbol() -> None:
 
 
 def test_another_seed_is_another_picture() -> None:
-    engine = PictureEngine(checkpoint_of(SPECS["gated, grey, none"]))
+    engine = NativePictureEngine(checkpoint_of(SPECS["gated, grey, none"]))
     one, two = engine.draw([PictureRequest(1), PictureRequest(2)])
     assert not np.array_equal(one, two)
 
@@ -142,7 +160,7 @@ def test_another_seed_is_another_picture() -> None:
     ],
 )
 def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
-    engine = PictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
+    engine = NativePictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=rf"^{field}:"):
         engine.open(replace(PictureRequest(0, h=engine.asked([None])), **changes))  # type: ignore[arg-type]
 
@@ -150,7 +168,7 @@ def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, 
 def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
     spec = SPECS["gated, RGB, class and style"]
     checkpoint = checkpoint_of(spec)
-    engine = PictureEngine(checkpoint)
+    engine = NativePictureEngine(checkpoint)
     rows = checkpoint.tensors["conditioner.embedding"]
     cow, any_style = rows[2], rows[-1]
     assert np.array_equal(engine.asked([cow, 1]), engine.asked([2, 1]))
@@ -158,7 +176,7 @@ def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
 
 
 def test_labels_and_images_that_do_not_fit_are_refused() -> None:
-    engine = PictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
+    engine = NativePictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
         engine.asked([3])
     with pytest.raises(RequestError, match=r"^labels: a vector has 5 numbers"):
@@ -166,4 +184,18 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
     with pytest.raises(RequestError, match=r"^images:"):
         engine.score(np.zeros((1, 7, 9, 3), np.uint8))
     with pytest.raises(RequestError, match=r"^h:"):
-        PictureEngine(checkpoint_of(SPECS["gated, grey, none"])).open(PictureRequest(0, h=np.zeros(5, np.float32)))
+        NativePictureEngine(checkpoint_of(SPECS["gated, grey, none"])).open(
+            PictureRequest(0, h=np.zeros(5, np.float32))
+        )
+
+
+def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols() -> None:
+    """Whole rows at once: never more than one call a symbol and one to see that nothing changes."""
+    spec = SPECS["gated, RGB, class"]
+    engine = OnnxPictureEngine(exported(checkpoint_of(spec)))
+    pictures = [engine.open(request) for request in requests(engine, 4)]
+    engine.advance(pictures, spec.height)
+    for picture in pictures:
+        assert isinstance(picture, OnnxPicture)
+        assert 2 * spec.height <= picture.evaluations <= spec.height * (spec.width * spec.channels + 1)
+        assert picture.evaluations < spec.dims / 4

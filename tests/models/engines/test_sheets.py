@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from models.checkpoint import Checkpoint
 from models.engines.base import RequestError, StreamRequest, Symbols
 from models.engines.native import NativeEngine
+from models.engines.native_pictures import NativePictureEngine
+from models.engines.onnx_pictures import OnnxPictureEngine
 from models.engines.pictures import PictureRequest, Pixels
 from models.engines.sheets import SheetEngine, SheetRequest
 from models.scheduler import End, Scheduler
 from models.spec import PixelCNNSpec
+from tests.models.exported import exported
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
 from tests.models.random_pictures import SPECS, checkpoint_of, tiny
 from tests.models.scheduler.support import RATE, Sink, held, solo
@@ -21,6 +26,17 @@ from tests.models.scheduler.support import RATE, Sink, held, solo
 KINDS = {name: spec for name, spec in SPECS.items() if name.rpartition(", ")[2] in ("none", "class", "location")}
 EVERY = pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS.keys())
 PLAIN = SPECS["gated, RGB, class"]
+
+
+Maker = Callable[[Checkpoint], SheetEngine]
+
+
+@pytest.fixture(params=["native", "onnx-cpu"])
+def make(request: pytest.FixtureRequest) -> Maker:
+    """Every engine that draws."""
+    if request.param == "native":
+        return lambda checkpoint: SheetEngine(NativePictureEngine(checkpoint))
+    return lambda checkpoint: SheetEngine(OnnxPictureEngine(exported(checkpoint)))
 
 
 def picture(engine: SheetEngine, seed: int, given: Pixels | None = None) -> PictureRequest:
@@ -45,8 +61,8 @@ def whole(engine: SheetEngine, request: SheetRequest) -> Symbols:
 
 
 @EVERY
-def test_a_sheet_is_the_rows_of_its_pictures(spec: PixelCNNSpec) -> None:
-    engine = SheetEngine(checkpoint_of(spec))
+def test_a_sheet_is_the_rows_of_its_pictures(spec: PixelCNNSpec, make: Maker) -> None:
+    engine = make(checkpoint_of(spec))
     request = sheet(engine, 5)
     assert request.length == 5 * spec.dims
     opened = engine.open(request)
@@ -59,8 +75,8 @@ def test_a_sheet_is_the_rows_of_its_pictures(spec: PixelCNNSpec) -> None:
 
 
 @EVERY
-def test_company_chunks_and_restarts_change_no_bit(spec: PixelCNNSpec) -> None:
-    engine, rng = SheetEngine(checkpoint_of(spec)), np.random.default_rng(0)
+def test_company_chunks_and_restarts_change_no_bit(spec: PixelCNNSpec, make: Maker) -> None:
+    engine, rng = make(checkpoint_of(spec)), np.random.default_rng(0)
     wanted = [sheet(engine, count, 10 * count, given) for count, given in ((1, 0), (3, 2), (2, 0), (6, 0), (1, 4))]
     sheets = [engine.open(request) for request in wanted]
     parts: list[list[Symbols]] = [[] for _ in wanted]
@@ -77,8 +93,8 @@ def test_company_chunks_and_restarts_change_no_bit(spec: PixelCNNSpec) -> None:
 
 
 @EVERY
-def test_a_sheet_is_taken_up_after_any_row(spec: PixelCNNSpec) -> None:
-    engine = SheetEngine(checkpoint_of(spec))
+def test_a_sheet_is_taken_up_after_any_row(spec: PixelCNNSpec, make: Maker) -> None:
+    engine = make(checkpoint_of(spec))
     request = sheet(engine, 2)
     symbols, opened = whole(engine, request), engine.open(request)
     for _ in range(spec.height + 1):
@@ -91,16 +107,16 @@ def test_a_sheet_is_taken_up_after_any_row(spec: PixelCNNSpec) -> None:
     assert position == request.length, "the last one was complete"
 
 
-def test_what_was_asked_for_is_rounded_up_to_rows() -> None:
-    engine = SheetEngine(checkpoint_of(PLAIN))
+def test_what_was_asked_for_is_rounded_up_to_rows(make: Maker) -> None:
+    engine = make(checkpoint_of(PLAIN))
     row = 3 * PLAIN.width * PLAIN.channels
     for samples, rows in ((1, 1), (row, 1), (row + 1, 2), (3 * row - 1, 3)):
         opened = engine.open(sheet(engine, 3))
         assert (len(engine.advance([opened], samples)[0]), opened.position) == (rows * row, rows * row)
 
 
-def test_given_rows_come_first_and_are_kept() -> None:
-    engine = SheetEngine(checkpoint_of(PLAIN))
+def test_given_rows_come_first_and_are_kept(make: Maker) -> None:
+    engine = make(checkpoint_of(PLAIN))
     request = sheet(engine, 3, given=4)
     opened = engine.open(request)
     assert opened.position == 0
@@ -113,8 +129,8 @@ def test_given_rows_come_first_and_are_kept() -> None:
     np.testing.assert_array_equal(engine.advance([engine.open(all_given)], 1)[0], whole(engine, all_given))
 
 
-def test_sheets_that_are_none_are_refused() -> None:
-    engine = SheetEngine(checkpoint_of(PLAIN))
+def test_sheets_that_are_none_are_refused(make: Maker) -> None:
+    engine = make(checkpoint_of(PLAIN))
     with pytest.raises(RequestError, match=r"^pictures: a sheet needs at least one"):
         engine.request([])
     rows = np.zeros((2, PLAIN.width, 3), np.uint8)
@@ -126,23 +142,25 @@ def test_sheets_that_are_none_are_refused() -> None:
     ("changes", "field"),
     [({"seed": -1}, "seed"), ({"h": None}, "h"), ({"given": np.zeros((2, 8, 3), np.uint8)}, "given")],
 )
-def test_a_picture_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
-    engine = SheetEngine(checkpoint_of(PLAIN))
+def test_a_picture_that_does_not_fit_is_refused_by_its_field(
+    changes: dict[str, object], field: str, make: Maker
+) -> None:
+    engine = make(checkpoint_of(PLAIN))
     rows = np.zeros((2, PLAIN.width, 3), np.uint8)
     wrong = replace(picture(engine, 1, rows), **changes)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match=rf"^{field}:"):
         engine.open(engine.request([picture(engine, 0, rows), wrong]))
 
 
-def test_a_snapshot_that_is_not_its_own_is_refused() -> None:
-    engine = SheetEngine(checkpoint_of(PLAIN))
+def test_a_snapshot_that_is_not_its_own_is_refused(make: Maker) -> None:
+    engine = make(checkpoint_of(PLAIN))
     request = sheet(engine, 2)
     opened = engine.open(request)
     engine.advance([opened], 100)
     good = engine.snapshot(opened)
     flipped = bytearray(good)
     flipped[-3] ^= 1
-    other = SheetEngine(checkpoint_of(PLAIN, seed=1))
+    other = make(checkpoint_of(PLAIN, seed=1))
     sound = NativeEngine(random_checkpoint(TINY_SPECS["unconditional"]))
     foreign = other.snapshot(other.open(sheet(other, 2)))
     stream = sound.snapshot(sound.open(StreamRequest(100, 0)))
@@ -154,8 +172,8 @@ def test_a_snapshot_that_is_not_its_own_is_refused() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_sheets_and_streams_share_a_scheduler(threads: int) -> None:
-    drawing = [SheetEngine(checkpoint_of(spec)) for spec in (PLAIN, tiny(False, 1))]
+def test_sheets_and_streams_share_a_scheduler(threads: int, make: Maker) -> None:
+    drawing = [make(checkpoint_of(spec)) for spec in (PLAIN, tiny(False, 1))]
     sound = NativeEngine(random_checkpoint(TINY_SPECS["conditional"]))
     sheets = [(drawing[n % 2], sheet(drawing[n % 2], 1 + n % 3, seed=n)) for n in range(8)]
     streams = requests(sound.spec, 6, 700)

@@ -1,4 +1,7 @@
-"""The seed contract within an engine: solo = batched = chunked = restored = forced, bit for bit."""
+"""The seed contract within an engine: solo = batched = chunked = restored = forced, bit for bit.
+
+"onnx blocks" is the way of the CUDA engine, on a CPU.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ import pytest
 from models.engines import load_engine
 from models.engines.base import Engine, RequestError, StreamRequest, Symbols
 from models.engines.native import NativeEngine
+from models.engines.onnx import OnnxEngine
 from models.engines.reference import ReferenceEngine
+from models.engines.runners import Blocks
 from models.spec import WaveNetSpec
+from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint, requests
 
 ENGINES: dict[str, Callable[[WaveNetSpec], Engine]] = {
     "native": lambda spec: NativeEngine(random_checkpoint(spec)),
+    "onnx-cpu": lambda spec: OnnxEngine(exported(random_checkpoint(spec))),
+    "onnx blocks": lambda spec: OnnxEngine(exported(random_checkpoint(spec)), runner=Blocks),
     "cached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=True),
     "uncached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=False),
 }
@@ -193,6 +201,7 @@ def test_engines_are_found_by_name() -> None:
     checkpoint = random_checkpoint(TINY_SPECS["unconditional"])
     assert load_engine("auto", checkpoint).name == "native"
     assert load_engine("native", checkpoint).name == "native"
+    assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"
     assert load_engine("torch", checkpoint).name == "reference"
     with pytest.raises(ValueError, match="engine: 'cuda'"):
         load_engine("cuda", checkpoint)

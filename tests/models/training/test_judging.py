@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from models.checkpoint import load
-from models.engines.pictures import PictureEngine
+from models.engines.native_pictures import NativePictureEngine
 from models.spec import PixelCNNSpec
 from models.training.cards import with_sheet
 from models.training.judging import (
@@ -172,7 +172,7 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     assert (checkpoint / "sheet.png").read_bytes() == (out / "sheet.png").read_bytes()
     assert read_image(out / "sheet.png").shape == (2 * 18 + 2, 10 * 18 + 2, 3)
     assert json.loads((out / "report.json").read_text())["chance"] == 0.5
-    engine = PictureEngine(after)
+    engine = NativePictureEngine(after)
     made, _ = draw_classes(engine, 4, temperature=0.0)
     assert made.labels.tolist() == [[label, style % 3] for label in (0, 1) for style in range(4)]
     assert np.array_equal(made.images[0], made.images[3]), "asked for the same, at temperature 0"

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from models.checkpoint import load
-from models.engines.pictures import PictureEngine
+from models.engines.native_pictures import NativePictureEngine
 from models.spec import PixelCNNSpec
 from models.training.corpora import CorpusError, build, emoji
 from models.training.corpora import pictures as corpora
@@ -230,7 +230,7 @@ def test_the_likelihood_is_the_engines(data: Path, levels: int, tmp_path: Path) 
     task = PixelCNNTask(replace(SPEC, levels=levels), data, batch=4)
     model = task.network().eval()
     task.export(model, tmp_path / "run" / "checkpoint", {"step": 3}, {})
-    engine = PictureEngine(load(tmp_path / "run" / "checkpoint"))
+    engine = NativePictureEngine(load(tmp_path / "run" / "checkpoint"))
     pictures = task.held_out(task.pictures.test, 8)
     figures = likelihood(model, task.spec, pictures, CPU)
     for way, labels in {"": pictures.labels, "_unasked": [[None, None]] * 8}.items():

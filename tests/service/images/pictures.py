@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models import checkpoint
+from models.engines.native_pictures import NativePictureEngine
 from models.engines.pictures import PictureEngine
 from tests.service.support import PICTURES, Server
 
@@ -103,4 +104,4 @@ def base64_of(data: bytes) -> str:
 
 def engine_of(zoo: Path, model: str) -> PictureEngine:
     """What the server samples a model with."""
-    return PictureEngine(checkpoint.load(zoo / model / "pixelcnn"))
+    return NativePictureEngine(checkpoint.load(zoo / model / "pixelcnn"))

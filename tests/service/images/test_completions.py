@@ -37,6 +37,7 @@ def complete(server: Server, image: str | bytes | Pixels | None = None, **change
 
 @pytest.mark.parametrize("model", PICTURES)
 @pytest.mark.parametrize("rows", [1, 3, 5, 6])
+@pytest.mark.every_engine
 def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: int) -> None:
     spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
     gain = np.uint8(255 // (spec.levels - 1))

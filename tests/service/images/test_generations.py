@@ -21,6 +21,7 @@ from tests.service.test_refusals import check_envelope
 FORMS = ("png", "webp", "jpeg")
 
 
+@pytest.mark.every_engine
 def test_the_answer(server: Server, engine: str) -> None:
     response = post(server, "generations", n=2)
     assert response.status_code == 200
@@ -43,6 +44,7 @@ def test_the_answer(server: Server, engine: str) -> None:
 
 @pytest.mark.parametrize("model", PICTURES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
+@pytest.mark.every_engine
 def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, temperature: float) -> None:
     spec, network = PICTURES[model], engine_of(zoo, model)
     h = network.asked([2, None][: len(spec.conditions)]) if spec.conditions else None
@@ -100,6 +102,7 @@ def test_the_seed_decides(server: Server) -> None:
     assert len(draw(server, seed=2**63 - 1, n=2)) == 2
 
 
+@pytest.mark.every_engine
 def test_temperature_0_takes_the_most_likely(server: Server) -> None:
     one, other = (draw(server, temperature=0, seed=seed, n=2) for seed in (1, 2))
     assert same(one, other)

@@ -32,6 +32,7 @@ def score(
 
 @pytest.mark.parametrize("model", PICTURES)
 @pytest.mark.parametrize("asked", [None, 1])
+@pytest.mark.every_engine
 def test_the_figures_are_the_networks(server: Server, zoo: Path, engine: str, model: str, asked: int | None) -> None:
     spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
     if asked is not None and not spec.classes:

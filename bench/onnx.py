@@ -1,0 +1,112 @@
+"""How fast onnxruntime samples and draws: ``python -m bench.onnx [onnx-cpu | onnx-cuda]``.
+
+The graphs are exported on the spot. Of pictures it tells how often the network is run over a row: one call serves all
+symbols of the row at once, and is repeated until none of them changes (models/engines/onnx_pictures.py).
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.engines import REPETITIONS, TRAINED, ZOO, lively_checkpoint, measure
+from bench.report import report, show
+from models.checkpoint import Checkpoint, load, save
+from models.engines.native import NativeEngine
+from models.engines.native_pictures import NativePictureEngine
+from models.engines.onnx import LANES, OnnxEngine
+from models.engines.onnx_pictures import OnnxPicture, OnnxPictureEngine
+from models.engines.pictures import PictureRequest
+from models.export import write
+from models.spec import MEDIUM, FeatureSpec, WaveNetSpec
+
+SAMPLES = 1600
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One line of the second table: so many pictures drawn together."""
+
+    model: str
+    engine: str
+    batch: int
+    symbols: int
+    """Of a picture; as many evaluations would draw it one by one."""
+    evaluations: float
+    """Of the network over a row, a picture, in the mean."""
+    times_fewer: float
+    seconds_per_image: float
+    seconds_per_image_native: float
+    equal: bool
+    """Whether the pictures are those of the native engine."""
+
+
+def exported(checkpoint: Checkpoint, directory: Path) -> Checkpoint:
+    """A checkpoint with its graphs."""
+    save(directory, checkpoint.spec, checkpoint.tensors, "")
+    write(directory)
+    return load(directory)
+
+
+def measure_pictures(model: str, checkpoint: Checkpoint, engine: str, batch: int) -> Pictures:
+    """Draw pictures of every class in turn."""
+    onnx, native = OnnxPictureEngine(checkpoint, engine), NativePictureEngine(checkpoint)
+    labels = [[n % len(names) for names in native.spec.conditions] for n in range(batch)]
+    wanted = [PictureRequest(n, h=native.asked(labels[n]) if labels[n] else None) for n in range(batch)]
+    walls, natives = [], []
+    for _ in range(REPETITIONS):
+        start = time.perf_counter()
+        pictures = [onnx.open(request) for request in wanted]
+        onnx.advance(pictures, onnx.spec.height)
+        walls.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        theirs = native.draw(wanted)
+        natives.append(time.perf_counter() - start)
+    evaluations = statistics.mean(p.evaluations for p in pictures if isinstance(p, OnnxPicture))
+    return Pictures(
+        model=model,
+        engine=engine,
+        batch=batch,
+        symbols=onnx.spec.dims,
+        evaluations=round(evaluations, 1),
+        times_fewer=round(onnx.spec.dims / evaluations, 1),
+        seconds_per_image=float(f"{statistics.median(walls) / batch:.3g}"),
+        seconds_per_image_native=float(f"{statistics.median(natives) / batch:.3g}"),
+        equal=bool(np.array_equal([p.symbols for p in pictures], theirs)),
+    )
+
+
+def main() -> None:
+    """Measure, print the tables, print the JSON."""
+    engine = sys.argv[1] if len(sys.argv) > 1 else "onnx-cpu"
+    speakers = ("a", "b", "c", "d")
+    medium = WaveNetSpec(speakers=speakers, local_channels=FeatureSpec().channels, **MEDIUM)
+    scratch = Path(tempfile.mkdtemp())
+    try:
+        models = {"wavenet-S": load(TRAINED), "wavenet-M": lively_checkpoint(medium)}
+        rows = []
+        for name, checkpoint in models.items():
+            native = measure(name, NativeEngine(checkpoint), 1, SAMPLES, None)
+            onnx = OnnxEngine(exported(checkpoint, scratch / name), engine)
+            batches = sorted({1, 4, 16, LANES[engine]})
+            rows += [native, *(measure(name, onnx, b, SAMPLES, native.samples_per_cpu_second) for b in batches)]
+        drawn = [
+            measure_pictures(path.parent.name, exported(load(path), scratch / path.parent.name), engine, 16)
+            for path in sorted(ZOO.glob("*/pixelcnn"))
+        ]
+    finally:
+        shutil.rmtree(scratch)
+    show("Pictures by fixed-point iteration", drawn, width=120)
+    facts = {"pictures": [asdict(row) for row in drawn]}
+    report("WaveNet on onnxruntime (times_reference: of native, one stream)", rows, facts)
+
+
+if __name__ == "__main__":
+    main()

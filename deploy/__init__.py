@@ -1,0 +1,1 @@
+"""What it takes to run Ancestral for others: configurations, and the code that writes them."""

@@ -1,0 +1,241 @@
+"""``python -m deploy.observe``: whether what watches the service sees it. Needs Prometheus (Debian: ``prometheus``).
+
+Prometheus, with the configuration that ships, scrapes a real server (with its Valkey and a worker) under a short load
+of all kinds. Then every panel's query has to give figures, every metric that a panel or an alert names has to be there,
+every variable has to have values, the alerts' unit tests have to pass; and, where npm is, the dashboards have to be of
+the types that Grafana publishes. Prints a table and one line of JSON; the exit code says whether all was well.
+"""
+
+from __future__ import annotations
+
+from bench.load import locustfile  # noqa: F401 - first: gevent has to be in place before sockets are used  # isort: skip
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+
+from bench.listeners import MODEL, VOICES, free_port, serving
+from bench.load.__main__ import arriving
+from bench.load.clients import TEXTS
+from bench.report import report
+from deploy.queries import DASHBOARDS, PROMETHEUS, alerts, boards, queries, selectors
+
+LOAD_SECONDS: Final = 60.0
+RATE: Final = 0.7
+"""Clients a second."""
+SCRAPE_SECONDS: Final = 5
+INTERVAL: Final = f"{4 * SCRAPE_SECONDS}s"
+"""What ``$__rate_interval`` is with the interval at which prometheus.yml scrapes."""
+TYPES: Final = DASHBOARDS.parent / "types"
+_NEEDS_GPU: Final = "ancestral_gpu_"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    where: str
+    what: str
+    series: int
+    points: int
+    """Figures that are numbers."""
+    last: float | None
+    """Of the first series."""
+    verdict: str
+
+
+class Prometheus:
+    """A Prometheus that runs, and what it answers."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}/api/v1/"
+
+    def ask(self, path: str, **parameters: object) -> Any:
+        """The ``data`` of an answer."""
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self._url}{path}?{query}", timeout=30) as answer:
+            return json.load(answer)["data"]
+
+    def series(self, text: str, begin: float, end: float) -> list[list[float]]:
+        """What a query gives, a list of numbers for each series."""
+        found = self.ask("query_range", query=text, start=begin, end=end, step=SCRAPE_SECONDS)["result"]
+        values = [[float(value) for _, value in series["values"]] for series in found]
+        return [[value for value in series if math.isfinite(value)] for series in values]
+
+    def wait(self, jobs: int) -> None:
+        """Until it has scraped that many targets."""
+        for _ in range(240):
+            try:
+                if sum(target["health"] == "up" for target in self.ask("targets")["activeTargets"]) == jobs:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.5)
+        raise SystemExit("Prometheus does not reach every process")
+
+
+@contextmanager
+def prometheus(targets: dict[str, str]) -> Iterator[Prometheus]:
+    """Prometheus, with our configuration and these addresses in place of those in it, until the block ends."""
+    port = free_port()
+    config = (PROMETHEUS / "prometheus.yml").read_text()
+    for name, address in (targets | {"localhost:9090": f"127.0.0.1:{port}"}).items():
+        assert f'"{name}"' in config
+        config = config.replace(f'"{name}"', f'"{address}"')
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "prometheus.yml").write_text(config)
+        shutil.copy(PROMETHEUS / "alerts.yml", directory)
+        options = {
+            "config.file": f"{directory}/prometheus.yml",
+            "storage.tsdb.path": f"{directory}/data",
+            "web.listen-address": f"127.0.0.1:{port}",
+            "log.level": "error",
+        }
+        process = subprocess.Popen(["prometheus", *(f"--{name}={value}" for name, value in options.items())])
+        try:
+            yield Prometheus(port)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def misbehave(port: int) -> None:
+    """What a load of good clients lacks: one that leaves in the middle, one that asks wrongly, one that comes later."""
+    speech = {"model": MODEL, "voice": VOICES[0], "input": TEXTS[0], "response_format": "pcm"}
+    for body, headers, read in (
+        (speech, {}, 1000),
+        (speech | {"voice": "nobody"}, {}, None),
+        (speech | {"input": "Later."}, {"prefer": "respond-async"}, None),
+    ):
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request(
+            "POST", "/v1/audio/speech", json.dumps(body), {"content-type": "application/json", **headers}
+        )
+        connection.getresponse().read(read)
+        connection.close()
+
+
+def load(port: int) -> None:
+    """A minute of everything."""
+    with arriving(f"http://127.0.0.1:{port}", RATE):
+        until = time.perf_counter() + LOAD_SECONDS
+        while time.perf_counter() < until:
+            misbehave(port)
+            gevent.sleep(4)
+
+
+def panel_rows(prom: Prometheus, begin: float, end: float) -> list[Row]:
+    """Every query of every panel."""
+    rows, gpu = [], bool(prom.series("ancestral_gpu_memory_total_bytes", begin, end))
+    for query in queries():
+        found = prom.series(query.filled(INTERVAL), begin, end)
+        points = sum(map(len, found))
+        verdict = "ok" if points else "no GPU here" if _NEEDS_GPU in query.text and not gpu else "EMPTY"
+        last = next((series[-1] for series in found if series), None)
+        rows.append(
+            Row(query.board, query.panel, len(found), points, None if last is None else round(last, 4), verdict)
+        )
+    return rows
+
+
+def name_row(prom: Prometheus) -> Row:
+    """Whether every metric that is named is there."""
+    texts = [query.filled(INTERVAL) for query in queries()] + [rule["expr"] for rule in alerts()]
+    named = {selector.name for text in texts for selector in selectors(text)}
+    missing = sorted(name for name in named - set(prom.ask("label/__name__/values")) if not name.startswith(_NEEDS_GPU))
+    verdict = "ok" if not missing else f"MISSING: {', '.join(missing)}"
+    return Row("all", "metrics that panels and alerts name", len(named), len(named) - len(missing), None, verdict)
+
+
+def variable_rows(prom: Prometheus) -> list[Row]:
+    """Whether there is something to choose from at the top of every dashboard."""
+    rows = []
+    for name, board in boards().items():
+        for variable in board["templating"]["list"]:
+            found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"])
+            assert found is not None
+            values = prom.ask(f"label/{found[2]}/values", **{"match[]": found[1]})
+            rows.append(Row(name, f"variable {variable['name']}", len(values), 0, None, "ok" if values else "EMPTY"))
+    return rows
+
+
+def alert_rows(prom: Prometheus) -> list[Row]:
+    """Whether Prometheus can work the alerts out, and whether their unit tests pass."""
+    rules = [rule for group in prom.ask("rules")["groups"] for rule in group["rules"]]
+    ill = [rule["name"] for rule in rules if rule["health"] != "ok"]
+    firing = [rule["name"] for rule in rules if rule["state"] == "firing"]
+    told = "ok" if not ill else f"ILL: {', '.join(ill)}"
+    rows = [
+        Row(
+            "alerts", f"rules; firing now: {', '.join(firing) or 'none'}", len(rules), len(rules) - len(ill), None, told
+        )
+    ]
+    ran = _run(["promtool", "test", "rules", "alerts_test.yml"], PROMETHEUS)
+    return [*rows, Row("alerts", "promtool test rules", 0, 0, None, "ok" if ran is None else f"FAILED: {ran}")]
+
+
+def type_row() -> Row:
+    """Whether the dashboards are of the types that Grafana publishes (npm's @grafana/schema)."""
+    what = "JSON against @grafana/schema"
+    if shutil.which("npm") is None:
+        return Row("all", what, 0, 0, None, "no npm here")
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        for file in TYPES.iterdir():
+            shutil.copy(file, directory)
+        files = []
+        for board in boards():
+            text = (DASHBOARDS / f"{board}.json").read_text()
+            files.append(f"{board}.ts")
+            (directory / files[-1]).write_text(
+                f"import type {{ Board }} from './shapes';\nexport const board: Board = {text};\n"
+            )
+        failed = _run(["npm", "install", "--no-audit", "--no-fund"], directory)
+        flags = ["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler"]
+        failed = failed or _run([str(directory / "node_modules" / ".bin" / "tsc"), *flags, *files], directory)
+    return Row("all", what, len(files), 0, None, "ok" if failed is None else f"FAILED: {failed}")
+
+
+def _run(command: list[str], directory: Path) -> str | None:
+    """What went wrong; None if nothing did."""
+    ran = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    return None if ran.returncode == 0 else (ran.stdout + ran.stderr).strip()[-2000:] or f"exit code {ran.returncode}"
+
+
+def main() -> None:
+    """Check, print the table, print the JSON."""
+    if missing := [name for name in ("prometheus", "promtool") if shutil.which(name) is None]:
+        sys.exit(f"{' and '.join(missing)} not found: apt-get install prometheus")
+    worker_port = free_port()
+    with serving(metrics_port=worker_port) as port:
+        targets = {"api:8000": f"127.0.0.1:{port}", "worker:9100": f"127.0.0.1:{worker_port}"}
+        with prometheus(targets) as prom:
+            prom.wait(len(targets) + 1)
+            begin = time.time()
+            load(port)
+            end = time.time()
+            gevent.sleep(2 * SCRAPE_SECONDS)
+            rows = panel_rows(prom, begin, end)
+            rows += [*variable_rows(prom), name_row(prom), *alert_rows(prom), type_row()]
+    wrong = [row for row in rows if row.verdict.split(":")[0].isupper()]
+    report("What watches the service", rows, {"wrong": len(wrong)}, width=160)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

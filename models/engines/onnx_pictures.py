@@ -1,0 +1,168 @@
+"""Networks that draw, on onnxruntime: rows of exported graphs (models/export/pixelcnn.py), without torch.
+
+What the rows above say is computed once a row. The row itself is found by fixed-point iteration (Song et al. 2021,
+arXiv:2002.03629): all its symbols are drawn at once, from a guess of those before them, again and again until none
+changes. The first symbol is right after one call, its right neighbour at the latest after two, and so on; then every
+symbol is the one that its noise draws given those before it: the very picture that drawing one by one gives. Mostly
+many get right in one call. As in models/engines/onnx.py, every call has the same number of lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.checkpoint import Checkpoint
+from models.engines.base import GREEDY
+from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, Pixels
+from models.engines.sessions import open_session
+from models.noise import uniforms
+
+LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
+
+
+@dataclass
+class OnnxPicture(Picture):
+    """A picture with what the layers made of its last rows."""
+
+    features: Array
+    """``[layers - 1, features, reach, W]``, zeros before the first row."""
+    evaluations: int = 0
+    """Calls of the network that its rows have taken."""
+
+
+class OnnxPictureEngine(PictureEngine):
+    """A PixelCNN on onnxruntime.
+
+    Args:
+        checkpoint: read from a directory that ``ancestral export`` has written graphs to.
+        name: one of :data:`LANES`.
+
+    Raises:
+        EngineError: the graphs are missing or stale, or the provider does not run here.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, name: str = "onnx-cpu") -> None:
+        super().__init__(checkpoint)
+        self.name, self.lanes = name, LANES[name]
+        self._device = "cuda" if name == "onnx-cuda" else "cpu"
+        self._above, self._beside = (open_session(checkpoint, graph, name) for graph in ("above", "beside"))
+        self._loop([self._blank()], 1, score=False)
+
+    def _blank(self) -> OnnxPicture:
+        spec = self.spec
+        features = spec.features if spec.gated else spec.features // 2
+        cells = spec.height * spec.width if spec.conditioning == "location" else 1
+        width = spec.location_channels if spec.conditioning == "location" else spec.condition_channels
+        return OnnxPicture(
+            request=PictureRequest(0),
+            rows=0,
+            symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
+            condition=np.zeros((cells, width), np.float32),
+            features=np.zeros((spec.layers - 1, features, spec.kernel_size // 2, spec.width), np.float32),
+        )
+
+    def _loop(self, pictures: Sequence[Picture], rows: int, *, score: bool) -> NDArray[np.float64]:
+        """See :class:`PictureEngine`."""
+        lanes = [_onnx(p) for p in pictures]
+        return np.stack([self._row(lanes, score=score) for _ in range(rows)], axis=1)
+
+    def _row(self, pictures: list[OnnxPicture], *, score: bool) -> NDArray[np.float64]:
+        """One row of every picture; ``[pictures, W * C]``."""
+        lanes = pictures + [self._blank() for _ in range(self.lanes - len(pictures))]
+        # Nobody asks what the lanes without a picture show.
+        given = np.array([_is_given(p) for p in pictures] + [True] * (self.lanes - len(pictures)))
+        known = self._seen_above(lanes)
+        row = {} if self.spec.gated and given.all() and not score else self._settled(lanes, known, given)
+        features = known["made"].numpy() if self.spec.gated else row["made"]
+        nats = np.empty((len(pictures), self.spec.width * self.spec.channels))
+        for lane, p in enumerate(pictures):
+            if not given[lane]:
+                p.symbols[p.rows] = row["symbols"][lane]
+            if score:
+                nats[lane] = _log_likelihoods(row["logits"][lane], p.symbols[p.rows])
+            p.features = np.concatenate([p.features[:, :, 1:], features[:, lane, :, None]], axis=2)
+            p.rows += 1
+        return nats
+
+    def _seen_above(self, lanes: list[OnnxPicture]) -> dict[str, Any]:
+        """What the next row of every lane has to know; it stays on the device."""
+        spec, first = self.spec, self.spec.first_kernel_size // 2
+        scale = np.float32(2.0 / (spec.levels - 1))
+        pixels = np.zeros((self.lanes, spec.channels, first, spec.width), np.float32)
+        conditions = []
+        for lane, p in enumerate(lanes):
+            seen = p.symbols[max(p.rows - first, 0) : p.rows].transpose(2, 0, 1)
+            pixels[lane, :, first - seen.shape[1] :] = seen * scale - np.float32(1.0)
+            at = p.rows * spec.width
+            conditions.append(p.condition[at : at + spec.width] if len(p.condition) > 1 else p.condition)
+        inputs = {"pixels": pixels, "features": np.stack([p.features for p in lanes], axis=1)}
+        if spec.conditions:
+            inputs["condition"] = np.stack(conditions)
+        binding = self._above.io_binding()
+        for name, value in inputs.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        names = [output.name for output in self._above.get_outputs()]
+        for name in names:
+            binding.bind_output(name, self._device)
+        self._above.run_with_iobinding(binding)
+        return dict(zip(names, binding.get_outputs(), strict=True))
+
+    def _settled(
+        self, lanes: list[OnnxPicture], known: Mapping[str, Any], given: NDArray[np.bool_]
+    ) -> dict[str, NDArray[Any]]:
+        """The row whose symbols are drawn again from itself, and what the network made of it."""
+        spec, size = self.spec, self.spec.width * self.spec.channels
+        greedy = np.array([p.request.temperature == 0.0 for p in lanes])
+        noise = np.stack([uniforms(p.request.seed, p.rows * size, size) for p in lanes])
+        noise[greedy] = 0.0
+        binding = self._beside.io_binding()
+        for name in ("begun", "base"):
+            if name in known:
+                binding.bind_ortvalue_input(name, known[name])
+        binding.bind_cpu_input("uniforms", noise.reshape(-1, spec.width, spec.channels))
+        binding.bind_cpu_input("temperature", np.where(greedy, GREEDY, [p.request.temperature for p in lanes]))
+        names = [output.name for output in self._beside.get_outputs()]
+        symbols = np.stack([_guess(p, known) for p, known in zip(lanes, given, strict=True)])
+        moving = ~given
+        while True:
+            binding.bind_cpu_input("symbols", symbols)
+            for name in names:
+                binding.bind_output(name)
+            self._beside.run_with_iobinding(binding)
+            made = dict(zip(names, (value.numpy() for value in binding.get_outputs()), strict=True))
+            drawn = np.where(given[:, None, None], symbols, made["drawn"])
+            for lane in np.flatnonzero(moving):
+                lanes[lane].evaluations += 1
+            moving = (drawn != symbols).any(axis=(1, 2))
+            if not moving.any():
+                return made | {"symbols": symbols}
+            symbols = drawn
+
+
+def _is_given(picture: OnnxPicture) -> bool:
+    given = picture.request.given
+    return given is not None and picture.rows < len(given)
+
+
+def _guess(picture: OnnxPicture, given: bool) -> NDArray[np.int64]:
+    """A row as it is given, or the one above as a first guess; any guess leads to the same row."""
+    row: NDArray[np.int64] = picture.symbols[picture.rows if given else max(picture.rows - 1, 0)].astype(np.int64)
+    return row
+
+
+def _log_likelihoods(logits: Array, symbols: Pixels) -> NDArray[np.float64]:
+    """ln p of the symbols ``[W, C]`` of a row at temperature 1: ``[W * C]``, nats."""
+    exact = logits.reshape(-1, logits.shape[-1]).astype(np.float64)
+    exact -= exact.max(axis=1, keepdims=True)
+    chosen = exact[np.arange(len(exact)), symbols.reshape(-1)]
+    return np.asarray(chosen - np.log(np.exp(exact).sum(axis=1)))
+
+
+def _onnx(picture: Picture) -> OnnxPicture:
+    assert isinstance(picture, OnnxPicture), "a picture of another engine"
+    return picture

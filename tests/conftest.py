@@ -1,0 +1,19 @@
+"""Options of the test suite."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="also what takes many minutes: every service test on onnx-cpu, parity over 4 000 steps",
+    )
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether everything is asked for."""
+    return bool(request.config.getoption("--full"))

@@ -1,0 +1,148 @@
+"""The engine on onnxruntime: it draws what torch draws, and says what is wrong with graphs and installations."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.checkpoint import Checkpoint, CheckpointError, load
+from models.engines import load_engine
+from models.engines.base import EngineError, StreamRequest
+from models.engines.onnx import OnnxEngine
+from models.engines.reference import ReferenceEngine
+from models.engines.sessions import open_session
+from models.export.parity import TIE
+from models.spec import WaveNetSpec
+from tests.models.engines.test_parity import distance_to_a_boundary, double_network, exact_logits, likely_frames
+from tests.models.exported import exported
+from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
+from tests.models.random_pictures import SPECS, checkpoint_of
+
+SILENT = 20
+"""Frames before speech."""
+KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
+
+
+def trained() -> Checkpoint:
+    return exported(load(ZOO / "wavenet"))
+
+
+def test_free_running_symbols_of_the_trained_model_are_the_references(full: bool) -> None:
+    """16 streams; with --full 4 000 steps of each."""
+    steps = 4000 if full else 400
+    checkpoint = trained()
+    wanted = speaking(16, steps)
+    mine = OnnxEngine(checkpoint)
+    theirs = ReferenceEngine(checkpoint, cached=True, precision="fp64")
+    parted = apart(checkpoint, wanted, *(e.advance([e.open(r) for r in wanted], steps) for e in (mine, theirs)))
+    assert parted <= steps // 1000
+    print(f"{16 - parted} of 16 streams equal over {steps} steps")
+
+
+def speaking(count: int, length: int) -> list[StreamRequest]:
+    """Requests of real sentences, without the silence before them."""
+    wanted = likely_frames(count, length + 160 * SILENT)
+    return [replace(r, length=length, frames=r.frames[SILENT:]) for r in wanted if r.frames is not None]
+
+
+def apart(checkpoint: Checkpoint, wanted: list[StreamRequest], mine: list[np.ndarray], theirs: list[np.ndarray]) -> int:
+    """How many streams part, each checked to do so where its noise lay on a boundary."""
+    model, parted = double_network(checkpoint), 0
+    for request, one, other in zip(wanted, mine, theirs, strict=True):
+        if len(different := np.flatnonzero(one != other)):
+            parted += 1
+            assert distance_to_a_boundary(model, request, other[: different[0] + 1]) < TIE
+    assert len(np.unique(np.stack(mine))) > 30, "streams stuck on a few symbols would prove little"
+    return parted
+
+
+@pytest.mark.parametrize(("spec", "steps"), [(SMALL_SPEC, 480), (MEDIUM_SPEC, 160)], ids=["S", "M"])
+def test_random_models_of_both_sizes(spec: WaveNetSpec, steps: int) -> None:
+    checkpoint = exported(random_checkpoint(spec, seed=3))
+    wanted = requests(spec, 8, steps, seed=3)
+    engines = OnnxEngine(checkpoint), ReferenceEngine(checkpoint, cached=True, precision="fp64")
+    assert apart(checkpoint, wanted, *(e.advance([e.open(r) for r in wanted], steps) for e in engines)) <= 1
+
+
+@KINDS
+def test_logits_are_the_networks(spec: WaveNetSpec) -> None:
+    checkpoint = exported(random_checkpoint(spec))
+    engine, model = OnnxEngine(checkpoint), double_network(checkpoint)
+    symbols = np.random.default_rng(0).integers(0, 256, 160).astype(np.uint8)
+    for request in requests(spec, 2, 160):
+        _, logits = engine._move([engine.open(request)], 160, symbols)
+        np.testing.assert_allclose(logits[:, 0], exact_logits(model, request, symbols).numpy(), rtol=0, atol=1e-4)
+
+
+def test_logits_of_the_trained_model_are_the_networks() -> None:
+    checkpoint = trained()
+    engine, model = OnnxEngine(checkpoint), double_network(checkpoint)
+    (request,) = speaking(1, 480)
+    (symbols,) = engine.advance([engine.open(request)], 480)
+    _, logits = engine._move([engine.open(request)], 480, symbols)
+    np.testing.assert_allclose(logits[:, 0], exact_logits(model, request, symbols).numpy(), rtol=0, atol=1e-4)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A tiny model with its graphs, to be damaged."""
+    shutil.copytree(exported(random_checkpoint(TINY_SPECS["speaker only"])).path, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def stale(path: Path) -> None:
+    other = exported(random_checkpoint(TINY_SPECS["speaker only"], seed=1)).path
+    shutil.copyfile(other / "chunk.onnx", path / "chunk.onnx")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: (path / "chunk.onnx").unlink(), r"^chunk\.onnx: the checkpoint has no such graph; run: ances"),
+        (stale, r"^chunk\.onnx: was exported from other weights, or by another version; run: ancestral export /"),
+        (lambda path: (path / "chunk.onnx").write_bytes(b"no graph"), r"^chunk\.onnx: cannot be loaded by onnxruntime"),
+    ],
+)
+def test_graphs_that_cannot_be_used_are_refused(copy: Path, damage: Callable[[Path], None], message: str) -> None:
+    OnnxEngine(load(copy))
+    damage(copy)
+    with pytest.raises(EngineError, match=message):
+        OnnxEngine(load(copy))
+
+
+def test_a_model_that_draws_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"^kind: expected 'wavenet', found 'pixelcnn'"):
+        OnnxEngine(checkpoint_of(SPECS["gated, grey, none"]))
+
+
+def test_cuda_that_is_not_there_is_an_error(copy: Path) -> None:
+    if cuda_runs(copy):
+        pytest.skip("CUDA runs here")
+    with pytest.raises(EngineError, match=r"^onnx-cuda: "):
+        load_engine("onnx-cuda", load(copy))
+
+
+def test_two_wheels_in_one_environment_are_explained(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if cuda_runs(copy):
+        pytest.skip("CUDA runs here")
+    for name in ("onnxruntime", "onnxruntime_gpu"):
+        (tmp_path / f"{name}-1.20.0.dist-info").mkdir()
+        (tmp_path / f"{name}-1.20.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EngineError, match="both onnxruntime and onnxruntime-gpu are installed"):
+        load_engine("onnx-cuda", load(copy))
+
+
+def cuda_runs(path: Path) -> bool:
+    try:
+        open_session(load(path), "chunk", "onnx-cuda")
+    except EngineError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""What the tests of the metrics share: both processes, scraped, and what has changed between two scrapes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service.support import Server
+
+WATCHING = "answering those who watch"
+
+
+@dataclass
+class Scrape:
+    """Every sample of one moment, by name and labels."""
+
+    samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = field(default_factory=dict)
+
+    def add(self, text: str) -> None:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                key = sample.name, frozenset(sample.labels.items())
+                assert key not in self.samples or not sample.name.startswith("ancestral_"), key
+                self.samples[key] = sample.value
+
+    def of(self, name: str, **labels: str) -> float:
+        """The sum of all samples of this name that have these labels."""
+        wanted = set(labels.items())
+        return sum(value for (its, has), value in self.samples.items() if its == name and wanted <= has)
+
+    def names(self) -> set[str]:
+        return {name for name, _ in self.samples}
+
+
+def worker_url(server: Server) -> str:
+    """Where the worker that was started last answers."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if ports := [line["port"] for line in server.log if line["message"] == WATCHING]:
+            return f"http://127.0.0.1:{ports[-1]}"
+        time.sleep(0.05)
+    raise AssertionError("no worker answers")
+
+
+def scrape(server: Server) -> Scrape:
+    """Both processes, now. What they say of themselves under one name is in the labels, or is not asked for here."""
+    found = Scrape()
+    found.add(httpx.get(f"{server.url}/metrics").text)
+    for line in httpx.get(f"{worker_url(server)}/metrics").text.split("# HELP ")[1:]:
+        if not line.startswith(
+            ("process_", "python_", "ancestral_redis_round", "ancestral_redis_un", "ancestral_job_s")
+        ):
+            found.add(f"# HELP {line}")
+    return found
+
+
+def worker_scrape(server: Server) -> Scrape:
+    """The worker alone."""
+    found = Scrape()
+    found.add(httpx.get(f"{worker_url(server)}/metrics").text)
+    return found
+
+
+class Change:
+    """What happens within a `with` block, as both processes count it; a worker's last words may come a little later."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._before = scrape(server)
+        self._worker_before = worker_scrape(server)
+
+    def of(self, name: str, **labels: str) -> float:
+        return scrape(self._server).of(name, **labels) - self._before.of(name, **labels)
+
+    def of_worker(self, name: str, **labels: str) -> float:
+        return worker_scrape(self._server).of(name, **labels) - self._worker_before.of(name, **labels)
+
+    def becomes(self, expected: float, name: str, **labels: str) -> bool:
+        """Whether it has changed by so much, now or soon."""
+        return self._settles(lambda: abs(self.of(name, **labels) - expected) < 1e-6)
+
+    def worker_becomes(self, expected: float, name: str, **labels: str) -> bool:
+        """The same of what only the worker counts in its own name."""
+        return self._settles(lambda: abs(self.of_worker(name, **labels) - expected) < 1e-6)
+
+    @staticmethod
+    def _settles(true: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 20
+        while not (now := true()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return now
