@@ -45,7 +45,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(**settings: int | float) -> Iterator[int]:
+def serving(**settings: int | float | str) -> Iterator[int]:
     """Serve with these settings besides those of the environment, until the block ends: the port."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="anc-") as data, tempfile.TemporaryFile() as log:

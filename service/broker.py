@@ -27,12 +27,21 @@ from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
 from redis import exceptions
+from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from service import scripts
 from service.jobs import MAX_DEATHS, Failure, Job, Lane, Standing, Status, encode_field
 from service.lanes import Queue
+
+
+class Unwritable(exceptions.ResponseError):
+    """Redis keeps nothing of what it is given: its disk is full, or too few replicas are there."""
+
+
+# redis-py has no classes of its own for these; whoever uses it in this process, SAQ too, gets ours.
+DefaultParser.EXCEPTION_CLASSES.update(MISCONF=Unwritable, NOREPLICAS=Unwritable)
 
 PREFIX: Final = "ancestral:"
 UNAVAILABLE: Final = (
@@ -41,6 +50,7 @@ UNAVAILABLE: Final = (
     TimeoutError,
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
+    Unwritable,
     exceptions.NoScriptError,
 )
 """What a call raises while Redis cannot be reached or takes nothing, because it is full or not the first of several, or

@@ -18,15 +18,21 @@ CANVAS = PixelCNNSpec(
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Redis, two API processes, no worker."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of every process of a deployment."""
     zoo = tmp_path_factory.mktemp("zoo")
     write_model(zoo / "tiny")
     write_model(zoo / "free", kind="audio")
     write_picture_model(zoo / "canvas", CANVAS)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
     ours = {"ANCESTRAL_MODELS_DIR": str(zoo), "ANCESTRAL_THREADS": "2", "PYTHONWARNINGS": "error"}
-    with House(clean | ours, tmp_path_factory.mktemp("data")) as started:
+    return clean | ours
+
+
+@pytest.fixture(scope="session")
+def house(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Redis, two API processes, no worker."""
+    with House(environment, tmp_path_factory.mktemp("data")) as started:
         yield started
 
 

@@ -238,6 +238,20 @@ class House:
             os.kill(keeper, signal.SIGCONT)
         eventually(self.is_there)
 
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Redis is there, and does nothing."""
+        pid = int(self.redis.info("server")["process_id"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def all_are(self, status: int) -> bool:
+        """Whether every API process answers so to whoever asks if it is ready."""
+        return all(httpx.get(f"{api.url}/readyz", timeout=SECONDS).status_code == status for api in self.apis)
+
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
         places = ("ancestral:waiting:*", "ancestral:running:*", "ancestral:busy:*", "saq:*:active")

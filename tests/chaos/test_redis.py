@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -16,10 +17,12 @@ pytestmark = pytest.mark.slow
 
 AWAY_SECONDS = 6.0
 """Longer than a worker may show no sign of life."""
+PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
+"""Longer than anybody waits for a reply."""
 
 
-def check_refusals(house: House) -> None:
-    """What clients hear while Redis is away."""
+def check_that_nothing_is_taken(house: House) -> None:
+    """What clients hear while Redis is away, or keeps nothing."""
     for api in house.apis:
         assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
         check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
@@ -27,7 +30,6 @@ def check_refusals(house: House) -> None:
             refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
             check_envelope(refused, 503, None)
             assert int(refused.headers["retry-after"]) >= 1
-        check_envelope(httpx.get(f"{api.url}/v1/jobs", timeout=SECONDS), 503, None)
 
 
 def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
@@ -35,9 +37,10 @@ def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
         with house.outage(signal.SIGKILL):
             start = time.monotonic()
             under_way.may.set()  # so listeners wait for what does not come, with more read than they could say
-            check_refusals(house)
+            check_that_nothing_is_taken(house)
+            check_envelope(httpx.get(f"{house.apis[0].url}/v1/jobs", timeout=SECONDS), 503, None)
             time.sleep(max(0.0, start + AWAY_SECONDS - time.monotonic()))
-        eventually(lambda: all(httpx.get(f"{api.url}/readyz").status_code == 200 for api in house.apis))
+        eventually(lambda: house.all_are(200))
         with house.outage(signal.SIGTERM):
             time.sleep(1)
         assert under_way.finish() == expected
@@ -84,4 +87,18 @@ def test_redis_is_full(house: House, expected: list[bytes]) -> None:
         finally:
             house.redis.config_set("maxmemory", 0)
         assert under_way.finish() == [expected[number] for number in numbers]
+    house.check_that_nothing_is_left()
+
+
+def test_redis_is_paused(house: House, expected: list[bytes]) -> None:
+    with house.workers(2), work(house) as under_way:
+        with house.pause():
+            start = time.monotonic()
+            under_way.may.set()
+            took = eventually(lambda: house.all_are(503))
+            time.sleep(max(0.0, start + PAUSE_SECONDS - time.monotonic()))
+            assert house.all_are(503)
+        back = eventually(lambda: house.all_are(200))
+        print(f"paused for {PAUSE_SECONDS:.0f} s: not ready after {took:.1f} s, ready {back:.1f} s after its end")
+        assert under_way.finish() == expected
     house.check_that_nothing_is_left()

@@ -34,10 +34,12 @@ def pinned(name: str, python: str) -> dict[str, Version]:
     }
 
 
-def project() -> list[Requirement]:
-    """What the core of the project depends on."""
+def project(extra: str) -> list[Requirement]:
+    """What the core of the project depends on and, in the image for NVIDIA, the extra of that name."""
     with (ROOT / "pyproject.toml").open("rb") as file:
-        return [Requirement(text) for text in tomllib.load(file)["project"]["dependencies"]]
+        asked = tomllib.load(file)["project"]
+    more = asked["optional-dependencies"]["gpu"] if extra == "gpu" else []
+    return [Requirement(text) for text in asked["dependencies"] + more]
 
 
 @pytest.mark.parametrize("name", ["build", "cpu", "gpu"])
@@ -51,7 +53,7 @@ def test_everything_is_pinned_and_hashed(name: str) -> None:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_lock_has_what_the_project_asks_for(name: str, python: str) -> None:
     versions = pinned(name, python)
-    for wanted in project():
+    for wanted in project(name):
         version = versions.get(canonicalize_name(wanted.name))
         assert version is not None, f"{wanted}: `make lock`"
         assert version in wanted.specifier, f"{wanted} is locked at {version}: `make lock`"

@@ -1,0 +1,51 @@
+"""The capacity model: its simulated queue waits as queueing theory says, and its sums are what they claim to be."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.capacity import MAY_WAIT, UTTERANCE_SECONDS, WAIT_SECONDS, Costs, breaking_point, highest_load, reckon, waits
+
+COSTS = Costs(0.15, 0.02, 0.001, 40, 20_000, 17_000, 18_000, 0.001, 2e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5])
+def test_one_slot_waits_as_pollaczek_and_khinchine_have_it(sigma: float) -> None:
+    load = 0.6
+    waited = waits(1, load, 400_000, np.random.default_rng(1), sigma)
+    square = UTTERANCE_SECONDS**2 * math.exp(sigma**2)
+    expected = load / UTTERANCE_SECONDS * square / (2 * (1 - load))
+    assert np.mean(waited) == pytest.approx(expected, rel=0.05)
+    assert np.mean(waited > 0) == pytest.approx(load, rel=0.02)  # as often as the slot is taken
+
+
+def test_more_slots_may_be_fuller() -> None:
+    few, many = (highest_load(slots, np.random.default_rng(2)) for slots in (10, 300))
+    assert 0.2 < few < 0.6 < many < 1.0
+
+
+def test_what_may_be_full_keeps_nobody_waiting() -> None:
+    load = highest_load(30, np.random.default_rng(3))
+    again = waits(30, load, 100_000, np.random.default_rng(4))
+    assert np.mean(again > WAIT_SECONDS) < 2 * MAY_WAIT
+    fuller = waits(30, min(0.99, load + 0.15), 100_000, np.random.default_rng(4))
+    assert np.mean(fuller > WAIT_SECONDS) > 2 * MAY_WAIT
+
+
+def test_the_sums_are_right() -> None:
+    row = reckon(100, COSTS, np.random.default_rng(5))
+    assert row.slots == 1000
+    assert row.listeners == pytest.approx(row.slots * row.full, rel=0.01)
+    assert row.redis_calls_per_second == pytest.approx(40 * row.listeners)
+    assert row.redis_of_which_roster == pytest.approx(row.api_processes * 2 * 100 * 2e-6, rel=0.1)
+    assert row.redis_cores == pytest.approx(row.listeners * 0.001 + 100 * 0.001 + row.redis_of_which_roster, rel=0.01)
+
+
+def test_where_it_breaks_is_the_last_that_fits() -> None:
+    rows = [reckon(workers, COSTS, np.random.default_rng(6)) for workers in (10, 30, 300)]
+    assert [row.redis_cores <= 0.7 for row in rows] == [True, True, False]
+    assert "carries 30 workers" in breaking_point(COSTS, rows)
+    assert "700 listeners" in breaking_point(COSTS, rows)
