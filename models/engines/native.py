@@ -12,6 +12,7 @@ from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import conditioning
 from models.engines.base import Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request
 from models.engines.kernels.layout import Layout
+from models.engines.kernels.products import Instructions, Precision, best_instructions
 from models.engines.kernels.wavenet import sampler
 from models.engines.snapshots import pack, unpack
 from models.quantization import SILENCE
@@ -39,16 +40,22 @@ class NativeStream:
 class NativeEngine(Engine):
     """Samples and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made."""
 
-    name = "native"
     # In the batched loop a weight that is read serves four. Sixteen gained S nothing, M a tenth.
     lanes = 4
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        precision: Precision = Precision.FP32,
+        instructions: Instructions | None = None,
+    ) -> None:
         if not isinstance(checkpoint.spec, WaveNetSpec):
             raise CheckpointError(f"kind: expected 'wavenet', found {checkpoint.spec.kind!r}")
         self.spec = checkpoint.spec
         self._checkpoint = checkpoint
-        self._layout = Layout.of(self.spec)
+        self.name = precision.engine
+        self._instructions = best_instructions() if instructions is None else instructions
+        self._layout = Layout.of(self.spec, precision)
         self._weights = self._layout.pack(checkpoint.tensors)
         # Without frames the one h holds for ever.
         self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
@@ -133,7 +140,7 @@ class NativeEngine(Engine):
             conditions[lane, : len(passed)] = passed
         seeds = np.array([s.request.seed for s in streams])
         temperatures = np.array([float(s.request.temperature) for s in streams])
-        loop = sampler(self._layout, len(streams))
+        loop = sampler(self._layout, len(streams), self._instructions)
         loop(self._weights, rings, biases, marks, conditions, self._hop, seeds, temperatures, symbols, likelihoods)
         for lane, s in enumerate(streams):
             s.position, s.symbol, s.frame = marks[lane].tolist()
