@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from models.checkpoint import Checkpoint
 from models.engines import load_engine
+from models.engines.base import EngineError
 from models.engines.sheets import SheetEngine
 from models.library import LibraryError, ModelEntry
 from models.text.frames import FrameModel
@@ -54,7 +55,7 @@ def load_repertoire(settings: Settings, only: Callable[[ModelEntry], bool] = lam
     """Load every model that the settings lead to, for sampling.
 
     Args:
-        settings: which directories, which engine.
+        settings: which directories, which engine, which precision.
         only: leave out the models for which this is false.
 
     Raises:
@@ -70,8 +71,10 @@ def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, frames:
         return PictureSampler(model, SheetEngine(sampled))
     assert isinstance(model, SoundModel)
     try:
-        engine = load_engine(settings.engine, sampled)
+        engine = load_engine(settings.engine, sampled, settings.precision)
     except ModuleNotFoundError as error:
         message = f"{entry.id}: the {settings.engine} engine needs {error.name}, which is not installed"
         raise LibraryError(message) from error
+    except EngineError as error:
+        raise LibraryError(f"{entry.id}: {error}") from error
     return SoundSampler(model, engine, FrameModel(frames) if frames is not None else None)

@@ -41,6 +41,10 @@ class RequestError(ValueError):
     """A request that does not fit the model; the message names the field."""
 
 
+class EngineError(ValueError):
+    """An engine that cannot run here, or not with this checkpoint; the message says what to do about it."""
+
+
 class Extent(Protocol):
     """What is asked for, as far as a scheduler has to know."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from models.engines.kernels.wavenet import sampler
 from models.engines.snapshots import pack, unpack
 from models.quantization import SILENCE
 from models.spec import WaveNetSpec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -38,7 +41,13 @@ class NativeStream:
 
 
 class NativeEngine(Engine):
-    """Samples and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made."""
+    """Samples and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made.
+
+    Args:
+        checkpoint: of a WaveNet.
+        precision: of the large matrices. Streams keep their bits within one precision, which the name tells.
+        instructions: for int8, which has the same bits with all of them; the fastest of this processor if absent.
+    """
 
     # In the batched loop a weight that is read serves four. Sixteen gained S nothing, M a tenth.
     lanes = 4
@@ -53,12 +62,16 @@ class NativeEngine(Engine):
             raise CheckpointError(f"kind: expected 'wavenet', found {checkpoint.spec.kind!r}")
         self.spec = checkpoint.spec
         self._checkpoint = checkpoint
-        self.name = precision.engine
+        self.name = "native" if precision is Precision.FP32 else f"native-{precision.name.lower()}"
         self._instructions = best_instructions() if instructions is None else instructions
         self._layout = Layout.of(self.spec, precision)
         self._weights = self._layout.pack(checkpoint.tensors)
         # Without frames the one h holds for ever.
         self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
+        if precision is Precision.INT8:
+            log.info("int8: dot products of bytes by %s", self._instructions.name)
+            if self._instructions is not Instructions.AVX512_VNNI:
+                log.warning("int8: no AVX512-VNNI in this processor; the sound is the same, but gains little speed")
         for lanes in (1, self.lanes):
             self._loop([self._blank() for _ in range(lanes)], np.empty((lanes, 0), np.uint8), np.empty((lanes, 0)))
 

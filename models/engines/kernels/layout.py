@@ -68,7 +68,9 @@ class Layout:
             ],
             axis=2,
         )
-        taps = np.concatenate([self._gates(tensors["past"], residual), self._gates(tensors["current"], residual)], axis=1)
+        taps = np.concatenate(
+            [self._gates(tensors["past"], residual), self._gates(tensors["current"], residual)], axis=1
+        )
         residual_bias = _filled(tensors["residual_bias"], self.layers, residual)
         parts = [_filled(tensors["embedding"], SYMBOLS, residual), _filled(tensors["skip_bias"], skip)]
         for layer in range(self.layers):

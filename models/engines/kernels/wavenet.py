@@ -118,7 +118,10 @@ def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
             for lane in range(LANES):
                 frame = marks[lane, POSITION] // hop
                 if frame != marks[lane, FRAME]:
-                    h, frame_biases = conditions[lane : lane + 1, frame - first[lane]], biases[lane].reshape(LAYERS, GATE)
+                    h, frame_biases = (
+                        conditions[lane : lane + 1, frame - first[lane]],
+                        biases[lane].reshape(LAYERS, GATE),
+                    )
                     _copy(weights[CONDITION_AT:], biases[lane], LAYERS * GATE)
                     for layer in range(LAYERS):
                         matrix = CONDITION_AT + LAYERS * GATE + layer * WIDTH * GATE
