@@ -49,8 +49,9 @@ class NativeEngine(Engine):
         instructions: for int8, which has the same bits with all of them; the fastest of this processor if absent.
     """
 
-    # In the batched loop a weight that is read serves four. Sixteen gained S nothing, M a tenth.
-    lanes = 4
+    widths = (1, 2, 4)
+    """Streams for which there are loops: in each, a weight that is read serves all of them."""
+    lanes = widths[-1]
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class NativeEngine(Engine):
             log.info("int8: dot products of bytes by %s", self._instructions.name)
             if self._instructions is not Instructions.AVX512_VNNI:
                 log.warning("int8: no AVX512-VNNI in this processor; the sound is the same, but gains little speed")
-        for lanes in (1, self.lanes):
+        for lanes in self.widths:
             self._loop([self._blank() for _ in range(lanes)], np.empty((lanes, 0), np.uint8), np.empty((lanes, 0)))
 
     def open(self, request: StreamRequest) -> NativeStream:
@@ -135,7 +136,7 @@ class NativeEngine(Engine):
 
     def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:
         """Fill ``out``, one ``[T]`` a stream, all equally long."""
-        lanes = 1 if len(streams) == 1 else self.lanes
+        lanes = min(width for width in self.widths if width >= len(streams))
         symbols = np.empty((lanes, len(out[0])), np.uint8)
         self._loop(streams + [self._blank() for _ in range(lanes - len(streams))], symbols, np.empty((lanes, 0)))
         for row, values in zip(symbols, out, strict=False):
