@@ -30,7 +30,7 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
 
     Raises:
         ValueError: there is no such engine, or the checkpoint holds no WaveNet.
-        EngineError: the engine cannot run here or has no such precision, or the checkpoint's graphs are missing or stale.
+        EngineError: the engine cannot run here, or has no such precision, or the graphs are missing or stale.
         ModuleNotFoundError: the engine's library is not installed.
     """
 
