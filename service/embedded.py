@@ -50,7 +50,7 @@ _DATA_SAFETY = {
 
 
 class EmbeddedError(RuntimeError):
-    """The bundled Valkey cannot be used; the message says why."""
+    """The bundled Valkey, or the worker beside it, cannot be used; the message says why."""
 
 
 class Kept:
@@ -270,12 +270,30 @@ def redis_url(settings: Settings) -> Iterator[str]:
         yield redis.url
 
 
+# -c: what is installed as `ancestral` may lie anywhere, and service.cli is not a script.
+_WORKER = [sys.executable, "-P", "-c", "from service.cli import main; main()", "worker"]
+
+
+def check_worker(settings: Settings) -> None:
+    """See whether a worker has the engine that is asked for; one that every machine has is not looked for.
+
+    In a process of its own: a server that never samples should not hold a card's memory.
+
+    Raises:
+        EmbeddedError: it has not; the message is the worker's own.
+    """
+    if settings.engine in ("auto", "native"):
+        return
+    done = subprocess.run([*_WORKER, "--check"], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        raise EmbeddedError(done.stderr.strip().removeprefix("Error: "))
+
+
 def worker(settings: Settings, url: str) -> Kept:
     """A worker for the servers that share a Redis. If it cannot start it is tried again and again: readiness tells."""
     return Kept(
         "worker",
-        # -c: what is installed as `ancestral` may lie anywhere, and service.cli is not a script.
-        [sys.executable, "-P", "-c", "from service.cli import main; main()", "worker"],
+        _WORKER,
         grace_seconds=settings.shutdown_seconds + WORKER_GRACE_SECONDS,
         environment=os.environ | {"ANCESTRAL_REDIS_URL": url},
     )

@@ -159,8 +159,8 @@ class Engine(ABC):
 
 
 GREEDY = 1e-200
-"""Where symbols are drawn by a graph, it stands for temperature 0, together with noise 0: all but the largest logit get
-probability 0, and of several the first is taken."""
+"""The lowest temperature where symbols are drawn by a graph: all but the largest logits get probability 0, and a lower
+one would overflow. Together with noise 0, which takes the first of several, it stands for temperature 0."""
 
 
 def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:

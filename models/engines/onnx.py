@@ -160,7 +160,7 @@ class OnnxEngine(Engine):
             lane=np.arange(self.lanes),
             ring=np.concatenate([s.ring for s in lanes]),
             biases=self._biases(lanes, firsts, counts),
-            temperature=np.where(greedy, GREEDY, [s.request.temperature for s in lanes]),
+            temperature=np.maximum([s.request.temperature for s in lanes], GREEDY),
             frame=frames,
             uniforms=np.where(greedy, 0.0, noise),
             forced=given,

@@ -125,7 +125,7 @@ class OnnxPictureEngine(PictureEngine):
             if name in known:
                 binding.bind_ortvalue_input(name, known[name])
         binding.bind_cpu_input("uniforms", noise.reshape(-1, spec.width, spec.channels))
-        binding.bind_cpu_input("temperature", np.where(greedy, GREEDY, [p.request.temperature for p in lanes]))
+        binding.bind_cpu_input("temperature", np.maximum([p.request.temperature for p in lanes], GREEDY))
         names = [output.name for output in self._beside.get_outputs()]
         symbols = np.stack([_guess(p, known) for p, known in zip(lanes, given, strict=True)])
         moving = ~given

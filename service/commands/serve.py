@@ -37,6 +37,8 @@ def command(host: str | None, port: int | None, no_worker: bool) -> None:
             raise click.UsageError("--no-worker needs ANCESTRAL_REDIS_URL: nobody else can reach a Redis of its own.")
         logs.configure(settings.log_level)
         keys, catalogue = Keys.load(settings.api_keys_file), load_catalogue(settings)
+        if not no_worker:
+            embedded.check_worker(settings)
         with (
             listen(settings.host, settings.port) as listener,
             embedded.redis_url(settings) as url,

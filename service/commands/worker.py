@@ -13,7 +13,8 @@ from service.commands import explained
 
 
 @click.command(short_help="Sample for the servers that share a Redis.")
-def command() -> None:
+@click.option("--check", is_flag=True, help="Load every model, say what samples it, and end: 1 if one cannot be used.")
+def command(check: bool) -> None:
     """Take jobs from ANCESTRAL_REDIS_URL until SIGTERM or Ctrl-C, then leave those in hand to other workers.
 
     Any number may run, on any machine, each with the models that the servers have. Every setting is in
@@ -48,6 +49,10 @@ def command() -> None:
 
     with explained(SettingsError, LibraryError, CheckpointError, AddressError):
         settings = load_settings()
+        if check:
+            for name, sampler in load_repertoire(settings).samplers.items():
+                click.echo(f"{name}: {sampler.engine.name}")
+            return
         if settings.redis_url is None:
             raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it; `ancestral serve` brings its own of both")
         logs.configure(settings.log_level)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import onnxruntime
 import pytest
 
 from tests.service.support import SPEECH, Server, running, write_model
@@ -202,6 +203,11 @@ def test_a_port_that_is_taken(server: Server, ancestral: Run) -> None:
     assert b"Traceback" not in done.stderr
 
 
+_NO_CUDA = pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may run here"
+)
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
@@ -211,6 +217,7 @@ def test_a_port_that_is_taken(server: Server, ancestral: Run) -> None:
         ({"ANCESTRAL_MODELS_DIR": "/nowhere"}, b"ANCESTRAL_MODELS_DIR"),
         ({"ANCESTRAL_MODELS_DIR": "/usr"}, b"no model was found"),
         ({"ANCESTRAL_ENGINE": "steam"}, b"ANCESTRAL_ENGINE"),
+        pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
     ],
 )
 def test_a_setting_that_is_wrong(ancestral: Run, variables: dict[str, str], message: bytes) -> None:
@@ -230,3 +237,12 @@ def test_a_failure_is_logged_once_with_its_request_id(serve: Serve) -> None:
     assert [(line["message"], line["request_id"]) for line in failures] == [("job failed", "find-me")]
     (served,) = [line for line in server.log if line["message"] == "request" and line["request_id"] == "find-me"]
     assert (served["status"], served["complete"]) == (200, False)
+
+
+@pytest.mark.every_engine
+def test_a_worker_says_what_it_would_sample_with(ancestral: Run, engine: str) -> None:
+    done = ancestral("worker", "--check")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == [
+        f"{name}: {engine}" for name in ("broken", "fog", "free", "ink", "sketch", "tiny")
+    ]

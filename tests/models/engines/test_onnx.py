@@ -151,3 +151,10 @@ def cuda_runs(path: Path) -> bool:
     except EngineError:
         return False
     return True
+
+
+def test_the_lowest_of_temperatures_is_no_other_than_zero() -> None:
+    """Logits divided by it would overflow."""
+    engine = OnnxEngine(exported(random_checkpoint(TINY_SPECS["speaker only"])))
+    cold = [StreamRequest(100, seed, heat, speaker=0) for seed, heat in ((1, 0.0), (2, 1e-310))]
+    np.testing.assert_array_equal(*engine.advance([engine.open(request) for request in cold], 100))
