@@ -2,22 +2,26 @@
 
 Samples per CPU-second are counted by the clock of the calling thread, the only one that works: they hold on a busy
 machine too. Samples per second and the real_time_factor are by the clock on the wall: run it with nothing else.
+The roofline (bench/roofline.py) is measured on the spot.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from bench.report import report
+from bench.report import Target, report, show
+from bench.roofline import roofline
 from models.checkpoint import Checkpoint, expected_shapes, load
 from models.engines.base import Engine, StreamRequest
+from models.engines.kernels.products import Precision
 from models.engines.native import NativeEngine
 from models.engines.reference import ReferenceEngine
 from models.spec import MEDIUM, SMALL, FeatureSpec, WaveNetSpec
@@ -27,7 +31,9 @@ TRAINED = ZOO / "wavenet-en" / "wavenet"
 FIRST_AUDIO = 0.020
 """Seconds of sound whose delay counts as the time to first audio."""
 REPETITIONS = 5
-BATCHES = (1, 2, 4, 16)
+BATCHES = (1, 4, 8, 16)
+PEER = 457
+"""Samples per second of r9y9/wavenet_vocoder's incremental sampler of size S, on one core of another machine."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class Row:
     samples_per_second: float
     real_time_factor: float
     """Seconds of sound, of all streams together, made in a second."""
+    roofline: float
+    """Samples per CPU-second, as a share of what arithmetic and memory allow."""
     times_reference: float
     """Samples per CPU-second, as a multiple of the cached torch engine's with one stream."""
     first_audio_ms: float
@@ -78,12 +86,13 @@ def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:
     ]
 
 
-def measure(model: str, engine: Engine, batch: int, samples: int, reference: float | None) -> Row:
+def measure(model: str, engine: Engine, precision: Precision, batch: int, samples: int, reference: float | None) -> Row:
     """Time one engine at one batch size.
 
     Args:
         model: its name in the table.
         engine: to be timed.
+        precision: of its weights.
         batch: streams together.
         samples: of every stream in one repetition.
         reference: samples per CPU-second of the engine to compare with; None compares with itself.
@@ -104,12 +113,13 @@ def measure(model: str, engine: Engine, batch: int, samples: int, reference: flo
     speed, by_wall = statistics.median(per_cpu_second), statistics.median(per_second)
     return Row(
         model=model,
-        engine=engine.name,
-        precision="fp32",
+        engine=engine.name.removesuffix(f"-{precision.name.lower()}"),
+        precision=precision.name.lower(),
         batch=batch,
         samples_per_cpu_second=round(speed),
         samples_per_second=round(by_wall),
         real_time_factor=round(by_wall / rate, 2),
+        roofline=round(speed / roofline(engine.spec, precision, batch), 3),
         times_reference=round(speed / (reference or speed), 1),
         first_audio_ms=round(1000 * statistics.median(first_audio), 1),
     )
@@ -117,10 +127,35 @@ def measure(model: str, engine: Engine, batch: int, samples: int, reference: flo
 
 def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]:
     """All rows of one model; the native engine makes ``samples`` of a lone stream in each repetition."""
-    slow = measure(model, ReferenceEngine(checkpoint, cached=True), 1, samples // 50, None)
-    native = NativeEngine(checkpoint)
-    fast = [measure(model, native, b, max(samples // b, 1000), slow.samples_per_cpu_second) for b in BATCHES]
-    return [slow, *fast]
+    slow = measure(model, ReferenceEngine(checkpoint, cached=True), Precision.FP32, 1, samples // 50, None)
+    rows = [slow]
+    for precision in Precision:
+        engine = NativeEngine(checkpoint, precision)
+        for batch in BATCHES:
+            length = max(samples // batch, 1000)
+            rows.append(measure(model, engine, precision, batch, length, slow.samples_per_cpu_second))
+    return rows
+
+
+def targets(rows: Sequence[Row]) -> list[Target]:
+    """Whether the native engine is as fast as it is meant to be, by the clock of its thread."""
+    native = {(row.model, row.precision, row.batch): row for row in rows if row.engine == "native"}
+    rate = WaveNetSpec().sample_rate
+
+    def speed(model: str, precision: str, batch: int) -> float:
+        return native[model, precision, batch].samples_per_cpu_second
+
+    medium = max(speed("wavenet-M", precision.name.lower(), 1) for precision in Precision)
+    found = [
+        ("S, fp32, alone, times real time", 3.0, speed("wavenet-S", "fp32", 1) / rate),
+        ("S, fp32, alone, share of its roofline", 0.65, native["wavenet-S", "fp32", 1].roofline),
+        ("S, fp32, 16 together, times real time", 7.0, speed("wavenet-S", "fp32", 16) / rate),
+        ("S, int8, alone, times real time", 10.0, speed("wavenet-S", "int8", 1) / rate),
+        ("M, the fastest precision, alone, times real time", 1.0, medium / rate),
+        (f"S, fp32, alone, times {PEER} (a peer, elsewhere)", 100.0, speed("wavenet-S", "fp32", 1) / PEER),
+        (f"S, int8, alone, times {PEER} (a peer, elsewhere)", 350.0, speed("wavenet-S", "int8", 1) / PEER),
+    ]
+    return [Target(name, f">= {wanted:g}", round(got, 2), got >= wanted) for name, wanted, got in found]
 
 
 def main() -> None:
@@ -130,7 +165,9 @@ def main() -> None:
     small = load(TRAINED) if TRAINED.exists() else lively_checkpoint(WaveNetSpec(**(conditioned | SMALL)))
     medium = lively_checkpoint(WaveNetSpec(**(conditioned | MEDIUM)))
     rows = [*measure_model("wavenet-S", small, 16000), *measure_model("wavenet-M", medium, 6000)]
-    report("Sampling engines", rows)
+    found = targets(rows)
+    show("Targets", found, width=120)
+    report("Sampling engines", rows, {"targets": [asdict(target) for target in found]}, width=140)
 
 
 if __name__ == "__main__":

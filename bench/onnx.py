@@ -19,6 +19,7 @@ import numpy as np
 from bench.engines import REPETITIONS, TRAINED, ZOO, lively_checkpoint, measure
 from bench.report import report, show
 from models.checkpoint import Checkpoint, load, save
+from models.engines.kernels.products import Precision
 from models.engines.native import NativeEngine
 from models.engines.native_pictures import NativePictureEngine
 from models.engines.onnx import LANES, OnnxEngine
@@ -93,10 +94,11 @@ def main() -> None:
         models = {"wavenet-S": load(TRAINED), "wavenet-M": lively_checkpoint(medium)}
         rows = []
         for name, checkpoint in models.items():
-            native = measure(name, NativeEngine(checkpoint), 1, SAMPLES, None)
+            native = measure(name, NativeEngine(checkpoint), Precision.FP32, 1, SAMPLES, None)
             onnx = OnnxEngine(exported(checkpoint, scratch / name), engine)
             batches = sorted({1, 4, 16, LANES[engine]})
-            rows += [native, *(measure(name, onnx, b, SAMPLES, native.samples_per_cpu_second) for b in batches)]
+            speed = native.samples_per_cpu_second
+            rows += [native, *(measure(name, onnx, Precision.FP32, b, SAMPLES, speed) for b in batches)]
         drawn = [
             measure_pictures(path.parent.name, exported(load(path), scratch / path.parent.name), engine, 16)
             for path in sorted(ZOO.glob("*/pixelcnn"))

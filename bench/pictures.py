@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from bench.engines import REPETITIONS, ZOO
-from bench.report import report, show
+from bench.report import Target, report, show
 from models.checkpoint import Checkpoint, load
 from models.engines.native_pictures import NativePictureEngine
 from models.engines.pictures import PictureRequest
@@ -43,16 +43,6 @@ class Row:
     """Of one core."""
     times_naive: float
     """How many times faster a picture is made than by definition, one at a time."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the network of :data:`LARGE` is to reach."""
-
-    target: str
-    wanted: str
-    measured: float
-    met: bool
 
 
 def random_checkpoint(spec: PixelCNNSpec) -> Checkpoint:

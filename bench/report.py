@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,16 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+@dataclass(frozen=True)
+class Target:
+    """What was to be reached, and whether it was."""
+
+    target: str
+    wanted: str
+    measured: float
+    met: bool
 
 
 def machine() -> str:

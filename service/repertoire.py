@@ -56,7 +56,7 @@ def load_repertoire(settings: Settings, only: Callable[[ModelEntry], bool] = lam
     """Load every model that the settings lead to, for sampling.
 
     Args:
-        settings: which directories, which engine.
+        settings: which directories, which engine, which precision.
         only: leave out the models for which this is false.
 
     Raises:
@@ -85,5 +85,5 @@ def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, frames:
             return PictureSampler(model, SheetEngine(load_picture_engine(settings.engine, sampled)))
     assert isinstance(model, SoundModel)
     with _explained(settings, entry):
-        engine = load_engine(settings.engine, sampled)
+        engine = load_engine(settings.engine, sampled, settings.precision)
     return SoundSampler(model, engine, FrameModel(frames) if frames is not None else None)

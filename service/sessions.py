@@ -421,7 +421,7 @@ class Speaking(Sampling):
 
     def over(self, symbols: int, seconds: float) -> None:
         """See :class:`Sampling`."""
-        if symbols >= MEASURED_SECONDS * self.rate:
+        if symbols >= MEASURED_SECONDS * self.rate and seconds > 0:
             self.bench.metrics.factor(self.job, symbols / self.rate / seconds)
 
     async def parts(self, first: int) -> Iterator[Part]:

@@ -172,6 +172,11 @@ class Worker:
             failure = Failure("The model was replaced after the job had been accepted.", "model_changed")
             await self._broker.end(job, Status.FAILED, error=failure)
             return
+        if job.samples_done and job.engine != sampler.engine.name:
+            # Its listeners have sound of another engine, or precision: what this one makes does not go on from there.
+            failure = Failure("The engine was replaced while the job was being sampled.", "engine_changed")
+            await self._broker.end(job, Status.FAILED, error=failure)
+            return
         if job.deaths >= MAX_DEATHS - 1:
             await self._stand_in_line(context["job"])
         try:

@@ -30,6 +30,7 @@ from bench.scrape import total
 
 RATES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 STEP_SECONDS = 40.0
+STEADY_SECONDS = 60.0
 SOAK_SECONDS = 1200.0
 SETTLING_SECONDS = 180.0
 """After which whatever is kept for a while (``stream_seconds``) is dropped as fast as it comes."""
@@ -143,11 +144,11 @@ def held(port: int, worker_port: int, since: float) -> Held:
     )
 
 
-def soak(port: int, worker_port: int, rate: float) -> tuple[list[Row], list[Held]]:
-    """Twenty minutes of arrivals, and what is held meanwhile: a line a minute, each the median of its looks."""
+def soak(port: int, worker_port: int, rate: float, seconds: float) -> tuple[list[Row], list[Held]]:
+    """Arrivals for long, and what is held meanwhile: a line a minute, each the median of its looks."""
     since, looks = time.perf_counter(), list[Held]()
     with arriving(f"http://127.0.0.1:{port}", rate) as outcomes:
-        while time.perf_counter() - since < SOAK_SECONDS:
+        while time.perf_counter() - since < seconds:
             gevent.sleep(LOOK_SECONDS)
             looks.append(held(port, worker_port, since))
     per_minute = [looks[at : at + 6] for at in range(0, len(looks), 6)]
@@ -167,8 +168,8 @@ def main() -> None:
     """Measure, print the tables, print the JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__.splitlines()[0])
     parser.add_argument("--rate", type=float, help="arrivals in a second; without it, more and more")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for how long")
-    parser.add_argument("--soak", action="store_true", help="for twenty minutes, with an eye on what is held")
+    parser.add_argument("--seconds", type=float, help="for how long (60; a soak: 1200)")
+    parser.add_argument("--soak", action="store_true", help="with an eye on what is held meanwhile")
     options = parser.parse_args()
     if options.soak and options.rate is None:
         parser.error("--soak needs a --rate")
@@ -177,10 +178,10 @@ def main() -> None:
         os.nice(5)  # the server is already there, and is not slowed down by this
         step(port, 1.0, 5.0)  # whatever is read on first use
         if options.soak:
-            rows, looks = soak(port, worker_port, options.rate)
+            rows, looks = soak(port, worker_port, options.rate, options.seconds or SOAK_SECONDS)
             report("Held during the soak", looks, drift(looks), width=140)
         else:
-            rows = knee(port) if options.rate is None else step(port, options.rate, options.seconds)
+            rows = knee(port) if options.rate is None else step(port, options.rate, options.seconds or STEADY_SECONDS)
     report("Load", rows, {"broken": sum(row.errors for row in rows)}, width=160)
 
 

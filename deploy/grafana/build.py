@@ -8,7 +8,7 @@ from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.content import dashboards
+from deploy.grafana.boards import dashboards
 
 DIRECTORY = Path(__file__).with_name("dashboards")
 

@@ -13,34 +13,42 @@ from models.engines.pictures import PictureEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``onnx-cuda`` where CUDA really runs, else ``native``."""
+PRECISIONS = ("fp32", "bf16", "int8")
+"""How the native engine may keep a WaveNet's weights (models/engines/kernels/products.py)."""
 
 log = logging.getLogger(__name__)
 _E = TypeVar("_E")
 
 
-def load_engine(name: str, checkpoint: Checkpoint) -> Engine:
+def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> Engine:
     """An engine for a WaveNet checkpoint.
 
     Args:
         name: one of :data:`NAMES`.
         checkpoint: its spec is a WaveNetSpec; the onnx engines want it read from a directory with graphs in it.
+        precision: one of :data:`PRECISIONS`.
 
     Raises:
         ValueError: there is no such engine, or the checkpoint holds no WaveNet.
-        EngineError: the engine cannot run here, or the checkpoint's graphs are missing or stale.
+        EngineError: the engine cannot run here, or has no such precision, or the graphs are missing or stale.
         ModuleNotFoundError: the engine's library is not installed.
     """
 
     def native() -> Engine:
+        from models.engines.kernels.products import Precision
         from models.engines.native import NativeEngine
 
-        return NativeEngine(checkpoint)
+        return NativeEngine(checkpoint, Precision[precision.upper()])
 
     def onnx(provider: str) -> Engine:
         from models.engines.onnx import OnnxEngine
 
         return OnnxEngine(checkpoint, provider)
 
+    if precision != "fp32":
+        if name not in ("auto", "native"):
+            raise EngineError(f"precision: the {name} engine has fp32 alone, {precision} needs the native one")
+        return native()
     if name == "torch":
         from models.engines.reference import ReferenceEngine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,13 @@ from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import conditioning
 from models.engines.base import Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request
 from models.engines.kernels.layout import Layout
+from models.engines.kernels.products import Instructions, Precision, best_instructions
 from models.engines.kernels.wavenet import sampler
 from models.engines.snapshots import pack, unpack
 from models.quantization import SILENCE
 from models.spec import WaveNetSpec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -37,22 +41,39 @@ class NativeStream:
 
 
 class NativeEngine(Engine):
-    """Samples and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made."""
+    """Samples and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made.
 
-    name = "native"
-    # In the batched loop a weight that is read serves four. Sixteen gained S nothing, M a tenth.
-    lanes = 4
+    Args:
+        checkpoint: of a WaveNet.
+        precision: of the large matrices. Streams keep their bits within one precision, which the name tells.
+        instructions: for int8, which has the same bits with all of them; the fastest of this processor if absent.
+    """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    widths = (1, 2, 4)
+    """Streams for which there are loops: in each, a weight that is read serves all of them."""
+    lanes = widths[-1]
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        precision: Precision = Precision.FP32,
+        instructions: Instructions | None = None,
+    ) -> None:
         if not isinstance(checkpoint.spec, WaveNetSpec):
             raise CheckpointError(f"kind: expected 'wavenet', found {checkpoint.spec.kind!r}")
         self.spec = checkpoint.spec
         self._checkpoint = checkpoint
-        self._layout = Layout.of(self.spec)
+        self.name = "native" if precision is Precision.FP32 else f"native-{precision.name.lower()}"
+        self._instructions = best_instructions() if instructions is None else instructions
+        self._layout = Layout.of(self.spec, precision)
         self._weights = self._layout.pack(checkpoint.tensors)
         # Without frames the one h holds for ever.
         self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
-        for lanes in (1, self.lanes):
+        if precision is Precision.INT8:
+            log.info("int8: dot products of bytes by %s", self._instructions.name)
+            if self._instructions is not Instructions.AVX512_VNNI:
+                log.warning("int8: no AVX512-VNNI in this processor; the sound is the same, but gains little speed")
+        for lanes in self.widths:
             self._loop([self._blank() for _ in range(lanes)], np.empty((lanes, 0), np.uint8), np.empty((lanes, 0)))
 
     def open(self, request: StreamRequest) -> NativeStream:
@@ -115,7 +136,7 @@ class NativeEngine(Engine):
 
     def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:
         """Fill ``out``, one ``[T]`` a stream, all equally long."""
-        lanes = 1 if len(streams) == 1 else self.lanes
+        lanes = min(width for width in self.widths if width >= len(streams))
         symbols = np.empty((lanes, len(out[0])), np.uint8)
         self._loop(streams + [self._blank() for _ in range(lanes - len(streams))], symbols, np.empty((lanes, 0)))
         for row, values in zip(symbols, out, strict=False):
@@ -133,7 +154,7 @@ class NativeEngine(Engine):
             conditions[lane, : len(passed)] = passed
         seeds = np.array([s.request.seed for s in streams])
         temperatures = np.array([float(s.request.temperature) for s in streams])
-        loop = sampler(self._layout, len(streams))
+        loop = sampler(self._layout, len(streams), self._instructions)
         loop(self._weights, rings, biases, marks, conditions, self._hop, seeds, temperatures, symbols, likelihoods)
         for lane, s in enumerate(streams):
             s.position, s.symbol, s.frame = marks[lane].tolist()

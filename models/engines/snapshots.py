@@ -8,8 +8,8 @@ import zlib
 from models.engines.base import RequestError
 from models.spec import SYMBOLS
 
-_MAGIC = b"ANC1"
-_HEADER = struct.Struct("<4s8s32sqqI")
+_MAGIC = b"ANC2"
+_HEADER = struct.Struct("<4s16s32sqqI")
 """Magic with version, engine, SHA-256 of the weights, position, last symbol, CRC-32 of all else."""
 
 
@@ -17,7 +17,7 @@ def pack(engine: str, sha256: str, position: int, symbol: int, state: bytes) -> 
     """A snapshot.
 
     Args:
-        engine: what can read ``state``; at most 8 ASCII letters.
+        engine: what can read ``state``; at most 16 ASCII letters.
         sha256: of the weights, hexadecimal.
         position: the next one.
         symbol: the one before it.

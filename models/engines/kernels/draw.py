@@ -17,6 +17,7 @@ _LN2_HIGH, _LN2_LOW = 6.93145751953125e-1, 1.42860682030941723212e-6
 _ROUNDING = 1.5 * 2.0**52
 _EXPONENT_BIAS, _MANTISSA_BITS = np.int64(1023), np.int64(52)
 _SMALLEST = -700.0
+_BLOCK = 16
 
 
 @njit(fastmath={"contract"}, error_model="numpy", inline="always")
@@ -45,16 +46,32 @@ def most_likely(logits):  # type: ignore[no-untyped-def]  # numba infers the typ
     return best
 
 
+@njit(error_model="numpy", inline="always")
+def _largest(logits):  # type: ignore[no-untyped-def]  # numba infers the types
+    """The largest logit, sought in four places at a time."""
+    a = b = c = d = logits[0]
+    whole = len(logits) - len(logits) % 4
+    for j in range(0, whole, 4):
+        a, b, c, d = max(a, logits[j]), max(b, logits[j + 1]), max(c, logits[j + 2]), max(d, logits[j + 3])
+    for j in range(whole, len(logits)):
+        a = max(a, logits[j])
+    return max(max(a, b), max(c, d))
+
+
 @njit(fastmath={"contract"}, error_model="numpy", inline="always")
 def _accumulate(logits, temperature, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
     """Write the cumulative sums of exp((logit - largest logit) / temperature); returns the largest logit."""
-    count, top = len(cumulative), logits[0]
-    for j in range(1, count):
-        top = max(top, logits[j])
+    count, top = len(cumulative), _largest(logits)
     for j in range(count):
         cumulative[j] = exp(max((np.float64(logits[j]) - np.float64(top)) / temperature, _SMALLEST))
-    for j in range(1, count):
-        cumulative[j] += cumulative[j - 1]
+    # Within blocks first, because the sums of one block do not wait for those of another.
+    for start in range(0, count, _BLOCK):
+        for j in range(start + 1, min(start + _BLOCK, count)):
+            cumulative[j] += cumulative[j - 1]
+    for start in range(_BLOCK, count, _BLOCK):
+        before = cumulative[start - 1]
+        for j in range(start, min(start + _BLOCK, count)):
+            cumulative[j] += before
     return top
 
 

@@ -2,6 +2,7 @@
 
 The order is the order of use, so that a step reads the array from front to back: most of a step's time is the wait for
 these bytes. The two taps of a layer lie together, and so do its residual and skip products, which become one product.
+Channels are filled up with zeros to whole vectors; what is computed of them is zero again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.engines.kernels.products import WIDTH, Precision, pack, words
 from models.spec import SYMBOLS, WaveNetSpec
 
 Array = NDArray[np.float32]
@@ -22,8 +24,12 @@ _LINE = 16
 
 @dataclass(frozen=True)
 class Layout:
-    """The sizes of a network: all that a compiled kernel depends on. Two models of one layout share kernels."""
+    """The sizes of a network, in whole vectors, and its precision: all that a compiled kernel depends on.
 
+    Two models of one layout share kernels.
+    """
+
+    precision: Precision
     layers: int
     cycle: int
     """Layers in a stack; the dilation of layer l is 2 ** (l % cycle)."""
@@ -34,15 +40,16 @@ class Layout:
     condition: int
 
     @classmethod
-    def of(cls, spec: WaveNetSpec) -> Layout:
+    def of(cls, spec: WaveNetSpec, precision: Precision = Precision.FP32) -> Layout:
         """The layout of a model."""
         return cls(
+            precision=precision,
             layers=spec.layers,
             cycle=spec.layers // spec.stacks,
-            residual=spec.residual_channels,
-            gate=spec.gate_channels,
-            skip=spec.skip_channels,
-            head=spec.head_channels,
+            residual=_whole(spec.residual_channels),
+            gate=2 * _whole(spec.hidden_channels),
+            skip=_whole(spec.skip_channels),
+            head=_whole(spec.head_channels),
             condition=spec.conditioner_channels,
         )
 
@@ -53,24 +60,41 @@ class Layout:
 
     def pack(self, tensors: Mapping[str, Array]) -> Array:
         """The flat array. The last layer gets a residual output of zeros, so that all layers are alike."""
-        layers, hidden, residual = self.layers, self.gate // 2, self.residual
-        into_residual = np.zeros((layers, hidden, residual), np.float32)
-        into_residual[:-1] = tensors["residual"]
-        residual_bias = np.zeros((layers, residual), np.float32)
-        residual_bias[:-1] = tensors["residual_bias"]
-        taps = np.concatenate([tensors["past"], tensors["current"]], axis=1)
-        onward = np.concatenate([into_residual, tensors["skip"]], axis=2)
-        parts = [tensors["embedding"], tensors["skip_bias"]]
-        for layer in range(layers):
-            parts += [taps[layer], residual_bias[layer], onward[layer]]
-        parts += [tensors["head_bias"], tensors["head"], tensors["output_bias"], tensors["output"]]
-        parts += [tensors["gate_bias"], tensors["gate_condition"]]
+        residual, hidden, skip, head = self.residual, self.gate // 2, self.skip, self.head
+        onward = np.concatenate(
+            [
+                _filled(tensors["residual"], self.layers, hidden, residual),
+                _filled(tensors["skip"], self.layers, hidden, skip),
+            ],
+            axis=2,
+        )
+        taps = np.concatenate(
+            [self._gates(tensors["past"], residual), self._gates(tensors["current"], residual)], axis=1
+        )
+        residual_bias = _filled(tensors["residual_bias"], self.layers, residual)
+        parts = [_filled(tensors["embedding"], SYMBOLS, residual), _filled(tensors["skip_bias"], skip)]
+        for layer in range(self.layers):
+            parts += [pack(self.precision, taps[layer]), residual_bias[layer], pack(self.precision, onward[layer])]
+        parts += [_filled(tensors["head_bias"], head), pack(self.precision, _filled(tensors["head"], skip, head))]
+        parts += [tensors["output_bias"], pack(self.precision, _filled(tensors["output"], head, SYMBOLS))]
+        parts += [self._gates(tensors["gate_bias"][:, None], 1), self._gates(tensors["gate_condition"], self.condition)]
         return aligned(np.concatenate([part.ravel() for part in parts]))
+
+    def _gates(self, tensor: Array, inputs: int) -> Array:
+        """``[layers, inputs, gate]``, each half of the gates filled up by itself."""
+        halves = np.split(tensor, 2, axis=2)
+        return np.concatenate([_filled(half, self.layers, inputs, self.gate // 2) for half in halves], axis=2)
+
+    @property
+    def taps_size(self) -> int:
+        """Words of the matrix of both taps of a layer."""
+        return words(self.precision, 2 * self.residual, self.gate)
 
     @property
     def layer_size(self) -> int:
-        """Weights of one layer, without those of its conditioning."""
-        return 2 * self.residual * self.gate + self.residual + self.gate // 2 * (self.residual + self.skip)
+        """Words of one layer, without those of its conditioning."""
+        onward = words(self.precision, self.gate // 2, self.residual + self.skip)
+        return self.taps_size + self.residual + onward
 
     @property
     def layers_at(self) -> int:
@@ -85,12 +109,22 @@ class Layout:
     @property
     def output_at(self) -> int:
         """Where the output's bias begins."""
-        return self.head_at + self.head + self.skip * self.head
+        return self.head_at + self.head + words(self.precision, self.skip, self.head)
 
     @property
     def condition_at(self) -> int:
         """Where the gate biases begin."""
-        return self.output_at + SYMBOLS + self.head * SYMBOLS
+        return self.output_at + SYMBOLS + words(self.precision, self.head, SYMBOLS)
+
+
+def _whole(channels: int) -> int:
+    """Channels in whole vectors."""
+    return -(-channels // WIDTH) * WIDTH
+
+
+def _filled(tensor: Array, *shape: int) -> Array:
+    """The tensor with zeros behind it, as far as ``shape``."""
+    return np.pad(tensor, [(0, size - had) for size, had in zip(shape, tensor.shape, strict=True)])
 
 
 def aligned(array: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Products of vectors with a matrix stored [in][out], for one vector or four at a time.
+"""Products of vectors with a matrix stored [in][out], of any size, for one vector or four at a time.
 
 The loop over outputs is innermost, so that LLVM vectorises it, and several inputs share each pass over the sums. Every
 number is the same chain of multiply-adds, in the order of the inputs, whether its vector is alone or one of four: that
@@ -12,69 +12,6 @@ import numpy as np
 from numba import njit
 
 _1, _2, _3, _4, _5, _6, _7 = (np.uint64(n) for n in range(1, 8))
-
-
-@njit(fastmath={"contract"}, error_model="numpy", inline="always")
-def add_product(x, weights, at, inputs, outputs, sums):  # type: ignore[no-untyped-def]  # numba infers the types
-    """``sums[:outputs] += x[:inputs] @ matrix``, where the matrix begins at ``weights[at]``."""
-    whole = inputs - inputs % 8
-    for i in range(0, whole, 8):
-        row = at + i * outputs
-        x0, x1, x2, x3, x4, x5, x6, x7 = x[i], x[i + 1], x[i + 2], x[i + 3], x[i + 4], x[i + 5], x[i + 6], x[i + 7]
-        for j in range(outputs):
-            total = sums[j] + x0 * weights[row + j]
-            total += x1 * weights[row + outputs + j]
-            total += x2 * weights[row + 2 * outputs + j]
-            total += x3 * weights[row + 3 * outputs + j]
-            total += x4 * weights[row + 4 * outputs + j]
-            total += x5 * weights[row + 5 * outputs + j]
-            total += x6 * weights[row + 6 * outputs + j]
-            sums[j] = total + x7 * weights[row + 7 * outputs + j]
-    for i in range(whole, inputs):
-        row = at + i * outputs
-        x0 = x[i]
-        for j in range(outputs):
-            sums[j] += x0 * weights[row + j]
-
-
-@njit(fastmath={"contract"}, error_model="numpy", inline="always")
-def add_four_products(x, first, weights, at, inputs, outputs, sums):  # type: ignore[no-untyped-def]  # inferred
-    """The same for rows ``first`` to ``first + 3`` of ``x`` and ``sums``: a weight that is read serves four vectors."""
-    a, b, c, d = first, first + 1, first + 2, first + 3
-    whole = inputs - inputs % 4
-    for i in range(0, whole, 4):
-        row = at + i * outputs
-        a0, a1, a2, a3 = x[a, i], x[a, i + 1], x[a, i + 2], x[a, i + 3]
-        b0, b1, b2, b3 = x[b, i], x[b, i + 1], x[b, i + 2], x[b, i + 3]
-        c0, c1, c2, c3 = x[c, i], x[c, i + 1], x[c, i + 2], x[c, i + 3]
-        d0, d1, d2, d3 = x[d, i], x[d, i + 1], x[d, i + 2], x[d, i + 3]
-        for j in range(outputs):
-            w0 = weights[row + j]
-            w1 = weights[row + outputs + j]
-            w2 = weights[row + 2 * outputs + j]
-            w3 = weights[row + 3 * outputs + j]
-            sums[a, j] = (((sums[a, j] + a0 * w0) + a1 * w1) + a2 * w2) + a3 * w3
-            sums[b, j] = (((sums[b, j] + b0 * w0) + b1 * w1) + b2 * w2) + b3 * w3
-            sums[c, j] = (((sums[c, j] + c0 * w0) + c1 * w1) + c2 * w2) + c3 * w3
-            sums[d, j] = (((sums[d, j] + d0 * w0) + d1 * w1) + d2 * w2) + d3 * w3
-    for i in range(whole, inputs):
-        row = at + i * outputs
-        for j in range(outputs):
-            w0 = weights[row + j]
-            sums[a, j] += x[a, i] * w0
-            sums[b, j] += x[b, i] * w0
-            sums[c, j] += x[c, i] * w0
-            sums[d, j] += x[d, i] * w0
-
-
-@njit(fastmath={"contract"}, error_model="numpy", inline="always")
-def add_products(x, weights, at, inputs, outputs, sums, lanes):  # type: ignore[no-untyped-def]  # numba infers the types
-    """``sums[lane] += x[lane] @ matrix`` for every lane; there is one, or a multiple of four."""
-    if lanes == 1:  # a constant, so that the other branch is not even compiled
-        add_product(x[0], weights, at, inputs, outputs, sums[0])
-    else:
-        for lane in range(0, lanes, 4):
-            add_four_products(x, lane, weights, at, inputs, outputs, sums)
 
 
 @njit(fastmath={"contract"}, error_model="numpy", boundscheck=False)

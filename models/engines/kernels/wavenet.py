@@ -20,7 +20,7 @@ from models import kernels as shared
 from models import noise
 from models.engines.kernels.draw import draw, log_likelihood
 from models.engines.kernels.layout import Layout
-from models.engines.kernels.linear import add_product, add_products
+from models.engines.kernels.products import Instructions, Precision, add_products
 from models.kernels import tanh
 from models.noise import uniform
 from models.spec import SYMBOLS
@@ -66,16 +66,6 @@ class Sampler(Protocol):
 
 
 @njit(fastmath={"contract"}, error_model="numpy", inline="always")
-def _gate_biases(h, weights, at, layers, width, gate, biases):  # type: ignore[no-untyped-def]  # numba infers the types
-    """V·h + b of every layer for one frame; ``at`` is where the biases b begin, with the matrices V behind them."""
-    for j in range(layers * gate):
-        biases[j] = weights[at + j]
-    for layer in range(layers):
-        matrix = at + layers * gate + layer * width * gate
-        add_product(h, weights, matrix, width, gate, biases[layer * gate : (layer + 1) * gate])
-
-
-@njit(fastmath={"contract"}, error_model="numpy", inline="always")
 def _gate(z, gated, half):  # type: ignore[no-untyped-def]  # numba infers the types
     """tanh(a) * sigmoid(b) with [a, b] = z."""
     for j in range(half):
@@ -104,13 +94,14 @@ def _sources() -> int:
 
 
 @cache
-def sampler(layout: Layout, lanes: int) -> Sampler:
+def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
     """The loop for a network's sizes and a number of lanes; its first call compiles it, or loads it from the cache."""
+    ONE, EXACT, PRECISION, INSTRUCTIONS = 1, int(Precision.FP32), int(layout.precision), int(instructions)
     LANES, LAYERS, CYCLE = lanes, layout.layers, layout.cycle
     RESIDUAL, GATE, HIDDEN, SKIP = layout.residual, layout.gate, layout.gate // 2, layout.skip
     HEAD, WIDTH, SOURCES = layout.head, layout.condition, _sources()
     FLOW = RESIDUAL + SKIP
-    LAYERS_AT, LAYER_SIZE, TAPS_SIZE = layout.layers_at, layout.layer_size, 2 * RESIDUAL * GATE
+    TAPS, LAYERS_AT, LAYER_SIZE, TAPS_SIZE = 2 * RESIDUAL, layout.layers_at, layout.layer_size, layout.taps_size
     HEAD_AT, OUTPUT_AT, CONDITION_AT = layout.head_at, layout.output_at, layout.condition_at
 
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
@@ -127,8 +118,15 @@ def sampler(layout: Layout, lanes: int) -> Sampler:
             for lane in range(LANES):
                 frame = marks[lane, POSITION] // hop
                 if frame != marks[lane, FRAME]:
-                    h = conditions[lane, frame - first[lane]]
-                    _gate_biases(h, weights, CONDITION_AT, LAYERS, WIDTH, GATE, biases[lane])
+                    h, frame_biases = (
+                        conditions[lane : lane + 1, frame - first[lane]],
+                        biases[lane].reshape(LAYERS, GATE),
+                    )
+                    _copy(weights[CONDITION_AT:], biases[lane], LAYERS * GATE)
+                    for layer in range(LAYERS):
+                        matrix = CONDITION_AT + LAYERS * GATE + layer * WIDTH * GATE
+                        z_of = frame_biases[layer : layer + 1]
+                        add_products(h, weights, matrix, WIDTH, GATE, z_of, ONE, EXACT, INSTRUCTIONS)
                     marks[lane, FRAME] = frame
                 _copy(weights[marks[lane, SYMBOL] * RESIDUAL :], flow[lane], RESIDUAL)
                 _copy(weights[SYMBOLS * RESIDUAL :], flow[lane, RESIDUAL:], SKIP)
@@ -142,20 +140,21 @@ def sampler(layout: Layout, lanes: int) -> Sampler:
                     _copy(flow[lane], rings[lane, row:], RESIDUAL)
                     _copy(biases[lane, layer * GATE :], z[lane], GATE)
                 ring += dilation * RESIDUAL
-                add_products(taps, weights, at, 2 * RESIDUAL, GATE, z, LANES)
+                add_products(taps, weights, at, TAPS, GATE, z, LANES, PRECISION, INSTRUCTIONS)
                 for lane in range(LANES):
                     _gate(z[lane], gated[lane], HIDDEN)
                     for j in range(RESIDUAL):
                         flow[lane, j] += weights[at + TAPS_SIZE + j]
-                add_products(gated, weights, at + TAPS_SIZE + RESIDUAL, HIDDEN, FLOW, flow, LANES)
+                onward = at + TAPS_SIZE + RESIDUAL
+                add_products(gated, weights, onward, HIDDEN, FLOW, flow, LANES, PRECISION, INSTRUCTIONS)
             for lane in range(LANES):
                 _rectify(flow[lane, RESIDUAL:], skips[lane], SKIP)
                 _copy(weights[HEAD_AT:], hidden[lane], HEAD)
-            add_products(skips, weights, HEAD_AT + HEAD, SKIP, HEAD, hidden, LANES)
+            add_products(skips, weights, HEAD_AT + HEAD, SKIP, HEAD, hidden, LANES, PRECISION, INSTRUCTIONS)
             for lane in range(LANES):
                 _rectify(hidden[lane], hidden[lane], HEAD)
                 _copy(weights[OUTPUT_AT:], logits[lane], SYMBOLS)
-            add_products(hidden, weights, OUTPUT_AT + SYMBOLS, HEAD, SYMBOLS, logits, LANES)
+            add_products(hidden, weights, OUTPUT_AT + SYMBOLS, HEAD, SYMBOLS, logits, LANES, PRECISION, INSTRUCTIONS)
             for lane in range(LANES):
                 if scores:
                     symbol = np.int64(symbols[lane, t])

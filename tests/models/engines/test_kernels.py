@@ -16,7 +16,17 @@ from numba import njit
 from models.checkpoint import save
 from models.engines.kernels.draw import draw, exp, log_likelihood, most_likely
 from models.engines.kernels.layout import Layout
-from models.engines.kernels.linear import add_products, add_to_each, add_to_one
+from models.engines.kernels.linear import add_to_each, add_to_one
+from models.engines.kernels.products import (
+    Instructions,
+    Precision,
+    add_products,
+    best_instructions,
+    interpreted,
+    pack,
+    unpack,
+    words,
+)
 from models.engines.native import NativeEngine
 from models.engines.reference import ReferenceEngine, choose
 from models.noise import uniforms
@@ -39,26 +49,53 @@ def run(program: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(8, 16), (13, 33), (3, 1)])
-def test_a_product_has_the_same_bits_alone_and_among_four(inputs: int, outputs: int) -> None:
-    @njit(fastmath={"contract"}, error_model="numpy")
-    def alone(x: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
-        add_products(x, weights, 3, inputs, outputs, sums, 1)
+def multiplied(x: np.ndarray, packed: np.ndarray, sums: np.ndarray, precision: Precision, ways: Instructions) -> None:
+    """Add the products of every row of ``x`` with a packed matrix that begins at word 3."""
+    inputs, outputs, lanes, kept, way = x.shape[1], sums.shape[1], len(x), int(precision), int(ways)
 
-    @njit(fastmath={"contract"}, error_model="numpy")
-    def four(x: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
-        add_products(x, weights, 3, inputs, outputs, sums, 4)
+    @njit(error_model="numpy")
+    def products(x: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+        add_products(x, weights, 3, inputs, outputs, sums, lanes, kept, way)
 
+    products(x, np.concatenate([np.full(3, np.nan, np.float32), packed]), sums)
+
+
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize(("inputs", "outputs"), [(64, 64), (32, 160), (16, 16)])
+def test_a_product_has_the_same_bits_in_any_company_by_any_instructions(
+    inputs: int, outputs: int, precision: Precision
+) -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4, inputs), np.float32)
-    weights = rng.standard_normal(3 + inputs * outputs, np.float32)
-    together = rng.standard_normal((4, outputs), np.float32)
-    single, exact = together.copy(), together + x.astype(np.float64) @ weights[3:].reshape(inputs, outputs)
-    four(x, weights, together)
-    for lane in range(4):
-        alone(x[lane : lane + 1], weights, single[lane : lane + 1])
-    assert np.array_equal(single, together)
-    np.testing.assert_allclose(together, exact, rtol=1e-5, atol=1e-5)
+    x[2] = 0.0
+    x[3] *= 1e4
+    matrix = rng.standard_normal((inputs, outputs), np.float32)
+    matrix[:, 5] = 0.0
+    packed = pack(precision, matrix)
+    assert len(packed) == words(precision, inputs, outputs)
+    start = rng.standard_normal((4, outputs), np.float32)
+    together, expected = start.copy(), start.copy()
+    multiplied(x, packed, together, precision, best_instructions())
+    for way in Instructions:
+        if way > best_instructions():
+            continue
+        for company in (1, 2, 4):
+            again = start.copy()
+            for first in range(0, 4, company):
+                rows = slice(first, first + company)
+                multiplied(x[rows], packed, again[rows], precision, way)
+            np.testing.assert_array_equal(again, together)
+    interpreted(x, packed, 0, inputs, outputs, expected, 4, precision, 0)
+    np.testing.assert_allclose(together, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("precision", "error"), [("FP32", 0.0), ("BF16", 2.0**-8), ("INT8", 0.5 / 127)])
+def test_packed_weights_are_within_half_a_step(precision: str, error: float) -> None:
+    matrix = np.random.default_rng(0).standard_normal((64, 32), np.float32)
+    matrix[:, 3] = 0.0
+    back = unpack(Precision[precision], pack(Precision[precision], matrix), 32)
+    scale = np.abs(matrix).max(axis=0) if precision == "INT8" else np.abs(matrix)
+    assert (np.abs(back - matrix) <= error * scale * (1 + 1e-5)).all()
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(8, 16, 8), (13, 33, 5), (3, 1, 7), (1, 20, 1)])
@@ -141,13 +178,14 @@ def test_sizes_that_divide_by_nothing_equal_the_oracle() -> None:
 def test_the_packed_weights_begin_on_a_cache_line() -> None:
     packed = Layout.of(ODD_SPEC).pack(random_checkpoint(ODD_SPEC).tensors)
     assert packed.ctypes.data % 64 == 0
-    layers, gate = ODD_SPEC.layers, ODD_SPEC.gate_channels
-    assert len(packed) == Layout.of(ODD_SPEC).condition_at + layers * gate * (1 + ODD_SPEC.conditioner_channels)
+    layout = Layout.of(ODD_SPEC)
+    assert len(packed) == layout.condition_at + layout.layers * layout.gate * (1 + layout.condition)
 
 
 def test_a_fresh_process_loads_the_kernels_and_not_torch(tmp_path: Path) -> None:
     checkpoint = random_checkpoint(ODD_SPEC)
-    NativeEngine(checkpoint)  # compiles, unless a run before this one did
+    for precision in Precision:
+        NativeEngine(checkpoint, precision)  # compiles, unless a run before this one did
     save(tmp_path / "model", ODD_SPEC, checkpoint.tensors, "")
     (line,) = run(f"""
 import json, sys
@@ -155,13 +193,17 @@ from pathlib import Path
 from models.checkpoint import load
 from models.engines import load_engine
 from models.engines.kernels.layout import Layout
+from models.engines.kernels.products import Precision, best_instructions
 from models.engines.kernels.wavenet import sampler
-checkpoint = load(Path({str(tmp_path / "model")!r}))
-load_engine("auto", checkpoint)
-stats = [sampler(Layout.of(checkpoint.spec), lanes).stats for lanes in (1, 4)]
+from models.engines.native import NativeEngine
+checkpoint, stats = load(Path({str(tmp_path / "model")!r})), []
+for precision in Precision:
+    load_engine("auto", checkpoint, precision.name.lower())
+    layout = Layout.of(checkpoint.spec, precision)
+    stats += [sampler(layout, lanes, best_instructions()).stats for lanes in NativeEngine.widths]
 print(json.dumps([sum(s.cache_misses.values()) for s in stats] + ["torch" in sys.modules]))
 """)
-    assert json.loads(line) == [0, 0, False]
+    assert json.loads(line) == [0] * 9 + [False]
 
 
 def test_the_loop_means_the_same_without_a_compiler() -> None:

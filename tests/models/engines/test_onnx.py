@@ -33,15 +33,20 @@ def trained() -> Checkpoint:
 
 
 def test_free_running_symbols_of_the_trained_model_are_the_references(full: bool) -> None:
-    """16 streams; with --full 4 000 steps of each."""
+    """16 streams, against single and double precision; with --full 4 000 steps of each."""
     steps = 4000 if full else 400
-    checkpoint = trained()
-    wanted = speaking(16, steps)
-    mine = OnnxEngine(checkpoint)
-    theirs = ReferenceEngine(checkpoint, cached=True, precision="fp64")
-    parted = apart(checkpoint, wanted, *(e.advance([e.open(r) for r in wanted], steps) for e in (mine, theirs)))
-    assert parted <= steps // 1000
-    print(f"{16 - parted} of 16 streams equal over {steps} steps")
+    checkpoint, wanted = trained(), speaking(16, steps)
+    engine = OnnxEngine(checkpoint)
+    mine = engine.advance([engine.open(request) for request in wanted], steps)
+    references = {
+        "fp64": ReferenceEngine(checkpoint, cached=True, precision="fp64"),
+        **({"fp32": ReferenceEngine(checkpoint, cached=True)} if full else {}),
+    }
+    for precision, reference in references.items():
+        theirs = reference.advance([reference.open(request) for request in wanted], steps)
+        parted = apart(checkpoint, wanted, mine, theirs)
+        assert parted <= steps // 1000
+        print(f"{precision}: {16 - parted} of 16 streams equal over {steps} steps")
 
 
 def speaking(count: int, length: int) -> list[StreamRequest]:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from models.engines import load_engine
-from models.engines.base import Engine, RequestError, StreamRequest, Symbols
+from models.engines.base import Engine, EngineError, RequestError, StreamRequest, Symbols
+from models.engines.kernels.products import Instructions, Precision, best_instructions
 from models.engines.native import NativeEngine
 from models.engines.onnx import OnnxEngine
 from models.engines.reference import ReferenceEngine
@@ -25,6 +26,8 @@ ENGINES: dict[str, Callable[[WaveNetSpec], Engine]] = {
     "native": lambda spec: NativeEngine(random_checkpoint(spec)),
     "onnx-cpu": lambda spec: OnnxEngine(exported(random_checkpoint(spec))),
     "onnx blocks": lambda spec: OnnxEngine(exported(random_checkpoint(spec)), runner=Blocks),
+    "native-bf16": lambda spec: NativeEngine(random_checkpoint(spec), Precision.BF16),
+    "native-int8": lambda spec: NativeEngine(random_checkpoint(spec), Precision.INT8),
     "cached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=True),
     "uncached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=False),
 }
@@ -60,12 +63,48 @@ def test_company_chunks_and_restarts_change_no_bit(engine: Callable[[WaveNetSpec
         np.testing.assert_array_equal(np.concatenate(pieces), symbols)
 
 
-def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs() -> None:
-    engine = NativeEngine(random_checkpoint(SMALL_SPEC))
+@pytest.mark.parametrize("precision", Precision)
+def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision: Precision) -> None:
+    engine = NativeEngine(random_checkpoint(SMALL_SPEC), precision)
     wanted = requests(SMALL_SPEC, 16, 1600)
     together = engine.advance([engine.open(request) for request in wanted], 1600)
     for request, symbols in zip(wanted, together, strict=True):
         np.testing.assert_array_equal(symbols, solo(engine, request))
+
+
+@pytest.mark.parametrize("instructions", [way for way in Instructions if way < best_instructions()])
+def test_int8_is_the_same_by_any_instructions(instructions: Instructions) -> None:
+    checkpoint = random_checkpoint(SMALL_SPEC)
+    wanted = requests(SMALL_SPEC, 5, 400)
+    runs = []
+    for engine in (NativeEngine(checkpoint, Precision.INT8), NativeEngine(checkpoint, Precision.INT8, instructions)):
+        streams = [engine.open(request) for request in wanted]
+        made = engine.advance(streams, 350)
+        runs.append((np.stack(made), [engine.snapshot(stream) for stream in streams]))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+
+
+def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> None:
+    """Led along the same symbols, bf16 says nearly what fp32 says, and int8 nearly so; none goes on from another's."""
+    checkpoint = random_checkpoint(SMALL_SPEC)
+    (request,) = requests(SMALL_SPEC, 1, 600)
+    engines = [NativeEngine(checkpoint, precision) for precision in Precision]
+    assert [engine.name for engine in engines] == ["native", "native-bf16", "native-int8"]
+    symbols = solo(engines[0], request)
+    scores = [engine.score(symbols, request.frames, request.speaker) for engine in engines]
+    assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.02
+    assert 0.0 < np.abs(scores[2] - scores[0]).mean() < 0.2
+    for engine in engines:
+        stream = engine.open(request)
+        engine.advance([stream], 40)
+        snapshot = engine.snapshot(stream)
+        for other in engines:
+            if other is engine:
+                assert other.restore(request, snapshot).position == 40
+            else:
+                with pytest.raises(RequestError, match="another model, engine"):
+                    other.restore(request, snapshot)
 
 
 def test_one_symbol_at_a_time_is_the_same() -> None:
@@ -203,5 +242,8 @@ def test_engines_are_found_by_name() -> None:
     assert load_engine("native", checkpoint).name == "native"
     assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"
     assert load_engine("torch", checkpoint).name == "reference"
+    assert load_engine("auto", checkpoint, "int8").name == "native-int8"
+    with pytest.raises(EngineError, match="precision: the torch engine has fp32 alone"):
+        load_engine("torch", checkpoint, "bf16")
     with pytest.raises(ValueError, match="engine: 'cuda'"):
         load_engine("cuda", checkpoint)

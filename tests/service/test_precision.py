@@ -1,0 +1,62 @@
+"""A deployment's precision: what clients are told of it, and what becomes of a job that another precision began."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import httpx
+import pytest
+
+from tests.service.support import ASYNC, GENERATION, Server
+
+Serve = Callable[..., AbstractContextManager[Server]]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_clients_are_told_and_seeds_hold(serve: Serve, precision: str) -> None:
+    with serve(precision=precision, engine="native") as server:
+        first, again = server.generate(), server.generate()
+        assert (first.status_code, first.headers["x-engine"]) == (200, f"native-{precision}")
+        assert first.content == again.content
+        manifest = httpx.get(f"{server.url}/v1/jobs/{first.headers['x-job-id']}/manifest").json()
+        assert manifest["engine"] == f"native-{precision}"
+        verified = httpx.post(f"{server.url}/v1/verify", json=manifest, timeout=60.0).json()
+        assert (verified["equal"], verified["engine"]) == (True, f"native-{precision}")
+
+
+def test_int8_says_what_its_products_are_made_of(serve: Serve) -> None:
+    with serve(precision="int8", engine="native") as server:
+        assert any(line["message"].startswith("int8: dot products of bytes by ") for line in server.log)
+
+
+def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> None:
+    """What has been made of it is another sound; it is not patched together. One that nothing is made of is sampled."""
+    with tempfile.TemporaryDirectory(prefix="anc-") as data:
+        body = GENERATION | {"duration": 1200.0}
+        with serve(data_dir=data, engine="native", batch_slots=1) as server:
+            jobs = [
+                httpx.post(f"{server.url}/v1/audio/generations", json=body | changes, headers=ASYNC).json()["id"]
+                for changes in ({}, {"duration": 1.0})
+            ]
+            while httpx.get(f"{server.url}/v1/jobs/{jobs[0]}").json()["samples_done"] == 0:
+                time.sleep(0.02)
+            assert server.stop() == 0
+        with serve(data_dir=data, engine="native", batch_slots=1, precision="int8") as server:
+            begun, waiting = (server.ended(job) for job in jobs)
+            assert (begun["status"], begun["error"]["code"]) == ("failed", "engine_changed")
+            assert waiting["status"] == "completed"
+            content = httpx.get(f"{server.url}/v1/jobs/{waiting['id']}/content")
+            assert content.headers["x-engine"] == "native-int8"
+
+
+def test_an_engine_without_the_precision_does_not_start(
+    ancestral: Callable[..., subprocess.CompletedProcess[bytes]],
+) -> None:
+    asked = {"ANCESTRAL_ENGINE": "torch", "ANCESTRAL_PRECISION": "int8"}
+    done = ancestral("say", "The birch canoe slid.", "--model", "tiny", "-o", "-", **asked)
+    assert done.returncode != 0
+    assert b"precision: the torch engine has fp32 alone, int8 needs the native one" in done.stderr
