@@ -48,7 +48,7 @@ ENTRYPOINT ["ancestral"]
 CMD ["serve"]
 
 FROM runtime AS gpu
-ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ENV LD_LIBRARY_PATH=/opt/ancestral/cuda NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=build-gpu /opt/ancestral /opt/ancestral
 
 FROM runtime AS cpu

@@ -36,8 +36,6 @@ IDLE_SECONDS = 8.0
 CARDS = (1, 100, 1000, 10_000)
 WORKERS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 WORKER_CORES = 2
-STREAMS_A_CORE = 5
-"""Listeners that one core keeps in real time without a gap (docs/benchmarks.md, Listeners)."""
 WAIT_SECONDS, MAY_WAIT = 0.1, 0.01
 """The share of requests that may wait longer than that for a slot."""
 UTTERANCE_SECONDS, UTTERANCE_SIGMA = 6.0, 0.8
@@ -78,11 +76,14 @@ class Row:
     worker_cores: int
     api_processes: int
     redis_cores: float
-    redis_of_which_roster: float
-    redis_calls_per_second: int
-    redis_megabytes_per_second: float
-    redis_gigabytes: float
+    of_which_roster: float
+    calls_a_second: int
+    """Of Redis, as are the next two."""
+    megabytes_a_second: float
+    gigabytes: float
     """While sound is kept for two minutes after its end, which is the default."""
+    cells: int
+    """Deployments, each with a Redis of its own, to divide it into, so that none of these is too busy."""
 
 
 def waits(slots: int, load: float, count: int, rng: np.random.Generator, sigma: float = UTTERANCE_SIGMA) -> Any:
@@ -122,11 +123,13 @@ def highest_load(slots: int, rng: np.random.Generator) -> float:
 
 def reckon(workers: int, costs: Costs, rng: np.random.Generator) -> Row:
     """What so many workers serve, and what they need beside themselves."""
-    slots = workers * WORKER_CORES * STREAMS_A_CORE
+    slots = workers * int(WORKER_CORES / costs.worker_core)
     full = highest_load(slots, rng)
     listeners = int(slots * full)
     apis = max(1, math.ceil(listeners * costs.api_core / BUSY))
     roster = apis / LOOK_SECONDS * workers * costs.roster_seconds_a_card
+    streams = listeners * costs.redis_core + workers * costs.idle_redis_core
+    cells = next(cells for cells in range(1, workers + 1) if streams / cells + roster / cells**2 <= BUSY)
     return Row(
         workers,
         slots,
@@ -135,11 +138,12 @@ def reckon(workers: int, costs: Costs, rng: np.random.Generator) -> Row:
         round(listeners / UTTERANCE_SECONDS, 1),
         workers * WORKER_CORES,
         apis,
-        round(listeners * costs.redis_core + workers * costs.idle_redis_core + roster, 3),
+        round(streams + roster, 3),
         round(roster, 3),
         round(listeners * costs.redis_calls),
         round(listeners * (costs.redis_bytes_in + costs.redis_bytes_out) / 1e6, 2),
         round(listeners * costs.redis_bytes_kept * (120 + UTTERANCE_SECONDS) / 1e9, 3),
+        cells,
     )
 
 

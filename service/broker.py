@@ -62,7 +62,7 @@ ALIVE_SECONDS: Final = 6
 """A worker that has not announced itself for so long is taken for dead."""
 BLOCK_MS: Final = 2000
 REPLY_SECONDS: Final = 10
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 """For which Redis may be away while somebody listens."""
 _GRAVE_SECONDS: Final = 60
 

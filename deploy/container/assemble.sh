@@ -14,6 +14,11 @@ cd /opt/ancestral/lib/python3*/site-packages
 find . -depth -type d -name tests -exec rm -r {} +
 rm -r gruut_lang_en/espeak gruut_lang_en/pos
 strip --strip-unneeded llvmlite/binding/libllvmlite.so pycrfsuite/*.so
+# NVIDIA's wheels put each library into a folder of its own, where the loader does not look: see LD_LIBRARY_PATH in the Dockerfile.
+if [ -d nvidia ]; then
+    mkdir /opt/ancestral/cuda
+    find "$PWD/nvidia" -path '*/lib/*.so*' -exec ln -s -t /opt/ancestral/cuda {} +
+fi
 # Bytecode of what is imported alone. The kernels are compiled again wherever the image runs, for the processor there.
 export NUMBA_CACHE_DIR=/tmp/numba ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp

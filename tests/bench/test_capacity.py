@@ -9,7 +9,7 @@ import pytest
 
 from bench.capacity import MAY_WAIT, UTTERANCE_SECONDS, WAIT_SECONDS, Costs, breaking_point, highest_load, reckon, waits
 
-COSTS = Costs(0.15, 0.02, 0.001, 40, 20_000, 17_000, 18_000, 0.001, 2e-6)
+COSTS = Costs(0.2, 0.02, 0.001, 40, 20_000, 17_000, 18_000, 0.001, 2e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.5])
@@ -39,13 +39,14 @@ def test_the_sums_are_right() -> None:
     row = reckon(100, COSTS, np.random.default_rng(5))
     assert row.slots == 1000
     assert row.listeners == pytest.approx(row.slots * row.full, rel=0.01)
-    assert row.redis_calls_per_second == pytest.approx(40 * row.listeners)
-    assert row.redis_of_which_roster == pytest.approx(row.api_processes * 2 * 100 * 2e-6, rel=0.1)
-    assert row.redis_cores == pytest.approx(row.listeners * 0.001 + 100 * 0.001 + row.redis_of_which_roster, rel=0.01)
+    assert row.calls_a_second == pytest.approx(40 * row.listeners)
+    assert row.of_which_roster == pytest.approx(row.api_processes * 2 * 100 * 2e-6, rel=0.1)
+    assert row.redis_cores == pytest.approx(row.listeners * 0.001 + 100 * 0.001 + row.of_which_roster, rel=0.01)
 
 
 def test_where_it_breaks_is_the_last_that_fits() -> None:
     rows = [reckon(workers, COSTS, np.random.default_rng(6)) for workers in (10, 30, 300)]
     assert [row.redis_cores <= 0.7 for row in rows] == [True, True, False]
+    assert [row.cells for row in rows] == [1, 1, math.ceil(rows[2].redis_cores / 0.7)]
     assert "carries 30 workers" in breaking_point(COSTS, rows)
     assert "700 listeners" in breaking_point(COSTS, rows)

@@ -163,6 +163,7 @@ def test_everything_is_replaced_under_load(house: House) -> None:
         left = sum(line["jobs"] for worker in workers for line in worker.said("worker stopping"))
         print(f"all replaced: {load.done} requests, {left} jobs handed over, {len(load.failures)} failures")
         assert load.failures == []
+        assert left, "no worker had anything in hand when it was told to stop"
         broken = [line for server in servers for line in server.log if line["message"] == "response broken off"]
         assert broken == []
     house.check_that_nothing_is_left()

@@ -82,6 +82,17 @@ def test_redis_keeps_what_it_is_given(services: dict[str, Any]) -> None:
     assert any(volume.endswith(":/data") for volume in services["redis"]["volumes"])
 
 
+def test_what_is_mounted_is_there_and_asks_who_answers(services: dict[str, Any]) -> None:
+    for service in services.values():
+        for volume in service.get("volumes", ()):
+            if volume.startswith("./"):
+                assert (ROOT / volume.split(":")[0]).is_dir(), volume
+    (mount,) = [volume for volume in services["prometheus"]["volumes"] if volume.startswith("./")]
+    scraped = yaml.safe_load((ROOT / mount.split(":")[0] / "prometheus.yml").read_text())["scrape_configs"]
+    targets = {target for job in scraped for config in job["static_configs"] for target in config["targets"]}
+    assert targets >= {"api:8000", f"worker:{services['worker']['environment']['ANCESTRAL_METRICS_PORT']}"}
+
+
 def test_images_are_of_one_version(services: dict[str, Any]) -> None:
     for name, service in services.items():
         _, _, tag = service["image"].partition(":")

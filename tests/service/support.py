@@ -156,7 +156,7 @@ class Server:
 def _is_ready(server: Server, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.process.poll() is None:
-        if httpx.get(f"{server.url}/readyz").status_code == 200:
+        if httpx.get(f"{server.url}/readyz", timeout=60.0).status_code == 200:
             return True
         time.sleep(0.1)
     return False
