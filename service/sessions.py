@@ -139,7 +139,9 @@ class Session(ABC):
             await patiently(self._give_back)
         elif self.stopped is Stop.STALLED:
             await patiently(lambda: end(Status.CANCELLED))
-        return self.stopped.value
+        # A cancelled job and one that another attempt has look alike to who comes to publish.
+        why = Stop.ENDED if self.stopped is Stop.OVERTAKEN else self.stopped
+        return str(why.value)
 
     async def _let_go(self) -> None:
         try:

@@ -67,8 +67,8 @@ class WorkerMetrics(Metrics):
         )
         self._ends = Counter(
             "ancestral_attempt_ends_total",
-            "Attempts at jobs that are over: done, failed, cancelled (ended), left to others or parked (let_go), "
-            "overtaken by another attempt, without a reader (stalled).",
+            "Attempts at jobs that are over: done, failed, left to others or parked (let_go), unread (stalled), "
+            "or because the job was cancelled or taken over (ended).",
             ["lane", "end"],
             registry=registry,
         )

@@ -62,7 +62,7 @@ def rows() -> Rows:
                     "How attempts end",
                     [(rate(f"ancestral_attempt_ends_total{_OF_LANE}", "end"), "{{end}}")],
                     "ops",
-                    "done; failed; ended: a client cancelled; let_go: handed over or parked; stalled: nobody read.",
+                    "done; failed; ended: cancelled, taken over; let_go: handed over or parked; stalled: nobody read.",
                     stacked=True,
                 ),
                 graph(
