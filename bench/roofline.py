@@ -19,7 +19,7 @@ from numba import njit, types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
-from models.engines.kernels.layout import Layout
+from models.engines.kernels.layout import Layout, aligned
 from models.engines.kernels.products import FLOATS, INTS, WIDTH, Emitter, Precision, best_instructions
 from models.spec import SYMBOLS, WaveNetSpec
 
@@ -67,7 +67,7 @@ def multiply_adds_per_second(of_bytes: bool) -> float:
 @cache
 def words_per_second(size: int) -> float:
     """32-bit words read from an array of ``size``, again and again."""
-    words = np.zeros(-(-size // (WIDTH * _CHAINS)) * WIDTH * _CHAINS, np.float32)
+    words = aligned(np.zeros(-(-size // (WIDTH * _CHAINS)) * WIDTH * _CHAINS, np.float32))
 
     def work(words: Any, count: int) -> int:
         total = 0

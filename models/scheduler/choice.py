@@ -63,8 +63,8 @@ class Claim:
 def choose(claims: Sequence[Claim], idle: int, now: float) -> list[int]:
     """Who shares the next call: the most urgent slot; alone, if there is a thread for each, else in company.
 
-    A native call of two or three lanes takes as long as one of four, and each lane half as long again as alone: half
-    full calls on every thread would cost the processor twice and nobody would have his sound sooner.
+    A native call of four lanes takes twice as long as one of a single lane, as does one of three, and one of two takes
+    four thirds: half full calls on every thread would cost the processor more and nobody would have his sound sooner.
 
     Args:
         claims: of all slots that can be sampled; of two as urgent the earlier goes first.
