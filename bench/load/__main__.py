@@ -145,7 +145,7 @@ def held(port: int, worker_port: int, since: float) -> Held:
 
 
 def soak(port: int, worker_port: int, rate: float, seconds: float) -> tuple[list[Row], list[Held]]:
-    """Arrivals for long, and what is held meanwhile: a line a minute, each the median of its looks."""
+    """Arrivals for long, and what is held: the median of each minute, and last what is left when all have gone."""
     since, looks = time.perf_counter(), list[Held]()
     with arriving(f"http://127.0.0.1:{port}", rate) as outcomes:
         while time.perf_counter() - since < seconds:
@@ -153,12 +153,13 @@ def soak(port: int, worker_port: int, rate: float, seconds: float) -> tuple[list
             looks.append(held(port, worker_port, since))
     per_minute = [looks[at : at + 6] for at in range(0, len(looks), 6)]
     medians = [sorted(minute, key=lambda look: look.api_mb)[len(minute) // 2] for minute in per_minute]
+    medians.append(held(port, worker_port, since))  # when nobody is under way any more
     return [_row(road, rate, [o for o in outcomes if o.road == road], None) for road in ROADS], medians
 
 
 def drift(looks: Sequence[Held]) -> dict[str, float]:
-    """How each figure changes in an hour, by a line through all looks after the first minutes."""
-    settled = [look for look in looks if 60 * look.minute > SETTLING_SECONDS]
+    """How each figure changes in an hour, by a line through the looks after the first minutes, without the last one."""
+    settled = [look for look in looks[:-1] if 60 * look.minute > SETTLING_SECONDS]
     hours = [look.minute / 60 for look in settled]
     names = [name for name in Held.__dataclass_fields__ if name != "minute"]
     return {f"{n}_per_hour": round(float(np.polyfit(hours, [getattr(o, n) for o in settled], 1)[0]), 2) for n in names}
