@@ -8,8 +8,10 @@ The roofline (bench/roofline.py) is measured on the spot.
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ import torch
 
 from bench.report import Target, report, show
 from bench.roofline import roofline
-from models.checkpoint import Checkpoint, expected_shapes, load
+from models.checkpoint import Checkpoint, expected_shapes, load, save
 from models.engines.base import Engine, StreamRequest
 from models.engines.kernels.products import Precision
 from models.engines.native import NativeEngine
+from models.engines.onnx import OnnxEngine
 from models.engines.reference import ReferenceEngine
+from models.export import write
 from models.spec import MEDIUM, SMALL, FeatureSpec, WaveNetSpec
 
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
@@ -125,8 +129,24 @@ def measure(model: str, engine: Engine, precision: Precision, batch: int, sample
     )
 
 
+@contextmanager
+def exported(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
+    """A copy of a checkpoint with its graphs, for as long as the block runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "exported"
+        save(path, checkpoint.spec, checkpoint.tensors, "")
+        write(path)
+        yield load(path)
+
+
 def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]:
-    """All rows of one model; the native engine makes ``samples`` of a lone stream in each repetition."""
+    """All rows of one model.
+
+    Args:
+        model: its name in the table.
+        checkpoint: of it.
+        samples: that the native engine makes of a lone stream in each repetition; onnxruntime a tenth of them.
+    """
     slow = measure(model, ReferenceEngine(checkpoint, cached=True), Precision.FP32, 1, samples // 50, None)
     rows = [slow]
     for precision in Precision:
@@ -134,6 +154,9 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
         for batch in BATCHES:
             length = max(samples // batch, 1000)
             rows.append(measure(model, engine, precision, batch, length, slow.samples_per_cpu_second))
+    with exported(checkpoint) as copy:
+        onnx, length = OnnxEngine(copy), max(samples // 10, 100)
+        rows += [measure(model, onnx, Precision.FP32, b, length, slow.samples_per_cpu_second) for b in BATCHES]
     return rows
 
 

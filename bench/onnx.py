@@ -1,31 +1,28 @@
-"""How fast onnxruntime samples and draws: ``python -m bench.onnx [onnx-cpu | onnx-cuda]``.
+"""How fast onnxruntime draws, and samples on a card: ``python -m bench.onnx [onnx-cpu | onnx-cuda]``.
 
-The graphs are exported on the spot. Of pictures it tells how often the network is run over a row: one call serves all
-symbols of the row at once, and is repeated until none of them changes (models/engines/onnx_pictures.py).
+The graphs are exported on the spot; sound on a CPU is in bench/engines.py. Of pictures it tells how often the network
+is run over a row: one call serves all symbols of the row at once, and is repeated until none of them changes
+(models/engines/onnx_pictures.py).
 """
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import sys
-import tempfile
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from bench.engines import REPETITIONS, TRAINED, ZOO, lively_checkpoint, measure
-from bench.report import report, show
-from models.checkpoint import Checkpoint, load, save
+from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, lively_checkpoint, measure
+from bench.report import report
+from models.checkpoint import Checkpoint, load
 from models.engines.kernels.products import Precision
 from models.engines.native import NativeEngine
 from models.engines.native_pictures import NativePictureEngine
 from models.engines.onnx import LANES, OnnxEngine
 from models.engines.onnx_pictures import OnnxPicture, OnnxPictureEngine
 from models.engines.pictures import PictureRequest
-from models.export import write
 from models.spec import MEDIUM, FeatureSpec, WaveNetSpec
 
 SAMPLES = 1600
@@ -33,7 +30,7 @@ SAMPLES = 1600
 
 @dataclass(frozen=True)
 class Pictures:
-    """One line of the second table: so many pictures drawn together."""
+    """One line of the table of pictures: so many pictures drawn together."""
 
     model: str
     engine: str
@@ -47,13 +44,6 @@ class Pictures:
     seconds_per_image_native: float
     equal: bool
     """Whether the pictures are those of the native engine."""
-
-
-def exported(checkpoint: Checkpoint, directory: Path) -> Checkpoint:
-    """A checkpoint with its graphs."""
-    save(directory, checkpoint.spec, checkpoint.tensors, "")
-    write(directory)
-    return load(directory)
 
 
 def measure_pictures(model: str, checkpoint: Checkpoint, engine: str, batch: int) -> Pictures:
@@ -84,30 +74,29 @@ def measure_pictures(model: str, checkpoint: Checkpoint, engine: str, batch: int
     )
 
 
+def measure_streams(engine: str) -> list[Row]:
+    """Both sizes of WaveNet, alone and together, each below a lone stream of the native engine."""
+    medium = WaveNetSpec(speakers=("a", "b", "c", "d"), local_channels=FeatureSpec().channels, **MEDIUM)
+    rows: list[Row] = []
+    for name, checkpoint in (("wavenet-S", load(TRAINED)), ("wavenet-M", lively_checkpoint(medium))):
+        native = measure(name, NativeEngine(checkpoint), Precision.FP32, 1, SAMPLES, None)
+        with exported(checkpoint) as copy:
+            onnx, speed = OnnxEngine(copy, engine), native.samples_per_cpu_second
+            batches = sorted({1, 4, 16, LANES[engine]})
+            rows += [native, *(measure(name, onnx, Precision.FP32, b, SAMPLES, speed) for b in batches)]
+    return rows
+
+
 def main() -> None:
     """Measure, print the tables, print the JSON."""
     engine = sys.argv[1] if len(sys.argv) > 1 else "onnx-cpu"
-    speakers = ("a", "b", "c", "d")
-    medium = WaveNetSpec(speakers=speakers, local_channels=FeatureSpec().channels, **MEDIUM)
-    scratch = Path(tempfile.mkdtemp())
-    try:
-        models = {"wavenet-S": load(TRAINED), "wavenet-M": lively_checkpoint(medium)}
-        rows = []
-        for name, checkpoint in models.items():
-            native = measure(name, NativeEngine(checkpoint), Precision.FP32, 1, SAMPLES, None)
-            onnx = OnnxEngine(exported(checkpoint, scratch / name), engine)
-            batches = sorted({1, 4, 16, LANES[engine]})
-            speed = native.samples_per_cpu_second
-            rows += [native, *(measure(name, onnx, Precision.FP32, b, SAMPLES, speed) for b in batches)]
-        drawn = [
-            measure_pictures(path.parent.name, exported(load(path), scratch / path.parent.name), engine, 16)
-            for path in sorted(ZOO.glob("*/pixelcnn"))
-        ]
-    finally:
-        shutil.rmtree(scratch)
-    show("Pictures by fixed-point iteration", drawn, width=120)
-    facts = {"pictures": [asdict(row) for row in drawn]}
-    report("WaveNet on onnxruntime (times_reference: of native, one stream)", rows, facts)
+    if engine == "onnx-cuda":
+        report("WaveNet on a card (times_reference: of native, one stream)", measure_streams(engine))
+    drawn = []
+    for path in sorted(ZOO.glob("*/pixelcnn")):
+        with exported(load(path)) as copy:
+            drawn.append(measure_pictures(path.parent.name, copy, engine, 16))
+    report("Pictures by fixed-point iteration", drawn, width=120)
 
 
 if __name__ == "__main__":

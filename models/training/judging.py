@@ -72,7 +72,7 @@ def png_bits(images: Images, levels: int) -> float:
 class Classifier:
     """A small convolutional network that tells classes apart; it is trained on real pictures when it is made."""
 
-    def __init__(self, pictures: Pictures, levels: int, classes: int, seen: int = 150_000, seed: int = 0) -> None:
+    def __init__(self, pictures: Pictures, levels: int, classes: int, seen: int = 500_000, seed: int = 0) -> None:
         """Train.
 
         Args:

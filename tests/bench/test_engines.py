@@ -20,10 +20,14 @@ JSON = {
 }  # fmt: skip
 
 
-def test_every_precision_and_batch_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_precision_and_batch_is_a_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.engines.REPETITIONS", 1)
     rows = measure_model("tiny", lively_checkpoint(TINY_SPECS["conditional"]), 100)
     native = [("native", precision.name.lower(), batch) for precision in Precision for batch in BATCHES]
-    assert [(row.engine, row.precision, row.batch) for row in rows] == [("reference", "fp32", 1), *native]
+    onnx = [("onnx-cpu", "fp32", batch) for batch in BATCHES]
+    assert [(row.engine, row.precision, row.batch) for row in rows] == [("reference", "fp32", 1), *native, *onnx]
     assert all(row.samples_per_cpu_second > 0 and row.roofline >= 0.0 for row in rows)
     report("Engines", rows)
     line = json.loads(capsys.readouterr().out.rstrip().rpartition("\n")[2])
