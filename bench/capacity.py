@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 import redis
 
-from bench.listeners import MODEL, nicely, play, serving
+from bench.listeners import MODEL, TEXTS, nicely, play, serving
 from bench.report import report
-from bench.streams import TEXTS
 from service import scripts
 from service.broker import PREFIX, WorkerCard
 from service.embedded import EmbeddedRedis

@@ -26,6 +26,13 @@ from service.hearing import BUFFER_SECONDS
 
 MODEL = "wavenet-en"
 VOICES = ("heart", "joe", "allison", "rms")
+TEXTS = (
+    "The harbor was quiet before the first boats came in. A gull sat on the rail and watched the water.",
+    "She wrote the address on the back of an old ticket. Nobody asked her why she kept it.",
+    "Rain fell on the tin roof for most of the night. In the morning the road was gone.",
+    "Nine of the lamps still worked after the storm. We carried them up to the hall.",
+    "He read the letter twice and put it in the drawer. Then he went out to feed the horses.",
+)
 SAMPLE_RATE = 24000
 """Of pcm, as OpenAI's clients expect it."""
 BYTES_PER_SECOND = 2 * SAMPLE_RATE

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.listeners import JITTER_SECONDS, MODEL, VOICES, Played, ask, fetch, free_port, nicely, play, serving
+from bench.listeners import JITTER_SECONDS, MODEL, TEXTS, VOICES, Played, ask, fetch, free_port, nicely, play, serving
 from bench.report import report
 from bench.scrape import quantile
 from service import codecs
@@ -27,13 +27,6 @@ TURNS = 20
 """Repetitions of what one client does alone."""
 SLOTS, QUEUE, EXTRA = 4, 2, 20
 """Of the server that is full, and requests that do not fit."""
-TEXTS = (
-    "The harbor was quiet before the first boats came in. A gull sat on the rail and watched the water.",
-    "She wrote the address on the back of an old ticket. Nobody asked her why she kept it.",
-    "Rain fell on the tin roof for most of the night. In the morning the road was gone.",
-    "Nine of the lamps still worked after the storm. We carried them up to the hall.",
-    "He read the letter twice and put it in the drawer. Then he went out to feed the horses.",
-)
 SENTENCE = "The harbor was quiet before the first boats came in."
 
 

@@ -29,9 +29,8 @@ from typing import Any, Final
 
 import gevent
 
-from bench.listeners import MODEL, VOICES, free_port, serving
+from bench.listeners import MODEL, TEXTS, VOICES, free_port, serving
 from bench.load.__main__ import arriving
-from bench.load.clients import TEXTS
 from bench.report import report
 from deploy.queries import DASHBOARDS, PROMETHEUS, alerts, boards, queries, selectors
 

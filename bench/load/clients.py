@@ -19,16 +19,9 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from bench.listeners import BYTES_PER_SECOND, MODEL, SAMPLE_RATE, VOICES
+from bench.listeners import BYTES_PER_SECOND, MODEL, SAMPLE_RATE, TEXTS, VOICES
 from service.hearing import BUFFER_SECONDS, Hearing
 
-TEXTS = (
-    "The harbor was quiet before the first boats came in. A gull sat on the rail and watched the water.",
-    "She wrote the address on the back of an old ticket. Nobody asked her why she kept it.",
-    "Rain fell on the tin roof for most of the night. In the morning the road was gone.",
-    "Nine of the lamps still worked after the storm. We carried them up to the hall.",
-    "He read the letter twice and put it in the drawer. Then he went out to feed the horses.",
-)
 PICTURES = (("pixelcnn-digits", "7"), ("pixelcnn-fashion", "Sneaker"))
 ROADS = ("http", "sse", "websocket", "image")
 PATIENCE_SECONDS = 120.0

@@ -8,7 +8,7 @@ for bit within itself; the tests hold it to that.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -191,3 +191,23 @@ def check_forced(stream: Stream, symbols: Symbols) -> None:
     room = stream.request.length - stream.position
     if len(symbols) > room:
         raise RequestError(f"symbols: {len(symbols)} do not fit, the stream ends in {room}")
+
+
+def turns(lengths: Sequence[int], lanes: int) -> Iterator[tuple[list[int], int, int]]:
+    """In which groups to move streams on together, each from which of its next symbols to which.
+
+    Streams that end together share a group, so that few groups have to change their lanes on the way.
+
+    Args:
+        lengths: how many symbols each stream gets.
+        lanes: streams in a group.
+
+    Yields:
+        Indices of streams, the first symbol, the one after the last.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    for first in range(0, len(order), lanes):
+        group, done = order[first : first + lanes], 0
+        while group := [i for i in group if lengths[i] > done]:
+            yield group, done, lengths[group[0]]
+            done = lengths[group[0]]

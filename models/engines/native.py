@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import conditioning
-from models.engines.base import Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request
+from models.engines.base import Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request, turns
 from models.engines.kernels.layout import Layout
 from models.engines.kernels.products import Instructions, Precision, best_instructions
 from models.engines.kernels.wavenet import sampler
@@ -88,15 +88,8 @@ class NativeEngine(Engine):
         """Make up to ``samples`` more symbols of every stream."""
         assert len({id(stream) for stream in streams}) == len(streams), "a stream can take one lane only"
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
-        # Streams that end together share a group, so that few groups have to change their lanes on the way.
-        order = sorted(range(len(streams)), key=lambda i: len(made[i]))
-        for start in range(0, len(order), self.lanes):
-            group = order[start : start + self.lanes]
-            done = 0
-            while group := [i for i in group if len(made[i]) > done]:
-                until = len(made[group[0]])
-                self._sample([_native(streams[i]) for i in group], [made[i][done:until] for i in group])
-                done = until
+        for group, start, stop in turns([len(symbols) for symbols in made], self.lanes):
+            self._sample([_native(streams[i]) for i in group], [made[i][start:stop] for i in group])
         return made
 
     def force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:

@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import conditioning
-from models.engines.base import GREEDY, Array, Engine, Stream, StreamRequest, Symbols, check_forced, check_request
+from models.engines.base import (
+    GREEDY,
+    Array,
+    Engine,
+    Stream,
+    StreamRequest,
+    Symbols,
+    check_forced,
+    check_request,
+    turns,
+)
 from models.engines.runners import Blocks, Chunks, Inputs, Runner
 from models.engines.snapshots import pack, unpack
 from models.noise import uniforms
@@ -83,17 +93,12 @@ class OnnxEngine(Engine):
         """Make up to ``samples`` more symbols of every stream."""
         assert len({id(stream) for stream in streams}) == len(streams), "a stream can take one lane only"
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
-        # Streams that end together share a group, so that few groups have to change their lanes on the way.
-        order = sorted(range(len(streams)), key=lambda i: len(made[i]))
-        for start in range(0, len(order), self.lanes):
-            group = order[start : start + self.lanes]
-            done = 0
-            while group := [i for i in group if len(made[i]) > done]:
-                until = min(len(made[group[0]]), done + _LONGEST)
+        for group, start, stop in turns([len(symbols) for symbols in made], self.lanes):
+            for done in range(start, stop, _LONGEST):
+                until = min(stop, done + _LONGEST)
                 symbols, _ = self._move([_onnx(streams[i]) for i in group], until - done, None)
                 for lane, i in enumerate(group):
                     made[i][done:until] = symbols[:, lane]
-                done = until
         return made
 
     def force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
@@ -111,20 +116,15 @@ class OnnxEngine(Engine):
     def snapshot(self, stream: Stream) -> bytes:
         """The position, the last symbol and the ring buffers; the rest follows from the request."""
         s = _onnx(stream)
-        return pack(self._kind, self._checkpoint.sha256, s.position, s.symbol, s.ring.astype("<f4").tobytes())
+        return pack(self.name, self._checkpoint.sha256, s.position, s.symbol, s.ring.astype("<f4").tobytes())
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> OnnxStream:
         """The stream that :meth:`snapshot` saw."""
         stream = self.open(request)
-        identity = self._kind, self._checkpoint.sha256
+        identity = self.name, self._checkpoint.sha256
         stream.position, stream.symbol, ring = unpack(*identity, request.length, stream.ring.nbytes, snapshot)
         stream.ring = np.frombuffer(ring, "<f4").astype(np.float32).reshape(stream.ring.shape)
         return stream
-
-    @property
-    def _kind(self) -> str:
-        """What snapshots know the engine by."""
-        return self.name.replace("-", "")
 
     def _blank(self) -> OnnxStream:
         """The state before position 0: silence has been heard and every buffer is zero."""

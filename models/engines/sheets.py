@@ -49,7 +49,7 @@ class SheetEngine:
     def __init__(self, pictures: PictureEngine) -> None:
         self.pictures = pictures
         self.name, self.lanes = pictures.name, pictures.lanes
-        self._kind, self._sha256 = pictures.name.replace("-", ""), pictures.sha256
+        self._sha256 = pictures.sha256
 
     @property
     def spec(self) -> PixelCNNSpec:
@@ -98,7 +98,7 @@ class SheetEngine:
         """The rows handed out; what is missing of the pictures is zero."""
         symbols = np.stack([picture.symbols for picture in sheet.pictures])
         symbols[:, sheet.row :] = 0
-        return pack(self._kind, self._sha256, sheet.position, 0, symbols.tobytes())
+        return pack(self.name, self._sha256, sheet.position, 0, symbols.tobytes())
 
     def restore(self, request: SheetRequest, snapshot: bytes) -> Sheet:
         """The sheet that :meth:`snapshot` saw.
@@ -106,7 +106,7 @@ class SheetEngine:
         Raises:
             RequestError: the bytes are no snapshot of such a sheet.
         """
-        position, _, state = unpack(self._kind, self._sha256, request.length, request.length, snapshot)
+        position, _, state = unpack(self.name, self._sha256, request.length, request.length, snapshot)
         spec, count = self.spec, len(request.pictures)
         symbols: Pixels = np.frombuffer(state, np.uint8).reshape(count, spec.height, spec.width, spec.channels)
         row = position // (request.length // spec.height)

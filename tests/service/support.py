@@ -114,6 +114,13 @@ class Server:
     port: int
     log: list[dict[str, Any]]
 
+    @contextmanager
+    def unharmed(self) -> Iterator[None]:
+        """Nothing in this block may fail within the server; what tests before it have had fail does not count."""
+        before = len(self.log)
+        yield
+        assert not [line for line in self.log[before:] if "traceback" in line]
+
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60.0, **options)
 

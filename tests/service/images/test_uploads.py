@@ -156,17 +156,17 @@ def test_what_is_not_taken_says_why(name: str, capfd: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("route", ["completions", "likelihood"])
 def test_no_hostile_file_gets_through(server: Server, route: str) -> None:
-    for name, (data, _) in hostile().items():
-        if route == "completions":
-            response, param = post(server, route, image=base64_of(data) or "=="), "image"
-        else:
-            url = f"{server.url}/v1/images/likelihood"
-            response = httpx.post(url, data={"model": "sketch"}, files={"file": ("a.png", data)}, timeout=60)
-            param = "file"
-        assert response.status_code == 400, (name, response.text)
-        check_envelope(response, 400, param)
-    assert same(draw(server), draw(server))
-    assert not [line for line in server.log if "traceback" in line]
+    with server.unharmed():
+        for name, (data, _) in hostile().items():
+            if route == "completions":
+                response, param = post(server, route, image=base64_of(data) or "=="), "image"
+            else:
+                url = f"{server.url}/v1/images/likelihood"
+                response = httpx.post(url, data={"model": "sketch"}, files={"file": ("a.png", data)}, timeout=60)
+                param = "file"
+            assert response.status_code == 400, (name, response.text)
+            check_envelope(response, 400, param)
+        assert same(draw(server), draw(server))
 
 
 FORMS = [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}), ("WEBP", {"lossless": True})]
@@ -215,9 +215,9 @@ def test_what_a_library_warns_of_is_no_failure(server: Server, name: str) -> Non
         "malformed MPO": jpeg[:2] + b"\xff\xe2\x00\x20MPF\0" + bytes(26) + jpeg[2:],
     }[name]
     assert data != jpeg
-    response = post(server, "completions", image=base64_of(data))
+    with server.unharmed():
+        response = post(server, "completions", image=base64_of(data))
     assert response.status_code in (200, 400), response.text
-    assert "traceback" not in str(server.log)
 
 
 def rows(pixels: Pixels) -> bytes:
