@@ -51,6 +51,12 @@ class Repertoire(Catalogue):
             sampler.warm()
             log.info("model warm", extra={"model": name, "seconds": round(time.perf_counter() - start, 3)})
 
+    def unload(self, idle_seconds: float) -> None:
+        """Give back the memory of models that nobody has asked for so long; whoever asks next waits until they load."""
+        for name, sampler in self.samplers.items():
+            if sampler.engine.unload(idle_seconds):
+                log.info("model unloaded", extra={"model": name})
+
 
 def load_repertoire(settings: Settings, only: Callable[[ModelEntry], bool] = lambda entry: True) -> Repertoire:
     """Load every model that the settings lead to, for sampling.

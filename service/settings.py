@@ -62,6 +62,14 @@ class Settings(BaseSettings):
         "fast for 0.02 bits a sample; `bf16`, between them. The same for all workers: seeds give the same sound within "
         "one precision only, and `x-engine` names it.",
     )
+    unload_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=604_800,
+        description="After how long without a request the graphs of a model leave memory, on a card too; the next "
+        "request waits until they are loaded again. Without it, they stay. Of the engines on onnxruntime only: the "
+        "others need a few megabytes a model.",
+    )
     threads: int = Field(
         default_factory=_cores,
         ge=1,

@@ -38,6 +38,7 @@ DEAF_SECONDS = 60.0
 """A worker that does nothing for so long, not even wait for Redis, hangs."""
 _GATHER_SECONDS = 5.0
 _LINE_SECONDS = 0.5
+_UNLOAD_SECONDS = 10.0
 _KINDS: dict[Kind, type[Session]] = {
     Kind.SPEECH: Speaking,
     Kind.GENERATION: Speaking,
@@ -86,6 +87,8 @@ class Worker:
         upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._sweep)]
         try:
             await self._warm(pool)
+            if (idle := self._settings.unload_seconds) is not None:
+                upkeep.append(asyncio.create_task(self._unload(idle)))
             if self._ready:
                 upkeep += [asyncio.create_task(lane.start()) for lane in lanes]
             upkeep.append(asyncio.create_task(stopping.wait()))
@@ -161,6 +164,11 @@ class Worker:
                     if session := self._sessions.get(job_id):
                         session.heed(verb, value)
             await asyncio.sleep(0.1)
+
+    async def _unload(self, idle_seconds: int) -> None:
+        while True:
+            await asyncio.sleep(min(idle_seconds / 2, _UNLOAD_SECONDS))
+            await asyncio.to_thread(self._repertoire.unload, idle_seconds)
 
     async def _perform(self, context: Any, *, job_id: str, turn: int) -> None:
         """Do one turn of a job: what SAQ calls."""

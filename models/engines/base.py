@@ -85,8 +85,28 @@ class Stepper(Protocol):
     def snapshot(self, stream: Any) -> bytes:
         """Everything but the request that is needed to go on from here, here or in another process."""
 
+    @property
+    def loaded(self) -> bool:
+        """Whether what it computes with is in memory."""
 
-class Engine(ABC):
+    def unload(self, idle_seconds: float) -> bool:
+        """Give back the memory of what has not been used for so long, and say if so; the next call loads it again."""
+
+
+class Resting:
+    """Engines that keep all they have: a few megabytes."""
+
+    @property
+    def loaded(self) -> bool:
+        """See :class:`Stepper`."""
+        return True
+
+    def unload(self, idle_seconds: float) -> bool:
+        """See :class:`Stepper`."""
+        return False
+
+
+class Engine(Resting, ABC):
     """A model ready to sample. Thread-safe as long as each stream is advanced by one thread at a time."""
 
     name: str

@@ -27,6 +27,7 @@ from models.engines.base import (
     check_request,
     turns,
 )
+from models.engines.residence import Resident
 from models.engines.runners import Blocks, Chunks, Inputs, Runner
 from models.engines.snapshots import pack, unpack
 from models.noise import uniforms
@@ -74,7 +75,8 @@ class OnnxEngine(Engine):
             raise CheckpointError(f"kind: expected 'wavenet', found {checkpoint.spec.kind!r}")
         self.spec, self.name, self.lanes = checkpoint.spec, name, LANES[name]
         self._checkpoint = checkpoint
-        self._run = (runner or (Blocks if name == "onnx-cuda" else Chunks))(checkpoint, name, self.lanes)
+        kind = runner or (Blocks if name == "onnx-cuda" else Chunks)
+        self._runner = Resident(lambda: kind(checkpoint, name, self.lanes))
         # Without frames the one h holds for ever.
         self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
         tensors, layers, gate = checkpoint.tensors, self.spec.layers, self.spec.gate_channels
@@ -126,6 +128,15 @@ class OnnxEngine(Engine):
         stream.ring = np.frombuffer(ring, "<f4").astype(np.float32).reshape(stream.ring.shape)
         return stream
 
+    @property
+    def loaded(self) -> bool:
+        """Whether its graphs are in memory."""
+        return self._runner.loaded
+
+    def unload(self, idle_seconds: float) -> bool:
+        """Drop the graphs, with what they hold on a card; streams keep their own state."""
+        return self._runner.drop(idle_seconds)
+
     def _blank(self) -> OnnxStream:
         """The state before position 0: silence has been heard and every buffer is zero."""
         ring = np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
@@ -135,7 +146,8 @@ class OnnxEngine(Engine):
     def _move(self, streams: list[OnnxStream], steps: int, forced: Symbols | None) -> tuple[NDArray[np.int64], Array]:
         """Move streams on by ``steps``, along given symbols if there are any; symbols and logits ``[steps, lanes]``."""
         lanes = streams + [self._blank() for _ in range(self.lanes - len(streams))]
-        made = self._run(self._gathered(lanes, steps, forced))
+        with self._runner.use() as run:
+            made = run(self._gathered(lanes, steps, forced))
         rings = made.next_ring.reshape(self.lanes, -1, self.spec.residual_channels)
         for lane, stream in enumerate(streams):
             # A copy, so that one stream does not keep the memory of all.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models.checkpoint import Checkpoint
 from models.engines.base import GREEDY
 from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, Pixels
+from models.engines.residence import Resident
 from models.engines.sessions import open_session
 from models.noise import uniforms
 
@@ -33,6 +34,13 @@ class OnnxPicture(Picture):
     """``[layers - 1, features, reach, W]``, zeros before the first row."""
     evaluations: int = 0
     """Calls of the network that its rows have taken."""
+
+
+class _Graphs(NamedTuple):
+    """Sessions of what models/export/pixelcnn.py writes."""
+
+    above: Any
+    beside: Any
 
 
 class OnnxPictureEngine(PictureEngine):
@@ -50,8 +58,17 @@ class OnnxPictureEngine(PictureEngine):
         super().__init__(checkpoint)
         self.name, self.lanes = name, LANES[name]
         self._device = "cuda" if name == "onnx-cuda" else "cpu"
-        self._above, self._beside = (open_session(checkpoint, graph, name) for graph in ("above", "beside"))
+        self._graphs = Resident(lambda: _Graphs(*(open_session(checkpoint, graph, name) for graph in _Graphs._fields)))
         self._loop([self._blank()], 1, score=False)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its graphs are in memory."""
+        return self._graphs.loaded
+
+    def unload(self, idle_seconds: float) -> bool:
+        """Drop the graphs, with what they hold on a card; pictures keep their own state."""
+        return self._graphs.drop(idle_seconds)
 
     def _blank(self) -> OnnxPicture:
         spec = self.spec
@@ -69,15 +86,16 @@ class OnnxPictureEngine(PictureEngine):
     def _loop(self, pictures: Sequence[Picture], rows: int, *, score: bool) -> NDArray[np.float64]:
         """See :class:`PictureEngine`."""
         lanes = [_onnx(p) for p in pictures]
-        return np.stack([self._row(lanes, score=score) for _ in range(rows)], axis=1)
+        with self._graphs.use() as graphs:
+            return np.stack([self._row(graphs, lanes, score=score) for _ in range(rows)], axis=1)
 
-    def _row(self, pictures: list[OnnxPicture], *, score: bool) -> NDArray[np.float64]:
+    def _row(self, graphs: _Graphs, pictures: list[OnnxPicture], *, score: bool) -> NDArray[np.float64]:
         """One row of every picture; ``[pictures, W * C]``."""
         lanes = pictures + [self._blank() for _ in range(self.lanes - len(pictures))]
         # Nobody asks what the lanes without a picture show.
         given = np.array([_is_given(p) for p in pictures] + [True] * (self.lanes - len(pictures)))
-        known = self._seen_above(lanes)
-        row = {} if self.spec.gated and given.all() and not score else self._settled(lanes, known, given)
+        known = self._seen_above(graphs.above, lanes)
+        row = {} if self.spec.gated and given.all() and not score else self._settled(graphs.beside, lanes, known, given)
         features = known["made"].numpy() if self.spec.gated else row["made"]
         nats = np.empty((len(pictures), self.spec.width * self.spec.channels))
         for lane, p in enumerate(pictures):
@@ -89,7 +107,7 @@ class OnnxPictureEngine(PictureEngine):
             p.rows += 1
         return nats
 
-    def _seen_above(self, lanes: list[OnnxPicture]) -> dict[str, Any]:
+    def _seen_above(self, graph: Any, lanes: list[OnnxPicture]) -> dict[str, Any]:
         """What the next row of every lane has to know; it stays on the device."""
         spec, first = self.spec, self.spec.first_kernel_size // 2
         scale = np.float32(2.0 / (spec.levels - 1))
@@ -103,37 +121,37 @@ class OnnxPictureEngine(PictureEngine):
         inputs = {"pixels": pixels, "features": np.stack([p.features for p in lanes], axis=1)}
         if spec.conditions:
             inputs["condition"] = np.stack(conditions)
-        binding = self._above.io_binding()
+        binding = graph.io_binding()
         for name, value in inputs.items():
             binding.bind_cpu_input(name, np.ascontiguousarray(value))
-        names = [output.name for output in self._above.get_outputs()]
+        names = [output.name for output in graph.get_outputs()]
         for name in names:
             binding.bind_output(name, self._device)
-        self._above.run_with_iobinding(binding)
+        graph.run_with_iobinding(binding)
         return dict(zip(names, binding.get_outputs(), strict=True))
 
     def _settled(
-        self, lanes: list[OnnxPicture], known: Mapping[str, Any], given: NDArray[np.bool_]
+        self, graph: Any, lanes: list[OnnxPicture], known: Mapping[str, Any], given: NDArray[np.bool_]
     ) -> dict[str, NDArray[Any]]:
         """The row whose symbols are drawn again from itself, and what the network made of it."""
         spec, size = self.spec, self.spec.width * self.spec.channels
         greedy = np.array([p.request.temperature == 0.0 for p in lanes])
         noise = np.stack([uniforms(p.request.seed, p.rows * size, size) for p in lanes])
         noise[greedy] = 0.0
-        binding = self._beside.io_binding()
+        binding = graph.io_binding()
         for name in ("begun", "base"):
             if name in known:
                 binding.bind_ortvalue_input(name, known[name])
         binding.bind_cpu_input("uniforms", noise.reshape(-1, spec.width, spec.channels))
         binding.bind_cpu_input("temperature", np.maximum([p.request.temperature for p in lanes], GREEDY))
-        names = [output.name for output in self._beside.get_outputs()]
+        names = [output.name for output in graph.get_outputs()]
         symbols = np.stack([_guess(p, known) for p, known in zip(lanes, given, strict=True)])
         moving = ~given
         while True:
             binding.bind_cpu_input("symbols", symbols)
             for name in names:
                 binding.bind_output(name)
-            self._beside.run_with_iobinding(binding)
+            graph.run_with_iobinding(binding)
             made = dict(zip(names, (value.numpy() for value in binding.get_outputs()), strict=True))
             drawn = np.where(given[:, None, None], symbols, made["drawn"])
             for lane in np.flatnonzero(moving):

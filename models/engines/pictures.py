@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint, CheckpointError
 from models.conditioning import asked, spread
-from models.engines.base import RequestError
+from models.engines.base import RequestError, Resting
 from models.spec import PixelCNNSpec
 
 Array = NDArray[np.float32]
@@ -52,7 +52,7 @@ class Picture:
     """``[1 or H * W, n]``: what V is multiplied by."""
 
 
-class PictureEngine(ABC):
+class PictureEngine(Resting, ABC):
     """A model ready to draw and to score. Thread-safe as long as each picture is advanced by one thread at a time."""
 
     name: str

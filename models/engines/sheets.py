@@ -94,6 +94,15 @@ class SheetEngine:
             sheet.row = end
         return made
 
+    @property
+    def loaded(self) -> bool:
+        """Whether what it computes with is in memory."""
+        return self.pictures.loaded
+
+    def unload(self, idle_seconds: float) -> bool:
+        """See :class:`~models.engines.base.Stepper`."""
+        return self.pictures.unload(idle_seconds)
+
     def snapshot(self, sheet: Sheet) -> bytes:
         """The rows handed out; what is missing of the pictures is zero."""
         symbols = np.stack([picture.symbols for picture in sheet.pictures])

@@ -180,6 +180,8 @@ def _models(load: Workload) -> Iterable[Metric]:
     labels = ["model", "kind", "engine", "sha256"]
     info = [([name, s.model.entry.kind, s.engine.name, s.model.sha256], 1.0) for name, s in known]
     yield gauge("ancestral_model_info", "A model that is loaded.", info, labels)
+    text = "Whether what the model samples with is in memory (1), or was unloaded because nobody asked for it (0)."
+    yield gauge("ancestral_model_in_memory", text, [([name], s.engine.loaded) for name, s in known], ["model"])
     for what, text, at in (
         ("loaded", "When the model was loaded.", {name: load.loaded_at for name, _ in known}),
         ("created", "When the model was made, as it says.", {name: s.model.entry.created for name, s in known}),

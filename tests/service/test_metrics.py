@@ -218,6 +218,24 @@ def test_a_worker_says_what_it_is(watched: Server) -> None:
     assert worker_scrape(watched).of("process_resident_memory_bytes") > 0
 
 
+def test_models_that_nobody_asks_for_leave_memory(serve: Serve) -> None:
+    """And come back for whoever asks next, with the same sound and pictures."""
+    with serve(engine="onnx-cpu", metrics_port=0, unload_seconds=2) as server:
+        assert scrape(server).of("ancestral_model_in_memory") == len(
+            httpx.get(f"{server.url}/v1/models").json()["data"]
+        )
+        spoken, drawn = server.speak().content, httpx.post(f"{server.url}/v1/images/generations", json=IMAGE).json()
+        assert eventually(lambda: scrape(server).of("ancestral_model_in_memory") == 0)
+        assert {line["model"] for line in server.log if line["message"] == "model unloaded"} >= {"tiny", "sketch"}
+        assert server.speak().content == spoken
+        assert (
+            scrape(server).of("ancestral_model_in_memory")
+            == scrape(server).of("ancestral_model_in_memory", model="tiny")
+            == 1
+        )
+        assert httpx.post(f"{server.url}/v1/images/generations", json=IMAGE).json()["data"] == drawn["data"]
+
+
 def test_a_worker_answers_an_orchestrator(watched: Server) -> None:
     url = worker_url(watched)
     assert [httpx.get(f"{url}{path}").status_code for path in ("/healthz", "/readyz", "/nothing")] == [200, 200, 404]
