@@ -25,8 +25,7 @@ import redis
 
 from bench.listeners import MODEL, TEXTS, nicely, play, serving
 from bench.report import report
-from service import scripts
-from service.broker import PREFIX, WorkerCard
+from service.broker import PREFIX, WorkerCard, scripts
 from service.embedded import EmbeddedRedis
 
 LISTENERS = 8

@@ -1,0 +1,80 @@
+"""What clients and workers both ask of Redis: who is alive, what a job is, that it has ended."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.broker.connection import PREFIX, Connection, Witness, sent
+from service.broker.messages import WorkerCard
+from service.jobs import Failure, Job, Lane, Status, encode_field
+
+
+class Records(Connection):
+    """Workers and jobs, as they are on record."""
+
+    def __init__(self, url: str, witness: Witness | None = None) -> None:
+        super().__init__(url, witness)
+        self._roster: tuple[float, list[WorkerCard]] = (-math.inf, [])
+
+    async def roster(self, max_age: float = 0.5) -> list[WorkerCard]:
+        """The workers that live, as they were at most ``max_age`` seconds ago."""
+        read_at, cards = self._roster
+        if time.monotonic() - read_at > max_age:
+            found = await self.run("ROSTER", ["workers", "cards"], [])
+            cards = [WorkerCard(**json.loads(card)) for card in found]
+            self._roster = (time.monotonic(), cards)
+        return cards
+
+    async def _slots(self, lane: Lane) -> int:
+        return sum(card.slots[lane] for card in await self.roster() if card.ready)
+
+    async def job(self, job_id: str) -> Job | None:
+        """The record of a job, or None."""
+        (record,) = await self._records([job_id])
+        return record
+
+    async def _records(self, ids: Sequence[str]) -> list[Job | None]:
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(f"{PREFIX}job:{job_id}")
+            records = [text(record) for record in await sent(pipe)]
+        return [Job.parse(record) if "kind" in record else None for record in records]
+
+    async def end(
+        self,
+        job: Job,
+        status: Status,
+        *,
+        attempt: int | None = None,
+        error: Failure | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """End a job, whoever has it (or only if ``attempt`` has it). False if it had ended or is another's by now."""
+        keys = [f"job:{job.id}", *all_else(job), f"waiting:{job.lane}", f"running:{job.lane}"]
+        args = [
+            job.id,
+            "" if attempt is None else attempt,
+            status.value,
+            time.time(),
+            job.retention,
+            "" if error is None else encode_field(error),
+            "" if result is None else encode_field(result),
+        ]
+        ended = bool(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
+        if ended:
+            self._witness.ended(job, status)
+        return ended
+
+
+def text(record: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Fields of a hash or an entry as text."""
+    return {key.decode(): value.decode() for key, value in record.items()}
+
+
+def all_else(job: Job) -> list[str]:
+    """The keys of a job besides its record."""
+    return [f"{part}:{job.id}" for part in ("stream", "events", "snapshot", "input")]
