@@ -28,8 +28,9 @@ from service.lanes import SWEEP_SECONDS, LaneWorker, Queue
 from service.logs import current_job, request_id
 from service.metrics import WorkerMetrics, Workload
 from service.repertoire import Repertoire
+from service.sampling import Speaking
 from service.scoring import Scoring
-from service.sessions import Bench, Session, Speaking
+from service.sessions import Bench, Session
 from service.settings import Settings
 from service.tracing import Tracing
 

@@ -13,7 +13,8 @@ from service.broker import patiently
 from service.images.drawing import PictureSampler
 from service.jobs import Kind
 from service.sampler import Part
-from service.sessions import Sampling, Scored
+from service.sampling import Sampling
+from service.sessions import Scored
 
 
 class Drawing(Sampling):
