@@ -297,7 +297,12 @@ class Broker:
             await _await(self.redis.delete(f"{PREFIX}input:{job.id}"))
             raise (TooMany if admitted else LaneFull)(await self.retry_after(job.lane))
         with suppress(*UNAVAILABLE):  # it has been accepted: now it is a stray
-            await self.queues[job.lane].put(job.id, 0)
+            await self._put(job, 0)
+
+    async def _put(self, job: Job, turn: int) -> None:
+        """Put a turn of a job into its queue. If Redis does not answer in time, it is a stray, or there after all."""
+        async with asyncio.timeout(REPLY_SECONDS):
+            await self.queues[job.lane].put(job.id, turn)
 
     async def depths(self, lane: Lane) -> tuple[int, int]:
         """Jobs that wait in a lane, and jobs that run."""
@@ -410,7 +415,7 @@ class Broker:
         if turn < 0:
             raise LaneFull(await self.retry_after(job.lane))
         if turn:
-            await self.queues[job.lane].put(job.id, turn)
+            await self._put(job, turn)
 
     async def idempotent(self, owner: str, key: str, fingerprint: str, job_id: str, seconds: int) -> tuple[str, str]:
         """The job that an owner's idempotency key stands for, and the fingerprint of its request: ours, if new."""
@@ -583,7 +588,7 @@ class Broker:
         args = [job.id, turn, job.retention, MAX_DEATHS if died else 0]
         following = int(await self.run("LET_GO", keys + _all_else(job), args))
         if following > 0:
-            await self.queues[job.lane].put(job.id, following)
+            await self._put(job, following)
         elif following < 0:
             message = f"{-following} workers in a row died with this job in hand; it was given up."
             await self.end(job, Status.FAILED, error=Failure(message, "worker_lost"))
