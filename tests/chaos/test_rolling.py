@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -32,7 +33,8 @@ TALKERS = 4
 NUMBERS = (0, 1, 2, 5)
 """Of the requests that they make, again and again."""
 LOOK_SECONDS = 0.2
-DRAIN_SECONDS = 2
+DRAIN_SECONDS = 5
+"""Longer than it takes to look, on a machine that is busy."""
 GRACE_SECONDS = 60
 """For bodies in flight; the slowest client takes some seconds."""
 
@@ -64,8 +66,10 @@ class Balancer:
         return self._ready[0]
 
     def _look(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            self._ready = [server for server in [*self._known] if self._is_ready(server)]
+        with ThreadPoolExecutor() as pool:  # one that answers slowly must not keep the others from being seen
+            while not self._stopping.wait(LOOK_SECONDS):
+                known = [*self._known]
+                self._ready = [*itertools.compress(known, pool.map(self._is_ready, known))]
 
     def _is_ready(self, server: Server) -> bool:
         with suppress(httpx.TransportError):
@@ -106,6 +110,12 @@ def slowly(server: Server, number: int) -> bytes:
         connection.close()
 
 
+def told(number: int) -> str:
+    """What is said in a session: enough for several times ``DRAIN_SECONDS``, or none would ever be interrupted."""
+    text: str = order(number)["input"]
+    return f"{text} {text}"
+
+
 def typing(talk: Talk, text: str) -> None:
     """Say it as somebody who writes it; whether it arrives is the listener's business."""
     with suppress(ConnectionClosed):
@@ -130,7 +140,7 @@ class Talker:
             with talking(server, query, sock=connected(server.port), ping_interval=None) as talk:
                 if not query:
                     talk.configure(**{name: wanted[name] for name in ("voice", "seed", "speed")})
-                done = self._heard(talk, wanted["input"][talk.session["received_characters"] :])
+                done = self._heard(talk, told(number)[talk.session["received_characters"] :])
             sound += talk.sound
             if done:
                 return sound
@@ -144,7 +154,7 @@ class Talker:
         try:
             while not isinstance(message := talk.hear(), dict) or message["type"] != "session.done":
                 assert isinstance(message, bytes) or message["type"] != "error", message
-                time.sleep(0.05)
+                time.sleep(0.2)  # about as fast as it would be played
             return True
         except ConnectionClosed as closed:
             self.goodbyes.append(closed.rcvd and closed.rcvd.code)
@@ -167,7 +177,7 @@ class Load:
         pcm = {name: CONFIG[name] for name in ("response_format", "sample_rate")}
         with httpx.Client() as client:
             self._bodies = {number: spoken(client, server, number) for number in NUMBERS}
-            self._sounds = {number: spoken(client, server, number, **pcm) for number in NUMBERS}
+            self._sounds = {number: spoken(client, server, number, input=told(number), **pcm) for number in NUMBERS}
         self._numbers = itertools.cycle(NUMBERS)
         self._stopping = threading.Event()
 
