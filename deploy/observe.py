@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import gevent
+import yaml
 
 from bench.listeners import MODEL, TEXTS, VOICES, free_port, serving
 from bench.load.__main__ import arriving
@@ -88,16 +89,22 @@ class Prometheus:
         raise SystemExit("Prometheus does not reach every process")
 
 
+def configuration(targets: dict[str, str]) -> str:
+    """Prometheus's configuration as it ships, but for where each job's one process is: no name service knows these."""
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
+        job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
+    return str(yaml.safe_dump(config))
+
+
 @contextmanager
 def prometheus(targets: dict[str, str]) -> Iterator[Prometheus]:
-    """Prometheus, with our configuration and these addresses in place of those in it, until the block ends."""
+    """Prometheus, with our configuration and these addresses of the other jobs' processes, until the block ends."""
     port = free_port()
-    config = (PROMETHEUS / "prometheus.yml").read_text()
-    for name, address in (targets | {"localhost:9090": f"127.0.0.1:{port}"}).items():
-        assert f'"{name}"' in config
-        config = config.replace(f'"{name}"', f'"{address}"')
     with tempfile.TemporaryDirectory() as directory:
-        (Path(directory) / "prometheus.yml").write_text(config)
+        text = configuration(targets | {"prometheus": f"127.0.0.1:{port}"})
+        (Path(directory) / "prometheus.yml").write_text(text)
         shutil.copy(PROMETHEUS / "alerts.yml", directory)
         options = {
             "config.file": f"{directory}/prometheus.yml",
@@ -222,7 +229,7 @@ def main() -> None:
         sys.exit(f"{' and '.join(missing)} not found: apt-get install prometheus")
     worker_port = free_port()
     with serving(metrics_port=worker_port) as port:
-        targets = {"api:8000": f"127.0.0.1:{port}", "worker:9100": f"127.0.0.1:{worker_port}"}
+        targets = {"ancestral-api": f"127.0.0.1:{port}", "ancestral-worker": f"127.0.0.1:{worker_port}"}
         with prometheus(targets) as prom:
             prom.wait(len(targets) + 1)
             begin = time.time()

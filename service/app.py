@@ -109,6 +109,7 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
     )
     app.state.keys = keys
     app.state.draining = asyncio.Event()
+    app.state.stopping = asyncio.Event()
     errors.install(app, UNAVAILABLE, lambda error: counts.refused(error, Road.HTTP))
     app.include_router(health.router)
     app.include_router(metrics.router)

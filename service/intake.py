@@ -86,7 +86,7 @@ async def accept(state: State, caller: Caller, order: Order, *, prefer: str | No
         return earlier
     try:
         await _submit(state, caller, job, order.upload)
-    except BaseException:
+    except Overloaded:  # a refusal; without an answer the key keeps its job: it may be there
         if key is not None:
             await state.broker.forget_idempotent(caller.name, key)
         raise

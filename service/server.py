@@ -23,16 +23,20 @@ log = logging.getLogger(__name__)
 class Server(uvicorn.Server):
     """uvicorn, except that a signal ends it with exit code 0 instead of being raised once more at the end."""
 
-    def __init__(self, config: uvicorn.Config, draining: asyncio.Event, drain_seconds: int) -> None:
+    def __init__(
+        self, config: uvicorn.Config, draining: asyncio.Event, stopping: asyncio.Event, drain_seconds: int
+    ) -> None:
         """A server that does not run yet.
 
         Args:
             config: with the app.
             draining: set when it has been told to stop; the app answers accordingly.
-            drain_seconds: between that and the closing of its socket.
+            stopping: set when its socket closes; the app parts with its websockets.
+            drain_seconds: between the two.
         """
         super().__init__(config)
         self._draining = draining
+        self._stopping = stopping
         self._drain_seconds = drain_seconds
 
     @contextmanager
@@ -46,6 +50,11 @@ class Server(uvicorn.Server):
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the socket, and wait for what is in flight."""
+        self._stopping.set()
+        await super().shutdown(sockets)
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Say that others should be asked from now on, and stop when that has been heard; now, if told again."""
@@ -77,6 +86,6 @@ def serve(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: str, 
     )
     host, port = listener.getsockname()[:2]
     log.info("listening", extra={"host": host, "port": port})
-    server = Server(config, app.state.draining, settings.drain_seconds)
+    server = Server(config, app.state.draining, app.state.stopping, settings.drain_seconds)
     asyncio.run(server.serve(sockets=[listener]))
     log.info("stopped")

@@ -95,7 +95,7 @@ async def _accept(websocket: WebSocket, stall_seconds: float) -> Channel:
 async def _hold(websocket: WebSocket, service: State, dialogue: Dialogue) -> None:
     start, route = time.perf_counter(), websocket.scope["route"].path
     with service.metrics.websockets.labels(route).track_inprogress():
-        code = await dialogue.hold()
+        code = await dialogue.hold(websocket.app.state.stopping)
     service.metrics.closed(route, code)
     seconds = round(time.perf_counter() - start, 1)
     log.info("websocket", extra={"route": route, "code": code, "seconds": seconds})

@@ -52,7 +52,7 @@ class Clients(Records):
             await replied(self.redis.delete(f"{PREFIX}input:{job.id}"))
             raise (TooMany if admitted else LaneFull)(await self.retry_after(job.lane))
         with suppress(*UNAVAILABLE):  # it has been accepted: now it is a stray
-            await self.queues[job.lane].put(job.id, 0)
+            await self._put(job, 0)
 
     async def depths(self, lane: Lane) -> tuple[int, int]:
         """Jobs that wait in a lane, and jobs that run."""
@@ -153,7 +153,7 @@ class Clients(Records):
         if turn < 0:
             raise LaneFull(await self.retry_after(job.lane))
         if turn:
-            await self.queues[job.lane].put(job.id, turn)
+            await self._put(job, turn)
 
     async def idempotent(self, owner: str, key: str, fingerprint: str, job_id: str, seconds: int) -> tuple[str, str]:
         """The job that an owner's idempotency key stands for, and the fingerprint of its request: ours, if new."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.broker.connection import PREFIX, Connection, Witness, sent
+from service.broker.connection import PREFIX, REPLY_SECONDS, Connection, Witness, sent
 from service.broker.messages import WorkerCard
 from service.jobs import Failure, Job, Lane, Status, encode_field
 
@@ -43,6 +44,11 @@ class Records(Connection):
                 pipe.hgetall(f"{PREFIX}job:{job_id}")
             records = [text(record) for record in await sent(pipe)]
         return [Job.parse(record) if "kind" in record else None for record in records]
+
+    async def _put(self, job: Job, turn: int) -> None:
+        """Put a turn of a job into its queue. If Redis does not answer in time, it is a stray, or there after all."""
+        async with asyncio.timeout(REPLY_SECONDS):
+            await self.queues[job.lane].put(job.id, turn)
 
     async def end(
         self,

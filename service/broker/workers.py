@@ -147,7 +147,7 @@ class Workers(Records):
         args = [job.id, turn, job.retention, MAX_DEATHS if died else 0]
         following = int(await self.run("LET_GO", keys + all_else(job), args))
         if following > 0:
-            await self.queues[job.lane].put(job.id, following)
+            await self._put(job, following)
         elif following < 0:
             message = f"{-following} workers in a row died with this job in hand; it was given up."
             await self.end(job, Status.FAILED, error=Failure(message, "worker_lost"))

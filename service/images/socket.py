@@ -41,10 +41,17 @@ class ImageDialogue(Dialogue):
         self._limits = limits
         self._caller = caller
         self._job: Job | None = None
+        self._parting = False
 
     async def listen(self) -> None:
         """See :class:`Dialogue`."""
         await exchange(self._channel, self._heed, self._failed, lambda: self._job is not None)
+
+    def part(self) -> None:
+        """See :class:`Dialogue`. What is being drawn is shown to its end."""
+        self._parting = True
+        if self._job is None:
+            super().part()
 
     async def left(self, end: Leave | Left) -> None:
         """See :class:`Dialogue`."""
@@ -87,6 +94,8 @@ class ImageDialogue(Dialogue):
         else:
             self._job = None  # before the client hears of it: the next request may come at once
             await self._say("image.done", rows=rows, sha256=digest)
+        if self._parting:
+            self.part()
 
     async def _show(self, job: Job, model: PictureModel) -> tuple[int, str]:
         """Send the pictures; how many rows they had, and the hash of all that was sent."""

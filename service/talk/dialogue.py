@@ -47,6 +47,14 @@ class Dialogue(ABC):
         """Nothing is said any more: how to leave the client."""
         return end
 
+    def part(self) -> None:
+        """The server stops: leave the client, unless something is going on that no other server could go on with.
+
+        Raises:
+            Leave: nothing is.
+        """
+        raise Leave(1012, "the server stops")
+
     @abstractmethod
     async def left(self, end: Leave | Left) -> None:
         """One side has left: let go of what was going on."""
@@ -56,11 +64,18 @@ class Dialogue(ABC):
         for part in work:
             self._group.create_task(part)
 
-    async def hold(self) -> int:
-        """Hold the conversation to its end; the close code."""
+    async def hold(self, stopping: asyncio.Event) -> int:
+        """Hold the conversation to its end.
+
+        Args:
+            stopping: set when the server stops.
+
+        Returns:
+            The close code.
+        """
         end: Leave | Left = Left(1006)
         try:
-            end = await self._hold()
+            end = await self._hold(stopping)
         except Exception:  # one conversation's failure is not the server's
             log.exception("websocket failed")
             end = Leave(1011, "the server failed")
@@ -70,15 +85,20 @@ class Dialogue(ABC):
             await self._channel.close(end.code, end.reason)
         return end.code
 
-    async def _hold(self) -> Leave | Left:
+    async def _hold(self, stopping: asyncio.Event) -> Leave | Left:
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self.listen())
+                self._group.create_task(self._wait_to_part(stopping))
         except* (Leave, Left) as ends:
             end = _first(ends)
         if isinstance(end, Idle):
             return await self.idled(end)
         return end
+
+    async def _wait_to_part(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self.part()
 
 
 class Talk(Dialogue, Outlet):

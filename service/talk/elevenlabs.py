@@ -165,6 +165,11 @@ class StreamInput(Talk):
         except ServiceError as error:
             await self.failed(error)
 
+    def part(self) -> None:
+        """See :class:`Dialogue`. Sessions of this dialect cannot be resumed: one that has begun is held to its end."""
+        if self.speaker is None:
+            super().part()
+
     async def _hear_first(self, seconds: int) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):

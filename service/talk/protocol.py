@@ -4,6 +4,10 @@ uvicorn's ``send`` waits while much lies unsent, which is what makes sampling wa
 64 KiB in asyncio and megabytes in the kernel: minutes of sound, and a client that takes it as slowly as it plays it
 would seem to take nothing for as long as a third of that lasts. And the goodbye to a client that reads nothing would
 wait as well: it would never come, and the connection would stay for as long as the client likes.
+
+When the server stops, uvicorn says goodbye itself and closes the socket at once. A client that is just saying something
+makes that a reset, which takes away what it has not read yet and the goodbye with it; and an utterance that nobody can
+go on with would end in the middle. So it is the app that parts with its clients (:mod:`service.talk.dialogue`).
 """
 
 from __future__ import annotations
@@ -33,6 +37,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(UNSENT_BYTES)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+    def shutdown(self) -> None:
+        """The server stops: whoever serves the websocket knows, and says goodbye in its own time."""
+        if not self.handshake_initiated:
+            super().shutdown()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; a goodbye goes behind whatever lies unsent.

@@ -108,11 +108,15 @@ class Speaker:
     async def _change(self, change: Callable[[], None]) -> None:
         """Do something to the text, which takes the front-end a moment, and order what is complete then."""
         self._busy_at, self._heard_at = time.monotonic(), time.perf_counter()
+        # Done to its end even if the connection ends meanwhile: a text that is half heard must not be written down.
+        await asyncio.shield(_task(self._changed(change)))
+        await self._order()
+        await self._settle()
+
+    async def _changed(self, change: Callable[[], None]) -> None:
         async with self._lock:
             await asyncio.to_thread(change)
             await self.save()
-        await self._order()
-        await self._settle()
 
     async def cancel(self) -> None:
         """Say no more of what has been heard."""

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
-from tests.service.support import ASYNC
+from tests.service.support import ASYNC, SPEECH
 from tests.service.test_refusals import check_envelope
 
 pytestmark = pytest.mark.slow
 
 AWAY_SECONDS = 6.0
 """Longer than a worker may show no sign of life."""
+BURST = 60
+"""Requests at once."""
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 """Longer than anybody waits for a reply."""
 
@@ -87,6 +90,37 @@ def test_redis_is_full(house: House, expected: list[bytes]) -> None:
         finally:
             house.redis.config_set("maxmemory", 0)
         assert under_way.finish() == [expected[number] for number in numbers]
+    house.check_that_nothing_is_left()
+
+
+def test_a_request_that_got_no_answer_is_no_second_job(house: House) -> None:
+    def ask(number: int) -> httpx.Response:
+        headers = ASYNC | {"idempotency-key": f"burst-{number}"}
+        body = SPEECH | {"seed": number}
+        return httpx.post(f"{house.apis[number % 2].url}/v1/audio/speech", json=body, headers=headers, timeout=SECONDS)
+
+    before = house.redis.zcard("ancestral:jobs:anonymous")
+    with ThreadPoolExecutor(BURST) as pool:
+        with house.workers(1) as (worker,):
+            worker.kill()  # it is believed to be there for some seconds yet
+            asked = [pool.submit(ask, number) for number in range(BURST)]
+            eventually(lambda: any(each.done() for each in asked))
+            with house.pause():
+                took = eventually(lambda: all(each.done() for each in asked))
+        first = [each.result() for each in asked]
+    with house.workers(1):
+        eventually(lambda: house.all_are(200))
+        taken = house.redis.zcard("ancestral:jobs:anonymous") - before
+        again = [ask(number) for number in range(BURST)]
+        assert {response.status_code for response in again} == {202}
+        ids = [response.json()["id"] for response in again]
+        for response, job in zip(first, ids, strict=True):
+            assert response.status_code == 503 or (response.status_code == 202 and response.json()["id"] == job)
+        refused = sum(response.status_code == 503 for response in first)
+        print(f"a burst into a pause: {refused} of {BURST} refused within {took:.1f} s, {taken} taken all the same")
+        assert refused
+        assert house.redis.zcard("ancestral:jobs:anonymous") == before + BURST
+        assert {house.apis[0].ended(job)["status"] for job in ids} == {"completed"}
     house.check_that_nothing_is_left()
 
 

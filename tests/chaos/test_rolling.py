@@ -1,7 +1,7 @@
 """Every process of a deployment is replaced, one after the other, under load: no client notices.
 
 The clients do what a load balancer would: they ask every API process that they know of if it is ready, several times a
-second, and go to one that was.
+second, and go to one that was. Those of websockets all go to the one that will be replaced next.
 """
 
 from __future__ import annotations
@@ -11,23 +11,30 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from tests.chaos.support import SECONDS, House, connected, eventually, order
+from tests.chaos.support import SECONDS, House, Process, connected, eventually, order
 from tests.service.support import Server
+from tests.service.talk import CONFIG, Talk, talking
 
 pytestmark = pytest.mark.slow
 
 CLIENTS = 8
+TALKERS = 4
+"""Clients of websockets, besides."""
 NUMBERS = (0, 1, 2, 5)
 """Of the requests that they make, again and again."""
 LOOK_SECONDS = 0.2
-DRAIN_SECONDS = 2
+DRAIN_SECONDS = 5
+"""Longer than it takes to look, on a machine that is busy."""
 GRACE_SECONDS = 60
 """For bodies in flight; the slowest client takes some seconds."""
 
@@ -54,9 +61,15 @@ class Balancer:
         """One that was ready."""
         return random.choice(self._ready)
 
+    def oldest(self) -> Server:
+        """The one of them that has been known for longest."""
+        return self._ready[0]
+
     def _look(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            self._ready = [server for server in [*self._known] if self._is_ready(server)]
+        with ThreadPoolExecutor() as pool:  # one that answers slowly must not keep the others from being seen
+            while not self._stopping.wait(LOOK_SECONDS):
+                known = [*self._known]
+                self._ready = [*itertools.compress(known, pool.map(self._is_ready, known))]
 
     def _is_ready(self, server: Server) -> bool:
         with suppress(httpx.TransportError):
@@ -72,10 +85,9 @@ class Balancer:
         self._looking.join()
 
 
-def spoken(server: Server, number: int, client: httpx.Client | None = None) -> bytes:
+def spoken(client: httpx.Client, server: Server, number: int, **changes: object) -> bytes:
     """A request's body."""
-    post = httpx.post if client is None else client.post
-    response = post(f"{server.url}/v1/audio/speech", json=order(number), timeout=SECONDS)
+    response = client.post(f"{server.url}/v1/audio/speech", json=order(number) | changes, timeout=SECONDS)
     assert response.status_code == 200, response.text
     return response.content
 
@@ -98,34 +110,105 @@ def slowly(server: Server, number: int) -> bytes:
         connection.close()
 
 
+def told(number: int) -> str:
+    """What is said in a session: enough for several times ``DRAIN_SECONDS``, or none would ever be interrupted."""
+    text: str = order(number)["input"]
+    return f"{text} {text}"
+
+
+def typing(talk: Talk, text: str) -> None:
+    """Say it as somebody who writes it; whether it arrives is the listener's business."""
+    with suppress(ConnectionClosed):
+        for start in range(0, len(text), 4):
+            talk.say("input.text", text=text[start : start + 4])
+            time.sleep(0.05)
+        talk.say("input.done")
+
+
+class Talker:
+    """A client of websockets: it writes and listens at once, slowly, and resumes where it was left."""
+
+    def __init__(self, balancer: Balancer) -> None:
+        self.goodbyes: list[int | None] = []
+        """Codes with which sessions were interrupted."""
+        self._balancer = balancer
+
+    def __call__(self, server: Server, number: int) -> bytes:
+        """The sound of a request's text, in as many connections as that takes."""
+        wanted, query, sound = order(number), "", b""
+        while True:
+            with talking(server, query, sock=connected(server.port), ping_interval=None) as talk:
+                if not query:
+                    talk.configure(**{name: wanted[name] for name in ("voice", "seed", "speed")})
+                done = self._heard(talk, told(number)[talk.session["received_characters"] :])
+            sound += talk.sound
+            if done:
+                return sound
+            query = f"?session_id={talk.session['session_id']}&from_sample={len(sound) // 2}"
+            server = self._balancer.oldest()
+
+    def _heard(self, talk: Talk, text: str) -> bool:
+        """Whether that was all; else the connection is lost."""
+        writing = threading.Thread(target=typing, args=(talk, text))
+        writing.start()
+        try:
+            while not isinstance(message := talk.hear(), dict) or message["type"] != "session.done":
+                assert isinstance(message, bytes) or message["type"] != "error", message
+                time.sleep(0.2)  # about as fast as it would be played
+            return True
+        except ConnectionClosed as closed:
+            self.goodbyes.append(closed.rcvd and closed.rcvd.code)
+            return False
+        finally:
+            writing.join()
+
+
 class Load:
     """Clients that ask, one request after the other, until told to stop; what went wrong, and how much went well."""
 
-    def __init__(self, balancer: Balancer, expected: Mapping[int, bytes]) -> None:
+    def __init__(self, balancer: Balancer, server: Server) -> None:
+        """Nothing happens yet, but that the server is asked, undisturbed."""
         self.failures: list[str] = []
         self.done = 0
+        self.talkers = [Talker(balancer) for _ in range(TALKERS)]
+        self.talks = 0
+        """Sessions that are over."""
         self._balancer = balancer
-        self._expected = expected
+        pcm = {name: CONFIG[name] for name in ("response_format", "sample_rate")}
+        with httpx.Client() as client:
+            self._bodies = {number: spoken(client, server, number) for number in NUMBERS}
+            self._sounds = {number: spoken(client, server, number, input=told(number), **pcm) for number in NUMBERS}
         self._numbers = itertools.cycle(NUMBERS)
         self._stopping = threading.Event()
 
     def _ask(self, patient: bool) -> None:
         with httpx.Client() as client:  # which keeps its connections
+            way = slowly if patient else partial(spoken, client)
             while not self._stopping.is_set():
-                number, server = next(self._numbers), self._balancer.choose()
-                try:
-                    body = slowly(server, number) if patient else spoken(server, number, client)
-                except (OSError, HTTPException, httpx.HTTPError, AssertionError) as error:
-                    self.failures.append(f"{number} on port {server.port}: {error!r}")
-                    continue
-                self.done += 1
-                if body != self._expected[number]:
-                    self.failures.append(f"{number} on port {server.port}: {len(body)} other bytes")
+                if self._went_well(way, self._balancer.choose(), self._bodies):
+                    self.done += 1
+
+    def _talk(self, talker: Talker) -> None:
+        while not self._stopping.is_set():
+            if self._went_well(talker, self._balancer.oldest(), self._sounds):
+                self.talks += 1
+
+    def _went_well(self, way: Callable[[Server, int], bytes], server: Server, expected: Mapping[int, bytes]) -> bool:
+        number = next(self._numbers)
+        try:
+            body = way(server, number)
+        except (OSError, HTTPException, httpx.HTTPError, WebSocketException, AssertionError) as error:
+            self.failures.append(f"{number} on port {server.port}: {error!r}")
+            return False
+        if body != expected[number]:
+            self.failures.append(f"{number} on port {server.port}: {len(body)} other bytes")
+        return True
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """The clients, at work."""
         clients = [threading.Thread(target=self._ask, args=(bool(n % 2),)) for n in range(CLIENTS)]
+        clients += [threading.Thread(target=self._talk, args=(talker,)) for talker in self.talkers]
         for client in clients:
             client.start()
         try:
@@ -141,17 +224,26 @@ class Load:
         eventually(lambda: self.done >= until or self.failures)
 
 
+def talked_by(house: House, worker: Process) -> list[str]:
+    """The jobs of websocket sessions that a worker has in hand."""
+    states = [house.redis.hget(key, "state") for key in house.redis.scan_iter("ancestral:session:*")]
+    utterances = [each for state in states if state for each in json.loads(state)["utterances"]]
+    return [each["job_id"] for each in utterances if house.holder(each["job_id"]) == worker.pid]
+
+
 def test_everything_is_replaced_under_load(house: House) -> None:
     settings = {"drain_seconds": DRAIN_SECONDS, "shutdown_seconds": GRACE_SECONDS}
     with ExitStack() as stack, house.workers(2) as workers, Balancer() as balancer:
         servers = [stack.enter_context(house.api(**settings)) for _ in range(2)]
         for server in servers:
             balancer.add(server)
-        load = Load(balancer, {number: spoken(servers[0], number) for number in NUMBERS})
+        load, talked = Load(balancer, servers[0]), []
         with load.running():
             load.go_on(CLIENTS)
             for worker in workers:
                 stack.enter_context(house.workers(1))
+                eventually(partial(talked_by, house, worker))
+                talked += talked_by(house, worker)
                 assert worker.end() == 0
                 load.go_on(CLIENTS)
             for server in servers:
@@ -161,9 +253,15 @@ def test_everything_is_replaced_under_load(house: House) -> None:
                 balancer.remove(server)
                 load.go_on(CLIENTS)
         left = sum(line["jobs"] for worker in workers for line in worker.said("worker stopping"))
+        moved = sum(house.attempt(job) > 1 for job in talked)
+        goodbyes = [code for talker in load.talkers for code in talker.goodbyes]
         print(f"all replaced: {load.done} requests, {left} jobs handed over, {len(load.failures)} failures")
+        print(f"websockets: {load.talks} sessions, {moved} jobs handed over, {len(goodbyes)} resumed")
         assert load.failures == []
         assert left, "no worker had anything in hand when it was told to stop"
+        assert moved, "no worker had a session in hand"
+        assert len(goodbyes) >= len(servers)
+        assert set(goodbyes) == {1012}
         broken = [line for server in servers for line in server.log if line["message"] == "response broken off"]
         assert broken == []
     house.check_that_nothing_is_left()

@@ -89,8 +89,11 @@ def test_what_is_mounted_is_there_and_asks_who_answers(services: dict[str, Any])
                 assert (ROOT / volume.split(":")[0]).is_dir(), volume
     (mount,) = [volume for volume in services["prometheus"]["volumes"] if volume.startswith("./")]
     scraped = yaml.safe_load((ROOT / mount.split(":")[0] / "prometheus.yml").read_text())["scrape_configs"]
-    targets = {target for job in scraped for config in job["static_configs"] for target in config["targets"]}
-    assert targets >= {"api:8000", f"worker:{services['worker']['environment']['ANCESTRAL_METRICS_PORT']}"}
+    asked = {job["job_name"]: config for job in scraped for config in job.get("dns_sd_configs", ())}
+    ports = {"api": 8000, "worker": int(services["worker"]["environment"]["ANCESTRAL_METRICS_PORT"])}
+    for name, port in ports.items():  # every replica: an A record is an address of one
+        config = asked[f"ancestral-{name}"]
+        assert (config["names"], config["type"], config["port"]) == ([name], "A", port)
 
 
 def test_images_are_of_one_version(services: dict[str, Any]) -> None:

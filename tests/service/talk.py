@@ -95,6 +95,14 @@ class Talk:
         self.connection.socket.close()
 
 
+def small_window(server: Server) -> socket.socket:
+    """A connection whose kernel takes little that nobody has asked for: what has been read, the server soon knows."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    raw.connect(("127.0.0.1", server.port))
+    return raw
+
+
 @contextmanager
 def talking(server: Server, query: str = "", **options: Any) -> Iterator[Talk]:
     """A connection, greeted."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -22,7 +21,7 @@ from service.auth import digest, new_key
 from service.embedded import EmbeddedRedis
 from service.seeds import part_seed
 from tests.service.support import Server
-from tests.service.talk import CONFIG, LONG, SECONDS, Talk, eventually, talking, whole
+from tests.service.talk import CONFIG, LONG, SECONDS, Talk, eventually, small_window, talking, whole
 from tests.service.test_leaks import redis_of
 
 FORMS = ("pcm", "wav", "flac", "mp3", "opus", "aac")
@@ -409,14 +408,6 @@ def test_a_session_that_was_left_when_all_was_said_is_gone(server: Server) -> No
 
 
 # Clients that do not read
-
-
-def small_window(server: Server) -> socket.socket:
-    """A connection whose kernel takes little that nobody has asked for: what has been read, the server soon knows."""
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    raw.connect(("127.0.0.1", server.port))
-    return raw
 
 
 def patient(server: Server) -> Iterator[Talk]:
