@@ -132,6 +132,12 @@ def rows() -> Rows:
                     span=24,
                 ),
                 graph(
+                    "Models in memory",
+                    [(f"sum by (instance) (ancestral_model_in_memory{HERE})", "{{instance}}")],
+                    "none",
+                    "Of each worker; the others were unloaded because nobody asked for them.",
+                ),
+                graph(
                     "Processor",
                     [('rate(process_cpu_seconds_total{job=~"ancestral.*"}[$__rate_interval])', "{{job}} {{instance}}")],
                     "none",
