@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Final
 
 from service.broker.connection import (
     BLOCK_MS,
@@ -22,7 +23,7 @@ from service.broker.messages import Ended, Entry, Gone, LaneFull, TooMany, parse
 from service.broker.records import Records, all_else, text
 from service.jobs import Job, Lane, Standing, Status
 
-_GRAVE_SECONDS = 60
+_GRAVE_SECONDS: Final = 60
 
 
 class Clients(Records):

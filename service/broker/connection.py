@@ -39,7 +39,6 @@ UNAVAILABLE: Final = (
 """What a call raises while Redis cannot be reached or takes nothing, because it is full or not the first of several, or
 has been started again in the instant between the loading of a script and its use."""
 
-
 LIFE_SECONDS: Final = 2 * 86400
 """Keys of a job that never ends are dropped after this long."""
 ALIVE_SECONDS: Final = 6

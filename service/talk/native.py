@@ -16,8 +16,8 @@ those of the bytes, over all utterances, cancelled ones as far as they were sent
 starts again with ``audio.start``; in pcm and wav its bytes go on exactly there (wav: without the header), in other
 formats they are sent from its first byte, the same bytes again. ``total_bytes`` and ``sha256`` are always of the whole.
 ``received_characters`` says how much text the server has heard; whether it has heard ``input.done`` it does not say, so
-a client that has said so says it again. One connection has the session at a time: it is taken
-from an earlier one, which is closed with 4409. A server that stops closes with 1012: another one goes on.
+a client that has said so says it again. One connection has the session at a time: it is taken from an earlier one,
+which is closed with 4409. A server that stops closes with 1012: another one goes on.
 """
 
 from __future__ import annotations
