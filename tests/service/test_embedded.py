@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -73,9 +74,12 @@ def python(program: str) -> list[str]:
 
 
 def pids(output: Path) -> list[tuple[int, int]]:
-    """Pid and keeper's pid of every process that has run `CHILD` with this output."""
-    lines = output.read_text().splitlines(keepends=True) if output.exists() else []
-    return [(int(line.split()[0]), int(line.split()[1])) for line in lines if line.endswith("\n")]
+    """Pid and keeper's pid of every process that has run `CHILD` with this output.
+
+    Python may have more to say there, to one that is stopped while it ends.
+    """
+    text = output.read_text() if output.exists() else ""
+    return [(int(child), int(parent)) for child, parent in re.findall(r"^(\d+) (\d+)\n", text, re.MULTILINE)]
 
 
 @contextmanager
