@@ -27,6 +27,7 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
 }
 """What a model of each kind can be asked for."""
 
+MAX_GUIDANCE = 10.0
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 
@@ -61,6 +62,8 @@ class ModelEntry:
     """Of requests that name none: where this model sounds best."""
     voices: tuple[Voice, ...]
     """None of a model that draws."""
+    guidance: float
+    """Of requests that name none, to a model that draws (models/engines/pictures.py); 1 of any other."""
     path: Path
 
     @property
@@ -90,9 +93,9 @@ class ModelEntry:
             data = json.loads((path / MANIFEST).read_bytes())
         except (OSError, ValueError) as error:
             raise LibraryError(f"{name}: {MANIFEST} cannot be read as JSON") from error
-        special: dict[str, type] = {"created": int, "temperature": float, "voices": list}
+        special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
         draws = isinstance(data, dict) and data.get("kind") == "image"
-        unused = {"path", "voices"} if draws else {"path"}
+        unused = {"path", "voices" if draws else "guidance"}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
         if not _ID.fullmatch(data["id"]):
             raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
@@ -100,12 +103,15 @@ class ModelEntry:
             raise LibraryError(f"{name}: kind: expected {', '.join(CAPABILITIES)}, found {data['kind']!r}")
         if not 0.0 <= data["temperature"] <= 2.0:
             raise LibraryError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
+        guidance = data.pop("guidance", 1.0)
+        if not 0.0 <= guidance <= MAX_GUIDANCE:
+            raise LibraryError(f"{name}: guidance: must lie in 0 … {MAX_GUIDANCE:g}, not {guidance}")
         for voice in data.get("voices", ()):
             _check(f"{name}: voices", voice, {f.name: str for f in dataclasses.fields(Voice)})
         voices = tuple(Voice(**voice) for voice in data.pop("voices", ()))
         if bool(voices) == draws or len({voice.id for voice in voices}) < len(voices):
             raise LibraryError(f"{name}: voices: at least one, each id once")
-        return cls(**data, voices=voices, path=path)
+        return cls(**data, voices=voices, guidance=guidance, path=path)
 
 
 def _check(where: str, data: Any, types: dict[str, type]) -> None:

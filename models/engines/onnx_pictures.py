@@ -136,6 +136,9 @@ class OnnxPictureEngine(PictureEngine):
         """The row whose symbols are drawn again from itself, and what the network made of it."""
         spec, size = self.spec, self.spec.width * self.spec.channels
         greedy = np.array([p.request.temperature == 0.0 for p in lanes])
+        shadows = np.array([p.is_shadow for p in lanes])
+        away = np.arange(len(lanes))
+        away[:-1] += shadows[1:]
         noise = np.stack([uniforms(p.request.seed, p.rows * size, size) for p in lanes])
         noise[greedy] = 0.0
         binding = graph.io_binding()
@@ -144,6 +147,8 @@ class OnnxPictureEngine(PictureEngine):
                 binding.bind_ortvalue_input(name, known[name])
         binding.bind_cpu_input("uniforms", noise.reshape(-1, spec.width, spec.channels))
         binding.bind_cpu_input("temperature", np.maximum([p.request.temperature for p in lanes], GREEDY))
+        binding.bind_cpu_input("guidance", np.array([p.request.guidance for p in lanes], np.float32))
+        binding.bind_cpu_input("away", away)
         names = [output.name for output in graph.get_outputs()]
         symbols = np.stack([_guess(p, known) for p, known in zip(lanes, given, strict=True)])
         moving = ~given
@@ -154,6 +159,7 @@ class OnnxPictureEngine(PictureEngine):
             graph.run_with_iobinding(binding)
             made = dict(zip(names, (value.numpy() for value in binding.get_outputs()), strict=True))
             drawn = np.where(given[:, None, None], symbols, made["drawn"])
+            drawn[1:][shadows[1:]] = drawn[:-1][shadows[1:]]
             for lane in np.flatnonzero(moving):
                 lanes[lane].evaluations += 1
             moving = (drawn != symbols).any(axis=(1, 2))

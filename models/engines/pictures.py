@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,15 @@ class PictureRequest:
     conditions."""
     given: Pixels | None = None
     """``[rows, W, C]``: the first rows, which are kept as they are."""
+    guidance: float = 1.0
+    """How many times what tells h apart from ``away`` counts: the logits are away's plus so many times the difference
+    between h's and away's (classifier-free guidance: Ho and Salimans 2022, arXiv:2207.12598). 1 is the model as it is;
+    anything else costs twice the work."""
+    away: Array | None = None
+    """``[condition_channels]``: what guidance leads away from; required exactly where it is not 1."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Picture:
     """One picture being drawn."""
 
@@ -50,6 +56,15 @@ class Picture:
     """``[H, W, C]``, of which the first ``rows`` count."""
     condition: Array
     """``[1 or H * W, n]``: what V is multiplied by."""
+    shadow: Picture | None = None
+    """Of a guided picture: the same symbols, conditioned on what guidance leads away from."""
+    is_shadow: bool = False
+    """Whether it is the shadow of the picture in the lane before."""
+
+    @property
+    def lanes(self) -> list[Picture]:
+        """The picture and its shadow: the lanes that it takes, one after the other."""
+        return [self] if self.shadow is None else [self, self.shadow]
 
 
 class PictureEngine(Resting, ABC):
@@ -84,13 +99,21 @@ class PictureEngine(Resting, ABC):
             RequestError: a field is missing, superfluous, out of range or of the wrong shape.
         """
         _check(self.spec, request)
+        picture = self._conditioned(request)
+        if request.away is not None:
+            picture.shadow = self._conditioned(replace(request, h=request.away, guidance=1.0, away=None))
+            picture.shadow.symbols, picture.shadow.is_shadow = picture.symbols, True
+        if request.given is not None and len(request.given):
+            picture.symbols[: len(request.given)] = request.given
+            self._loop(picture.lanes, len(request.given), score=False)
+        return picture
+
+    def _conditioned(self, request: PictureRequest) -> Picture:
+        """A picture without rows."""
         picture = self._blank()
         picture.request = request
         if request.h is not None:
             picture.condition = spread(self.spec, self._tensors, request.h.astype(np.float32))
-        if request.given is not None and len(request.given):
-            picture.symbols[: len(request.given)] = request.given
-            self._loop([picture], len(request.given), score=False)
         return picture
 
     def advance(self, pictures: Sequence[Picture], rows: int) -> list[Pixels]:
@@ -109,10 +132,23 @@ class PictureEngine(Resting, ABC):
         assert len({id(picture) for picture in pictures}) == len(pictures), "a picture can take one lane only"
         # Pictures that end together share a group, so that few groups have to change their lanes on the way.
         order = sorted(range(len(pictures)), key=lambda i: ends[i] - pictures[i].rows)
-        for first in range(0, len(order), self.lanes):
-            group = order[first : first + self.lanes]
+        for group in self._groups(pictures, order):
             while group := [i for i in group if pictures[i].rows < ends[i]]:
-                self._loop([pictures[i] for i in group], min(ends[i] - pictures[i].rows for i in group), score=False)
+                lanes = [lane for i in group for lane in pictures[i].lanes]
+                self._loop(lanes, min(ends[i] - pictures[i].rows for i in group), score=False)
+
+    def _groups(self, pictures: Sequence[Picture], order: Sequence[int]) -> list[list[int]]:
+        """``order`` cut into runs of pictures that fit the lanes together."""
+        groups: list[list[int]] = []
+        free = 0
+        for i in order:
+            taken = len(pictures[i].lanes)
+            if taken > free:
+                groups.append([])
+                free = self.lanes
+            groups[-1].append(i)
+            free -= taken
+        return groups
 
     def draw(self, requests: Sequence[PictureRequest]) -> Pixels:
         """Whole pictures ``[N, H, W, C]``."""
@@ -137,13 +173,10 @@ class PictureEngine(Resting, ABC):
             raise RequestError(f"images: {list(images.shape)} are not those of the model")
         pictures = []
         for number, image in enumerate(images):
-            _check(self.spec, PictureRequest(0, h=None if h is None else h[number], given=image))
-            picture = self._blank()
-            picture.request = PictureRequest(0, given=image)
-            picture.symbols[:] = image
-            if h is not None:
-                picture.condition = spread(self.spec, self._tensors, h[number].astype(np.float32))
-            pictures.append(picture)
+            request = PictureRequest(0, h=None if h is None else h[number], given=image)
+            _check(self.spec, request)
+            pictures.append(self._conditioned(request))
+            pictures[-1].symbols[:] = image
         parts = [
             self._loop(pictures[first : first + self.lanes], self.spec.height, score=True)
             for first in range(0, len(pictures), self.lanes)
@@ -157,6 +190,7 @@ class PictureEngine(Resting, ABC):
     @abstractmethod
     def _loop(self, pictures: Sequence[Picture], rows: int, *, score: bool) -> NDArray[np.float64]:
         """Move at most :attr:`lanes` pictures on by so many rows: those that are given are kept, the others drawn.
+        The shadow of a guided picture comes right behind it.
 
         Returns:
             ln p of every symbol, ``[pictures, rows, W * C]``, if they are to be scored; else nothing that counts.
@@ -173,9 +207,22 @@ def _check(spec: PixelCNNSpec, request: PictureRequest) -> None:
         raise RequestError("h: " + ("the model needs it" if spec.conditions else "the model has no conditions"))
     if request.h is not None and (request.h.shape != (spec.condition_channels,) or not np.isfinite(request.h).all()):
         raise RequestError(f"h: must be {spec.condition_channels} finite numbers")
+    _check_guidance(spec, request)
     if request.given is not None:
         shape = request.given.shape
         if len(shape) != 3 or shape[0] > spec.height or shape[1:] != (spec.width, spec.channels):
             raise RequestError(f"given: must be [<= {spec.height}, {spec.width}, {spec.channels}], not {list(shape)}")
         if request.given.dtype != np.uint8 or (len(request.given) and request.given.max() >= spec.levels):
             raise RequestError(f"given: must be bytes below {spec.levels}")
+
+
+def _check_guidance(spec: PixelCNNSpec, request: PictureRequest) -> None:
+    away = request.away
+    if not (np.isfinite(request.guidance) and request.guidance >= 0.0):
+        raise RequestError("guidance: must be a finite number, at least 0")
+    if request.guidance != 1.0 and request.h is None:
+        raise RequestError("guidance: the model has no conditions")
+    if (away is None) != (request.guidance == 1.0):
+        raise RequestError("away: " + ("guidance needs it" if away is None else "nothing leads away from it"))
+    if away is not None and (away.shape != (spec.condition_channels,) or not np.isfinite(away).all()):
+        raise RequestError(f"away: must be {spec.condition_channels} finite numbers")

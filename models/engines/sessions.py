@@ -16,11 +16,12 @@ import onnxruntime
 
 from models.checkpoint import Checkpoint
 from models.engines.base import EngineError
+from models.spec import FrameSpec, PixelCNNSpec, WaveNetSpec
 
 PROVIDERS: Mapping[str, str] = {"onnx-cpu": "CPUExecutionProvider", "onnx-cuda": "CUDAExecutionProvider"}
 """Engines that run on onnxruntime, and what they run on."""
 
-_FORMAT = "1"
+_FORMATS: Mapping[str, str] = {WaveNetSpec.kind: "1", FrameSpec.kind: "1", PixelCNNSpec.kind: "2"}
 """Of the graphs' inputs and outputs."""
 _CUDA: Mapping[str, str] = {
     "arena_extend_strategy": "kSameAsRequested",  # several models share the card: take no more than is needed
@@ -33,7 +34,7 @@ def identity(checkpoint: Checkpoint) -> dict[str, str]:
     """What a graph says of the checkpoint that it belongs to, in its metadata."""
     spec = json.dumps(checkpoint.spec.to_json(), sort_keys=True).encode()
     return {
-        "ancestral.format": _FORMAT,
+        "ancestral.format": _FORMATS[checkpoint.spec.kind],
         "ancestral.spec_sha256": hashlib.sha256(spec).hexdigest(),
         "ancestral.weights_sha256": checkpoint.sha256,
     }

@@ -7,6 +7,7 @@ falls that near to a boundary between two symbols; only there may a drawn symbol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -120,18 +121,41 @@ def _check_pixelcnn(checkpoint: Checkpoint) -> None:
     assert isinstance(spec, PixelCNNSpec)
     engine, model = OnnxPictureEngine(checkpoint), network(checkpoint)
     assert isinstance(model, GatedPixelCNN | OriginalPixelCNN)
-    lists = [(*range(len(names)), None) for names in spec.conditions]
-    asked = [engine.asked([labels[n % len(labels)] for labels in lists]) for n in range(engine.lanes)]
-    hs = np.stack(asked) if lists else None
-    wanted = [PictureRequest(n, (1.0, 0.7)[n % 2], None if hs is None else hs[n]) for n in range(engine.lanes)]
+    wanted = _pictures(engine)
     images = engine.draw(wanted)
-    h = None if hs is None else torch.from_numpy(hs).double()
-    logits = model.score(torch.from_numpy(images.astype(np.int64)), h).numpy().reshape(engine.lanes, -1, spec.levels)
+    hs = np.stack([request.h for request in wanted if request.h is not None]) if spec.conditions else None
+    logits = _picture_logits(model, images, hs)
+    away = logits
+    if spec.conditions:
+        far = [request.h if request.away is None else request.away for request in wanted]
+        away = _picture_logits(model, images, np.stack([h for h in far if h is not None]))
     scores = engine.score(images, hs).reshape(engine.lanes, -1)
-    for request, image, exact, score in zip(wanted, images.reshape(engine.lanes, -1), logits, scores, strict=True):
-        compare_draws(image, exact, uniforms(request.seed, 0, spec.dims), request.temperature)
-        nats = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
-        compare("likelihoods", score, nats[np.arange(spec.dims), image])
+    for n, (request, image) in enumerate(zip(wanted, images.reshape(engine.lanes, -1), strict=True)):
+        guided = away[n] + request.guidance * (logits[n] - away[n])
+        compare_draws(image, guided, uniforms(request.seed, 0, spec.dims), request.temperature)
+        nats = logits[n] - np.logaddexp.reduce(logits[n], axis=1, keepdims=True)
+        compare("likelihoods", scores[n], nats[np.arange(spec.dims), image])
+
+
+def _pictures(engine: OnnxPictureEngine) -> list[PictureRequest]:
+    """As many as it has lanes, at two temperatures; where there are conditions, all but the first are guided."""
+    wanted = [PictureRequest(n, (1.0, 0.7)[n % 2]) for n in range(engine.lanes)]
+    if not engine.spec.conditions:
+        return wanted
+    lists = [(*range(len(names)), None) for names in engine.spec.conditions]
+    away = engine.asked([None] * len(lists))
+    asked = [engine.asked([labels[n % len(labels)] for labels in lists]) for n in range(engine.lanes)]
+    first, *others = [replace(request, h=h) for request, h in zip(wanted, asked, strict=True)]
+    return [first, *(replace(request, guidance=0.5 + request.seed, away=away) for request in others)]
+
+
+def _picture_logits(
+    model: GatedPixelCNN | OriginalPixelCNN, images: NDArray[np.uint8], h: NDArray[np.float32] | None
+) -> NDArray[np.float64]:
+    """The network's own logits for every sub-pixel of pictures, ``[N, H * W * C, levels]``."""
+    given = None if h is None else torch.from_numpy(h).double()
+    logits: NDArray[np.float64] = model.score(torch.from_numpy(images.astype(np.int64)), given).numpy()
+    return logits.reshape(len(images), -1, logits.shape[-1])
 
 
 def _check_frames(checkpoint: Checkpoint) -> None:

@@ -5,11 +5,12 @@
 P = W where every pixel has its own, else 1. It gives ``base [layers, B, gate, W]`` (the original network: ``begun [B,
 features, W]`` and ``base [n, B, F, W]``) and, gated, ``made [n, B, F, W]``, the features of this row.
 
-``beside``: a row of ``symbols [B, W, C]`` with the outputs of ``above``, ``uniforms [B, W, C]`` and ``temperature
-[B]``, above 0. It gives ``logits [B, W, C, levels]``, those of each symbol right as far as the symbols before it are,
-``drawn [B, W, C]``, the symbols that they and the noise give, and of the original network ``made``. A row whose symbols
-are drawn again is the row that drawing one symbol after the other gives: so it is found by going on until nothing
-changes (fixed-point iteration, Song et al. 2021, arXiv:2002.03629), and a call serves all of its symbols at once.
+``beside``: a row of ``symbols [B, W, C]`` with the outputs of ``above``, ``uniforms [B, W, C]``, ``temperature [B]``,
+above 0, and ``guidance [B]`` away from the logits of the lane ``away [B]``, which has no effect where that is the lane
+itself. It gives ``logits [B, W, C, levels]``, those of each symbol right as far as the symbols before it are, ``drawn
+[B, W, C]``, the symbols that they, guided, and the noise give, and of the original network ``made``. A row whose
+symbols are drawn again is the row that drawing one symbol after the other gives: so it is found by going on until
+nothing changes (fixed-point iteration, Song et al. 2021, arXiv:2002.03629), and a call serves all of its symbols.
 
 Weights that a mask forbids are multiplied by it in the graph, as they are in models/networks/pixelcnn.py.
 """
@@ -59,11 +60,19 @@ def beside(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
     x = g.op("Relu", g.op("Gemm", x, head, g.weight("head_bias")))
     output = _before(g, spec, g.weight("output"), outputs, spec.channels * spec.levels)
     logits = g.op("Gemm", x, output, g.weight("output_bias"))
-    drawn = draw(g, g.op("Reshape", logits, g.constant([-1, size, spec.levels])), temperature, noise, spec.levels)
+    guided = _guided(g, g.op("Reshape", logits, g.constant([-1, size, spec.levels])))
+    drawn = draw(g, guided, temperature, noise, spec.levels)
     g.output("drawn", g.op("Reshape", drawn, g.constant([-1, *shape])), "int64", "B", *shape)
     logits = g.op("Reshape", logits, g.constant([-1, *shape, spec.levels]))
     g.output("logits", logits, "float32", "B", *shape, spec.levels)
     return g
+
+
+def _guided(g: Graph, logits: str) -> str:
+    """Those of the lanes that guidance leads away from, and so many times the difference: ``[B, W * C, levels]``."""
+    guidance = g.op("Reshape", g.input("guidance", "float32", "B"), g.constant([-1, 1, 1]))
+    away = g.op("Gather", logits, g.input("away", "int64", "B"), axis=0)
+    return g.op("Add", away, g.op("Mul", guidance, g.op("Sub", logits, away)))
 
 
 def _above_gated(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], condition: str | None) -> None:

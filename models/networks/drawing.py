@@ -20,6 +20,8 @@ def draw(
     seeds: Sequence[int],
     temperature: float = 1.0,
     count: int | None = None,
+    guidance: float = 1.0,
+    away: Tensor | None = None,
 ) -> NDArray[np.uint8]:
     """One picture a seed.
 
@@ -29,6 +31,8 @@ def draw(
         seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel.
         temperature: divides the logits; above 0.
         count: sub-pixels to draw, where it is not all of them; those after them stay 0.
+        guidance: how many times what tells h apart from ``away`` counts (models/engines/pictures.py).
+        away: like ``h``; required where guidance is not 1.
 
     Returns:
         ``uint8 [B, H, W, C]``.
@@ -40,6 +44,9 @@ def draw(
         pixel, channel = divmod(position, spec.channels)
         row, column = divmod(pixel, spec.width)
         logits = model.score(symbols, h)[:, row, column, channel].double().numpy()
+        if away is not None:
+            unguided = model.score(symbols, away)[:, row, column, channel].double().numpy()
+            logits = unguided + guidance * (logits - unguided)
         cumulative = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature).cumsum(axis=1)
         drawn = (cumulative[:, :-1] <= noise[:, position, None] * cumulative[:, -1:]).sum(axis=1)
         symbols[:, row, column, channel] = torch.from_numpy(drawn)

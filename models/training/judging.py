@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,13 +127,19 @@ def _classifier(shape: Sequence[int], classes: int) -> nn.Sequential:
     )
 
 
-def draw_classes(engine: PictureEngine, each: int, temperature: float = 1.0, seed: int = 0) -> tuple[Pictures, float]:
-    """``each`` pictures of every class, in all styles in turn, and the seconds that one took."""
+def draw_classes(
+    engine: PictureEngine, each: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
+) -> tuple[Pictures, float]:
+    """``each`` pictures of every class, in all styles in turn and away from any class in that style; and the seconds
+    that one took."""
     classes, *others = engine.spec.conditions
     asked = [
         (label, *(number % len(names) for names in others)) for label in range(len(classes)) for number in range(each)
     ]
     requests = [PictureRequest(seed + i, temperature, engine.asked(labels)) for i, labels in enumerate(asked)]
+    if guidance != 1.0:
+        away = [engine.asked([None, *labels[1:]]) for labels in asked]
+        requests = [replace(r, guidance=guidance, away=h) for r, h in zip(requests, away, strict=True)]
     begin = time.perf_counter()
     images = engine.draw(requests)
     return Pictures(images, np.array(asked, np.int64)), (time.perf_counter() - begin) / len(asked)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.library import MAX_GUIDANCE
 from service.commands import FiniteRange, explained
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 @click.option("--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Pixels that a pixel becomes.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed, the same pictures. Drawn if absent.")
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own if absent.")
+@click.option(
+    "--guidance",
+    type=FiniteRange(0.0, MAX_GUIDANCE),
+    help="How many times what tells the class apart counts; 1 is the model as it is. The model's own if absent.",
+)
 def command(
     name: str,
     model: str,
@@ -41,13 +47,14 @@ def command(
     scale: int,
     seed: int | None,
     temperature: float | None,
+    guidance: float | None,
 ) -> None:
     """Draw pictures of CLASS, or of any class (any), and show how far they are."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.codecs.pictures import encode
     from service.errors import ServiceError
-    from service.images.orders import asked_labels
+    from service.images.orders import asked_labels, sampling_of
     from service.repertoire import load_repertoire
     from service.seeds import draw_seed
     from service.settings import SettingsError, load_settings
@@ -62,8 +69,7 @@ def command(
             "labels": [asked_labels(chosen, None, name if chosen.spec.classes or name != "any" else None, style)],
             "pictures": count,
             "seed": draw_seed() if seed is None else seed,
-            "temperature": chosen.entry.temperature if temperature is None else temperature,
-        }
+        } | sampling_of(chosen, temperature, guidance)
         sampler = repertoire.picture(chosen)
         pictures = _drawn(sampler, sampler.part(request), count)
         for number, pixels in enumerate(pictures):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.library import MAX_GUIDANCE
 from service.commands import FiniteRange, explained
 
 if TYPE_CHECKING:
@@ -109,10 +110,18 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 @click.option("--pictures", type=click.IntRange(1), help="Of the test set, to be scored; all if absent.")
 @click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Pictures of each class.")
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of what is drawn.")
+@click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, which then shows it.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 def images(
-    checkpoint: Path, data: Path, pictures: int | None, drawn: int, temperature: float, card: bool, output: Path
+    checkpoint: Path,
+    data: Path,
+    pictures: int | None,
+    drawn: int,
+    temperature: float,
+    guidance: float,
+    card: bool,
+    output: Path,
 ) -> None:
     """Judge CHECKPOINT, a PixelCNN with classes: write report.json, sheet.png and nearest.png into a folder.
 
@@ -134,11 +143,11 @@ def images(
         test = task.held_out(task.pictures.test, pictures)
         if not engine.spec.classes:
             raise ValueError(f"{checkpoint}: the model has no classes to be told apart")
-    made, seconds = draw_classes(engine, drawn, temperature)
+    made, seconds = draw_classes(engine, drawn, temperature, guidance)
     report: dict[str, Any] = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
         **_picture_likelihood(loaded, task, test), **_baselines(task, test),
-        "temperature": temperature, "seconds_per_picture": seconds,
+        "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
         **_fidelity(task, test, made),
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)

@@ -44,8 +44,9 @@ class PictureSampler(Sampler):
         """
         spec = self.model.spec
         rows = None if given is None else given.reshape(-1, spec.width, spec.channels)
+        guidance, away = self._guidance(request)
         pictures = [
-            PictureRequest(seed, request["temperature"], h, rows)
+            PictureRequest(seed, request["temperature"], h, rows, guidance, away)
             for seed, h in zip(seeds_of(request), self._asked(request), strict=True)
         ]
         return Part(self.engine.request(pictures), _NO_ROWS)
@@ -59,6 +60,14 @@ class PictureSampler(Sampler):
         shares = np.linspace(0.0, 1.0, count) if len(ends) > 1 else np.zeros(count)
         return [np.asarray(ends[0] * (1.0 - share) + ends[-1] * share, np.float32) for share in shares]
 
+    def _guidance(self, request: Mapping[str, Any]) -> tuple[float, NDArray[np.float32] | None]:
+        """How strongly pictures are led to their class, and away from what: any class, in their style."""
+        # An older API process, whose request this may be, knew no guidance.
+        guidance, labels = request.get("guidance", 1.0), request["labels"]
+        if guidance == 1.0 or all(asked[0] is None for asked in labels):
+            return 1.0, None
+        return guidance, self.engine.pictures.asked([None, *(_row(label) for label in labels[0][1:])])
+
     def open(self, part: Part) -> Sheet:
         """See :class:`Sampler`."""
         return self.engine.open(_sheet(part))
@@ -69,7 +78,8 @@ class PictureSampler(Sampler):
 
     def warm(self) -> None:
         """See :class:`Sampler`."""
-        nothing = {"seed": 0, "pictures": 1, "temperature": 1.0, "labels": [[None] * len(self.model.spec.conditions)]}
+        labels = [[None] * len(self.model.spec.conditions)]
+        nothing = {"seed": 0, "pictures": 1, "temperature": 1.0, "guidance": 1.0, "labels": labels}
         self.engine.advance([self.open(self.part(nothing))], 1)
 
 

@@ -1,8 +1,9 @@
 """Requests for pictures as orders: all that can be refused is refused here.
 
-An accepted request holds, besides what was sent, ``seed`` and ``temperature``, ``pictures`` (how many), ``labels`` (for
-each end of an interpolation, and one for anything else: what is asked for, a label or a vector for every condition),
-``scale`` (how large a pixel is), ``given`` (symbols of the rows that are kept) and ``token`` (what a URL must carry).
+An accepted request holds, besides what was sent, ``seed``, ``temperature`` and ``guidance``, ``pictures`` (how many),
+``labels`` (for each end of an interpolation, and one for anything else: what is asked for, a label or a vector for
+every condition), ``scale`` (how large a pixel is), ``given`` (symbols of the rows that are kept) and ``token`` (what a
+URL must carry).
 """
 
 from __future__ import annotations
@@ -79,6 +80,23 @@ def asked_labels(model: PictureModel, prompt: str | None, asked_class: str | Non
     return [*labels, *_style(model, style)]
 
 
+def sampling_of(model: PictureModel, temperature: float | None, guidance: float | None) -> dict[str, float]:
+    """``temperature`` and ``guidance``, the model's own where none are asked for.
+
+    Raises:
+        InvalidRequest: there are no classes to tell apart.
+    """
+    classes = bool(model.spec.classes)
+    if not classes and guidance not in (None, 1.0):
+        message = f"guidance: {model.entry.id} has no classes to tell apart"
+        raise InvalidRequest(message, param="guidance", code="model_not_capable")
+    own = model.entry.guidance if classes else 1.0
+    return {
+        "temperature": model.entry.temperature if temperature is None else temperature,
+        "guidance": own if guidance is None else guidance,
+    }
+
+
 def _style(model: PictureModel, style: str | None) -> list[Label]:
     label = model.label("style", style, "style")
     return [label] if model.spec.styles else []
@@ -103,15 +121,14 @@ def _order(
     scale = scale_of(model, request.size)
     defaults = {
         "seed": draw_seed() if request.seed is None else request.seed,
-        "temperature": model.entry.temperature if request.temperature is None else request.temperature,
         "scale": scale,
         "size": f"{model.spec.width * scale}x{model.spec.height * scale}",
         "response_format": request.response_format or ("b64_json" if streams else "url"),
         "given": 0 if given is None else given.size,
         "token": secrets.token_urlsafe(16),
     }
-    body = request.model_dump(by_alias=True)
-    resolved = {name: value for name, value in body.items() if name != "image"} | defaults | own
+    body, sampling = request.model_dump(by_alias=True), sampling_of(model, request.temperature, request.guidance)
+    resolved = {name: value for name, value in body.items() if name != "image"} | sampling | defaults | own
     upload = None if given is None else given.tobytes()
     return Order(kind, model, body, resolved, 0.0, upload, kept=resolved["response_format"] == "url")
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from models.library import MAX_GUIDANCE
 from service.schemas import SEEDS, SessionClose, StrictRequest
 
 PictureFormat = Literal["png", "webp", "jpeg"]
@@ -48,6 +49,15 @@ class PicturesRequest(StrictRequest):
         allow_inf_nan=False,
         description="Divides the logits; 0 takes the most likely level, 1 samples the model as it is. "
         "The default is the model's own.",
+    )
+    guidance: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=MAX_GUIDANCE,
+        allow_inf_nan=False,
+        description="How many times what tells the class apart from any other counts: 1 samples the model as it is, "
+        "more makes pictures that are likelier read as the class and differ less from each other. Anything but 1 "
+        "takes twice as long. The default is the model's own.",
     )
 
 
@@ -112,6 +122,7 @@ class ImageGenerate(StrictRequest):
     n: int = Field(default=1, ge=1, le=MAX_PICTURES)
     seed: int | None = Field(default=None, ge=0, lt=SEEDS)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
+    guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
 
     def request(self) -> ImageRequest:
         """The request over HTTP for the same pictures."""

@@ -18,6 +18,8 @@ MODEL: dict[str, Any] = {
     "voices": [VOICE],
 }  # fmt: skip
 
+IMAGE = {name: value for name, value in MODEL.items() if name != "voices"} | {"kind": "image", "guidance": 1.5}
+
 
 def write(directory: Path, data: Any, name: str = "a") -> None:
     (directory / name).mkdir()
@@ -38,12 +40,11 @@ def test_what_is_there_is_found(tmp_path: Path) -> None:
 def test_what_each_kind_can_do(tmp_path: Path) -> None:
     write(tmp_path, MODEL)
     write(tmp_path, MODEL | {"id": "b", "kind": "audio"}, "b")
-    write(
-        tmp_path, {key: value for key, value in (MODEL | {"id": "c", "kind": "image"}).items() if key != "voices"}, "c"
-    )
+    write(tmp_path, IMAGE | {"id": "c"}, "c")
     reads, babbles, draws = discover(tmp_path)
     assert draws.capabilities == ("image_generation", "image_completion", "image_interpolation", "image_likelihood")
     assert (draws.sampled, draws.frames, draws.voices) == (tmp_path / "c" / "pixelcnn", None, ())
+    assert (reads.guidance, draws.guidance) == (1.0, 1.5)
     assert reads.capabilities == ("speech", "likelihood")
     assert babbles.capabilities == ("generation", "continuation", "likelihood")
     assert (reads.sampled, reads.frames) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "frames")
@@ -75,6 +76,10 @@ def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
         (MODEL | {"created": True}, "a: created: expected int, found bool"),
         (MODEL | {"temperature": 1}, "a: temperature: expected float, found int"),
         (MODEL | {"temperature": 2.5}, "a: temperature: must lie in 0"),
+        (MODEL | {"guidance": 1.0}, "a: guidance: unknown key"),
+        (IMAGE | {"guidance": 1}, "a: guidance: expected float, found int"),
+        (IMAGE | {"guidance": 10.5}, "a: guidance: must lie in 0"),
+        (IMAGE | {"voices": [VOICE]}, "a: voices: unknown key"),
         (MODEL | {"id": "../a"}, "a: id: "),
         (MODEL | {"id": "A"}, "a: id: "),
         (MODEL | {"kind": "video"}, "a: kind: expected speech, audio, image, found 'video'"),

@@ -95,7 +95,7 @@ def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
     _save(path / "pixelcnn", spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
-        "description": "Random pictures.", "temperature": 1.0,
+        "description": "Random pictures.", "temperature": 1.0, "guidance": 1.0,
     }  # fmt: skip
     (path / "model.json").write_text(json.dumps(manifest))
 

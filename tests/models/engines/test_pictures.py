@@ -74,6 +74,59 @@ def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> No
         assert mine.max() < spec.levels
 
 
+def guided(engine: PictureEngine, count: int) -> list[PictureRequest]:
+    """Every other picture led away from nothing in particular, each by another strength."""
+    away = engine.asked([None] * len(engine.spec.conditions))
+    wanted = requests(engine, count)
+    return [replace(r, guidance=5.0 * i, away=away) if i % 2 else r for i, r in enumerate(wanted)]
+
+
+CONDITIONED = pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.conditions])
+
+
+@CONDITIONED
+def test_guided_pictures_equal_the_oracles(name: str, make: Maker) -> None:
+    checkpoint = checkpoint_of(SPECS[name])
+    engine = make(checkpoint)
+    wanted = guided(engine, 5)
+    drawn = engine.draw(wanted)
+    for request, mine in zip(wanted, drawn, strict=True):
+        h, away = (None if v is None else torch.from_numpy(v).double()[None] for v in (request.h, request.away))
+        theirs = draw(oracle(checkpoint), h, [request.seed], guidance=request.guidance, away=away)
+        assert np.array_equal(mine, theirs[0])
+    assert not np.array_equal(drawn, engine.draw([replace(r, guidance=1.0, away=None) for r in wanted]))
+
+
+@CONDITIONED
+def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(name: str, make: Maker) -> None:
+    engine = make(checkpoint_of(SPECS[name]))
+    wanted = guided(engine, 6)
+    whole = engine.draw(wanted)
+    assert np.array_equal(engine.draw(wanted[1:2])[0], whole[1]), "alone"
+    half = engine.open(replace(wanted[1], given=whole[1][:3]))
+    assert np.array_equal(engine.advance([half], engine.spec.height)[0], whole[1][3:]), "resumed"
+    pictures = [engine.open(request) for request in wanted]
+    engine.reach(pictures, [1, 4, 2, 3, 0, 1])
+    engine.advance(pictures, engine.spec.height)
+    assert np.array_equal([picture.symbols for picture in pictures], whole), "by rows, at rows of their own"
+
+
+def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_other(make: Maker) -> None:
+    engine = make(checkpoint_of(SPECS["gated, RGB, class"]))
+    h, away = engine.asked([1]), engine.asked([None])
+    plain, same, other, none = engine.draw(
+        [
+            PictureRequest(1, h=h),
+            PictureRequest(1, h=h, guidance=3.0, away=h),
+            PictureRequest(1, h=away),
+            PictureRequest(1, h=h, guidance=0.0, away=away),
+        ]
+    )
+    assert np.array_equal(plain, same)
+    assert np.array_equal(other, none)
+    assert not np.array_equal(plain, other)
+
+
 def test_the_oracle_may_stop_early() -> None:
     model = oracle(checkpoint_of(SPECS["gated, RGB, none"]))
     whole, begun = draw(model, None, [1]), draw(model, None, [1], count=40)
@@ -153,6 +206,12 @@ def test_another_seed_is_another_picture() -> None:
         ({"h": None}, "h"),
         ({"h": np.zeros(4, np.float32)}, "h"),
         ({"h": np.full(5, np.inf, np.float32)}, "h"),
+        ({"guidance": 2.0}, "away"),
+        ({"guidance": float("inf"), "away": np.zeros(5, np.float32)}, "guidance"),
+        ({"guidance": -0.1, "away": np.zeros(5, np.float32)}, "guidance"),
+        ({"away": np.zeros(5, np.float32)}, "away"),
+        ({"guidance": 2.0, "away": np.zeros(4, np.float32)}, "away"),
+        ({"guidance": 2.0, "away": np.full(5, np.nan, np.float32)}, "away"),
         ({"given": np.zeros((8, 9, 1), np.uint8)}, "given"),
         ({"given": np.zeros((2, 9, 3), np.uint8)}, "given"),
         ({"given": np.full((2, 9, 1), 2, np.uint8)}, "given"),
@@ -183,10 +242,11 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
         engine.asked([np.zeros(1, np.float32)])
     with pytest.raises(RequestError, match=r"^images:"):
         engine.score(np.zeros((1, 7, 9, 3), np.uint8))
+    unasked = NativePictureEngine(checkpoint_of(SPECS["gated, grey, none"]))
     with pytest.raises(RequestError, match=r"^h:"):
-        NativePictureEngine(checkpoint_of(SPECS["gated, grey, none"])).open(
-            PictureRequest(0, h=np.zeros(5, np.float32))
-        )
+        unasked.open(PictureRequest(0, h=np.zeros(5, np.float32)))
+    with pytest.raises(RequestError, match=r"^guidance: the model has no conditions"):
+        unasked.open(PictureRequest(0, guidance=2.0, away=np.zeros(5, np.float32)))
 
 
 def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols() -> None:

@@ -40,11 +40,14 @@ def make(request: pytest.FixtureRequest) -> Maker:
 
 
 def picture(engine: SheetEngine, seed: int, given: Pixels | None = None) -> PictureRequest:
-    """Pictures of different seeds, temperatures and labels."""
+    """Pictures of different seeds, temperatures and labels; where there are labels, every other one is guided."""
     conditions = engine.spec.conditions
     labels = [(*range(len(names)), None)[seed % (len(names) + 1)] for names in conditions]
     h = engine.pictures.asked(labels) if conditions else None
-    return PictureRequest(seed, (1.0, 0.8, 1.2)[seed % 3], h, given)
+    request = PictureRequest(seed, (1.0, 0.8, 1.2)[seed % 3], h, given)
+    if not conditions or seed % 2 == 0:
+        return request
+    return replace(request, guidance=4.0, away=engine.pictures.asked([None] * len(conditions)))
 
 
 def sheet(engine: SheetEngine, count: int, seed: int = 0, given: int = 0) -> SheetRequest:

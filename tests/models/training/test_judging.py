@@ -15,6 +15,7 @@ from PIL import Image
 
 from models.checkpoint import load
 from models.engines.native_pictures import NativePictureEngine
+from models.engines.pictures import PictureRequest
 from models.spec import PixelCNNSpec
 from models.training.cards import with_sheet
 from models.training.judging import (
@@ -176,6 +177,9 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     made, _ = draw_classes(engine, 4, temperature=0.0)
     assert made.labels.tolist() == [[label, style % 3] for label in (0, 1) for style in range(4)]
     assert np.array_equal(made.images[0], made.images[3]), "asked for the same, at temperature 0"
+    led, _ = draw_classes(engine, 1, guidance=9.0, seed=3)
+    h, away = (engine.asked([label, 0]) for label in (1, None))
+    assert np.array_equal(led.images[1], engine.draw([PictureRequest(4, 1.0, h, guidance=9.0, away=away)])[0])
 
 
 def test_a_network_without_classes_is_refused(data: Path, tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def test_other_models_and_temperatures(ancestral: Run, server: Server, tmp_path:
     words = ("-o", str(path), "--seed", "7", "--temperature", "0.5")
     assert ancestral("draw", "any", "--model", "fog", *words).returncode == 0
     assert same([decode(path.read_bytes())], draw(server, model="fog", prompt=None, temperature=0.5))
-    assert ancestral("draw", "TWO", "--model", "ink", *words).returncode == 0
-    assert same([decode(path.read_bytes())], draw(server, model="ink", prompt="two", temperature=0.5))
+    assert ancestral("draw", "TWO", "--model", "ink", *words, "--guidance", "3").returncode == 0
+    assert same([decode(path.read_bytes())], draw(server, model="ink", prompt="two", temperature=0.5, guidance=3.0))
 
 
 def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path) -> None:

@@ -55,6 +55,23 @@ def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, te
     assert (found[0].shape, found[0].dtype) == ((spec.height, spec.width, spec.channels), np.uint8)
 
 
+@pytest.mark.parametrize("model", ["sketch", "ink"])
+@pytest.mark.every_engine
+def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to_be_led_from(
+    server: Server, zoo: Path, model: str
+) -> None:
+    spec, network = PICTURES[model], engine_of(zoo, model)
+    h, away = (network.asked([label, 1][: len(spec.conditions)]) for label in (2, None))
+    wanted = network.draw([PictureRequest(part_seed(7, i), 1.0, h, guidance=3.0, away=away) for i in range(3)])
+    asked = {"model": model, "prompt": spec.classes[2], "n": 3, "style": spec.styles[1] if spec.styles else None}
+    found = draw(server, **asked, guidance=3.0)
+    assert same(found, list(wanted * np.uint8(255 // (spec.levels - 1))))
+    plain = draw(server, **asked)
+    assert not same(found, plain)
+    assert same(draw(server, **asked, guidance=1.0), plain)
+    assert same(draw(server, **(asked | {"prompt": "any"}), guidance=3.0), draw(server, **(asked | {"prompt": "any"})))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("way", ["url", "b64_json"])
 @pytest.mark.parametrize("model", ["sketch", "ink"])
@@ -216,6 +233,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"temperature": 2.1}, "temperature", "less_than_equal"),
     ({"temperature": float("nan")}, "temperature", "finite_number"),
     ({"temperature": "1"}, "temperature", "float_type"),
+    ({"guidance": -0.1}, "guidance", "greater_than_equal"),
+    ({"guidance": 10.1}, "guidance", "less_than_equal"),
+    ({"guidance": float("inf")}, "guidance", "finite_number"),
+    ({"guidance": "2"}, "guidance", "float_type"),
+    ({"model": "fog", "prompt": None, "guidance": 2.0}, "guidance", "model_not_capable"),
     ({"response_format": "binary"}, "response_format", "literal_error"),
     ({"output_format": "gif"}, "output_format", "literal_error"),
     ({"output_format": "PNG"}, "output_format", "literal_error"),

@@ -69,6 +69,15 @@ def test_what_lies_between_is_the_networks(server: Server, zoo: Path, steps: int
     assert same(shown(post(server, "interpolations", steps=steps, style="crayon", temperature=0.5)), list(wanted))
 
 
+def test_what_lies_between_is_led_away_from_any_class(server: Server, zoo: Path) -> None:
+    network = engine_of(zoo, "sketch")
+    one, other, away = (network.asked([label, 1]) for label in (0, 2, None))
+    between = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
+    wanted = network.draw([PictureRequest(7, 0.5, h, guidance=2.0, away=away) for h in between])
+    found = shown(post(server, "interpolations", style="crayon", temperature=0.5, guidance=2.0))
+    assert same(found, list(wanted))
+
+
 def test_vectors_are_ends_like_classes(server: Server) -> None:
     plain = shown(post(server, "interpolations"))
     for ends in (

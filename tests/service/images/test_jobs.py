@@ -141,6 +141,7 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
             "size": "24x18",
             "seed": seed,
             "temperature": 1.0,
+            "guidance": 1.0,
             "response_format": "b64_json",
             "output_format": "webp",
         },

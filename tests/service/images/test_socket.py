@@ -181,6 +181,7 @@ def test_wrong_messages_are_named_and_the_session_goes_on(
         ({"n": 11}, "n", "less_than_equal"),
         ({"seed": 2**63}, "seed", "less_than"),
         ({"temperature": float("nan")}, "temperature", "finite_number"),
+        ({"guidance": 11}, "guidance", "less_than_equal"),
         ({"size": "16x12"}, "size", "unknown_parameter"),
         ({"output_format": "png"}, "output_format", "unknown_parameter"),
         ({"stream": True}, "stream", "unknown_parameter"),

@@ -28,6 +28,7 @@ def order(number: int) -> Order:
         "seed": number,
         "n": number % 4 + 1,
         "temperature": (1.0, 0.5, 0.0)[number % 7 % 3],
+        "guidance": (None, 2.0)[number % 2] if PICTURES[model].classes else None,
         "output_format": ("png", "webp", "jpeg")[number % 5 % 3],
     }
     if number % 8 == 0:
