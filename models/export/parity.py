@@ -146,7 +146,7 @@ def _pictures(engine: OnnxPictureEngine) -> list[PictureRequest]:
     away = engine.asked([None] * len(lists))
     asked = [engine.asked([labels[n % len(labels)] for labels in lists]) for n in range(engine.lanes)]
     first, *others = [replace(request, h=h) for request, h in zip(wanted, asked, strict=True)]
-    return [first, *(replace(request, guidance=0.5 + request.seed, away=away) for request in others)]
+    return [first, *(replace(request, guidance=0.25 + request.seed / 2, away=away) for request in others)]
 
 
 def _picture_logits(

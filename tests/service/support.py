@@ -127,7 +127,7 @@ class Server:
     def speak(self, **changes: Any) -> httpx.Response:
         """POST the standard request, changed; a change to None takes the field out."""
         body = {key: value for key, value in (SPEECH | changes).items() if value is not None}
-        return httpx.post(f"{self.url}/v1/audio/speech", json=body, timeout=60.0)
+        return httpx.post(f"{self.url}/v1/audio/speech", json=body, timeout=240.0)
 
     def generate(self, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
         """The same for sound without text."""
@@ -136,7 +136,7 @@ class Server:
 
     def ended(self, job: str, **options: Any) -> dict[str, Any]:
         """A job, once it has ended."""
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 480
         while time.monotonic() < deadline:
             found: dict[str, Any] = httpx.get(f"{self.url}/v1/jobs/{job}", **options).json()
             if found["status"] not in ("queued", "in_progress"):

@@ -141,7 +141,7 @@ def test_a_signal_ends_it_with_exit_code_0(serve: Serve, number: signal.Signals)
 
 
 def test_requests_in_flight_may_finish(serve: Serve) -> None:
-    with serve(shutdown_seconds=30) as server:
+    with serve(shutdown_seconds=300) as server:
         whole = server.speak(input="The birch canoe slid on. " * 100).content
         with server.client() as client:
             body = SPEECH | {"input": "The birch canoe slid on. " * 100}

@@ -51,7 +51,7 @@ def test_who_can_resume_is_sent_away(serve: Serve) -> None:
 
 
 def test_who_cannot_resume_is_served_to_the_end(serve: Serve) -> None:
-    with serve(shutdown_seconds=60) as server:
+    with serve(shutdown_seconds=300) as server:
         expected = whole(server, TEXT + LONG, speed=0.25)
         with beginning(server) as (connection, heard), open_stream(server) as silent:
             server.process.terminate()

@@ -416,7 +416,8 @@ def test_a_session_that_was_left_when_all_was_said_is_gone(server: Server) -> No
 
 def patient(server: Server) -> Iterator[Talk]:
     """A client that says much, and reads when it is told to."""
-    with talking(server, sock=small_window(server)) as talk:
+    # A client that does not read hears no answer to its pings either.
+    with talking(server, sock=small_window(server), ping_interval=None) as talk:
         talk.configure(speed=0.25)
         for _ in range(4):
             talk.say("input.text", text=LONG)
