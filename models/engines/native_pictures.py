@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.checkpoint import Checkpoint
 from models.engines.kernels.picture_layout import PictureLayout
 from models.engines.kernels.pixelcnn import drawer
-from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest
+from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, shadows_among
 
 
 @dataclass
@@ -58,10 +58,9 @@ class NativePictureEngine(PictureEngine):
         seeds = np.array([p.request.seed for p in pictures])
         temperatures = np.array([float(p.request.temperature) for p in pictures])
         guidances = np.array([p.request.guidance for p in pictures], np.float32)
-        shadows = np.array([p.is_shadow for p in pictures])
         likelihoods = np.empty(symbols.shape if score else (len(pictures), 0, 0))
         given = self._layout.sizes, self._weights, pixels, above, conditions, row, kept, seeds, temperatures
-        drawer()(*given, guidances, shadows, symbols, likelihoods)
+        drawer()(*given, guidances, shadows_among(pictures), symbols, likelihoods)
         for lane, p in enumerate(drawn):
             p.symbols[p.rows : p.rows + rows] = symbols[lane].reshape(rows, *p.symbols.shape[1:])
             p.rows += rows

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint
 from models.engines.base import GREEDY
-from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, Pixels
+from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, Pixels, shadows_among
 from models.engines.residence import Resident
 from models.engines.sessions import open_session
 from models.noise import uniforms
@@ -136,7 +136,7 @@ class OnnxPictureEngine(PictureEngine):
         """The row whose symbols are drawn again from itself, and what the network made of it."""
         spec, size = self.spec, self.spec.width * self.spec.channels
         greedy = np.array([p.request.temperature == 0.0 for p in lanes])
-        shadows = np.array([p.is_shadow for p in lanes])
+        shadows = shadows_among(lanes)
         away = np.arange(len(lanes))
         away[:-1] += shadows[1:]
         noise = np.stack([uniforms(p.request.seed, p.rows * size, size) for p in lanes])

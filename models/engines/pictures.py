@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +59,16 @@ class Picture:
     """``[1 or H * W, n]``: what V is multiplied by."""
     shadow: Picture | None = None
     """Of a guided picture: the same symbols, conditioned on what guidance leads away from."""
-    is_shadow: bool = False
-    """Whether it is the shadow of the picture in the lane before."""
 
     @property
     def lanes(self) -> list[Picture]:
         """The picture and its shadow: the lanes that it takes, one after the other."""
         return [self] if self.shadow is None else [self, self.shadow]
+
+
+def shadows_among(lanes: Sequence[Picture]) -> NDArray[np.bool_]:
+    """Which lanes hold the shadow of the picture in the lane before."""
+    return np.array([False, *(one.shadow is other for one, other in pairwise(lanes))])
 
 
 class PictureEngine(Resting, ABC):
@@ -92,6 +96,10 @@ class PictureEngine(Resting, ABC):
                 raise RequestError(f"labels: a vector has {self.spec.condition_channels} numbers")
         return asked(self.spec, self._tensors, labels)
 
+    def away(self, labels: Sequence[int | Array | None]) -> Array:
+        """h of what guidance leads away from: any class, and else what is asked for."""
+        return self.asked([None, *labels[1:]])
+
     def open(self, request: PictureRequest) -> Picture:
         """Start a picture, with the rows that are given.
 
@@ -102,7 +110,7 @@ class PictureEngine(Resting, ABC):
         picture = self._conditioned(request)
         if request.away is not None:
             picture.shadow = self._conditioned(replace(request, h=request.away, guidance=1.0, away=None))
-            picture.shadow.symbols, picture.shadow.is_shadow = picture.symbols, True
+            picture.shadow.symbols = picture.symbols
         if request.given is not None and len(request.given):
             picture.symbols[: len(request.given)] = request.given
             self._loop(picture.lanes, len(request.given), score=False)
@@ -205,8 +213,7 @@ def _check(spec: PixelCNNSpec, request: PictureRequest) -> None:
         raise RequestError("temperature: must be a finite number, at least 0")
     if (request.h is None) == bool(spec.conditions):
         raise RequestError("h: " + ("the model needs it" if spec.conditions else "the model has no conditions"))
-    if request.h is not None and (request.h.shape != (spec.condition_channels,) or not np.isfinite(request.h).all()):
-        raise RequestError(f"h: must be {spec.condition_channels} finite numbers")
+    _check_vector(spec, "h", request.h)
     _check_guidance(spec, request)
     if request.given is not None:
         shape = request.given.shape
@@ -224,5 +231,9 @@ def _check_guidance(spec: PixelCNNSpec, request: PictureRequest) -> None:
         raise RequestError("guidance: the model has no conditions")
     if (away is None) != (request.guidance == 1.0):
         raise RequestError("away: " + ("guidance needs it" if away is None else "nothing leads away from it"))
-    if away is not None and (away.shape != (spec.condition_channels,) or not np.isfinite(away).all()):
-        raise RequestError(f"away: must be {spec.condition_channels} finite numbers")
+    _check_vector(spec, "away", away)
+
+
+def _check_vector(spec: PixelCNNSpec, name: str, vector: Array | None) -> None:
+    if vector is not None and (vector.shape != (spec.condition_channels,) or not np.isfinite(vector).all()):
+        raise RequestError(f"{name}: must be {spec.condition_channels} finite numbers")

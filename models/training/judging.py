@@ -138,7 +138,7 @@ def draw_classes(
     ]
     requests = [PictureRequest(seed + i, temperature, engine.asked(labels)) for i, labels in enumerate(asked)]
     if guidance != 1.0:
-        away = [engine.asked([None, *labels[1:]]) for labels in asked]
+        away = [engine.away(labels) for labels in asked]
         requests = [replace(r, guidance=guidance, away=h) for r, h in zip(requests, away, strict=True)]
     begin = time.perf_counter()
     images = engine.draw(requests)

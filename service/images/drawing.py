@@ -66,7 +66,7 @@ class PictureSampler(Sampler):
         guidance, labels = request.get("guidance", 1.0), request["labels"]
         if guidance == 1.0 or all(asked[0] is None for asked in labels):
             return 1.0, None
-        return guidance, self.engine.pictures.asked([None, *(_row(label) for label in labels[0][1:])])
+        return guidance, self.engine.pictures.away([_row(label) for label in labels[0]])
 
     def open(self, part: Part) -> Sheet:
         """See :class:`Sampler`."""

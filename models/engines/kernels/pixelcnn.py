@@ -26,7 +26,7 @@ from models.engines.kernels.stacks import (
     pixel_original,
     row_gated,
     row_original,
-)  # fmt: skip
+)
 from models.noise import uniform
 
 _ONE = np.float32(1.0)
