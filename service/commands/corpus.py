@@ -27,7 +27,7 @@ def command() -> None:
 )
 def build(name: str, output: Path, count: int) -> None:
     """Make corpus NAME: speech with its phonemes' times (allison, heart, joe, slt, awb, rms or kal16) or pictures
-    (digits, fashion, emoji or adventurers)."""
+    (digits, fashion, emoji, emoji-flat or adventurers)."""
     from models.training.corpora import PICTURES, CorpusError, build
 
     unit = "pictures" if name in PICTURES else "clips"

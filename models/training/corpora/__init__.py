@@ -6,6 +6,7 @@ Corpora of sound are folders in our layout (layouts.py), those of pictures hold 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,13 @@ __all__ = ["NAMES", "PICTURES", "CorpusError", "align_corpus", "build", "read"]
 # Where each voice starts in the list of sentences, so that no two read the same ones.
 _OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
 FLITE = ("slt", "awb", "rms", "kal16")
-PICTURES = {"digits": digits, "fashion": fashion, "emoji": emoji.make, "adventurers": adventurers.make}
+PICTURES = {
+    "digits": digits,
+    "fashion": fashion,
+    "emoji": emoji.make,
+    "emoji-flat": partial(emoji.make, styles=emoji.FLAT),
+    "adventurers": adventurers.make,
+}
 NAMES = ("allison", "heart", "joe", *FLITE, *PICTURES)
 
 Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ STYLES = {
     "fxemoji": "Firefox OS Emoji (Mozilla, Apache-2.0)",
 }
 """Every hand, and whom it is owed to."""
+FLAT = ("twemoji", "fluent-flat", "emojione-v2", "fxemoji")
+"""The hands that draw in few plain colours: a small network learns most from them."""
 
 _NOTO = Package("emoji-datasource-google", "16.0.0", "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438")
 _FLUENT_3D = Package(
@@ -57,8 +59,12 @@ Drawn = tuple[str, str, Image]
 """The code of an emoji, the hand, ``[32, 32, 3]``."""
 
 
-def make(out: Path) -> int:
+def make(out: Path, styles: Sequence[str] = tuple(STYLES)) -> int:
     """Write ``out/pictures.npz``; one emoji in ten is for the test, one in twenty for validation.
+
+    Args:
+        out: created, or its pictures replaced.
+        styles: the hands to be among them, of :data:`STYLES`, in the order of their numbers.
 
     Returns:
         How many pictures there are.
@@ -81,8 +87,9 @@ def make(out: Path) -> int:
         # Fluent draws no flags of countries: those in its package are by another hand, whose licence is not told.
         if picture[0] in categories and (picture[1], categories[picture[0]]) != ("fluent-3d", "Flags"):
             kept.setdefault(picture[2].tobytes(), picture)
-    _write(out, list(kept.values()), categories)
-    return len(kept)
+    chosen = [picture for picture in kept.values() if picture[1] in styles]
+    _write(out, chosen, categories, styles)
+    return len(chosen)
 
 
 def code(text: str) -> str:
@@ -150,12 +157,12 @@ def part(name: str) -> str:
     return "test" if number % 10 == 0 else "valid" if number % 20 == 1 else "train"
 
 
-def _write(out: Path, pictures: list[Drawn], categories: Mapping[str, str]) -> None:
-    classes, styles = sorted(set(categories.values())), list(STYLES)
+def _write(out: Path, pictures: list[Drawn], categories: Mapping[str, str], styles: Sequence[str]) -> None:
+    classes = sorted(set(categories.values()))
     arrays: dict[str, NDArray[Any]] = {
         "classes": np.array(classes),
         "styles": np.array(styles),
-        "source": np.array("Emoji without skin tones: " + ", ".join(STYLES.values())),
+        "source": np.array("Emoji without skin tones: " + ", ".join(STYLES[style] for style in styles)),
     }
     for which in ("train", "valid", "test"):
         chosen = [picture for picture in pictures if part(picture[0]) == which]

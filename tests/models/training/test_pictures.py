@@ -400,20 +400,26 @@ def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.Mo
     files = {f"img/google/64/{c}.png": png((i, 0, 0, 255), 64, 64) for i, c in enumerate(codes)}
     monkeypatch.setattr(emoji, "_NOTO", packed(tmp_path, "noto", {**files, "emoji.json": json.dumps(listed).encode()}))
     monkeypatch.setattr(emoji, "_FLUENT_3D", packed(tmp_path, "fluent", {"assets/x.webp": b""}))
-    body = {"icons": {"a-face": {"body": '<path fill="#00f" d="M0 0h16v16H0z"/>'}, "unknown": {"body": ""}}}
-    body["aliases"] = {"b-face": {"parent": "a-face", "hFlip": True}}  # type: ignore[dict-item]
+    icons = {f"face-{c}": {"body": f'<path fill="#0000{i:02x}" d="M0 0h16v16H0z"/>'} for i, c in enumerate(codes, 100)}
+    body = {"icons": {**icons, "unknown": {"body": ""}}}
+    body["aliases"] = {"b-face": {"parent": f"face-{codes[0]}", "hFlip": True}}  # type: ignore[dict-item]
     drawn = packed(tmp_path, "drawn", {
-        "icons.json": json.dumps(body).encode(), "chars.json": json.dumps({codes[0]: "a-face"}).encode(),
+        "icons.json": json.dumps(body).encode(),
+        "chars.json": json.dumps({c: f"face-{c}" for c in codes}).encode(),
     })  # fmt: skip
     monkeypatch.setattr(emoji, "_DRAWN", {"twemoji": drawn})
     npm(tmp_path, f'cp "{tmp_path}/$(echo "$3" | sed s/@.*//).tgz" .')
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert build("emoji", tmp_path / "emoji", 0) == 60, "59 of one hand, one of the other, none that is a component"
+    assert build("emoji", tmp_path / "emoji", 0) == 118, "59 of either hand, none that is a component or mirrored"
     pictures = read_pictures(tmp_path / "emoji")
     assert pictures.styles == tuple(emoji.STYLES)
     assert pictures.classes == ("Smileys & Emotion",)
     parts = (pictures.train, pictures.valid, pictures.test)
-    assert sum(len(part.images) for part in parts) == 60
-    (blue,) = [image for part in parts for image in part.images if image[0, 0, 2] == 255]
-    assert np.array_equal(blue, np.broadcast_to([0, 0, 255], (32, 32, 3)))
+    images = np.concatenate([part.images for part in parts])
+    assert sorted(images[:, 0, 0, 2]) == [0] * 59 + list(range(100, 159))
+    assert np.array_equal(images.min(axis=(1, 2)), images.max(axis=(1, 2))), "each is of one colour to its edges"
     assert "Twemoji" in pictures.source
+    assert build("emoji-flat", tmp_path / "flat", 0) == 59, "those that are drawn flat"
+    flat = read_pictures(tmp_path / "flat")
+    assert flat.styles == emoji.FLAT
+    assert "Noto" not in flat.source
