@@ -44,7 +44,7 @@ serve: $(VENV)/.core  ## Serve on ANCESTRAL_HOST:ANCESTRAL_PORT (127.0.0.1:8000)
 	@exec $(BIN)/ancestral serve
 
 test: $(VENV)/.dev  ## Run the tests, three at a time (they mostly wait), with coverage; ARGS="-k name" selects
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.peer import NAME, Peer
 from bench.report import Target, report, show
 from bench.roofline import roofline
 from models.checkpoint import Checkpoint, expected_shapes, load, save
@@ -36,8 +37,6 @@ FIRST_AUDIO = 0.020
 """Seconds of sound whose delay counts as the time to first audio."""
 REPETITIONS = 5
 BATCHES = (1, 4, 8, 16)
-PEER = 457
-"""Samples per second of r9y9/wavenet_vocoder's incremental sampler of size S, on one core of another machine."""
 
 
 @dataclass(frozen=True)
@@ -101,31 +100,47 @@ def measure(model: str, engine: Engine, precision: Precision, batch: int, sample
         samples: of every stream in one repetition.
         reference: samples per CPU-second of the engine to compare with; None compares with itself.
     """
-    rate = engine.spec.sample_rate
-    first = round(FIRST_AUDIO * rate)
-    per_cpu_second, per_second, first_audio = [], [], []
+    first = round(FIRST_AUDIO * engine.spec.sample_rate)
+    timed = []
     for _ in range(REPETITIONS):
         wanted = requests(engine.spec, batch, first + samples)
-        wall = time.perf_counter()
+        begin = time.perf_counter()
         streams = [engine.open(request) for request in wanted]
         engine.advance(streams, first)
-        first_audio.append(time.perf_counter() - wall)
-        wall, cpu = time.perf_counter(), time.thread_time()
+        opened, cpu = time.perf_counter(), time.thread_time()
         engine.advance(streams, samples)
-        per_cpu_second.append(batch * samples / (time.thread_time() - cpu))
-        per_second.append(batch * samples / (time.perf_counter() - wall))
-    speed, by_wall = statistics.median(per_cpu_second), statistics.median(per_second)
+        timed.append((time.thread_time() - cpu, time.perf_counter() - opened, opened - begin))
+    name = engine.name.removesuffix(f"-{precision.name.lower()}")
+    return _row(model, name, engine.spec, precision, batch, batch * samples, timed, reference)
+
+
+def measure_peer(model: str, spec: WaveNetSpec, samples: int, reference: float) -> Row:
+    """Time the peer's sampler, one stream of a network of the same size; see :func:`measure`."""
+    peer, first, timed = Peer(spec), round(FIRST_AUDIO * spec.sample_rate), []
+    for _ in range(REPETITIONS):
+        _, opened = peer.seconds(first)
+        timed.append((*peer.seconds(samples), opened))
+    return _row(model, NAME, spec, Precision.FP32, 1, samples, timed, reference)
+
+
+def _row(
+    model: str, engine: str, spec: WaveNetSpec, precision: Precision, batch: int, samples: int,
+    timed: Sequence[tuple[float, float, float]], reference: float | None,
+) -> Row:  # fmt: skip
+    """A row of repetitions, each of so many samples: CPU-seconds, seconds, and seconds to the first 20 ms."""
+    cpu, wall, first = (statistics.median(column) for column in zip(*timed, strict=True))
+    speed = samples / cpu
     return Row(
         model=model,
-        engine=engine.name.removesuffix(f"-{precision.name.lower()}"),
+        engine=engine,
         precision=precision.name.lower(),
         batch=batch,
         samples_per_cpu_second=round(speed),
-        samples_per_second=round(by_wall),
-        real_time_factor=round(by_wall / rate, 2),
-        roofline=round(speed / roofline(engine.spec, precision, batch), 3),
+        samples_per_second=round(samples / wall),
+        real_time_factor=round(samples / wall / spec.sample_rate, 2),
+        roofline=round(speed / roofline(spec, precision, batch), 3),
         times_reference=round(speed / (reference or speed), 1),
-        first_audio_ms=round(1000 * statistics.median(first_audio), 1),
+        first_audio_ms=round(1000 * first, 1),
     )
 
 
@@ -145,10 +160,12 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
     Args:
         model: its name in the table.
         checkpoint: of it.
-        samples: that the native engine makes of a lone stream in each repetition; onnxruntime a tenth of them.
+        samples: that the native engine makes of a lone stream in each repetition; onnxruntime a tenth of them, torch
+            and the peer a fiftieth.
     """
-    slow = measure(model, ReferenceEngine(checkpoint, cached=True), Precision.FP32, 1, samples // 50, None)
-    rows = [slow]
+    torch_engine = ReferenceEngine(checkpoint, cached=True)
+    slow = measure(model, torch_engine, Precision.FP32, 1, samples // 50, None)
+    rows = [slow, measure_peer(model, torch_engine.spec, samples // 50, slow.samples_per_cpu_second)]
     for precision in Precision:
         engine = NativeEngine(checkpoint, precision)
         for batch in BATCHES:
@@ -168,6 +185,7 @@ def targets(rows: Sequence[Row]) -> list[Target]:
     def speed(model: str, precision: str, batch: int) -> float:
         return native[model, precision, batch].samples_per_cpu_second
 
+    (peer,) = (row.samples_per_cpu_second for row in rows if (row.model, row.engine) == ("wavenet-S", NAME))
     medium = max(speed("wavenet-M", precision.name.lower(), 1) for precision in Precision)
     found = [
         ("S, fp32, alone, times real time", 3.0, speed("wavenet-S", "fp32", 1) / rate),
@@ -175,8 +193,8 @@ def targets(rows: Sequence[Row]) -> list[Target]:
         ("S, fp32, 16 together, times real time", 7.0, speed("wavenet-S", "fp32", 16) / rate),
         ("S, int8, alone, times real time", 10.0, speed("wavenet-S", "int8", 1) / rate),
         ("M, the fastest precision, alone, times real time", 1.0, medium / rate),
-        (f"S, fp32, alone, times {PEER} (a peer, elsewhere)", 100.0, speed("wavenet-S", "fp32", 1) / PEER),
-        (f"S, int8, alone, times {PEER} (a peer, elsewhere)", 350.0, speed("wavenet-S", "int8", 1) / PEER),
+        (f"S, fp32, alone, times {NAME}", 100.0, speed("wavenet-S", "fp32", 1) / peer),
+        (f"S, int8, alone, times {NAME}", 350.0, speed("wavenet-S", "int8", 1) / peer),
     ]
     return [Target(name, f">= {wanted:g}", round(got, 2), got >= wanted) for name, wanted, got in found]
 

@@ -26,8 +26,9 @@ def test_every_precision_and_batch_is_a_row(
     monkeypatch.setattr("bench.engines.REPETITIONS", 1)
     rows = measure_model("tiny", lively_checkpoint(TINY_SPECS["conditional"]), 100)
     native = [("native", precision.name.lower(), batch) for precision in Precision for batch in BATCHES]
+    torch = [("reference", "fp32", 1), ("wavenet_vocoder", "fp32", 1)]
     onnx = [("onnx-cpu", "fp32", batch) for batch in BATCHES]
-    assert [(row.engine, row.precision, row.batch) for row in rows] == [("reference", "fp32", 1), *native, *onnx]
+    assert [(row.engine, row.precision, row.batch) for row in rows] == [*torch, *native, *onnx]
     assert all(row.samples_per_cpu_second > 0 and row.roofline >= 0.0 for row in rows)
     report("Engines", rows)
     line = json.loads(capsys.readouterr().out.rstrip().rpartition("\n")[2])
@@ -48,8 +49,9 @@ def test_a_roofline_is_what_the_weights_and_the_multiply_adds_allow() -> None:
 def test_targets_are_those_of_the_issue() -> None:
     row = Row("wavenet-S", "native", "fp32", 1, 50_000, 50_000, 3.1, 0.66, 60.0, 5.0)
     rows = [row, replace(row, batch=16, samples_per_cpu_second=111_000)]
+    rows += [replace(row, engine="wavenet_vocoder", samples_per_cpu_second=490)]
     rows += [replace(row, precision="int8", samples_per_cpu_second=170_000)]
     medium = replace(row, model="wavenet-M", samples_per_cpu_second=5_000)
     rows += [replace(medium, precision=p.name.lower()) for p in Precision if p is not Precision.INT8]
     rows += [replace(medium, precision="int8", samples_per_cpu_second=50_000)]
-    assert [target.met for target in targets(rows)] == [True, True, False, True, True, True, True]
+    assert [target.met for target in targets(rows)] == [True, True, False, True, True, True, False]

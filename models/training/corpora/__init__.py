@@ -25,7 +25,7 @@ __all__ = ["NAMES", "PICTURES", "CorpusError", "align_corpus", "build", "read"]
 # Where each voice starts in the list of sentences, so that no two read the same ones.
 _OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
 FLITE = ("slt", "awb", "rms", "kal16")
-PICTURES = {
+PICTURES: dict[str, Callable[[Path], int]] = {
     "digits": digits,
     "fashion": fashion,
     "emoji": emoji.make,
