@@ -7,7 +7,6 @@ it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 MU = 255.0
@@ -45,18 +44,12 @@ def preemphasize(signal: NDArray[np.floating], coefficient: float, gain: float) 
     return y * np.float32(gain)
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
-def _deemphasize(emphasized, coefficient, scale, y, out):  # type: ignore[no-untyped-def]  # numba infers the types
-    for t in range(len(emphasized)):
-        y = emphasized[t] * scale + coefficient * y
-        out[t] = y
-    return y
-
-
 class Deemphasis:
     """The inverse filter of :func:`preemphasize` for a stream that comes in chunks: its memory is one number.
 
-    The recursion runs sample by sample in double precision, so that the chunking cannot change a bit of the result.
+    The recursion runs sample by sample in double precision, so that the chunking cannot change a bit of the result. It
+    is plain Python, a millisecond for a second of sound: compiled, it would bring the compiler's 90 MB into every
+    process that only decodes.
     """
 
     def __init__(self, coefficient: float, gain: float, memory: float = 0.0) -> None:
@@ -66,10 +59,14 @@ class Deemphasis:
 
     def __call__(self, emphasized: NDArray[np.floating]) -> NDArray[np.float32]:
         """Filter one chunk ``[T]``; returns ``float32 [T]``."""
-        out = np.empty(len(emphasized), np.float32)
-        exact = np.ascontiguousarray(emphasized, np.float64)
-        self.memory = float(_deemphasize(exact, self._coefficient, self._scale, self.memory, out))
-        return out
+        scaled: list[float] = (np.asarray(emphasized, np.float64) * self._scale).tolist()
+        out = []
+        last, coefficient = self.memory, self._coefficient
+        for value in scaled:
+            last = value + coefficient * last
+            out.append(last)
+        self.memory = last
+        return np.array(out, np.float32)
 
 
 def encode_wave(wave: NDArray[np.floating], coefficient: float, gain: float) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from service import __version__, errors
+from service import __version__, error_responses
 from service.api import (
     contents,
     generations,
@@ -110,7 +110,7 @@ def create_app(settings: Settings, catalogue: Catalogue, keys: Keys, redis_url: 
     app.state.keys = keys
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
-    errors.install(app, UNAVAILABLE, lambda error: counts.refused(error, Road.HTTP))
+    error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Road.HTTP))
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(image_files.router)  # a secret in the URL stands in for a key

@@ -6,11 +6,8 @@ the server has to look at ``Origin`` itself. Clients other than browsers need no
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import AfterValidator, BeforeValidator
-from pydantic_settings import NoDecode
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,26 +21,6 @@ EXPOSED = (
     "x-request-id", "x-seed",
 )  # fmt: skip
 """The response headers that a page may read, besides those that every page may."""
-
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*,A-Z]+")
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _origin(value: str) -> str:
-    if not _ORIGIN.fullmatch(value):
-        raise ValueError("an origin is scheme://host or scheme://host:port, in lower case and without a path")
-    return value
-
-
-Origins = Annotated[
-    tuple[Annotated[str, AfterValidator(_origin)], ...],
-    NoDecode,  # pydantic-settings would take it for JSON
-    BeforeValidator(_split),
-]
-"""A setting: origins with commas between them. There is no ``*``: who may use the service is listed by name."""
 
 
 def install_cors(app: Starlette, origins: tuple[str, ...]) -> None:

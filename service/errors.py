@@ -13,27 +13,12 @@
     ├── Overloaded                  429  with Retry-After
     └── NotReady                    503  with Retry-After
 
-The body is ``{"error": {"message", "type", "param", "code"}}``, or an RFC 9457 problem where the client asks for one.
+How they are answered over HTTP is in error_responses.py; a worker raises them, too, and needs no web framework for it.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
-from typing import Any
-
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match
-from starlette.types import Scope
-
-log = logging.getLogger(__name__)
-
-PROBLEM = "application/problem+json"
-_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+from collections.abc import Mapping
 
 
 class ServiceError(Exception):
@@ -188,124 +173,3 @@ def internal_error() -> ServiceError:
 def envelope(error: ServiceError) -> dict[str, dict[str, str | None]]:
     """The body of an error response, and of an error inside a stream of events."""
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
-
-
-def problem(error: ServiceError) -> dict[str, Any]:
-    """The same error as an RFC 9457 object."""
-    return {
-        "type": "about:blank",
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": error.message,
-        "param": error.param,
-        "code": error.code,
-    }
-
-
-def respond(error: ServiceError, accept: str) -> JSONResponse:
-    """The response for ``error``, in the shape that the request's ``Accept`` header asks for."""
-    if _accepts_problem(accept):
-        return JSONResponse(problem(error), error.status, error.headers, media_type=PROBLEM)
-    return JSONResponse(envelope(error), error.status, error.headers)
-
-
-def _accepts_problem(accept: str) -> bool:
-    for item in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in item.split(";"))
-        if kind == PROBLEM and not any(p.replace(" ", "") in ("q=0", "q=0.0") for p in parameters):
-            return True
-    return False
-
-
-_BY_STATUS: dict[int, type[ServiceError]] = {
-    error.status: error for error in (InvalidRequest, NotFound, MethodNotAllowed, PayloadTooLarge, UnsupportedMedia)
-}
-
-
-def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
-    """The framework's own refusals (no such route, wrong method) as ours."""
-    message = str(error.detail)
-    if error.status_code == 404:
-        message = f"There is nothing at {method} {path}."
-    elif error.status_code == 405:
-        message = f"{path} does not take {method}."
-    kind = _BY_STATUS.get(error.status_code, ServiceError)
-    own = kind(message, headers=error.headers)
-    own.status = error.status_code
-    return own
-
-
-def _methods(request: Request) -> list[str]:
-    """What the path takes. The framework tells of the first route there alone, and the next one takes others."""
-    asked = ({**request.scope, "method": method} for method in _METHODS)
-    return [scope["method"] for scope in asked if any(_takes(route, scope) for route in request.app.routes)]
-
-
-def _takes(route: BaseRoute, scope: Scope) -> bool:
-    return route.matches(scope)[0] is Match.FULL
-
-
-_VECTOR = "a class, or a vector: a list of numbers from -1e6 to 1e6"
-_TWO_FORMS = {"voice": "an id, or an object with an id", "from": _VECTOR, "to": _VECTOR}
-"""Fields that take either, and what."""
-
-
-def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
-    """The first of pydantic's complaints, in a client's words; ``param`` names the field."""
-    first = errors[0]
-    path = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    if not path:
-        return InvalidRequest("The body must be a JSON object.", code="invalid_type")
-    kind, message = str(first["type"]), str(first["msg"])
-    if two := next((name for name in path[:-1] if name in _TWO_FORMS), None):  # pydantic speaks of the first form alone
-        path = path[: path.index(two) + 1]
-        message, kind = f"must be {_TWO_FORMS[two]}", "invalid_type"
-    elif kind == "extra_forbidden":
-        message, kind = "no such parameter", "unknown_parameter"
-    elif kind == "missing":
-        message, kind = "required", "missing_parameter"
-    param = ".".join(path)
-    return InvalidRequest(f"{param}: {message[:1].lower()}{message[1:]}", param=param, code=kind)
-
-
-def install(
-    app: FastAPI,
-    unavailable_errors: Sequence[type[Exception]] = (),
-    tell: Callable[[ServiceError], None] = lambda error: None,
-) -> None:
-    """Make every error that a route or the framework raises leave in the envelope.
-
-    Args:
-        app: whose errors.
-        unavailable_errors: what is raised while a part of the service is away: 503, to be tried again.
-        tell: is told of every one.
-    """
-
-    def answer(request: Request, error: ServiceError) -> JSONResponse:
-        tell(error)
-        return respond(error, request.headers.get("accept", ""))
-
-    async def unavailable(request: Request, error: Exception) -> JSONResponse:
-        log.warning("redis is away", extra={"reason": type(error).__name__})
-        return answer(request, queue_away())
-
-    async def own(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, ServiceError)
-        return answer(request, error)
-
-    async def http(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        own = from_http(error, request.method, request.url.path)
-        if isinstance(own, MethodNotAllowed):
-            own.headers = {"allow": ", ".join(_methods(request))}
-        return answer(request, own)
-
-    async def validation(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        return answer(request, from_validation(error.errors()))
-
-    app.add_exception_handler(ServiceError, own)
-    for kind in unavailable_errors:
-        app.add_exception_handler(kind, unavailable)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, validation)

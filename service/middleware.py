@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BrokenOff, PayloadTooLarge, internal_error, respond
+from service.error_responses import respond
+from service.errors import BrokenOff, PayloadTooLarge, internal_error
 from service.logs import request_id
 from service.metrics import ApiMetrics, Road
 from service.tracing import Tracing

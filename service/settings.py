@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import DirectoryPath, Field, FilePath, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, FilePath, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import models
-from service.cors import Origins
 
 PREFIX = "ANCESTRAL_"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*,A-Z]+")
 
 
 class SettingsError(ValueError):
@@ -26,6 +27,24 @@ class SettingsError(ValueError):
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError("an origin is scheme://host or scheme://host:port, in lower case and without a path")
+    return value
+
+
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...],
+    NoDecode,  # pydantic-settings would take it for JSON
+    BeforeValidator(_split),
+]
+"""A setting: origins with commas between them. There is no ``*``: who may use the service is listed by name."""
 
 
 class Settings(BaseSettings):

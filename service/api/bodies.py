@@ -12,7 +12,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from service.auth import caller_of
-from service.errors import PROBLEM, InvalidRequest, UnsupportedMedia
+from service.error_responses import PROBLEM
+from service.errors import InvalidRequest, UnsupportedMedia
 from service.schemas import JOB_EXAMPLE, ErrorEnvelope
 
 _MAX_FIELDS = 16

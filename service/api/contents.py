@@ -12,9 +12,9 @@ from service import codecs
 from service.api.bodies import documented
 from service.api.jobs import OwnJob
 from service.api.state import Service
-from service.codecs import pictures
 from service.contents import Contents
 from service.errors import RangeNotSatisfiable
+from service.images import encoding
 from service.images.files import ZIP
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _MEDIA: dict[str, Any] = {
     **{
         media: {"schema": {"type": "string", "format": "binary"}}
-        for media in (*codecs.MEDIA_TYPES.values(), *pictures.MEDIA_TYPES.values(), ZIP)
+        for media in (*codecs.MEDIA_TYPES.values(), *encoding.MEDIA_TYPES.values(), ZIP)
     },
     "application/json": {"schema": {"type": "object"}, "example": {"bits_per_sample": 4.2, "nats": 46578.4}},
 }

@@ -12,9 +12,9 @@ from fastapi.responses import Response
 from service.api.bodies import documented
 from service.api.state import Service
 from service.catalogue import PictureModel
-from service.codecs.pictures import MEDIA_TYPES
 from service.errors import NotFound
 from service.images.answers import Watching
+from service.images.encoding import MEDIA_TYPES
 from service.images.files import picture_file
 from service.images.schemas import PictureFormat
 from service.jobs import Status

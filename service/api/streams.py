@@ -14,7 +14,8 @@ from starlette.datastructures import Headers
 
 from service.api.state import Service, State
 from service.auth import Caller, Keys, caller_of
-from service.errors import ServiceError, Unauthorized, respond
+from service.error_responses import respond
+from service.errors import ServiceError, Unauthorized
 from service.images.socket import ImageDialogue
 from service.limits import Limits
 from service.metrics import Road

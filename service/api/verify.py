@@ -20,7 +20,8 @@ from service.api.state import Service, State
 from service.api.waiting import completed
 from service.catalogue import Model, PictureModel
 from service.contents import Contents
-from service.errors import Conflict, InvalidRequest, from_validation
+from service.error_responses import from_validation
+from service.errors import Conflict, InvalidRequest
 from service.images.orders import image_order, interpolation_order
 from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
 from service.intake import Order, wants_job

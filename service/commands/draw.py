@@ -11,8 +11,8 @@ from models.library import MAX_GUIDANCE
 from service.commands import FiniteRange, explained
 
 if TYPE_CHECKING:
-    from service.codecs.pictures import Pixels
     from service.images.drawing import PictureSampler
+    from service.images.encoding import Pixels
     from service.sampler import Part
 
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
@@ -52,8 +52,8 @@ def command(
     """Draw pictures of CLASS, or of any class (any), and show how far they are."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
-    from service.codecs.pictures import encode
     from service.errors import ServiceError
+    from service.images.encoding import encode
     from service.images.orders import asked_labels, sampling_of
     from service.repertoire import load_repertoire
     from service.seeds import draw_seed

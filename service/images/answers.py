@@ -10,8 +10,8 @@ import numpy as np
 
 from service.broker import Broker
 from service.catalogue import PictureModel
-from service.codecs.pictures import encode
 from service.images.drawing import SheetDecoder, seeds_of
+from service.images.encoding import encode
 from service.images.files import picture_file
 from service.images.schemas import ImageObject, ImagesObject, ImageUsage, TokenDetails
 from service.jobs import Job

