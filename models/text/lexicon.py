@@ -1,7 +1,7 @@
 """The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file.
 
-The table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). The whole table is
-therefore read once, at the first lookup (about 0.2 s), into one dictionary of strings.
+Its table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). At the first lookup it is
+therefore copied into memory in the order of its words (8 MB; a dictionary of strings takes 28), where one takes 5 µs.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ from __future__ import annotations
 import sqlite3
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from models.text.phonemes import from_ipa
 
-_FIELD: Final = "|"
-_ENTRY: Final = ";"
 _ROLE_PREFIX: Final = "gruut:"
+_COPY: Final = """
+    CREATE TABLE entries
+        (word TEXT, number INTEGER, phonemes TEXT, role TEXT, PRIMARY KEY (word, number)) WITHOUT ROWID;
+    INSERT INTO entries SELECT word, id, phonemes, role FROM shipped.word_phonemes ORDER BY word, id;
+    DETACH shipped;
+"""
 
-_load_lock = threading.Lock()
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +49,17 @@ def data_file(name: str) -> Path:
     return Path(str(resources.files("gruut_lang_en"))) / name
 
 
-def _read_table() -> dict[str, str]:
-    connection = sqlite3.connect(f"{data_file('lexicon.db').as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        rows = connection.execute("SELECT word, phonemes, role FROM word_phonemes ORDER BY id")
-        entries: dict[str, str] = {}
-        for word, phones, role in rows:
-            entry = f"{phones}{_FIELD}{role.removeprefix(_ROLE_PREFIX)}"
-            entries[word] = f"{entries[word]}{_ENTRY}{entry}" if word in entries else entry
-        return entries
-    finally:
-        connection.close()
-
-
-@lru_cache(maxsize=1)
-def _cached_table() -> dict[str, str]:
-    return _read_table()
-
-
-def _table() -> dict[str, str]:
-    # lru_cache alone would let two threads that arrive together both read the file.
-    with _load_lock:
-        return _cached_table()
+@cache
+def _entries() -> sqlite3.Connection:
+    memory = sqlite3.connect(":memory:", uri=True, check_same_thread=False)
+    memory.execute("ATTACH ? AS shipped", (f"{data_file('lexicon.db').as_uri()}?mode=ro&immutable=1",))
+    memory.executescript(_COPY)
+    return memory
 
 
 def contains(word: str) -> bool:
     """Whether the lexicon has `word` (lower case)."""
-    return word in _table()
+    return bool(lookup(word))
 
 
 @lru_cache(maxsize=16384)
@@ -84,8 +72,10 @@ def lookup(word: str) -> tuple[Pronunciation, ...]:
     Returns:
         An empty tuple if the lexicon does not have it.
     """
-    entries = _table().get(word)
-    if entries is None:
-        return ()
-    split = (entry.split(_FIELD) for entry in entries.split(_ENTRY))
-    return tuple(Pronunciation(tuple(map(from_ipa, phones.split())), role) for phones, role in split)
+    with _lock:  # one connection for all threads, and one copy for threads that arrive together
+        found = (
+            _entries().execute("SELECT phonemes, role FROM entries WHERE word = ? ORDER BY number", (word,)).fetchall()
+        )
+    return tuple(
+        Pronunciation(tuple(map(from_ipa, phones.split())), role.removeprefix(_ROLE_PREFIX)) for phones, role in found
+    )
