@@ -157,7 +157,8 @@ class House:
             codes = [worker.end() for worker in started]
         assert set(codes) <= {0, -signal.SIGKILL}
         for worker in started:
-            assert not [line for line in worker.log if "traceback" in line or "level" not in line]
+            troubles = [line for line in worker.log if "traceback" in line or "level" not in line]
+            assert not troubles, troubles
 
     def submit(self, number: int) -> str:
         """Ask for a request's sound to be fetched later; the job's id."""
