@@ -114,6 +114,7 @@ class House:
         self.data = data
         self.valkey = EmbeddedRedis(data)
         self._environment = dict(environment)
+        self.worker_logs: list[list[dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -149,6 +150,7 @@ class House:
         """Workers that are ready. Those that live at the end are stopped, and must not have failed at anything."""
         own = self.environment | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in settings.items()}
         started = [Process(own) for _ in range(count)]
+        self.worker_logs += [worker.log for worker in started]
         try:
             for worker in started:
                 eventually(partial(worker.said, "worker ready"))
@@ -331,10 +333,16 @@ class Work:
         self.may.set()
         for listener in self.listeners:
             listener.join(SECONDS)
-            assert listener.error is None, (listener.job, listener.error)
+            assert listener.error is None, (listener.error, self._told(listener.job))
         ended = [self.house.apis[1].ended(job) for job in self.jobs]
         assert [job["status"] for job in ended] == ["completed"] * len(ended), ended
         return [listener.body for listener in self.listeners] + [self._content(job) for job in self.jobs]
+
+    def _told(self, job: str) -> list[Any]:
+        """What Redis has of a job, and what was said of it."""
+        record = self.house.redis.hgetall(f"ancestral:job:{job}")
+        logs = [*(api.log for api in self.house.apis), *self.house.worker_logs]
+        return [record, *(line for log in logs for line in log if line.get("job") == job)]
 
     def _content(self, job: str) -> bytes:
         response = httpx.get(f"{self.house.apis[0].url}/v1/jobs/{job}/content", timeout=SECONDS)
