@@ -114,9 +114,10 @@ class Worker:
             self._problem = "A model failed its first word; the worker's log says why."
         else:
             self._ready, self._problem = True, None
-            log.info("worker ready", extra={"worker": self.id, "models": sorted(self._repertoire.models)})
         with _tolerated():
             await self._broker.announce(self._card())
+        if self._ready:  # and the API processes know it
+            log.info("worker ready", extra={"worker": self.id, "models": sorted(self._repertoire.models)})
 
     def _card(self) -> WorkerCard:
         samplers = self._repertoire.samplers
