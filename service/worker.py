@@ -162,7 +162,7 @@ class Worker:
         """Pass on what clients want of the jobs in hand. What gets lost here, a session finds in the job's record."""
         while True:
             with _tolerated():
-                async for job_id, verb, value in self._broker.control():
+                async for job_id, verb, value in self._broker.control.messages():
                     if session := self._sessions.get(job_id):
                         session.heed(verb, value)
             await asyncio.sleep(0.1)
@@ -203,9 +203,8 @@ class Worker:
         request_id.set(job.request_id)
         current_job.set(job.id)
         try:
-            with self._tracing.attempt(job, session.attempt):
-                async with self._broker.controlled(job.id):
-                    await session.run()
+            with self._tracing.attempt(job, session.attempt), self._broker.control.of(job.id):
+                await session.run()
         finally:
             if self._sessions.get(job.id) is session:
                 del self._sessions[job.id]

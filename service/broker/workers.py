@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from service.broker.connection import ALIVE_SECONDS, LIFE_SECONDS, PREFIX, UNAVAILABLE, Witness, replied, sent
+from service.broker.control import Control
 from service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Signals, Snapshot, WorkerCard
 from service.broker.records import Records, all_else
 from service.jobs import MAX_DEATHS, Failure, Job, Lane, Status
@@ -20,13 +20,13 @@ class Workers(Records):
 
     def __init__(self, url: str, witness: Witness | None = None) -> None:
         super().__init__(url, witness)
-        self._control = self.redis.pubsub()
-        self._subscribing = asyncio.Lock()
+        self.control = Control(self.redis)
+        """What clients want of the jobs in hand."""
 
     async def close(self) -> None:
         """Close every connection."""
         with suppress(*UNAVAILABLE):
-            await self._control.aclose()  # type: ignore[no-untyped-call]
+            await self.control.close()
         await super().close()
 
     async def announce(self, card: WorkerCard) -> None:
@@ -73,30 +73,6 @@ class Workers(Records):
         taken = await self.run("PUBLISH", keys, args)
         if taken < 1:
             raise Lost(job.id) if taken else Overtaken(job.id)
-
-    @asynccontextmanager
-    async def controlled(self, job_id: str) -> AsyncIterator[None]:
-        """Listen, within :meth:`control`, to what clients want of a job."""
-        channel = f"{PREFIX}control:{job_id}"
-        with suppress(*UNAVAILABLE):
-            await self._subscribe(channel)
-        try:
-            yield
-        finally:
-            with suppress(*UNAVAILABLE):
-                await self._control.unsubscribe(channel)
-
-    async def _subscribe(self, channel: str) -> None:
-        async with self._subscribing:  # or two first ones would open two connections, and one be lost
-            await self._control.subscribe(channel)
-
-    async def control(self) -> AsyncIterator[tuple[str, str, int]]:
-        """What clients want of the jobs listened to: job, ``cancel`` | ``park`` | ``read``, and what was read."""
-        await self._subscribe(f"{PREFIX}control:")  # so that there is always a channel to wait on
-        async for message in self._control.listen():
-            if message["type"] == "message":
-                verb, _, value = message["data"].decode().partition(" ")
-                yield message["channel"].decode().rpartition(":")[2], verb, int(value or 0)
 
     async def set_total(self, job: Job, samples: int) -> None:
         """How many symbols the job will have."""

