@@ -120,6 +120,7 @@ class Sampling(Session):
         begun = time.monotonic()
         try:
             await self._hand_on(slot, resume.published)
+            self.symbols = slot.position
             self._note_idleness()
             self.over(slot.position - start, time.monotonic() - begun - self._idle_seconds)
         finally:
@@ -196,8 +197,7 @@ class Sampling(Session):
         except Overtaken:
             self.stop(Stop.OVERTAKEN)
         except Lost:
-            log.warning("redis has lost symbols", extra={"job": self.job.id})
-            self.stop(Stop.LET_GO)
+            self.lose()
         else:
             if pieces:
                 self.on_progress()

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import saq
 
 from models.scheduler import Scheduler
-from service.broker import UNAVAILABLE, Broker, Signals, patiently
+from service.broker import UNAVAILABLE, Broker, Lost, Signals, patiently
 from service.errors import InvalidRequest
 from service.jobs import Failure, Job, Status
 from service.metrics import WorkerMetrics
@@ -71,6 +71,8 @@ class Session(ABC):
         self.job = job
         self.attempt = attempt
         self.stopped: Stop | None = None
+        self.symbols: int | None = None
+        """How many it has handed on, once it has come to its end; none if it answers with figures."""
         self.read_at = time.monotonic()
         self._waits_since: float | None = None
         self.on_progress: Callable[[], None] = lambda: None
@@ -124,16 +126,25 @@ class Session(ABC):
             failure = Failure("The server failed on this request.", "internal_error")
             await patiently(lambda: end(Status.FAILED, error=failure))
             return "failed"
-        if self.stopped is None:
-            await patiently(lambda: end(Status.COMPLETED, result=result))
+        if self.stopped is None and await self._completed(result):
             return "done"
+        assert self.stopped is not None, "what is not complete was stopped"
         if self.stopped is Stop.LET_GO:
             await patiently(self._give_back)
         elif self.stopped is Stop.STALLED:
             await patiently(lambda: end(Status.CANCELLED))
         # A cancelled job and one that another attempt has look alike to who comes to publish.
-        why = Stop.ENDED if self.stopped is Stop.OVERTAKEN else self.stopped
-        return str(why.value)
+        return str((Stop.ENDED if self.stopped is Stop.OVERTAKEN else self.stopped).value)
+
+    async def _completed(self, result: dict[str, Any] | None) -> bool:
+        """Say that it came to its end, unless Redis lacks some of it."""
+        end = partial(self.bench.broker.end, self.job, Status.COMPLETED, attempt=self.attempt)
+        try:
+            await patiently(lambda: end(result=result, symbols=self.symbols))
+        except Lost:
+            self.lose()
+            return False
+        return True
 
     async def _let_go(self) -> None:
         try:
@@ -150,6 +161,11 @@ class Session(ABC):
         if self.stopped is None:
             self.stopped = why
             self.halt()
+
+    def lose(self) -> None:
+        """Redis has lost symbols of it: an attempt that begins before them is to make them again."""
+        log.warning("redis has lost symbols", extra={"job": self.job.id})
+        self.stop(Stop.LET_GO)
 
     def heed(self, verb: str, value: int) -> None:
         """What a client wants."""

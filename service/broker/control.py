@@ -22,7 +22,6 @@ class Control:
     def __init__(self, client: redis.Redis) -> None:
         self._pubsub = client.pubsub(ignore_subscribe_messages=True)
         self._wanted = {_channel("")}  # so that there is always one to wait on
-        self._subscribed: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
 
     async def close(self) -> None:
@@ -55,13 +54,15 @@ class Control:
     async def _follow(self) -> None:
         """Subscribe to what is wanted."""
         self._changed.clear()
-        wanted = frozenset(self._wanted)
+        # As redis-py has it: on a new connection it forgets what it was leaving.
+        subscribed = {
+            name.decode() for name in self._pubsub.channels.keys() - self._pubsub.pending_unsubscribe_channels
+        }
         async with asyncio.timeout(REPLY_SECONDS):
-            if new := wanted - self._subscribed:
+            if new := self._wanted - subscribed:
                 await self._pubsub.subscribe(*new)
-            if old := self._subscribed - wanted:
+            if old := subscribed - self._wanted:
                 await self._pubsub.unsubscribe(*old)
-        self._subscribed = wanted
 
     async def _next(self) -> Mapping[str, Any] | None:
         """The next message; None if something else is wanted before it comes."""

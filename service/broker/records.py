@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.broker.connection import PREFIX, REPLY_SECONDS, Connection, Witness, sent
-from service.broker.messages import WorkerCard
+from service.broker.messages import Lost, WorkerCard
 from service.jobs import Failure, Job, Lane, Status, encode_field
 
 
@@ -58,8 +58,24 @@ class Records(Connection):
         attempt: int | None = None,
         error: Failure | None = None,
         result: Mapping[str, Any] | None = None,
+        symbols: int | None = None,
     ) -> bool:
-        """End a job, whoever has it (or only if ``attempt`` has it). False if it had ended or is another's by now."""
+        """End a job.
+
+        Args:
+            job: that may have ended.
+            status: in which it ends.
+            attempt: that must have it in hand; else whoever has it.
+            error: why it failed.
+            result: what came of it, besides symbols.
+            symbols: how many must have been handed on.
+
+        Returns:
+            Whether it did: not if it had ended or is another's by now.
+
+        Raises:
+            Lost: symbols are missing, because Redis was killed; they have to be made again.
+        """
         keys = [f"job:{job.id}", *all_else(job), f"waiting:{job.lane}", f"running:{job.lane}"]
         args = [
             job.id,
@@ -69,11 +85,14 @@ class Records(Connection):
             job.retention,
             "" if error is None else encode_field(error),
             "" if result is None else encode_field(result),
+            "" if symbols is None else symbols,
         ]
-        ended = bool(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
+        ended = int(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
+        if ended < 0:
+            raise Lost(job.id)
         if ended:
             self._witness.ended(job, status)
-        return ended
+        return bool(ended)
 
 
 def text(record: Mapping[bytes, bytes]) -> dict[str, str]:

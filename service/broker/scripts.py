@@ -89,10 +89,14 @@ return 1
 
 END: Final = """
 -- KEYS: job, stream, events, snapshot, input, waiting, running, durations, owner's unfinished jobs
--- ARGV: id, attempt or '', status, now, retention, error or '', result or ''
+-- ARGV: id, attempt or '', status, now, retention, error or '', result or '', how many symbols there must be or ''
 local status = redis.call('HGET', KEYS[1], 'status')
 if status ~= '"queued"' and status ~= '"in_progress"' then return 0 end
 if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[2] then return 0 end
+if ARGV[8] ~= '' then
+    if redis.call('HGET', KEYS[1], 'samples_done') ~= ARGV[8] then return -1 end
+    redis.call('HSET', KEYS[1], 'samples_total', ARGV[8])
+end
 redis.call('HSET', KEYS[1], 'status', '"' .. ARGV[3] .. '"', 'completed_at', ARGV[4])
 redis.call('HDEL', KEYS[1], 'wanted')
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[6]) end
@@ -111,7 +115,8 @@ if started then
 end
 return 1
 """
-"""End a job, once: its record, the end mark for its readers, its place in the lane. 1; 0 if it was not ours to end."""
+"""End a job, once: its record, the end mark for its readers, its place in the lane. 1; 0 if it was not ours to end; -1
+if symbols are missing."""
 
 ASK_PARK: Final = """
 -- KEYS: job, waiting, running, owner's unfinished jobs, then all else of the job; ARGV: id, seconds to keep

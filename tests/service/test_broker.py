@@ -368,6 +368,24 @@ def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
     assert run(valkey, act) == [(True, "read", 4000), (True, "cancel", 0)]
 
 
+def test_a_job_is_complete_when_all_of_it_is_there(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.submit(made, queue=0)
+        attempt = await broker.begin(made, 0, "native")
+        await broker.publish(made, attempt, [Piece(0, 0, bytes(20))], None, event=False)
+        with pytest.raises(Lost):
+            await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=30)
+        assert (await stored(broker, made)).status is Status.IN_PROGRESS
+        await broker.publish(made, attempt, [Piece(0, 20, bytes(10))], None, event=False)
+        assert await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=30)
+        assert not await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=30)  # the reply may have got lost
+        found = await stored(broker, made)
+        assert (found.status, found.samples_done, found.samples_total) == (Status.COMPLETED, 30, 30)
+
+    run(valkey, act)
+
+
 def test_a_worker_hears_its_clients_whenever_its_connection_broke(valkey: ValkeyServer) -> None:
     """redis-py mends the connection for whoever finds it broken, and two who do so at once wait for ever."""
 
