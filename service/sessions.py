@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from typing import Any, TypeVar
 
 import saq
@@ -112,19 +111,18 @@ class Session(ABC):
 
     async def _run(self) -> str:
         """How it ended, in a word."""
-        end = partial(self.bench.broker.end, self.job, attempt=self.attempt)
         working = asyncio.create_task(self.work())
         self._working = working
         try:
             result = await asyncio.shield(working)
         except InvalidRequest as error:  # which only the work itself could find out
             failure = Failure(error.message, error.code or "invalid", error.param)
-            await patiently(lambda: end(Status.FAILED, error=failure))
+            await self._end(Status.FAILED, error=failure)
             return "failed"
         except Exception:  # one job's failure is not the worker's
             log.exception("job failed", extra={"job": self.job.id})
             failure = Failure("The server failed on this request.", "internal_error")
-            await patiently(lambda: end(Status.FAILED, error=failure))
+            await self._end(Status.FAILED, error=failure)
             return "failed"
         if self.stopped is None and await self._completed(result):
             return "done"
@@ -132,19 +130,22 @@ class Session(ABC):
         if self.stopped is Stop.LET_GO:
             await patiently(self._give_back)
         elif self.stopped is Stop.STALLED:
-            await patiently(lambda: end(Status.CANCELLED))
+            await self._end(Status.CANCELLED)
         # A cancelled job and one that another attempt has look alike to who comes to publish.
         return str((Stop.ENDED if self.stopped is Stop.OVERTAKEN else self.stopped).value)
 
     async def _completed(self, result: dict[str, Any] | None) -> bool:
         """Say that it came to its end, unless Redis lacks some of it."""
-        end = partial(self.bench.broker.end, self.job, Status.COMPLETED, attempt=self.attempt)
         try:
-            await patiently(lambda: end(result=result, symbols=self.symbols))
+            await self._end(Status.COMPLETED, result=result, symbols=self.symbols)
         except Lost:
             self.lose()
             return False
         return True
+
+    async def _end(self, status: Status, **details: Any) -> None:
+        """End the job, if this attempt has it, once Redis is there."""
+        await patiently(lambda: self.bench.broker.end(self.job, status, attempt=self.attempt, **details))
 
     async def _let_go(self) -> None:
         try:

@@ -19,6 +19,7 @@ from service.broker.connection import (
     replied,
     sent,
 )
+from service.broker.control import channel
 from service.broker.messages import Ended, Entry, Gone, LaneFull, TooMany, parsed
 from service.broker.records import Records, all_else, text
 from service.jobs import Job, Lane, Standing, Status
@@ -133,14 +134,14 @@ class Clients(Records):
     async def cancel(self, job: Job) -> bool:
         """End a job that nobody wants; the worker that has it in hand is told. False if it had ended."""
         ended = await self.end(job, Status.CANCELLED)
-        await replied(self.redis.publish(f"{PREFIX}control:{job.id}", "cancel"))
+        await replied(self.redis.publish(channel(job.id), "cancel"))
         return ended
 
     async def ask_park(self, job: Job) -> None:
         """Nobody listens for now: free the slot, keep the state."""
         keys = [f"job:{job.id}", f"waiting:{job.lane}", f"running:{job.lane}", f"busy:{job.owner}"]
         if await self.run("ASK_PARK", keys + all_else(job), [job.id, job.retention]):
-            await replied(self.redis.publish(f"{PREFIX}control:{job.id}", "park"))
+            await replied(self.redis.publish(channel(job.id), "park"))
 
     async def unpark(self, job: Job, *, queue: int) -> None:
         """Somebody listens again; no effect on a job that is not parked.
@@ -207,12 +208,12 @@ class Clients(Records):
 
     async def acknowledge(self, job: Job, position: int) -> None:
         """Somebody has read so many symbols of a paced job. Redis may be away for a while: the sampler waits for it."""
-        args = ["read", position, f"{PREFIX}control:{job.id}", f"read {position}"]
+        args = ["read", position, channel(job.id), f"read {position}"]
         await patiently(lambda: self.run("NOTE", [f"job:{job.id}"], args), PATIENCE_SECONDS)
 
     async def attend(self, job: Job) -> None:
         """Somebody still listens to a paced job, though nothing more has been read of it."""
-        await replied(self.redis.publish(f"{PREFIX}control:{job.id}", "read 0"))
+        await replied(self.redis.publish(channel(job.id), "read 0"))
 
     async def events(self, job_id: str, last: str, block_ms: int = BLOCK_MS) -> list[tuple[str, dict[str, str]]]:
         """What happened to a job after the event ``last`` (``0``: all), waiting a while for it: ids and fields."""

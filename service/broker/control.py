@@ -21,7 +21,7 @@ class Control:
 
     def __init__(self, client: redis.Redis) -> None:
         self._pubsub = client.pubsub(ignore_subscribe_messages=True)
-        self._wanted = {_channel("")}  # so that there is always one to wait on
+        self._wanted = {channel("")}  # so that there is always one to wait on
         self._changed = asyncio.Event()
 
     async def close(self) -> None:
@@ -31,12 +31,12 @@ class Control:
     @contextmanager
     def of(self, job_id: str) -> Iterator[None]:
         """Have the messages of a job among :meth:`messages`, from about now on."""
-        self._wanted.add(_channel(job_id))
+        self._wanted.add(channel(job_id))
         self._changed.set()
         try:
             yield
         finally:
-            self._wanted.discard(_channel(job_id))
+            self._wanted.discard(channel(job_id))
             self._changed.set()
 
     async def messages(self) -> AsyncIterator[tuple[str, str, int]]:
@@ -77,5 +77,6 @@ class Control:
             await asyncio.gather(reading, changing, return_exceptions=True)
 
 
-def _channel(job_id: str) -> str:
+def channel(job_id: str) -> str:
+    """On which clients say what they want of a job."""
     return f"{PREFIX}control:{job_id}"
