@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,11 @@ def frame_shapes(spec: FrameSpec) -> Shapes:
     return shapes
 
 
+EMBEDDING: Final = "conditioner.embedding"
+OUTLINE_PREFIX: Final = "outline."
+"""Of the tensors of the network that draws the outline."""
+
+
 def pixelcnn_shapes(spec: PixelCNNSpec) -> Shapes:
     """The tensors of networks/pixelcnn.py."""
     outputs, symbols = spec.output_features, spec.channels * spec.levels
@@ -122,7 +127,13 @@ def pixelcnn_shapes(spec: PixelCNNSpec) -> Shapes:
         **(_gated_shapes(spec) if spec.gated else _original_shapes(spec)),
     }
     if spec.conditions:
-        shapes["conditioner.embedding"] = (sum(len(names) + 1 for names in spec.conditions), spec.condition_channels)
+        shapes[EMBEDDING] = (sum(len(names) + 1 for names in spec.conditions), spec.condition_channels)
+    if spec.outline is not None:
+        within = {name: shape for name, shape in pixelcnn_shapes(spec.outline).items() if name != EMBEDDING}
+        shapes |= {OUTLINE_PREFIX + name: shape for name, shape in within.items()}
+        channels = spec.location_channels
+        shapes["conditioner.outline"] = (channels, spec.channels, 3, 3)
+        shapes["conditioner.around"] = (channels, channels, 3, 3)
     if spec.conditioning == "location":
         cells, channels = -(-spec.height // LOCATION_STRIDE) * -(-spec.width // LOCATION_STRIDE), spec.location_channels
         shapes["conditioner.coarse"] = (spec.condition_channels, cells * channels)

@@ -3,7 +3,7 @@
 The seed contract: the symbol at position t of a stream uses one uniform number, a pure function of (seed, t). The key
 of the generator is the seed, its counter the position, both low word first; there is no state. So the noise depends
 neither on the slot, the batch and the chunk that a position is made in, nor on a restart before it, nor on the machine:
-integers make it, and its floating-point arithmetic is exact.
+integers make it, and its floating-point arithmetic is exact. Compiled, it is models/engines/kernels/noise.py.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_WORD = np.uint64(0xFFFFFFFF)
-_BITS = np.uint64(32)
+WORD = np.uint64(0xFFFFFFFF)
+BITS = np.uint64(32)
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
 _WEYL_0 = np.uint64(0x9E3779B9)
 _WEYL_1 = np.uint64(0xBB67AE85)
-_DROPPED = np.uint64(12)
-_HALF = 0.5
-_SCALE = 2.0**-52
+DROPPED = np.uint64(12)
+HALF = 0.5
+SCALE = 2.0**-52
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
@@ -33,21 +32,10 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     for _ in range(10):
         p0 = _MULTIPLIER_0 * c0
         p1 = _MULTIPLIER_1 * c2
-        c0, c1, c2, c3 = (p1 >> _BITS) ^ c1 ^ k0, p1 & _WORD, (p0 >> _BITS) ^ c3 ^ k1, p0 & _WORD
-        k0 = (k0 + _WEYL_0) & _WORD
-        k1 = (k1 + _WEYL_1) & _WORD
+        c0, c1, c2, c3 = (p1 >> BITS) ^ c1 ^ k0, p1 & WORD, (p0 >> BITS) ^ c3 ^ k1, p0 & WORD
+        k0 = (k0 + _WEYL_0) & WORD
+        k1 = (k1 + _WEYL_1) & WORD
     return c0, c1, c2, c3
-
-
-_philox = njit(inline="always")(philox)
-
-
-@njit(inline="always")
-def uniform(seed, position):  # type: ignore[no-untyped-def]  # numba infers the types
-    """The number of one position, for compiled kernels: what ``uniforms(seed, position, 1)`` holds, bit for bit."""
-    key, counter, zero = np.uint64(seed), np.uint64(position), np.uint64(0)
-    low, high, _, _ = _philox(counter & _WORD, counter >> _BITS, zero, zero, key & _WORD, key >> _BITS)
-    return (np.float64(((high << _BITS) | low) >> _DROPPED) + _HALF) * _SCALE
 
 
 def uniforms(seed: int, start: int, count: int) -> NDArray[np.float64]:
@@ -63,6 +51,6 @@ def uniforms(seed: int, start: int, count: int) -> NDArray[np.float64]:
     """
     key, counter = np.uint64(seed), np.uint64(start) + np.arange(count, dtype=np.uint64)
     zero = np.zeros(count, np.uint64)
-    low, high, _, _ = philox(counter & _WORD, counter >> _BITS, zero, zero, key & _WORD, key >> _BITS)
-    random: NDArray[np.uint64] = ((high << _BITS) | low) >> _DROPPED
-    return (random.astype(np.float64) + _HALF) * _SCALE
+    low, high, _, _ = philox(counter & WORD, counter >> BITS, zero, zero, key & WORD, key >> BITS)
+    random: NDArray[np.uint64] = ((high << BITS) | low) >> DROPPED
+    return (random.astype(np.float64) + HALF) * SCALE

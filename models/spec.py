@@ -183,6 +183,8 @@ class FrameSpec(_Spec):
 CONDITIONINGS = ("none", "class", "location")
 LOCATION_STRIDE = 4
 """Pixels a side of one cell of the coarse map that location-dependent conditioning begins with."""
+OUTLINE = slice(LOCATION_STRIDE // 2, None, LOCATION_STRIDE)
+"""The rows, and the columns, whose pixels are the outline of a picture: one in every cell."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +193,14 @@ class PixelCNNSpec(_Spec):
     residual bottlenecks (arXiv:1601.06759, section 3.5).
 
     ``layers`` counts the first one, of mask A, too. ``features`` is p of the gated network and 2h of the original one.
-    ``classes`` and ``styles`` name what may be asked for, each alone or both at once; h is the sum of their vectors
-    of ``condition_channels`` numbers. It enters every layer as V·h (``class``), or as V * s with s = m(h), a map of
-    ``location_channels`` (``location``).
+    ``classes``, ``styles`` and ``kinds`` name what may be asked for, each alone or together; h is the sum of their
+    vectors of ``condition_channels`` numbers. It enters every layer as V·h (``class``), or as V * s with s = m(h), a
+    map of ``location_channels`` (``location``). A kind is one of a class, of which ``kind_classes`` has the index;
+    ``kind_counts`` says how many of the pictures trained on are of it.
+
+    With ``outline_layers`` a picture is drawn in two scales (Multi-Scale PixelRNN, section 3.6 of 1601.06759): first
+    its outline, the pixels of :data:`OUTLINE`, by a network of so many layers of ``outline_features``; then the others,
+    which see all of it by way of s.
     """
 
     kind: ClassVar[str] = "pixelcnn"
@@ -210,9 +217,14 @@ class PixelCNNSpec(_Spec):
     output_features: int = 128
     classes: tuple[str, ...] = ()
     styles: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    kind_classes: tuple[int, ...] = ()
+    kind_counts: tuple[int, ...] = ()
     conditioning: str = "none"
     condition_channels: int = 32
     location_channels: int = 8
+    outline_layers: int = 0
+    outline_features: int = 64
 
     def __post_init__(self) -> None:
         self._positive("height", "width", "layers", "features", "output_features")
@@ -238,11 +250,32 @@ class PixelCNNSpec(_Spec):
         if self.conditioning not in CONDITIONINGS:
             raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
         if bool(self.conditions) == (self.conditioning == "none"):
-            raise SpecError("conditioning: 'none' exactly where there are neither classes nor styles")
-        for name in ("classes", "styles"):
+            raise SpecError("conditioning: 'none' exactly where there is nothing to ask for")
+        for name in ("classes", "styles", "kinds"):
             names = getattr(self, name)
             if not all(isinstance(n, str) and n for n in names) or len(set(names)) < len(names):
                 raise SpecError(f"{name}: must be names, each once")
+        self._check_kinds()
+        if self.outline_layers != 0:
+            self._check_outline()
+
+    def _check_outline(self) -> None:
+        self._positive("outline_layers")
+        in_cells = self.height % LOCATION_STRIDE == self.width % LOCATION_STRIDE == 0
+        if self.conditioning != "location" or not in_cells:
+            message = "outline_layers: only with 'location' conditioning and pictures of whole cells"
+            raise SpecError(f"{message} ({LOCATION_STRIDE} x {LOCATION_STRIDE})")
+        _ = self.outline  # which checks itself
+
+    def _check_kinds(self) -> None:
+        if {name.casefold() for name in self.kinds} & {name.casefold() for name in self.classes}:
+            raise SpecError("kinds: none may be called like a class")
+        for field, low, high in (("kind_classes", 0, len(self.classes)), ("kind_counts", 1, None)):
+            numbers = getattr(self, field)
+            fit = (isinstance(n, int) and n >= low and (high is None or n < high) for n in numbers)
+            if len(numbers) != len(self.kinds) or not all(fit):
+                meant = "the index of its class" if high is not None else "a positive number"
+                raise SpecError(f"{field}: must have, for every kind, {meant}")
 
     @property
     def dims(self) -> int:
@@ -250,9 +283,25 @@ class PixelCNNSpec(_Spec):
         return self.height * self.width * self.channels
 
     @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """The names of each condition that there is: of ``class``, ``style`` and ``kind``, in this order."""
+        conditions = {"class": self.classes, "style": self.styles, "kind": self.kinds}
+        return {condition: names for condition, names in conditions.items() if names}
+
+    @property
     def conditions(self) -> tuple[tuple[str, ...], ...]:
-        """The names of each condition that there is. Its label ``len(names)`` means that nothing is asked for."""
-        return tuple(names for names in (self.classes, self.styles) if names)
+        """The names alone. A condition's label ``len(names)`` means that nothing is asked for."""
+        return tuple(self.named.values())
+
+    @property
+    def outline(self) -> PixelCNNSpec | None:
+        """The network that draws the outline; its h is that of the whole."""
+        if not self.outline_layers:
+            return None
+        return dataclasses.replace(
+            self, height=self.height // LOCATION_STRIDE, width=self.width // LOCATION_STRIDE, conditioning="class",
+            layers=self.outline_layers, features=self.outline_features, kernel_size=3, outline_layers=0,
+        )  # fmt: skip
 
     @property
     def reach(self) -> int:

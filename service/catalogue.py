@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -19,7 +19,6 @@ from service.settings import Settings
 
 ANY: Final = "any"
 """Asks for no class, or no style, in particular."""
-PLURAL: Final = {"class": "classes", "style": "styles"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,8 @@ class PictureModel(Model):
     spec: PixelCNNSpec
     """Of the network that is sampled."""
     embedding: tuple[tuple[float, ...], ...]
-    """A vector for every class, then one for none; then the same of styles. None where nothing can be asked for."""
+    """A vector for every class, then one for none; then the same of styles, then of kinds. None where nothing can be
+    asked for."""
 
     @property
     def size(self) -> str:
@@ -102,18 +102,28 @@ class PictureModel(Model):
         """Rows above a pixel that it depends on."""
         return self.spec.reach
 
-    def label(self, condition: str, name: str | None, param: str) -> int | None:
-        """What the network knows a class or a style by; None for none in particular.
+    def subject(self, name: str | None, param: str) -> tuple[int | None, int | None]:
+        """What the network knows a class by, or a kind and its class; None for none in particular.
 
         Args:
-            condition: ``class`` or ``style``.
             name: as asked for, in any case. :data:`ANY` and None ask for none in particular.
             param: the field that it came in.
 
         Raises:
-            InvalidRequest: there is no such class; the message has the nearest ones.
+            InvalidRequest: there is no such class or kind; the message has the nearest ones.
         """
-        names = self.spec.classes if condition == "class" else self.spec.styles
+        classes, kinds = self.spec.classes, self.spec.kinds
+        found = self._find("class", (*classes, *kinds), name, param)
+        if found is None or found < len(classes):
+            return found, None
+        kind = found - len(classes)
+        return self.spec.kind_classes[kind], kind
+
+    def style(self, name: str | None) -> int | None:
+        """The same for a style, in the field of that name."""
+        return self._find("style", self.spec.styles, name, "style")
+
+    def _find(self, condition: str, names: Sequence[str], name: str | None, param: str) -> int | None:
         if name is None:
             return None
         known = {known.casefold(): index for index, known in enumerate(names)}
@@ -123,15 +133,16 @@ class PictureModel(Model):
         if wanted == ANY and names:
             return None
         if not names:
-            message = f"{param}: {self.entry.id} has no {PLURAL[condition]}"
+            message = f"{param}: {self.entry.id} has no {_PLURAL[condition]}"
         else:
             near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
-            said = ", ".join(names[known[found]] for found in near) or ", ".join(names)
+            said = ", ".join(names[known[found]] for found in near) or ", ".join(self.spec.named[condition])
             heading = "nearest: " if near else "it has "
             message = f"{param}: {self.entry.id} has no such {condition}; {heading}{said}"
         raise InvalidRequest(message, param=param, code=f"{condition}_not_found")
 
 
+_PLURAL: Final = {"class": "classes", "style": "styles"}
 _M = TypeVar("_M", bound=Model)
 
 

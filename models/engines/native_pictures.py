@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.checkpoint import Checkpoint
 from models.engines.kernels.picture_layout import PictureLayout
 from models.engines.kernels.pixelcnn import drawer
-from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, shadows_among
+from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, outlining, shadows_among
 
 
 @dataclass
@@ -30,10 +30,16 @@ class NativePictureEngine(PictureEngine):
     lanes = 4
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__(checkpoint)
+        super().__init__(checkpoint, self.of_outlines(checkpoint))
         self._layout = PictureLayout.of(self.spec)
         self._weights = self._layout.pack(checkpoint.tensors)
         self._loop([self._blank()], 0, score=False)
+
+    @classmethod
+    def of_outlines(cls, checkpoint: Checkpoint) -> NativePictureEngine | None:
+        """What draws the outlines of a network's pictures, whatever engine draws the rest: they are small."""
+        within = outlining(checkpoint)
+        return None if within is None else cls(within)
 
     def _blank(self) -> NativePicture:
         layout, spec = self._layout, self.spec
@@ -60,7 +66,7 @@ class NativePictureEngine(PictureEngine):
         guidances = np.array([p.request.guidance for p in pictures], np.float32)
         likelihoods = np.empty(symbols.shape if score else (len(pictures), 0, 0))
         given = self._layout.sizes, self._weights, pixels, above, conditions, row, kept, seeds, temperatures
-        drawer()(*given, guidances, shadows_among(pictures), symbols, likelihoods)
+        drawer()(*given, guidances, shadows_among(pictures), self.places, symbols, likelihoods)
         for lane, p in enumerate(drawn):
             p.symbols[p.rows : p.rows + rows] = symbols[lane].reshape(rows, *p.symbols.shape[1:])
             p.rows += rows

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint
 from models.engines.base import GREEDY
+from models.engines.native_pictures import NativePictureEngine
 from models.engines.pictures import Array, Picture, PictureEngine, PictureRequest, Pixels, shadows_among
 from models.engines.residence import Resident
 from models.engines.sessions import open_session
@@ -55,7 +56,7 @@ class OnnxPictureEngine(PictureEngine):
     """
 
     def __init__(self, checkpoint: Checkpoint, name: str = "onnx-cpu") -> None:
-        super().__init__(checkpoint)
+        super().__init__(checkpoint, NativePictureEngine.of_outlines(checkpoint))
         self.name, self.lanes = name, LANES[name]
         self._device = "cuda" if name == "onnx-cuda" else "cpu"
         self._graphs = Resident(lambda: _Graphs(*(open_session(checkpoint, graph, name) for graph in _Graphs._fields)))
@@ -150,7 +151,10 @@ class OnnxPictureEngine(PictureEngine):
         binding.bind_cpu_input("guidance", np.array([p.request.guidance for p in lanes], np.float32))
         binding.bind_cpu_input("away", away)
         names = [output.name for output in graph.get_outputs()]
-        symbols = np.stack([_guess(p, known) for p, known in zip(lanes, given, strict=True)])
+        fixed = np.stack([(self.places[p.rows] < 0) | known for p, known in zip(lanes, given, strict=True)])[..., None]
+        guesses = np.stack([p.symbols[max(p.rows - 1, 0)] for p in lanes])
+        # Any guess leads to the same row; that of the one above does so soon.
+        symbols = np.where(fixed, np.stack([p.symbols[p.rows] for p in lanes]), guesses).astype(np.int64)
         moving = ~given
         while True:
             binding.bind_cpu_input("symbols", symbols)
@@ -158,7 +162,7 @@ class OnnxPictureEngine(PictureEngine):
                 binding.bind_output(name)
             graph.run_with_iobinding(binding)
             made = dict(zip(names, (value.numpy() for value in binding.get_outputs()), strict=True))
-            drawn = np.where(given[:, None, None], symbols, made["drawn"])
+            drawn = np.where(fixed, symbols, made["drawn"])
             drawn[1:][shadows[1:]] = drawn[:-1][shadows[1:]]
             for lane in np.flatnonzero(moving):
                 lanes[lane].evaluations += 1
@@ -171,12 +175,6 @@ class OnnxPictureEngine(PictureEngine):
 def _is_given(picture: OnnxPicture) -> bool:
     given = picture.request.given
     return given is not None and picture.rows < len(given)
-
-
-def _guess(picture: OnnxPicture, given: bool) -> NDArray[np.int64]:
-    """A row as it is given, or the one above as a first guess; any guess leads to the same row."""
-    row: NDArray[np.int64] = picture.symbols[picture.rows if given else max(picture.rows - 1, 0)].astype(np.int64)
-    return row
 
 
 def _log_likelihoods(logits: Array, symbols: Pixels) -> NDArray[np.float64]:

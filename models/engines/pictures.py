@@ -15,10 +15,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.checkpoint import Checkpoint, CheckpointError
+from models.checkpoint import OUTLINE_PREFIX, Checkpoint, CheckpointError
 from models.conditioning import asked, spread
 from models.engines.base import RequestError, Resting
-from models.spec import PixelCNNSpec
+from models.spec import OUTLINE, PixelCNNSpec
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -78,13 +78,21 @@ class PictureEngine(Resting, ABC):
     """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
     lanes: int
     """Pictures that share the work of a call; of more it takes so many at a time."""
+    places: NDArray[np.int64]
+    """``[H, W]``: where in the noise each pixel is, in pixels; -1 for those of the outline, which is there before."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, outlines: PictureEngine | None = None) -> None:
+        """Args: outlines: draws them, where the network has one that does (:func:`outlining`)."""
         if not isinstance(checkpoint.spec, PixelCNNSpec):
             raise CheckpointError(f"kind: expected 'pixelcnn', found {checkpoint.spec.kind!r}")
         self.spec = checkpoint.spec
         self.sha256 = checkpoint.sha256
         self._tensors = checkpoint.tensors
+        self._outlines = outlines
+        self.places = np.arange(self.spec.height * self.spec.width).reshape(self.spec.height, self.spec.width)
+        if outlines is not None:
+            outlines.places = self.places[OUTLINE, OUTLINE].copy()
+            self.places[OUTLINE, OUTLINE] = -1
 
     def asked(self, labels: Sequence[int | Array | None]) -> Array:
         """h of what is asked for: an index for each of ``spec.conditions``, None for nothing in particular, or a vector
@@ -97,8 +105,9 @@ class PictureEngine(Resting, ABC):
         return asked(self.spec, self._tensors, labels)
 
     def away(self, labels: Sequence[int | Array | None]) -> Array:
-        """h of what guidance leads away from: any class, and else what is asked for."""
-        return self.asked([None, *labels[1:]])
+        """h of what guidance leads away from: any class, in the style that is asked for."""
+        told = zip(self.spec.named, labels, strict=True)
+        return self.asked([label if condition == "style" else None for condition, label in told])
 
     def open(self, request: PictureRequest) -> Picture:
         """Start a picture, with the rows that are given.
@@ -107,21 +116,27 @@ class PictureEngine(Resting, ABC):
             RequestError: a field is missing, superfluous, out of range or of the wrong shape.
         """
         _check(self.spec, request)
-        picture = self._conditioned(request)
+        outline = None
+        if self._outlines is not None:
+            given = None if request.given is None else request.given[OUTLINE, OUTLINE]
+            (outline,) = self._outlines.draw([replace(request, given=given)])
+        picture = self._conditioned(request, outline)
         if request.away is not None:
-            picture.shadow = self._conditioned(replace(request, h=request.away, guidance=1.0, away=None))
+            picture.shadow = self._conditioned(replace(request, h=request.away, guidance=1.0, away=None), outline)
             picture.shadow.symbols = picture.symbols
         if request.given is not None and len(request.given):
             picture.symbols[: len(request.given)] = request.given
             self._loop(picture.lanes, len(request.given), score=False)
         return picture
 
-    def _conditioned(self, request: PictureRequest) -> Picture:
-        """A picture without rows."""
+    def _conditioned(self, request: PictureRequest, outline: Pixels | None) -> Picture:
+        """A picture without rows, with its outline, ``[rows, columns, C]``, where there is one."""
         picture = self._blank()
         picture.request = request
+        if outline is not None:
+            picture.symbols[OUTLINE, OUTLINE] = outline
         if request.h is not None:
-            picture.condition = spread(self.spec, self._tensors, request.h.astype(np.float32))
+            picture.condition = spread(self.spec, self._tensors, request.h.astype(np.float32), outline)
         return picture
 
     def advance(self, pictures: Sequence[Picture], rows: int) -> list[Pixels]:
@@ -183,13 +198,17 @@ class PictureEngine(Resting, ABC):
         for number, image in enumerate(images):
             request = PictureRequest(0, h=None if h is None else h[number], given=image)
             _check(self.spec, request)
-            pictures.append(self._conditioned(request))
+            outline = None if self._outlines is None else image[OUTLINE, OUTLINE]
+            pictures.append(self._conditioned(request, outline))
             pictures[-1].symbols[:] = image
         parts = [
             self._loop(pictures[first : first + self.lanes], self.spec.height, score=True)
             for first in range(0, len(pictures), self.lanes)
         ]
-        return np.concatenate(parts).reshape(images.shape)
+        scores = np.concatenate(parts).reshape(images.shape)
+        if self._outlines is not None:
+            scores[:, OUTLINE, OUTLINE] = self._outlines.score(images[:, OUTLINE, OUTLINE], h)
+        return scores
 
     @abstractmethod
     def _blank(self) -> Picture:
@@ -197,12 +216,22 @@ class PictureEngine(Resting, ABC):
 
     @abstractmethod
     def _loop(self, pictures: Sequence[Picture], rows: int, *, score: bool) -> NDArray[np.float64]:
-        """Move at most :attr:`lanes` pictures on by so many rows: those that are given are kept, the others drawn.
-        The shadow of a guided picture comes right behind it.
+        """Move at most :attr:`lanes` pictures on by so many rows: those that are given are kept, and the outline; the
+        others are drawn. The shadow of a guided picture comes right behind it.
 
         Returns:
             ln p of every symbol, ``[pictures, rows, W * C]``, if they are to be scored; else nothing that counts.
         """
+
+
+def outlining(checkpoint: Checkpoint) -> Checkpoint | None:
+    """The network within a network that draws outlines, where there is one."""
+    spec = checkpoint.spec
+    if not isinstance(spec, PixelCNNSpec) or spec.outline is None:
+        return None
+    own = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(OUTLINE_PREFIX)}
+    tensors = {name.removeprefix(OUTLINE_PREFIX): tensor for name, tensor in own.items()}
+    return replace(checkpoint, spec=spec.outline, tensors=tensors)
 
 
 def _check(spec: PixelCNNSpec, request: PictureRequest) -> None:

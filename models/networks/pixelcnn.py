@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.networks.gate import gate
-from models.spec import LOCATION_STRIDE, PixelCNNSpec
+from models.spec import LOCATION_STRIDE, OUTLINE, PixelCNNSpec
 
 
 class Conditioner(nn.Module):
@@ -32,6 +32,9 @@ class Conditioner(nn.Module):
             self.coarse = nn.Parameter(_normal(spec.condition_channels, coarse))
             self.coarse_bias = nn.Parameter(torch.zeros(coarse))
             self.upsampling = nn.Parameter(torch.randn(inner, inner, LOCATION_STRIDE, LOCATION_STRIDE) / inner**0.5)
+            if spec.outline_layers:
+                self.outline = nn.Parameter(_taps(inner, spec.channels, 3, 3))
+                self.around = nn.Parameter(_taps(inner, inner, 3, 3))
 
     def embed(self, labels: Tensor) -> Tensor:
         """h ``[B, condition_channels]`` of labels ``[B, conditions]``: the sum of a row for each of them."""
@@ -41,24 +44,39 @@ class Conditioner(nn.Module):
         h: Tensor = self.embedding[labels + torch.tensor(starts, device=labels.device)].sum(dim=1)
         return h
 
-    def forward(self, h: Tensor) -> Tensor:
-        """What V is multiplied by: h as it is, or s ``[B * H * W, location_channels]``."""
+    def forward(self, h: Tensor, outline: Tensor | None) -> Tensor:
+        """What V is multiplied by where that depends on the place: s ``[B * H * W, location_channels]``.
+
+        Args:
+            h: ``[B, condition_channels]``.
+            outline: ``[B, rows, columns, C]``, from -1 to 1, where there is one.
+        """
         spec = self.spec
-        if spec.conditioning == "class":
-            return h
-        coarse = F.silu(torch.addmm(self.coarse_bias, h, self.coarse)).view(len(h), spec.location_channels, *self.cells)
+        coarse = torch.addmm(self.coarse_bias, h, self.coarse).view(len(h), spec.location_channels, *self.cells)
+        if outline is None:
+            coarse = F.silu(coarse)
+        else:
+            coarse = F.silu(coarse + F.conv2d(outline.permute(0, 3, 1, 2), self.outline, padding=1))
+            coarse = coarse + F.silu(F.conv2d(coarse, self.around, padding=1))
         whole = F.conv_transpose2d(coarse, self.upsampling, stride=LOCATION_STRIDE)[:, :, : spec.height, : spec.width]
         return whole.permute(0, 2, 3, 1).reshape(-1, spec.location_channels)
 
 
 class _PixelCNN(nn.Module):
-    """What both networks share: conditions, and the way from the sum of skips to the distributions."""
+    """What both networks share: conditions, and the way from the sum of skips to the distributions.
 
-    def __init__(self, spec: PixelCNNSpec) -> None:
+    Args:
+        spec: of the network.
+        part: whether it draws the outlines of another one, which tells it h.
+    """
+
+    def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
         super().__init__()
         self.spec = spec
-        if spec.conditions:
+        if spec.conditions and not part:
             self.conditioner = Conditioner(spec)
+        if spec.outline is not None:
+            self.outline = type(self)(spec.outline, part=True)
         outputs, symbols = spec.output_features, spec.channels * spec.levels
         self.skip_bias = nn.Parameter(torch.zeros(outputs))
         self.head = nn.Parameter(_normal(outputs, outputs) * 2**0.5)
@@ -68,6 +86,8 @@ class _PixelCNN(nn.Module):
 
     def forward(self, symbols: Tensor, labels: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """The distribution of every symbol given those before it, row by row, pixel by pixel, red, green, blue.
+
+        Where there is an outline, its symbols come before all others.
 
         Args:
             symbols: ``int64 [B, H, W, C]``, each below ``levels``.
@@ -83,12 +103,18 @@ class _PixelCNN(nn.Module):
     def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
         """The same for any h ``[B, condition_channels]``, be it that of labels or one between."""
         dtype = dtype or self.output.dtype
-        condition = None if h is None else self.conditioner(h)
         pixels = symbols.to(self.output.dtype) * (2.0 / (self.spec.levels - 1)) - 1.0
+        outlined = self.spec.outline is not None
+        condition = h
+        if self.spec.conditioning == "location":
+            condition = self.conditioner(h, pixels[:, OUTLINE, OUTLINE] if outlined else None)
         skips = self._skips(pixels.to(dtype), condition)
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._before(self.head, dtype))
         logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._before(self.output, dtype))
-        return logits.view(*symbols.shape, self.spec.levels)
+        logits = logits.view(*symbols.shape, self.spec.levels)
+        if outlined:
+            logits[:, OUTLINE, OUTLINE] = self.outline.score(symbols[:, OUTLINE, OUTLINE], h, dtype)
+        return logits
 
     def _skips(self, pixels: Tensor, condition: Tensor | None) -> Tensor:
         """``[B * H * W, output_features]`` from ``[B, H, W, C]``."""
@@ -113,8 +139,8 @@ class _PixelCNN(nn.Module):
 class GatedPixelCNN(_PixelCNN):
     """Two stacks: the vertical one sees all rows above, the horizontal one the row so far, and the vertical one."""
 
-    def __init__(self, spec: PixelCNNSpec) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
+        super().__init__(spec, part)
         layers, features, above, first = spec.layers, spec.features, spec.kernel_size // 2, spec.first_kernel_size // 2
         self.vertical_first = nn.Parameter(_taps(2 * features, spec.channels, first, spec.first_kernel_size))
         self.horizontal_first = nn.Parameter(_taps(2 * features, spec.channels, 1, first + 1))
@@ -180,8 +206,8 @@ class GatedPixelCNN(_PixelCNN):
 class OriginalPixelCNN(_PixelCNN):
     """One stack of masked convolutions in residual bottlenecks with ReLU (figure 5); it has a blind spot."""
 
-    def __init__(self, spec: PixelCNNSpec) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
+        super().__init__(spec, part)
         blocks, features, hidden = spec.layers - 1, spec.features, spec.features // 2
         above, first = spec.kernel_size // 2, spec.first_kernel_size // 2
         self.first = nn.Parameter(_taps(features, spec.channels, first + 1, spec.first_kernel_size))

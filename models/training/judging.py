@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.conditioning import with_kind
 from models.engines.pictures import PictureEngine, PictureRequest
 from models.spec import PixelCNNSpec
 from models.training.pictures import Images, Pictures, binarise, png_size, shown, write_sheet
@@ -130,19 +131,23 @@ def _classifier(shape: Sequence[int], classes: int) -> nn.Sequential:
 def draw_classes(
     engine: PictureEngine, each: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
 ) -> tuple[Pictures, float]:
-    """``each`` pictures of every class, in all styles in turn and away from any class in that style; and the seconds
-    that one took."""
-    classes, *others = engine.spec.conditions
-    asked = [
-        (label, *(number % len(names) for names in others)) for label in range(len(classes)) for number in range(each)
-    ]
+    """``each`` pictures of every class, of kinds that their seeds draw, in all styles in turn and away from any class
+    in that style; and the seconds that one took."""
+    spec = engine.spec
+    pairs = [(label, number) for label in range(len(spec.classes)) for number in range(each)]
+    asked = []
+    for index, (label, number) in enumerate(pairs):
+        all_told = {"class": label, "style": number % max(len(spec.styles), 1), "kind": None}
+        asked.append(with_kind(spec, [all_told[condition] for condition in spec.named], seed + index))
     requests = [PictureRequest(seed + i, temperature, engine.asked(labels)) for i, labels in enumerate(asked)]
     if guidance != 1.0:
         away = [engine.away(labels) for labels in asked]
         requests = [replace(r, guidance=guidance, away=h) for r, h in zip(requests, away, strict=True)]
     begin = time.perf_counter()
     images = engine.draw(requests)
-    return Pictures(images, np.array(asked, np.int64)), (time.perf_counter() - begin) / len(asked)
+    unasked = [len(names) for names in spec.conditions]
+    told = [[none if label is None else label for label, none in zip(labels, unasked, strict=True)] for labels in asked]
+    return Pictures(images, np.array(told, np.int64)), (time.perf_counter() - begin) / len(asked)
 
 
 def write_classes(made: Pictures, levels: int, file: Path) -> None:

@@ -1,10 +1,11 @@
 """Sets of pictures: npz files as ``ancestral corpus build`` writes them, and torchvision's folders.
 
 An npz, alone or as the ``pictures.npz`` of a folder, holds ``x_train`` and ``x_test`` (``uint8 [N, H, W]`` or
-``[N, H, W, C]``), ``y_train`` and ``y_test`` (indices into ``classes``), and, where there is a second condition,
-``style_train``, ``style_test`` and ``styles``. ``x_valid``, ``y_valid`` and ``style_valid`` are optional: without them
-the test set stands in; so is ``source``, which says whom the pictures are owed to. torchvision's folders hold
-``train/CLASS/*.png``, ``test/CLASS/*.png`` and, if they like, ``valid/CLASS/*.png``.
+``[N, H, W, C]``), ``y_train`` and ``y_test`` (indices into ``classes``), and, where there are further conditions,
+``style_train``, ``style_test`` and ``styles``, or ``kind_train``, ``kind_test`` and ``kinds``, each kind one of a
+class and -1 for a picture that is of none. ``x_valid``, ``y_valid``, … are optional: without them the test set stands
+in; so is ``source``, which says whom the pictures are owed to. torchvision's folders hold ``train/CLASS/*.png``,
+``test/CLASS/*.png`` and, if they like, ``valid/CLASS/*.png``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Pictures:
     images: Images
     """``[N, H, W, C]``."""
     labels: NDArray[np.int64]
-    """``[N, conditions]``: indices into the names of the set, classes first."""
+    """``[N, conditions]``: indices into the names of the set, classes first, kinds last; ``len(kinds)`` is none."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,23 @@ class PictureSet:
 
     classes: tuple[str, ...]
     styles: tuple[str, ...]
-    """Empty where there is no second condition."""
+    kinds: tuple[str, ...]
+    """Both empty where there is no such condition."""
     train: Pictures
     valid: Pictures
     test: Pictures
     source: str = "Pictures of the person who trained this model"
     """What they are and whom they are owed to, for model cards."""
+
+    @property
+    def conditions(self) -> dict[str, tuple[Any, ...]]:
+        """What the spec of a network is told of them."""
+        told: dict[str, tuple[Any, ...]] = {"classes": self.classes, "styles": self.styles, "kinds": self.kinds}
+        if self.kinds:
+            _, where, counts = np.unique(self.train.labels[:, -1], return_index=True, return_counts=True)
+            told["kind_classes"] = tuple(map(int, self.train.labels[where, 0]))[: len(self.kinds)]
+            told["kind_counts"] = tuple(map(int, counts))[: len(self.kinds)]
+        return told
 
 
 def read_pictures(path: Path) -> PictureSet:
@@ -82,18 +94,34 @@ def _read_npz(path: Path) -> PictureSet:
     for name in ("x_train", "y_train", "x_test", "y_test", "classes"):
         if name not in arrays:
             raise PicturesError(f"{path}: {name} is missing")
-    classes, styles = (tuple(map(str, arrays.get(name, ()))) for name in ("classes", "styles"))
+    classes, styles, kinds = (tuple(map(str, arrays.get(name, ()))) for name in ("classes", "styles", "kinds"))
+    conditions = [("y", classes), *((key, names) for key, names in (("style", styles), ("kind", kinds)) if names)]
     parts = {}
     for part in ("train", "valid", "test"):
         if f"x_{part}" in arrays:
-            parts[part] = _part(path, arrays, part, [("y", classes), *([("style", styles)] if styles else [])])
+            parts[part] = _part(path, arrays, part, conditions)
     if len({pictures.images.shape[1:] for pictures in parts.values()}) > 1:
         raise PicturesError(f"{path}: the pictures of training and test differ in shape")
     source = {"source": str(arrays["source"])} if "source" in arrays else {}
-    return PictureSet(classes, styles, parts["train"], parts.get("valid", parts["test"]), parts["test"], **source)
+    valid = parts.get("valid", parts["test"])
+    found = PictureSet(classes, styles, kinds, parts["train"], valid, parts["test"], **source)
+    if kinds:
+        _check_kinds(path, found)
+    return found
 
 
-_KEYS = frozenset({"x", "y", "style", "classes", "styles", "source"})
+def _check_kinds(path: Path, found: PictureSet) -> None:
+    """Every kind is trained on, and of one class alone."""
+    labels = np.concatenate([part.labels for part in (found.train, found.valid, found.test)])
+    trained = set(found.train.labels[:, -1])
+    for kind, name in enumerate(found.kinds):
+        if kind not in trained:
+            raise PicturesError(f"{path}: no picture to train on is of kind {name!r}")
+        if len(set(labels[labels[:, -1] == kind, 0])) > 1:
+            raise PicturesError(f"{path}: {name!r} is a kind of two classes")
+
+
+_KEYS = frozenset({"x", "y", "style", "kind", "classes", "styles", "kinds", "source"})
 
 
 def _part(path: Path, arrays: Mapping[str, Any], part: str, conditions: list[tuple[str, tuple[str, ...]]]) -> Pictures:
@@ -108,9 +136,10 @@ def _part(path: Path, arrays: Mapping[str, Any], part: str, conditions: list[tup
         labels = arrays.get(f"{key}_{part}")
         if labels is None or labels.shape != (len(images),) or labels.dtype.kind not in "iu":
             raise PicturesError(f"{path}: {key}_{part}: expected {len(images)} whole numbers")
-        if labels.min() < 0 or labels.max() >= len(names):
-            raise PicturesError(f"{path}: {key}_{part}: must lie in 0 … {len(names) - 1}")
-        columns.append(labels.astype(np.int64))
+        least = -1 if key == "kind" else 0
+        if labels.min() < least or labels.max() >= len(names):
+            raise PicturesError(f"{path}: {key}_{part}: must lie in {least} … {len(names) - 1}")
+        columns.append(np.where(labels < 0, len(names), labels).astype(np.int64))
     return Pictures(images, np.stack(columns, axis=1))
 
 
@@ -122,7 +151,7 @@ def _read_folder(path: Path) -> PictureSet:
     read = {part.name: _read_classes(part, classes) for part in parts}
     if len({pictures.images.shape[1:] for pictures in read.values()}) > 1:
         raise PicturesError(f"{path}: the pictures of training and test differ in shape")
-    return PictureSet(classes, (), read["train"], read.get("valid", read["test"]), read["test"])
+    return PictureSet(classes, (), (), read["train"], read.get("valid", read["test"]), read["test"])
 
 
 def _read_classes(folder: Path, classes: tuple[str, ...]) -> Pictures:

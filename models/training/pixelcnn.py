@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint, load, save
+from models.conditioning import with_kind
 from models.engines.native_pictures import NativePictureEngine
 from models.engines.pictures import PictureRequest
 from models.networks.pixelcnn import build
@@ -142,7 +143,7 @@ class PixelCNNTask:
         labels = range(len(spec.classes)) if spec.conditions else [None] * _COLUMNS
         nothing = (None,) * (len(spec.conditions) - 1)
         requests = [
-            PictureRequest(seed, h=engine.asked((label, *nothing)) if spec.conditions else None)
+            PictureRequest(seed, h=engine.asked(with_kind(spec, (label, *nothing), seed)) if spec.conditions else None)
             for seed, label in enumerate([*labels] * _ROWS)
         ]
         write_sheet(shown(engine.draw(requests), spec.levels), len(labels), file)

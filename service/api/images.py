@@ -89,21 +89,32 @@ async def interpolate_images(body: InterpolationRequest, asking: Asked) -> Respo
     return await _draw(asking, order, streams=False)
 
 
-@router.get("/classes", summary="List what pictures can be asked for", responses=documented(401))
+@router.get(
+    "/classes",
+    summary="List what pictures can be asked for",
+    response_model=ClassList,
+    response_model_exclude_none=True,
+    responses=documented(401),
+)
 async def list_classes(service: Service) -> ClassList:
-    """Every class and every style of every model that draws."""
+    """Every class, every style and every kind of a class of every model that draws."""
     return ClassList(data=[found for model in service.catalogue.picture_models for found in _classes(model)])
 
 
 def _classes(model: PictureModel) -> list[ClassObject]:
     found, spec, first = [], model.spec, 0
-    for kind, names in (("class", spec.classes), ("style", spec.styles)):
-        for index, name in enumerate(names, first):
-            vector = list(model.embedding[index])
-            found.append(ClassObject.model_validate(
-                {"id": name, "object": kind, "model": model.entry.id, "embedding": vector}
-            ))  # fmt: skip
-        first += len(names) + 1 if names else 0
+    for condition, names in spec.named.items():
+        for index, name in enumerate(names):
+            told = {"id": name, "object": condition, "model": model.entry.id}
+            vector = model.embedding[first + index]
+            if condition == "kind":
+                of = spec.kind_classes[index]
+                told["class"] = spec.classes[of]
+                # In the place of a class, where the vector of no kind is added.
+                added = zip(model.embedding[of], vector, model.embedding[-1], strict=True)
+                vector = tuple(general + own - none for general, own, none in added)
+            found.append(ClassObject.model_validate(told | {"embedding": list(vector)}))
+        first += len(names) + 1
     return found
 
 

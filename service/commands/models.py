@@ -54,7 +54,7 @@ def _voices(model: SoundModel) -> Table:
 def _classes(model: PictureModel) -> Table:
     from rich.table import Table
 
-    table = Table("class", "style")
-    for names in itertools.zip_longest(model.spec.classes, model.spec.styles, fillvalue=""):
+    table = Table(*model.spec.named)
+    for names in itertools.zip_longest(*model.spec.conditions, fillvalue=""):
         table.add_row(*names)
     return table

@@ -113,6 +113,15 @@ def frames(
 @click.option("--kernel-size", type=click.IntRange(3), default=3, show_default=True)
 @click.option("--output-features", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--conditioning", type=click.Choice(CONDITIONINGS), default="class", show_default=True)
+@click.option("--condition-channels", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--location-channels", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--outline-layers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of a network that draws every fourth pixel each way before all others; 0 is none.",
+)
 @click.option("--precision", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
 @click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run begins with.")
 def pixelcnn(
@@ -133,11 +142,8 @@ def pixelcnn(
     with explained(ValueError):
         pictures = read_pictures(data)
         height, width, channels = pictures.train.images.shape[1:]
-        asked = options["conditioning"] != "none"
-        spec = PixelCNNSpec(
-            height, width, channels, int(levels),
-            classes=pictures.classes if asked else (), styles=pictures.styles if asked else (), **options,
-        )  # fmt: skip
+        asked: dict[str, Any] = {} if options["conditioning"] == "none" else pictures.conditions
+        spec = PixelCNNSpec(height, width, channels, int(levels), **asked, **options)
     task = PixelCNNTask(spec, data, batch=batch or 16, precision=precision, start=start, seed=seed)
     _run(task, output, seed=seed, **loop)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from service.broker import Broker
 from service.catalogue import PictureModel
-from service.images.drawing import SheetDecoder, seeds_of
+from service.images.drawing import SheetDecoder, labels_of, seeds_of
 from service.images.encoding import encode
 from service.images.files import picture_file
 from service.images.schemas import ImageObject, ImagesObject, ImageUsage, TokenDetails
@@ -23,6 +23,7 @@ class Watching(Reading):
 
     def __init__(self, broker: Broker, job: Job, model: PictureModel) -> None:
         super().__init__(broker, job)
+        self.model = model
         self.sheet = SheetDecoder(model.spec, job.request["pictures"])
 
     async def to_the_end(self) -> None:
@@ -55,12 +56,13 @@ def images_object(watching: Watching, base_url: str) -> ImagesObject:
         base_url: of this server, as the client sees it; ends with a slash.
     """
     job, sheet = watching.job, watching.sheet
-    data = []
-    for index, seed in enumerate(seeds_of(job.request)):
+    kinds, data = _drawn_kinds(watching), []
+    for index, (seed, kind) in enumerate(zip(seeds_of(job.request), kinds, strict=True)):
         if job.request["response_format"] == "url":
-            data.append(ImageObject(url=base_url + path_of(job, index).lstrip("/"), seed=seed))
+            way = {"url": base_url + path_of(job, index).lstrip("/")}
         else:
-            data.append(ImageObject(b64_json=_base64(picture_file(job, sheet.pixels[index])), seed=seed))
+            way = {"b64_json": _base64(picture_file(job, sheet.pixels[index]))}
+        data.append(ImageObject(**way, revised_prompt=kind, seed=seed))
     return ImagesObject(
         created=int(job.created_at),
         data=data,
@@ -68,6 +70,16 @@ def images_object(watching: Watching, base_url: str) -> ImagesObject:
         size=job.request["size"],
         usage=usage_of(job, watching.samples),
     )
+
+
+def _drawn_kinds(watching: Watching) -> list[str | None]:
+    """Of each picture the kind that its seed drew, asked for alone with which it is the same picture."""
+    spec, request = watching.model.spec, watching.job.request
+    if not spec.kinds or "from" in request:
+        return [None] * request["pictures"]
+    ((*_, asked),) = request["labels"]
+    kinds = [None if asked is not None else labels[-1] for labels in labels_of(spec, request)]
+    return [None if kind is None else spec.kinds[kind] for kind in kinds]
 
 
 def path_of(job: Job, index: int) -> str:
@@ -97,7 +109,8 @@ async def as_events(watching: Watching) -> AsyncGenerator[bytes, None]:
 
 def _event(watching: Watching, index: int, kind: str) -> dict[str, Any]:
     job = watching.job
-    return {
+    drawn = _drawn_kinds(watching)[index]
+    return ({} if drawn is None else {"revised_prompt": drawn}) | {
         "type": kind,
         "b64_json": _base64(picture_file(job, watching.sheet.pixels[index])),
         "created_at": int(job.created_at),

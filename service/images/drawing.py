@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.conditioning import with_kind
 from models.engines.pictures import PictureRequest
 from models.engines.sheets import Sheet, SheetEngine, SheetRequest
 from models.spec import PixelCNNSpec
@@ -26,6 +27,17 @@ def seeds_of(request: Mapping[str, Any]) -> list[int]:
     """The seed of each of a job's pictures. The steps of an interpolation share one: only what is asked for changes."""
     seed, count = request["seed"], request["pictures"]
     return [seed] * count if "from" in request else [part_seed(seed, index) for index in range(count)]
+
+
+def labels_of(spec: PixelCNNSpec, request: Mapping[str, Any]) -> list[list[int | None]]:
+    """What each of a job's pictures is asked for, but for those between two classes.
+
+    A picture of a class is of one of its kinds, which its seed draws; the rest of a picture is of any.
+    """
+    (asked,), seeds = request["labels"], seeds_of(request)
+    if "rows" in request:
+        return [asked] * len(seeds)
+    return [with_kind(spec, asked, seed) for seed in seeds]
 
 
 @dataclass(frozen=True)
@@ -56,9 +68,11 @@ class PictureSampler(Sampler):
         count, engine = request["pictures"], self.engine.pictures
         if not self.model.spec.conditions:
             return [None] * count
-        ends = [engine.asked([_row(label) for label in labels]) for labels in request["labels"]]
-        shares = np.linspace(0.0, 1.0, count) if len(ends) > 1 else np.zeros(count)
-        return [np.asarray(ends[0] * (1.0 - share) + ends[-1] * share, np.float32) for share in shares]
+        if "from" not in request:
+            return [engine.asked(labels) for labels in labels_of(self.model.spec, request)]
+        begin, end = (engine.asked([_row(label) for label in labels]) for labels in request["labels"])
+        shares = np.linspace(0.0, 1.0, count)
+        return [np.asarray(begin * (1.0 - share) + end * share, np.float32) for share in shares]
 
     def _guidance(self, request: Mapping[str, Any]) -> tuple[float, NDArray[np.float32] | None]:
         """How strongly pictures are led to their class, and away from what: any class, in their style."""

@@ -55,8 +55,9 @@ def interpolation_order(catalogue: Catalogue, request: InterpolationRequest) -> 
         message = f"model: {model.entry.id} has no classes to go between"
         raise InvalidRequest(message, param="model", code="model_not_capable")
     ends = [_end(model, end, param) for end, param in ((request.begin, "from"), (request.end, "to"))]
-    style = _style(model, request.style)
-    own = {"pictures": request.steps, "labels": [[end, *style] for end in ends]}
+    style = model.style(request.style)
+    labels = [_labels(model, end, style, kind) for end, kind in ends]
+    own = {"pictures": request.steps, "labels": labels}
     return _order(Kind.INTERPOLATION, model, request, own, None)
 
 
@@ -64,20 +65,16 @@ def asked_labels(model: PictureModel, prompt: str | None, asked_class: str | Non
     """What is asked for: a label, or None for none in particular, for each condition of the model.
 
     Raises:
-        InvalidRequest: the model has no such class or style; or it has classes, and none was named.
+        InvalidRequest: the model has no such class, kind or style; or it has classes, and none was named.
     """
     if prompt is not None and asked_class is not None:
         raise InvalidRequest("class: given together with prompt, which says the same", param="class", code="conflict")
     param, name = ("class", asked_class) if asked_class is not None else ("prompt", prompt)
-    labels: list[Label] = []
-    if model.spec.classes:
-        if name is None:
-            message = "prompt: required; a class that /v1/images/classes lists, or any"
-            raise InvalidRequest(message, param="prompt", code="missing_parameter")
-        labels.append(model.label("class", name, param))
-    elif name is not None:
-        model.label("class", name, param)  # which refuses it
-    return [*labels, *_style(model, style)]
+    if model.spec.classes and name is None:
+        message = "prompt: required; a class that /v1/images/classes lists, or any"
+        raise InvalidRequest(message, param="prompt", code="missing_parameter")
+    label, kind = model.subject(name, param)
+    return _labels(model, label, model.style(style), kind)
 
 
 def sampling_of(model: PictureModel, temperature: float | None, guidance: float | None) -> dict[str, float]:
@@ -97,18 +94,20 @@ def sampling_of(model: PictureModel, temperature: float | None, guidance: float 
     }
 
 
-def _style(model: PictureModel, style: str | None) -> list[Label]:
-    label = model.label("style", style, "style")
-    return [label] if model.spec.styles else []
+def _labels(model: PictureModel, label: Label, style: Label, kind: Label) -> list[Label]:
+    """Those of the conditions that the model has."""
+    told = {"class": label, "style": style, "kind": kind}
+    return [told[condition] for condition in model.spec.named]
 
 
-def _end(model: PictureModel, end: str | list[float], param: str) -> Label:
+def _end(model: PictureModel, end: str | list[float], param: str) -> tuple[Label, Label]:
+    """A class, or a vector in its place, and a kind."""
     if isinstance(end, str):
-        return model.label("class", end, param)
+        return model.subject(end, param)
     if len(end) != model.spec.condition_channels:
         message = f"{param}: a vector of {model.entry.id} has {model.spec.condition_channels} numbers, not {len(end)}"
         raise InvalidRequest(message, param=param, code="invalid_embedding")
-    return end
+    return end, None
 
 
 def _order(

@@ -149,6 +149,7 @@ class ImageObject(BaseModel):
 
     url: str | None = None
     b64_json: str | None = None
+    revised_prompt: str | None = Field(default=None, description="The kind that it is of, where a class was asked for.")
     seed: int = Field(description="Of this picture: asked for alone with it, the picture is the same.")
 
 
@@ -195,8 +196,9 @@ class ClassObject(BaseModel):
     """Something that a model can be asked for."""
 
     id: str
-    object: Literal["class", "style"]
+    object: Literal["class", "style", "kind"]
     model: str
+    of_class: str | None = Field(default=None, alias="class", description="That a kind is one of.")
     embedding: list[float] = Field(description="What the network knows it by; interpolations go between them.")
 
 

@@ -12,13 +12,19 @@ from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN, build
 from models.spec import PixelCNNSpec
 
 CLASSES, STYLES = ("cat", "dog", "cow"), ("oil", "ink")
+KINDS = {"kinds": ("lion", "tiger", "pug", "lynx"), "kind_classes": (0, 0, 1, 0), "kind_counts": (5, 1, 3, 2)}
+"""A cow is of no kind."""
 CONDITIONS = {
     "none": {},
     "class": {"classes": CLASSES, "conditioning": "class"},
     "style": {"styles": STYLES, "conditioning": "class"},
     "class and style": {"classes": CLASSES, "styles": STYLES, "conditioning": "class"},
     "location": {"classes": CLASSES, "styles": STYLES, "conditioning": "location"},
-}
+    "kinds and an outline": {
+        "classes": CLASSES, "styles": STYLES, **KINDS, "conditioning": "location",
+        "height": 8, "width": 12, "outline_layers": 2, "outline_features": 8,
+    },
+}  # fmt: skip
 
 
 def tiny(gated: bool, channels: int, **changes: object) -> PixelCNNSpec:

@@ -11,11 +11,12 @@ from torch import Tensor
 from models.checkpoint import expected_shapes
 from models.networks.pixelcnn import build
 from models.spec import PixelCNNSpec, SpecError
-from tests.models.random_pictures import CLASSES, SPECS, STYLES, labels_of, network, tiny
+from tests.models.random_pictures import CLASSES, KINDS, SPECS, STYLES, labels_of, network, tiny
 
 EVERY = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
 Place = tuple[int, int, int]
+ASKED: dict[str, object] = {"classes": CLASSES, "conditioning": "location"}
 
 
 def reached(spec: PixelCNNSpec, place: Place) -> set[Place]:
@@ -30,15 +31,34 @@ def reached(spec: PixelCNNSpec, place: Place) -> set[Place]:
 
 
 def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
-    """All that comes before ``place`` and is within reach."""
+    """All that comes before ``place`` and is within reach: first of all the outline."""
     row, column, channel = place
-    return {
+    return outline(spec) | {
         (y, x, c)
         for y in range(max(row - spec.reach, 0), row + 1)
         for x in range(max(column - spec.reach, 0), min(column + spec.reach + 1, spec.width))
         for c in range(spec.channels)
         if (y, x, c) < (row, column, channel) and not (y == row and x > column)
     }
+
+
+def outline(spec: PixelCNNSpec) -> set[Place]:
+    """The sub-pixels that are drawn before all others, if any are."""
+    if spec.outline is None:
+        return set()
+    return {(y, x, c) for y in range(2, spec.height, 4) for x in range(2, spec.width, 4) for c in range(spec.channels)}
+
+
+@EVERY
+def test_an_outline_sees_nothing_but_what_of_it_is_drawn_before(spec: PixelCNNSpec) -> None:
+    if spec.outline is None:
+        return
+    for y, x, c in outline(spec):
+        before = past(spec.outline, (y // 4, x // 4, c))
+        seen = reached(spec, (y, x, c))
+        assert seen <= {(4 * row + 2, 4 * column + 2, channel) for row, column, channel in before}
+        if spec.gated:
+            assert len(seen) == len(before), "a blind spot"
 
 
 @EVERY
@@ -115,10 +135,11 @@ def test_a_spec_survives_json(spec: PixelCNNSpec) -> None:
     assert PixelCNNSpec.from_json(spec.to_json()) == spec
 
 
-def test_conditions_are_classes_then_styles() -> None:
+def test_conditions_are_classes_then_styles_then_kinds() -> None:
     assert tiny(True, 1).conditions == ()
     assert SPECS["gated, grey, style"].conditions == (STYLES,)
     assert SPECS["gated, grey, location"].conditions == (CLASSES, STYLES)
+    assert SPECS["gated, grey, kinds and an outline"].conditions == (CLASSES, STYLES, KINDS["kinds"])
 
 
 @pytest.mark.parametrize(
@@ -140,6 +161,21 @@ def test_conditions_are_classes_then_styles() -> None:
         ({"classes": ("cat", "cat"), "conditioning": "class"}, "classes"),
         ({"styles": ("",), "conditioning": "location"}, "styles"),
         ({"location_channels": 0}, "location_channels"),
+        ({**ASKED, "kinds": ("Cat",)}, "kinds"),
+        ({**ASKED, **KINDS, "kinds": ("lion", "lion", "pug", "lynx")}, "kinds"),
+        ({**ASKED, **KINDS, "kind_classes": (0, 0, 1)}, "kind_classes"),
+        ({**ASKED, **KINDS, "kind_classes": (0, 0, 3, 0)}, "kind_classes"),
+        ({**ASKED, **KINDS, "kind_classes": (0, -1, 1, 0)}, "kind_classes"),
+        ({**ASKED, **KINDS, "kind_counts": (5, 0, 3, 2)}, "kind_counts"),
+        ({**ASKED, **KINDS, "kind_counts": (5, 0.5, 3, 2)}, "kind_counts"),
+        ({"kinds": ("lion",), "kind_counts": (1,), "kind_classes": (0,), "conditioning": "class"}, "kind_classes"),
+        ({**ASKED, "outline_layers": -1}, "outline_layers"),
+        ({**ASKED, "outline_layers": 2.0}, "outline_layers"),
+        ({**ASKED, "outline_layers": 1}, "layers"),
+        ({**ASKED, "outline_layers": 2, "outline_features": 1}, "features"),
+        ({**ASKED, "outline_layers": 2, "conditioning": "class"}, "outline_layers"),
+        ({**ASKED, "outline_layers": 2, "height": 30}, "outline_layers"),
+        ({**ASKED, "outline_layers": 2, "width": 30}, "outline_layers"),
     ],
 )
 def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:

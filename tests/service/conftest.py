@@ -16,8 +16,8 @@ from tests.service.support import PICTURES, Server, command, running, write_mode
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, `free`, which takes no text, and three
-    that draw."""
+    """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, `free`, which takes no text, and
+    those that draw."""
     directory = tmp_path_factory.mktemp("zoo")
     write_model(directory / "tiny")
     write_model(directory / "broken", fails_on="ZH")

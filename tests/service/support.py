@@ -36,8 +36,15 @@ PICTURES = {
     "fog": PixelCNNSpec(
         height=6, width=5, channels=1, levels=256, layers=3, features=6, first_kernel_size=3, output_features=8,
     ),
+    "park": PixelCNNSpec(
+        height=8, width=12, channels=3, levels=256, layers=2, features=12, first_kernel_size=3, output_features=12,
+        classes=("Birds", "Beasts", "Stones"), styles=("oil", "crayon"), kinds=("owl", "wren", "fox", "heron"),
+        kind_classes=(0, 0, 1, 0), kind_counts=(4, 2, 5, 3), conditioning="location", condition_channels=5,
+        location_channels=3, outline_layers=2, outline_features=6,
+    ),
 }  # fmt: skip
-"""The models that draw: in colour, in black and white, and in grey; `fog` knows no classes."""
+"""The models that draw: in colour, in black and white, and in grey; `fog` knows no classes, `park` knows kinds of some
+and draws an outline first."""
 FRAMES_A_PHONEME = 2
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
 GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}

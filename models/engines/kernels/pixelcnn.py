@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models import kernels as shared
 from models import noise
 from models.engines.kernels.draw import draw, log_likelihood
+from models.engines.kernels.noise import uniform
 from models.engines.kernels.stacks import (
     copy,
     distribution,
@@ -27,7 +28,6 @@ from models.engines.kernels.stacks import (
     row_gated,
     row_original,
 )
-from models.noise import uniform
 
 _ONE = np.float32(1.0)
 
@@ -48,6 +48,7 @@ class Drawer(Protocol):
         temperatures: NDArray[np.float64],
         guidances: NDArray[np.float32],
         shadows: NDArray[np.bool_],
+        places: NDArray[np.int64],
         symbols: NDArray[np.uint8],
         likelihoods: NDArray[np.float64],
     ) -> None:
@@ -65,6 +66,7 @@ class Drawer(Protocol):
             temperatures: ``[lanes]``.
             guidances: ``[lanes]``; counts where the next lane is a shadow.
             shadows: ``[lanes]``: whether the lane shows the symbols of the one before, led away from its own logits.
+            places: ``[H, W]``: where in the noise each pixel is, in pixels; -1 for one that is given.
             symbols: ``[lanes, rows, W * C]``: read where they are given, else written.
             likelihoods: the same shape to score, ``[lanes, 0, 0]`` else: ln p of every symbol, written.
         """
@@ -92,7 +94,7 @@ def drawer() -> Drawer:
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
     def loop(  # type: ignore[no-untyped-def]  # numba infers the types
         sizes, weights, pixels, above, conditions, rows, kept, seeds,
-        temperatures, guidances, shadows, symbols, likelihoods,
+        temperatures, guidances, shadows, places, symbols, likelihoods,
     ):  # fmt: skip
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
         gated, layers, width, channels, levels, features, each, outputs, first, reach = sizes
@@ -139,8 +141,8 @@ def drawer() -> Drawer:
                         i = x * channels + c
                         if shadows[lane]:
                             symbols[lane, t, i] = symbols[lane - 1, t, i]
-                        elif rows[lane] >= kept[lane]:
-                            u = uniform(seeds[lane], rows[lane] * width * channels + i)
+                        elif rows[lane] >= kept[lane] and places[rows[lane], x] >= 0:
+                            u = uniform(seeds[lane], places[rows[lane], x] * channels + c)
                             symbols[lane, t, i] = draw(logits[lane], temperatures[lane], u, cumulative)
                         if likelihoods.shape[1] > 0:
                             symbol = np.int64(symbols[lane, t, i])

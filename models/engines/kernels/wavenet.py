@@ -20,9 +20,9 @@ from models import kernels as shared
 from models import noise
 from models.engines.kernels.draw import draw, log_likelihood
 from models.engines.kernels.layout import Layout
+from models.engines.kernels.noise import uniform
 from models.engines.kernels.products import Instructions, Precision, add_products
 from models.kernels import tanh
-from models.noise import uniform
 from models.spec import SYMBOLS
 
 POSITION, SYMBOL, FRAME = 0, 1, 2

@@ -1,4 +1,5 @@
-"""Emoji of seven hands on white, 32 × 32: what they show is one condition, who drew them the other.
+"""Emoji of seven hands on white, 32 × 32: conditions are what they show, in general and in particular, and who drew
+them.
 
 Made from npm packages; an emoji is held out from all hands or from none, and its skin tones are left out. Hands whose
 licence is share-alike are not among them.
@@ -76,19 +77,21 @@ def make(out: Path, styles: Sequence[str] = tuple(STYLES)) -> int:
     """
     with _NOTO.files() as read:
         entries = json.loads(read("emoji.json"))
-        categories = {code(e["unified"]): e["category"] for e in entries if e["category"] != "Component"}
+        subjects = {
+            code(e["unified"]): (e["category"], e["subcategory"]) for e in entries if e["category"] != "Component"
+        }
         pictures = list(_raster("noto", {code(e["unified"]): f"img/google/64/{e['image']}" for e in entries}, read))
     with _FLUENT_3D.files() as read:
         paths = {code(Path(name).stem): name for name in sorted(read.names) if name.endswith(".webp")}
-        pictures += _raster("fluent-3d", {name: path for name, path in paths.items() if name in categories}, read)
+        pictures += _raster("fluent-3d", {name: path for name, path in paths.items() if name in subjects}, read)
     pictures += _vector()
     kept: dict[bytes, Drawn] = {}
     for picture in pictures:
         # Fluent draws no flags of countries: those in its package are by another hand, whose licence is not told.
-        if picture[0] in categories and (picture[1], categories[picture[0]]) != ("fluent-3d", "Flags"):
+        if picture[0] in subjects and (picture[1], subjects[picture[0]][0]) != ("fluent-3d", "Flags"):
             kept.setdefault(picture[2].tobytes(), picture)
     chosen = [picture for picture in kept.values() if picture[1] in styles]
-    _write(out, chosen, categories, styles)
+    _write(out, chosen, subjects, styles)
     return len(chosen)
 
 
@@ -157,18 +160,22 @@ def part(name: str) -> str:
     return "test" if number % 10 == 0 else "valid" if number % 20 == 1 else "train"
 
 
-def _write(out: Path, pictures: list[Drawn], categories: Mapping[str, str], styles: Sequence[str]) -> None:
-    classes = sorted(set(categories.values()))
+def _write(out: Path, pictures: list[Drawn], subjects: Mapping[str, tuple[str, str]], styles: Sequence[str]) -> None:
+    classes = sorted({category for category, _ in subjects.values()})
+    kinds = sorted({subjects[name][1] for name, _, _ in pictures if part(name) == "train"})
     arrays: dict[str, NDArray[Any]] = {
         "classes": np.array(classes),
         "styles": np.array(styles),
+        "kinds": np.array(kinds),
         "source": np.array("Emoji without skin tones: " + ", ".join(STYLES[style] for style in styles)),
     }
     for which in ("train", "valid", "test"):
         chosen = [picture for picture in pictures if part(picture[0]) == which]
         arrays[f"x_{which}"] = np.stack([image for _, _, image in chosen])
-        arrays[f"y_{which}"] = np.array([classes.index(categories[name]) for name, _, _ in chosen])
+        arrays[f"y_{which}"] = np.array([classes.index(subjects[name][0]) for name, _, _ in chosen])
         arrays[f"style_{which}"] = np.array([styles.index(style) for _, style, _ in chosen])
+        own = [subjects[name][1] for name, _, _ in chosen]
+        arrays[f"kind_{which}"] = np.array([kinds.index(kind) if kind in kinds else -1 for kind in own])
     out.mkdir(parents=True, exist_ok=True)
     save: Callable[..., None] = np.savez_compressed
     save(out / ARCHIVE, **arrays)

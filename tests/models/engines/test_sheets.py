@@ -23,7 +23,8 @@ from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
 from tests.models.random_pictures import SPECS, checkpoint_of, tiny
 from tests.models.scheduler.support import RATE, Sink, held, solo
 
-KINDS = {name: spec for name, spec in SPECS.items() if name.rpartition(", ")[2] in ("none", "class", "location")}
+CHOSEN = ("none", "class", "location", "kinds and an outline")
+KINDS = {name: spec for name, spec in SPECS.items() if name.rpartition(", ")[2] in CHOSEN}
 EVERY = pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS.keys())
 PLAIN = SPECS["gated, RGB, class"]
 

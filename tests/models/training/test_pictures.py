@@ -61,6 +61,51 @@ def test_an_npz_is_read_alone_and_in_its_folder(data: Path, arrays: Arrays) -> N
         assert np.array_equal(pictures.test.labels, np.stack([arrays["y_test"], arrays["style_test"]], axis=1))
 
 
+def test_kinds_are_read_each_of_its_class_and_a_picture_may_be_of_none(arrays: Arrays, tmp_path: Path) -> None:
+    arrays |= with_kinds(arrays)
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    pictures = read_pictures(tmp_path)
+    expected = np.where(arrays["kind_train"] < 0, 3, arrays["kind_train"])
+    assert np.array_equal(pictures.train.labels[:, 2], expected)
+    told = pictures.conditions
+    assert told["kinds"] == ("lion", "pug", "lynx")
+    assert told["kind_classes"] == (0, 1, 0)
+    assert told["kind_counts"] == tuple((expected == kind).sum() for kind in range(3))
+    assert min(told["kind_counts"]) > 0
+    assert PixelCNNSpec(conditioning="class", **told).conditions == (CLASSES, STYLES, told["kinds"])
+
+
+def with_kinds(arrays: Arrays) -> Arrays:
+    """Cats are lions and lynxes by turns, dogs pugs or of no kind."""
+    made: Arrays = {"kinds": np.array(["lion", "pug", "lynx"])}
+    for part in ("train", "valid", "test"):
+        turns = np.arange(len(arrays[f"y_{part}"])) % 2
+        made[f"kind_{part}"] = np.where(arrays[f"y_{part}"] == 0, 2 * turns, 1 - 2 * turns)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("kind_train", np.full(COUNT, -2), "kind_train: must lie in -1 … 2"),
+        ("kind_test", np.full(8, 3), "kind_test: must lie in -1 … 2"),
+        ("kind_test", None, "kind_test: expected 8"),
+        ("kind_test", np.full(8, 1), "'pug' is a kind of two classes"),
+        ("kinds", np.array(["lion", "pug", "lynx", "wolf"]), "no picture to train on is of kind 'wolf'"),
+    ],
+)
+def test_broken_kinds_are_refused(
+    arrays: Arrays, tmp_path: Path, name: str, value: np.ndarray | None, message: str
+) -> None:
+    arrays |= with_kinds(arrays)
+    del arrays[name]
+    if value is not None:
+        arrays[name] = value
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    with pytest.raises(PicturesError, match=message):
+        read_pictures(tmp_path)
+
+
 def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
     for name in [name for name in arrays if "valid" in name or "style" in name or name == "source"]:
         del arrays[name]
@@ -395,8 +440,14 @@ def test_all_hands_spell_an_emoji_alike() -> None:
 def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("resvg_py")
     codes = [f"{0x1F600 + i:x}" for i in range(60)]
-    listed = [{"unified": c.upper(), "category": "Smileys & Emotion", "image": f"{c}.png"} for c in codes[:-1]]
-    listed.append({"unified": codes[-1].upper(), "category": "Component", "image": f"{codes[-1]}.png"})
+    listed = [
+        {"unified": c.upper(), "category": "Smileys & Emotion", "subcategory": f"face-{i // 20}", "image": f"{c}.png"}
+        for i, c in enumerate(codes)
+    ]
+    listed[-1] |= {"category": "Component", "subcategory": "hair-style"}
+    # A kind of its own for one that is not trained on.
+    (lost, *_) = (entry for entry in listed[:-1] if emoji.part(entry["unified"].lower()) == "test")
+    lost["subcategory"] = "face-lost"
     files = {f"img/google/64/{c}.png": png((i, 0, 0, 255), 64, 64) for i, c in enumerate(codes)}
     monkeypatch.setattr(emoji, "_NOTO", packed(tmp_path, "noto", {**files, "emoji.json": json.dumps(listed).encode()}))
     monkeypatch.setattr(emoji, "_FLUENT_3D", packed(tmp_path, "fluent", {"assets/x.webp": b""}))
@@ -414,6 +465,9 @@ def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.Mo
     pictures = read_pictures(tmp_path / "emoji")
     assert pictures.styles == tuple(emoji.STYLES)
     assert pictures.classes == ("Smileys & Emotion",)
+    assert pictures.kinds == ("face-0", "face-1", "face-2")
+    assert set(pictures.train.labels[:, 2]) == {0, 1, 2}
+    assert (pictures.test.labels[:, 2] == 3).sum() == 2, "by either hand"
     parts = (pictures.train, pictures.valid, pictures.test)
     images = np.concatenate([part.images for part in parts])
     assert sorted(images[:, 0, 0, 2]) == [0] * 59 + list(range(100, 159))

@@ -74,6 +74,16 @@ def seeds(response: httpx.Response) -> list[int]:
     return [entry["seed"] for entry in response.json()["data"]]
 
 
+def events(response: httpx.Response) -> list[dict[str, Any]]:
+    """What a stream told."""
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    lines = response.text.split("\n\n")
+    assert lines.pop() == ""
+    assert all(line.startswith("data: ") for line in lines)
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
+
+
 def same(one: list[Pixels], other: list[Pixels]) -> bool:
     """Whether pictures are equal, one by one."""
     return len(one) == len(other) and all(map(np.array_equal, one, other))

@@ -57,6 +57,15 @@ def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: i
     }
 
 
+def test_the_rest_of_a_picture_of_a_class_is_of_no_kind_unless_one_is_named(server: Server, zoo: Path) -> None:
+    network, image = engine_of(zoo, "park"), noise("park")
+    for prompt, labels in (("birds", [0, None, None]), ("owl", [0, None, 0])):
+        wanted = network.draw([PictureRequest(7, 1.0, network.asked(labels), image[:3])])
+        response = complete(server, image, model="park", prompt=prompt, rows=3)
+        assert same(shown(response), list(wanted))
+        assert set(response.json()["data"][0]) == {"b64_json", "seed"}
+
+
 def test_what_is_given_decides(server: Server) -> None:
     pictures = shown(complete(server, n=3))
     assert all(np.array_equal(pixels[:2], noise("sketch")[:2]) for pixels in pictures)

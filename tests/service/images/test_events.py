@@ -12,21 +12,11 @@ import pytest
 
 from service.images.drawing import UNDRAWN
 from service.seeds import part_seed
-from tests.service.images.pictures import Pixels, base64_of, decode, draw, noise, post, same, shown, written
+from tests.service.images.pictures import Pixels, base64_of, decode, draw, events, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server
 from tests.service.test_refusals import check_envelope
 
 FIELDS = {"type", "b64_json", "created_at", "size", "quality", "background", "output_format", "index", "seed"}
-
-
-def events(response: httpx.Response) -> list[dict[str, Any]]:
-    """What a stream told."""
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"].startswith("text/event-stream")
-    lines = response.text.split("\n\n")
-    assert lines.pop() == ""
-    assert all(line.startswith("data: ") for line in lines)
-    return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
 def picture(event: dict[str, Any]) -> Pixels:

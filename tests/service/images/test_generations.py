@@ -14,7 +14,7 @@ from PIL import Image
 
 from models.engines.pictures import PictureRequest
 from service.seeds import part_seed
-from tests.service.images.pictures import DRAWING, decode, draw, engine_of, files, post, same, seeds, shown
+from tests.service.images.pictures import DRAWING, decode, draw, engine_of, events, files, post, same, seeds, shown
 from tests.service.support import PICTURES, Server
 from tests.service.test_refusals import check_envelope
 
@@ -47,7 +47,7 @@ def test_the_answer(server: Server, engine: str) -> None:
 @pytest.mark.every_engine
 def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, temperature: float) -> None:
     spec, network = PICTURES[model], engine_of(zoo, model)
-    h = network.asked([2, None][: len(spec.conditions)]) if spec.conditions else None
+    h = network.asked([2, *[None] * (len(spec.conditions) - 1)]) if spec.conditions else None
     wanted = network.draw([PictureRequest(part_seed(7, index), temperature, h) for index in range(3)])
     prompt = spec.classes[2] if spec.classes else None
     found = draw(server, model=model, prompt=prompt, n=3, temperature=temperature)
@@ -70,6 +70,41 @@ def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to
     assert not same(found, plain)
     assert same(draw(server, **asked, guidance=1.0), plain)
     assert same(draw(server, **(asked | {"prompt": "any"}), guidance=3.0), draw(server, **(asked | {"prompt": "any"})))
+
+
+@pytest.mark.every_engine
+def test_a_picture_of_a_class_is_of_a_kind_that_its_seed_draws_and_its_name_alone_gives_it_again(
+    server: Server, zoo: Path
+) -> None:
+    spec, network, park = PICTURES["park"], engine_of(zoo, "park"), {"model": "park", "style": "oil", "guidance": 1.5}
+    response = post(server, "generations", prompt="birds", n=10, **park)
+    told = [entry["revised_prompt"] for entry in response.json()["data"]]
+    assert len(set(told)) > 1
+    assert {spec.kind_classes[spec.kinds.index(kind)] for kind in told} == {0}
+    away = network.asked([None, 0, None])
+    hs = [network.asked([0, 0, spec.kinds.index(kind)]) for kind in told]
+    pairs = zip(seeds(response), hs, strict=True)
+    wanted = network.draw([PictureRequest(seed, h=h, guidance=1.5, away=away) for seed, h in pairs])
+    assert same(shown(response), list(wanted))
+    for seed, kind, pixels in list(zip(seeds(response), told, shown(response), strict=True))[:3]:
+        alone = post(server, "generations", prompt=kind.upper(), seed=seed, **park)
+        assert same(shown(alone), [pixels])
+        assert "revised_prompt" not in alone.json()["data"][0]
+        (finished,) = events(post(server, "generations", prompt="birds", seed=seed, stream=True, **park))
+        assert finished["revised_prompt"] == kind
+
+
+@pytest.mark.parametrize("prompt", ["stones", "any"])
+def test_a_class_without_kinds_has_none(server: Server, prompt: str) -> None:
+    (entry,) = post(server, "generations", model="park", prompt=prompt).json()["data"]
+    assert set(entry) == {"b64_json", "seed"}
+
+
+def test_an_unknown_class_is_told_the_nearest_kind(server: Server) -> None:
+    error = check_envelope(post(server, "generations", model="park", prompt="rwen"), 400, "prompt")
+    assert "nearest: wren" in error["message"]
+    error = check_envelope(post(server, "generations", model="park", prompt="zzz"), 400, "prompt")
+    assert error["message"].endswith("it has Birds, Beasts, Stones")
 
 
 @pytest.mark.parametrize("form", FORMS)

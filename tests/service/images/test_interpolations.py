@@ -31,13 +31,18 @@ def vector(server: Server, name: str, model: str = "sketch") -> list[float]:
 
 def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
     listed = classes(server)
-    assert all(set(entry) == {"id", "object", "model", "embedding"} for entry in listed)
+    fields = {"id", "object", "model", "embedding"}
+    assert all(set(entry) == fields | ({"class"} if entry["object"] == "kind" else set()) for entry in listed)
     assert [(entry["model"], entry["object"], entry["id"]) for entry in listed] == [
-        (model, kind, name)
-        for model in ("ink", "sketch")
-        for kind, names in (("class", PICTURES[model].classes), ("style", PICTURES[model].styles))
+        (model, condition, name)
+        for model in ("ink", "park", "sketch")
+        for condition, names in (
+            ("class", PICTURES[model].classes), ("style", PICTURES[model].styles), ("kind", PICTURES[model].kinds)
+        )
         for name in names
-    ]
+    ]  # fmt: skip
+    of = {entry["id"]: entry["class"] for entry in listed if entry["object"] == "kind"}
+    assert of == {"owl": "Birds", "wren": "Birds", "fox": "Beasts", "heron": "Birds"}
     network, spec = engine_of(zoo, "sketch"), PICTURES["sketch"]
     for entry in (entry for entry in listed if entry["model"] == "sketch"):
         place = 0 if entry["object"] == "class" else 1
@@ -90,6 +95,19 @@ def test_vectors_are_ends_like_classes(server: Server) -> None:
     assert same(shown(post(server, "interpolations", steps=2, to=middle))[1:], plain[1:2])
     whole = shown(post(server, "interpolations", **{"from": [0] * 5, "to": [1, -1, 1e6, -1e6, 0.5]}))
     assert len(whole) == 3
+
+
+def test_kinds_are_ends_and_a_class_that_is_an_end_is_of_no_kind(server: Server, zoo: Path) -> None:
+    network = engine_of(zoo, "park")
+    park: dict[str, Any] = {"model": "park", "steps": 3}
+    one, other = network.asked([0, None, 1]), network.asked([1, None, None])
+    hs = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
+    wanted = list(network.draw([PictureRequest(7, h=h) for h in hs]))
+    assert same(shown(post(server, "interpolations", **park, **{"from": "WREN", "to": "beasts"})), wanted)
+    assert same(
+        shown(post(server, "interpolations", **park, **{"from": vector(server, "wren", "park"), "to": "beasts"})),
+        wanted,
+    )
 
 
 def test_any_is_an_end_too(server: Server) -> None:

@@ -20,11 +20,11 @@ Order = tuple[str, dict[str, Any]]
 
 def order(number: int) -> Order:
     """No two of the requests are the same; one of four is for sound."""
-    model = list(PICTURES)[number % 3]
+    model = list(PICTURES)[number % 4]
     names = [*PICTURES[model].classes, "any"]
     own: dict[str, Any] = {
         "model": model,
-        "prompt": names[number // 3 % len(names)] if PICTURES[model].classes else None,
+        "prompt": names[number // 4 % len(names)] if PICTURES[model].classes else None,
         "seed": number,
         "n": number % 4 + 1,
         "temperature": (1.0, 0.5, 0.0)[number % 7 % 3],
