@@ -305,5 +305,6 @@ class PixelCNNSpec(_Spec):
 
     @property
     def reach(self) -> int:
-        """How many rows up, and columns to either side, the distribution of a pixel can depend on."""
+        """How many rows up, and columns to either side, the distribution of a pixel can depend on, besides an outline's
+        pixels."""
         return self.first_kernel_size // 2 + (self.layers - 1) * (self.kernel_size // 2)

@@ -53,6 +53,7 @@ def command(
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
+    from service.images.drawing import kinds_of
     from service.images.encoding import encode
     from service.images.orders import asked_labels, sampling_of
     from service.repertoire import load_repertoire
@@ -75,7 +76,10 @@ def command(
         for number, pixels in enumerate(pictures):
             file = output if count == 1 else output.with_stem(f"{output.stem}-{number}")
             file.write_bytes(encode(pixels, form, scale))
-    click.echo(f"{output}: {count} of {chosen.size}, seed {request['seed']}", err=True)
+    kinds = ", ".join(kind for kind in kinds_of(chosen.spec, request) if kind)
+    click.echo(
+        f"{output}: {count} of {chosen.size}, seed {request['seed']}" + (f": {kinds}" if kinds else ""), err=True
+    )
 
 
 def _drawn(sampler: PictureSampler, part: Part, count: int) -> Pixels:

@@ -10,7 +10,7 @@ import numpy as np
 
 from service.broker import Broker
 from service.catalogue import PictureModel
-from service.images.drawing import SheetDecoder, labels_of, seeds_of
+from service.images.drawing import SheetDecoder, kinds_of, seeds_of
 from service.images.encoding import encode
 from service.images.files import picture_file
 from service.images.schemas import ImageObject, ImagesObject, ImageUsage, TokenDetails
@@ -56,7 +56,7 @@ def images_object(watching: Watching, base_url: str) -> ImagesObject:
         base_url: of this server, as the client sees it; ends with a slash.
     """
     job, sheet = watching.job, watching.sheet
-    kinds, data = _drawn_kinds(watching), []
+    kinds, data = kinds_of(watching.model.spec, job.request), []
     for index, (seed, kind) in enumerate(zip(seeds_of(job.request), kinds, strict=True)):
         if job.request["response_format"] == "url":
             way = {"url": base_url + path_of(job, index).lstrip("/")}
@@ -70,16 +70,6 @@ def images_object(watching: Watching, base_url: str) -> ImagesObject:
         size=job.request["size"],
         usage=usage_of(job, watching.samples),
     )
-
-
-def _drawn_kinds(watching: Watching) -> list[str | None]:
-    """Of each picture the kind that its seed drew, asked for alone with which it is the same picture."""
-    spec, request = watching.model.spec, watching.job.request
-    if not spec.kinds or "from" in request:
-        return [None] * request["pictures"]
-    ((*_, asked),) = request["labels"]
-    kinds = [None if asked is not None else labels[-1] for labels in labels_of(spec, request)]
-    return [None if kind is None else spec.kinds[kind] for kind in kinds]
 
 
 def path_of(job: Job, index: int) -> str:
@@ -109,7 +99,7 @@ async def as_events(watching: Watching) -> AsyncGenerator[bytes, None]:
 
 def _event(watching: Watching, index: int, kind: str) -> dict[str, Any]:
     job = watching.job
-    drawn = _drawn_kinds(watching)[index]
+    drawn = kinds_of(watching.model.spec, job.request)[index]
     return ({} if drawn is None else {"revised_prompt": drawn}) | {
         "type": kind,
         "b64_json": _base64(picture_file(job, watching.sheet.pixels[index])),

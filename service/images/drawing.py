@@ -40,6 +40,15 @@ def labels_of(spec: PixelCNNSpec, request: Mapping[str, Any]) -> list[list[int |
     return [with_kind(spec, asked, seed) for seed in seeds]
 
 
+def kinds_of(spec: PixelCNNSpec, request: Mapping[str, Any]) -> list[str | None]:
+    """The kind that each picture's seed drew, if it did: that name and the seed ask for the same picture."""
+    if not spec.kinds or "from" in request:
+        return [None] * request["pictures"]
+    ((*_, asked),) = request["labels"]
+    drawn = [labels[-1] if asked is None else None for labels in labels_of(spec, request)]
+    return [None if kind is None else spec.kinds[kind] for kind in drawn]
+
+
 @dataclass(frozen=True)
 class PictureSampler(Sampler):
     """A model that draws."""

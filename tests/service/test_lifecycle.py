@@ -56,7 +56,7 @@ def rest(connection: socket.socket) -> bytes:
 def test_ready_says_when(server: Server, engine: str) -> None:
     with server.client() as client:
         assert client.get("/healthz").json() == {"status": "ok"}
-        models = ("broken", "fog", "free", "ink", "sketch", "tiny")
+        models = ("broken", "fog", "free", "ink", "park", "sketch", "tiny")
         assert client.get("/readyz").json() == {"status": "ready", "engines": {name: [engine] for name in models}}
 
 
@@ -244,5 +244,5 @@ def test_a_worker_says_what_it_would_sample_with(ancestral: Run, engine: str) ->
     done = ancestral("worker", "--check")
     assert done.returncode == 0
     assert done.stdout.decode().splitlines() == [
-        f"{name}: {engine}" for name in ("broken", "fog", "free", "ink", "sketch", "tiny")
+        f"{name}: {engine}" for name in ("broken", "fog", "free", "ink", "park", "sketch", "tiny")
     ]

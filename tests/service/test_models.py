@@ -13,7 +13,7 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         listed = client.get("/v1/models").json()
         assert listed["object"] == "list"
         assert [model["id"] for model in listed["data"]] == [
-            "broken", "fog", "free", "ink", "sketch", "tiny",
+            "broken", "fog", "free", "ink", "park", "sketch", "tiny",
         ]  # fmt: skip
         tiny = listed["data"][-1]
         assert client.get("/v1/models/tiny").json() == tiny

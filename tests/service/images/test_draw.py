@@ -44,6 +44,17 @@ def test_other_models_and_temperatures(ancestral: Run, server: Server, tmp_path:
     assert same([decode(path.read_bytes())], draw(server, model="ink", prompt="two", temperature=0.5, guidance=3.0))
 
 
+def test_kinds_that_the_seeds_drew_are_told(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    words = ("--model", "park", "--seed", "7", "-n", "3", "-o", str(tmp_path / "a.png"))
+    done = ancestral("draw", "birds", *words)
+    park = {"model": "park", "prompt": "birds", "n": 3}
+    told = [entry["revised_prompt"] for entry in post(server, "generations", **park).json()["data"]]
+    assert done.stderr.decode().strip().endswith(f"seed 7: {', '.join(told)}")
+    drawn = [decode((tmp_path / f"a-{number}.png").read_bytes()) for number in range(3)]
+    assert same(drawn, draw(server, **park))
+    assert b"seed 7\n" in ancestral("draw", "owl", *words).stderr
+
+
 def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     done = ancestral("draw", "any", "--model", "sketch", "-o", str(path))

@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from service.auth import digest, new_key
 from service.seeds import part_seed
-from tests.service.images.pictures import Pixels, draw, same
+from tests.service.images.pictures import Pixels, draw, post, same
 from tests.service.support import PICTURES, Server
 from tests.service.talk import SECONDS
 from tests.service.test_lifecycle import reading_slowly
@@ -101,6 +101,18 @@ def test_the_pictures_are_those_of_http(server: Server, model: str, n: int) -> N
         watch.generate(model=model, prompt=prompt, n=n, temperature=0.9)
         found = watch.pictures()
     assert same(found, draw(server, model=model, prompt=prompt, n=n, temperature=0.9))
+
+
+def test_the_start_says_what_kinds_their_seeds_drew(server: Server) -> None:
+    park = {"model": "park", "prompt": "birds", "n": 4}
+    told = [entry["revised_prompt"] for entry in post(server, "generations", **park).json()["data"]]
+    with watching(server) as watch:
+        watch.generate(**park)
+        start, *_ = watch.frames()
+        assert start["revised_prompts"] == told
+        watch.generate(**park | {"prompt": "owl"})
+        start, *_ = watch.frames()
+        assert "revised_prompts" not in start
 
 
 def test_the_start_says_what_comes(server: Server) -> None:
