@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test coverage lint bench load observe test-gpu bench-gpu lock audit sbom licences clean
+.PHONY: help serve test lint bench load observe test-gpu bench-gpu lock audit sbom licences clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -43,11 +43,8 @@ build/shipped/.done: requirements/cpu.txt | $(BIN)/python
 serve: $(VENV)/.core  ## Serve on ANCESTRAL_HOST:ANCESTRAL_PORT (127.0.0.1:8000)
 	@exec $(BIN)/ancestral serve
 
-test: $(VENV)/.dev  ## Run the tests, three at a time (they mostly wait); ARGS="-k name" selects
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(COVERAGE) $(ARGS)
-
-coverage: COVERAGE = --cov --cov-report=term
-coverage: test  ## Run the tests and count the lines that they ran, which takes half as long again
+test: $(VENV)/.dev  ## Run the tests, three at a time (they mostly wait), with coverage; ARGS="-k name" selects
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/ruff check .

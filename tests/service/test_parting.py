@@ -13,8 +13,9 @@ from websockets.sync.client import ClientConnection
 
 from tests.service.images.test_socket import watching
 from tests.service.support import Server
-from tests.service.talk import LONG, SECONDS, small_window, talking, whole
+from tests.service.talk import LONG, SECONDS, eventually, small_window, talking, whole
 from tests.service.test_elevenlabs import FIRST, hear, open_stream, rest, say
+from tests.service.test_leaks import redis_of
 from tests.service.test_lifecycle import reading_slowly
 
 Serve = Callable[..., AbstractContextManager[Server]]
@@ -73,6 +74,8 @@ def test_what_is_being_drawn_is_shown(serve: Serve) -> None:
     with serve(shutdown_seconds=30, interactive_slots=1) as server, watching(server) as watch:
         with reading_slowly(server), watching(server) as idle:  # it has to wait for the only slot
             watch.generate(n=10)
+            with redis_of(server) as redis:
+                assert eventually(lambda: redis.zcard("ancestral:waiting:interactive") == 1), "the server has heard it"
             server.process.terminate()
             assert idle.closed() == 1012
         assert len(watch.pictures()) == 10
