@@ -104,7 +104,7 @@ class _PixelCNN(nn.Module):
         """The same for any h ``[B, condition_channels]``, be it that of labels or one between."""
         dtype = dtype or self.output.dtype
         pixels = symbols.to(self.output.dtype) * (2.0 / (self.spec.levels - 1)) - 1.0
-        outlined = self.spec.outline is not None
+        outlined = self.spec.outline_layers > 0
         condition = h
         if self.spec.conditioning == "location":
             condition = self.conditioner(h, pixels[:, OUTLINE, OUTLINE] if outlined else None)

@@ -23,7 +23,8 @@ class Watching(Reading):
 
     def __init__(self, broker: Broker, job: Job, model: PictureModel) -> None:
         super().__init__(broker, job)
-        self.model = model
+        self.kinds = kinds_of(model.spec, job.request)
+        """Of each picture that which its seed drew, if it did."""
         self.sheet = SheetDecoder(model.spec, job.request["pictures"])
 
     async def to_the_end(self) -> None:
@@ -56,8 +57,8 @@ def images_object(watching: Watching, base_url: str) -> ImagesObject:
         base_url: of this server, as the client sees it; ends with a slash.
     """
     job, sheet = watching.job, watching.sheet
-    kinds, data = kinds_of(watching.model.spec, job.request), []
-    for index, (seed, kind) in enumerate(zip(seeds_of(job.request), kinds, strict=True)):
+    data = []
+    for index, (seed, kind) in enumerate(zip(seeds_of(job.request), watching.kinds, strict=True)):
         if job.request["response_format"] == "url":
             way = {"url": base_url + path_of(job, index).lstrip("/")}
         else:
@@ -99,7 +100,7 @@ async def as_events(watching: Watching) -> AsyncGenerator[bytes, None]:
 
 def _event(watching: Watching, index: int, kind: str) -> dict[str, Any]:
     job = watching.job
-    drawn = kinds_of(watching.model.spec, job.request)[index]
+    drawn = watching.kinds[index]
     return ({} if drawn is None else {"revised_prompt": drawn}) | {
         "type": kind,
         "b64_json": _base64(picture_file(job, watching.sheet.pixels[index])),

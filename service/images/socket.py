@@ -21,7 +21,7 @@ from service.broker import UNAVAILABLE
 from service.catalogue import PictureModel
 from service.errors import ServiceError, envelope, queue_away
 from service.images.answers import Watching
-from service.images.drawing import kinds_of, seeds_of
+from service.images.drawing import seeds_of
 from service.images.orders import image_order
 from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from service.intake import accept
@@ -101,8 +101,8 @@ class ImageDialogue(Dialogue):
         """Send the pictures; how many rows they had, and the hash of all that was sent."""
         watching, spec, seeds = Watching(self._state.broker, job, model), model.spec, seeds_of(job.request)
         shape = {"width": spec.width, "height": spec.height, "channels": spec.channels, "n": len(seeds)}
-        kinds = kinds_of(spec, job.request)
-        own = {"seed": job.request["seed"], "seeds": seeds} | ({"revised_prompts": kinds} if any(kinds) else {})
+        kinds = {"revised_prompts": watching.kinds} if any(watching.kinds) else {}
+        own = {"seed": job.request["seed"], "seeds": seeds} | kinds
         await self._say("image.start", job=job.id, model=job.model, **shape, **own)
         digest = hashlib.sha256()
         at_once = max(1, FRAME_BYTES // (len(seeds) * spec.width * spec.channels))
