@@ -2,5 +2,5 @@
 
 import os
 
-# As `ancestral` does (service/cli.py), and like it before numpy is loaded: what is measured here is what is served.
+# As `ancestral` does (service/cli/main.py), before numpy is loaded: what is measured here is what is served.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -25,8 +25,8 @@ import redis
 
 from bench.listeners import MODEL, TEXTS, nicely, play, serving
 from bench.report import report
-from service.broker import PREFIX, WorkerCard, scripts
-from service.embedded import EmbeddedRedis
+from service.broker import PREFIX, WorkerInfo, scripts
+from service.cli.local.embedded import EmbeddedRedis
 
 LISTENERS = 8
 LISTENING_SECONDS = 20.0
@@ -171,7 +171,7 @@ def processor_seconds() -> dict[str, float]:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         seconds = (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
-        if b"service.keeper" in words:
+        if b"service.cli.local.supervisor" in words:
             continue
         if b"valkey-server" in words[0]:
             used["redis"] += seconds
@@ -210,7 +210,7 @@ def roster_cost(client: redis.Redis) -> float:
     """Seconds of Redis' thread for each card that is read."""
     names, slots = [f"{MODEL}-{number}" for number in range(5)], {"interactive": 10, "batch": 2}
     engines, models = dict.fromkeys(names, "native"), dict.fromkeys(names, "0" * 64)
-    card = vars(WorkerCard("worker-0000000000-00000000", True, engines, models, slots))
+    card = vars(WorkerInfo("worker-0000000000-00000000", True, engines, models, slots))
     announce, roster = (client.register_script(getattr(scripts, name)) for name in ("ANNOUNCE", "ROSTER"))
     keys, costs = [f"{PREFIX}capacity:workers", f"{PREFIX}capacity:cards"], []
     for count in CARDS:

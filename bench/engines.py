@@ -23,12 +23,12 @@ from bench.peer import NAME, Peer
 from bench.report import Target, report, show
 from bench.roofline import roofline
 from models.checkpoint import Checkpoint, expected_shapes, load, save
-from models.engines.base import Engine, StreamRequest
-from models.engines.kernels.products import Precision
-from models.engines.native import NativeEngine
-from models.engines.onnx import OnnxEngine
-from models.engines.reference import ReferenceEngine
+from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.engines.speech.native import NativeEngine
+from models.engines.speech.onnx import OnnxEngine
+from models.engines.speech.torch_engine import TorchEngine
 from models.export import write
+from models.kernels.gemm import Precision
 from models.spec import MEDIUM, SMALL, FeatureSpec, WaveNetSpec
 
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
@@ -89,7 +89,9 @@ def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:
     ]
 
 
-def measure(model: str, engine: Engine, precision: Precision, batch: int, samples: int, reference: float | None) -> Row:
+def measure(
+    model: str, engine: SpeechEngine, precision: Precision, batch: int, samples: int, reference: float | None
+) -> Row:
     """Time one engine at one batch size.
 
     Args:
@@ -106,9 +108,9 @@ def measure(model: str, engine: Engine, precision: Precision, batch: int, sample
         wanted = requests(engine.spec, batch, first + samples)
         begin = time.perf_counter()
         streams = [engine.open(request) for request in wanted]
-        engine.advance(streams, first)
+        engine.step(streams, first)
         opened, cpu = time.perf_counter(), time.thread_time()
-        engine.advance(streams, samples)
+        engine.step(streams, samples)
         timed.append((time.thread_time() - cpu, time.perf_counter() - opened, opened - begin))
     name = engine.name.removesuffix(f"-{precision.name.lower()}")
     return _row(model, name, engine.spec, precision, batch, batch * samples, timed, reference)
@@ -163,7 +165,7 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
         samples: that the native engine makes of a lone stream in each repetition; onnxruntime a tenth of them, torch
             and the peer a fiftieth.
     """
-    torch_engine = ReferenceEngine(checkpoint, cached=True)
+    torch_engine = TorchEngine(checkpoint, cached=True)
     slow = measure(model, torch_engine, Precision.FP32, 1, samples // 50, None)
     rows = [slow, measure_peer(model, torch_engine.spec, samples // 50, slow.samples_per_cpu_second)]
     for precision in Precision:

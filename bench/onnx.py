@@ -2,7 +2,7 @@
 
 The graphs are exported on the spot; sound on a CPU is in bench/engines.py. Of pictures it tells how often the network
 is run over a row: one call serves all symbols of the row at once, and is repeated until none of them changes
-(models/engines/onnx_pictures.py).
+(models/engines/images/onnx.py).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, lively_checkpoint, measure
 from bench.report import report
 from models.checkpoint import Checkpoint, load
-from models.engines.kernels.products import Precision
-from models.engines.native import NativeEngine
-from models.engines.native_pictures import NativePictureEngine
-from models.engines.onnx import LANES, OnnxEngine
-from models.engines.onnx_pictures import OnnxPicture, OnnxPictureEngine
-from models.engines.pictures import PictureRequest
+from models.engines.images.engine import ImageStreamRequest
+from models.engines.images.native import NativeImageEngine
+from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
+from models.engines.speech.native import NativeEngine
+from models.engines.speech.onnx import LANES, OnnxEngine
+from models.kernels.gemm import Precision
 from models.spec import MEDIUM, FeatureSpec, WaveNetSpec
 
 SAMPLES = 1600
@@ -48,19 +48,19 @@ class Pictures:
 
 def measure_pictures(model: str, checkpoint: Checkpoint, engine: str, batch: int) -> Pictures:
     """Draw pictures of every class in turn."""
-    onnx, native = OnnxPictureEngine(checkpoint, engine), NativePictureEngine(checkpoint)
+    onnx, native = OnnxImageEngine(checkpoint, engine), NativeImageEngine(checkpoint)
     labels = [[n % len(names) for names in native.spec.conditions] for n in range(batch)]
-    wanted = [PictureRequest(n, h=native.asked(labels[n]) if labels[n] else None) for n in range(batch)]
+    wanted = [ImageStreamRequest(n, h=native.asked(labels[n]) if labels[n] else None) for n in range(batch)]
     walls, natives = [], []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
         pictures = [onnx.open(request) for request in wanted]
-        onnx.advance(pictures, onnx.spec.height)
+        onnx.step(pictures, onnx.spec.height)
         walls.append(time.perf_counter() - start)
         start = time.perf_counter()
         theirs = native.draw(wanted)
         natives.append(time.perf_counter() - start)
-    evaluations = statistics.mean(p.evaluations for p in pictures if isinstance(p, OnnxPicture))
+    evaluations = statistics.mean(p.evaluations for p in pictures if isinstance(p, OnnxImageStream))
     return Pictures(
         model=model,
         engine=engine,

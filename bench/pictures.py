@@ -1,6 +1,7 @@
 """How much time a picture costs, drawn by the native engine and by definition: ``python -m bench.pictures``.
 
-Naive is the oracle of the tests (models/networks/drawing.py) in single precision: torch runs the whole network for
+Naive is the oracle of the tests (models/networks/reference_sampler.py) in single precision: torch
+runs the whole network for
 every sub-pixel, as one does who caches nothing. Each of its steps does the same work, wherever in the picture it is, so
 a few sub-pixels of one picture are timed and multiplied. All figures are seconds by the clock of the calling thread,
 the only one that works: they hold on a busy machine too, as far as its other cores leave the caches alone.
@@ -19,10 +20,10 @@ import torch
 from bench.engines import REPETITIONS, ZOO
 from bench.report import Target, report, show
 from models.checkpoint import Checkpoint, load
-from models.engines.native_pictures import NativePictureEngine
-from models.engines.pictures import PictureRequest
-from models.networks.drawing import draw
+from models.engines.images.engine import ImageStreamRequest
+from models.engines.images.native import NativeImageEngine
 from models.networks.pixelcnn import build
+from models.networks.reference_sampler import draw
 from models.spec import PixelCNNSpec
 
 LARGE = "32x32x3, 15 x 64"
@@ -76,10 +77,10 @@ def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
     """All rows of one model."""
     naive = naive_seconds(checkpoint)
     rows = [Row(model, "naive", 1, float(f"{naive:.3g}"), 1.0)]
-    engine = NativePictureEngine(checkpoint)
+    engine = NativeImageEngine(checkpoint)
     h = engine.asked([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
     for batch in BATCHES:
-        wanted = [PictureRequest(seed, h=h) for seed in range(batch)]
+        wanted = [ImageStreamRequest(seed, h=h) for seed in range(batch)]
         seconds = cpu_seconds(lambda wanted=wanted: engine.draw(wanted)) / batch  # type: ignore[misc]
         rows.append(Row(model, engine.name, batch, float(f"{seconds:.3g}"), round(naive / seconds, 1)))
     return rows

@@ -19,8 +19,15 @@ from numba import njit, types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
-from models.engines.kernels.layout import Layout, aligned
-from models.engines.kernels.products import FLOATS, INTS, WIDTH, Emitter, Precision, best_instructions
+from models.kernels.gemm import (
+    FLOATS,
+    INTS,
+    WIDTH,
+    Emitter,
+    Precision,
+    best_instructions,
+)
+from models.kernels.wavenet_layout import Layout, aligned
 from models.spec import SYMBOLS, WaveNetSpec
 
 cgutils: Any = untyped

@@ -16,10 +16,11 @@ import numpy as np
 from bench.listeners import JITTER_SECONDS, MODEL, TEXTS, VOICES, Played, ask, fetch, free_port, nicely, play, serving
 from bench.report import report
 from bench.scrape import quantile
-from service import codecs
-from service.repertoire import Repertoire, load_repertoire
 from service.settings import Settings
-from service.synthesis import prepare, render
+from service.speech import codecs
+from service.speech.sampler import render
+from service.speech.utterance import prepare
+from service.worker.model_loader import LoadedModels, load_models
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
 LISTENING_SECONDS = 10.0
@@ -104,24 +105,24 @@ async def over_http(port: int, seed: int, sample_rate: int) -> tuple[float, floa
     return first, time.perf_counter() - start
 
 
-def in_process(repertoire: Repertoire, seed: int, sample_rate: int) -> tuple[float, float]:
+def in_process(loaded_models: LoadedModels, seed: int, sample_rate: int) -> tuple[float, float]:
     """The same work, done here."""
     start, first = time.perf_counter(), 0.0
-    utterance = prepare(repertoire, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
+    utterance = prepare(loaded_models, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
     encoder = codecs.encoder("pcm", sample_rate, sample_rate)
-    for wave in render(repertoire.sound(utterance.model), utterance):
+    for wave in render(loaded_models.sound(utterance.model), utterance):
         if encoder.feed(wave):
             first = first or time.perf_counter() - start
     encoder.finish()
     return first, time.perf_counter() - start
 
 
-def compare(port: int, repertoire: Repertoire) -> list[Row]:
+def compare(port: int, loaded_models: LoadedModels) -> list[Row]:
     """What the road through HTTP and Redis adds for one client: the same sentences, in turns."""
-    rate = repertoire.sound_model(MODEL, "speech").spec.sample_rate
-    in_process(repertoire, 0, rate)
+    rate = loaded_models.speech_model(MODEL, "speech").spec.sample_rate
+    in_process(loaded_models, 0, rate)
     asyncio.run(over_http(port, 0, rate))
-    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(repertoire, n, rate)) for n in range(TURNS)]
+    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(loaded_models, n, rate)) for n in range(TURNS)]
     rows = []
     for place, what in enumerate(("first audio", "whole sentence")):
         there, here = [far[place] for far, _ in pairs], [near[place] for _, near in pairs]
@@ -189,10 +190,10 @@ def warm(port: int) -> None:
 
 def main() -> None:
     """Measure, print the table, print the JSON."""
-    repertoire = load_repertoire(Settings(), lambda entry: entry.id == MODEL)
+    loaded_models = load_models(Settings(), lambda entry: entry.id == MODEL)
     with serving(interactive_slots=LISTENERS[-1]) as port:
         warm(port)
-        rows = more_and_more(port) + compare(port, repertoire)
+        rows = more_and_more(port) + compare(port, loaded_models)
     with serving(interactive_slots=SLOTS, max_queued_streams=QUEUE) as port:
         warm(port)
         rows.append(nicely(overload(port)))

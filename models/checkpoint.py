@@ -26,9 +26,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
-from models.spec import LOCATION_STRIDE, SYMBOLS, FrameSpec, PixelCNNSpec, SpecError, WaveNetSpec
+from models.spec import LOCATION_STRIDE, SYMBOLS, AcousticSpec, PixelCNNSpec, SpecError, WaveNetSpec
 
-Spec = WaveNetSpec | FrameSpec | PixelCNNSpec
+Spec = WaveNetSpec | AcousticSpec | PixelCNNSpec
 Shapes = dict[str, tuple[int, ...]]
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -81,7 +81,7 @@ def wavenet_shapes(spec: WaveNetSpec) -> Shapes:
     return shapes
 
 
-def frame_shapes(spec: FrameSpec) -> Shapes:
+def acoustic_shapes(spec: AcousticSpec) -> Shapes:
     """The tensors of networks/acoustic.py."""
     channels, speaker = spec.channels, spec.speaker_channels
     shapes: Shapes = {
@@ -187,10 +187,10 @@ def _original_shapes(spec: PixelCNNSpec) -> Shapes:
     return shapes
 
 
-_SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (WaveNetSpec, FrameSpec, PixelCNNSpec)}
+_SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (WaveNetSpec, AcousticSpec, PixelCNNSpec)}
 _SHAPES: dict[str, Callable[[Any], Shapes]] = {
     WaveNetSpec.kind: wavenet_shapes,
-    FrameSpec.kind: frame_shapes,
+    AcousticSpec.kind: acoustic_shapes,
     PixelCNNSpec.kind: pixelcnn_shapes,
 }
 

@@ -63,7 +63,7 @@ class ModelEntry:
     voices: tuple[Voice, ...]
     """None of a model that draws."""
     guidance: float
-    """Of requests that name none, to a model that draws (models/engines/pictures.py); 1 of any other."""
+    """Of requests that name none, to a model that draws (models/engines/images/engine.py); 1 of any other."""
     path: Path
 
     @property
@@ -73,7 +73,7 @@ class ModelEntry:
 
     @property
     def frames(self) -> Path | None:
-        """The checkpoint of the frame model, in a model that reads text."""
+        """The checkpoint of the acoustic model, in a model that reads text."""
         return self.path / "frames" if self.kind == "speech" else None
 
     @property

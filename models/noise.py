@@ -3,7 +3,7 @@
 The seed contract: the symbol at position t of a stream uses one uniform number, a pure function of (seed, t). The key
 of the generator is the seed, its counter the position, both low word first; there is no state. So the noise depends
 neither on the slot, the batch and the chunk that a position is made in, nor on a restart before it, nor on the machine:
-integers make it, and its floating-point arithmetic is exact. Compiled, it is models/engines/kernels/noise.py.
+integers make it, and its floating-point arithmetic is exact. Compiled, it is models/kernels/noise.py.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class FeatureSpec(_Spec):
     """The conditioning frames: one row of ``channels`` numbers every ``hop`` samples.
 
     A row is ``mel_bands`` log-mel energies, then log-F0 (interpolated through unvoiced parts), then voicing in 0..1,
-    each shifted and scaled by fixed constants (models/training/analysis.py).
+    each shifted and scaled by fixed constants (models/training/data/f0.py).
     """
 
     kind: ClassVar[str] = "features"
@@ -148,8 +148,8 @@ MEDIUM: dict[str, int] = {
 
 
 @dataclass(frozen=True)
-class FrameSpec(_Spec):
-    """The frame model: phonemes and a speaker to durations and conditioning frames, all at once (not
+class AcousticSpec(_Spec):
+    """The acoustic model: phonemes and a speaker to durations and conditioning frames, all at once (not
     autoregressive)."""
 
     kind: ClassVar[str] = "frames"
@@ -174,10 +174,10 @@ class FrameSpec(_Spec):
         if not self.phonemes:
             raise SpecError("phonemes: the inventory is empty")
         if not self.speakers:
-            raise SpecError("speakers: a frame model needs at least one voice")
+            raise SpecError("speakers: an acoustic model needs at least one voice")
         for name in ("kernel_size", "duration_kernel_size"):
             if getattr(self, name) % 2 == 0:
-                raise SpecError(f"{name}: must be odd, the frame model looks both ways")
+                raise SpecError(f"{name}: must be odd, the acoustic model looks both ways")
 
 
 CONDITIONINGS = ("none", "class", "location")

@@ -1,7 +1,7 @@
 """Clients that behave as people's do: players that read sound as fast as it is played, and notice silence.
 
 Blocking code: under locust, gevent makes each of them a greenlet. Silence is counted as the server counts it
-(:mod:`service.hearing`), from what has arrived here.
+(:mod:`service.telemetry.playback`), from what has arrived here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import websocket
 
 from bench.listeners import BYTES_PER_SECOND, MODEL, SAMPLE_RATE, TEXTS, VOICES
-from service.hearing import BUFFER_SECONDS, Hearing
+from service.telemetry.playback import BUFFER_SECONDS, Playback
 
 PICTURES = (("pixelcnn-digits", "7"), ("pixelcnn-fashion", "Sneaker"))
 ROADS = ("http", "sse", "websocket", "image")
@@ -46,12 +46,12 @@ class Outcome:
 
 
 class _Player:
-    """Plays what arrives, and takes no more than it needs; an :class:`service.hearing.Ear`."""
+    """Plays what arrives, and takes no more than it needs; an :class:`service.telemetry.playback.PlaybackObserver`."""
 
     def __init__(self, asked_at: float) -> None:
         self.first: float | None = None
         self.lost = self.sound = 0.0
-        self._hearing = Hearing(self, asked_at)
+        self._hearing = Playback(self, asked_at)
 
     def began(self, seconds: float | None) -> None:
         self.first = seconds

@@ -22,6 +22,6 @@ fi
 # Bytecode of what is imported alone. The kernels are compiled again wherever the image runs, for the processor there.
 export NUMBA_CACHE_DIR=/tmp/numba ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp
-/opt/ancestral/bin/python3 -c 'import service.server, service.worker, service.repertoire'
+/opt/ancestral/bin/python3 -c 'import service.api.server, service.worker.worker, service.worker.model_loader'
 for form in wav flac mp3 opus aac; do /opt/ancestral/bin/ancestral say "Ready." --output "ready.$form"; done
 /opt/ancestral/bin/ancestral draw 7 --output seven.png

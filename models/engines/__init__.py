@@ -8,19 +8,20 @@ from importlib import metadata
 from typing import TypeVar
 
 from models.checkpoint import Checkpoint
-from models.engines.base import Engine, EngineError
-from models.engines.pictures import PictureEngine
+from models.engines.base import EngineError
+from models.engines.images.engine import ImageEngine
+from models.engines.speech.engine import SpeechEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``onnx-cuda`` where CUDA really runs, else ``native``."""
 PRECISIONS = ("fp32", "bf16", "int8")
-"""How the native engine may keep a WaveNet's weights (models/engines/kernels/products.py)."""
+"""How the native engine may keep a WaveNet's weights (models/kernels/gemm.py)."""
 
 log = logging.getLogger(__name__)
 _E = TypeVar("_E")
 
 
-def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> Engine:
+def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> SpeechEngine:
     """An engine for a WaveNet checkpoint.
 
     Args:
@@ -34,14 +35,14 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
         ModuleNotFoundError: the engine's library is not installed.
     """
 
-    def native() -> Engine:
-        from models.engines.kernels.products import Precision
-        from models.engines.native import NativeEngine
+    def native() -> SpeechEngine:
+        from models.engines.speech.native import NativeEngine
+        from models.kernels.gemm import Precision
 
         return NativeEngine(checkpoint, Precision[precision.upper()])
 
-    def onnx(provider: str) -> Engine:
-        from models.engines.onnx import OnnxEngine
+    def onnx(provider: str) -> SpeechEngine:
+        from models.engines.speech.onnx import OnnxEngine
 
         return OnnxEngine(checkpoint, provider)
 
@@ -50,24 +51,24 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
             raise EngineError(f"precision: the {name} engine has fp32 alone, {precision} needs the native one")
         return native()
     if name == "torch":
-        from models.engines.reference import ReferenceEngine
+        from models.engines.speech.torch_engine import TorchEngine
 
-        return ReferenceEngine(checkpoint, cached=True)
+        return TorchEngine(checkpoint, cached=True)
     return _chosen(name, native, onnx)
 
 
-def load_picture_engine(name: str, checkpoint: Checkpoint) -> PictureEngine:
+def load_image_engine(name: str, checkpoint: Checkpoint) -> ImageEngine:
     """The same for a PixelCNN checkpoint; ``torch`` draws no pictures, so it stands for ``native``."""
 
-    def native() -> PictureEngine:
-        from models.engines.native_pictures import NativePictureEngine
+    def native() -> ImageEngine:
+        from models.engines.images.native import NativeImageEngine
 
-        return NativePictureEngine(checkpoint)
+        return NativeImageEngine(checkpoint)
 
-    def onnx(provider: str) -> PictureEngine:
-        from models.engines.onnx_pictures import OnnxPictureEngine
+    def onnx(provider: str) -> ImageEngine:
+        from models.engines.images.onnx import OnnxImageEngine
 
-        return OnnxPictureEngine(checkpoint, provider)
+        return OnnxImageEngine(checkpoint, provider)
 
     return _chosen("native" if name == "torch" else name, native, onnx)
 

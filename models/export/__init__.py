@@ -12,17 +12,18 @@ from typing import Any
 import onnx
 
 from models.checkpoint import CARD, CONFIG, MANIFEST, WEIGHTS, Checkpoint, CheckpointError, load, save
-from models.engines.sessions import identity
-from models.export import frames, pixelcnn, wavenet
+from models.engines.onnx.ort_session import identity
+from models.export import acoustic as frames
+from models.export import pixelcnn, wavenet
 from models.export.graph import Graph, WeightFile
-from models.spec import FrameSpec, PixelCNNSpec, WaveNetSpec
+from models.spec import AcousticSpec, PixelCNNSpec, WaveNetSpec
 
 Builder = Callable[[Any, WeightFile], Graph]
 
 _BUILDERS: Mapping[str, tuple[Builder, ...]] = {
     WaveNetSpec.kind: (wavenet.step, wavenet.steps, wavenet.chunk),
     PixelCNNSpec.kind: (pixelcnn.above, pixelcnn.beside),
-    FrameSpec.kind: (frames.encode, frames.decode),
+    AcousticSpec.kind: (frames.encode, frames.decode),
 }
 
 

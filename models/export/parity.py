@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint, Spec, Tensors
 from models.conditioning import padded_frames
-from models.engines.base import StreamRequest
-from models.engines.onnx import LANES, OnnxEngine
-from models.engines.onnx_pictures import OnnxPictureEngine
-from models.engines.pictures import PictureRequest
-from models.engines.runners import Blocks
-from models.engines.sessions import open_session
-from models.networks.acoustic import FrameNetwork
+from models.engines.images.engine import ImageStreamRequest
+from models.engines.images.onnx import OnnxImageEngine
+from models.engines.onnx.ort_runners import Blocks
+from models.engines.onnx.ort_session import open_session
+from models.engines.speech.engine import StreamRequest
+from models.engines.speech.onnx import LANES, OnnxEngine
+from models.networks.acoustic import AcousticNetwork
 from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN, build
 from models.networks.wavenet import WaveNet
 from models.noise import uniforms
-from models.spec import FrameSpec, PixelCNNSpec, WaveNetSpec
+from models.spec import AcousticSpec, PixelCNNSpec, WaveNetSpec
 
 TOLERANCE, RELATIVE = 1e-4, 1e-5
 """Of logits, and of everything else that is a real number; and the share of a number above 10 that it may differ by:
@@ -102,7 +102,7 @@ def _check_wavenet(checkpoint: Checkpoint) -> None:
     length = _STEPS if not spec.local_channels else -(-_STEPS // spec.local_hop) * spec.local_hop
     wanted = [_request(spec, seed, length) for seed in range(LANES[engine.name])]
     streams = [engine.open(request) for request in wanted]
-    made = engine.advance(streams, length)
+    made = engine.step(streams, length)
     for request, symbols in zip(wanted, made, strict=True):
         exact = exact_logits(model, request, symbols)
         compare_draws(symbols, exact, uniforms(request.seed, 0, length), request.temperature)
@@ -111,7 +111,7 @@ def _check_wavenet(checkpoint: Checkpoint) -> None:
     blocks = OnnxEngine(checkpoint, runner=Blocks)
     streams = [blocks.open(request) for request in wanted]
     # Not a multiple of what is unrolled: some steps are single ones.
-    pieces = [blocks.advance(streams, 61) for _ in range(-(-length // 61))]
+    pieces = [blocks.step(streams, 61) for _ in range(-(-length // 61))]
     if not np.array_equal(made, np.concatenate(pieces, axis=1)):
         raise ParityError("steps.onnx, step.onnx: draw other symbols than chunk.onnx")
 
@@ -120,7 +120,7 @@ def _check_pixelcnn(checkpoint: Checkpoint) -> None:
     """Pictures are drawn; the network, run over them whole, gives the exact logits of every sub-pixel."""
     spec = checkpoint.spec
     assert isinstance(spec, PixelCNNSpec)
-    engine, model = OnnxPictureEngine(checkpoint), network(checkpoint)
+    engine, model = OnnxImageEngine(checkpoint), network(checkpoint)
     assert isinstance(model, GatedPixelCNN | OriginalPixelCNN)
     wanted = _pictures(engine)
     images = engine.draw(wanted)
@@ -138,9 +138,9 @@ def _check_pixelcnn(checkpoint: Checkpoint) -> None:
         compare("likelihoods", scores[n], nats[np.arange(spec.dims), image])
 
 
-def _pictures(engine: OnnxPictureEngine) -> list[PictureRequest]:
+def _pictures(engine: OnnxImageEngine) -> list[ImageStreamRequest]:
     """As many as it has lanes, at two temperatures; where there are conditions, all but the first are guided."""
-    wanted = [PictureRequest(n, (1.0, 0.7)[n % 2]) for n in range(engine.lanes)]
+    wanted = [ImageStreamRequest(n, (1.0, 0.7)[n % 2]) for n in range(engine.lanes)]
     if not engine.spec.conditions:
         return wanted
     lists = [(*range(len(names)), None) for names in engine.spec.conditions]
@@ -162,8 +162,8 @@ def _picture_logits(
 def _check_frames(checkpoint: Checkpoint) -> None:
     """Two sentences of different lengths, padded to one; padding counts for nothing."""
     spec, model = checkpoint.spec, network(checkpoint)
-    assert isinstance(spec, FrameSpec)
-    assert isinstance(model, FrameNetwork)
+    assert isinstance(spec, AcousticSpec)
+    assert isinstance(model, AcousticNetwork)
     noise, speaker = np.random.default_rng(0), np.arange(2) % len(spec.speakers)
     mask = np.ones((2, 40, 1), np.float32)
     mask[1, 25:] = 0.0
@@ -204,10 +204,10 @@ def exact_logits(model: WaveNet, request: StreamRequest, symbols: NDArray[np.uin
 _NETWORKS: Mapping[str, Callable[..., torch.nn.Module]] = {
     WaveNetSpec.kind: WaveNet,
     PixelCNNSpec.kind: build,
-    FrameSpec.kind: FrameNetwork,
+    AcousticSpec.kind: AcousticNetwork,
 }
 _CHECKS: Mapping[str, Callable[[Checkpoint], None]] = {
     WaveNetSpec.kind: _check_wavenet,
     PixelCNNSpec.kind: _check_pixelcnn,
-    FrameSpec.kind: _check_frames,
+    AcousticSpec.kind: _check_frames,
 }

@@ -1,4 +1,4 @@
-"""The frame model: phonemes and a speaker to durations and conditioning frames, not autoregressive.
+"""The acoustic model: phonemes and a speaker to durations and conditioning frames, not autoregressive.
 
 The shape is FastSpeech's (Ren et al. 2019, arXiv:1905.09263, section 3) with gated convolutions in the place of
 attention: an encoder over phonemes, a duration predictor, a length regulator that repeats each phoneme's vector for its
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spec import FrameSpec
+from models.spec import AcousticSpec
 
 
 class GatedBlock(nn.Module):
@@ -37,10 +37,10 @@ class GatedBlock(nn.Module):
         return (x + gated @ self.out + self.out_bias) * mask
 
 
-class FrameNetwork(nn.Module):
-    """See the module; :class:`models.text.frames.FrameModel` runs the same weights in numpy."""
+class AcousticNetwork(nn.Module):
+    """See the module; :class:`models.text.acoustic.AcousticModel` runs the same weights in numpy."""
 
-    def __init__(self, spec: FrameSpec, dropout: float = 0.1) -> None:
+    def __init__(self, spec: AcousticSpec, dropout: float = 0.1) -> None:
         super().__init__()
         self.spec, self.dropout = spec, dropout
         channels = spec.channels

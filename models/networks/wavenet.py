@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.audio.mu_law import SILENCE
 from models.networks.gate import gate
-from models.quantization import SILENCE
 from models.spec import SYMBOLS, WaveNetSpec
 
 

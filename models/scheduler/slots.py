@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.engines.base import Stream, Symbols
-from models.scheduler.choice import Claim
+from models.scheduler.policy import SlotState
 
 
 class End(StrEnum):
@@ -44,7 +44,7 @@ class Slot:
 
     def __init__(
         self,
-        claim: Claim,
+        claim: SlotState,
         sink: Callable[[Chunk], None],
         limit: int | None,
         start: int,

@@ -1,70 +1,16 @@
-"""What the routes share: made when the app starts, found through the request."""
+"""What routes depend on: the state of the app, and who asks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from service.auth import Caller, caller_of
-from service.broker import UNAVAILABLE, Broker
-from service.catalogue import Catalogue, Model
-from service.errors import NotReady
-from service.jobs import Lane
-from service.limits import counted_caller
-from service.metrics import ApiMetrics
-from service.settings import Settings
-from service.tracing import Tracing
-
-
-@dataclass(frozen=True)
-class State:
-    """One running API process."""
-
-    settings: Settings
-    catalogue: Catalogue
-    broker: Broker
-    metrics: ApiMetrics
-    tracing: Tracing
-
-    async def obstacles(self) -> list[str]:
-        """Why the service cannot be used; empty when it can."""
-        try:
-            await self.broker.ping()
-            cards = await self.broker.roster()
-        except UNAVAILABLE:
-            return ["Redis does not answer."]
-        problems = sorted({card.problem for card in cards if card.problem})
-        if not any(card.ready for card in cards):
-            return problems or ["No worker is there."]
-        served = {pair for card in cards if card.ready for pair in card.models.items()}
-        missing = [name for name, model in self.catalogue.models.items() if (name, model.sha256) not in served]
-        return [f"No worker has {name} loaded." for name in missing]
-
-    async def engines(self) -> dict[str, list[str]]:
-        """What samples each model, of all workers that are ready."""
-        found: dict[str, set[str]] = {}
-        for card in await self.broker.roster():
-            for name, engine in card.engines.items() if card.ready else ():
-                found.setdefault(name, set()).add(engine)
-        return {name: sorted(engines) for name, engines in sorted(found.items())}
-
-    async def require_worker(self, model: Model) -> None:
-        """Refuse a request that nobody could take up.
-
-        Raises:
-            NotReady: no living worker has the model.
-        """
-        cards = await self.broker.roster()
-        if not any(card.ready and card.models.get(model.entry.id) == model.sha256 for card in cards):
-            problems = sorted({card.problem for card in cards if card.problem})
-            raise NotReady(problems[0] if problems else f"No worker has {model.entry.id} loaded.")
-
-    def queue_of(self, lane: Lane) -> int:
-        """How many jobs may wait in a lane."""
-        return self.settings.max_queued_streams if lane is Lane.INTERACTIVE else self.settings.max_queued_jobs
+from service.api.http.auth import caller_of
+from service.api.http.rate_limit import counted_caller
+from service.jobs.caller import Caller
+from service.jobs.state import State
 
 
 def service_state(connection: HTTPConnection) -> State:
@@ -80,4 +26,4 @@ Service = Annotated[State, Depends(service_state)]
 Known = Annotated[Caller, Depends(caller_of)]
 """Who asks."""
 Counted = Annotated[Caller, Depends(counted_caller)]
-"""The same, where asking counts against a limit."""
+"""The same, where a request counts against a limit."""

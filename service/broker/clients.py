@@ -1,4 +1,4 @@
-"""Jobs as clients see them: put into a lane, listed, read while they are sampled, cancelled, forgotten."""
+"""Jobs as clients see them: put into a priority, listed, read while they are sampled, cancelled, forgotten."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from service.broker.connection import (
     sent,
 )
 from service.broker.control import channel
-from service.broker.messages import Ended, Entry, Gone, LaneFull, TooMany, parsed
+from service.broker.job import Job, Priority, Standing, Status
+from service.broker.messages import Ended, Entry, Gone, QueueFull, TooMany, parsed
 from service.broker.records import Records, all_else, text
-from service.jobs import Job, Lane, Standing, Status
 
 _GRAVE_SECONDS: Final = 60
 
@@ -31,48 +31,48 @@ class Clients(Records):
     """What an API process does."""
 
     async def submit(self, job: Job, *, queue: int, limit: int = 0, upload: bytes | None = None) -> None:
-        """Put a job into its lane.
+        """Put a job into its priority.
 
         Args:
             job: a new one.
-            queue: how many may wait in the lane when every slot is taken.
+            queue: how many may wait in the priority when every slot is taken.
             limit: how many unfinished jobs its owner may have; 0 for any number.
             upload: symbols that belong to it.
 
         Raises:
-            LaneFull: it has not been accepted.
+            QueueFull: it has not been accepted.
             TooMany: nor was it now, because of the limit.
         """
         if upload is not None:
             await replied(self.redis.set(f"{PREFIX}input:{job.id}", upload, ex=LIFE_SECONDS))
-        keys = [f"job:{job.id}", f"waiting:{job.lane}", f"running:{job.lane}", f"jobs:{job.owner}", "counter"]
+        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", f"jobs:{job.owner}", "counter"]
         record = [item for pair in job.fields().items() for item in pair]
-        room = await self._slots(job.lane) + queue
+        room = await self._slots(job.priority) + queue
         args = [job.id, room, job.created_at, LIFE_SECONDS, limit, *record]
         admitted = await self.run("ADMIT", [*keys, f"events:{job.id}", f"busy:{job.owner}"], args)
         if admitted < 1:
             await replied(self.redis.delete(f"{PREFIX}input:{job.id}"))
-            raise (TooMany if admitted else LaneFull)(await self.retry_after(job.lane))
+            raise (TooMany if admitted else QueueFull)(await self.retry_after(job.priority))
         with suppress(*UNAVAILABLE):  # it has been accepted: now it is a stray
             await self._put(job, 0)
 
-    async def depths(self, lane: Lane) -> tuple[int, int]:
-        """Jobs that wait in a lane, and jobs that run."""
+    async def depths(self, priority: Priority) -> tuple[int, int]:
+        """Jobs that wait in a priority, and jobs that run."""
         async with self.redis.pipeline() as pipe:
-            pipe.zcard(f"{PREFIX}waiting:{lane}")
-            pipe.zcard(f"{PREFIX}running:{lane}")
+            pipe.zcard(f"{PREFIX}waiting:{priority}")
+            pipe.zcard(f"{PREFIX}running:{priority}")
             waiting, running = await sent(pipe)
         return int(waiting), int(running)
 
-    async def retry_after(self, lane: Lane) -> int:
-        """Seconds until a place in a full lane is likely to be free."""
-        pace = await self._pace(lane)
+    async def retry_after(self, priority: Priority) -> int:
+        """Seconds until a place in a full priority is likely to be free."""
+        pace = await self._pace(priority)
         return max(1, min(300, math.ceil(pace or 1.0)))
 
-    async def _pace(self, lane: Lane) -> float | None:
+    async def _pace(self, priority: Priority) -> float | None:
         """Seconds between two jobs that end, when every slot is taken; None before any has."""
-        durations = [float(value) for value in await replied(self.redis.lrange(f"{PREFIX}durations:{lane}", 0, -1))]
-        slots = await self._slots(lane)
+        durations = [float(value) for value in await replied(self.redis.lrange(f"{PREFIX}durations:{priority}", 0, -1))]
+        slots = await self._slots(priority)
         return sum(durations) / len(durations) / slots if durations and slots else None
 
     async def jobs(self, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
@@ -105,17 +105,17 @@ class Clients(Records):
         return found[:limit], len(found) > limit
 
     async def standing(self, job: Job) -> Standing:
-        """Where a job stands in its lane."""
+        """Where a job stands in its priority."""
         if job.status.terminal:
             return Standing(None, None)
         if job.status is Status.IN_PROGRESS:
             spent = time.time() - (job.started_at or time.time())
             left = (job.samples_total or 0) - job.samples_done
             return Standing(None, spent * left / job.samples_done if job.samples_total and job.samples_done else None)
-        rank = await replied(self.redis.zrank(f"{PREFIX}waiting:{job.lane}", job.id))
+        rank = await replied(self.redis.zrank(f"{PREFIX}waiting:{job.priority}", job.id))
         if rank is None:
             return Standing(None, None)
-        pace, slots = await self._pace(job.lane), await self._slots(job.lane)
+        pace, slots = await self._pace(job.priority), await self._slots(job.priority)
         return Standing(int(rank), pace * (int(rank) + slots) if pace is not None else None)
 
     async def delete(self, job: Job) -> None:
@@ -139,7 +139,7 @@ class Clients(Records):
 
     async def ask_park(self, job: Job) -> None:
         """Nobody listens for now: free the slot, keep the state."""
-        keys = [f"job:{job.id}", f"waiting:{job.lane}", f"running:{job.lane}", f"busy:{job.owner}"]
+        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", f"busy:{job.owner}"]
         if await self.run("ASK_PARK", keys + all_else(job), [job.id, job.retention]):
             await replied(self.redis.publish(channel(job.id), "park"))
 
@@ -147,13 +147,13 @@ class Clients(Records):
         """Somebody listens again; no effect on a job that is not parked.
 
         Raises:
-            LaneFull: it stays parked.
+            QueueFull: it stays parked.
         """
-        keys = [f"job:{job.id}", f"waiting:{job.lane}", f"running:{job.lane}", "counter", f"busy:{job.owner}"]
-        args = [job.id, await self._slots(job.lane) + queue, time.time(), LIFE_SECONDS]
+        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", "counter", f"busy:{job.owner}"]
+        args = [job.id, await self._slots(job.priority) + queue, time.time(), LIFE_SECONDS]
         turn = await self.run("UNPARK", keys + all_else(job), args)
         if turn < 0:
-            raise LaneFull(await self.retry_after(job.lane))
+            raise QueueFull(await self.retry_after(job.priority))
         if turn:
             await self._put(job, turn)
 

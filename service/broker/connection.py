@@ -15,8 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from service.broker import scripts
-from service.jobs import Job, Lane, Status
-from service.lanes import Queue
+from service.broker.job import Job, Priority, Status
+from service.broker.queue import Queue
 
 
 class Unwritable(exceptions.ResponseError):
@@ -51,7 +51,7 @@ PATIENCE_SECONDS: Final = 120.0
 _T = TypeVar("_T")
 
 
-class Witness:
+class BrokerHooks:
     """Told of what passes the door, so that it can be counted; this one does not care."""
 
     def replied(self, operation: str, seconds: float) -> None:
@@ -99,14 +99,14 @@ async def patiently(work: Callable[[], Awaitable[_T]], seconds: float = math.inf
 class Connection:
     """Redis, and the operations that have to do with no job. One per process and event loop."""
 
-    def __init__(self, url: str, witness: Witness | None = None) -> None:
-        self._witness = witness or Witness()
+    def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
+        self._hooks = hooks or BrokerHooks()
         retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 4)
         # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
         # cancellation of its task (a client that left kept its slot). Replies are waited for in `replied`.
         options = {} if url.startswith("unix:") else {"socket_keepalive": True}
         self.redis = redis.Redis.from_url(url, retry=retry, socket_connect_timeout=5, **options)
-        self.queues = {lane: Queue(self.redis, name=lane.value) for lane in Lane}
+        self.queues = {priority: Queue(self.redis, name=priority.value) for priority in Priority}
         self._scripts = {
             name: self.redis.register_script(text) for name, text in vars(scripts).items() if name.isupper()
         }
@@ -126,9 +126,9 @@ class Connection:
         try:
             reply = await replied(self._scripts[script](keys=[PREFIX + key for key in keys], args=list(args)))
         except UNAVAILABLE:
-            self._witness.unanswered()
+            self._hooks.unanswered()
             raise
-        self._witness.replied(script, time.perf_counter() - begun)
+        self._hooks.replied(script, time.perf_counter() - begun)
         return reply
 
     async def info(self) -> tuple[Mapping[str, Any], int]:

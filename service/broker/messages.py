@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.jobs import Failure, Status
+from service.broker.job import Failure, Status
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Signals:
 
 
 @dataclass(frozen=True)
-class WorkerCard:
+class WorkerInfo:
     """What a worker says of itself."""
 
     id: str
@@ -80,19 +80,19 @@ class WorkerCard:
     models: Mapping[str, str]
     """SHA-256 of the sampled weights, by id."""
     slots: Mapping[str, int]
-    """By lane."""
+    """By priority."""
     problem: str | None = None
 
 
-class LaneFull(Exception):
+class QueueFull(Exception):
     """No room for another job; ``retry_after`` seconds from the measured pace."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("the lane is full")
+        super().__init__("the priority is full")
         self.retry_after = retry_after
 
 
-class TooMany(LaneFull):
+class TooMany(QueueFull):
     """The owner has as many unfinished jobs as allowed."""
 
 

@@ -9,29 +9,35 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.broker.connection import PREFIX, REPLY_SECONDS, Connection, Witness, sent
-from service.broker.messages import Lost, WorkerCard
-from service.jobs import Failure, Job, Lane, Status, encode_field
+from service.broker.connection import PREFIX, REPLY_SECONDS, BrokerHooks, Connection, sent
+from service.broker.job import (
+    Failure,
+    Job,
+    Priority,
+    Status,
+    encode_field,
+)
+from service.broker.messages import Lost, WorkerInfo
 
 
 class Records(Connection):
     """Workers and jobs, as they are on record."""
 
-    def __init__(self, url: str, witness: Witness | None = None) -> None:
-        super().__init__(url, witness)
-        self._roster: tuple[float, list[WorkerCard]] = (-math.inf, [])
+    def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
+        super().__init__(url, hooks)
+        self._roster: tuple[float, list[WorkerInfo]] = (-math.inf, [])
 
-    async def roster(self, max_age: float = 0.5) -> list[WorkerCard]:
+    async def roster(self, max_age: float = 0.5) -> list[WorkerInfo]:
         """The workers that live, as they were at most ``max_age`` seconds ago."""
         read_at, cards = self._roster
         if time.monotonic() - read_at > max_age:
             found = await self.run("ROSTER", ["workers", "cards"], [])
-            cards = [WorkerCard(**json.loads(card)) for card in found]
+            cards = [WorkerInfo(**json.loads(card)) for card in found]
             self._roster = (time.monotonic(), cards)
         return cards
 
-    async def _slots(self, lane: Lane) -> int:
-        return sum(card.slots[lane] for card in await self.roster() if card.ready)
+    async def _slots(self, priority: Priority) -> int:
+        return sum(card.slots[priority] for card in await self.roster() if card.ready)
 
     async def job(self, job_id: str) -> Job | None:
         """The record of a job, or None."""
@@ -48,7 +54,7 @@ class Records(Connection):
     async def _put(self, job: Job, turn: int) -> None:
         """Put a turn of a job into its queue. If Redis does not answer in time, it is a stray, or there after all."""
         async with asyncio.timeout(REPLY_SECONDS):
-            await self.queues[job.lane].put(job.id, turn)
+            await self.queues[job.priority].put(job.id, turn)
 
     async def end(
         self,
@@ -76,7 +82,7 @@ class Records(Connection):
         Raises:
             Lost: symbols are missing, because Redis was killed; they have to be made again.
         """
-        keys = [f"job:{job.id}", *all_else(job), f"waiting:{job.lane}", f"running:{job.lane}"]
+        keys = [f"job:{job.id}", *all_else(job), f"waiting:{job.priority}", f"running:{job.priority}"]
         args = [
             job.id,
             "" if attempt is None else attempt,
@@ -87,11 +93,11 @@ class Records(Connection):
             "" if result is None else encode_field(result),
             "" if symbols is None else symbols,
         ]
-        ended = int(await self.run("END", [*keys, f"durations:{job.lane}", f"busy:{job.owner}"], args))
+        ended = int(await self.run("END", [*keys, f"durations:{job.priority}", f"busy:{job.owner}"], args))
         if ended < 0:
             raise Lost(job.id)
         if ended:
-            self._witness.ended(job, status)
+            self._hooks.ended(job, status)
         return bool(ended)
 
 

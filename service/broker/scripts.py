@@ -30,7 +30,7 @@ redis.call('ZADD', KEYS[7], ARGV[3], ARGV[1])
 redis.call('EXPIRE', KEYS[7], ARGV[4])
 return 1
 """
-"""Put a job into its lane. 1; 0 if the lane is full, -1 if its owner has too many unfinished ones."""
+"""Put a job into its priority. 1; 0 if the priority is full, -1 if its owner has too many unfinished ones."""
 
 BEGIN: Final = """
 -- KEYS: job, waiting, running, events, stream; ARGV: id, now, engine, turn, sha256, seconds to live
@@ -115,8 +115,8 @@ if started then
 end
 return 1
 """
-"""End a job, once: its record, the end mark for its readers, its place in the lane. 1; 0 if it was not ours to end; -1
-if symbols are missing."""
+"""End a job, once: its record, the end mark for its readers, its place in the priority. 1; 0 if it was not ours to
+end; -1 if symbols are missing."""
 
 ASK_PARK: Final = """
 -- KEYS: job, waiting, running, owner's unfinished jobs, then all else of the job; ARGV: id, seconds to keep
@@ -159,8 +159,8 @@ end
 redis.call('ZADD', KEYS[3], redis.call('HGET', KEYS[1], 'order'), ARGV[1])
 return redis.call('HINCRBY', KEYS[1], 'turn', 1)
 """
-"""End a job's turn: it waits in its lane once more (the number of its next turn) or, if that was wanted, until somebody
-asks for it again (0). 0 also if that turn was over; minus the deaths if it is to be given up."""
+"""End a job's turn: it waits in its queue once more (the number of its next turn) or, if that was wanted, until
+somebody asks for it again (0). 0 also if that turn was over; minus the deaths if it is to be given up."""
 
 UNPARK: Final = """
 -- KEYS: job, waiting, running, counter, owner's unfinished jobs, then all else of the job
@@ -175,16 +175,16 @@ redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[4]), ARGV[1])
 redis.call('ZADD', KEYS[5], ARGV[3], ARGV[1])
 return redis.call('HINCRBY', KEYS[1], 'turn', 1)
 """
-"""Put a parked job back into its lane. The number of its turn; 0 if it was not parked, -1 if the lane is full."""
+"""Put a parked job back into its queue. The number of its turn; 0 if it was not parked, -1 if the queue is full."""
 
 STRAYS: Final = """
 -- KEYS: waiting, running, what is in the queue or in hand; ARGV: where records are, where turns are
 local found = {}
-for lane = 1, 2 do
-    for _, id in ipairs(redis.call('ZRANGE', KEYS[lane], 0, -1)) do
+for priority = 1, 2 do
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[priority], 0, -1)) do
         local status, turn = unpack(redis.call('HMGET', ARGV[1] .. id, 'status', 'turn'))
         if status ~= '"queued"' and status ~= '"in_progress"' then
-            redis.call('ZREM', KEYS[lane], id)
+            redis.call('ZREM', KEYS[priority], id)
         elseif not redis.call('ZSCORE', KEYS[3], ARGV[2] .. id .. '.' .. turn) then
             found[#found + 1] = {id, turn}
         end
@@ -192,7 +192,7 @@ for lane = 1, 2 do
 end
 return found
 """
-"""Jobs of a lane whose turn is lost, and the turns. Those that have expired lose their place."""
+"""Jobs of a priority whose turn is lost, and the turns. Those that have expired lose their place."""
 
 KEEP: Final = """
 -- KEYS: job, draft, content; ARGV: what is known of the content

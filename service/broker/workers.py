@@ -8,18 +8,24 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from service.broker.connection import ALIVE_SECONDS, LIFE_SECONDS, PREFIX, UNAVAILABLE, Witness, replied, sent
+from service.broker.connection import ALIVE_SECONDS, LIFE_SECONDS, PREFIX, UNAVAILABLE, BrokerHooks, replied, sent
 from service.broker.control import Control
-from service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Signals, Snapshot, WorkerCard
+from service.broker.job import (
+    MAX_DEATHS,
+    Failure,
+    Job,
+    Priority,
+    Status,
+)
+from service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Signals, Snapshot, WorkerInfo
 from service.broker.records import Records, all_else
-from service.jobs import MAX_DEATHS, Failure, Job, Lane, Status
 
 
 class Workers(Records):
     """What a worker does."""
 
-    def __init__(self, url: str, witness: Witness | None = None) -> None:
-        super().__init__(url, witness)
+    def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
+        super().__init__(url, hooks)
         self.control = Control(self.redis)
         """What clients want of the jobs in hand."""
 
@@ -29,7 +35,7 @@ class Workers(Records):
             await self.control.close()
         await super().close()
 
-    async def announce(self, card: WorkerCard) -> None:
+    async def announce(self, card: WorkerInfo) -> None:
         """Say that a worker lives."""
         text = json.dumps(vars(card) | {"models": dict(card.models), "slots": dict(card.slots)})
         await self.run("ANNOUNCE", ["workers", "cards"], [card.id, text, ALIVE_SECONDS])
@@ -43,7 +49,7 @@ class Workers(Records):
 
     async def begin(self, job: Job, turn: int, engine: str) -> int:
         """Take a job in hand: the attempt's number, or 0 if there is nothing to do."""
-        parts = [f"waiting:{job.lane}", f"running:{job.lane}", f"events:{job.id}", f"stream:{job.id}"]
+        parts = [f"waiting:{job.priority}", f"running:{job.priority}", f"events:{job.id}", f"stream:{job.id}"]
         args = [job.id, time.time(), engine, turn, job.sha256, LIFE_SECONDS]
         return int(await self.run("BEGIN", [f"job:{job.id}", *parts], args))
 
@@ -119,7 +125,7 @@ class Workers(Records):
             turn: that is over. No effect if it is not the last one.
             died: its worker has died. If that happens too often, the job has failed.
         """
-        keys = [f"job:{job.id}", f"running:{job.lane}", f"waiting:{job.lane}", f"busy:{job.owner}"]
+        keys = [f"job:{job.id}", f"running:{job.priority}", f"waiting:{job.priority}", f"busy:{job.owner}"]
         args = [job.id, turn, job.retention, MAX_DEATHS if died else 0]
         following = int(await self.run("LET_GO", keys + all_else(job), args))
         if following > 0:
@@ -128,9 +134,9 @@ class Workers(Records):
             message = f"{-following} workers in a row died with this job in hand; it was given up."
             await self.end(job, Status.FAILED, error=Failure(message, "worker_lost"))
 
-    async def strays(self, lane: Lane) -> list[tuple[str, int]]:
-        """Jobs of a lane that are in no queue, because whoever was to put them there died in between: with turns."""
-        queue = self.queues[lane]
-        keys = [f"{PREFIX}waiting:{lane}", f"{PREFIX}running:{lane}", queue.incomplete]
+    async def strays(self, priority: Priority) -> list[tuple[str, int]]:
+        """Jobs that are in no queue, because whoever was to put them there died in between: with turns."""
+        queue = self.queues[priority]
+        keys = [f"{PREFIX}waiting:{priority}", f"{PREFIX}running:{priority}", queue.incomplete]
         found: Any = await replied(self._scripts["STRAYS"](keys=keys, args=[f"{PREFIX}job:", queue.job_id("")]))
         return [(job_id.decode(), int(turn)) for job_id, turn in found]

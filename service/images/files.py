@@ -6,8 +6,8 @@ import io
 import zipfile
 from typing import Final
 
+from service.broker.job import Job
 from service.images.encoding import MEDIA_TYPES, Pixels, encode
-from service.jobs import Job
 
 ZIP: Final = "application/zip"
 

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.library import MAX_GUIDANCE
-from service.schemas import SEEDS, SessionClose, StrictRequest
+from service.jobs.schemas import SEEDS, StrictRequest
+from service.ws.schemas import SessionClose
 
-PictureFormat = Literal["png", "webp", "jpeg"]
+ImageFormat = Literal["png", "webp", "jpeg"]
 
 MAX_PICTURES = 10
 MAX_STEPS = 16
@@ -20,7 +21,7 @@ _EXAMPLE: dict[str, JsonValue] = {
 }  # fmt: skip
 
 
-class PicturesRequest(StrictRequest):
+class BaseImageRequest(StrictRequest):
     """What every request for pictures says: by which model, in which form, from which seed."""
 
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
@@ -35,7 +36,7 @@ class PicturesRequest(StrictRequest):
     response_format: Literal["url", "b64_json"] | None = Field(
         default=None, description="`url` is the default; a stream has `b64_json` alone."
     )
-    output_format: PictureFormat = Field(default="png", description="webp is lossless, jpeg is not.")
+    output_format: ImageFormat = Field(default="png", description="webp is lossless, jpeg is not.")
     seed: int | None = Field(
         default=None,
         ge=0,
@@ -61,7 +62,7 @@ class PicturesRequest(StrictRequest):
     )
 
 
-class ImageRequest(PicturesRequest):
+class ImageRequest(BaseImageRequest):
     """``POST /v1/images/generations``: pictures of a class."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -97,7 +98,7 @@ class CompletionRequest(ImageRequest):
     rows: int | None = Field(default=None, ge=1, description="How many of its rows are kept; half of them if absent.")
 
 
-class InterpolationRequest(PicturesRequest):
+class InterpolationRequest(BaseImageRequest):
     """``POST /v1/images/interpolations``: from one class to another, one picture a step, all from one seed."""
 
     model_config = ConfigDict(
@@ -174,7 +175,7 @@ class ImagesObject(BaseModel):
 
     created: int
     data: list[ImageObject]
-    output_format: PictureFormat
+    output_format: ImageFormat
     size: str
     usage: ImageUsage
 

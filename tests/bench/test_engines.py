@@ -10,7 +10,7 @@ import pytest
 from bench.engines import BATCHES, Row, lively_checkpoint, measure_model, targets
 from bench.report import report
 from bench.roofline import multiply_adds, roofline
-from models.engines.kernels.products import Precision
+from models.kernels.gemm import Precision
 from models.spec import MEDIUM, WaveNetSpec
 from tests.models.random_models import TINY_SPECS
 

@@ -26,7 +26,7 @@ import httpx
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from service.embedded import EmbeddedRedis
+from service.cli.local.embedded import EmbeddedRedis
 from tests.service.support import ASYNC, SPEECH, Server, command, running
 
 SECONDS = 120.0
@@ -184,8 +184,10 @@ class House:
 
     def running(self) -> set[str]:
         """Jobs in a worker's hands, as far as Redis knows."""
-        lanes = ("interactive", "batch")
-        return {job.decode() for lane in lanes for job in self.redis.zrange(f"ancestral:running:{lane}", 0, -1)}
+        priorities = ("interactive", "batch")
+        return {
+            job.decode() for priority in priorities for job in self.redis.zrange(f"ancestral:running:{priority}", 0, -1)
+        }
 
     def are_under_way(self, jobs: Sequence[str]) -> bool:
         """Whether a worker has each of them in hand, and has saved its state."""
@@ -215,8 +217,8 @@ class House:
     def holder(self, job: str) -> int:
         """The pid of the worker that began it last; 0 if that is none."""
         turn = self._number(job, "turn")
-        for lane in ("interactive", "batch"):
-            if record := self.redis.get(f"saq:job:{lane}:{job}.{turn}"):
+        for priority in ("interactive", "batch"):
+            if record := self.redis.get(f"saq:job:{priority}:{job}.{turn}"):
                 return int(json.loads(record).get("worker_id", "-0-").rsplit("-", 2)[1])
         return 0
 
@@ -231,14 +233,14 @@ class House:
     def outage(self, number: int) -> Iterator[None]:
         """Redis ends by a signal, and is started again at the end of the block."""
         pid = int(self.redis.info("server")["process_id"])
-        keeper = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        os.kill(keeper, signal.SIGSTOP)  # or it would be back in a moment
+        supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(supervisor, signal.SIGSTOP)  # or it would be back in a moment
         try:
             os.kill(pid, number)
             eventually(lambda: not self.is_there())
             yield
         finally:
-            os.kill(keeper, signal.SIGCONT)
+            os.kill(supervisor, signal.SIGCONT)
         eventually(self.is_there)
 
     @contextmanager

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from tests.chaos.support import SECONDS, House, Listener, connected, eventually, order
+from tests.service.api.test_lifecycle import ENDLESS
 from tests.service.support import Server
-from tests.service.test_lifecycle import ENDLESS
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
+from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, SPEECH
-from tests.service.test_refusals import check_envelope
 
 pytestmark = pytest.mark.slow
 

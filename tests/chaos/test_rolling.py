@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.chaos.support import SECONDS, House, Process, connected, eventually, order
 from tests.service.support import Server
-from tests.service.talk import CONFIG, Talk, talking
+from tests.service.ws_client import CONFIG, SpeechConnection, talking
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +116,7 @@ def told(number: int) -> str:
     return f"{text} {text}"
 
 
-def typing(talk: Talk, text: str) -> None:
+def typing(talk: SpeechConnection, text: str) -> None:
     """Say it as somebody who writes it; whether it arrives is the listener's business."""
     with suppress(ConnectionClosed):
         for start in range(0, len(text), 4):
@@ -147,7 +147,7 @@ class Talker:
             query = f"?session_id={talk.session['session_id']}&from_sample={len(sound) // 2}"
             server = self._balancer.oldest()
 
-    def _heard(self, talk: Talk, text: str) -> bool:
+    def _heard(self, talk: SpeechConnection, text: str) -> bool:
         """Whether that was all; else the connection is lost."""
         writing = threading.Thread(target=typing, args=(talk, text))
         writing.start()

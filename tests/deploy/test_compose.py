@@ -8,8 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from service.cli import ancestral
-from service.embedded import _DATA_SAFETY
+from service.cli.local.embedded import _DATA_SAFETY
+from service.cli.main import ancestral
 from service.settings import PREFIX
 from tests.deploy.support import ROOT, run_tool, settings
 

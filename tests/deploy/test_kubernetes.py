@@ -9,8 +9,8 @@ import pytest
 import yaml
 from redis.asyncio import Redis
 
-from service.jobs import Lane
-from service.lanes import Queue
+from service.broker.job import Lane
+from service.broker.queue import Queue
 from tests.deploy.support import ROOT, UID, run_tool, settings
 
 BASE = ROOT / "deploy" / "kubernetes" / "base"

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.engines import lively_checkpoint
 from models.checkpoint import Checkpoint
-from models.engines.base import StreamRequest
+from models.engines.speech.engine import StreamRequest
 from models.spec import MEDIUM, WaveNetSpec
 
 ZOO = Path(__file__).parents[2] / "models" / "zoo" / "wavenet-en"

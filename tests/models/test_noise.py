@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from models.engines.kernels.noise import uniform
+from models.kernels.noise import uniform
 from models.noise import philox, uniforms
 
 # From Random123's known-answer tests (kat_vectors): counter, key, result.

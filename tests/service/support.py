@@ -20,7 +20,7 @@ import numpy as np
 
 from models import checkpoint
 from models.export import write as write_graphs
-from models.spec import FeatureSpec, FrameSpec, PixelCNNSpec, WaveNetSpec
+from models.spec import AcousticSpec, FeatureSpec, PixelCNNSpec, WaveNetSpec
 from models.text import PHONEMES
 
 VOICES = ("ann", "bob")
@@ -69,7 +69,7 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -
         global_channels=4, local_channels=channels if kind == "speech" else 0, conditioner_channels=8,
         conditioner_layers=1,
     )  # fmt: skip
-    frames = FrameSpec(
+    frames = AcousticSpec(
         phonemes=PHONEMES, speakers=VOICES, outputs=channels, channels=8, encoder_layers=1, decoder_layers=1,
         kernel_size=3, speaker_channels=4,
     )  # fmt: skip

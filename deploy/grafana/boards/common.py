@@ -13,7 +13,7 @@ Rows = Sequence[tuple[str, Sequence[Builder[Any]]]]
 """Of a dashboard: a title, and the panels below it."""
 
 MODEL: Final = choice("model", "Model", "label_values(ancestral_model_workers, model)")
-LANE: Final = choice("lane", "Lane", "label_values(ancestral_slots, lane)")
+LANE: Final = choice("priority", "Priority", "label_values(ancestral_slots, priority)")
 INSTANCE: Final = choice("instance", "Process", 'label_values(ancestral_build_info{role="worker"}, instance)')
 OPERATION: Final = choice("operation", "Script", "label_values(ancestral_redis_round_trip_seconds_count, operation)")
 ROUTE: Final = choice("route", "Route", "label_values(ancestral_http_requests_total, route)")

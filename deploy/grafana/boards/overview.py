@@ -12,8 +12,8 @@ _SHARE_5XX = (
     " / sum(rate(ancestral_http_requests_total[$__rate_interval]))"
 )
 _FULL = (
-    'sum by (lane) (max by (lane, state) (ancestral_jobs{state="running"}))'
-    " / sum by (lane) (max by (lane) (ancestral_slots))"
+    'sum by (priority) (max by (priority, state) (ancestral_jobs{state="running"}))'
+    " / sum by (priority) (max by (priority) (ancestral_slots))"
 )
 _P95_FIRST = f"histogram_quantile(0.95, sum by (le) (rate({FIRST}[$__rate_interval])))"
 
@@ -36,7 +36,7 @@ def rows() -> Rows:
                 figure("First audio, p95", _P95_FIRST, "s", "From the request to the first sound sent.", limit=0.5),
                 figure("Streams that fell silent", SHARE_SILENT, "percentunit", "Share with an underrun.", limit=0.01),
                 figure("Errors of ours", _SHARE_5XX, "percentunit", "Share of answers that are 5xx.", limit=0.01),
-                figure("Fullest lane", f"max({_FULL})", "percentunit", "Jobs that run, of all slots.", limit=0.9),
+                figure("Fullest priority", f"max({_FULL})", "percentunit", "Jobs that run, of all slots.", limit=0.9),
             ],
         ),
         (
@@ -53,7 +53,7 @@ def rows() -> Rows:
                 ),
                 graph(
                     "Wait in the queue",
-                    quantiles("ancestral_queue_wait_seconds_bucket", "lane", [0.5, 0.95]),
+                    quantiles("ancestral_queue_wait_seconds_bucket", "priority", [0.5, 0.95]),
                     "s",
                     "From a job's acceptance until a worker takes it in hand.",
                 ),
@@ -68,7 +68,7 @@ def rows() -> Rows:
                 graph(
                     "Streams and websockets",
                     [
-                        ('max by (lane) (ancestral_jobs{state="running"})', "{{lane}} jobs"),
+                        ('max by (priority) (ancestral_jobs{state="running"})', "{{priority}} jobs"),
                         ("sum(ancestral_websockets)", "websockets"),
                         ("sum(ancestral_http_requests_in_progress)", "requests in progress"),
                     ],
@@ -98,7 +98,7 @@ def rows() -> Rows:
                     "Refused with 429",
                     [(rate("ancestral_rejected_total", "reason"), "{{reason}}")],
                     "ops",
-                    "overloaded: no room in the lane; the others are limits of the caller.",
+                    "overloaded: no room in the priority; the others are limits of the caller.",
                     stacked=True,
                 ),
                 graph(
@@ -113,7 +113,9 @@ def rows() -> Rows:
         (
             "Saturation",
             [
-                graph("Slots taken", [(_FULL, "{{lane}}")], "percentunit", "Jobs that run, of all slots.", limit=0.9),
+                graph(
+                    "Slots taken", [(_FULL, "{{priority}}")], "percentunit", "Jobs that run, of all slots.", limit=0.9
+                ),
                 graph(
                     "Threads that sample",
                     [(BUSY, "{{instance}}")],

@@ -1,11 +1,11 @@
-"""The lanes, and those who work them off."""
+"""The priorities, and those who work them off."""
 
 from __future__ import annotations
 
 from deploy.grafana.boards.common import BUSY, HERE, Rows
 from deploy.grafana.panels import graph, listing, quantiles, rate
 
-_OF_LANE = '{lane=~"$lane"}'
+_OF_LANE = '{priority=~"$priority"}'
 _BATCH = (
     f"sum by (instance) (rate(ancestral_sampler_lanes_total{HERE}[$__rate_interval]))"
     f" / sum by (instance) (rate(ancestral_sampler_calls_total{HERE}[$__rate_interval]))"
@@ -24,22 +24,25 @@ def rows() -> Rows:
             [
                 graph(
                     "Waiting",
-                    [('max by (lane) (ancestral_jobs{state="waiting", lane=~"$lane"})', "{{lane}}")],
+                    [('max by (priority) (ancestral_jobs{state="waiting", priority=~"$priority"})', "{{priority}}")],
                     "none",
                     "Jobs without a slot.",
                 ),
                 graph(
                     "Running, and slots",
                     [
-                        ('max by (lane) (ancestral_jobs{state="running", lane=~"$lane"})', "{{lane}} running"),
-                        (f"max by (lane) (ancestral_slots{_OF_LANE})", "{{lane}} slots"),
+                        (
+                            'max by (priority) (ancestral_jobs{state="running", priority=~"$priority"})',
+                            "{{priority}} running",
+                        ),
+                        (f"max by (priority) (ancestral_slots{_OF_LANE})", "{{priority}} slots"),
                     ],
                     "none",
                     "Of all workers together.",
                 ),
                 graph(
                     "Wait in the queue",
-                    quantiles(f"ancestral_queue_wait_seconds_bucket{_OF_LANE}", "lane"),
+                    quantiles(f"ancestral_queue_wait_seconds_bucket{_OF_LANE}", "priority"),
                     "s",
                     "From a job's acceptance until a worker takes it in hand.",
                 ),
@@ -51,9 +54,9 @@ def rows() -> Rows:
                 graph(
                     "Attempts",
                     [
-                        (rate(f"ancestral_attempts_total{_OF_LANE}", "lane"), "{{lane}}"),
-                        (rate(f"ancestral_retries_total{_OF_LANE}", "lane"), "{{lane}} again"),
-                        (rate(f"ancestral_resumes_total{_OF_LANE}", "lane"), "{{lane}} from a snapshot"),
+                        (rate(f"ancestral_attempts_total{_OF_LANE}", "priority"), "{{priority}}"),
+                        (rate(f"ancestral_retries_total{_OF_LANE}", "priority"), "{{priority}} again"),
+                        (rate(f"ancestral_resumes_total{_OF_LANE}", "priority"), "{{priority}} from a snapshot"),
                     ],
                     "ops",
                     "Again: after a worker died or stopped, or after nobody had listened.",

@@ -30,7 +30,7 @@ def rows() -> Rows:
             [
                 graph(
                     "Real-time factor",
-                    quantiles(factor, "lane", [0.05, 0.5, 0.95]),
+                    quantiles(factor, "priority", [0.05, 0.5, 0.95]),
                     "none",
                     "Seconds of sound made a second, per stream; where p5 is below 1, listeners wait.",
                 ),
@@ -74,7 +74,7 @@ def rows() -> Rows:
             [
                 graph(
                     "Whole utterances",
-                    quantiles(of_speech, "lane", [0.5, 0.95]),
+                    quantiles(of_speech, "priority", [0.5, 0.95]),
                     "s",
                     "From acceptance to the last sample.",
                 ),

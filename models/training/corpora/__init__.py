@@ -18,7 +18,7 @@ from models.training.corpora import adventurers, emoji
 from models.training.corpora.layouts import CorpusError, Writer, read
 from models.training.corpora.pictures import digits, fashion
 from models.training.corpora.sentences import script
-from models.training.dataset import TimedPhone
+from models.training.data.speech import TimedPhone
 
 __all__ = ["NAMES", "PICTURES", "CorpusError", "align_corpus", "build", "read"]
 
@@ -98,7 +98,7 @@ def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
 def align_corpus(directory: Path, out: Path, progress: Progress = lambda done: None) -> int:
     """Give the phonemes of a corpus in LJSpeech's or VCTK's layout their times, writing ours into ``out``."""
     from models.training.corpora.align import Aligner
-    from models.training.dataset import load_wave
+    from models.training.data.speech import load_wave
 
     clips, aligner, done = read(directory), Aligner(), 0
     with Writer(out) as writer:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from models.training.corpora.debian import SourcePackage
 from models.training.corpora.emoji import part
-from models.training.pictures import ARCHIVE, decoded
+from models.training.data.images import ARCHIVE, decoded
 
 SIZE = 32
 DRAWN = 1000

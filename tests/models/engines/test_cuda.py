@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from models.checkpoint import Checkpoint, load
-from models.engines import load_engine, load_picture_engine
+from models.engines import load_engine, load_image_engine
 from models.engines.base import EngineError
-from models.engines.pictures import PictureRequest
-from models.engines.reference import ReferenceEngine
-from models.engines.sessions import open_session
-from models.networks.drawing import draw
+from models.engines.images.engine import ImageStreamRequest
+from models.engines.onnx.ort_session import open_session
+from models.engines.speech.torch_engine import TorchEngine
+from models.networks.reference_sampler import draw
 from models.spec import WaveNetSpec
 from tests.models.engines.test_onnx import apart, speaking
 from tests.models.exported import exported
@@ -41,11 +41,11 @@ def test_company_chunks_and_restarts_change_no_bit(spec: WaveNetSpec) -> None:
     assert engine.name == "onnx-cuda"
     wanted = [replace(r, length=90 + 7 * i) for i, r in enumerate(requests(spec, 20, 250))]
     streams = [engine.open(request) for request in wanted]
-    parts = [engine.advance(streams, 33)]
+    parts = [engine.step(streams, 33)]
     streams = [engine.restore(r, engine.snapshot(s)) for r, s in zip(wanted, streams, strict=True)]
-    parts.append(engine.advance(streams, 250))
+    parts.append(engine.step(streams, 250))
     for request, *pieces in zip(wanted, *parts, strict=True):
-        (alone,) = engine.advance([engine.open(request)], request.length)
+        (alone,) = engine.step([engine.open(request)], request.length)
         np.testing.assert_array_equal(np.concatenate(pieces), alone)
 
 
@@ -55,8 +55,8 @@ def test_free_running_symbols_are_the_references(trained: bool, full: bool) -> N
     checkpoint: Checkpoint = load(ZOO / "wavenet") if trained else random_checkpoint(SMALL_SPEC)
     checkpoint = exported(checkpoint)
     wanted = speaking(16, steps) if trained else requests(SMALL_SPEC, 16, steps)
-    engines = load_engine("onnx-cuda", checkpoint), ReferenceEngine(checkpoint, cached=True, precision="fp64")
-    assert apart(checkpoint, wanted, *(e.advance([e.open(r) for r in wanted], steps) for e in engines)) <= 2
+    engines = load_engine("onnx-cuda", checkpoint), TorchEngine(checkpoint, cached=True, precision="fp64")
+    assert apart(checkpoint, wanted, *(e.step([e.open(r) for r in wanted], steps) for e in engines)) <= 2
 
 
 @pytest.mark.parametrize("kind", ["gated, RGB, location", "original, grey, class"])
@@ -64,9 +64,9 @@ def test_whole_pictures_equal_the_oracles(kind: str) -> None:
     import torch
 
     checkpoint = exported(checkpoint_of(SPECS[kind]))
-    engine = load_picture_engine("onnx-cuda", checkpoint)
+    engine = load_image_engine("onnx-cuda", checkpoint)
     h = engine.asked([1] * len(engine.spec.conditions))
-    wanted = [PictureRequest(seed, h=h) for seed in range(5)]
+    wanted = [ImageStreamRequest(seed, h=h) for seed in range(5)]
     theirs = draw(oracle(checkpoint), torch.from_numpy(np.stack([h] * 5)).double(), range(5))
     assert np.array_equal(engine.draw(wanted), theirs)
     assert np.array_equal(engine.draw(wanted[:1])[0], theirs[0])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from models.conditioning import padded_frames
-from models.engines.native import NativeEngine
+from models.engines.speech.native import NativeEngine
 from models.networks.wavenet import WaveNet
 from models.noise import uniforms
 from models.spec import WaveNetSpec
@@ -27,7 +27,7 @@ def test_all_but_symbols_on_a_boundary(spec: WaveNetSpec, streams: int) -> None:
     model.load_state_dict({name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items()})
     engine, wanted = NativeEngine(checkpoint), requests(spec, streams, STEPS, seed=5)
     differing = 0
-    for request, symbols in zip(wanted, engine.advance([engine.open(r) for r in wanted], STEPS), strict=True):
+    for request, symbols in zip(wanted, engine.step([engine.open(r) for r in wanted], STEPS), strict=True):
         assert request.frames is not None
         frames = torch.from_numpy(padded_frames(spec, request.frames)).double()[None]
         past = torch.from_numpy(symbols.astype(np.int64))[None]

@@ -14,10 +14,10 @@ import pytest
 from numba import njit
 
 from models.checkpoint import save
-from models.engines.kernels.draw import draw, exp, log_likelihood, most_likely
-from models.engines.kernels.layout import Layout
-from models.engines.kernels.linear import add_to_each, add_to_one
-from models.engines.kernels.products import (
+from models.engines.speech.native import NativeEngine
+from models.engines.speech.torch_engine import TorchEngine, choose
+from models.kernels.categorical import draw, exp, log_likelihood, most_likely
+from models.kernels.gemm import (
     Instructions,
     Precision,
     add_products,
@@ -27,8 +27,8 @@ from models.engines.kernels.products import (
     unpack,
     words,
 )
-from models.engines.native import NativeEngine
-from models.engines.reference import ReferenceEngine, choose
+from models.kernels.linear import add_to_each, add_to_one
+from models.kernels.wavenet_layout import Layout
 from models.noise import uniforms
 from models.spec import WaveNetSpec
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
@@ -119,10 +119,10 @@ def test_states_have_the_same_bits_alone_and_in_company() -> None:
     engine = NativeEngine(random_checkpoint(SMALL_SPEC))
     wanted = [replace(r, length=700 + 50 * i) for i, r in enumerate(requests(SMALL_SPEC, 6, 1000))]
     streams = [engine.open(request) for request in wanted]
-    engine.advance(streams, 900)
+    engine.step(streams, 900)
     for request, stream in zip(wanted, streams, strict=True):
         alone = engine.open(request)
-        engine.advance([alone], 900)
+        engine.step([alone], 900)
         assert engine.snapshot(stream) == engine.snapshot(alone)
 
 
@@ -169,10 +169,10 @@ def test_likelihoods_sum_to_one() -> None:
 
 def test_sizes_that_divide_by_nothing_equal_the_oracle() -> None:
     checkpoint = random_checkpoint(ODD_SPEC)
-    native, oracle = NativeEngine(checkpoint), ReferenceEngine(checkpoint, cached=False, precision="fp64")
+    native, oracle = NativeEngine(checkpoint), TorchEngine(checkpoint, cached=False, precision="fp64")
     wanted = requests(ODD_SPEC, 5, 60)
-    mine = native.advance([native.open(r) for r in wanted], 60)
-    theirs = oracle.advance([oracle.open(r) for r in wanted], 60)
+    mine = native.step([native.open(r) for r in wanted], 60)
+    theirs = oracle.step([oracle.open(r) for r in wanted], 60)
     assert np.array_equal(mine, theirs)
 
 
@@ -217,8 +217,8 @@ from tests.models.engines.test_kernels import ODD_SPEC
 from tests.models.random_models import random_checkpoint, requests
 engine = NativeEngine(random_checkpoint(ODD_SPEC))
 wanted = requests(ODD_SPEC, 2, 25)
-symbols = [engine.advance([engine.open(r)], 25)[0].tolist() for r in wanted]
-together = [made.tolist() for made in engine.advance([engine.open(r) for r in wanted], 5)]
+symbols = [engine.step([engine.open(r)], 25)[0].tolist() for r in wanted]
+together = [made.tolist() for made in engine.step([engine.open(r) for r in wanted], 5)]
 scores = engine.score(np.arange(20, dtype=np.uint8), wanted[0].frames, 0).tolist()
 print(json.dumps([symbols, together, scores]))
 """

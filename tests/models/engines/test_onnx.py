@@ -12,10 +12,11 @@ import pytest
 
 from models.checkpoint import Checkpoint, CheckpointError, load
 from models.engines import load_engine
-from models.engines.base import EngineError, StreamRequest
-from models.engines.onnx import OnnxEngine
-from models.engines.reference import ReferenceEngine
-from models.engines.sessions import open_session
+from models.engines.base import EngineError
+from models.engines.onnx.ort_session import open_session
+from models.engines.speech.engine import StreamRequest
+from models.engines.speech.onnx import OnnxEngine
+from models.engines.speech.torch_engine import TorchEngine
 from models.export.parity import TIE
 from models.spec import WaveNetSpec
 from tests.models.engines.test_parity import distance_to_a_boundary, double_network, exact_logits, likely_frames
@@ -37,13 +38,13 @@ def test_free_running_symbols_of_the_trained_model_are_the_references(full: bool
     steps = 4000 if full else 400
     checkpoint, wanted = trained(), speaking(16, steps)
     engine = OnnxEngine(checkpoint)
-    mine = engine.advance([engine.open(request) for request in wanted], steps)
+    mine = engine.step([engine.open(request) for request in wanted], steps)
     references = {
-        "fp64": ReferenceEngine(checkpoint, cached=True, precision="fp64"),
-        **({"fp32": ReferenceEngine(checkpoint, cached=True)} if full else {}),
+        "fp64": TorchEngine(checkpoint, cached=True, precision="fp64"),
+        **({"fp32": TorchEngine(checkpoint, cached=True)} if full else {}),
     }
     for precision, reference in references.items():
-        theirs = reference.advance([reference.open(request) for request in wanted], steps)
+        theirs = reference.step([reference.open(request) for request in wanted], steps)
         parted = apart(checkpoint, wanted, mine, theirs)
         assert parted <= steps // 1000
         print(f"{precision}: {16 - parted} of 16 streams equal over {steps} steps")
@@ -70,8 +71,8 @@ def apart(checkpoint: Checkpoint, wanted: list[StreamRequest], mine: list[np.nda
 def test_random_models_of_both_sizes(spec: WaveNetSpec, steps: int) -> None:
     checkpoint = exported(random_checkpoint(spec, seed=3))
     wanted = requests(spec, 8, steps, seed=3)
-    engines = OnnxEngine(checkpoint), ReferenceEngine(checkpoint, cached=True, precision="fp64")
-    assert apart(checkpoint, wanted, *(e.advance([e.open(r) for r in wanted], steps) for e in engines)) <= 1
+    engines = OnnxEngine(checkpoint), TorchEngine(checkpoint, cached=True, precision="fp64")
+    assert apart(checkpoint, wanted, *(e.step([e.open(r) for r in wanted], steps) for e in engines)) <= 1
 
 
 @KINDS
@@ -88,7 +89,7 @@ def test_logits_of_the_trained_model_are_the_networks() -> None:
     checkpoint = trained()
     engine, model = OnnxEngine(checkpoint), double_network(checkpoint)
     (request,) = speaking(1, 480)
-    (symbols,) = engine.advance([engine.open(request)], 480)
+    (symbols,) = engine.step([engine.open(request)], 480)
     _, logits = engine._move([engine.open(request)], 480, symbols)
     np.testing.assert_allclose(logits[:, 0], exact_logits(model, request, symbols).numpy(), rtol=0, atol=1e-4)
 
@@ -157,4 +158,4 @@ def test_the_lowest_of_temperatures_is_no_other_than_zero() -> None:
     """Logits divided by it would overflow."""
     engine = OnnxEngine(exported(random_checkpoint(TINY_SPECS["speaker only"])))
     cold = [StreamRequest(100, seed, heat, speaker=0) for seed, heat in ((1, 0.0), (2, 1e-310))]
-    np.testing.assert_array_equal(*engine.advance([engine.open(request) for request in cold], 100))
+    np.testing.assert_array_equal(*engine.step([engine.open(request) for request in cold], 100))

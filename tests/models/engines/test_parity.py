@@ -12,9 +12,10 @@ import torch
 
 from models.checkpoint import Checkpoint, load
 from models.conditioning import conditioning, padded_frames
-from models.engines.base import StreamRequest, Symbols
-from models.engines.native import NativeEngine
-from models.engines.reference import ReferenceEngine
+from models.engines.base import Symbols
+from models.engines.speech.engine import StreamRequest
+from models.engines.speech.native import NativeEngine
+from models.engines.speech.torch_engine import TorchEngine
 from models.networks.wavenet import WaveNet
 from models.noise import uniforms
 from models.spec import WaveNetSpec
@@ -31,9 +32,9 @@ def trained() -> Checkpoint:
 def likely_frames(count: int, length: int = STEPS) -> list[StreamRequest]:
     """Requests as synthesis makes them: frames of real sentences, for every speaker."""
     from models.text import phonemize
-    from models.text.frames import FrameModel
+    from models.text.acoustic import AcousticModel
 
-    model = FrameModel(load(ZOO / "frames"))
+    model = AcousticModel(load(ZOO / "frames"))
     sentences = phonemize("The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.")
     made = []
     for number in range(count):
@@ -79,9 +80,9 @@ def test_native_draws_the_oracles_symbols(kind: str) -> None:
     spec = MEDIUM_SPEC if kind == "M random" else SMALL_SPEC
     checkpoint = trained() if kind == "S trained" else random_checkpoint(spec)
     wanted = likely_frames(STREAMS) if kind == "S trained" else requests(spec, STREAMS, STEPS)
-    native, oracle = NativeEngine(checkpoint), ReferenceEngine(checkpoint, cached=True, precision="fp64")
-    mine = native.advance([native.open(r) for r in wanted], STEPS)
-    theirs = oracle.advance([oracle.open(r) for r in wanted], STEPS)
+    native, oracle = NativeEngine(checkpoint), TorchEngine(checkpoint, cached=True, precision="fp64")
+    mine = native.step([native.open(r) for r in wanted], STEPS)
+    theirs = oracle.step([oracle.open(r) for r in wanted], STEPS)
     model, equal, parted = double_network(checkpoint), 0, 0
     for request, one, other in zip(wanted, mine, theirs, strict=True):
         different = np.flatnonzero(one != other)
@@ -99,10 +100,10 @@ def test_native_draws_the_symbols_of_the_uncached_network() -> None:
     checkpoint = random_checkpoint(SMALL_SPEC)
     wanted = requests(SMALL_SPEC, 2, 500)
     native = NativeEngine(checkpoint)
-    oracle = ReferenceEngine(checkpoint, cached=False, precision="fp64")
+    oracle = TorchEngine(checkpoint, cached=False, precision="fp64")
     for request in wanted:
-        (mine,) = native.advance([native.open(request)], 500)
-        (theirs,) = oracle.advance([oracle.open(request)], 500)
+        (mine,) = native.step([native.open(request)], 500)
+        (theirs,) = oracle.step([oracle.open(request)], 500)
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -112,11 +113,11 @@ def test_every_kind_of_conditioning_agrees_with_the_uncached_network(spec: WaveN
     wanted = requests(spec, 5, 200)
     engines = [
         NativeEngine(checkpoint),
-        ReferenceEngine(checkpoint, cached=True),
-        ReferenceEngine(checkpoint, cached=True, precision="fp64"),
-        ReferenceEngine(checkpoint, cached=False),
+        TorchEngine(checkpoint, cached=True),
+        TorchEngine(checkpoint, cached=True, precision="fp64"),
+        TorchEngine(checkpoint, cached=False),
     ]
-    runs = [np.stack(e.advance([e.open(r) for r in wanted], 200)) for e in engines]
+    runs = [np.stack(e.step([e.open(r) for r in wanted], 200)) for e in engines]
     for run in runs[1:]:
         np.testing.assert_array_equal(run, runs[0])
 
@@ -141,14 +142,14 @@ def test_every_engine_scores_alike(spec: WaveNetSpec) -> None:
     runs = []
     for engine in (
         NativeEngine(checkpoint),
-        ReferenceEngine(checkpoint, cached=True),
-        ReferenceEngine(checkpoint, cached=False, precision="fp64"),
+        TorchEngine(checkpoint, cached=True),
+        TorchEngine(checkpoint, cached=False, precision="fp64"),
     ):
         stream = engine.open(request)
-        engine.advance([stream], 50)
-        runs.append(engine.force(stream, symbols))
+        engine.step([stream], 50)
+        runs.append(engine.teacher_force(stream, symbols))
         whole = engine.score(symbols, request.frames, request.speaker)
-        np.testing.assert_array_equal(whole, engine.force(engine.open(request), symbols))
+        np.testing.assert_array_equal(whole, engine.teacher_force(engine.open(request), symbols))
     np.testing.assert_allclose(runs[0], runs[2], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(runs[1], runs[2], rtol=1e-4, atol=1e-4)
 

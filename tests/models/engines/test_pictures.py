@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint
 from models.engines.base import RequestError
-from models.engines.native_pictures import NativePictureEngine
-from models.engines.onnx_pictures import OnnxPicture, OnnxPictureEngine
-from models.engines.pictures import PictureEngine, PictureRequest
-from models.networks.drawing import draw
+from models.engines.images.engine import ImageEngine, ImageStreamRequest
+from models.engines.images.native import NativeImageEngine
+from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
+from models.networks.reference_sampler import draw
 from models.spec import PixelCNNSpec
 from tests.models.exported import exported
 from tests.models.random_pictures import SPECS, checkpoint_of, oracle, tiny
@@ -34,20 +34,20 @@ ODD = {
 }
 
 
-Maker = Callable[[Checkpoint], PictureEngine]
+Maker = Callable[[Checkpoint], ImageEngine]
 
 
 @pytest.fixture(params=["native", "onnx-cpu"])
 def make(request: pytest.FixtureRequest) -> Maker:
     """Every engine that draws."""
     makers: dict[str, Maker] = {
-        "native": NativePictureEngine,
-        "onnx-cpu": lambda checkpoint: OnnxPictureEngine(exported(checkpoint)),
+        "native": NativeImageEngine,
+        "onnx-cpu": lambda checkpoint: OnnxImageEngine(exported(checkpoint)),
     }
     return makers[request.param]
 
 
-def conditions(engine: PictureEngine, count: int) -> list[NDArray[np.float32] | None]:
+def conditions(engine: ImageEngine, count: int) -> list[NDArray[np.float32] | None]:
     """What each picture is asked for: something between two labels, then every label in turn, and nothing."""
     if not engine.spec.conditions:
         return [None] * count
@@ -56,8 +56,8 @@ def conditions(engine: PictureEngine, count: int) -> list[NDArray[np.float32] | 
     return [((hs[0] + hs[1]) / 2).astype(np.float32), *hs[1:]]
 
 
-def requests(engine: PictureEngine, count: int) -> list[PictureRequest]:
-    return [PictureRequest(seed=100 + i, h=h) for i, h in enumerate(conditions(engine, count))]
+def requests(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
+    return [ImageStreamRequest(seed=100 + i, h=h) for i, h in enumerate(conditions(engine, count))]
 
 
 @pytest.mark.parametrize("spec", [*SPECS.values(), *ODD.values()], ids=[*SPECS.keys(), *ODD.keys()])
@@ -74,7 +74,7 @@ def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> No
         assert mine.max() < spec.levels
 
 
-def guided(engine: PictureEngine, count: int) -> list[PictureRequest]:
+def guided(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
     """Every other picture led away from nothing in particular, each by another strength."""
     away = engine.asked([None] * len(engine.spec.conditions))
     wanted = requests(engine, count)
@@ -104,10 +104,10 @@ def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(name:
     whole = engine.draw(wanted)
     assert np.array_equal(engine.draw(wanted[1:2])[0], whole[1]), "alone"
     half = engine.open(replace(wanted[1], given=whole[1][:3]))
-    assert np.array_equal(engine.advance([half], engine.spec.height)[0], whole[1][3:]), "resumed"
+    assert np.array_equal(engine.step([half], engine.spec.height)[0], whole[1][3:]), "resumed"
     pictures = [engine.open(request) for request in wanted]
     engine.reach(pictures, [1, 4, 2, 3, 0, 1])
-    engine.advance(pictures, engine.spec.height)
+    engine.step(pictures, engine.spec.height)
     assert np.array_equal([picture.symbols for picture in pictures], whole), "by rows, at rows of their own"
 
 
@@ -116,10 +116,10 @@ def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_ot
     h, away = engine.asked([1]), engine.asked([None])
     plain, same, other, none = engine.draw(
         [
-            PictureRequest(1, h=h),
-            PictureRequest(1, h=h, guidance=3.0, away=h),
-            PictureRequest(1, h=away),
-            PictureRequest(1, h=h, guidance=0.0, away=away),
+            ImageStreamRequest(1, h=h),
+            ImageStreamRequest(1, h=h, guidance=3.0, away=h),
+            ImageStreamRequest(1, h=away),
+            ImageStreamRequest(1, h=h, guidance=0.0, away=away),
         ]
     )
     assert np.array_equal(plain, same)
@@ -143,16 +143,16 @@ def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelC
         assert np.array_equal(engine.draw([request])[0], picture), "alone"
         half = engine.open(replace(request, given=picture[:3]))
         assert half.rows == 3
-        (rest,) = engine.advance([half], spec.height)
+        (rest,) = engine.step([half], spec.height)
         assert np.array_equal(rest, picture[3:]), "resumed"
     # They join one after the other, so that no two are at one row.
     drawn: list[list[NDArray[np.uint8]]] = [[] for _ in wanted]
     pictures = []
     for request in wanted:
         pictures.append(engine.open(request))
-        for rows, made in zip(drawn, engine.advance(pictures, 1), strict=False):
+        for rows, made in zip(drawn, engine.step(pictures, 1), strict=False):
             rows.append(made.copy())
-    for rows, made in zip(drawn, engine.advance(pictures, spec.height), strict=True):
+    for rows, made in zip(drawn, engine.step(pictures, spec.height), strict=True):
         rows.append(made)
     assert np.array_equal([np.concatenate(rows) for rows in drawn], whole), "by rows, at rows of their own"
 
@@ -184,7 +184,7 @@ def test_temperature_zero_takes_the_most_likely_symbol(make: Maker) -> None:
     checkpoint = checkpoint_of(spec)
     engine = make(checkpoint)
     h = engine.asked([1])
-    pictures = engine.draw([PictureRequest(seed, 0.0, h) for seed in (1, 2)])
+    pictures = engine.draw([ImageStreamRequest(seed, 0.0, h) for seed in (1, 2)])
     assert np.array_equal(pictures[0], pictures[1])
     symbols = torch.from_numpy(pictures[:1].astype(np.int64))
     logits = oracle(checkpoint).score(symbols, torch.from_numpy(h).double()[None])
@@ -192,8 +192,8 @@ def test_temperature_zero_takes_the_most_likely_symbol(make: Maker) -> None:
 
 
 def test_another_seed_is_another_picture() -> None:
-    engine = NativePictureEngine(checkpoint_of(SPECS["gated, grey, none"]))
-    one, two = engine.draw([PictureRequest(1), PictureRequest(2)])
+    engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
+    one, two = engine.draw([ImageStreamRequest(1), ImageStreamRequest(2)])
     assert not np.array_equal(one, two)
 
 
@@ -219,15 +219,15 @@ def test_another_seed_is_another_picture() -> None:
     ],
 )
 def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
-    engine = NativePictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
+    engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=rf"^{field}:"):
-        engine.open(replace(PictureRequest(0, h=engine.asked([None])), **changes))  # type: ignore[arg-type]
+        engine.open(replace(ImageStreamRequest(0, h=engine.asked([None])), **changes))  # type: ignore[arg-type]
 
 
 def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
     spec = SPECS["gated, RGB, class and style"]
     checkpoint = checkpoint_of(spec)
-    engine = NativePictureEngine(checkpoint)
+    engine = NativeImageEngine(checkpoint)
     rows = checkpoint.tensors["conditioner.embedding"]
     cow, any_style = rows[2], rows[-1]
     assert np.array_equal(engine.asked([cow, 1]), engine.asked([2, 1]))
@@ -235,27 +235,27 @@ def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
 
 
 def test_labels_and_images_that_do_not_fit_are_refused() -> None:
-    engine = NativePictureEngine(checkpoint_of(SPECS["gated, grey, class"]))
+    engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
         engine.asked([3])
     with pytest.raises(RequestError, match=r"^labels: a vector has 5 numbers"):
         engine.asked([np.zeros(1, np.float32)])
     with pytest.raises(RequestError, match=r"^images:"):
         engine.score(np.zeros((1, 7, 9, 3), np.uint8))
-    unasked = NativePictureEngine(checkpoint_of(SPECS["gated, grey, none"]))
+    unasked = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
     with pytest.raises(RequestError, match=r"^h:"):
-        unasked.open(PictureRequest(0, h=np.zeros(5, np.float32)))
+        unasked.open(ImageStreamRequest(0, h=np.zeros(5, np.float32)))
     with pytest.raises(RequestError, match=r"^guidance: the model has no conditions"):
-        unasked.open(PictureRequest(0, guidance=2.0, away=np.zeros(5, np.float32)))
+        unasked.open(ImageStreamRequest(0, guidance=2.0, away=np.zeros(5, np.float32)))
 
 
 def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols() -> None:
     """Whole rows at once: never more than one call a symbol and one to see that nothing changes."""
     spec = SPECS["gated, RGB, class"]
-    engine = OnnxPictureEngine(exported(checkpoint_of(spec)))
+    engine = OnnxImageEngine(exported(checkpoint_of(spec)))
     pictures = [engine.open(request) for request in requests(engine, 4)]
-    engine.advance(pictures, spec.height)
+    engine.step(pictures, spec.height)
     for picture in pictures:
-        assert isinstance(picture, OnnxPicture)
+        assert isinstance(picture, OnnxImageStream)
         assert 2 * spec.height <= picture.evaluations <= spec.height * (spec.width * spec.channels + 1)
         assert picture.evaluations < spec.dims / 4

@@ -12,36 +12,39 @@ import numpy as np
 import pytest
 
 from models.engines import load_engine
-from models.engines.base import Engine, EngineError, RequestError, StreamRequest, Symbols
-from models.engines.kernels.products import Instructions, Precision, best_instructions
-from models.engines.native import NativeEngine
-from models.engines.onnx import OnnxEngine
-from models.engines.reference import ReferenceEngine
-from models.engines.runners import Blocks
+from models.engines.base import EngineError, RequestError, Symbols
+from models.engines.onnx.ort_runners import Blocks
+from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.engines.speech.native import NativeEngine
+from models.engines.speech.onnx import OnnxEngine
+from models.engines.speech.torch_engine import TorchEngine
+from models.kernels.gemm import Instructions, Precision, best_instructions
 from models.spec import WaveNetSpec
 from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint, requests
 
-ENGINES: dict[str, Callable[[WaveNetSpec], Engine]] = {
+ENGINES: dict[str, Callable[[WaveNetSpec], SpeechEngine]] = {
     "native": lambda spec: NativeEngine(random_checkpoint(spec)),
     "onnx-cpu": lambda spec: OnnxEngine(exported(random_checkpoint(spec))),
     "onnx blocks": lambda spec: OnnxEngine(exported(random_checkpoint(spec)), runner=Blocks),
     "native-bf16": lambda spec: NativeEngine(random_checkpoint(spec), Precision.BF16),
     "native-int8": lambda spec: NativeEngine(random_checkpoint(spec), Precision.INT8),
-    "cached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=True),
-    "uncached": lambda spec: ReferenceEngine(random_checkpoint(spec), cached=False),
+    "cached": lambda spec: TorchEngine(random_checkpoint(spec), cached=True),
+    "uncached": lambda spec: TorchEngine(random_checkpoint(spec), cached=False),
 }
 EVERY = pytest.mark.parametrize("engine", [pytest.param(make, id=name) for name, make in ENGINES.items()])
 KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
 
 
-def solo(engine: Engine, request: StreamRequest) -> Symbols:
-    return engine.advance([engine.open(request)], request.length)[0]
+def solo(engine: SpeechEngine, request: StreamRequest) -> Symbols:
+    return engine.step([engine.open(request)], request.length)[0]
 
 
 @EVERY
 @KINDS
-def test_company_chunks_and_restarts_change_no_bit(engine: Callable[[WaveNetSpec], Engine], spec: WaveNetSpec) -> None:
+def test_company_chunks_and_restarts_change_no_bit(
+    engine: Callable[[WaveNetSpec], SpeechEngine], spec: WaveNetSpec
+) -> None:
     made = engine(spec)
     wanted = [replace(r, length=90 + 7 * i) for i, r in enumerate(requests(spec, 7, 150))]
     alone = [solo(made, request) for request in wanted]
@@ -55,9 +58,7 @@ def test_company_chunks_and_restarts_change_no_bit(engine: Callable[[WaveNetSpec
             # A restart: the state goes through bytes and comes back.
             streams[i] = made.restore(wanted[i], made.snapshot(streams[i]))
         company = rng.permutation(len(streams))[: rng.integers(1, len(streams) + 1)]
-        for i, symbols in zip(
-            company, made.advance([streams[i] for i in company], int(rng.integers(1, 40))), strict=True
-        ):
+        for i, symbols in zip(company, made.step([streams[i] for i in company], int(rng.integers(1, 40))), strict=True):
             parts[i].append(symbols)
     for symbols, pieces in zip(alone, parts, strict=True):
         np.testing.assert_array_equal(np.concatenate(pieces), symbols)
@@ -67,7 +68,7 @@ def test_company_chunks_and_restarts_change_no_bit(engine: Callable[[WaveNetSpec
 def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision: Precision) -> None:
     engine = NativeEngine(random_checkpoint(SMALL_SPEC), precision)
     wanted = requests(SMALL_SPEC, 16, 1600)
-    together = engine.advance([engine.open(request) for request in wanted], 1600)
+    together = engine.step([engine.open(request) for request in wanted], 1600)
     for request, symbols in zip(wanted, together, strict=True):
         np.testing.assert_array_equal(symbols, solo(engine, request))
 
@@ -79,7 +80,7 @@ def test_int8_is_the_same_by_any_instructions(instructions: Instructions) -> Non
     runs = []
     for engine in (NativeEngine(checkpoint, Precision.INT8), NativeEngine(checkpoint, Precision.INT8, instructions)):
         streams = [engine.open(request) for request in wanted]
-        made = engine.advance(streams, 350)
+        made = engine.step(streams, 350)
         runs.append((np.stack(made), [engine.snapshot(stream) for stream in streams]))
     np.testing.assert_array_equal(runs[0][0], runs[1][0])
     assert runs[0][1] == runs[1][1]
@@ -97,7 +98,7 @@ def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> No
     assert 0.0 < np.abs(scores[2] - scores[0]).mean() < 0.2
     for engine in engines:
         stream = engine.open(request)
-        engine.advance([stream], 40)
+        engine.step([stream], 40)
         snapshot = engine.snapshot(stream)
         for other in engines:
             if other is engine:
@@ -111,32 +112,32 @@ def test_one_symbol_at_a_time_is_the_same() -> None:
     engine = NativeEngine(random_checkpoint(SMALL_SPEC))
     (request,) = requests(SMALL_SPEC, 1, 400)
     stream = engine.open(request)
-    pieces = [engine.advance([stream], 1)[0] for _ in range(400)]
+    pieces = [engine.step([stream], 1)[0] for _ in range(400)]
     np.testing.assert_array_equal(np.concatenate(pieces), solo(engine, request))
-    assert engine.advance([stream], 10)[0].size == 0
+    assert engine.step([stream], 10)[0].size == 0
 
 
 @EVERY
 @KINDS
 def test_a_stream_that_is_forced_goes_on_like_the_one_that_sampled(
-    engine: Callable[[WaveNetSpec], Engine], spec: WaveNetSpec
+    engine: Callable[[WaveNetSpec], SpeechEngine], spec: WaveNetSpec
 ) -> None:
     made = engine(spec)
     for request in requests(spec, 3, 100):
         sampled, forced, in_pieces = (made.open(request) for _ in range(3))
-        (symbols,) = made.advance([sampled], 70)
-        likelihoods = made.force(forced, symbols)
-        pieces = [made.force(in_pieces, part) for part in np.split(symbols, [0, 1, 33, 34])]
+        (symbols,) = made.step([sampled], 70)
+        likelihoods = made.teacher_force(forced, symbols)
+        pieces = [made.teacher_force(in_pieces, part) for part in np.split(symbols, [0, 1, 33, 34])]
         assert forced.position == in_pieces.position == 70
         assert made.snapshot(sampled) == made.snapshot(forced) == made.snapshot(in_pieces)
         np.testing.assert_array_equal(np.concatenate(pieces), likelihoods)
-        rest = [made.advance([stream], 30)[0] for stream in (sampled, forced, in_pieces)]
+        rest = [made.step([stream], 30)[0] for stream in (sampled, forced, in_pieces)]
         np.testing.assert_array_equal(rest[0], rest[1])
         np.testing.assert_array_equal(rest[0], rest[2])
 
 
 @EVERY
-def test_a_prompt_is_continued(engine: Callable[[WaveNetSpec], Engine]) -> None:
+def test_a_prompt_is_continued(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
     """The prompt is heard, and what follows depends on it."""
     spec = TINY_SPECS["speaker only"]
     made = engine(spec)
@@ -144,28 +145,28 @@ def test_a_prompt_is_continued(engine: Callable[[WaveNetSpec], Engine]) -> None:
     follows = []
     for value in (10, 240):
         stream = made.open(request)
-        made.force(stream, np.full(40, value, np.uint8))
-        follows.append(made.advance([stream], 80)[0])
+        made.teacher_force(stream, np.full(40, value, np.uint8))
+        follows.append(made.step([stream], 80)[0])
         assert len(follows[-1]) == 40
     assert (follows[0] != follows[1]).any()
 
 
 @EVERY
-def test_symbols_beyond_the_end_are_refused(engine: Callable[[WaveNetSpec], Engine]) -> None:
+def test_symbols_beyond_the_end_are_refused(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
     spec = TINY_SPECS["conditional"]
     made = engine(spec)
     (request,) = requests(spec, 1, 50)
     stream = made.open(request)
-    made.advance([stream], 20)
+    made.step([stream], 20)
     before = made.snapshot(stream)
     with pytest.raises(RequestError, match=r"^symbols: 31 do not fit, the stream ends in 30"):
-        made.force(stream, np.zeros(31, np.uint8))
+        made.teacher_force(stream, np.zeros(31, np.uint8))
     assert made.snapshot(stream) == before
-    assert len(made.force(stream, np.zeros(30, np.uint8))) == 30
+    assert len(made.teacher_force(stream, np.zeros(30, np.uint8))) == 30
 
 
 @EVERY
-def test_the_seed_matters_and_nothing_is_hidden(engine: Callable[[WaveNetSpec], Engine]) -> None:
+def test_the_seed_matters_and_nothing_is_hidden(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
     spec = TINY_SPECS["conditional"]
     made = engine(spec)
     (request,) = requests(spec, 1, 200)
@@ -177,7 +178,7 @@ def test_the_seed_matters_and_nothing_is_hidden(engine: Callable[[WaveNetSpec], 
 
 
 @EVERY
-def test_temperature_zero_takes_the_most_likely_symbol(engine: Callable[[WaveNetSpec], Engine]) -> None:
+def test_temperature_zero_takes_the_most_likely_symbol(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
     spec = TINY_SPECS["speaker only"]
     made = engine(spec)
     cold = [solo(made, StreamRequest(100, seed, 0.0, speaker=0)) for seed in (1, 2)]
@@ -185,12 +186,12 @@ def test_temperature_zero_takes_the_most_likely_symbol(engine: Callable[[WaveNet
 
 
 @EVERY
-def test_a_snapshot_that_is_not_its_own_is_refused(engine: Callable[[WaveNetSpec], Engine]) -> None:
+def test_a_snapshot_that_is_not_its_own_is_refused(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
     spec = TINY_SPECS["conditional"]
     made = engine(spec)
     (request,) = requests(spec, 1, 60)
     stream = made.open(request)
-    made.advance([stream], 40)
+    made.step([stream], 40)
     good = made.snapshot(stream)
     flipped = bytearray(good)
     flipped[-3] ^= 1

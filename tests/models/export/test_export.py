@@ -11,7 +11,7 @@ import pytest
 
 import models
 from models.checkpoint import WEIGHTS, CheckpointError, load, save
-from models.engines.onnx import OnnxEngine
+from models.engines.speech.onnx import OnnxEngine
 from models.export import export, graphs
 from models.export.graph import Graph
 from models.export.parity import ParityError

@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from models.engines.base import Engine, StreamRequest, Symbols
-from models.engines.native import NativeEngine
+from models.engines.base import Symbols
+from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.engines.speech.native import NativeEngine
 from models.scheduler import Chunk, End, Scheduler, Slot
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 
@@ -34,8 +35,8 @@ def request(length: int, seed: int = 0, temperature: float = 1.0) -> StreamReque
     return StreamRequest(length, seed, temperature, speaker=seed % 2)
 
 
-def solo(made: Engine, wanted: StreamRequest) -> Symbols:
-    return made.advance([made.open(wanted)], wanted.length)[0]
+def solo(made: SpeechEngine, wanted: StreamRequest) -> Symbols:
+    return made.step([made.open(wanted)], wanted.length)[0]
 
 
 class Sink:
@@ -112,7 +113,7 @@ def held(scheduler: Scheduler, threads: int = 1) -> Iterator[None]:
 
 def speak(
     scheduler: Scheduler,
-    made: Engine,
+    made: SpeechEngine,
     wanted: StreamRequest,
     sink: Sink,
     realtime: bool = True,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.engines.base import Stream, Symbols
-from models.engines.native import NativeEngine
+from models.engines.speech.native import NativeEngine
 from models.scheduler import Chunk, End, Scheduler
 from tests.models.scheduler.support import RATE, Sink, engine, held, request, solo, speak
 
@@ -17,8 +17,8 @@ from tests.models.scheduler.support import RATE, Sink, engine, held, request, so
 class Torn(NativeEngine):
     """Breaks off after the first stream of several."""
 
-    def advance(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
-        made = super().advance(streams[:1], samples)
+    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
+        made = super().step(streams[:1], samples)
         if len(streams) > 1:
             raise MemoryError("no room for the second")
         return made

@@ -8,8 +8,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from models.engines.base import Engine, StreamRequest, Symbols
-from models.engines.native import NativeEngine
+from models.engines.base import Symbols
+from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.engines.speech.native import NativeEngine
 from models.scheduler import Chunk, End, Scheduler, Slot
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
 from tests.models.scheduler.support import RATE, Sink, engine, held, request, solo
@@ -20,7 +21,7 @@ NOTHING = np.empty(0, np.uint8)
 class Utterance:
     """Several streams that are interrupted at random and taken up again where they were."""
 
-    def __init__(self, made: Engine, wanted: list[StreamRequest], realtime: bool) -> None:
+    def __init__(self, made: SpeechEngine, wanted: list[StreamRequest], realtime: bool) -> None:
         self.engine, self.wanted, self.realtime = made, wanted, realtime
         self.sinks: list[Sink] = []
         self.slot: Slot
@@ -160,22 +161,22 @@ def test_a_prompt_that_was_forced_is_continued() -> None:
     made, wanted = engine(), request(200, seed=3)
     prompt = np.arange(60, dtype=np.uint8)
     stream, alone = made.open(wanted), made.open(wanted)
-    made.force(stream, prompt)
-    made.force(alone, prompt)
+    made.teacher_force(stream, prompt)
+    made.teacher_force(alone, prompt)
     with closing(Scheduler(1)) as scheduler:
         sink = Sink()
         slot = scheduler.open(made, RATE, sink, realtime=True)
         slot.feed(stream)
         slot.finish()
         assert sink.wait() is End.COMPLETED
-    np.testing.assert_array_equal(sink.symbols(), made.advance([alone], 200)[0])
+    np.testing.assert_array_equal(sink.symbols(), made.step([alone], 200)[0])
     assert len(sink.symbols()) == 140
 
 
 def test_a_snapshot_of_a_stream_at_its_end_is_taken_up_with_the_next() -> None:
     made, wanted = engine(), [request(100, seed=1), request(70, seed=2)]
     finished = made.open(wanted[0])
-    made.advance([finished], 100)
+    made.step([finished], 100)
     with closing(Scheduler(1)) as scheduler:
         sink = Sink(100)
         slot = scheduler.open(made, RATE, sink, realtime=True, start=100)

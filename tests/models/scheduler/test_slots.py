@@ -218,9 +218,9 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called() -> None:
         thread.join(PATIENCE)
 
     class Asking(type(engine())):  # type: ignore[misc]  # NativeEngine
-        def advance(self, streams, samples):  # type: ignore[no-untyped-def]
+        def step(self, streams, samples):  # type: ignore[no-untyped-def]
             ask("engine")
-            return super().advance(streams, samples)
+            return super().step(streams, samples)
 
     made = engine(make=Asking)
     with closing(Scheduler(1)) as scheduler:

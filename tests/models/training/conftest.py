@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     import resemblyzer  # noqa: F401
 
 from models.training.corpora import read
-from models.training.dataset import prepare
+from models.training.data.speech import prepare
 from tests.models.training.sounds import FEATURES, PHONES, PITCHES, RATE, WAVENET, voiced, write_labels
 
 

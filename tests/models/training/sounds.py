@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import FeatureSpec, FrameSpec, WaveNetSpec
+from models.spec import AcousticSpec, FeatureSpec, WaveNetSpec
 from models.text import PHONEMES
 
 Wave = NDArray[np.float32]
@@ -22,7 +22,7 @@ WAVENET = WaveNetSpec(
     layers=4, stacks=2, residual_channels=8, gate_channels=16, skip_channels=16, head_channels=16, speakers=SPEAKERS,
     global_channels=4, local_channels=FEATURES.channels, conditioner_channels=8, conditioner_layers=1,
 )  # fmt: skip
-FRAMES = FrameSpec(
+FRAMES = AcousticSpec(
     phonemes=PHONEMES, speakers=SPEAKERS, outputs=FEATURES.channels, channels=8, encoder_layers=1, decoder_layers=1,
     duration_layers=1, kernel_size=3, speaker_channels=4,
 )  # fmt: skip

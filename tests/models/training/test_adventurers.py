@@ -17,7 +17,7 @@ from PIL import Image
 from models.training.corpora import CorpusError, adventurers, build, debian
 from models.training.corpora.adventurers import SPECIES, dressed, laid, tiles
 from models.training.corpora.debian import SourcePackage, prepared
-from models.training.pictures import PicturesError, read_pictures
+from models.training.data.images import PicturesError, read_pictures
 
 DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nSuites: trixie\nComponents: main\n"
 LINES = "# deb https://debian.invalid/debian old main\ndeb https://debian.invalid/debian trixie main\n"

@@ -16,7 +16,7 @@ from models.training.corpora import NAMES, CorpusError, align_corpus, build, rea
 from models.training.corpora.layouts import Writer
 from models.training.corpora.recordings import allison
 from models.training.corpora.teachers import Heart
-from models.training.dataset import Dataset, TimedPhone, held_out, prepare
+from models.training.data.speech import Dataset, TimedPhone, held_out, prepare
 from tests.models.training.sounds import FEATURES, RATE, tone
 
 EXAMPLES = (

@@ -14,9 +14,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from models.checkpoint import load
-from models.training.frames import FramesTask
 from models.training.loop import LoopConfig, Trainer, train
-from models.training.wavenet import WaveNetTask
+from models.training.tasks.acoustic import AcousticTask
+from models.training.tasks.wavenet import WaveNetTask
 from tests.models.training.sounds import FRAMES, SPEAKERS, WAVENET
 
 ROOT = Path(__file__).parents[3]
@@ -163,7 +163,7 @@ def test_the_learning_rate(prepared: Path, tmp_path: Path) -> None:
 
 
 def test_the_average_follows_the_weights(prepared: Path, tmp_path: Path) -> None:
-    task = FramesTask(FRAMES, (prepared,), EVEN, batch=2)
+    task = AcousticTask(FRAMES, (prepared,), EVEN, batch=2)
     trainer = Trainer(task, LoopConfig(100, 1e-2, warmup=1, ema=0.25), tmp_path)
     expected = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
     for step in (1, 2, 3):
@@ -179,8 +179,8 @@ def test_the_average_follows_the_weights(prepared: Path, tmp_path: Path) -> None
 
 
 def test_dropout_too_is_resumed(prepared: Path, tmp_path: Path) -> None:
-    """The frame model draws random numbers inside its network; a resumed run draws the same."""
-    task, config = FramesTask(FRAMES, (prepared,), EVEN, batch=2), LoopConfig(6, 1e-2, warmup=1)
+    """The acoustic model draws random numbers inside its network; a resumed run draws the same."""
+    task, config = AcousticTask(FRAMES, (prepared,), EVEN, batch=2), LoopConfig(6, 1e-2, warmup=1)
     whole = Trainer(task, config, tmp_path)
     for _ in range(3):
         whole.run_step()

@@ -11,12 +11,18 @@ import pytest
 import torch
 
 from models.checkpoint import expected_shapes, load
-from models.engines.native import NativeEngine
-from models.text.frames import FrameModel, frame_positions
-from models.training.cards import card
-from models.training.dataset import Dataset
-from models.training.frames import Batch, FramesTask, losses, predict_corpus, run
-from models.training.wavenet import WaveNetTask
+from models.engines.speech.native import NativeEngine
+from models.text.acoustic import AcousticModel, frame_positions
+from models.training.data.speech import Dataset
+from models.training.model_card import card
+from models.training.tasks.acoustic import (
+    AcousticTask,
+    Batch,
+    losses,
+    predict_corpus,
+    run,
+)
+from models.training.tasks.wavenet import WaveNetTask
 from tests.models.training.sounds import FEATURES, FRAMES, PHONES, SPEAKERS, WAVENET
 
 CPU = torch.device("cpu")
@@ -30,8 +36,8 @@ def task(prepared: Path) -> WaveNetTask:
 
 
 @pytest.fixture(scope="module")
-def frames_task(prepared: Path) -> FramesTask:
-    return FramesTask(FRAMES, (prepared,), EVEN, batch=3)
+def frames_task(prepared: Path) -> AcousticTask:
+    return AcousticTask(FRAMES, (prepared,), EVEN, batch=3)
 
 
 def test_a_batch_follows_from_seed_step_and_rank(task: WaveNetTask) -> None:
@@ -175,8 +181,8 @@ def test_speakers_that_the_data_lack(prepared: Path) -> None:
     assert list(task.evaluate(task.network(), CPU)) == ["bits_ann"]
 
 
-def test_sentences_follow_from_seed_step_and_rank(frames_task: FramesTask) -> None:
-    def content(task: FramesTask, step: int, rank: int) -> list[str]:
+def test_sentences_follow_from_seed_step_and_rank(frames_task: AcousticTask) -> None:
+    def content(task: AcousticTask, step: int, rank: int) -> list[str]:
         return [clip.id for _, clip in task._draw(step, rank)]
 
     drawn = [content(frames_task, step, 0) for step in range(60)]
@@ -188,7 +194,7 @@ def test_sentences_follow_from_seed_step_and_rank(frames_task: FramesTask) -> No
     assert all(len(batch) == 3 for batch in drawn)
 
 
-def test_sentences_are_padded_to_a_batch(frames_task: FramesTask, prepared: Path) -> None:
+def test_sentences_are_padded_to_a_batch(frames_task: AcousticTask, prepared: Path) -> None:
     dataset = Dataset(prepared)
     items = [(dataset, dataset.clips[i]) for i in (0, 9)]
     batch = frames_task.collate(items)
@@ -206,7 +212,7 @@ def test_sentences_are_padded_to_a_batch(frames_task: FramesTask, prepared: Path
         assert not batch.frames[row, clip.frames :].any()
 
 
-def test_padding_carries_no_loss(frames_task: FramesTask, prepared: Path) -> None:
+def test_padding_carries_no_loss(frames_task: AcousticTask, prepared: Path) -> None:
     dataset = Dataset(prepared)
     short, long = ((dataset, dataset.clips[i]) for i in (0, 4))
     torch.manual_seed(0)
@@ -225,7 +231,7 @@ def test_padding_carries_no_loss(frames_task: FramesTask, prepared: Path) -> Non
     assert all(float(value) == pytest.approx(0.0, abs=1e-6) for value in perfect.values())
 
 
-def test_the_frame_model_learns(frames_task: FramesTask) -> None:
+def test_the_frame_model_learns(frames_task: AcousticTask) -> None:
     torch.manual_seed(0)
     model = frames_task.network()
     before = frames_task.evaluate(model.eval(), CPU)
@@ -241,12 +247,12 @@ def test_the_frame_model_learns(frames_task: FramesTask) -> None:
     assert all(after[f"mel_{name}"] < 0.7 * before[f"mel_{name}"] for name in SPEAKERS)
 
 
-def test_a_corpus_of_predicted_frames(frames_task: FramesTask, prepared: Path, tmp_path: Path) -> None:
+def test_a_corpus_of_predicted_frames(frames_task: AcousticTask, prepared: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = frames_task.network().eval()
     frames_task.export(network, tmp_path / "checkpoint", {"steps": 0}, {"mel_ann": 0.5})
     seen: list[int] = []
-    model = FrameModel(load(tmp_path / "checkpoint"))
+    model = AcousticModel(load(tmp_path / "checkpoint"))
     assert predict_corpus(model, prepared, tmp_path / "predicted", seen.append) == 8
     assert seen == list(range(1, 9))
     real, predicted = Dataset(prepared), Dataset(tmp_path / "predicted")
@@ -261,7 +267,7 @@ def test_a_corpus_of_predicted_frames(frames_task: FramesTask, prepared: Path, t
 
 
 @pytest.mark.parametrize("kind", ["wavenet", "frames"])
-def test_checkpoints_hold_what_the_networks_hold(kind: str, task: WaveNetTask, frames_task: FramesTask) -> None:
+def test_checkpoints_hold_what_the_networks_hold(kind: str, task: WaveNetTask, frames_task: AcousticTask) -> None:
     network = (task if kind == "wavenet" else frames_task).network()
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     assert shapes == expected_shapes(network.spec)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models import checkpoint
-from models.engines.native_pictures import NativePictureEngine
-from models.engines.pictures import PictureEngine
+from models.engines.images.engine import ImageEngine
+from models.engines.images.native import NativeImageEngine
 from tests.service.support import PICTURES, Server
 
 Pixels = NDArray[np.uint8]
@@ -112,6 +112,6 @@ def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def engine_of(zoo: Path, model: str) -> PictureEngine:
+def engine_of(zoo: Path, model: str) -> ImageEngine:
     """What the server samples a model with."""
-    return NativePictureEngine(checkpoint.load(zoo / model / "pixelcnn"))
+    return NativeImageEngine(checkpoint.load(zoo / model / "pixelcnn"))

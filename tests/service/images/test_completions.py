@@ -10,8 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
-from models.engines.pictures import PictureRequest
-from service.seeds import part_seed
+from models.engines.images.engine import ImageStreamRequest
+from service.catalog.seeds import part_seed
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import (
     Pixels,
     base64_of,
@@ -25,7 +26,6 @@ from tests.service.images.pictures import (
     written,
 )
 from tests.service.support import PICTURES, Server
-from tests.service.test_refusals import check_envelope
 
 
 def complete(server: Server, image: str | bytes | Pixels | None = None, **changes: Any) -> httpx.Response:
@@ -43,7 +43,7 @@ def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: i
     gain = np.uint8(255 // (spec.levels - 1))
     h = network.asked([None] * len(spec.conditions)) if spec.conditions else None
     given = image[:rows] // gain
-    wanted = network.draw([PictureRequest(part_seed(7, index), 1.0, h, given) for index in range(2)]) * gain
+    wanted = network.draw([ImageStreamRequest(part_seed(7, index), 1.0, h, given) for index in range(2)]) * gain
     prompt = "any" if spec.classes else None
     response = complete(server, image, model=model, prompt=prompt, rows=rows, n=2)
     assert same(shown(response), list(wanted))
@@ -60,7 +60,7 @@ def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: i
 def test_the_rest_of_a_picture_of_a_class_is_of_no_kind_unless_one_is_named(server: Server, zoo: Path) -> None:
     network, image = engine_of(zoo, "park"), noise("park")
     for prompt, labels in (("birds", [0, None, None]), ("owl", [0, None, 0])):
-        wanted = network.draw([PictureRequest(7, 1.0, network.asked(labels), image[:3])])
+        wanted = network.draw([ImageStreamRequest(7, 1.0, network.asked(labels), image[:3])])
         response = complete(server, image, model="park", prompt=prompt, rows=3)
         assert same(shown(response), list(wanted))
         assert set(response.json()["data"][0]) == {"b64_json", "seed"}

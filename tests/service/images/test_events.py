@@ -10,11 +10,11 @@ import httpx
 import numpy as np
 import pytest
 
-from service.images.drawing import UNDRAWN
-from service.seeds import part_seed
+from service.catalog.seeds import part_seed
+from service.images.sampler import UNDRAWN
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, decode, draw, events, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server
-from tests.service.test_refusals import check_envelope
 
 FIELDS = {"type", "b64_json", "created_at", "size", "quality", "background", "output_format", "index", "seed"}
 

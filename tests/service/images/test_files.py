@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.auth import digest, new_key
+from service.api.http.auth import digest, new_key
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import DRAWING, INTERPOLATION, base64_of, draw, files, noise, post, same, written
 from tests.service.support import ASYNC, Server
-from tests.service.test_refusals import check_envelope
 
 Serve = Callable[..., AbstractContextManager[Server]]
 NOBODY = "job_000000000000000000000000"

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.engines.pictures import PictureRequest
-from service.seeds import part_seed
+from models.engines.images.engine import ImageStreamRequest
+from service.catalog.seeds import part_seed
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import DRAWING, decode, draw, engine_of, events, files, post, same, seeds, shown
 from tests.service.support import PICTURES, Server
-from tests.service.test_refusals import check_envelope
 
 FORMS = ("png", "webp", "jpeg")
 
@@ -48,7 +48,7 @@ def test_the_answer(server: Server, engine: str) -> None:
 def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, temperature: float) -> None:
     spec, network = PICTURES[model], engine_of(zoo, model)
     h = network.asked([2, *[None] * (len(spec.conditions) - 1)]) if spec.conditions else None
-    wanted = network.draw([PictureRequest(part_seed(7, index), temperature, h) for index in range(3)])
+    wanted = network.draw([ImageStreamRequest(part_seed(7, index), temperature, h) for index in range(3)])
     prompt = spec.classes[2] if spec.classes else None
     found = draw(server, model=model, prompt=prompt, n=3, temperature=temperature)
     assert same(found, list(wanted * np.uint8(255 // (spec.levels - 1))))
@@ -62,7 +62,7 @@ def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to
 ) -> None:
     spec, network = PICTURES[model], engine_of(zoo, model)
     h, away = (network.asked([label, 1][: len(spec.conditions)]) for label in (2, None))
-    wanted = network.draw([PictureRequest(part_seed(7, i), 1.0, h, guidance=3.0, away=away) for i in range(3)])
+    wanted = network.draw([ImageStreamRequest(part_seed(7, i), 1.0, h, guidance=3.0, away=away) for i in range(3)])
     asked = {"model": model, "prompt": spec.classes[2], "n": 3, "style": spec.styles[1] if spec.styles else None}
     found = draw(server, **asked, guidance=3.0)
     assert same(found, list(wanted * np.uint8(255 // (spec.levels - 1))))
@@ -84,7 +84,7 @@ def test_a_picture_of_a_class_is_of_a_kind_that_its_seed_draws_and_its_name_alon
     away = network.asked([None, 0, None])
     hs = [network.asked([0, 0, spec.kinds.index(kind)]) for kind in told]
     pairs = zip(seeds(response), hs, strict=True)
-    wanted = network.draw([PictureRequest(seed, h=h, guidance=1.5, away=away) for seed, h in pairs])
+    wanted = network.draw([ImageStreamRequest(seed, h=h, guidance=1.5, away=away) for seed, h in pairs])
     assert same(shown(response), list(wanted))
     for seed, kind, pixels in list(zip(seeds(response), told, shown(response), strict=True))[:3]:
         alone = post(server, "generations", prompt=kind.upper(), seed=seed, **park)

@@ -9,11 +9,11 @@ import httpx
 import numpy as np
 import pytest
 
-from models.engines.pictures import PictureRequest
+from models.engines.images.engine import ImageStreamRequest
 from service.images.schemas import MAX_STEPS
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import draw, engine_of, post, same, seeds, shown
 from tests.service.support import PICTURES, Server
-from tests.service.test_refusals import check_envelope
 
 
 def classes(server: Server) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def test_what_lies_between_is_the_networks(server: Server, zoo: Path, steps: int
     network = engine_of(zoo, "sketch")
     one, other = (network.asked([label, 1]) for label in (0, 2))
     asked = [np.float32(one * (1 - share) + other * share) for share in np.linspace(0, 1, steps)]
-    wanted = network.draw([PictureRequest(7, 0.5, np.asarray(h, np.float32)) for h in asked])
+    wanted = network.draw([ImageStreamRequest(7, 0.5, np.asarray(h, np.float32)) for h in asked])
     assert same(shown(post(server, "interpolations", steps=steps, style="crayon", temperature=0.5)), list(wanted))
 
 
@@ -78,7 +78,7 @@ def test_what_lies_between_is_led_away_from_any_class(server: Server, zoo: Path)
     network = engine_of(zoo, "sketch")
     one, other, away = (network.asked([label, 1]) for label in (0, 2, None))
     between = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
-    wanted = network.draw([PictureRequest(7, 0.5, h, guidance=2.0, away=away) for h in between])
+    wanted = network.draw([ImageStreamRequest(7, 0.5, h, guidance=2.0, away=away) for h in between])
     found = shown(post(server, "interpolations", style="crayon", temperature=0.5, guidance=2.0))
     assert same(found, list(wanted))
 
@@ -102,7 +102,7 @@ def test_kinds_are_ends_and_a_class_that_is_an_end_is_of_no_kind(server: Server,
     park: dict[str, Any] = {"model": "park", "steps": 3}
     one, other = network.asked([0, None, 1]), network.asked([1, None, None])
     hs = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
-    wanted = list(network.draw([PictureRequest(7, h=h) for h in hs]))
+    wanted = list(network.draw([ImageStreamRequest(7, h=h) for h in hs]))
     assert same(shown(post(server, "interpolations", **park, **{"from": "WREN", "to": "beasts"})), wanted)
     assert same(
         shown(post(server, "interpolations", **park, **{"from": vector(server, "wren", "park"), "to": "beasts"})),

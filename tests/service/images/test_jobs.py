@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 import service
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import base64_of, decode, draw, files, noise, post, same, shown, written
 from tests.service.support import ASYNC, Server
-from tests.service.test_refusals import check_envelope
 
 Serve = Callable[..., AbstractContextManager[Server]]
 IMAGE = base64_of(written(noise("sketch")))

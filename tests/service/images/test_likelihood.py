@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import Pixels, engine_of, image_of, noise, post, shown, written
 from tests.service.support import ASYNC, PICTURES, Server
-from tests.service.test_refusals import check_envelope
 
 URL = "/v1/images/likelihood"
 

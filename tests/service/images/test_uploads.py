@@ -17,9 +17,9 @@ from PIL import Image, PngImagePlugin
 from service.errors import InvalidRequest
 from service.images.sizes import MAX_SIDE
 from service.images.uploads import decode_picture
+from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server
-from tests.service.test_refusals import check_envelope
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 """As in the service, whose own filter pytest takes out."""

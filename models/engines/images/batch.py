@@ -1,0 +1,128 @@
+"""Several pictures as one stream: the first row of each of them, then the second row of each, and so on.
+
+So the pictures of a request share the engine's lanes, grow side by side, and travel like sound: as symbols with a
+position. What is needed to resume them is the rows made so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.engines.base import RequestError, Symbols
+from models.engines.images.engine import ImageEngine, ImageStream, ImageStreamRequest, Pixels
+from models.engines.snapshots import pack, unpack
+from models.spec import PixelCNNSpec
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """Pictures to be drawn side by side; all have equally many given rows."""
+
+    pictures: tuple[ImageStreamRequest, ...]
+    length: int
+    """Symbols of all pictures together, those of given rows included."""
+
+
+@dataclass
+class ImageBatch:
+    """A batch being drawn."""
+
+    request: BatchRequest
+    pictures: list[ImageStream]
+    row: int
+    """Rows handed out. Given rows come with the first that are drawn."""
+    row_size: int
+    """Symbols of one row of all pictures."""
+
+    @property
+    def position(self) -> int:
+        """Symbols handed out."""
+        return self.row * self.row_size
+
+
+class BatchEngine:
+    """A :class:`~models.engines.images.engine.ImageEngine` that a scheduler can drive. Thread-safe as that one is."""
+
+    def __init__(self, pictures: ImageEngine) -> None:
+        self.pictures = pictures
+        self.name, self.lanes = pictures.name, pictures.lanes
+        self._sha256 = pictures.sha256
+
+    @property
+    def spec(self) -> PixelCNNSpec:
+        """Of the network."""
+        return self.pictures.spec
+
+    def request(self, pictures: Sequence[ImageStreamRequest]) -> BatchRequest:
+        """A request for these pictures.
+
+        Raises:
+            RequestError: there is none, or some have more given rows than others.
+        """
+        if not pictures:
+            raise RequestError("pictures: a batch needs at least one")
+        if len({0 if p.given is None else len(p.given) for p in pictures}) > 1:
+            raise RequestError("given: all pictures of a batch need equally many rows")
+        return BatchRequest(tuple(pictures), len(pictures) * self.spec.dims)
+
+    def open(self, request: BatchRequest) -> ImageBatch:
+        """Start a batch at its first row.
+
+        Raises:
+            RequestError: a picture is not one of this model's.
+        """
+        return self._opened(request, 0, [self.pictures.open(picture) for picture in request.pictures])
+
+    def step(self, batches: Sequence[ImageBatch], samples: int) -> list[Symbols]:
+        """Make ``samples`` more symbols of every batch, together: rounded up to whole rows, and at most what is left.
+
+        Returns:
+            One ``uint8 [T]`` a batch, in order: rows of ``[pictures, W, C]``.
+        """
+        ends = [min(batch.row - (-samples // batch.row_size), self.spec.height) for batch in batches]
+        # Given rows are there already.
+        ends = [max(end, batch.pictures[0].rows) for batch, end in zip(batches, ends, strict=True)]
+        pictures = [(picture, end) for batch, end in zip(batches, ends, strict=True) for picture in batch.pictures]
+        self.pictures.reach([picture for picture, _ in pictures], [end for _, end in pictures])
+        made = []
+        for batch, end in zip(batches, ends, strict=True):
+            rows = np.stack([picture.symbols[batch.row : end] for picture in batch.pictures], axis=1)
+            made.append(rows.reshape(-1))
+            batch.row = end
+        return made
+
+    @property
+    def loaded(self) -> bool:
+        """Whether what it computes with is in memory."""
+        return self.pictures.loaded
+
+    def unload(self, idle_seconds: float) -> bool:
+        """See :class:`~models.engines.base.Engine`."""
+        return self.pictures.unload(idle_seconds)
+
+    def snapshot(self, batch: ImageBatch) -> bytes:
+        """The rows handed out; what is missing of the pictures is zero."""
+        symbols = np.stack([picture.symbols for picture in batch.pictures])
+        symbols[:, batch.row :] = 0
+        return pack(self.name, self._sha256, batch.position, 0, symbols.tobytes())
+
+    def restore(self, request: BatchRequest, snapshot: bytes) -> ImageBatch:
+        """The batch that :meth:`snapshot` saw.
+
+        Raises:
+            RequestError: the bytes are no snapshot of such a batch.
+        """
+        position, _, state = unpack(self.name, self._sha256, request.length, request.length, snapshot)
+        spec, count = self.spec, len(request.pictures)
+        symbols: Pixels = np.frombuffer(state, np.uint8).reshape(count, spec.height, spec.width, spec.channels)
+        row = position // (request.length // spec.height)
+        if row == 0:
+            return self.open(request)
+        resumed = [replace(p, given=rows[:row]) for p, rows in zip(request.pictures, symbols, strict=True)]
+        return self._opened(request, row, [self.pictures.open(picture) for picture in resumed])
+
+    def _opened(self, request: BatchRequest, row: int, pictures: list[ImageStream]) -> ImageBatch:
+        return ImageBatch(request, pictures, row, request.length // self.spec.height)

@@ -1,0 +1,199 @@
+"""Networks that draw, on onnxruntime: rows of exported graphs (models/export/pixelcnn.py), without torch.
+
+What the rows above say is computed once a row. The row itself is found by fixed-point iteration (Song et al. 2021,
+arXiv:2002.03629): all its symbols are drawn at once, from a guess of those before them, again and again until none
+changes. The first symbol is right after one call, its right neighbour at the latest after two, and so on; then every
+symbol is the one that its noise draws given those before it: the very picture that drawing one by one gives. Mostly
+many get right in one call. As in models/engines/speech/onnx.py, every call has the same number of lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.checkpoint import Checkpoint
+from models.engines.base import GREEDY
+from models.engines.images.engine import (
+    Array,
+    ImageEngine,
+    ImageStream,
+    ImageStreamRequest,
+    Pixels,
+    shadows_among,
+)
+from models.engines.images.native import NativeImageEngine
+from models.engines.onnx.ort_session import open_session
+from models.engines.unloadable import LazyResource
+from models.noise import uniforms
+
+LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
+
+
+@dataclass
+class OnnxImageStream(ImageStream):
+    """A picture with what the layers made of its last rows."""
+
+    features: Array
+    """``[layers - 1, features, reach, W]``, zeros before the first row."""
+    evaluations: int = 0
+    """Calls of the network that its rows have taken."""
+
+
+class _Graphs(NamedTuple):
+    """Sessions of what models/export/pixelcnn.py writes."""
+
+    above: Any
+    beside: Any
+
+
+class OnnxImageEngine(ImageEngine):
+    """A PixelCNN on onnxruntime.
+
+    Args:
+        checkpoint: read from a directory that ``ancestral export`` has written graphs to.
+        name: one of :data:`LANES`.
+
+    Raises:
+        EngineError: the graphs are missing or stale, or the provider does not run here.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, name: str = "onnx-cpu") -> None:
+        super().__init__(checkpoint, NativeImageEngine.of_outlines(checkpoint))
+        self.name, self.lanes = name, LANES[name]
+        self._device = "cuda" if name == "onnx-cuda" else "cpu"
+        self._graphs = LazyResource(
+            lambda: _Graphs(*(open_session(checkpoint, graph, name) for graph in _Graphs._fields))
+        )
+        self._loop([self._blank()], 1, score=False)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its graphs are in memory."""
+        return self._graphs.loaded
+
+    def unload(self, idle_seconds: float) -> bool:
+        """Drop the graphs, with what they hold on a card; pictures keep their own state."""
+        return self._graphs.drop(idle_seconds)
+
+    def _blank(self) -> OnnxImageStream:
+        spec = self.spec
+        features = spec.features if spec.gated else spec.features // 2
+        cells = spec.height * spec.width if spec.conditioning == "location" else 1
+        width = spec.location_channels if spec.conditioning == "location" else spec.condition_channels
+        return OnnxImageStream(
+            request=ImageStreamRequest(0),
+            rows=0,
+            symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
+            condition=np.zeros((cells, width), np.float32),
+            features=np.zeros((spec.layers - 1, features, spec.kernel_size // 2, spec.width), np.float32),
+        )
+
+    def _loop(self, pictures: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
+        """See :class:`ImageEngine`."""
+        lanes = [_onnx(p) for p in pictures]
+        with self._graphs.use() as graphs:
+            return np.stack([self._row(graphs, lanes, score=score) for _ in range(rows)], axis=1)
+
+    def _row(self, graphs: _Graphs, pictures: list[OnnxImageStream], *, score: bool) -> NDArray[np.float64]:
+        """One row of every picture; ``[pictures, W * C]``."""
+        lanes = pictures + [self._blank() for _ in range(self.lanes - len(pictures))]
+        # Nobody asks what the lanes without a picture show.
+        given = np.array([_is_given(p) for p in pictures] + [True] * (self.lanes - len(pictures)))
+        known = self._seen_above(graphs.above, lanes)
+        row = {} if self.spec.gated and given.all() and not score else self._settled(graphs.beside, lanes, known, given)
+        features = known["made"].numpy() if self.spec.gated else row["made"]
+        nats = np.empty((len(pictures), self.spec.width * self.spec.channels))
+        for lane, p in enumerate(pictures):
+            if not given[lane]:
+                p.symbols[p.rows] = row["symbols"][lane]
+            if score:
+                nats[lane] = _log_likelihoods(row["logits"][lane], p.symbols[p.rows])
+            p.features = np.concatenate([p.features[:, :, 1:], features[:, lane, :, None]], axis=2)
+            p.rows += 1
+        return nats
+
+    def _seen_above(self, graph: Any, lanes: list[OnnxImageStream]) -> dict[str, Any]:
+        """What the next row of every lane has to know; it stays on the device."""
+        spec, first = self.spec, self.spec.first_kernel_size // 2
+        scale = np.float32(2.0 / (spec.levels - 1))
+        pixels = np.zeros((self.lanes, spec.channels, first, spec.width), np.float32)
+        conditions = []
+        for lane, p in enumerate(lanes):
+            seen = p.symbols[max(p.rows - first, 0) : p.rows].transpose(2, 0, 1)
+            pixels[lane, :, first - seen.shape[1] :] = seen * scale - np.float32(1.0)
+            at = p.rows * spec.width
+            conditions.append(p.condition[at : at + spec.width] if len(p.condition) > 1 else p.condition)
+        inputs = {"pixels": pixels, "features": np.stack([p.features for p in lanes], axis=1)}
+        if spec.conditions:
+            inputs["condition"] = np.stack(conditions)
+        binding = graph.io_binding()
+        for name, value in inputs.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        names = [output.name for output in graph.get_outputs()]
+        for name in names:
+            binding.bind_output(name, self._device)
+        graph.run_with_iobinding(binding)
+        return dict(zip(names, binding.get_outputs(), strict=True))
+
+    def _settled(
+        self, graph: Any, lanes: list[OnnxImageStream], known: Mapping[str, Any], given: NDArray[np.bool_]
+    ) -> dict[str, NDArray[Any]]:
+        """The row whose symbols are drawn again from itself, and what the network made of it."""
+        spec, size = self.spec, self.spec.width * self.spec.channels
+        greedy = np.array([p.request.temperature == 0.0 for p in lanes])
+        shadows = shadows_among(lanes)
+        away = np.arange(len(lanes))
+        away[:-1] += shadows[1:]
+        noise = np.stack([uniforms(p.request.seed, p.rows * size, size) for p in lanes])
+        noise[greedy] = 0.0
+        binding = graph.io_binding()
+        for name in ("begun", "base"):
+            if name in known:
+                binding.bind_ortvalue_input(name, known[name])
+        binding.bind_cpu_input("uniforms", noise.reshape(-1, spec.width, spec.channels))
+        binding.bind_cpu_input("temperature", np.maximum([p.request.temperature for p in lanes], GREEDY))
+        binding.bind_cpu_input("guidance", np.array([p.request.guidance for p in lanes], np.float32))
+        binding.bind_cpu_input("away", away)
+        names = [output.name for output in graph.get_outputs()]
+        fixed = np.stack([(self.places[p.rows] < 0) | known for p, known in zip(lanes, given, strict=True)])[..., None]
+        guesses = np.stack([p.symbols[max(p.rows - 1, 0)] for p in lanes])
+        # Any guess leads to the same row; that of the one above does so soon.
+        symbols = np.where(fixed, np.stack([p.symbols[p.rows] for p in lanes]), guesses).astype(np.int64)
+        moving = ~given
+        while True:
+            binding.bind_cpu_input("symbols", symbols)
+            for name in names:
+                binding.bind_output(name)
+            graph.run_with_iobinding(binding)
+            made = dict(zip(names, (value.numpy() for value in binding.get_outputs()), strict=True))
+            drawn = np.where(fixed, symbols, made["drawn"])
+            drawn[1:][shadows[1:]] = drawn[:-1][shadows[1:]]
+            for lane in np.flatnonzero(moving):
+                lanes[lane].evaluations += 1
+            moving = (drawn != symbols).any(axis=(1, 2))
+            if not moving.any():
+                return made | {"symbols": symbols}
+            symbols = drawn
+
+
+def _is_given(picture: OnnxImageStream) -> bool:
+    given = picture.request.given
+    return given is not None and picture.rows < len(given)
+
+
+def _log_likelihoods(logits: Array, symbols: Pixels) -> NDArray[np.float64]:
+    """ln p of the symbols ``[W, C]`` of a row at temperature 1: ``[W * C]``, nats."""
+    exact = logits.reshape(-1, logits.shape[-1]).astype(np.float64)
+    exact -= exact.max(axis=1, keepdims=True)
+    chosen = exact[np.arange(len(exact)), symbols.reshape(-1)]
+    return np.asarray(chosen - np.log(np.exp(exact).sum(axis=1)))
+
+
+def _onnx(picture: ImageStream) -> OnnxImageStream:
+    assert isinstance(picture, OnnxImageStream), "a picture of another engine"
+    return picture

@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions on exported graphs, and runners that call them."""

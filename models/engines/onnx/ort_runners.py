@@ -1,0 +1,151 @@
+"""How the graphs of a WaveNet are run: a chunk by one call of a loop, or block by block on buffers that stay.
+
+Both take any number of steps and give the same bits on a CPU; models/engines/speech/onnx.py says which runs where.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime import OrtValue
+
+from models.checkpoint import Checkpoint
+from models.engines.base import Array
+from models.engines.onnx.ort_session import open_session
+from models.spec import SYMBOLS, WaveNetSpec
+
+
+class Inputs(NamedTuple):
+    """What a graph is given, as models/export/wavenet.py has it."""
+
+    symbol: NDArray[np.int64]
+    position: NDArray[np.int64]
+    lane: NDArray[np.int64]
+    ring: Array
+    biases: Array
+    temperature: NDArray[np.float64]
+    frame: NDArray[np.int64]
+    uniforms: NDArray[np.float64]
+    forced: NDArray[np.int64]
+
+
+class Outputs(NamedTuple):
+    """What it gives back."""
+
+    symbols: NDArray[np.int64]
+    logits: Array
+    next_symbol: NDArray[np.int64]
+    next_ring: Array
+
+
+class Runner(Protocol):
+    """Runs any number of steps."""
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        """As many steps as ``uniforms`` has rows."""
+
+
+class Chunks:
+    """One call of the graph with the loop. Any number of threads may."""
+
+    def __init__(self, checkpoint: Checkpoint, engine: str, lanes: int) -> None:
+        self._session = open_session(checkpoint, "chunk", engine)
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        """See :class:`Runner`."""
+        return Outputs(*self._session.run(Outputs._fields, inputs._asdict()))
+
+
+class Blocks:
+    """Unrolled steps on fixed buffers, and single ones for what is left. One thread at a time.
+
+    A CUDA graph replays what was recorded with the same buffers, so everything is written into them; ring and symbol
+    are outputs in the place of inputs.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, engine: str, lanes: int) -> None:
+        assert isinstance(checkpoint.spec, WaveNetSpec)
+        device, captured = ("cuda", True) if engine == "onnx-cuda" else ("cpu", False)
+        # The longer ones first.
+        sessions = [open_session(checkpoint, graph, engine, captured=captured) for graph in ("steps", "step")]
+        self._lock, self._lanes = threading.Lock(), lanes
+        state = _state(checkpoint.spec, lanes)
+        self._ring, self._symbol = (_on(device, np.zeros(shape, kind)) for shape, kind in state)
+        shared = {"ring": self._ring, "symbol": self._symbol}
+        self._sizes = [_Block(session, checkpoint.spec, lanes, device, shared) for session in sessions]
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        """See :class:`Runner`."""
+        steps, done = len(inputs.uniforms), 0
+        symbols = np.empty((steps, self._lanes), np.int64)
+        logits = np.empty((steps, self._lanes, SYMBOLS), np.float32)
+        with self._lock:
+            self._ring.update_inplace(inputs.ring)
+            self._symbol.update_inplace(inputs.symbol)
+            for block in self._sizes:
+                while steps - done >= block.steps:
+                    part = slice(done, done + block.steps)
+                    symbols[part], logits[part] = block(inputs, part)
+                    done += block.steps
+            return Outputs(symbols, logits, self._symbol.numpy().copy(), self._ring.numpy().copy())
+
+
+class _Block:
+    """A graph of a fixed number of steps, bound to its buffers."""
+
+    def __init__(self, session: Any, spec: WaveNetSpec, lanes: int, device: str, shared: Mapping[str, Any]) -> None:
+        self._session = session
+        (self.steps,) = (i.shape[0] for i in session.get_inputs() if i.name == "uniforms")
+        hop = spec.local_hop if spec.local_channels else self.steps
+        self._frames = (self.steps - 2) // hop + 2
+        """That a lane can pass in so many steps."""
+        shapes: dict[str, tuple[tuple[int, ...], type]] = {
+            "position": ((lanes,), np.int64),
+            "lane": ((lanes,), np.int64),
+            "biases": ((spec.layers, lanes * self._frames, spec.gate_channels), np.float32),
+            "temperature": ((lanes,), np.float64),
+            "frame": ((self.steps, lanes), np.int64),
+            "uniforms": ((self.steps, lanes), np.float64),
+            "forced": ((self.steps, lanes), np.int64),
+        }
+        self._inputs = {name: _on(device, np.zeros(shape, kind)) for name, (shape, kind) in shapes.items()}
+        made = {"symbols": (self.steps, lanes), "logits": (self.steps, lanes, SYMBOLS)}
+        kinds = {"symbols": np.int64, "logits": np.float32}
+        self._outputs = {name: _on(device, np.zeros(shape, kinds[name])) for name, shape in made.items()}
+        self._binding = session.io_binding()
+        for name, value in {**self._inputs, **shared}.items():
+            self._binding.bind_ortvalue_input(name, value)
+        for name, value in {**self._outputs, **{f"next_{k}": v for k, v in shared.items()}}.items():
+            self._binding.bind_ortvalue_output(name, value)
+
+    def __call__(self, inputs: Inputs, part: slice) -> tuple[NDArray[np.int64], Array]:
+        """The steps ``part`` of a call; ring and symbol are where they were left."""
+        frame = inputs.frame[part]
+        rows = (frame[0][:, None] + np.arange(self._frames)).ravel()
+        values = {
+            "position": inputs.position + part.start,
+            "lane": inputs.lane,
+            "biases": inputs.biases[:, np.minimum(rows, inputs.biases.shape[1] - 1)],
+            "temperature": inputs.temperature,
+            "frame": frame - frame[0] + inputs.lane * self._frames,
+            "uniforms": inputs.uniforms[part],
+            "forced": inputs.forced[part],
+        }
+        for name, value in values.items():
+            self._inputs[name].update_inplace(np.ascontiguousarray(value))
+        self._session.run_with_iobinding(self._binding)
+        return self._outputs["symbols"].numpy(), self._outputs["logits"].numpy()
+
+
+def _state(spec: WaveNetSpec, lanes: int) -> tuple[tuple[tuple[int, ...], type], ...]:
+    """Shape and type of the ring buffers and the symbols of so many lanes."""
+    return ((lanes * sum(spec.dilations), spec.residual_channels), np.float32), ((lanes,), np.int64)
+
+
+def _on(device: str, value: NDArray[Any]) -> Any:
+    """The value in memory of a device, where it stays."""
+    return OrtValue.ortvalue_from_numpy(value, device, 0)

@@ -1,0 +1,131 @@
+"""The engine of a WaveNet: open a stream, step it or teacher-force it along given symbols, snapshot it, restore it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
+from models.spec import WaveNetSpec
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """All that a stream's symbols depend on besides the weights."""
+
+    length: int
+    """Samples to make."""
+    seed: int
+    """0 … 2^63 - 1; keys the noise (models/noise.py)."""
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the most likely symbol."""
+    speaker: int | None = None
+    """Index into the spec's speakers; required exactly where the model has speakers."""
+    frames: Array | None = None
+    """``[F, local_channels]`` with F * local_hop >= length; required exactly where the model has local conditioning."""
+
+
+class SpeechEngine(AlwaysLoaded, ABC):
+    """A model ready to sample. Thread-safe as long as each stream is advanced by one thread at a time."""
+
+    name: str
+    """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
+    lanes: int
+    """Streams that share the work of a call; of more it takes so many at a time."""
+    spec: WaveNetSpec
+
+    @abstractmethod
+    def open(self, request: StreamRequest) -> Stream:
+        """Start a stream at position 0.
+
+        Raises:
+            RequestError: a field is missing, superfluous, out of range or of the wrong shape.
+        """
+
+    @abstractmethod
+    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
+        """Make up to ``samples`` more symbols of every stream, together; one that reaches its length stops there.
+
+        Whatever it may raise, a stream whose position is what it was before has not been touched; the others are lost.
+
+        Returns:
+            One ``uint8 [<= samples]`` a stream, in order.
+        """
+
+    @abstractmethod
+    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+        """Lead a stream along given symbols: it moves on as if it had sampled them, bit for bit.
+
+        Args:
+            stream: at the position of the first of them.
+            symbols: ``uint8 [T]``.
+
+        Returns:
+            ln p of every symbol given those before it and the conditioning, at temperature 1: ``float64 [T]``, nats.
+
+        Raises:
+            RequestError: the symbols reach beyond the request's length.
+        """
+
+    def score(self, symbols: Symbols, frames: Array | None = None, speaker: int | None = None) -> NDArray[np.float64]:
+        """ln p of every symbol of a whole stream.
+
+        Args:
+            symbols: ``uint8 [T]``.
+            frames: ``[F, local_channels]`` with F * local_hop >= T, where the model has local conditioning.
+            speaker: where the model has speakers.
+
+        Returns:
+            ``float64 [T]``, nats.
+
+        Raises:
+            RequestError: there are no symbols, or the conditioning does not fit the model.
+        """
+        request = StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
+        return self.teacher_force(self.open(request), symbols)
+
+    @abstractmethod
+    def snapshot(self, stream: Stream) -> bytes:
+        """Everything but the request that :meth:`restore` needs to go on from here, here or in another process."""
+
+    @abstractmethod
+    def restore(self, request: StreamRequest, snapshot: bytes) -> Stream:
+        """The stream that :meth:`snapshot` saw.
+
+        Raises:
+            RequestError: the bytes are no snapshot of this model.
+        """
+
+
+def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:
+    """Raise :class:`RequestError` for a request that does not fit ``spec``."""
+    if request.length < 1:
+        raise RequestError(f"length: must be positive, not {request.length}")
+    if not 0 <= request.seed < 2**63:
+        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
+        raise RequestError("temperature: must be a finite number, at least 0")
+    if (request.speaker is None) == bool(spec.speakers):
+        raise RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
+    if request.speaker is not None and not 0 <= request.speaker < len(spec.speakers):
+        raise RequestError(f"speaker: must lie in 0 … {len(spec.speakers) - 1}")
+    if (request.frames is None) == bool(spec.local_channels):
+        raise RequestError("frames: " + ("the model needs them" if spec.local_channels else "the model takes none"))
+    if request.frames is not None:
+        count = -(-request.length // spec.local_hop)
+        if request.frames.ndim != 2 or request.frames.shape[1] != spec.local_channels or len(request.frames) < count:
+            raise RequestError(f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}")
+        if not np.isfinite(request.frames).all():
+            raise RequestError("frames: must be finite")
+
+
+def check_teacher_forced(stream: Stream, symbols: Symbols) -> None:
+    """Raise :class:`RequestError` for symbols that a stream has no room for."""
+    assert symbols.dtype == np.uint8, f"symbols are uint8, not {symbols.dtype}"
+    room = stream.request.length - stream.position
+    if len(symbols) > room:
+        raise RequestError(f"symbols: {len(symbols)} do not fit, the stream ends in {room}")

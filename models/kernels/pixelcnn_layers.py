@@ -1,0 +1,215 @@
+"""A PixelCNN's stacks as compiled functions: a row of what the rows above say, a channel of a pixel, its logits.
+
+Of a pixel's features each channel computes its own: what the masks of networks/pixelcnn.py forbid to see is not even
+read. Weights are read from front to back (picture_layout.py); every function returns how many it has read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from models.kernels.linear import add_to_each, add_to_one
+from models.kernels.scalar import tanh
+
+_HALF = np.float32(0.5)
+_ZERO = np.float32(0.0)
+
+
+@njit(error_model="numpy")
+def copy(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    for j in range(size):
+        out[j] = x[j]
+
+
+@njit(error_model="numpy")
+def _rectify(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    for j in range(size):
+        out[j] = max(x[j], _ZERO)
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def _add(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    for j in range(size):
+        out[j] += x[j]
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def _gate(a, b, gated, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    """tanh(a) * sigmoid(b)."""
+    for j in range(size):
+        gated[j] = tanh(a[j]) * (_HALF * tanh(_HALF * b[j]) + _HALF)
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def _biases(condition, first, weights, outputs, out, width):  # type: ignore[no-untyped-def]  # numba infers the types
+    """b + V·h, or b + V * s, of a row's pixels; b is followed by V. Returns how many weights they are."""
+    inputs = condition.shape[1]
+    count = width if len(condition) > 1 else 1
+    for x in range(count):
+        copy(weights, out[x], outputs)
+        add_to_one(condition[first + x if count > 1 else 0], weights[outputs:], inputs, outputs, out[x])
+    for x in range(count, width):
+        copy(out[0], out[x], outputs)
+    return outputs * (1 + inputs)
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def row_gated(sizes, weights, pixels, above, condition, row, base):  # type: ignore[no-untyped-def]  # inferred
+    """The vertical stack of a row; ``base`` gets what it gives to the horizontal one, ``[layers, W, gates]``."""
+    _, layers, width, channels, _, p, each, _, first, reach = sizes
+    z, biases = np.empty((width, 2 * p), np.float32), np.empty((width, 2 * p), np.float32)
+    line, window, kept = (width + 2 * first) * channels, (2 * first + 1) * channels, (width + 2 * reach) * p
+    gates, at = 2 * channels * each, 0
+    for layer in range(layers):
+        z[:] = _ZERO
+        for dy in range(first if layer == 0 else reach + 1):
+            if layer == 0:
+                add_to_each(pixels[(row + dy) * line :], channels, weights[at:], window, 2 * p, z, width)
+                at += window * 2 * p
+            else:
+                slot = (layer - 1) * (reach + 1) + (row + 1 + dy) % (reach + 1)
+                add_to_each(above[slot * kept :], p, weights[at:], (2 * reach + 1) * p, 2 * p, z, width)
+                at += (2 * reach + 1) * p * 2 * p
+        link, target = at, base[layer * width * gates : (layer + 1) * width * gates].reshape((width, gates))
+        at += 2 * p * gates
+        at += _biases(condition, row * width, weights[at:], gates, target, width)
+        add_to_each(z.reshape(-1), 2 * p, weights[link:], 2 * p, gates, target, width)
+        if layer < layers - 1:
+            at += _biases(condition, row * width, weights[at:], 2 * p, biases, width)
+            cell = (layer * (reach + 1) + row % (reach + 1)) * kept + reach * p
+            for x in range(width):
+                _add(biases[x], z[x], 2 * p)
+                _gate(z[x], z[x, p:], above[cell + x * p :], p)
+    return at
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type: ignore[no-untyped-def]  # inferred
+    """The horizontal stack of one channel of a pixel, all lanes together.
+
+    ``beside`` holds the row so far, ``[layers - 1, reach + W, features]`` a lane; ``gated`` the outputs of all gates,
+    by layer first, for the residuals; ``out`` the same by channel first, for the skips.
+    """
+    _, layers, width, channels, _, _, each, _, first, reach = sizes
+    lanes, features, seen, at = len(base), channels * each, (c + 1) * each, 0
+    sums, passed = np.empty((lanes, 2 * each), np.float32), np.empty((lanes, each), np.float32)
+    flat, flat_window, flat_gated = beside.reshape(-1), window.reshape(-1), gated.reshape(-1)
+    line = (reach + width) * features
+    for layer in range(layers):
+        for lane in range(lanes):
+            copy(base[lane, (layer * width + x) * 2 * features + 2 * c * each :], sums[lane], 2 * each)
+        if layer == 0:
+            size = first * channels + c
+            add_to_each(flat_window, window.shape[1], weights, size, 2 * each, sums, lanes)
+        else:
+            size = reach * features + seen
+            begin = (layer - 1) * line + x * features
+            add_to_each(flat[begin:], beside.shape[1], weights[at:], size, 2 * each, sums, lanes)
+        at += size * 2 * each
+        for lane in range(lanes):
+            own = layer * features + c * each
+            _gate(sums[lane], sums[lane, each:], gated[lane, own:], each)
+            copy(gated[lane, own:], out[lane, (c * layers + layer) * each :], each)
+        if layer < layers - 1:
+            here = layer * line + (reach + x) * features + c * each
+            for lane in range(lanes):
+                copy(weights[at:], passed[lane], each)
+                if layer > 0:
+                    _add(beside[lane, here - line :], passed[lane], each)
+            begin = layer * features
+            add_to_each(flat_gated[begin:], gated.shape[1], weights[at + each :], seen, each, passed, lanes)
+            at += each + seen * each
+            for lane in range(lanes):
+                copy(passed[lane], beside[lane, here:], each)
+    return at
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def row_original(sizes, weights, pixels, above, condition, row, base):  # type: ignore[no-untyped-def]  # inferred
+    """What the convolutions see of the rows above; ``base`` gets ``[W, 2h]`` of the first, then ``[blocks, W, h]``."""
+    _, layers, width, channels, _, h, each, _, first, reach = sizes
+    line, window, hidden = (width + 2 * first) * channels, (2 * first + 1) * channels, channels * each
+    flow = channels * (-(-2 * h // channels))
+    target = base[: width * flow].reshape((width, flow))
+    for x in range(width):
+        copy(weights, target[x], flow)
+    at, kept = flow, (width + 2 * reach) * hidden
+    for dy in range(first):
+        add_to_each(pixels[(row + dy) * line :], channels, weights[at:], window, flow, target, width)
+        at += window * flow
+    for block in range(layers - 1):
+        begin = width * flow + block * width * hidden
+        onto = base[begin : begin + width * hidden].reshape((width, hidden))
+        at += _biases(condition, row * width, weights[at:], hidden, onto, width)
+        for dy in range(reach):
+            slot = block * (reach + 1) + (row + 1 + dy) % (reach + 1)
+            add_to_each(above[slot * kept :], hidden, weights[at:], (2 * reach + 1) * hidden, hidden, onto, width)
+            at += (2 * reach + 1) * hidden * hidden
+    return at
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def pixel_original(sizes, weights, x, c, rows, base, window, above, convolved, out):  # type: ignore[no-untyped-def]  # inferred
+    """All blocks of one channel of a pixel, all lanes together.
+
+    ``convolved`` holds the outputs of the blocks' convolutions, ``out`` the blocks' inputs and behind them the last
+    one's output, all rectified and of all channels: the channels to come see them.
+    """
+    _, layers, width, channels, _, h, each, _, first, reach = sizes
+    lanes, both, hidden, at = len(base), -(-2 * h // channels), channels * each, 0
+    flow, sums = np.empty((lanes, both), np.float32), np.empty((lanes, each), np.float32)
+    seen = np.empty((lanes, (reach + 1) * hidden), np.float32)
+    flat_out, flat_convolved, flat_seen = out.reshape(-1), convolved.reshape(-1), seen.reshape(-1)
+    size, all_flow, kept = first * channels + c, channels * both, (width + 2 * reach) * hidden
+    for lane in range(lanes):
+        copy(base[lane, x * all_flow + c * both :], flow[lane], both)
+    add_to_each(window.reshape(-1), window.shape[1], weights, size, both, flow, lanes)
+    at += size * both
+    for block in range(layers - 1):
+        for lane in range(lanes):
+            _rectify(flow[lane], out[lane, block * all_flow + c * both :], both)
+            copy(weights[at:], sums[lane], each)
+        size = (c + 1) * both
+        add_to_each(flat_out[block * all_flow :], out.shape[1], weights[at + each :], size, each, sums, lanes)
+        at += each + size * each
+        size = reach * hidden + (c + 1) * each
+        for lane in range(lanes):
+            line = (block * (reach + 1) + rows[lane] % (reach + 1)) * kept + x * hidden
+            _rectify(sums[lane], above[lane, line + reach * hidden + c * each :], each)
+            copy(above[lane, line:], seen[lane], size)
+            copy(base[lane, width * all_flow + (block * width + x) * hidden + c * each :], sums[lane], each)
+        add_to_each(flat_seen, seen.shape[1], weights[at:], size, each, sums, lanes)
+        at += size * each
+        for lane in range(lanes):
+            _rectify(sums[lane], convolved[lane, block * hidden + c * each :], each)
+            _add(weights[at:], flow[lane], both)
+        size = (c + 1) * each
+        begin = block * hidden
+        add_to_each(flat_convolved[begin:], convolved.shape[1], weights[at + both :], size, both, flow, lanes)
+        at += both + size * both
+    for lane in range(lanes):
+        _rectify(flow[lane], out[lane, (layers - 1) * all_flow + c * both :], both)
+    return at
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def distribution(sizes, weights, c, out, begin, size, skips, hidden, logits):  # type: ignore[no-untyped-def]  # inferred
+    """From what the skips see, ``out[:, begin : begin + size]``, to the logits of channel ``c``."""
+    _, _, _, channels, levels, _, _, each, _, _ = sizes
+    lanes, seen = len(out), (c + 1) * each
+    total = np.empty((lanes, each), np.float32)
+    for lane in range(lanes):
+        copy(weights, total[lane], each)
+    add_to_each(out.reshape(-1)[begin:], out.shape[1], weights[each:], size, each, total, lanes)
+    at = each + size * each
+    for lane in range(lanes):
+        _rectify(total[lane], skips[lane, c * each :], each)
+        copy(weights[at:], total[lane], each)
+    add_to_each(skips.reshape(-1), channels * each, weights[at + each :], seen, each, total, lanes)
+    at += each + seen * each
+    for lane in range(lanes):
+        _rectify(total[lane], hidden[lane, c * each :], each)
+        copy(weights[at:], logits[lane], levels)
+    add_to_each(hidden.reshape(-1), channels * each, weights[at + levels :], seen, levels, logits, lanes)
+    return at + levels + seen * levels

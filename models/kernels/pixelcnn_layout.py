@@ -1,0 +1,181 @@
+"""Where each weight of a PixelCNN lies in the one flat array that the compiled samplers read, in the order of use.
+
+First comes what is done once a row: all that the rows above say of it. Then what is done once a sub-pixel, the channels
+one after the other: a channel's features see those of their own channel and of the channels before, so their weights
+for the others, which the network masks, are left out. Every channel gets equally many features, filled up with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.kernels.wavenet_layout import aligned
+from models.spec import PixelCNNSpec
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PixelCNNLayout:
+    """The sizes of a network: all that a compiled kernel depends on. Two models of one layout share kernels."""
+
+    height: int
+    width: int
+    channels: int
+    levels: int
+    gated: bool
+    layers: int
+    features: int
+    """Of a layer that is convolved: p of the gated network, h of the original one."""
+    first: int
+    """Rows that the first convolution sees above the pixel."""
+    above: int
+    """Rows that the others see."""
+    outputs: int
+    condition: int
+    """Numbers that V is multiplied by; 0 without conditions."""
+    located: bool
+    """Whether each pixel has its own."""
+
+    @classmethod
+    def of(cls, spec: PixelCNNSpec) -> PixelCNNLayout:
+        """The layout of a model."""
+        width = spec.location_channels if spec.conditioning == "location" else spec.condition_channels
+        return cls(
+            height=spec.height,
+            width=spec.width,
+            channels=spec.channels,
+            levels=spec.levels,
+            gated=spec.gated,
+            layers=spec.layers,
+            features=spec.features if spec.gated else spec.features // 2,
+            first=spec.first_kernel_size // 2,
+            above=spec.kernel_size // 2,
+            outputs=spec.output_features,
+            condition=width if spec.conditions else 0,
+            located=spec.conditioning == "location",
+        )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """What the compiled loop has to know."""
+        numbers = (self.gated, self.layers, self.width, self.channels, self.levels, self.features)
+        return (*map(int, numbers), self.each(self.features), self.each(self.outputs), self.first, self.above)
+
+    @property
+    def pixel_cells(self) -> int:
+        """Numbers in a picture with its margin."""
+        return (self.height + self.first) * (self.width + 2 * self.first) * self.channels
+
+    @property
+    def above_cells(self) -> int:
+        """Numbers in the features that are kept of the last rows."""
+        features = self.features if self.gated else self.channels * self.each(self.features)
+        return (self.layers - 1) * (self.above + 1) * (self.width + 2 * self.above) * features
+
+    def each(self, features: int) -> int:
+        """How many of ``features`` a channel gets, those of zeros included."""
+        return -(-features // self.channels)
+
+    def place(self, features: int) -> NDArray[np.int64]:
+        """Where each feature lies after the channels were filled up."""
+        index = np.arange(features)
+        channel = index * self.channels // features
+        return index - np.searchsorted(channel, channel) + channel * self.each(features)
+
+    def pack(self, tensors: Mapping[str, Array]) -> Array:
+        """The flat array."""
+        row = self._gated_row(tensors) if self.gated else self._original_row(tensors)
+        pixel = self._gated_pixel if self.gated else self._original_pixel
+        parts = [part.ravel() for part in row]
+        for channel in range(self.channels):
+            parts += [part.ravel() for part in pixel(tensors, channel)]
+            parts += [part.ravel() for part in self._head(tensors, channel)]
+        return aligned(np.concatenate(parts))
+
+    def _gated_row(self, tensors: Mapping[str, Array]) -> Iterator[Array]:
+        for layer in range(self.layers):
+            taps = tensors["vertical_first"] if layer == 0 else tensors["vertical"][layer - 1]
+            yield taps.transpose(2, 3, 1, 0)
+            yield self._halves(tensors["link"][layer])
+            yield self._halves(tensors["horizontal_bias"][layer])
+            if self.condition:
+                yield self._halves(tensors["horizontal_condition"][layer])
+            if layer < self.layers - 1:
+                yield tensors["vertical_bias"][layer]
+                if self.condition:
+                    yield tensors["vertical_condition"][layer]
+
+    def _gated_pixel(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
+        own, skips = self._own(self.features, channel), self._own(self.outputs, channel)
+        seen = own.stop
+        gates = slice(2 * own.start, 2 * own.stop)
+        for layer in range(self.layers):
+            taps = tensors["horizontal_first"] if layer == 0 else tensors["horizontal"][layer - 1]
+            grouped = self._halves(taps[:, :, 0].transpose(2, 1, 0))
+            if layer:
+                grouped = self._fill(grouped, 1)
+            visible = channel if layer == 0 else seen
+            yield from (grouped[:-1, :, gates], grouped[-1, :visible, gates])
+            if layer < self.layers - 1:
+                yield self._fill(tensors["residual_bias"][layer], 0)[own]
+                yield self._fill(self._fill(tensors["residual"][layer], 0), 1)[:seen, own]
+        skip = self._fill(self._fill(tensors["skip"], 1), 2)[:, :seen, skips]
+        yield self._fill(tensors["skip_bias"], 0)[skips]
+        # By channel first, so that what is seen is one run.
+        yield skip.reshape(self.layers, channel + 1, -1, skip.shape[2]).swapaxes(0, 1)
+
+    def _original_row(self, tensors: Mapping[str, Array]) -> Iterator[Array]:
+        yield self._fill(tensors["first_bias"], 0)
+        yield self._fill(tensors["first"].transpose(2, 3, 1, 0)[:-1], 3)
+        for block in range(self.layers - 1):
+            yield self._fill(tensors["masked_bias"][block], 0)
+            if self.condition:
+                yield self._fill(tensors["condition"][block], 1)
+            yield self._fill(self._fill(tensors["masked"][block].transpose(2, 3, 1, 0)[:-1], 2), 3)
+
+    def _original_pixel(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
+        hidden, wide = self._own(self.features, channel), self._own(2 * self.features, channel)
+        skips = self._own(self.outputs, channel)
+        first = self._fill(tensors["first"][:, :, -1].transpose(2, 1, 0), 2)
+        yield from (first[: self.first, :, wide], first[self.first, :channel, wide])
+        for block in range(self.layers - 1):
+            yield self._fill(tensors["reduce_bias"][block], 0)[hidden]
+            yield self._fill(self._fill(tensors["reduce"][block], 0), 1)[: wide.stop, hidden]
+            taps = self._fill(self._fill(tensors["masked"][block][:, :, -1].transpose(2, 1, 0), 1), 2)
+            yield from (taps[: self.above, :, hidden], taps[self.above, : hidden.stop, hidden])
+            yield self._fill(tensors["expand_bias"][block], 0)[wide]
+            yield self._fill(self._fill(tensors["expand"][block], 0), 1)[: hidden.stop, wide]
+        yield self._fill(tensors["skip_bias"], 0)[skips]
+        yield self._fill(self._fill(tensors["skip"][0], 0), 1)[: wide.stop, skips]
+
+    def _head(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
+        own = self._own(self.outputs, channel)
+        yield self._fill(tensors["head_bias"], 0)[own]
+        yield self._fill(self._fill(tensors["head"], 0), 1)[: own.stop, own]
+        symbols = slice(channel * self.levels, (channel + 1) * self.levels)
+        yield tensors["output_bias"][symbols]
+        yield self._fill(tensors["output"], 0)[: own.stop, symbols]
+
+    def _own(self, features: int, channel: int) -> slice:
+        return slice(channel * self.each(features), (channel + 1) * self.each(features))
+
+    def _fill(self, array: Array, axis: int) -> Array:
+        """``array`` with the features along ``axis`` dealt out to equally large channels."""
+        features = array.shape[axis]
+        shape = list(array.shape)
+        shape[axis] = self.channels * self.each(features)
+        filled = np.zeros(shape, np.float32)
+        np.moveaxis(filled, axis, 0)[self.place(features)] = np.moveaxis(array, axis, 0)
+        return filled
+
+    def _halves(self, array: Array) -> Array:
+        """The same for the last axis of gates: of each channel both halves, one behind the other."""
+        parted = array.reshape(*array.shape[:-1], 2, -1)
+        filled = self._fill(parted, parted.ndim - 1)
+        grouped = filled.reshape(*parted.shape[:-1], self.channels, -1).swapaxes(-3, -2)
+        return grouped.reshape(*array.shape[:-1], -1)

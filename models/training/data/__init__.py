@@ -1,0 +1,1 @@
+"""Data sets as arrays that training maps into memory."""

@@ -1,0 +1,108 @@
+"""Judges of speech: an ASR that listens, DNSMOS that looks for artefacts, and the model's own likelihood.
+
+Word and character error rates are counted after Whisper's English normaliser, so that "5" and "five" are one word.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.audio.features import normalize_level
+from models.audio.mu_law import encode_wave
+from models.engines.speech.native import NativeEngine
+from models.spec import FeatureSpec
+from models.training.corpora import read
+from models.training.data.f0 import analyze
+from models.training.data.speech import held_out, load_wave
+
+RATE = 16000
+"""What every judge listens at."""
+
+Wave = NDArray[np.float32]
+
+
+class Listener:
+    """A Whisper model in a CTranslate2 folder, run offline by faster-whisper."""
+
+    def __init__(self, model: Path) -> None:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        from faster_whisper import WhisperModel
+
+        self._model = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
+
+    def transcribe(self, wave: Wave) -> str:
+        """What is said in mono 16 kHz sound."""
+        segments, _ = self._model.transcribe(wave, language="en", beam_size=5, condition_on_previous_text=False)
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+def error_rates(texts: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
+    """``wer`` and ``cer`` over all sentences together, as shares."""
+    import jiwer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normal = EnglishTextNormalizer()
+    references, hypotheses = [normal(t) for t in texts], [normal(h) for h in heard]
+    return {"wer": float(jiwer.wer(references, hypotheses)), "cer": float(jiwer.cer(references, hypotheses))}
+
+
+def noise_score(waves: Sequence[Wave]) -> float:
+    """The mean overall DNSMOS (P.835): 1 is full of artefacts, 5 has none. It does not judge naturalness."""
+    from speechmos import dnsmos
+
+    return float(np.mean([dnsmos.run(np.clip(wave, -1.0, 1.0), RATE)["ovrl_mos"] for wave in waves]))
+
+
+class VoiceJudge:
+    """Tells voices apart: a recording belongs to the voice whose mean embedding is nearest (Resemblyzer's
+    d-vectors)."""
+
+    def __init__(self, recordings: Mapping[str, Sequence[Wave]]) -> None:
+        """Args: recordings: real sound of every voice, mono 16 kHz."""
+        from resemblyzer import VoiceEncoder
+
+        self._encoder = VoiceEncoder("cpu", verbose=False)
+        self._voices = list(recordings)
+        means = np.stack([np.mean([self._embed(w) for w in waves], axis=0) for waves in recordings.values()])
+        self._centroids = means / np.linalg.norm(means, axis=1, keepdims=True)
+
+    def _embed(self, wave: Wave) -> NDArray[np.float32]:
+        from resemblyzer import preprocess_wav
+
+        embedding: NDArray[np.float32] = self._encoder.embed_utterance(preprocess_wav(wave, source_sr=RATE))
+        return embedding
+
+    def voice_of(self, wave: Wave) -> tuple[str, float]:
+        """The nearest voice, and the cosine similarity to its centroid."""
+        similarities = self._centroids @ self._embed(wave)
+        best = int(similarities.argmax())
+        return self._voices[best], float(similarities[best])
+
+
+def recordings(corpus: Path, count: int) -> list[tuple[str, Wave]]:
+    """Text and level-normalised sound of a corpus's first held-out clips, as the model's frames were made from.
+
+    Raises:
+        ValueError: the corpus holds out no clips.
+    """
+    clips = [clip for clip in read(corpus) if held_out(clip.id)][:count]
+    if not clips:
+        raise ValueError(f"{corpus}: no clip is held out (their names end in _s0000, _s0001, …)")
+    return [(clip.text, normalize_level(load_wave(clip.path, RATE), RATE)) for clip in clips]
+
+
+def bits_per_sample(engine: NativeEngine, waves: Sequence[Wave], speaker: int, features: FeatureSpec) -> float:
+    """What the model's own likelihood says of real sound, teacher-forced on that sound's frames."""
+    nats, samples = 0.0, 0
+    for wave in waves:
+        frames = analyze(wave, features)
+        symbols = encode_wave(wave[: len(frames) * features.hop], engine.spec.preemphasis, engine.spec.gain)
+        nats -= float(engine.score(symbols, frames, speaker).sum())
+        samples += len(symbols)
+    return nats / samples / math.log(2)

@@ -1,0 +1,184 @@
+"""Training a PixelCNN on a set of pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.checkpoint import Checkpoint, load, save
+from models.conditioning import with_kind
+from models.engines.images.engine import ImageStreamRequest
+from models.engines.images.native import NativeImageEngine
+from models.networks.pixelcnn import build
+from models.spec import PixelCNNSpec
+from models.training.data.images import (
+    Pictures,
+    PictureSet,
+    binarise,
+    read_pictures,
+    shown,
+    write_sheet,
+)
+from models.training.model_card import picture_card
+
+_VALIDATED = 500
+_ROWS, _COLUMNS = 4, 10
+"""Of a sheet; a network with classes has a column for each."""
+_SCORED = 50
+"""Pictures scored at once."""
+
+
+@dataclass(frozen=True)
+class PixelCNNTask:
+    """Whole pictures, every one once before any comes again, scored in bits per sub-pixel.
+
+    Where a picture has two levels, it is binarised anew each time it is shown; held-out ones always the same way.
+    """
+
+    spec: PixelCNNSpec
+    data: Path
+    batch: int = 32
+    """Pictures per process and step."""
+    unasked: float = 0.15
+    """The share of pictures that come without each of their labels, so that the model draws unasked, too."""
+    precision: str = "bfloat16"
+    """Of the arithmetic; ``float32`` is faster on processors without fast products of bfloat16."""
+    start: Path | None = None
+    """The checkpoint whose weights the run begins with, of a network of this very spec."""
+    seed: int = 0
+    unit: str = "pictures"
+    measure: str = "bits/dim"
+
+    @cached_property
+    def pictures(self) -> PictureSet:
+        """The data. Raises ValueError if they are not what the spec describes."""
+        pictures, spec = read_pictures(self.data), self.spec
+        shape = pictures.train.images.shape[1:]
+        if shape != (spec.height, spec.width, spec.channels):
+            raise ValueError(f"{self.data}: pictures of {shape}, but the model draws others")
+        return pictures
+
+    def network(self) -> nn.Module:
+        """See :class:`Task`.
+
+        Raises:
+            ValueError: ``start`` holds no network, or another one.
+        """
+        network = build(self.spec)
+        if self._begun is not None:
+            network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self._begun.tensors.items()})
+        return network
+
+    @cached_property
+    def _begun(self) -> Checkpoint | None:
+        """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
+        if self.start is None:
+            return None
+        begun = load(self.start)
+        if begun.spec != self.spec:
+            raise ValueError(f"{self.start}: not the network that is to be trained")
+        return begun
+
+    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor]:
+        train = self.pictures.train
+        shown = range(step * self.batch, (step + 1) * self.batch)
+        chosen = [self._shuffled(i // len(train.images), rank)[i % len(train.images)] for i in shown]
+        rng = np.random.default_rng([self.seed, step, rank])
+        images, labels = train.images[chosen], train.labels[chosen].copy()
+        if self.spec.levels == 2:
+            images = binarise(images, rng)
+        for column, names in enumerate(self.spec.conditions):
+            labels[rng.random(len(labels)) < self.unasked, column] = len(names)
+        return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels)
+
+    def _shuffled(self, epoch: int, rank: int) -> NDArray[np.int64]:
+        """The order of one pass through the pictures. Two are kept: a batch may lie across the end of one."""
+        if (epoch, rank) not in self._orders:
+            if len(self._orders) > 1:
+                self._orders.clear()
+            count = len(self.pictures.train.images)
+            self._orders[epoch, rank] = np.random.default_rng([self.seed, epoch, rank]).permutation(count)
+        return self._orders[epoch, rank]
+
+    @cached_property
+    def _orders(self) -> dict[tuple[int, int], NDArray[np.int64]]:
+        return {}
+
+    def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
+        """Mean bits per sub-pixel of one batch; see :class:`Task`."""
+        images, labels = (t.to(device) for t in self._batch(step, rank))
+        logits: Tensor = model(images, labels if self.spec.conditions else None, getattr(torch, self.precision))
+        nats = F.cross_entropy(logits.float().flatten(0, 3), images.flatten())
+        return nats / math.log(2), self.batch
+
+    def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
+        """The first pictures of a set, or all, as this model sees them where they are scored."""
+        images = pictures.images
+        if self.spec.levels == 2:
+            images = binarise(images, np.random.default_rng(self.seed))
+        return Pictures(images[:count], pictures.labels[:count])
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Likelihood of validation pictures, in full precision: with their labels, and unasked."""
+        chosen = self.held_out(self.pictures.valid, _VALIDATED)
+        figures = likelihood(model, self.spec, chosen, device)
+        return {f"valid_{name}": value for name, value in figures.items()}
+
+    def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
+        """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
+        tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        if self._begun is not None:
+            trained = trained | {"begun with the weights of SHA-256": self._begun.sha256}
+        text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
+        save(out, self.spec, tensors, text)
+        self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")
+
+    def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
+        """Four pictures of every class, one class a column: how far the training is, for the eye."""
+        engine, spec = NativeImageEngine(checkpoint), self.spec
+        labels = range(len(spec.classes)) if spec.conditions else [None] * _COLUMNS
+        nothing = (None,) * (len(spec.conditions) - 1)
+        requests = [
+            ImageStreamRequest(
+                seed, h=engine.asked(with_kind(spec, (label, *nothing), seed)) if spec.conditions else None
+            )
+            for seed, label in enumerate([*labels] * _ROWS)
+        ]
+        write_sheet(shown(engine.draw(requests), spec.levels), len(labels), file)
+
+
+@torch.no_grad()
+def nats(
+    model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64] | None, device: torch.device
+) -> Iterator[NDArray[np.float32]]:
+    """-ln p of every sub-pixel, ``[B, H, W, C]``, batch by batch."""
+    for start in range(0, len(images), _SCORED):
+        symbols = torch.from_numpy(images[start : start + _SCORED].astype(np.int64)).to(device)
+        asked = None if labels is None else torch.from_numpy(labels[start : start + _SCORED]).to(device)
+        logits = model(symbols, asked)
+        scores = F.cross_entropy(logits.flatten(0, 3), symbols.flatten(), reduction="none").view(symbols.shape)
+        yield scores.cpu().numpy()
+
+
+def likelihood(model: nn.Module, spec: PixelCNNSpec, pictures: Pictures, device: torch.device) -> dict[str, float]:
+    """Nats per picture and bits per sub-pixel (``bits_per_dim``); with conditions also ``…_unasked``, without any."""
+    ways: dict[str, NDArray[np.int64] | None] = {"": pictures.labels if spec.conditions else None}
+    if spec.conditions:
+        ways["_unasked"] = np.tile([len(names) for names in spec.conditions], (len(pictures.images), 1))
+    figures = {}
+    for way, labels in ways.items():
+        total = sum(float(part.sum()) for part in nats(model, pictures.images, labels, device))
+        figures[f"nats{way}"] = total / len(pictures.images)
+        figures[f"bits_per_dim{way}"] = total / pictures.images.size / math.log(2)
+    return figures

@@ -1,0 +1,160 @@
+"""Training a WaveNet on prepared corpora: on frames and a speaker, or on a speaker alone.
+
+The second is the free generation of van den Oord et al. 2016 (arXiv:1609.03499, section 3.1): a spec with
+``local_channels`` 0, to which the corpus's frames are never shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.checkpoint import save
+from models.networks.wavenet import WaveNet
+from models.spec import WaveNetSpec
+from models.training.data.speech import (
+    Dataset,
+    PreparedClip,
+    by_speaker,
+    minutes_by_speaker,
+    require_clips,
+)
+from models.training.model_card import card
+
+Crop = tuple[NDArray[np.int64], NDArray[np.float32] | None]
+
+_UNCOUNTED = 320
+"""First symbols of a crop that carry no loss: they lack the past that sampling would have."""
+
+
+@dataclass(frozen=True)
+class WaveNetTask:
+    """Crops of clips, drawn by speaker weight, scored in bits per sample."""
+
+    spec: WaveNetSpec
+    data: tuple[Path, ...]
+    weights: Mapping[str, float]
+    """How often each speaker is drawn."""
+    batch: int = 2
+    """Crops per process and step."""
+    crop_frames: int = 30
+    seed: int = 0
+    unit: str = "samples"
+    measure: str = "bits"
+
+    @cached_property
+    def _datasets(self) -> list[Dataset]:
+        return [Dataset(path) for path in self.data]
+
+    @cached_property
+    def _training(self) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
+        groups = self._long_enough(evaluation=False)
+        require_clips(groups)
+        return groups
+
+    def _long_enough(self, *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
+        groups = by_speaker(self._datasets, evaluation=evaluation)
+        return {
+            name: [c for c in groups.get(name, []) if c[1].frames >= self.crop_frames] for name in self.spec.speakers
+        }
+
+    @cached_property
+    def _chances(self) -> dict[str, NDArray[np.float64]]:
+        lengths = {n: np.array([c.frames for _, c in g], np.float64) for n, g in self._training.items()}
+        return {n: np.cumsum(x) / x.sum() for n, x in lengths.items()}
+
+    def network(self) -> WaveNet:
+        """See :class:`Task`."""
+        return WaveNet(self.spec)
+
+    def crop(self, dataset: Dataset, clip: PreparedClip, start: int) -> Crop:
+        """Symbols ``[crop_frames * hop]`` from frame ``start``, and their frames with the conditioner's margin, or None
+        where the model takes none."""
+        hop, margin = dataset.spec.hop, self.spec.conditioner_layers
+        symbols = dataset.symbols(clip)[start * hop : (start + self.crop_frames) * hop].astype(np.int64)
+        if not self.spec.local_channels:
+            return symbols, None
+        index = np.clip(np.arange(start - margin, start + self.crop_frames + margin), 0, clip.frames - 1)
+        return symbols, dataset.frames(clip)[index].astype(np.float32)
+
+    def _batch(self, step: int, rank: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        rng = np.random.default_rng([self.seed, step, rank])
+        names = list(self.spec.speakers)
+        chances = np.array([self.weights[n] for n in names])
+        speakers = rng.choice(len(names), self.batch, p=chances / chances.sum())
+        draw = self._draw if self.spec.local_channels else self._draw_free
+        cuts, starts = zip(*(draw(names[speaker], rng) for speaker in speakers), strict=True)
+        symbols, frames = _stacked(cuts, device)
+        targets = symbols.clone()
+        for row, start in zip(targets, starts, strict=True):
+            row[: _UNCOUNTED if start else 0] = -100
+        return symbols, targets, frames, torch.from_numpy(speakers).to(device)
+
+    def _draw(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
+        """A crop of one clip, and the frame where it starts."""
+        dataset, clip = self._draw_clip(speaker, rng)
+        # One crop in twenty begins where its clip does: the model has to learn to start from silence, too.
+        start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames - self.crop_frames + 1))
+        return self.crop(dataset, clip, start), start
+
+    def _draw_free(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
+        """The same for a model without frames. Where a clip ends another begins, or the model would never learn that
+        speech goes on after a sentence, and babble would end in silence."""
+        dataset, clip = self._draw_clip(speaker, rng)
+        start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames))
+        parts = [dataset.symbols(clip)[start * dataset.spec.hop :]]
+        size = self.crop_frames * dataset.spec.hop
+        while sum(map(len, parts)) < size:
+            dataset, clip = self._draw_clip(speaker, rng)
+            parts.append(dataset.symbols(clip))
+        return (np.concatenate(parts)[:size].astype(np.int64), None), start
+
+    def _draw_clip(self, speaker: str, rng: np.random.Generator) -> tuple[Dataset, PreparedClip]:
+        group = self._training[speaker]
+        return group[min(int(np.searchsorted(self._chances[speaker], rng.random())), len(group) - 1)]
+
+    def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
+        """Mean bits per sample of one batch; see :class:`Task`."""
+        symbols, targets, frames, speakers = self._batch(step, rank, device)
+        logits: Tensor = model(symbols, frames, speakers, torch.bfloat16)
+        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten()) / math.log(2), targets.numel()
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, device: torch.device, crops: int = 8) -> dict[str, float]:
+        """Bits per sample of every speaker on held-out clips, in full precision."""
+        figures = {}
+        for number, (name, group) in enumerate(self._long_enough(evaluation=True).items()):
+            chosen = group[:: max(len(group) // crops, 1)][:crops]
+            if not chosen:
+                continue
+            cuts = [self.crop(d, c, (c.frames - self.crop_frames) // 2) for d, c in chosen]
+            symbols, frames = _stacked(cuts, device)
+            logits = model(symbols, frames, torch.full((len(cuts),), number, device=device))[:, _UNCOUNTED:]
+            nats = F.cross_entropy(logits.flatten(0, 1), symbols[:, _UNCOUNTED:].flatten())
+            figures[f"bits_{name}"] = float(nats) / math.log(2)
+        return figures
+
+    def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
+        """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
+        tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
+        if not self.spec.local_channels:
+            title = "Free WaveNet: a speaker to 16 kHz babble"
+        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
+
+
+def _stacked(cuts: Sequence[Crop], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Crops as one batch."""
+    symbols = torch.from_numpy(np.stack([cut[0] for cut in cuts])).to(device)
+    frames = [cut[1] for cut in cuts if cut[1] is not None]
+    return symbols, torch.from_numpy(np.stack(frames)).to(device) if frames else None

@@ -1,0 +1,141 @@
+"""The application: settings and a catalog of models in, an ASGI app out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI
+
+from service import __version__
+from service.api.http import errors as error_responses
+from service.api.http.auth import Keys, caller_of
+from service.api.http.cors import install_cors
+from service.api.http.middleware import BodyLimit, RootMiddleware
+from service.api.http.openapi import exemplify
+from service.api.http.rate_limit import RateHeaders
+from service.api.routes import (
+    generations,
+    health,
+    image_files,
+    image_likelihood,
+    images,
+    jobs,
+    likelihood,
+    metrics,
+    models,
+    speech,
+    verify,
+)
+from service.api.routes import (
+    job_content as artifacts,
+)
+from service.api.routes import (
+    websockets as streams,
+)
+from service.broker import UNAVAILABLE, Broker
+from service.catalog.catalog import Catalog
+from service.jobs.rate_limit import Limits
+from service.jobs.state import State
+from service.settings import Settings
+from service.speech.utterance import read_text
+from service.telemetry.metrics import ApiMetrics, Transport
+from service.telemetry.tracing import tracing
+
+UPLOADS = (
+    "/v1/audio/generations",
+    "/v1/audio/likelihood",
+    "/v1/images/completions",
+    "/v1/images/likelihood",
+    "/v1/verify",
+)
+"""The routes that take recordings or pictures."""
+
+DESCRIPTION = """\
+Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
+`/v1/images` and `/v1/models` are those of OpenAI's API, so its clients work unchanged; `seed`, `temperature` and
+`sample_rate` are ours.
+"""
+
+
+class Application(FastAPI):
+    """FastAPI with a documentation whose whole numbers are whole: it makes doubles of bounds, so that 2^63, which is
+    where seeds end, becomes 9.223372036854776e+18, which is more.
+    """
+
+    def openapi(self) -> dict[str, Any]:
+        """The documentation; made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _whole(super().openapi())
+            exemplify(self.openapi_schema)
+        return self.openapi_schema
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str) -> FastAPI:
+    """Wire the service together.
+
+    Args:
+        settings: the deployment.
+        catalog: the models to serve. Workers sample them; this process does not.
+        keys: of those who may.
+        redis_url: where the workers are met.
+    """
+    counts, traces = ApiMetrics(), tracing(settings, "api")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(read_text, "Ready.", "input")  # so that no request waits for the lexicon
+        broker = Broker(redis_url, counts)
+        app.state.service = State(settings, catalog, broker, counts, traces)
+        app.state.limits = Limits(broker.redis, settings.requests_per_minute)
+        try:
+            yield
+        finally:
+            await broker.close()
+            await asyncio.to_thread(traces.close)
+
+    app = Application(
+        title="Ancestral",
+        version=__version__,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.keys = keys
+    app.state.draining = asyncio.Event()
+    app.state.stopping = asyncio.Event()
+    error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(image_files.router)  # a secret in the URL stands in for a key
+    for router in (
+        speech.router,
+        generations.router,
+        likelihood.router,
+        images.router,
+        image_likelihood.router,
+        jobs.router,
+        artifacts.router,
+        verify.router,
+        models.router,
+    ):
+        app.include_router(router, dependencies=[Depends(caller_of)])
+    app.include_router(streams.router)  # who may is decided within: a handshake is refused in its own way
+    app.add_middleware(RateHeaders)
+    uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads)
+    install_cors(app, settings.cors_origins)
+    app.add_middleware(RootMiddleware, metrics=counts, tracing=traces)
+    return app

@@ -1,0 +1,57 @@
+"""What every route that has something sampled hears besides its body: who asks, and how the answer should come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from service.api.state import Counted, Service
+from service.broker.job import Job
+from service.jobs.caller import Caller
+from service.jobs.state import State
+from service.jobs.submit import JobSpec, submit_job
+
+Prefer = Annotated[
+    str | None,
+    Header(description="`respond-async` answers 202 with a job instead of what is asked for.", max_length=256),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        description="The same key and body within 24 hours are the same job; another body is refused (422).",
+        json_schema_extra={"pattern": "^[!-~]{1,255}$"},
+    ),
+]
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """One request for something to be sampled."""
+
+    request: Request
+    service: State
+    caller: Caller
+    prefer: str | None
+    """The ``Prefer`` header."""
+    key: str | None
+    """The idempotency key."""
+
+    async def submit(self, job_spec: JobSpec) -> Job:
+        """Make a job of it; raises as :func:`service.jobs.submit.submit_job` does."""
+        return await submit_job(self.service, self.caller, job_spec, prefer=self.prefer, key=self.key)
+
+    @property
+    def keep(self) -> bool:
+        """The client may come back for it: if it leaves, the job is parked and not cancelled."""
+        return self.key is not None
+
+
+async def _asking(
+    request: Request, service: Service, caller: Counted, prefer: Prefer = None, idempotency_key: IdempotencyKey = None
+) -> RequestContext:
+    return RequestContext(request, service, caller, prefer, idempotency_key)
+
+
+ContextDep = Annotated[RequestContext, Depends(_asking)]

@@ -1,0 +1,1 @@
+"""What holds for every HTTP request: middleware, authentication, CORS, rate limit, errors."""

@@ -1,0 +1,206 @@
+"""Who is calling: optional API keys, of which the server keeps only hashes.
+
+The file has a key a line, ``name sha256-hex [requests_per_minute=N] [concurrent_streams=N]``, and comments after ``#``.
+A key is ``anc_`` and 256 random bits. Slow, salted hashes are there to protect what people think up; nobody finds 256
+random bits by trying, so one SHA-256 is enough, and cheap enough to be computed for every request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+from service.errors import Unauthorized
+from service.jobs.caller import ANONYMOUS, Caller
+
+log = logging.getLogger(__name__)
+
+MOST = 99_999
+"""The highest limit that a key may have."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_RULE = "must be 1 to 64 letters, digits, '.', '_' and '-', a letter or digit first"
+
+_FILE_BYTES = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LIMIT = re.compile(r"(requests_per_minute|concurrent_streams)=([1-9][0-9]{0,4})")
+
+
+class KeysError(ValueError):
+    """The file of keys cannot be used; the message names line and field and quotes neither."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the file: whose key has which SHA-256."""
+
+    caller: Caller
+    digest: bytes
+
+
+def new_key() -> str:
+    """A key that nobody has yet."""
+    return f"anc_{secrets.token_urlsafe(32)}"
+
+
+def digest(key: str) -> bytes:
+    """What is kept of a key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def fields(line: str) -> list[str]:
+    """The fields of a line of the file, without its comment."""
+    return line.partition("#")[0].split()
+
+
+def parse_keys(text: str) -> tuple[Entry, ...]:
+    """The keys in the text of a file.
+
+    Raises:
+        KeysError: a line is wrong, or repeats the name or the key of another.
+    """
+    entries: list[Entry] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not (parts := fields(line)):
+            continue
+        entry = _parse(parts, f"line {number}")
+        if any(entry.caller.name == other.caller.name for other in entries):
+            raise KeysError(f"line {number}: name: an earlier line has the same")
+        if any(entry.digest == other.digest for other in entries):
+            raise KeysError(f"line {number}: sha256: an earlier line has the same key")
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _parse(parts: list[str], where: str) -> Entry:
+    name, hashed, *options = *parts, *[""] * (2 - len(parts))
+    if not NAME.fullmatch(name):
+        raise KeysError(f"{where}: name: {NAME_RULE}")
+    if not _DIGEST.fullmatch(hashed):
+        raise KeysError(f"{where}: sha256: must be the 64 lower-case hexadecimal digits of a key's SHA-256")
+    limits: dict[str, int] = {}
+    for place, option in enumerate(options, 3):
+        found = _LIMIT.fullmatch(option)
+        if found is None:
+            allowed = f"requests_per_minute=N or concurrent_streams=N, N from 1 to {MOST}"
+            raise KeysError(f"{where}: field {place}: must be {allowed}")
+        if found[1] in limits:
+            raise KeysError(f"{where}: {found[1]}: given twice")
+        limits[found[1]] = int(found[2])
+    return Entry(Caller(name, **limits), bytes.fromhex(hashed))
+
+
+def read_keys(path: Path) -> tuple[Entry, ...]:
+    """The keys in a file.
+
+    Raises:
+        KeysError: it cannot be read, is larger than 1 MiB or not text, or :func:`parse_keys` refuses it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_FILE_BYTES + 1)
+        if len(data) > _FILE_BYTES:
+            raise KeysError(f"larger than {_FILE_BYTES} bytes")
+        return parse_keys(data.decode())
+    except OSError as error:
+        raise KeysError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:  # whose message would quote the file
+        raise KeysError(f"{path}: not UTF-8 text") from None
+    except KeysError as error:
+        raise KeysError(f"{path}: {error}") from error
+
+
+class Keys:
+    """The keys in force. A file that changes is read again, so a key that was revoked soon stops working."""
+
+    look_seconds = 1.0
+
+    def __init__(self, path: Path | None, entries: tuple[Entry, ...], seen: tuple[int, ...] | None) -> None:
+        self._path = path
+        self._entries = entries
+        self._seen = seen
+        self._next_look = time.monotonic() + self.look_seconds
+
+    @classmethod
+    def load(cls, path: Path | None) -> Keys:
+        """The keys of a file; None lets everybody in.
+
+        Raises:
+            KeysError: the file cannot be used.
+        """
+        if path is None:
+            return cls(None, (), None)
+        seen = _signature(path)
+        return cls(path, read_keys(path), seen)
+
+    def identify(self, headers: Headers) -> Caller:
+        """Whose key the headers carry, as ``Authorization: Bearer KEY`` or ``xi-api-key: KEY``.
+
+        Raises:
+            Unauthorized: nobody's.
+        """
+        if self._path is None:
+            return ANONYMOUS
+        self._look(self._path)
+        given = set(headers.getlist("xi-api-key"))
+        for value in headers.getlist("authorization"):
+            scheme, _, key = value.strip().partition(" ")
+            if scheme.lower() == "bearer":  # any other is between the client and a proxy
+                given.add(key.strip())
+        if not given:
+            raise Unauthorized("This server wants an API key, sent as Authorization: Bearer KEY or as xi-api-key: KEY.")
+        if len(given) > 1:
+            raise Unauthorized("The request carries more than one API key.")
+        hashed, caller = digest(given.pop()), None
+        for entry in self._entries:  # all of them, so that the time taken says nothing of which was close
+            if hmac.compare_digest(entry.digest, hashed):
+                caller = entry.caller
+        if caller is None:
+            raise Unauthorized("The API key is not one of this server's.")
+        return caller
+
+    def _look(self, path: Path) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + self.look_seconds
+        # Taken before the file is read: if it changes in between, the next look finds it changed again.
+        seen = _signature(path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._entries = read_keys(path)
+        except KeysError as error:
+            log.error("API keys not read again; the last good ones stay in force", extra={"reason": str(error)})
+        else:
+            log.info("API keys read again", extra={"keys": len(self._entries)})
+
+
+def _signature(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does, its owner and mode included; None if it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+async def caller_of(connection: HTTPConnection) -> Caller:
+    """The dependency of every route that is not open to all, websockets included; needs ``app.state.keys``.
+
+    Raises:
+        Unauthorized: the request has no key, or a wrong one.
+    """
+    keys = connection.app.state.keys
+    assert isinstance(keys, Keys)
+    return keys.identify(connection.headers)

@@ -1,0 +1,200 @@
+"""What holds for every request, whatever its route: an id, a limit on the body, safe headers, a log line, no leaks.
+
+Plain ASGI, so that streams pass through untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.http.errors import respond
+from service.errors import BrokenOff, PayloadTooLarge, internal_error
+from service.telemetry.logging import request_id
+from service.telemetry.metrics import ApiMetrics, Transport
+from service.telemetry.tracing import Tracing
+
+log = logging.getLogger("service.access")
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+_SAFE = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+_LOCKED = "default-src 'none'; frame-ancestors 'none'"
+_PAGES = frozenset({"/docs"})
+"""The only paths that answer with a page, which loads scripts."""
+
+
+class RootMiddleware:
+    """The outermost layer of the app: names, times, logs and answers for every request, even one that fails."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, tracing: Tracing) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other scopes pass."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        own = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        token = request_id.set(own)
+        serve = _serve if scope["type"] == "http" else _connect
+        scope.setdefault("state", {})["asked_at"] = time.perf_counter()
+        method = scope.get("method", "WEBSOCKET")
+        try:
+            with self._tracing.request(method, headers):
+                try:
+                    await serve(self._app, scope, receive, send, own, self._metrics)
+                finally:
+                    route = _route(scope) or ""
+                    self._tracing.named(f"{method} {route}".strip(), request_id=own, route=route)
+        finally:
+            request_id.reset(token)
+
+
+def _route(scope: Scope) -> str | None:
+    """The template of the path; None where there is nothing."""
+    return getattr(scope.get("route"), "path", None)
+
+
+async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str, metrics: ApiMetrics) -> None:
+    start, status, finished = scope["state"]["asked_at"], 0, False
+
+    async def stamped(message: Message) -> None:
+        nonlocal status, finished
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = own_id
+            for name, value in _SAFE.items():
+                headers.setdefault(name, value)
+            if scope["path"] not in _PAGES:
+                headers["content-security-policy"] = _LOCKED
+            if scope["app"].state.draining.is_set():
+                headers["connection"] = "close"
+        elif not message.get("more_body", False):
+            finished = True
+        await send(message)
+        if body := message.get("body"):
+            metrics.sent(_route(scope), len(body))
+
+    metrics.in_progress.inc()
+    try:
+        await app(scope, receive, stamped)
+    except BrokenOff as reason:
+        log.info("response broken off", extra={"reason": str(reason)})
+        raise
+    except Exception:
+        log.exception("request failed")
+        if status:  # the answer has begun: the server breaks the connection off when this leaves
+            raise
+        error = internal_error()
+        metrics.refused(error, Transport.HTTP)
+        await respond(error, Headers(scope=scope).get("accept", ""))(scope, receive, stamped)
+    finally:
+        route, method, seconds = _route(scope), scope["method"], time.perf_counter() - start
+        metrics.in_progress.dec()
+        metrics.answered(route, method, status, seconds, complete=finished)
+        figures = {"method": method, "route": route, "status": status, "complete": finished}
+        log.info("request", extra=figures | {"milliseconds": round(1000 * seconds, 1)})
+
+
+async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str, metrics: ApiMetrics) -> None:
+    async def stamped(message: Message) -> None:
+        if message["type"] in ("websocket.accept", "websocket.http.response.start"):
+            MutableHeaders(scope=message)["x-request-id"] = own_id
+        await send(message)
+        if body := message.get("bytes") or message.get("text"):
+            metrics.sent(_route(scope), len(body))
+
+    try:
+        await app(scope, receive, stamped)
+    except Exception:
+        log.exception("websocket failed")
+        raise
+
+
+class BodyLimit:
+    """Reads no more than so many bytes of a body, whether or not its length was announced.
+
+    A client that is still sending when it is refused would lose the answer, were its connection closed at once: what it
+    sends is read and thrown away for a moment before the answer ends.
+    """
+
+    linger_seconds = 2.0
+    linger_bytes = 64 << 20
+
+    def __init__(self, app: ASGIApp, limit: int, uploads: Mapping[str, int]) -> None:
+        """Wrap an app.
+
+        Args:
+            app: to serve.
+            limit: bytes.
+            uploads: the limits of the paths that take more.
+        """
+        self._app = app
+        self._limit = limit
+        self._uploads = uploads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other scopes pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        limit = self._uploads.get(scope["path"], self._limit)
+        error = PayloadTooLarge(f"The body is larger than the {limit} bytes that this server reads.")
+        refusing, ended, count = False, False, 0
+
+        async def limited() -> Message:
+            nonlocal count, ended
+            message = await receive()
+            if message["type"] == "http.request":
+                count += len(message.get("body", b""))
+                ended = not message.get("more_body", False)
+                if count > limit:
+                    raise error
+            return message
+
+        async def lingering(message: Message) -> None:
+            nonlocal refusing
+            if message["type"] == "http.response.start":
+                refusing = message["status"] == error.status
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if not (refusing and last) or ended or "expect" in headers:
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            await self._drain(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        if int(headers.get("content-length", "0")) > limit:
+            await respond(error, headers.get("accept", ""))(scope, receive, lingering)
+            return
+        await self._app(scope, limited, lingering)
+
+    async def _drain(self, receive: Receive) -> None:
+        count = 0
+        try:
+            async with asyncio.timeout(self.linger_seconds):
+                while count < self.linger_bytes:
+                    message = await receive()
+                    count += len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            return

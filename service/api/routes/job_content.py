@@ -1,0 +1,106 @@
+"""``GET /v1/jobs/{id}/content``: the file that a finished job gave, whole or a range of it (RFC 9110, section 14)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import Response, StreamingResponse
+
+from service.api.http.openapi import documented
+from service.api.routes.jobs import OwnJob
+from service.api.state import Service
+from service.errors import RangeNotSatisfiable
+from service.images import encoding
+from service.images.files import ZIP
+from service.jobs.artifacts import Artifacts
+from service.speech import codecs
+
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_MEDIA: dict[str, Any] = {
+    **{
+        media: {"schema": {"type": "string", "format": "binary"}}
+        for media in (*codecs.MEDIA_TYPES.values(), *encoding.MEDIA_TYPES.values(), ZIP)
+    },
+    "application/json": {"schema": {"type": "object"}, "example": {"bits_per_sample": 4.2, "nats": 46578.4}},
+}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file, in the format that the job was asked for; a ZIP of several pictures, figures for a "
+        "likelihood.",
+        "content": _MEDIA,
+    },
+    206: {"description": "The range that was asked for.", "content": _MEDIA},
+    304: {"description": "The client has it."},
+}
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """The first byte that a ``Range`` header asks for and the one after the last; None for the whole.
+
+    A header that is malformed, of another unit or of several ranges may be passed over, and is.
+
+    Raises:
+        RangeNotSatisfiable: the range lies outside.
+    """
+    found = _RANGE.fullmatch(header or "")
+    if found is None or found[0].strip().endswith("=-"):
+        return None
+    first, last = (int(digits) if digits else None for digits in found.groups())
+    if first is None:  # the last so many bytes
+        start, stop = max(0, size - (last or 0)), size
+    else:
+        if last is not None and last < first:
+            return None
+        start, stop = first, size if last is None else min(last + 1, size)
+    if start >= stop:
+        message = f"Range: the content has {size} bytes"
+        raise RangeNotSatisfiable(message, param="Range", headers={"content-range": f"bytes */{size}"})
+    return start, stop
+
+
+@router.head("/{job_id}/content", include_in_schema=False)
+@router.get(
+    "/{job_id}/content",
+    summary="What a job gave",
+    response_class=Response,
+    responses=_FILE | documented(400, 401, 404, 409, 416, 503),
+)
+async def get_content(
+    job: OwnJob,
+    service: Service,
+    ranges: Annotated[str | None, Header(alias="Range", description="`bytes=FIRST-LAST`: a part of the file.")] = None,
+    if_range: Annotated[str | None, Header(description="The part only of the file with this ETag.")] = None,
+    if_none_match: Annotated[str | None, Header(description="Nothing of a file with this ETag.")] = None,
+) -> Response:
+    """The file: the bytes that a listener would have got, with a header that knows its length."""
+    artifacts = Artifacts(service.broker, service.catalog)
+    info = await artifacts.info(job)
+    etag = f'"{info.sha256}"'
+    headers = {
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        "etag": etag,
+        "x-job-id": job.id,
+        "x-model-sha256": job.sha256,
+        "x-engine": job.engine or "",
+    }
+    if "seed" in job.request:
+        headers["x-seed"] = str(job.request["seed"])
+    if if_none_match is not None and _names(if_none_match, etag):
+        return Response(status_code=304, headers=headers)
+    part = byte_range(ranges, info.bytes) if if_range in (None, etag) else None
+    start, stop = part or (0, info.bytes)
+    if part is not None:
+        headers["content-range"] = f"bytes {start}-{stop - 1}/{info.bytes}"
+    headers["content-length"] = str(stop - start)
+    body = artifacts.read(job, start, stop)
+    return StreamingResponse(body, 200 if part is None else 206, headers, media_type=info.media_type)
+
+
+def _names(header: str, etag: str) -> bool:
+    return any(part.strip().removeprefix("W/") in ("*", etag) for part in header.split(","))

@@ -1,0 +1,42 @@
+"""``GET /metrics``, for Prometheus: what this process counts, and what Redis knows of all of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from service.api.state import Service
+from service.broker import UNAVAILABLE, Broker
+from service.broker.job import Priority
+from service.telemetry.metrics import CONTENT_TYPE, Shared
+
+router = APIRouter(tags=["health"])
+
+_TEXT = {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {200: _TEXT}
+
+log = logging.getLogger(__name__)
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES)
+async def metrics(service: Service) -> Response:
+    """Every figure; docs/observability.md says what each of them means. While Redis is away, those of this process."""
+    shared = None
+    try:
+        shared = await _shared(service.broker)
+    except UNAVAILABLE as error:
+        log.warning("redis is away", extra={"reason": type(error).__name__})
+    return Response(service.metrics.page(shared), media_type=CONTENT_TYPE)
+
+
+async def _shared(broker: Broker) -> Shared:
+    begun = time.perf_counter()
+    await broker.ping()
+    ping_seconds = time.perf_counter() - begun
+    info, keys = await broker.info()
+    depths = {priority: await broker.depths(priority) for priority in Priority}
+    return Shared(await broker.roster(), depths, info, keys, ping_seconds)

@@ -1,0 +1,105 @@
+"""The websockets: ``/v1/audio/speech/stream``, ElevenLabs' ``stream-input``, and ``/v1/images/stream``.
+
+A handshake that is refused is answered over HTTP, with the same error body as any other request: 401 without a key, 400
+for a parameter of the URL that is wrong. Browsers see no more of it than that there is no connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from fastapi import APIRouter, WebSocket
+from starlette.datastructures import Headers
+
+from service.api.http.auth import Keys, caller_of
+from service.api.http.errors import respond
+from service.api.state import Service
+from service.errors import ServiceError, Unauthorized
+from service.images.websocket import ImageConnection
+from service.jobs.caller import Caller
+from service.jobs.rate_limit import Limits
+from service.jobs.state import State
+from service.speech.session.elevenlabs import ElevenLabsConnection
+from service.speech.session.native import NativeConnection, SpeechQuery
+from service.telemetry.metrics import Transport
+from service.ws.bounded_websocket import BoundedWebSocket
+from service.ws.connection import WsConnection
+from service.ws.messages import NoQuery, parse_query
+
+router = APIRouter(tags=["websockets"])
+log = logging.getLogger("service.access")
+
+
+@router.websocket("/v1/audio/speech/stream")
+async def stream_speech(websocket: WebSocket, service: Service) -> None:
+    """Speak text while it is being written; :mod:`service.speech.session.native` has the messages."""
+    try:
+        caller = await caller_of(websocket)
+        query = parse_query(SpeechQuery, websocket.query_params).check()
+    except ServiceError as error:
+        await _refuse(websocket, service, error)
+        return
+    bounded = await _accept(websocket, service.settings.stall_seconds)
+    await _hold(websocket, service, NativeConnection(service, _limits(websocket), bounded, caller, query))
+
+
+@router.websocket("/v1/images/stream")
+async def stream_images(websocket: WebSocket, service: Service) -> None:
+    """Draw pictures and show them grow; :mod:`service.images.websocket` has the messages."""
+    try:
+        caller = await caller_of(websocket)
+        parse_query(NoQuery, websocket.query_params)
+    except ServiceError as error:
+        await _refuse(websocket, service, error)
+        return
+    bounded = await _accept(websocket, service.settings.stall_seconds)
+    await _hold(websocket, service, ImageConnection(service, _limits(websocket), bounded, caller))
+
+
+@router.websocket("/v1/text-to-speech/{voice_id}/stream-input")
+async def stream_input(websocket: WebSocket, voice_id: str, service: Service) -> None:
+    """The same for ElevenLabs' clients; :mod:`service.speech.session.elevenlabs` has the messages."""
+    keys = websocket.app.state.keys
+    assert isinstance(keys, Keys)
+    caller: Caller | None = None
+    try:
+        caller = await caller_of(websocket)
+    except Unauthorized as error:  # browsers cannot send headers: their key comes in the first message
+        if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
+            await _refuse(websocket, service, error)
+            return
+    bounded = await _accept(websocket, service.settings.stall_seconds)
+
+    def identify(key: str) -> Caller:
+        return keys.identify(Headers({"xi-api-key": key} if key else {}))
+
+    query = websocket.query_params
+    dialogue = ElevenLabsConnection(service, _limits(websocket), bounded, caller, identify, voice_id, query)
+    await _hold(websocket, service, dialogue)
+
+
+def _limits(websocket: WebSocket) -> Limits:
+    limits = websocket.app.state.limits
+    assert isinstance(limits, Limits)
+    return limits
+
+
+async def _refuse(websocket: WebSocket, service: State, error: ServiceError) -> None:
+    await websocket.receive()  # the request to connect
+    service.metrics.refused(error, Transport.HTTP)
+    await websocket.send_denial_response(respond(error, websocket.headers.get("accept", "")))
+
+
+async def _accept(websocket: WebSocket, stall_seconds: float) -> BoundedWebSocket:
+    await websocket.accept()
+    return BoundedWebSocket(websocket, stall_seconds)
+
+
+async def _hold(websocket: WebSocket, service: State, dialogue: WsConnection) -> None:
+    start, route = time.perf_counter(), websocket.scope["route"].path
+    with service.metrics.websockets.labels(route).track_inprogress():
+        code = await dialogue.hold(websocket.app.state.stopping)
+    service.metrics.closed(route, code)
+    seconds = round(time.perf_counter() - start, 1)
+    log.info("websocket", extra={"route": route, "code": code, "seconds": seconds})

@@ -1,0 +1,78 @@
+"""Responses about the server itself: models, health, errors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class ModelObject(BaseModel):
+    """A model as ``GET /v1/models`` lists it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    kind: str
+    capabilities: list[str]
+    sample_rate: int | None = Field(default=None, description="Hertz, of a model that makes sound.")
+    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture, of a model that draws.")
+    sha256: str
+    receptive_field: int = Field(description="Past samples that the next one depends on; of a picture, rows above it.")
+    parameters: int
+
+
+class ModelList(BaseModel):
+    """Every model that is loaded."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+class Health(BaseModel):
+    """``GET /healthz``."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """``GET /readyz`` when all is well."""
+
+    status: Literal["ready"]
+    engines: dict[str, list[str]] = Field(description="What really samples each model, of all workers.")
+
+
+class KServeServer(BaseModel):
+    """``GET /v2``: the server as KServe's protocol describes it."""
+
+    name: Literal["ancestral"] = "ancestral"
+    version: str
+    extensions: list[str] = []
+
+
+class KServeLive(BaseModel):
+    """Whether the server lives."""
+
+    live: bool
+
+
+class KServeReady(BaseModel):
+    """Whether the server, or a model, can be used."""
+
+    ready: bool
+
+
+class ErrorBody(BaseModel):
+    """What went wrong; all four keys are always there."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    """Every error response."""
+
+    error: ErrorBody

@@ -1,0 +1,160 @@
+"""A job's life, pure data: what is asked, where it stands, what a client is told of it. No I/O.
+
+queued ──> in_progress ──> completed | failed | cancelled
+   ^____________|   parked, handed over, or its worker died: it goes on from its snapshot
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+MAX_DEATHS = 3
+"""A job under which so many workers died without its getting any further is given up."""
+
+
+class Status(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it will stay so."""
+        return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+
+
+class Priority(StrEnum):
+    """The two queues: somebody listens, or somebody will fetch it later."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+class Kind(StrEnum):
+    """What a worker does for it."""
+
+    SPEECH = "speech"
+    GENERATION = "generation"
+    LIKELIHOOD = "likelihood"
+    IMAGE = "image"
+    COMPLETION = "completion"
+    INTERPOLATION = "interpolation"
+    IMAGE_LIKELIHOOD = "image_likelihood"
+
+    @property
+    def listened_to(self) -> bool:
+        """Whether it gives sound."""
+        return self in (Kind.SPEECH, Kind.GENERATION)
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether it gives pictures."""
+        return self in (Kind.IMAGE, Kind.COMPLETION, Kind.INTERPOLATION)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed, in a client's words."""
+
+    message: str
+    code: str
+    param: str | None = None
+    """The field that is to blame; None where the fault is ours."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as it is stored: a flat record of strings and numbers."""
+
+    kind: Kind
+    priority: Priority
+    model: str
+    sha256: str
+    """Of the weights it was accepted for."""
+    owner: str
+    """The name of the API key that made it; only this key sees it."""
+    request: Mapping[str, Any]
+    """As accepted, with the seed and every default filled in."""
+    created_at: float
+    """Seconds since 1970, as all times here."""
+    request_id: str = ""
+    """The ``x-request-id`` that it came with, for the logs of all who work on it."""
+    trace: str = ""
+    """The trace that it belongs to (W3C's ``traceparent``), if one is kept."""
+    paced: bool = False
+    """Somebody is listening: the sampler keeps a few seconds ahead of what has been read, no more."""
+    retention: int = 3600
+    """Seconds that it is kept after its end."""
+    id: str = dataclasses.field(default_factory=lambda: f"job_{secrets.token_hex(12)}")
+    status: Status = Status.QUEUED
+    started_at: float | None = None
+    completed_at: float | None = None
+    samples_done: int = 0
+    samples_total: int | None = None
+    """Known once every sentence has its durations."""
+    deaths: int = 0
+    """Workers in a row that died with it in hand, since it last got any further."""
+    engine: str | None = None
+    error: Failure | None = None
+    result: Mapping[str, Any] | None = None
+    """Of a job that answers with figures."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """When it is forgotten; None as long as it has not ended."""
+        return None if self.completed_at is None else self.completed_at + self.retention
+
+    @property
+    def progress(self) -> float:
+        """0 … 1; 1 only when completed."""
+        if self.status is Status.COMPLETED:
+            return 1.0
+        return min(0.999, self.samples_done / self.samples_total) if self.samples_total else 0.0
+
+    def fields(self) -> dict[str, str]:
+        """The record; what is None is left out."""
+        record: dict[str, str] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            record[field.name] = encode_field(value)
+        return record
+
+    @classmethod
+    def parse(cls, record: Mapping[str, str]) -> Self:
+        """What :meth:`fields` wrote; fields of the broker's own are passed over."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        values: dict[str, Any] = {name: json.loads(text) for name, text in record.items() if name in known}
+        values["kind"], values["priority"] = Kind(values["kind"]), Priority(values["priority"])
+        values["status"] = Status(values["status"])
+        if values.get("error") is not None:
+            values["error"] = Failure(**values["error"])
+        return cls(**values)
+
+
+def encode_field(value: object) -> str:
+    """One value of a record."""
+    if isinstance(value, Failure):
+        value = dataclasses.asdict(value)
+    return json.dumps(value)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What only the queue knows of a job."""
+
+    position: int | None
+    """Jobs before it; None when it does not wait."""
+    eta: float | None
+    """Seconds until it ends, from the measured pace; None when that is unknown or it has ended."""

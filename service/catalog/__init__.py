@@ -1,0 +1,1 @@
+"""What is served: descriptions of models, the sampler protocol, seeds."""

@@ -1,0 +1,140 @@
+"""A model as it is described to clients."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from models.library import ModelEntry, Voice
+from models.spec import PixelCNNSpec, WaveNetSpec
+from service.errors import InvalidRequest
+
+ANY: Final = "any"
+"""Asks for no class, or no style, in particular."""
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """One model as it is described to clients."""
+
+    entry: ModelEntry
+    sha256: str
+    """Of the weights that are sampled."""
+    parameters: int
+    """Numbers in those weights."""
+
+    @property
+    @abstractmethod
+    def receptive_field(self) -> int:
+        """How far back the network sees."""
+
+    def require(self, capability: str) -> None:
+        """Refuse a model that cannot do what is asked.
+
+        Raises:
+            InvalidRequest: it cannot.
+        """
+        if capability not in self.entry.capabilities:
+            able = ", ".join(self.entry.capabilities)
+            raise InvalidRequest(
+                f"model: {self.entry.id} is not made for {capability}; it is made for {able}",
+                param="model",
+                code="model_not_capable",
+            )
+
+
+@dataclass(frozen=True)
+class SpeechModel(Model):
+    """One that speaks, or babbles."""
+
+    spec: WaveNetSpec
+    """Of the network that is sampled."""
+
+    @property
+    def receptive_field(self) -> int:
+        """Past samples that the next one depends on."""
+        return self.spec.receptive_field
+
+    def voice(self, voice_id: str) -> Voice:
+        """The voice of this id.
+
+        Raises:
+            InvalidRequest: the model has none.
+        """
+        for voice in self.entry.voices:
+            if voice.id == voice_id:
+                return voice
+        names = ", ".join(voice.id for voice in self.entry.voices)
+        raise InvalidRequest(
+            f"voice: {self.entry.id} has no such voice; it has {names}", param="voice", code="voice_not_found"
+        )
+
+    def speaker(self, voice_id: str) -> int | None:
+        """What the network knows one of the voices by; None if it knows no speakers."""
+        return self.spec.speakers.index(voice_id) if self.spec.speakers else None
+
+
+@dataclass(frozen=True)
+class ImageModel(Model):
+    """One that draws."""
+
+    spec: PixelCNNSpec
+    """Of the network that is sampled."""
+    embedding: tuple[tuple[float, ...], ...]
+    """A vector for every class, then one for none; then the same of styles, then of kinds. None where nothing can be
+    asked for."""
+
+    @property
+    def size(self) -> str:
+        """``WIDTHxHEIGHT``."""
+        return f"{self.spec.width}x{self.spec.height}"
+
+    @property
+    def receptive_field(self) -> int:
+        """Rows above a pixel that it depends on."""
+        return self.spec.reach
+
+    def subject(self, name: str | None, param: str) -> tuple[int | None, int | None]:
+        """What the network knows a class by, or a kind and its class; None for none in particular.
+
+        Args:
+            name: as asked for, in any case. :data:`ANY` and None ask for none in particular.
+            param: the field that it came in.
+
+        Raises:
+            InvalidRequest: there is no such class or kind; the message has the nearest ones.
+        """
+        classes, kinds = self.spec.classes, self.spec.kinds
+        found = self._find("class", (*classes, *kinds), name, param)
+        if found is None or found < len(classes):
+            return found, None
+        kind = found - len(classes)
+        return self.spec.kind_classes[kind], kind
+
+    def style(self, name: str | None) -> int | None:
+        """The same for a style, in the field of that name."""
+        return self._find("style", self.spec.styles, name, "style")
+
+    def _find(self, condition: str, names: Sequence[str], name: str | None, param: str) -> int | None:
+        if name is None:
+            return None
+        known = {known.casefold(): index for index, known in enumerate(names)}
+        wanted = name.strip().casefold()
+        if wanted in known:
+            return known[wanted]
+        if wanted == ANY and names:
+            return None
+        if not names:
+            message = f"{param}: {self.entry.id} has no {_PLURAL[condition]}"
+        else:
+            near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
+            said = ", ".join(names[known[found]] for found in near) or ", ".join(self.spec.named[condition])
+            heading = "nearest: " if near else "it has "
+            message = f"{param}: {self.entry.id} has no such {condition}; {heading}{said}"
+        raise InvalidRequest(message, param=param, code=f"{condition}_not_found")
+
+
+_PLURAL: Final = {"class": "classes", "style": "styles"}

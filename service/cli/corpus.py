@@ -1,0 +1,92 @@
+"""``ancestral corpus``: make, align and prepare the recordings that models are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from service.cli import explained
+
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+_CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(short_help="Make and prepare corpora.")
+def command() -> None:
+    """Make corpora of sound or pictures from packages; align your own sound, prepare it for training."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the corpus goes.")
+@click.option(
+    "--count", type=click.IntRange(1), default=2600, show_default=True, help="Sentences for a synthetic voice."
+)
+def build(name: str, output: Path, count: int) -> None:
+    """Make corpus NAME: speech with its phonemes' times (allison, heart, joe, slt, awb, rms or kal16) or pictures
+    (digits, fashion, emoji, emoji-flat or adventurers)."""
+    from models.training.corpora import PICTURES, CorpusError, build
+
+    unit = "pictures" if name in PICTURES else "clips"
+    with explained(CorpusError, FileNotFoundError, ImportError), _shown(unit) as progress:
+        done = build(name, output, count, progress)
+    click.echo(f"{output}: {done} {unit}", err=True)
+
+
+@command.command()
+@click.argument("source", type=_CORPUS)
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the aligned corpus goes.")
+def align(source: Path, output: Path) -> None:
+    """Give the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, their times."""
+    from models.training.corpora import align_corpus
+
+    with explained(ValueError), _shown("clips") as progress:
+        done = align_corpus(source, output, progress)
+    click.echo(f"{output}: {done} clips", err=True)
+
+
+@command.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the prepared arrays go.")
+@click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
+def prepare(corpora: tuple[Path, ...], output: Path, processes: int) -> None:
+    """Turn CORPORA into symbols and conditioning frames, memory-mapped for training."""
+    from models.spec import FeatureSpec, WaveNetSpec
+    from models.training.corpora import read
+    from models.training.data.speech import prepare
+
+    sizes = WaveNetSpec()
+    with explained(ValueError), _shown("clips") as progress:
+        clips = [clip for corpus in corpora for clip in read(corpus)]
+        kept = prepare(clips, output, FeatureSpec(), sizes.preemphasis, sizes.gain, processes, progress)
+    click.echo(f"{output}: {kept} of {len(clips)} clips", err=True)
+
+
+@command.command()
+@click.argument("prepared", type=_CORPUS)
+@click.option("--frames", "checkpoint", type=_CORPUS, required=True, help="An acoustic model's checkpoint.")
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the copy goes.")
+def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
+    """Copy PREPARED with the frames that an acoustic model predicts, to train WaveNet on what it will be served."""
+    from models.checkpoint import CheckpointError, load
+    from models.text.acoustic import AcousticModel
+    from models.training.tasks.acoustic import predict_corpus
+
+    with explained(CheckpointError), _shown("clips") as progress:
+        done = predict_corpus(AcousticModel(load(checkpoint)), prepared, output, progress)
+    click.echo(f"{output}: {done} clips", err=True)
+
+
+@contextmanager
+def _shown(unit: str) -> Iterator[Callable[[int], None]]:
+    """A progress display on standard error; what it gives counts what is done."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed} " + unit), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done: progress.update(task, completed=done)

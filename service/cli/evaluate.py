@@ -1,0 +1,248 @@
+"""``ancestral evaluate``: what an ASR hears or a classifier sees, how fast it was made, how likely what is real is."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from models.library import MAX_GUIDANCE
+from service.cli import FiniteRange, explained
+
+if TYPE_CHECKING:
+    from models.checkpoint import Checkpoint
+    from models.engines.speech.engine import SpeechEngine
+    from models.training.data.images import Pictures
+    from models.training.evaluation.speech import Listener, Wave
+    from models.training.tasks.pixelcnn import PixelCNNTask
+    from service.speech.utterance import Utterance
+    from service.worker.model_loader import LoadedModels
+
+_CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(short_help="Judge a model's speech or pictures.")
+def command() -> None:
+    """Judge a model's speech or pictures against those it was taught with."""
+
+
+@command.command()
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--voice", required=True, help="The voice to judge.")
+@click.option("--asr", type=_CORPUS, required=True, help="A CTranslate2 folder of a Whisper model.")
+@click.option(
+    "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are read and compared."
+)
+@click.option("--sentences", type=click.IntRange(1), default=40, show_default=True)
+@click.option("--temperature", type=click.FloatRange(0.0, 2.0), help="The model's own if absent.")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Write the sound into this folder.")
+def speech(
+    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
+) -> None:
+    """Print a JSON report: word and character errors, DNSMOS, speed, bits per sample; the teacher's beside them."""
+    from models.checkpoint import CheckpointError
+    from models.library import LibraryError
+    from models.training.evaluation.speech import Listener, recordings
+    from service.errors import ServiceError
+    from service.settings import SettingsError, load_settings
+    from service.speech.utterance import prepare
+    from service.worker.model_loader import load_models
+
+    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ValueError):
+        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        clips = recordings(corpus, sentences)
+        utterances = [
+            prepare(loaded_models, model, voice, text, seed, temperature=temperature)
+            for seed, (text, _) in enumerate(clips)
+        ]
+    made = [_speak(loaded_models, utterance) for utterance in utterances]
+    waves = [wave for wave, _, _ in made]
+    if keep:
+        _keep(keep, waves)
+    texts, listener = [text for text, _ in clips], Listener(asr)
+    loaded = loaded_models.sound(utterances[0].model)
+    report: dict[str, Any] = {
+        "model": model, "sha256": loaded.model.sha256, "engine": loaded.engine.name, "voice": voice,
+        "sentences": len(clips), "temperature": utterances[0].temperature,
+        **_judged(texts, waves, listener),
+        "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
+        "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
+        "bits_per_sample": _bits(loaded.engine, voice, [wave for _, wave in clips]),
+        "teacher": _judged(texts, [wave for _, wave in clips], listener),
+    }  # fmt: skip
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+@command.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--sentences", type=click.IntRange(1), default=10, show_default=True, help="For each voice.")
+def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
+    """Print how often each voice is told from the others; CORPORA are one folder a voice, named like it."""
+    from models.training.evaluation.speech import VoiceJudge, recordings
+    from service.settings import load_settings
+    from service.speech.utterance import prepare
+    from service.worker.model_loader import load_models
+
+    with explained(ValueError):
+        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    judge = VoiceJudge({voice: [wave for _, wave in clips] for voice, clips in real.items()})
+    report = {}
+    for voice, clips in real.items():
+        spoken = [prepare(loaded_models, model, voice, text, seed) for seed, (text, _) in enumerate(clips)]
+        verdicts = [judge.voice_of(_speak(loaded_models, utterance)[0]) for utterance in spoken]
+        report[voice] = {
+            "recognised": sum(found == voice for found, _ in verdicts) / len(verdicts),
+            "similarity": sum(similarity for _, similarity in verdicts) / len(verdicts),
+        }
+    click.echo(json.dumps(report, indent=2))
+
+
+@command.command()
+@click.argument("checkpoint", type=_CORPUS)
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="What it was trained on.")
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to be scored; all if absent.")
+@click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Pictures of each class.")
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of what is drawn.")
+@click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
+@click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, which then shows it.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def images(
+    checkpoint: Path,
+    data: Path,
+    pictures: int | None,
+    drawn: int,
+    temperature: float,
+    guidance: float,
+    card: bool,
+    output: Path,
+) -> None:
+    """Judge CHECKPOINT, a PixelCNN with classes: write report.json, sheet.png and nearest.png into a folder.
+
+    The likelihood of real test pictures in nats and bits, with their class told, with nothing told, and summed over the
+    classes, beside what independent pixels and PNG need; how often a classifier that was trained on real pictures reads
+    the class that was asked for, in all styles in turn; ten drawn pictures of every class; the nearest real
+    pictures of drawn ones, side by side.
+    """
+    from models import checkpoint as checkpoints
+    from models.engines.images.native import NativeImageEngine
+    from models.training.evaluation.images import draw_classes, write_classes, write_nearest
+    from models.training.model_card import SHEET
+    from models.training.tasks.pixelcnn import PixelCNNTask
+
+    with explained(ValueError):
+        loaded = checkpoints.load(checkpoint)
+        engine = NativeImageEngine(loaded)
+        task = PixelCNNTask(engine.spec, data)
+        test = task.held_out(task.pictures.test, pictures)
+        if not engine.spec.classes:
+            raise ValueError(f"{checkpoint}: the model has no classes to be told apart")
+    made, seconds = draw_classes(engine, drawn, temperature, guidance)
+    report: dict[str, Any] = {
+        "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
+        **_picture_likelihood(loaded, task, test), **_baselines(task, test),
+        "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
+        **_fidelity(task, test, made),
+    }  # fmt: skip
+    output.mkdir(parents=True, exist_ok=True)
+    write_classes(made, engine.spec.levels, output / SHEET)
+    write_nearest(made, task.pictures.train.images, engine.spec.levels, output / "nearest.png")
+    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    click.echo(json.dumps(report, indent=2))
+    if card:
+        _show_in_card(loaded, output / SHEET)
+
+
+def _picture_likelihood(loaded: Checkpoint, task: PixelCNNTask, test: Pictures) -> dict[str, float]:
+    import numpy as np
+    import torch
+
+    from models.training.evaluation.images import marginal_nats
+    from models.training.tasks.pixelcnn import likelihood
+
+    model, spec, train = task.network().eval(), task.spec, task.pictures.train
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in loaded.tensors.items()})
+    prior = np.bincount(train.labels[:, 0], minlength=len(spec.classes)) / len(train.labels)
+    with torch.no_grad():
+        figures = likelihood(model, spec, test, torch.device("cpu"))
+        return {**figures, "nats_summed_over_classes": marginal_nats(model, spec, test, prior, torch.device("cpu"))}
+
+
+def _baselines(task: PixelCNNTask, test: Pictures) -> dict[str, float]:
+    """What needs no network: every sub-pixel by itself, and PNG."""
+    from models.training.evaluation.images import independent_nats, png_bits
+
+    seen, spec = task.held_out(task.pictures.train, None).images, task.spec
+    nats = independent_nats(seen, test.images, spec.levels)
+    return {
+        "nats_of_independent_pixels": nats,
+        "bits_per_dim_of_independent_pixels": nats / spec.dims / math.log(2),
+        "bits_per_dim_of_png": png_bits(test.images, spec.levels),
+    }
+
+
+def _fidelity(task: PixelCNNTask, test: Pictures, made: Pictures) -> dict[str, float]:
+    """How often a classifier reads the class of real test pictures and of drawn ones, and of any by chance."""
+    from models.training.evaluation.images import Classifier
+
+    classes = len(task.spec.classes)
+    classifier = Classifier(task.pictures.train, task.spec.levels, classes)
+    return {
+        "chance": 1.0 / classes,
+        "classifier_on_real": float((classifier.read(test.images) == test.labels[:, 0]).mean()),
+        "classifier_on_drawn": float((classifier.read(made.images) == made.labels[:, 0]).mean()),
+    }
+
+
+def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
+    """Write the checkpoint anew with the sheet in its card, and the sheet beside it. The weights stay what they are."""
+    from models import checkpoint as checkpoints
+    from models.training.model_card import SHEET, with_sheet
+
+    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card))
+    (loaded.path / SHEET).write_bytes(sheet.read_bytes())
+
+
+def _speak(loaded_models: LoadedModels, utterance: Utterance) -> tuple[Wave, float, float]:
+    """The sound, the seconds to its first chunk and to its last."""
+    import numpy as np
+
+    from service.speech.sampler import render
+
+    start, first, waves = time.perf_counter(), 0.0, []
+    for wave in render(loaded_models.sound(utterance.model), utterance):
+        first = first or time.perf_counter() - start
+        waves.append(wave)
+    return np.concatenate(waves), first, time.perf_counter() - start
+
+
+def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener) -> dict[str, Any]:
+    from models.training.evaluation.speech import error_rates, noise_score
+
+    heard = [listener.transcribe(wave) for wave in waves]
+    return {**error_rates(texts, heard), "dnsmos": noise_score(waves), "heard": heard}
+
+
+def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave]) -> float | None:
+    """Bits per sample of the recordings; None on an engine that does not score."""
+    from models.engines.speech.native import NativeEngine
+    from models.spec import FeatureSpec
+    from models.training.evaluation.speech import bits_per_sample
+
+    if not isinstance(engine, NativeEngine):
+        return None
+    return bits_per_sample(engine, waves, engine.spec.speakers.index(voice), FeatureSpec())
+
+
+def _keep(folder: Path, waves: Sequence[Wave]) -> None:
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, wave in enumerate(waves):
+        soundfile.write(folder / f"{number:03d}.wav", wave, 16000)

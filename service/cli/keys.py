@@ -1,0 +1,135 @@
+"""``ancestral keys``: who may call a server that asks for keys."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from service.cli import explained
+
+_FILE = click.option(
+    "--file",
+    "path",
+    envvar="ANCESTRAL_API_KEYS_FILE",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of keys; ANCESTRAL_API_KEYS_FILE if absent.",
+)
+_LIMIT = click.IntRange(1, 99_999)
+
+
+@click.group(short_help="Make and revoke API keys.")
+def command() -> None:
+    """Make, list and revoke API keys. A running server notices by itself, without a restart."""
+
+
+@command.command()
+@click.argument("name")
+@_FILE
+@click.option("--requests-per-minute", type=_LIMIT, help="The server's setting if absent.")
+@click.option("--concurrent-streams", type=_LIMIT, help="Unfinished jobs at a time; no limit if absent.")
+def create(name: str, path: Path, requests_per_minute: int | None, concurrent_streams: int | None) -> None:
+    """Add a key under NAME and print it, this once: the file keeps only its hash."""
+    from service.api.http.auth import (
+        NAME,
+        NAME_RULE,
+        KeysError,
+        digest,
+        new_key,
+    )
+
+    if not NAME.fullmatch(name):
+        raise click.BadParameter(NAME_RULE, param_hint="NAME")
+    key = new_key()
+    line = _line(
+        name, digest(key).hex(), requests_per_minute=requests_per_minute, concurrent_streams=concurrent_streams
+    )
+
+    def added(lines: list[str], names: set[str]) -> list[str]:
+        if name in names:
+            raise KeysError(f"{path}: {name} has a key already; revoke it first")
+        return [*lines, line]
+
+    with explained(KeysError, OSError):
+        _rewrite(path, added, create=True)
+    click.echo(key)
+    click.echo(f"{path}: {name} added. The key is not shown again.", err=True)
+
+
+@command.command("list")
+@_FILE
+def list_(path: Path) -> None:
+    """List the names and their limits."""
+    from service.api.http.auth import KeysError, read_keys
+
+    with explained(KeysError):
+        callers = [entry.caller for entry in read_keys(path)]
+    for caller in callers:
+        limits = {"requests_per_minute": caller.requests_per_minute, "concurrent_streams": caller.concurrent_streams}
+        click.echo(_line(caller.name, **limits))
+
+
+@command.command()
+@click.argument("name")
+@_FILE
+def revoke(name: str, path: Path) -> None:
+    """Take out the key of NAME: new requests with it are refused, those in flight go on."""
+    from service.api.http.auth import KeysError, fields
+
+    def removed(lines: list[str], names: set[str]) -> list[str]:
+        if name not in names:
+            raise KeysError(f"{path}: {name} has no key")
+        return [line for line in lines if fields(line)[:1] != [name]]
+
+    with explained(KeysError, OSError):
+        _rewrite(path, removed)
+    click.echo(f"{path}: {name} revoked.", err=True)
+
+
+def _line(*words: str, **limits: int | None) -> str:
+    return " ".join([*words, *(f"{field}={value}" for field, value in limits.items() if value is not None)])
+
+
+def _rewrite(path: Path, change: Callable[[list[str], set[str]], list[str]], *, create: bool = False) -> None:
+    """Replace the lines of a file by what ``change`` makes of them and of the names in them.
+
+    It is replaced as a whole, so a server never reads half of it, and by one command at a time. Owner and mode stay:
+    the server may be another user, who could not read the new file otherwise and would keep to the old keys.
+
+    Raises:
+        KeysError: the file is wrong.
+        OSError: it cannot be written.
+    """
+    from service.api.http.auth import read_keys
+
+    real = path.resolve()  # a symbolic link stays one
+    directory = os.open(real.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        new = create and not real.exists()
+        names = set() if new else {entry.caller.name for entry in read_keys(real)}
+        old = [] if new else real.read_text("utf-8").splitlines()
+        text = "".join(f"{line}\n" for line in change(old, names))
+        handle, temporary = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                if not new:
+                    before = real.stat()
+                    os.fchown(handle, before.st_uid, before.st_gid)
+                    os.fchmod(handle, stat.S_IMODE(before.st_mode))
+                file.flush()
+                os.fsync(handle)
+            os.replace(temporary, real)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        os.fsync(directory)
+    finally:
+        os.close(directory)

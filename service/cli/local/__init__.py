@@ -1,0 +1,1 @@
+"""Processes that `ancestral serve` starts beside itself: Valkey and a worker."""

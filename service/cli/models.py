@@ -1,0 +1,61 @@
+"""``ancestral models``: what there is to serve."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli import explained
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from service.catalog.models import ImageModel, SpeechModel
+
+
+@click.command(short_help="List the models, with their voices or classes.")
+def command() -> None:
+    """List every model that the settings lead to, checking every checkpoint."""
+    from rich.console import Console
+
+    from models.checkpoint import CheckpointError
+    from models.library import LibraryError
+    from service.catalog.catalog import load_catalog
+    from service.catalog.models import ImageModel, SpeechModel
+    from service.settings import SettingsError, load_settings
+
+    with explained(SettingsError, LibraryError, CheckpointError):
+        catalog = load_catalog(load_settings())
+    console = Console()
+    for model in catalog.models.values():
+        if isinstance(model, ImageModel):
+            table, form = _classes(model), f"{model.size} pixels"
+        else:
+            assert isinstance(model, SpeechModel)
+            table, form = _voices(model), f"{model.spec.sample_rate} Hz"
+        console.print(f"{model.entry.id}: {model.entry.description}", style="bold", markup=False, highlight=False)
+        if table.row_count:  # a model without classes has none
+            console.print(table)
+        console.print(
+            f"{model.parameters:,} parameters, receptive field {model.receptive_field}, {form}, sha256 {model.sha256}"
+        )
+
+
+def _voices(model: SpeechModel) -> Table:
+    from rich.table import Table
+
+    table = Table("voice", "name", "language", "gender", "licence", "description")
+    for voice in model.entry.voices:
+        table.add_row(voice.id, voice.name, voice.language, voice.gender, voice.license, voice.description)
+    return table
+
+
+def _classes(model: ImageModel) -> Table:
+    from rich.table import Table
+
+    table = Table(*model.spec.named)
+    for names in itertools.zip_longest(*model.spec.conditions, fillvalue=""):
+        table.add_row(*names)
+    return table

@@ -1,0 +1,105 @@
+"""``ancestral say``: what the server does, without a server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli import FiniteRange, explained
+
+if TYPE_CHECKING:
+    from service.catalog.sampler import Part
+    from service.speech.codecs import Wave
+    from service.speech.sampler import SpeechSampler
+    from service.speech.utterance import Utterance
+
+FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac"}
+
+
+@click.command(short_help="Speak a text into a file.")
+@click.argument("text")
+@click.option("--voice", help="A voice of the model; its first one if absent.")
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    help="A .wav, .flac, .mp3, .opus or .aac file, or - for a WAV on standard output as it is sampled.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Drawn if absent.")
+@click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own if absent.")
+def command(
+    text: str, voice: str | None, model: str, output: Path, seed: int | None, speed: float, temperature: float | None
+) -> None:
+    """Speak TEXT (- reads it from standard input) and show how far it is."""
+    from models.checkpoint import CheckpointError
+    from models.library import LibraryError
+    from service.catalog.seeds import draw_seed
+    from service.errors import ServiceError
+    from service.settings import SettingsError, load_settings
+    from service.speech.utterance import prepare
+    from service.worker.model_loader import load_models
+
+    if str(output) != "-" and output.suffix.lower() not in FORMATS:
+        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
+    words = sys.stdin.read() if text == "-" else text
+    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
+        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        chosen = voice or loaded_models.speech_model(model, "speech").entry.voices[0].id
+        drawn = draw_seed() if seed is None else seed
+        utterance = prepare(loaded_models, model, chosen, words, drawn, temperature=temperature, speed=speed)
+        sampler = loaded_models.sound(utterance.model)
+        if str(output) == "-":
+            _stream(sampler, utterance)
+        else:
+            _write(output, utterance, _shown(sampler, utterance))
+
+
+def _stream(sampler: SpeechSampler, utterance: Utterance) -> None:
+    from service.speech import codecs
+    from service.speech.sampler import render
+
+    encoder = codecs.encoder("wav", utterance.model.spec.sample_rate)
+    for wave in render(sampler, utterance):
+        sys.stdout.buffer.write(encoder.feed(wave))
+        sys.stdout.buffer.flush()
+    sys.stdout.buffer.write(encoder.finish())
+
+
+def _shown(sampler: SpeechSampler, utterance: Utterance) -> Iterator[Wave]:
+    """The sound, chunk by chunk, beside a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from service.speech.sampler import render
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[sound]:.1f} s of sound, {task.fields[factor]:.1f}× real time"),
+        TimeRemainingColumn(),
+    )
+    rate = utterance.model.spec.sample_rate
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        parts: list[Part] = list(sampler.parts(utterance))
+        total = sum(part.request.length for part in parts)
+        task = progress.add_task(utterance.voice.name, total=total, sound=0.0, factor=0.0)
+        for wave in render(sampler, utterance, parts):
+            sound = (progress.tasks[task].completed + len(wave)) / rate
+            factor = sound / max(progress.tasks[task].elapsed or 0.0, 1e-9)
+            progress.update(task, advance=len(wave), sound=sound, factor=factor)
+            yield wave
+
+
+def _write(output: Path, utterance: Utterance, waves: Iterable[Wave]) -> None:
+    from service.speech import codecs
+
+    rate, made = utterance.model.spec.sample_rate, list(waves)
+    output.write_bytes(codecs.encode_file(made, FORMATS[output.suffix.lower()], rate))
+    click.echo(f"{output}: {sum(map(len, made)) / rate:.2f} s, seed {utterance.seed}", err=True)

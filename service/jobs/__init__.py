@@ -1,0 +1,1 @@
+"""A job from submission to artifact, whatever it makes."""

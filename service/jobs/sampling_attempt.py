@@ -1,0 +1,213 @@
+"""An attempt at a job that is sampled: its streams, one after another, through the scheduler to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import saq
+
+from models.engines.base import Stream
+from models.scheduler import Chunk, End, Slot
+from service.broker import Lost, Overtaken, Piece, Resume, Snapshot, patiently
+from service.broker.job import Job, Priority
+from service.catalog.sampler import Part, Sampler
+from service.jobs.attempt import AttemptContext, JobAttempt, Stop
+
+BATCH_AHEAD_SECONDS = 10.0
+"""How far sampling runs ahead of what Redis has taken, when nobody listens."""
+EVENT_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class SamplingAttempt(JobAttempt):
+    """Streams of symbols, one after the other, through the scheduler to the job's readers."""
+
+    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int, turn: saq.Job) -> None:
+        super().__init__(context, sampler, job, attempt, turn)
+        self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+        self._slot: Slot | None = None
+        self._read = 0
+        self._told_at = 0.0
+        self._error: BaseException | None = None
+        self._idle_since: float | None = None
+        self._idle_seconds = 0.0
+
+    @property
+    @abstractmethod
+    def rate(self) -> int:
+        """Symbols in what its client takes a second for."""
+
+    @abstractmethod
+    def count(self, symbols: int) -> None:
+        """So many have been sampled."""
+
+    @abstractmethod
+    def over(self, symbols: int, seconds: float) -> None:
+        """So many have been sampled in all, in so long, not counting the time for which it waited for its reader."""
+
+    @abstractmethod
+    async def parts(self, first: int) -> Iterator[Part]:
+        """What is to be sampled, from stream number ``first`` on."""
+
+    def halt(self) -> None:
+        """See :class:`JobAttempt`."""
+        if self._slot is not None:
+            self._slot.cancel()
+
+    def allow(self, read: int) -> None:
+        """See :class:`JobAttempt`."""
+        if self.job.paced and read > self._read:
+            self._read = read
+            if self._slot is not None:
+                self._slot.allow(read + self._ahead)
+            self._note_idleness()
+
+    @property
+    def starved(self) -> bool:
+        """See :class:`JobAttempt`."""
+        return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
+
+    def _note_idleness(self) -> None:
+        """Keep count of the time for which it waits for its reader."""
+        now = time.monotonic()
+        if self.starved:
+            self._idle_since = self._idle_since or now
+        elif self._idle_since is not None:
+            self._idle_seconds += now - self._idle_since
+            self._idle_since = None
+
+    @property
+    def _ahead(self) -> int:
+        seconds = self.context.settings.ahead_seconds if self.job.paced else BATCH_AHEAD_SECONDS
+        return int(seconds * self.rate)
+
+    async def work(self) -> None:
+        """See :class:`JobAttempt`."""
+        resume = Resume(0, 0, None)  # there is nothing before a first attempt
+        if self.attempt > 1:
+            resume = await patiently(lambda: self.context.broker.resume_point(self.job))
+        snapshot, self._read = resume.snapshot, max(self._read, resume.read)
+        start, index = (snapshot.position, snapshot.index) if snapshot is not None else (0, 0)
+        if snapshot is not None:
+            self.context.metrics.resumed(self.job)
+        if self.attempt > 1:
+            figures = {"attempt": self.attempt, "position": start, "published": resume.published}
+            log.info("job taken up again", extra={"job": self.job.id, **figures})
+        self._slot = slot = self.context.scheduler.open(
+            self.sampler.engine,
+            self.rate,
+            self._sink(),
+            realtime=self.job.priority is Priority.INTERACTIVE,
+            limit=(self._read if self.job.paced else start) + self._ahead,
+            start=start,
+            index=index,
+        )
+        if self.stopped is not None:
+            slot.cancel()
+        feeding = asyncio.create_task(self._feed(slot, snapshot))
+        feeding.add_done_callback(partial(self._fed, slot))
+        begun = time.monotonic()
+        try:
+            await self._hand_on(slot, resume.published)
+            self.symbols = slot.position
+            self._note_idleness()
+            self.over(slot.position - start, time.monotonic() - begun - self._idle_seconds)
+        finally:
+            feeding.cancel()
+            slot.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+
+    def _sink(self) -> Callable[[Chunk], None]:
+        loop = asyncio.get_running_loop()
+
+        def take(chunk: Chunk) -> None:
+            loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
+
+        return take
+
+    async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
+        """Give the scheduler one stream after another; text and frames are made meanwhile."""
+        parts = await self.parts(snapshot.index if snapshot is not None else 0)
+        total = None
+        while (part := await self.context.in_pool(partial(next, parts, None))) is not None:
+            stream = await self.context.in_pool(partial(self._open, part, snapshot))
+            if total is None:
+                total = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
+            total += part.request.length - len(part.prompt)
+            snapshot = None
+            slot.feed(stream)
+        await patiently(lambda: self.context.broker.set_total(self.job, total or 0))
+        slot.finish()  # last, so that no job ends without its total
+
+    def _fed(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
+        """What could not be made fails the job, once all that came before it has been sampled."""
+        if not feeding.cancelled() and (error := feeding.exception()) is not None:
+            self._error = error
+            slot.finish()
+
+    def _open(self, part: Part, snapshot: Snapshot | None) -> Stream:
+        return self.sampler.open(part) if snapshot is None else self.sampler.restore(part, snapshot.state)
+
+    async def _hand_on(self, slot: Slot, published: int) -> None:
+        """Give Redis what was sampled, as it comes, until the slot's last chunk.
+
+        Args:
+            slot: that samples.
+            published: symbols that an earlier attempt has handed on already.
+        """
+        while True:
+            chunks = [await self._chunks.get()]
+            while not self._chunks.empty():
+                chunks.append(self._chunks.get_nowait())
+            last = chunks[-1]
+            self.count(sum(len(chunk.symbols) for chunk in chunks))
+            self._note_idleness()
+            if failed := [chunk for chunk in chunks if chunk.end is End.FAILED]:
+                raise failed[0].error or AssertionError("a slot failed without an error")
+            pieces = _pieces(chunks, published)
+            snapshots = [Snapshot(c.index, c.start + len(c.symbols), c.snapshot) for c in chunks if c.snapshot]
+            if (pieces or snapshots) and self.stopped not in (Stop.ENDED, Stop.OVERTAKEN):
+                await self._publish(pieces, snapshots[-1] if snapshots else None)
+            if self._error is not None and last.end is End.COMPLETED:
+                raise self._error
+            if last.end is not None:
+                return
+            if not self.job.paced:
+                slot.allow(last.start + len(last.symbols) + self._ahead)
+
+    async def _publish(self, pieces: list[Piece], snapshot: Snapshot | None) -> None:
+        now = time.monotonic()
+        event = now - self._told_at >= EVENT_SECONDS
+        if event:
+            self._told_at = now
+        publish = partial(self.context.broker.publish, self.job, self.attempt, pieces, snapshot, event=event)
+        try:
+            await patiently(publish)
+        except Overtaken:
+            self.stop(Stop.OVERTAKEN)
+        except Lost:
+            self.lose()
+        else:
+            if pieces:
+                self.on_progress()
+
+
+def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
+    """Chunks as entries: neighbours of one stream in one, and nothing that has been handed on before."""
+    pieces: list[Piece] = []
+    for chunk in chunks:
+        new = chunk.symbols[max(0, published - chunk.start) :].tobytes()
+        start = chunk.start + len(chunk.symbols) - len(new)
+        if not new:
+            continue
+        if pieces and pieces[-1].index == chunk.index:
+            pieces[-1] = Piece(chunk.index, pieces[-1].start, pieces[-1].symbols + new)
+        else:
+            pieces.append(Piece(chunk.index, start, new))
+    return pieces

@@ -1,0 +1,145 @@
+"""Jobs, manifests and verification as clients see them, and the strict base of every request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from service.broker.job import Status
+
+SEEDS = 2**63
+"""Seeds are smaller. Not "at most 2^63 - 1": the documentation's numbers are doubles, and none is that one."""
+JOB_ID = r"^job_[0-9a-f]{24}$"
+
+JOB_EXAMPLE: dict[str, JsonValue] = {
+    "id": "job_0123456789abcdef01234567",
+    "object": "job",
+    "model": "wavenet-en",
+    "status": "completed",
+    "progress": 1.0,
+    "created_at": 1700000000,
+    "started_at": 1700000000,
+    "completed_at": 1700000001,
+    "expires_at": 1700003601,
+    "queue_position": None,
+    "eta_seconds": None,
+    "samples_done": 38880,
+    "samples_total": 38880,
+    "error": None,
+}
+
+
+class StrictRequest(BaseModel):
+    """What clients say is taken as it stands: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        """JSON has one kind of number: 7.0 is an integer, and some clients write it so."""
+        if not isinstance(value, dict):
+            return value
+        return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in value.items()}
+
+
+class JobError(BaseModel):
+    """Why a job failed."""
+
+    message: str
+    code: str
+    param: str | None
+
+
+class JobObject(BaseModel):
+    """A job as clients see it. Times are seconds since 1970, counts are samples at the model's rate."""
+
+    id: str
+    object: Literal["job"] = "job"
+    model: str
+    status: Status
+    progress: float
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
+    expires_at: int | None
+    queue_position: int | None
+    eta_seconds: float | None
+    samples_done: int
+    samples_total: int | None
+    error: JobError | None
+
+
+class JobsQuery(BaseModel):
+    """Which part of the list of jobs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: str | None = Field(default=None, pattern=JOB_ID, description="The id of the last job seen.")
+    limit: int = Field(default=20, ge=1, le=100, description="At most so many.")
+
+
+class JobList(BaseModel):
+    """Jobs, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[JobObject]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+
+class DeletedJob(BaseModel):
+    """A job that is no more."""
+
+    id: str
+    object: Literal["job.deleted"] = "job.deleted"
+    deleted: Literal[True] = True
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Output(StrictRequest):
+    """What a job gave."""
+
+    sha256: Digest = Field(description="Of the bytes of `/v1/jobs/{id}/content`.")
+    bytes: int = Field(ge=0)
+    symbols_sha256: Digest = Field(description="Of the symbols that were sampled, one byte each, a prompt not counted.")
+    samples: int = Field(ge=0, description="Symbols that were sampled.")
+    media_type: str = Field(max_length=256)
+
+
+class Manifest(StrictRequest):
+    """All that a job's sound or pictures depend on, and what they became: enough to make them again, and to compare."""
+
+    object: Literal["manifest"] = "manifest"
+    job: str = Field(pattern=JOB_ID)
+    created_at: int
+    model: str = Field(min_length=1, max_length=256)
+    model_sha256: Digest
+    engine: str = Field(max_length=64)
+    seed: int = Field(ge=0, lt=SEEDS)
+    request: dict[str, JsonValue] = Field(
+        description="The body that, sent to the route that the job came from, makes the same bytes."
+    )
+    prompt_sha256: Digest | None = Field(
+        description="Of the symbols of the recording, or of the rows, that were continued. They are not in a manifest: "
+        "to verify one, put them back as `request.prompt_audio` or `request.image`."
+    )
+    output: Output
+    version: str = Field(max_length=64)
+
+
+class Verification(BaseModel):
+    """What came of running a manifest again."""
+
+    object: Literal["verification"] = "verification"
+    equal: bool = Field(description="Whether the bytes are.")
+    symbols_equal: bool = Field(description="Whether what was sampled is; an encoder of another version differs alone.")
+    expected_sha256: str
+    actual_sha256: str
+    model_sha256: str
+    engine: str
+    job: str

@@ -1,0 +1,145 @@
+"""From a checked request to a job in its priority: what every generating route does, whatever it generates.
+
+Readiness, idempotency (the same key and request are the same job), the caller's limits, room in the priority.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.broker import QueueFull, TooMany
+from service.broker.job import Job, Kind, Priority, Status
+from service.catalog.models import Model
+from service.errors import InvalidRequest, Overloaded, Unprocessable
+from service.jobs.caller import Caller
+from service.jobs.state import State
+from service.telemetry.logging import current_job, request_id
+
+IDEMPOTENCY_SECONDS = 86400
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What is to be done, checked."""
+
+    kind: Kind
+    model: Model
+    body: Mapping[str, Any]
+    """As the client sent it: what an idempotency key is bound to."""
+    request: Mapping[str, Any]
+    """With the seed and every default filled in: what the worker gets."""
+    seconds: float
+    """About how much sound it gives."""
+    upload: bytes | None = None
+    """Symbols that belong to it."""
+    kept: bool = False
+    """What it gives is fetched afterwards."""
+
+
+def wants_job(prefer: str | None) -> bool:
+    """Whether a ``Prefer`` header asks for a job (RFC 7240)."""
+    return any(part.split(";")[0].strip().lower() == "respond-async" for part in (prefer or "").split(","))
+
+
+async def submit_job(state: State, caller: Caller, job_spec: JobSpec, *, prefer: str | None, key: str | None) -> Job:
+    """Make a job of it, or find the one that an earlier request with the same key has made.
+
+    Args:
+        state: of the service.
+        caller: who asks.
+        job_spec: for what.
+        prefer: the ``Prefer`` header.
+        key: the ``Idempotency-Key`` header.
+
+    Raises:
+        NotReady: no worker has the model.
+        Overloaded: a limit is reached, of the caller's or of the service's.
+        InvalidRequest: the key is malformed.
+        Unprocessable: the key belongs to another request.
+    """
+    await state.require_worker(job_spec.model)
+    settings = state.settings
+    later = wants_job(prefer) or job_spec.seconds > settings.interactive_seconds
+    retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
+    job = Job(
+        kind=job_spec.kind,
+        priority=Priority.BATCH if later else Priority.INTERACTIVE,
+        model=job_spec.model.entry.id,
+        sha256=job_spec.model.sha256,
+        owner=caller.name,
+        request=job_spec.request,
+        created_at=time.time(),
+        request_id=request_id.get(""),
+        trace=state.tracing.parent(),
+        paced=not later and job_spec.kind.listened_to,
+        retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
+    )
+    if key is not None and (earlier := await _earlier(state, caller, job_spec, key, job)) is not None:
+        current_job.set(earlier.id)
+        return earlier
+    try:
+        await _submit(state, caller, job, job_spec.upload)
+    except Overloaded:  # a refusal; without an answer the key keeps its job: it may be there
+        if key is not None:
+            await state.broker.forget_idempotent(caller.name, key)
+        raise
+    current_job.set(job.id)
+    return job
+
+
+async def _submit(state: State, caller: Caller, job: Job, upload: bytes | None) -> None:
+    limit = caller.concurrent_streams or state.settings.concurrent_streams or 0
+    try:
+        await state.broker.submit(job, queue=state.queue_of(job.priority), limit=limit, upload=upload)
+    except TooMany as full:
+        message = f"This caller has {limit} unfinished jobs, as many as it may have."
+        raise Overloaded(message, retry_after=full.retry_after, code="too_many_streams") from full
+    except QueueFull as full:
+        raise _overloaded(full) from full
+
+
+async def _earlier(state: State, caller: Caller, job_spec: JobSpec, key: str, job: Job) -> Job | None:
+    """The job that the key stands for already, taken up again if it was parked; None if ``job`` is the first."""
+    if not _KEY.fullmatch(key):
+        message = "Idempotency-Key: 1 to 255 visible ASCII characters"
+        raise InvalidRequest(message, param="Idempotency-Key", code="invalid_idempotency_key")
+    canonical = json.dumps([job_spec.kind.value, job_spec.body], sort_keys=True)
+    upload = hashlib.sha256(job_spec.upload or b"").hexdigest()
+    fingerprint = hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
+    names = (caller.name, key)
+    while True:
+        found, bound = await state.broker.idempotent(*names, fingerprint, job.id, IDEMPOTENCY_SECONDS)
+        if bound != fingerprint:
+            message = "Idempotency-Key: was used for another request"
+            raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
+        if found == job.id:
+            return None
+        earlier = await state.broker.job(found)
+        if earlier is not None and earlier.status not in (Status.FAILED, Status.CANCELLED):
+            await resume(state, earlier)
+            return earlier
+        await state.broker.forget_idempotent(*names)  # it came to nothing: try again
+
+
+async def resume(state: State, job: Job) -> None:
+    """Put a parked job back into its priority.
+
+    Raises:
+        Overloaded: there is no room.
+    """
+    try:
+        await state.broker.unpark(job, queue=state.queue_of(job.priority))
+    except QueueFull as full:
+        raise _overloaded(full) from full
+
+
+def _overloaded(full: QueueFull) -> Overloaded:
+    message = "The server is sampling as many requests as it can, and its queue is full."
+    return Overloaded(message, retry_after=full.retry_after)

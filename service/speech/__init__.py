@@ -1,0 +1,1 @@
+"""Requests for sound: schemas, admission, sampling, decoding, encoding, websocket sessions."""

@@ -1,0 +1,105 @@
+"""``opus`` and ``aac``, by PyAV (FFmpeg's Ogg and ADTS writers, libopus, FFmpeg's own AAC encoder).
+
+libsndfile writes Ogg Opus too, but in pages of a second and with a random serial number.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from service.speech.codecs.base import Encoder, Wave, to_int16
+
+_OPUS_PAGE_MS: Final = 20
+_OPUS_BIT_RATE: Final = 48_000
+_AAC_BITS_A_SAMPLE: Final = 4
+_AAC_MAX_BIT_RATE: Final = 96_000
+
+
+class _Sink:
+    """The file that FFmpeg writes: it cannot seek, so nothing that was taken is ever rewritten."""
+
+    def __init__(self) -> None:
+        self._fresh = bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Keep it."""
+        self._fresh += data
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        fresh, self._fresh = bytes(self._fresh), bytearray()
+        return fresh
+
+
+class FfmpegEncoder(Encoder):
+    """A codec in a container that needs no seeking. FFmpeg's encoders take whole frames: the rest of one waits here."""
+
+    def __init__(
+        self, container: str, codec: str, sample_format: str, sample_rate: int, bit_rate: int, options: dict[str, str]
+    ) -> None:
+        self._sink = _Sink()
+        # bitexact: no random serial number and no version in the bytes.
+        muxing = {"fflags": "+bitexact+flush_packets", **options}
+        self._container = av.open(self._sink, "w", format=container, options=muxing)
+        # A stream that is left half-way is closed as well: PyAV before 18 crashes when it must do it while collecting.
+        self._close = weakref.finalize(self, self._container.close)
+        stream = self._container.add_stream(
+            codec, rate=sample_rate, options={"flags": "+bitexact"}, layout="mono", format=sample_format
+        )
+        assert isinstance(stream, av.AudioStream)
+        self._stream = stream
+        self._stream.bit_rate = bit_rate
+        self._stream.codec_context.open()
+        self._sample_format = sample_format
+        self._sample_rate = sample_rate
+        self._waiting = np.zeros(0, np.int16)
+        self._position = 0
+
+    def feed(self, wave: Wave) -> bytes:
+        """See :class:`Encoder`."""
+        samples = np.concatenate((self._waiting, to_int16(wave)))
+        size = self._stream.codec_context.frame_size
+        whole = len(samples) - len(samples) % size
+        for start in range(0, whole, size):
+            self._encode(samples[start : start + size])
+        self._waiting = samples[whole:]
+        return self._sink.take()
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        if len(self._waiting):
+            self._encode(self._waiting)
+        self._container.mux(self._stream.encode(None))
+        self._close()
+        return self._sink.take()
+
+    def _encode(self, samples: NDArray[np.int16]) -> None:
+        plane = samples[np.newaxis]
+        wanted = plane.astype(np.float32) / np.float32(32768) if self._sample_format == "fltp" else plane
+        frame = av.AudioFrame.from_ndarray(wanted, format=self._sample_format, layout="mono")
+        frame.sample_rate = self._sample_rate
+        frame.pts = self._position
+        self._position += len(samples)
+        self._container.mux(self._stream.encode(frame))
+
+
+class OpusEncoder(FfmpegEncoder):
+    """Ogg Opus, a page every 20 ms."""
+
+    def __init__(self, sample_rate: int) -> None:
+        paging = {"page_duration": str(1000 * _OPUS_PAGE_MS)}
+        super().__init__("ogg", "libopus", "s16", sample_rate, _OPUS_BIT_RATE, paging)
+
+
+class AacEncoder(FfmpegEncoder):
+    """AAC-LC in ADTS frames."""
+
+    def __init__(self, sample_rate: int) -> None:
+        bit_rate = min(_AAC_BITS_A_SAMPLE * sample_rate, _AAC_MAX_BIT_RATE)
+        super().__init__("adts", "aac", "fltp", sample_rate, bit_rate, {})

@@ -1,0 +1,56 @@
+"""Samples as they are: ``pcm``, and ``wav``, which puts a header before them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from service.speech.codecs.base import Encoder, Rewrite, Wave, to_int16
+
+_UNKNOWN: Final = 0xFFFFFFFF
+_HEADER_BYTES: Final = 44
+
+
+class PcmEncoder(Encoder):
+    """Little-endian 16-bit samples. The first byte comes with the first sample."""
+
+    def feed(self, wave: Wave) -> bytes:
+        """See :class:`Encoder`."""
+        return to_int16(wave).tobytes()
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        return b""
+
+
+class WavEncoder(Encoder):
+    """The same samples behind the header of a WAV of the greatest length that it can claim."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._unsent = _wav_header(sample_rate, _UNKNOWN, _UNKNOWN)
+        self._data_bytes = 0
+
+    def feed(self, wave: Wave) -> bytes:
+        """See :class:`Encoder`."""
+        header, self._unsent = self._unsent, b""
+        data = to_int16(wave).tobytes()
+        self._data_bytes += len(data)
+        return header + data
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        return self._unsent
+
+    def rewrites(self) -> list[Rewrite]:
+        """See :class:`Encoder`."""
+        riff_bytes = _HEADER_BYTES - 8 + self._data_bytes
+        return [(0, _wav_header(self._sample_rate, riff_bytes, self._data_bytes))]
+
+
+def _wav_header(sample_rate: int, riff_bytes: int, data_bytes: int) -> bytes:
+    pcm, channels, width = 1, 1, 2
+    frame = channels * width
+    riff = struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, sample_rate, sample_rate * frame, frame, 8 * width)
+    return riff + fmt + struct.pack("<4sI", b"data", data_bytes)

@@ -1,0 +1,184 @@
+"""What a request for sound may say and what its answer says.
+
+Strict: an unknown field, a number in a string or a NaN is an error that names the field.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from service.jobs.schemas import SEEDS, StrictRequest
+from service.ws.schemas import SessionClose
+
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
+
+MAX_INPUT_CHARACTERS = 4096
+MAX_DURATION = 3600.0
+"""Seconds of sound that one generation may ask for."""
+EXAMPLE: dict[str, JsonValue] = {
+    "model": "wavenet-en",
+    "input": "The birch canoe slid on the smooth planks.",
+    "voice": "joe",
+    "response_format": "wav",
+    "seed": 7,
+}
+
+
+class VoiceReference(StrictRequest):
+    """A voice by its id, the object form that newer OpenAI clients send."""
+
+    id: str = Field(min_length=1, max_length=256)
+
+
+class AudioRequest(StrictRequest):
+    """What every request for sound says: by whom, in which form, from which seed."""
+
+    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
+    voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference = Field(
+        description="One of `/v1/audio/voices`, as a string or as an object with an id."
+    )
+    response_format: AudioFormat = Field(
+        default="mp3", description="pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg."
+    )
+    stream_format: Literal["audio", "sse"] = Field(
+        default="audio", description="`sse` wraps the sound in server-sent events, base64 encoded."
+    )
+    seed: int | None = Field(
+        default=None, ge=0, lt=SEEDS, description="The same seed gives the same bytes. Drawn and returned if absent."
+    )
+    temperature: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=2.0,
+        allow_inf_nan=False,
+        description="Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. "
+        "The default is the model's own.",
+    )
+    sample_rate: SampleRate | None = Field(
+        default=None,
+        description="In hertz. The default is 24000 for pcm and the model's own rate for every other format.",
+    )
+
+    @property
+    def voice_id(self) -> str:
+        """The voice, whichever form it came in."""
+        return self.voice if isinstance(self.voice, str) else self.voice.id
+
+
+class SpeechRequest(AudioRequest):
+    """``POST /v1/audio/speech``: text to speak, and how."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    input: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="The text to speak.")
+    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="2 speaks twice as fast.")
+
+
+class Usage(BaseModel):
+    """What a request cost. Input tokens are phonemes, output tokens are sampled symbols."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class VoiceObject(BaseModel):
+    """A voice as ``GET /v1/audio/voices`` lists it."""
+
+    id: str
+    name: str
+    language: str
+    gender: str
+    model: str
+    description: str
+    preview_url: str | None = None
+
+
+class VoiceList(BaseModel):
+    """Every voice, under both names that clients look for."""
+
+    object: Literal["list"] = "list"
+    voices: list[VoiceObject]
+    data: list[VoiceObject]
+
+
+class GenerationRequest(AudioRequest):
+    """``POST /v1/audio/generations``: sound of nothing in particular, or the continuation of a recording."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": "wavenet-babble", "voice": "joe", "duration": 4.0, "response_format": "wav", "seed": 7}
+            ]
+        }
+    )
+
+    duration: float = Field(
+        gt=0.0, le=MAX_DURATION, allow_inf_nan=False, description="Seconds of sound to make, a prompt not counted."
+    )
+    prompt_audio: str | None = Field(
+        default=None,
+        min_length=1,
+        json_schema_extra={"contentEncoding": "base64"},
+        description="A recording to continue: a WAV, FLAC, Ogg or MP3 file in base64. The body is what comes after it; "
+        "the recording itself is not repeated.",
+    )
+
+
+class LikelihoodResult(BaseModel):
+    """How likely a recording is. ``nats`` is minus the logarithm of its probability."""
+
+    bits_per_sample: float
+    nats: float
+    samples: int
+    curve: list[float] = Field(description="Bits of every 10 ms.")
+
+
+class SessionConfig(StrictRequest):
+    """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
+
+    type: Literal["session.config"] = "session.config"
+    model: str = Field(min_length=1, max_length=256)
+    voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference
+    response_format: AudioFormat = "pcm"
+    sample_rate: SampleRate | None = None
+    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
+    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
+
+    def request(self, text: str, seed: int) -> SpeechRequest:
+        """The request over HTTP that says ``text`` in the same way."""
+        return SpeechRequest(**self.model_dump(exclude={"type", "seed"}), input=text, seed=seed)
+
+
+class InputText(StrictRequest):
+    """A piece of text. It is spoken as soon as a sentence is complete."""
+
+    type: Literal["input.text"]
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+
+
+class InputDone(StrictRequest):
+    """No more text: the rest is spoken, complete or not."""
+
+    type: Literal["input.done"]
+
+
+class InputCancel(StrictRequest):
+    """Nothing of what has not been sent yet is wanted."""
+
+    type: Literal["input.cancel"]
+
+
+SpeechMessage = SessionConfig | InputText | InputDone | InputCancel | SessionClose
+SPEECH_MESSAGES: dict[str, type[SpeechMessage]] = {
+    "session.config": SessionConfig,
+    "input.text": InputText,
+    "input.done": InputDone,
+    "input.cancel": InputCancel,
+    "session.close": SessionClose,
+}
+"""What a client of ``/v1/audio/speech/stream`` may say, by type."""

@@ -1,0 +1,250 @@
+"""The dialect of ElevenLabs' ``stream-input`` websocket: JSON both ways, sound in base64.
+
+In comes ``{"text": " ", "voice_settings": {…}, "generation_config": {…}, "xi_api_key": …}`` first, then ``{"text": …,
+"flush": true}``, and ``{"text": ""}`` at the end; out go ``{"audio": …, "isFinal": null, …}`` and, last, ``{"audio":
+null, "isFinal": true, …}``. A sentence is sampled as soon as it is complete. What cannot be done is answered
+``{"message", "error", "code"}`` and the connection closed with 1008.
+
+Voices and models are ours. Nothing is ignored in silence; of what ElevenLabs' clients send there is
+
+    ================================================  ====================================================
+    honoured                                          speed, flush, seed, model_id, output_format,
+                                                      inactivity_timeout, auto_mode (every message is spoken
+                                                      at once), xi_api_key
+    accepted, with the only value that we have        language_code=en, enable_ssml_parsing=false,
+                                                      sync_alignment=false, enable_logging=true,
+                                                      apply_text_normalization=auto|on
+    accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
+    default, without effect                           (our voices have one manner), chunk_length_schedule,
+                                                      try_trigger_generation, optimize_streaming_latency
+                                                      (sampling never waits for more than a sentence)
+    refused                                           everything else
+    ================================================  ====================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
+
+from service.catalog.catalog import Catalog
+from service.catalog.models import Model
+from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized
+from service.jobs.caller import Caller
+from service.jobs.rate_limit import Limits
+from service.jobs.schemas import SEEDS
+from service.jobs.state import State
+from service.speech.requests import new_session_state
+from service.speech.schemas import MAX_INPUT_CHARACTERS, SessionConfig
+from service.speech.session.connection import SpeechConnection
+from service.speech.session.runner import SessionRunner
+from service.speech.session.state import Utterance
+from service.telemetry.metrics import Transport
+from service.ws.bounded_websocket import BoundedWebSocket, Idle, Leave, Left
+from service.ws.messages import checked, parse_query
+
+OutputFormat = Literal[
+    "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "mp3_44100_128"
+]  # fmt: skip
+_REASON_CHARACTERS: Final = 120
+"""A close frame has no room for more."""
+_Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class StreamQuery(BaseModel):
+    """The parameters of the URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model_id: str | None = Field(default=None, min_length=1, max_length=256)
+    output_format: OutputFormat = "mp3_44100_128"
+    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
+    inactivity_timeout: int = Field(default=20, ge=1, le=180)
+    auto_mode: bool = False
+    language_code: Literal["en"] | None = None
+    enable_ssml_parsing: Literal["false"] = "false"
+    sync_alignment: Literal["false"] = "false"
+    enable_logging: Literal["true"] = "true"
+    apply_text_normalization: Literal["auto", "on"] = "auto"
+    optimize_streaming_latency: int = Field(default=0, ge=0, le=4)
+
+
+class VoiceSettings(_Strict):
+    """How to speak."""
+
+    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
+    stability: _Share | None = None
+    similarity_boost: _Share | None = None
+    style: _Share | None = None
+    use_speaker_boost: bool | None = None
+
+
+class GenerationConfig(_Strict):
+    """How much text to wait for."""
+
+    chunk_length_schedule: list[Annotated[float, Field(ge=5, le=500)]] | None = Field(default=None, max_length=64)
+
+
+class TextMessage(_Strict):
+    """A piece of text; the first message may say more."""
+
+    text: str = Field(max_length=MAX_INPUT_CHARACTERS)
+    flush: bool = False
+    try_trigger_generation: bool = False
+
+
+class FirstMessage(TextMessage):
+    """The first one."""
+
+    voice_settings: VoiceSettings | None = None
+    generation_config: GenerationConfig | None = None
+    xi_api_key: str | None = Field(default=None, max_length=256)
+
+
+def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model:
+    """The model that is asked for, or the first one that speaks with this voice.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if model_id is not None:
+        return catalog.model(model_id)
+    speaking = [model for model in catalog.speech_models if "speech" in model.entry.capabilities]
+    for model in speaking:
+        if any(voice.id == voice_id for voice in model.entry.voices):
+            return model
+    names = ", ".join(dict.fromkeys(voice.id for model in speaking for voice in model.entry.voices))
+    raise NotFound(f"voice_id: no such voice; there is {names}", param="voice_id", code="voice_not_found")
+
+
+class ElevenLabsConnection(SpeechConnection):
+    """One connection in this dialect.
+
+    Args:
+        state: of the service.
+        limits: of callers.
+        websocket: to the client.
+        caller: who it is; None if that is for the first message to say.
+        identify: finds a caller by a key.
+        voice_id: from the path.
+        query: from the URL.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        limits: Limits,
+        websocket: BoundedWebSocket,
+        caller: Caller | None,
+        identify: Callable[[str], Caller],
+        voice_id: str,
+        query: QueryParams,
+    ) -> None:
+        super().__init__(state, limits, websocket)
+        self._caller = caller
+        self._identify = identify
+        self._voice_id = voice_id
+        self._query = query
+
+    async def listen(self) -> None:
+        """See :class:`WsConnection`."""
+        try:
+            query = parse_query(StreamQuery, self._query)
+            first = checked(FirstMessage, await self._hear_first(query.inactivity_timeout))
+            runner = self._runner(query, first)
+            self.speak(runner)
+            await self._heed(runner, first, query)
+            while True:
+                await self._heed(runner, checked(TextMessage, await self._websocket.receive()), query)
+        except ServiceError as error:
+            await self.failed(error)
+
+    def part(self) -> None:
+        """See :class:`WsConnection`. Sessions of this dialect cannot be resumed, so they run to their end."""
+        if self.runner is None:
+            super().part()
+
+    async def _hear_first(self, seconds: int) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._websocket.receive()
+        except TimeoutError:
+            raise Idle(1000, "") from None
+
+    def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
+        if self._caller is None or first.xi_api_key is not None:
+            caller = self._identify(first.xi_api_key or "")
+            if self._caller not in (None, caller):
+                raise Unauthorized("xi_api_key and the header are not the same key.")
+            self._caller = caller
+        form, rate = query.output_format.split("_")[:2]
+        config = SessionConfig(
+            model=choose_model(self._state.catalog, query.model_id, self._voice_id).entry.id,
+            voice=self._voice_id,
+            response_format=form,  # type: ignore[arg-type]  # one of them, as is the rate
+            sample_rate=int(rate),  # type: ignore[arg-type]
+            seed=query.seed,
+            speed=(first.voice_settings or VoiceSettings()).speed,
+        )
+        session_state = new_session_state(self._state.catalog, config)
+        idle = query.inactivity_timeout
+        return SessionRunner(self._state, self._limits, self._caller, session_state, self, None, idle_seconds=idle)
+
+    async def _heed(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
+        if runner.session_state.closing:
+            raise InvalidRequest("text: the empty text has ended the input", param="text", code="wrong_order")
+        if not message.text:
+            await runner.close()
+            return
+        await runner.add_text(message.text)
+        if message.flush or query.auto_mode:
+            await runner.flush()
+
+    # What the client is told
+
+    async def _say(self, audio: str | None, final: bool | None) -> None:
+        alignment: dict[str, None] = {"normalizedAlignment": None, "alignment": None}
+        await self._websocket.send_json({"audio": audio, "isFinal": final, **alignment})
+
+    async def started(self, utterance: Utterance) -> None:
+        """Nothing; see :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
+
+    async def sound(self, data: bytes) -> None:
+        """In base64."""
+        await self._say(base64.b64encode(data).decode(), None)
+
+    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+        """Nothing."""
+
+    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+        """Nothing."""
+
+    async def finished(self) -> None:
+        """The last message."""
+        await self._say(None, final=True)
+        raise Leave(1000, "", over=True)
+
+    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+        """The reason, and the end."""
+        self._state.metrics.refused(error, Transport.WEBSOCKET)
+        await self._fail(error.message, error.code or error.type)
+
+    async def idled(self, end: Idle) -> Leave:
+        """The reason, and the end."""
+        try:
+            await self._fail("Nothing came within inactivity_timeout.", "input_timeout_exceeded")
+        except (Leave, Left) as error:
+            return error if isinstance(error, Leave) else end
+
+    async def _fail(self, message: str, code: str) -> NoReturn:
+        await self._websocket.send_json({"message": message, "error": code, "code": 1008})
+        raise Leave(1008, code[:_REASON_CHARACTERS])

@@ -1,0 +1,112 @@
+"""The bytes of one utterance on their way to a client of a session."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Final, Protocol
+
+from service.errors import InvalidRequest, ServiceError
+from service.speech.session.state import Utterance
+from service.ws.bounded_websocket import FRAME_BYTES
+
+_HEADER_BYTES: Final = {"pcm": 0, "wav": 44}
+"""Before the samples, in the formats whose bytes are samples."""
+
+
+class EventSink(Protocol):
+    """How the client is told. Everything raises Leave or Left if it cannot be."""
+
+    async def started(self, utterance: Utterance) -> None:
+        """Its sound comes next."""
+
+    async def sound(self, data: bytes) -> None:
+        """Some of it."""
+
+    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+        """How much of it has been sent, and how many seconds of sound a second."""
+
+    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+        """That was all of it."""
+
+    async def finished(self) -> None:
+        """All is said."""
+
+    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+        """Something could not be said or, if there is a number of seconds, not yet."""
+
+
+class UtteranceSender:
+    """One utterance.
+
+    Args:
+        sink: to the client.
+        utterance: whose sound it is.
+        sample_rate: of the bytes.
+        form: of the bytes.
+        skip: samples that the client has already. Formats that cannot be cut are sent from their beginning.
+    """
+
+    def __init__(self, sink: EventSink, utterance: Utterance, sample_rate: int, form: str, skip: int) -> None:
+        self.sent = 0
+        """Samples of it that the client has."""
+        self._sink = sink
+        self._utterance = utterance
+        self._rate = sample_rate
+        self._header = _HEADER_BYTES.get(form)
+        self._skip = skip
+        self._unwanted = 0 if self._header is None or not skip else self._header + 2 * skip
+        self._total_bytes = 0
+        self._sha256 = hashlib.sha256()
+        self._started_at: float | None = None
+        self._told = skip
+
+    def seconds(self) -> float:
+        """Of its sound that have been sent here."""
+        return max(0, self.sent - self._skip) / self._rate
+
+    async def send(self, piece: bytes, samples: int) -> None:
+        """Send the next bytes.
+
+        Args:
+            piece: not empty.
+            samples: that have been encoded so far.
+        """
+        await self._start()
+        self._sha256.update(piece)
+        for start in range(0, len(piece), FRAME_BYTES):
+            frame = piece[start : start + FRAME_BYTES]
+            if fresh := frame[self._unwanted :]:
+                await self._sink.sound(fresh)
+            self._unwanted = max(0, self._unwanted - len(frame))
+            self._total_bytes += len(frame)
+            self.sent = samples if self._header is None else max(0, self._total_bytes - self._header) // 2
+        if self.sent - self._told >= self._rate:
+            self._told = self.sent
+            await self._sink.progress(self._utterance, self.sent, self._factor())
+
+    async def end(self, samples: int) -> None:
+        """There are no more bytes.
+
+        Args:
+            samples: that they are.
+
+        Raises:
+            InvalidRequest: the client claims to have more.
+        """
+        if self._skip > samples:
+            message = f"from_sample: utterance {self._utterance.number} has no more than {samples} samples"
+            raise InvalidRequest(message, param="from_sample", code="invalid_value")
+        await self._start()
+        await self._sink.ended(self._utterance, self._total_bytes, samples, self._sha256.hexdigest())
+        self.sent = samples
+
+    async def _start(self) -> None:
+        if self._started_at is None:
+            self._started_at = time.monotonic()
+            await self._sink.started(self._utterance)
+
+    def _factor(self) -> float:
+        assert self._started_at is not None
+        seconds = max(1e-3, time.monotonic() - self._started_at)
+        return round((self.sent - self._skip) / self._rate / seconds, 2)

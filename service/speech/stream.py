@@ -1,0 +1,93 @@
+"""The sound of a job on its way to a client: symbols decoded, encoded, as bytes or as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from models.spec import WaveNetSpec
+from service.broker import Broker
+from service.broker.job import Job
+from service.errors import (
+    NotFound,
+)
+from service.jobs.stream import JobReader, check_end, event
+from service.speech import codecs
+from service.speech.codecs import Wave
+from service.speech.decoder import AudioDecoder
+from service.speech.schemas import Usage
+
+ACKNOWLEDGE_SECONDS = 0.2
+"""Of sound; reading is reported no more often."""
+POLL_SECONDS = 0.02
+
+
+class AudioReader(JobReader):
+    """One listener, who takes the sound as it comes."""
+
+    def __init__(self, broker: Broker, job: Job, spec: WaveNetSpec) -> None:
+        super().__init__(broker, job)
+        self._spec = spec
+        self._acknowledged = 0
+
+    async def waves(self) -> AsyncIterator[Wave]:
+        """The sound, chunk by chunk, ``float32 [T]``; raises as :meth:`symbols` does."""
+        decode = AudioDecoder(self._spec, self.job.request.get("memory", 0.0))
+        async for index, symbols in self.symbols():
+            yield decode(index, symbols)
+
+    async def _acknowledge(self) -> None:
+        if self.job.paced and self.samples - self._acknowledged >= ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
+            self._acknowledged = self.samples
+            await self._broker.acknowledge(self.job, self.samples)
+
+    async def _remind(self) -> None:
+        """Redis may have been killed, and have forgotten how much was read: the sampler would wait for ever."""
+        if self.job.paced and self.samples:
+            await self._broker.acknowledge(self.job, self.samples)
+
+    async def length(self) -> int:
+        """Samples in all, as soon as the worker knows.
+
+        Raises:
+            ServiceError: the job ended before that.
+        """
+        while True:
+            job = await self._broker.job(self.job.id)
+            if job is None:
+                raise NotFound("The job is gone.", code="job_not_found")
+            if job.samples_total is not None:
+                return job.samples_total
+            if job.status.terminal:
+                check_end(job.status, job.error)
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def encoded(
+    reader: AudioReader, model_rate: int, form: str, sample_rate: int | None
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of a job as they come. Pieces are never empty.
+
+    Args:
+        reader: to the job.
+        model_rate: of its sound.
+        form: a key of :data:`service.speech.codecs.MEDIA_TYPES`.
+        sample_rate: of the bytes; the format's own if absent.
+    """
+    length = await reader.length() if form == "flac" else None
+    encoder = codecs.encoder(form, model_rate, sample_rate, length)
+    async for wave in reader.waves():
+        if data := encoder.feed(wave):
+            yield data
+    if data := encoder.finish():
+        yield data
+
+
+async def as_events(source: AsyncIterator[bytes], reader: AudioReader) -> AsyncGenerator[bytes, None]:
+    """The same as OpenAI's server-sent events."""
+    async for piece in source:
+        yield event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
+    spoken, samples = reader.job.request.get("phonemes", 0), reader.samples
+    usage = Usage(input_tokens=spoken, output_tokens=samples, total_tokens=spoken + samples)
+    yield event({"type": "speech.audio.done", "usage": usage.model_dump()})

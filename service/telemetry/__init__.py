@@ -1,0 +1,1 @@
+"""Metrics, traces, logs, GPU figures, and what a listener hears."""

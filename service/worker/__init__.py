@@ -1,0 +1,1 @@
+"""The worker process: takes jobs from Redis and samples them."""

@@ -1,0 +1,96 @@
+"""Every model with its weights: what a worker holds, and the commands that sample without a server."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from models.checkpoint import Checkpoint
+from models.engines import load_engine, load_image_engine
+from models.engines.base import EngineError
+from models.engines.images.batch import BatchEngine
+from models.library import LibraryError, ModelEntry
+from models.text.acoustic import AcousticModel
+from service.catalog.catalog import Catalog, describe, loaded
+from service.catalog.models import ImageModel, SpeechModel
+from service.catalog.sampler import Sampler
+from service.images.sampler import ImageSampler
+from service.settings import Settings
+from service.speech.sampler import SpeechSampler
+
+log = logging.getLogger(__name__)
+_S = TypeVar("_S", bound=Sampler)
+
+
+class LoadedModels(Catalog):
+    """A catalog of models that are loaded."""
+
+    def __init__(self, samplers: Mapping[str, Sampler]) -> None:
+        super().__init__({name: sampler.model for name, sampler in samplers.items()})
+        self.samplers = dict(samplers)
+
+    def sound(self, model: SpeechModel) -> SpeechSampler:
+        """What samples one of its models."""
+        return self._sampler(SpeechSampler, model.entry.id)
+
+    def picture(self, model: ImageModel) -> ImageSampler:
+        """The same of models that draw."""
+        return self._sampler(ImageSampler, model.entry.id)
+
+    def _sampler(self, kind: type[_S], model_id: str) -> _S:
+        sampler = self.samplers[model_id]
+        assert isinstance(sampler, kind)
+        return sampler
+
+    def warm(self) -> None:
+        """Make a moment's worth with every model, so that whatever is compiled or read on first use is there."""
+        for name, sampler in self.samplers.items():
+            start = time.perf_counter()
+            sampler.warm()
+            log.info("model warm", extra={"model": name, "seconds": round(time.perf_counter() - start, 3)})
+
+    def unload(self, idle_seconds: float) -> None:
+        """Give back the memory of models that nobody has asked for so long; whoever asks next waits until they load."""
+        for name, sampler in self.samplers.items():
+            if sampler.engine.unload(idle_seconds):
+                log.info("model unloaded", extra={"model": name})
+
+
+def load_models(settings: Settings, only: Callable[[ModelEntry], bool] = lambda entry: True) -> LoadedModels:
+    """Load every model that the settings lead to, for sampling.
+
+    Args:
+        settings: which directories, which engine, which precision.
+        only: leave out the models for which this is false.
+
+    Raises:
+        LibraryError: a model's description is wrong, its parts do not fit each other, or there is no model.
+        CheckpointError: weights are missing or damaged.
+    """
+    return LoadedModels({parts[0].id: _sampler(settings, *parts) for parts in loaded(settings, only)})
+
+
+@contextmanager
+def _explained(settings: Settings, entry: ModelEntry) -> Iterator[None]:
+    """Why an engine cannot run, as the model's fault."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        message = f"{entry.id}: the {settings.engine} engine needs {error.name}, which is not installed"
+        raise LibraryError(message) from error
+    except EngineError as error:
+        raise LibraryError(f"{entry.id}: {error}") from error
+
+
+def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, frames: Checkpoint | None) -> Sampler:
+    model = describe(entry, sampled)
+    if isinstance(model, ImageModel):
+        with _explained(settings, entry):
+            return ImageSampler(model, BatchEngine(load_image_engine(settings.engine, sampled)))
+    assert isinstance(model, SpeechModel)
+    with _explained(settings, entry):
+        engine = load_engine(settings.engine, sampled, settings.precision)
+    return SpeechSampler(model, engine, AcousticModel(frames) if frames is not None else None)

@@ -1,0 +1,122 @@
+"""One websocket connection: what is heard and said on it, all of it bounded in size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from service.errors import InvalidRequest
+
+MAX_MESSAGE_CHARACTERS = 65536
+"""A text of the greatest length, every character escaped, fits in."""
+FRAME_BYTES = 32768
+"""Sound comes in frames of at most this size."""
+GOODBYE_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+class Leave(Exception):
+    """The server ends the connection; ``over`` says that the client will not want to go on in another one."""
+
+    def __init__(self, code: int, reason: str, *, over: bool = False) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.over = over
+
+
+class Idle(Leave):
+    """Nothing has been said for long."""
+
+
+class Left(Exception):
+    """The connection has ended."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"closed with {code}")
+        self.code = code
+
+
+class BoundedWebSocket:
+    """A websocket that has been accepted.
+
+    Args:
+        websocket: accepted.
+        stall_seconds: for which the client may take nothing.
+    """
+
+    def __init__(self, websocket: WebSocket, stall_seconds: float) -> None:
+        self._websocket = websocket
+        self._stall_seconds = stall_seconds
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            InvalidRequest: it is not a JSON object in a text frame of reasonable size.
+            Left: there is none.
+        """
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise Left(message.get("code", 1006))
+        text = message.get("text")
+        if text is None:
+            raise InvalidRequest("A message is a text frame; this one was binary.", code="invalid_type")
+        if len(text) > MAX_MESSAGE_CHARACTERS:
+            reason = f"A message has at most {MAX_MESSAGE_CHARACTERS} characters."
+            raise InvalidRequest(reason, code="message_too_large")
+        return parse(text)
+
+    async def send_json(self, message: Mapping[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            Leave: the client takes nothing any more.
+            Left: it is gone.
+        """
+        text = json.dumps(message)
+        await self._within(lambda: self._websocket.send_text(text))
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send sound; raises as :meth:`send_json` does."""
+        await self._within(lambda: self._websocket.send_bytes(data))
+
+    async def _within(self, send: Callable[[], Any]) -> None:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await send()
+        except TimeoutError:
+            raise Leave(1008, f"nothing was read for {self._stall_seconds} s") from None
+        except WebSocketDisconnect as error:
+            raise Left(error.code) from None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it, unless the client has."""
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._websocket.close(code, reason)
+        except (TimeoutError, WebSocketDisconnect):
+            log.debug("the client was gone before the goodbye")
+
+
+def parse(text: str) -> dict[str, Any]:
+    """A message.
+
+    Raises:
+        InvalidRequest: it is not a JSON object.
+    """
+    try:
+        message = json.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"The message is not JSON: {error.msg} at character {error.pos}."
+        raise InvalidRequest(reason, code="json_invalid") from error
+    except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
+        raise InvalidRequest("The message is JSON that no request needs.", code="json_invalid") from error
+    if not isinstance(message, dict):
+        raise InvalidRequest("A message is a JSON object.", code="invalid_type")
+    return message

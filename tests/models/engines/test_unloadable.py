@@ -1,0 +1,135 @@
+"""Graphs that leave memory between two calls: nobody hears or sees that they were away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from models.engines.images.batch import BatchEngine
+from models.engines.images.engine import ImageStreamRequest
+from models.engines.images.onnx import OnnxImageEngine
+from models.engines.onnx.ort_runners import Blocks, Chunks
+from models.engines.speech.native import NativeEngine
+from models.engines.speech.onnx import OnnxEngine
+from models.engines.unloadable import LazyResource
+from tests.models.exported import exported
+from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
+from tests.models.random_pictures import SPECS, checkpoint_of
+
+
+@pytest.fixture
+def made() -> list[object]:
+    return []
+
+
+@pytest.fixture
+def resident(made: list[object]) -> LazyResource[object]:
+    def make() -> object:
+        made.append(object())
+        return made[-1]
+
+    return LazyResource(make)
+
+
+def test_it_is_there_at_once_and_made_again_when_needed(resident: LazyResource[object], made: list[object]) -> None:
+    with resident.use() as first:
+        assert made == [first]
+    assert resident.drop(0.0)
+    assert not resident.loaded
+    assert not resident.drop(0.0), "there is nothing to drop"
+    with resident.use() as second:
+        assert made == [first, second]
+    assert resident.loaded
+
+
+def test_it_stays_as_long_as_it_is_used(resident: LazyResource[object]) -> None:
+    with resident.use(), resident.use():
+        assert not resident.drop(0.0)
+    assert not resident.drop(60.0), "it was used a moment ago"
+    time.sleep(0.02)
+    assert resident.drop(0.01)
+
+
+def test_what_cannot_be_made_again_says_why() -> None:
+    def make() -> int:
+        return 1 // next(divisors)
+
+    divisors = iter([1, 0, 1])
+    resident = LazyResource(make)
+    resident.drop(0.0)
+    with pytest.raises(ZeroDivisionError), resident.use():
+        raise AssertionError("there is nothing to use")
+    with resident.use() as value:
+        assert value == 1
+
+
+@pytest.mark.parametrize("runner", [Chunks, Blocks])
+def test_a_stream_goes_on(runner: Callable[..., Chunks | Blocks]) -> None:
+    spec = next(spec for spec in TINY_SPECS.values() if spec.local_channels)
+    checkpoint = exported(random_checkpoint(spec))
+    (request,) = requests(spec, 1, 90, seed=5)
+    whole, parts = OnnxEngine(checkpoint, runner=runner), OnnxEngine(checkpoint, runner=runner)
+    (expected,) = whole.step([whole.open(request)], 90)
+    stream, heard = parts.open(request), []
+    for _ in range(3):
+        assert parts.unload(0.0)
+        assert not parts.loaded
+        heard.append(parts.step([stream], 30)[0])
+        assert parts.loaded
+    assert np.array_equal(np.concatenate(heard), expected)
+
+
+def test_a_picture_goes_on() -> None:
+    checkpoint = exported(checkpoint_of(next(spec for spec in SPECS.values() if not spec.conditions)))
+    engine = BatchEngine(OnnxImageEngine(checkpoint))
+    request = engine.request([ImageStreamRequest(seed=3), ImageStreamRequest(seed=4)])
+    (expected,) = engine.step([engine.open(request)], request.length)
+    sheet = engine.open(request)
+    (begun,) = engine.step([sheet], request.length // 2)
+    assert engine.unload(0.0)
+    assert not engine.loaded
+    (rest,) = engine.step([sheet], request.length)
+    assert np.array_equal(np.concatenate([begun, rest]), expected)
+
+
+def test_what_is_sampling_is_not_taken_away() -> None:
+    """Three threads sample, in six rounds; a fourth drops the graphs before each of them, and tries to within it."""
+    spec, rounds, piece = next(iter(TINY_SPECS.values())), 6, 30
+    engine = OnnxEngine(exported(random_checkpoint(spec)))
+    wanted = requests(spec, 3, rounds * piece, seed=6)
+    alone = [engine.step([engine.open(request)], rounds * piece)[0] for request in wanted]
+    heard: list[list[np.ndarray]] = [[] for _ in wanted]
+    idle, go = threading.Barrier(4, timeout=60), threading.Barrier(4, timeout=60)
+
+    def sample(number: int) -> None:
+        stream = engine.open(wanted[number])
+        for _ in range(rounds):
+            idle.wait()
+            go.wait()
+            heard[number] += engine.step([stream], piece)
+
+    threads = [threading.Thread(target=sample, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(rounds):
+        idle.wait()
+        assert engine.unload(0.0)
+        go.wait()
+        for _ in range(20):
+            engine.unload(0.0)
+            time.sleep(0.0001)
+        # So that there is something to drop when all are idle, even if the last of them lost theirs meanwhile.
+        engine.step([engine.open(wanted[0])], 1)
+    for thread in threads:
+        thread.join()
+    assert [np.concatenate(pieces).tolist() for pieces in heard] == [symbols.tolist() for symbols in alone]
+
+
+def test_an_engine_without_graphs_keeps_what_it_has() -> None:
+    engine = NativeEngine(random_checkpoint(next(iter(TINY_SPECS.values()))))
+    assert not engine.unload(0.0)
+    assert engine.loaded

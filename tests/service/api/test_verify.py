@@ -1,0 +1,211 @@
+"""Manifests, and `POST /v1/verify`, which makes a job's sound once more and compares."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+import service
+from tests.service.api.test_refusals import check_envelope
+from tests.service.support import ASYNC, SPEECH, Server
+
+TEXT = "Is it late? No!"
+
+
+def made(server: Server, route: str = "speech", **changes: Any) -> dict[str, Any]:
+    """The manifest of a new job."""
+    body = {"speech": SPEECH | {"input": TEXT, "seed": None}, "generations": {"model": "free", "voice": "bob"}}[route]
+    response = httpx.post(f"{server.url}/v1/audio/{route}", json=body | changes, headers=ASYNC, timeout=60)
+    assert response.status_code == 202, response.text
+    job = response.json()["id"]
+    server.ended(job)
+    manifest: dict[str, Any] = httpx.get(f"{server.url}/v1/jobs/{job}/manifest", timeout=60).json()
+    return manifest
+
+
+def verify(server: Server, manifest: Any, headers: dict[str, str] | None = None) -> httpx.Response:
+    return httpx.post(f"{server.url}/v1/verify", json=manifest, headers=headers, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def manifest(server: Server) -> dict[str, Any]:
+    return made(server, response_format="mp3", speed=2.0, temperature=0.9, sample_rate=24000)
+
+
+def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: str) -> None:
+    job = httpx.get(f"{server.url}/v1/jobs/{manifest['job']}").json()
+    content = httpx.get(f"{server.url}/v1/jobs/{manifest['job']}/content")
+    assert manifest == {
+        "object": "manifest",
+        "job": job["id"],
+        "created_at": job["created_at"],
+        "model": "tiny",
+        "model_sha256": httpx.get(f"{server.url}/v1/models/tiny").json()["sha256"],
+        "engine": engine,
+        "seed": int(content.headers["x-seed"]),
+        "request": {
+            "model": "tiny",
+            "input": TEXT,
+            "voice": "ann",
+            "response_format": "mp3",
+            "speed": 2.0,
+            "seed": int(content.headers["x-seed"]),
+            "temperature": 0.9,
+            "sample_rate": 24000,
+        },
+        "prompt_sha256": None,
+        "output": {
+            "sha256": hashlib.sha256(content.content).hexdigest(),
+            "bytes": len(content.content),
+            "symbols_sha256": manifest["output"]["symbols_sha256"],
+            "samples": job["samples_total"],
+            "media_type": "audio/mpeg",
+        },
+        "version": service.__version__,
+    }
+
+
+def test_the_request_of_a_manifest_makes_the_same_sound(server: Server) -> None:
+    manifest = made(server, response_format="pcm", sample_rate=None)
+    again = httpx.post(f"{server.url}/v1/audio/speech", json=manifest["request"], timeout=60)
+    assert hashlib.sha256(again.content).hexdigest() == manifest["output"]["sha256"]
+
+
+def test_what_was_sampled_has_a_hash_of_its_own(server: Server) -> None:
+    wav, flac, other = (
+        made(server, "generations", duration=0.5, seed=seed, response_format=form)["output"]
+        for seed, form in ((1, "wav"), (1, "flac"), (2, "wav"))
+    )
+    assert wav["symbols_sha256"] == flac["symbols_sha256"] != other["symbols_sha256"]
+    assert len({output["sha256"] for output in (wav, flac, other)}) == 3
+
+
+def test_no_manifest_before_the_end(server: Server) -> None:
+    job = server.generate(headers=ASYNC, duration=3600.0).json()["id"]
+    early = httpx.get(f"{server.url}/v1/jobs/{job}/manifest")
+    assert check_envelope(early, 409, None)["code"] == "job_not_completed"
+    httpx.delete(f"{server.url}/v1/jobs/{job}")
+
+
+@pytest.mark.every_engine
+def test_it_is_equal(server: Server, manifest: dict[str, Any], engine: str) -> None:
+    response = verify(server, manifest)
+    assert response.status_code == 200
+    found = response.json()
+    assert found == {
+        "object": "verification",
+        "equal": True,
+        "symbols_equal": True,
+        "expected_sha256": manifest["output"]["sha256"],
+        "actual_sha256": manifest["output"]["sha256"],
+        "model_sha256": manifest["model_sha256"],
+        "engine": engine,
+        "job": response.headers["x-job-id"],
+    }
+    assert found["job"] != manifest["job"]
+    assert httpx.get(f"{server.url}/v1/jobs/{found['job']}").json()["status"] == "completed"
+
+
+def test_it_is_not_equal(server: Server, manifest: dict[str, Any]) -> None:
+    other_seed = manifest | {"seed": 1, "request": manifest["request"] | {"seed": 1}}
+    found = verify(server, other_seed).json()
+    assert (found["equal"], found["symbols_equal"]) == (False, False)
+    assert found["actual_sha256"] != found["expected_sha256"]
+    other_form = manifest | {"request": manifest["request"] | {"response_format": "wav"}}
+    found = verify(server, other_form).json()
+    assert (found["equal"], found["symbols_equal"]) == (False, True)
+
+
+def changed(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    first, _, rest = path.partition(".")
+    return manifest | {first: changed(manifest[first], rest, value) if rest else value}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "status"),
+    [
+        ("surprise", 1, 400),
+        ("object", "job", 400),
+        ("job", "x", 400),
+        ("seed", -1, 400),
+        ("seed", 3, 400),
+        ("model", "nothing", 404),
+        ("model", "broken", 400),
+        ("model_sha256", "0" * 63, 400),
+        ("output", None, 400),
+        ("output.sha256", "x", 400),
+        ("output.bytes", "1", 400),
+        ("output.surprise", 1, 400),
+        ("request", [], 400),
+        ("request.surprise", 1, 400),
+        ("request.input", "", 400),
+        ("request.voice", {"name": "ann"}, 400),
+        ("request.duration", 1.0, 400),
+    ],
+)
+def test_a_wrong_manifest(server: Server, manifest: dict[str, Any], path: str, value: Any, status: int) -> None:
+    check_envelope(verify(server, changed(manifest, path, value)), status, path)
+
+
+def test_what_cannot_be_said_is_refused_as_by_the_route_itself(server: Server, manifest: dict[str, Any]) -> None:
+    check_envelope(verify(server, changed(manifest, "request.voice", "nobody")), 400, "voice")
+    check_envelope(verify(server, []), 400, None)
+    check_envelope(httpx.post(f"{server.url}/v1/verify", content=b"{}"), 415, None)
+
+
+def test_other_weights(server: Server, manifest: dict[str, Any]) -> None:
+    refused = verify(server, manifest | {"model_sha256": "0" * 64})
+    assert check_envelope(refused, 409, None)["code"] == "model_changed"
+    assert refused.headers["x-should-retry"] == "false"
+
+
+def test_a_continuation_needs_its_recording_back(server: Server) -> None:
+    prompts = []
+    for seed in range(2):
+        file = io.BytesIO()
+        noise = np.random.default_rng(seed).normal(0.0, 0.1, 4000)
+        soundfile.write(file, noise, 16000, format="WAV", subtype="PCM_16")
+        prompts.append(base64.b64encode(file.getvalue()).decode())
+    manifest = made(server, "generations", duration=0.5, prompt_audio=prompts[0])
+    assert "prompt_audio" not in manifest["request"]
+    refused = verify(server, manifest)
+    assert check_envelope(refused, 400, "request.prompt_audio")["code"] == "missing_parameter"
+    wrong = verify(server, changed(manifest, "request.prompt_audio", prompts[1]))
+    assert check_envelope(wrong, 400, "request.prompt_audio")["code"] == "prompt_differs"
+    assert verify(server, changed(manifest, "request.prompt_audio", prompts[0])).json()["equal"] is True
+    plain = made(server, "generations", duration=0.5)
+    superfluous = verify(server, changed(plain, "request.prompt_audio", prompts[0]))
+    assert check_envelope(superfluous, 400, "request.prompt_audio")["code"] == "prompt_differs"
+
+
+def test_later(server: Server, manifest: dict[str, Any]) -> None:
+    response = verify(server, manifest, ASYNC)
+    assert response.status_code == 202
+    job = response.json()["id"]
+    assert server.ended(job)["status"] == "completed"
+    again = httpx.get(f"{server.url}/v1/jobs/{job}/manifest").json()
+    assert again["output"] == manifest["output"]
+    assert again["request"] == manifest["request"]
+
+
+def test_the_same_key_is_the_same_job(server: Server, manifest: dict[str, Any]) -> None:
+    headers = {"idempotency-key": "verify-1"}
+    first, second = (verify(server, manifest, headers).json() for _ in range(2))
+    assert first == second
+    check_envelope(verify(server, changed(manifest, "version", "x"), headers), 422, "Idempotency-Key")
+
+
+def test_who_leaves_ends_the_job(server: Server) -> None:
+    manifest = made(server, "generations", duration=0.5)
+    long = changed(manifest, "request.duration", 3600.0)
+    before = server.newest()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/v1/verify", json=long, timeout=httpx.Timeout(60, read=0.3))
+    assert server.ended(server.newest(other_than=before))["status"] == "cancelled"

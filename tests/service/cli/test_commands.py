@@ -1,0 +1,180 @@
+"""The command line: `ancestral say`, `ancestral models`, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from models import checkpoint
+from tests.service.support import SPEECH, Server, command
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+TEXT = str(SPEECH["input"])
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_say_makes_what_the_server_makes(ancestral: Run, server: Server, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    done = ancestral("say", TEXT, "--model", "tiny", "--voice", "ann", "--seed", "7", "-o", str(path))
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"seed 7" in done.stderr
+    samples, rate = soundfile.read(path, dtype="int16")
+    expected, _ = soundfile.read(io.BytesIO(server.speak().content), dtype="int16")
+    assert rate == 16000
+    assert np.array_equal(samples, expected)
+
+
+def test_a_stored_wav_has_its_real_size(ancestral: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    assert ancestral("say", TEXT, "--model", "tiny", "-o", str(path)).returncode == 0
+    assert int.from_bytes(path.read_bytes()[4:8], "little") == path.stat().st_size - 8
+
+
+def test_say_streams_to_standard_output(ancestral: Run, server: Server) -> None:
+    done = ancestral("say", TEXT, "--model", "tiny", "--voice", "ann", "--seed", "7", "-o", "-")
+    assert done.stdout == server.speak().content
+
+
+def test_say_reads_standard_input(environment: dict[str, str], server: Server) -> None:
+    line = command("say", "-", "--model", "tiny", "--voice", "ann", "--seed", "7", "-o", "-")
+    done = subprocess.run(line, input=TEXT.encode(), env=environment, capture_output=True, timeout=60, check=True)
+    assert done.stdout == server.speak().content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([TEXT, "-o", "a.wav", "--voice", "nobody"], 1, b"voice: tiny has no such voice; it has ann, bob"),
+        ([TEXT, "-o", "a.wav", "--model", "other"], 1, b"no model"),
+        (["\u4f60\u597d", "-o", "a.wav"], 1, b"input: "),
+        ([TEXT, "-o", "a.ogg"], 2, b".flac"),
+        ([TEXT, "-o", "a.wav", "--speed", "9"], 2, b"--speed"),
+        ([TEXT, "-o", "a.wav", "--temperature", "nan"], 2, b"--temperature"),
+        ([TEXT, "-o", "a.wav", "--seed", "-1"], 2, b"--seed"),
+        ([TEXT, "-o", "/nowhere/a.wav"], 1, b"/nowhere/a.wav"),
+        ([TEXT], 2, b"--output"),
+    ],
+)
+def test_say_refuses(ancestral: Run, arguments: list[str], code: int, message: bytes) -> None:
+    chosen = arguments if "--model" in arguments else [*arguments, "--model", "tiny"]
+    done = ancestral("say", *chosen)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not Path("a.wav").exists()
+
+
+def test_say_ends_on_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
+    line = command(
+        "say", "The birch canoe slid on. " * 300, "--speed", "0.25", "--model", "tiny", "-o", str(tmp_path / "a.wav")
+    )
+    process = subprocess.Popen(line, env=environment | {"FORCE_COLOR": "1"}, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read(1)  # the progress bar
+        process.send_signal(signal.SIGINT)
+        assert b"Traceback" not in process.stderr.read()
+    assert process.wait(30) == 130
+    assert not (tmp_path / "a.wav").exists()
+
+
+def test_models_are_listed(ancestral: Run) -> None:
+    done = ancestral("models", COLUMNS="200")
+    assert done.returncode == 0
+    text = done.stdout.decode()
+    assert all(word in text for word in ("tiny", "broken", "Ann", "Bob", "receptive field 7", "CC0-1.0"))
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(ancestral: Run, zoo: Path, tmp_path: Path) -> None:
+    shutil.copytree(zoo / "tiny", tmp_path / "tiny")
+    weights = tmp_path / "tiny" / "wavenet" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    for arguments in (("models",), ("serve",), ("say", TEXT, "--model", "tiny", "-o", "a.wav")):
+        done = ancestral(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
+        assert done.returncode == 1
+        assert b"tiny: weights.safetensors" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_models_in_the_data_directory_are_served_too(ancestral: Run, zoo: Path, tmp_path: Path) -> None:
+    shutil.copytree(zoo / "tiny", tmp_path / "models" / "tiny")
+    done = ancestral("models", ANCESTRAL_DATA_DIR=str(tmp_path))
+    assert (done.returncode, b"tiny: two models have this id" in done.stderr) == (1, True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = ancestral("models", ANCESTRAL_DATA_DIR=str(tmp_path), ANCESTRAL_MODELS_DIR=str(empty))
+    assert (done.returncode, b"tiny" in done.stdout) == (0, True)
+
+
+def test_help_and_version(ancestral: Run) -> None:
+    listed = ancestral("--help")
+    assert listed.returncode == 0
+    assert all(name in listed.stdout for name in (b"serve", b"say", b"models"))
+    assert ancestral("--version").stdout.startswith(b"ancestral, version ")
+    assert ancestral("sing").returncode == 2
+
+
+def test_serving_needs_no_torch() -> None:
+    code = (
+        "import sys, service.cli.main, service.api.server, service.cli.say; "
+        "from models.engines.speech.native import NativeEngine; assert 'torch' not in sys.modules"
+    )
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60, env=os.environ)
+    assert time.perf_counter() - start < 30
+
+
+def _swap(model: Path) -> None:
+    (model / "wavenet").rename(model / "other")
+    (model / "frames").rename(model / "wavenet")
+    (model / "other").rename(model / "frames")
+
+
+def _other_hop(model: Path) -> None:
+    stored = checkpoint.load(model / "frames")
+    spec = dataclasses.replace(stored.spec, hop=80)
+    checkpoint.save(model / "frames", spec, stored.tensors, stored.card)
+
+
+def _unknown_voice(model: Path) -> None:
+    manifest = model / "model.json"
+    manifest.write_text(manifest.read_text().replace('"id": "bob"', '"id": "eve"'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_swap, b"tiny: needs a wavenet checkpoint, and a frames checkpoint"),
+        (_other_hop, b"tiny: the acoustic model makes (66, 80, 16000)"),
+        (_unknown_voice, b"tiny: voices: the checkpoints know no speaker 'eve'"),
+    ],
+)
+def test_parts_that_do_not_fit(
+    ancestral: Run, zoo: Path, tmp_path: Path, damage: Callable[[Path], None], message: bytes
+) -> None:
+    shutil.copytree(zoo / "tiny", tmp_path / "tiny")
+    damage(tmp_path / "tiny")
+    done = ancestral("models", ANCESTRAL_MODELS_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_an_engine_whose_library_is_missing(ancestral: Run, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    done = ancestral("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert b"the torch engine needs torch, which is not installed" in done.stderr
+    assert b"Traceback" not in done.stderr

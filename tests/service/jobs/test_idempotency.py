@@ -1,0 +1,108 @@
+"""`Idempotency-Key`: the same key and body are the same job, whoever lost whom in between."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.api.http.auth import digest, new_key
+from tests.service.api.test_refusals import check_envelope
+from tests.service.support import ASYNC, GENERATION, SPEECH, Server, running
+
+LONG = "The birch canoe slid. Is it late? No! " * 40
+
+
+def speak(server: Server, key: str, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
+    given = {"idempotency-key": key} | (headers or {})
+    return httpx.post(f"{server.url}/v1/audio/speech", json=SPEECH | changes, headers=given, timeout=60)
+
+
+@pytest.fixture
+def key() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def test_the_same_key_and_body_are_the_same_job(server: Server, key: str) -> None:
+    body = {name: value for name, value in SPEECH.items() if name != "seed"}  # two jobs would draw two seeds
+    url, headers = f"{server.url}/v1/audio/speech", {"idempotency-key": key}
+    first, second = (httpx.post(url, json=body, headers=headers, timeout=60) for _ in range(2))
+    assert first.status_code == second.status_code == 200
+    assert first.headers["x-job-id"] == second.headers["x-job-id"]
+    assert first.headers["x-seed"] == second.headers["x-seed"]
+    assert first.content == second.content
+    other = httpx.post(url, json=body, headers={"idempotency-key": key + "x"}, timeout=60)
+    assert other.headers["x-job-id"] != first.headers["x-job-id"]
+    job = httpx.get(f"{server.url}/v1/jobs/{first.headers['x-job-id']}").json()
+    assert job["expires_at"] - job["completed_at"] == 86400
+
+
+def test_the_same_key_with_another_body_is_refused(server: Server, key: str) -> None:
+    assert speak(server, key).status_code == 200
+    refused = speak(server, key, input="Is it late?")
+    assert check_envelope(refused, 422, "Idempotency-Key")["code"] == "idempotency_key_reused"
+    url, headers = f"{server.url}/v1/audio/generations", {"idempotency-key": key}
+    check_envelope(httpx.post(url, json=GENERATION, headers=headers), 422, "Idempotency-Key")
+    assert speak(server, key).status_code == 200
+
+
+@pytest.mark.parametrize("malformed", ["", "two words", "x" * 256, "\x7f", "a\tb"])
+def test_a_malformed_key_is_refused(server: Server, malformed: str) -> None:
+    check_envelope(speak(server, malformed), 400, "Idempotency-Key")
+
+
+def test_the_longest_key(server: Server) -> None:
+    assert speak(server, secrets.token_hex(127) + "~").status_code == 200
+
+
+def test_duplicates_that_come_together_are_one_job(server: Server, key: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: speak(server, key, input=LONG), range(6)))
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert len({answer.headers["x-job-id"] for answer in answers}) == 1
+    assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("form", ["wav", "mp3"])
+def test_who_comes_back_gets_the_whole(server: Server, key: str, form: str) -> None:
+    body, headers = SPEECH | {"input": LONG, "response_format": form}, {"idempotency-key": key}
+    jobs, url = [], f"{server.url}/v1/audio/speech"
+    for _ in range(3):  # leaves in the middle, again and again
+        with httpx.stream("POST", url, json=body, headers=headers, timeout=60) as response:
+            jobs.append(response.headers["x-job-id"])
+            assert len(next(response.iter_raw())) > 0
+    whole = speak(server, key, input=LONG, response_format=form)
+    assert {*jobs, whole.headers["x-job-id"]} == {jobs[0]}
+    assert whole.content == server.speak(input=LONG, response_format=form).content
+
+
+def test_a_key_whose_job_came_to_nothing_is_free_again(server: Server, key: str) -> None:
+    body = {"input": LONG, "speed": 0.25}
+    first = speak(server, key, ASYNC, **body).json()["id"]
+    assert speak(server, key, ASYNC, **body).json()["id"] == first
+    assert httpx.post(f"{server.url}/v1/jobs/{first}/cancel").status_code == 200
+    second = speak(server, key, ASYNC, **body).json()["id"]
+    assert second != first
+    httpx.delete(f"{server.url}/v1/jobs/{second}")
+    third = speak(server, key, ASYNC, **body).json()["id"]
+    assert third not in (first, second)
+    httpx.delete(f"{server.url}/v1/jobs/{third}")
+
+
+def test_a_refused_request_does_not_bind_its_key(server: Server, key: str) -> None:
+    check_envelope(speak(server, key, voice="nobody"), 400, "voice")
+    assert speak(server, key).status_code == 200
+
+
+def test_a_key_is_its_callers_own(environment: dict[str, str], tmp_path: Path, key: str) -> None:
+    keys = {name: new_key() for name in ("ann", "bob")}
+    file = tmp_path / "keys"
+    file.write_text("".join(f"{name} {digest(secret).hex()}\n" for name, secret in keys.items()))
+    with running(environment, api_keys_file=str(file)) as server:
+        ann, bob = (speak(server, key, {"authorization": f"Bearer {secret}"}) for secret in keys.values())
+        assert ann.headers["x-job-id"] != bob.headers["x-job-id"]
+        assert ann.content == bob.content

@@ -1,0 +1,286 @@
+"""`WS /v1/text-to-speech/{voice_id}/stream-input`, as ElevenLabs' clients speak it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from service.api.http.auth import digest, new_key
+from tests.service.support import Server
+from tests.service.ws_client import LONG, SECONDS, eventually, whole
+
+PCM = "model_id=tiny&output_format=pcm_16000&seed=7"
+DEFAULT = "broken"
+"""The first model that speaks."""
+FIRST = {"text": " ", "voice_settings": {"stability": 0.5, "similarity_boost": 0.75}, "generation_config": {}}
+ALIGNMENT = {"normalizedAlignment": None, "alignment": None}
+
+
+@contextmanager
+def open_stream(server: Server, query: str = PCM, voice: str = "ann", **options: Any) -> Iterator[ClientConnection]:
+    """A connection."""
+    url = f"ws://127.0.0.1:{server.port}/v1/text-to-speech/{voice}/stream-input?{query}"
+    with connect(url, proxy=None, close_timeout=5, **options) as connection:
+        yield connection
+
+
+def say(connection: ClientConnection, *messages: dict[str, object]) -> None:
+    for message in messages:
+        connection.send(json.dumps(message))
+
+
+def hear(connection: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(connection.recv(timeout=SECONDS))
+    return message
+
+
+def rest(connection: ClientConnection) -> bytes:
+    """The sound up to the last message, and the goodbye."""
+    sound = b""
+    while not (message := hear(connection))["isFinal"]:
+        assert message == {"audio": message["audio"], "isFinal": None, **ALIGNMENT}
+        sound += base64.b64decode(message["audio"])
+    assert message == {"audio": None, "isFinal": True, **ALIGNMENT}
+    with pytest.raises(ConnectionClosed):
+        connection.recv(timeout=SECONDS)
+    assert connection.protocol.close_code == 1000
+    return sound
+
+
+def error(connection: ClientConnection) -> dict[str, Any]:
+    """The error that ends the connection."""
+    message = hear(connection)
+    while "error" not in message:
+        message = hear(connection)
+    assert set(message) == {"message", "error", "code"}
+    with pytest.raises(ConnectionClosed):
+        connection.recv(timeout=SECONDS)
+    assert connection.protocol.close_code == message["code"] == 1008
+    return message
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000])
+def test_pcm(server: Server, rate: int) -> None:
+    with open_stream(server, f"model_id=tiny&output_format=pcm_{rate}&seed=7") as connection:
+        say(connection, FIRST, {"text": LONG}, {"text": ""})
+        sound = rest(connection)
+    assert sound == whole(server, LONG, sample_rate=rate)
+
+
+def test_mp3_is_the_default(server: Server) -> None:
+    with open_stream(server, "seed=7") as connection:
+        say(connection, FIRST, {"text": LONG}, {"text": ""})
+        sound = rest(connection)
+    assert sound == whole(server, LONG, model=DEFAULT, response_format="mp3", sample_rate=44100)
+    assert soundfile.read(io.BytesIO(sound))[1] == 44100
+
+
+def test_words_become_sentences(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, FIRST, *({"text": f"{word} ", "try_trigger_generation": True} for word in LONG.split()))
+        say(connection, {"text": ""})
+        assert rest(connection) == whole(server, LONG)
+
+
+def test_a_sentence_sounds_before_the_next_is_there(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, FIRST, {"text": "The birch canoe slid. "})
+        expected, sound = whole(server, "The birch canoe slid. "), b""
+        while len(sound) < len(expected):
+            sound += base64.b64decode(hear(connection)["audio"])
+        assert sound == expected
+        say(connection, {"text": ""})
+        assert rest(connection) == b""
+
+
+def test_flush_waits_for_no_end(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, FIRST, {"text": "The birch canoe", "flush": True})
+        expected, sound = whole(server, "The birch canoe"), b""
+        while len(sound) < len(expected):
+            sound += base64.b64decode(hear(connection)["audio"])
+        assert sound == expected
+        say(connection, {"text": " slid."}, {"text": ""})
+        assert rest(connection)
+
+
+def test_auto_mode_speaks_every_message(server: Server) -> None:
+    with open_stream(server, f"{PCM}&auto_mode=true") as connection:
+        say(connection, FIRST, {"text": "The birch canoe"})
+        assert hear(connection)["audio"]
+        say(connection, {"text": ""})
+        rest(connection)
+
+
+def test_speed_is_honoured(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, {"text": " ", "voice_settings": {"speed": 0.5}}, {"text": LONG}, {"text": ""})
+        assert rest(connection) == whole(server, LONG, speed=0.5)
+
+
+def test_the_voice_finds_its_model(server: Server) -> None:
+    with open_stream(server, "output_format=pcm_16000&seed=7", voice="bob") as connection:
+        say(connection, FIRST, {"text": "Hello."}, {"text": ""})
+        sound = rest(connection)
+    assert sound == whole(server, "Hello.", voice="bob", model=DEFAULT)
+
+
+def test_a_seed_is_drawn(server: Server) -> None:
+    sounds = []
+    for _ in range(2):
+        with open_stream(server, "output_format=pcm_16000") as connection:
+            say(connection, FIRST, {"text": "Hello."}, {"text": ""})
+            sounds.append(rest(connection))
+    assert sounds[0] != sounds[1]
+
+
+def test_nothing_to_say(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, FIRST, {"text": ""})
+        assert rest(connection) == b""
+
+
+def test_what_their_clients_send_by_default(server: Server) -> None:
+    query = (
+        f"{PCM}&inactivity_timeout=60&enable_logging=true&enable_ssml_parsing=false&apply_text_normalization=auto"
+        "&optimize_streaming_latency=3&sync_alignment=false&auto_mode=false&language_code=en"
+    )
+    settings = {"stability": 0.5, "similarity_boost": 0.8, "style": 0.0, "use_speaker_boost": True, "speed": 1.0}
+    first = {
+        "text": " ",
+        "voice_settings": settings,
+        "generation_config": {"chunk_length_schedule": [120, 160, 250, 290]},
+        "try_trigger_generation": True,
+    }
+    with open_stream(server, query) as connection:
+        say(connection, first, {"text": "Hello. ", "flush": False}, {"text": ""})
+        assert rest(connection) == whole(server, "Hello. ")
+
+
+@pytest.mark.parametrize(
+    ("query", "named", "code"),
+    [
+        ("output_format=mp3_22050_32", "output_format", "literal_error"),
+        ("output_format=ulaw_8000", "output_format", "literal_error"),
+        ("model_id=eleven_turbo_v2_5", "model", "model_not_found"),
+        ("model_id=free", "model", "model_not_capable"),
+        ("language_code=de", "language_code", "literal_error"),
+        ("enable_ssml_parsing=true", "enable_ssml_parsing", "literal_error"),
+        ("enable_logging=false", "enable_logging", "literal_error"),
+        ("apply_text_normalization=off", "apply_text_normalization", "literal_error"),
+        ("inactivity_timeout=181", "inactivity_timeout", "less_than_equal"),
+        ("seed=-1", "seed", "greater_than_equal"),
+        ("seed=1&seed=2", "seed", "invalid_value"),
+        ("single_use_token=a", "single_use_token", "unknown_parameter"),
+    ],
+)
+def test_a_wrong_query_is_named(server: Server, query: str, named: str, code: str) -> None:
+    with open_stream(server, query) as connection:
+        with suppress(ConnectionClosed):  # it may be over before
+            say(connection, FIRST)
+        told = error(connection)
+    assert told["error"] == code
+    assert told["message"].startswith(f"{named}: ")
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("no", "The message is not JSON"),
+        ("[]", "A message is"),
+        ("{}", "text"),
+        ('{"text": null}', "text"),
+        ('{"text": "a", "voice": "bob"}', "voice"),
+        ('{"text": "a", "voice_settings": {"stability": 2}}', "voice_settings.stability"),
+        ('{"text": "a", "voice_settings": {"speed": 5}}', "voice_settings.speed"),
+        ('{"text": "a", "voice_settings": {"pitch": 1}}', "voice_settings.pitch"),
+        ('{"text": "a", "generation_config": {"chunk_length_schedule": [1]}}', "generation_config"),
+        ('{"text": "a", "pronunciation_dictionary_locators": []}', "pronunciation_dictionary_locators"),
+    ],
+)
+def test_a_wrong_first_message_is_named(server: Server, message: str, named: str) -> None:
+    with open_stream(server) as connection:
+        connection.send(message)
+        assert error(connection)["message"].startswith(named)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"text": "a", "voice_settings": {"speed": 1}}, "unknown_parameter"),
+        ({"text": "слово. ", "flush": True}, "unsupported_text"),
+        ({"text": "x" * 4097}, "string_too_long"),
+    ],
+)
+def test_a_wrong_message_ends_it(server: Server, message: dict[str, object], code: str) -> None:
+    with open_stream(server) as connection:
+        say(connection, FIRST, message)
+        assert error(connection)["error"] == code
+
+
+def test_nothing_comes_after_the_end(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, FIRST, {"text": LONG}, {"text": ""}, {"text": "More."})
+        assert error(connection)["error"] == "wrong_order"
+
+
+def test_an_unknown_voice(server: Server) -> None:
+    for query in ("", "model_id=tiny"):
+        with open_stream(server, query, voice="nobody") as connection:
+            say(connection, FIRST)
+            told = error(connection)
+        assert told["error"] == "voice_not_found"
+        assert "ann" in told["message"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_inactivity_ends_it(server: Server, first: bool) -> None:
+    with open_stream(server, f"{PCM}&inactivity_timeout=1") as connection:
+        if first:
+            say(connection, FIRST)
+        assert error(connection)["error"] == "input_timeout_exceeded"
+
+
+def test_a_job_that_fails_ends_it(server: Server) -> None:
+    with open_stream(server, "model_id=broken") as connection:
+        say(connection, FIRST, {"text": "A vision. "}, {"text": ""})
+        assert error(connection)["error"] == "internal_error"
+
+
+def test_overload_ends_it(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    with serve(interactive_slots=1, max_queued_streams=0) as own, open_stream(own) as first, open_stream(own) as second:
+        say(first, {"text": " ", "voice_settings": {"speed": 0.25}}, {"text": LONG * 8, "flush": True})
+        hear(first)
+        say(second, FIRST, {"text": "Hello.", "flush": True})
+        assert error(second)["error"] == "overloaded"
+        first.close()
+        assert eventually(lambda: own.speak().status_code == 200)
+
+
+def test_keys(serve: Callable[..., AbstractContextManager[Server]], tmp_path: Path) -> None:
+    key = new_key()
+    file = tmp_path / "keys"
+    file.write_text(f"mine {digest(key).hex()}\n")
+    with serve(api_keys_file=str(file)) as own:
+        header, field = {"xi-api-key": key}, {"xi_api_key": key}
+        for headers, first in ((header, {}), ({}, field), (header, field)):
+            with open_stream(own, additional_headers=headers) as connection:
+                say(connection, FIRST | first, {"text": "Hello."}, {"text": ""})
+                assert rest(connection)
+        with pytest.raises(InvalidStatus) as refused, open_stream(own, additional_headers={"xi-api-key": "wrong"}):
+            pass
+        assert refused.value.response.status_code == 401
+        for keys in ({}, {"xi_api_key": "wrong"}):
+            with open_stream(own) as connection:
+                say(connection, FIRST | keys)
+                assert error(connection)["error"] == "invalid_api_key"

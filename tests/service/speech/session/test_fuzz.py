@@ -1,0 +1,178 @@
+"""Ten thousand frames that nobody should send: the server says what is wrong or leaves, and is as it was before."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from tests.service.api.test_leaks import holdings
+from tests.service.support import Server
+from tests.service.ws_client import (
+    CONFIG,
+    LONG,
+    eventually,
+    talking,
+    whole,
+)
+
+WARM_UP, FRAMES, A_CONNECTION, AT_A_TIME = 2000, 10_000, 25, 4
+KEPT = {"api": FRAMES // A_CONNECTION // 10, "worker": 8}
+"""Connections to Redis that the flood may have brought: the pool keeps as many as were ever needed at a time, which are
+more on a slow machine. One left of each of its own connections would be ten times as many."""
+GROWTH_KB: Final = 24 << 10
+"""What allocators may keep for themselves."""
+TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
+PATHS = ("/v1/audio/speech/stream",) * 4 + ("/v1/text-to-speech/ann/stream-input?output_format=pcm_16000",)
+TYPES = (
+    "session.config",
+    "input.text",
+    "input.done",
+    "input.cancel",
+    "session.close",
+    "audio.start",
+    "",
+    None,
+    5,
+    [],
+    {},
+)
+FIELDS = (*CONFIG, "text", "flush", "type", "voice_settings", "generation_config", "xi_api_key", "\ud800", "x" * 300)
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 2**63, 2**70, 1e400, -0.0, 0.5, "", " ", "tiny", "ann", "pcm", "mp3", "\x00", "\ud800", "🙂",
+    "No. ", "Hello there. ", "x" * 5000, [], [[]], {}, {"id": "ann"}, {"id": 5}, {"speed": 1}, {"speed": "1"},
+)  # fmt: skip
+HANDSHAKE: Final = (
+    "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+
+
+def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
+    """One websocket frame."""
+    head = bytes([fin << 7 | rsv << 4 | opcode])
+    size = len(payload)
+    if size < 126:
+        head += bytes([masked << 7 | size])
+    elif size < 1 << 16:
+        head += struct.pack(">BH", masked << 7 | 126, size)
+    else:
+        head += struct.pack(">BQ", masked << 7 | 127, size)
+    return head + (bytes(4) if masked else b"") + payload  # a mask of zeros changes nothing
+
+
+def message(rng: random.Random) -> str:
+    """Almost what a client might say."""
+    if rng.random() < 0.3:
+        return json.dumps({"type": "session.config"} | CONFIG | {rng.choice(FIELDS): rng.choice(VALUES)})
+    fields = {rng.choice(FIELDS): rng.choice(VALUES) for _ in range(rng.randrange(4))}
+    return json.dumps({"type": rng.choice(TYPES)} | fields)
+
+
+def no_json(rng: random.Random) -> str:
+    """Text that is none of what a client might say."""
+    depth = rng.choice((10, 1000, 60_000))
+    kinds = (
+        "",
+        "null",
+        "NaN",
+        '"\\u0000"',
+        "[" * depth,
+        '{"a":' * (depth // 5),
+        "[" * (depth // 2) + "]" * (depth // 2),
+    )
+    kinds += ("9" * depth, '{"type": ' + "9" * depth + "}", '{"type": "input.text", "text": "' + "x" * depth)
+    return rng.choice(kinds)
+
+
+def noise(rng: random.Random) -> bytes:
+    """Bytes of any length up to a few hundred."""
+    return rng.randbytes(rng.randrange(300))
+
+
+def frames(rng: random.Random) -> bytes:
+    """The next frame, or several that belong together."""
+    text, kind = message(rng).encode(), rng.randrange(200)
+    if kind < 110:
+        return frame(TEXT, text)
+    if kind < 193:
+        return frame(TEXT, no_json(rng).encode())
+    cut = rng.randrange(len(text))
+    return (
+        frame(BINARY, noise(rng)),
+        frame(TEXT, noise(rng)),  # hardly ever UTF-8
+        frame(TEXT, text[:cut], fin=False) + frame(PING, b"?") + frame(0, text[cut:]),
+        frame(0, text),  # continues nothing
+        frame(rng.randrange(16), noise(rng)[:125], fin=rng.random() < 0.9, rsv=rng.randrange(8)),
+        frame(TEXT, text, masked=False)[: rng.randrange(1, 300)],
+        frame(rng.choice((CLOSE, PING)), noise(rng)),
+    )[kind - 193]
+
+
+def assault(server: Server, seed: int, count: int) -> int:
+    """Send so many frames, in as many connections as that takes; how many were answered with an error."""
+    rng, sent, refused = random.Random(seed), 0, 0
+    while sent < count:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(HANDSHAKE.format(rng.choice(PATHS)).encode())
+            assert b" 101 " in connection.recv(4096)
+            if rng.random() < 0.5:
+                connection.sendall(frame(TEXT, json.dumps({"type": "session.config"} | CONFIG).encode()))
+            with suppress(OSError):  # the server has left
+                for _ in range(A_CONNECTION):
+                    sent += 1
+                    connection.sendall(frames(rng))
+                refused += heard(connection, rng).count(b'"error"')
+    return refused
+
+
+def heard(connection: socket.socket, rng: random.Random) -> bytes:
+    """What the server had to say; one connection of three ends without hearing it."""
+    if rng.random() < 0.33:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return b""
+    connection.sendall(frame(CLOSE, struct.pack(">H", 1000)))
+    found = b""
+    while piece := connection.recv(1 << 16):
+        found += piece
+    return found
+
+
+@pytest.mark.slow
+def test_ten_thousand_frames(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    with serve(interactive_slots=4) as server:
+        expected = whole(server, LONG)
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+
+            def flood(first_seed: int, count: int) -> int:
+                shares = [count // AT_A_TIME] * AT_A_TIME
+                return sum(pool.map(assault, [server] * AT_A_TIME, range(first_seed, first_seed + AT_A_TIME), shares))
+
+            flood(0, WARM_UP)
+            before = holdings(server)
+            assert flood(100, FRAMES) > FRAMES // 10
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        with talking(server) as talk:
+            talk.configure()
+            talk.say("input.text", text=LONG)
+            talk.say("input.done")
+            talk.until("session.done")
+        assert talk.sound == expected
+
+        def is_quiet() -> bool:
+            after = holdings(server)
+            return all(after[name].files <= before[name].files + KEPT[name] for name in before)
+
+        assert eventually(is_quiet)
+        grown = {name: found.memory_kb - before[name].memory_kb for name, found in holdings(server).items()}
+        assert max(grown.values()) < GROWTH_KB, grown
+        noisy = [line for line in server.log if "traceback" in line or line.get("level") in ("warning", "error", None)]
+        assert not noisy

@@ -1,0 +1,139 @@
+"""Text in pieces: complete sentences come out as soon as they are certain, and nothing is spoken otherwise for it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.text import UnsupportedText, phonemize
+from service.speech.session.sentences import Sentences, nothing_to_say
+
+WORDS = (
+    "the", "The", "a", "A", "I", "man", "canoe", "slid", "Smith", "Dr.", "Mr.", "St.", "e.g.", "i.e.", "etc.", "U.S.",
+    "no.", "No.", "p.", "5", "3.14", "$3.50", "2020", "Jan.", "May", "5 p.m.", "10 kg.", "J.", "Ph.D.", "vs.", "it's",
+    "www.example.com", '"Stop!"', "(why?)", "NASA", "a<b", "approx.", "Vol.", "IV", "Henry", "VIII", "555-1234", "1.",
+    "50%", "C#", "https://example.com/a.b?c", "hello@example.com", "#tag", "🙂", "naïve", "so…",
+)  # fmt: skip
+SIGNS = ("- ", "— ", "<b> ", "</b> ")
+ENDS = (". ", "! ", "? ", "… ", "?! ", '." ', ".\n", "\n\n", ".\n\n", "\n- ", "\n2. ", ", ", " ", " ", " ", " ", ": ")
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    """English of a kind: words that mislead about where sentences end, and ends of all sorts."""
+    words = (
+        st.tuples(st.sampled_from(WORDS), st.sampled_from(ENDS)).map("".join).map(lambda word: word.replace("..", "."))
+    )
+    return "".join(draw(st.lists(words | words | words | st.sampled_from(SIGNS), min_size=1, max_size=14)))
+
+
+def pieces(text: str, cuts: list[int]) -> list[str]:
+    """The text, cut at these places."""
+    places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[a:b] for a, b in itertools.pairwise(places)]
+
+
+def complete(given_pieces: list[str]) -> list[str]:
+    """What comes out for each piece, and the rest at the end."""
+    sentences = Sentences()
+    return [*(sentences.feed(piece) for piece in given_pieces), sentences.flush()]
+
+
+def spoken(text: str) -> list[tuple[str, ...]]:
+    """Its sentences, as phonemes."""
+    return [] if nothing_to_say(text) else [sentence.phones for sentence in phonemize(text)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(texts(), st.lists(st.integers(0, 1000), max_size=6))
+def test_pieces_say_what_the_whole_says(text: str, cuts: list[int]) -> None:
+    found = complete(pieces(text, cuts))
+    assert "".join(found) == text
+    assert [phones for part in found for phones in spoken(part)] == spoken(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts())
+def test_letter_by_letter(text: str) -> None:
+    found = complete(list(text))
+    assert "".join(found) == text
+    assert [phones for part in found for phones in spoken(part)] == spoken(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The birch canoe slid. ",
+        "Is it late? ",
+        "No!\n",
+        'He said "Stop." ',
+        "It costs $3.50. ",
+        "A title\n\n",
+        "Wait?! ",
+    ],
+)
+def test_white_space_completes_a_sentence(text: str) -> None:
+    sentences = Sentences()
+    assert sentences.feed(text.rstrip()) == ""
+    assert sentences.feed(text[len(text.rstrip()) :]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "then", "out"),
+    [
+        ("I met Dr. ", "Smith there ", ""),
+        ("It is 3.", "14 metres ", ""),
+        ("Fruit, e.g. ", "apples and ", ""),
+        ("Well... ", "maybe not ", ""),
+        ("Well... ", "Maybe not ", "Well... "),
+        ("He came at 5 p.m. ", "The man ", "He came at 5 p.m. "),
+        ("He came at 5 p.m. ", "sharp and ", ""),
+        ("We met on Jan. ", "5 of them ", ""),
+        ("First things", "\n- second ", "First things\n"),
+    ],
+)
+def test_the_next_word_decides_on_the_rest(text: str, then: str, out: str) -> None:
+    sentences = Sentences()
+    assert sentences.feed(text) == ""
+    for letter in then[:-1]:
+        assert sentences.feed(letter) in ("", out)
+    sentences = Sentences()
+    sentences.feed(text)
+    assert sentences.feed(then) == out
+
+
+def test_only_the_last_sentence_waits() -> None:
+    sentences = Sentences()
+    assert sentences.feed("One. Two. Thr") == "One. Two. "
+    assert sentences.pending == "Thr"
+    assert sentences.feed("ee. ") == "Three. "
+    assert sentences.flush() == ""
+
+
+def test_a_sentence_that_cannot_be_spoken_takes_no_other_with_it() -> None:
+    sentences = Sentences()
+    assert sentences.feed("One. ") == "One. "
+    refused = sentences.feed("王 is not English. ")
+    with pytest.raises(UnsupportedText):
+        phonemize(refused)
+    assert sentences.feed("Three. ") == "Three. "
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"), [("", True), (' ."\n…', True), ("Hm.", False), ("🙂", False), ("王", False)]
+)
+def test_nothing_to_say(text: str, nothing: bool) -> None:
+    assert nothing_to_say(text) is nothing
+
+
+@pytest.mark.parametrize(
+    "text", ["e.g. " * 800, "." * 4000, "Dr." + " " * 4000, "( " * 2000, "<a " * 1300, "\n" * 4000]
+)
+def test_no_text_is_worth_an_attack(text: str) -> None:
+    sentences = Sentences()
+    for letter in text:
+        sentences.feed(letter)
+    assert sentences.feed(" x" * 50 + ". The man came. ").endswith("The man came. ")

@@ -1,0 +1,149 @@
+"""A speech session as pure data: what is said next, where each utterance lies, what is remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.catalog.seeds import part_seed
+from service.errors import InvalidRequest
+from service.speech.schemas import SessionConfig
+from service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
+
+KEEP = 120.0
+
+
+def session(*lengths: int | None) -> SessionState:
+    """A session with utterances of these lengths in samples; None has not ended."""
+    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7))
+    for number, length in enumerate(lengths):
+        own.began(f"job_{number}", sentences=2, estimate=100)
+        if length is not None:
+            own.ended(length, now=float(number), keep_seconds=1e9)
+    return own
+
+
+def test_complete_text_is_taken_together() -> None:
+    own = session()
+    own.hear("One. Two. Thr")
+    assert own.take() == "One. Two. "
+    assert own.take() == ""
+    own.began("job_0", sentences=2, estimate=100)
+    own.hear("ee. ")
+    assert own.take() == "Three. "
+
+
+def test_no_more_than_two_are_outstanding() -> None:
+    own = session(*[None] * MAX_OUTSTANDING)
+    own.hear("One. ")
+    assert own.take() == ""
+    own.ended(10, now=0.0, keep_seconds=KEEP)
+    assert own.take() == "One. "
+
+
+def test_what_was_put_back_comes_first() -> None:
+    own = session()
+    own.hear("One. ")
+    own.take()
+    own.put_back()
+    own.hear("Two. ")
+    assert own.take() == "One. Two. "
+
+
+def test_seeds_follow_the_sentences() -> None:
+    own = session(5, None)
+    assert [utterance.seed for utterance in own.utterances] == [7, part_seed(7, 2)]
+    assert own.next_seed == part_seed(7, 4)
+
+
+def test_it_is_settled_once_when_all_is_said() -> None:
+    own = session()
+    own.hear("One.")
+    assert not own.settle()
+    own.close()
+    assert not own.settle()
+    own.take()
+    assert not own.settle()
+    own.began("job_0", sentences=1, estimate=100)
+    assert not own.settle()
+    own.ended(10, now=0.0, keep_seconds=KEEP)
+    assert own.settle()
+    assert not own.settle()
+    own.close()
+    assert own.settle()
+
+
+def test_text_after_the_end_waits_for_it() -> None:
+    own = session()
+    own.hear("One.")
+    own.close()
+    with pytest.raises(InvalidRequest) as refused:
+        own.hear("Two.")
+    assert refused.value.code == "wrong_order"
+    own.take()
+    own.drop()
+    assert own.settle()
+    own.hear("Two.")
+    assert not own.closing
+
+
+@pytest.mark.parametrize(
+    ("sample", "number", "skip"),
+    [(0, 0, 0), (9, 0, 9), (10, 1, 0), (29, 1, 19), (30, 2, 0), (31, 2, 1), (9999, 2, 9969)],
+)
+def test_a_sample_lies_in_an_utterance(sample: int, number: int, skip: int) -> None:
+    own = session(10, 20, None)
+    assert own.rewind(sample) == skip
+    found = own.next()
+    assert found is not None
+    assert found.number == number
+
+
+def test_what_has_not_been_said_cannot_be_resumed() -> None:
+    own = session(10, 20)
+    assert own.rewind(30) == 0
+    assert own.next() is None
+    with pytest.raises(InvalidRequest) as refused:
+        own.rewind(31)
+    assert refused.value.code == "invalid_value"
+
+
+def test_sound_that_is_gone_is_forgotten_and_counted() -> None:
+    own = session(10, 20, None)
+    own.ended(30, now=KEEP + 0.5, keep_seconds=KEEP)
+    assert (own.first_sample, [utterance.number for utterance in own.utterances]) == (10, [1, 2])
+    assert own.rewind(10) == 0
+    with pytest.raises(InvalidRequest) as refused:
+        own.rewind(9)
+    assert refused.value.code == "content_expired"
+
+
+def test_no_session_remembers_more_than_so_many() -> None:
+    own = session(*[1] * (MAX_KEPT + 5))
+    assert len(own.utterances) == MAX_KEPT
+    assert own.first_sample == 5
+
+
+def test_cancelled_utterances_end_where_they_were_cut() -> None:
+    own = session(10, None, None)
+    own.hear("Never. To be heard")
+    assert [utterance.number for utterance in own.cancel(4, now=0.0)] == [1, 2]
+    assert own.next() is None
+    assert own.take() == ""
+    own.began("job_3", sentences=1, estimate=100)
+    for sample, skip in ((12, 0), (14, 0), (15, 1)):
+        assert own.rewind(sample) == skip
+        found = own.next()
+        assert found is not None
+        assert found.number == 3
+
+
+def test_a_stored_session_is_the_same() -> None:
+    own = session(10, None)
+    own.hear("One. Two. Thr")
+    own.take()
+    own.close()
+    again = SessionState.load(own.dump())
+    assert again.dump() == own.dump()
+    assert again.rewind(12) == 2
+    assert again.next() == own.next()
+    assert again.take() == "One. Two. Thr"

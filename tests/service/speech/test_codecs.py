@@ -1,0 +1,290 @@
+"""Encoders: what was fed in pieces is found again by another library's decoder, whatever the pieces were."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import io
+import itertools
+import struct
+import wave as stdlib_wave
+from collections.abc import Iterable
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.errors import InvalidRequest
+from service.speech import codecs
+
+Samples = NDArray[np.float64]
+
+RATE = 16000
+RATES = (8000, 16000, 22050, 24000, 44100, 48000)
+"""What a client may ask for."""
+CARRIED = [(form, rate) for form in codecs.MEDIA_TYPES for rate in RATES if rate in codecs.RATES.get(form, RATES)]
+LENGTH = RATE + 123
+HEADER = {"wav": 44, "flac": 42, "mp3": 600}
+"""Bytes at the beginning in which a file may differ from a stream."""
+
+
+def sound() -> codecs.Wave:
+    """A rising tone that swells, and a little noise: its cross-correlation with itself has one peak."""
+    seconds = np.arange(LENGTH) / RATE
+    tone = np.sin(2 * np.pi * (200 + 1200 * seconds) * seconds) * (0.6 - 0.4 * np.cos(2 * np.pi * 3 * seconds))
+    return (0.4 * tone + 0.01 * np.random.default_rng(0).normal(size=LENGTH)).astype(np.float32)
+
+
+WAVE = sound()
+
+
+def pieces(sizes: Iterable[int], wave: codecs.Wave = WAVE) -> list[codecs.Wave]:
+    """A wave in pieces of these sizes, over and over."""
+    out, start = [], 0
+    for size in itertools.cycle(sizes):
+        if start >= len(wave):
+            return out
+        out.append(wave[start : start + size])
+        start += size
+    return out
+
+
+def streamed(form: str, sizes: Iterable[int], sample_rate: int | None = None, wave: codecs.Wave = WAVE) -> bytes:
+    encoder = codecs.encoder(form, RATE, sample_rate, len(wave))
+    return b"".join([*(encoder.feed(piece) for piece in pieces(sizes, wave)), encoder.finish()])
+
+
+def fed(rate: int) -> Samples:
+    """What the encoder of any format gets at this rate, by way of the format that adds nothing."""
+    return np.frombuffer(streamed("pcm", [LENGTH], rate), "<i2") / 32767
+
+
+def decoded(form: str, data: bytes) -> tuple[Samples, int]:
+    """The sound, by a decoder that is not of the encoder's library, and its rate. Of AAC PyAV has two decoders: the
+    one that calculates with integers shares nothing with the encoder but the tables of the standard."""
+    if form == "opus":
+        samples, rate = soundfile.read(io.BytesIO(data))
+        return samples, rate
+    if form == "wav":
+        with stdlib_wave.open(io.BytesIO(data)) as file:
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767, file.getframerate()
+    name = {"mp3": "mp3", "flac": "flac", "aac": "aac_fixed"}[form]
+    with av.open(io.BytesIO(data), "r") as container:
+        decoder = av.AudioCodecContext.create(name, "r") if form == "aac" else container.streams.audio[0]
+        frames = [
+            frame
+            for packet in container.demux(container.streams.audio[0])
+            for frame in decoder.decode(packet if packet.size else None)
+        ]
+        rate = frames[0].sample_rate
+        full_scale = {"s16": 32767, "s16p": 32767, "s32p": 2**31, "fltp": 1}[frames[0].format.name]
+        return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float64) / full_scale, rate
+
+
+def lag(original: Samples, found: Samples) -> int:
+    """By how many samples the sound that was found is late."""
+    size = 2 ** (len(original) + len(found)).bit_length()
+    spectrum = np.fft.rfft(found, size) * np.conj(np.fft.rfft(original, size))
+    peak = int(np.argmax(np.fft.irfft(spectrum, size)))
+    return peak if peak < size // 2 else peak - size
+
+
+def decibels(original: Samples, found: Samples, late: int) -> float:
+    """Signal to noise, where what was found is so many samples late."""
+    original, found = original[max(0, -late) :], found[max(0, late) :]
+    length = min(len(original), len(found))
+    noise = original[:length] - found[:length]
+    return float(10 * np.log10(np.sum(original**2) / max(np.sum(noise**2), 1e-12)))
+
+
+@pytest.mark.parametrize(("form", "rate"), [case for case in CARRIED if case[0] != "pcm"])
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_what_was_fed_is_found_by_another_decoder(form: str, rate: int, kind: str) -> None:
+    data = streamed(form, [777], rate) if kind == "stream" else codecs.encode_file(pieces([777]), form, RATE, rate)
+    original = fed(rate)
+    found, found_rate = decoded(form, data)
+    assert found_rate == rate
+    frame = 576 if rate < 32000 else 1152
+    late, padding, least = {
+        # The blank first frame, then LAME's 576 + 529. A file's header tells decoders to drop both.
+        ("mp3", "stream"): (frame + 1105, 4 * frame, 15.0),
+        ("mp3", "file"): (0, 0, 15.0),
+        ("aac", kind): (1024, 3 * 1024, 15.0),
+        ("opus", kind): (0, 0, 12.0),
+        ("flac", kind): (0, 0, 85.0),
+        ("wav", kind): (0, 0, 85.0),
+    }[form, kind]
+    measured = lag(original, found)
+    assert abs(measured - late) <= (2 if form == "opus" else 0)  # libopus shifts by parts of a sample
+    assert len(original) <= len(found) <= len(original) + padding
+    assert len(found) - measured >= len(original) - 2
+    assert decibels(original, found, measured) > least
+
+
+@pytest.mark.parametrize(("form", "rate"), CARRIED)
+def test_the_pieces_change_nothing(form: str, rate: int) -> None:
+    wave = WAVE[: RATE // 4]
+    whole = streamed(form, [LENGTH], rate, wave)
+    for sizes in ([1], [7], [320], [1600], [1, 0, 999]):
+        assert hashlib.sha256(streamed(form, sizes, rate, wave)).digest() == hashlib.sha256(whole).digest(), sizes
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    case=st.sampled_from(CARRIED),
+    sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=5).filter(lambda sizes: sum(sizes) > 200),
+)
+def test_no_pieces_change_anything(case: tuple[str, int], sizes: list[int]) -> None:
+    form, rate = case
+    assert streamed(form, sizes, rate) == streamed(form, [LENGTH], rate)
+
+
+@pytest.mark.parametrize(("form", "rate"), CARRIED)
+def test_a_file_is_its_stream_with_another_header(form: str, rate: int) -> None:
+    stream, file = streamed(form, [320], rate), codecs.encode_file(pieces([999]), form, RATE, rate)
+    header = HEADER.get(form, 0)
+    assert len(stream) == len(file) > header
+    assert stream[header:] == file[header:]
+    assert (stream[:header] != file[:header]) == (form in HEADER)
+
+
+def test_a_stored_wav_says_its_length_and_a_streamed_one_says_the_greatest() -> None:
+    sizes = struct.Struct("<4xI32xI")
+    file, stream = codecs.encode_file([WAVE], "wav", RATE), streamed("wav", [320])
+    assert sizes.unpack_from(file) == (len(file) - 8, 2 * LENGTH)
+    assert sizes.unpack_from(stream) == (0xFFFFFFFF, 0xFFFFFFFF)
+
+
+def test_a_stored_flac_says_its_length_and_the_digest_of_its_samples() -> None:
+    for rate in (RATE, 44100):
+        data = codecs.encode_file(pieces([320]), "flac", RATE, rate)
+        pcm = streamed("pcm", [LENGTH], rate)
+        assert soundfile.info(io.BytesIO(data)).frames == len(pcm) // 2
+        assert data[26:42] == hashlib.md5(pcm, usedforsecurity=False).digest()
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_libsndfile_reads_an_mp3_to_its_end(rate: int) -> None:
+    """It believes the length that it is told, or that it guesses from the bit rate, and reads no further."""
+    original = fed(rate)
+    stored, _ = soundfile.read(io.BytesIO(codecs.encode_file([WAVE], "mp3", RATE, rate)))
+    assert len(stored) == len(original)
+    stream, _ = soundfile.read(io.BytesIO(streamed("mp3", [320], rate)))
+    assert len(stream) >= lag(original, stream) + len(original)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_an_aac_is_whole_adts_frames(rate: int) -> None:
+    data, offset, frames = streamed("aac", [320], rate), 0, 0
+    indices = {48000: 3, 44100: 4, 24000: 6, 22050: 7, 16000: 8, 8000: 11}
+    while offset < len(data):
+        header = int.from_bytes(data[offset : offset + 7])
+        assert header >> 40 == 0xFFF1  # the mark of MPEG-4, without a checksum
+        assert header >> 38 & 0b11 == 1  # AAC-LC
+        assert header >> 34 & 0b1111 == indices[rate]
+        assert header >> 30 & 0b111 == 1  # channels
+        offset += header >> 13 & 0x1FFF
+        frames += 1
+    assert offset == len(data)
+    assert frames == -(-len(fed(rate)) // 1024) + 1
+
+
+def test_an_ogg_has_a_fixed_serial_number_and_says_its_original_rate() -> None:
+    data = streamed("opus", [320], 24000)
+    pages = [data[at + 14 : at + 18] for at in range(len(data)) if data[at : at + 5] == b"OggS\0"]
+    assert len(pages) > LENGTH / RATE / 0.02
+    assert set(pages) == {bytes(4)}
+    head = data.index(b"OpusHead")
+    assert int.from_bytes(data[head + 12 : head + 16], "little") == 24000
+
+
+@pytest.mark.parametrize(
+    ("form", "first", "between"),
+    [("pcm", 1, 1), ("wav", 1, 1), ("mp3", 1, 50), ("opus", 20, 20), ("aac", 128, 64), ("flac", 1, 73)],
+)
+def test_nothing_is_held_back(form: str, first: int, between: int) -> None:
+    """In milliseconds of sound that has been fed: a stream has its bytes as soon as its format allows."""
+    encoder = codecs.encoder(form, RATE, RATE, 5 * RATE)
+    noise = np.random.default_rng(2).normal(0, 0.1, 5 * RATE).astype(np.float32)
+    times = [number for number, piece in enumerate(pieces([RATE // 1000], noise), 1) if encoder.feed(piece)]
+    assert times[0] == first
+    assert max(np.diff(times)) <= between
+    assert times[-1] > 5000 - between
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_lossless_is_lossless(form: str) -> None:
+    samples, rate = soundfile.read(io.BytesIO(streamed(form, [320, 1600])), dtype="int16")
+    assert rate == RATE
+    assert np.array_equal(samples, codecs.to_int16(WAVE))
+
+
+def test_what_is_too_loud_is_clipped() -> None:
+    assert codecs.to_int16(np.float32([-2, -1, 0, 1, 2])).tolist() == [-32768, -32767, 0, 32767, 32767]
+    loud = codecs.encode_file([np.full(RATE, 9, np.float32)], "aac", RATE)
+    found, _ = decoded("aac", loud)
+    assert 0.9 < np.median(found[2048:-4096]) < 1.1
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 24000, 44100, 48000])
+@pytest.mark.parametrize("length", [1, 319, 320, 16001])
+def test_the_length_after_resampling_is_foretold(rate: int, length: int) -> None:
+    data = streamed("pcm", [320], rate, WAVE[:length])
+    assert len(data) // 2 == codecs.resampled_length(length, RATE, rate)
+
+
+@pytest.mark.parametrize("rate", [22050, 44100, 11025, 0])
+def test_opus_refuses_a_rate_that_it_cannot_carry(rate: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        codecs.check_rate("opus", rate)
+    error = caught.value
+    assert (error.param, error.code) == ("sample_rate", "unsupported_sample_rate")
+    assert error.message == f"sample_rate: opus cannot carry {rate} Hz; it carries 8000, 12000, 16000, 24000 and 48000"
+
+
+def test_a_rate_is_refused_before_a_sample_is_taken() -> None:
+    with pytest.raises(InvalidRequest):
+        codecs.encoder("opus", RATE, 44100)
+    with pytest.raises(InvalidRequest):  # the model's own
+        codecs.encoder("opus", 22050)
+    never = (pytest.fail("was asked for a chunk") for _ in range(1))
+    with pytest.raises(InvalidRequest):
+        codecs.encode_file(never, "opus", RATE, 22050)
+
+
+@pytest.mark.parametrize(("form", "rate"), [(form, rate) for form, rates in codecs.RATES.items() for rate in rates])
+def test_a_rate_that_is_listed_is_carried(form: str, rate: int) -> None:
+    codecs.check_rate(form, rate)
+    found, found_rate = decoded(form, codecs.encode_file([WAVE], form, rate))
+    assert found_rate == rate
+    assert len(found) >= LENGTH
+
+
+def test_the_rate_of_the_bytes() -> None:
+    assert [codecs.rate_of(form, RATE, None) for form in codecs.MEDIA_TYPES] == [RATE] * 5 + [24000]
+    assert {codecs.rate_of(form, RATE, 8000) for form in codecs.MEDIA_TYPES} == {8000}
+
+
+@pytest.mark.parametrize("form", codecs.MEDIA_TYPES)
+@pytest.mark.parametrize("length", [0, 1, 100])
+def test_very_short_sounds(form: str, length: int) -> None:
+    data = codecs.encode_file([WAVE[:length]], form, RATE, RATE)
+    assert bool(data) == (length > 0 or form == "wav")
+    if data and form != "pcm":
+        found, _ = decoded(form, data)
+        # AAC does not say its length, and an MP3 of one sample has too few frames to drop all that is not sound.
+        assert len(found) == length or (form in ("aac", "mp3") and length < len(found) <= 3 * 1024)
+
+
+@pytest.mark.parametrize("form", codecs.MEDIA_TYPES)
+def test_a_stream_that_is_left_leaves_nothing_behind(form: str) -> None:
+    """A client that goes away leaves an encoder unfinished; what its end raises would fail this test as a warning."""
+    before = streamed(form, [320])
+    for _ in range(20):
+        codecs.encoder(form, RATE, 24000, LENGTH).feed(WAVE[:5000])
+    gc.collect()
+    assert streamed(form, [320]) == before

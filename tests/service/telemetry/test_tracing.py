@@ -1,0 +1,122 @@
+"""Traces, as a collector receives them: one from the request to its last chunk, across the queue."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.service.support import ASYNC, SPEECH, Server, running
+from tests.service.ws_client import talking
+
+pytest.importorskip("opentelemetry.sdk")
+collector = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+class Collector:
+    """An OpenTelemetry collector, as far as it listens."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/v1/traces"
+        self.spans: list[tuple[str, Any]] = []
+        self.raw = b""
+
+    def take(self, body: bytes) -> None:
+        self.raw += body
+        for resource in collector.ExportTraceServiceRequest.FromString(body).resource_spans:
+            (service,) = [a.value.string_value for a in resource.resource.attributes if a.key == "service.name"]
+            self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
+
+    def named(self, name: str, count: int = 1, trace: str | None = None) -> list[tuple[str, Any]]:
+        """The spans of this name, once there are so many."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = [pair for pair in self.spans if pair[1].name == name and trace in (None, pair[1].trace_id.hex())]
+            if len(found) >= count:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"no {name} among {[span.name for _, span in self.spans]}")
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            took.take(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        took = Collector(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield took
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def traced(environment: dict[str, str]) -> Iterator[tuple[Server, Collector]]:
+    soon = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
+    with collecting() as took, running(environment | soon, traces_endpoint=took.url) as server:
+        yield server, took
+
+
+def test_one_trace_from_the_request_to_the_last_chunk(traced: tuple[Server, Collector]) -> None:
+    server, took = traced
+    with server.client(headers={"traceparent": f"00-{TRACE}-{SPAN}-01"}) as client:
+        answer = client.post("/v1/audio/speech", json=SPEECH | {"input": "Aardvarks whisper."})
+    ((api, request),) = took.named("POST /v1/audio/speech", trace=TRACE)
+    ((_, queue),) = took.named("queue", trace=TRACE)
+    ((worker, attempt),) = took.named("attempt", trace=TRACE)
+    assert (api, worker) == ("ancestral-api", "ancestral-worker")
+    assert request.parent_span_id.hex() == SPAN
+    assert {queue.parent_span_id, attempt.parent_span_id} == {request.span_id}
+    assert request.start_time_unix_nano < queue.start_time_unix_nano <= queue.end_time_unix_nano
+    assert queue.end_time_unix_nano <= attempt.start_time_unix_nano < attempt.end_time_unix_nano
+    assert request.end_time_unix_nano > attempt.start_time_unix_nano
+    told = {attribute.key: attribute.value.string_value for attribute in attempt.attributes}
+    assert told["job"] == answer.headers["x-job-id"]
+    assert not re.search(b"[Aa]ardvark", took.raw)
+
+
+def test_a_job_that_is_fetched_later(traced: tuple[Server, Collector]) -> None:
+    server, took = traced
+    trace = TRACE[::-1]
+    with server.client(headers={"traceparent": f"00-{trace}-{SPAN}-01"}) as client:
+        server.ended(client.post("/v1/audio/speech", json=SPEECH, headers=ASYNC).json()["id"])
+    ((_, request),) = took.named("POST /v1/audio/speech", trace=trace)
+    ((_, attempt),) = took.named("attempt", trace=trace)
+    assert attempt.parent_span_id == request.span_id
+
+
+def test_what_is_said_on_a_websocket(traced: tuple[Server, Collector]) -> None:
+    server, took = traced
+    with talking(server) as talk:
+        talk.configure()
+        talk.say("input.text", text="The birch canoe slid. ")
+        talk.say("input.done")
+        talk.until("session.done")
+    ((_, connection),) = took.named("WEBSOCKET /v1/audio/speech/stream")
+    ((_, attempt),) = took.named("attempt", trace=connection.trace_id.hex())
+    assert attempt.parent_span_id == connection.span_id
+
+
+def test_a_collector_that_is_away_harms_nobody(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    with serve(traces_endpoint="http://127.0.0.1:1/v1/traces") as server:
+        assert server.speak().status_code == 200
+        assert server.stop() == 0

@@ -1,0 +1,131 @@
+"""What the tests of the websockets share: a client of the native dialect."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from tests.service.support import SPEECH, Server
+
+CONFIG = {"model": "tiny", "voice": "ann", "response_format": "pcm", "sample_rate": 16000, "seed": 7}
+LONG = "The birch canoe slid. Is it late? No! " * 8
+SECONDS = 60.0
+
+
+@dataclass
+class Heard:
+    """One utterance, as a client hears it."""
+
+    start: dict[str, Any]
+    sound: bytes = b""
+    progress: list[dict[str, Any]] = field(default_factory=list)
+    done: dict[str, Any] | None = None
+
+
+class SpeechConnection:
+    """One connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.heard: dict[int, Heard] = {}
+        self.others: list[dict[str, Any]] = []
+        self.session: dict[str, Any] = {}
+        self._now: Heard | None = None
+
+    def say(self, kind: str, **fields: object) -> None:
+        self.connection.send(json.dumps({"type": kind, **fields}))
+
+    def configure(self, **changes: object) -> None:
+        self.say("session.config", **{k: v for k, v in (CONFIG | changes).items() if v is not None})
+
+    def hear(self) -> dict[str, Any] | bytes:
+        """The next message, which is filed as well."""
+        message = self.connection.recv(timeout=SECONDS)
+        if isinstance(message, bytes):
+            assert self._now is not None
+            self._now.sound += message
+            return message
+        told: dict[str, Any] = json.loads(message)
+        if told["type"] == "audio.start":
+            self._now = self.heard[told["utterance"]] = Heard(told)
+        elif told["type"] == "audio.progress":
+            self.heard[told["utterance"]].progress.append(told)
+        elif told["type"] == "audio.done":
+            self.heard[told["utterance"]].done = told
+        elif told["type"] == "session.created":
+            self.session = told
+        else:
+            self.others.append(told)
+        return told
+
+    def until(self, kind: str) -> dict[str, Any]:
+        """Hear everything up to a message of this type."""
+        while True:
+            message = self.hear()
+            if isinstance(message, dict) and message["type"] == kind:
+                return message
+
+    def until_bytes(self, count: int) -> None:
+        """Hear at least so many bytes of sound."""
+        while len(self.sound) < count:
+            self.hear()
+
+    @property
+    def sound(self) -> bytes:
+        return b"".join(heard.sound for heard in self.heard.values())
+
+    def error(self) -> dict[str, Any]:
+        """The next error, as it should look."""
+        error: dict[str, Any] = self.until("error")["error"]
+        assert set(error) >= {"message", "type", "param", "code"}
+        return error
+
+    def vanish(self) -> None:
+        """Lose the connection, without a word."""
+        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.socket.shutdown(socket.SHUT_RD)
+        self.connection.socket.close()
+
+
+def small_window(server: Server) -> socket.socket:
+    """A connection whose kernel takes little that nobody has asked for: what has been read, the server soon knows."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    raw.connect(("127.0.0.1", server.port))
+    return raw
+
+
+@contextmanager
+def talking(server: Server, query: str = "", **options: Any) -> Iterator[SpeechConnection]:
+    """A connection, greeted."""
+    url = f"ws://127.0.0.1:{server.port}/v1/audio/speech/stream{query}"
+    with connect(url, proxy=None, compression=None, close_timeout=5, **options) as connection:
+        talk = SpeechConnection(connection)
+        talk.until("session.created")
+        yield talk
+
+
+def whole(server: Server, text: str, **changes: object) -> bytes:
+    """The sound of one request over HTTP."""
+    request = SPEECH | {k: v for k, v in (CONFIG | changes).items() if v is not None}
+    response = server.speak(**request | {"input": text})
+    assert response.status_code == 200, response.text
+    return response.content
+
+
+def eventually(truth: Callable[[], bool]) -> bool:
+    """Whether it comes true."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if truth():
+            return True
+        time.sleep(0.05)
+    return False
