@@ -136,7 +136,7 @@ def test_given_rows_come_first_and_are_kept(make: Maker) -> None:
 
 def test_sheets_that_are_none_are_refused(make: Maker) -> None:
     engine = make(checkpoint_of(PLAIN))
-    with pytest.raises(RequestError, match=r"^pictures: a sheet needs at least one"):
+    with pytest.raises(RequestError, match=r"^pictures: a batch needs at least one"):
         engine.request([])
     rows = np.zeros((2, PLAIN.width, 3), np.uint8)
     with pytest.raises(RequestError, match=r"^given: all pictures of a sheet need equally many rows"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.audio import alignment
+from models.text import alignment
 from models.audio.mu_law import decode_wave
 from models.checkpoint import load
 from models.engines.speech.engine import StreamRequest
