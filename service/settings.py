@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         default=32,
         ge=0,
         le=65536,
-        description="AudioReader requests that may wait for a slot; one more is answered 429 with `Retry-After`.",
+        description="Listening requests that may wait for a slot; one more is answered 429 with `Retry-After`.",
     )
     max_queued_jobs: int = Field(
         default=1000,

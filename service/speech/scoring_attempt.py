@@ -20,7 +20,7 @@ from service.speech.sampler import SpeechSampler
 from service.speech.utterance import read_text
 
 PIECE_SECONDS = 0.2
-"""ScoringAttempt in one go; a client that leaves is noticed in between."""
+"""Scored in one go; a client that leaves is noticed in between."""
 CURVE_SECONDS = 0.01
 
 

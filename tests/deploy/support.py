@@ -13,8 +13,8 @@ from unittest import mock
 import pytest
 
 from service.settings import PREFIX, Settings, load_settings
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 UID = 10001
 """Of the user in the image."""
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from redis.asyncio import Redis
 
-from service.broker.job import Lane
+from service.broker.job import Priority
 from service.broker.queue import Queue
 from tests.deploy.support import ROOT, UID, run_tool, settings
 
@@ -133,7 +133,7 @@ def test_whoever_selects_finds() -> None:
 def test_workers_follow_the_queue() -> None:
     spec = the("ScaledObject", "worker")["spec"]
     redis = Redis()
-    queues = [Queue(redis, name=lane.value) for lane in Lane]
+    queues = [Queue(redis, name=priority.value) for priority in Priority]
     followed = {trigger["metadata"]["listName"] for trigger in spec["triggers"]}
     assert followed == {queue.namespace(part) for queue in queues for part in ("queued", "active")}
     formula = spec["advanced"]["scalingModifiers"]

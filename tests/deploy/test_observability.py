@@ -7,15 +7,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 
 from deploy.grafana import build
 from deploy.queries import PROMETHEUS, alerts, boards, panels, queries, selectors
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "deploy" / "grafana"
 FOREIGN = {
     "up": "gauge",

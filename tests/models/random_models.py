@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +10,9 @@ from bench.engines import lively_checkpoint
 from models.checkpoint import Checkpoint
 from models.engines.speech.engine import StreamRequest
 from models.spec import MEDIUM, WaveNetSpec
+from tests.paths import ROOT
 
-ZOO = Path(__file__).parents[2] / "models" / "zoo" / "wavenet-en"
+ZOO = ROOT / "models" / "zoo" / "wavenet-en"
 SPEAKERS = ("ann", "bob")
 CHANNELS = 66
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from service.settings import PREFIX, Settings, SettingsError, load_settings
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCUMENT = ROOT / "docs" / "configuration.md"
 
 
 @pytest.fixture(autouse=True)

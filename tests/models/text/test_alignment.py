@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.text import alignment
 from models.audio.mu_law import decode_wave
 from models.checkpoint import load
 from models.engines.speech.engine import StreamRequest
 from models.engines.speech.native import NativeEngine
 from models.spec import FeatureSpec
-from models.text import Sentence, phonemize
+from models.text import Sentence, alignment, phonemize
 from models.text.acoustic import AcousticModel
 from models.text.alignment import AlignmentError, align, timings
 from tests.models.random_models import ZOO

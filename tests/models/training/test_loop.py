@@ -18,8 +18,8 @@ from models.training.loop import LoopConfig, Trainer, train
 from models.training.tasks.acoustic import AcousticTask
 from models.training.tasks.wavenet import WaveNetTask
 from tests.models.training.sounds import FRAMES, SPEAKERS, WAVENET
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 STEPS = 24
 EVEN = dict.fromkeys(SPEAKERS, 1.0)
 _RUN = """

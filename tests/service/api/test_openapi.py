@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.paths import ROOT
 from tests.service.support import Server
 
-ROOT = Path(__file__).parents[2]
 ROUTES = {
     "GET /healthz",
     "GET /metrics",

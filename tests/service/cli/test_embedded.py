@@ -34,7 +34,7 @@ HOLDER = "import os, time; os.write({}, b'held\\n'); time.sleep(600)"
 PARENT = f"""
 import signal, sys
 from pathlib import Path
-from service.embedded import EmbeddedRedis, SupervisedProcess
+from service.cli.local.embedded import EmbeddedRedis, SupervisedProcess
 
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 data = Path(sys.argv[1])

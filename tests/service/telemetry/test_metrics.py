@@ -10,12 +10,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from service.telemetry.metrics import ApiMetrics, WorkerMetrics
+from tests.paths import ROOT
 from tests.service.api.test_leaks import command_line
 from tests.service.api.test_lifecycle import ENDLESS, descendants, reading_slowly
 from tests.service.scrapes import WATCHING, Change, scrape, worker_scrape, worker_url
@@ -23,7 +23,7 @@ from tests.service.support import ASYNC, SPEECH, Server
 from tests.service.ws_client import eventually, talking
 
 Serve = Callable[..., AbstractContextManager[Server]]
-DOCUMENT = Path(__file__).parents[2] / "docs" / "observability.md"
+DOCUMENT = ROOT / "docs" / "observability.md"
 IMAGE = {"model": "sketch", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
 RATE = 16000
 
