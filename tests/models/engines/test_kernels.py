@@ -193,10 +193,10 @@ import json, sys
 from pathlib import Path
 from models.checkpoint import load
 from models.engines import load_engine
-from models.engines.kernels.layout import Layout
-from models.engines.kernels.products import Precision, best_instructions
-from models.engines.kernels.wavenet import sampler
-from models.engines.native import NativeEngine
+from models.kernels.wavenet_layout import Layout
+from models.kernels.gemm import Precision, best_instructions
+from models.kernels.wavenet import sampler
+from models.engines.speech.native import NativeEngine
 checkpoint, stats = load(Path({str(tmp_path / "model")!r})), []
 for precision in Precision:
     load_engine("auto", checkpoint, precision.name.lower())
@@ -212,7 +212,7 @@ def test_the_loop_means_the_same_without_a_compiler() -> None:
     program = """
 import json
 import numpy as np
-from models.engines.native import NativeEngine
+from models.engines.speech.native import NativeEngine
 from tests.models.engines.test_kernels import ODD_SPEC
 from tests.models.random_models import random_checkpoint, requests
 engine = NativeEngine(random_checkpoint(ODD_SPEC))

@@ -26,7 +26,7 @@ _RUN = """
 import sys
 from pathlib import Path
 from models.training.loop import LoopConfig, train
-from models.training.wavenet import WaveNetTask
+from models.training.tasks.wavenet import WaveNetTask
 from tests.models.training.sounds import SPEAKERS, WAVENET
 
 if __name__ == "__main__":

@@ -24,17 +24,17 @@ def session(*lengths: int | None) -> SessionState:
 
 def test_complete_text_is_taken_together() -> None:
     own = session()
-    own.hear("One. Two. Thr")
+    own.add_text("One. Two. Thr")
     assert own.take() == "One. Two. "
     assert own.take() == ""
     own.began("job_0", sentences=2, estimate=100)
-    own.hear("ee. ")
+    own.add_text("ee. ")
     assert own.take() == "Three. "
 
 
 def test_no_more_than_two_are_outstanding() -> None:
     own = session(*[None] * MAX_OUTSTANDING)
-    own.hear("One. ")
+    own.add_text("One. ")
     assert own.take() == ""
     own.ended(10, now=0.0, keep_seconds=KEEP)
     assert own.take() == "One. "
@@ -42,10 +42,10 @@ def test_no_more_than_two_are_outstanding() -> None:
 
 def test_what_was_put_back_comes_first() -> None:
     own = session()
-    own.hear("One. ")
+    own.add_text("One. ")
     own.take()
     own.put_back()
-    own.hear("Two. ")
+    own.add_text("Two. ")
     assert own.take() == "One. Two. "
 
 
@@ -57,7 +57,7 @@ def test_seeds_follow_the_sentences() -> None:
 
 def test_it_is_settled_once_when_all_is_said() -> None:
     own = session()
-    own.hear("One.")
+    own.add_text("One.")
     assert not own.settle()
     own.close()
     assert not own.settle()
@@ -74,15 +74,15 @@ def test_it_is_settled_once_when_all_is_said() -> None:
 
 def test_text_after_the_end_waits_for_it() -> None:
     own = session()
-    own.hear("One.")
+    own.add_text("One.")
     own.close()
     with pytest.raises(InvalidRequest) as refused:
-        own.hear("Two.")
+        own.add_text("Two.")
     assert refused.value.code == "wrong_order"
     own.take()
     own.drop()
     assert own.settle()
-    own.hear("Two.")
+    own.add_text("Two.")
     assert not own.closing
 
 
@@ -125,7 +125,7 @@ def test_no_session_remembers_more_than_so_many() -> None:
 
 def test_cancelled_utterances_end_where_they_were_cut() -> None:
     own = session(10, None, None)
-    own.hear("Never. To be heard")
+    own.add_text("Never. To be heard")
     assert [utterance.number for utterance in own.cancel(4, now=0.0)] == [1, 2]
     assert own.next() is None
     assert own.take() == ""
@@ -139,7 +139,7 @@ def test_cancelled_utterances_end_where_they_were_cut() -> None:
 
 def test_a_stored_session_is_the_same() -> None:
     own = session(10, None)
-    own.hear("One. Two. Thr")
+    own.add_text("One. Two. Thr")
     own.take()
     own.close()
     again = SessionState.load(own.dump())
