@@ -82,13 +82,19 @@ class FeatureSpec(_Spec):
         return self.mel_bands + 2
 
 
+SHAPINGS = ("preemphasis", "linear_prediction")
+"""What stands between sound and mu-law: a fixed filter of order 1 (models/audio/mu_law.py), or one of order 16 that
+follows the conditioning frames (models/audio/shaping.py)."""
+
+
 @dataclass(frozen=True)
 class WaveNetSpec(_Spec):
     """A conditional WaveNet (van den Oord et al. 2016, arXiv:1609.03499).
 
     ``layers`` residual layers in ``stacks`` stacks; within a stack the dilation doubles from 1. ``gate_channels``
     counts both halves of the gated unit together. ``local_channels`` 0 means no conditioning frames, an empty
-    ``speakers`` no speaker: a model with neither is unconditional.
+    ``speakers`` no speaker: a model with neither is unconditional. ``shaping`` is one of :data:`SHAPINGS`;
+    ``preemphasis`` and ``gain`` belong to the first.
     """
 
     kind: ClassVar[str] = "wavenet"
@@ -103,6 +109,7 @@ class WaveNetSpec(_Spec):
     sample_rate: int = 16000
     preemphasis: float = 0.85
     gain: float = 2.0
+    shaping: str = "preemphasis"
     speakers: tuple[str, ...] = ()
     global_channels: int = 16
     local_channels: int = 0
@@ -123,6 +130,10 @@ class WaveNetSpec(_Spec):
             raise SpecError(f"preemphasis: must lie in [0, 1), not {self.preemphasis!r}")
         if self.local_channels < 0:
             raise SpecError("local_channels: must not be negative")
+        if self.shaping not in SHAPINGS:
+            raise SpecError(f"shaping: must be one of {', '.join(SHAPINGS)}, not {self.shaping!r}")
+        if self.shaping == "linear_prediction" and not self.local_channels:
+            raise SpecError("shaping: linear prediction needs conditioning frames")
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -140,8 +151,8 @@ class WaveNetSpec(_Spec):
         return self.gate_channels // 2
 
 
-SMALL: dict[str, int] = {}
-MEDIUM: dict[str, int] = {
+SMALL: dict[str, Any] = {}
+MEDIUM: dict[str, Any] = {
     "layers": 30, "stacks": 3, "residual_channels": 64, "gate_channels": 128, "skip_channels": 256,
 }  # fmt: skip
 """Overrides of the two published sizes: S (the defaults above) and M (dilations 1..512, 64/128/256)."""

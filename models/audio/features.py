@@ -33,8 +33,13 @@ def normalize_level(wave: NDArray[np.floating], sample_rate: int) -> Array:
     return (np.asarray(wave, np.float64) * gain).astype(np.float32)
 
 
+def fft_size(spec: FeatureSpec) -> int:
+    """Samples of the transform: the window, padded to a power of two."""
+    return 1 << (spec.window - 1).bit_length()
+
+
 @cache
-def _mel_bank(spec: FeatureSpec, size: int) -> Array:
+def mel_bank(spec: FeatureSpec, size: int) -> Array:
     """Triangular filters ``[size // 2 + 1, mel_bands]``."""
 
     def to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -52,13 +57,26 @@ def _mel_bank(spec: FeatureSpec, size: int) -> Array:
 
 def log_mel(wave: Array, spec: FeatureSpec) -> Array:
     """Scaled log-mel energies ``[F, mel_bands]``; frame f is centred on the middle of samples f*hop … (f+1)*hop."""
-    size = 1 << (spec.window - 1).bit_length()
+    size = fft_size(spec)
     count = len(wave) // spec.hop
     before = (spec.window - spec.hop) // 2
     padded = np.pad(wave, (before, spec.window))
     window = np.hanning(spec.window + 1)[:-1].astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window)[: count * spec.hop : spec.hop]
     power = np.abs(np.fft.rfft(frames * window, size, axis=1)) / window.sum()
-    mel = power.astype(np.float32) @ _mel_bank(spec, size)
+    mel = power.astype(np.float32) @ mel_bank(spec, size)
     scaled: Array = (np.log(np.maximum(mel, spec.floor)) - _LOG_MEL_MEAN) / _LOG_MEL_SCALE
     return scaled.astype(np.float32)
+
+
+def window_gain(spec: FeatureSpec) -> float:
+    """What the analysis of :func:`log_mel` makes of white noise of variance 1: its root mean square magnitude."""
+    window = np.hanning(spec.window + 1)[:-1]
+    return float(np.sqrt((window**2).sum()) / window.sum())
+
+
+def log_magnitudes(log_mels: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.float64]:
+    """Log of the mean magnitude of the spectrum in every band, from what :func:`log_mel` gives; the same shape."""
+    widths = mel_bank(spec, fft_size(spec)).sum(axis=0, dtype=np.float64)
+    logs: NDArray[np.float64] = np.asarray(log_mels, np.float64) * _LOG_MEL_SCALE + (_LOG_MEL_MEAN - np.log(widths))
+    return logs

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
-_STATE = "state.safetensors"
+from models.training.start import STATE
 
 
 class Task(Protocol):
@@ -56,7 +56,7 @@ class LoopConfig:
     learning_rate: float = 2e-3
     warmup: int = 500
     decay: float = 0.3
-    """The share of the steps, at the end, over which the learning rate falls linearly to zero."""
+    """The share of the steps, at the end, over which the learning rate falls linearly to zero; 0 leaves it constant."""
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema: float = 0.999
@@ -103,7 +103,7 @@ class Trainer:
 
     @property
     def _state_file(self) -> Path:
-        return self.out / _STATE
+        return self.out / STATE
 
     def _load(self) -> None:
         """Go on from the last saved state, if there is one."""
@@ -133,7 +133,7 @@ class Trainer:
             tensors[f"second.{name}"] = state["exp_avg_sq"]
         meta = {
             "step": self.step, "items": self.items, "seconds": self.seconds, "world": self.world,
-            "seed": self.config.seed,
+            "seed": self.config.seed, "learning_rate": self.config.learning_rate,
         }  # fmt: skip
         partial = self._state_file.with_suffix(".partial")
         save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {k: str(v) for k, v in meta.items()})
@@ -260,8 +260,8 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int) -> None:
     # Here, since what a process of ours raises is no ValueError.
     task.network()
     out.mkdir(parents=True, exist_ok=True)
-    if (out / _STATE).exists():
-        _resumable(out / _STATE, config, processes)
+    if (out / STATE).exists():
+        _resumable(out / STATE, config, processes)
     if processes == 1:
         Trainer(task, config, out).run()
         return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from models.spec import SHAPINGS
 from service.cli import explained
 
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -52,16 +54,17 @@ def align(source: Path, output: Path) -> None:
 @click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
 @click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the prepared arrays go.")
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
-def prepare(corpora: tuple[Path, ...], output: Path, processes: int) -> None:
+@click.option("--shaping", type=click.Choice(SHAPINGS), default="preemphasis", show_default=True)
+def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: str) -> None:
     """Turn CORPORA into symbols and conditioning frames, memory-mapped for training."""
     from models.spec import FeatureSpec, WaveNetSpec
     from models.training.corpora import read
-    from models.training.data.speech import prepare
+    from models.training.data.speech import Coding, prepare
 
-    sizes = WaveNetSpec()
+    coding = replace(Coding.of(WaveNetSpec()), shaping=shaping)
     with explained(ValueError), _shown("clips") as progress:
         clips = [clip for corpus in corpora for clip in read(corpus)]
-        kept = prepare(clips, output, FeatureSpec(), sizes.preemphasis, sizes.gain, processes, progress)
+        kept = prepare(clips, output, FeatureSpec(), coding, processes, progress)
     click.echo(f"{output}: {kept} of {len(clips)} clips", err=True)
 
 

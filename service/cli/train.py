@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.spec import CONDITIONINGS, PixelCNNSpec
+from models.spec import CONDITIONINGS, SHAPINGS, PixelCNNSpec
 from service.cli import explained
 
 if TYPE_CHECKING:
@@ -46,6 +46,23 @@ def _speech_options(function: Callable[..., None]) -> Callable[..., None]:
     return data(names(_options(function)))
 
 
+_START = click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run begins with.")
+
+
+def _schedule_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The learning rate over time: a trunk without decay, and branches of it that have nothing else."""
+    decorators = (
+        click.option("--warmup", type=click.IntRange(1), help="Steps until the learning rate is reached."),
+        click.option("--decay", type=click.FloatRange(0.0, 1.0), help="Share of the steps over which it falls to 0."),
+        click.option(
+            "--anneal-from", type=_PREPARED, help="A run to go on from, its learning rate falling to 0 in --steps."
+        ),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
 def _options(function: Callable[..., None]) -> Callable[..., None]:
     """What all kinds of model share."""
     decorators = (
@@ -67,6 +84,12 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--free", is_flag=True, help="Without frames: a model that babbles instead of reading.")
 @click.option("--stacks", type=click.IntRange(1), help="Times the dilations rise from 1; fewer see further back.")
 @click.option("--crop", type=click.IntRange(4), default=30, show_default=True, help="Frames of 10 ms an item.")
+@click.option("--shaping", type=click.Choice(SHAPINGS), default="preemphasis", show_default=True)
+@click.option(
+    "--blur", type=click.FloatRange(0.0, 1.0), default=0.0, show_default=True, help="Share of items with blurred mels."
+)
+@_START
+@_schedule_options
 def wavenet(
     data: tuple[Path, ...],
     output: Path,
@@ -75,6 +98,9 @@ def wavenet(
     free: bool,
     stacks: int | None,
     crop: int,
+    shaping: str,
+    blur: float,
+    start: Path | None,
     batch: int | None,
     seed: int,
     **loop: Any,
@@ -85,8 +111,10 @@ def wavenet(
 
     sizes = {"S": SMALL, "M": MEDIUM}[size] | ({"stacks": stacks} if stacks else {})
     with explained(SpecError):
-        spec = WaveNetSpec(speakers=tuple(speakers), local_channels=0 if free else FeatureSpec().channels, **sizes)
-    _run(WaveNetTask(spec, data, speakers, batch=batch or 2, crop_frames=crop, seed=seed), output, seed=seed, **loop)
+        channels = 0 if free else FeatureSpec().channels
+        spec = WaveNetSpec(speakers=tuple(speakers), local_channels=channels, shaping=shaping, **sizes)
+    options: dict[str, Any] = {"crop_frames": crop, "blur": blur, "start": start, "seed": seed}
+    _run(WaveNetTask(spec, data, speakers, batch=batch or 2, **options), output, seed=seed, **loop)
 
 
 @command.command()
@@ -123,7 +151,7 @@ def frames(
     help="Of a network that draws every fourth pixel each way before all others; 0 is none.",
 )
 @click.option("--precision", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
-@click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run begins with.")
+@_START
 def pixelcnn(
     data: Path,
     output: Path,
@@ -149,13 +177,29 @@ def pixelcnn(
 
 
 def _run(
-    task: Task, output: Path, *, steps: int, learning_rate: float | None, processes: int | None, seed: int
+    task: Task,
+    output: Path,
+    *,
+    steps: int,
+    learning_rate: float | None,
+    processes: int | None,
+    seed: int,
+    anneal_from: Path | None = None,
+    **schedule: float | None,
 ) -> None:
     import torch
 
     from models.training.loop import LoopConfig, train
+    from models.training.start import branch
 
-    config = LoopConfig(steps, seed=seed) if learning_rate is None else LoopConfig(steps, learning_rate, seed=seed)
+    given = {name: value for name, value in schedule.items() if value is not None}
+    if learning_rate is not None:
+        given["learning_rate"] = learning_rate
     count = processes or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     with explained(ValueError):
+        if anneal_from is not None:
+            begun, rate = branch(anneal_from, output)
+            given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
+            steps += begun
+        config: Any = LoopConfig(steps, seed=seed, **given)  # type: ignore[arg-type]  # warmup is an int
         train(task, config, output, count)

@@ -1,9 +1,12 @@
 """Sound to conditioning frames: log-mel energies (models/audio/features.py), F0 and voicing per 10 ms.
 
-F0 comes from WORLD's DIO with StoneMask refinement (Morise et al. 2016).
+F0 comes from WORLD's Harvest (Morise 2017), within a range of each speaker's own: in a wider one it takes creaks and
+overtones for pitch.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import pyworld
@@ -13,8 +16,12 @@ from models.audio.features import log_mel
 from models.spec import FeatureSpec
 
 Array = NDArray[np.float32]
+PitchRange = tuple[float, float]
+"""Lowest and highest F0 that is looked for, in Hz."""
 
 _LOG_F0_MEAN, _LOG_F0_SCALE = 5.0, 0.4
+_LOUD = 0.05
+"""Energy of a loud frame, relative to the loudest one."""
 
 
 def trim_silence(wave: Array, sample_rate: int, keep_seconds: float = 0.08, below_db: float = -45.0) -> tuple[int, int]:
@@ -31,29 +38,45 @@ def trim_silence(wave: Array, sample_rate: int, keep_seconds: float = 0.08, belo
     return max(int(active[0]) - keep, 0) * size, min(int(active[-1]) + 1 + keep, count) * size
 
 
-def pitch(wave: Array, spec: FeatureSpec) -> tuple[Array, Array]:
+def pitch(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None = None) -> tuple[Array, Array]:
     """Scaled log-F0 (interpolated through unvoiced frames) and voicing, both ``[F]``."""
     count = len(wave) // spec.hop
-    period = 1000.0 * spec.hop / spec.sample_rate
-    signal = np.asarray(wave, np.float64)
-    coarse, times = pyworld.dio(
-        signal, spec.sample_rate, f0_floor=spec.pitch_low_hz, f0_ceil=spec.pitch_high_hz, frame_period=period
-    )
-    hz = pyworld.stonemask(signal, coarse, times, spec.sample_rate)
-    # WORLD's frames lie on the grid's edges, ours in its middle: half a frame later, so the mean of two neighbours.
-    hz = np.pad(hz, (0, max(count + 1 - len(hz), 0)), mode="edge")
-    left, right = hz[:count], hz[1 : count + 1]
-    voiced = (left > 0) | (right > 0)
-    value = np.where((left > 0) & (right > 0), 0.5 * (left + right), np.maximum(left, right))
-    if not voiced.any():
+    hz = _harvest(wave, spec, pitch_range)
+    known = np.flatnonzero(hz > 0.0)
+    if not len(known):
         return np.zeros(count, np.float32), np.zeros(count, np.float32)
-    known = np.flatnonzero(voiced)
-    log_f0 = np.interp(np.arange(count), known, np.log(value[known]))
+    log_f0 = np.interp(np.arange(count), known, np.log(hz[known]))
     scaled = (log_f0 - _LOG_F0_MEAN) / _LOG_F0_SCALE
-    return scaled.astype(np.float32), voiced.astype(np.float32)
+    return scaled.astype(np.float32), (hz > 0.0).astype(np.float32)
 
 
-def analyze(wave: Array, spec: FeatureSpec) -> Array:
+def _harvest(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None) -> NDArray[np.float64]:
+    """F0 in the middle of every frame ``[F]``, 0 where there is none."""
+    low, high = pitch_range or (spec.pitch_low_hz, spec.pitch_high_hz)
+    half = 500.0 * spec.hop / spec.sample_rate
+    hz, _ = pyworld.harvest(
+        np.asarray(wave, np.float64), spec.sample_rate, f0_floor=low, f0_ceil=high, frame_period=half
+    )
+    # WORLD's frames begin at 0: of those of half our period, every second one lies in the middle of one of ours.
+    middles: NDArray[np.float64] = hz[1 : 2 * (len(wave) // spec.hop) : 2]
+    return middles
+
+
+def speaker_pitch_range(waves: Iterable[Array], spec: FeatureSpec) -> PitchRange:
+    """Where to look for a speaker's F0: around its median in the loud parts of some clips, 0.6 to 1.8 times as high."""
+    found = [np.zeros(0)]
+    for wave in waves:
+        hz = _harvest(wave, spec, None)
+        energy = (wave[: len(hz) * spec.hop].reshape(-1, spec.hop) ** 2).mean(axis=1)
+        found.append(hz[(hz > 0.0) & (energy > _LOUD * energy.max(initial=0.0))])
+    known = np.concatenate(found)
+    if not len(known):
+        return spec.pitch_low_hz, spec.pitch_high_hz
+    low, high = 0.6 * float(np.median(known)), 1.8 * float(np.median(known))
+    return max(low, spec.pitch_low_hz), min(high, spec.pitch_high_hz)
+
+
+def analyze(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None = None) -> Array:
     """The conditioning frames of a clip: ``[len(wave) // hop, spec.channels]``."""
-    log_f0, voicing = pitch(wave, spec)
+    log_f0, voicing = pitch(wave, spec, pitch_range)
     return np.column_stack([log_mel(wave, spec), log_f0, voicing])

@@ -1,7 +1,9 @@
 """Prepared corpora: symbols and conditioning frames as memory-mapped arrays, shared by all processes.
 
 A prepared directory holds ``symbols.npy`` (mu-law, ``uint8 [ΣF * hop]``), ``frames.npy`` (``float16 [ΣF, channels]``)
-and ``clips.json``: the feature spec, the pre-emphasis and one entry a clip, in order.
+and ``clips.json``: the feature spec, how sound became symbols, where F0 was looked for, and one entry a clip, in order.
+Where the symbols are an excitation, ``wave.npy`` (``int16 [ΣF * hop]``) has the sound, for other filters than that of
+the clip's own frames.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import soundfile
@@ -23,10 +25,15 @@ from numpy.typing import NDArray
 
 from models.audio.features import normalize_level
 from models.audio.mu_law import encode_wave
-from models.spec import FeatureSpec
-from models.training.data.f0 import analyze, trim_silence
+from models.audio.shaping import encode_excitation, predictor
+from models.spec import FeatureSpec, WaveNetSpec
+from models.training.data.f0 import PitchRange, analyze, speaker_pitch_range, trim_silence
 
 MINIMUM_FRAMES = 40
+PCM = 32767.0
+"""The int16 of a sample of 1."""
+_RANGED = 12
+"""Clips that tell a speaker's range of F0."""
 
 
 class TimedPhone(NamedTuple):
@@ -91,10 +98,48 @@ def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_s
     return tuple(int(d) for d in np.diff(grid))
 
 
-_Prepared = tuple[NDArray[np.uint8], NDArray[np.float16], tuple[int, ...]]
+@dataclass(frozen=True)
+class Coding:
+    """How the symbols of a prepared directory came about; see :class:`~models.spec.WaveNetSpec`."""
+
+    preemphasis: float
+    gain: float
+    shaping: str = "preemphasis"
+
+    @classmethod
+    def of(cls, spec: WaveNetSpec) -> Self:
+        """That of a model."""
+        return cls(spec.preemphasis, spec.gain, spec.shaping)
+
+    def encode(self, wave: NDArray[np.floating], frames: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.uint8]:
+        """Sound ``[F * hop]`` and its frames ``[F, channels]`` to symbols ``[F * hop]``."""
+        if self.shaping == "linear_prediction":
+            return encode_excitation(wave, predictor(frames, spec))
+        return encode_wave(wave, self.preemphasis, self.gain)
 
 
-def _prepare_clip(clip: Clip, spec: FeatureSpec, preemphasis: float, gain: float) -> _Prepared | None:
+class _Prepared(NamedTuple):
+    """A clip's arrays."""
+
+    symbols: NDArray[np.uint8]
+    frames: NDArray[np.float16]
+    durations: tuple[int, ...]
+    wave: NDArray[np.int16]
+
+
+def pitch_ranges(clips: Sequence[Clip], spec: FeatureSpec) -> dict[str, PitchRange]:
+    """Where to look for the F0 of every speaker, from some of its clips."""
+    groups: dict[str, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault(clip.speaker, []).append(clip)
+    rate, ranges = spec.sample_rate, dict[str, PitchRange]()
+    for name, group in groups.items():
+        some = group[:: max(len(group) // _RANGED, 1)][:_RANGED]
+        ranges[name] = speaker_pitch_range((normalize_level(load_wave(c.path, rate), rate) for c in some), spec)
+    return ranges
+
+
+def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping[str, PitchRange]) -> _Prepared | None:
     wave = normalize_level(load_wave(clip.path, spec.sample_rate), spec.sample_rate)
     begin, end = trim_silence(wave, spec.sample_rate)
     frames = (end - begin) // spec.hop
@@ -104,11 +149,12 @@ def _prepare_clip(clip: Clip, spec: FeatureSpec, preemphasis: float, gain: float
     durations = frame_durations(
         [p.seconds for p in clip.phones], begin / spec.sample_rate, frames, spec.hop / spec.sample_rate
     ) if clip.phones else ()  # fmt: skip
-    return encode_wave(cut, preemphasis, gain), analyze(cut, spec).astype(np.float16), durations
+    made = analyze(cut, spec, ranges[clip.speaker]).astype(np.float16)
+    return _Prepared(coding.encode(cut, made, spec), made, durations, np.round(cut * PCM).astype(np.int16))
 
 
 def prepare(
-    clips: Sequence[Clip], out: Path, spec: FeatureSpec, preemphasis: float, gain: float, processes: int = 2,
+    clips: Sequence[Clip], out: Path, spec: FeatureSpec, coding: Coding, processes: int = 2,
     progress: Callable[[int], None] = lambda done: None,
 ) -> int:  # fmt: skip
     """Analyse clips into a prepared directory. Clips under 0.4 s of sound are left out.
@@ -119,11 +165,11 @@ def prepare(
     Raises:
         ValueError: there is none to keep, or one is no sound file.
     """
-    symbols: list[NDArray[np.uint8]] = []
-    frames: list[NDArray[np.float16]] = []
+    arrays: list[_Prepared] = []
     entries: list[PreparedClip] = []
     position = 0
-    work = partial(_prepare_clip, spec=spec, preemphasis=preemphasis, gain=gain)
+    ranges = pitch_ranges(clips, spec)
+    work = partial(_prepare_clip, spec=spec, coding=coding, ranges=ranges)
     with ExitStack() as stack:
         results: Iterable[_Prepared | None] = map(work, clips)
         if processes > 1:
@@ -134,16 +180,18 @@ def prepare(
             progress(number + 1)
             if made is None:
                 continue
-            symbols.append(made[0])
-            frames.append(made[1])
+            arrays.append(made)
             names, starts = tuple(p.phone for p in clip.phones), tuple(p.starts_word for p in clip.phones)
             entries.append(
-                PreparedClip(clip.id, clip.speaker, position, len(made[1]), clip.text, names, made[2], starts)
+                PreparedClip(
+                    clip.id, clip.speaker, position, len(made.frames), clip.text, names, made.durations, starts
+                )
             )
-            position += len(made[1])
+            position += len(made.frames)
     if not entries:
         raise ValueError(f"none of {len(clips)} clips has {MINIMUM_FRAMES} frames of sound")
-    write_prepared(out, symbols, frames, entries, spec, preemphasis, gain)
+    columns = [p.symbols for p in arrays], [p.frames for p in arrays], [p.wave for p in arrays]
+    write_prepared(out, *columns, entries, spec, coding, ranges)
     return len(entries)
 
 
@@ -151,16 +199,21 @@ def write_prepared(
     out: Path,
     symbols: Sequence[NDArray[np.uint8]],
     frames: Sequence[NDArray[np.float16]],
+    waves: Sequence[NDArray[np.int16]],
     clips: Sequence[PreparedClip],
     spec: FeatureSpec,
-    preemphasis: float,
-    gain: float,
+    coding: Coding,
+    ranges: Mapping[str, PitchRange],
 ) -> None:
-    """Write a prepared directory; clip i has ``symbols[i]`` and ``frames[i]``."""
+    """Write a prepared directory; clip i has ``symbols[i]``, ``frames[i]`` and, for an excitation, ``waves[i]``."""
     out.mkdir(parents=True, exist_ok=True)
     np.save(out / "symbols.npy", np.concatenate(symbols))
     np.save(out / "frames.npy", np.concatenate(frames))
-    index = {"features": spec.to_json(), "preemphasis": preemphasis, "gain": gain, "clips": [asdict(c) for c in clips]}
+    if coding.shaping == "linear_prediction":
+        np.save(out / "wave.npy", np.concatenate(waves))
+    index = {
+        "features": spec.to_json(), **asdict(coding), "pitch_ranges": ranges, "clips": [asdict(c) for c in clips],
+    }  # fmt: skip
     (out / "clips.json").write_text(json.dumps(index))
 
 
@@ -174,16 +227,25 @@ class Dataset:
     def __init__(self, directory: Path) -> None:
         index: dict[str, Any] = json.loads((directory / "clips.json").read_text())
         self.spec = FeatureSpec.from_json(index["features"])
-        self.preemphasis: float = index["preemphasis"]
-        self.gain: float = index["gain"]
+        # What was prepared by earlier versions does not say more than the first two.
+        self.coding = Coding(index["preemphasis"], index["gain"], index.get("shaping", "preemphasis"))
+        self.pitch_ranges: dict[str, PitchRange] = {k: (v[0], v[1]) for k, v in index.get("pitch_ranges", {}).items()}
         self.clips = [PreparedClip(**_frozen(clip)) for clip in index["clips"]]
         self._symbols: NDArray[np.uint8] = np.load(directory / "symbols.npy", mmap_mode="r")
         self._frames: NDArray[np.float16] = np.load(directory / "frames.npy", mmap_mode="r")
+        self._wave: NDArray[np.int16] = np.empty(0, np.int16)
+        if self.coding.shaping == "linear_prediction":
+            self._wave = np.load(directory / "wave.npy", mmap_mode="r")
 
     def symbols(self, clip: PreparedClip) -> NDArray[np.uint8]:
         """``[frames * hop]``."""
         hop = self.spec.hop
         return self._symbols[clip.start * hop : (clip.start + clip.frames) * hop]
+
+    def wave(self, clip: PreparedClip) -> NDArray[np.int16]:
+        """``[frames * hop]``: the sound; empty unless the symbols are an excitation."""
+        hop = self.spec.hop
+        return self._wave[clip.start * hop : (clip.start + clip.frames) * hop]
 
     def frames(self, clip: PreparedClip) -> NDArray[np.float16]:
         """``[frames, channels]``."""

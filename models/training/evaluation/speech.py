@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.features import normalize_level
-from models.audio.mu_law import encode_wave
 from models.engines.speech.native import NativeEngine
 from models.spec import FeatureSpec
 from models.training.corpora import read
 from models.training.data.f0 import analyze
-from models.training.data.speech import held_out, load_wave
+from models.training.data.speech import Coding, held_out, load_wave
 
 RATE = 16000
 """What every judge listens at."""
@@ -99,10 +98,10 @@ def recordings(corpus: Path, count: int) -> list[tuple[str, Wave]]:
 
 def bits_per_sample(engine: NativeEngine, waves: Sequence[Wave], speaker: int, features: FeatureSpec) -> float:
     """What the model's own likelihood says of real sound, teacher-forced on that sound's frames."""
-    nats, samples = 0.0, 0
+    nats, samples, coding = 0.0, 0, Coding.of(engine.spec)
     for wave in waves:
         frames = analyze(wave, features)
-        symbols = encode_wave(wave[: len(frames) * features.hop], engine.spec.preemphasis, engine.spec.gain)
+        symbols = coding.encode(wave[: len(frames) * features.hop], frames, features)
         nats -= float(engine.score(symbols, frames, speaker).sum())
         samples += len(symbols)
     return nats / samples / math.log(2)

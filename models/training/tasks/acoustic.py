@@ -19,6 +19,7 @@ from models.networks.acoustic import AcousticNetwork
 from models.spec import AcousticSpec
 from models.text.acoustic import AcousticModel, frame_positions
 from models.training.data.speech import (
+    PCM,
     Dataset,
     PreparedClip,
     by_speaker,
@@ -162,6 +163,13 @@ class AcousticTask:
         save(out, self.spec, tensors, text)
 
 
+def _symbols_for(dataset: Dataset, clip: PreparedClip, frames: NDArray[np.float16]) -> NDArray[np.uint8]:
+    """A clip's symbols where its frames are others: an excitation is that of the filter it will be served with."""
+    if dataset.coding.shaping == "preemphasis":
+        return dataset.symbols(clip)
+    return dataset.coding.encode(dataset.wave(clip) / PCM, frames, dataset.spec)
+
+
 def predict_corpus(model: AcousticModel, source: Path, out: Path, progress: Callable[[int], None]) -> int:
     """A copy of a prepared corpus whose frames are the model's own, for the true durations.
 
@@ -173,16 +181,16 @@ def predict_corpus(model: AcousticModel, source: Path, out: Path, progress: Call
     """
     dataset = Dataset(source)
     clips = [clip for clip in dataset.clips if clip.durations and not held_out(clip.id)]
-    frames, entries, position = list[NDArray[np.float16]](), list[PreparedClip](), 0
+    symbols, frames, entries, position = list[NDArray[np.uint8]](), list[NDArray[np.float16]](), list[PreparedClip](), 0
     for number, clip in enumerate(clips):
         made = model.predict_timed(clip.phones, clip.word_starts, np.array(clip.durations), clip.speaker)
         frames.append(made.astype(np.float16))
+        symbols.append(_symbols_for(dataset, clip, frames[-1]))
         entries.append(replace(clip, start=position))
         position += clip.frames
         progress(number + 1)
-    write_prepared(
-        out, [dataset.symbols(c) for c in clips], frames, entries, dataset.spec, dataset.preemphasis, dataset.gain
-    )
+    waves = [dataset.wave(c) for c in clips]
+    write_prepared(out, symbols, frames, waves, entries, dataset.spec, dataset.coding, dataset.pitch_ranges)
     return len(entries)
 
 

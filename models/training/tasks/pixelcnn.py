@@ -30,6 +30,7 @@ from models.training.data.images import (
     write_sheet,
 )
 from models.training.model_card import picture_card
+from models.training.start import load_weights, read_start
 
 _VALIDATED = 500
 _ROWS, _COLUMNS = 4, 10
@@ -76,18 +77,13 @@ class PixelCNNTask:
         """
         network = build(self.spec)
         if self._begun is not None:
-            network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self._begun.tensors.items()})
+            load_weights(network, self._begun.tensors)
         return network
 
     @cached_property
     def _begun(self) -> Checkpoint | None:
         """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
-        if self.start is None:
-            return None
-        begun = load(self.start)
-        if begun.spec != self.spec:
-            raise ValueError(f"{self.start}: not the network that is to be trained")
-        return begun
+        return read_start(self.start, self.spec)
 
     def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor]:
         train = self.pictures.train

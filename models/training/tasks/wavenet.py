@@ -19,10 +19,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.checkpoint import save
+from models.checkpoint import Checkpoint, save
 from models.networks.wavenet import WaveNet
 from models.spec import WaveNetSpec
+from models.training.blur import Crop, blurred
 from models.training.data.speech import (
+    Coding,
     Dataset,
     PreparedClip,
     by_speaker,
@@ -30,11 +32,7 @@ from models.training.data.speech import (
     require_clips,
 )
 from models.training.model_card import card
-
-Crop = tuple[NDArray[np.int64], NDArray[np.float32] | None]
-
-_UNCOUNTED = 320
-"""First symbols of a crop that carry no loss: they lack the past that sampling would have."""
+from models.training.start import fit_speakers, load_weights, read_start
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,34 @@ class WaveNetTask:
     batch: int = 2
     """Crops per process and step."""
     crop_frames: int = 30
+    blur: float = 0.0
+    """The share of the crops whose mels are blurred; see models/training/blur.py."""
+    start: Path | None = None
+    """The checkpoint whose weights the run begins with. Its speakers may be others, and its sound shaped otherwise."""
     seed: int = 0
     unit: str = "samples"
     measure: str = "bits"
 
     @cached_property
     def _datasets(self) -> list[Dataset]:
-        return [Dataset(path) for path in self.data]
+        """Opened. Raises ValueError if there are symbols of another kind than the model's among them."""
+        opened = [Dataset(path) for path in self.data]
+        asked = Coding.of(self.spec)
+        for path, dataset in zip(self.data, opened, strict=True):
+            if dataset.coding != asked:
+                raise ValueError(f"{path}: prepared with {dataset.coding}, but the model is of {asked}")
+        return opened
+
+    @cached_property
+    def _begun(self) -> Checkpoint | None:
+        """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
+        return read_start(self.start, self.spec, ("speakers", "shaping", "preemphasis", "gain"))
+
+    @property
+    def uncounted(self) -> int:
+        """First symbols of a crop that carry no loss, since they lack the past that sampling would have: as many as the
+        model sees, but no more than a quarter of the crop."""
+        return min(self.spec.receptive_field, self.crop_frames * self.spec.local_hop // 4)
 
     @cached_property
     def _training(self) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
@@ -74,8 +93,16 @@ class WaveNetTask:
         return {n: np.cumsum(x) / x.sum() for n, x in lengths.items()}
 
     def network(self) -> WaveNet:
-        """See :class:`Task`."""
-        return WaveNet(self.spec)
+        """See :class:`Task`.
+
+        Raises:
+            ValueError: ``start`` holds another network, or the data are of another coding.
+        """
+        assert self._datasets
+        network = WaveNet(self.spec)
+        if self._begun is not None:
+            load_weights(network, fit_speakers(self._begun, self.spec.speakers))
+        return network
 
     def crop(self, dataset: Dataset, clip: PreparedClip, start: int) -> Crop:
         """Symbols ``[crop_frames * hop]`` from frame ``start``, and their frames with the conditioner's margin, or None
@@ -97,7 +124,7 @@ class WaveNetTask:
         symbols, frames = _stacked(cuts, device)
         targets = symbols.clone()
         for row, start in zip(targets, starts, strict=True):
-            row[: _UNCOUNTED if start else 0] = -100
+            row[: self.uncounted if start else 0] = -100
         return symbols, targets, frames, torch.from_numpy(speakers).to(device)
 
     def _draw(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
@@ -105,7 +132,10 @@ class WaveNetTask:
         dataset, clip = self._draw_clip(speaker, rng)
         # One crop in twenty begins where its clip does: the model has to learn to start from silence, too.
         start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames - self.crop_frames + 1))
-        return self.crop(dataset, clip, start), start
+        cut = self.crop(dataset, clip, start)
+        if rng.random() < self.blur:
+            cut = blurred(cut, dataset, clip, start, self.spec.conditioner_layers, rng)
+        return cut, start
 
     def _draw_free(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
         """The same for a model without frames. Where a clip ends another begins, or the model would never learn that
@@ -139,14 +169,16 @@ class WaveNetTask:
                 continue
             cuts = [self.crop(d, c, (c.frames - self.crop_frames) // 2) for d, c in chosen]
             symbols, frames = _stacked(cuts, device)
-            logits = model(symbols, frames, torch.full((len(cuts),), number, device=device))[:, _UNCOUNTED:]
-            nats = F.cross_entropy(logits.flatten(0, 1), symbols[:, _UNCOUNTED:].flatten())
+            logits = model(symbols, frames, torch.full((len(cuts),), number, device=device))[:, self.uncounted :]
+            nats = F.cross_entropy(logits.flatten(0, 1), symbols[:, self.uncounted :].flatten())
             figures[f"bits_{name}"] = float(nats) / math.log(2)
         return figures
 
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        if self._begun is not None:
+            trained = trained | {"begun with the weights of SHA-256": self._begun.sha256}
         title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
         if not self.spec.local_channels:
             title = "Free WaveNet: a speaker to 16 kHz babble"

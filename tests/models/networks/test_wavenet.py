@@ -128,6 +128,12 @@ def test_a_spec_survives_json() -> None:
     assert WaveNetSpec.from_json(SMALL_SPEC.to_json()) == SMALL_SPEC
 
 
+def test_a_configuration_from_before_there_was_a_choice_of_shaping() -> None:
+    stored = SMALL_SPEC.to_json()
+    assert stored.pop("shaping") == "preemphasis"
+    assert WaveNetSpec.from_json(stored) == SMALL_SPEC
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -138,6 +144,8 @@ def test_a_spec_survives_json() -> None:
         ({"preemphasis": 1.0}, "preemphasis"),
         ({"local_channels": -1}, "local_channels"),
         ({"residual_channels": 2.5}, "residual_channels"),
+        ({"shaping": "none"}, "shaping"),
+        ({"shaping": "linear_prediction"}, "shaping"),
     ],
 )
 def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:

@@ -16,7 +16,7 @@ with warnings.catch_warnings():
 
 from models.training.corpora import read
 from models.training.data.speech import prepare
-from tests.models.training.sounds import FEATURES, PHONES, PITCHES, RATE, WAVENET, voiced, write_labels
+from tests.models.training.sounds import CODING, EXCITATION, FEATURES, PHONES, PITCHES, RATE, voiced, write_labels
 
 
 @pytest.fixture(scope="session")
@@ -41,5 +41,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The corpus as the training reads it."""
     out = tmp_path_factory.mktemp("prepared") / "arrays"
-    assert prepare(read(corpus), out, FEATURES, WAVENET.preemphasis, WAVENET.gain, processes=1) == 10
+    assert prepare(read(corpus), out, FEATURES, CODING, processes=1) == 10
+    return out
+
+
+@pytest.fixture(scope="session")
+def excited(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as symbols of an excitation."""
+    out = tmp_path_factory.mktemp("excited") / "arrays"
+    assert prepare(read(corpus), out, FEATURES, EXCITATION, processes=1) == 10
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.spec import AcousticSpec, FeatureSpec, WaveNetSpec
 from models.text import PHONEMES
+from models.training.data.speech import Coding
 
 Wave = NDArray[np.float32]
 
@@ -26,6 +28,8 @@ FRAMES = AcousticSpec(
     phonemes=PHONEMES, speakers=SPEAKERS, outputs=FEATURES.channels, channels=8, encoder_layers=1, decoder_layers=1,
     duration_layers=1, kernel_size=3, speaker_channels=4,
 )  # fmt: skip
+CODING = Coding(WAVENET.preemphasis, WAVENET.gain)
+EXCITATION = replace(CODING, shaping="linear_prediction")
 PHONES = ("sil", "DH", "AX0", "B", "ER1", "CH", ",", "K", "AX0", "N", "UW1", ".")
 
 

@@ -17,7 +17,7 @@ from models.training.corpora.layouts import Writer
 from models.training.corpora.recordings import allison
 from models.training.corpora.teachers import Heart
 from models.training.data.speech import Dataset, TimedPhone, held_out, prepare
-from tests.models.training.sounds import FEATURES, RATE, tone
+from tests.models.training.sounds import CODING, FEATURES, RATE, tone
 
 EXAMPLES = (
     "the dog chased the cat", "she sings very well today", "they walked home in the rain", "a cold wind blew all night",
@@ -87,7 +87,7 @@ def test_a_corpus_is_built(wordnet: Path, tmp_path: Path) -> None:
         (sentence,) = phonemize(clip.text)
         assert tuple(p.phone for p in clip.phones) == sentence.phones
         assert tuple(p.starts_word for p in clip.phones) == sentence.word_starts
-    assert prepare(clips, tmp_path / "prepared", FEATURES, 0.85, 2.0, processes=1) == 5
+    assert prepare(clips, tmp_path / "prepared", FEATURES, CODING, processes=1) == 5
     for clip in Dataset(tmp_path / "prepared").clips:
         assert sum(clip.durations) == clip.frames
     assert build("heart", out, 1) == 3

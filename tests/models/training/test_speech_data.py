@@ -20,12 +20,12 @@ from models.training.data.speech import (
     load_wave,
     prepare,
 )
-from tests.models.training.sounds import FEATURES, PHONES, RATE, SPEAKERS, tone
+from tests.models.training.sounds import CODING, FEATURES, PHONES, RATE, SPEAKERS, tone
 
 
 def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
     dataset = Dataset(prepared)
-    assert (dataset.spec, dataset.preemphasis, dataset.gain) == (FEATURES, 0.85, 2.0)
+    assert (dataset.spec, dataset.coding) == (FEATURES, CODING)
     for source, clip in zip(read(corpus), dataset.clips, strict=True):
         assert (source.id, source.speaker, source.text) == (clip.id, clip.speaker, clip.text)
         wave = normalize_level(load_wave(source.path, RATE), RATE)
@@ -34,7 +34,9 @@ def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
         assert clip.frames == (end - begin) // FEATURES.hop
         cut = wave[begin:end]
         assert np.array_equal(dataset.symbols(clip), encode_wave(cut, 0.85, 2.0))
-        assert np.array_equal(dataset.frames(clip), analyze(cut, FEATURES).astype(np.float16))
+        assert np.array_equal(
+            dataset.frames(clip), analyze(cut, FEATURES, dataset.pitch_ranges[clip.speaker]).astype(np.float16)
+        )
         assert clip.phones == PHONES
         assert sum(clip.durations) == clip.frames
         assert [p for p, starts in zip(PHONES, clip.word_starts, strict=True) if starts] == ["DH", "K"]
@@ -42,7 +44,7 @@ def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
 
 def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_path: Path) -> None:
     seen: list[int] = []
-    assert prepare(read(corpus), tmp_path / "out", FEATURES, 0.85, 2.0, 2, seen.append) == 10
+    assert prepare(read(corpus), tmp_path / "out", FEATURES, CODING, 2, seen.append) == 10
     assert seen == list(range(1, 11))
     for name in ("symbols.npy", "clips.json"):
         assert (tmp_path / "out" / name).read_bytes() == (prepared / name).read_bytes()
@@ -66,11 +68,11 @@ def test_what_is_too_short_is_left_out(tmp_path: Path) -> None:
     for name, seconds in (("short", 0.3), ("long", 0.5)):
         soundfile.write(tmp_path / f"{name}.wav", tone(seconds, 200), RATE)
         clips.append(Clip(name, "ann", tmp_path / f"{name}.wav", "Text."))
-    assert prepare(clips, tmp_path / "out", FEATURES, 0.85, 2.0, processes=1) == 1
+    assert prepare(clips, tmp_path / "out", FEATURES, CODING, processes=1) == 1
     (clip,) = Dataset(tmp_path / "out").clips
     assert (clip.id, clip.frames, clip.durations) == ("long", 50, ())
     with pytest.raises(ValueError, match="none of 1 clips"):
-        prepare(clips[:1], tmp_path / "none", FEATURES, 0.85, 2.0, processes=1)
+        prepare(clips[:1], tmp_path / "none", FEATURES, CODING, processes=1)
     assert not (tmp_path / "none").exists()
 
 
@@ -78,7 +80,7 @@ def test_what_is_no_sound_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "broken.wav"
     path.write_bytes(b"RIFF, or so it says")
     with pytest.raises(ValueError, match=r"broken\.wav"):
-        prepare([Clip("broken", "ann", path, "Text.")], tmp_path / "out", FEATURES, 0.85, 2.0, processes=1)
+        prepare([Clip("broken", "ann", path, "Text.")], tmp_path / "out", FEATURES, CODING, processes=1)
 
 
 @pytest.mark.parametrize(

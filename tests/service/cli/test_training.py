@@ -106,6 +106,34 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     refused(run("train", "wavenet", *other), 1, "speakers: the data hold no clip of eve")
 
 
+def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    arrays = [tmp_path / voice for voice in corpora]
+    for folder, out in zip(corpora.values(), arrays, strict=True):
+        aligned = tmp_path / f"{out.name}-aligned"
+        assert run("corpus", "align", folder, "-o", aligned).exit_code == 0
+        options = ["-o", out, "--processes", 1, "--shaping", "linear_prediction"]
+        assert run("corpus", "prepare", aligned, *options).exit_code == 0
+    data = [option for out in arrays for option in ("--data", out)]
+    shared = [*data, "--batch", 1, "--processes", 1, "--blur", 1, "--crop", 10]
+    both, shaped = ["--speakers", "ann,bob", *shared], ["--shaping", "linear_prediction"]
+    refused(run("train", "wavenet", *both, "--steps", 1, "-o", tmp_path / "plain"), 1, "prepared with")
+
+    ann = ["--speakers", "ann", *shared, *shaped, "--learning-rate", 0.004, "--warmup", 1, "--decay", 0, "--steps", 1]
+    assert run("train", "wavenet", *ann, "-o", tmp_path / "first").exit_code == 0
+    begun = ["--start", tmp_path / "first" / "checkpoint", "--steps", 2, "-o", tmp_path / "trunk"]
+    assert run("train", "wavenet", *both, *shaped, *begun).exit_code == 0
+    branch = [*both, *shaped, "--anneal-from", tmp_path / "trunk", "--steps", 3, "-o", tmp_path / "branch"]
+    assert run("train", "wavenet", *branch).exit_code == 0
+    made = checkpoint.load(tmp_path / "branch" / "checkpoint")
+    assert isinstance(made.spec, WaveNetSpec)
+    assert (made.spec.shaping, made.spec.speakers) == ("linear_prediction", VOICES)
+    for words in ("| steps | 5 |", "| decay | 0.6 |", "| learning_rate | 0.002 |"):
+        assert words in made.card
+    first = checkpoint.load(tmp_path / "first" / "checkpoint").sha256
+    assert first in checkpoint.load(tmp_path / "trunk" / "checkpoint").card
+    refused(run("train", "wavenet", *branch[:-1], tmp_path / "trunk"), 1, "no branch")
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Noise of two classes."""

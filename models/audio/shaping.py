@@ -1,0 +1,201 @@
+"""Spectral shaping by linear prediction: between sound and a flat, level excitation.
+
+A predictor of order 16 follows from the log-mel frames that the model is conditioned on, so nothing has to be
+transmitted for it. Its residual, the excitation, is what is quantised and modelled; running it through the all-pole
+filter gives the sound. Quantisation noise and sampling errors then follow the spectral envelope, which masks them
+(ExcitNet, Song et al. 2019, arXiv:1811.04769, with LPCNet's way from bands to predictor, Valin & Skoglund 2019,
+arXiv:1810.11846).
+
+Pure numpy and Python. :func:`all_pole` is slow as it stands; ``models.kernels.shaping`` has it compiled, with the
+same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.audio.features import fft_size, log_magnitudes, mel_bank, window_gain
+from models.audio.mu_law import mu_law_decode, mu_law_encode
+from models.spec import FeatureSpec
+
+ORDER = 16
+RENEWALS = 4
+"""Times per frame that the predictor is renewed: every 2.5 ms."""
+LEVEL = 0.09
+"""Nominal rms of the excitation: its peaks stay below 1 (but for some in 100 000), also behind a blurred envelope."""
+LIMIT = 8.0
+"""The all-pole filter's output stays within. Speech stays below 1; a filter that turns into an altogether different one
+every frame can get out of hand."""
+
+_LAG_WINDOW_HZ = 40.0
+_WHITE_NOISE = 1e-4
+_LEAST_ENERGY = 1e-12
+
+Floats = NDArray[np.float64]
+Filter = Callable[[Floats, Floats, Floats, int, int, Floats], None]
+"""The signature of :func:`all_pole`."""
+
+
+class Predictor(NamedTuple):
+    """The filter of a whole utterance, renewed every ``hop`` samples."""
+
+    coefficients: Floats
+    """``[F * RENEWALS, ORDER]``: a_k of e[t] = x[t] + Σ a_k x[t - k]."""
+    levels: Floats
+    """``[F * RENEWALS]``: what e is divided by to become the excitation."""
+    hop: int
+
+
+def predictor(frames: NDArray[np.floating], spec: FeatureSpec) -> Predictor:
+    """The filter that belongs to conditioning frames.
+
+    Args:
+        frames: ``[F, C]``, of which the first ``spec.mel_bands`` columns are scaled log-mel energies.
+        spec: how they were made.
+    """
+    envelope = log_magnitudes(_renewed(frames[:, : spec.mel_bands]), spec)
+    lags = np.fft.irfft(np.exp(2.0 * _on_bins(envelope, spec)), axis=1)[:, : ORDER + 1] * _lag_window(spec)
+    coefficients, energies = levinson(lags)
+    levels = np.sqrt(np.maximum(energies, _LEAST_ENERGY)) / (LEVEL * window_gain(spec))
+    return Predictor(coefficients, levels, spec.hop // RENEWALS)
+
+
+def section(filters: Predictor, first: int, frames: int) -> Predictor:
+    """That part of the filter which belongs to so many frames from ``first``."""
+    rows = slice(first * RENEWALS, (first + frames) * RENEWALS)
+    return Predictor(filters.coefficients[rows], filters.levels[rows], filters.hop)
+
+
+def _renewed(mels: NDArray[np.floating]) -> Floats:
+    """Frames interpolated linearly between their centres: ``[F, B]`` to ``[F * RENEWALS, B]``."""
+    last = len(mels) - 1
+    positions = np.clip((np.arange(len(mels) * RENEWALS) + 0.5) / RENEWALS - 0.5, 0.0, last)
+    before = positions.astype(np.int64)
+    share = (positions - before)[:, None]
+    exact = mels.astype(np.float64)
+    return exact[before] * (1.0 - share) + exact[np.minimum(before + 1, last)] * share
+
+
+@cache
+def _bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
+    """Of every bin of the transform: the band whose centre is next below, and the share of the one above it."""
+    bank = mel_bank(spec, fft_size(spec)).astype(np.float64)
+    centres = (bank * np.arange(len(bank))[:, None]).sum(axis=0) / bank.sum(axis=0)
+    above = np.clip(np.searchsorted(centres, np.arange(len(bank))), 1, spec.mel_bands - 1)
+    shares = (np.arange(len(bank)) - centres[above - 1]) / (centres[above] - centres[above - 1])
+    return above - 1, np.clip(shares, 0.0, 1.0)
+
+
+def _on_bins(bands: Floats, spec: FeatureSpec) -> Floats:
+    """Bands ``[N, B]`` interpolated onto the bins of the transform, the outer ones prolonged: ``[N, bins]``."""
+    below, share = _bin_weights(spec)
+    return bands[:, below] * (1.0 - share) + bands[:, below + 1] * share
+
+
+def _lag_window(spec: FeatureSpec) -> Floats:
+    """Widens the peaks of the envelope (a Gaussian of 40 Hz) and adds a little white noise: ``[ORDER + 1]``."""
+    window = np.exp(-0.5 * (2.0 * np.pi * _LAG_WINDOW_HZ / spec.sample_rate * np.arange(ORDER + 1)) ** 2)
+    window[0] += _WHITE_NOISE
+    return np.asarray(window)
+
+
+def levinson(lags: Floats) -> tuple[Floats, Floats]:
+    """Levinson's and Durbin's recursion, a row at a time.
+
+    Args:
+        lags: autocorrelations ``[N, order + 1]``.
+
+    Returns:
+        Predictor coefficients ``[N, order]`` and the energies ``[N]`` of their residuals. Every filter is stable.
+    """
+    order = lags.shape[1] - 1
+    a = np.zeros((len(lags), order + 1))
+    a[:, 0] = 1.0
+    energy = lags[:, 0].copy()
+    for k in range(1, order + 1):
+        reflection = -(a[:, :k] * lags[:, k:0:-1]).sum(axis=1) / energy
+        a[:, 1 : k + 1] += reflection[:, None] * a[:, :k][:, ::-1]
+        energy *= 1.0 - reflection**2
+    return np.ascontiguousarray(a[:, 1:]), energy
+
+
+def analyse(wave: NDArray[np.floating], filters: Predictor, before: NDArray[np.floating] | None = None) -> Floats:
+    """Sound ``[T]`` to its excitation ``[T]``.
+
+    Args:
+        wave: begins where ``filters`` do, and is not longer.
+        filters: of its frames.
+        before: ``[ORDER]``, the sound before it; silence if absent.
+    """
+    count = len(wave)
+    padded = np.concatenate([np.zeros(ORDER) if before is None else before, wave]).astype(np.float64)
+    excitation = padded[ORDER:].copy()
+    rows = np.arange(count) // filters.hop
+    for k in range(ORDER):
+        excitation += filters.coefficients[rows, k] * padded[ORDER - 1 - k : ORDER - 1 - k + count]
+    return np.asarray(excitation / filters.levels[rows])
+
+
+def all_pole(excitation, coefficients, levels, hop, position, sound):  # type: ignore[no-untyped-def]
+    """The inverse of :func:`analyse`: x[t] = g e[t] - Σ a_k x[t - k].
+
+    Sample by sample in double precision, in one order of additions: neither chunks nor compilation change a bit.
+
+    Args:
+        excitation: ``[T]``.
+        coefficients: of the whole utterance, as :class:`Predictor` has them; likewise ``levels`` and ``hop``.
+        position: of the first sample, in the utterance.
+        sound: ``[ORDER + T]``: the last samples before it, the oldest first; the rest is written.
+    """
+    for t in range(len(excitation)):
+        row = (position + t) // hop
+        predictor = coefficients[row]
+        value = excitation[t] * levels[row]
+        for k in range(ORDER):
+            value -= predictor[k] * sound[ORDER + t - 1 - k]
+        sound[ORDER + t] = min(max(value, -LIMIT), LIMIT)
+
+
+class Synthesis:
+    """Excitation to sound, for a stream that comes in chunks.
+
+    ``memory`` (the last 16 samples, the oldest first) and ``position`` are all of its state: what continues with them
+    continues with the same bits.
+
+    Args:
+        filters: of the whole utterance.
+        memory: ``[ORDER]``; silence if absent.
+        position: of the next sample.
+        run: the filter, compiled or not.
+    """
+
+    def __init__(
+        self, filters: Predictor, memory: NDArray[np.floating] | None = None, position: int = 0, run: Filter = all_pole
+    ) -> None:
+        self._filters, self._run = filters, run
+        self.memory = np.zeros(ORDER) if memory is None else np.asarray(memory, np.float64)
+        self.position = position
+
+    def __call__(self, excitation: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Filter one chunk ``[T]``; returns ``float32 [T]``."""
+        sound = np.concatenate([self.memory, np.zeros(len(excitation))])
+        coefficients, levels, hop = self._filters
+        self._run(np.asarray(excitation, np.float64), coefficients, levels, hop, self.position, sound)
+        self.memory = sound[len(excitation) :].copy()
+        self.position += len(excitation)
+        return sound[ORDER:].astype(np.float32)
+
+
+def encode_excitation(wave: NDArray[np.floating], filters: Predictor) -> NDArray[np.uint8]:
+    """Sound to symbols: linear prediction, then mu-law."""
+    return mu_law_encode(analyse(wave, filters))
+
+
+def decode_excitation(symbols: NDArray[np.integer], filters: Predictor, run: Filter = all_pole) -> NDArray[np.float32]:
+    """A whole utterance of symbols to sound: mu-law, then the all-pole filter."""
+    return Synthesis(filters, run=run)(mu_law_decode(symbols))
