@@ -22,14 +22,17 @@ import torch
 from bench.peer import NAME, Peer
 from bench.report import Target, report, show
 from bench.roofline import roofline
-from models.checkpoint import Checkpoint, expected_shapes, load, save
+from models.architectures import tensor_table
+from models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
+from models.checkpoint import Checkpoint, load, save
 from models.engines.speech.engine import SpeechEngine, StreamRequest
 from models.engines.speech.native import NativeEngine
 from models.engines.speech.onnx import OnnxEngine
 from models.engines.speech.torch_engine import TorchEngine
 from models.export import write
 from models.kernels.gemm import Precision
-from models.spec import MEDIUM, SMALL, FeatureSpec, WaveNetSpec
+from models.spec import FeatureSpec
+from models.tensors import shapes
 
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
 TRAINED = ZOO / "wavenet-en" / "wavenet"
@@ -63,7 +66,7 @@ def lively_checkpoint(spec: WaveNetSpec, seed: int = 0) -> Checkpoint:
     """A model of random weights whose symbols are about as hard to guess as those of speech, 4 bits each."""
     gains = {"residual": 0.5, "skip": 2.0, "head": 2.0, "output": 2.5}
     noise, tensors = np.random.default_rng(seed), {}
-    for name, shape in expected_shapes(spec).items():
+    for name, shape in shapes(tensor_table(spec)).items():
         if name.endswith("bias"):
             scale = 0.1
         elif name in ("embedding", "conditioner.speaker"):
@@ -102,10 +105,11 @@ def measure(
         samples: of every stream in one repetition.
         reference: samples per CPU-second of the engine to compare with; None compares with itself.
     """
-    first = round(FIRST_AUDIO * engine.spec.sample_rate)
-    timed = []
+    spec, timed = engine.spec, []
+    assert isinstance(spec, WaveNetSpec)
+    first = round(FIRST_AUDIO * spec.sample_rate)
     for _ in range(REPETITIONS):
-        wanted = requests(engine.spec, batch, first + samples)
+        wanted = requests(spec, batch, first + samples)
         begin = time.perf_counter()
         streams = [engine.open(request) for request in wanted]
         engine.step(streams, first)
@@ -113,7 +117,7 @@ def measure(
         engine.step(streams, samples)
         timed.append((time.thread_time() - cpu, time.perf_counter() - opened, opened - begin))
     name = engine.name.removesuffix(f"-{precision.name.lower()}")
-    return _row(model, name, engine.spec, precision, batch, batch * samples, timed, reference)
+    return _row(model, name, spec, precision, batch, batch * samples, timed, reference)
 
 
 def measure_peer(model: str, spec: WaveNetSpec, samples: int, reference: float) -> Row:

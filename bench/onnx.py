@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, lively_checkpoint, measure
 from bench.report import report
+from models.architectures.wavenet import MEDIUM, WaveNetSpec
 from models.checkpoint import Checkpoint, load
 from models.engines.images.engine import ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
@@ -23,7 +24,7 @@ from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
 from models.engines.speech.native import NativeEngine
 from models.engines.speech.onnx import LANES, OnnxEngine
 from models.kernels.gemm import Precision
-from models.spec import MEDIUM, FeatureSpec, WaveNetSpec
+from models.spec import FeatureSpec
 
 SAMPLES = 1600
 
@@ -50,7 +51,7 @@ def measure_pictures(model: str, checkpoint: Checkpoint, engine: str, batch: int
     """Draw pictures of every class in turn."""
     onnx, native = OnnxImageEngine(checkpoint, engine), NativeImageEngine(checkpoint)
     labels = [[n % len(names) for names in native.spec.conditions] for n in range(batch)]
-    wanted = [ImageStreamRequest(n, h=native.asked(labels[n]) if labels[n] else None) for n in range(batch)]
+    wanted = [ImageStreamRequest(n, h=native.embed_labels(labels[n]) if labels[n] else None) for n in range(batch)]
     walls, natives = [], []
     for _ in range(REPETITIONS):
         start = time.perf_counter()

@@ -19,12 +19,15 @@ import torch
 
 from bench.engines import REPETITIONS, ZOO
 from bench.report import Target, report, show
+from models.architectures import tensor_table
+from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import Checkpoint, load
 from models.engines.images.engine import ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
-from models.networks.pixelcnn import build
+from models.networks import load_network
+from models.networks.image import ImageNetwork
 from models.networks.reference_sampler import draw
-from models.spec import PixelCNNSpec
+from models.tensors import random_tensors
 
 LARGE = "32x32x3, 15 x 64"
 BATCHES = (1, 4, 16)
@@ -47,9 +50,8 @@ class Row:
 
 
 def random_checkpoint(spec: PixelCNNSpec) -> Checkpoint:
-    """A network as training starts with it: what it draws is noise, and takes as long as anything else."""
-    torch.manual_seed(0)
-    tensors = {name: tensor.numpy() for name, tensor in build(spec).state_dict().items()}
+    """A network before training: its pictures are noise, which takes as long to sample as anything else."""
+    tensors = random_tensors(tensor_table(spec), bias_std=0.0)
     return Checkpoint(spec, tensors, "0" * 64, Path("random"), "")
 
 
@@ -65,12 +67,12 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def naive_seconds(checkpoint: Checkpoint, steps: int = NAIVE_STEPS) -> float:
-    """Seconds that a picture costs by definition, from so many sub-pixels of it."""
-    assert isinstance(checkpoint.spec, PixelCNNSpec)
-    model, spec = build(checkpoint.spec), checkpoint.spec
-    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()})
+    """Seconds of naive sampling per picture, estimated from this many sub-pixels."""
+    network = load_network(checkpoint)
+    assert isinstance(network, ImageNetwork)
+    spec = network.spec
     h = torch.zeros(1, spec.condition_channels) if spec.conditions else None
-    return cpu_seconds(lambda: draw(model, h, [0], count=steps)) * spec.dims / steps
+    return cpu_seconds(lambda: draw(network, h, [0], count=steps)) * spec.dims / steps
 
 
 def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
@@ -78,7 +80,7 @@ def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
     naive = naive_seconds(checkpoint)
     rows = [Row(model, "naive", 1, float(f"{naive:.3g}"), 1.0)]
     engine = NativeImageEngine(checkpoint)
-    h = engine.asked([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
+    h = engine.embed_labels([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
     for batch in BATCHES:
         wanted = [ImageStreamRequest(seed, h=h) for seed in range(batch)]
         seconds = cpu_seconds(lambda wanted=wanted: engine.draw(wanted)) / batch  # type: ignore[misc]
@@ -101,7 +103,7 @@ def targets(rows: Sequence[Row]) -> list[Target]:
 def main() -> None:
     """Measure, print the tables, print the JSON."""
     torch.set_num_threads(1)
-    shipped = {path.parent.name: load(path) for path in sorted(ZOO.glob("*/pixelcnn"))}
+    shipped = {path.parent.name: load(path) for path in sorted(ZOO.glob("pixelcnn-*/pixelcnn"))}
     models = {LARGE: random_checkpoint(PixelCNNSpec()), **shipped}
     rows = [row for name, checkpoint in models.items() for row in measure_model(name, checkpoint)]
     found = targets(rows)

@@ -19,6 +19,7 @@ from numba import njit, types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
+from models.architectures.wavenet import WaveNetSpec
 from models.kernels.gemm import (
     FLOATS,
     INTS,
@@ -28,7 +29,7 @@ from models.kernels.gemm import (
     best_instructions,
 )
 from models.kernels.wavenet_layout import Layout, aligned
-from models.spec import SYMBOLS, WaveNetSpec
+from models.spec import SYMBOLS
 
 cgutils: Any = untyped
 _CHAINS = 12

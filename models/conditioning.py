@@ -1,7 +1,8 @@
-"""Frames and speaker to the vector h of every frame: the Conditioner of networks/wavenet.py, in numpy.
+"""What networks are conditioned on, in numpy: frames and a speaker (WaveNet), labels (pictures).
 
-It stands for the upsampling network y = f(h) of WaveNet (van den Oord et al. 2016, section 2.5). A stream computes it
-once, when it is opened: a few thousand frames of small matrix products, against millions of steps.
+The first is the Conditioner of networks/wavenet.py, which replaces the upsampling network y = f(h) of WaveNet (van den
+Oord et al. 2016, section 2.5). A stream computes it once, when it is opened: small matrix products for a few thousand
+frames, against millions of steps.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.wavenet import WaveNetSpec
 from models.noise import uniforms
-from models.spec import LOCATION_STRIDE, PixelCNNSpec, WaveNetSpec
+from models.spec import COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec
 
 Array = NDArray[np.float32]
 
 
 def padded_frames(spec: WaveNetSpec, frames: Array) -> Array:
-    """The frames with those that the convolutions see beyond both ends: the first and the last frame, repeated.
+    """The frames with the padding that the convolutions see at both ends: the first and the last frame, repeated.
 
     Args:
         frames: ``[F, local_channels]``.
@@ -55,71 +58,72 @@ def conditioning(spec: WaveNetSpec, tensors: Mapping[str, Array], frames: Array 
     return h
 
 
-def asked(spec: PixelCNNSpec, tensors: Mapping[str, Array], labels: Sequence[int | Array | None]) -> Array:
-    """h ``[condition_channels]`` of what is asked of a PixelCNN: the sum of one row for each condition.
+def embed_labels(spec: ImageSpec, tensors: Mapping[str, Array], labels: Sequence[int | Array | None]) -> Array:
+    """h ``[condition_channels]`` of an image network: the sum of one embedding for each condition.
 
     Args:
-        spec: of the model.
+        spec: of the network.
         tensors: of its checkpoint.
-        labels: an index for each of ``spec.conditions``, or a vector in the place of its row; None asks for nothing.
+        labels: for each of ``spec.conditions`` an index, None for "unspecified", or a vector to use as the embedding.
     """
     start, h = 0, np.zeros(spec.condition_channels, np.float32)
     for names, label in zip(spec.conditions, labels, strict=True):
         if isinstance(label, np.ndarray):
             h = h + label
         else:
-            h = h + tensors["conditioner.embedding"][start + (len(names) if label is None else label)]
+            h = h + tensors[LABEL_EMBEDDING][start + (len(names) if label is None else label)]
         start += len(names) + 1
     return h
 
 
-def with_kind(spec: PixelCNNSpec, labels: Sequence[int | None], seed: int) -> list[int | None]:
-    """What one picture is asked for: of a class that is told without a kind, one is drawn, as often as trained on.
+def draw_subclass(spec: ImageSpec, labels: Sequence[int | None], seed: int) -> list[int | None]:
+    """The labels of one picture: if they have a class and no subclass, a subclass of the class is drawn.
 
-    It is drawn with the number of the position behind the last sub-pixel, so that it is the seed's as those are.
+    Its probability is its share of the training pictures. It is drawn with the noise of the position behind the last
+    sub-pixel, so that it depends on the seed as the symbols do.
 
     Args:
-        spec: of the model.
-        labels: an index, or None for nothing in particular, for each of ``spec.conditions``.
+        spec: of the network.
+        labels: an index, or None for "unspecified", for each of ``spec.conditions``.
         seed: of the picture.
     """
-    told = dict(zip(spec.named, labels, strict=True))
-    if not spec.kinds or told["kind"] is not None or told["class"] is None:
+    named = dict(zip(spec.named, labels, strict=True))
+    if not spec.subclasses or named["subclass"] is not None or named["class"] is None:
         return list(labels)
-    own = np.equal(spec.kind_classes, told["class"])
-    until = np.cumsum(np.where(own, spec.kind_counts, 0))
-    if until[-1]:
-        drawn = uniforms(seed, spec.dims, 1)[0] * until[-1]
-        told["kind"] = int(np.searchsorted(until, drawn, side="right"))
-    return list(told.values())
+    of_class = np.equal(spec.subclass_classes, named["class"])
+    cumulative = np.cumsum(np.where(of_class, spec.subclass_counts, 0))
+    if cumulative[-1]:
+        drawn = uniforms(seed, spec.dims, 1)[0] * cumulative[-1]
+        named["subclass"] = int(np.searchsorted(cumulative, drawn, side="right"))
+    return list(named.values())
 
 
-def spread(
-    spec: PixelCNNSpec, tensors: Mapping[str, Array], h: Array, outline: NDArray[np.uint8] | None = None
+def upsample(
+    spec: PixelCNNSpec, tensors: Mapping[str, Array], h: Array, coarse: NDArray[np.uint8] | None = None
 ) -> Array:
-    """What V is multiplied by (section 2.4 of 1606.05328); the Conditioner of networks/pixelcnn.py in numpy.
+    """What V is multiplied by in a PixelCNN (section 2.4 of 1606.05328); networks/pixelcnn.py's Conditioner in numpy.
 
     Args:
-        spec: of the model.
+        spec: of the network.
         tensors: of its checkpoint.
-        h: ``[condition_channels]``, of :func:`asked`.
-        outline: symbols ``[rows, columns, C]``, where the model draws one.
+        h: ``[condition_channels]``, of :func:`embed_labels`.
+        coarse: symbols of the coarse pixels ``[rows, columns, C]``, of a network in two scales.
 
     Returns:
         ``[1, condition_channels]``, h itself, or its map s = m(h), ``[H * W, location_channels]``.
     """
     if spec.conditioning != "location":
         return h[None]
-    rows, columns = -(-spec.height // LOCATION_STRIDE), -(-spec.width // LOCATION_STRIDE)
-    coarse = (h @ tensors["conditioner.coarse"] + tensors["conditioner.coarse_bias"]).reshape(-1, rows, columns)
-    if outline is None:
-        coarse = _silu(coarse)
+    rows, columns = spec.cells
+    cells = (h @ tensors["conditioner.map"] + tensors["conditioner.map_bias"]).reshape(-1, rows, columns)
+    if coarse is None:
+        cells = _silu(cells)
     else:
-        shown = outline.transpose(2, 0, 1) * np.float32(2.0 / (spec.levels - 1)) - np.float32(1.0)
-        coarse = _silu(coarse + _convolved(shown, tensors["conditioner.outline"]))
-        coarse = coarse + _silu(_convolved(coarse, tensors["conditioner.around"]))
-    fine = np.einsum("iyx,ioab->yaxbo", coarse, tensors["conditioner.upsampling"])
-    whole = fine.reshape(rows * LOCATION_STRIDE, columns * LOCATION_STRIDE, -1)[: spec.height, : spec.width]
+        pixels = coarse.transpose(2, 0, 1) * np.float32(2.0 / (spec.levels - 1)) - np.float32(1.0)
+        cells = _silu(cells + _convolved(pixels, tensors["conditioner.coarse_taps"]))
+        cells = cells + _silu(_convolved(cells, tensors["conditioner.neighbour_taps"]))
+    fine = np.einsum("iyx,ioab->yaxbo", cells, tensors["conditioner.upsampling"])
+    whole = fine.reshape(rows * COARSE_STRIDE, columns * COARSE_STRIDE, -1)[: spec.height, : spec.width]
     return np.ascontiguousarray(whole.reshape(spec.height * spec.width, -1))
 
 

@@ -1,12 +1,13 @@
 """The models on disk: one directory each, with a ``model.json`` beside its checkpoints.
 
 wavenet-en/
-    model.json      what the model is called, who made it, its voices
-    wavenet/        a checkpoint (models/checkpoint.py): frames to sound
-    frames/         a checkpoint: phonemes to frames
+    model.json      the model's name, its owner, its voices
+    wavenet/        the checkpoint that is sampled (models/checkpoint.py), whatever it is called: frames to sound
+    acoustic/       the checkpoint of the acoustic model: phonemes to frames
 
-A model of kind ``speech`` reads text aloud and has both; one of kind ``audio`` speaks freely, of nothing (WaveNet,
-section 3.1), and has no ``frames/``. One of kind ``image`` draws: it has ``pixelcnn/`` instead, and no voices.
+The kind of a model is its modality; the architecture of the sampled checkpoint says which network it is. A model of
+kind ``speech`` reads text aloud and has both checkpoints; one of kind ``audio`` generates speech without text (WaveNet,
+section 3.1) and has no ``acoustic/``. One of kind ``image`` generates pictures and has no voices.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "audio": ("generation", "continuation", "likelihood"),
     "image": ("image_generation", "image_completion", "image_interpolation", "image_likelihood"),
 }
-"""What a model of each kind can be asked for."""
+"""What a model of each kind can do."""
 
+ACOUSTIC = "acoustic"
+"""The directory of the acoustic model's checkpoint."""
 MAX_GUIDANCE = 10.0
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
@@ -49,7 +52,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model as its ``model.json`` describes it. Nothing of it has been loaded."""
+    """A model as its ``model.json`` describes it. Its checkpoints have not been loaded."""
 
     id: str
     kind: str
@@ -59,26 +62,34 @@ class ModelEntry:
     owned_by: str
     description: str
     temperature: float
-    """Of requests that name none: where this model sounds best."""
+    """The default of requests."""
     voices: tuple[Voice, ...]
-    """None of a model that draws."""
+    """Empty for an image model."""
     guidance: float
-    """Of requests that name none, to a model that draws (models/engines/images/engine.py); 1 of any other."""
+    """The default of requests to an image model (models/engines/images/engine.py); 1 for any other."""
     path: Path
 
     @property
     def sampled(self) -> Path:
-        """The checkpoint of the network that is sampled."""
-        return self.path / ("pixelcnn" if self.kind == "image" else "wavenet")
+        """The checkpoint that is sampled: the only one besides the acoustic model's.
+
+        Raises:
+            LibraryError: there is none, or several.
+        """
+        found = sorted(p for p in self.path.iterdir() if p.is_dir() and p.name != ACOUSTIC and p.name[0] != ".")
+        if len(found) != 1:
+            names = ", ".join(p.name for p in found) or "none"
+            raise LibraryError(f"{self.id}: needs one directory with the checkpoint to sample; there are: {names}")
+        return found[0]
 
     @property
-    def frames(self) -> Path | None:
+    def acoustic(self) -> Path | None:
         """The checkpoint of the acoustic model, in a model that reads text."""
-        return self.path / "frames" if self.kind == "speech" else None
+        return self.path / ACOUSTIC if self.kind == "speech" else None
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What the model can be asked for."""
+        """What the model can do."""
         return CAPABILITIES[self.kind]
 
     @classmethod
@@ -94,8 +105,8 @@ class ModelEntry:
         except (OSError, ValueError) as error:
             raise LibraryError(f"{name}: {MANIFEST} cannot be read as JSON") from error
         special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
-        draws = isinstance(data, dict) and data.get("kind") == "image"
-        unused = {"path", "voices" if draws else "guidance"}
+        is_image = isinstance(data, dict) and data.get("kind") == "image"
+        unused = {"path", "voices" if is_image else "guidance"}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
         if not _ID.fullmatch(data["id"]):
             raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
@@ -109,7 +120,7 @@ class ModelEntry:
         for voice in data.get("voices", ()):
             _check(f"{name}: voices", voice, {f.name: str for f in dataclasses.fields(Voice)})
         voices = tuple(Voice(**voice) for voice in data.pop("voices", ()))
-        if bool(voices) == draws or len({voice.id for voice in voices}) < len(voices):
+        if bool(voices) == is_image or len({voice.id for voice in voices}) < len(voices):
             raise LibraryError(f"{name}: voices: at least one, each id once")
         return cls(**data, voices=voices, guidance=guidance, path=path)
 

@@ -1,94 +1,91 @@
-"""One interface, several ways to run it: the same stream of symbols from torch, numba or onnxruntime."""
+"""Engines: one protocol, several ways to run it. The same symbols come from torch, numba or onnxruntime."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from importlib import metadata
-from typing import TypeVar
+from typing import Any
 
+from models.architectures import architecture, load_object
 from models.checkpoint import Checkpoint
-from models.engines.base import EngineError
+from models.engines.base import Engine, EngineError
+from models.engines.images.batch import BatchEngine
 from models.engines.images.engine import ImageEngine
-from models.engines.speech.engine import SpeechEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``onnx-cuda`` where CUDA really runs, else ``native``."""
-PRECISIONS = ("fp32", "bf16", "int8")
-"""How the native engine may keep a WaveNet's weights (models/kernels/gemm.py)."""
 
 log = logging.getLogger(__name__)
-_E = TypeVar("_E")
 
 
-def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> SpeechEngine:
-    """An engine for a WaveNet checkpoint.
+def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> Engine:
+    """An engine that samples a checkpoint: a SpeechEngine, or a BatchEngine of an ImageEngine.
 
     Args:
-        name: one of :data:`NAMES`.
-        checkpoint: its spec is a WaveNetSpec; the onnx engines want it read from a directory with graphs in it.
-        precision: one of :data:`PRECISIONS`.
+        name: one of :data:`NAMES`. Where an architecture has no compiled kernel, ``native`` is ``torch``.
+        checkpoint: of any autoregressive architecture; onnx engines need it read from a directory with graphs in it.
+        precision: in which the native engine keeps the weights: ``fp32``, ``bf16`` or ``int8``. It applies to
+            architectures that have it (``Architecture.precisions``); the others are always fp32.
 
     Raises:
-        ValueError: there is no such engine, or the checkpoint holds no WaveNet.
-        EngineError: the engine cannot run here, or has no such precision, or the graphs are missing or stale.
+        ValueError: there is no such engine.
+        EngineError: the architecture has no such engine, or the engine cannot run here, or has no such precision, or
+            the graphs are missing or stale.
         ModuleNotFoundError: the engine's library is not installed.
     """
-
-    def native() -> SpeechEngine:
-        from models.engines.speech.native import NativeEngine
-        from models.kernels.gemm import Precision
-
-        return NativeEngine(checkpoint, Precision[precision.upper()])
-
-    def onnx(provider: str) -> SpeechEngine:
-        from models.engines.speech.onnx import OnnxEngine
-
-        return OnnxEngine(checkpoint, provider)
-
-    if precision != "fp32":
-        if name not in ("auto", "native"):
-            raise EngineError(f"precision: the {name} engine has fp32 alone, {precision} needs the native one")
-        return native()
+    if name not in NAMES:
+        raise ValueError(f"engine: {name!r} is none of {', '.join(NAMES)}")
+    low_precision = precision != "fp32" and precision in architecture(checkpoint.spec.kind).precisions
+    if low_precision and name not in ("auto", "native"):
+        raise EngineError(f"precision: the {name} engine has fp32 only; {precision} needs the native engine")
+    if name.startswith("onnx-"):
+        return _engine("onnx", checkpoint, name)
+    if name == "auto" and not low_precision and _has_graphs(checkpoint) and _cuda_is_likely():
+        try:
+            return _engine("onnx", checkpoint, "onnx-cuda")
+        except EngineError as error:
+            log.warning("engine auto: using native, because %s", error)
     if name == "torch":
-        from models.engines.speech.torch_engine import TorchEngine
-
-        return TorchEngine(checkpoint, cached=True)
-    return _chosen(name, native, onnx)
+        return _engine("torch", checkpoint)
+    return _native(checkpoint, precision if low_precision else "fp32")
 
 
 def load_image_engine(name: str, checkpoint: Checkpoint) -> ImageEngine:
-    """The same for a PixelCNN checkpoint; ``torch`` draws no pictures, so it stands for ``native``."""
-
-    def native() -> ImageEngine:
-        from models.engines.images.native import NativeImageEngine
-
-        return NativeImageEngine(checkpoint)
-
-    def onnx(provider: str) -> ImageEngine:
-        from models.engines.images.onnx import OnnxImageEngine
-
-        return OnnxImageEngine(checkpoint, provider)
-
-    return _chosen("native" if name == "torch" else name, native, onnx)
+    """The engine of single pictures; like :func:`load_engine`, for checkpoints of image architectures."""
+    engine = load_engine(name, checkpoint)
+    if not isinstance(engine, BatchEngine):
+        raise EngineError(f"{checkpoint.spec.kind}: it samples no pictures")
+    return engine.pictures
 
 
-def _chosen(name: str, native: Callable[[], _E], onnx: Callable[[str], _E]) -> _E:
-    """What ``name`` stands for on this machine."""
-    if name == "auto" and _cuda_is_likely():
-        try:
-            return onnx("onnx-cuda")
-        except EngineError as error:
-            log.warning("auto is native: %s", error)
-    if name in ("auto", "native"):
-        return native()
-    if name in ("onnx-cuda", "onnx-cpu"):
-        return onnx(name)
-    raise ValueError(f"engine: {name!r} is none of {', '.join(NAMES)}")
+def _native(checkpoint: Checkpoint, precision: str) -> Engine:
+    kind = checkpoint.spec.kind
+    if architecture(kind).engine("native") is None and architecture(kind).engine("torch") is not None:
+        log.warning("%s has no compiled kernel: the torch engine samples it, slowly", kind)
+        return _engine("torch", checkpoint)
+    if precision == "fp32":
+        return _engine("native", checkpoint)
+    from models.kernels.gemm import Precision
+
+    return _engine("native", checkpoint, Precision[precision.upper()])
+
+
+def _engine(name: str, checkpoint: Checkpoint, *options: Any) -> Engine:
+    kind = checkpoint.spec.kind
+    path = architecture(kind).engine(name)
+    if path is None:
+        reason = "its architecture has no ONNX exporter" if name == "onnx" else "it is not sampled symbol by symbol"
+        raise EngineError(f"{kind}: there is no {name} engine for it, because {reason}")
+    engine: Engine | ImageEngine = load_object(path)(checkpoint, *options)
+    return BatchEngine(engine) if isinstance(engine, ImageEngine) else engine
+
+
+def _has_graphs(checkpoint: Checkpoint) -> bool:
+    return architecture(checkpoint.spec.kind).engine("onnx") is not None
 
 
 def _cuda_is_likely() -> bool:
-    """Whether it is worth to try: importing onnxruntime takes a fifth of a second, and most machines have no card."""
+    """Whether to try CUDA: importing onnxruntime takes a fifth of a second, and most machines have no GPU."""
     try:
         metadata.distribution("onnxruntime-gpu")
     except metadata.PackageNotFoundError:

@@ -1,8 +1,8 @@
-"""What every engine is, whatever it samples: step streams together, snapshot and restore them.
+"""The protocol of all engines, whatever they sample: step streams together, snapshot and restore them.
 
-A stream's symbols depend on the weights, its conditioning, its seed and the position, and on nothing else: not on how
-far each call steps, not on who shares the call, not on a restart in between. Every engine keeps that promise bit
-for bit within itself; the tests hold it to that.
+A stream's symbols depend on the weights, its conditioning, its seed and the position, and on nothing else: not on the
+number of symbols per call, not on the other streams of the call, not on a restart in between. Every engine guarantees
+this bit for bit within itself; the tests check it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class EngineError(ValueError):
 
 
 class Length(Protocol):
-    """What is asked for, as far as a scheduler has to know."""
+    """A request, as far as a scheduler needs to know it."""
 
     @property
     def length(self) -> int:
-        """Symbols to make."""
+        """Symbols to sample."""
 
 
 class Stream(Protocol):
@@ -38,43 +38,43 @@ class Stream(Protocol):
 
     @property
     def request(self) -> Length:
-        """What it will be."""
+        """The request that it was opened with."""
 
     @property
     def position(self) -> int:
-        """Symbols made so far."""
+        """Symbols sampled so far."""
 
 
 class Engine(Protocol):
-    """What a scheduler asks of an engine, whatever it samples."""
+    """What a scheduler needs of an engine, whatever it samples."""
 
     @property
     def name(self) -> str:
-        """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
+        """``native``, ``onnx-cuda``, …: what really runs; clients see it in ``x-engine``."""
 
     @property
     def lanes(self) -> int:
-        """Streams that share the work of a call; of more it takes so many at a time."""
+        """Streams that share the work of one call; more streams are taken in groups of this size."""
 
     def step(self, streams: Sequence[Any], samples: int) -> Sequence[Symbols]:
-        """Make up to ``samples`` more symbols of every stream (or a few more, where they come in rows), together.
+        """Sample up to ``samples`` more symbols of every stream (or a few more, where they come in rows), together.
 
-        Whatever it may raise, a stream whose position is what it was before has not been touched; the others are lost.
+        If it raises, a stream whose position is unchanged has not been touched; the others are lost.
         """
 
     def snapshot(self, stream: Any) -> bytes:
-        """Everything but the request that is needed to go on from here, here or in another process."""
+        """Everything besides the request that is needed to continue from here, in this or another process."""
 
     @property
     def loaded(self) -> bool:
-        """Whether what it computes with is in memory."""
+        """Whether the weights are in memory."""
 
     def unload(self, idle_seconds: float) -> bool:
-        """Give back the memory of what has not been used for so long, and say if so; the next call loads it again."""
+        """Free the memory of what has not been used for this long; returns whether it did. The next call reloads."""
 
 
 class AlwaysLoaded:
-    """Engines that keep all they have: a few megabytes."""
+    """Engines that keep everything in memory: a few megabytes."""
 
     @property
     def loaded(self) -> bool:
@@ -87,17 +87,17 @@ class AlwaysLoaded:
 
 
 GREEDY = 1e-200
-"""The lowest temperature where symbols are drawn by a graph: all but the largest logits get probability 0, and a lower
-one would overflow. Together with noise 0, which takes the first of several, it stands for temperature 0."""
+"""The lowest temperature of graphs that draw symbols: all but the largest logits get probability 0, and a lower one
+would overflow. With noise 0, which takes the first of several equal ones, it is temperature 0."""
 
 
 def group_by_length(lengths: Sequence[int], lanes: int) -> Iterator[tuple[list[int], int, int]]:
-    """In which groups to move streams on together, each from which of its next symbols to which.
+    """Which streams to step together, each from which of its next symbols to which.
 
-    Streams that end together share a group, so that few groups have to change their lanes on the way.
+    Streams that end together share a group, so that groups change their lanes as rarely as possible.
 
     Args:
-        lengths: how many symbols each stream gets.
+        lengths: the number of symbols to sample of each stream.
         lanes: streams in a group.
 
     Yields:

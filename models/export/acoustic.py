@@ -1,17 +1,22 @@
-"""The acoustic model (models/networks/acoustic.py) as ONNX: what comes before the phonemes are repeated, and after.
+"""The acoustic model (models/networks/acoustic.py) as ONNX: its parts before and after the length regulator.
 
-``encode``: ``phonemes [B, P]``, ``word_starts [B, P]``, ``speaker [B]`` and ``mask [B, P, 1]``, 0 where there is only
-padding, to ``encoded [B, P, channels]`` and ``durations [B, P]``, the logarithm of each one's frames plus one.
+``encode``: ``phonemes [B, P]``, ``word_starts [B, P]``, ``speaker [B]`` and ``mask [B, P, 1]``, 0 in the padding,
+to ``encoded [B, P, channels]`` and ``durations [B, P]``, the logarithm of each one's frames plus one.
 ``decode``: ``repeated [B, F, channels]``, ``positions [B, F, 3]``, ``speaker [B]`` and ``mask [B, F, 1]`` to ``frames
-[B, F, outputs]``. Between them lies rounding, which :class:`models.text.acoustic.AcousticModel` does.
+[B, F, outputs]``. Between them :class:`models.text.acoustic.AcousticModel` rounds durations and repeats the phonemes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from models.architectures.acoustic import AcousticSpec
 from models.export.graph import Graph, WeightFile
-from models.spec import AcousticSpec
+
+
+def graphs(spec: AcousticSpec, weights: WeightFile) -> list[Graph]:
+    """All graphs of a checkpoint."""
+    return [encode(spec, weights), decode(spec, weights)]
 
 
 def encode(spec: AcousticSpec, weights: WeightFile) -> Graph:

@@ -1,8 +1,8 @@
 """ONNX graphs without weights: nodes, small constants, and references to the bytes of ``weights.safetensors``.
 
-A tensor of a checkpoint is raw little-endian float32 at a known place of that file, which is just what ONNX calls
-external data. So a graph that lies beside its checkpoint's weights adds a few kilobytes to them. What has to be derived
-from weights (masks, sums of biases) is written as nodes over constants: a runtime computes them once, when it loads.
+A tensor of a checkpoint is raw little-endian float32 at a known offset of that file: what ONNX calls external data. So
+a graph beside its checkpoint's weights adds a few kilobytes to them. Values derived from weights (masks, sums of
+biases) are nodes over constants, which a runtime computes once, when it loads the graph.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from models.checkpoint import WEIGHTS
 
 OPSET = 18
 _IR_VERSION = 9
-"""What onnxruntime 1.20, the oldest that is supported, reads."""
+"""The version that onnxruntime 1.20 reads, the oldest supported one."""
 
 TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64}
 _FLOAT_BYTES = 4
-_TOLD = 8
-"""Numbers that the name of a constant may hold."""
+_SPELLED_OUT = 8
+"""Numbers that the name of a constant may hold; longer ones are hashed."""
 
 
 class WeightFile:
-    """Where the tensors of a ``weights.safetensors`` lie.
+    """The offsets of the tensors in a ``weights.safetensors``.
 
     Args:
         data: the file.
@@ -42,11 +42,11 @@ class WeightFile:
         self._entries: Mapping[str, Any] = json.loads(data[8 : self._start])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a tensor."""
+        """The shape of a tensor."""
         return tuple(self._entries[name]["shape"])
 
     def reference(self, name: str, first: int | None, shape: Sequence[int] | None) -> TensorProto:
-        """A tensor, or number ``first`` of those that its first axis counts, as an initialiser of any shape."""
+        """A tensor, or item ``first`` along its first axis, as an initialiser of any shape."""
         whole, (begin, end) = self.shape(name), self._entries[name]["data_offsets"]
         if first is not None:
             size = (end - begin) // whole[0]
@@ -64,12 +64,12 @@ class WeightFile:
 
 
 class Graph:
-    """A graph in the making. Values are known by their names.
+    """A graph under construction. Values are referred to by their names.
 
     Args:
         name: of the graph.
         weights: of the checkpoint.
-        outer: the graph whose loop this is the body of; weights and constants are kept there.
+        outer: the graph that has this one as the body of a loop; weights and constants are kept there.
     """
 
     def __init__(self, name: str, weights: WeightFile, outer: Graph | None = None) -> None:
@@ -80,12 +80,12 @@ class Graph:
         self._initializers: dict[str, TensorProto] = {}
 
     def input(self, name: str, kind: str, *shape: int | str) -> str:
-        """A value that the caller gives; an axis with a name may have any size."""
+        """An input; an axis with a name may have any size."""
         self._inputs.append(helper.make_tensor_value_info(name, TYPES[kind], shape))
         return name
 
     def output(self, name: str, value: str, kind: str, *shape: int | str) -> None:
-        """Hand a value to the caller under a name of its own."""
+        """Make a value an output, under a name of its own."""
         self._nodes.append(helper.make_node("Identity", [value], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, TYPES[kind], shape))
 
@@ -97,8 +97,12 @@ class Graph:
         """A small constant; integers are int64. Equal ones are kept once."""
         array = np.asarray(value)
         kind = f"{array.dtype.name}{list(array.shape)}"
-        told = str(array.ravel().tolist()) if array.size <= _TOLD else hashlib.sha256(array.tobytes()).hexdigest()[:16]
-        return self._keep(numpy_helper.from_array(array, kind + told))
+        value_name = (
+            str(array.ravel().tolist())
+            if array.size <= _SPELLED_OUT
+            else hashlib.sha256(array.tobytes()).hexdigest()[:16]
+        )
+        return self._keep(numpy_helper.from_array(array, kind + value_name))
 
     def op(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """The value of a node with one output."""

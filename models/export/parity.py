@@ -1,19 +1,22 @@
-"""Whether exported graphs do what the torch networks do: logits within a tolerance, and the same symbols drawn.
+"""Whether exported graphs compute what the torch networks do: logits within a tolerance, and the same drawn symbols.
 
-Networks are run in double precision. Single precision moves a logit by about 1e-6, and with it a symbol whose noise
-falls that near to a boundary between two symbols; only there may a drawn symbol differ.
+Networks are run in double precision. Single precision changes a logit by about 1e-6, and with it a symbol whose noise
+is that close to a boundary between two symbols; only there may a drawn symbol differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.checkpoint import Checkpoint, Spec, Tensors
+from models import categorical
+from models.architectures.acoustic import AcousticSpec
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.wavenet import WaveNetSpec
+from models.checkpoint import Checkpoint
 from models.conditioning import padded_frames
 from models.engines.images.engine import ImageStreamRequest
 from models.engines.images.onnx import OnnxImageEngine
@@ -21,52 +24,22 @@ from models.engines.onnx.ort_runners import Blocks
 from models.engines.onnx.ort_session import open_session
 from models.engines.speech.engine import StreamRequest
 from models.engines.speech.onnx import LANES, OnnxEngine
+from models.networks import load_network
 from models.networks.acoustic import AcousticNetwork
-from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN, build
+from models.networks.image import ImageNetwork
 from models.networks.wavenet import WaveNet
 from models.noise import uniforms
-from models.spec import AcousticSpec, PixelCNNSpec, WaveNetSpec
 
 TOLERANCE, RELATIVE = 1e-4, 1e-5
-"""Of logits, and of everything else that is a real number; and the share of a number above 10 that it may differ by:
-the logits of a network that is sure of itself reach hundreds, of which single precision has four decimal places."""
+"""Absolute tolerance of logits and all other real numbers, and the relative one above 10: the logits of a confident
+network reach hundreds, of which single precision has four decimal places."""
 TIE = 2e-6
-"""How near to a boundary the noise of a symbol lies that two engines may draw differently."""
+"""The distance from a boundary within which the noise of a symbol may give two engines different symbols."""
 _STEPS = 480
 
 
 class ParityError(ValueError):
-    """Graphs that do not do what their network does."""
-
-
-def random_tensors(spec: Spec) -> Tensors:
-    """Weights as a network begins with, and biases that are not zero."""
-    torch.manual_seed(0)
-    network = _NETWORKS[spec.kind](spec)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if "bias" in name:
-                parameter.normal_(0.0, 0.1)
-    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-
-
-def network(checkpoint: Checkpoint) -> torch.nn.Module:
-    """The network of a checkpoint, in double precision."""
-    made = _NETWORKS[checkpoint.spec.kind](checkpoint.spec).double()
-    made.load_state_dict({name: torch.tensor(tensor).double() for name, tensor in checkpoint.tensors.items()})
-    return made.eval().requires_grad_(False)
-
-
-def check(checkpoint: Checkpoint) -> None:
-    """Run what was exported, and the network.
-
-    Args:
-        checkpoint: read from a directory with the graphs in it.
-
-    Raises:
-        ParityError: they differ by more than rounding explains.
-    """
-    _CHECKS[checkpoint.spec.kind](checkpoint)
+    """Graphs that do not compute what their network does."""
 
 
 def compare(name: str, mine: NDArray[np.floating], exact: NDArray[np.floating]) -> None:
@@ -84,7 +57,7 @@ def compare_draws(
     Returns:
         How many differ, all of them ties.
     """
-    cumulative = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature).cumsum(axis=1)
+    cumulative = categorical.cumulative(logits, temperature)
     cumulative /= cumulative[:, -1:]
     drawn = (cumulative[:, :-1] <= noise[:, None]).sum(axis=1)
     different = np.flatnonzero(drawn != mine)
@@ -93,11 +66,14 @@ def compare_draws(
     return len(different)
 
 
-def _check_wavenet(checkpoint: Checkpoint) -> None:
-    """Every graph samples; along its symbols the network, run over all of them at once, gives the exact logits."""
-    spec = checkpoint.spec
-    assert isinstance(spec, WaveNetSpec)
-    engine, model = OnnxEngine(checkpoint), network(checkpoint)
+def check_wavenet(checkpoint: Checkpoint) -> None:
+    """Sample with every graph, and compare with the network's logits of the same symbols.
+
+    Raises:
+        ParityError: they differ by more than rounding explains.
+    """
+    spec = checkpoint.spec_as(WaveNetSpec)
+    engine, model = OnnxEngine(checkpoint), load_network(checkpoint, torch.float64)
     assert isinstance(model, WaveNet)
     length = _STEPS if not spec.local_channels else -(-_STEPS // spec.local_hop) * spec.local_hop
     wanted = [_request(spec, seed, length) for seed in range(LANES[engine.name])]
@@ -110,48 +86,51 @@ def _check_wavenet(checkpoint: Checkpoint) -> None:
         compare("likelihoods", engine.score(symbols, request.frames, request.speaker), nats[np.arange(length), symbols])
     blocks = OnnxEngine(checkpoint, runner=Blocks)
     streams = [blocks.open(request) for request in wanted]
-    # Not a multiple of what is unrolled: some steps are single ones.
+    # Not a multiple of the unrolled steps, so some are single ones.
     pieces = [blocks.step(streams, 61) for _ in range(-(-length // 61))]
     if not np.array_equal(made, np.concatenate(pieces, axis=1)):
         raise ParityError("steps.onnx, step.onnx: draw other symbols than chunk.onnx")
 
 
-def _check_pixelcnn(checkpoint: Checkpoint) -> None:
-    """Pictures are drawn; the network, run over them whole, gives the exact logits of every sub-pixel."""
-    spec = checkpoint.spec
-    assert isinstance(spec, PixelCNNSpec)
-    engine, model = OnnxImageEngine(checkpoint), network(checkpoint)
-    assert isinstance(model, GatedPixelCNN | OriginalPixelCNN)
+def check_pixelcnn(checkpoint: Checkpoint) -> None:
+    """Sample pictures, and compare with the network's logits of their sub-pixels.
+
+    Raises:
+        ParityError: they differ by more than rounding explains.
+    """
+    spec = checkpoint.spec_as(PixelCNNSpec)
+    engine, model = OnnxImageEngine(checkpoint), load_network(checkpoint, torch.float64)
+    assert isinstance(model, ImageNetwork)
     wanted = _pictures(engine)
     images = engine.draw(wanted)
     hs = np.stack([request.h for request in wanted if request.h is not None]) if spec.conditions else None
     logits = _picture_logits(model, images, hs)
-    away = logits
+    free = logits
     if spec.conditions:
-        far = [request.h if request.away is None else request.away for request in wanted]
-        away = _picture_logits(model, images, np.stack([h for h in far if h is not None]))
+        unconditional = [r.h if r.unconditional is None else r.unconditional for r in wanted]
+        free = _picture_logits(model, images, np.stack([h for h in unconditional if h is not None]))
     scores = engine.score(images, hs).reshape(engine.lanes, -1)
     for n, (request, image) in enumerate(zip(wanted, images.reshape(engine.lanes, -1), strict=True)):
-        guided = away[n] + request.guidance * (logits[n] - away[n])
+        guided = free[n] + request.guidance * (logits[n] - free[n])
         compare_draws(image, guided, uniforms(request.seed, 0, spec.dims), request.temperature)
         nats = logits[n] - np.logaddexp.reduce(logits[n], axis=1, keepdims=True)
         compare("likelihoods", scores[n], nats[np.arange(spec.dims), image])
 
 
 def _pictures(engine: OnnxImageEngine) -> list[ImageStreamRequest]:
-    """As many as it has lanes, at two temperatures; where there are conditions, all but the first are guided."""
+    """One request for each lane, at two temperatures; where there are conditions, all but the first are guided."""
     wanted = [ImageStreamRequest(n, (1.0, 0.7)[n % 2]) for n in range(engine.lanes)]
     if not engine.spec.conditions:
         return wanted
     lists = [(*range(len(names)), None) for names in engine.spec.conditions]
-    away = engine.asked([None] * len(lists))
-    asked = [engine.asked([labels[n % len(labels)] for labels in lists]) for n in range(engine.lanes)]
-    first, *others = [replace(request, h=h) for request, h in zip(wanted, asked, strict=True)]
-    return [first, *(replace(request, guidance=0.25 + request.seed / 2, away=away) for request in others)]
+    free = engine.embed_labels([None] * len(lists))
+    hs = [engine.embed_labels([labels[n % len(labels)] for labels in lists]) for n in range(engine.lanes)]
+    first, *others = [replace(request, h=h) for request, h in zip(wanted, hs, strict=True)]
+    return [first, *(replace(r, guidance=0.25 + r.seed / 2, unconditional=free) for r in others)]
 
 
 def _picture_logits(
-    model: GatedPixelCNN | OriginalPixelCNN, images: NDArray[np.uint8], h: NDArray[np.float32] | None
+    model: ImageNetwork, images: NDArray[np.uint8], h: NDArray[np.float32] | None
 ) -> NDArray[np.float64]:
     """The network's own logits for every sub-pixel of pictures, ``[N, H * W * C, levels]``."""
     given = None if h is None else torch.from_numpy(h).double()
@@ -159,10 +138,13 @@ def _picture_logits(
     return logits.reshape(len(images), -1, logits.shape[-1])
 
 
-def _check_frames(checkpoint: Checkpoint) -> None:
-    """Two sentences of different lengths, padded to one; padding counts for nothing."""
-    spec, model = checkpoint.spec, network(checkpoint)
-    assert isinstance(spec, AcousticSpec)
+def check_acoustic(checkpoint: Checkpoint) -> None:
+    """Run two sentences of different lengths, one of them padded, and compare with the network.
+
+    Raises:
+        ParityError: they differ by more than rounding explains.
+    """
+    spec, model = checkpoint.spec_as(AcousticSpec), load_network(checkpoint, torch.float64)
     assert isinstance(model, AcousticNetwork)
     noise, speaker = np.random.default_rng(0), np.arange(2) % len(spec.speakers)
     mask = np.ones((2, 40, 1), np.float32)
@@ -199,15 +181,3 @@ def exact_logits(model: WaveNet, request: StreamRequest, symbols: NDArray[np.uin
     speaker = None if request.speaker is None else torch.tensor([request.speaker])
     logits: NDArray[np.float64] = model(torch.from_numpy(symbols.astype(np.int64))[None], frames, speaker)[0].numpy()
     return logits
-
-
-_NETWORKS: Mapping[str, Callable[..., torch.nn.Module]] = {
-    WaveNetSpec.kind: WaveNet,
-    PixelCNNSpec.kind: build,
-    AcousticSpec.kind: AcousticNetwork,
-}
-_CHECKS: Mapping[str, Callable[[Checkpoint], None]] = {
-    WaveNetSpec.kind: _check_wavenet,
-    PixelCNNSpec.kind: _check_pixelcnn,
-    AcousticSpec.kind: _check_frames,
-}

@@ -1,16 +1,16 @@
-"""A PixelCNN as ONNX, a row at a time: what the rows above say of it, once, then the row itself, as often as needed.
+"""A PixelCNN as ONNX, one row at a time: the part that depends on the rows above, once; the row, as often as needed.
 
 ``above``: ``pixels [B, C, first, W]``, the rows before as numbers from -1 to 1, zeros beyond the picture; ``features
-[n, B, F, reach, W]``, what the layers made of the rows before; ``condition [B, P, width]``, what V is multiplied by,
-P = W where every pixel has its own, else 1. It gives ``base [layers, B, gate, W]`` (the original network: ``begun [B,
-features, W]`` and ``base [n, B, F, W]``) and, gated, ``made [n, B, F, W]``, the features of this row.
+[n, B, F, reach, W]``, the layers' features of the rows before; ``condition [B, P, width]``, what V is multiplied by, P
+= W where every pixel has its own, else 1. Its outputs are ``base [layers, B, gate, W]`` (the original network: ``begun
+[B, features, W]`` and ``base [n, B, F, W]``) and, gated, ``made [n, B, F, W]``, the features of this row.
 
 ``beside``: a row of ``symbols [B, W, C]`` with the outputs of ``above``, ``uniforms [B, W, C]``, ``temperature [B]``,
-above 0, and ``guidance [B]`` away from the logits of the lane ``away [B]``, which has no effect where that is the lane
-itself. It gives ``logits [B, W, C, levels]``, those of each symbol right as far as the symbols before it are, ``drawn
-[B, W, C]``, the symbols that they, guided, and the noise give, and of the original network ``made``. A row whose
-symbols are drawn again is the row that drawing one symbol after the other gives: so it is found by going on until
-nothing changes (fixed-point iteration, Song et al. 2021, arXiv:2002.03629), and a call serves all of its symbols.
+above 0, ``guidance [B]``, and ``unconditional [B]``, the lane of the unconditional pass; guidance has no effect where
+that is the lane itself. Its outputs are ``logits [B, W, C, levels]``, correct where the symbols before are; ``drawn [B,
+W, C]``, the symbols that the guided logits and the noise give; and of the original network ``made``. A row that is
+drawn again from itself is the row that sampling one symbol after the other gives: so it is found by iterating until
+nothing changes (fixed-point iteration, Song et al. 2021, arXiv:2002.03629), and one call serves all of its symbols.
 
 Weights that a mask forbids are multiplied by it in the graph, as they are in models/networks/pixelcnn.py.
 """
@@ -22,13 +22,18 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import TensorProto
 
+from models.architectures.pixelcnn import PixelCNNSpec
 from models.export.graph import Graph, WeightFile
 from models.export.wavenet import draw
-from models.spec import PixelCNNSpec
+
+
+def graphs(spec: PixelCNNSpec, weights: WeightFile) -> list[Graph]:
+    """All graphs of a checkpoint; in two scales, without the coarse pixels, which the native engine samples."""
+    return [above(spec, weights), beside(spec, weights)]
 
 
 def above(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
-    """What a row has to know of those before it."""
+    """What a row depends on of those before it."""
     g, first, count = Graph("above", weights), spec.first_kernel_size // 2, spec.layers - 1
     features = spec.features if spec.gated else spec.features // 2
     pixels = g.input("pixels", "float32", "B", spec.channels, first, spec.width)
@@ -36,8 +41,7 @@ def above(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
     condition = None
     if spec.conditions:
         located = spec.conditioning == "location"
-        width = spec.location_channels if located else spec.condition_channels
-        given = g.input("condition", "float32", "B", spec.width if located else 1, width)
+        given = g.input("condition", "float32", "B", spec.width if located else 1, spec.condition_width)
         condition = g.op("Transpose", given, perm=[0, 2, 1])
     build = _above_gated if spec.gated else _above_original
     build(g, spec, pixels, _parts(g, kept, count), condition)
@@ -45,7 +49,7 @@ def above(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
 
 
 def beside(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
-    """A row, given what is known of those above."""
+    """A row, given the outputs of :func:`above`."""
     g, shape, outputs = Graph("beside", weights), (spec.width, spec.channels), spec.output_features
     size = spec.width * spec.channels
     symbols = g.input("symbols", "int64", "B", *shape)
@@ -69,10 +73,10 @@ def beside(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
 
 
 def _guided(g: Graph, logits: str) -> str:
-    """Those of the lanes that guidance leads away from, and so many times the difference: ``[B, W * C, levels]``."""
+    """Those of the unconditional pass plus ``guidance`` times the difference: ``[B, W * C, levels]``."""
     guidance = g.op("Reshape", g.input("guidance", "float32", "B"), g.constant([-1, 1, 1]))
-    away = g.op("Gather", logits, g.input("away", "int64", "B"), axis=0)
-    return g.op("Add", away, g.op("Mul", guidance, g.op("Sub", logits, away)))
+    free = g.op("Gather", logits, g.input("unconditional", "int64", "B"), axis=0)
+    return g.op("Add", free, g.op("Mul", guidance, g.op("Sub", logits, free)))
 
 
 def _above_gated(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], condition: str | None) -> None:
@@ -95,7 +99,7 @@ def _above_gated(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], con
 
 
 def _beside_gated(g: Graph, spec: PixelCNNSpec, row: str) -> tuple[str, str, int]:
-    """What the skips see ``[B, inputs, W]``, their weights, and how many inputs they have."""
+    """The inputs of the skips ``[B, inputs, W]``, their weights, and the number of inputs."""
     first, side, p = spec.first_kernel_size // 2, spec.kernel_size // 2, spec.features
     bases = _parts(g, g.input("base", "float32", spec.layers, "B", 2 * p, spec.width), spec.layers)
     h, gated = row, []
@@ -127,7 +131,7 @@ def _above_original(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], 
         z = g.op("Conv", seen, taps, g.weight("masked_bias", block), pads=[0, side, 0, side])
         z = g.op("Squeeze", z, g.constant([2]))
         if condition is not None:
-            z = g.op("Add", z, _asked(g, "condition", block, condition))
+            z = g.op("Add", z, _conditioned(g, "condition", block, condition))
         bases.append(z)
     g.output("base", _stacked(g, bases), "float32", spec.layers - 1, "B", hidden, spec.width)
 
@@ -160,10 +164,10 @@ def _gate(g: Graph, z: str) -> str:
 def _biased(g: Graph, z: str, stack: str, layer: int, gate: int, condition: str | None) -> str:
     """z + b, z + b + V·h or z + b + V * s."""
     z = g.op("Add", z, g.weight(f"{stack}_bias", layer, (gate, 1)))
-    return z if condition is None else g.op("Add", z, _asked(g, f"{stack}_condition", layer, condition))
+    return z if condition is None else g.op("Add", z, _conditioned(g, f"{stack}_condition", layer, condition))
 
 
-def _asked(g: Graph, name: str, layer: int, condition: str) -> str:
+def _conditioned(g: Graph, name: str, layer: int, condition: str) -> str:
     """V times ``condition [B, width, P]``: ``[B, outputs, P]``."""
     return g.op("MatMul", g.op("Transpose", g.weight(name, layer), perm=[1, 0]), condition)
 
@@ -207,13 +211,13 @@ def _rows(g: Graph, taps: str, start: int, end: int) -> str:
 
 
 def _left(g: Graph, taps: str, side: int) -> str:
-    """Of the last row, number ``side``, what is not right of the pixel: ``[outputs, inputs, side + 1]``."""
+    """Of the last row, number ``side``, the taps up to the pixel itself: ``[outputs, inputs, side + 1]``."""
     row = g.op("Squeeze", _rows(g, taps, side, side + 1), g.constant([2]))
     return g.op("Slice", row, g.constant([0]), g.constant([side + 1]), g.constant([2]))
 
 
 def _parts(g: Graph, value: str, count: int) -> list[str]:
-    """What lies along the first axis."""
+    """The slices along the first axis."""
     parts = g.ops("Split", count, value, axis=0, num_outputs=count) if count > 1 else [value]
     return [g.op("Squeeze", part, g.constant([0])) for part in parts]
 

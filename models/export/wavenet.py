@@ -1,14 +1,14 @@
-"""A WaveNet as ONNX: the step of models/networks/wavenet.py with few nodes, and the draw of the symbol behind it.
+"""A WaveNet as ONNX: the step of models/networks/wavenet.py with few nodes, followed by the draw of the symbol.
 
-On a CPU a step costs what its nodes cost, about half a microsecond each, so there is one product for all past taps, one
-for all skips, and residual biases are folded away: z = W(h' + c) with c the sum of the biases below, known beforehand.
-Three graphs hold the same step: ``step`` once, ``steps`` :data:`UNROLLED` times in a row (CUDA graphs refuse loops),
-``chunk`` in a Scan, as often as its inputs say.
+On a CPU every node of a step costs about half a microsecond, so there is one product for all past taps, one for all
+skips, and residual biases are folded: z = W(h' + c) with c the sum of the biases below, a constant. Three graphs hold
+the same step: ``step`` once, ``steps`` :data:`UNROLLED` times in a row (CUDA graphs allow no loops), ``chunk`` in a
+Scan, as often as its inputs say.
 
 inputs: ``symbol [B]``, the last one; ``position [B]``, the next one; ``lane [B]`` = 0 … B - 1; ``ring [B * rows, R]``,
 each lane's ring buffers, row offset(layer) + t mod dilation holding the layer's input at t; ``biases [layers, N,
-gate]``, V·h + b of N frames; ``frame [T, B]``, whose biases a lane takes at a step; ``uniforms [T, B]``;
-``temperature [B]``, above 0; ``forced [T, B]``, a symbol to be taken instead of the drawn one, or -1.
+gate]``, V·h + b of N frames; ``frame [T, B]``, the frame of each lane and step; ``uniforms [T, B]``; ``temperature
+[B]``, above 0; ``forced [T, B]``, a symbol to take instead of the drawn one, or -1.
 outputs: ``symbols [T, B]``, ``logits [T, B, 256]``, and ``next_symbol`` and ``next_ring`` for the next call.
 """
 
@@ -19,17 +19,18 @@ from typing import NamedTuple
 import numpy as np
 from onnx import TensorProto
 
+from models.architectures.wavenet import WaveNetSpec
 from models.export.graph import Graph, WeightFile
-from models.spec import SYMBOLS, WaveNetSpec
+from models.spec import SYMBOLS
 
 UNROLLED = 8
 
 
 class _Fixed(NamedTuple):
-    """Values that every step shares."""
+    """Values that are the same at every step."""
 
-    places: str
-    """``[layers, B]``: where the ring buffer of a layer begins."""
+    starts: str
+    """``[layers, B]``: the first row of each layer's ring buffer."""
     dilations: str
     """``[layers, 1]``."""
     offsets: str
@@ -40,11 +41,16 @@ class _Fixed(NamedTuple):
     temperature: str
 
 
-class _Moving(NamedTuple):
-    """Values that a step hands to the next."""
+class _Carried(NamedTuple):
+    """Values that one step passes to the next."""
 
     symbol: str
     ring: str
+
+
+def graphs(spec: WaveNetSpec, weights: WeightFile) -> list[Graph]:
+    """All graphs of a checkpoint."""
+    return [step(spec, weights), steps(spec, weights), chunk(spec, weights)]
 
 
 def step(spec: WaveNetSpec, weights: WeightFile) -> Graph:
@@ -60,9 +66,9 @@ def steps(spec: WaveNetSpec, weights: WeightFile) -> Graph:
 def chunk(spec: WaveNetSpec, weights: WeightFile) -> Graph:
     """As many steps as there are rows of ``uniforms``."""
     g = Graph("chunk", weights)
-    moving, position, fixed, given = _inputs(g, spec, "T")
+    carried, position, fixed, given = _inputs(g, spec, "T")
     body = Graph("body", weights, outer=g)
-    inner = _Moving(body.input("symbol_in", "int64", "B"), body.input("ring_in", "float32", "rows", "R"))
+    inner = _Carried(body.input("symbol_in", "int64", "B"), body.input("ring_in", "float32", "rows", "R"))
     at = body.input("position_in", "int64", "B")
     row = [body.input(f"{name}_in", kind, "B") for name, kind in _GIVEN]
     after, logits = _step(body, spec, fixed, inner, at, *row)
@@ -72,9 +78,9 @@ def chunk(spec: WaveNetSpec, weights: WeightFile) -> Graph:
     body.output("symbol_made", after.symbol, "int64", "B")
     body.output("logits_made", logits, "float32", "B", SYMBOLS)
     symbol, ring, _, symbols, scores = g.ops(
-        "Scan", 5, moving.symbol, moving.ring, position, *given, body=body.proto(), num_scan_inputs=len(given)
+        "Scan", 5, carried.symbol, carried.ring, position, *given, body=body.proto(), num_scan_inputs=len(given)
     )
-    return _finished(g, spec, _Moving(symbol, ring), symbols, scores, "T")
+    return _finished(g, spec, _Carried(symbol, ring), symbols, scores, "T")
 
 
 _GIVEN = (("frame", "int64"), ("uniforms", "float64"), ("forced", "int64"))
@@ -83,19 +89,19 @@ _GIVEN = (("frame", "int64"), ("uniforms", "float64"), ("forced", "int64"))
 
 def _unrolled(name: str, spec: WaveNetSpec, weights: WeightFile, count: int) -> Graph:
     g = Graph(name, weights)
-    moving, position, fixed, given = _inputs(g, spec, count)
+    carried, position, fixed, given = _inputs(g, spec, count)
     rows = [_rows(g, value, count) for value in given]
     symbols, logits = [], []
     for t in range(count):
         at = g.op("Add", position, g.constant([t])) if t else position
-        moving, scores = _step(g, spec, fixed, moving, at, *(row[t] for row in rows))
-        symbols.append(moving.symbol)
+        carried, scores = _step(g, spec, fixed, carried, at, *(row[t] for row in rows))
+        symbols.append(carried.symbol)
         logits.append(scores)
     first = g.constant([0])
     made, scores = (
         g.op("Concat", *(g.op("Unsqueeze", value, first) for value in values), axis=0) for values in (symbols, logits)
     )
-    return _finished(g, spec, moving, made, scores, count)
+    return _finished(g, spec, carried, made, scores, count)
 
 
 def _rows(g: Graph, value: str, count: int) -> list[str]:
@@ -104,7 +110,7 @@ def _rows(g: Graph, value: str, count: int) -> list[str]:
     return [g.op("Squeeze", part, first) for part in parts]
 
 
-def _inputs(g: Graph, spec: WaveNetSpec, time: int | str) -> tuple[_Moving, str, _Fixed, list[str]]:
+def _inputs(g: Graph, spec: WaveNetSpec, time: int | str) -> tuple[_Carried, str, _Fixed, list[str]]:
     layers, residual, gate = spec.layers, spec.residual_channels, spec.gate_channels
     symbol, position, lane = (g.input(name, "int64", "B") for name in ("symbol", "position", "lane"))
     ring = g.input("ring", "float32", "rows", residual)
@@ -117,22 +123,22 @@ def _inputs(g: Graph, spec: WaveNetSpec, time: int | str) -> tuple[_Moving, str,
     offsets = g.op("Concat", g.constant(below), g.op("CumSum", g.weight("residual_bias"), g.constant(0)), axis=0)
     offsets = g.op("Unsqueeze", offsets, g.constant([1]))
     fixed = _Fixed(
-        places=g.op("Add", begin, g.constant(np.cumsum(dilations)[:, None] - dilations)),
+        starts=g.op("Add", begin, g.constant(np.cumsum(dilations)[:, None] - dilations)),
         dilations=g.constant(dilations),
         offsets=offsets,
         shift=g.op("MatMul", offsets, g.weight("current")),
         biases=biases,
         temperature=temperature,
     )
-    return _Moving(symbol, ring), position, fixed, given
+    return _Carried(symbol, ring), position, fixed, given
 
 
 def _step(
-    g: Graph, spec: WaveNetSpec, fixed: _Fixed, before: _Moving, position: str, frame: str, uniform: str, forced: str
-) -> tuple[_Moving, str]:
+    g: Graph, spec: WaveNetSpec, fixed: _Fixed, before: _Carried, position: str, frame: str, uniform: str, forced: str
+) -> tuple[_Carried, str]:
     layers, residual, gate = spec.layers, spec.residual_channels, spec.gate_channels
-    places = g.op("Add", g.op("Mod", position, fixed.dilations), fixed.places)
-    past = g.op("MatMul", g.op("Gather", before.ring, places, axis=0), g.weight("past"))
+    slots = g.op("Add", g.op("Mod", position, fixed.dilations), fixed.starts)
+    past = g.op("MatMul", g.op("Gather", before.ring, slots, axis=0), g.weight("past"))
     biases = g.op("Add", g.op("Gather", fixed.biases, frame, axis=1), fixed.shift)
     z = g.op("Reshape", g.op("Add", past, biases), g.constant([-1, gate]))
     parts = g.ops("Split", layers, z, axis=0, num_outputs=layers) if layers > 1 else [z]
@@ -146,14 +152,14 @@ def _step(
             h = g.op("Gemm", gated[layer], g.weight("residual", layer), h)
     seen = g.op("Reshape", g.op("Concat", *inputs, axis=0), g.constant([layers, -1, residual]))
     rows = g.op("Reshape", g.op("Add", seen, fixed.offsets), g.constant([-1, residual]))
-    ring = g.op("ScatterND", before.ring, g.op("Reshape", places, g.constant([-1, 1])), rows)
+    ring = g.op("ScatterND", before.ring, g.op("Reshape", slots, g.constant([-1, 1])), rows)
     skip = g.weight("skip", shape=(layers * spec.hidden_channels, spec.skip_channels))
     x = g.op("Gemm", g.op("Concat", *gated, axis=1), skip, g.weight("skip_bias"))
     x = g.op("Gemm", g.op("Relu", x), g.weight("head"), g.weight("head_bias"))
     logits = g.op("Gemm", g.op("Relu", x), g.weight("output"), g.weight("output_bias"))
     drawn = draw(g, logits, fixed.temperature, uniform, SYMBOLS)
     given = g.op("GreaterOrEqual", forced, g.constant([0]))
-    return _Moving(g.op("Where", given, forced, drawn), ring), logits
+    return _Carried(g.op("Where", given, forced, drawn), ring), logits
 
 
 def draw(g: Graph, logits: str, temperature: str, uniform: str, levels: int) -> str:
@@ -177,7 +183,7 @@ def draw(g: Graph, logits: str, temperature: str, uniform: str, levels: int) -> 
     return g.op("Min", count, g.constant([levels - 1]))
 
 
-def _finished(g: Graph, spec: WaveNetSpec, after: _Moving, symbols: str, logits: str, time: int | str) -> Graph:
+def _finished(g: Graph, spec: WaveNetSpec, after: _Carried, symbols: str, logits: str, time: int | str) -> Graph:
     g.output("symbols", symbols, "int64", time, "B")
     g.output("logits", logits, "float32", time, "B", SYMBOLS)
     g.output("next_symbol", after.symbol, "int64", "B")

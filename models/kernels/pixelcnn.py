@@ -1,22 +1,25 @@
-"""The compiled loop that samples or scores a PixelCNN with cached activations (Ramachandran et al. 2017 as the idea).
+"""The compiled loop that samples or scores a PixelCNN with cached activations (after Ramachandran et al. 2017).
 
-All that a row of pixels has to know of those above it is computed once, for the whole row; then every pixel costs its
-own features only (stacks.py). Weights are read from front to back (picture_layout.py); ``at`` says where. The sizes of
-the network are ``PixelCNNLayout.sizes``, so that one loop, compiled once, serves all.
+Everything that a row of pixels needs to know of the rows above is computed once, for the whole row; then every pixel
+costs its own features only (pixelcnn_layers.py). Weights are read from front to back (pixelcnn_layout.py); ``at`` is
+the index of the next. The sizes of the network are an argument (``PixelCNNLayout.sizes``), so that one compiled loop
+serves all networks.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from models import noise
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.conditioning import upsample
 from models.kernels import scalar as shared
 from models.kernels.categorical import draw, log_likelihood
 from models.kernels.noise import uniform
@@ -28,73 +31,36 @@ from models.kernels.pixelcnn_layers import (
     row_gated,
     row_original,
 )
+from models.kernels.pixelcnn_layout import PixelCNNLayout
+
+Array = NDArray[np.float32]
 
 _ONE = np.float32(1.0)
 
 
-class Drawer(Protocol):
-    """The compiled loop; each lane is a picture at its own row."""
-
-    def __call__(
-        self,
-        sizes: tuple[int, ...],
-        weights: NDArray[np.float32],
-        pixels: NDArray[np.float32],
-        above: NDArray[np.float32],
-        conditions: NDArray[np.float32],
-        rows: NDArray[np.int64],
-        kept: NDArray[np.int64],
-        seeds: NDArray[np.int64],
-        temperatures: NDArray[np.float64],
-        guidances: NDArray[np.float32],
-        shadows: NDArray[np.bool_],
-        places: NDArray[np.int64],
-        symbols: NDArray[np.uint8],
-        likelihoods: NDArray[np.float64],
-    ) -> None:
-        """Move every lane on by as many rows as ``symbols`` has.
-
-        Args:
-            sizes: as :attr:`PixelCNNLayout.sizes` tells them.
-            weights: as :meth:`PixelCNNLayout.pack` lays them.
-            pixels: ``[lanes, pixel_cells]``, in and out: the picture so far, from -1 to 1, with zeros around it.
-            above: ``[lanes, above_cells]``, in and out: the features of the last rows, with zeros around them.
-            conditions: ``[lanes, 1 or H * W, condition]``: what V is multiplied by.
-            rows: ``[lanes]``, in and out: the next row.
-            kept: ``[lanes]``: the rows before this one are given.
-            seeds: ``[lanes]``.
-            temperatures: ``[lanes]``.
-            guidances: ``[lanes]``; counts where the next lane is a shadow.
-            shadows: ``[lanes]``: whether the lane shows the symbols of the one before, led away from its own logits.
-            places: ``[H, W]``: where in the noise each pixel is, in pixels; -1 for one that is given.
-            symbols: ``[lanes, rows, W * C]``: read where they are given, else written.
-            likelihoods: the same shape to score, ``[lanes, 0, 0]`` else: ln p of every symbol, written.
-        """
-
-
 @njit(fastmath={"contract"}, error_model="numpy")
-def _lead(away, guidance, logits, levels):  # type: ignore[no-untyped-def]  # numba infers the types
-    """Logits of a guided picture: those it is led away from, and so many times the difference."""
+def _guide(unconditional, guidance, logits, levels):  # type: ignore[no-untyped-def]  # numba infers the types
+    """Logits of a guided picture: those of its unconditional pass plus ``guidance`` times the difference."""
     for j in range(levels):
-        logits[j] = away[j] + guidance * (logits[j] - away[j])
+        logits[j] = unconditional[j] + guidance * (logits[j] - unconditional[j])
 
 
 @cache
 def _sources() -> int:
-    """A checksum of every file that the loop is made of; numba itself watches only the file the loop is in."""
+    """A checksum of all files that the loop is compiled from; numba's cache checks the loop's own file only."""
     files = [*sorted(Path(__file__).parent.glob("*.py")), Path(shared.__file__), Path(noise.__file__)]
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
 @cache
-def drawer() -> Drawer:
+def _sampler() -> Callable[..., None]:
     """The loop; its first call compiles it, or loads it from the cache."""
     SOURCES = _sources()
 
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
     def loop(  # type: ignore[no-untyped-def]  # numba infers the types
-        sizes, weights, pixels, above, conditions, rows, kept, seeds,
-        temperatures, guidances, shadows, places, symbols, likelihoods,
+        sizes, weights, pixels, above, conditions, rows, given, seeds,
+        temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
     ):  # fmt: skip
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
         gated, layers, width, channels, levels, features, each, outputs, first, reach = sizes
@@ -119,8 +85,8 @@ def drawer() -> Drawer:
         line, scale, once = (width + 2 * first) * channels, np.float32(2.0 / (levels - 1)), 0
         for t in range(symbols.shape[1]):
             for lane in range(lanes):
-                place = pixels[lane], above[lane], conditions[lane], rows[lane], base[lane]
-                once = row_gated(sizes, weights, *place) if gated else row_original(sizes, weights, *place)
+                own = pixels[lane], above[lane], conditions[lane], rows[lane], base[lane]
+                once = row_gated(sizes, weights, *own) if gated else row_original(sizes, weights, *own)
             for x in range(width):
                 at = once
                 for c in range(channels):
@@ -135,14 +101,14 @@ def drawer() -> Drawer:
                         begin, size = (layers - 1) * flow, (c + 1) * (flow // channels)
                     at += distribution(sizes, weights[at:], c, out, begin, size, skips, hidden, logits)
                     for lane in range(1, lanes):
-                        if shadows[lane]:
-                            _lead(logits[lane], guidances[lane - 1], logits[lane - 1], levels)
+                        if unconditional[lane]:
+                            _guide(logits[lane], guidances[lane - 1], logits[lane - 1], levels)
                     for lane in range(lanes):
                         i = x * channels + c
-                        if shadows[lane]:
+                        if unconditional[lane]:
                             symbols[lane, t, i] = symbols[lane - 1, t, i]
-                        elif rows[lane] >= kept[lane] and places[rows[lane], x] >= 0:
-                            u = uniform(seeds[lane], places[rows[lane], x] * channels + c)
+                        elif rows[lane] >= given[lane] and noise_index[rows[lane], x] >= 0:
+                            u = uniform(seeds[lane], noise_index[rows[lane], x] * channels + c)
                             symbols[lane, t, i] = draw(logits[lane], temperatures[lane], u, cumulative)
                         if likelihoods.shape[1] > 0:
                             symbol = np.int64(symbols[lane, t, i])
@@ -152,5 +118,52 @@ def drawer() -> Drawer:
             for lane in range(lanes):
                 rows[lane] += 1
 
-    compiled: Drawer = loop
+    compiled: Callable[..., None] = loop
     return compiled
+
+
+class PixelCNNKernel:
+    """The loop with the weights of one network: an ``ImageKernel`` (models/engines/images/native.py).
+
+    The state of a picture is the picture so far, from -1 to 1, with zeros around it (``[pixel_cells]``), and the
+    features of its last rows, with zeros around them (``[above_cells]``).
+    """
+
+    def __init__(self, spec: PixelCNNSpec, tensors: Mapping[str, Array]) -> None:
+        self._spec, self._tensors = spec, tensors
+        self._layout = PixelCNNLayout.of(spec)
+        self._weights = self._layout.pack(tensors)
+
+    def blank(self) -> tuple[Array, ...]:
+        """The state of a picture without rows."""
+        layout = self._layout
+        return np.zeros(layout.pixel_cells, np.float32), np.zeros(layout.above_cells, np.float32)
+
+    def blank_condition(self) -> Array:
+        """Zeros."""
+        spec, layout = self._spec, self._layout
+        return np.zeros((spec.height * spec.width if layout.located else 1, layout.condition), np.float32)
+
+    def condition(self, h: Array, coarse: NDArray[np.uint8] | None) -> Array:
+        """What V is multiplied by, ``[1 or H * W, condition]``."""
+        return upsample(self._spec, self._tensors, h, coarse)
+
+    def run(
+        self,
+        state: Sequence[Array],
+        conditions: Array,
+        rows: NDArray[np.int64],
+        given: NDArray[np.int64],
+        seeds: NDArray[np.int64],
+        temperatures: NDArray[np.float64],
+        guidances: Array,
+        unconditional: NDArray[np.bool_],
+        noise_index: NDArray[np.int64],
+        symbols: NDArray[np.uint8],
+        likelihoods: NDArray[np.float64],
+    ) -> None:
+        """Advance every lane by as many rows as ``symbols`` has (see the protocol)."""
+        _sampler()(
+            self._layout.sizes, self._weights, *state, conditions, rows, given, seeds, temperatures, guidances,
+            unconditional, noise_index, symbols, likelihoods,
+        )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Where each weight of a PixelCNN lies in the one flat array that the compiled samplers read, in the order of use.
+"""The layout of a PixelCNN's weights in the one flat array that the compiled sampler reads, in the order of use.
 
-First comes what is done once a row: all that the rows above say of it. Then what is done once a sub-pixel, the channels
-one after the other: a channel's features see those of their own channel and of the channels before, so their weights
-for the others, which the network masks, are left out. Every channel gets equally many features, filled up with zeros.
+First come the weights that are used once per row, for the rows above. Then those that are used once per sub-pixel,
+channel by channel: a channel's features see those of their own channel and of the channels before, so their weights for
+the others, which the network masks, are left out. Every channel has the same number of features, padded with zeros.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.architectures.pixelcnn import PixelCNNSpec
 from models.kernels.wavenet_layout import aligned
-from models.spec import PixelCNNSpec
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class PixelCNNLayout:
-    """The sizes of a network: all that a compiled kernel depends on. Two models of one layout share kernels."""
+    """The sizes of a network: all that a compiled kernel depends on. Models of one layout share kernels."""
 
     height: int
     width: int
@@ -44,7 +44,6 @@ class PixelCNNLayout:
     @classmethod
     def of(cls, spec: PixelCNNSpec) -> PixelCNNLayout:
         """The layout of a model."""
-        width = spec.location_channels if spec.conditioning == "location" else spec.condition_channels
         return cls(
             height=spec.height,
             width=spec.width,
@@ -56,7 +55,7 @@ class PixelCNNLayout:
             first=spec.first_kernel_size // 2,
             above=spec.kernel_size // 2,
             outputs=spec.output_features,
-            condition=width if spec.conditions else 0,
+            condition=spec.condition_width if spec.conditions else 0,
             located=spec.conditioning == "location",
         )
 
@@ -68,21 +67,21 @@ class PixelCNNLayout:
 
     @property
     def pixel_cells(self) -> int:
-        """Numbers in a picture with its margin."""
+        """Numbers in a picture with its padding."""
         return (self.height + self.first) * (self.width + 2 * self.first) * self.channels
 
     @property
     def above_cells(self) -> int:
-        """Numbers in the features that are kept of the last rows."""
+        """Numbers in the cached features of the last rows."""
         features = self.features if self.gated else self.channels * self.each(self.features)
         return (self.layers - 1) * (self.above + 1) * (self.width + 2 * self.above) * features
 
     def each(self, features: int) -> int:
-        """How many of ``features`` a channel gets, those of zeros included."""
+        """Features of one channel, its padding included."""
         return -(-features // self.channels)
 
     def place(self, features: int) -> NDArray[np.int64]:
-        """Where each feature lies after the channels were filled up."""
+        """The index of each feature after the padding of the channels."""
         index = np.arange(features)
         channel = index * self.channels // features
         return index - np.searchsorted(channel, channel) + channel * self.each(features)
@@ -165,7 +164,7 @@ class PixelCNNLayout:
         return slice(channel * self.each(features), (channel + 1) * self.each(features))
 
     def _fill(self, array: Array, axis: int) -> Array:
-        """``array`` with the features along ``axis`` dealt out to equally large channels."""
+        """``array`` with the features along ``axis`` padded to channels of equal size."""
         features = array.shape[axis]
         shape = list(array.shape)
         shape[axis] = self.channels * self.each(features)
@@ -174,7 +173,7 @@ class PixelCNNLayout:
         return filled
 
     def _halves(self, array: Array) -> Array:
-        """The same for the last axis of gates: of each channel both halves, one behind the other."""
+        """The same for the last axis of gates: for each channel its first half, then its second."""
         parted = array.reshape(*array.shape[:-1], 2, -1)
         filled = self._fill(parted, parted.ndim - 1)
         grouped = filled.reshape(*parted.shape[:-1], self.channels, -1).swapaxes(-3, -2)

@@ -1,8 +1,8 @@
-"""Where each weight of a WaveNet lies in the one flat array that the compiled sampler reads.
+"""The layout of a WaveNet's weights in the one flat array that the compiled sampler reads.
 
-The order is the order of use, so that a step reads the array from front to back: most of a step's time is the wait for
-these bytes. The two taps of a layer lie together, and so do its residual and skip products, which become one product.
-Channels are filled up with zeros to whole vectors; what is computed of them is zero again.
+The order is the order of use, so that a step reads the array from front to back: most of a step's time is spent waiting
+for these bytes. The two taps of a layer are adjacent, and so are its residual and skip matrices, which become one
+product. Channels are padded with zeros to whole vectors; what is computed from them is zero again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.architectures.wavenet import WaveNetSpec
 from models.kernels.gemm import WIDTH, Precision, pack, words
-from models.spec import SYMBOLS, WaveNetSpec
+from models.spec import SYMBOLS
 
 Array = NDArray[np.float32]
 
@@ -59,7 +60,7 @@ class Layout:
         return self.residual * ((1 << self.cycle) - 1) * (self.layers // self.cycle)
 
     def pack(self, tensors: Mapping[str, Array]) -> Array:
-        """The flat array. The last layer gets a residual output of zeros, so that all layers are alike."""
+        """The flat array. The last layer gets a residual output of zeros, so that all layers have one shape."""
         residual, hidden, skip, head = self.residual, self.gate // 2, self.skip, self.head
         onward = np.concatenate(
             [
@@ -81,7 +82,7 @@ class Layout:
         return aligned(np.concatenate([part.ravel() for part in parts]))
 
     def _gates(self, tensor: Array, inputs: int) -> Array:
-        """``[layers, inputs, gate]``, each half of the gates filled up by itself."""
+        """``[layers, inputs, gate]``, each half of the gates padded by itself."""
         halves = np.split(tensor, 2, axis=2)
         return np.concatenate([_filled(half, self.layers, inputs, self.gate // 2) for half in halves], axis=2)
 
@@ -98,40 +99,40 @@ class Layout:
 
     @property
     def layers_at(self) -> int:
-        """Where the first layer begins, after the embedding and the bias of the skips."""
+        """The index of the first layer, after the embedding and the bias of the skips."""
         return SYMBOLS * self.residual + self.skip
 
     @property
     def head_at(self) -> int:
-        """Where the head's bias begins."""
+        """The index of the head's bias."""
         return self.layers_at + self.layers * self.layer_size
 
     @property
     def output_at(self) -> int:
-        """Where the output's bias begins."""
+        """The index of the output's bias."""
         return self.head_at + self.head + words(self.precision, self.skip, self.head)
 
     @property
     def condition_at(self) -> int:
-        """Where the gate biases begin."""
+        """The index of the gate biases."""
         return self.output_at + SYMBOLS + words(self.precision, self.head, SYMBOLS)
 
 
 def _whole(channels: int) -> int:
-    """Channels in whole vectors."""
+    """Channels, padded to whole vectors."""
     return -(-channels // WIDTH) * WIDTH
 
 
 def _filled(tensor: Array, *shape: int) -> Array:
-    """The tensor with zeros behind it, as far as ``shape``."""
+    """The tensor, padded with zeros to ``shape``."""
     return np.pad(tensor, [(0, size - had) for size, had in zip(shape, tensor.shape, strict=True)])
 
 
 def aligned(array: Array) -> Array:
-    """A copy that begins on a huge page, which numpy asks Linux for where an array has 4 MiB or more.
+    """A copy that begins on a huge page, which numpy requests from Linux for arrays of 4 MiB or more.
 
-    A vector load that straddles two cache lines costs a tenth of the speed, and weights in small pages, which lie
-    anywhere and may crowd the same places of a cache, another twentieth.
+    Vector loads that straddle two cache lines cost a tenth of the speed; weights in small pages, which are scattered
+    and may collide in a cache, another twentieth.
     """
     room = np.empty(len(array) + 2 * _HUGE_PAGE, np.float32)
     start = -(room.ctypes.data // room.itemsize) % _HUGE_PAGE

@@ -1,1 +1,25 @@
-"""The networks in torch: what is trained, exported, and the oracle of every engine."""
+"""The networks in torch: what is trained, and the oracle of every engine."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from models.architectures import architecture, load_object
+from models.checkpoint import Checkpoint
+from models.spec import Spec
+
+
+def build_network(spec: Spec) -> nn.Module:
+    """The network that a spec describes, with random initial weights."""
+    network: nn.Module = load_object(architecture(spec.kind).network)(spec)
+    return network
+
+
+def load_network(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The network of a checkpoint, for inference."""
+    with torch.device("meta"):
+        network = build_network(checkpoint.spec)
+    tensors = {name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items()}
+    network.load_state_dict(tensors, assign=True)
+    return network.to(dtype).eval().requires_grad_(False)

@@ -1,8 +1,8 @@
 """The acoustic model: phonemes and a speaker to durations and conditioning frames, not autoregressive.
 
-The shape is FastSpeech's (Ren et al. 2019, arXiv:1905.09263, section 3) with gated convolutions in the place of
+The structure is FastSpeech's (Ren et al. 2019, arXiv:1905.09263, section 3) with gated convolutions instead of
 attention: an encoder over phonemes, a duration predictor, a length regulator that repeats each phoneme's vector for its
-frames, and a decoder over frames. Where in its phoneme a frame lies is told to the decoder by three numbers.
+frames, and a decoder over frames. Three numbers tell the decoder the position of each frame in its phoneme.
 """
 
 from __future__ import annotations
@@ -11,23 +11,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spec import AcousticSpec
+from models.architectures.acoustic import AcousticSpec, block_tensors, tensors
+from models.networks.parameters import add_parameters
+from models.tensors import own
 
 
 class GatedBlock(nn.Module):
-    """x + (a * sigmoid(b)) W, where [a, b] is a convolution of the normalised x; both ways in time."""
+    """x + (a * sigmoid(b)) W, where [a, b] is a centred convolution of the normalised x."""
+
+    scale: nn.Parameter
+    taps: nn.Parameter
+    taps_bias: nn.Parameter
+    out: nn.Parameter
+    out_bias: nn.Parameter
 
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(channels))
-        self.taps = nn.Parameter(torch.randn(kernel_size * channels, 2 * channels) / (kernel_size * channels) ** 0.5)
-        self.taps_bias = nn.Parameter(torch.zeros(2 * channels))
-        self.out = nn.Parameter(torch.randn(channels, channels) / channels**0.5 * 0.5)
-        self.out_bias = nn.Parameter(torch.zeros(channels))
+        add_parameters(self, block_tensors(channels, kernel_size))
         self.kernel_size = kernel_size
 
     def forward(self, x: Tensor, mask: Tensor, dropout: float) -> Tensor:
-        """``[B, T, C]`` to the same; ``mask [B, T, 1]`` is 0 where there is only padding."""
+        """``[B, T, C]`` to ``[B, T, C]``; ``mask [B, T, 1]`` is 0 in the padding."""
         channels, reach = x.shape[2], self.kernel_size // 2
         normal = x * torch.rsqrt((x * x).mean(dim=2, keepdim=True) + 1e-6) * self.scale * mask
         kernel = self.taps.view(self.kernel_size, channels, -1).permute(2, 1, 0)
@@ -38,27 +42,26 @@ class GatedBlock(nn.Module):
 
 
 class AcousticNetwork(nn.Module):
-    """See the module; :class:`models.text.acoustic.AcousticModel` runs the same weights in numpy."""
+    """The acoustic model in torch; :class:`models.text.acoustic.AcousticModel` runs the same weights in numpy."""
+
+    phoneme: nn.Parameter
+    word_start: nn.Parameter
+    speaker: nn.Parameter
+    encoder_speaker: nn.Parameter
+    decoder_speaker: nn.Parameter
+    duration_out: nn.Parameter
+    duration_bias: nn.Parameter
+    position: nn.Parameter
+    frames_out: nn.Parameter
+    frames_bias: nn.Parameter
 
     def __init__(self, spec: AcousticSpec, dropout: float = 0.1) -> None:
         super().__init__()
         self.spec, self.dropout = spec, dropout
-        channels = spec.channels
-        self.phoneme = nn.Parameter(torch.randn(len(spec.phonemes), channels) * 0.3)
-        self.word_start = nn.Parameter(torch.randn(1, channels) * 0.3)
-        self.speaker = nn.Parameter(torch.randn(len(spec.speakers), spec.speaker_channels) * 0.3)
-        self.encoder_speaker = nn.Parameter(torch.randn(spec.speaker_channels, channels) * 0.2)
-        self.decoder_speaker = nn.Parameter(torch.randn(spec.speaker_channels, channels) * 0.2)
-        self.encoder = nn.ModuleList(GatedBlock(channels, spec.kernel_size) for _ in range(spec.encoder_layers))
-        self.duration = nn.ModuleList(
-            GatedBlock(channels, spec.duration_kernel_size) for _ in range(spec.duration_layers)
-        )
-        self.duration_out = nn.Parameter(torch.zeros(channels, 1))
-        self.duration_bias = nn.Parameter(torch.full((1,), 2.0))
-        self.position = nn.Parameter(torch.randn(spec.position_channels, channels) * 0.5)
-        self.decoder = nn.ModuleList(GatedBlock(channels, spec.kernel_size) for _ in range(spec.decoder_layers))
-        self.frames_out = nn.Parameter(torch.randn(channels, spec.outputs) / channels**0.5 * 0.5)
-        self.frames_bias = nn.Parameter(torch.zeros(spec.outputs))
+        add_parameters(self, own(tensors(spec)))
+        self.encoder = _blocks(spec.encoder_layers, spec.channels, spec.kernel_size)
+        self.duration = _blocks(spec.duration_layers, spec.channels, spec.duration_kernel_size)
+        self.decoder = _blocks(spec.decoder_layers, spec.channels, spec.kernel_size)
 
     def encode(self, phonemes: Tensor, word_starts: Tensor, speaker: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Phonemes in context, and the logarithm of each one's frames plus one.
@@ -76,15 +79,19 @@ class AcousticNetwork(nn.Module):
         x = (x + (self.speaker[speaker] @ self.encoder_speaker)[:, None]) * mask
         for block in self.encoder:
             x = block(x, mask, self.dropout)
-        d = x.detach()  # durations are a small task and must not bend what the frames are made from
+        d = x.detach()  # the loss of the durations must not change the encoder
         for block in self.duration:
             d = block(d, mask, self.dropout)
         return x, (d @ self.duration_out + self.duration_bias)[:, :, 0]
 
     def decode(self, repeated: Tensor, positions: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
-        """Frames ``[B, F, outputs]`` from each frame's phoneme vector ``[B, F, C]`` and place in it ``[B, F, 3]``."""
+        """Frames ``[B, F, outputs]`` from each frame's phoneme vector ``[B, F, C]`` and position ``[B, F, 3]``."""
         x = repeated + positions @ self.position + (self.speaker[speaker] @ self.decoder_speaker)[:, None]
         x = x * mask
         for block in self.decoder:
             x = block(x, mask, self.dropout)
         return x @ self.frames_out + self.frames_bias
+
+
+def _blocks(count: int, channels: int, kernel_size: int) -> nn.ModuleList:
+    return nn.ModuleList(GatedBlock(channels, kernel_size) for _ in range(count))

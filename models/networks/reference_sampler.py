@@ -1,4 +1,8 @@
-"""Sampling from a PixelCNN by definition: the whole network for every sub-pixel. The oracle of all that is faster."""
+"""Naive sampling of an image network, by definition: the whole network for every sub-pixel.
+
+It is the oracle of all faster engines, and what the torch engine (models/engines/images/torch_engine.py) samples
+networks with that have no compiled kernel.
+"""
 
 from __future__ import annotations
 
@@ -9,56 +13,81 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN
+from models import categorical
+from models.networks.image import ImageNetwork
 from models.noise import uniforms
-from models.spec import OUTLINE, PixelCNNSpec
+from models.spec import COARSE, ImageSpec
 
 
 @torch.no_grad()
 def draw(
-    model: GatedPixelCNN | OriginalPixelCNN,
+    network: ImageNetwork,
     h: Tensor | None,
     seeds: Sequence[int],
     temperature: float = 1.0,
     count: int | None = None,
     guidance: float = 1.0,
-    away: Tensor | None = None,
+    unconditional: Tensor | None = None,
 ) -> NDArray[np.uint8]:
-    """One picture a seed.
+    """One picture for each seed.
 
     Args:
-        model: in double precision, if the symbols are to be compared with an engine's.
-        h: ``[B, condition_channels]``, where the model has conditions.
-        seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel. An outline
-            is drawn first.
+        network: in double precision, if the symbols are to be compared with an engine's.
+        h: ``[B, condition_channels]``, where the network has conditions.
+        seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel.
         temperature: divides the logits; above 0.
-        count: sub-pixels to draw, where it is not all of them; those after them stay 0.
-        guidance: how many times what tells h apart from ``away`` counts (models/engines/images/engine.py).
-        away: like ``h``; required where guidance is not 1.
+        count: sub-pixels to sample, where it is not all of them; those after them stay 0.
+        guidance: see :func:`sub_pixel_logits`.
+        unconditional: like ``h``; required where guidance is not 1.
 
     Returns:
         ``uint8 [B, H, W, C]``.
     """
-    spec = model.spec
-    noise = np.stack([uniforms(seed, 0, spec.height * spec.width * spec.channels) for seed in seeds])
-    symbols = torch.zeros(len(seeds), spec.height, spec.width, spec.channels, dtype=torch.int64)
-    for position in _order(spec)[:count]:
-        pixel, channel = divmod(position, spec.channels)
-        row, column = divmod(pixel, spec.width)
-        logits = model.score(symbols, h)[:, row, column, channel].double().numpy()
-        if away is not None:
-            unguided = model.score(symbols, away)[:, row, column, channel].double().numpy()
-            logits = unguided + guidance * (logits - unguided)
-        cumulative = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature).cumsum(axis=1)
-        drawn = (cumulative[:, :-1] <= noise[:, position, None] * cumulative[:, -1:]).sum(axis=1)
-        symbols[:, row, column, channel] = torch.from_numpy(drawn)
-    return symbols.numpy().astype(np.uint8)
+    spec = network.spec
+    noise = np.stack([uniforms(seed, 0, spec.dims) for seed in seeds])
+    symbols = np.zeros((len(seeds), spec.height, spec.width, spec.channels), np.uint8)
+    for position in sampling_order(spec)[:count]:
+        logits = sub_pixel_logits(network, symbols, position, h, guidance, unconditional)
+        symbols.reshape(len(seeds), -1)[:, position] = categorical.draw(logits, temperature, noise[:, position])
+    return symbols
 
 
-def _order(spec: PixelCNNSpec) -> list[int]:
-    """The positions of all sub-pixels, in the order in which they are drawn."""
-    places = np.arange(spec.dims).reshape(spec.height, spec.width, spec.channels)
-    if spec.outline is None:
-        return [*places.flat]
-    outline = places[OUTLINE, OUTLINE]
-    return [*outline.flat, *np.setdiff1d(places, outline)]
+def sub_pixel_logits(
+    network: ImageNetwork,
+    symbols: NDArray[np.uint8],
+    position: int,
+    h: Tensor | None,
+    guidance: float,
+    unconditional: Tensor | None,
+) -> NDArray[np.float64]:
+    """The logits ``[B, levels]`` of one sub-pixel of every picture, given those sampled before.
+
+    With guidance (classifier-free guidance: Ho and Salimans 2022, arXiv:2207.12598) they are those of the unconditional
+    pass plus ``guidance`` times the difference between the conditional ones and those.
+
+    Args:
+        network: of the pictures.
+        symbols: ``[B, H, W, C]``; those not yet sampled have no effect.
+        position: (row * W + column) * C + channel.
+        h: ``[B, condition_channels]``, where the network has conditions.
+        guidance: 1 is the network as it is.
+        unconditional: h of the unconditional pass; None exactly where guidance is 1.
+    """
+    tensor = torch.from_numpy(symbols.astype(np.int64))
+
+    def logits(condition: Tensor | None) -> NDArray[np.float64]:
+        return np.asarray(network.score(tensor, condition).flatten(1, 3)[:, position].double().numpy())
+
+    if unconditional is None:
+        return logits(h)
+    free = logits(unconditional)
+    return free + guidance * (logits(h) - free)
+
+
+def sampling_order(spec: ImageSpec) -> list[int]:
+    """The positions of all sub-pixels in the order in which they are sampled: row by row, or the coarse ones first."""
+    positions = np.arange(spec.dims).reshape(spec.height, spec.width, spec.channels)
+    if spec.coarse is None:
+        return [*positions.flat]
+    coarse = positions[COARSE, COARSE]
+    return [*coarse.flat, *np.setdiff1d(positions, coarse)]

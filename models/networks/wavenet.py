@@ -1,9 +1,9 @@
 """Conditional WaveNet (van den Oord et al. 2016, arXiv:1609.03499), channels last.
 
-Every layer is a causal convolution with two taps, dilated, and a gated activation (sections 2.1 to 2.3); its output
-goes to the residual path and to the sum of skips (section 2.4). What is conditioned on, the speaker and the frames,
-becomes one bias of every gate per frame (V·h, section 2.5). Weights lie as ``[layers, in, out]``, the order that the
-compiled sampler wants, and all skips are one product over the concatenated gate outputs.
+Every layer is a dilated causal convolution with two taps and a gated activation (sections 2.1 to 2.3); its output goes
+to the residual path and to the sum of skips (section 2.4). The conditions, speaker and frames, become one bias of every
+gate per frame (V·h, section 2.5). Weights are ``[layers, in, out]``, the order that the compiled sampler reads, and all
+skips are one product over the concatenated gate outputs.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.architectures.wavenet import WaveNetSpec, tensors
 from models.audio.mu_law import SILENCE
 from models.networks.gate import gate
-from models.spec import SYMBOLS, WaveNetSpec
+from models.networks.parameters import add_parameters
+from models.spec import SYMBOLS
+from models.tensors import own, part
 
 
 class WaveNetState(NamedTuple):
-    """What one step needs of the past. No position is in it, so streams at different ones can share a batch."""
+    """What one step needs of the past. It holds no position, so streams at different positions can share a batch."""
 
     symbol: Tensor
     """``int64 [B]``: the symbol before the next position."""
@@ -29,23 +32,22 @@ class WaveNetState(NamedTuple):
 
 
 class Conditioner(nn.Module):
-    """Frames and speaker to the vector h of every frame: a small stack of 3-tap convolutions, looking both ways.
+    """Frames and speaker to the vector h of every frame: a small stack of centred 3-tap convolutions.
 
-    It takes the place of the paper's upsampling network y = f(h); every frame then holds for ``local_hop`` samples.
+    It replaces the paper's upsampling network y = f(h); each h is used for the ``local_hop`` samples of its frame.
     """
+
+    bias: nn.Parameter
+    speaker: nn.Parameter
+    speaker_in: nn.Parameter
+    frames_in: nn.Parameter
+    taps: nn.Parameter
+    taps_bias: nn.Parameter
 
     def __init__(self, spec: WaveNetSpec) -> None:
         super().__init__()
-        width = spec.conditioner_channels
         self.margin = spec.conditioner_layers if spec.local_channels else 0
-        self.bias = nn.Parameter(torch.zeros(width))
-        if spec.speakers:
-            self.speaker = nn.Parameter(torch.randn(len(spec.speakers), spec.global_channels) * 0.3)
-            self.speaker_in = nn.Parameter(_normal(spec.global_channels, width))
-        if spec.local_channels:
-            self.frames_in = nn.Parameter(_normal(spec.local_channels, width))
-            self.taps = nn.Parameter(_normal(spec.conditioner_layers, 3 * width, width))
-            self.taps_bias = nn.Parameter(torch.zeros(spec.conditioner_layers, width))
+        add_parameters(self, part(tensors(spec), "conditioner."))
 
     def forward(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
         """``[B, F, width]`` from frames ``[B, F + 2 * margin, C]`` and speaker ``[B]``; F = 1 without frames."""
@@ -64,25 +66,25 @@ class Conditioner(nn.Module):
 class WaveNet(nn.Module):
     """The network that a :class:`WaveNetSpec` describes. ``forward`` scores, :meth:`step` samples."""
 
+    embedding: nn.Parameter
+    past: nn.Parameter
+    current: nn.Parameter
+    gate_condition: nn.Parameter
+    gate_bias: nn.Parameter
+    residual: nn.Parameter
+    residual_bias: nn.Parameter
+    skip: nn.Parameter
+    skip_bias: nn.Parameter
+    head: nn.Parameter
+    head_bias: nn.Parameter
+    output: nn.Parameter
+    output_bias: nn.Parameter
+
     def __init__(self, spec: WaveNetSpec) -> None:
         super().__init__()
         self.spec = spec
-        layers, residual, hidden = spec.layers, spec.residual_channels, spec.hidden_channels
         self.conditioner = Conditioner(spec)
-        self.embedding = nn.Parameter(torch.randn(SYMBOLS, residual) * 0.5)
-        self.past = nn.Parameter(_normal(layers, residual, spec.gate_channels) * 0.7)
-        self.current = nn.Parameter(_normal(layers, residual, spec.gate_channels) * 0.7)
-        self.gate_condition = nn.Parameter(_normal(layers, spec.conditioner_channels, spec.gate_channels))
-        self.gate_bias = nn.Parameter(torch.zeros(layers, spec.gate_channels))
-        # The last layer's residual output would go nowhere, so it has none.
-        self.residual = nn.Parameter(_normal(layers - 1, hidden, residual) * 0.5)
-        self.residual_bias = nn.Parameter(torch.zeros(layers - 1, residual))
-        self.skip = nn.Parameter(_normal(layers * hidden, spec.skip_channels).view(layers, hidden, -1) * 2.0)
-        self.skip_bias = nn.Parameter(torch.zeros(spec.skip_channels))
-        self.head = nn.Parameter(_normal(spec.skip_channels, spec.head_channels))
-        self.head_bias = nn.Parameter(torch.zeros(spec.head_channels))
-        self.output = nn.Parameter(_normal(spec.head_channels, SYMBOLS) * 0.5)
-        self.output_bias = nn.Parameter(torch.zeros(SYMBOLS))
+        add_parameters(self, own(tensors(spec)))
 
     def forward(
         self,
@@ -94,7 +96,7 @@ class WaveNet(nn.Module):
         """The distribution of every symbol given those before it.
 
         Args:
-            symbols: ``int64 [B, T]``; logits at t depend on symbols before t only. Before the first there is silence.
+            symbols: ``int64 [B, T]``; logits at t depend on symbols before t only. Silence precedes the first.
             frames: ``[B, F + 2 * margin, local_channels]`` with T = F * local_hop, or None for a model without frames.
             speaker: ``int64 [B]``, or None for a model without speakers.
             dtype: the type of the sample-rate arithmetic (bfloat16 for training); None keeps the weights' own.
@@ -127,7 +129,7 @@ class WaveNet(nn.Module):
         return torch.baddbmm(self.gate_bias[:, None], h.expand(self.spec.layers, -1, -1), self.gate_condition)
 
     def initial_state(self, batch: int) -> WaveNetState:
-        """The state before position 0: silence has been heard and every buffer is zero."""
+        """The state before position 0: the symbol before it is silence, and every buffer is zero."""
         like = self.embedding
         buffers = tuple(like.new_zeros(batch, d, self.spec.residual_channels) for d in self.spec.dilations)
         return WaveNetState(torch.full((batch,), SILENCE, device=like.device), buffers)
@@ -140,7 +142,7 @@ class WaveNet(nn.Module):
             biases: ``[layers, B, gate_channels]`` of the frame that the position lies in.
 
         Returns:
-            Logits ``[B, 256]`` and the next state, whose ``symbol`` the caller replaces by what it drew.
+            Logits ``[B, 256]`` and the next state, whose ``symbol`` the caller replaces by the one it draws.
         """
         h = self.embedding[state.symbol]
         gated, buffers = [], []
@@ -159,9 +161,3 @@ class WaveNet(nn.Module):
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self.head.to(dtype))
         logits: Tensor = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self.output.to(dtype))
         return logits
-
-
-def _normal(*shape: int) -> Tensor:
-    """Weights with unit gain: standard deviation 1 / sqrt(inputs)."""
-    weights: Tensor = torch.randn(*shape) / shape[-2] ** 0.5
-    return weights

@@ -1,6 +1,6 @@
-"""Phonemes to conditioning frames: the acoustic model's weights, run in numpy.
+"""The acoustic model in numpy: phonemes to conditioning frames.
 
-The network is models/networks/acoustic.py; here only what one sentence needs: no batch, no padding, no torch.
+The network is models/networks/acoustic.py; this is inference of one sentence: no batch, no padding, no torch.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.checkpoint import Checkpoint, CheckpointError
-from models.spec import AcousticSpec
+from models.architectures.acoustic import AcousticSpec
+from models.checkpoint import Checkpoint
 from models.text.frontend import Sentence
 
 Array = NDArray[np.float32]
 
-_PLACE_LIMIT = 20
+_POSITION_LIMIT = 20
 SHORTEST_PAUSE = 4
-"""Frames that a sentence's outer pauses have at least, so that neither edge is cut."""
+"""Minimal length in frames of the pauses at both ends of a sentence, so that no sound is cut off."""
 
 
 def frame_positions(durations: NDArray[np.integer]) -> Array:
-    """Where each frame lies in its phoneme: the share passed, frames since its start and until its end (scaled).
+    """The position of each frame in its phoneme: relative, in frames from its start and to its end (scaled).
 
     Args:
         durations: frames of every phoneme ``[P]``.
@@ -32,19 +32,17 @@ def frame_positions(durations: NDArray[np.integer]) -> Array:
     """
     length = np.repeat(durations, durations)
     first = np.repeat(np.cumsum(durations) - durations, durations)
-    place = np.arange(len(length)) - first
-    until = length - 1 - place
-    near = [np.minimum(x, _PLACE_LIMIT) / _PLACE_LIMIT for x in (place, until)]
-    return np.column_stack([(place + 0.5) / length, *near]).astype(np.float32)
+    since = np.arange(len(length)) - first
+    until = length - 1 - since
+    near = [np.minimum(x, _POSITION_LIMIT) / _POSITION_LIMIT for x in (since, until)]
+    return np.column_stack([(since + 0.5) / length, *near]).astype(np.float32)
 
 
 class AcousticModel:
-    """Sentences to frames for the voices of one checkpoint. Thread-safe: it holds nothing but weights."""
+    """Sentences to frames for the voices of one checkpoint. Thread-safe: it has no state but its weights."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        if not isinstance(checkpoint.spec, AcousticSpec):
-            raise CheckpointError(f"kind: expected 'frames', found {checkpoint.spec.kind!r}")
-        self.spec = checkpoint.spec
+        self.spec = checkpoint.spec_as(AcousticSpec)
         self._weights = checkpoint.tensors
         self._phoneme = {p: i for i, p in enumerate(self.spec.phonemes)}
 
@@ -64,7 +62,7 @@ class AcousticModel:
         return self._decode(encoded, self.durations(durations, speed), who)
 
     def timing(self, sentence: Sentence, speaker: str, speed: float = 1.0) -> NDArray[np.int64]:
-        """The frames of every phoneme that :meth:`predict` gives it: ``[P]``."""
+        """The number of frames that :meth:`predict` gives every phoneme: ``[P]``."""
         _, logarithms = self._encode(sentence.phones, sentence.word_starts, self._speaker(speaker))
         return self.durations(logarithms, speed)
 
@@ -80,7 +78,7 @@ class AcousticModel:
         return who
 
     def durations(self, logarithms: Array, speed: float) -> NDArray[np.int64]:
-        """Whole frames of every phoneme. Rounding is done on the running sum, so a sentence keeps its length."""
+        """Whole frames of every phoneme. The running sum is rounded, so that a sentence keeps its length."""
         exact = np.maximum(np.expm1(logarithms.astype(np.float64)), 0.0) / speed
         exact[0] = max(exact[0], SHORTEST_PAUSE)
         exact[-1] = max(exact[-1], SHORTEST_PAUSE)

@@ -1,11 +1,11 @@
-"""Model cards: what a checkpoint was made from, for how long, and what its makers must be credited for."""
+"""Model cards: the data of a checkpoint, its credits and licences, its training and its held-out figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from models.spec import PixelCNNSpec
+from models.spec import ImageSpec
 
 CREDITS: Mapping[str, str] = {
     "allison": "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0: the weights inherit it",
@@ -20,8 +20,8 @@ def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], f
 
     Args:
         title: one line saying what the model does.
-        minutes: how much of each voice it was trained on; those of the built-in corpora are credited by name.
-        trained: the loop's account of the run (``Trainer.trained``).
+        minutes: training data of each voice; those of the built-in corpora are credited by name.
+        trained: the record of the run (``Trainer.trained``).
         figures: held-out figures at the end of it.
     """
     own = "a corpus of the person who trained this model"
@@ -41,30 +41,29 @@ def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], f
 
 
 _BINARISED = (
-    "Each pixel was binarised by a draw with its grey level as the probability of white: anew whenever a picture is "
-    "trained on, once and for all where it is scored. This is not the fixed binarisation that papers report on."
+    "Each pixel was binarised by a draw with its grey level as the probability of white: anew in every epoch of "
+    "training, once and for all where it is scored. This is not the fixed binarisation that papers report on."
 )
 
 
 def picture_card(
-    spec: PixelCNNSpec, source: str, pictures: int, trained: Mapping[str, Any], figures: Mapping[str, float]
+    spec: ImageSpec, source: str, pictures: int, trained: Mapping[str, Any], figures: Mapping[str, float]
 ) -> str:
-    """A README for a checkpoint of a network that draws.
+    """A README for a checkpoint of an image network.
 
     Args:
         spec: of the network.
-        source: what its pictures are and whom they are owed to.
-        pictures: how many it was trained on.
-        trained: the loop's account of the run (``Trainer.trained``).
+        source: what the training pictures are, with their credits.
+        pictures: how many there are.
+        trained: the record of the run (``Trainer.trained``).
         figures: held-out figures at the end of it.
     """
-    network = "Gated PixelCNN" if spec.gated else "PixelCNN"
-    drawn = f"{spec.width} × {spec.height}, {'grey' if spec.channels == 1 else 'RGB'}, {spec.levels} levels"
+    size = f"{spec.width} × {spec.height}, {'grey' if spec.channels == 1 else 'RGB'}, {spec.levels} levels"
     run = [f"| {name} | {value} |" for name, value in trained.items()]
     held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
     return "\n".join(
         [
-            f"# {network}: {drawn}", "",
+            f"# {spec.title}: {size}", "",
             "## Data", "", f"{source}; {pictures} pictures.", "", *([_BINARISED, ""] if spec.levels == 2 else []),
             "## Training", "", "| | |", "|---|---|", *run, "",
             "## On held-out pictures", "", "| | |", "|---|---|", *held_out, "",
@@ -73,11 +72,11 @@ def picture_card(
 
 
 SHEET = "sheet.png"
-"""A picture beside a card: what its network draws."""
+"""A picture beside a card: samples of the network."""
 
 
 def with_sheet(text: str) -> str:
-    """A card that shows :data:`SHEET` below its title; one that already does is left as it is."""
+    """The card with :data:`SHEET` below its title, unless it has it already."""
     image = f"![Drawn pictures, every class a row]({SHEET})"
     title, _, rest = text.partition("\n")
     return text if f"]({SHEET})" in text else f"{title}\n\n{image}\n{rest}"

@@ -14,8 +14,9 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from models.checkpoint import Checkpoint, Spec, Tensors, load
-from models.spec import WaveNetSpec
+from models.architectures.wavenet import WaveNetSpec
+from models.checkpoint import Checkpoint, Tensors, load
+from models.spec import Spec
 
 STATE = "state.safetensors"
 _BRANCH = "branch.json"

@@ -1,13 +1,14 @@
-"""Every model that can be asked for: descriptions, architectures, hashes. No weights are kept, nothing is sampled."""
+"""Every model that can be requested: descriptions, specs, hashes. No weights are kept, nothing is sampled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from models.checkpoint import Checkpoint, CheckpointError, Spec, load
+from models.architectures.acoustic import AcousticSpec
+from models.checkpoint import Checkpoint, CheckpointError, load
 from models.library import LibraryError, ModelEntry, discover
-from models.spec import AcousticSpec, PixelCNNSpec, WaveNetSpec
+from models.spec import LABEL_EMBEDDING, ImageSpec, Spec, SpeechSpec
 from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import NotFound
 from service.settings import Settings
@@ -34,46 +35,46 @@ class Catalog:
             raise NotFound(message, param="model", code="model_not_found") from None
 
     def speech_model(self, model_id: str, capability: str) -> SpeechModel:
-        """The model of this id, which can do what is asked.
+        """The model of this id, which must have the capability.
 
         Raises:
             NotFound: there is none.
-            InvalidRequest: it cannot.
+            InvalidRequest: it has not.
         """
         return self._capable(SpeechModel, model_id, capability)
 
     def image_model(self, model_id: str, capability: str) -> ImageModel:
-        """The same of models that draw."""
+        """The same for image models."""
         return self._capable(ImageModel, model_id, capability)
 
     def _capable(self, kind: type[_M], model_id: str, capability: str) -> _M:
         model = self.model(model_id)
         model.require(capability)
-        assert isinstance(model, kind), "what a kind of model is capable of"
+        assert isinstance(model, kind), "the capabilities of a kind of model"
         return model
 
     @property
     def speech_models(self) -> list[SpeechModel]:
-        """Those with voices."""
+        """The models that generate speech."""
         return [model for model in self.models.values() if isinstance(model, SpeechModel)]
 
     @property
     def image_models(self) -> list[ImageModel]:
-        """Those that draw."""
+        """The models that generate pictures."""
         return [model for model in self.models.values() if isinstance(model, ImageModel)]
 
 
 def loaded(
     settings: Settings, only: Callable[[ModelEntry], bool] = lambda entry: True
 ) -> Iterator[tuple[ModelEntry, Checkpoint, Checkpoint | None]]:
-    """Every model that the settings lead to, with its checkpoints, checked against each other.
+    """Every model of the configured directories, with its checkpoints, checked against each other.
 
     Args:
         settings: which directories.
         only: leave out the models for which this is false.
 
     Yields:
-        The description, the network that is sampled, and the acoustic model of a model that speaks text.
+        The description, the checkpoint that is sampled, and that of the acoustic model, where there is one.
 
     Raises:
         LibraryError: a model's description is wrong, its parts do not fit each other, or there is no model.
@@ -86,55 +87,58 @@ def loaded(
         seen.add(entry.id)
         try:
             sampled = load(entry.sampled)
-            frames = load(entry.frames) if entry.frames is not None else None
+            acoustic = load(entry.acoustic) if entry.acoustic is not None else None
         except CheckpointError as error:
             raise CheckpointError(f"{entry.id}: {error}") from error
-        _check_parts(entry, sampled.spec, frames.spec if frames is not None else None)
-        yield entry, sampled, frames
+        _check_parts(entry, sampled.spec, acoustic.spec if acoustic is not None else None)
+        yield entry, sampled, acoustic
     if not seen:
         raise LibraryError("no model was found: ANCESTRAL_MODELS_DIR leads to none")
 
 
 def describe(entry: ModelEntry, sampled: Checkpoint) -> Model:
-    """A loaded model's description."""
+    """The description of a loaded model."""
     parameters = sum(tensor.size for tensor in sampled.tensors.values())
-    if isinstance(sampled.spec, PixelCNNSpec):
-        rows = sampled.tensors.get("conditioner.embedding")
+    if isinstance(sampled.spec, ImageSpec):
+        rows = sampled.tensors.get(LABEL_EMBEDDING)
         embedding = () if rows is None else tuple(tuple(map(float, row)) for row in rows)
         return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding)
-    assert isinstance(sampled.spec, WaveNetSpec)
+    assert isinstance(sampled.spec, SpeechSpec)
     return SpeechModel(entry, sampled.sha256, parameters, sampled.spec)
 
 
 def load_catalog(settings: Settings) -> Catalog:
-    """Describe every model that the settings lead to; raises as :func:`loaded` does."""
+    """Describe every model of the configured directories; raises as :func:`loaded` does."""
     return Catalog({entry.id: describe(entry, sampled) for entry, sampled, _ in loaded(settings)})
 
 
-def _check_parts(entry: ModelEntry, sampled: Spec, frames: Spec | None) -> None:
+def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> None:
     if entry.kind == "image":
-        if not isinstance(sampled, PixelCNNSpec):
-            raise LibraryError(f"{entry.id}: needs a pixelcnn checkpoint to draw")
+        if not isinstance(sampled, ImageSpec):
+            raise LibraryError(f"{entry.id}: an image model needs the checkpoint of an image network")
         return
-    if not isinstance(sampled, WaveNetSpec) or not (frames is None or isinstance(frames, AcousticSpec)):
-        raise LibraryError(f"{entry.id}: needs a wavenet checkpoint, and a frames checkpoint to speak text")
-    _check_sound(entry, sampled, frames)
-
-
-def _check_sound(entry: ModelEntry, sampled: WaveNetSpec, frames: AcousticSpec | None) -> None:
-    if bool(sampled.local_channels) == (frames is None):
+    if not isinstance(sampled, SpeechSpec) or not (acoustic is None or isinstance(acoustic, AcousticSpec)):
         raise LibraryError(
-            f"{entry.id}: a WaveNet that takes frames goes with an acoustic model, any other without one"
+            f"{entry.id}: needs the checkpoint of a speech network, and to speak text that of an acoustic model"
         )
-    known = set(sampled.speakers)
-    if frames is not None:
-        mine = (sampled.local_channels, sampled.local_hop, sampled.sample_rate)
-        theirs = (frames.outputs, frames.hop, frames.sample_rate)
-        if mine != theirs:
+    _check_speech(entry, sampled, acoustic)
+
+
+def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec | None) -> None:
+    if bool(sampled.local_channels) == (acoustic is None):
+        raise LibraryError(
+            f"{entry.id}: a network with local conditioning needs an acoustic model, any other must have none"
+        )
+    speakers = set(sampled.speakers)
+    if acoustic is not None:
+        expected = (sampled.local_channels, sampled.local_hop, sampled.sample_rate)
+        found = (acoustic.outputs, acoustic.hop, acoustic.sample_rate)
+        if expected != found:
             raise LibraryError(
-                f"{entry.id}: the acoustic model makes {theirs} (channels, hop, rate), the WaveNet takes {mine}"
+                f"{entry.id}: the acoustic model makes frames of {found} (channels, hop, rate), "
+                f"the network needs {expected}"
             )
-        known &= set(frames.speakers)
+        speakers &= set(acoustic.speakers)
     for voice in entry.voices:
-        if voice.id not in known:
-            raise LibraryError(f"{entry.id}: voices: the checkpoints know no speaker {voice.id!r}")
+        if voice.id not in speakers:
+            raise LibraryError(f"{entry.id}: voices: the checkpoints have no speaker {voice.id!r}")

@@ -1,4 +1,4 @@
-"""A model as it is described to clients."""
+"""The description of a model, as clients see it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.library import ModelEntry, Voice
-from models.spec import PixelCNNSpec, WaveNetSpec
+from models.spec import ImageSpec, SpeechSpec
 from service.errors import InvalidRequest
 
 ANY: Final = "any"
-"""Asks for no class, or no style, in particular."""
+"""The name of a class, or a style, that is left unspecified."""
 
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """One model as it is described to clients."""
+    """One model of any kind."""
 
     entry: ModelEntry
     sha256: str
@@ -32,10 +32,10 @@ class Model(ABC):
         """How far back the network sees."""
 
     def require(self, capability: str) -> None:
-        """Refuse a model that cannot do what is asked.
+        """Require a capability of the model.
 
         Raises:
-            InvalidRequest: it cannot.
+            InvalidRequest: it has not got it.
         """
         if capability not in self.entry.capabilities:
             able = ", ".join(self.entry.capabilities)
@@ -48,9 +48,9 @@ class Model(ABC):
 
 @dataclass(frozen=True)
 class SpeechModel(Model):
-    """One that speaks, or babbles."""
+    """A model that generates speech, with or without text."""
 
-    spec: WaveNetSpec
+    spec: SpeechSpec
     """Of the network that is sampled."""
 
     @property
@@ -73,19 +73,19 @@ class SpeechModel(Model):
         )
 
     def speaker(self, voice_id: str) -> int | None:
-        """What the network knows one of the voices by; None if it knows no speakers."""
+        """The index of a voice among the network's speakers; None if it has no speakers."""
         return self.spec.speakers.index(voice_id) if self.spec.speakers else None
 
 
 @dataclass(frozen=True)
 class ImageModel(Model):
-    """One that draws."""
+    """A model that generates pictures."""
 
-    spec: PixelCNNSpec
+    spec: ImageSpec
     """Of the network that is sampled."""
     embedding: tuple[tuple[float, ...], ...]
-    """A vector for every class, then one for none; then the same of styles, then of kinds. None where nothing can be
-    asked for."""
+    """The label embedding: a vector for every class, then one for "unspecified"; then the same for styles and for
+    subclasses. Empty where the network has no conditions."""
 
     @property
     def size(self) -> str:
@@ -94,28 +94,28 @@ class ImageModel(Model):
 
     @property
     def receptive_field(self) -> int:
-        """Rows above a pixel that it depends on."""
+        """Rows above a pixel that it can depend on."""
         return self.spec.reach
 
     def subject(self, name: str | None, param: str) -> tuple[int | None, int | None]:
-        """What the network knows a class by, or a kind and its class; None for none in particular.
+        """The labels of a class, or of a subclass: those of the class and of the subclass. None is "unspecified".
 
         Args:
-            name: as asked for, in any case. :data:`ANY` and None ask for none in particular.
+            name: as requested, in any case. :data:`ANY` and None leave it unspecified.
             param: the field that it came in.
 
         Raises:
-            InvalidRequest: there is no such class or kind; the message has the nearest ones.
+            InvalidRequest: there is no such class or subclass; the message has the nearest ones.
         """
-        classes, kinds = self.spec.classes, self.spec.kinds
-        found = self._find("class", (*classes, *kinds), name, param)
+        classes, subclasses = self.spec.classes, self.spec.subclasses
+        found = self._find("class", (*classes, *subclasses), name, param)
         if found is None or found < len(classes):
             return found, None
-        kind = found - len(classes)
-        return self.spec.kind_classes[kind], kind
+        subclass = found - len(classes)
+        return self.spec.subclass_classes[subclass], subclass
 
     def style(self, name: str | None) -> int | None:
-        """The same for a style, in the field of that name."""
+        """The label of a style, in the field of that name."""
         return self._find("style", self.spec.styles, name, "style")
 
     def _find(self, condition: str, names: Sequence[str], name: str | None, param: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What a worker samples with, whatever the model makes: weights in an engine, and requests as streams of symbols."""
+"""The interface that a worker samples through, in any modality: weights in an engine, requests as streams."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Part:
     """One stream of a request."""
 
     request: Length
-    """Its length counts the prompt."""
+    """Its length includes the prompt."""
     prompt: Symbols
-    """Symbols that are given before those that are sampled."""
+    """Symbols that precede those that are sampled."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def open(self, part: Part) -> Stream:
-        """The stream, with the prompt behind it."""
+        """The stream, after its prompt."""
 
     @abstractmethod
     def restore(self, part: Part, state: bytes) -> Stream:
@@ -36,4 +36,4 @@ class Sampler(ABC):
 
     @abstractmethod
     def warm(self) -> None:
-        """Sample a little, so that whatever is compiled or read on first use is there."""
+        """Sample a little, so that everything that is compiled or read on first use is ready."""

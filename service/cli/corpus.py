@@ -1,4 +1,4 @@
-"""``ancestral corpus``: make, align and prepare the recordings that models are trained on."""
+"""``ancestral corpus``: build, align and prepare training data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.group(short_help="Make and prepare corpora.")
 def command() -> None:
-    """Make corpora of sound or pictures from packages; align your own sound, prepare it for training."""
+    """Build corpora of speech or pictures from packages; align your own recordings, prepare them for training."""
 
 
 @command.command()
@@ -28,8 +28,8 @@ def command() -> None:
     "--count", type=click.IntRange(1), default=2600, show_default=True, help="Sentences for a synthetic voice."
 )
 def build(name: str, output: Path, count: int) -> None:
-    """Make corpus NAME: speech with its phonemes' times (allison, heart, joe, slt, awb, rms or kal16) or pictures
-    (digits, fashion, emoji, emoji-flat or adventurers)."""
+    """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, slt, awb, rms or kal16), or
+    pictures (digits, fashion, emoji, emoji-flat or adventurers)."""
     from models.training.corpora import PICTURES, CorpusError, build
 
     unit = "pictures" if name in PICTURES else "clips"
@@ -42,7 +42,7 @@ def build(name: str, output: Path, count: int) -> None:
 @click.argument("source", type=_CORPUS)
 @click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the aligned corpus goes.")
 def align(source: Path, output: Path) -> None:
-    """Give the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, their times."""
+    """Align the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, with its recordings."""
     from models.training.corpora import align_corpus
 
     with explained(ValueError), _shown("clips") as progress:
@@ -57,7 +57,8 @@ def align(source: Path, output: Path) -> None:
 @click.option("--shaping", type=click.Choice(SHAPINGS), default="preemphasis", show_default=True)
 def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: str) -> None:
     """Turn CORPORA into symbols and conditioning frames, memory-mapped for training."""
-    from models.spec import FeatureSpec, WaveNetSpec
+    from models.architectures.wavenet import WaveNetSpec
+    from models.spec import FeatureSpec
     from models.training.corpora import read
     from models.training.data.speech import Coding, prepare
 
@@ -70,10 +71,10 @@ def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: st
 
 @command.command()
 @click.argument("prepared", type=_CORPUS)
-@click.option("--frames", "checkpoint", type=_CORPUS, required=True, help="An acoustic model's checkpoint.")
+@click.option("--acoustic", "checkpoint", type=_CORPUS, required=True, help="An acoustic model's checkpoint.")
 @click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the copy goes.")
 def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
-    """Copy PREPARED with the frames that an acoustic model predicts, to train WaveNet on what it will be served."""
+    """Copy PREPARED with the frames that an acoustic model predicts, to train WaveNet on the frames of service."""
     from models.checkpoint import CheckpointError, load
     from models.text.acoustic import AcousticModel
     from models.training.tasks.acoustic import predict_corpus
@@ -85,7 +86,7 @@ def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
 
 @contextmanager
 def _shown(unit: str) -> Iterator[Callable[[int], None]]:
-    """A progress display on standard error; what it gives counts what is done."""
+    """A progress display on standard error; the function that it yields sets the count."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

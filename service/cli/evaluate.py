@@ -1,4 +1,4 @@
-"""``ancestral evaluate``: what an ASR hears or a classifier sees, how fast it was made, how likely what is real is."""
+"""``ancestral evaluate``: word errors or class accuracy of samples, speed, likelihood of real data."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from models.engines.speech.engine import SpeechEngine
     from models.training.data.images import Pictures
     from models.training.evaluation.speech import Listener, Wave
-    from models.training.tasks.pixelcnn import PixelCNNTask
+    from models.training.tasks.images import ImageTask
     from service.speech.utterance import Utterance
     from service.worker.model_loader import LoadedModels
 
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.group(short_help="Judge a model's speech or pictures.")
+@click.group(short_help="Evaluate a model's speech or pictures.")
 def command() -> None:
-    """Judge a model's speech or pictures against those it was taught with."""
+    """Compare a model's speech or pictures with its training data."""
 
 
 @command.command()
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
-@click.option("--voice", required=True, help="The voice to judge.")
+@click.option("--voice", required=True, help="The voice to evaluate.")
 @click.option("--asr", type=_CORPUS, required=True, help="A CTranslate2 folder of a Whisper model.")
 @click.option(
-    "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are read and compared."
+    "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are spoken and compared."
 )
 @click.option("--sentences", type=click.IntRange(1), default=40, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0.0, 2.0), help="The model's own if absent.")
+@click.option("--temperature", type=click.FloatRange(0.0, 2.0), help="Default: the model's own.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Write the sound into this folder.")
 def speech(
     model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
@@ -83,7 +83,7 @@ def speech(
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--sentences", type=click.IntRange(1), default=10, show_default=True, help="For each voice.")
 def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
-    """Print how often each voice is told from the others; CORPORA are one folder a voice, named like it."""
+    """Print how often each voice is recognised; CORPORA are one folder per voice, named like it."""
     from models.training.evaluation.speech import VoiceJudge, recordings
     from service.settings import load_settings
     from service.speech.utterance import prepare
@@ -106,12 +106,12 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 
 @command.command()
 @click.argument("checkpoint", type=_CORPUS)
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="What it was trained on.")
-@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to be scored; all if absent.")
-@click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Pictures of each class.")
-@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of what is drawn.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Its training data.")
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
+@click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of the samples.")
 @click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
-@click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, which then shows it.")
+@click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 def images(
     checkpoint: Path,
@@ -123,26 +123,25 @@ def images(
     card: bool,
     output: Path,
 ) -> None:
-    """Judge CHECKPOINT, a PixelCNN with classes: write report.json, sheet.png and nearest.png into a folder.
+    """Evaluate CHECKPOINT, an image network with classes: write report.json, sheet.png and nearest.png into a folder.
 
-    The likelihood of real test pictures in nats and bits, with their class told, with nothing told, and summed over the
-    classes, beside what independent pixels and PNG need; how often a classifier that was trained on real pictures reads
-    the class that was asked for, in all styles in turn; ten drawn pictures of every class; the nearest real
-    pictures of drawn ones, side by side.
+    The likelihood of real test pictures in nats and bits: class-conditional, unconditional, and summed over the
+    classes, beside that of independent pixels and of PNG; the class accuracy of a classifier trained on real pictures,
+    in all styles in turn; ten sampled pictures of every class; sampled pictures beside the nearest real ones.
     """
     from models import checkpoint as checkpoints
-    from models.engines.images.native import NativeImageEngine
+    from models.engines import load_image_engine
     from models.training.evaluation.images import draw_classes, write_classes, write_nearest
     from models.training.model_card import SHEET
-    from models.training.tasks.pixelcnn import PixelCNNTask
+    from models.training.tasks.images import ImageTask
 
     with explained(ValueError):
         loaded = checkpoints.load(checkpoint)
-        engine = NativeImageEngine(loaded)
-        task = PixelCNNTask(engine.spec, data)
+        engine = load_image_engine("native", loaded)
+        task = ImageTask(engine.spec, data)
         test = task.held_out(task.pictures.test, pictures)
         if not engine.spec.classes:
-            raise ValueError(f"{checkpoint}: the model has no classes to be told apart")
+            raise ValueError(f"{checkpoint}: the model has no classes")
     made, seconds = draw_classes(engine, drawn, temperature, guidance)
     report: dict[str, Any] = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
@@ -159,12 +158,12 @@ def images(
         _show_in_card(loaded, output / SHEET)
 
 
-def _picture_likelihood(loaded: Checkpoint, task: PixelCNNTask, test: Pictures) -> dict[str, float]:
+def _picture_likelihood(loaded: Checkpoint, task: ImageTask, test: Pictures) -> dict[str, float]:
     import numpy as np
     import torch
 
     from models.training.evaluation.images import marginal_nats
-    from models.training.tasks.pixelcnn import likelihood
+    from models.training.tasks.images import likelihood
 
     model, spec, train = task.network().eval(), task.spec, task.pictures.train
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in loaded.tensors.items()})
@@ -174,12 +173,12 @@ def _picture_likelihood(loaded: Checkpoint, task: PixelCNNTask, test: Pictures) 
         return {**figures, "nats_summed_over_classes": marginal_nats(model, spec, test, prior, torch.device("cpu"))}
 
 
-def _baselines(task: PixelCNNTask, test: Pictures) -> dict[str, float]:
-    """What needs no network: every sub-pixel by itself, and PNG."""
+def _baselines(task: ImageTask, test: Pictures) -> dict[str, float]:
+    """Baselines without a network: independent sub-pixels, and PNG."""
     from models.training.evaluation.images import independent_nats, png_bits
 
-    seen, spec = task.held_out(task.pictures.train, None).images, task.spec
-    nats = independent_nats(seen, test.images, spec.levels)
+    train, spec = task.held_out(task.pictures.train, None).images, task.spec
+    nats = independent_nats(train, test.images, spec.levels)
     return {
         "nats_of_independent_pixels": nats,
         "bits_per_dim_of_independent_pixels": nats / spec.dims / math.log(2),
@@ -187,21 +186,21 @@ def _baselines(task: PixelCNNTask, test: Pictures) -> dict[str, float]:
     }
 
 
-def _fidelity(task: PixelCNNTask, test: Pictures, made: Pictures) -> dict[str, float]:
-    """How often a classifier reads the class of real test pictures and of drawn ones, and of any by chance."""
+def _fidelity(task: ImageTask, test: Pictures, made: Pictures) -> dict[str, float]:
+    """Class accuracy of a classifier on real test pictures and on sampled ones, and that of chance."""
     from models.training.evaluation.images import Classifier
 
     classes = len(task.spec.classes)
     classifier = Classifier(task.pictures.train, task.spec.levels, classes)
     return {
         "chance": 1.0 / classes,
-        "classifier_on_real": float((classifier.read(test.images) == test.labels[:, 0]).mean()),
-        "classifier_on_drawn": float((classifier.read(made.images) == made.labels[:, 0]).mean()),
+        "classifier_on_real": float((classifier.classify(test.images) == test.labels[:, 0]).mean()),
+        "classifier_on_drawn": float((classifier.classify(made.images) == made.labels[:, 0]).mean()),
     }
 
 
 def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
-    """Write the checkpoint anew with the sheet in its card, and the sheet beside it. The weights stay what they are."""
+    """Rewrite the checkpoint with the sheet in its card, and the sheet beside it. The weights are unchanged."""
     from models import checkpoint as checkpoints
     from models.training.model_card import SHEET, with_sheet
 
@@ -210,7 +209,7 @@ def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
 
 
 def _speak(loaded_models: LoadedModels, utterance: Utterance) -> tuple[Wave, float, float]:
-    """The sound, the seconds to its first chunk and to its last."""
+    """The sound, the seconds to its first chunk, and those to its last."""
     import numpy as np
 
     from service.speech.sampler import render

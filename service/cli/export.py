@@ -17,13 +17,13 @@ from service.cli import explained
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A directory to be made, with a copy of the only checkpoint; without it graphs go beside the weights.",
+    help="A directory to create, with a copy of the only checkpoint. Default: beside the weights.",
 )
 def command(checkpoints: tuple[Path, ...], output: Path | None) -> None:
-    """Write the ONNX graphs of CHECKPOINT, if they do what its network does, with its weights and with random ones.
+    """Write the ONNX graphs of CHECKPOINT, if they compute what its network does, with its weights and random ones.
 
     A graph holds no weights but refers to the bytes of the weights.safetensors beside it, and names its SHA-256: after
-    a training it has to be written again. Needs the extra `train`.
+    a training it has to be exported again. Needs the extra `train`.
     """
     try:
         from models.export import export
@@ -35,5 +35,8 @@ def command(checkpoints: tuple[Path, ...], output: Path | None) -> None:
         raise click.BadParameter("takes one checkpoint", param_hint="--output")
     for checkpoint in checkpoints:
         with explained(ValueError, OSError):
-            for file in export(checkpoint, output):
-                click.echo(f"{file}: {file.stat().st_size} bytes", err=True)
+            files = export(checkpoint, output)
+        for file in files:
+            click.echo(f"{file}: {file.stat().st_size} bytes", err=True)
+        if not files:
+            click.echo(f"{checkpoint}: nothing to write, its architecture has no ONNX exporter", err=True)

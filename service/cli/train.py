@@ -1,7 +1,8 @@
-"""``ancestral train``: make the models, or better ones. Runs go on where they were stopped."""
+"""``ancestral train``: train networks. A run that was stopped is resumed."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.spec import CONDITIONINGS, SHAPINGS, PixelCNNSpec
+from models.architectures import ArchitectureError, architecture, kinds, load_object
+from models.spec import SHAPINGS, ImageSpec, Spec
 from service.cli import explained
 
 if TYPE_CHECKING:
@@ -34,19 +36,39 @@ class _Weights(click.ParamType[dict[str, float]]):
         return weights
 
 
-@click.group(short_help="Train a WaveNet, an acoustic model or a PixelCNN.")
+class _Commands(click.Group):
+    """A command for each speech architecture, and one for each image architecture, those of plugins included."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands below, and the image architectures."""
+        return [*super().list_commands(ctx), *(kind for kind in kinds() if _is_image(kind))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command below, or that of an image architecture."""
+        found = super().get_command(ctx, cmd_name)
+        return found or (_image_command(cmd_name) if cmd_name in kinds() else None)
+
+
+def _is_image(kind: str) -> bool:
+    try:
+        return issubclass(architecture(kind).spec, ImageSpec)
+    except ArchitectureError:
+        return False  # a broken plugin: asked for by its name, it says why
+
+
+@click.group(cls=_Commands, short_help="Train a speech, acoustic or image network.")
 def command() -> None:
     """Train on prepared corpora; the same command again resumes a run that was stopped or killed."""
 
 
 def _speech_options(function: Callable[..., None]) -> Callable[..., None]:
-    """What the models that speak share."""
+    """The options of all speech networks."""
     data = click.option("--data", type=_PREPARED, multiple=True, required=True, help="A prepared corpus; repeatable.")
     names = click.option("--speakers", type=_Weights(), required=True, help="In the order of the model's embedding.")
     return data(names(_options(function)))
 
 
-_START = click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run begins with.")
+_START = click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run starts from.")
 
 
 def _schedule_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -64,13 +86,13 @@ def _schedule_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
-    """What all kinds of model share."""
+    """The options of all networks."""
     decorators = (
         click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True),
-        click.option("--steps", type=click.IntRange(1), required=True, help="In all, those done before included."),
+        click.option("--steps", type=click.IntRange(1), required=True, help="In all, including those already done."),
         click.option("--batch", type=click.IntRange(1), help="Items per process and step."),
         click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True)),
-        click.option("--processes", type=click.IntRange(1), help="One a core if absent; one in all on a GPU."),
+        click.option("--processes", type=click.IntRange(1), help="Default: one per core, or one on a GPU."),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
     )
     for decorate in reversed(decorators):
@@ -81,9 +103,9 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @command.command()
 @_speech_options
 @click.option("--size", type=click.Choice(["S", "M"]), default="S", show_default=True)
-@click.option("--free", is_flag=True, help="Without frames: a model that babbles instead of reading.")
-@click.option("--stacks", type=click.IntRange(1), help="Times the dilations rise from 1; fewer see further back.")
-@click.option("--crop", type=click.IntRange(4), default=30, show_default=True, help="Frames of 10 ms an item.")
+@click.option("--free", is_flag=True, help="Without frames: free generation instead of text to speech.")
+@click.option("--stacks", type=click.IntRange(1), help="How often dilations start from 1; fewer see further back.")
+@click.option("--crop", type=click.IntRange(4), default=30, show_default=True, help="Frames of 10 ms per item.")
 @click.option("--shaping", type=click.Choice(SHAPINGS), default="preemphasis", show_default=True)
 @click.option(
     "--blur", type=click.FloatRange(0.0, 1.0), default=0.0, show_default=True, help="Share of items with blurred mels."
@@ -106,74 +128,92 @@ def wavenet(
     **loop: Any,
 ) -> None:
     """Train a WaveNet on frames and a speaker, or on a speaker alone; the loss is in bits per sample."""
-    from models.spec import MEDIUM, SMALL, FeatureSpec, SpecError, WaveNetSpec
-    from models.training.tasks.wavenet import WaveNetTask
+    from models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
+    from models.spec import FeatureSpec, SpecError
 
     sizes = {"S": SMALL, "M": MEDIUM}[size] | ({"stacks": stacks} if stacks else {})
     with explained(SpecError):
         channels = 0 if free else FeatureSpec().channels
         spec = WaveNetSpec(speakers=tuple(speakers), local_channels=channels, shaping=shaping, **sizes)
     options: dict[str, Any] = {"crop_frames": crop, "blur": blur, "start": start, "seed": seed}
-    _run(WaveNetTask(spec, data, speakers, batch=batch or 2, **options), output, seed=seed, **loop)
+    _run(_task(spec)(spec, data, speakers, batch=batch or 2, **options), output, seed=seed, **loop)
 
 
 @command.command()
 @_speech_options
-def frames(
+def acoustic(
     data: tuple[Path, ...], output: Path, speakers: dict[str, float], batch: int | None, seed: int, **loop: Any
 ) -> None:
-    """Train the model that turns phonemes into conditioning frames; the loss is a mean absolute error."""
-    from models.spec import AcousticSpec, FeatureSpec
+    """Train the acoustic model: phonemes to conditioning frames; the loss is a mean absolute error."""
+    from models.architectures.acoustic import AcousticSpec
+    from models.spec import FeatureSpec
     from models.text.phonemes import PHONEMES
-    from models.training.tasks.acoustic import AcousticTask
 
     spec = AcousticSpec(phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels)
-    _run(AcousticTask(spec, data, speakers, batch=batch or 16, seed=seed), output, seed=seed, **loop)
+    _run(_task(spec)(spec, data, speakers, batch=batch or 16, seed=seed), output, seed=seed, **loop)
 
 
-@command.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="An npz or a folder.")
-@_options
-@click.option("--levels", type=click.Choice(["2", "256"]), default="256", show_default=True)
-@click.option("--gated/--original", default=True, help="Two gated stacks, or one with ReLU (1601.06759).")
-@click.option("--layers", type=click.IntRange(2), default=15, show_default=True)
-@click.option("--features", type=click.IntRange(2), default=64, show_default=True)
-@click.option("--kernel-size", type=click.IntRange(3), default=3, show_default=True)
-@click.option("--output-features", type=click.IntRange(1), default=128, show_default=True)
-@click.option("--conditioning", type=click.Choice(CONDITIONINGS), default="class", show_default=True)
-@click.option("--condition-channels", type=click.IntRange(1), default=32, show_default=True)
-@click.option("--location-channels", type=click.IntRange(1), default=8, show_default=True)
-@click.option(
-    "--outline-layers",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of a network that draws every fourth pixel each way before all others; 0 is none.",
-)
-@click.option("--precision", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
-@_START
-def pixelcnn(
-    data: Path,
-    output: Path,
-    levels: str,
-    batch: int | None,
-    precision: str,
-    start: Path | None,
-    seed: int,
-    **options: Any,
-) -> None:
-    """Train a PixelCNN on pictures; the loss is in bits per sub-pixel."""
-    from models.training.data.images import read_pictures
-    from models.training.tasks.pixelcnn import PixelCNNTask
+def _task(spec: Spec) -> Any:
+    """The class of an architecture's training task."""
+    task = architecture(spec.kind).task
+    assert task is not None
+    return load_object(task)
 
-    loop = {name: options.pop(name) for name in ("steps", "learning_rate", "processes")}
-    with explained(ValueError):
-        pictures = read_pictures(data)
-        height, width, channels = pictures.train.images.shape[1:]
-        asked: dict[str, Any] = {} if options["conditioning"] == "none" else pictures.conditions
-        spec = PixelCNNSpec(height, width, channels, int(levels), **asked, **options)
-    task = PixelCNNTask(spec, data, batch=batch or 16, precision=precision, start=start, seed=seed)
-    _run(task, output, seed=seed, **loop)
+
+def _image_command(kind: str) -> click.Command | None:
+    """The command that trains an image architecture: its options are the fields of its spec."""
+    try:
+        found = architecture(kind)
+    except ArchitectureError as error:
+        raise click.ClickException(str(error)) from None
+    if not issubclass(found.spec, ImageSpec) or found.task is None:
+        return None
+    spec = found.spec
+
+    def train(
+        data: Path,
+        output: Path,
+        levels: str,
+        batch: int | None,
+        precision: str,
+        start: Path | None,
+        seed: int,
+        **options: Any,
+    ) -> None:
+        from models.training.data.images import read_pictures
+
+        loop = {name: options.pop(name) for name in ("steps", "learning_rate", "processes")}
+        with explained(ValueError):
+            pictures = read_pictures(data)
+            _, height, width, channels = pictures.train.images.shape
+            shape = height, width, channels
+            wanted = spec.for_pictures(shape, pictures.conditions, levels=int(levels), **options)
+        task = _task(wanted)(wanted, data, batch=batch or 16, precision=precision, start=start, seed=seed)
+        _run(task, output, seed=seed, **loop)
+
+    train.__doc__ = f"Train a {kind} network on pictures; the loss is in bits per sub-pixel."
+    precision = click.Choice(["bfloat16", "float32"])
+    decorators: tuple[Callable[..., Any], ...] = (
+        click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="An npz or a folder."),
+        _options,
+        click.option("--levels", type=click.Choice(["2", "256"]), default="256", show_default=True),
+        click.option("--condition-channels", type=click.IntRange(1), default=32, show_default=True),
+        *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
+        click.option("--precision", type=precision, default="bfloat16", show_default=True),
+        _START,
+    )
+    decorated: Callable[..., Any] = train
+    for decorate in reversed(decorators):
+        decorated = decorate(decorated)
+    return click.command(kind)(decorated)
+
+
+def _spec_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
+    meta, name = field.metadata, f"--{field.name.replace('_', '-')}"
+    if meta["off"] is not None:
+        return click.option(f"{name}/--{meta['off']}", default=meta["default"], help=meta["description"])
+    choice = click.Choice(meta["choices"]) if meta["choices"] else click.IntRange(meta["least"])
+    return click.option(name, type=choice, default=meta["default"], show_default=True, help=meta["description"])
 
 
 def _run(

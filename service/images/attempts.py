@@ -56,7 +56,7 @@ class ImageScoringAttempt(ScoringAttempt):
         upload = await patiently(lambda: self.context.broker.upload(self.job))
         await patiently(lambda: self.context.broker.set_total(self.job, spec.dims))
         image = np.frombuffer(upload, np.uint8).reshape(1, spec.height, spec.width, spec.channels)
-        h = engine.asked(labels)[None] if spec.conditions else None
+        h = engine.embed_labels(labels)[None] if spec.conditions else None
         scores = await self.context.in_pool(partial(engine.score, image, h))
         bits = -scores[0] / math.log(2.0)
         return {

@@ -97,7 +97,7 @@ def sampling_of(model: ImageModel, temperature: float | None, guidance: float | 
 
 def _labels(model: ImageModel, label: Label, style: Label, kind: Label) -> list[Label]:
     """Those of the conditions that the model has."""
-    told = {"class": label, "style": style, "kind": kind}
+    told = {"class": label, "style": style, "subclass": kind}
     return [told[condition] for condition in model.spec.named]
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.conditioning import with_kind
+from models.conditioning import draw_subclass
 from models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
 from models.engines.images.engine import ImageStreamRequest
-from models.spec import PixelCNNSpec
+from models.spec import ImageSpec
 from service.catalog.models import ImageModel
 from service.catalog.sampler import Part, Sampler
 from service.catalog.seeds import part_seed
@@ -29,7 +29,7 @@ def seeds_of(request: Mapping[str, Any]) -> list[int]:
     return [seed] * count if "from" in request else [part_seed(seed, index) for index in range(count)]
 
 
-def labels_of(spec: PixelCNNSpec, request: Mapping[str, Any]) -> list[list[int | None]]:
+def labels_of(spec: ImageSpec, request: Mapping[str, Any]) -> list[list[int | None]]:
     """What each of a job's pictures is asked for, but for those between two classes.
 
     A picture of a class is of one of its kinds, which its seed draws; the rest of a picture is of any.
@@ -37,16 +37,16 @@ def labels_of(spec: PixelCNNSpec, request: Mapping[str, Any]) -> list[list[int |
     (asked,), seeds = request["labels"], seeds_of(request)
     if "rows" in request:
         return [asked] * len(seeds)
-    return [with_kind(spec, asked, seed) for seed in seeds]
+    return [draw_subclass(spec, asked, seed) for seed in seeds]
 
 
-def kinds_of(spec: PixelCNNSpec, request: Mapping[str, Any]) -> list[str | None]:
+def kinds_of(spec: ImageSpec, request: Mapping[str, Any]) -> list[str | None]:
     """The kind that each picture's seed drew, if it did: that name and the seed ask for the same picture."""
-    if not spec.kinds or "from" in request:
+    if not spec.subclasses or "from" in request:
         return [None] * request["pictures"]
     ((*_, asked),) = request["labels"]
     drawn = [labels[-1] if asked is None else None for labels in labels_of(spec, request)]
-    return [None if kind is None else spec.kinds[kind] for kind in drawn]
+    return [None if kind is None else spec.subclasses[kind] for kind in drawn]
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class ImageSampler(Sampler):
         """
         spec = self.model.spec
         rows = None if given is None else given.reshape(-1, spec.width, spec.channels)
-        guidance, away = self._guidance(request)
+        guidance, unconditional = self._guidance(request)
         pictures = [
-            ImageStreamRequest(seed, request["temperature"], h, rows, guidance, away)
+            ImageStreamRequest(seed, request["temperature"], h, rows, guidance, unconditional)
             for seed, h in zip(seeds_of(request), self._asked(request), strict=True)
         ]
         return Part(self.engine.request(pictures), _NO_ROWS)
@@ -78,8 +78,8 @@ class ImageSampler(Sampler):
         if not self.model.spec.conditions:
             return [None] * count
         if "from" not in request:
-            return [engine.asked(labels) for labels in labels_of(self.model.spec, request)]
-        begin, end = (engine.asked([_row(label) for label in labels]) for labels in request["labels"])
+            return [engine.embed_labels(labels) for labels in labels_of(self.model.spec, request)]
+        begin, end = (engine.embed_labels([_row(label) for label in labels]) for labels in request["labels"])
         shares = np.linspace(0.0, 1.0, count)
         return [np.asarray(begin * (1.0 - share) + end * share, np.float32) for share in shares]
 
@@ -89,7 +89,7 @@ class ImageSampler(Sampler):
         guidance, labels = request.get("guidance", 1.0), request["labels"]
         if guidance == 1.0 or all(asked[0] is None for asked in labels):
             return 1.0, None
-        return guidance, self.engine.pictures.away([_row(label) for label in labels[0]])
+        return guidance, self.engine.pictures.unconditional([_row(label) for label in labels[0]])
 
     def open(self, part: Part) -> ImageBatch:
         """See :class:`Sampler`."""
@@ -123,7 +123,7 @@ class BatchDecoder:
         count: how many pictures there are.
     """
 
-    def __init__(self, spec: PixelCNNSpec, count: int) -> None:
+    def __init__(self, spec: ImageSpec, count: int) -> None:
         self.pixels: Pixels = np.full((count, spec.height, spec.width, spec.channels), UNDRAWN, np.uint8)
         """``[pictures, H, W, C]``; those of rows that are not there yet are grey."""
         self.rows = 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
-from models.spec import PixelCNNSpec
+from models.spec import ImageSpec
 from service.errors import InvalidRequest
 from service.images.sizes import MAX_SIDE, multiple
 
@@ -31,7 +31,7 @@ class _Unusable(Exception):
     """The file cannot be taken, for a reason that its sender may read."""
 
 
-def decode_picture(data: bytes, spec: PixelCNNSpec, param: str) -> NDArray[np.uint8]:
+def decode_picture(data: bytes, spec: ImageSpec, param: str) -> NDArray[np.uint8]:
     """Decode a PNG, WebP or JPEG file of a model's size, or of a whole multiple of it, which is averaged.
 
     What is transparent lies on white. Colours become grey for a model that draws in grey, and black or white (from the
@@ -57,7 +57,7 @@ def decode_picture(data: bytes, spec: PixelCNNSpec, param: str) -> NDArray[np.ui
     return (pixels >= 128).astype(np.uint8) if spec.levels == 2 else pixels
 
 
-def _opened(data: bytes, spec: PixelCNNSpec) -> Image.Image:
+def _opened(data: bytes, spec: ImageSpec) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             scale = _scale(image.size, spec)
@@ -72,7 +72,7 @@ def _opened(data: bytes, spec: PixelCNNSpec) -> Image.Image:
     return plain.reduce(scale) if scale > 1 else plain
 
 
-def _scale(size: tuple[int, int], spec: PixelCNNSpec) -> int:
+def _scale(size: tuple[int, int], spec: ImageSpec) -> int:
     width, height = size
     if max(size) > MAX_SIDE:
         raise _Unusable(f"it has {width} x {height} pixels; at most {MAX_SIDE} each way are taken")

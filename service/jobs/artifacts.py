@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import PixelCNNSpec, WaveNetSpec
+from models.spec import ImageSpec, SpeechSpec
 from service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece, sent
 from service.broker.job import Job, Kind, Status
 from service.catalog.catalog import Catalog
@@ -91,7 +91,7 @@ class _Encoder(ABC):
 
 
 class _AudioEncoder(_Encoder):
-    def __init__(self, job: Job, spec: WaveNetSpec) -> None:
+    def __init__(self, job: Job, spec: SpeechSpec) -> None:
         super().__init__()
         form, rate = job.request["response_format"], job.request["sample_rate"]
         self.media_type, self.at_once = codecs.MEDIA_TYPES[form], spec.sample_rate
@@ -109,7 +109,7 @@ class _AudioEncoder(_Encoder):
 
 
 class _ImageEncoder(_Encoder):
-    def __init__(self, job: Job, spec: PixelCNNSpec) -> None:
+    def __init__(self, job: Job, spec: ImageSpec) -> None:
         super().__init__()
         self.media_type, self.at_once = files.media_type(job), spec.dims
         self._job = job

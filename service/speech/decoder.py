@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.mu_law import Deemphasis, mu_law_decode
-from models.spec import WaveNetSpec
+from models.spec import SpeechSpec
 
 Wave = NDArray[np.float32]
 
@@ -19,7 +19,7 @@ class AudioDecoder:
         memory: what the first stream starts from instead: the last value of a recording that it continues.
     """
 
-    def __init__(self, spec: WaveNetSpec, memory: float = 0.0) -> None:
+    def __init__(self, spec: SpeechSpec, memory: float = 0.0) -> None:
         self._spec = spec
         self._index = 0
         self._deemphasis = Deemphasis(spec.preemphasis, spec.gain, memory)

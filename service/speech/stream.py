@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from models.spec import WaveNetSpec
+from models.spec import SpeechSpec
 from service.broker import Broker
 from service.broker.job import Job
 from service.errors import (
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.02
 class AudioReader(JobReader):
     """One listener, who takes the sound as it comes."""
 
-    def __init__(self, broker: Broker, job: Job, spec: WaveNetSpec) -> None:
+    def __init__(self, broker: Broker, job: Job, spec: SpeechSpec) -> None:
         super().__init__(broker, job)
         self._spec = spec
         self._acknowledged = 0

@@ -1,4 +1,4 @@
-"""Every model with its weights: what a worker holds, and the commands that sample without a server."""
+"""Every model with its weights, for workers and for the commands that sample without a server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from models.checkpoint import Checkpoint
-from models.engines import load_engine, load_image_engine
+from models.engines import load_engine
 from models.engines.base import EngineError
 from models.engines.images.batch import BatchEngine
+from models.engines.speech.engine import SpeechEngine
 from models.library import LibraryError, ModelEntry
 from models.text.acoustic import AcousticModel
 from service.catalog.catalog import Catalog, describe, loaded
@@ -33,11 +34,11 @@ class LoadedModels(Catalog):
         self.samplers = dict(samplers)
 
     def sound(self, model: SpeechModel) -> SpeechSampler:
-        """What samples one of its models."""
+        """The sampler of a speech model."""
         return self._sampler(SpeechSampler, model.entry.id)
 
     def picture(self, model: ImageModel) -> ImageSampler:
-        """The same of models that draw."""
+        """The sampler of an image model."""
         return self._sampler(ImageSampler, model.entry.id)
 
     def _sampler(self, kind: type[_S], model_id: str) -> _S:
@@ -46,21 +47,21 @@ class LoadedModels(Catalog):
         return sampler
 
     def warm(self) -> None:
-        """Make a moment's worth with every model, so that whatever is compiled or read on first use is there."""
+        """Sample a little with every model, so that everything that is compiled or read on first use is ready."""
         for name, sampler in self.samplers.items():
             start = time.perf_counter()
             sampler.warm()
             log.info("model warm", extra={"model": name, "seconds": round(time.perf_counter() - start, 3)})
 
     def unload(self, idle_seconds: float) -> None:
-        """Give back the memory of models that nobody has asked for so long; whoever asks next waits until they load."""
+        """Free the memory of models that have been idle this long; the next request waits until they are loaded."""
         for name, sampler in self.samplers.items():
             if sampler.engine.unload(idle_seconds):
                 log.info("model unloaded", extra={"model": name})
 
 
 def load_models(settings: Settings, only: Callable[[ModelEntry], bool] = lambda entry: True) -> LoadedModels:
-    """Load every model that the settings lead to, for sampling.
+    """Load every model of the configured directories, for sampling.
 
     Args:
         settings: which directories, which engine, which precision.
@@ -75,7 +76,7 @@ def load_models(settings: Settings, only: Callable[[ModelEntry], bool] = lambda 
 
 @contextmanager
 def _explained(settings: Settings, entry: ModelEntry) -> Iterator[None]:
-    """Why an engine cannot run, as the model's fault."""
+    """Turn the reason why an engine cannot run into an error that names the model."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -85,12 +86,13 @@ def _explained(settings: Settings, entry: ModelEntry) -> Iterator[None]:
         raise LibraryError(f"{entry.id}: {error}") from error
 
 
-def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, frames: Checkpoint | None) -> Sampler:
+def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None) -> Sampler:
     model = describe(entry, sampled)
-    if isinstance(model, ImageModel):
-        with _explained(settings, entry):
-            return ImageSampler(model, BatchEngine(load_image_engine(settings.engine, sampled)))
-    assert isinstance(model, SpeechModel)
     with _explained(settings, entry):
         engine = load_engine(settings.engine, sampled, settings.precision)
-    return SpeechSampler(model, engine, AcousticModel(frames) if frames is not None else None)
+    if isinstance(model, ImageModel):
+        assert isinstance(engine, BatchEngine)
+        return ImageSampler(model, engine)
+    assert isinstance(model, SpeechModel)
+    assert isinstance(engine, SpeechEngine)
+    return SpeechSampler(model, engine, AcousticModel(acoustic) if acoustic is not None else None)

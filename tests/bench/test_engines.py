@@ -10,8 +10,8 @@ import pytest
 from bench.engines import BATCHES, Row, lively_checkpoint, measure_model, targets
 from bench.report import report
 from bench.roofline import multiply_adds, roofline
+from models.architectures.wavenet import MEDIUM, WaveNetSpec
 from models.kernels.gemm import Precision
-from models.spec import MEDIUM, WaveNetSpec
 from tests.models.random_models import TINY_SPECS
 
 JSON = {
@@ -26,7 +26,7 @@ def test_every_precision_and_batch_is_a_row(
     monkeypatch.setattr("bench.engines.REPETITIONS", 1)
     rows = measure_model("tiny", lively_checkpoint(TINY_SPECS["conditional"]), 100)
     native = [("native", precision.name.lower(), batch) for precision in Precision for batch in BATCHES]
-    torch = [("reference", "fp32", 1), ("wavenet_vocoder", "fp32", 1)]
+    torch = [("torch", "fp32", 1), ("wavenet_vocoder", "fp32", 1)]
     onnx = [("onnx-cpu", "fp32", batch) for batch in BATCHES]
     assert [(row.engine, row.precision, row.batch) for row in rows] == [*torch, *native, *onnx]
     assert all(row.samples_per_cpu_second > 0 and row.roofline >= 0.0 for row in rows)

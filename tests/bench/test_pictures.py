@@ -9,7 +9,7 @@ import pytest
 
 from bench.pictures import BATCHES, LARGE, Row, measure_model, random_checkpoint, targets
 from bench.report import report
-from models.spec import PixelCNNSpec
+from models.architectures.pixelcnn import PixelCNNSpec
 
 TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, classes=("a", "b"), conditioning="class")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.spec import PixelCNNSpec
+from models.architectures.pixelcnn import PixelCNNSpec
 from tests.chaos.support import House, work
 from tests.service.support import write_model, write_picture_model
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from bench.engines import lively_checkpoint
+from models.architectures.wavenet import MEDIUM, WaveNetSpec
 from models.checkpoint import Checkpoint
 from models.engines.speech.engine import StreamRequest
-from models.spec import MEDIUM, WaveNetSpec
 from tests.paths import ROOT
 
 ZOO = ROOT / "models" / "zoo" / "wavenet-en"

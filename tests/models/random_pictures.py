@@ -1,34 +1,38 @@
-"""What the tests of networks that draw share: specs of every kind, and networks whose every weight matters."""
+"""What the tests of image networks share: specs of every kind, and networks whose every weight matters."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from models.architectures import tensor_table
+from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import Checkpoint
-from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN, build
-from models.spec import PixelCNNSpec
+from models.networks import load_network
+from models.networks.image import ImageNetwork
+from models.tensors import random_tensors
 
 CLASSES, STYLES = ("cat", "dog", "cow"), ("oil", "ink")
-KINDS = {"kinds": ("lion", "tiger", "pug", "lynx"), "kind_classes": (0, 0, 1, 0), "kind_counts": (5, 1, 3, 2)}
-"""A cow is of no kind."""
+SUBCLASSES = {
+    "subclasses": ("lion", "tiger", "pug", "lynx"), "subclass_classes": (0, 0, 1, 0), "subclass_counts": (5, 1, 3, 2),
+}  # fmt: skip
+"""A cow has no subclass."""
 CONDITIONS = {
     "none": {},
     "class": {"classes": CLASSES, "conditioning": "class"},
     "style": {"styles": STYLES, "conditioning": "class"},
     "class and style": {"classes": CLASSES, "styles": STYLES, "conditioning": "class"},
     "location": {"classes": CLASSES, "styles": STYLES, "conditioning": "location"},
-    "kinds and an outline": {
-        "classes": CLASSES, "styles": STYLES, **KINDS, "conditioning": "location",
-        "height": 8, "width": 12, "outline_layers": 2, "outline_features": 8,
+    "subclasses, two scales": {
+        "classes": CLASSES, "styles": STYLES, **SUBCLASSES, "conditioning": "location",
+        "height": 8, "width": 12, "coarse_layers": 2, "coarse_features": 8,
     },
 }  # fmt: skip
 
 
 def tiny(gated: bool, channels: int, **changes: object) -> PixelCNNSpec:
-    """A network that sees three rows up, on pictures of 7 × 9 pixels."""
+    """A network that sees three rows up, for pictures of 7 × 9 pixels."""
     sizes: dict[str, object] = {
         "height": 7, "width": 9, "channels": channels, "levels": 256 if channels == 3 else 2, "gated": gated,
         "layers": 3, "features": 14 if channels == 3 else 6, "first_kernel_size": 3, "output_features": 31,
@@ -45,32 +49,24 @@ SPECS = {
 }
 
 
-def network(spec: PixelCNNSpec, seed: int = 0) -> GatedPixelCNN | OriginalPixelCNN:
-    """In double precision, with biases that are not zero."""
-    torch.manual_seed(seed)
-    model = build(spec).double()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(0.0, 0.3)
-    return model.eval().requires_grad_(False)
+def network(spec: PixelCNNSpec, seed: int = 0) -> ImageNetwork:
+    """A random network in double precision, with biases that are not zero."""
+    return oracle(checkpoint_of(spec, seed))
 
 
 def labels_of(spec: PixelCNNSpec, batch: int) -> torch.Tensor | None:
-    """Labels of every kind, "nothing asked" among them; None for a network without conditions."""
+    """Labels of every condition, "unspecified" among them; None for a network without conditions."""
     columns = [torch.arange(batch) % (len(names) + 1) for names in spec.conditions]
     return torch.stack(columns, dim=1) if columns else None
 
 
 def checkpoint_of(spec: PixelCNNSpec, seed: int = 0) -> Checkpoint:
-    """The weights of :func:`network`, at rest."""
-    tensors = {name: tensor.numpy().astype(np.float32) for name, tensor in network(spec, seed).state_dict().items()}
-    return Checkpoint(spec, tensors, f"{seed:064x}", Path(), "")
+    """Random weights, with biases that are not zero."""
+    return Checkpoint(spec, random_tensors(tensor_table(spec), seed, bias_std=0.3), f"{seed:064x}", Path(), "")
 
 
-def oracle(checkpoint: Checkpoint) -> GatedPixelCNN | OriginalPixelCNN:
+def oracle(checkpoint: Checkpoint) -> ImageNetwork:
     """The network of a checkpoint in double precision."""
-    assert isinstance(checkpoint.spec, PixelCNNSpec)
-    model = build(checkpoint.spec).double()
-    model.load_state_dict({name: torch.from_numpy(tensor).double() for name, tensor in checkpoint.tensors.items()})
-    return model.eval().requires_grad_(False)
+    model = load_network(checkpoint, torch.float64)
+    assert isinstance(model, ImageNetwork)
+    return model

@@ -13,9 +13,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from bench.engines import lively_checkpoint
-from models.checkpoint import CheckpointError, expected_shapes, load, save
+from models.architectures import tensor_table
+from models.architectures.wavenet import MEDIUM, WaveNetSpec
+from models.checkpoint import CheckpointError, load, save
 from models.networks.wavenet import WaveNet
-from models.spec import MEDIUM, WaveNetSpec
+from models.tensors import shapes
 from tests.models.random_models import TINY_SPECS
 
 SPEC = TINY_SPECS["conditional"]
@@ -97,7 +99,7 @@ def test_what_does_not_fit_is_not_saved(saved: Path) -> None:
 
 @pytest.mark.parametrize("spec", [*TINY_SPECS.values(), WaveNetSpec(), WaveNetSpec(**MEDIUM, local_channels=66)])
 def test_expected_shapes_are_the_networks(spec: WaveNetSpec) -> None:
-    assert expected_shapes(spec) == {name: tuple(t.shape) for name, t in WaveNet(spec).state_dict().items()}
+    assert shapes(tensor_table(spec)) == {name: tuple(t.shape) for name, t in WaveNet(spec).state_dict().items()}
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "README.md", "manifest.json"])

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.conditioning import conditioning, padded_frames, with_kind
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.conditioning import conditioning, draw_subclass, padded_frames
 from models.networks.wavenet import Conditioner
 from models.noise import uniforms
-from models.spec import PixelCNNSpec
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint
-from tests.models.random_pictures import CLASSES, KINDS, STYLES, tiny
+from tests.models.random_pictures import CLASSES, STYLES, SUBCLASSES, tiny
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = random_checkpoint(SPEC).tensors
@@ -75,28 +75,28 @@ def test_frames_far_from_any_that_were_trained_give_numbers() -> None:
     assert np.isfinite(conditioning(SPEC, TENSORS, frames(5) * 1e4, 0)).all()
 
 
-KINDRED = tiny(True, 1, classes=CLASSES, styles=STYLES, conditioning="class", **KINDS)
+KINDRED = tiny(True, 1, classes=CLASSES, styles=STYLES, conditioning="class", **SUBCLASSES)
 
 
-def test_a_kind_is_drawn_by_the_seed_as_often_as_it_was_trained_on() -> None:
-    drawn = [with_kind(KINDRED, [0, 1, None], seed) for seed in range(4000)]
+def test_a_subclass_is_drawn_by_the_seed_with_its_share_of_the_training_pictures() -> None:
+    drawn = [draw_subclass(KINDRED, [0, 1, None], seed) for seed in range(4000)]
     assert all(labels[:2] == [0, 1] for labels in drawn)
     shares = np.bincount([labels[2] for labels in drawn], minlength=4) / 4000  # type: ignore[arg-type]
     assert shares[2] == 0.0
     np.testing.assert_allclose(shares[[0, 1, 3]], np.array([5, 1, 2]) / 8, atol=0.03)
-    assert drawn == [with_kind(KINDRED, [0, 1, None], seed) for seed in range(4000)]
+    assert drawn == [draw_subclass(KINDRED, [0, 1, None], seed) for seed in range(4000)]
     for seed in range(50):  # the number behind those of the sub-pixels
         u = uniforms(seed, KINDRED.dims, 1)[0] * 8
         assert drawn[seed][2] == (0 if u < 5 else 1 if u < 6 else 3)
 
 
 @pytest.mark.parametrize("labels", [[0, None, 2], [None, 1, None], [None, None, 3], [2, None, None]])
-def test_what_is_told_stays_and_nothing_is_drawn_of_any_class_nor_of_one_without_kinds(
+def test_given_labels_stay_and_no_subclass_is_drawn_without_a_class_or_of_a_class_without_any(
     labels: list[int | None],
 ) -> None:
-    assert with_kind(KINDRED, labels, 3) == labels
+    assert draw_subclass(KINDRED, labels, 3) == labels
 
 
-def test_a_network_without_kinds_is_asked_for_none() -> None:
-    assert with_kind(PixelCNNSpec(), [], 0) == []
-    assert with_kind(tiny(True, 1, classes=CLASSES, conditioning="class"), [1], 0) == [1]
+def test_a_network_without_subclasses_gets_no_subclass() -> None:
+    assert draw_subclass(PixelCNNSpec(), [], 0) == []
+    assert draw_subclass(tiny(True, 1, classes=CLASSES, conditioning="class"), [1], 0) == [1]

@@ -41,23 +41,37 @@ def test_what_each_kind_can_do(tmp_path: Path) -> None:
     write(tmp_path, MODEL)
     write(tmp_path, MODEL | {"id": "b", "kind": "audio"}, "b")
     write(tmp_path, IMAGE | {"id": "c"}, "c")
+    for path in ("a/wavenet", "a/acoustic", "b/anything", "c/pixelcnn"):
+        (tmp_path / path).mkdir()
     reads, babbles, draws = discover(tmp_path)
     assert draws.capabilities == ("image_generation", "image_completion", "image_interpolation", "image_likelihood")
-    assert (draws.sampled, draws.frames, draws.voices) == (tmp_path / "c" / "pixelcnn", None, ())
+    assert (draws.sampled, draws.acoustic, draws.voices) == (tmp_path / "c" / "pixelcnn", None, ())
     assert (reads.guidance, draws.guidance) == (1.0, 1.5)
     assert reads.capabilities == ("speech", "likelihood")
     assert babbles.capabilities == ("generation", "continuation", "likelihood")
-    assert (reads.sampled, reads.frames) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "frames")
-    assert (babbles.sampled, babbles.frames) == (tmp_path / "b" / "wavenet", None)
+    assert (reads.sampled, reads.acoustic) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "acoustic")
+    assert (babbles.sampled, babbles.acoustic) == (tmp_path / "b" / "anything", None)
+
+
+def test_the_checkpoint_to_sample_must_be_the_only_one(tmp_path: Path) -> None:
+    write(tmp_path, MODEL)
+    (tmp_path / "a" / "acoustic").mkdir()
+    (entry,) = discover(tmp_path)
+    with pytest.raises(LibraryError, match="a: needs one directory with the checkpoint to sample; there are: none"):
+        _ = entry.sampled
+    for name in ("wavenet", "older"):
+        (tmp_path / "a" / name).mkdir()
+    with pytest.raises(LibraryError, match="there are: older, wavenet"):
+        _ = entry.sampled
 
 
 def test_what_ships_can_be_read() -> None:
-    """Frames are there exactly where the kind has them."""
+    """Speech models have an acoustic model, others none."""
     shipped = {entry.id: entry for entry in discover(ZOO.parent)}
     assert shipped["wavenet-en"].kind == "speech"
     for entry in shipped.values():
         assert load(entry.sampled).spec.kind == ("pixelcnn" if entry.kind == "image" else "wavenet")
-        assert (entry.path / "frames").is_dir() == (entry.frames is not None)
+        assert (entry.path / "acoustic").is_dir() == (entry.acoustic is not None)
 
 
 def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:

@@ -19,8 +19,13 @@ import httpx
 import numpy as np
 
 from models import checkpoint
+from models.architectures import tensor_table
+from models.architectures.acoustic import AcousticSpec
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.wavenet import WaveNetSpec
 from models.export import write as write_graphs
-from models.spec import AcousticSpec, FeatureSpec, PixelCNNSpec, WaveNetSpec
+from models.spec import FeatureSpec, Spec
+from models.tensors import shapes
 from models.text import PHONEMES
 
 VOICES = ("ann", "bob")
@@ -38,9 +43,9 @@ PICTURES = {
     ),
     "park": PixelCNNSpec(
         height=8, width=12, channels=3, levels=256, layers=2, features=12, first_kernel_size=3, output_features=12,
-        classes=("Birds", "Beasts", "Stones"), styles=("oil", "crayon"), kinds=("owl", "wren", "fox", "heron"),
-        kind_classes=(0, 0, 1, 0), kind_counts=(4, 2, 5, 3), conditioning="location", condition_channels=5,
-        location_channels=3, outline_layers=2, outline_features=6,
+        classes=("Birds", "Beasts", "Stones"), styles=("oil", "crayon"), subclasses=("owl", "wren", "fox", "heron"),
+        subclass_classes=(0, 0, 1, 0), subclass_counts=(4, 2, 5, 3), conditioning="location", condition_channels=5,
+        location_channels=3, coarse_layers=2, coarse_features=6,
     ),
 }  # fmt: skip
 """The models that draw: in colour, in black and white, and in grey; `fog` knows no classes, `park` knows kinds of some
@@ -51,7 +56,7 @@ GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format
 ASYNC = {"prefer": "respond-async"}
 
 
-def _save(path: Path, spec: checkpoint.Spec, tensors: checkpoint.Tensors) -> None:
+def _save(path: Path, spec: Spec, tensors: checkpoint.Tensors) -> None:
     """A checkpoint with its graphs, so that every engine can serve it."""
     checkpoint.save(path, spec, tensors, card="Random weights, for tests.")
     write_graphs(path)
@@ -69,14 +74,14 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -
         global_channels=4, local_channels=channels if kind == "speech" else 0, conditioner_channels=8,
         conditioner_layers=1,
     )  # fmt: skip
-    frames = AcousticSpec(
+    acoustic = AcousticSpec(
         phonemes=PHONEMES, speakers=VOICES, outputs=channels, channels=8, encoder_layers=1, decoder_layers=1,
         kernel_size=3, speaker_channels=4,
     )  # fmt: skip
-    for name, spec in (("wavenet", wavenet), ("frames", frames))[: 2 if kind == "speech" else 1]:
-        shapes = checkpoint.expected_shapes(spec)
-        tensors = {key: rng.normal(0.0, 0.3, shape).astype(np.float32) for key, shape in shapes.items()}
-        if name == "frames":
+    for name, spec in (("wavenet", wavenet), ("acoustic", acoustic))[: 2 if kind == "speech" else 1]:
+        sizes = shapes(tensor_table(spec))
+        tensors = {key: rng.normal(0.0, 0.3, shape).astype(np.float32) for key, shape in sizes.items()}
+        if name == "acoustic":
             tensors["duration_out"] *= 0.0
             tensors["duration_bias"][:] = np.log1p(FRAMES_A_PHONEME)
             if fails_on is not None:
@@ -97,8 +102,8 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -
 def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
     """The same of a model that draws: whatever is asked for and all that was drawn before shows in what follows."""
     rng = np.random.default_rng(2)
-    shapes = checkpoint.expected_shapes(spec)
-    tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in shapes.items()}
+    sizes = shapes(tensor_table(spec))
+    tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in sizes.items()}
     _save(path / "pixelcnn", spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",

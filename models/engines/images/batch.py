@@ -1,7 +1,7 @@
 """Several pictures as one stream: the first row of each of them, then the second row of each, and so on.
 
-So the pictures of a request share the engine's lanes, grow side by side, and travel like sound: as symbols with a
-position. What is needed to resume them is the rows made so far.
+So the pictures of a request share the engine's lanes, grow side by side, and are delivered like sound: as symbols with
+a position. The rows sampled so far are all that is needed to resume them.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ import numpy as np
 from models.engines.base import RequestError, Symbols
 from models.engines.images.engine import ImageEngine, ImageStream, ImageStreamRequest, Pixels
 from models.engines.snapshots import pack, unpack
-from models.spec import PixelCNNSpec
+from models.spec import ImageSpec
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """Pictures to be drawn side by side; all have equally many given rows."""
+    """Pictures to be sampled side by side; all have the same number of given rows."""
 
     pictures: tuple[ImageStreamRequest, ...]
     length: int
-    """Symbols of all pictures together, those of given rows included."""
+    """Symbols of all pictures together, including given rows."""
 
 
 @dataclass
 class ImageBatch:
-    """A batch being drawn."""
+    """A batch being sampled."""
 
     request: BatchRequest
     pictures: list[ImageStream]
     row: int
-    """Rows handed out. Given rows come with the first that are drawn."""
+    """Rows returned so far. Given rows come with the first call."""
     row_size: int
     """Symbols of one row of all pictures."""
 
     @property
     def position(self) -> int:
-        """Symbols handed out."""
+        """Symbols returned so far."""
         return self.row * self.row_size
 
 
 class BatchEngine:
-    """A :class:`~models.engines.images.engine.ImageEngine` that a scheduler can drive. Thread-safe as that one is."""
+    """An :class:`~models.engines.images.engine.ImageEngine` as a scheduler's engine; as thread-safe as that one."""
 
     def __init__(self, pictures: ImageEngine) -> None:
         self.pictures = pictures
@@ -52,41 +52,41 @@ class BatchEngine:
         self._sha256 = pictures.sha256
 
     @property
-    def spec(self) -> PixelCNNSpec:
-        """Of the network."""
+    def spec(self) -> ImageSpec:
+        """The spec of the model."""
         return self.pictures.spec
 
     def request(self, pictures: Sequence[ImageStreamRequest]) -> BatchRequest:
         """A request for these pictures.
 
         Raises:
-            RequestError: there is none, or some have more given rows than others.
+            RequestError: there are none, or some have more given rows than others.
         """
         if not pictures:
             raise RequestError("pictures: a batch needs at least one")
         if len({0 if p.given is None else len(p.given) for p in pictures}) > 1:
-            raise RequestError("given: all pictures of a batch need equally many rows")
+            raise RequestError("given: all pictures of a batch need the same number of rows")
         return BatchRequest(tuple(pictures), len(pictures) * self.spec.dims)
 
     def open(self, request: BatchRequest) -> ImageBatch:
         """Start a batch at its first row.
 
         Raises:
-            RequestError: a picture is not one of this model's.
+            RequestError: a picture does not fit this model.
         """
         return self._opened(request, 0, [self.pictures.open(picture) for picture in request.pictures])
 
     def step(self, batches: Sequence[ImageBatch], samples: int) -> list[Symbols]:
-        """Make ``samples`` more symbols of every batch, together: rounded up to whole rows, and at most what is left.
+        """Sample ``samples`` more symbols of every batch, together: rounded up to whole rows, and at most what is left.
 
         Returns:
-            One ``uint8 [T]`` a batch, in order: rows of ``[pictures, W, C]``.
+            One ``uint8 [T]`` for each batch, in order: rows of ``[pictures, W, C]``.
         """
         ends = [min(batch.row - (-samples // batch.row_size), self.spec.height) for batch in batches]
-        # Given rows are there already.
+        # Given rows are available at once.
         ends = [max(end, batch.pictures[0].rows) for batch, end in zip(batches, ends, strict=True)]
         pictures = [(picture, end) for batch, end in zip(batches, ends, strict=True) for picture in batch.pictures]
-        self.pictures.reach([picture for picture, _ in pictures], [end for _, end in pictures])
+        self.pictures.sample_until([picture for picture, _ in pictures], [end for _, end in pictures])
         made = []
         for batch, end in zip(batches, ends, strict=True):
             rows = np.stack([picture.symbols[batch.row : end] for picture in batch.pictures], axis=1)
@@ -96,7 +96,7 @@ class BatchEngine:
 
     @property
     def loaded(self) -> bool:
-        """Whether what it computes with is in memory."""
+        """See :class:`~models.engines.base.Engine`."""
         return self.pictures.loaded
 
     def unload(self, idle_seconds: float) -> bool:
@@ -104,13 +104,13 @@ class BatchEngine:
         return self.pictures.unload(idle_seconds)
 
     def snapshot(self, batch: ImageBatch) -> bytes:
-        """The rows handed out; what is missing of the pictures is zero."""
+        """The rows returned so far; the rest of the pictures is zero."""
         symbols = np.stack([picture.symbols for picture in batch.pictures])
         symbols[:, batch.row :] = 0
         return pack(self.name, self._sha256, batch.position, 0, symbols.tobytes())
 
     def restore(self, request: BatchRequest, snapshot: bytes) -> ImageBatch:
-        """The batch that :meth:`snapshot` saw.
+        """The batch that :meth:`snapshot` was taken of.
 
         Raises:
             RequestError: the bytes are no snapshot of such a batch.

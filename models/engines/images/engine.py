@@ -1,8 +1,8 @@
-"""What an engine of networks that draw is: pictures are opened, advanced by rows, and scored.
+"""The base of image engines: pictures are opened, sampled row by row, and scored.
 
-A picture depends on the weights, what is asked for, its seed and the rows that were given, and on nothing else: not on
-how many rows each call advances, nor on who shares the call. The rows made so far are all that a picture needs to be
-resumed: open it again with them given, and what follows is the same, bit for bit.
+A picture depends on the weights, its conditions, its seed and the rows that were given, and on nothing else: not on the
+number of rows per call, nor on the other pictures of the call. The rows sampled so far are all that is needed to resume
+a picture: opened again with them given, it continues with the same symbols, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.checkpoint import OUTLINE_PREFIX, Checkpoint, CheckpointError
-from models.conditioning import asked, spread
+from models.checkpoint import Checkpoint
+from models.conditioning import embed_labels
 from models.engines.base import AlwaysLoaded, RequestError
-from models.spec import OUTLINE, PixelCNNSpec
+from models.spec import COARSE, COARSE_PREFIX, ImageSpec
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -34,80 +34,90 @@ class ImageStreamRequest:
     temperature: float = 1.0
     """Divides the logits; 0 takes the most likely symbol."""
     h: Array | None = None
-    """``[condition_channels]``: :meth:`ImageEngine.asked`, or a mean of several; required exactly where the model has
-    conditions."""
+    """``[condition_channels]``: of :meth:`ImageEngine.embed_labels`, or an interpolation; required exactly where the
+    model has conditions."""
     given: Pixels | None = None
     """``[rows, W, C]``: the first rows, which are kept as they are."""
     guidance: float = 1.0
-    """How many times what tells h apart from ``away`` counts: the logits are away's plus so many times the difference
-    between h's and away's (classifier-free guidance: Ho and Salimans 2022, arXiv:2207.12598). 1 is the model as it is;
+    """Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598): the logits are those of the unconditional pass
+    plus ``guidance`` times the difference between the conditional ones and those. 1 samples the model as it is;
     anything else costs twice the work."""
-    away: Array | None = None
-    """``[condition_channels]``: what guidance leads away from; required exactly where it is not 1."""
+    unconditional: Array | None = None
+    """``[condition_channels]``: h of the unconditional pass; required exactly where guidance is not 1."""
 
 
 @dataclass(kw_only=True)
 class ImageStream:
-    """One picture being drawn."""
+    """One picture being sampled. Engines add their state."""
 
     request: ImageStreamRequest
     rows: int
-    """Rows that are there."""
+    """Rows sampled or given so far."""
     symbols: Pixels
     """``[H, W, C]``, of which the first ``rows`` count."""
     condition: Array
-    """``[1 or H * W, n]``: what V is multiplied by."""
-    shadow: ImageStream | None = None
-    """Of a guided picture: the same symbols, conditioned on what guidance leads away from."""
+    """``[1 or H * W, n]``: what the network's conditioning weights are multiplied by."""
+    unconditional_pass: ImageStream | None = None
+    """Of a guided picture: the same symbols, with the condition of the unconditional pass."""
 
     @property
     def lanes(self) -> list[ImageStream]:
-        """The picture and its shadow: the lanes that it takes, one after the other."""
-        return [self] if self.shadow is None else [self, self.shadow]
+        """The lanes that it takes, in this order: the picture, and its unconditional pass."""
+        return [self] if self.unconditional_pass is None else [self, self.unconditional_pass]
 
 
-def shadows_among(lanes: Sequence[ImageStream]) -> NDArray[np.bool_]:
-    """Which lanes hold the shadow of the picture in the lane before."""
-    return np.array([False, *(one.shadow is other for one, other in pairwise(lanes))])
+def unconditional_lanes(lanes: Sequence[ImageStream]) -> NDArray[np.bool_]:
+    """Which lanes hold the unconditional pass of the picture in the lane before."""
+    return np.array([False, *(one.unconditional_pass is other for one, other in pairwise(lanes))])
 
 
 class ImageEngine(AlwaysLoaded, ABC):
-    """A model ready to draw and to score. Thread-safe as long as each picture is advanced by one thread at a time."""
+    """A model ready to sample and to score. Thread-safe as long as each picture is sampled by one thread at a time."""
 
     name: str
-    """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
+    """``native``, ``onnx-cuda``, …: what really runs; clients see it in ``x-engine``."""
     lanes: int
-    """Pictures that share the work of a call; of more it takes so many at a time."""
-    places: NDArray[np.int64]
-    """``[H, W]``: where in the noise each pixel is, in pixels; -1 for those of the outline, which is there before."""
+    """Pictures that share the work of one call; more pictures are taken in groups of this size."""
+    noise_index: NDArray[np.int64]
+    """``[H, W]``: the index of each pixel's noise, in pixels; -1 for coarse pixels, which are sampled before."""
 
-    def __init__(self, checkpoint: Checkpoint, outlines: ImageEngine | None = None) -> None:
-        """Args: outlines: draws them, where the network has one that does (:func:`outlining`)."""
-        if not isinstance(checkpoint.spec, PixelCNNSpec):
-            raise CheckpointError(f"kind: expected 'pixelcnn', found {checkpoint.spec.kind!r}")
-        self.spec = checkpoint.spec
+    def __init__(self, checkpoint: Checkpoint, coarse: ImageEngine | None = None) -> None:
+        """Prepare what all engines share.
+
+        Args:
+            checkpoint: of an image architecture.
+            coarse: samples the coarse pixels of a network in two scales; None where the network itself does.
+
+        Raises:
+            CheckpointError: it is of another modality.
+        """
+        self.spec = checkpoint.spec_as(ImageSpec)
         self.sha256 = checkpoint.sha256
         self._tensors = checkpoint.tensors
-        self._outlines = outlines
-        self.places = np.arange(self.spec.height * self.spec.width).reshape(self.spec.height, self.spec.width)
-        if outlines is not None:
-            outlines.places = self.places[OUTLINE, OUTLINE].copy()
-            self.places[OUTLINE, OUTLINE] = -1
+        self._coarse = coarse
+        self.noise_index = np.arange(self.spec.height * self.spec.width).reshape(self.spec.height, self.spec.width)
+        if coarse is not None:
+            coarse.noise_index = self.noise_index[COARSE, COARSE].copy()
+            self.noise_index[COARSE, COARSE] = -1
 
-    def asked(self, labels: Sequence[int | Array | None]) -> Array:
-        """h of what is asked for: an index for each of ``spec.conditions``, None for nothing in particular, or a vector
-        ``[condition_channels]`` in the place of an index's own."""
+    def embed_labels(self, labels: Sequence[int | Array | None]) -> Array:
+        """h of labels: for each of ``spec.conditions`` an index, None for "unspecified", or a vector
+        ``[condition_channels]`` to use as the embedding.
+
+        Raises:
+            RequestError: an index is out of range, or a vector has the wrong length.
+        """
         for names, label in zip(self.spec.conditions, labels, strict=True):
             if isinstance(label, int) and not 0 <= label < len(names):
                 raise RequestError(f"labels: must lie in 0 … {len(names) - 1}, not {label}")
             if isinstance(label, np.ndarray) and label.shape != (self.spec.condition_channels,):
                 raise RequestError(f"labels: a vector has {self.spec.condition_channels} numbers")
-        return asked(self.spec, self._tensors, labels)
+        return embed_labels(self.spec, self._tensors, labels)
 
-    def away(self, labels: Sequence[int | Array | None]) -> Array:
-        """h of what guidance leads away from: any class, in the style that is asked for."""
-        told = zip(self.spec.named, labels, strict=True)
-        return self.asked([label if condition == "style" else None for condition, label in told])
+    def unconditional(self, labels: Sequence[int | Array | None]) -> Array:
+        """h of the unconditional pass of guided pictures: no class or subclass, the style of ``labels``."""
+        named = zip(self.spec.named, labels, strict=True)
+        return self.embed_labels([label if condition == "style" else None for condition, label in named])
 
     def open(self, request: ImageStreamRequest) -> ImageStream:
         """Start a picture, with the rows that are given.
@@ -116,52 +126,53 @@ class ImageEngine(AlwaysLoaded, ABC):
             RequestError: a field is missing, superfluous, out of range or of the wrong shape.
         """
         _check(self.spec, request)
-        outline = None
-        if self._outlines is not None:
-            given = None if request.given is None else request.given[OUTLINE, OUTLINE]
-            (outline,) = self._outlines.draw([replace(request, given=given)])
-        picture = self._conditioned(request, outline)
-        if request.away is not None:
-            picture.shadow = self._conditioned(replace(request, h=request.away, guidance=1.0, away=None), outline)
-            picture.shadow.symbols = picture.symbols
+        coarse = None
+        if self._coarse is not None:
+            given = None if request.given is None else request.given[COARSE, COARSE]
+            (coarse,) = self._coarse.draw([replace(request, given=given)])
+        picture = self._conditioned(request, coarse)
+        if request.unconditional is not None:
+            free = replace(request, h=request.unconditional, guidance=1.0, unconditional=None)
+            picture.unconditional_pass = self._conditioned(free, coarse)
+            picture.unconditional_pass.symbols = picture.symbols
         if request.given is not None and len(request.given):
             picture.symbols[: len(request.given)] = request.given
-            self._loop(picture.lanes, len(request.given), score=False)
+            self._run(picture.lanes, len(request.given), score=False)
         return picture
 
-    def _conditioned(self, request: ImageStreamRequest, outline: Pixels | None) -> ImageStream:
-        """A picture without rows, with its outline, ``[rows, columns, C]``, where there is one."""
+    def _conditioned(self, request: ImageStreamRequest, coarse: Pixels | None) -> ImageStream:
+        """A picture without rows, with its coarse pixels ``[rows, columns, C]``, if they are sampled before."""
         picture = self._blank()
         picture.request = request
-        if outline is not None:
-            picture.symbols[OUTLINE, OUTLINE] = outline
+        if coarse is not None:
+            picture.symbols[COARSE, COARSE] = coarse
         if request.h is not None:
-            picture.condition = spread(self.spec, self._tensors, request.h.astype(np.float32), outline)
+            picture.condition = self._condition(request.h.astype(np.float32), coarse)
         return picture
 
     def step(self, pictures: Sequence[ImageStream], rows: int) -> list[Pixels]:
-        """Make up to ``rows`` more rows of every picture, together.
+        """Sample up to ``rows`` more rows of every picture, together.
 
         Returns:
-            One ``uint8 [<= rows, W, C]`` a picture, in order.
+            One ``uint8 [<= rows, W, C]`` for each picture, in order.
         """
         starts = [picture.rows for picture in pictures]
         ends = [min(start + rows, self.spec.height) for start in starts]
-        self.reach(pictures, ends)
+        self.sample_until(pictures, ends)
         return [p.symbols[start:end] for p, start, end in zip(pictures, starts, ends, strict=True)]
 
-    def reach(self, pictures: Sequence[ImageStream], ends: Sequence[int]) -> None:
-        """Draw every picture until it has so many rows; one that has them is left as it is."""
+    def sample_until(self, pictures: Sequence[ImageStream], ends: Sequence[int]) -> None:
+        """Sample every picture until it has this many rows; one that has them already is left as it is."""
         assert len({id(picture) for picture in pictures}) == len(pictures), "a picture can take one lane only"
-        # Pictures that end together share a group, so that few groups have to change their lanes on the way.
+        # Pictures that end together share a group, so that groups change their lanes as rarely as possible.
         order = sorted(range(len(pictures)), key=lambda i: ends[i] - pictures[i].rows)
         for group in self._groups(pictures, order):
             while group := [i for i in group if pictures[i].rows < ends[i]]:
                 lanes = [lane for i in group for lane in pictures[i].lanes]
-                self._loop(lanes, min(ends[i] - pictures[i].rows for i in group), score=False)
+                self._run(lanes, min(ends[i] - pictures[i].rows for i in group), score=False)
 
     def _groups(self, pictures: Sequence[ImageStream], order: Sequence[int]) -> list[list[int]]:
-        """``order`` cut into runs of pictures that fit the lanes together."""
+        """``order`` cut into runs of pictures that fit into the lanes together."""
         groups: list[list[int]] = []
         free = 0
         for i in order:
@@ -198,43 +209,51 @@ class ImageEngine(AlwaysLoaded, ABC):
         for number, image in enumerate(images):
             request = ImageStreamRequest(0, h=None if h is None else h[number], given=image)
             _check(self.spec, request)
-            outline = None if self._outlines is None else image[OUTLINE, OUTLINE]
-            pictures.append(self._conditioned(request, outline))
+            pictures.append(self._conditioned(request, None if self._coarse is None else image[COARSE, COARSE]))
             pictures[-1].symbols[:] = image
-        parts = [
-            self._loop(pictures[first : first + self.lanes], self.spec.height, score=True)
-            for first in range(0, len(pictures), self.lanes)
-        ]
-        scores = np.concatenate(parts).reshape(images.shape)
-        if self._outlines is not None:
-            scores[:, OUTLINE, OUTLINE] = self._outlines.score(images[:, OUTLINE, OUTLINE], h)
+        scores = np.empty(images.shape)
+        for first in range(0, len(pictures), self.lanes):
+            group = pictures[first : first + self.lanes]
+            nats = self._run(group, self.spec.height, score=True)
+            scores[first : first + len(group)] = nats.reshape(len(group), *images.shape[1:])
+        if self._coarse is not None:
+            scores[:, COARSE, COARSE] = self._coarse.score(images[:, COARSE, COARSE], h)
         return scores
 
     @abstractmethod
     def _blank(self) -> ImageStream:
-        """A picture without rows, and what goes with it."""
+        """A picture without rows, with the engine's state."""
 
     @abstractmethod
-    def _loop(self, pictures: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
-        """Move at most :attr:`lanes` pictures on by so many rows: those that are given are kept, and the outline; the
-        others are drawn. The shadow of a guided picture comes right behind it.
+    def _condition(self, h: Array, coarse: Pixels | None) -> Array:
+        """:attr:`ImageStream.condition` of a picture with these conditions and coarse pixels."""
+
+    @abstractmethod
+    def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
+        """Advance pictures by this many rows: given rows and coarse pixels are kept, all others are sampled.
+
+        Args:
+            lanes: at most :attr:`lanes`, or the two of one guided picture. Behind each guided picture comes its
+                unconditional pass.
+            rows: at most what is left of each.
+            score: whether to compute likelihoods.
 
         Returns:
-            ln p of every symbol, ``[pictures, rows, W * C]``, if they are to be scored; else nothing that counts.
+            With ``score``, ln p of every symbol, ``[lanes, rows, W * C]``; else an array of any shape.
         """
 
 
-def outlining(checkpoint: Checkpoint) -> Checkpoint | None:
-    """The network within a network that draws outlines, where there is one."""
-    spec = checkpoint.spec
-    if not isinstance(spec, PixelCNNSpec) or spec.outline is None:
+def coarse_checkpoint(checkpoint: Checkpoint) -> Checkpoint | None:
+    """The network that samples the coarse pixels, of a network in two scales."""
+    spec = checkpoint.spec_as(ImageSpec).coarse
+    if spec is None:
         return None
-    own = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(OUTLINE_PREFIX)}
-    tensors = {name.removeprefix(OUTLINE_PREFIX): tensor for name, tensor in own.items()}
-    return replace(checkpoint, spec=spec.outline, tensors=tensors)
+    tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(COARSE_PREFIX)}
+    inner = {name.removeprefix(COARSE_PREFIX): tensor for name, tensor in tensors.items()}
+    return replace(checkpoint, spec=spec, tensors=inner)
 
 
-def _check(spec: PixelCNNSpec, request: ImageStreamRequest) -> None:
+def _check(spec: ImageSpec, request: ImageStreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if not 0 <= request.seed < 2**63:
         raise RequestError("seed: must lie in 0 … 2^63 - 1")
@@ -252,17 +271,17 @@ def _check(spec: PixelCNNSpec, request: ImageStreamRequest) -> None:
             raise RequestError(f"given: must be bytes below {spec.levels}")
 
 
-def _check_guidance(spec: PixelCNNSpec, request: ImageStreamRequest) -> None:
-    away = request.away
+def _check_guidance(spec: ImageSpec, request: ImageStreamRequest) -> None:
+    free = request.unconditional
     if not (np.isfinite(request.guidance) and request.guidance >= 0.0):
         raise RequestError("guidance: must be a finite number, at least 0")
     if request.guidance != 1.0 and request.h is None:
         raise RequestError("guidance: the model has no conditions")
-    if (away is None) != (request.guidance == 1.0):
-        raise RequestError("away: " + ("guidance needs it" if away is None else "nothing leads away from it"))
-    _check_vector(spec, "away", away)
+    if (free is None) != (request.guidance == 1.0):
+        raise RequestError("unconditional: " + ("guidance needs it" if free is None else "only guidance uses it"))
+    _check_vector(spec, "unconditional", free)
 
 
-def _check_vector(spec: PixelCNNSpec, name: str, vector: Array | None) -> None:
+def _check_vector(spec: ImageSpec, name: str, vector: Array | None) -> None:
     if vector is not None and (vector.shape != (spec.condition_channels,) or not np.isfinite(vector).all()):
         raise RequestError(f"{name}: must be {spec.condition_channels} finite numbers")

@@ -1,83 +1,143 @@
-"""The CPU engine of networks that draw: compiled loops with cached activations. It never imports torch."""
+"""The CPU engine of pictures: a compiled kernel with cached activations. It never imports torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.architectures import architecture, load_object
 from models.checkpoint import Checkpoint
+from models.engines.base import EngineError
 from models.engines.images.engine import (
     Array,
     ImageEngine,
     ImageStream,
     ImageStreamRequest,
-    outlining,
-    shadows_among,
+    Pixels,
+    coarse_checkpoint,
+    unconditional_lanes,
 )
-from models.kernels.pixelcnn import drawer
-from models.kernels.pixelcnn_layout import PixelCNNLayout
+
+
+class ImageKernel(Protocol):
+    """Compiled sampling of one network's pictures (``Architecture.kernel``): made from its spec and its tensors."""
+
+    def blank(self) -> tuple[Array, ...]:
+        """The state of a picture without rows: arrays that the kernel keeps its activations in."""
+
+    def blank_condition(self) -> Array:
+        """The condition of a model without conditions."""
+
+    def condition(self, h: Array, coarse: Pixels | None) -> Array:
+        """``[1 or H * W, n]`` of h ``[condition_channels]`` and the coarse pixels, where there are such."""
+
+    def run(
+        self,
+        state: Sequence[Array],
+        conditions: Array,
+        rows: NDArray[np.int64],
+        given: NDArray[np.int64],
+        seeds: NDArray[np.int64],
+        temperatures: NDArray[np.float64],
+        guidances: Array,
+        unconditional: NDArray[np.bool_],
+        noise_index: NDArray[np.int64],
+        symbols: Pixels,
+        likelihoods: NDArray[np.float64],
+    ) -> None:
+        """Advance every lane by as many rows as ``symbols`` has. It must not hold the GIL.
+
+        Args:
+            state: as in :meth:`blank`, with an axis of lanes in front; in and out.
+            conditions: ``[lanes, 1 or H * W, n]``.
+            rows: ``[lanes]``: the next row.
+            given: ``[lanes]``: the number of given rows.
+            seeds: ``[lanes]``.
+            temperatures: ``[lanes]``.
+            guidances: ``[lanes]``; used where the next lane is an unconditional pass.
+            unconditional: ``[lanes]``: whether the lane is the unconditional pass of the one before.
+            noise_index: ``[H, W]``: the index of each pixel's noise, in pixels; -1 for one that is given.
+            symbols: ``[lanes, rows, W * C]``: read where they are given, else written.
+            likelihoods: the same shape to score, else ``[lanes, 0, 0]``: ln p of every symbol; written.
+        """
 
 
 @dataclass
 class NativeImageStream(ImageStream):
-    """A picture with the state that the loop carries (models/kernels/pixelcnn.py)."""
+    """A picture with the state of its kernel."""
 
-    pixels: Array
-    above: Array
+    state: tuple[Array, ...]
 
 
 class NativeImageEngine(ImageEngine):
-    """Draws and scores on one core a call, without the GIL. Its loops are compiled, or loaded, when it is made."""
+    """Samples and scores on one core per call, without the GIL. The kernel is compiled, or loaded, when it is made.
+
+    Args:
+        checkpoint: of an image architecture with a kernel.
+
+    Raises:
+        EngineError: the architecture has no kernel.
+    """
 
     name = "native"
-    # A weight that is read serves four.
+    # In one call a weight that is read serves four pictures.
     lanes = 4
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__(checkpoint, self.of_outlines(checkpoint))
-        self._layout = PixelCNNLayout.of(self.spec)
-        self._weights = self._layout.pack(checkpoint.tensors)
-        self._loop([self._blank()], 0, score=False)
+        super().__init__(checkpoint, self.of_coarse_pixels(checkpoint))
+        path = architecture(self.spec.kind).kernel
+        if path is None:
+            raise EngineError(f"{self.spec.kind}: the architecture has no compiled kernel")
+        self._kernel: ImageKernel = load_object(path)(self.spec, checkpoint.tensors)
+        self._run([self._blank()], 0, score=False)
 
     @classmethod
-    def of_outlines(cls, checkpoint: Checkpoint) -> NativeImageEngine | None:
-        """What draws the outlines of a network's pictures, whatever engine draws the rest: they are small."""
-        within = outlining(checkpoint)
-        return None if within is None else cls(within)
+    def of_coarse_pixels(cls, checkpoint: Checkpoint) -> NativeImageEngine | None:
+        """What samples the coarse pixels of a network in two scales, whatever engine samples the rest."""
+        coarse = coarse_checkpoint(checkpoint)
+        return None if coarse is None else cls(coarse)
 
     def _blank(self) -> NativeImageStream:
-        layout, spec = self._layout, self.spec
+        spec = self.spec
         return NativeImageStream(
             request=ImageStreamRequest(0),
             rows=0,
             symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
-            condition=np.zeros((spec.height * spec.width if layout.located else 1, layout.condition), np.float32),
-            pixels=np.zeros(layout.pixel_cells, np.float32),
-            above=np.zeros(layout.above_cells, np.float32),
+            condition=self._kernel.blank_condition(),
+            state=self._kernel.blank(),
         )
 
-    def _loop(self, pictures: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
-        """Gather the pictures' states, run the loop over ``rows`` rows, scatter the states; returns the scores."""
-        row = np.array([p.rows for p in pictures])
-        kept = np.array([0 if p.request.given is None else len(p.request.given) for p in pictures])
+    def _condition(self, h: Array, coarse: Pixels | None) -> Array:
+        return self._kernel.condition(h, coarse)
+
+    def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
+        """Gather the pictures' states, run the kernel, scatter the states."""
+        pictures = [_native(p) for p in lanes]
         size = self.spec.width * self.spec.channels
         symbols = np.stack([p.symbols[p.rows : p.rows + rows].reshape(rows, size) for p in pictures])
-        drawn = [_native(p) for p in pictures]
-        pixels, above = np.stack([p.pixels for p in drawn]), np.stack([p.above for p in drawn])
-        conditions = np.stack([p.condition for p in pictures])
-        seeds = np.array([p.request.seed for p in pictures])
-        temperatures = np.array([float(p.request.temperature) for p in pictures])
-        guidances = np.array([p.request.guidance for p in pictures], np.float32)
+        state = [np.stack(arrays) for arrays in zip(*(p.state for p in pictures), strict=True)]
         likelihoods = np.empty(symbols.shape if score else (len(pictures), 0, 0))
-        given = self._layout.sizes, self._weights, pixels, above, conditions, row, kept, seeds, temperatures
-        drawer()(*given, guidances, shadows_among(pictures), self.places, symbols, likelihoods)
-        for lane, p in enumerate(drawn):
+        self._kernel.run(
+            state,
+            conditions=np.stack([p.condition for p in pictures]),
+            rows=np.array([p.rows for p in pictures]),
+            given=np.array([0 if p.request.given is None else len(p.request.given) for p in pictures]),
+            seeds=np.array([p.request.seed for p in pictures]),
+            temperatures=np.array([float(p.request.temperature) for p in pictures]),
+            guidances=np.array([p.request.guidance for p in pictures], np.float32),
+            unconditional=unconditional_lanes(pictures),
+            noise_index=self.noise_index,
+            symbols=symbols,
+            likelihoods=likelihoods,
+        )
+        for lane, p in enumerate(pictures):
             p.symbols[p.rows : p.rows + rows] = symbols[lane].reshape(rows, *p.symbols.shape[1:])
             p.rows += rows
-            p.pixels, p.above = pixels[lane], above[lane]
+            p.state = tuple(array[lane] for array in state)
         return likelihoods
 
 

@@ -1,10 +1,11 @@
-"""Networks that draw, on onnxruntime: rows of exported graphs (models/export/pixelcnn.py), without torch.
+"""PixelCNN on onnxruntime: rows of exported graphs (models/export/pixelcnn.py), without torch.
 
-What the rows above say is computed once a row. The row itself is found by fixed-point iteration (Song et al. 2021,
-arXiv:2002.03629): all its symbols are drawn at once, from a guess of those before them, again and again until none
-changes. The first symbol is right after one call, its right neighbour at the latest after two, and so on; then every
-symbol is the one that its noise draws given those before it: the very picture that drawing one by one gives. Mostly
-many get right in one call. As in models/engines/speech/onnx.py, every call has the same number of lanes.
+What a row depends on of the rows above is computed once per row. The row itself is found by fixed-point iteration (Song
+et al. 2021, arXiv:2002.03629): all its symbols are drawn at once, from a guess of those before them, again and again
+until none changes. The first symbol is right after one call, its right neighbour after two at most, and so on; at the
+end every symbol is the one that its noise gives after those before it: exactly the picture that sampling one symbol
+after the other gives. Usually one call gets many symbols right. As in models/engines/speech/onnx.py, every call has the
+same number of lanes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.categorical import log_likelihoods
 from models.checkpoint import Checkpoint
+from models.conditioning import upsample
 from models.engines.base import GREEDY
 from models.engines.images.engine import (
     Array,
@@ -24,7 +28,7 @@ from models.engines.images.engine import (
     ImageStream,
     ImageStreamRequest,
     Pixels,
-    shadows_among,
+    unconditional_lanes,
 )
 from models.engines.images.native import NativeImageEngine
 from models.engines.onnx.ort_session import open_session
@@ -36,16 +40,16 @@ LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 
 @dataclass
 class OnnxImageStream(ImageStream):
-    """A picture with what the layers made of its last rows."""
+    """A picture with the features of its last rows."""
 
     features: Array
     """``[layers - 1, features, reach, W]``, zeros before the first row."""
     evaluations: int = 0
-    """Calls of the network that its rows have taken."""
+    """Calls of the network for its rows so far."""
 
 
 class _Graphs(NamedTuple):
-    """Sessions of what models/export/pixelcnn.py writes."""
+    """Sessions of the graphs of models/export/pixelcnn.py."""
 
     above: Any
     beside: Any
@@ -63,63 +67,67 @@ class OnnxImageEngine(ImageEngine):
     """
 
     def __init__(self, checkpoint: Checkpoint, name: str = "onnx-cpu") -> None:
-        super().__init__(checkpoint, NativeImageEngine.of_outlines(checkpoint))
+        super().__init__(checkpoint, NativeImageEngine.of_coarse_pixels(checkpoint))
+        self._spec = checkpoint.spec_as(PixelCNNSpec)
         self.name, self.lanes = name, LANES[name]
         self._device = "cuda" if name == "onnx-cuda" else "cpu"
         self._graphs = LazyResource(
             lambda: _Graphs(*(open_session(checkpoint, graph, name) for graph in _Graphs._fields))
         )
-        self._loop([self._blank()], 1, score=False)
+        self._run([self._blank()], 1, score=False)
 
     @property
     def loaded(self) -> bool:
-        """Whether its graphs are in memory."""
+        """Whether the graphs are in memory."""
         return self._graphs.loaded
 
     def unload(self, idle_seconds: float) -> bool:
-        """Drop the graphs, with what they hold on a card; pictures keep their own state."""
+        """Drop the graphs, with their memory on a GPU; pictures keep their own state."""
         return self._graphs.drop(idle_seconds)
 
     def _blank(self) -> OnnxImageStream:
-        spec = self.spec
+        spec = self._spec
         features = spec.features if spec.gated else spec.features // 2
         cells = spec.height * spec.width if spec.conditioning == "location" else 1
-        width = spec.location_channels if spec.conditioning == "location" else spec.condition_channels
         return OnnxImageStream(
             request=ImageStreamRequest(0),
             rows=0,
             symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
-            condition=np.zeros((cells, width), np.float32),
+            condition=np.zeros((cells, spec.condition_width), np.float32),
             features=np.zeros((spec.layers - 1, features, spec.kernel_size // 2, spec.width), np.float32),
         )
 
-    def _loop(self, pictures: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
+    def _condition(self, h: Array, coarse: Pixels | None) -> Array:
+        return upsample(self._spec, self._tensors, h, coarse)
+
+    def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
         """See :class:`ImageEngine`."""
-        lanes = [_onnx(p) for p in pictures]
+        pictures = [_onnx(p) for p in lanes]
         with self._graphs.use() as graphs:
-            return np.stack([self._row(graphs, lanes, score=score) for _ in range(rows)], axis=1)
+            return np.stack([self._row(graphs, pictures, score=score) for _ in range(rows)], axis=1)
 
     def _row(self, graphs: _Graphs, pictures: list[OnnxImageStream], *, score: bool) -> NDArray[np.float64]:
         """One row of every picture; ``[pictures, W * C]``."""
         lanes = pictures + [self._blank() for _ in range(self.lanes - len(pictures))]
-        # Nobody asks what the lanes without a picture show.
+        # The results of lanes without a picture are not used.
         given = np.array([_is_given(p) for p in pictures] + [True] * (self.lanes - len(pictures)))
-        known = self._seen_above(graphs.above, lanes)
-        row = {} if self.spec.gated and given.all() and not score else self._settled(graphs.beside, lanes, known, given)
-        features = known["made"].numpy() if self.spec.gated else row["made"]
+        known = self._above(graphs.above, lanes)
+        skip = self._spec.gated and given.all() and not score
+        row = {} if skip else self._fixed_point(graphs.beside, lanes, known, given)
+        features = known["made"].numpy() if self._spec.gated else row["made"]
         nats = np.empty((len(pictures), self.spec.width * self.spec.channels))
         for lane, p in enumerate(pictures):
             if not given[lane]:
                 p.symbols[p.rows] = row["symbols"][lane]
             if score:
-                nats[lane] = _log_likelihoods(row["logits"][lane], p.symbols[p.rows])
+                nats[lane] = _likelihoods(row["logits"][lane], p.symbols[p.rows])
             p.features = np.concatenate([p.features[:, :, 1:], features[:, lane, :, None]], axis=2)
             p.rows += 1
         return nats
 
-    def _seen_above(self, graph: Any, lanes: list[OnnxImageStream]) -> dict[str, Any]:
-        """What the next row of every lane has to know; it stays on the device."""
-        spec, first = self.spec, self.spec.first_kernel_size // 2
+    def _above(self, graph: Any, lanes: list[OnnxImageStream]) -> dict[str, Any]:
+        """What the next row of every lane depends on; it stays on the device."""
+        spec, first = self._spec, self._spec.first_kernel_size // 2
         scale = np.float32(2.0 / (spec.levels - 1))
         pixels = np.zeros((self.lanes, spec.channels, first, spec.width), np.float32)
         conditions = []
@@ -140,15 +148,15 @@ class OnnxImageEngine(ImageEngine):
         graph.run_with_iobinding(binding)
         return dict(zip(names, binding.get_outputs(), strict=True))
 
-    def _settled(
+    def _fixed_point(
         self, graph: Any, lanes: list[OnnxImageStream], known: Mapping[str, Any], given: NDArray[np.bool_]
     ) -> dict[str, NDArray[Any]]:
-        """The row whose symbols are drawn again from itself, and what the network made of it."""
+        """The row that is drawn again from itself, and the network's other outputs for it."""
         spec, size = self.spec, self.spec.width * self.spec.channels
         greedy = np.array([p.request.temperature == 0.0 for p in lanes])
-        shadows = shadows_among(lanes)
-        away = np.arange(len(lanes))
-        away[:-1] += shadows[1:]
+        unconditional = unconditional_lanes(lanes)
+        partner = np.arange(len(lanes))
+        partner[:-1] += unconditional[1:]
         noise = np.stack([uniforms(p.request.seed, p.rows * size, size) for p in lanes])
         noise[greedy] = 0.0
         binding = graph.io_binding()
@@ -158,11 +166,13 @@ class OnnxImageEngine(ImageEngine):
         binding.bind_cpu_input("uniforms", noise.reshape(-1, spec.width, spec.channels))
         binding.bind_cpu_input("temperature", np.maximum([p.request.temperature for p in lanes], GREEDY))
         binding.bind_cpu_input("guidance", np.array([p.request.guidance for p in lanes], np.float32))
-        binding.bind_cpu_input("away", away)
+        binding.bind_cpu_input("unconditional", partner)
         names = [output.name for output in graph.get_outputs()]
-        fixed = np.stack([(self.places[p.rows] < 0) | known for p, known in zip(lanes, given, strict=True)])[..., None]
+        fixed = np.stack([(self.noise_index[p.rows] < 0) | kept for p, kept in zip(lanes, given, strict=True)])[
+            ..., None
+        ]
         guesses = np.stack([p.symbols[max(p.rows - 1, 0)] for p in lanes])
-        # Any guess leads to the same row; that of the one above does so soon.
+        # Any guess leads to the same row; the row above takes few iterations.
         symbols = np.where(fixed, np.stack([p.symbols[p.rows] for p in lanes]), guesses).astype(np.int64)
         moving = ~given
         while True:
@@ -172,7 +182,7 @@ class OnnxImageEngine(ImageEngine):
             graph.run_with_iobinding(binding)
             made = dict(zip(names, (value.numpy() for value in binding.get_outputs()), strict=True))
             drawn = np.where(fixed, symbols, made["drawn"])
-            drawn[1:][shadows[1:]] = drawn[:-1][shadows[1:]]
+            drawn[1:][unconditional[1:]] = drawn[:-1][unconditional[1:]]
             for lane in np.flatnonzero(moving):
                 lanes[lane].evaluations += 1
             moving = (drawn != symbols).any(axis=(1, 2))
@@ -186,12 +196,9 @@ def _is_given(picture: OnnxImageStream) -> bool:
     return given is not None and picture.rows < len(given)
 
 
-def _log_likelihoods(logits: Array, symbols: Pixels) -> NDArray[np.float64]:
-    """ln p of the symbols ``[W, C]`` of a row at temperature 1: ``[W * C]``, nats."""
-    exact = logits.reshape(-1, logits.shape[-1]).astype(np.float64)
-    exact -= exact.max(axis=1, keepdims=True)
-    chosen = exact[np.arange(len(exact)), symbols.reshape(-1)]
-    return np.asarray(chosen - np.log(np.exp(exact).sum(axis=1)))
+def _likelihoods(logits: Array, symbols: Pixels) -> NDArray[np.float64]:
+    """ln p of the symbols ``[W, C]`` of a row: ``[W * C]``, nats."""
+    return log_likelihoods(logits.reshape(-1, logits.shape[-1]), symbols.reshape(-1))
 
 
 def _onnx(picture: ImageStream) -> OnnxImageStream:

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import OrtValue
 
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint
 from models.engines.base import Array
 from models.engines.onnx.ort_session import open_session
-from models.spec import SYMBOLS, WaveNetSpec
+from models.spec import SYMBOLS
 
 
 class Inputs(NamedTuple):
-    """What a graph is given, as models/export/wavenet.py has it."""
+    """The inputs of a graph (models/export/wavenet.py)."""
 
     symbol: NDArray[np.int64]
     position: NDArray[np.int64]
@@ -34,7 +35,7 @@ class Inputs(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What it gives back."""
+    """The outputs of a graph."""
 
     symbols: NDArray[np.int64]
     logits: Array
@@ -61,22 +62,22 @@ class Chunks:
 
 
 class Blocks:
-    """Unrolled steps on fixed buffers, and single ones for what is left. One thread at a time.
+    """Unrolled steps on fixed buffers, and single steps for the rest. One thread at a time.
 
-    A CUDA graph replays what was recorded with the same buffers, so everything is written into them; ring and symbol
-    are outputs in the place of inputs.
+    A CUDA graph replays what was recorded with the same buffers, so everything is written into them; the outputs ring
+    and symbol share the buffers of the inputs.
     """
 
     def __init__(self, checkpoint: Checkpoint, engine: str, lanes: int) -> None:
-        assert isinstance(checkpoint.spec, WaveNetSpec)
+        spec = checkpoint.spec_as(WaveNetSpec)
         device, captured = ("cuda", True) if engine == "onnx-cuda" else ("cpu", False)
-        # The longer ones first.
+        # The longest blocks first.
         sessions = [open_session(checkpoint, graph, engine, captured=captured) for graph in ("steps", "step")]
         self._lock, self._lanes = threading.Lock(), lanes
-        state = _state(checkpoint.spec, lanes)
+        state = _state(spec, lanes)
         self._ring, self._symbol = (_on(device, np.zeros(shape, kind)) for shape, kind in state)
         shared = {"ring": self._ring, "symbol": self._symbol}
-        self._sizes = [_Block(session, checkpoint.spec, lanes, device, shared) for session in sessions]
+        self._sizes = [_Block(session, spec, lanes, device, shared) for session in sessions]
 
     def __call__(self, inputs: Inputs) -> Outputs:
         """See :class:`Runner`."""
@@ -102,7 +103,7 @@ class _Block:
         (self.steps,) = (i.shape[0] for i in session.get_inputs() if i.name == "uniforms")
         hop = spec.local_hop if spec.local_channels else self.steps
         self._frames = (self.steps - 2) // hop + 2
-        """That a lane can pass in so many steps."""
+        """Frames that the steps of a lane can be in."""
         shapes: dict[str, tuple[tuple[int, ...], type]] = {
             "position": ((lanes,), np.int64),
             "lane": ((lanes,), np.int64),
@@ -114,8 +115,8 @@ class _Block:
         }
         self._inputs = {name: _on(device, np.zeros(shape, kind)) for name, (shape, kind) in shapes.items()}
         made = {"symbols": (self.steps, lanes), "logits": (self.steps, lanes, SYMBOLS)}
-        kinds = {"symbols": np.int64, "logits": np.float32}
-        self._outputs = {name: _on(device, np.zeros(shape, kinds[name])) for name, shape in made.items()}
+        types = {"symbols": np.int64, "logits": np.float32}
+        self._outputs = {name: _on(device, np.zeros(shape, types[name])) for name, shape in made.items()}
         self._binding = session.io_binding()
         for name, value in {**self._inputs, **shared}.items():
             self._binding.bind_ortvalue_input(name, value)
@@ -123,7 +124,7 @@ class _Block:
             self._binding.bind_ortvalue_output(name, value)
 
     def __call__(self, inputs: Inputs, part: slice) -> tuple[NDArray[np.int64], Array]:
-        """The steps ``part`` of a call; ring and symbol are where they were left."""
+        """The steps ``part`` of a call; ring and symbol continue from the last ones."""
         frame = inputs.frame[part]
         rows = (frame[0][:, None] + np.arange(self._frames)).ravel()
         values = {
@@ -142,10 +143,10 @@ class _Block:
 
 
 def _state(spec: WaveNetSpec, lanes: int) -> tuple[tuple[tuple[int, ...], type], ...]:
-    """Shape and type of the ring buffers and the symbols of so many lanes."""
+    """Shape and type of the ring buffers and of the symbols."""
     return ((lanes * sum(spec.dilations), spec.residual_channels), np.float32), ((lanes,), np.int64)
 
 
 def _on(device: str, value: NDArray[Any]) -> Any:
-    """The value in memory of a device, where it stays."""
+    """The value, copied to the memory of a device."""
     return OrtValue.ortvalue_from_numpy(value, device, 0)

@@ -1,7 +1,7 @@
-"""What onnxruntime runs, and where it really runs: sessions of exported graphs (models/export), checked when opened.
+"""onnxruntime sessions of exported graphs (models/export), checked when they are opened.
 
-onnxruntime-gpu lists CUDA on machines that have none, and then computes on the CPU with a line in the log. Here an
-asked-for provider that does not run is an error that says what to do.
+onnxruntime-gpu lists CUDA on machines that have none, and then computes on the CPU with a line in the log. Here a
+requested provider that does not run is an error that says what to do.
 """
 
 from __future__ import annotations
@@ -14,27 +14,32 @@ from typing import Any
 
 import onnxruntime
 
+from models.architectures import architecture
 from models.checkpoint import Checkpoint
 from models.engines.base import EngineError
-from models.spec import AcousticSpec, PixelCNNSpec, WaveNetSpec
 
 PROVIDERS: Mapping[str, str] = {"onnx-cpu": "CPUExecutionProvider", "onnx-cuda": "CUDAExecutionProvider"}
-"""Engines that run on onnxruntime, and what they run on."""
+"""Engines that run on onnxruntime, and their providers."""
 
-_FORMATS: Mapping[str, str] = {WaveNetSpec.kind: "1", AcousticSpec.kind: "1", PixelCNNSpec.kind: "2"}
-"""Of the graphs' inputs and outputs."""
 _CUDA: Mapping[str, str] = {
-    "arena_extend_strategy": "kSameAsRequested",  # several models share the card: take no more than is needed
-    "cudnn_conv_algo_search": "HEURISTIC",  # measuring would choose another algorithm, and other bits, every time
+    "arena_extend_strategy": "kSameAsRequested",  # several models share the GPU: take no more than is needed
+    "cudnn_conv_algo_search": "HEURISTIC",  # a benchmark would choose another algorithm, and other bits, every time
     "use_tf32": "0",  # ten bits of mantissa are not single precision
 }
 
 
 def identity(checkpoint: Checkpoint) -> dict[str, str]:
-    """What a graph says of the checkpoint that it belongs to, in its metadata."""
+    """The metadata of a graph, which name the checkpoint that it belongs to.
+
+    Raises:
+        EngineError: the architecture has no exporter.
+    """
+    exporter = architecture(checkpoint.spec.kind).exporter
+    if exporter is None:
+        raise EngineError(f"{checkpoint.spec.kind}: its architecture has no ONNX exporter")
     spec = json.dumps(checkpoint.spec.to_json(), sort_keys=True).encode()
     return {
-        "ancestral.format": _FORMATS[checkpoint.spec.kind],
+        "ancestral.format": exporter.format,
         "ancestral.spec_sha256": hashlib.sha256(spec).hexdigest(),
         "ancestral.weights_sha256": checkpoint.sha256,
     }
@@ -47,10 +52,10 @@ def open_session(checkpoint: Checkpoint, graph: str, engine: str, *, captured: b
         checkpoint: read from a directory that ``ancestral export`` has written graphs to.
         graph: its name.
         engine: one of :data:`PROVIDERS`.
-        captured: whether calls are recorded as a CUDA graph: every node on the card, fixed buffers, no loops.
+        captured: whether calls are recorded as a CUDA graph: every node on the GPU, fixed buffers, no loops.
 
     Returns:
-        An ``onnxruntime.InferenceSession`` on one thread, the caller's.
+        An ``onnxruntime.InferenceSession`` that runs on the caller's thread.
 
     Raises:
         EngineError: the graph is missing, stale or damaged, or the provider does not run here.
@@ -66,12 +71,12 @@ def open_session(checkpoint: Checkpoint, graph: str, engine: str, *, captured: b
     given = dict(_CUDA) | ({"enable_cuda_graph": "1"} if captured else {}) if engine == "onnx-cuda" else {}
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, given)])
-    except Exception as error:  # onnxruntime's own have no class in common
+    except Exception as error:  # its exceptions have no common base class
         raise EngineError(f"{path.name}: cannot be loaded by onnxruntime ({_first_line(error)}); {remedy}") from error
     if provider not in session.get_providers():
         raise EngineError(
-            f"{engine}: onnxruntime lists CUDA, but it does not run on this machine: the driver, the card, CUDA or "
-            "cuDNN is missing, or does not go with this version of onnxruntime-gpu"
+            f"{engine}: onnxruntime lists CUDA, but it does not run on this machine: the driver, the GPU, CUDA or "
+            "cuDNN is missing, or does not match this version of onnxruntime-gpu"
         )
     found = session.get_modelmeta().custom_metadata_map
     if found != identity(checkpoint):
@@ -80,7 +85,7 @@ def open_session(checkpoint: Checkpoint, graph: str, engine: str, *, captured: b
 
 
 def _check_installed(engine: str) -> None:
-    """Raise :class:`EngineError` where onnxruntime as it is installed cannot have the engine's provider."""
+    """Raise :class:`EngineError` unless the installed onnxruntime has the engine's provider."""
     if PROVIDERS[engine] in onnxruntime.get_available_providers():
         return
     if _both_wheels():

@@ -1,4 +1,4 @@
-"""The engine of a WaveNet: open a stream, step it or teacher-force it along given symbols, snapshot it, restore it."""
+"""The base of speech engines: open a stream, step it or teacher-force it along given symbols, snapshot, restore."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
-from models.spec import WaveNetSpec
+from models.spec import SpeechSpec
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class StreamRequest:
     """All that a stream's symbols depend on besides the weights."""
 
     length: int
-    """Samples to make."""
+    """Samples to generate."""
     seed: int
     """0 … 2^63 - 1; keys the noise (models/noise.py)."""
     temperature: float = 1.0
@@ -30,13 +30,13 @@ class StreamRequest:
 
 
 class SpeechEngine(AlwaysLoaded, ABC):
-    """A model ready to sample. Thread-safe as long as each stream is advanced by one thread at a time."""
+    """A model ready to sample. Thread-safe as long as each stream is sampled by one thread at a time."""
 
     name: str
-    """``native``, ``onnx-cuda``, …: what really runs, told to clients in ``x-engine``."""
+    """``native``, ``onnx-cuda``, …: what really runs; clients see it in ``x-engine``."""
     lanes: int
-    """Streams that share the work of a call; of more it takes so many at a time."""
-    spec: WaveNetSpec
+    """Streams that share the work of one call; more streams are taken in groups of this size."""
+    spec: SpeechSpec
 
     @abstractmethod
     def open(self, request: StreamRequest) -> Stream:
@@ -48,17 +48,17 @@ class SpeechEngine(AlwaysLoaded, ABC):
 
     @abstractmethod
     def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
-        """Make up to ``samples`` more symbols of every stream, together; one that reaches its length stops there.
+        """Sample up to ``samples`` more symbols of every stream, together; one that reaches its length stops there.
 
-        Whatever it may raise, a stream whose position is what it was before has not been touched; the others are lost.
+        If it raises, a stream whose position is unchanged has not been touched; the others are lost.
 
         Returns:
-            One ``uint8 [<= samples]`` a stream, in order.
+            One ``uint8 [<= samples]`` for each stream, in order.
         """
 
     @abstractmethod
     def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
-        """Lead a stream along given symbols: it moves on as if it had sampled them, bit for bit.
+        """Advance a stream along given symbols: its state is as if it had sampled them, bit for bit.
 
         Args:
             stream: at the position of the first of them.
@@ -90,18 +90,18 @@ class SpeechEngine(AlwaysLoaded, ABC):
 
     @abstractmethod
     def snapshot(self, stream: Stream) -> bytes:
-        """Everything but the request that :meth:`restore` needs to go on from here, here or in another process."""
+        """Everything besides the request that :meth:`restore` needs to continue from here, in any process."""
 
     @abstractmethod
     def restore(self, request: StreamRequest, snapshot: bytes) -> Stream:
-        """The stream that :meth:`snapshot` saw.
+        """The stream that :meth:`snapshot` was taken of.
 
         Raises:
             RequestError: the bytes are no snapshot of this model.
         """
 
 
-def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:
+def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if request.length < 1:
         raise RequestError(f"length: must be positive, not {request.length}")
@@ -124,7 +124,7 @@ def check_request(spec: WaveNetSpec, request: StreamRequest) -> None:
 
 
 def check_teacher_forced(stream: Stream, symbols: Symbols) -> None:
-    """Raise :class:`RequestError` for symbols that a stream has no room for."""
+    """Raise :class:`RequestError` for symbols beyond the end of a stream."""
     assert symbols.dtype == np.uint8, f"symbols are uint8, not {symbols.dtype}"
     room = stream.request.length - stream.position
     if len(symbols) > room:

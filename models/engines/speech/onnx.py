@@ -1,62 +1,40 @@
 """The engines on onnxruntime: exported graphs (models/export/wavenet.py) on a CPU or a CUDA device, without torch.
 
-Products of one row and of four add in different orders, so every call has the same number of lanes, those that nobody
-needs filled with silence: then a stream's bits do not depend on its company. On a CPU one call of the graph with the
-loop makes a chunk. On a CUDA device blocks of unrolled steps are replayed as a CUDA graph; the state stays there, in
-place, for as long as a call of :meth:`OnnxEngine.advance` lasts.
+Products of one row and of four rows add in different orders, so every call has the same number of lanes, unused ones
+filled with silence: then a stream's bits do not depend on the other streams. On a CPU one call of the graph with the
+loop makes a chunk. On a CUDA device blocks of unrolled steps are replayed as a CUDA graph; the state stays on the
+device, in place, during a call of :meth:`OnnxEngine.step`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.mu_law import SILENCE
-from models.checkpoint import Checkpoint, CheckpointError
-from models.conditioning import conditioning
-from models.engines.base import (
-    GREEDY,
-    Array,
-    Stream,
-    Symbols,
-    group_by_length,
-)
+from models.categorical import log_likelihoods
+from models.checkpoint import Checkpoint
+from models.engines.base import GREEDY, Array, Symbols
 from models.engines.onnx.ort_runners import Blocks, Chunks, Inputs, Runner
-from models.engines.snapshots import pack, unpack
-from models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
+from models.engines.speech.cached import CachedEngine, CachedStream
+from models.engines.speech.engine import StreamRequest
 from models.engines.unloadable import LazyResource
 from models.noise import uniforms
-from models.spec import WaveNetSpec
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 _LONGEST = 512
-"""Steps of a call of a graph: their logits are kept, one kilobyte a lane."""
+"""Steps per call of a graph: their logits are kept, one kilobyte per lane and step."""
 
 
-@dataclass
-class OnnxStream:
-    """One stream: its request, h of every frame, and the state that the graphs carry."""
-
-    request: StreamRequest
-    position: int
-    symbol: int
-    """The one before ``position``."""
-    condition: Array
-    """``[F, conditioner_channels]``."""
-    ring: Array
-    """``[rows, residual_channels]``: the inputs of every layer as far back as its dilation."""
-
-
-class OnnxEngine(SpeechEngine):
+class OnnxEngine(CachedEngine):
     """A WaveNet on onnxruntime.
 
     Args:
         checkpoint: read from a directory that ``ancestral export`` has written graphs to.
         name: one of :data:`LANES`.
-        runner: of its graphs; what suits the device, if absent.
+        runner: of its graphs; by default the one for the device.
 
     Raises:
         EngineError: the graphs are missing or stale, or the provider does not run here.
@@ -68,80 +46,48 @@ class OnnxEngine(SpeechEngine):
         name: str = "onnx-cpu",
         runner: Callable[[Checkpoint, str, int], Runner] | None = None,
     ) -> None:
-        if not isinstance(checkpoint.spec, WaveNetSpec):
-            raise CheckpointError(f"kind: expected 'wavenet', found {checkpoint.spec.kind!r}")
-        self.spec, self.name, self.lanes = checkpoint.spec, name, LANES[name]
-        self._checkpoint = checkpoint
+        super().__init__(checkpoint)
+        self.name, self.lanes = name, LANES[name]
         kind = runner or (Blocks if name == "onnx-cuda" else Chunks)
         self._runner = LazyResource(lambda: kind(checkpoint, name, self.lanes))
-        # Without frames the one h holds for ever.
-        self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
-        tensors, layers, gate = checkpoint.tensors, self.spec.layers, self.spec.gate_channels
-        self._gates = np.ascontiguousarray(tensors["gate_condition"].swapaxes(0, 1).reshape(-1, layers * gate))
-        self._move([self._blank()], 1, None)
-
-    def open(self, request: StreamRequest) -> OnnxStream:
-        """Start a stream at position 0."""
-        check_request(self.spec, request)
-        stream = self._blank()
-        stream.request = request
-        stream.condition = conditioning(self.spec, self._checkpoint.tensors, request.frames, request.speaker)
-        return stream
-
-    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
-        """Make up to ``samples`` more symbols of every stream."""
-        assert len({id(stream) for stream in streams}) == len(streams), "a stream can take one lane only"
-        made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
-        for group, start, stop in group_by_length([len(symbols) for symbols in made], self.lanes):
-            for done in range(start, stop, _LONGEST):
-                until = min(stop, done + _LONGEST)
-                symbols, _ = self._move([_onnx(streams[i]) for i in group], until - done, None)
-                for lane, i in enumerate(group):
-                    made[i][done:until] = symbols[:, lane]
-        return made
-
-    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
-        """Lead a stream along given symbols."""
-        check_teacher_forced(stream, symbols)
-        parts = [np.empty(0)]
-        for start in range(0, len(symbols), _LONGEST):
-            part = symbols[start : start + _LONGEST]
-            _, logits = self._move([_onnx(stream)], len(part), part)
-            exact = logits[:, 0].astype(np.float64)
-            exact -= exact.max(axis=1, keepdims=True)
-            parts.append(exact[np.arange(len(part)), part] - np.log(np.exp(exact).sum(axis=1)))
-        return np.concatenate(parts)
-
-    def snapshot(self, stream: Stream) -> bytes:
-        """The position, the last symbol and the ring buffers; the rest follows from the request."""
-        s = _onnx(stream)
-        return pack(self.name, self._checkpoint.sha256, s.position, s.symbol, s.ring.astype("<f4").tobytes())
-
-    def restore(self, request: StreamRequest, snapshot: bytes) -> OnnxStream:
-        """The stream that :meth:`snapshot` saw."""
-        stream = self.open(request)
-        identity = self.name, self._checkpoint.sha256
-        stream.position, stream.symbol, ring = unpack(*identity, request.length, stream.ring.nbytes, snapshot)
-        stream.ring = np.frombuffer(ring, "<f4").astype(np.float32).reshape(stream.ring.shape)
-        return stream
+        layers, gate = self.spec.layers, self.spec.gate_channels
+        self._gates = np.ascontiguousarray(self._tensors["gate_condition"].swapaxes(0, 1).reshape(-1, layers * gate))
+        self._run([self._blank()], 1, None)
 
     @property
     def loaded(self) -> bool:
-        """Whether its graphs are in memory."""
+        """Whether the graphs are in memory."""
         return self._runner.loaded
 
     def unload(self, idle_seconds: float) -> bool:
-        """Drop the graphs, with what they hold on a card; streams keep their own state."""
+        """Drop the graphs, with their memory on a GPU; streams keep their own state."""
         return self._runner.drop(idle_seconds)
 
-    def _blank(self) -> OnnxStream:
-        """The state before position 0: silence has been heard and every buffer is zero."""
+    def _blank(self) -> CachedStream:
+        """See :class:`CachedEngine`."""
         ring = np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
         condition = np.zeros((1, self.spec.conditioner_channels), np.float32)
-        return OnnxStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, ring)
+        return CachedStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, ring)
 
-    def _move(self, streams: list[OnnxStream], steps: int, forced: Symbols | None) -> tuple[NDArray[np.int64], Array]:
-        """Move streams on by ``steps``, along given symbols if there are any; symbols and logits ``[steps, lanes]``."""
+    def _sample(self, streams: list[CachedStream], out: list[Symbols]) -> None:
+        """See :class:`CachedEngine`."""
+        for start in range(0, len(out[0]), _LONGEST):
+            stop = min(len(out[0]), start + _LONGEST)
+            symbols, _ = self._run(streams, stop - start, None)
+            for lane, values in enumerate(out):
+                values[start:stop] = symbols[:, lane]
+
+    def _force(self, stream: CachedStream, symbols: Symbols) -> NDArray[np.float64]:
+        """See :class:`CachedEngine`."""
+        parts = [np.empty(0)]
+        for start in range(0, len(symbols), _LONGEST):
+            part = symbols[start : start + _LONGEST]
+            _, logits = self._run([stream], len(part), part)
+            parts.append(log_likelihoods(logits[:, 0], part))
+        return np.concatenate(parts)
+
+    def _run(self, streams: list[CachedStream], steps: int, forced: Symbols | None) -> tuple[NDArray[np.int64], Array]:
+        """Advance streams by ``steps``, along given symbols if there are any; symbols and logits ``[steps, lanes]``."""
         lanes = streams + [self._blank() for _ in range(self.lanes - len(streams))]
         with self._runner.use() as run:
             made = run(self._gathered(lanes, steps, forced))
@@ -152,7 +98,7 @@ class OnnxEngine(SpeechEngine):
             stream.position += steps
         return made.symbols, made.logits
 
-    def _gathered(self, lanes: list[OnnxStream], steps: int, forced: Symbols | None) -> Inputs:
+    def _gathered(self, lanes: list[CachedStream], steps: int, forced: Symbols | None) -> Inputs:
         positions = np.array([s.position for s in lanes])
         firsts, lasts = positions // self._hop, (positions + steps - 1) // self._hop
         counts = lasts - firsts + 1
@@ -175,8 +121,8 @@ class OnnxEngine(SpeechEngine):
             forced=given,
         )
 
-    def _biases(self, lanes: list[OnnxStream], firsts: NDArray[np.int64], counts: NDArray[np.int64]) -> Array:
-        """V·h + b of the frames that the lanes pass, ``[layers, sum of counts, gate]``."""
+    def _biases(self, lanes: list[CachedStream], firsts: NDArray[np.int64], counts: NDArray[np.int64]) -> Array:
+        """V·h + b of the frames that the steps of the lanes are in, ``[layers, sum of counts, gate]``."""
         layers, gate = self.spec.layers, self.spec.gate_channels
         rows = [
             # One at a time: a product of several rows may add in another order.
@@ -184,10 +130,5 @@ class OnnxEngine(SpeechEngine):
             for s, first, count in zip(lanes, firsts, counts, strict=True)
             for frame in range(first, first + count)
         ]
-        biases = np.stack(rows).reshape(-1, layers, gate) + self._checkpoint.tensors["gate_bias"]
+        biases = np.stack(rows).reshape(-1, layers, gate) + self._tensors["gate_bias"]
         return np.ascontiguousarray(biases.swapaxes(0, 1))
-
-
-def _onnx(stream: Stream) -> OnnxStream:
-    assert isinstance(stream, OnnxStream), "a stream of another engine"
-    return stream

@@ -1,9 +1,9 @@
-"""The torch engines: the oracle that every other engine is held to, and the same with cached activations.
+"""The torch engines of a WaveNet: the oracle of every other engine, and the same with cached activations.
 
-Uncached, every symbol is the last output of the network that was trained (``WaveNet.forward``), run over all that it
-can see. Cached, it is one ``WaveNet.step`` (Fast WaveNet, Le Paine et al. 2016, arXiv:1611.09482). The order in which
-torch adds depends on the size of the batch. In single precision that moves a symbol now and then, so there each stream
-goes alone; in double precision it is far below anything that could, and streams go together.
+Uncached, every symbol is the last output of the network that was trained (``WaveNet.forward``), run over its receptive
+field. Cached, it is one ``WaveNet.step`` (Fast WaveNet, Le Paine et al. 2016, arXiv:1611.09482). The order in which
+torch adds depends on the size of the batch. In single precision that changes a symbol now and then, so each stream is
+sampled alone; in double precision the difference is far too small for that, and streams are sampled together.
 """
 
 from __future__ import annotations
@@ -18,25 +18,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models import categorical
+from models.architectures.wavenet import WaveNetSpec
 from models.audio.mu_law import SILENCE
-from models.checkpoint import Checkpoint, CheckpointError
+from models.checkpoint import Checkpoint
 from models.conditioning import padded_frames
 from models.engines.base import Stream, Symbols
 from models.engines.snapshots import pack, unpack
 from models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
+from models.networks import load_network
 from models.networks.wavenet import WaveNet, WaveNetState
 from models.noise import uniforms
-from models.spec import WaveNetSpec
 
 Choice = Callable[[int, int, NDArray[np.floating]], int]
-"""The symbol of a lane (an index into the streams that go together) at a step, from its logits ``[256]``."""
+"""The symbol of a lane (an index into the streams of the call) at a step, from its logits ``[256]``."""
 
 _DTYPES = {"fp32": torch.float32, "fp64": torch.float64}
 
 
 @dataclass
 class TorchStream:
-    """One stream, with the past in the form that its engine needs."""
+    """One stream, with its past in the form that the engine needs."""
 
     request: StreamRequest
     position: int
@@ -49,29 +51,7 @@ class TorchStream:
     symbol: int
     """The one before ``position``."""
     past: tuple[Tensor, ...]
-    """Cached: the buffers of ``WaveNetState``. Uncached: the symbols in sight, ``uint8 [receptive_field]``."""
-
-
-def choose(logits: NDArray[np.floating], temperature: float, noise: float) -> int:
-    """The first symbol whose cumulative probability exceeds the noise; at temperature 0 the most likely one.
-
-    Args:
-        logits: ``[256]``.
-        temperature: divides them; at least 0.
-        noise: uniform in (0, 1).
-    """
-    if temperature == 0.0:
-        return int(logits.argmax())
-    exact = logits.astype(np.float64)
-    cumulative = np.exp((exact - exact.max()) / temperature).cumsum()
-    return int((cumulative[:-1] <= noise * cumulative[-1]).sum())
-
-
-def log_likelihood(logits: NDArray[np.floating], symbol: int) -> float:
-    """ln p(symbol) at temperature 1, nats, from logits ``[256]``."""
-    exact = logits.astype(np.float64)
-    exact -= exact.max()
-    return float(exact[symbol] - np.log(np.exp(exact).sum()))
+    """Cached: the buffers of ``WaveNetState``. Uncached: the last symbols, ``uint8 [receptive_field]``."""
 
 
 class TorchEngine(SpeechEngine):
@@ -79,26 +59,25 @@ class TorchEngine(SpeechEngine):
 
     Args:
         checkpoint: of a WaveNet.
-        cached: whether to keep activations, or to recompute the receptive field for every symbol.
+        cached: whether to cache activations, or to recompute the receptive field for every symbol.
         precision: of all arithmetic up to the logits.
     """
 
-    name = "reference"
+    name = "torch"
     lanes = 1
+    spec: WaveNetSpec
 
-    def __init__(self, checkpoint: Checkpoint, cached: bool, precision: Literal["fp32", "fp64"] = "fp32") -> None:
-        if not isinstance(checkpoint.spec, WaveNetSpec):
-            raise CheckpointError(f"kind: expected 'wavenet', found {checkpoint.spec.kind!r}")
-        self.spec = checkpoint.spec
+    def __init__(
+        self, checkpoint: Checkpoint, cached: bool = True, precision: Literal["fp32", "fp64"] = "fp32"
+    ) -> None:
+        self.spec = checkpoint.spec_as(WaveNetSpec)
         self._cached = cached
         self._together = cached and precision == "fp64"
         self._sha256 = checkpoint.sha256
         self._state = f"{'step' if cached else 'past'}{precision[2:]}"
-        with torch.device("meta"):
-            self._model = WaveNet(self.spec)
-        tensors = {name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items()}
-        self._model.load_state_dict(tensors, assign=True)
-        self._model.to(_DTYPES[precision]).requires_grad_(False)
+        model = load_network(checkpoint, _DTYPES[precision])
+        assert isinstance(model, WaveNet)
+        self._model = model
 
     def open(self, request: StreamRequest) -> TorchStream:
         """Start a stream at position 0."""
@@ -109,13 +88,13 @@ class TorchEngine(SpeechEngine):
         if request.speaker is not None:
             speaker = torch.tensor([request.speaker])
         condition = model.conditioner(frames, speaker, 1)[0]
-        sight = torch.full((self.spec.receptive_field,), SILENCE, dtype=torch.uint8)
-        past = model.initial_state(1).buffers if self._cached else (sight,)
+        window = torch.full((self.spec.receptive_field,), SILENCE, dtype=torch.uint8)
+        past = model.initial_state(1).buffers if self._cached else (window,)
         return TorchStream(request, 0, frames, speaker, condition, SILENCE, past)
 
     def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
-        """Make up to ``samples`` more symbols of every stream."""
-        lanes = [_reference(stream) for stream in streams]
+        """Sample up to ``samples`` more symbols of every stream."""
+        lanes = [_torch(stream) for stream in streams]
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in lanes]
         order = sorted(range(len(lanes)), key=lambda i: len(made[i]))
         for _, equal in groupby(order, key=lambda i: len(made[i])):
@@ -125,25 +104,25 @@ class TorchEngine(SpeechEngine):
         return made
 
     def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
-        """Lead a stream along given symbols."""
+        """Advance a stream along given symbols."""
         check_teacher_forced(stream, symbols)
         likelihoods = np.empty(len(symbols))
 
         def given(lane: int, step: int, logits: NDArray[np.floating]) -> int:
-            likelihoods[step] = log_likelihood(logits, int(symbols[step]))
+            likelihoods[step] = categorical.log_likelihoods(logits[None], symbols[step : step + 1])[0]
             return int(symbols[step])
 
-        self._move([_reference(stream)], len(symbols), given)
+        self._advance([_torch(stream)], len(symbols), given)
         return likelihoods
 
     def snapshot(self, stream: Stream) -> bytes:
         """The position, the last symbol and the past."""
-        stream = _reference(stream)
+        stream = _torch(stream)
         past = b"".join(tensor.numpy().tobytes() for tensor in stream.past)
         return pack(self._state, self._sha256, stream.position, stream.symbol, past)
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> TorchStream:
-        """The stream that :meth:`snapshot` saw."""
+        """The stream that :meth:`snapshot` was taken of."""
         stream = self.open(request)
         size = sum(tensor.nbytes for tensor in stream.past)
         stream.position, stream.symbol, state = unpack(self._state, self._sha256, request.length, size, snapshot)
@@ -158,20 +137,21 @@ class TorchEngine(SpeechEngine):
         noise = [uniforms(s.request.seed, s.position, count) for s in streams]
 
         def draw(lane: int, step: int, logits: NDArray[np.floating]) -> int:
-            out[lane][step] = choose(logits, streams[lane].request.temperature, noise[lane][step])
+            temperature, uniform = streams[lane].request.temperature, noise[lane][step : step + 1]
+            out[lane][step] = categorical.draw(logits[None], temperature, uniform)[0]
             return int(out[lane][step])
 
-        self._move(streams, count, draw)
+        self._advance(streams, count, draw)
 
-    def _move(self, streams: list[TorchStream], count: int, choice: Choice) -> None:
-        """Move streams on by ``count`` positions; without a cache there is one stream."""
+    def _advance(self, streams: list[TorchStream], count: int, choice: Choice) -> None:
+        """Advance streams by ``count`` positions; without a cache there is one stream."""
         if self._cached:
             self._step(streams, count, choice)
         else:
             self._recompute(streams[0], count, choice)
 
     def _step(self, streams: list[TorchStream], count: int, choice: Choice) -> None:
-        """By cached steps of all streams together."""
+        """Cached steps of all streams together."""
         buffers = tuple(torch.cat(layer) for layer in zip(*(s.past for s in streams), strict=True))
         state = WaveNetState(torch.tensor([s.symbol for s in streams]), buffers)
         held: list[int] = []
@@ -189,7 +169,7 @@ class TorchEngine(SpeechEngine):
             stream.past = tuple(buffer[lane : lane + 1].clone() for buffer in state.buffers)
 
     def _recompute(self, stream: TorchStream, count: int, choice: Choice) -> None:
-        """Without a cache: the network over all it can see, for every symbol."""
+        """Without a cache: the network over its receptive field, for every symbol."""
         for t in range(count):
             symbol = choice(0, t, self._last_logits(stream))
             stream.past = (torch.cat([stream.past[0][1:], torch.tensor([symbol], dtype=torch.uint8)]),)
@@ -199,8 +179,8 @@ class TorchEngine(SpeechEngine):
     def _last_logits(self, stream: TorchStream) -> NDArray[np.floating]:
         """The logits of the stream's position, ``[256]``, by ``WaveNet.forward``.
 
-        The window begins early enough for all that the position depends on, at the start of a frame; it ends with the
-        position's own frame. What follows the position is unknown and, the network being causal, of no effect.
+        The window covers the receptive field, from the start of a frame to the end of the position's own frame. The
+        symbols after the position are unknown and, because the network is causal, have no effect.
         """
         position, field, frames = stream.position, self.spec.receptive_field, stream.frames
         hop = self.spec.local_hop if frames is not None else 1
@@ -215,6 +195,6 @@ class TorchEngine(SpeechEngine):
         return np.asarray(logits)
 
 
-def _reference(stream: Stream) -> TorchStream:
+def _torch(stream: Stream) -> TorchStream:
     assert isinstance(stream, TorchStream), "a stream of another engine"
     return stream

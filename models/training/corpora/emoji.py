@@ -108,14 +108,14 @@ def _raster(style: str, paths: Mapping[str, str], read: Any) -> Iterator[Drawn]:
 
 
 def _vector() -> Iterator[Drawn]:
-    """The sets that iconify carries as SVG. Some give the characters of their pictures, the others use their names."""
+    """The SVG sets of iconify. Some list the characters of their icons, the others use the same names."""
     characters: dict[str, str] = {}
     for style, package in _DRAWN.items():
         with package.files() as read:
             icons = json.loads(read("icons.json"))
             own = {plain(name): code(text) for text, name in json.loads(read("chars.json")).items()}
         for alias, target in icons.get("aliases", {}).items():
-            if plain(target["parent"]) in own and len(target) == 1:  # not one that is turned or mirrored
+            if plain(target["parent"]) in own and len(target) == 1:  # not a rotated or mirrored one
                 own[plain(alias)] = own[plain(target["parent"])]
         characters |= {name: text for name, text in own.items() if name not in characters}
         for name, icon in icons["icons"].items():
@@ -142,7 +142,7 @@ def _drawn(icon: Mapping[str, Any], defaults: Mapping[str, Any]) -> Image:
 
 
 def on_white(data: bytes) -> Image:
-    """An encoded picture on white, brought to 32 × 32 by means over equal squares; what juts out is cut off."""
+    """An encoded picture on white, reduced to 32 × 32 by averaging squares; it is cropped to whole squares first."""
     pixels = np.asarray(decoded(data, "emoji").convert("RGBA"), np.float64)
     side = min(pixels.shape[:2]) // SIZE * SIZE
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
@@ -155,18 +155,18 @@ def on_white(data: bytes) -> Image:
 
 
 def part(name: str) -> str:
-    """Where an emoji belongs: a matter of its code alone, so that all hands agree."""
+    """The set that an emoji belongs to; it depends on its code alone, so that it is the same in all styles."""
     number = int(hashlib.sha256(name.encode()).hexdigest(), 16)
     return "test" if number % 10 == 0 else "valid" if number % 20 == 1 else "train"
 
 
 def _write(out: Path, pictures: list[Drawn], subjects: Mapping[str, tuple[str, str]], styles: Sequence[str]) -> None:
     classes = sorted({category for category, _ in subjects.values()})
-    kinds = sorted({subjects[name][1] for name, _, _ in pictures if part(name) == "train"})
+    subclasses = sorted({subjects[name][1] for name, _, _ in pictures if part(name) == "train"})
     arrays: dict[str, NDArray[Any]] = {
         "classes": np.array(classes),
         "styles": np.array(styles),
-        "kinds": np.array(kinds),
+        "subclasses": np.array(subclasses),
         "source": np.array("Emoji without skin tones: " + ", ".join(STYLES[style] for style in styles)),
     }
     for which in ("train", "valid", "test"):
@@ -174,8 +174,8 @@ def _write(out: Path, pictures: list[Drawn], subjects: Mapping[str, tuple[str, s
         arrays[f"x_{which}"] = np.stack([image for _, _, image in chosen])
         arrays[f"y_{which}"] = np.array([classes.index(subjects[name][0]) for name, _, _ in chosen])
         arrays[f"style_{which}"] = np.array([styles.index(style) for _, style, _ in chosen])
-        own = [subjects[name][1] for name, _, _ in chosen]
-        arrays[f"kind_{which}"] = np.array([kinds.index(kind) if kind in kinds else -1 for kind in own])
+        named = [subjects[name][1] for name, _, _ in chosen]
+        arrays[f"subclass_{which}"] = np.array([subclasses.index(name) if name in subclasses else -1 for name in named])
     out.mkdir(parents=True, exist_ok=True)
     save: Callable[..., None] = np.savez_compressed
     save(out / ARCHIVE, **arrays)

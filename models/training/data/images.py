@@ -2,10 +2,10 @@
 
 An npz, alone or as the ``pictures.npz`` of a folder, holds ``x_train`` and ``x_test`` (``uint8 [N, H, W]`` or
 ``[N, H, W, C]``), ``y_train`` and ``y_test`` (indices into ``classes``), and, where there are further conditions,
-``style_train``, ``style_test`` and ``styles``, or ``kind_train``, ``kind_test`` and ``kinds``, each kind one of a
-class and -1 for a picture that is of none. ``x_valid``, ``y_valid``, … are optional: without them the test set stands
-in; so is ``source``, which says whom the pictures are owed to. torchvision's folders hold ``train/CLASS/*.png``,
-``test/CLASS/*.png`` and, if they like, ``valid/CLASS/*.png``.
+``style_train``, ``style_test`` and ``styles``, or ``subclass_train``, ``subclass_test`` and ``subclasses``, each
+subclass of one class and -1 for a picture of none. ``x_valid``, ``y_valid``, … are optional: without them the test set
+is used; so is ``source``, the credits of the pictures. torchvision's folders hold ``train/CLASS/*.png``,
+``test/CLASS/*.png`` and optionally ``valid/CLASS/*.png``.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
 
 class PicturesError(ValueError):
-    """A file or folder that is no set of pictures; the message names it and what is wrong."""
+    """A file or folder that is not a set of pictures; the message names it and says what is wrong."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures and what they show."""
+    """Pictures and their labels."""
 
     images: Images
     """``[N, H, W, C]``."""
     labels: NDArray[np.int64]
-    """``[N, conditions]``: indices into the names of the set, classes first, kinds last; ``len(kinds)`` is none."""
+    """``[N, conditions]``: indices into the set's names, classes first, subclasses last; ``len(names)`` is none."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,25 @@ class PictureSet:
 
     classes: tuple[str, ...]
     styles: tuple[str, ...]
-    kinds: tuple[str, ...]
-    """Both empty where there is no such condition."""
+    subclasses: tuple[str, ...]
+    """These two are empty where there is no such condition."""
     train: Pictures
     valid: Pictures
     test: Pictures
     source: str = "Pictures of the person who trained this model"
-    """What they are and whom they are owed to, for model cards."""
+    """What they are and their credits, for model cards."""
 
     @property
     def conditions(self) -> dict[str, tuple[Any, ...]]:
-        """What the spec of a network is told of them."""
-        told: dict[str, tuple[Any, ...]] = {"classes": self.classes, "styles": self.styles, "kinds": self.kinds}
-        if self.kinds:
+        """The fields of an :class:`~models.spec.ImageSpec` that follow from them."""
+        fields: dict[str, tuple[Any, ...]] = {
+            "classes": self.classes, "styles": self.styles, "subclasses": self.subclasses,
+        }  # fmt: skip
+        if self.subclasses:
             _, where, counts = np.unique(self.train.labels[:, -1], return_index=True, return_counts=True)
-            told["kind_classes"] = tuple(map(int, self.train.labels[where, 0]))[: len(self.kinds)]
-            told["kind_counts"] = tuple(map(int, counts))[: len(self.kinds)]
-        return told
+            fields["subclass_classes"] = tuple(map(int, self.train.labels[where, 0]))[: len(self.subclasses)]
+            fields["subclass_counts"] = tuple(map(int, counts))[: len(self.subclasses)]
+        return fields
 
 
 def read_pictures(path: Path) -> PictureSet:
@@ -80,13 +82,13 @@ def read_pictures(path: Path) -> PictureSet:
 
 
 def binarise(images: Images, rng: np.random.Generator) -> Images:
-    """Every level drawn to be 0 or 1 with its grey as the probability of 1 (Salakhutdinov & Murray 2008)."""
+    """Draw every sub-pixel as 0 or 1, with its grey level as the probability of 1 (Salakhutdinov & Murray 2008)."""
     return (rng.random(images.shape, np.float32) * np.float32(255.0) < images).astype(np.uint8)
 
 
 def _read_npz(path: Path) -> PictureSet:
     try:
-        # Opened here: numpy would leave a file that it cannot read to the garbage collector.
+        # Opened here, because numpy does not close a file that it cannot read.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays: dict[str, Any] = {name: file[name] for name in file.files if name.split("_")[0] in _KEYS}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
@@ -94,8 +96,11 @@ def _read_npz(path: Path) -> PictureSet:
     for name in ("x_train", "y_train", "x_test", "y_test", "classes"):
         if name not in arrays:
             raise PicturesError(f"{path}: {name} is missing")
-    classes, styles, kinds = (tuple(map(str, arrays.get(name, ()))) for name in ("classes", "styles", "kinds"))
-    conditions = [("y", classes), *((key, names) for key, names in (("style", styles), ("kind", kinds)) if names)]
+    classes, styles, subclasses = (
+        tuple(map(str, arrays.get(name, ()))) for name in ("classes", "styles", "subclasses")
+    )
+    optional = (("style", styles), ("subclass", subclasses))
+    conditions = [("y", classes), *((key, names) for key, names in optional if names)]
     parts = {}
     for part in ("train", "valid", "test"):
         if f"x_{part}" in arrays:
@@ -104,24 +109,24 @@ def _read_npz(path: Path) -> PictureSet:
         raise PicturesError(f"{path}: the pictures of training and test differ in shape")
     source = {"source": str(arrays["source"])} if "source" in arrays else {}
     valid = parts.get("valid", parts["test"])
-    found = PictureSet(classes, styles, kinds, parts["train"], valid, parts["test"], **source)
-    if kinds:
-        _check_kinds(path, found)
+    found = PictureSet(classes, styles, subclasses, parts["train"], valid, parts["test"], **source)
+    if subclasses:
+        _check_subclasses(path, found)
     return found
 
 
-def _check_kinds(path: Path, found: PictureSet) -> None:
-    """Every kind is trained on, and of one class alone."""
+def _check_subclasses(path: Path, found: PictureSet) -> None:
+    """Every subclass needs training pictures, and belongs to one class."""
     labels = np.concatenate([part.labels for part in (found.train, found.valid, found.test)])
     trained = set(found.train.labels[:, -1])
-    for kind, name in enumerate(found.kinds):
-        if kind not in trained:
-            raise PicturesError(f"{path}: no picture to train on is of kind {name!r}")
-        if len(set(labels[labels[:, -1] == kind, 0])) > 1:
-            raise PicturesError(f"{path}: {name!r} is a kind of two classes")
+    for subclass, name in enumerate(found.subclasses):
+        if subclass not in trained:
+            raise PicturesError(f"{path}: no training picture is of subclass {name!r}")
+        if len(set(labels[labels[:, -1] == subclass, 0])) > 1:
+            raise PicturesError(f"{path}: the subclass {name!r} belongs to two classes")
 
 
-_KEYS = frozenset({"x", "y", "style", "kind", "classes", "styles", "kinds", "source"})
+_KEYS = frozenset({"x", "y", "style", "subclass", "classes", "styles", "subclasses", "source"})
 
 
 def _part(path: Path, arrays: Mapping[str, Any], part: str, conditions: list[tuple[str, tuple[str, ...]]]) -> Pictures:
@@ -136,7 +141,7 @@ def _part(path: Path, arrays: Mapping[str, Any], part: str, conditions: list[tup
         labels = arrays.get(f"{key}_{part}")
         if labels is None or labels.shape != (len(images),) or labels.dtype.kind not in "iu":
             raise PicturesError(f"{path}: {key}_{part}: expected {len(images)} whole numbers")
-        least = -1 if key == "kind" else 0
+        least = -1 if key == "subclass" else 0
         if labels.min() < least or labels.max() >= len(names):
             raise PicturesError(f"{path}: {key}_{part}: must lie in {least} … {len(names) - 1}")
         columns.append(np.where(labels < 0, len(names), labels).astype(np.int64))
@@ -185,7 +190,7 @@ def read_image(file: Path) -> Images:
 
 
 def decoded(data: bytes, name: str) -> Image.Image:
-    """An encoded picture, or the first of those that move, called ``name`` in errors.
+    """An encoded picture, or the first frame of an animation, called ``name`` in errors.
 
     Raises:
         PicturesError: it cannot be decoded.
@@ -200,14 +205,14 @@ def decoded(data: bytes, name: str) -> Image.Image:
     return image
 
 
-def shown(symbols: Images, levels: int) -> Images:
-    """Symbols as they look: the highest level is white."""
+def pixels_of(symbols: Images, levels: int) -> Images:
+    """Symbols as 8-bit pixels: the highest level is white."""
     return symbols * np.uint8(255 // (levels - 1))
 
 
 def png_size(symbols: Images, levels: int) -> int:
     """Bytes of a picture ``[H, W, C]`` as Pillow's optimised PNG, which has one bit a pixel for two levels."""
-    pixels = shown(symbols, levels)
+    pixels = pixels_of(symbols, levels)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     file = io.BytesIO()
     (image.convert("1") if levels == 2 else image).save(file, "PNG", optimize=True)

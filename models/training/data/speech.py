@@ -23,10 +23,11 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from models.architectures.wavenet import WaveNetSpec
 from models.audio.features import normalize_level
 from models.audio.mu_law import encode_wave
 from models.audio.shaping import encode_excitation, predictor
-from models.spec import FeatureSpec, WaveNetSpec
+from models.spec import FeatureSpec
 from models.training.data.f0 import PitchRange, analyze, speaker_pitch_range, trim_silence
 
 MINIMUM_FRAMES = 40

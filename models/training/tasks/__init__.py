@@ -1,1 +1,1 @@
-"""What is trained: one file an architecture."""
+"""Training tasks: data, loss and evaluation of each modality."""

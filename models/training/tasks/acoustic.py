@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.architectures.acoustic import AcousticSpec
 from models.checkpoint import save
 from models.networks.acoustic import AcousticNetwork
-from models.spec import AcousticSpec
 from models.text.acoustic import AcousticModel, frame_positions
 from models.training.data.speech import (
     PCM,
@@ -35,11 +35,11 @@ Item = tuple[Dataset, PreparedClip]
 _UNVOICED_PITCH_WEIGHT = 0.1
 _DURATION_WEIGHT = 0.2
 _POOL = 8
-"""Times a batch that is drawn, to find sentences of like length in."""
+"""Batches that are drawn at once, to find sentences of similar length among them."""
 
 
 class Batch(NamedTuple):
-    """Padded sentences. P phonemes, F frames."""
+    """Padded sentences: P phonemes, F frames."""
 
     phonemes: Tensor
     """``int64 [B, P]``"""
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
     speaker: Tensor
     """``int64 [B]``"""
     owner: Tensor
-    """``int64 [B, F]``: which phoneme each frame belongs to."""
+    """``int64 [B, F]``: the phoneme that each frame belongs to."""
     positions: Tensor
     """``float32 [B, F, 3]``"""
     frames: Tensor
@@ -117,7 +117,7 @@ class AcousticTask:
         return Batch(*map(torch.from_numpy, arrays))
 
     def _draw(self, step: int, rank: int) -> list[Item]:
-        """Sentences of about one length, so that little of the batch is padding: a window of a larger, sorted draw."""
+        """Sentences of similar length, so that little of the batch is padding: a window of a larger, sorted draw."""
         rng = np.random.default_rng([self.seed, step, rank])
         names = list(self.spec.speakers)
         chances = np.array([self.weights[n] for n in names])
@@ -173,7 +173,7 @@ def _symbols_for(dataset: Dataset, clip: PreparedClip, frames: NDArray[np.float1
 def predict_corpus(model: AcousticModel, source: Path, out: Path, progress: Callable[[int], None]) -> int:
     """A copy of a prepared corpus whose frames are the model's own, for the true durations.
 
-    WaveNet trained on these hears the same blur that it gets when it serves (as Tacotron 2 does, section 2.3). Clips
+    A WaveNet trained on these sees the same smoothed frames as in service (as in Tacotron 2, section 2.3). Clips
     without phonemes, and held-out ones, are left out.
 
     Returns:
@@ -202,7 +202,7 @@ def run(model: AcousticNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def losses(frames: Tensor, durations: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Mean absolute errors: of the mel bands, of log-F0 where there is voice, of voicing, of log-durations."""
+    """Mean absolute errors: of the mel bands, of log-F0 (mostly where voiced), of voicing, of log-durations."""
     mel, target = frames[:, :, :-2], batch.frames[:, :, :-2]
     mask, voicing = batch.frame_mask, batch.frames[:, :, -1:]
     pitch_weight = mask * (voicing + _UNVOICED_PITCH_WEIGHT)

@@ -1,7 +1,7 @@
 """Training a WaveNet on prepared corpora: on frames and a speaker, or on a speaker alone.
 
 The second is the free generation of van den Oord et al. 2016 (arXiv:1609.03499, section 3.1): a spec with
-``local_channels`` 0, to which the corpus's frames are never shown.
+``local_channels`` 0, for which the corpus's frames are not used.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint, save
 from models.networks.wavenet import WaveNet
-from models.spec import WaveNetSpec
 from models.training.blur import Crop, blurred
 from models.training.data.speech import (
     Coding,
@@ -42,7 +42,7 @@ class WaveNetTask:
     spec: WaveNetSpec
     data: tuple[Path, ...]
     weights: Mapping[str, float]
-    """How often each speaker is drawn."""
+    """How often each speaker is drawn, relatively."""
     batch: int = 2
     """Crops per process and step."""
     crop_frames: int = 30
@@ -65,7 +65,7 @@ class WaveNetTask:
         return opened
 
     @cached_property
-    def _begun(self) -> Checkpoint | None:
+    def _start(self) -> Checkpoint | None:
         """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
         return read_start(self.start, self.spec, ("speakers", "shaping", "preemphasis", "gain"))
 
@@ -100,13 +100,13 @@ class WaveNetTask:
         """
         assert self._datasets
         network = WaveNet(self.spec)
-        if self._begun is not None:
-            load_weights(network, fit_speakers(self._begun, self.spec.speakers))
+        if self._start is not None:
+            load_weights(network, fit_speakers(self._start, self.spec.speakers))
         return network
 
     def crop(self, dataset: Dataset, clip: PreparedClip, start: int) -> Crop:
         """Symbols ``[crop_frames * hop]`` from frame ``start``, and their frames with the conditioner's margin, or None
-        where the model takes none."""
+        without local conditioning."""
         hop, margin = dataset.spec.hop, self.spec.conditioner_layers
         symbols = dataset.symbols(clip)[start * hop : (start + self.crop_frames) * hop].astype(np.int64)
         if not self.spec.local_channels:
@@ -130,7 +130,7 @@ class WaveNetTask:
     def _draw(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
         """A crop of one clip, and the frame where it starts."""
         dataset, clip = self._draw_clip(speaker, rng)
-        # One crop in twenty begins where its clip does: the model has to learn to start from silence, too.
+        # One crop in twenty begins with its clip, because the model has to learn to start from silence, too.
         start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames - self.crop_frames + 1))
         cut = self.crop(dataset, clip, start)
         if rng.random() < self.blur:
@@ -138,8 +138,8 @@ class WaveNetTask:
         return cut, start
 
     def _draw_free(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
-        """The same for a model without frames. Where a clip ends another begins, or the model would never learn that
-        speech goes on after a sentence, and babble would end in silence."""
+        """The same for a model without frames. Clips are concatenated: otherwise the model would not learn that speech
+        continues after a sentence, and free generation would end in silence."""
         dataset, clip = self._draw_clip(speaker, rng)
         start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames))
         parts = [dataset.symbols(clip)[start * dataset.spec.hop :]]
@@ -177,8 +177,8 @@ class WaveNetTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        if self._begun is not None:
-            trained = trained | {"begun with the weights of SHA-256": self._begun.sha256}
+        if self._start is not None:
+            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
         title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
         if not self.spec.local_channels:
             title = "Free WaveNet: a speaker to 16 kHz babble"

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from numpy.typing import NDArray
 
 from models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
-from models.spec import WaveNetSpec
+from models.spec import SpeechSpec
 from service.api.deps import ContextDep
 from service.api.http.json_route import JsonRoute
 from service.api.http.openapi import documented
@@ -59,13 +59,13 @@ def generation_job(service: State, request: GenerationRequest) -> JobSpec:
     return JobSpec(Kind.GENERATION, model, request.model_dump(), resolved, request.duration, upload)
 
 
-def _recording(text: str, spec: WaveNetSpec, max_seconds: float) -> NDArray[np.uint8]:
+def _recording(text: str, spec: SpeechSpec, max_seconds: float) -> NDArray[np.uint8]:
     param = "prompt_audio"
     wave = decode_upload(from_base64(text, param), sample_rate=spec.sample_rate, max_seconds=max_seconds, param=param)
     return encode_wave(wave, spec.preemphasis, spec.gain)
 
 
-def _memory(symbols: NDArray[np.uint8], spec: WaveNetSpec) -> float:
+def _memory(symbols: NDArray[np.uint8], spec: SpeechSpec) -> float:
     """Where the de-emphasis stands after a recording, so that what continues it does not begin with a step."""
     filtering = Deemphasis(spec.preemphasis, spec.gain)
     filtering(mu_law_decode(symbols))

@@ -106,10 +106,12 @@ def _classes(model: ImageModel) -> list[ClassObject]:
     found, spec, first = [], model.spec, 0
     for condition, names in spec.named.items():
         for index, name in enumerate(names):
-            told = {"id": name, "object": condition, "model": model.entry.id}
+            # On the wire a subclass is called a kind.
+            label = "kind" if condition == "subclass" else condition
+            told = {"id": name, "object": label, "model": model.entry.id}
             vector = model.embedding[first + index]
-            if condition == "kind":
-                of = spec.kind_classes[index]
+            if condition == "subclass":
+                of = spec.subclass_classes[index]
                 told["class"] = spec.classes[of]
                 # In the place of a class, where the vector of no kind is added.
                 added = zip(model.embedding[of], vector, model.embedding[-1], strict=True)

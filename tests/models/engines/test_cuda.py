@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint, load
 from models.engines import load_engine, load_image_engine
 from models.engines.base import EngineError
@@ -17,7 +18,6 @@ from models.engines.images.engine import ImageStreamRequest
 from models.engines.onnx.ort_session import open_session
 from models.engines.speech.torch_engine import TorchEngine
 from models.networks.reference_sampler import draw
-from models.spec import WaveNetSpec
 from tests.models.engines.test_onnx import apart, speaking
 from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
@@ -65,7 +65,7 @@ def test_whole_pictures_equal_the_oracles(kind: str) -> None:
 
     checkpoint = exported(checkpoint_of(SPECS[kind]))
     engine = load_image_engine("onnx-cuda", checkpoint)
-    h = engine.asked([1] * len(engine.spec.conditions))
+    h = engine.embed_labels([1] * len(engine.spec.conditions))
     wanted = [ImageStreamRequest(seed, h=h) for seed in range(5)]
     theirs = draw(oracle(checkpoint), torch.from_numpy(np.stack([h] * 5)).double(), range(5))
     assert np.array_equal(engine.draw(wanted), theirs)

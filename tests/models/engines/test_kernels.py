@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from numba import njit
 
+from models import categorical
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import save
 from models.engines.speech.native import NativeEngine
-from models.engines.speech.torch_engine import TorchEngine, choose
+from models.engines.speech.torch_engine import TorchEngine
 from models.kernels.categorical import draw, exp, log_likelihood, most_likely
 from models.kernels.gemm import (
     Instructions,
@@ -30,7 +32,6 @@ from models.kernels.gemm import (
 from models.kernels.linear import add_to_each, add_to_one
 from models.kernels.wavenet_layout import Layout
 from models.noise import uniforms
-from models.spec import WaveNetSpec
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
 
 # None of these is a multiple of four or eight: all products have remainders.
@@ -140,10 +141,11 @@ def drawn(logits: np.ndarray, temperature: float, noise: np.ndarray) -> list[int
 
 @pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 3000.0])
-def test_the_draw_is_the_references(temperature: float, scale: float) -> None:
+def test_the_compiled_draw_is_that_of_numpy(temperature: float, scale: float) -> None:
     logits = (np.random.default_rng(1).standard_normal(256) * scale).astype(np.float32)
     noise = np.concatenate([uniforms(9, 0, 500), [2.0**-53, 1.0 - 2.0**-53]])
-    assert drawn(logits, temperature, noise) == [choose(logits, temperature, u) for u in noise]
+    rows = np.tile(logits, (len(noise), 1))
+    assert drawn(logits, temperature, noise) == categorical.draw(rows, temperature, noise).tolist()
 
 
 def test_the_draw_follows_the_distribution() -> None:
@@ -158,7 +160,7 @@ def test_of_equal_logits_the_lowest_is_the_most_likely() -> None:
     logits = np.zeros(256, np.float32)
     logits[[7, 90]] = 1.0
     assert most_likely.py_func(logits) == 7
-    assert drawn(logits, 0.0, np.array([0.5])) == [7] == [choose(logits, 0.0, 0.5)]
+    assert drawn(logits, 0.0, np.array([0.5])) == [7] == categorical.draw(logits[None], 0.0, np.array([0.5])).tolist()
 
 
 def test_likelihoods_sum_to_one() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint, CheckpointError, load
 from models.engines import load_engine
 from models.engines.base import EngineError
@@ -18,7 +19,6 @@ from models.engines.speech.engine import StreamRequest
 from models.engines.speech.onnx import OnnxEngine
 from models.engines.speech.torch_engine import TorchEngine
 from models.export.parity import TIE
-from models.spec import WaveNetSpec
 from tests.models.engines.test_parity import distance_to_a_boundary, double_network, exact_logits, likely_frames
 from tests.models.exported import exported
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests

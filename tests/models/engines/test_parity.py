@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint, load
 from models.conditioning import conditioning, padded_frames
 from models.engines.base import Symbols
@@ -18,7 +19,6 @@ from models.engines.speech.native import NativeEngine
 from models.engines.speech.torch_engine import TorchEngine
 from models.networks.wavenet import WaveNet
 from models.noise import uniforms
-from models.spec import WaveNetSpec
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
 
 STREAMS, STEPS = 20, 1000
@@ -34,7 +34,7 @@ def likely_frames(count: int, length: int = STEPS) -> list[StreamRequest]:
     from models.text import phonemize
     from models.text.acoustic import AcousticModel
 
-    model = AcousticModel(load(ZOO / "frames"))
+    model = AcousticModel(load(ZOO / "acoustic"))
     sentences = phonemize("The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.")
     made = []
     for number in range(count):

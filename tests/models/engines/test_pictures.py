@@ -14,13 +14,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import Checkpoint
 from models.engines.base import RequestError
 from models.engines.images.engine import ImageEngine, ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
 from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
 from models.networks.reference_sampler import draw
-from models.spec import PixelCNNSpec
 from tests.models.exported import exported
 from tests.models.random_pictures import SPECS, checkpoint_of, oracle, tiny
 
@@ -52,7 +52,7 @@ def conditions(engine: ImageEngine, count: int) -> list[NDArray[np.float32] | No
     if not engine.spec.conditions:
         return [None] * count
     lists = [[*range(len(names)), None] for names in engine.spec.conditions]
-    hs = [engine.asked([labels[i % len(labels)] for labels in lists]) for i in range(count)]
+    hs = [engine.embed_labels([labels[i % len(labels)] for labels in lists]) for i in range(count)]
     return [((hs[0] + hs[1]) / 2).astype(np.float32), *hs[1:]]
 
 
@@ -76,9 +76,9 @@ def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> No
 
 def guided(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
     """Every other picture led away from nothing in particular, each by another strength."""
-    away = engine.asked([None] * len(engine.spec.conditions))
+    away = engine.embed_labels([None] * len(engine.spec.conditions))
     wanted = requests(engine, count)
-    return [replace(r, guidance=5.0 * i, away=away) if i % 2 else r for i, r in enumerate(wanted)]
+    return [replace(r, guidance=5.0 * i, unconditional=away) if i % 2 else r for i, r in enumerate(wanted)]
 
 
 CONDITIONED = pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.conditions])
@@ -92,9 +92,9 @@ def test_guided_pictures_equal_the_oracles(name: str, make: Maker) -> None:
     drawn = engine.draw(wanted)
     for request, mine in zip(wanted, drawn, strict=True):
         h, away = (None if v is None else torch.from_numpy(v).double()[None] for v in (request.h, request.away))
-        theirs = draw(oracle(checkpoint), h, [request.seed], guidance=request.guidance, away=away)
+        theirs = draw(oracle(checkpoint), h, [request.seed], guidance=request.guidance, unconditional=away)
         assert np.array_equal(mine, theirs[0])
-    assert not np.array_equal(drawn, engine.draw([replace(r, guidance=1.0, away=None) for r in wanted]))
+    assert not np.array_equal(drawn, engine.draw([replace(r, guidance=1.0, unconditional=None) for r in wanted]))
 
 
 @CONDITIONED
@@ -113,13 +113,13 @@ def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(name:
 
 def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_other(make: Maker) -> None:
     engine = make(checkpoint_of(SPECS["gated, RGB, class"]))
-    h, away = engine.asked([1]), engine.asked([None])
+    h, away = engine.embed_labels([1]), engine.embed_labels([None])
     plain, same, other, none = engine.draw(
         [
             ImageStreamRequest(1, h=h),
-            ImageStreamRequest(1, h=h, guidance=3.0, away=h),
+            ImageStreamRequest(1, h=h, guidance=3.0, unconditional=h),
             ImageStreamRequest(1, h=away),
-            ImageStreamRequest(1, h=h, guidance=0.0, away=away),
+            ImageStreamRequest(1, h=h, guidance=0.0, unconditional=away),
         ]
     )
     assert np.array_equal(plain, same)
@@ -183,7 +183,7 @@ def test_temperature_zero_takes_the_most_likely_symbol(make: Maker) -> None:
     spec = SPECS["original, RGB, style"]
     checkpoint = checkpoint_of(spec)
     engine = make(checkpoint)
-    h = engine.asked([1])
+    h = engine.embed_labels([1])
     pictures = engine.draw([ImageStreamRequest(seed, 0.0, h) for seed in (1, 2)])
     assert np.array_equal(pictures[0], pictures[1])
     symbols = torch.from_numpy(pictures[:1].astype(np.int64))
@@ -206,12 +206,12 @@ def test_another_seed_is_another_picture() -> None:
         ({"h": None}, "h"),
         ({"h": np.zeros(4, np.float32)}, "h"),
         ({"h": np.full(5, np.inf, np.float32)}, "h"),
-        ({"guidance": 2.0}, "away"),
-        ({"guidance": float("inf"), "away": np.zeros(5, np.float32)}, "guidance"),
-        ({"guidance": -0.1, "away": np.zeros(5, np.float32)}, "guidance"),
-        ({"away": np.zeros(5, np.float32)}, "away"),
-        ({"guidance": 2.0, "away": np.zeros(4, np.float32)}, "away"),
-        ({"guidance": 2.0, "away": np.full(5, np.nan, np.float32)}, "away"),
+        ({"guidance": 2.0}, "unconditional"),
+        ({"guidance": float("inf"), "unconditional": np.zeros(5, np.float32)}, "guidance"),
+        ({"guidance": -0.1, "unconditional": np.zeros(5, np.float32)}, "guidance"),
+        ({"unconditional": np.zeros(5, np.float32)}, "unconditional"),
+        ({"guidance": 2.0, "unconditional": np.zeros(4, np.float32)}, "unconditional"),
+        ({"guidance": 2.0, "unconditional": np.full(5, np.nan, np.float32)}, "unconditional"),
         ({"given": np.zeros((8, 9, 1), np.uint8)}, "given"),
         ({"given": np.zeros((2, 9, 3), np.uint8)}, "given"),
         ({"given": np.full((2, 9, 1), 2, np.uint8)}, "given"),
@@ -221,7 +221,7 @@ def test_another_seed_is_another_picture() -> None:
 def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
     engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=rf"^{field}:"):
-        engine.open(replace(ImageStreamRequest(0, h=engine.asked([None])), **changes))  # type: ignore[arg-type]
+        engine.open(replace(ImageStreamRequest(0, h=engine.embed_labels([None])), **changes))  # type: ignore[arg-type]
 
 
 def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
@@ -230,23 +230,23 @@ def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
     engine = NativeImageEngine(checkpoint)
     rows = checkpoint.tensors["conditioner.embedding"]
     cow, any_style = rows[2], rows[-1]
-    assert np.array_equal(engine.asked([cow, 1]), engine.asked([2, 1]))
-    assert np.array_equal(engine.asked([cow / 2, None]), cow / 2 + any_style)
+    assert np.array_equal(engine.embed_labels([cow, 1]), engine.embed_labels([2, 1]))
+    assert np.array_equal(engine.embed_labels([cow / 2, None]), cow / 2 + any_style)
 
 
 def test_labels_and_images_that_do_not_fit_are_refused() -> None:
     engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
-        engine.asked([3])
+        engine.embed_labels([3])
     with pytest.raises(RequestError, match=r"^labels: a vector has 5 numbers"):
-        engine.asked([np.zeros(1, np.float32)])
+        engine.embed_labels([np.zeros(1, np.float32)])
     with pytest.raises(RequestError, match=r"^images:"):
         engine.score(np.zeros((1, 7, 9, 3), np.uint8))
     unasked = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
     with pytest.raises(RequestError, match=r"^h:"):
         unasked.open(ImageStreamRequest(0, h=np.zeros(5, np.float32)))
     with pytest.raises(RequestError, match=r"^guidance: the model has no conditions"):
-        unasked.open(ImageStreamRequest(0, guidance=2.0, away=np.zeros(5, np.float32)))
+        unasked.open(ImageStreamRequest(0, guidance=2.0, unconditional=np.zeros(5, np.float32)))
 
 
 def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols() -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.architectures.wavenet import WaveNetSpec
 from models.engines import load_engine
 from models.engines.base import EngineError, RequestError, Symbols
 from models.engines.onnx.ort_runners import Blocks
@@ -19,7 +20,6 @@ from models.engines.speech.native import NativeEngine
 from models.engines.speech.onnx import OnnxEngine
 from models.engines.speech.torch_engine import TorchEngine
 from models.kernels.gemm import Instructions, Precision, best_instructions
-from models.spec import WaveNetSpec
 from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint, requests
 
@@ -242,7 +242,7 @@ def test_engines_are_found_by_name() -> None:
     assert load_engine("auto", checkpoint).name == "native"
     assert load_engine("native", checkpoint).name == "native"
     assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"
-    assert load_engine("torch", checkpoint).name == "reference"
+    assert load_engine("torch", checkpoint).name == "torch"
     assert load_engine("auto", checkpoint, "int8").name == "native-int8"
     with pytest.raises(EngineError, match="precision: the torch engine has fp32 alone"):
         load_engine("torch", checkpoint, "bf16")

@@ -8,15 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.checkpoint import expected_shapes
-from models.networks.pixelcnn import build
-from models.spec import PixelCNNSpec, SpecError
-from tests.models.random_pictures import CLASSES, KINDS, SPECS, STYLES, labels_of, network, tiny
+from models.architectures import tensor_table
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.networks import build_network
+from models.spec import SpecError
+from models.tensors import shapes
+from tests.models.random_pictures import CLASSES, SPECS, STYLES, SUBCLASSES, labels_of, network, tiny
 
 EVERY = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
 Place = tuple[int, int, int]
-ASKED: dict[str, object] = {"classes": CLASSES, "conditioning": "location"}
+CONDITIONAL: dict[str, object] = {"classes": CLASSES, "conditioning": "location"}
+LION = {"subclasses": ("lion",), "subclass_counts": (1,), "subclass_classes": (0,)}
 
 
 def reached(spec: PixelCNNSpec, place: Place) -> set[Place]:
@@ -31,9 +34,9 @@ def reached(spec: PixelCNNSpec, place: Place) -> set[Place]:
 
 
 def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
-    """All that comes before ``place`` and is within reach: first of all the outline."""
+    """All that comes before ``place`` and is within reach: first of all the coarse pixels."""
     row, column, channel = place
-    return outline(spec) | {
+    return coarse(spec) | {
         (y, x, c)
         for y in range(max(row - spec.reach, 0), row + 1)
         for x in range(max(column - spec.reach, 0), min(column + spec.reach + 1, spec.width))
@@ -42,19 +45,19 @@ def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
     }
 
 
-def outline(spec: PixelCNNSpec) -> set[Place]:
+def coarse(spec: PixelCNNSpec) -> set[Place]:
     """The sub-pixels that are drawn before all others, if any are."""
-    if spec.outline is None:
+    if spec.coarse is None:
         return set()
     return {(y, x, c) for y in range(2, spec.height, 4) for x in range(2, spec.width, 4) for c in range(spec.channels)}
 
 
 @EVERY
-def test_an_outline_sees_nothing_but_what_of_it_is_drawn_before(spec: PixelCNNSpec) -> None:
-    if spec.outline is None:
+def test_a_coarse_pixel_sees_only_coarse_pixels_before_it(spec: PixelCNNSpec) -> None:
+    if spec.coarse is None:
         return
-    for y, x, c in outline(spec):
-        before = past(spec.outline, (y // 4, x // 4, c))
+    for y, x, c in coarse(spec):
+        before = past(spec.coarse, (y // 4, x // 4, c))
         seen = reached(spec, (y, x, c))
         assert seen <= {(4 * row + 2, 4 * column + 2, channel) for row, column, channel in before}
         if spec.gated:
@@ -100,15 +103,15 @@ def test_every_weight_is_used_and_only_by_what_it_should(spec: PixelCNNSpec) -> 
 
 
 @EVERY
-def test_each_condition_matters_and_nothing_asked_is_a_condition_of_its_own(spec: PixelCNNSpec) -> None:
+def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec: PixelCNNSpec) -> None:
     model = network(spec)
     symbols = torch.randint(0, spec.levels, (16, spec.height, spec.width, spec.channels))
     for column, names in enumerate(spec.conditions):
-        asked = torch.zeros(16, len(spec.conditions), dtype=torch.long)
+        labels = torch.zeros(16, len(spec.conditions), dtype=torch.long)
         outputs = []
         for label in range(len(names) + 1):
-            asked[:, column] = label
-            outputs.append(model(symbols, asked))
+            labels[:, column] = label
+            outputs.append(model(symbols, labels))
         for one, two in pairwise(outputs):
             assert (one - two).abs().amax(dim=(0, 3, 4)).min() > 1e-6, "every pixel's distribution changes"
 
@@ -126,8 +129,8 @@ def test_a_batch_is_its_pictures() -> None:
 @EVERY
 def test_a_checkpoint_expects_what_the_network_has(spec: PixelCNNSpec) -> None:
     with torch.device("meta"):
-        state = build(spec).state_dict()
-    assert {name: tuple(t.shape) for name, t in state.items()} == expected_shapes(spec)
+        state = build_network(spec).state_dict()
+    assert {name: tuple(t.shape) for name, t in state.items()} == shapes(tensor_table(spec))
 
 
 @EVERY
@@ -135,11 +138,11 @@ def test_a_spec_survives_json(spec: PixelCNNSpec) -> None:
     assert PixelCNNSpec.from_json(spec.to_json()) == spec
 
 
-def test_conditions_are_classes_then_styles_then_kinds() -> None:
+def test_conditions_are_classes_then_styles_then_subclasses() -> None:
     assert tiny(True, 1).conditions == ()
     assert SPECS["gated, grey, style"].conditions == (STYLES,)
     assert SPECS["gated, grey, location"].conditions == (CLASSES, STYLES)
-    assert SPECS["gated, grey, kinds and an outline"].conditions == (CLASSES, STYLES, KINDS["kinds"])
+    assert SPECS["gated, grey, subclasses, two scales"].conditions == (CLASSES, STYLES, SUBCLASSES["subclasses"])
 
 
 @pytest.mark.parametrize(
@@ -161,21 +164,24 @@ def test_conditions_are_classes_then_styles_then_kinds() -> None:
         ({"classes": ("cat", "cat"), "conditioning": "class"}, "classes"),
         ({"styles": ("",), "conditioning": "location"}, "styles"),
         ({"location_channels": 0}, "location_channels"),
-        ({**ASKED, "kinds": ("Cat",)}, "kinds"),
-        ({**ASKED, **KINDS, "kinds": ("lion", "lion", "pug", "lynx")}, "kinds"),
-        ({**ASKED, **KINDS, "kind_classes": (0, 0, 1)}, "kind_classes"),
-        ({**ASKED, **KINDS, "kind_classes": (0, 0, 3, 0)}, "kind_classes"),
-        ({**ASKED, **KINDS, "kind_classes": (0, -1, 1, 0)}, "kind_classes"),
-        ({**ASKED, **KINDS, "kind_counts": (5, 0, 3, 2)}, "kind_counts"),
-        ({**ASKED, **KINDS, "kind_counts": (5, 0.5, 3, 2)}, "kind_counts"),
-        ({"kinds": ("lion",), "kind_counts": (1,), "kind_classes": (0,), "conditioning": "class"}, "kind_classes"),
-        ({**ASKED, "outline_layers": -1}, "outline_layers"),
-        ({**ASKED, "outline_layers": 2.0}, "outline_layers"),
-        ({**ASKED, "outline_layers": 1}, "layers"),
-        ({**ASKED, "outline_layers": 2, "outline_features": 1}, "features"),
-        ({**ASKED, "outline_layers": 2, "conditioning": "class"}, "outline_layers"),
-        ({**ASKED, "outline_layers": 2, "height": 30}, "outline_layers"),
-        ({**ASKED, "outline_layers": 2, "width": 30}, "outline_layers"),
+        ({**CONDITIONAL, "subclasses": ("Cat",)}, "subclasses"),
+        ({**CONDITIONAL, **SUBCLASSES, "subclasses": ("lion", "lion", "pug", "lynx")}, "subclasses"),
+        ({**CONDITIONAL, **SUBCLASSES, "subclass_classes": (0, 0, 1)}, "subclass_classes"),
+        ({**CONDITIONAL, **SUBCLASSES, "subclass_classes": (0, 0, 3, 0)}, "subclass_classes"),
+        ({**CONDITIONAL, **SUBCLASSES, "subclass_classes": (0, -1, 1, 0)}, "subclass_classes"),
+        ({**CONDITIONAL, **SUBCLASSES, "subclass_counts": (5, 0, 3, 2)}, "subclass_counts"),
+        ({**CONDITIONAL, **SUBCLASSES, "subclass_counts": (5, 0.5, 3, 2)}, "subclass_counts"),
+        (
+            {**LION, "conditioning": "class"},
+            "subclass_classes",
+        ),
+        ({**CONDITIONAL, "coarse_layers": -1}, "coarse_layers"),
+        ({**CONDITIONAL, "coarse_layers": 2.0}, "coarse_layers"),
+        ({**CONDITIONAL, "coarse_layers": 1}, "layers"),
+        ({**CONDITIONAL, "coarse_layers": 2, "coarse_features": 1}, "features"),
+        ({**CONDITIONAL, "coarse_layers": 2, "conditioning": "class"}, "coarse_layers"),
+        ({**CONDITIONAL, "coarse_layers": 2, "height": 30}, "coarse_layers"),
+        ({**CONDITIONAL, "coarse_layers": 2, "width": 30}, "coarse_layers"),
     ],
 )
 def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:

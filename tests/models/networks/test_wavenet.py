@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.architectures import tensor_table
+from models.architectures.wavenet import MEDIUM, WaveNetSpec
 from models.audio.mu_law import SILENCE
-from models.checkpoint import expected_shapes
 from models.networks.gate import gate
 from models.networks.wavenet import WaveNet
-from models.spec import MEDIUM, SpecError, WaveNetSpec
+from models.spec import SpecError
+from models.tensors import shapes
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS
 
 TINY = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
@@ -121,7 +123,7 @@ def test_the_fused_gate_equals_the_formula_and_its_gradient() -> None:
 def test_a_checkpoint_expects_what_the_network_has(spec: WaveNetSpec) -> None:
     with torch.device("meta"):
         state = WaveNet(spec).state_dict()
-    assert {name: tuple(t.shape) for name, t in state.items()} == expected_shapes(spec)
+    assert {name: tuple(t.shape) for name, t in state.items()} == shapes(tensor_table(spec))
 
 
 def test_a_spec_survives_json() -> None:
@@ -153,7 +155,7 @@ def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], 
         WaveNetSpec.from_json(WaveNetSpec().to_json() | changes)
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"kind": "frames"}, "kind"), ({"colour": 1}, "colour: unknown")])
+@pytest.mark.parametrize(("changes", "message"), [({"kind": "acoustic"}, "kind"), ({"colour": 1}, "colour: unknown")])
 def test_a_foreign_configuration_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         WaveNetSpec.from_json(WaveNetSpec(**MEDIUM).to_json() | changes)

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from models import checkpoint
+from models.architectures import tensor_table
+from models.architectures.acoustic import AcousticSpec
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import CheckpointError
 from models.networks.acoustic import AcousticNetwork
-from models.spec import AcousticSpec, WaveNetSpec
+from models.tensors import shapes
 from models.text import PHONEMES, Sentence, Word, phonemize
 from models.text.acoustic import SHORTEST_PAUSE, AcousticModel, frame_positions
 from models.text.phonemes import is_pause
@@ -38,7 +41,7 @@ def network() -> AcousticNetwork:
 
 @pytest.fixture(scope="module")
 def model(network: AcousticNetwork, tmp_path_factory: pytest.TempPathFactory) -> AcousticModel:
-    path = tmp_path_factory.mktemp("frames") / "checkpoint"
+    path = tmp_path_factory.mktemp("acoustic") / "checkpoint"
     checkpoint.save(path, SPEC, {name: tensor.numpy() for name, tensor in network.state_dict().items()}, "Random.")
     return AcousticModel(checkpoint.load(path))
 
@@ -172,12 +175,12 @@ def test_every_phoneme_has_a_vector_of_its_own(model: AcousticModel) -> None:
 def test_shapes_of_the_checkpoint(network: AcousticNetwork) -> None:
     for spec in (SPEC, replace(SPEC, duration_layers=1, kernel_size=7, duration_kernel_size=5, decoder_layers=3)):
         shapes = {name: tuple(tensor.shape) for name, tensor in AcousticNetwork(spec).state_dict().items()}
-        assert shapes == checkpoint.expected_shapes(spec)
+        assert shapes == shapes(tensor_table(spec))
 
 
 def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
     spec = WaveNetSpec(layers=2, stacks=1, residual_channels=2, gate_channels=2, skip_channels=2, head_channels=2)
-    tensors = {name: np.zeros(shape, np.float32) for name, shape in checkpoint.expected_shapes(spec).items()}
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes(tensor_table(spec)).items()}
     checkpoint.save(tmp_path / "wavenet", spec, tensors, "Zeros.")
-    with pytest.raises(CheckpointError, match="expected 'frames', found 'wavenet'"):
+    with pytest.raises(CheckpointError, match="expected 'acoustic', found 'wavenet'"):
         AcousticModel(checkpoint.load(tmp_path / "wavenet"))

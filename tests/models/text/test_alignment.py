@@ -47,7 +47,7 @@ class JobReader:
 
 @pytest.fixture(scope="module")
 def frame_model() -> AcousticModel:
-    return AcousticModel(load(ZOO / "frames"))
+    return AcousticModel(load(ZOO / "acoustic"))
 
 
 @pytest.fixture(scope="module")

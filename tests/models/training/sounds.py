@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import AcousticSpec, FeatureSpec, WaveNetSpec
+from models.architectures.acoustic import AcousticSpec
+from models.architectures.wavenet import WaveNetSpec
+from models.spec import FeatureSpec
 from models.text import PHONEMES
 from models.training.data.speech import Coding
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.architectures.wavenet import WaveNetSpec
 from models.audio.shaping import decode_excitation, encode_excitation, predictor
 from models.kernels.shaping import compiled_all_pole
-from models.spec import WaveNetSpec
 from models.text.acoustic import AcousticModel
 from models.training.blur import WIDTHS, blurred, smooth
 from models.training.data.f0 import speaker_pitch_range

@@ -16,9 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
+from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import load
 from models.engines.images.native import NativeImageEngine
-from models.spec import PixelCNNSpec
 from models.training.corpora import CorpusError, build, emoji
 from models.training.corpora import pictures as corpora
 from models.training.corpora.packages import Package
@@ -30,7 +30,7 @@ from models.training.data.images import (
     write_sheet,
 )
 from models.training.loop import LoopConfig, Trainer, train
-from models.training.tasks.pixelcnn import PixelCNNTask, likelihood
+from models.training.tasks.images import ImageTask, likelihood
 
 CPU = torch.device("cpu")
 CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")
@@ -67,26 +67,26 @@ def test_an_npz_is_read_alone_and_in_its_folder(data: Path, arrays: Arrays) -> N
         assert np.array_equal(pictures.test.labels, np.stack([arrays["y_test"], arrays["style_test"]], axis=1))
 
 
-def test_kinds_are_read_each_of_its_class_and_a_picture_may_be_of_none(arrays: Arrays, tmp_path: Path) -> None:
-    arrays |= with_kinds(arrays)
+def test_subclasses_are_read_each_of_its_class_and_a_picture_may_be_of_none(arrays: Arrays, tmp_path: Path) -> None:
+    arrays |= with_subclasses(arrays)
     np.savez(tmp_path / "pictures.npz", **arrays)
     pictures = read_pictures(tmp_path)
-    expected = np.where(arrays["kind_train"] < 0, 3, arrays["kind_train"])
+    expected = np.where(arrays["subclass_train"] < 0, 3, arrays["subclass_train"])
     assert np.array_equal(pictures.train.labels[:, 2], expected)
-    told = pictures.conditions
-    assert told["kinds"] == ("lion", "pug", "lynx")
-    assert told["kind_classes"] == (0, 1, 0)
-    assert told["kind_counts"] == tuple((expected == kind).sum() for kind in range(3))
-    assert min(told["kind_counts"]) > 0
-    assert PixelCNNSpec(conditioning="class", **told).conditions == (CLASSES, STYLES, told["kinds"])
+    fields = pictures.conditions
+    assert fields["subclasses"] == ("lion", "pug", "lynx")
+    assert fields["subclass_classes"] == (0, 1, 0)
+    assert fields["subclass_counts"] == tuple((expected == kind).sum() for kind in range(3))
+    assert min(fields["subclass_counts"]) > 0
+    assert PixelCNNSpec(conditioning="class", **fields).conditions == (CLASSES, STYLES, fields["subclasses"])
 
 
-def with_kinds(arrays: Arrays) -> Arrays:
+def with_subclasses(arrays: Arrays) -> Arrays:
     """Cats are lions and lynxes by turns, dogs pugs or of no kind."""
-    made: Arrays = {"kinds": np.array(["lion", "pug", "lynx"])}
+    made: Arrays = {"subclasses": np.array(["lion", "pug", "lynx"])}
     for part in ("train", "valid", "test"):
         turns = np.arange(len(arrays[f"y_{part}"])) % 2
-        made[f"kind_{part}"] = np.where(arrays[f"y_{part}"] == 0, 2 * turns, 1 - 2 * turns)
+        made[f"subclass_{part}"] = np.where(arrays[f"y_{part}"] == 0, 2 * turns, 1 - 2 * turns)
     return made
 
 
@@ -101,17 +101,17 @@ def check_refused(arrays: Arrays, path: Path, name: str, value: np.ndarray | Non
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("kind_train", np.full(COUNT, -2), "kind_train: must lie in -1 … 2"),
-        ("kind_test", np.full(8, 3), "kind_test: must lie in -1 … 2"),
-        ("kind_test", None, "kind_test: expected 8"),
-        ("kind_test", np.full(8, 1), "'pug' is a kind of two classes"),
-        ("kinds", np.array(["lion", "pug", "lynx", "wolf"]), "no picture to train on is of kind 'wolf'"),
+        ("subclass_train", np.full(COUNT, -2), "subclass_train: must lie in -1 … 2"),
+        ("subclass_test", np.full(8, 3), "subclass_test: must lie in -1 … 2"),
+        ("subclass_test", None, "subclass_test: expected 8"),
+        ("subclass_test", np.full(8, 1), "the subclass 'pug' belongs to two classes"),
+        ("subclasses", np.array(["lion", "pug", "lynx", "wolf"]), "no training picture is of subclass 'wolf'"),
     ],
 )
-def test_broken_kinds_are_refused(
+def test_broken_subclasses_are_refused(
     arrays: Arrays, tmp_path: Path, name: str, value: np.ndarray | None, message: str
 ) -> None:
-    check_refused(arrays | with_kinds(arrays), tmp_path, name, value, message)
+    check_refused(arrays | with_subclasses(arrays), tmp_path, name, value, message)
 
 
 def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
@@ -236,19 +236,19 @@ def test_binarising_draws_with_the_grey_level_as_probability() -> None:
 
 
 def test_a_batch_follows_from_seed_step_and_rank(data: Path) -> None:
-    task = PixelCNNTask(SPEC, data, batch=4)
+    task = ImageTask(SPEC, data, batch=4)
 
-    def content(which: PixelCNNTask, step: int, rank: int) -> list[bytes]:
+    def content(which: ImageTask, step: int, rank: int) -> list[bytes]:
         return [tensor.numpy().tobytes() for tensor in which._batch(step, rank)]
 
     first = content(task, 9, 1)
-    assert content(PixelCNNTask(SPEC, data, batch=4), 9, 1) == first
+    assert content(ImageTask(SPEC, data, batch=4), 9, 1) == first
     assert all(other != first for other in (content(task, 8, 1), content(task, 9, 0)))
     assert content(replace(task, seed=1), 9, 1) != first
 
 
 def test_every_picture_comes_once_before_any_comes_again(data: Path, arrays: Arrays) -> None:
-    task = PixelCNNTask(replace(SPEC, levels=256), data, batch=5, unasked=0.0)
+    task = ImageTask(replace(SPEC, levels=256), data, batch=5, label_dropout=0.0)
     shown = np.concatenate([task._batch(step, 0)[0].numpy() for step in range(14)]).astype(np.uint8)
     names = {image.tobytes(): number for number, image in enumerate(arrays["x_train"])}
     numbers = [names[image.tobytes()] for image in shown]
@@ -258,7 +258,7 @@ def test_every_picture_comes_once_before_any_comes_again(data: Path, arrays: Arr
 
 
 def test_labels_are_left_out_each_by_itself(data: Path) -> None:
-    task = PixelCNNTask(SPEC, data, batch=20, unasked=0.25)
+    task = ImageTask(SPEC, data, batch=20, label_dropout=0.25)
     labels = np.concatenate([task._batch(step, 0)[1].numpy() for step in range(100)])
     nothing = labels == [len(CLASSES), len(STYLES)]
     assert nothing.mean(axis=0) == pytest.approx([0.25, 0.25], abs=0.04)
@@ -266,7 +266,7 @@ def test_labels_are_left_out_each_by_itself(data: Path) -> None:
 
 
 def test_held_out_pictures_are_binarised_the_same_way_each_time(data: Path) -> None:
-    task = PixelCNNTask(SPEC, data)
+    task = ImageTask(SPEC, data)
     one, two = (task.held_out(task.pictures.test, 5).images for _ in range(2))
     assert np.array_equal(one, two)
     assert set(np.unique(one)) == {0, 1}
@@ -275,20 +275,20 @@ def test_held_out_pictures_are_binarised_the_same_way_each_time(data: Path) -> N
 
 @pytest.mark.parametrize("levels", [2, 256])
 def test_the_likelihood_is_the_engines(data: Path, levels: int, tmp_path: Path) -> None:
-    task = PixelCNNTask(replace(SPEC, levels=levels), data, batch=4)
+    task = ImageTask(replace(SPEC, levels=levels), data, batch=4)
     model = task.network().eval()
     task.export(model, tmp_path / "run" / "checkpoint", {"step": 3}, {})
     engine = NativeImageEngine(load(tmp_path / "run" / "checkpoint"))
     pictures = task.held_out(task.pictures.test, 8)
     figures = likelihood(model, task.spec, pictures, CPU)
-    for way, labels in {"": pictures.labels, "_unasked": [[None, None]] * 8}.items():
-        scores = engine.score(pictures.images, np.stack([engine.asked(list(row)) for row in labels]))
+    for way, labels in {"": pictures.labels, "_unconditional": [[None, None]] * 8}.items():
+        scores = engine.score(pictures.images, np.stack([engine.embed_labels(list(row)) for row in labels]))
         assert figures[f"nats{way}"] == pytest.approx(-scores.sum() / 8, rel=1e-4)
         assert figures[f"bits_per_dim{way}"] == pytest.approx(-scores.mean() / np.log(2), rel=1e-4)
 
 
 def test_training_learns_and_leaves_a_checkpoint_a_card_and_sheets(data: Path, tmp_path: Path) -> None:
-    task = PixelCNNTask(SPEC, data, batch=8)
+    task = ImageTask(SPEC, data, batch=8)
     out = tmp_path / "run"
     before = task.evaluate(task.network().eval(), CPU)
     trainer = Trainer(task, LoopConfig(30, 0.02, warmup=3, evaluate_every=30, log_every=10, ema=0.5), out)
@@ -304,10 +304,10 @@ def test_training_learns_and_leaves_a_checkpoint_a_card_and_sheets(data: Path, t
 
 
 def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) -> None:
-    first = Trainer(PixelCNNTask(SPEC, data, batch=8), LoopConfig(8, 0.02, warmup=1), tmp_path / "first")
+    first = Trainer(ImageTask(SPEC, data, batch=8), LoopConfig(8, 0.02, warmup=1), tmp_path / "first")
     first.run()
     begun = load(tmp_path / "first" / "checkpoint")
-    task = PixelCNNTask(SPEC, data, batch=8, start=begun.path)
+    task = ImageTask(SPEC, data, batch=8, start=begun.path)
     second = Trainer(task, LoopConfig(1, seed=5), tmp_path / "second")
     for weights in (second.model.state_dict(), second.averaged().state_dict()):
         assert all(np.array_equal(weights[name].numpy(), tensor) for name, tensor in begun.tensors.items())
@@ -315,23 +315,23 @@ def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) ->
     shutil.rmtree(begun.path)  # what a run has begun with is not asked for again
     second.run()
     saved = load(tmp_path / "second" / "checkpoint")
-    assert f"| begun with the weights of SHA-256 | {begun.sha256} |" in saved.card
+    assert f"| started from the weights of SHA-256 | {begun.sha256} |" in saved.card
     assert saved.sha256 != begun.sha256
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_does_not_begin_with_another_network(data: Path, tmp_path: Path, processes: int) -> None:
-    other = PixelCNNTask(replace(SPEC, layers=3), data)
+    other = ImageTask(replace(SPEC, layers=3), data)
     other.export(other.network(), tmp_path / "other" / "checkpoint", {"step": 0}, {})
     for start, message in ((tmp_path / "other" / "checkpoint", "not the network"), (tmp_path, "cannot be read")):
         with pytest.raises(ValueError, match=message):
-            train(PixelCNNTask(SPEC, data, start=start), LoopConfig(1), tmp_path / "run", processes)
+            train(ImageTask(SPEC, data, start=start), LoopConfig(1), tmp_path / "run", processes)
     assert not (tmp_path / "run").exists()
 
 
 @torch.no_grad()
 def test_precision_is_that_of_the_arithmetic(data: Path) -> None:
-    task = PixelCNNTask(SPEC, data, batch=8)
+    task = ImageTask(SPEC, data, batch=8)
     model = task.network()
     whole, half = (replace(task, precision=p).loss(model, 0, 0, CPU)[0] for p in ("float32", "bfloat16"))
     assert whole != half
@@ -343,7 +343,7 @@ def test_precision_is_that_of_the_arithmetic(data: Path) -> None:
 
 def test_pictures_of_another_size_are_refused(data: Path) -> None:
     with pytest.raises(ValueError, match=r"pictures of \(6, 5, 1\)"):
-        _ = PixelCNNTask(replace(SPEC, width=6), data).pictures
+        _ = ImageTask(replace(SPEC, width=6), data).pictures
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -468,7 +468,7 @@ def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.Mo
     pictures = read_pictures(tmp_path / "emoji")
     assert pictures.styles == tuple(emoji.STYLES)
     assert pictures.classes == ("Smileys & Emotion",)
-    assert pictures.kinds == ("face-0", "face-1", "face-2")
+    assert pictures.subclasses == ("face-0", "face-1", "face-2")
     assert set(pictures.train.labels[:, 2]) == {0, 1, 2}
     assert (pictures.test.labels[:, 2] == 3).sum() == 2, "by either hand"
     parts = (pictures.train, pictures.valid, pictures.test)

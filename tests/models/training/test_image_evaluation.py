@@ -13,10 +13,10 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import load
 from models.engines.images.engine import ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
-from models.spec import PixelCNNSpec
 from models.training.data.images import Pictures, read_image
 from models.training.evaluation.images import (
     Classifier,
@@ -28,7 +28,7 @@ from models.training.evaluation.images import (
     write_classes,
 )
 from models.training.model_card import with_sheet
-from models.training.tasks.pixelcnn import PixelCNNTask
+from models.training.tasks.images import ImageTask
 from service.cli.main import ancestral
 
 CLASSES = ("left", "right")
@@ -106,7 +106,7 @@ def test_the_sum_over_classes_is_the_definitions(data: Path) -> None:
         height=8, width=8, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
         classes=CLASSES, conditioning="class",
     )  # fmt: skip
-    task = PixelCNNTask(spec, data)
+    task = ImageTask(spec, data)
     torch.manual_seed(0)
     model = task.network().eval()
     test = task.held_out(task.pictures.test, 5)
@@ -178,8 +178,10 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     assert made.labels.tolist() == [[label, style % 3] for label in (0, 1) for style in range(4)]
     assert np.array_equal(made.images[0], made.images[3]), "asked for the same, at temperature 0"
     led, _ = draw_classes(engine, 1, guidance=9.0, seed=3)
-    h, away = (engine.asked([label, 0]) for label in (1, None))
-    assert np.array_equal(led.images[1], engine.draw([ImageStreamRequest(4, 1.0, h, guidance=9.0, away=away)])[0])
+    h, free = (engine.embed_labels([label, 0]) for label in (1, None))
+    assert np.array_equal(
+        led.images[1], engine.draw([ImageStreamRequest(4, 1.0, h, guidance=9.0, unconditional=free)])[0]
+    )
 
 
 def test_a_network_without_classes_is_refused(data: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import load
-from models.spec import WaveNetSpec
 from models.training.loop import LoopConfig, Trainer, train
 from models.training.start import STATE, branch, fit_speakers, read_start
 from models.training.tasks.wavenet import WaveNetTask

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.checkpoint import expected_shapes, load
+from models.architectures import tensor_table
+from models.checkpoint import load
 from models.engines.speech.native import NativeEngine
 from models.text.acoustic import AcousticModel, frame_positions
 from models.training.data.speech import Dataset
@@ -269,11 +270,11 @@ def test_a_corpus_of_predicted_frames(frames_task: AcousticTask, prepared: Path,
         assert predicted.frames(clip).astype(np.float32) == pytest.approx(expected, abs=5e-3)
 
 
-@pytest.mark.parametrize("kind", ["wavenet", "frames"])
+@pytest.mark.parametrize("kind", ["wavenet", "acoustic"])
 def test_checkpoints_hold_what_the_networks_hold(kind: str, task: WaveNetTask, frames_task: AcousticTask) -> None:
     network = (task if kind == "wavenet" else frames_task).network()
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    assert shapes == expected_shapes(network.spec)
+    assert shapes == shapes(tensor_table(network.spec))
 
 
 def test_cards_give_credit() -> None:

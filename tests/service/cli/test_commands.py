@@ -138,14 +138,14 @@ def test_serving_needs_no_torch() -> None:
 
 def _swap(model: Path) -> None:
     (model / "wavenet").rename(model / "other")
-    (model / "frames").rename(model / "wavenet")
-    (model / "other").rename(model / "frames")
+    (model / "acoustic").rename(model / "wavenet")
+    (model / "other").rename(model / "acoustic")
 
 
 def _other_hop(model: Path) -> None:
-    stored = checkpoint.load(model / "frames")
+    stored = checkpoint.load(model / "acoustic")
     spec = dataclasses.replace(stored.spec, hop=80)
-    checkpoint.save(model / "frames", spec, stored.tensors, stored.card)
+    checkpoint.save(model / "acoustic", spec, stored.tensors, stored.card)
 
 
 def _unknown_voice(model: Path) -> None:
@@ -156,9 +156,9 @@ def _unknown_voice(model: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_swap, b"tiny: needs a wavenet checkpoint, and a frames checkpoint"),
-        (_other_hop, b"tiny: the acoustic model makes (66, 80, 16000)"),
-        (_unknown_voice, b"tiny: voices: the checkpoints know no speaker 'eve'"),
+        (_swap, b"tiny: needs the checkpoint of a speech network"),
+        (_other_hop, b"tiny: the acoustic model makes frames of (66, 80, 16000)"),
+        (_unknown_voice, b"tiny: voices: the checkpoints have no speaker 'eve'"),
     ],
 )
 def test_parts_that_do_not_fit(

@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     import resemblyzer  # noqa: F401
 
 from models import checkpoint
-from models.spec import WaveNetSpec
+from models.architectures.wavenet import WaveNetSpec
 from models.text import phonemize
 from service.cli.main import ancestral
 from service.settings import PREFIX
@@ -77,7 +77,7 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     assert (prepared.exit_code, "arrays: 4 of 4 clips" in prepared.stderr.replace("\n", "")) == (0, True)
 
     shared = ["--data", tmp_path / "arrays", "--speakers", "ann=2, bob", "--steps", 1, "--batch", 1, "--processes", 1]
-    for kind in ("wavenet", "frames"):
+    for kind in ("wavenet", "acoustic"):
         result = run("train", kind, *shared, "-o", tmp_path / kind, "--learning-rate", 0.001)
         assert result.exit_code == 0, result.output
         made = checkpoint.load(tmp_path / kind / "checkpoint")
@@ -91,16 +91,22 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     assert isinstance(spec, WaveNetSpec)
     assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
     refused(run("train", "wavenet", *free, "--stacks", 5), 1, "stacks: 24 layers do not divide into 5 stacks")
-    refused(run("train", "frames", *shared, "-o", tmp_path / "frames", "--seed", 1), 1, "seed: this run was started")
-    refused(run("train", "frames", *shared[:-1], 2, "-o", tmp_path / "frames"), 1, "processes: this run was started")
+    refused(
+        run("train", "acoustic", *shared, "-o", tmp_path / "acoustic", "--seed", 1), 1, "seed: this run was started"
+    )
+    refused(
+        run("train", "acoustic", *shared[:-1], 2, "-o", tmp_path / "acoustic"), 1, "processes: this run was started"
+    )
 
-    frames = tmp_path / "frames" / "checkpoint"
-    predicted = run("corpus", "predict", tmp_path / "arrays", "--frames", frames, "-o", tmp_path / "predicted")
+    acoustic = tmp_path / "acoustic" / "checkpoint"
+    predicted = run("corpus", "predict", tmp_path / "arrays", "--acoustic", acoustic, "-o", tmp_path / "predicted")
     assert (predicted.exit_code, "2 clips" in predicted.stderr) == (0, True), predicted.output
     refused(
-        run("corpus", "predict", tmp_path / "arrays", "--frames", tmp_path / "wavenet" / "checkpoint", "-o", tmp_path),
+        run(
+            "corpus", "predict", tmp_path / "arrays", "--acoustic", tmp_path / "wavenet" / "checkpoint", "-o", tmp_path
+        ),
         1,
-        "expected 'frames'",
+        "expected 'acoustic'",
     )
     other = ["--data", tmp_path / "predicted", "--speakers", "eve", *shared[4:], "-o", tmp_path / "eve"]
     refused(run("train", "wavenet", *other), 1, "speakers: the data hold no clip of eve")
@@ -154,13 +160,13 @@ def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Pa
         assert result.exit_code == 0, result.output
     first, other = (checkpoint.load(tmp_path / name / "checkpoint") for name in ("first", "other"))
     assert any((first.tensors[name] != other.tensors[name]).any() for name in first.tensors), "the precision is used"
-    assert "begun with" not in first.card
+    assert "started from" not in first.card
 
     again = [*small, "float32", "--start", first.path]
     result = run(*again, "-o", tmp_path / "second", "--learning-rate", 1e-9)
     assert result.exit_code == 0, result.output
     second = checkpoint.load(tmp_path / "second" / "checkpoint")
-    assert f"| begun with the weights of SHA-256 | {first.sha256} |" in second.card
+    assert f"| started from the weights of SHA-256 | {first.sha256} |" in second.card
     for name, tensor in first.tensors.items():
         np.testing.assert_allclose(second.tensors[name], tensor, atol=1e-7)
 

@@ -41,7 +41,7 @@ def complete(server: Server, image: str | bytes | Pixels | None = None, **change
 def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: int) -> None:
     spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
     gain = np.uint8(255 // (spec.levels - 1))
-    h = network.asked([None] * len(spec.conditions)) if spec.conditions else None
+    h = network.embed_labels([None] * len(spec.conditions)) if spec.conditions else None
     given = image[:rows] // gain
     wanted = network.draw([ImageStreamRequest(part_seed(7, index), 1.0, h, given) for index in range(2)]) * gain
     prompt = "any" if spec.classes else None
@@ -60,7 +60,7 @@ def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: i
 def test_the_rest_of_a_picture_of_a_class_is_of_no_kind_unless_one_is_named(server: Server, zoo: Path) -> None:
     network, image = engine_of(zoo, "park"), noise("park")
     for prompt, labels in (("birds", [0, None, None]), ("owl", [0, None, 0])):
-        wanted = network.draw([ImageStreamRequest(7, 1.0, network.asked(labels), image[:3])])
+        wanted = network.draw([ImageStreamRequest(7, 1.0, network.embed_labels(labels), image[:3])])
         response = complete(server, image, model="park", prompt=prompt, rows=3)
         assert same(shown(response), list(wanted))
         assert set(response.json()["data"][0]) == {"b64_json", "seed"}

@@ -47,7 +47,7 @@ def test_the_answer(server: Server, engine: str) -> None:
 @pytest.mark.every_engine
 def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, temperature: float) -> None:
     spec, network = PICTURES[model], engine_of(zoo, model)
-    h = network.asked([2, *[None] * (len(spec.conditions) - 1)]) if spec.conditions else None
+    h = network.embed_labels([2, *[None] * (len(spec.conditions) - 1)]) if spec.conditions else None
     wanted = network.draw([ImageStreamRequest(part_seed(7, index), temperature, h) for index in range(3)])
     prompt = spec.classes[2] if spec.classes else None
     found = draw(server, model=model, prompt=prompt, n=3, temperature=temperature)
@@ -61,8 +61,10 @@ def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to
     server: Server, zoo: Path, model: str
 ) -> None:
     spec, network = PICTURES[model], engine_of(zoo, model)
-    h, away = (network.asked([label, 1][: len(spec.conditions)]) for label in (2, None))
-    wanted = network.draw([ImageStreamRequest(part_seed(7, i), 1.0, h, guidance=3.0, away=away) for i in range(3)])
+    h, free = (network.embed_labels([label, 1][: len(spec.conditions)]) for label in (2, None))
+    wanted = network.draw(
+        [ImageStreamRequest(part_seed(7, i), 1.0, h, guidance=3.0, unconditional=free) for i in range(3)]
+    )
     asked = {"model": model, "prompt": spec.classes[2], "n": 3, "style": spec.styles[1] if spec.styles else None}
     found = draw(server, **asked, guidance=3.0)
     assert same(found, list(wanted * np.uint8(255 // (spec.levels - 1))))
@@ -80,11 +82,11 @@ def test_a_picture_of_a_class_is_of_a_kind_that_its_seed_draws_and_its_name_alon
     response = post(server, "generations", prompt="birds", n=10, **park)
     told = [entry["revised_prompt"] for entry in response.json()["data"]]
     assert len(set(told)) > 1
-    assert {spec.kind_classes[spec.kinds.index(kind)] for kind in told} == {0}
-    away = network.asked([None, 0, None])
-    hs = [network.asked([0, 0, spec.kinds.index(kind)]) for kind in told]
+    assert {spec.subclass_classes[spec.subclasses.index(kind)] for kind in told} == {0}
+    away = network.embed_labels([None, 0, None])
+    hs = [network.embed_labels([0, 0, spec.subclasses.index(kind)]) for kind in told]
     pairs = zip(seeds(response), hs, strict=True)
-    wanted = network.draw([ImageStreamRequest(seed, h=h, guidance=1.5, away=away) for seed, h in pairs])
+    wanted = network.draw([ImageStreamRequest(seed, h=h, guidance=1.5, unconditional=away) for seed, h in pairs])
     assert same(shown(response), list(wanted))
     for seed, kind, pixels in list(zip(seeds(response), told, shown(response), strict=True))[:3]:
         alone = post(server, "generations", prompt=kind.upper(), seed=seed, **park)

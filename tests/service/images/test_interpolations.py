@@ -51,8 +51,8 @@ def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
         by_vector: list[Any] = [None, None]
         by_name[place] = spec.conditions[place].index(entry["id"])
         by_vector[place] = np.array(entry["embedding"], np.float32)
-        assert np.array_equal(network.asked(by_name), network.asked(by_vector))
-        assert not np.array_equal(network.asked(by_name), network.asked([None, None]))
+        assert np.array_equal(network.embed_labels(by_name), network.embed_labels(by_vector))
+        assert not np.array_equal(network.embed_labels(by_name), network.embed_labels([None, None]))
 
 
 @pytest.mark.parametrize("model", ["sketch", "ink"])
@@ -68,7 +68,7 @@ def test_the_ends_are_the_classes(server: Server, model: str) -> None:
 @pytest.mark.parametrize("steps", [2, 5, MAX_STEPS])
 def test_what_lies_between_is_the_networks(server: Server, zoo: Path, steps: int) -> None:
     network = engine_of(zoo, "sketch")
-    one, other = (network.asked([label, 1]) for label in (0, 2))
+    one, other = (network.embed_labels([label, 1]) for label in (0, 2))
     asked = [np.float32(one * (1 - share) + other * share) for share in np.linspace(0, 1, steps)]
     wanted = network.draw([ImageStreamRequest(7, 0.5, np.asarray(h, np.float32)) for h in asked])
     assert same(shown(post(server, "interpolations", steps=steps, style="crayon", temperature=0.5)), list(wanted))
@@ -76,9 +76,9 @@ def test_what_lies_between_is_the_networks(server: Server, zoo: Path, steps: int
 
 def test_what_lies_between_is_led_away_from_any_class(server: Server, zoo: Path) -> None:
     network = engine_of(zoo, "sketch")
-    one, other, away = (network.asked([label, 1]) for label in (0, 2, None))
+    one, other, away = (network.embed_labels([label, 1]) for label in (0, 2, None))
     between = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
-    wanted = network.draw([ImageStreamRequest(7, 0.5, h, guidance=2.0, away=away) for h in between])
+    wanted = network.draw([ImageStreamRequest(7, 0.5, h, guidance=2.0, unconditional=away) for h in between])
     found = shown(post(server, "interpolations", style="crayon", temperature=0.5, guidance=2.0))
     assert same(found, list(wanted))
 
@@ -100,7 +100,7 @@ def test_vectors_are_ends_like_classes(server: Server) -> None:
 def test_kinds_are_ends_and_a_class_that_is_an_end_is_of_no_kind(server: Server, zoo: Path) -> None:
     network = engine_of(zoo, "park")
     park: dict[str, Any] = {"model": "park", "steps": 3}
-    one, other = network.asked([0, None, 1]), network.asked([1, None, None])
+    one, other = network.embed_labels([0, None, 1]), network.embed_labels([1, None, None])
     hs = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
     wanted = list(network.draw([ImageStreamRequest(7, h=h) for h in hs]))
     assert same(shown(post(server, "interpolations", **park, **{"from": "WREN", "to": "beasts"})), wanted)

@@ -37,7 +37,7 @@ def test_the_figures_are_the_networks(server: Server, zoo: Path, engine: str, mo
     spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
     if asked is not None and not spec.classes:
         return
-    h = network.asked([asked, *[None] * (len(spec.conditions) - 1)])[None] if spec.conditions else None
+    h = network.embed_labels([asked, *[None] * (len(spec.conditions) - 1)])[None] if spec.conditions else None
     nats = network.score(image[None] // np.uint8(255 // (spec.levels - 1)), h)
     name = None if asked is None else spec.classes[asked].upper()
     response = score(server, image, model=model, **{"class": name})
@@ -68,7 +68,7 @@ def test_what_it_shows_matters(server: Server) -> None:
 @pytest.mark.parametrize("model", PICTURES)
 def test_the_map(server: Server, zoo: Path, model: str) -> None:
     spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
-    h = network.asked([None] * len(spec.conditions))[None] if spec.conditions else None
+    h = network.embed_labels([None] * len(spec.conditions))[None] if spec.conditions else None
     nats = network.score(image[None] // np.uint8(255 // (spec.levels - 1)), h)[0]
     answer = score(server, image, model=model, map="true").json()
     assert set(answer) == {"bits_per_dim", "nats", "dims", "map"}

@@ -1,4 +1,4 @@
-"""Training a PixelCNN on a set of pictures."""
+"""Training an image network, of any architecture, on a set of pictures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint, load, save
-from models.conditioning import with_kind
+from models.conditioning import draw_subclass
+from models.engines import load_image_engine
 from models.engines.images.engine import ImageStreamRequest
-from models.engines.images.native import NativeImageEngine
-from models.networks.pixelcnn import build
-from models.spec import PixelCNNSpec
+from models.networks import build_network
+from models.spec import ImageSpec
 from models.training.data.images import (
     Pictures,
     PictureSet,
     binarise,
+    pixels_of,
     read_pictures,
-    shown,
     write_sheet,
 )
 from models.training.model_card import picture_card
@@ -34,39 +34,43 @@ from models.training.start import load_weights, read_start
 
 _VALIDATED = 500
 _ROWS, _COLUMNS = 4, 10
-"""Of a sheet; a network with classes has a column for each."""
+"""Of a sheet; with classes there is a column for each class."""
 _SCORED = 50
 """Pictures scored at once."""
 
 
 @dataclass(frozen=True)
-class PixelCNNTask:
-    """Whole pictures, every one once before any comes again, scored in bits per sub-pixel.
+class ImageTask:
+    """Whole pictures, in epochs, scored in bits per sub-pixel.
 
-    Where a picture has two levels, it is binarised anew each time it is shown; held-out ones always the same way.
+    Pictures of two levels are binarised anew in every epoch; held-out ones always in the same way.
     """
 
-    spec: PixelCNNSpec
+    spec: ImageSpec
     data: Path
     batch: int = 32
     """Pictures per process and step."""
-    unasked: float = 0.15
-    """The share of pictures that come without each of their labels, so that the model draws unasked, too."""
+    label_dropout: float = 0.15
+    """The probability of replacing each label by "unspecified", so that the network learns unconditional pictures."""
     precision: str = "bfloat16"
-    """Of the arithmetic; ``float32`` is faster on processors without fast products of bfloat16."""
+    """Of the arithmetic; ``float32`` is faster on processors without fast bfloat16 products."""
     start: Path | None = None
-    """The checkpoint whose weights the run begins with, of a network of this very spec."""
+    """The checkpoint whose weights the run starts from, of the same spec."""
     seed: int = 0
     unit: str = "pictures"
     measure: str = "bits/dim"
 
     @cached_property
     def pictures(self) -> PictureSet:
-        """The data. Raises ValueError if they are not what the spec describes."""
+        """The data.
+
+        Raises:
+            ValueError: they are not pictures of the spec's size.
+        """
         pictures, spec = read_pictures(self.data), self.spec
         shape = pictures.train.images.shape[1:]
         if shape != (spec.height, spec.width, spec.channels):
-            raise ValueError(f"{self.data}: pictures of {shape}, but the model draws others")
+            raise ValueError(f"{self.data}: its pictures are {shape}, which is not the size of the model's")
         return pictures
 
     def network(self) -> nn.Module:
@@ -75,30 +79,30 @@ class PixelCNNTask:
         Raises:
             ValueError: ``start`` holds no network, or another one.
         """
-        network = build(self.spec)
-        if self._begun is not None:
-            load_weights(network, self._begun.tensors)
+        network = build_network(self.spec)
+        if self._start is not None:
+            load_weights(network, self._start.tensors)
         return network
 
     @cached_property
-    def _begun(self) -> Checkpoint | None:
-        """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
+    def _start(self) -> Checkpoint | None:
+        """The checkpoint ``start``, read once, so that the model card names the weights that were really used."""
         return read_start(self.start, self.spec)
 
     def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor]:
         train = self.pictures.train
-        shown = range(step * self.batch, (step + 1) * self.batch)
-        chosen = [self._shuffled(i // len(train.images), rank)[i % len(train.images)] for i in shown]
+        numbers = range(step * self.batch, (step + 1) * self.batch)
+        chosen = [self._shuffled(i // len(train.images), rank)[i % len(train.images)] for i in numbers]
         rng = np.random.default_rng([self.seed, step, rank])
         images, labels = train.images[chosen], train.labels[chosen].copy()
         if self.spec.levels == 2:
             images = binarise(images, rng)
         for column, names in enumerate(self.spec.conditions):
-            labels[rng.random(len(labels)) < self.unasked, column] = len(names)
+            labels[rng.random(len(labels)) < self.label_dropout, column] = len(names)
         return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels)
 
     def _shuffled(self, epoch: int, rank: int) -> NDArray[np.int64]:
-        """The order of one pass through the pictures. Two are kept: a batch may lie across the end of one."""
+        """The order of one epoch. Two are cached, because a batch can cross the end of an epoch."""
         if (epoch, rank) not in self._orders:
             if len(self._orders) > 1:
                 self._orders.clear()
@@ -118,7 +122,7 @@ class PixelCNNTask:
         return nats / math.log(2), self.batch
 
     def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
-        """The first pictures of a set, or all, as this model sees them where they are scored."""
+        """The first pictures of a set, or all, as the model sees them in evaluation."""
         images = pictures.images
         if self.spec.levels == 2:
             images = binarise(images, np.random.default_rng(self.seed))
@@ -126,7 +130,7 @@ class PixelCNNTask:
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Likelihood of validation pictures, in full precision: with their labels, and unasked."""
+        """Likelihood of validation pictures, in full precision: with their labels, and unconditional."""
         chosen = self.held_out(self.pictures.valid, _VALIDATED)
         figures = likelihood(model, self.spec, chosen, device)
         return {f"valid_{name}": value for name, value in figures.items()}
@@ -134,24 +138,24 @@ class PixelCNNTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        if self._begun is not None:
-            trained = trained | {"begun with the weights of SHA-256": self._begun.sha256}
+        if self._start is not None:
+            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
         text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
         save(out, self.spec, tensors, text)
         self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")
 
     def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
-        """Four pictures of every class, one class a column: how far the training is, for the eye."""
-        engine, spec = NativeImageEngine(checkpoint), self.spec
+        """Four pictures of every class, one column for each class, to see the progress of the training."""
+        engine, spec = load_image_engine("native", checkpoint), self.spec
         labels = range(len(spec.classes)) if spec.conditions else [None] * _COLUMNS
         nothing = (None,) * (len(spec.conditions) - 1)
         requests = [
             ImageStreamRequest(
-                seed, h=engine.asked(with_kind(spec, (label, *nothing), seed)) if spec.conditions else None
+                seed, h=engine.embed_labels(draw_subclass(spec, (label, *nothing), seed)) if spec.conditions else None
             )
             for seed, label in enumerate([*labels] * _ROWS)
         ]
-        write_sheet(shown(engine.draw(requests), spec.levels), len(labels), file)
+        write_sheet(pixels_of(engine.draw(requests), spec.levels), len(labels), file)
 
 
 @torch.no_grad()
@@ -161,17 +165,17 @@ def nats(
     """-ln p of every sub-pixel, ``[B, H, W, C]``, batch by batch."""
     for start in range(0, len(images), _SCORED):
         symbols = torch.from_numpy(images[start : start + _SCORED].astype(np.int64)).to(device)
-        asked = None if labels is None else torch.from_numpy(labels[start : start + _SCORED]).to(device)
-        logits = model(symbols, asked)
+        given = None if labels is None else torch.from_numpy(labels[start : start + _SCORED]).to(device)
+        logits = model(symbols, given)
         scores = F.cross_entropy(logits.flatten(0, 3), symbols.flatten(), reduction="none").view(symbols.shape)
         yield scores.cpu().numpy()
 
 
-def likelihood(model: nn.Module, spec: PixelCNNSpec, pictures: Pictures, device: torch.device) -> dict[str, float]:
-    """Nats per picture and bits per sub-pixel (``bits_per_dim``); with conditions also ``…_unasked``, without any."""
+def likelihood(model: nn.Module, spec: ImageSpec, pictures: Pictures, device: torch.device) -> dict[str, float]:
+    """Nats per picture and bits per sub-pixel (``bits_per_dim``); with conditions also ``…_unconditional``."""
     ways: dict[str, NDArray[np.int64] | None] = {"": pictures.labels if spec.conditions else None}
     if spec.conditions:
-        ways["_unasked"] = np.tile([len(names) for names in spec.conditions], (len(pictures.images), 1))
+        ways["_unconditional"] = np.tile([len(names) for names in spec.conditions], (len(pictures.images), 1))
     figures = {}
     for way, labels in ways.items():
         total = sum(float(part.sum()) for part in nats(model, pictures.images, labels, device))

@@ -1,0 +1,208 @@
+"""PixelCNN, gated (van den Oord et al. 2016, arXiv:1606.05328) and original (arXiv:1601.06759, section 3.5)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from models.architectures.registry import Architecture, Exporter
+from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option
+from models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
+
+CONDITIONINGS = ("none", "class", "location")
+
+
+@dataclass(frozen=True)
+class PixelCNNSpec(ImageSpec):
+    """A PixelCNN: gated with two stacks, or the original with ReLU and residual bottlenecks.
+
+    ``layers`` includes the first one, of mask A. ``features`` is p of the gated network and 2h of the original one.
+    The vector h of the conditions enters every layer as V·h (``conditioning`` is ``class``), or as V * s with s = m(h),
+    a map of ``location_channels`` (``location``).
+
+    With ``coarse_layers`` a picture is sampled in two scales (Multi-Scale PixelRNN, section 3.6 of 1601.06759): first
+    its coarse pixels (models.spec.COARSE), by a network of so many layers of ``coarse_features``; then the others,
+    which see all coarse pixels through s.
+    """
+
+    kind: ClassVar[str] = "pixelcnn"
+
+    gated: bool = option(True, "Two gated stacks, or one with ReLU (1601.06759).", off="original")
+    layers: int = option(15, least=2)
+    features: int = option(64, least=2)
+    first_kernel_size: int = option(7, least=3)
+    kernel_size: int = option(3, least=3)
+    output_features: int = option(128, least=1)
+    conditioning: str = option("none", choices=CONDITIONINGS, suggested="class")
+    location_channels: int = option(8, least=1)
+    coarse_layers: int = option(
+        0, "Of a network that samples every fourth pixel each way before all others; 0 is none.", least=0
+    )
+    coarse_features: int = option(64, least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("layers", "features", "output_features")
+        self.require_positive("location_channels", "kernel_size", "first_kernel_size")
+        if not isinstance(self.gated, bool):
+            raise SpecError(f"gated: must be true or false, not {self.gated!r}")
+        if self.layers < 2:
+            raise SpecError("layers: there is one of mask A and at least one of mask B")
+        for name in ("kernel_size", "first_kernel_size"):
+            if getattr(self, name) % 2 == 0 or getattr(self, name) < 3:
+                raise SpecError(f"{name}: must be odd and at least 3, so that it has a centre and a past")
+        if self.features < 2 * self.channels or self.features % 2:
+            raise SpecError(f"features: must be even and at least {2 * self.channels}, not {self.features}")
+        if self.output_features < self.channels:
+            raise SpecError(f"output_features: must be at least {self.channels}, one per channel")
+        if self.conditioning not in CONDITIONINGS:
+            raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
+        if bool(self.conditions) == (self.conditioning == "none"):
+            raise SpecError("conditioning: must be 'none' exactly where there are no classes, styles or subclasses")
+        if self.coarse_layers != 0:
+            self._check_coarse()
+
+    def _check_coarse(self) -> None:
+        self.require_positive("coarse_layers")
+        whole_cells = self.height % COARSE_STRIDE == self.width % COARSE_STRIDE == 0
+        if self.conditioning != "location" or not whole_cells:
+            message = "coarse_layers: needs 'location' conditioning and pictures of whole cells"
+            raise SpecError(f"{message} ({COARSE_STRIDE} x {COARSE_STRIDE})")
+        _ = self.coarse  # which checks its own fields
+
+    @classmethod
+    def for_pictures(
+        cls, shape: tuple[int, int, int], conditions: Mapping[str, tuple[Any, ...]], **options: Any
+    ) -> Self:
+        """See :meth:`ImageSpec.for_pictures`; without conditioning the labels are not used."""
+        return super().for_pictures(shape, {} if options.get("conditioning") == "none" else conditions, **options)
+
+    @property
+    def title(self) -> str:
+        """The network's name in model cards."""
+        return "Gated PixelCNN" if self.gated else "PixelCNN"
+
+    @property
+    def coarse(self) -> PixelCNNSpec | None:
+        """The network that samples the coarse pixels; its h is that of the whole."""
+        if not self.coarse_layers:
+            return None
+        return dataclasses.replace(
+            self, height=self.height // COARSE_STRIDE, width=self.width // COARSE_STRIDE, conditioning="class",
+            layers=self.coarse_layers, features=self.coarse_features, kernel_size=3, coarse_layers=0,
+        )  # fmt: skip
+
+    @property
+    def reach(self) -> int:
+        """How many rows up, and columns to either side, the distribution of a pixel can depend on, besides coarse
+        pixels."""
+        return self.first_kernel_size // 2 + (self.layers - 1) * (self.kernel_size // 2)
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the map that location-dependent conditioning is upsampled from."""
+        return -(-self.height // COARSE_STRIDE), -(-self.width // COARSE_STRIDE)
+
+    @property
+    def condition_width(self) -> int:
+        """Numbers that V is multiplied by: of h, or of s at one pixel."""
+        return self.location_channels if self.conditioning == "location" else self.condition_channels
+
+
+def tensors(spec: PixelCNNSpec) -> Table:
+    """The weights."""
+    table = layer_tensors(spec)
+    if spec.conditions:
+        table |= prefixed("conditioner.", conditioner_tensors(spec))
+    if spec.coarse is not None:
+        # It is given h, so it has no conditioner of its own.
+        table |= prefixed(COARSE_PREFIX, layer_tensors(spec.coarse))
+    return table
+
+
+def layer_tensors(spec: PixelCNNSpec) -> Table:
+    """The weights of the convolutions and of the head."""
+    outputs, symbols = spec.output_features, spec.channels * spec.levels
+    return (_gated_tensors(spec) if spec.gated else _original_tensors(spec)) | {
+        "skip_bias": zeros(outputs),
+        "head": matrix(outputs, outputs, gain=2**0.5),
+        "head_bias": zeros(outputs),
+        "output": matrix(outputs, symbols, gain=0.5),
+        "output_bias": zeros(symbols),
+    }
+
+
+def conditioner_tensors(spec: PixelCNNSpec) -> Table:
+    """The weights of h and, where conditioning depends on the location, of s = m(h) (section 2.4 of 1606.05328)."""
+    embedding = LABEL_EMBEDDING.removeprefix("conditioner.")
+    table: Table = {embedding: normal(spec.embedding_rows, spec.condition_channels, std=0.3)}
+    if spec.conditioning != "location":
+        return table
+    inner = spec.location_channels
+    size = spec.cells[0] * spec.cells[1] * inner
+    table["map"] = matrix(spec.condition_channels, size)
+    table["map_bias"] = zeros(size)
+    table["upsampling"] = normal(inner, inner, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5)
+    if spec.coarse_layers:
+        table["coarse_taps"] = convolution(inner, spec.channels, 3, 3)
+        table["neighbour_taps"] = convolution(inner, inner, 3, 3)
+    return table
+
+
+def _gated_tensors(spec: PixelCNNSpec) -> Table:
+    layers, features, above = spec.layers, spec.features, spec.kernel_size // 2
+    gate, first = 2 * features, spec.first_kernel_size // 2
+    table: Table = {
+        "vertical_first": convolution(gate, spec.channels, first, spec.first_kernel_size),
+        "horizontal_first": convolution(gate, spec.channels, 1, first + 1),
+        "vertical": convolution(layers - 1, gate, features, above + 1, spec.kernel_size, gain=1.4),
+        "horizontal": convolution(layers - 1, gate, features, 1, above + 1, gain=0.7),
+        # The last layer has no vertical and no residual output: nothing would read them.
+        "vertical_bias": zeros(layers - 1, gate),
+        "horizontal_bias": zeros(layers, gate),
+        "link": matrix(layers, gate, gate, gain=0.7),
+        "residual": matrix(layers - 1, features, features),
+        "residual_bias": zeros(layers - 1, features),
+        # One product over the gate outputs of all layers, so all of them are inputs.
+        "skip": Tensor((layers, features, spec.output_features), std=2.0 / (layers * features) ** 0.5),
+    }
+    if spec.conditions:
+        table["vertical_condition"] = matrix(layers - 1, spec.condition_width, gate)
+        table["horizontal_condition"] = matrix(layers, spec.condition_width, gate)
+    return table
+
+
+def _original_tensors(spec: PixelCNNSpec) -> Table:
+    blocks, features, hidden = spec.layers - 1, spec.features, spec.features // 2
+    above = spec.kernel_size // 2
+    table: Table = {
+        "first": convolution(features, spec.channels, spec.first_kernel_size // 2 + 1, spec.first_kernel_size),
+        "first_bias": zeros(features),
+        "reduce": matrix(blocks, features, hidden, gain=2**0.5),
+        "reduce_bias": zeros(blocks, hidden),
+        "masked": convolution(blocks, hidden, hidden, above + 1, spec.kernel_size, gain=2.0),
+        "masked_bias": zeros(blocks, hidden),
+        "expand": matrix(blocks, hidden, features),
+        "expand_bias": zeros(blocks, features),
+        "skip": matrix(1, features, spec.output_features),
+    }
+    if spec.conditions:
+        table["condition"] = matrix(blocks, spec.condition_width, hidden)
+    return table
+
+
+PIXELCNN = Architecture(
+    spec=PixelCNNSpec,
+    tensors=tensors,
+    network="models.networks.pixelcnn:build",
+    kernel="models.kernels.pixelcnn:PixelCNNKernel",
+    exporter=Exporter(
+        format="3",
+        graphs="models.export.pixelcnn:graphs",
+        check="models.export.parity:check_pixelcnn",
+        engine="models.engines.images.onnx:OnnxImageEngine",
+    ),
+    task="models.training.tasks.images:ImageTask",
+)

@@ -1,0 +1,38 @@
+"""From logits to symbols and likelihoods, in double precision. Compiled, it is models/kernels/categorical.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def draw(logits: NDArray[np.floating[Any]], temperature: float, noise: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The first symbol whose cumulative probability exceeds the noise; at temperature 0 the most likely one.
+
+    Args:
+        logits: ``[N, levels]``.
+        temperature: divides them; at least 0.
+        noise: ``[N]``, uniform in (0, 1).
+
+    Returns:
+        ``[N]``.
+    """
+    if temperature == 0.0:
+        return np.asarray(logits.argmax(axis=1))
+    sums = cumulative(logits, temperature)
+    return np.asarray((sums[:, :-1] <= noise[:, None] * sums[:, -1:]).sum(axis=1))
+
+
+def cumulative(logits: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
+    """Cumulative sums of exp(logit / temperature), up to a factor: ``[N, levels]``."""
+    exact = logits.astype(np.float64)
+    return np.asarray(np.exp((exact - exact.max(axis=1, keepdims=True)) / temperature).cumsum(axis=1))
+
+
+def log_likelihoods(logits: NDArray[np.floating[Any]], symbols: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """ln p of symbols ``[N]`` at temperature 1, in nats, from logits ``[N, levels]``."""
+    exact = logits.astype(np.float64)
+    exact -= exact.max(axis=1, keepdims=True)
+    return np.asarray(exact[np.arange(len(exact)), symbols] - np.log(np.exp(exact).sum(axis=1)))

@@ -1,0 +1,64 @@
+"""What every network of pictures is: the distribution of each sub-pixel given the conditions and those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from models.networks.parameters import add_parameters
+from models.spec import ImageSpec
+from models.tensors import Tensor as TensorInit
+
+
+class LabelEmbedding(nn.Module):
+    """h of a list of labels: the sum of one embedding for each condition (models.spec.LABEL_EMBEDDING).
+
+    Args:
+        spec: of the network, which has conditions.
+        table: the tensors of this module, ``embedding`` among them.
+    """
+
+    embedding: nn.Parameter
+
+    def __init__(self, spec: ImageSpec, table: Mapping[str, TensorInit]) -> None:
+        super().__init__()
+        self.spec = spec
+        add_parameters(self, table)
+
+    def embed(self, labels: Tensor) -> Tensor:
+        """h ``[B, condition_channels]`` of labels ``int64 [B, conditions]``."""
+        starts = [0]
+        for names in self.spec.conditions[:-1]:
+            starts.append(starts[-1] + len(names) + 1)
+        h: Tensor = self.embedding[labels + torch.tensor(starts, device=labels.device)].sum(dim=1)
+        return h
+
+
+class ImageNetwork(nn.Module):
+    """The base of networks of pictures. One with conditions has a :class:`LabelEmbedding` called ``conditioner``."""
+
+    conditioner: LabelEmbedding
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, symbols: Tensor, labels: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
+        """The distribution of every symbol given those before it, row by row, pixel by pixel, red, green, blue.
+
+        Args:
+            symbols: ``int64 [B, H, W, C]``, each below ``levels``.
+            labels: ``int64 [B, conditions]``, in the order of ``spec.conditions``; ``len(names)`` is "unspecified".
+                None exactly where the network has no conditions.
+            dtype: the type of the arithmetic (bfloat16 for training); None keeps the weights' own.
+
+        Returns:
+            Logits ``[B, H, W, C, levels]``.
+        """
+        return self.score(symbols, None if labels is None else self.conditioner.embed(labels), dtype)
+
+    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
+        """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""
+        raise NotImplementedError
