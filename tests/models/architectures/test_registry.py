@@ -1,0 +1,101 @@
+"""The registry: what it finds, lazily, and how it refuses what cannot be used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.architectures import Architecture, ArchitectureError, architecture, kinds, load_object, register
+from models.architectures.pixelcnn import PIXELCNN
+from models.spec import ImageSpec
+
+BUILT_IN = ("acoustic", "pixelcnn", "wavenet")
+TOY = Path(__file__).parents[2] / "toy_architecture"
+
+
+def strings(found: Architecture) -> list[str]:
+    """All the parts of an architecture that are imported when they are needed."""
+    parts = [found.network, found.kernel, found.task, *found.engines.values()]
+    parts += [found.engine(name) for name in ("native", "torch", "onnx")]
+    if found.exporter is not None:
+        parts += [found.exporter.graphs, found.exporter.check, found.exporter.engine]
+    return [part for part in parts if part is not None]
+
+
+@pytest.mark.filterwarnings("ignore:pkg_resources")  # pyworld still imports it
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_every_part_of_a_built_in_architecture_exists(kind: str) -> None:
+    found = architecture(kind)
+    assert found.kind == kind
+    assert all(callable(load_object(part)) for part in strings(found))
+
+
+def test_the_registry_imports_neither_torch_nor_numba_nor_a_runtime() -> None:
+    code = (
+        "import sys; from models.architectures import architecture, tensor_table; "
+        f"[architecture(kind) for kind in {[*BUILT_IN, 'toy']}]; "
+        "assert not {'torch', 'numba', 'onnx', 'onnxruntime'} & sys.modules.keys()"
+    )
+    path = os.pathsep.join([str(TOY), *sys.path])
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=os.environ | {"PYTHONPATH": path})
+
+
+def test_an_image_architecture_without_kernel_and_exporter_has_the_torch_engine_alone() -> None:
+    bare = replace(PIXELCNN, kernel=None, exporter=None)
+    assert [name for name in ("native", "onnx", "torch") if bare.engine(name)] == ["torch"]
+    assert not any(architecture("acoustic").engine(name) for name in ("native", "onnx", "torch"))
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ArchitectureError, match="unknown kind 'melgan'"):
+        architecture("melgan")
+
+
+def test_another_architecture_of_a_known_kind_is_refused_and_the_same_is_not() -> None:
+    register(PIXELCNN)
+    with pytest.raises(ArchitectureError, match="'pixelcnn': another architecture of this kind"):
+        register(replace(PIXELCNN, kernel=None))
+    assert architecture("pixelcnn") is PIXELCNN
+
+
+def install(directory: Path, name: str, target: str, module: str) -> None:
+    """A plugin, as pip would leave it."""
+    info = directory / f"{name}_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[ancestral.architectures]\n{name} = {target}\n")
+    (directory / f"{name}_module.py").write_text(module)
+
+
+@pytest.mark.parametrize(
+    ("target", "module", "message"),
+    [
+        ("broken_module:A", "import nowhere", "cannot be loaded: No module named 'nowhere'"),
+        ("broken_module:A", "", "cannot be loaded: .* has no attribute 'A'"),
+        ("elsewhere:A", "", "cannot be loaded: No module named 'elsewhere'"),
+        ("broken_module:A", "A = 1", "is not an architecture of this kind"),
+        ("broken_module:A", "from models.architectures.pixelcnn import PIXELCNN as A", "is not an architecture of"),
+    ],
+)
+def test_a_broken_plugin_is_named(
+    target: str, module: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "broken", target, module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "broken_module", raising=False)
+    assert "broken" in kinds()
+    with pytest.raises(ArchitectureError, match=rf"^'broken': the plugin broken-plugin \({target}\) {message}"):
+        architecture("broken")
+
+
+def test_a_plugin_is_found_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOY))
+    found = architecture("toy")
+    assert issubclass(found.spec, ImageSpec)
+    assert all(callable(load_object(part)) for part in strings(found))
+    assert set(kinds()) >= {*BUILT_IN, "toy"}

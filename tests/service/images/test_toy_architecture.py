@@ -1,0 +1,182 @@
+"""The acceptance test of the seams: an architecture from outside (tests/toy_architecture) is trained, saved, checked,
+loaded, sampled, served over HTTP, scored and verified, without one line of models/ or service/ that knows of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from models import checkpoint
+from models.engines import load_engine, load_image_engine
+from models.engines.base import EngineError
+from models.engines.images.batch import BatchEngine
+from models.engines.images.engine import ImageEngine, ImageStreamRequest
+from service.catalog.seeds import part_seed
+from tests.service.images.pictures import decode, files, written
+from tests.service.support import Server, command, running
+
+TOY = Path(__file__).parents[2] / "toy_architecture"
+CLASSES = ("left", "right")
+REQUEST: dict[str, Any] = {"model": "lines", "prompt": "right", "seed": 7, "response_format": "b64_json"}
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[dict[str, str]]:
+    """The plugin on the path of this process, and the environment in which it is on that of others."""
+    path = os.pathsep.join([str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOY))
+        yield {k: v for k, v in os.environ.items() if not k.startswith("ANCESTRAL_")} | {"PYTHONPATH": path}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of 6 × 5 grey pixels with a white column on the left or on the right."""
+    rng, arrays = np.random.default_rng(0), {"classes": np.array(CLASSES)}
+    for part, count in (("train", 64), ("test", 16)):
+        labels = rng.integers(0, 2, count)
+        images = rng.integers(0, 40, (count, 6, 5), np.uint8)
+        images[np.arange(count), :, labels * 4] = 255
+        arrays |= {f"x_{part}": images, f"y_{part}": labels}
+    path = tmp_path_factory.mktemp("lines") / "pictures.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(installed: dict[str, str], data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that `ancestral train toy` wrote."""
+    out = tmp_path_factory.mktemp("run")
+    wanted = ["--levels", "256", "--kernel-size", "5", "--precision", "float32", "--processes", "1", "--batch", "8"]
+    done = subprocess.run(
+        command("train", "toy", "--data", str(data), "-o", str(out), "--steps", "3", *wanted),
+        env=installed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return out / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def sampler(trained: Path) -> ImageEngine:
+    return load_image_engine("native", checkpoint.load(trained))
+
+
+@pytest.fixture(scope="module")
+def server(installed: dict[str, str], trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real server that serves the trained model."""
+    library = tmp_path_factory.mktemp("library")
+    (library / "lines").mkdir()
+    (library / "lines" / "network").symlink_to(trained)
+    manifest = {
+        "id": "lines", "kind": "image", "created": 1_700_000_000, "owned_by": "tests", "description": "A column.",
+        "temperature": 1.0, "guidance": 1.0,
+    }  # fmt: skip
+    (library / "lines" / "model.json").write_text(json.dumps(manifest))
+    own = {"ANCESTRAL_MODELS_DIR": str(library), "ANCESTRAL_ENGINE": "native", "PYTHONWARNINGS": "error"}
+    with running(installed | own) as started, started.unharmed():
+        yield started
+
+
+def post(server: Server, route: str, body: dict[str, Any]) -> httpx.Response:
+    return httpx.post(f"{server.url}/v1/{route}", json=body, timeout=60.0)
+
+
+def test_a_run_is_logged_and_evaluated_and_writes_a_sheet_and_a_card(trained: Path) -> None:
+    log = [json.loads(line) for line in (trained.parent / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 3
+    assert math.isfinite(log[-1]["valid_bits_per_dim"])
+    assert (trained.parent / "sheets" / "0000003.png").exists()
+    assert (trained / "README.md").read_text().startswith("# toy: 5 × 6, grey, 256 levels")
+
+
+def test_its_checkpoint_is_checked_against_its_table(trained: Path, tmp_path: Path) -> None:
+    stored = checkpoint.load(trained)
+    assert (stored.spec.kind, stored.spec.to_json()["kernel_size"]) == ("toy", 5)
+    with pytest.raises(checkpoint.CheckpointError, match=r"^taps: missing"):
+        checkpoint.save(tmp_path / "a", stored.spec, {k: v for k, v in stored.tensors.items() if k != "taps"}, "")
+    with pytest.raises(checkpoint.CheckpointError, match=r"^taps_bias: shape \[3\], but the configuration makes it"):
+        checkpoint.save(tmp_path / "a", stored.spec, stored.tensors | {"taps_bias": np.zeros(3, np.float32)}, "")
+
+
+def test_the_torch_engine_samples_it_and_says_so(trained: Path) -> None:
+    stored = checkpoint.load(trained)
+    for name in ("auto", "native", "torch"):
+        found = load_engine(name, stored)
+        assert isinstance(found, BatchEngine)
+        assert found.name == "torch"
+
+
+def test_it_exports_nothing_and_onnx_engines_refuse_it(installed: dict[str, str], trained: Path) -> None:
+    done = subprocess.run(command("export", str(trained)), env=installed, capture_output=True, text=True, check=False)
+    assert (done.returncode, "its architecture has no ONNX exporter" in done.stderr) == (0, True), done.stderr
+    assert not [*trained.glob("*.onnx")]
+    with pytest.raises(EngineError, match=r"^toy: there is no onnx engine for it, because its architecture has no"):
+        load_engine("onnx-cpu", checkpoint.load(trained))
+
+
+def test_an_api_process_describes_it_without_torch(installed: dict[str, str], trained: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from models.checkpoint import load; import service.api.app; "
+        f"assert load(Path({str(trained)!r})).spec.kind == 'toy'; "
+        "assert not {'torch', 'numba'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=installed)
+
+
+def test_its_pictures_are_served(server: Server, sampler: ImageEngine) -> None:
+    answer = post(server, "images/generations", REQUEST | {"n": 2, "guidance": 3.0})
+    assert answer.headers["x-engine"] == "torch"
+    assert answer.headers["x-model-sha256"] == sampler.sha256
+    h, free = sampler.embed_labels([1]), sampler.embed_labels([None])
+    wanted = [ImageStreamRequest(part_seed(7, n), h=h, guidance=3.0, unconditional=free) for n in range(2)]
+    drawn = [decode(file) for file in files(answer)]
+    assert np.array_equal(drawn, sampler.draw(wanted))
+    listed = httpx.get(f"{server.url}/v1/images/classes").json()["data"]
+    assert [entry["id"] for entry in listed] == [*CLASSES]
+    described = httpx.get(f"{server.url}/v1/models/lines").json()
+    assert (described["kind"], described["size"], described["receptive_field"]) == ("image", "5x6", 2)
+
+
+def test_its_pictures_are_completed(server: Server, sampler: ImageEngine) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (6, 5, 1), np.uint8)
+    encoded = base64.b64encode(written(image)).decode()
+    (found,) = files(post(server, "images/completions", REQUEST | {"image": encoded, "rows": 2}))
+    wanted = ImageStreamRequest(7, h=sampler.embed_labels([1]), given=image[:2])
+    assert np.array_equal(decode(found), sampler.draw([wanted])[0])
+
+
+def test_pictures_are_scored(server: Server, sampler: ImageEngine) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (6, 5, 1), np.uint8)
+    answer = httpx.post(
+        f"{server.url}/v1/images/likelihood",
+        files={"file": ("a.png", written(image))},
+        data={"model": "lines", "class": "left"},
+        timeout=60.0,
+    )
+    assert answer.status_code == 200, answer.text
+    nats = -sampler.score(image[None], sampler.embed_labels([0])[None]).sum()
+    assert answer.json()["nats"] == pytest.approx(nats, abs=1e-3)
+    assert answer.json()["dims"] == 30
+
+
+def test_its_pictures_are_verified(server: Server) -> None:
+    job = post(server, "images/generations", REQUEST).headers["x-job-id"]
+    manifest = httpx.get(f"{server.url}/v1/jobs/{job}/manifest").json()
+    assert (manifest["model"], manifest["engine"]) == ("lines", "torch")
+    verified = post(server, "verify", manifest)
+    assert verified.status_code == 200, verified.text
+    assert (verified.json()["equal"], verified.json()["symbols_equal"]) == (True, True)

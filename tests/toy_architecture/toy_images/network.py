@@ -1,0 +1,40 @@
+"""The network in torch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.networks.image import ImageNetwork, LabelEmbedding
+from models.networks.parameters import add_parameters
+from models.tensors import own, part
+from toy_images.architecture import ToySpec, tensors
+
+
+class ToyNetwork(ImageNetwork):
+    """One convolution whose taps from the pixel itself on are masked."""
+
+    taps: nn.Parameter
+    taps_bias: nn.Parameter
+    condition: nn.Parameter
+
+    def __init__(self, spec: ToySpec) -> None:
+        super().__init__(spec)
+        table = tensors(spec)
+        if spec.conditions:
+            self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
+        add_parameters(self, own(table))
+
+    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
+        """See :class:`ImageNetwork`."""
+        dtype = dtype or self.taps.dtype
+        pixels = symbols.to(dtype) * (2.0 / (self.spec.levels - 1)) - 1.0
+        size = self.taps.shape[-1]
+        mask = torch.ones(size * size, dtype=dtype)
+        mask[size * size // 2 :] = 0
+        taps = self.taps.to(dtype) * mask.view(size, size)
+        logits = F.conv2d(pixels.permute(0, 3, 1, 2), taps, self.taps_bias.to(dtype), padding=size // 2)
+        if h is not None:
+            logits = logits + (h.to(dtype) @ self.condition.to(dtype))[:, :, None, None]
+        return logits.permute(0, 2, 3, 1).reshape(*symbols.shape, self.spec.levels)
