@@ -81,7 +81,7 @@ def test_logits_are_the_networks(spec: WaveNetSpec) -> None:
     engine, model = OnnxEngine(checkpoint), double_network(checkpoint)
     symbols = np.random.default_rng(0).integers(0, 256, 160).astype(np.uint8)
     for request in requests(spec, 2, 160):
-        _, logits = engine._move([engine.open(request)], 160, symbols)
+        _, logits = engine._run([engine.open(request)], 160, symbols)
         np.testing.assert_allclose(logits[:, 0], exact_logits(model, request, symbols).numpy(), rtol=0, atol=1e-4)
 
 
@@ -90,7 +90,7 @@ def test_logits_of_the_trained_model_are_the_networks() -> None:
     engine, model = OnnxEngine(checkpoint), double_network(checkpoint)
     (request,) = speaking(1, 480)
     (symbols,) = engine.step([engine.open(request)], 480)
-    _, logits = engine._move([engine.open(request)], 480, symbols)
+    _, logits = engine._run([engine.open(request)], 480, symbols)
     np.testing.assert_allclose(logits[:, 0], exact_logits(model, request, symbols).numpy(), rtol=0, atol=1e-4)
 
 
