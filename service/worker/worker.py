@@ -3,8 +3,8 @@
 broker → attempt → text → scheduler → broker. If a worker dies or stops, its jobs resume from their snapshots on
 another worker. While Redis is unavailable, sampling goes on for a few seconds of sound and then waits.
 
-A worker that stops claims nothing more, lets attempts finish that are finishing, puts the other jobs back at their places
-in the queue, and ends.
+A worker that stops claims nothing more, lets attempts finish that are finishing, puts the other jobs back at their
+places in the queue, and ends.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import pytest
 from service.telemetry.metrics import ApiMetrics, WorkerMetrics
 from tests.service.api.test_leaks import command_line
 from tests.service.api.test_lifecycle import ENDLESS, descendants, reading_slowly
-from tests.service.scrapes import WATCHING, Change, scrape, worker_scrape, worker_url
+from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
 from tests.service.support import ASYNC, SPEECH, Server
 from tests.service.ws_client import eventually, talking
 
@@ -284,7 +284,7 @@ def test_a_job_that_outlives_its_worker(serve: Serve) -> None:
             job = client.post("/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
             assert eventually(lambda: client.get(f"/v1/jobs/{job}").json()["samples_done"] > 3 * RATE)
         os.kill(process_of(server, "worker"), signal.SIGKILL)
-        assert eventually(lambda: sum(line["message"] == WATCHING for line in server.log) == 2)
+        assert eventually(lambda: sum(line["message"] == LISTENING for line in server.log) == 2)
         assert server.ended(job)["status"] == "completed"
         for name in ("attempts", "retries", "resumes"):
             assert worker_scrape(server).of(f"ancestral_{name}_total", priority="batch") == 1, name
