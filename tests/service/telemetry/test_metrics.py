@@ -122,13 +122,16 @@ def test_a_listener_who_leaves(watched: Server) -> None:
         assert eventually(lambda: scrape(watched).of("ancestral_worker_jobs", priority="interactive") == 1)
         assert scrape(watched).of("ancestral_jobs", priority="interactive", state="running") == 1
         assert scrape(watched).of("ancestral_sampler_streams") == 1
+        for name in ("ancestral_unfinished_jobs", "ancestral_unfinished_jobs_max"):
+            assert scrape(watched).of(name) == 1
     assert change.becomes(1, "ancestral_cancel_seconds_count")
     assert 0 <= change.of("ancestral_cancel_seconds_sum") < 5
     assert change.becomes(1, "ancestral_attempt_ends_total", end="ended", priority="interactive")
     assert change.of("ancestral_job_seconds_count", status="cancelled", kind="speech", priority="interactive") == 1
     broken = {"route": "/v1/audio/speech", "status": "200", "complete": "false"}
     assert change.becomes(1, "ancestral_http_requests_total", **broken)
-    assert scrape(watched).of("ancestral_worker_jobs") == scrape(watched).of("ancestral_jobs") == 0
+    for name in ("ancestral_worker_jobs", "ancestral_jobs", "ancestral_unfinished_jobs"):
+        assert scrape(watched).of(name) == 0
 
 
 # Pictures
