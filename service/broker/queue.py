@@ -25,10 +25,10 @@ LEASE_SECONDS: Final = 5.0
 RECLAIM_SECONDS: Final = 1.0
 """Between two checks for expired leases, by every worker."""
 UNCHECKED_SECONDS: Final = 2.0
-"""If nobody has checked for so long, Redis was away, and leases that could not be renewed are not held against anybody.
-
-Together with the interval of renewals, 1.5 s, less than a lease.
-"""
+"""If nobody has checked for so long, Redis was away and leases could not be renewed. Together with the interval of
+renewals, 1.5 s, less than a lease."""
+UNCHECKED_COUNTS: Final = 0.5
+"""So many seconds of that time count for leases, however long it was."""
 WAIT_SECONDS: Final = 1.0
 """For which a worker waits to be woken before it tries to claim a job all the same."""
 _REFUSALS: Final = {
@@ -122,8 +122,8 @@ class Queue(Records):
         Returns:
             Those that this call has put back or ended.
         """
-        keys, args = [f"running:{priority}", f"reclaimed:{priority}"], [PREFIX, lease, UNCHECKED_SECONDS]
-        orphans = []
+        orphans, keys = [], [f"running:{priority}", f"reclaimed:{priority}"]
+        args = [PREFIX, lease, UNCHECKED_SECONDS, UNCHECKED_COUNTS]
         for job_id, attempt, worker in await self.run("EXPIRED", keys, args):
             if (job := await self.job(job_id.decode())) is None:
                 continue

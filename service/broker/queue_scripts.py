@@ -143,13 +143,17 @@ return 1
 attempt has no lease any more; -1 if the job is to be given up."""
 
 EXPIRED: Final = """
--- KEYS: running, checked; ARGV: prefix, seconds of a lease, seconds without a check after which all leases are renewed
+-- KEYS: running, checked
+-- ARGV: prefix, seconds of a lease, seconds between checks that count in full, seconds that count if it is longer
 local time = redis.call('TIME')
 local now, checked = time[1] + time[2] / 1e6, tonumber(redis.call('GET', KEYS[2]) or 0)
 redis.call('SET', KEYS[2], string.format('%.6f', now), 'EX', 60)
 if now < checked or now - checked > tonumber(ARGV[3]) then
-    for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], now + ARGV[2], id) end
-    return {}
+    local leases = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+    for i = 1, #leases, 2 do
+        local deadline = leases[i + 1] + now - checked - ARGV[4]
+        redis.call('ZADD', KEYS[1], math.min(deadline, now + ARGV[2]), leases[i])
+    end
 end
 local expired = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
@@ -163,7 +167,8 @@ end
 return expired
 """
 """Jobs whose lease has expired: id, attempt, worker. If nobody has checked for a while, no worker could reach Redis, or
-Redis was restarted with an older state or another clock: then no lease could be renewed either, and all are renewed."""
+Redis was restarted with an older state or another clock: then no lease could be renewed either, and hardly any of that
+time counts. Some of it does, so that leases expire even if all workers are too busy to check in time."""
 
 PARK: Final = """
 -- KEYS: job, waiting, owner's unfinished jobs, then all else of the job; ARGV: id, seconds to keep

@@ -157,7 +157,7 @@ class House:
             yield started
         finally:
             codes = [worker.end() for worker in started]
-        assert set(codes) <= {0, -signal.SIGKILL}
+        assert set(codes) <= {0, -signal.SIGKILL}, codes
         for worker in started:
             troubles = [line for line in worker.log if "traceback" in line or "level" not in line]
             assert not troubles, troubles

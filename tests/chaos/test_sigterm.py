@@ -107,6 +107,7 @@ def test_fifty_workers_are_stopped_under_load(house: House) -> None:
                 for worker in workers:
                     time.sleep(chance.uniform(0.0, 0.5))
                     worker.send(signal.SIGTERM)
+                assert [worker.process.wait(SECONDS) for worker in workers] == [0] * WORKERS
             assert not [line for worker in workers for line in worker.said("job reclaimed: its worker died")]
             kept += check(house, orders)
         with house.workers(1) as (worker,):

@@ -294,20 +294,44 @@ def test_a_renewed_lease_does_not_expire(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-@pytest.mark.parametrize("shift", [-3.0, 1000.0], ids=["away", "another clock"])
-def test_leases_that_could_not_be_renewed_are_renewed(valkey: ValkeyServer, shift: float) -> None:
+async def shifted(broker: Broker, made: Job, remaining: float, shift: float) -> None:
+    """Let the last check have been so much earlier, when a job's lease had so many seconds left."""
+    checked = float(await broker.redis.get("ancestral:reclaimed:interactive") or 0) - shift
+    await broker.redis.set("ancestral:reclaimed:interactive", checked)
+    await broker.redis.zadd("ancestral:running:interactive", {made.id: checked + remaining}, xx=True)
+
+
+@pytest.mark.parametrize("shift", [10.0, -1000.0], ids=["away", "another clock"])
+def test_leases_do_not_expire_while_nobody_can_renew_them(valkey: ValkeyServer, shift: float) -> None:
     async def act(broker: Broker) -> None:
         (made,) = await submitted(broker, 1)
         await begun(broker, made)
-        await expired(broker, made)
-        checked = float(await broker.redis.get("ancestral:reclaimed:interactive") or 0)
-        await broker.redis.set("ancestral:reclaimed:interactive", checked + shift)
+        await broker.reclaim(Priority.INTERACTIVE)
+        await shifted(broker, made, 2.0, shift)
         for _ in range(2):
             assert await broker.reclaim(Priority.INTERACTIVE) == []
-        await expired(broker, made)
+        await shifted(broker, made, 0.1, 0.0)
+        await asyncio.sleep(0.2)
         assert len(await broker.reclaim(Priority.INTERACTIVE)) == 1
 
     run(valkey, act)
+
+
+def test_leases_expire_even_if_nobody_checks_in_time(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> int:
+        (made,) = await submitted(broker, 1)
+        await begun(broker, made, lease=5.0)
+        await broker.reclaim(Priority.INTERACTIVE)
+        for count in range(1, 20):
+            deadline = await broker.redis.zscore("ancestral:running:interactive", made.id)
+            assert deadline is not None
+            checked = float(await broker.redis.get("ancestral:reclaimed:interactive") or 0)
+            await shifted(broker, made, deadline - checked, 60.0)
+            if await broker.reclaim(Priority.INTERACTIVE):
+                return count
+        raise AssertionError("never")
+
+    assert 9 <= run(valkey, act) <= 11
 
 
 def test_nothing_is_taken_of_an_attempt_that_was_overtaken(valkey: ValkeyServer) -> None:
