@@ -1,17 +1,39 @@
-"""The only door to Redis: jobs and their priorities, the symbols on their way to readers, snapshots, who is alive.
+"""Redis, the only state that processes share: the queue, jobs and their symbols, snapshots, workers.
 
-    ancestral:job:ID        hash: the record (service/broker/job.py), and attempt, turn, read, wanted, parked
-    ancestral:stream:ID     stream: what was sampled, in order; ends with a mark
-    ancestral:events:ID     stream: what happened to the job
-    ancestral:snapshot:ID   the sampler's state after some of the symbols; ancestral:input:ID what was uploaded
-    ancestral:content:ID    what came of it, as a file (service/jobs/artifacts.py)
-    ancestral:waiting:LANE  sorted set by order of arrival; ancestral:running:LANE by start
-    ancestral:control:ID    channel: to the worker that has the job in hand
+Keys, all with the prefix ``ancestral:``
 
-The queue itself is SAQ's (service/broker/queue.py); it carries ids. Records are JSON, symbols raw bytes; no pickle.
+    job:ID             hash: the record (service/broker/job.py), and order, attempt, worker, claim, read, wanted, parked
+    stream:ID          stream: the sampled symbols, in order; the last entry is the end mark
+    events:ID          stream: what happened to the job, for clients
+    snapshot:ID        string: the sampler's state after some of the symbols
+    input:ID           string: what was uploaded with the job
+    content:ID         string: the finished file (service/jobs/artifacts.py)
+    control:ID         channel: messages to the worker that runs the job
+    waiting:PRIORITY   sorted set: waiting jobs by order of arrival
+    running:PRIORITY   sorted set: leased jobs by the end of the lease, in seconds of Redis's clock
+    wake:PRIORITY      list: a token for each waiting job, for workers to block on; a hint, they look without one, too
+    reclaimed:PRIORITY string: when a worker last looked for expired leases
+    durations:PRIORITY list: seconds that the last 32 jobs ran
+    jobs:OWNER         sorted set: an owner's jobs by creation; unfinished:OWNER those that have not ended
+    counter            the order of the job that arrived last; owners: those who may have unfinished jobs
+    workers            sorted set: workers by the time at which they count as dead; worker_info: their descriptions
 
-Two numbers tell the living from the dead. Each time a job is put into the queue is a turn; what becomes of an earlier
-one does not matter any more. Each time it is begun is an attempt; of an earlier one nothing is taken.
+The life of a job
+
+    submit    checks the owner's limit and the room in the queue, writes the record, puts the job into ``waiting``
+    claim     moves it to ``running`` with a lease of 5 s, and begins an attempt. Its number is the fencing token: what
+              an earlier attempt publishes, renews, releases or ends has no effect
+    renew     extends the lease, every 1.5 s, while the worker runs the job
+    publish   appends symbols, with a snapshot about every second of sound
+    release   (the worker stops, or the client has gone) back to ``waiting`` at its old place, or parked
+    reclaim   (the worker died, its lease expired) the same, and counts a death; after three in a row without progress
+              the job fails. A job whose next death would be the last runs beside no other such job of the same worker
+    park      no client listens: out of the queue, with its snapshot, until it expires or unpark puts it back at the end
+    end       completed, failed or cancelled, once; it leaves every set, its record stays for the retention time
+
+Each of these is one Lua script, so a process that dies between two of them leaves nothing half done. While Redis is
+unavailable, everybody waits; leases that could not be renewed meanwhile are extended (``EXPIRED`` in queue_scripts.py).
+Records are JSON, symbols raw bytes; no pickle.
 """
 
 from __future__ import annotations
@@ -33,6 +55,7 @@ from service.broker.messages import (
     TooMany,
     WorkerInfo,
 )
+from service.broker.queue import Claim
 from service.broker.workers import Workers
 
 __all__ = [
@@ -41,6 +64,7 @@ __all__ = [
     "Begin",
     "Broker",
     "BrokerHooks",
+    "Claim",
     "Ended",
     "Entry",
     "Gone",

@@ -1,4 +1,4 @@
-"""Jobs as clients see them: put into a priority, listed, read while they are sampled, cancelled, forgotten."""
+"""What an API process does: submit, list, read, park, cancel and delete jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
 from service.broker.connection import (
@@ -14,7 +13,6 @@ from service.broker.connection import (
     LIFE_SECONDS,
     PATIENCE_SECONDS,
     PREFIX,
-    UNAVAILABLE,
     patiently,
     replied,
     sent,
@@ -24,53 +22,57 @@ from service.broker.job import Job, Priority, Standing, Status
 from service.broker.messages import Ended, Entry, Gone, QueueFull, TooMany, parsed
 from service.broker.records import Records, all_else, text
 
-_GRAVE_SECONDS: Final = 60
+_TOMBSTONE_SECONDS: Final = 60
 
 
 class Clients(Records):
-    """What an API process does."""
+    """The operations of an API process."""
 
     async def submit(self, job: Job, *, queue: int, limit: int = 0, upload: bytes | None = None) -> None:
-        """Put a job into its priority.
+        """Put a job into its queue.
 
         Args:
             job: a new one.
-            queue: how many may wait in the priority when every slot is taken.
-            limit: how many unfinished jobs its owner may have; 0 for any number.
+            queue: how many jobs may wait when every slot is taken.
+            limit: how many unfinished jobs the owner may have; 0 for any number.
             upload: symbols that belong to it.
 
         Raises:
-            QueueFull: it has not been accepted.
-            TooMany: nor was it now, because of the limit.
+            QueueFull: it was not accepted.
+            TooMany: it was not accepted, because of the limit.
         """
         if upload is not None:
             await replied(self.redis.set(f"{PREFIX}input:{job.id}", upload, ex=LIFE_SECONDS))
         keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", f"jobs:{job.owner}", "counter"]
+        keys += [f"events:{job.id}", f"unfinished:{job.owner}", "owners", f"wake:{job.priority}"]
         record = [item for pair in job.fields().items() for item in pair]
         room = await self._slots(job.priority) + queue
-        args = [job.id, room, job.created_at, LIFE_SECONDS, limit, *record]
-        admitted = await self.run("ADMIT", [*keys, f"events:{job.id}", f"busy:{job.owner}"], args)
-        if admitted < 1:
+        args = [job.id, room, job.created_at, LIFE_SECONDS, limit, job.owner, *record]
+        accepted = await self.run("SUBMIT", keys, args)
+        if accepted < 1:
             await replied(self.redis.delete(f"{PREFIX}input:{job.id}"))
-            raise (TooMany if admitted else QueueFull)(await self.retry_after(job.priority))
-        with suppress(*UNAVAILABLE):  # it has been accepted: now it is a stray
-            await self._put(job, 0)
+            raise (TooMany if accepted else QueueFull)(await self.retry_after(job.priority))
 
     async def depths(self, priority: Priority) -> tuple[int, int]:
-        """Jobs that wait in a priority, and jobs that run."""
+        """How many jobs of a priority wait, and how many run."""
         async with self.redis.pipeline() as pipe:
             pipe.zcard(f"{PREFIX}waiting:{priority}")
             pipe.zcard(f"{PREFIX}running:{priority}")
             waiting, running = await sent(pipe)
         return int(waiting), int(running)
 
+    async def unfinished(self) -> tuple[int, int]:
+        """How many unfinished jobs all owners have, and how many the one has who has most."""
+        total, most = await self.run("UNFINISHED", ["owners"], [PREFIX, time.time() - LIFE_SECONDS])
+        return int(total), int(most)
+
     async def retry_after(self, priority: Priority) -> int:
-        """Seconds until a place in a full priority is likely to be free."""
+        """Seconds until a full queue is likely to have room."""
         pace = await self._pace(priority)
         return max(1, min(300, math.ceil(pace or 1.0)))
 
     async def _pace(self, priority: Priority) -> float | None:
-        """Seconds between two jobs that end, when every slot is taken; None before any has."""
+        """Seconds between the ends of two jobs while every slot is taken; None before any job has ended."""
         durations = [float(value) for value in await replied(self.redis.lrange(f"{PREFIX}durations:{priority}", 0, -1))]
         slots = await self._slots(priority)
         return sum(durations) / len(durations) / slots if durations and slots else None
@@ -105,7 +107,7 @@ class Clients(Records):
         return found[:limit], len(found) > limit
 
     async def standing(self, job: Job) -> Standing:
-        """Where a job stands in its priority."""
+        """The position of a job in its queue, and when it is likely to end."""
         if job.status.terminal:
             return Standing(None, None)
         if job.status is Status.IN_PROGRESS:
@@ -119,46 +121,44 @@ class Clients(Records):
         return Standing(int(rank), pace * (int(rank) + slots) if pace is not None else None)
 
     async def delete(self, job: Job) -> None:
-        """Forget a job, which is cancelled first if it has not ended."""
+        """Delete a job; it is cancelled first if it has not ended."""
         await self.cancel(job)
         keys = [f"{PREFIX}{part}:{job.id}" for part in ("stream", "events", "snapshot", "input", "content")]
         async with self.redis.pipeline() as pipe:
             pipe.delete(*keys)
-            # Without its kind a record is none. It stays a while: a worker may be about to write into it once more, and
-            # would make one that never expires.
+            # A record without a kind counts as absent. It is kept for a while: a worker may be about to write a field,
+            # which would create a record that never expires.
             pipe.hdel(f"{PREFIX}job:{job.id}", "kind")
-            pipe.expire(f"{PREFIX}job:{job.id}", _GRAVE_SECONDS)
+            pipe.expire(f"{PREFIX}job:{job.id}", _TOMBSTONE_SECONDS)
             pipe.zrem(f"{PREFIX}jobs:{job.owner}", job.id)
             await sent(pipe)
 
     async def cancel(self, job: Job) -> bool:
-        """End a job that nobody wants; the worker that has it in hand is told. False if it had ended."""
+        """End a job and tell the worker that runs it. False if it had ended before."""
         ended = await self.end(job, Status.CANCELLED)
         await replied(self.redis.publish(channel(job.id), "cancel"))
         return ended
 
     async def ask_park(self, job: Job) -> None:
-        """Nobody listens for now: free the slot, keep the state."""
-        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", f"busy:{job.owner}"]
-        if await self.run("ASK_PARK", keys + all_else(job), [job.id, job.retention]):
+        """Nobody listens at the moment: free the slot, keep the state."""
+        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"unfinished:{job.owner}"]
+        if await self.run("PARK", keys + all_else(job), [job.id, job.retention]):
             await replied(self.redis.publish(channel(job.id), "park"))
 
     async def unpark(self, job: Job, *, queue: int) -> None:
-        """Somebody listens again; no effect on a job that is not parked.
+        """Somebody listens again: put a parked job back into its queue. No effect on a job that is not parked.
 
         Raises:
             QueueFull: it stays parked.
         """
-        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", "counter", f"busy:{job.owner}"]
-        args = [job.id, await self._slots(job.priority) + queue, time.time(), LIFE_SECONDS]
-        turn = await self.run("UNPARK", keys + all_else(job), args)
-        if turn < 0:
+        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", "counter"]
+        keys += [f"unfinished:{job.owner}", "owners", f"wake:{job.priority}"]
+        args = [job.id, await self._slots(job.priority) + queue, time.time(), LIFE_SECONDS, job.owner]
+        if not await self.run("UNPARK", keys + all_else(job), args):
             raise QueueFull(await self.retry_after(job.priority))
-        if turn:
-            await self._put(job, turn)
 
     async def idempotent(self, owner: str, key: str, fingerprint: str, job_id: str, seconds: int) -> tuple[str, str]:
-        """The job that an owner's idempotency key stands for, and the fingerprint of its request: ours, if new."""
+        """The job of an owner's idempotency key and the fingerprint of its request: those given, if the key is new."""
         name = f"{PREFIX}idempotency:{owner}:{key}"
         own = json.dumps([job_id, fingerprint])
         if await replied(self.redis.set(name, own, nx=True, ex=seconds)):
@@ -168,24 +168,24 @@ class Clients(Records):
         return earlier, print_
 
     async def forget_idempotent(self, owner: str, key: str) -> None:
-        """The job of an idempotency key came to nothing: the next request with it starts anew."""
+        """Release an idempotency key whose job failed: the next request with it makes a new one."""
         await replied(self.redis.delete(f"{PREFIX}idempotency:{owner}:{key}"))
 
     async def entries(self, job_id: str, idle: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Entry]:
-        """What a job has given and gives, from the beginning to its end mark. Redis may be away for a while.
+        """The entries of a job's stream as they come, from the first to the end mark. Waits while Redis is unavailable.
 
         Args:
             job_id: of a job.
-            idle: called whenever nothing has come for a while.
+            idle: called whenever nothing has come for :data:`BLOCK_MS`.
 
         Raises:
-            Gone: it is no longer kept.
+            Gone: the job has expired.
         """
         last, key = b"0", f"{PREFIX}stream:{job_id}"
 
         async def read() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
             reply = await replied(self.redis.xread({key: last}, count=64, block=BLOCK_MS))
-            if not reply and await self._silent(job_id):
+            if not reply and await self._exhausted(job_id):
                 raise Gone(job_id)
             return list(reply[0][1]) if reply else []
 
@@ -198,24 +198,24 @@ class Clients(Records):
                 if isinstance(entry, Ended):
                     return
 
-    async def _silent(self, job_id: str) -> bool:
-        """Whether nothing more can come of a job: it is gone, or it ended and its stream is gone."""
+    async def _exhausted(self, job_id: str) -> bool:
+        """Whether no more entries can come: the job has expired, or it has ended and its stream has expired."""
         async with self.redis.pipeline() as pipe:
             pipe.hget(f"{PREFIX}job:{job_id}", "status")
             pipe.exists(f"{PREFIX}stream:{job_id}")
-            status, there = await sent(pipe)
-        return status is None or (not there and Status(json.loads(status)).terminal)
+            status, exists = await sent(pipe)
+        return status is None or (not exists and Status(json.loads(status)).terminal)
 
     async def acknowledge(self, job: Job, position: int) -> None:
-        """Somebody has read so many symbols of a paced job. Redis may be away for a while: the sampler waits for it."""
+        """A client has read so many symbols of a paced job: its sampler may go on. Waits while Redis is unavailable."""
         args = ["read", position, channel(job.id), f"read {position}"]
-        await patiently(lambda: self.run("NOTE", [f"job:{job.id}"], args), PATIENCE_SECONDS)
+        await patiently(lambda: self.run("SET_FIELD", [f"job:{job.id}"], args), PATIENCE_SECONDS)
 
     async def attend(self, job: Job) -> None:
-        """Somebody still listens to a paced job, though nothing more has been read of it."""
+        """A client still listens to a paced job, though it has read nothing more."""
         await replied(self.redis.publish(channel(job.id), "read 0"))
 
     async def events(self, job_id: str, last: str, block_ms: int = BLOCK_MS) -> list[tuple[str, dict[str, str]]]:
-        """What happened to a job after the event ``last`` (``0``: all), waiting a while for it: ids and fields."""
+        """Ids and fields of a job's events after ``last`` (``0``: all); waits up to ``block_ms`` for the first."""
         reply = await replied(self.redis.xread({f"{PREFIX}events:{job_id}": last}, block=block_ms))
         return [(name.decode(), text(fields)) for name, fields in (reply[0][1] if reply else [])]

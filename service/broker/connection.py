@@ -1,4 +1,4 @@
-"""A connection to Redis: scripts and replies, within bounds of time, and what it means that Redis is away."""
+"""A connection to Redis: scripts, replies with a time limit, and the exceptions that mean that Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from service.broker import scripts
-from service.broker.job import Job, Priority, Status
-from service.broker.queue import Queue
+from service.broker import queue_scripts, scripts
+from service.broker.job import Job, Status
 
 
 class Unwritable(exceptions.ResponseError):
-    """Redis keeps nothing of what it is given: its disk is full, or too few replicas are there."""
+    """Redis accepts no writes: its disk is full, or too few replicas are connected."""
 
 
-# redis-py has no classes of its own for these; whoever uses it in this process, SAQ too, gets ours.
+# redis-py has no classes of its own for these.
 DefaultParser.EXCEPTION_CLASSES.update(MISCONF=Unwritable, NOREPLICAS=Unwritable)
 
 PREFIX: Final = "ancestral:"
@@ -36,55 +35,61 @@ UNAVAILABLE: Final = (
     Unwritable,
     exceptions.NoScriptError,
 )
-"""What a call raises while Redis cannot be reached or takes nothing, because it is full or not the first of several, or
-has been started again in the instant between the loading of a script and its use."""
+"""What a call raises while Redis is unreachable or accepts no writes (out of memory, a replica, :class:`Unwritable`),
+or was restarted between the loading of a script and its use."""
 
 LIFE_SECONDS: Final = 2 * 86400
-"""Keys of a job that never ends are dropped after this long."""
+"""Time to live of the keys of a job that never ends."""
 ALIVE_SECONDS: Final = 6
-"""A worker that has not announced itself for so long is taken for dead."""
+"""A worker that has not announced itself for so long counts as dead."""
 BLOCK_MS: Final = 2000
 REPLY_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 120.0
-"""For which Redis may be away while somebody listens."""
+"""For which streaming requests wait for Redis to come back."""
 
 _T = TypeVar("_T")
 
 
 class BrokerHooks:
-    """Told of what passes the door, so that it can be counted; this one does not care."""
+    """Called for what metrics count; this base class does nothing."""
 
     def replied(self, operation: str, seconds: float) -> None:
-        """Redis has answered a script."""
+        """Redis has replied to a script."""
 
     def unanswered(self) -> None:
-        """Redis has not, or could not."""
+        """Redis has not replied to a script."""
 
     def ended(self, job: Job, status: Status) -> None:
         """This process has ended a job."""
 
 
 async def replied(value: Awaitable[_T] | _T) -> _T:
-    """The reply, within a while. (redis-py types its commands as perhaps awaitable; ours are.)"""
+    """The reply to a command.
+
+    redis-py types its commands as perhaps awaitable; on an asynchronous client all of them are.
+
+    Raises:
+        TimeoutError: it has not come within :data:`REPLY_SECONDS`.
+    """
     async with asyncio.timeout(REPLY_SECONDS):
         return await cast("Awaitable[_T]", value)
 
 
 async def sent(pipe: redis.client.Pipeline) -> list[Any]:
-    """The replies to everything in a pipeline."""
+    """The replies to all commands of a pipeline; raises TimeoutError as :func:`replied` does."""
     async with asyncio.timeout(REPLY_SECONDS):
         return await pipe.execute()
 
 
 async def patiently(work: Callable[[], Awaitable[_T]], seconds: float = math.inf) -> _T:
-    """Do it, once Redis is there.
+    """Call ``work``, again and again while Redis is unavailable.
 
     Args:
-        work: may be begun any number of times.
-        seconds: for which Redis may be away.
+        work: may be called any number of times.
+        seconds: to keep trying for.
 
     Raises:
-        Exception: one of :data:`UNAVAILABLE`, if it stays away for longer.
+        Exception: one of :data:`UNAVAILABLE`, after that time.
     """
     until = time.monotonic() + seconds
     while True:
@@ -97,31 +102,29 @@ async def patiently(work: Callable[[], Awaitable[_T]], seconds: float = math.inf
 
 
 class Connection:
-    """Redis, and the operations that have to do with no job. One per process and event loop."""
+    """A client of Redis, and operations that concern no job. One per process and event loop."""
 
     def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
         self._hooks = hooks or BrokerHooks()
         retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 4)
         # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
-        # cancellation of its task (a client that left kept its slot). Replies are waited for in `replied`.
+        # cancellation of its task, so that a client that left kept its slot. `replied` limits the time instead.
         options = {} if url.startswith("unix:") else {"socket_keepalive": True}
         self.redis = redis.Redis.from_url(url, retry=retry, socket_connect_timeout=5, **options)
-        self.queues = {priority: Queue(self.redis, name=priority.value) for priority in Priority}
-        self._scripts = {
-            name: self.redis.register_script(text) for name, text in vars(scripts).items() if name.isupper()
-        }
+        texts = vars(queue_scripts) | vars(scripts)
+        self._scripts = {name: self.redis.register_script(text) for name, text in texts.items() if name.isupper()}
 
     async def close(self) -> None:
         """Close every connection."""
         await self.redis.aclose(close_connection_pool=True)
 
     async def ping(self) -> None:
-        """Raise one of :data:`UNAVAILABLE` if Redis does not answer."""
+        """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""
         async with asyncio.timeout(2):
             await replied(self.redis.ping())
 
     async def run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run one of service/broker/scripts.py; keys without the prefix."""
+        """Run a script of service/broker/queue_scripts.py or scripts.py. Keys are given without the prefix."""
         begun = time.perf_counter()
         try:
             reply = await replied(self._scripts[script](keys=[PREFIX + key for key in keys], args=list(args)))
@@ -132,7 +135,7 @@ class Connection:
         return reply
 
     async def info(self) -> tuple[Mapping[str, Any], int]:
-        """What Redis says of itself, and how many keys it holds."""
+        """The reply to INFO, and the number of keys."""
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.info()
             pipe.dbsize()

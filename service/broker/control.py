@@ -1,7 +1,7 @@
-"""What clients want of the jobs that a worker has in hand, over Redis's channels.
+"""Messages of clients to the worker that runs their job (cancel, park, read so far), over a channel for each job.
 
-redis-py lets whoever finds the connection of a subscription broken mend it: one who listens and one who subscribes then
-read each other's replies, or wait for them for ever. So one task does both; the others only say what they want.
+In redis-py any task that finds the connection of a subscription broken reconnects it; a task that listens and one that
+subscribes then read each other's replies, or wait for ever. So one task does both; others only change what is wanted.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from service.broker.connection import PREFIX, REPLY_SECONDS
 
 
 class Control:
-    """The channels of the jobs in hand."""
+    """The channels of the jobs that this worker runs."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._pubsub = client.pubsub(ignore_subscribe_messages=True)
-        self._wanted = {channel("")}  # so that there is always one to wait on
+        self._wanted = {channel("")}  # never used: a subscription needs at least one
         self._changed = asyncio.Event()
 
     async def close(self) -> None:
@@ -30,7 +30,7 @@ class Control:
 
     @contextmanager
     def of(self, job_id: str) -> Iterator[None]:
-        """Have the messages of a job among :meth:`messages`, from about now on."""
+        """Receive the messages of a job in :meth:`messages`, from about now on, until the block ends."""
         self._wanted.add(channel(job_id))
         self._changed.set()
         try:
@@ -40,10 +40,10 @@ class Control:
             self._changed.set()
 
     async def messages(self) -> AsyncIterator[tuple[str, str, int]]:
-        """What clients want: job, ``cancel`` | ``park`` | ``read``, and what was read. For one task only.
+        """Messages: id of the job, ``cancel`` | ``park`` | ``read``, and the symbols read. For one task only.
 
         Raises:
-            Exception: one of :data:`UNAVAILABLE`; it may be asked again.
+            Exception: one of :data:`UNAVAILABLE`; it may be called again.
         """
         while True:
             await self._follow()
@@ -52,9 +52,9 @@ class Control:
                 yield message["channel"].decode().rpartition(":")[2], verb, int(value or 0)
 
     async def _follow(self) -> None:
-        """Subscribe to what is wanted."""
+        """Subscribe to the channels that are wanted, unsubscribe from the others."""
         self._changed.clear()
-        # As redis-py has it: on a new connection it forgets what it was leaving.
+        # On a new connection redis-py drops the channels that it was about to leave.
         subscribed = {
             name.decode() for name in self._pubsub.channels.keys() - self._pubsub.pending_unsubscribe_channels
         }
@@ -65,7 +65,7 @@ class Control:
                 await self._pubsub.unsubscribe(*old)
 
     async def _next(self) -> Mapping[str, Any] | None:
-        """The next message; None if something else is wanted before it comes."""
+        """The next message; None if the wanted channels change before it comes."""
         reading = asyncio.create_task(self._pubsub.get_message(timeout=None))
         changing = asyncio.create_task(self._changed.wait())
         try:
@@ -78,5 +78,5 @@ class Control:
 
 
 def channel(job_id: str) -> str:
-    """On which clients say what they want of a job."""
+    """The name of a job's channel."""
     return f"{PREFIX}control:{job_id}"

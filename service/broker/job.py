@@ -1,7 +1,7 @@
-"""A job's life, pure data: what is asked, where it stands, what a client is told of it. No I/O.
+"""A job as pure data: what is asked for, its status, its progress. No I/O.
 
 queued ──> in_progress ──> completed | failed | cancelled
-   ^____________|   parked, handed over, or its worker died: it goes on from its snapshot
+   ^____________|   parked, released, or reclaimed from a dead worker: it resumes from its snapshot
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from enum import StrEnum
 from typing import Any, Self
 
 MAX_DEATHS = 3
-"""A job under which so many workers died without its getting any further is given up."""
+"""A job fails when so many workers in a row died while they ran it and it made no progress."""
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The status of a job, as clients see it."""
 
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
@@ -29,12 +29,12 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether it will stay so."""
+        """Whether the job has ended."""
         return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
 
 class Priority(StrEnum):
-    """The two queues: somebody listens, or somebody will fetch it later."""
+    """The two queues: somebody listens, or somebody will fetch the result later."""
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
@@ -64,12 +64,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed, in a client's words."""
+    """Why a job failed, as the client is told."""
 
     message: str
     code: str
     param: str | None = None
-    """The field that is to blame; None where the fault is ours."""
+    """The field of the request that is wrong; None if the server failed."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Job:
     samples_total: int | None = None
     """Known once every sentence has its durations."""
     deaths: int = 0
-    """Workers in a row that died with it in hand, since it last got any further."""
+    """Workers in a row that died while they ran it, since it last made progress."""
     engine: str | None = None
     error: Failure | None = None
     result: Mapping[str, Any] | None = None
@@ -111,7 +111,7 @@ class Job:
 
     @property
     def expires_at(self) -> float | None:
-        """When it is forgotten; None as long as it has not ended."""
+        """When it expires; None until it has ended."""
         return None if self.completed_at is None else self.completed_at + self.retention
 
     @property
@@ -152,9 +152,9 @@ def encode_field(value: object) -> str:
 
 @dataclass(frozen=True)
 class Standing:
-    """What only the queue knows of a job."""
+    """A job's place in its queue."""
 
     position: int | None
-    """Jobs before it; None when it does not wait."""
+    """How many jobs are before it; None if it does not wait."""
     eta: float | None
-    """Seconds until it ends, from the measured pace; None when that is unknown or it has ended."""
+    """Seconds until it is likely to end, from the measured pace; None if unknown or ended."""

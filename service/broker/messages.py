@@ -1,4 +1,4 @@
-"""What goes through the door: symbols and marks on their way to readers, what workers say of themselves, refusals."""
+"""What the broker takes and returns: entries of a job's stream, snapshots, descriptions of workers, exceptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.broker.job import Failure, Status
 
 @dataclass(frozen=True)
 class Begin:
-    """An attempt at a job starts, or takes over."""
+    """An attempt at a job begins."""
 
     attempt: int
     engine: str
@@ -20,7 +20,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class Piece:
-    """Symbols ``start`` … of the job, all of its stream (its sentence) number ``index``."""
+    """Symbols of a job from position ``start`` on, all of its stream (sentence, batch of pictures) number ``index``."""
 
     index: int
     start: int
@@ -29,7 +29,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Ended:
-    """The last entry."""
+    """The last entry: the job has ended."""
 
     status: Status
     error: Failure | None
@@ -40,7 +40,7 @@ Entry = Begin | Piece | Ended
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A sampler's state: of stream ``index``, after ``position`` symbols of the whole job."""
+    """A sampler's state in stream number ``index``, after ``position`` symbols of the whole job."""
 
     index: int
     position: int
@@ -49,67 +49,71 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Resume:
-    """Where an attempt goes on."""
+    """Where an attempt resumes."""
 
     published: int
-    """Symbols that readers have been given."""
+    """Symbols in the job's stream."""
     read: int
-    """Symbols that have been read."""
+    """Symbols that the client has read."""
     snapshot: Snapshot | None
-    """To go on from, if there is one that is of use."""
+    """To resume from; None to start at the beginning."""
 
 
 @dataclass(frozen=True)
 class Signals:
-    """What a worker has to know of a job in hand, whether or not a message got lost."""
+    """What the worker that runs a job has to know, read from its record in case a message got lost."""
 
     attempt: int
+    """The current one."""
     status: Status
     read: int
+    """Symbols that the client has read."""
     park: bool
+    """The client has gone and may come back: release the job."""
 
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """What a worker says of itself."""
+    """A worker, as it describes itself."""
 
     id: str
     ready: bool
     engines: Mapping[str, str]
-    """What really samples each model, by id."""
+    """The engine of each model, by id."""
     models: Mapping[str, str]
-    """SHA-256 of the sampled weights, by id."""
+    """SHA-256 of the weights of each model, by id."""
     slots: Mapping[str, int]
     """By priority."""
     problem: str | None = None
+    """Why it is not ready."""
 
 
 class QueueFull(Exception):
-    """No room for another job; ``retry_after`` seconds from the measured pace."""
+    """No room for another job; ``retry_after`` is in seconds, from the measured pace."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("the priority is full")
+        super().__init__("the queue is full")
         self.retry_after = retry_after
 
 
 class TooMany(QueueFull):
-    """The owner has as many unfinished jobs as allowed."""
+    """The owner has as many unfinished jobs as it may have."""
 
 
 class Gone(LookupError):
-    """The job, or its sound, is no longer kept."""
+    """The job or its symbols have expired."""
 
 
 class Overtaken(Exception):
-    """The job is in other hands by now, or has ended."""
+    """The attempt has lost the job to a later one, or the job has ended."""
 
 
 class Lost(Exception):
-    """Redis has forgotten symbols that it had taken: it was killed, or restored."""
+    """Redis has lost symbols that it had stored: it was killed, or restored from a backup."""
 
 
 def parsed(fields: Mapping[bytes, bytes]) -> Entry:
-    """The entry of a stream that has these fields."""
+    """An entry of a stream from its fields."""
     kind = fields[b"k"]
     if kind == b"piece":
         return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"])

@@ -1,112 +1,140 @@
-"""The queue: SAQ's, one a priority, carrying ids. What is added to it is how an orphan is found.
+"""The queue as workers use it: two priorities, each a sorted set of waiting jobs and one of leased jobs.
 
-SAQ's own sweep takes any job that is on its way from the queue to a worker for an orphan, waits up to five seconds for
-the dead worker of each, so that twenty orphans would wait for minutes, and goes by the clocks of two machines.
+A worker claims the job that has waited longest, renews its lease while it runs the job, and releases it if it stops
+before the end. Any worker finds the expired leases of dead workers and puts those jobs back at their old places. All of
+it happens in Lua scripts (service/broker/queue_scripts.py): a job is in exactly one of the two sets, or parked, or has
+ended, and no crash leaves anything to repair.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
 import secrets
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-import saq
-from saq.job import Status
-from saq.queue.redis import RedisQueue
+from service.broker.connection import LIFE_SECONDS, PREFIX, BrokerHooks, replied
+from service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status
+from service.broker.messages import Signals
+from service.broker.records import Records, all_else, text
 
-HEARTBEAT_SECONDS: Final = 5
-"""A job in hand that shows no sign of life for so long is an orphan."""
-SWEEP_SECONDS: Final = 1
-_SWEEPER_SECONDS: Final = 3
-"""Who sweeps and is not heard of for so long is followed by another."""
-_ON_ITS_WAY_SECONDS: Final = 2
-"""What a job may need from the queue to a worker."""
-_ENDLESS: Final = 1_000_000
+LEASE_SECONDS: Final = 5.0
+"""A job whose lease has not been renewed for so long is given to another worker."""
+RECLAIM_SECONDS: Final = 1.0
+"""Between two checks for expired leases, by every worker."""
+UNCHECKED_SECONDS: Final = 2.0
+"""If nobody has checked for so long, Redis was away and leases could not be renewed. Together with the interval of
+renewals, 1.5 s, less than a lease."""
+UNCHECKED_COUNTS: Final = 0.5
+"""So many seconds of that time count for leases, however long it was."""
+WAIT_SECONDS: Final = 1.0
+"""For which a worker waits to be woken before it tries to claim a job all the same."""
+_REFUSALS: Final = {
+    "model_changed": "The model was replaced after the job had been accepted.",
+    # Listeners have symbols of another engine or precision, which this one cannot continue bit for bit.
+    "engine_changed": "The engine was replaced while the job was being sampled.",
+}
 
 
-class Queue(RedisQueue):
-    """One priority."""
+@dataclass(frozen=True)
+class Claim:
+    """A job that a worker has leased, and the number of the attempt that has begun."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._name = secrets.token_hex(8)
-        self._dequeuing = asyncio.Lock()
-        self._signs: dict[tuple[str, int], float] = {}
-        self._looked_at = 0.0
+    job: Job
+    attempt: int
 
-    @property
-    def incomplete(self) -> str:
-        """Key of a sorted set: what is in the queue or in hand."""
-        return self._incomplete
 
-    async def put(self, job_id: str, turn: int) -> None:
-        """Append a job; no effect if this turn of it is in the queue or in hand already."""
-        job = saq.Job(
-            function="perform",
-            kwargs={"job_id": job_id, "turn": turn},
-            key=f"{job_id}.{turn}",
-            timeout=0,
-            heartbeat=HEARTBEAT_SECONDS,
-            retries=_ENDLESS,
-            ttl=HEARTBEAT_SECONDS,
-        )
-        await self.enqueue(job)
+@dataclass(frozen=True)
+class Orphan:
+    """A job whose worker died."""
 
-    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> saq.Job | None:
-        """Wait for a job. One at a time in a process, so that Redis gives them to those who wait in turn."""
-        async with self._dequeuing:
-            return await super().dequeue(timeout, poll_interval)
+    job: Job
+    worker: str
 
-    async def orphans(self) -> list[saq.Job]:
-        """Jobs whose worker is dead: as long as this process has been watching, it has not seen a sign of life.
 
-        Of several processes that ask again and again, one is told.
+class Queue(Records):
+    """Claim, renew, release, reclaim."""
+
+    def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
+        super().__init__(url, hooks)
+        self._unanswered: dict[Priority, str] = {}
+
+    async def wait_for_job(self, priority: Priority) -> None:
+        """Return once a job may be waiting, at the latest after :data:`WAIT_SECONDS`.
+
+        Redis wakes the worker that has waited longest, so jobs are spread over all of them. May be cancelled.
         """
-        redis: Any = self.redis  # whose types say that a reply may have come already
-        sweeper, now = self.namespace("sweeper"), time.monotonic()
-        if not await redis.set(sweeper, self._name, nx=True, ex=_SWEEPER_SECONDS):
-            if await redis.get(sweeper) != self._name.encode():
-                return []
-            await redis.expire(sweeper, _SWEEPER_SECONDS)
-        if now - self._looked_at > HEARTBEAT_SECONDS:
-            self.look_away()
-        self._looked_at = now
-        found, signs = [], {}
-        ids = await redis.lrange(self._active, 0, -1)
-        for job_id, record in zip(ids, await redis.mget(ids) if ids else [], strict=True):
-            job = self.deserialize(record)
-            if job is None:
-                await redis.lrem(self._active, 0, job_id)
+        await replied(self.redis.blpop([f"{PREFIX}wake:{priority}"], timeout=WAIT_SECONDS))
+
+    async def claim(
+        self, priority: Priority, worker: str, models: Mapping[str, tuple[str, str]], *, lease: float = LEASE_SECONDS
+    ) -> Claim | None:
+        """Lease the job that has waited longest and begin an attempt at it.
+
+        Not to be cancelled: a job could be leased to a worker that does not know of it. For the same reason a claim
+        whose reply got lost is repeated by the next call. One call at a time for each priority.
+
+        Args:
+            priority: of the queue.
+            worker: its id.
+            models: SHA-256 of the weights and name of the engine, by the id of the model.
+            lease: seconds.
+
+        Returns:
+            None if there is nothing to do at the moment.
+        """
+        while True:
+            repeated = priority in self._unanswered
+            token = self._unanswered.setdefault(priority, secrets.token_hex(8))
+            args: list[Any] = [PREFIX, worker, token, int(repeated), time.time(), lease, LIFE_SECONDS, MAX_DEATHS - 1]
+            for name, (sha256, engine) in models.items():
+                args += [json.dumps(name), json.dumps(sha256), engine]
+            others = [f"running:{other}" for other in Priority if other is not priority]
+            keys = [f"waiting:{priority}", f"wake:{priority}", f"running:{priority}", *others]
+            reply = await self.run("CLAIM", keys, args)
+            del self._unanswered[priority]
+            if reply is None:
+                return None
+            attempt, refusal, fields = reply
+            job = Job.parse(text(dict(zip(fields[::2], fields[1::2], strict=True))))
+            if not refusal:
+                return Claim(job, attempt)
+            code = refusal.decode()
+            await self.end(job, Status.FAILED, attempt=attempt, error=Failure(_REFUSALS[code], code))
+
+    async def renew(self, job: Job, attempt: int, *, lease: float = LEASE_SECONDS) -> Signals | None:
+        """Renew the lease of an attempt, if it still has it. What its worker has to know; None if the job is gone."""
+        found = await self.run("RENEW", [f"job:{job.id}", f"running:{job.priority}"], [job.id, attempt, lease])
+        current, status, read, wanted = found
+        if status is None:
+            return None
+        return Signals(int(current or 0), Status(json.loads(status)), int(read or 0), wanted is not None)
+
+    async def release(self, job: Job, attempt: int) -> None:
+        """Put a job back at its old place or, if its client wanted that, park it. No effect without its lease."""
+        await self._release(job, attempt, max_deaths=0)
+
+    async def reclaim(self, priority: Priority, *, lease: float = LEASE_SECONDS) -> list[Orphan]:
+        """Put jobs whose lease has expired back at their old places. A job fails whose workers died too often.
+
+        Returns:
+            Those that this call has put back or ended.
+        """
+        orphans, keys = [], [f"running:{priority}", f"reclaimed:{priority}"]
+        args = [PREFIX, lease, UNCHECKED_SECONDS, UNCHECKED_COUNTS]
+        for job_id, attempt, worker in await self.run("EXPIRED", keys, args):
+            if (job := await self.job(job_id.decode())) is None:
                 continue
-            since = signs[job.key, job.touched] = self._signs.get((job.key, job.touched), now)
-            if now - since > (HEARTBEAT_SECONDS if job.status is Status.ACTIVE else _ON_ITS_WAY_SECONDS):
-                found.append(job)
-        self._signs = signs
-        return found
+            if released := await self._release(job, attempt, max_deaths=MAX_DEATHS):
+                orphans.append(Orphan(job, worker.decode()))
+            if released < 0:
+                message = f"{MAX_DEATHS} workers in a row died while they ran this job; it was given up."
+                await self.end(job, Status.FAILED, attempt=attempt, error=Failure(message, "worker_lost"))
+        return orphans
 
-    def look_away(self) -> None:
-        """Signs of life may have been missed: those who give none are given time once more."""
-        self._signs.clear()
-
-    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
-        """Nothing: see :meth:`orphans`."""
-        return []
-
-
-class QueueWorker(saq.Worker[Any]):
-    """SAQ's worker on one priority. Signals are not its business."""
-
-    SIGNALS: Final = []  # type: ignore[misc]  # SAQ's are not final
-
-    def __init__(self, queue: Queue, perform: Any, slots: int, grace_seconds: float, name: str) -> None:
-        never = _ENDLESS
-        super().__init__(
-            queue,
-            [("perform", perform)],
-            concurrency=slots,
-            timers={"schedule": never, "worker_info": never, "sweep": never, "abort": never},
-            dequeue_timeout=HEARTBEAT_SECONDS,
-            cancellation_hard_deadline_s=grace_seconds,
-            id=name,
-        )
+    async def _release(self, job: Job, attempt: int, *, max_deaths: int) -> int:
+        keys = [f"running:{job.priority}", f"waiting:{job.priority}", f"unfinished:{job.owner}", f"wake:{job.priority}"]
+        args = [job.id, attempt, job.retention, max_deaths, LEASE_SECONDS]
+        return int(await self.run("RELEASE", [f"job:{job.id}", *keys, *all_else(job)], args))

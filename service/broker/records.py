@@ -1,15 +1,14 @@
-"""What clients and workers both ask of Redis: who is alive, what a job is, that it has ended."""
+"""What API processes and workers both do: look up workers and jobs, end a job."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.broker.connection import PREFIX, REPLY_SECONDS, BrokerHooks, Connection, sent
+from service.broker.connection import PREFIX, BrokerHooks, Connection, sent
 from service.broker.job import (
     Failure,
     Job,
@@ -21,23 +20,23 @@ from service.broker.messages import Lost, WorkerInfo
 
 
 class Records(Connection):
-    """Workers and jobs, as they are on record."""
+    """The records of workers and jobs."""
 
     def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
         super().__init__(url, hooks)
         self._roster: tuple[float, list[WorkerInfo]] = (-math.inf, [])
 
     async def roster(self, max_age: float = 0.5) -> list[WorkerInfo]:
-        """The workers that live, as they were at most ``max_age`` seconds ago."""
-        read_at, cards = self._roster
+        """The workers that are alive, as of at most ``max_age`` seconds ago."""
+        read_at, workers = self._roster
         if time.monotonic() - read_at > max_age:
-            found = await self.run("ROSTER", ["workers", "cards"], [])
-            cards = [WorkerInfo(**json.loads(card)) for card in found]
-            self._roster = (time.monotonic(), cards)
-        return cards
+            found = await self.run("ROSTER", ["workers", "worker_info"], [])
+            workers = [WorkerInfo(**json.loads(info)) for info in found]
+            self._roster = (time.monotonic(), workers)
+        return workers
 
     async def _slots(self, priority: Priority) -> int:
-        return sum(card.slots[priority] for card in await self.roster() if card.ready)
+        return sum(info.slots[priority] for info in await self.roster() if info.ready)
 
     async def job(self, job_id: str) -> Job | None:
         """The record of a job, or None."""
@@ -50,11 +49,6 @@ class Records(Connection):
                 pipe.hgetall(f"{PREFIX}job:{job_id}")
             records = [text(record) for record in await sent(pipe)]
         return [Job.parse(record) if "kind" in record else None for record in records]
-
-    async def _put(self, job: Job, turn: int) -> None:
-        """Put a turn of a job into its queue. If Redis does not answer in time, it is a stray, or there after all."""
-        async with asyncio.timeout(REPLY_SECONDS):
-            await self.queues[job.priority].put(job.id, turn)
 
     async def end(
         self,
@@ -69,18 +63,18 @@ class Records(Connection):
         """End a job.
 
         Args:
-            job: that may have ended.
+            job: that may have ended already.
             status: in which it ends.
-            attempt: that must have it in hand; else whoever has it.
+            attempt: that must be the current one; None for any.
             error: why it failed.
-            result: what came of it, besides symbols.
-            symbols: how many must have been handed on.
+            result: its result, if that is not symbols.
+            symbols: how many must have been published.
 
         Returns:
-            Whether it did: not if it had ended or is another's by now.
+            False if it had ended before, or another attempt is current.
 
         Raises:
-            Lost: symbols are missing, because Redis was killed; they have to be made again.
+            Lost: symbols are missing because Redis was killed; they have to be sampled again.
         """
         keys = [f"job:{job.id}", *all_else(job), f"waiting:{job.priority}", f"running:{job.priority}"]
         args = [
@@ -93,7 +87,7 @@ class Records(Connection):
             "" if result is None else encode_field(result),
             "" if symbols is None else symbols,
         ]
-        ended = int(await self.run("END", [*keys, f"durations:{job.priority}", f"busy:{job.owner}"], args))
+        ended = int(await self.run("END", [*keys, f"durations:{job.priority}", f"unfinished:{job.owner}"], args))
         if ended < 0:
             raise Lost(job.id)
         if ended:
@@ -102,7 +96,7 @@ class Records(Connection):
 
 
 def text(record: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Fields of a hash or an entry as text."""
+    """Fields of a hash or of a stream's entry as text."""
     return {key.decode(): value.decode() for key, value in record.items()}
 
 

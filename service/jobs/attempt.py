@@ -1,7 +1,7 @@
-"""A job in a worker's hands: what every kind of job shares.
+"""One attempt of a worker at one job: what every kind of job shares.
 
-A session may end in five ways: done, failed, cancelled by a client, let go (to another worker, or parked until somebody
-listens again), or overtaken (another attempt has the job). Only the first two are its own decision.
+An attempt ends in one of six ways: completed, failed, cancelled by a client, stalled (nobody reads), released (to
+another worker, or parked until somebody listens again), or overtaken (a later attempt has the job).
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-import saq
-
 from models.scheduler import Scheduler
 from service.broker import UNAVAILABLE, Broker, Lost, Signals, patiently
 from service.broker.job import Failure, Job, Status
@@ -27,60 +25,69 @@ from service.errors import InvalidRequest
 from service.settings import Settings
 from service.telemetry.metrics import WorkerMetrics
 
-WATCH_SECONDS = 1.5
-"""Between two looks at a job's record, which are its signs of life as well."""
+RENEW_SECONDS = 1.5
+"""Between two renewals of the lease, which also read what a lost message would have said."""
+RETRY_SECONDS = 0.1
+"""Until the next try if Redis did not answer: leases expire soon after it is back."""
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 
 class Stop(Enum):
-    """Why a session has to stop before its end."""
+    """Why an attempt stops before its end."""
 
     ENDED = "ended"
-    """A client cancelled it; its record says so already."""
-    LET_GO = "let_go"
+    """A client cancelled the job; its record says so already."""
+    RELEASED = "released"
+    """The worker stops, or the client has gone for now."""
     OVERTAKEN = "overtaken"
+    """A later attempt has the job."""
     STALLED = "stalled"
+    """Its client has not read for too long."""
 
 
 @dataclass(frozen=True)
 class AttemptContext:
-    """What a worker's sessions share."""
+    """What the attempts of a worker share."""
 
     settings: Settings
     catalog: Catalog
     broker: Broker
     scheduler: Scheduler
     pool: ThreadPoolExecutor
-    """For text, frames and scores."""
+    """Threads for work that would block the event loop: text, frames, scores."""
     metrics: WorkerMetrics
 
     async def in_pool(self, work: Callable[[], _T]) -> _T:
-        """Do a piece of work off the event loop."""
+        """Run ``work`` in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
 
 class JobAttempt(ABC):
-    """One attempt at one job."""
+    """One attempt at one job.
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int, turn: saq.Job) -> None:
+    Args:
+        context: of the worker.
+        sampler: of the job's model.
+        job: claimed.
+        attempt: its number, under which the worker has the lease.
+    """
+
+    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int) -> None:
         self.context = context
         self.sampler = sampler
         self.job = job
         self.attempt = attempt
         self.stopped: Stop | None = None
         self.symbols: int | None = None
-        """How many it has handed on, once it has come to its end; none if it answers with figures."""
+        """How many the whole job has, once the last has been published; None if it answers with figures."""
         self.read_at = time.monotonic()
         self._waits_since: float | None = None
-        self.on_progress: Callable[[], None] = lambda: None
-        """Called when it has got further than any attempt before, or as far as it may."""
-        self._turn = turn
 
     @abstractmethod
     async def work(self) -> dict[str, Any] | None:
-        """Do it; what is to be stored as the job's result. Returns early once :attr:`stopped` is set."""
+        """Do the work and return the job's result, if it has one. Returns early once :attr:`stopped` is set."""
 
     @abstractmethod
     def halt(self) -> None:
@@ -88,33 +95,27 @@ class JobAttempt(ABC):
 
     @abstractmethod
     def allow(self, read: int) -> None:
-        """A client has read so many symbols."""
+        """The client has read so many symbols."""
 
     @property
     @abstractmethod
     def starved(self) -> bool:
-        """Whether it waits for its reader."""
+        """Whether it waits for its client to read."""
 
     async def run(self) -> None:
-        """Work, and record how it ended."""
-        watch, end = asyncio.create_task(self._watch()), Stop.LET_GO.value
+        """Work, renew the lease meanwhile, and record how it ended."""
+        renewing, end = asyncio.create_task(self._renew()), Stop.RELEASED.value
         try:
             end = await self._run()
-        except asyncio.CancelledError:  # the worker stops
-            self.stop(Stop.LET_GO)
-            await self._let_go()
-            raise
         finally:
             self.context.metrics.over(self.job, end)
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
 
     async def _run(self) -> str:
         """How it ended, in a word."""
-        working = asyncio.create_task(self.work())
-        self._working = working
         try:
-            result = await asyncio.shield(working)
+            result = await self.work()
         except InvalidRequest as error:  # which only the work itself could find out
             failure = Failure(error.message, error.code or "invalid", error.param)
             await self._end(Status.FAILED, error=failure)
@@ -124,18 +125,19 @@ class JobAttempt(ABC):
             failure = Failure("The server failed on this request.", "internal_error")
             await self._end(Status.FAILED, error=failure)
             return "failed"
-        if self.stopped is None and await self._completed(result):
+        finished = self.symbols is not None or result is not None
+        if finished and self.stopped in (None, Stop.RELEASED) and await self._completed(result):
             return "done"
         assert self.stopped is not None, "what is not complete was stopped"
-        if self.stopped is Stop.LET_GO:
-            await patiently(self._give_back)
+        if self.stopped is Stop.RELEASED:
+            await patiently(lambda: self.context.broker.release(self.job, self.attempt))
         elif self.stopped is Stop.STALLED:
             await self._end(Status.CANCELLED)
-        # A cancelled job and one that another attempt has look alike to who comes to publish.
+        # To an attempt that comes to publish, a cancelled job and one that a later attempt has look alike.
         return str((Stop.ENDED if self.stopped is Stop.OVERTAKEN else self.stopped).value)
 
     async def _completed(self, result: dict[str, Any] | None) -> bool:
-        """Say that it came to its end, unless Redis lacks some of it."""
+        """End the job as completed, unless Redis has lost some of its symbols."""
         try:
             await self._end(Status.COMPLETED, result=result, symbols=self.symbols)
         except Lost:
@@ -144,18 +146,8 @@ class JobAttempt(ABC):
         return True
 
     async def _end(self, status: Status, **details: Any) -> None:
-        """End the job, if this attempt has it, once Redis is there."""
+        """End the job, if this attempt still has it. Waits while Redis is unavailable."""
         await patiently(lambda: self.context.broker.end(self.job, status, attempt=self.attempt, **details))
-
-    async def _let_go(self) -> None:
-        try:
-            await self._working
-        except Exception:  # it has been logged, or will fail again where it is taken up
-            log.exception("job failed while the worker stopped", extra={"job": self.job.id})
-        await self._give_back()
-
-    async def _give_back(self) -> None:
-        await self.context.broker.let_go(self.job, (self._turn.kwargs or {})["turn"])
 
     def stop(self, why: Stop) -> None:
         """Stop early."""
@@ -164,32 +156,30 @@ class JobAttempt(ABC):
             self.halt()
 
     def lose(self) -> None:
-        """Redis has lost symbols of it: an attempt that begins before them is to make them again."""
+        """Redis has lost symbols of the job: an attempt that resumes before them has to sample them again."""
         log.warning("redis has lost symbols", extra={"job": self.job.id})
-        self.stop(Stop.LET_GO)
+        self.stop(Stop.RELEASED)
 
     def heed(self, verb: str, value: int) -> None:
-        """What a client wants."""
+        """Handle a message of the client."""
         if verb == "read":
             self.read_at = time.monotonic()
             self.allow(value)
         else:
-            self.stop(Stop.LET_GO if verb == "park" else Stop.ENDED)
+            self.stop(Stop.RELEASED if verb == "park" else Stop.ENDED)
 
-    async def _watch(self) -> None:
-        """Show signs of life, and find what a lost message would have said."""
+    async def _renew(self) -> None:
+        """Renew the lease, and find what a lost message would have said."""
         while True:
             try:
-                signals = await self.context.broker.signals(self.job)
-                self._check(signals)
-                if self.stopped is None:
-                    await self._turn.update()
+                self._check(await self.context.broker.renew(self.job, self.attempt))
                 if self.starved and self.job.deaths:
-                    self.on_progress()
-                    await self.context.broker.absolve(self.job)
+                    await self.context.broker.clear_deaths(self.job)
             except UNAVAILABLE:
                 self.read_at = time.monotonic()  # nobody could say that they read
-            await asyncio.sleep(WATCH_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                await asyncio.sleep(RENEW_SECONDS)
 
     def _check(self, signals: Signals | None) -> None:
         if signals is None or signals.status.terminal:
@@ -197,15 +187,15 @@ class JobAttempt(ABC):
         elif signals.attempt != self.attempt or signals.status is Status.QUEUED:
             self.stop(Stop.OVERTAKEN)
         elif signals.park:
-            self.stop(Stop.LET_GO)
+            self.stop(Stop.RELEASED)
         else:
             self.allow(signals.read)
-            if self._is_left(time.monotonic()):
+            if self._is_stalled(time.monotonic()):
                 log.info("nobody reads", extra={"job": self.job.id})
                 self.stop(Stop.STALLED)
 
-    def _is_left(self, now: float) -> bool:
-        """Whether it has waited too long: since it was first found waiting, or since its reader was last heard of."""
+    def _is_stalled(self, now: float) -> bool:
+        """Whether its client was last heard of too long ago, and it has waited for it for as long."""
         if not self.starved:
             self._waits_since = None
             return False
@@ -214,10 +204,10 @@ class JobAttempt(ABC):
 
 
 class ScoringAttempt(JobAttempt):
-    """A job that answers with figures: nobody reads it on the way."""
+    """An attempt at a job that answers with figures: nobody reads it meanwhile."""
 
     def halt(self) -> None:
-        """See :class:`JobAttempt`; `work` looks at :attr:`stopped` between its pieces."""
+        """See :class:`JobAttempt`; :meth:`work` checks :attr:`stopped` between its pieces."""
 
     def allow(self, read: int) -> None:
         """See :class:`JobAttempt`."""

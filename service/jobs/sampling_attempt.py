@@ -9,8 +9,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import saq
-
 from models.engines.base import Stream
 from models.scheduler import Chunk, End, Slot
 from service.broker import Lost, Overtaken, Piece, Resume, Snapshot, patiently
@@ -28,8 +26,8 @@ log = logging.getLogger(__name__)
 class SamplingAttempt(JobAttempt):
     """Streams of symbols, one after the other, through the scheduler to the job's readers."""
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int, turn: saq.Job) -> None:
-        super().__init__(context, sampler, job, attempt, turn)
+    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int) -> None:
+        super().__init__(context, sampler, job, attempt)
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._slot: Slot | None = None
         self._read = 0
@@ -114,8 +112,8 @@ class SamplingAttempt(JobAttempt):
         feeding.add_done_callback(partial(self._fed, slot))
         begun = time.monotonic()
         try:
-            await self._hand_on(slot, resume.published)
-            self.symbols = slot.position
+            if await self._hand_on(slot, resume.published):
+                self.symbols = slot.position
             self._note_idleness()
             self.over(slot.position - start, time.monotonic() - begun - self._idle_seconds)
         finally:
@@ -154,12 +152,15 @@ class SamplingAttempt(JobAttempt):
     def _open(self, part: Part, snapshot: Snapshot | None) -> Stream:
         return self.sampler.open(part) if snapshot is None else self.sampler.restore(part, snapshot.state)
 
-    async def _hand_on(self, slot: Slot, published: int) -> None:
-        """Give Redis what was sampled, as it comes, until the slot's last chunk.
+    async def _hand_on(self, slot: Slot, published: int) -> bool:
+        """Publish what is sampled, as it comes, until the slot's last chunk.
 
         Args:
             slot: that samples.
-            published: symbols that an earlier attempt has handed on already.
+            published: symbols that an earlier attempt has published already.
+
+        Returns:
+            Whether the slot came to its end; not if it was cancelled.
         """
         while True:
             chunks = [await self._chunks.get()]
@@ -177,7 +178,7 @@ class SamplingAttempt(JobAttempt):
             if self._error is not None and last.end is End.COMPLETED:
                 raise self._error
             if last.end is not None:
-                return
+                return last.end is End.COMPLETED
             if not self.job.paced:
                 slot.allow(last.start + len(last.symbols) + self._ahead)
 
@@ -193,9 +194,6 @@ class SamplingAttempt(JobAttempt):
             self.stop(Stop.OVERTAKEN)
         except Lost:
             self.lose()
-        else:
-            if pieces:
-                self.on_progress()
 
 
 def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:

@@ -58,4 +58,3 @@ def configure(level: str) -> None:
     handler.addFilter(lambda record: not _unwanted(record))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints its bytecode
-    logging.getLogger("saq").setLevel(logging.ERROR)  # what it says of jobs and stopping, ours say better

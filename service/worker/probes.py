@@ -1,5 +1,6 @@
-"""What a worker answers to those who watch over it: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for an
-orchestrator. A thread of its own with a few short answers: what samples is not in its way.
+"""A worker's probes: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for an orchestrator.
+
+They are answered by a thread of their own, so that sampling does not delay them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from service.telemetry.metrics import CONTENT_TYPE, WorkerMetrics
 from service.worker.worker import Worker
 
 ANSWER_SECONDS = 10.0
-"""For which a client may keep a connection without saying what it wants."""
+"""For which a client may keep a connection open without sending a request."""
 _TEXT = "text/plain; charset=utf-8"
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def answering(listener: socket, worker: Worker, metrics: WorkerMetrics) -> Iterator[None]:
-    """Answer on a listening socket, which is closed when the block ends."""
+    """Serve the probes on a listening socket, which is closed when the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = ANSWER_SECONDS
@@ -40,15 +41,15 @@ def answering(listener: socket, worker: Worker, metrics: WorkerMetrics) -> Itera
             return "ancestral"
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            log.debug("watched", extra={"path": self.path})
+            log.debug("probed", extra={"path": self.path})
 
     address = listener.getsockname()
     server = ThreadingHTTPServer(address[:2], Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listener
-    thread = threading.Thread(target=server.serve_forever, name="watchpost")
+    thread = threading.Thread(target=server.serve_forever, name="probes")
     thread.start()
-    log.info("answering those who watch", extra={"host": address[0], "port": address[1]})
+    log.info("probes listening", extra={"host": address[0], "port": address[1]})
     try:
         yield
     finally:
@@ -62,7 +63,7 @@ def _answer(path: str, worker: Worker, metrics: WorkerMetrics) -> tuple[int, str
     if path == "/metrics":
         return 200, CONTENT_TYPE, metrics.exposition()
     if path == "/healthz":
-        return (200, _TEXT, b"ok\n") if worker.alive() else (503, _TEXT, b"The worker does nothing any more.\n")
+        return (200, _TEXT, b"ok\n") if worker.alive() else (503, _TEXT, b"The event loop does not run.\n")
     if path == "/readyz":
         obstacle = worker.obstacle()
         return (200, _TEXT, b"ready\n") if obstacle is None else (503, _TEXT, f"{obstacle}\n".encode())

@@ -1,7 +1,10 @@
-"""A worker: takes jobs from Redis, samples them all in one running batch, hands the symbols back, and knows no more.
+"""A worker: claims jobs from Redis, samples them in one running batch, and publishes their symbols.
 
-broker → attempt → text → scheduler → broker. Whatever happens to a worker, a job goes on: from its snapshot, on another
-worker or on this one. Redis may be away for as long as it likes; sampling waits a few seconds of sound ahead.
+broker → attempt → text → scheduler → broker. If a worker dies or stops, its jobs resume from their snapshots on
+another worker. While Redis is unavailable, sampling goes on for a few seconds of sound and then waits.
+
+A worker that stops claims nothing more, lets attempts finish that are finishing, puts the other jobs back at their
+places in the queue, and ends.
 """
 
 from __future__ import annotations
@@ -15,23 +18,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-import saq
-
 from models.scheduler import Scheduler
-from service.broker import UNAVAILABLE, Broker, WorkerInfo
-from service.broker.job import (
-    MAX_DEATHS,
-    Failure,
-    Kind,
-    Priority,
-    Status,
-)
-from service.broker.queue import SWEEP_SECONDS, Queue, QueueWorker
+from service.broker import UNAVAILABLE, Broker, Claim, WorkerInfo
+from service.broker.job import Kind, Priority
+from service.broker.queue import LEASE_SECONDS, RECLAIM_SECONDS
 from service.images.attempts import ImageAttempt, ImageScoringAttempt
-from service.jobs.attempt import AttemptContext, JobAttempt
+from service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from service.settings import Settings
 from service.speech.attempts import SpeechAttempt
 from service.speech.scoring_attempt import SpeechScoringAttempt
@@ -41,10 +35,9 @@ from service.telemetry.tracing import Tracing
 from service.worker.model_loader import LoadedModels
 
 ANNOUNCE_SECONDS = 1.5
-DEAF_SECONDS = 60.0
-"""A worker that does nothing for so long, not even wait for Redis, hangs."""
-_GATHER_SECONDS = 5.0
-_LINE_SECONDS = 0.5
+HUNG_SECONDS = 60.0
+"""A worker whose event loop has not run for so long is not alive."""
+_RETRY_SECONDS = 0.2
 _UNLOAD_SECONDS = 10.0
 _KINDS: dict[Kind, type[JobAttempt]] = {
     Kind.SPEECH: SpeechAttempt,
@@ -72,15 +65,17 @@ class Worker:
         self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BATCH: settings.batch_slots}
         self._ready = False
         self._problem: str | None = "The models are being warmed up."
-        self._attempts: dict[str, JobAttempt] = {}
-        self._suspect: str | None = None
+        self._claiming = asyncio.Lock()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attempts: list[JobAttempt] = []
         self._metrics = metrics
         self._tracing = tracing
         self._loaded_at = time.time()
-        self._seen_at = time.monotonic()
+        self._looped_at = self._announced_at = time.monotonic()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until ``stopping`` is set; then every job in hand is left to other workers, with its state."""
+        """Work until ``stopping`` is set; then release every job that this worker runs."""
         pool = ThreadPoolExecutor(self._settings.threads, thread_name_prefix="text")
         scheduler = Scheduler(
             self._settings.threads, chunk_ms=self._settings.chunk_ms, on_cancel=self._metrics.cancels.observe
@@ -89,29 +84,27 @@ class Worker:
             self._settings, self._loaded_models, self._broker, scheduler, pool, self._metrics
         )
         self._metrics.watch(self._workload)
-        grace = max(2.0, float(self._settings.shutdown_seconds))
-        queues = self._broker.queues
-        priorities = [
-            QueueWorker(queues[priority], self._perform, count, grace, self.id)
-            for priority, count in self._slots.items()
-        ]
         upkeep: list[asyncio.Task[Any]] = []
-        upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._sweep)]
+        upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._reclaim)]
+        claiming: list[asyncio.Task[None]] = []
         try:
             await self._warm(pool)
             if (idle := self._settings.unload_seconds) is not None:
                 upkeep.append(asyncio.create_task(self._unload(idle)))
             if self._ready:
-                upkeep += [asyncio.create_task(priority.start()) for priority in priorities]
+                claiming += [asyncio.create_task(self._serve(*each)) for each in self._slots.items()]
             upkeep.append(asyncio.create_task(stopping.wait()))
-            ended, _ = await asyncio.wait(upkeep, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait([*upkeep, *claiming], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*ended)  # which raises what none of them should have
         finally:
             log.info("worker stopping", extra={"jobs": len(self._attempts)})
-            await asyncio.gather(*(priority.stop() for priority in priorities), return_exceptions=True)
+            async with self._claiming:
+                for task in claiming:
+                    task.cancel()
+            await self._release_all()
             for task in upkeep:
                 task.cancel()
-            await asyncio.gather(*upkeep, return_exceptions=True)
+            await asyncio.gather(*upkeep, *claiming, return_exceptions=True)
             await asyncio.to_thread(scheduler.close)
             pool.shutdown(wait=True, cancel_futures=True)
             with _tolerated():
@@ -120,17 +113,17 @@ class Worker:
     async def _warm(self, pool: ThreadPoolExecutor) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(pool, self._loaded_models.warm)
-        except Exception:  # the worker must outlive it, to say what it is not ready for
-            log.exception("the models cannot be used")
-            self._problem = "A model failed its first word; the worker's log says why."
+        except Exception:  # the worker goes on, to say why it is not ready
+            log.exception("model warm-up failed")
+            self._problem = "Model warm-up failed; see the worker's log."
         else:
             self._ready, self._problem = True, None
         with _tolerated():
-            await self._broker.announce(self._card())
+            await self._broker.announce(self._info())
         if self._ready:  # and the API processes know it
             log.info("worker ready", extra={"worker": self.id, "models": sorted(self._loaded_models.models)})
 
-    def _card(self) -> WorkerInfo:
+    def _info(self) -> WorkerInfo:
         samplers = self._loaded_models.samplers
         return WorkerInfo(
             id=self.id,
@@ -142,8 +135,8 @@ class Worker:
         )
 
     def _workload(self) -> Workload:
-        """Called by the thread that answers Prometheus."""
-        attempts = list(self._attempts.values())
+        """Called by the thread of the probes."""
+        attempts = list(self._attempts)
         return Workload(
             ready=self._ready,
             samplers=self._loaded_models.samplers,
@@ -161,115 +154,107 @@ class Worker:
         return self._problem
 
     def alive(self) -> bool:
-        """Whether its event loop goes round. May be called by any thread."""
-        return time.monotonic() - self._seen_at < DEAF_SECONDS
+        """Whether its event loop runs. May be called by any thread."""
+        return time.monotonic() - self._looped_at < HUNG_SECONDS
+
+    # Upkeep
 
     async def _announce(self) -> None:
         while True:
-            self._seen_at = time.monotonic()
+            self._looped_at = time.monotonic()
             with _tolerated():
-                await self._broker.announce(self._card())
+                await self._broker.announce(self._info())
+                self._announced_at = time.monotonic()
             await asyncio.sleep(ANNOUNCE_SECONDS)
 
     async def _listen(self) -> None:
-        """Pass on what clients want of the jobs in hand. What gets lost here, an attempt finds in the record."""
+        """Pass messages of clients to the attempts. An attempt finds in the job's record what gets lost here."""
         while True:
             with _tolerated():
                 async for job_id, verb, value in self._broker.control.messages():
-                    if job_attempt := self._attempts.get(job_id):
-                        job_attempt.heed(verb, value)
-            await asyncio.sleep(0.1)
+                    for job_attempt in self._attempts:
+                        if job_attempt.job.id == job_id:
+                            job_attempt.heed(verb, value)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _unload(self, idle_seconds: int) -> None:
         while True:
             await asyncio.sleep(min(idle_seconds / 2, _UNLOAD_SECONDS))
             await asyncio.to_thread(self._loaded_models.unload, idle_seconds)
 
-    async def _perform(self, context: Any, *, job_id: str, turn: int) -> None:
-        """Do one turn of a job: what SAQ calls."""
-        job = await self._broker.job(job_id)
-        if job is None or job.status.terminal:
-            return
-        sampler = self._loaded_models.samplers.get(job.model)
-        if sampler is None or sampler.model.sha256 != job.sha256:
-            failure = Failure("The model was replaced after the job had been accepted.", "model_changed")
-            await self._broker.end(job, Status.FAILED, error=failure)
-            return
-        if job.samples_done and job.engine != sampler.engine.name:
-            # Its listeners have sound of another engine, or precision: what this one makes does not go on from there.
-            failure = Failure("The engine was replaced while the job was being sampled.", "engine_changed")
-            await self._broker.end(job, Status.FAILED, error=failure)
-            return
-        if job.deaths >= MAX_DEATHS - 1:
-            await self._stand_in_line(context["job"])
-        try:
-            if attempt := await self._broker.begin(job, turn, sampler.engine.name):
-                self._metrics.began(job, attempt)
-                await self._attempt(_KINDS[job.kind](self._context, sampler, job, attempt, context["job"]))
-        finally:
-            self._leave_line(job_id)
+    async def _reclaim(self) -> None:
+        """Put the jobs of dead workers back into the queue."""
+        while True:
+            await asyncio.sleep(RECLAIM_SECONDS)
+            with _tolerated():
+                for priority in Priority:
+                    for orphan in await self._broker.reclaim(priority):
+                        self._metrics.orphans.inc()
+                        log.warning(
+                            "job reclaimed: its worker died", extra={"job": orphan.job.id, "worker": orphan.worker}
+                        )
 
-    async def _attempt(self, job_attempt: JobAttempt) -> None:
-        job = job_attempt.job
-        self._attempts[job.id] = job_attempt
-        job_attempt.on_progress = partial(self._leave_line, job.id)
+    # Jobs
+
+    async def _serve(self, priority: Priority, slots: int) -> None:
+        """Claim and run jobs of one priority, as many at once as there are slots."""
+        free = asyncio.Semaphore(slots)
+        while True:
+            await free.acquire()
+            task = await self._next(priority)
+            task.add_done_callback(lambda _: free.release())
+
+    async def _next(self, priority: Priority) -> asyncio.Task[None]:
+        """Claim a job, waiting for one, and begin to run it."""
+        models = {
+            name: (sampler.model.sha256, sampler.engine.name) for name, sampler in self._loaded_models.samplers.items()
+        }
+        while True:
+            try:
+                await self._broker.wait_for_job(priority)
+                async with self._claiming:  # held until its task is there: a worker that stops waits for it
+                    if (claim := await self._broker.claim(priority, self.id, models)) is not None:
+                        task = asyncio.create_task(self._perform(claim))
+                        self._tasks.add(task)
+                        task.add_done_callback(self._tasks.discard)
+                        return task
+            except UNAVAILABLE:
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _perform(self, claim: Claim) -> None:
+        """Make an attempt at a job. Should this fail unexpectedly, the lease expires as if the worker had died."""
+        job = claim.job
         request_id.set(job.request_id)
         current_job.set(job.id)
+        self._metrics.began(job, claim.attempt)
         try:
-            with self._tracing.attempt(job, job_attempt.attempt), self._broker.control.of(job.id):
-                await job_attempt.run()
-        finally:
-            if self._attempts.get(job.id) is job_attempt:
-                del self._attempts[job.id]
-
-    async def _stand_in_line(self, turn: saq.Job) -> None:
-        """Jobs that one more death would be the end of are begun one at a time, each when the one before has got on.
-
-        Else all that a worker has in hand would be given up together with the one that it dies of.
-        """
-        while self._suspect is not None:
-            await turn.update()
-            await asyncio.sleep(_LINE_SECONDS)
-        self._suspect = (turn.kwargs or {})["job_id"]
-
-    def _leave_line(self, job_id: str) -> None:
-        if self._suspect == job_id:
-            self._suspect = None
-
-    async def _sweep(self) -> None:
-        """Find jobs whose worker died, and give them to whoever is free."""
-        gathered, strays = time.monotonic(), set[tuple[Priority, str, int]]()
-        queues = self._broker.queues
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            sampler = self._loaded_models.samplers[job.model]
+            job_attempt = _KINDS[job.kind](self._context, sampler, job, claim.attempt)
+            self._attempts.append(job_attempt)
+            if self._stopping:
+                job_attempt.stop(Stop.RELEASED)
             try:
-                for queue in queues.values():
-                    for orphan in await queue.orphans():
-                        await self._adopt(queue, orphan)
-                if time.monotonic() - gathered >= _GATHER_SECONDS:
-                    strays = await self._gather(strays)
-                    gathered = time.monotonic()
-            except UNAVAILABLE:
-                for queue in queues.values():
-                    queue.look_away()
+                with self._tracing.attempt(job, claim.attempt), self._broker.control.of(job.id):
+                    await job_attempt.run()
+            finally:
+                self._attempts.remove(job_attempt)
+        except Exception:  # one job's failure is not the worker's
+            log.exception("attempt failed", extra={"job": job.id})
 
-    async def _gather(self, before: set[tuple[Priority, str, int]]) -> set[tuple[Priority, str, int]]:
-        """Queue the jobs that were strays the last time and still are."""
-        strays = {(priority, *stray) for priority in Priority for stray in await self._broker.strays(priority)}
-        for _, job_id, turn in strays & before:
-            if job := await self._broker.job(job_id):
-                await self._broker.let_go(job, turn)
-        return strays
+    async def _release_all(self) -> None:
+        """Let attempts finish that are finishing, and release the jobs of the others.
 
-    async def _adopt(self, queue: Queue, orphan: saq.Job) -> None:
-        named = orphan.kwargs or {}
-        if (job := await self._broker.job(named["job_id"])) and not job.status.terminal:
-            died = orphan.status is saq.Status.ACTIVE  # or else before it had it in hand
-            if died:
-                self._metrics.orphans.inc()
-                log.warning("a worker died with a job in hand", extra={"job": job.id, "worker": orphan.worker_id})
-            await self._broker.let_go(job, named["turn"], died=died)
-        await queue.finish(orphan, saq.Status.ABORTED)
+        Without Redis there is nothing to wait for after :data:`LEASE_SECONDS`: the leases have expired.
+        """
+        self._stopping = True
+        for job_attempt in self._attempts:
+            job_attempt.stop(Stop.RELEASED)
+        until = time.monotonic() + max(2.0, float(self._settings.shutdown_seconds))
+        while self._tasks and time.monotonic() < until and time.monotonic() - self._announced_at < LEASE_SECONDS:
+            await asyncio.wait(self._tasks, timeout=0.5)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ SECONDS = 120.0
 LISTENED, FETCHED = 17, 3
 """Requests of the work: somebody listens, or somebody fetches the sound later."""
 GLOBAL = {
-    "ancestral:workers", "ancestral:cards", "ancestral:counter", "ancestral:durations:interactive",
+    "ancestral:workers", "ancestral:worker_info", "ancestral:counter", "ancestral:durations:interactive",
     "ancestral:durations:batch",
 }  # fmt: skip
 """Keys that may be there for ever."""
@@ -157,7 +157,7 @@ class House:
             yield started
         finally:
             codes = [worker.end() for worker in started]
-        assert set(codes) <= {0, -signal.SIGKILL}
+        assert set(codes) <= {0, -signal.SIGKILL}, codes
         for worker in started:
             troubles = [line for line in worker.log if "traceback" in line or "level" not in line]
             assert not troubles, troubles
@@ -183,14 +183,14 @@ class House:
         return found
 
     def running(self) -> set[str]:
-        """Jobs in a worker's hands, as far as Redis knows."""
+        """Jobs that a worker has leased."""
         priorities = ("interactive", "batch")
         return {
             job.decode() for priority in priorities for job in self.redis.zrange(f"ancestral:running:{priority}", 0, -1)
         }
 
     def are_under_way(self, jobs: Sequence[str]) -> bool:
-        """Whether a worker has each of them in hand, and has saved its state."""
+        """Whether a worker runs each of them, and has stored a snapshot."""
         ended = [job for job in jobs if self.redis.hexists(f"ancestral:job:{job}", "completed_at")]
         assert not ended, "a job has ended before all were running: make it longer"
         return set(jobs) <= self.running() and all(self.redis.exists(f"ancestral:snapshot:{job}") for job in jobs)
@@ -208,19 +208,16 @@ class House:
         return self._number(job, "samples_done")
 
     def deaths(self, job: str) -> int:
-        """How many workers died with it, without its getting any further."""
+        """How many workers in a row died while they ran it, without progress."""
         return self._number(job, "deaths")
 
     def _number(self, job: str, field: str) -> int:
         return int(self.redis.hget(f"ancestral:job:{job}", field) or 0)
 
     def holder(self, job: str) -> int:
-        """The pid of the worker that began it last; 0 if that is none."""
-        turn = self._number(job, "turn")
-        for priority in ("interactive", "batch"):
-            if record := self.redis.get(f"saq:job:{priority}:{job}.{turn}"):
-                return int(json.loads(record).get("worker_id", "-0-").rsplit("-", 2)[1])
-        return 0
+        """The pid of the worker that runs it; 0 if that is none."""
+        worker: bytes | None = self.redis.hget(f"ancestral:job:{job}", "worker") if job in self.running() else None
+        return 0 if worker is None else int(worker.rsplit(b"-", 2)[1])
 
     def is_there(self) -> bool:
         """Whether Redis answers."""
@@ -259,11 +256,11 @@ class House:
 
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
-        places = ("ancestral:waiting:*", "ancestral:running:*", "ancestral:busy:*", "saq:*:active")
+        places = ("ancestral:waiting:*", "ancestral:running:*", "ancestral:unfinished:*")
         eventually(lambda: not [key for pattern in places for key in self.redis.scan_iter(pattern)], seconds=30)
         found = [key.decode() for key in self.redis.scan_iter(count=1000)]
         assert {key for key in found if self.redis.ttl(key) == -1} <= GLOBAL
-        assert self.redis.hlen("ancestral:cards") == self.redis.zcard("ancestral:workers")
+        assert self.redis.hlen("ancestral:worker_info") == self.redis.zcard("ancestral:workers")
 
 
 def connected(port: int) -> socket.socket:
@@ -373,7 +370,7 @@ def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> It
 
 
 def held_by(worker: Process, under_way: Work) -> list[str]:
-    """The jobs that a worker has in hand: some, but not all."""
+    """The jobs that a worker runs: some, but not all."""
     held = [job for job in under_way.ids if under_way.house.holder(job) == worker.pid]
     assert 0 < len(held) < len(under_way.ids)
     return held

@@ -76,11 +76,11 @@ def test_a_worker_comes_back_from_the_dead(house: House, expected: list[bytes]) 
         one.send(signal.SIGCONT)
         assert under_way.finish() == expected
         check_taken_up(house, held, other)
-        eventually(lambda: not house.running())
+        assert not house.running()
         assert other.end() == 0
         again = httpx.post(f"{house.apis[0].url}/v1/audio/speech", json=order(0), timeout=SECONDS)
         assert again.content == expected[0]
-        eventually(lambda: not house.running())
+        assert not house.running()
     house.check_that_nothing_is_left()
 
 

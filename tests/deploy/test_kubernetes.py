@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from redis.asyncio import Redis
 
+from service.broker import PREFIX
 from service.broker.job import Priority
-from service.broker.queue import Queue
 from tests.deploy.support import ROOT, UID, run_tool, settings
 
 BASE = ROOT / "deploy" / "kubernetes" / "base"
@@ -132,10 +131,8 @@ def test_whoever_selects_finds() -> None:
 
 def test_workers_follow_the_queue() -> None:
     spec = the("ScaledObject", "worker")["spec"]
-    redis = Redis()
-    queues = [Queue(redis, name=priority.value) for priority in Priority]
     followed = {trigger["metadata"]["listName"] for trigger in spec["triggers"]}
-    assert followed == {queue.namespace(part) for queue in queues for part in ("queued", "active")}
+    assert followed == {f"{PREFIX}{part}:{priority}" for priority in Priority for part in ("waiting", "running")}
     formula = spec["advanced"]["scalingModifiers"]
     assert all(trigger["name"] in formula["formula"] for trigger in spec["triggers"])
     assert int(formula["target"]) == 0.75 * settings(variables("worker")).interactive_slots

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.support import Server
 
-WATCHING = "answering those who watch"
+LISTENING = "probes listening"
 
 
 @dataclass
@@ -40,7 +40,7 @@ def worker_url(server: Server) -> str:
     """Where the worker that was started last answers."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if ports := [line["port"] for line in server.log if line["message"] == WATCHING]:
+        if ports := [line["port"] for line in server.log if line["message"] == LISTENING]:
             return f"http://127.0.0.1:{ports[-1]}"
         time.sleep(0.05)
     raise AssertionError("no worker answers")

@@ -44,7 +44,16 @@ def rows() -> Rows:
                     "Wait in the queue",
                     quantiles(f"ancestral_queue_wait_seconds_bucket{_OF_LANE}", "priority"),
                     "s",
-                    "From a job's acceptance until a worker takes it in hand.",
+                    "From a job's acceptance until a worker claims it.",
+                ),
+                graph(
+                    "Unfinished jobs",
+                    [
+                        ("max(ancestral_unfinished_jobs)", "of all owners"),
+                        ("max(ancestral_unfinished_jobs_max)", "of the one who has most"),
+                    ],
+                    "none",
+                    "What the limits of API keys count: as many as wait and run.",
                 ),
             ],
         ),
@@ -65,7 +74,7 @@ def rows() -> Rows:
                     "How attempts end",
                     [(rate(f"ancestral_attempt_ends_total{_OF_LANE}", "end"), "{{end}}")],
                     "ops",
-                    "done; failed; ended: cancelled, taken over; let_go: handed over or parked; stalled: nobody read.",
+                    "done; failed; ended: cancelled, taken over; released: handed over or parked; stalled: nobody read.",
                     stacked=True,
                 ),
                 graph(

@@ -39,4 +39,4 @@ async def _shared(broker: Broker) -> Shared:
     ping_seconds = time.perf_counter() - begun
     info, keys = await broker.info()
     depths = {priority: await broker.depths(priority) for priority in Priority}
-    return Shared(await broker.roster(), depths, info, keys, ping_seconds)
+    return Shared(await broker.roster(), depths, await broker.unfinished(), info, keys, ping_seconds)

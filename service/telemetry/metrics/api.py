@@ -39,6 +39,8 @@ class Shared:
     cards: Sequence[WorkerInfo]
     depths: Mapping[Priority, tuple[int, int]]
     """Of each priority, the jobs that wait and those that run."""
+    unfinished: tuple[int, int]
+    """Jobs that count against the limits of their owners: of all owners, and of the one who has most."""
     info: Mapping[str, Any]
     """What Redis says of itself."""
     keys: int
@@ -204,6 +206,18 @@ def _fleet(shared: Shared) -> list[Metric]:
                 for s, n in zip(states, both, strict=True)
             ],
             ["priority", "state"],
+        ),
+        gauge(
+            "ancestral_unfinished_jobs",
+            "Jobs that count against the limits of their owners; as many as have not ended.",
+            [((), shared.unfinished[0])],
+            [],
+        ),
+        gauge(
+            "ancestral_unfinished_jobs_max",
+            "The same of the owner who has most.",
+            [((), shared.unfinished[1])],
+            [],
         ),
         gauge(
             "ancestral_model_workers",

@@ -70,7 +70,7 @@ class WorkerMetrics(Metrics):
         )
         self._ends = Counter(
             "ancestral_attempt_ends_total",
-            "Attempts at jobs that are over: done, failed, left to others or parked (let_go), unread (stalled), "
+            "Attempts at jobs that are over: done, failed, left to others or parked (released), unread (stalled), "
             "or because the job was cancelled or taken over (ended).",
             ["priority", "end"],
             registry=registry,
@@ -79,7 +79,9 @@ class WorkerMetrics(Metrics):
             for counted in (self._waits, self._attempts, self._retries, self._resumes):
                 counted.labels(priority.value)
         self.orphans = Counter(
-            "ancestral_orphans_total", "Jobs that this worker found in the hands of a dead one.", registry=registry
+            "ancestral_orphans_total",
+            "Jobs that this worker has put back into the queue because their worker died.",
+            registry=registry,
         )
         self.cancels = Histogram(
             "ancestral_cancel_seconds",

@@ -18,7 +18,7 @@ from service.telemetry.metrics import ApiMetrics, WorkerMetrics
 from tests.paths import ROOT
 from tests.service.api.test_leaks import command_line
 from tests.service.api.test_lifecycle import ENDLESS, descendants, reading_slowly
-from tests.service.scrapes import WATCHING, Change, scrape, worker_scrape, worker_url
+from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
 from tests.service.support import ASYNC, SPEECH, Server
 from tests.service.ws_client import eventually, talking
 
@@ -122,13 +122,16 @@ def test_a_listener_who_leaves(watched: Server) -> None:
         assert eventually(lambda: scrape(watched).of("ancestral_worker_jobs", priority="interactive") == 1)
         assert scrape(watched).of("ancestral_jobs", priority="interactive", state="running") == 1
         assert scrape(watched).of("ancestral_sampler_streams") == 1
+        for name in ("ancestral_unfinished_jobs", "ancestral_unfinished_jobs_max"):
+            assert scrape(watched).of(name) == 1
     assert change.becomes(1, "ancestral_cancel_seconds_count")
     assert 0 <= change.of("ancestral_cancel_seconds_sum") < 5
     assert change.becomes(1, "ancestral_attempt_ends_total", end="ended", priority="interactive")
     assert change.of("ancestral_job_seconds_count", status="cancelled", kind="speech", priority="interactive") == 1
     broken = {"route": "/v1/audio/speech", "status": "200", "complete": "false"}
     assert change.becomes(1, "ancestral_http_requests_total", **broken)
-    assert scrape(watched).of("ancestral_worker_jobs") == scrape(watched).of("ancestral_jobs") == 0
+    for name in ("ancestral_worker_jobs", "ancestral_jobs", "ancestral_unfinished_jobs"):
+        assert scrape(watched).of(name) == 0
 
 
 # Pictures
@@ -284,7 +287,7 @@ def test_a_job_that_outlives_its_worker(serve: Serve) -> None:
             job = client.post("/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
             assert eventually(lambda: client.get(f"/v1/jobs/{job}").json()["samples_done"] > 3 * RATE)
         os.kill(process_of(server, "worker"), signal.SIGKILL)
-        assert eventually(lambda: sum(line["message"] == WATCHING for line in server.log) == 2)
+        assert eventually(lambda: sum(line["message"] == LISTENING for line in server.log) == 2)
         assert server.ended(job)["status"] == "completed"
         for name in ("attempts", "retries", "resumes"):
             assert worker_scrape(server).of(f"ancestral_{name}_total", priority="batch") == 1, name

@@ -1,0 +1,124 @@
+"""Workers are told to stop again and again, at any moment, under load: nothing is lost, held, or taken for dead."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.chaos.support import LISTENED, SECONDS, House, order
+from tests.service.support import ASYNC, SPEECH
+
+pytestmark = pytest.mark.slow
+
+ROUNDS, WORKERS = 25, 2
+"""So many workers are stopped in each."""
+LISTENERS = 3
+SHORT = [SPEECH | {"seed": seed, "response_format": "pcm"} for seed in range(4)]
+"""Sampled in some milliseconds: workers are always about to end one of them, or to claim the next."""
+LONG = [order(LISTENED + number) | {"response_format": "pcm"} for number in range(2)]
+"""Sampled over many rounds."""
+
+
+def asked(house: House, body: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response | None:
+    """The answer; None while there is no worker."""
+    url = f"{house.apis[body['seed'] % 2].url}/v1/audio/speech"
+    response = httpx.post(url, json=body, headers=headers, timeout=SECONDS)
+    return None if response.status_code == 503 else response
+
+
+@contextmanager
+def listeners(house: House, expected: list[bytes]) -> Iterator[list[str]]:
+    """Clients that stream short requests, one after the other; what went wrong for them."""
+    stopping, failures = threading.Event(), list[str]()
+
+    def listen(number: int) -> None:
+        while not stopping.is_set():
+            try:
+                response = asked(house, SHORT[number])
+            except httpx.HTTPError as error:
+                failures.append(repr(error))
+            else:
+                if response is None:
+                    time.sleep(0.1)
+                elif response.content != expected[number]:
+                    failures.append(f"{response.status_code}: {len(response.content)} other bytes")
+
+    threads = [threading.Thread(target=listen, args=(number,)) for number in range(LISTENERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield failures
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+class Places:
+    """Where every unfinished job stands, now that no worker runs."""
+
+    def __init__(self, house: House) -> None:
+        with house.redis.pipeline() as pipe:  # at one moment: clients go on submitting
+            for key in ("waiting:interactive", "waiting:batch", "running:interactive", "running:batch"):
+                pipe.zrange(f"ancestral:{key}", 0, -1, withscores=True)
+            pipe.zrange("ancestral:unfinished:anonymous", 0, -1)
+            *queues, unfinished = pipe.execute()
+        self.waiting = {job.decode(): score for queue in queues[:2] for job, score in queue}
+        self.leased = {job.decode() for queue in queues[2:] for job, _ in queue}
+        self.unfinished = {job.decode() for job in unfinished}
+
+
+def check(house: House, orders: dict[str, float]) -> int:
+    """Every unfinished job waits at the place it got when it came, and none has lost a worker. How many there are."""
+    places = Places(house)
+    assert places.leased == set()
+    assert places.waiting.keys() == places.unfinished
+    for job, place in places.waiting.items():
+        assert orders.setdefault(job, place) == place
+        assert house.deaths(job) == 0
+    return len(places.waiting)
+
+
+def test_fifty_workers_are_stopped_under_load(house: House) -> None:
+    chance, orders, jobs, kept = random.Random(1), dict[str, float](), dict[str, dict[str, Any]](), 0
+    with house.workers(1):
+        undisturbed = {}
+        for body in SHORT + LONG:
+            response = asked(house, body)
+            assert response is not None
+            assert response.status_code == 200
+            undisturbed[body["seed"]] = response.content
+    with listeners(house, [undisturbed[body["seed"]] for body in SHORT]) as failures:
+        for number in range(ROUNDS):
+            with house.workers(WORKERS) as workers:
+                for body in SHORT + LONG * (number % 8 == 0):
+                    response = asked(house, body, ASYNC)
+                    assert response is not None
+                    assert response.status_code == 202, response.text
+                    jobs[response.json()["id"]] = body
+                for worker in workers:
+                    time.sleep(chance.uniform(0.0, 0.5))
+                    worker.send(signal.SIGTERM)
+                assert [worker.process.wait(SECONDS) for worker in workers] == [0] * WORKERS
+            assert not [line for worker in workers for line in worker.said("job reclaimed: its worker died")]
+            kept += check(house, orders)
+        with house.workers(1) as (worker,):
+            ended = {job: house.apis[0].ended(job) for job in jobs}
+            assert not worker.said("job reclaimed: its worker died")
+    assert failures == []
+    assert {job["status"] for job in ended.values()} == {"completed"}
+    for job, body in jobs.items():
+        content = httpx.get(f"{house.apis[1].url}/v1/jobs/{job}/content", timeout=SECONDS)
+        assert content.content == undisturbed[body["seed"]]
+    again = sum(house.attempt(job) > 1 for job in jobs)
+    print(f"{ROUNDS * WORKERS} workers stopped: {kept} jobs back at their places, {again} of {len(jobs)} resumed")
+    assert again
+    house.check_that_nothing_is_left()

