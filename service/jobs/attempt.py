@@ -24,6 +24,7 @@ from service.broker.job import Failure, Job, Status
 from service.catalog.catalog import Catalog
 from service.catalog.sampler import Sampler
 from service.errors import InvalidRequest
+from service.jobs.payload import Payload
 from service.settings import Settings
 from service.telemetry.metrics import WorkerMetrics
 
@@ -64,10 +65,13 @@ class AttemptContext:
 class JobAttempt(ABC):
     """One attempt at one job."""
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int, turn: saq.Job) -> None:
+    def __init__(
+        self, context: AttemptContext, sampler: Sampler, job: Job, payload: Payload, attempt: int, turn: saq.Job
+    ) -> None:
         self.context = context
         self.sampler = sampler
         self.job = job
+        self.payload = payload
         self.attempt = attempt
         self.stopped: Stop | None = None
         self.symbols: int | None = None

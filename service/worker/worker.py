@@ -25,16 +25,14 @@ from service.broker import UNAVAILABLE, Broker, WorkerInfo
 from service.broker.job import (
     MAX_DEATHS,
     Failure,
-    Kind,
     Priority,
     Status,
 )
 from service.broker.queue import SWEEP_SECONDS, Queue, QueueWorker
-from service.images.attempts import ImageAttempt, ImageScoringAttempt
 from service.jobs.attempt import AttemptContext, JobAttempt
+from service.jobs.payload import PayloadError
+from service.jobs.tasks import Tasks
 from service.settings import Settings
-from service.speech.attempts import SpeechAttempt
-from service.speech.scoring_attempt import SpeechScoringAttempt
 from service.telemetry.logging import current_job, request_id
 from service.telemetry.metrics import WorkerMetrics, Workload
 from service.telemetry.tracing import Tracing
@@ -46,15 +44,6 @@ DEAF_SECONDS = 60.0
 _GATHER_SECONDS = 5.0
 _LINE_SECONDS = 0.5
 _UNLOAD_SECONDS = 10.0
-_KINDS: dict[Kind, type[JobAttempt]] = {
-    Kind.SPEECH: SpeechAttempt,
-    Kind.GENERATION: SpeechAttempt,
-    Kind.LIKELIHOOD: SpeechScoringAttempt,
-    Kind.IMAGE: ImageAttempt,
-    Kind.COMPLETION: ImageAttempt,
-    Kind.INTERPOLATION: ImageAttempt,
-    Kind.IMAGE_LIKELIHOOD: ImageScoringAttempt,
-}
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +52,18 @@ class Worker:
     """One process that samples."""
 
     def __init__(
-        self, settings: Settings, loaded_models: LoadedModels, broker: Broker, metrics: WorkerMetrics, tracing: Tracing
+        self,
+        settings: Settings,
+        loaded_models: LoadedModels,
+        tasks: Tasks,
+        broker: Broker,
+        metrics: WorkerMetrics,
+        tracing: Tracing,
     ) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._loaded_models = loaded_models
+        self._tasks = tasks
         self._broker = broker
         self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BATCH: settings.batch_slots}
         self._ready = False
@@ -200,12 +196,19 @@ class Worker:
             failure = Failure("The engine was replaced while the job was being sampled.", "engine_changed")
             await self._broker.end(job, Status.FAILED, error=failure)
             return
+        try:
+            task = self._tasks.of(job)
+            payload = task.parse(job)
+        except PayloadError as error:
+            await self._broker.end(job, Status.FAILED, error=Failure(error.message, error.code or ""))
+            return
         if job.deaths >= MAX_DEATHS - 1:
             await self._stand_in_line(context["job"])
         try:
             if attempt := await self._broker.begin(job, turn, sampler.engine.name):
                 self._metrics.began(job, attempt)
-                await self._attempt(_KINDS[job.kind](self._context, sampler, job, attempt, context["job"]))
+                opened = task.attempt_class()(self._context, sampler, job, payload, attempt, context["job"])
+                await self._attempt(opened)
         finally:
             self._leave_line(job_id)
 

@@ -35,7 +35,6 @@ from service.broker.job import (
     MAX_DEATHS,
     Failure,
     Job,
-    Kind,
     Priority,
     Status,
 )
@@ -70,7 +69,7 @@ def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
 
 
 def job(**changes: Any) -> Job:
-    made = Job(Kind.SPEECH, Priority.INTERACTIVE, "tiny", "aa", "me", {"seed": 1, "input": "Hé."}, time.time())
+    made = Job("speech", Priority.INTERACTIVE, "tiny", "aa", "me", '{"seed":1,"input":"Hé."}', time.time())
     return dataclasses.replace(made, **changes)
 
 
