@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from service.errors import Conflict
 
@@ -29,10 +29,14 @@ class Payload:
 
     VERSION: ClassVar[int] = 1
 
+    def fields(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        values: dict[str, Any] = self._adapter().dump_python(self, mode="json")
+        return values
+
     def dump(self) -> str:
-        """The payload as JSON."""
-        fields = self._adapter().dump_python(self, mode="json")
-        return json.dumps({"version": self.VERSION} | fields, separators=(",", ":"))
+        """The payload as JSON text."""
+        return json.dumps({"version": self.VERSION} | self.fields(), separators=(",", ":"))
 
     @classmethod
     def load(cls, text: str) -> Self:
@@ -43,11 +47,11 @@ class Payload:
         """
         try:
             fields: dict[str, Any] = json.loads(text)
-            version = fields.pop("version")
+            version = fields["version"]
             if version == cls.VERSION:
                 payload: Self = cls._adapter().validate_python(fields)
                 return payload
-        except (ValueError, AttributeError, KeyError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError) as error:  # of which pydantic's ValidationError is one
             raise PayloadError("The job's payload cannot be read: another version of the server wrote it.") from error
         message = f"The job's payload has version {version}; this process reads version {cls.VERSION}."
         raise PayloadError(message)

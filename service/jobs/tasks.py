@@ -35,7 +35,7 @@ class Repeatable:
     capability: str
     """What a model must be capable of."""
     schema: type[StrictRequest]
-    """Of the request; the manifest repeats its fields, read from the payload's attributes of the same names."""
+    """Of the request; the manifest repeats its fields, read from the payload's fields of the same names."""
     build: str
     """``"module:function"``: (catalog, settings, request) → :class:`JobSpec`."""
     upload: str | None = None
@@ -55,13 +55,12 @@ class Repeatable:
 
     def request_of(self, job: Job, payload: Payload) -> dict[str, Any]:
         """The body that, sent to the route that the job came from, makes the same bytes."""
-        request: dict[str, Any] = {}
+        request, values = {}, payload.fields() | {"model": job.model}
         for name, field in self.schema.model_fields.items():
             if name == self.upload or name in self.transport_fields:
                 continue
-            value = job.model if name == "model" else getattr(payload, name)
-            if value is not None:
-                request[field.alias or name] = value
+            if values[name] is not None:
+                request[field.alias or name] = values[name]
         return request
 
 
