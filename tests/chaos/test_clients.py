@@ -94,7 +94,7 @@ def test_a_slot_is_free_soon_after_its_client_left(house: House) -> None:
         for listener in others:
             listener.join(SECONDS)
             assert listener.error is None
-    for what, seconds in (("client left", left), ("job cancelled", cancelled)):
+    for what, seconds in (("client disconnected", left), ("job cancelled", cancelled)):
         p50, p95 = 1000 * np.quantile(seconds, (0.5, 0.95))
         print(f"{what}: slot free after p50 {p50:.0f} ms, p95 {p95:.0f} ms, of {len(seconds)}")
     house.check_that_nothing_is_left()
