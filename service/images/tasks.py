@@ -6,7 +6,7 @@ from typing import Final
 
 from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, ImagePayload, InterpolationPayload
 from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
-from service.jobs.tasks import Repeatable, Task
+from service.jobs.tasks import ManifestRule, Task
 
 _ATTEMPT: Final = "service.images.attempts:ImageAttempt"
 _ENCODER: Final = "service.images.artifact:ImageEncoder"
@@ -17,7 +17,7 @@ IMAGE: Final = Task(
     payload=ImagePayload,
     attempt=_ATTEMPT,
     encoder=_ENCODER,
-    repeatable=Repeatable(
+    manifest=ManifestRule(
         "image_generation", ImageRequest, "service.images.requests:image_job", transport_fields=_TRANSPORT
     ),
 )
@@ -26,7 +26,7 @@ COMPLETION: Final = Task(
     payload=CompletionPayload,
     attempt="service.images.attempts:CompletionAttempt",
     encoder=_ENCODER,
-    repeatable=Repeatable(
+    manifest=ManifestRule(
         "image_completion",
         CompletionRequest,
         "service.images.requests:completion_job",
@@ -39,7 +39,7 @@ INTERPOLATION: Final = Task(
     payload=InterpolationPayload,
     attempt=_ATTEMPT,
     encoder=_ENCODER,
-    repeatable=Repeatable("image_interpolation", InterpolationRequest, "service.images.requests:interpolation_job"),
+    manifest=ManifestRule("image_interpolation", InterpolationRequest, "service.images.requests:interpolation_job"),
 )
 IMAGE_LIKELIHOOD: Final = Task(
     kind="image_likelihood",

@@ -29,7 +29,7 @@ P_co = TypeVar("P_co", bound=Payload, covariant=True)
 
 
 @dataclass(frozen=True)
-class Repeatable:
+class ManifestRule:
     """How a finished job is described in a manifest, and made again from one."""
 
     capability: str
@@ -78,7 +78,7 @@ class Task(Generic[P_co]):
     """``"module:function"``: (job, payload) → the JSON object that answers the request."""
     paced: bool = False
     """A client plays the output while it is sampled: sampling stays a few seconds ahead of what has been read."""
-    repeatable: Repeatable | None = None
+    manifest: ManifestRule | None = None
     """None if the job has no manifest."""
 
     def parse(self, job: Job) -> P_co:
@@ -131,15 +131,15 @@ class Tasks:
         """A job's payload; raises as :meth:`of` and :meth:`Task.parse` do."""
         return self.of(job).parse(job)
 
-    def of_request(self, model: Model, request: Mapping[str, Any]) -> Repeatable:
-        """The task that a manifest's request is of: of those that its model is capable of, the one whose fields it has.
+    def manifest_rule(self, model: Model, request: Mapping[str, Any]) -> ManifestRule:
+        """The rule for a manifest: of the tasks that its model is capable of, the one whose fields its request has.
 
         Raises:
             InvalidRequest: the model is capable of none.
         """
-        able = [t.repeatable for t in self._tasks.values() if t.repeatable is not None]
-        fitting = [one for one in able if one.capability in model.entry.capabilities]
+        rules = [task.manifest for task in self._tasks.values() if task.manifest is not None]
+        fitting = [rule for rule in rules if rule.capability in model.entry.capabilities]
         if not fitting:
             message = f"model: {model.entry.id} makes nothing that has a manifest"
             raise InvalidRequest(message, param="model", code="model_not_capable")
-        return min(fitting, key=lambda one: len(request.keys() - one.fields))
+        return min(fitting, key=lambda rule: len(request.keys() - rule.fields))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.jobs.tasks import Repeatable, Task
+from service.jobs.tasks import ManifestRule, Task
 from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from service.speech.schemas import GenerationRequest, SpeechRequest
 
@@ -16,7 +16,7 @@ SPEECH: Final = Task(
     attempt="service.speech.attempts:SpeechAttempt",
     encoder="service.speech.artifact:AudioEncoder",
     paced=True,
-    repeatable=Repeatable("speech", SpeechRequest, "service.speech.requests:speech_job", transport_fields=_TRANSPORT),
+    manifest=ManifestRule("speech", SpeechRequest, "service.speech.requests:speech_job", transport_fields=_TRANSPORT),
 )
 GENERATION: Final = Task(
     kind="generation",
@@ -24,7 +24,7 @@ GENERATION: Final = Task(
     attempt="service.speech.attempts:GenerationAttempt",
     encoder="service.speech.artifact:AudioEncoder",
     paced=True,
-    repeatable=Repeatable(
+    manifest=ManifestRule(
         "generation",
         GenerationRequest,
         "service.speech.requests:generation_job",

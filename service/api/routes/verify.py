@@ -26,7 +26,7 @@ from service.jobs.payload import Payload, SampledPayload
 from service.jobs.schemas import Manifest, Output, Verification
 from service.jobs.state import State
 from service.jobs.submit import JobSpec, wants_job
-from service.jobs.tasks import Repeatable
+from service.jobs.tasks import ManifestRule
 from service.jobs.validation import from_validation
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
@@ -44,7 +44,7 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """All that a job's sound or pictures depend on, and their SHA-256. A likelihood has none: nothing was sampled."""
     task, payload = service.tasks.of(job), service.tasks.payload(job)
-    if task.repeatable is None or not isinstance(payload, SampledPayload):
+    if task.manifest is None or not isinstance(payload, SampledPayload):
         raise Conflict("Nothing was sampled for this job.", code="no_manifest")
     info = await Artifacts(service.broker, service.catalog, service.tasks).info(job)
     return Manifest(
@@ -54,7 +54,7 @@ async def get_manifest(job: OwnJob, service: Service) -> Manifest:
         model_sha256=job.sha256,
         engine=job.engine or "",
         seed=payload.seed,
-        request=task.repeatable.request_of(job, payload),
+        request=task.manifest.request_of(job, payload),
         prompt_sha256=payload.prompt_sha256,
         output=_output(info),
         version=__version__,
@@ -114,13 +114,13 @@ def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
 def _job_of(service: State, manifest: Manifest) -> JobSpec[Payload, Model]:
     """The job that a manifest describes, checked like a new request."""
     model = service.catalog.model(manifest.model)
-    task = service.tasks.of_request(model, manifest.request)
-    if manifest.prompt_sha256 is not None and task.upload is not None and task.upload not in manifest.request:
-        param = f"request.{task.upload}"
+    rule = service.tasks.manifest_rule(model, manifest.request)
+    if manifest.prompt_sha256 is not None and rule.upload is not None and rule.upload not in manifest.request:
+        param = f"request.{rule.upload}"
         message = f"{param}: what was continued is not in the manifest; put it back"
         raise InvalidRequest(message, param=param, code="missing_parameter")
     try:
-        request = task.schema.model_validate(manifest.request)
+        request = rule.schema.model_validate(manifest.request)
     except ValidationError as error:
         first = error.errors()[0]
         raise from_validation([{**first, "loc": ("request", *first["loc"])}]) from None
@@ -130,13 +130,13 @@ def _job_of(service: State, manifest: Manifest) -> JobSpec[Payload, Model]:
     if model.sha256 != manifest.model_sha256:
         message = f"model_sha256: the weights of {manifest.model} are others here"
         raise Conflict(message, code="model_changed")
-    job_spec = task.builder()(service.catalog, service.settings, request)
-    _check_prompt(task, manifest, job_spec.payload)
+    job_spec = rule.builder()(service.catalog, service.settings, request)
+    _check_prompt(rule, manifest, job_spec.payload)
     return dataclasses.replace(job_spec, body=manifest.model_dump())
 
 
-def _check_prompt(task: Repeatable, manifest: Manifest, payload: Payload) -> None:
+def _check_prompt(rule: ManifestRule, manifest: Manifest, payload: Payload) -> None:
     assert isinstance(payload, SampledPayload)
     if payload.prompt_sha256 != manifest.prompt_sha256:
-        param = "prompt_sha256" if task.upload is None else f"request.{task.upload}"
+        param = "prompt_sha256" if rule.upload is None else f"request.{rule.upload}"
         raise InvalidRequest(f"{param}: it is not that of the manifest", param=param, code="prompt_differs")

@@ -57,14 +57,14 @@ def test_what_is_named_exists(task: Task[Any]) -> None:
     assert issubclass(attempt, JobAttempt)
     assert not inspect.isabstract(attempt)
     assert (task.encoder is None) == (task.report is not None), "a file of symbols, or figures"
-    assert (task.repeatable is None) == (task.encoder is None)
+    assert (task.manifest is None) == (task.encoder is None)
     if task.encoder is not None:
         module, _, name = task.encoder.partition(":")
         assert issubclass(getattr(__import__(module, fromlist=[name]), name), Encoder)
-    if (repeatable := task.repeatable) is not None:
-        assert list(inspect.signature(repeatable.builder()).parameters) == ["catalog", "settings", "request"]
-        assert repeatable.transport_fields <= repeatable.schema.model_fields.keys()
-        repeated = repeatable.schema.model_fields.keys() - repeatable.transport_fields - {repeatable.upload, "model"}
+    if (rule := task.manifest) is not None:
+        assert list(inspect.signature(rule.builder()).parameters) == ["catalog", "settings", "request"]
+        assert rule.transport_fields <= rule.schema.model_fields.keys()
+        repeated = rule.schema.model_fields.keys() - rule.transport_fields - {rule.upload, "model"}
         assert repeated <= task.payload.__dataclass_fields__.keys()
 
 
@@ -75,7 +75,7 @@ def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
 
 
 def test_an_api_process_imports_no_compiled_kernels() -> None:
-    names = "[n for n in (task.encoder, task.report, task.repeatable and task.repeatable.build) if n]"
+    names = "[n for n in (task.encoder, task.report, task.manifest and task.manifest.build) if n]"
     assert imported("import service.api.app", names, "numba", "torch", "av", "fastapi") == "av fastapi"
 
 
@@ -97,7 +97,7 @@ def test_a_request_finds_its_task(
     zoo: Path, model: str, request_fields: dict[str, Any], task: Task[Any], engine: str
 ) -> None:
     catalog = load_catalog(Settings(models_dir=zoo))
-    assert Tasks(*ALL).of_request(catalog.model(model), {"model": model} | request_fields) is task.repeatable
+    assert Tasks(*ALL).manifest_rule(catalog.model(model), {"model": model} | request_fields) is task.manifest
 
 
 @pytest.fixture(scope="module")
