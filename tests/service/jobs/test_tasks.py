@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import subprocess
@@ -16,11 +17,13 @@ import httpx
 import pytest
 from redis import Redis
 
+from service.broker.job import Job, Priority
 from service.catalog.catalog import load_catalog
 from service.images.tasks import COMPLETION, IMAGE, INTERPOLATION
 from service.images.tasks import TASKS as IMAGE_TASKS
 from service.jobs.artifacts import Encoder
 from service.jobs.attempt import JobAttempt
+from service.jobs.payload import PayloadError
 from service.jobs.tasks import Task, Tasks
 from service.settings import Settings
 from service.speech.tasks import GENERATION, SPEECH
@@ -98,6 +101,18 @@ def test_a_request_finds_its_task(
 ) -> None:
     catalog = load_catalog(Settings(models_dir=zoo))
     assert Tasks(*ALL).manifest_rule(catalog.model(model), {"model": model} | request_fields) is task.manifest
+
+
+def test_records_of_other_versions_are_refused() -> None:
+    """An earlier version stored the request itself; a later one may have kinds of jobs that this one does not know."""
+    job = Job("speech", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0)
+    fields = job.fields()
+    del fields["payload"]
+    fields["request"] = '{"seed": 1}'
+    tasks = Tasks(*ALL)
+    for other in (Job.parse(fields), dataclasses.replace(job, kind="dance")):
+        with pytest.raises(PayloadError):
+            tasks.payload(other)
 
 
 @pytest.fixture(scope="module")
