@@ -18,8 +18,8 @@ from bench.report import report
 from bench.scrape import quantile
 from service.settings import Settings
 from service.speech import codecs
+from service.speech.requests import prepare
 from service.speech.sampler import render
-from service.speech.utterance import prepare
 from service.worker.model_loader import LoadedModels, load_models
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
@@ -108,9 +108,9 @@ async def over_http(port: int, seed: int, sample_rate: int) -> tuple[float, floa
 def in_process(loaded_models: LoadedModels, seed: int, sample_rate: int) -> tuple[float, float]:
     """The same work, done here."""
     start, first = time.perf_counter(), 0.0
-    utterance = prepare(loaded_models, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
+    payload = prepare(loaded_models, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
     encoder = codecs.encoder("pcm", sample_rate, sample_rate)
-    for wave in render(loaded_models.sound(utterance.model), utterance):
+    for wave in render(loaded_models.sound(loaded_models.speech_model(MODEL, "speech")), payload):
         if encoder.feed(wave):
             first = first or time.perf_counter() - start
     encoder.finish()

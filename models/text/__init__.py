@@ -2,6 +2,6 @@
 
 from models.text.characters import UnsupportedText
 from models.text.frontend import Sentence, Word, phonemize
-from models.text.phonemes import PHONEMES
+from models.text.phonemes import PHONEMES, PhonemeSequence
 
-__all__ = ["PHONEMES", "Sentence", "UnsupportedText", "Word", "phonemize"]
+__all__ = ["PHONEMES", "PhonemeSequence", "Sentence", "UnsupportedText", "Word", "phonemize"]

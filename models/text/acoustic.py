@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.architectures.acoustic import AcousticSpec
 from models.checkpoint import Checkpoint
-from models.text.frontend import Sentence
+from models.text.phonemes import Phonemes
 
 Array = NDArray[np.float32]
 
@@ -46,11 +46,11 @@ class AcousticModel:
         self._weights = checkpoint.tensors
         self._phoneme = {p: i for i, p in enumerate(self.spec.phonemes)}
 
-    def predict(self, sentence: Sentence, speaker: str, speed: float = 1.0) -> Array:
+    def predict(self, sentence: Phonemes, speaker: str, speed: float = 1.0) -> Array:
         """The frames of one sentence.
 
         Args:
-            sentence: from :func:`models.text.phonemize`.
+            sentence: from :func:`models.text.phonemize`, or its phonemes alone.
             speaker: one of ``spec.speakers``.
             speed: above 1 is faster; divides the durations.
 
@@ -61,7 +61,7 @@ class AcousticModel:
         encoded, durations = self._encode(sentence.phones, sentence.word_starts, who)
         return self._decode(encoded, self.durations(durations, speed), who)
 
-    def timing(self, sentence: Sentence, speaker: str, speed: float = 1.0) -> NDArray[np.int64]:
+    def timing(self, sentence: Phonemes, speaker: str, speed: float = 1.0) -> NDArray[np.int64]:
         """The number of frames that :meth:`predict` gives every phoneme: ``[P]``."""
         _, logarithms = self._encode(sentence.phones, sentence.word_starts, self._speaker(speaker))
         return self.durations(logarithms, speed)

@@ -7,7 +7,8 @@ in a model's embedding table, so the order here is part of every checkpoint: app
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
 
 SILENCE: Final = "sil"
 PHRASE_PAUSE: Final = ","
@@ -25,6 +26,7 @@ CONSONANTS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 PHONEMES: Final[tuple[str, ...]] = (*PAUSES, *VOWELS, *CONSONANTS)
 
+_WORD_START: Final = "_"
 _PAUSE_SET: Final = frozenset(PAUSES)
 _VOWEL_SET: Final = frozenset(VOWELS)
 _STRESS_OF_MARK: Final = {"ˈ": "1", "ˌ": "2"}
@@ -84,3 +86,45 @@ def from_ipa(symbol: str) -> str:
     if vowel == "ə":
         return SCHWA if stress == "0" else "AH" + stress
     return _VOWEL_OF_IPA[vowel] + stress
+
+
+class Phonemes(Protocol):
+    """What the acoustic model reads: the phonemes of one sentence, and where its words start."""
+
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """Members of `PHONEMES`, from `sil` to the sentence's end."""
+
+    @property
+    def word_starts(self) -> tuple[bool, ...]:
+        """For each of `phones`, whether a word starts there."""
+
+
+@dataclass(frozen=True)
+class PhonemeSequence:
+    """The phonemes of one sentence without its words, in the form in which they travel: `sil _DH AX0 _K AE1 T .`"""
+
+    phones: tuple[str, ...]
+    word_starts: tuple[bool, ...]
+
+    def __str__(self) -> str:
+        pairs = zip(self.phones, self.word_starts, strict=True)
+        return " ".join(f"{_WORD_START}{phone}" if starts else phone for phone, starts in pairs)
+
+    @classmethod
+    def of(cls, sentence: Phonemes) -> Self:
+        """The phonemes of a sentence."""
+        return cls(sentence.phones, sentence.word_starts)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What `str()` wrote.
+
+        Raises:
+            ValueError: one of the phonemes is not in `PHONEMES`.
+        """
+        marked = text.split(" ")
+        phones = tuple(phone.removeprefix(_WORD_START) for phone in marked)
+        if unknown := set(phones).difference(PHONEMES):
+            raise ValueError(f"unknown phonemes: {sorted(unknown)}")
+        return cls(phones, tuple(phone.startswith(_WORD_START) for phone in marked))

@@ -37,10 +37,13 @@ from service.api.routes import (
 )
 from service.broker import UNAVAILABLE, Broker
 from service.catalog.catalog import Catalog
+from service.images.tasks import TASKS as IMAGE_TASKS
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
+from service.jobs.tasks import Tasks
 from service.settings import Settings
-from service.speech.utterance import read_text
+from service.speech.requests import read_text
+from service.speech.tasks import TASKS as SPEECH_TASKS
 from service.telemetry.metrics import ApiMetrics, Transport
 from service.telemetry.tracing import tracing
 
@@ -96,7 +99,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_text, "Ready.", "input")  # so that no request waits for the lexicon
         broker = Broker(redis_url, counts)
-        app.state.service = State(settings, catalog, broker, counts, traces)
+        app.state.service = State(settings, catalog, Tasks(*SPEECH_TASKS, *IMAGE_TASKS), broker, counts, traces)
         app.state.limits = Limits(broker.redis, settings.requests_per_minute)
         try:
             yield

@@ -1,4 +1,4 @@
-"""What every route that has something sampled hears besides its body: who asks, and how the answer should come."""
+"""Dependencies of every route that submits a job: who sent the request, and how it is to be answered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from fastapi import Depends, Header, Request
 
 from service.api.state import Counted, Service
 from service.broker.job import Job
+from service.catalog.models import Model
 from service.jobs.caller import Caller
+from service.jobs.payload import Payload
 from service.jobs.state import State
 from service.jobs.submit import JobSpec, submit_job
 
@@ -28,7 +30,7 @@ IdempotencyKey = Annotated[
 
 @dataclass(frozen=True)
 class RequestContext:
-    """One request for something to be sampled."""
+    """One request that submits a job."""
 
     request: Request
     service: State
@@ -38,20 +40,20 @@ class RequestContext:
     key: str | None
     """The idempotency key."""
 
-    async def submit(self, job_spec: JobSpec) -> Job:
-        """Make a job of it; raises as :func:`service.jobs.submit.submit_job` does."""
+    async def submit(self, job_spec: JobSpec[Payload, Model]) -> Job:
+        """Submit the job; raises as :func:`service.jobs.submit.submit_job` does."""
         return await submit_job(self.service, self.caller, job_spec, prefer=self.prefer, key=self.key)
 
     @property
     def keep(self) -> bool:
-        """The client may come back for it: if it leaves, the job is parked and not cancelled."""
+        """Whether the job is parked, and not cancelled, when the client disconnects: it may send the request again."""
         return self.key is not None
 
 
-async def _asking(
+async def _request_context(
     request: Request, service: Service, caller: Counted, prefer: Prefer = None, idempotency_key: IdempotencyKey = None
 ) -> RequestContext:
     return RequestContext(request, service, caller, prefer, idempotency_key)
 
 
-ContextDep = Annotated[RequestContext, Depends(_asking)]
+ContextDep = Annotated[RequestContext, Depends(_request_context)]

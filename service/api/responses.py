@@ -1,4 +1,4 @@
-"""How a job's sound reaches the one who asked: at once, as it is sampled, or later, through ``/v1/jobs``."""
+"""The answers to requests for sound: a stream while it is sampled, or a job to fetch it from later."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 from fastapi.responses import JSONResponse, Response
 
 from service.api.deps import RequestContext
+from service.api.streamed_response import EVENTS, StreamedResponse
 from service.broker.job import Job, Priority, Standing
 from service.catalog.models import SpeechModel
 from service.jobs.schemas import JobError, JobObject
 from service.jobs.state import State
-from service.jobs.stream import EVENTS, StreamedResponse
 from service.jobs.submit import JobSpec
 from service.speech import codecs
+from service.speech.payloads import AudioPayload
 from service.speech.schemas import AudioRequest
 from service.speech.stream import AudioReader, as_events, encoded
 from service.telemetry.metrics import Transport
@@ -21,7 +22,7 @@ from service.telemetry.playback import Playback, track_playback
 
 
 def headers_of_samples(what: str) -> dict[str, Any]:
-    """What an answer with something that was sampled says in its headers; ``what`` comes again from the same seed."""
+    """The headers of an answer with sampled output, for OpenAPI; ``what`` is what the same seed gives again."""
     return {
         name: {"description": description, "required": True, "schema": {"type": "string"}}
         for name, description in {
@@ -55,13 +56,15 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def deliver(context: RequestContext, job_spec: JobSpec, request: AudioRequest) -> Response:
-    """Have a job sampled, and answer with the sound as it comes, or with the job that it has become.
+async def stream_audio(
+    context: RequestContext, job_spec: JobSpec[AudioPayload, SpeechModel], request: AudioRequest
+) -> Response:
+    """Submit a job, and answer with its sound while it is sampled, or with the job if that takes long.
 
     Args:
-        context: who asks, and how.
-        job_spec: what was made of the request.
-        request: says in which form the sound goes.
+        context: of the request.
+        job_spec: the checked request.
+        request: says in which format the sound is sent.
 
     Raises:
         ServiceError: as :func:`service.jobs.submit.submit_job` does.
@@ -69,14 +72,13 @@ async def deliver(context: RequestContext, job_spec: JobSpec, request: AudioRequ
     job, service = await context.submit(job_spec), context.service
     if job.priority is Priority.BATCH:
         return await accepted(service, job)
-    assert isinstance(job_spec.model, SpeechModel)
     spec, form = job_spec.model.spec, request.response_format
-    reader = AudioReader(service.broker, job, spec)
+    reader = AudioReader(service.broker, job, job_spec.task.parse(job), spec)
     source, media_type = encoded(reader, spec.sample_rate, form, request.sample_rate), codecs.MEDIA_TYPES[form]
-    road = Transport.SSE if request.stream_format == "sse" else Transport.HTTP
-    playback = Playback(service.metrics.listener(road, job.model), context.request.state.asked_at)
+    transport = Transport.SSE if request.stream_format == "sse" else Transport.HTTP
+    playback = Playback(service.metrics.listener(transport, job.model), context.request.state.asked_at)
     source = track_playback(source, playback, lambda: reader.samples / spec.sample_rate)
-    if road is Transport.SSE:
+    if transport is Transport.SSE:
         source, media_type = as_events(source, reader), EVENTS
     stall = service.settings.stall_seconds
     return StreamedResponse(service.broker, reader, source, media_type, stall_seconds=stall, keep=context.keep)

@@ -1,33 +1,30 @@
-"""Routes that answer only when a job has ended, and end it when the client does not wait for that."""
+"""Answers of routes that wait for a job to end; the job is cancelled or parked if the client disconnects."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
 from service.api.deps import RequestContext
 from service.api.responses import accepted
+from service.api.streamed_response import while_connected
 from service.broker import Broker
 from service.broker.job import Job, Priority
+from service.catalog.models import Model
 from service.errors import NotFound
-from service.jobs.stream import check_end, while_listened_to
+from service.jobs.payload import Payload
+from service.jobs.stream import check_end
 from service.jobs.submit import JobSpec
 
 
-async def figures(
-    context: RequestContext, job_spec: JobSpec, told: Callable[[Job], Mapping[str, Any] | None]
-) -> Response:
-    """Have a job done that gives figures, and answer with them, or with the job that it has become.
+async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) -> Response:
+    """Submit a job that gives figures, and answer with them, or with the job if it takes long.
 
     Args:
-        context: who asks, and how.
-        job_spec: what was made of the request.
-        told: what the client is told of the finished job.
+        context: of the request.
+        job_spec: the checked request.
 
     Raises:
-        ClientLeft: before the answer.
+        ClientLeft: the client disconnected before the answer.
         ServiceError: it was not accepted, or failed.
     """
     job = await context.submit(job_spec)
@@ -35,22 +32,22 @@ async def figures(
         return await accepted(context.service, job)
     ended = await completed(context, job)
     headers = {"x-job-id": ended.id, "x-model-sha256": ended.sha256, "x-engine": ended.engine or ""}
-    return JSONResponse(told(ended), headers=headers)
+    return JSONResponse(job_spec.task.figures(ended), headers=headers)
 
 
 async def completed(context: RequestContext, job: Job) -> Job:
-    """A job as it is once it has completed.
+    """Wait until a job has completed.
 
     Args:
-        context: who waits for it.
-        job: accepted.
+        context: of the request that waits.
+        job: submitted.
 
     Raises:
-        ClientLeft: before that.
+        ClientLeft: the client disconnected.
         ServiceError: the job failed, was cancelled or is gone.
     """
     broker = context.service.broker
-    ended = await while_listened_to(_end(broker, job), context.request.receive, broker, job, keep=context.keep)
+    ended = await while_connected(_end(broker, job), context.request.receive, broker, job, keep=context.keep)
     check_end(ended.status, ended.error)
     return ended
 

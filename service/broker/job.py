@@ -40,28 +40,6 @@ class Priority(StrEnum):
     BATCH = "batch"
 
 
-class Kind(StrEnum):
-    """What a worker does for it."""
-
-    SPEECH = "speech"
-    GENERATION = "generation"
-    LIKELIHOOD = "likelihood"
-    IMAGE = "image"
-    COMPLETION = "completion"
-    INTERPOLATION = "interpolation"
-    IMAGE_LIKELIHOOD = "image_likelihood"
-
-    @property
-    def listened_to(self) -> bool:
-        """Whether it gives sound."""
-        return self in (Kind.SPEECH, Kind.GENERATION)
-
-    @property
-    def looked_at(self) -> bool:
-        """Whether it gives pictures."""
-        return self in (Kind.IMAGE, Kind.COMPLETION, Kind.INTERPOLATION)
-
-
 @dataclass(frozen=True)
 class Failure:
     """Why a job failed, as the client is told."""
@@ -76,15 +54,16 @@ class Failure:
 class Job:
     """One job as it is stored: a flat record of strings and numbers."""
 
-    kind: Kind
+    kind: str
+    """A key of the registry of tasks (service/jobs/tasks.py)."""
     priority: Priority
     model: str
     sha256: str
     """Of the weights it was accepted for."""
     owner: str
     """The name of the API key that made it; only this key sees it."""
-    request: Mapping[str, Any]
-    """As accepted, with the seed and every default filled in."""
+    payload: str
+    """What is to be done, as JSON text that only the job's task reads (service/jobs/payload.py)."""
     created_at: float
     """Seconds since 1970, as all times here."""
     request_id: str = ""
@@ -128,16 +107,17 @@ class Job:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            record[field.name] = encode_field(value)
+            record[field.name] = value if field.name == "payload" else encode_field(value)
         return record
 
     @classmethod
     def parse(cls, record: Mapping[str, str]) -> Self:
         """What :meth:`fields` wrote; fields of the broker's own are passed over."""
         known = {field.name for field in dataclasses.fields(cls)}
+        known.discard("payload")
         values: dict[str, Any] = {name: json.loads(text) for name, text in record.items() if name in known}
-        values["kind"], values["priority"] = Kind(values["kind"]), Priority(values["priority"])
-        values["status"] = Status(values["status"])
+        values["payload"] = record.get("payload", "")  # none in a record of an earlier version
+        values["priority"], values["status"] = Priority(values["priority"]), Status(values["status"])
         if values.get("error") is not None:
             values["error"] = Failure(**values["error"])
         return cls(**values)

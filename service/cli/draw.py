@@ -1,4 +1,4 @@
-"""``ancestral draw``: what the server does, without a server."""
+"""``ancestral draw``: pictures without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.cli import FiniteRange, explained
 
 if TYPE_CHECKING:
     from service.catalog.sampler import Part
-    from service.images.encoding import Pixels
+    from service.images.decoder import Pixels
     from service.images.sampler import ImageSampler
 
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
@@ -49,14 +49,13 @@ def command(
     temperature: float | None,
     guidance: float | None,
 ) -> None:
-    """Draw pictures of CLASS, or of any class (any), and show how far they are."""
+    """Draw pictures of CLASS, or of any class (any), and show the progress."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
-    from service.catalog.seeds import draw_seed
     from service.errors import ServiceError
     from service.images.encoding import encode
-    from service.images.requests import asked_labels, sampling_of
-    from service.images.sampler import kinds_of
+    from service.images.requests import image_payload
+    from service.images.schemas import ImageRequest
     from service.settings import SettingsError, load_settings
     from service.worker.model_loader import load_models
 
@@ -66,33 +65,36 @@ def command(
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
         loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
         chosen = loaded_models.image_model(model, "image_generation")
-        request = {
-            "labels": [asked_labels(chosen, None, name if chosen.spec.classes or name != "any" else None, style)],
-            "pictures": count,
-            "seed": draw_seed() if seed is None else seed,
-        } | sampling_of(chosen, temperature, guidance)
-        sampler = loaded_models.picture(chosen)
-        pictures = _drawn(sampler, sampler.part(request), count)
+        request = ImageRequest.model_construct(  # not validated: a server limits the number of pictures
+            model=model,
+            asked_class=name if chosen.spec.classes or name != "any" else None,
+            style=style,
+            n=count,
+            seed=seed,
+            temperature=temperature,
+            guidance=guidance,
+        )
+        payload, sampler = image_payload(chosen, request), loaded_models.picture(chosen)
+        pictures = _sample(sampler, sampler.part(payload), count)
         for number, pixels in enumerate(pictures):
             file = output if count == 1 else output.with_stem(f"{output.stem}-{number}")
             file.write_bytes(encode(pixels, form, scale))
-    kinds = ", ".join(kind for kind in kinds_of(chosen.spec, request) if kind)
-    click.echo(
-        f"{output}: {count} of {chosen.size}, seed {request['seed']}" + (f": {kinds}" if kinds else ""), err=True
-    )
+    subclasses = ", ".join(subclass for subclass in payload.subclasses if subclass)
+    suffix = f": {subclasses}" if subclasses else ""
+    click.echo(f"{output}: {count} of {chosen.size}, seed {payload.seed}{suffix}", err=True)
 
 
-def _drawn(sampler: ImageSampler, part: Part, count: int) -> Pixels:
-    """``[count, H, W, C]``, row by row beside a progress bar on standard error."""
+def _sample(sampler: ImageSampler, part: Part, count: int) -> Pixels:
+    """``[count, H, W, C]``, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from service.images.sampler import BatchDecoder
+    from service.images.decoder import BatchDecoder
 
     batch, decode = sampler.open(part), BatchDecoder(sampler.model.spec, count)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("rows", total=sampler.model.spec.height)
-        while not decode.whole:
+        while not decode.complete:
             (symbols,) = sampler.engine.step([batch], batch.row_size)
             progress.update(task, advance=len(decode(symbols)))
     return decode.pixels

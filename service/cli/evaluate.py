@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from models.training.data.images import Pictures
     from models.training.evaluation.speech import Listener, Wave
     from models.training.tasks.images import ImageTask
-    from service.speech.utterance import Utterance
-    from service.worker.model_loader import LoadedModels
+    from service.speech.payloads import SpeechPayload
+    from service.speech.sampler import SpeechSampler
 
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -50,7 +50,7 @@ def speech(
     from models.training.evaluation.speech import Listener, recordings
     from service.errors import ServiceError
     from service.settings import SettingsError, load_settings
-    from service.speech.utterance import prepare
+    from service.speech.requests import prepare
     from service.worker.model_loader import load_models
 
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ValueError):
@@ -60,12 +60,12 @@ def speech(
             prepare(loaded_models, model, voice, text, seed, temperature=temperature)
             for seed, (text, _) in enumerate(clips)
         ]
-    made = [_speak(loaded_models, utterance) for utterance in utterances]
+    loaded = loaded_models.sound(loaded_models.speech_model(model, "speech"))
+    made = [_speak(loaded, utterance) for utterance in utterances]
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
     texts, listener = [text for text, _ in clips], Listener(asr)
-    loaded = loaded_models.sound(utterances[0].model)
     report: dict[str, Any] = {
         "model": model, "sha256": loaded.model.sha256, "engine": loaded.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
@@ -86,17 +86,18 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
     """Print how often each voice is recognised; CORPORA are one folder per voice, named like it."""
     from models.training.evaluation.speech import VoiceJudge, recordings
     from service.settings import load_settings
-    from service.speech.utterance import prepare
+    from service.speech.requests import prepare
     from service.worker.model_loader import load_models
 
     with explained(ValueError):
         loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        sampler = loaded_models.sound(loaded_models.speech_model(model, "speech"))
         real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
     judge = VoiceJudge({voice: [wave for _, wave in clips] for voice, clips in real.items()})
     report = {}
     for voice, clips in real.items():
         spoken = [prepare(loaded_models, model, voice, text, seed) for seed, (text, _) in enumerate(clips)]
-        verdicts = [judge.voice_of(_speak(loaded_models, utterance)[0]) for utterance in spoken]
+        verdicts = [judge.voice_of(_speak(sampler, utterance)[0]) for utterance in spoken]
         report[voice] = {
             "recognised": sum(found == voice for found, _ in verdicts) / len(verdicts),
             "similarity": sum(similarity for _, similarity in verdicts) / len(verdicts),
@@ -208,14 +209,14 @@ def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
     (loaded.path / SHEET).write_bytes(sheet.read_bytes())
 
 
-def _speak(loaded_models: LoadedModels, utterance: Utterance) -> tuple[Wave, float, float]:
-    """The sound, the seconds to its first chunk, and those to its last."""
+def _speak(sampler: SpeechSampler, payload: SpeechPayload) -> tuple[Wave, float, float]:
+    """The sound, the seconds to its first chunk and to its last."""
     import numpy as np
 
     from service.speech.sampler import render
 
     start, first, waves = time.perf_counter(), 0.0, []
-    for wave in render(loaded_models.sound(utterance.model), utterance):
+    for wave in render(sampler, payload):
         first = first or time.perf_counter() - start
         waves.append(wave)
     return np.concatenate(waves), first, time.perf_counter() - start

@@ -1,9 +1,9 @@
-"""``ancestral say``: what the server does, without a server."""
+"""``ancestral say``: speech without a server."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ from service.cli import FiniteRange, explained
 
 if TYPE_CHECKING:
     from service.catalog.sampler import Part
-    from service.speech.codecs import Wave
+    from service.speech.decoder import Wave
+    from service.speech.payloads import SpeechPayload
     from service.speech.sampler import SpeechSampler
-    from service.speech.utterance import Utterance
 
 FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac"}
 
@@ -37,13 +37,13 @@ FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac
 def command(
     text: str, voice: str | None, model: str, output: Path, seed: int | None, speed: float, temperature: float | None
 ) -> None:
-    """Speak TEXT (- reads it from standard input) and show how far it is."""
+    """Speak TEXT (- reads it from standard input) and show the progress."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.catalog.seeds import draw_seed
     from service.errors import ServiceError
     from service.settings import SettingsError, load_settings
-    from service.speech.utterance import prepare
+    from service.speech.requests import prepare
     from service.worker.model_loader import load_models
 
     if str(output) != "-" and output.suffix.lower() not in FORMATS:
@@ -51,29 +51,30 @@ def command(
     words = sys.stdin.read() if text == "-" else text
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
         loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
-        chosen = voice or loaded_models.speech_model(model, "speech").entry.voices[0].id
+        chosen = loaded_models.speech_model(model, "speech")
+        voice_id = voice or chosen.entry.voices[0].id
         drawn = draw_seed() if seed is None else seed
-        utterance = prepare(loaded_models, model, chosen, words, drawn, temperature=temperature, speed=speed)
-        sampler = loaded_models.sound(utterance.model)
+        payload = prepare(loaded_models, model, voice_id, words, drawn, temperature=temperature, speed=speed)
+        sampler = loaded_models.sound(chosen)
         if str(output) == "-":
-            _stream(sampler, utterance)
+            _stream(sampler, payload)
         else:
-            _write(output, utterance, _shown(sampler, utterance))
+            _write(output, sampler, payload)
 
 
-def _stream(sampler: SpeechSampler, utterance: Utterance) -> None:
+def _stream(sampler: SpeechSampler, payload: SpeechPayload) -> None:
     from service.speech import codecs
     from service.speech.sampler import render
 
-    encoder = codecs.encoder("wav", utterance.model.spec.sample_rate)
-    for wave in render(sampler, utterance):
+    encoder = codecs.encoder("wav", sampler.model.spec.sample_rate)
+    for wave in render(sampler, payload):
         sys.stdout.buffer.write(encoder.feed(wave))
         sys.stdout.buffer.flush()
     sys.stdout.buffer.write(encoder.finish())
 
 
-def _shown(sampler: SpeechSampler, utterance: Utterance) -> Iterator[Wave]:
-    """The sound, chunk by chunk, beside a progress bar on standard error."""
+def _with_progress(sampler: SpeechSampler, payload: SpeechPayload) -> Iterator[Wave]:
+    """The sound, chunk by chunk, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -85,21 +86,21 @@ def _shown(sampler: SpeechSampler, utterance: Utterance) -> Iterator[Wave]:
         TextColumn("{task.fields[sound]:.1f} s of sound, {task.fields[factor]:.1f}× real time"),
         TimeRemainingColumn(),
     )
-    rate = utterance.model.spec.sample_rate
+    rate = sampler.model.spec.sample_rate
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        parts: list[Part] = list(sampler.parts(utterance))
+        parts: list[Part] = list(sampler.parts(payload))
         total = sum(part.request.length for part in parts)
-        task = progress.add_task(utterance.voice.name, total=total, sound=0.0, factor=0.0)
-        for wave in render(sampler, utterance, parts):
+        task = progress.add_task(sampler.model.voice(payload.voice).name, total=total, sound=0.0, factor=0.0)
+        for wave in render(sampler, payload, parts):
             sound = (progress.tasks[task].completed + len(wave)) / rate
             factor = sound / max(progress.tasks[task].elapsed or 0.0, 1e-9)
             progress.update(task, advance=len(wave), sound=sound, factor=factor)
             yield wave
 
 
-def _write(output: Path, utterance: Utterance, waves: Iterable[Wave]) -> None:
+def _write(output: Path, sampler: SpeechSampler, payload: SpeechPayload) -> None:
     from service.speech import codecs
 
-    rate, made = utterance.model.spec.sample_rate, list(waves)
-    output.write_bytes(codecs.encode_file(made, FORMATS[output.suffix.lower()], rate))
-    click.echo(f"{output}: {sum(map(len, made)) / rate:.2f} s, seed {utterance.seed}", err=True)
+    rate, waves = sampler.model.spec.sample_rate, list(_with_progress(sampler, payload))
+    output.write_bytes(codecs.encode_file(waves, FORMATS[output.suffix.lower()], rate))
+    click.echo(f"{output}: {sum(map(len, waves)) / rate:.2f} s, seed {payload.seed}", err=True)

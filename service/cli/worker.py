@@ -24,7 +24,10 @@ def command(check: bool) -> None:
     from models.library import LibraryError
     from service.broker import Broker
     from service.cli.local.sockets import AddressError, listen
+    from service.images.tasks import TASKS as IMAGE_TASKS
+    from service.jobs.tasks import Tasks
     from service.settings import Settings, SettingsError, load_settings
+    from service.speech.tasks import TASKS as SPEECH_TASKS
     from service.telemetry import logging as logs
     from service.telemetry.metrics import WorkerMetrics
     from service.telemetry.tracing import tracing
@@ -39,7 +42,7 @@ def command(check: bool) -> None:
         metrics = WorkerMetrics()
         broker = Broker(url, metrics)
         traces = tracing(settings, "worker")
-        worker = Worker(settings, loaded_models, broker, metrics, traces)
+        worker = Worker(settings, loaded_models, Tasks(*SPEECH_TASKS, *IMAGE_TASKS), broker, metrics, traces)
         try:
             with nullcontext() if listener is None else answering(listener, worker, metrics):
                 await worker.run(stopping)

@@ -1,4 +1,4 @@
-"""Jobs of pictures in a worker's hands: drawing, and scoring."""
+"""Attempts at jobs of pictures: to sample them, and to score one (equation 1 of 1601.06759)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from service.broker import patiently
-from service.broker.job import Kind
 from service.catalog.sampler import Part
+from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, PicturesPayload
 from service.images.sampler import ImageSampler
 from service.jobs.attempt import ScoringAttempt
 from service.jobs.sampling_attempt import SamplingAttempt
@@ -21,12 +21,13 @@ class ImageAttempt(SamplingAttempt):
     """All pictures of a job, as one batch."""
 
     sampler: ImageSampler
+    payload: PicturesPayload
 
     @property
     def rate(self) -> int:
-        """See :class:`SamplingAttempt`. A client is content with its pictures in a second: idle time makes them
-        sooner, and no sound has to wait for it."""
-        return int(self.job.request["pictures"]) * self.sampler.model.spec.dims
+        """See :class:`SamplingAttempt`. All pictures in one second: idle time makes them sooner, and no audio stream
+        has to wait for them."""
+        return self.payload.count * self.sampler.model.spec.dims
 
     def count(self, symbols: int) -> None:
         """See :class:`SamplingAttempt`."""
@@ -35,29 +36,39 @@ class ImageAttempt(SamplingAttempt):
     def over(self, symbols: int, seconds: float) -> None:
         """See :class:`SamplingAttempt`."""
         if self.stopped is None:
-            self.context.metrics.finished(self.sampler, self.job.request["pictures"])
+            self.context.metrics.finished(self.sampler, self.payload.count)
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
-        given = None
-        if self.job.kind is Kind.COMPLETION:
-            given = np.frombuffer(await patiently(lambda: self.context.broker.upload(self.job)), np.uint8)
-        return iter([self.sampler.part(self.job.request, given)])
+        return iter([self.sampler.part(self.payload)])
+
+
+class CompletionAttempt(ImageAttempt):
+    """Pictures whose first rows were uploaded."""
+
+    payload: CompletionPayload
+
+    async def parts(self, first: int) -> Iterator[Part]:
+        """See :class:`SamplingAttempt`."""
+        rows = np.frombuffer(await patiently(lambda: self.context.broker.upload(self.job)), np.uint8)
+        return iter([self.sampler.part(self.payload, rows)])
 
 
 class ImageScoringAttempt(ScoringAttempt):
-    """ln p of every sub-pixel of an upload, given those before it."""
+    """ln p of every sub-pixel of the upload, given those before it."""
 
     sampler: ImageSampler
+    payload: ImageLikelihoodPayload
 
     async def work(self) -> dict[str, Any] | None:
         """See :class:`JobAttempt`."""
-        spec, engine, labels = self.sampler.model.spec, self.sampler.engine.pictures, self.job.request["labels"]
+        spec = self.sampler.model.spec
         upload = await patiently(lambda: self.context.broker.upload(self.job))
         await patiently(lambda: self.context.broker.set_total(self.job, spec.dims))
         image = np.frombuffer(upload, np.uint8).reshape(1, spec.height, spec.width, spec.channels)
-        h = engine.embed_labels(labels)[None] if spec.conditions else None
-        scores = await self.context.in_pool(partial(engine.score, image, h))
+        h = self.sampler.embed(self.payload.labels)
+        score = partial(self.sampler.engine.pictures.score, image, None if h is None else h[None])
+        scores = await self.context.in_pool(score)
         bits = -scores[0] / math.log(2.0)
         return {
             "bits_per_dim": round(float(bits.mean()), 6),

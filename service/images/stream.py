@@ -1,4 +1,4 @@
-"""What a client is told of the pictures of a job: as JSON, as server-sent events, under URLs."""
+"""What a client gets of a job of pictures: JSON, server-sent events, URLs; likelihoods."""
 
 from __future__ import annotations
 
@@ -11,106 +11,106 @@ import numpy as np
 from service.broker import Broker
 from service.broker.job import Job
 from service.catalog.models import ImageModel
+from service.images.artifact import picture_file
+from service.images.decoder import BatchDecoder
 from service.images.encoding import encode
-from service.images.files import picture_file
-from service.images.sampler import BatchDecoder, kinds_of, seeds_of
+from service.images.payloads import ImageLikelihoodPayload, PicturesPayload
 from service.images.schemas import ImageObject, ImagesObject, ImageUsage, TokenDetails
 from service.jobs.stream import JobReader, event
 
 
 class ImageReader(JobReader):
-    """One client, who watches a job's pictures grow."""
+    """One client that watches a job's pictures grow."""
 
-    def __init__(self, broker: Broker, job: Job, model: ImageModel) -> None:
-        super().__init__(broker, job)
-        self.kinds = kinds_of(model.spec, job.request)
-        """Of each picture that which its seed drew, if it did."""
-        self.batch = BatchDecoder(model.spec, job.request["pictures"])
+    payload: PicturesPayload
 
-    async def to_the_end(self) -> None:
-        """Read until every row is there; raises as :meth:`JobReader.symbols` does."""
+    def __init__(self, broker: Broker, job: Job, payload: PicturesPayload, model: ImageModel) -> None:
+        super().__init__(broker, job, payload)
+        self.batch = BatchDecoder(model.spec, payload.count)
+
+    async def read_all(self) -> None:
+        """Read until every row has been sampled; raises as :meth:`JobReader.symbols` does."""
         async for _, symbols in self.symbols():
             self.batch(symbols)
 
 
-def usage_of(job: Job, sampled: int) -> ImageUsage:
+def usage_of(payload: PicturesPayload, samples: int) -> ImageUsage:
     """What a job cost.
 
     Args:
-        job: that gave pictures.
-        sampled: its symbols, those of given rows included.
+        payload: of the job.
+        samples: symbols of the pictures, those of uploaded rows included.
     """
-    given = job.request["given"] * job.request["pictures"]
-    words = sum(label is not None for labels in job.request["labels"] for label in labels)
-    details = TokenDetails(image_tokens=given, text_tokens=words)
-    made = sampled - given
+    image_tokens, text_tokens = payload.prompt_symbols * payload.count, payload.text_tokens
+    output_tokens = samples - image_tokens
     return ImageUsage(
-        input_tokens=given + words, output_tokens=made, total_tokens=given + words + made, input_tokens_details=details
+        input_tokens=image_tokens + text_tokens,
+        output_tokens=output_tokens,
+        total_tokens=image_tokens + text_tokens + output_tokens,
+        input_tokens_details=TokenDetails(image_tokens=image_tokens, text_tokens=text_tokens),
     )
 
 
 def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
-    """The answer to a request for pictures that are all there.
+    """The answer to a request for pictures, once they are complete.
 
     Args:
         reader: of the job.
         base_url: of this server, as the client sees it; ends with a slash.
     """
-    job, batch = reader.job, reader.batch
-    data = []
-    for index, (seed, kind) in enumerate(zip(seeds_of(job.request), reader.kinds, strict=True)):
-        if job.request["response_format"] == "url":
-            way = {"url": base_url + path_of(job, index).lstrip("/")}
+    payload, data = reader.payload, []
+    for index, (seed, subclass) in enumerate(zip(payload.seeds, payload.drawn_subclasses, strict=True)):
+        if payload.response_format == "url":
+            content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
-            way = {"b64_json": _base64(picture_file(job, batch.pixels[index]))}
-        data.append(ImageObject(**way, revised_prompt=kind, seed=seed))
+            content = {"b64_json": _base64(picture_file(payload, reader.batch.pixels[index]))}
+        data.append(ImageObject(**content, revised_prompt=subclass, seed=seed))
     return ImagesObject(
-        created=int(job.created_at),
+        created=int(reader.job.created_at),
         data=data,
-        output_format=job.request["output_format"],
-        size=job.request["size"],
-        usage=usage_of(job, reader.samples),
+        output_format=payload.output_format,  # type: ignore[arg-type]  # a string of the schema's
+        size=payload.size,
+        usage=usage_of(payload, reader.samples),
     )
 
 
-def path_of(job: Job, index: int) -> str:
-    """Where a picture of a job is. Whoever has this path may see it: it holds a secret of the job's."""
-    name = f"{index}.{job.request['output_format']}"
-    return f"/v1/images/files/{job.id}/{name}?token={job.request['token']}"
+def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
+    """The path of one picture's URL. It contains the job's secret: whoever has the path may see the picture."""
+    return f"/v1/images/files/{job.id}/{index}.{payload.output_format}?token={payload.token}"
 
 
-async def as_events(reader: ImageReader) -> AsyncGenerator[bytes, None]:
-    """OpenAI's events: every picture unfinished as often as was asked for, then finished. Ours besides: which it is of
-    several (``index``), and its ``seed``."""
-    job, batch = reader.job, reader.batch
-    wanted, height = job.request["partial_images"], batch.pixels.shape[1]
-    due = [height * (number + 1) // (wanted + 1) for number in range(wanted)]
+async def as_events(reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
+    """OpenAI's events: every picture unfinished ``partial_images`` times, then finished. Added here: which of several
+    pictures it is (``index``), and its ``seed``."""
+    batch = reader.batch
+    height = batch.pixels.shape[1]
+    due = [height * (number + 1) // (partial_images + 1) for number in range(partial_images)]
     shown = 0
     async for _, symbols in reader.symbols():
         batch(symbols)
-        while shown < wanted and batch.rows >= due[shown]:
+        while shown < partial_images and batch.rows >= due[shown]:
             for index in range(len(batch.pixels)):
                 partial = _event(reader, index, "image_generation.partial_image")
                 yield event(partial | {"partial_image_index": shown})
             shown += 1
-    usage = usage_of(job, reader.samples).model_dump()
+    usage = usage_of(reader.payload, reader.samples).model_dump()
     for index in range(len(batch.pixels)):
         yield event(_event(reader, index, "image_generation.completed") | {"usage": usage})
 
 
 def _event(reader: ImageReader, index: int, kind: str) -> dict[str, Any]:
-    job = reader.job
-    drawn = reader.kinds[index]
-    return ({} if drawn is None else {"revised_prompt": drawn}) | {
+    payload = reader.payload
+    subclass = payload.drawn_subclasses[index]
+    return ({} if subclass is None else {"revised_prompt": subclass}) | {
         "type": kind,
-        "b64_json": _base64(picture_file(job, reader.batch.pixels[index])),
-        "created_at": int(job.created_at),
-        "size": job.request["size"],
+        "b64_json": _base64(picture_file(payload, reader.batch.pixels[index])),
+        "created_at": int(reader.job.created_at),
+        "size": payload.size,
         "quality": "auto",
         "background": "opaque",
-        "output_format": job.request["output_format"],
+        "output_format": payload.output_format,
         "index": index,
-        "seed": seeds_of(job.request)[index],
+        "seed": payload.seeds[index],
     }
 
 
@@ -118,13 +118,13 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def likelihood(job: Job) -> dict[str, Any]:
+def likelihood(job: Job, payload: ImageLikelihoodPayload) -> dict[str, Any]:
     """The answer to a request for a picture's likelihood."""
     assert job.result is not None
     figures = {name: value for name, value in job.result.items() if name != "bits"}
-    if not job.request["map"]:
+    if not payload.map:
         return figures
-    bits = np.array(job.result["bits"])  # of whole pixels, [H, W]
-    white = job.request["bits_of_white"] * figures["dims"] / bits.size
+    bits = np.array(job.result["bits"])  # per pixel, [H, W]
+    white = payload.white_bits * figures["dims"] / bits.size
     brightness = np.round(np.clip(bits / white, 0.0, 1.0) * 255.0).astype(np.uint8)
     return figures | {"map": _base64(encode(brightness[..., None], "png"))}

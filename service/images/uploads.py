@@ -1,6 +1,6 @@
-"""A picture that a client sent, to symbols: nothing in it is believed.
+"""A picture that a client has uploaded, to symbols. Nothing in the file is trusted.
 
-Its header says how large it is before anything is decoded, so what would take much memory is never opened.
+The size is read from the header before anything is decoded, so that a file that would take much memory is refused.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from PIL.PngImagePlugin import PngImageFile
 
 from models.spec import ImageSpec
 from service.errors import InvalidRequest
-from service.images.sizes import MAX_SIDE, multiple
 
+MAX_SIDE: Final = 4096
+"""The largest side of a picture, in pixels, that is taken or sent."""
 FORMATS: Final = ("PNG", "WEBP", "JPEG")
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 
-Image.MAX_IMAGE_PIXELS = None  # it would warn, after the fact; sizes are looked at here
-warnings.filterwarnings("ignore", module=r"PIL\.")  # of what is wrong with somebody's file, into our log
+Image.MAX_IMAGE_PIXELS = None  # it would only warn, after decoding; sizes are checked here
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files, which our log does not need
 
 
 class _Unusable(Exception):
-    """The file cannot be taken, for a reason that its sender may read."""
+    """The file is refused; the message is for the client."""
 
 
 def decode_picture(data: bytes, spec: ImageSpec, param: str) -> NDArray[np.uint8]:
     """Decode a PNG, WebP or JPEG file of a model's size, or of a whole multiple of it, which is averaged.
 
-    What is transparent lies on white. Colours become grey for a model that draws in grey, and black or white (from the
-    middle grey on) for one of two levels.
+    Transparent pixels are put on white. Colours become grey for a model of grey pictures, and black or white (at a
+    threshold of 128) for a model of two levels.
 
     Args:
         data: the whole file.
@@ -46,8 +47,8 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> NDArray[np.uint8
         Symbols, ``uint8 [H, W, C]``.
 
     Raises:
-        InvalidRequest: it is no such file, it is damaged or cut short, or the picture is not of a kind or size that is
-            taken; ``code`` is ``invalid_image``.
+        InvalidRequest: the file is of another format, damaged or truncated, or the picture's size or colours are not
+            supported; ``code`` is ``invalid_image``.
     """
     try:
         image = _opened(data, spec)
@@ -55,6 +56,12 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> NDArray[np.uint8
         raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
     pixels = np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
     return (pixels >= 128).astype(np.uint8) if spec.levels == 2 else pixels
+
+
+def multiple(spec: ImageSpec, width: int, height: int) -> int | None:
+    """The side, in pixels, that one pixel of the model has in a picture of this size; None if it is not whole."""
+    scale = width // spec.width
+    return scale if scale > 0 and (width, height) == (scale * spec.width, scale * spec.height) else None
 
 
 def _opened(data: bytes, spec: ImageSpec) -> Image.Image:
@@ -92,13 +99,13 @@ def _check_kind(image: Image.Image) -> None:
 
 
 def _check_sums(data: bytes) -> None:
-    """Compare the checksums of a PNG, which decoding does without: of what was cut short, its end as well."""
+    """Check the checksums of a PNG up to its last chunk, which decoding does not."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         image.verify()
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """On white, where it is transparent."""
+    """The picture on white."""
     if not image.has_transparency_data:
         return image
     coloured = image.convert("RGBA")

@@ -1,11 +1,11 @@
-"""The bytes of a finished job: encoded once, kept in Redis for as long as the job, read in parts by any API process.
+"""The file of a finished job: encoded once, kept in Redis as long as the job, read in pieces by any API process.
 
-    ancestral:content:ID        the bytes; what is known of them is the field `content` of the job's record
-    ancestral:draft:ID:TOKEN    the same while they are made
-    ancestral:drafting:ID       there as long as somebody is making them
+    ancestral:content:ID        the bytes; the field `content` of the job's record describes them
+    ancestral:draft:ID:TOKEN    the bytes while they are being written
+    ancestral:drafting:ID       exists while a process is writing them
 
-A file may be hundreds of megabytes long, so it is never whole in this process: its sound goes from Redis through an
-encoder to Redis, a second at a time.
+A file may have hundreds of megabytes, so it is never in this process as a whole: symbols go from Redis through an
+encoder to Redis, a batch at a time.
 """
 
 from __future__ import annotations
@@ -16,37 +16,32 @@ import hashlib
 import json
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import ImageSpec, SpeechSpec
 from service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece, sent
-from service.broker.job import Job, Kind, Status
+from service.broker.job import Job, Status
 from service.catalog.catalog import Catalog
-from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import BrokenOff, Conflict, NotFound, content_expired
-from service.images import files
-from service.images.sampler import BatchDecoder
-from service.images.stream import likelihood
-from service.jobs.stream import failed, unseen
-from service.speech import codecs
-from service.speech.decoder import AudioDecoder
+from service.jobs.stream import failure_error, unseen
+from service.jobs.tasks import Tasks
 
 PIECE_BYTES: Final = 1 << 18
-"""Read from Redis at a time."""
+"""Bytes read from Redis at a time."""
 _DRAFT_SECONDS: Final = 60
 _CLAIM_SECONDS: Final = 15
-"""How long another process waits for one that has stopped in the middle."""
+"""After which another process takes over from one that died while writing."""
 _POLL_SECONDS: Final = 0.05
+_NO_ENTRIES: Final[Sequence[tuple[int, int]]] = ()
 
 
 @dataclass(frozen=True)
 class ArtifactInfo:
-    """What is known of a job's bytes."""
+    """The description of a job's file."""
 
     media_type: str
     bytes: int
@@ -54,14 +49,16 @@ class ArtifactInfo:
     samples: int
     """Symbols that were sampled."""
     symbols_sha256: str
+    entries: Sequence[tuple[int, int]] = ()
+    """Offset and size of each file inside an archive."""
 
 
-class _Encoder(ABC):
-    """Symbols of a job in, the bytes of its file out."""
+class Encoder(ABC):
+    """The symbols of a job in, the bytes of its file out."""
 
     media_type: str
-    at_once: int
-    """Symbols that are worth a round trip."""
+    batch_symbols: int
+    """Symbols per round trip."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -74,68 +71,40 @@ class _Encoder(ABC):
             if len(symbols := unseen(piece, self.samples)):
                 self.samples += len(symbols)
                 self.digest.update(symbols.data)
-                data += self._take(piece.index, symbols)
+                data += self.encode(piece.index, symbols)
         return bytes(data)
 
     @abstractmethod
-    def _take(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
-        """The bytes that become known with these symbols of stream ``index``."""
+    def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+        """The bytes that these symbols, of stream ``index``, complete; may be none."""
 
     @abstractmethod
     def finish(self) -> bytes:
         """The last bytes."""
 
     def rewrites(self) -> Iterable[tuple[int, bytes]]:
-        """What has to be put over earlier bytes, and where."""
+        """Offsets, and the bytes to write there over those already written."""
         return ()
 
-
-class _AudioEncoder(_Encoder):
-    def __init__(self, job: Job, spec: SpeechSpec) -> None:
-        super().__init__()
-        form, rate = job.request["response_format"], job.request["sample_rate"]
-        self.media_type, self.at_once = codecs.MEDIA_TYPES[form], spec.sample_rate
-        self._encoder = codecs.encoder(form, spec.sample_rate, rate, length=0)
-        self._decode = AudioDecoder(spec, job.request.get("memory", 0.0))
-
-    def _take(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
-        return self._encoder.feed(self._decode(index, symbols))
-
-    def finish(self) -> bytes:
-        return self._encoder.finish()
-
-    def rewrites(self) -> Iterable[tuple[int, bytes]]:
-        return self._encoder.rewrites()
-
-
-class _ImageEncoder(_Encoder):
-    def __init__(self, job: Job, spec: ImageSpec) -> None:
-        super().__init__()
-        self.media_type, self.at_once = files.media_type(job), spec.dims
-        self._job = job
-        self._decode = BatchDecoder(spec, job.request["pictures"])
-
-    def _take(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
-        self._decode(symbols)
-        return b""
-
-    def finish(self) -> bytes:
-        return files.bundle(self._job, self._decode.pixels)
+    def entries(self) -> Sequence[tuple[int, int]]:
+        """Offset and size of each file inside an archive, once it is finished."""
+        return ()
 
 
 class Artifacts:
     """The files of jobs."""
 
-    def __init__(self, broker: Broker, catalog: Catalog) -> None:
+    def __init__(self, broker: Broker, catalog: Catalog, tasks: Tasks) -> None:
         self._broker = broker
         self._catalog = catalog
+        self._tasks = tasks
 
     async def info(self, job: Job) -> ArtifactInfo:
-        """What is known of a job's bytes. If they are not there yet, they are made, by one process at a time.
+        """The description of a job's file. If the file does not exist yet it is written, by one process at a time.
 
         Raises:
-            Conflict: the job has not completed, or its model was replaced before anybody asked for the bytes.
-            NotFound: the job, or its sound, is no longer kept.
+            Conflict: the job has not completed, or its model was replaced before the first request for the file.
+            NotFound: the job, or its output, has expired.
         """
         _require_completed(job)
         draft = f"draft:{job.id}:{secrets.token_hex(8)}"
@@ -150,56 +119,57 @@ class Artifacts:
         return info
 
     async def read(self, job: Job, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Bytes ``start`` to ``stop`` of a job that has a info.
+        """Bytes ``start`` to ``stop`` of a file that exists.
 
         Raises:
-            BrokenOff: they are not all kept any longer, or Redis is away.
+            BrokenOff: the file has expired meanwhile, or Redis is not available.
         """
         try:
             async for piece in self._read(f"content:{job.id}", start, stop):
                 yield piece
         except (Gone, *UNAVAILABLE) as error:
-            raise BrokenOff(f"the content cannot be read on: {type(error).__name__}") from error
+            raise BrokenOff(f"the content cannot be read any further: {type(error).__name__}") from error
 
     async def _make(self, job: Job, draft: str) -> None:
-        if job.kind in (Kind.LIKELIHOOD, Kind.IMAGE_LIKELIHOOD):
+        task, entries = self._tasks.of(job), _NO_ENTRIES
+        if task.report is not None:
             media_type, samples, digest = "application/json", 0, hashlib.sha256()
-            figures = likelihood(job) if job.kind is Kind.IMAGE_LIKELIHOOD else job.result
-            await self._append(job, draft, json.dumps(figures).encode())
+            await self._append(job, draft, json.dumps(task.figures(job)).encode())
         else:
-            filing = await self._encode(job, draft)
-            media_type, samples, digest = filing.media_type, filing.samples, filing.digest
+            encoder = await self._encode(job, draft)
+            media_type, samples, digest = encoder.media_type, encoder.samples, encoder.digest
+            entries = encoder.entries()
         (size,) = await self._execute(["STRLEN", draft])
         whole = hashlib.sha256()
         try:
             async for piece in self._read(draft, 0, size):
                 whole.update(piece)
-        except Gone:  # Redis lost it: it is made again
+        except Gone:  # Redis has lost it: info() starts again
             return
-        info = ArtifactInfo(media_type, size, whole.hexdigest(), samples, digest.hexdigest())
+        info = ArtifactInfo(media_type, size, whole.hexdigest(), samples, digest.hexdigest(), entries)
         keys = [f"job:{job.id}", draft, f"content:{job.id}"]
         await self._broker.run("KEEP", keys, [json.dumps(dataclasses.asdict(info))])
 
-    async def _encode(self, job: Job, draft: str) -> _Encoder:
+    async def _encode(self, job: Job, draft: str) -> Encoder:
         model = self._catalog.models.get(job.model)
         if model is None or model.sha256 != job.sha256:
-            raise Conflict("The model was replaced since, and what it gave cannot be decoded.", code="model_changed")
-        filing, pieces, waiting = _filing(job, model), list[Piece](), 0
+            raise Conflict("The model has been replaced; the job's output cannot be decoded.", code="model_changed")
+        encoder, pieces, waiting = self._tasks.of(job).open_encoder(job, model), list[Piece](), 0
         try:
             async for entry in self._broker.entries(job.id):
                 if isinstance(entry, Piece):
                     pieces.append(entry)
                     waiting += len(entry.symbols)
-                if waiting >= filing.at_once or isinstance(entry, Ended):
-                    await self._append(job, draft, await asyncio.to_thread(filing.feed, pieces))
+                if waiting >= encoder.batch_symbols or isinstance(entry, Ended):
+                    await self._append(job, draft, await asyncio.to_thread(encoder.feed, pieces))
                     pieces, waiting = [], 0
         except Gone as error:
             raise content_expired() from error
-        if filing.samples != job.samples_total:
-            raise content_expired()  # Redis was killed, and forgot its last second
-        await self._append(job, draft, await asyncio.to_thread(filing.finish))
-        await self._execute(*(["SETRANGE", draft, offset, part] for offset, part in filing.rewrites()))
-        return filing
+        if encoder.samples != job.samples_total:
+            raise content_expired()  # Redis was killed and lost its last second
+        await self._append(job, draft, await asyncio.to_thread(encoder.finish))
+        await self._execute(*(["SETRANGE", draft, offset, part] for offset, part in encoder.rewrites()))
+        return encoder
 
     async def _stored(self, job: Job) -> ArtifactInfo | None:
         fields, there = await self._execute(
@@ -228,24 +198,17 @@ class Artifacts:
             yield piece
 
     async def _execute(self, *commands: list[Any]) -> list[Any]:
-        """Commands, each a list of its name, its key without the prefix, and what follows; their replies."""
+        """Run commands, each a list of name, key without the prefix, and arguments. Returns their replies."""
         async with self._broker.redis.pipeline(transaction=False) as pipe:
             for name, key, *rest in commands:
                 pipe.execute_command(name, PREFIX + key, *rest)
             return await sent(pipe)
 
 
-def _filing(job: Job, model: Model) -> _Encoder:
-    if isinstance(model, ImageModel):
-        return _ImageEncoder(job, model.spec)
-    assert isinstance(model, SpeechModel)
-    return _AudioEncoder(job, model.spec)
-
-
 def _require_completed(job: Job) -> None:
     if job.status is Status.CANCELLED:
         raise Conflict("The job was cancelled.", code="job_cancelled")
     if job.status is Status.FAILED:
-        raise Conflict(f"The job failed: {failed(job.error).message}", code="job_failed")
+        raise Conflict(f"The job failed: {failure_error(job.error).message}", code="job_failed")
     if job.status is not Status.COMPLETED:
         raise Conflict("The job has not completed yet.", code="job_not_completed", retry=True)

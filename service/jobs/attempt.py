@@ -22,6 +22,7 @@ from service.broker.job import Failure, Job, Status
 from service.catalog.catalog import Catalog
 from service.catalog.sampler import Sampler
 from service.errors import InvalidRequest
+from service.jobs.payload import Payload
 from service.settings import Settings
 from service.telemetry.metrics import WorkerMetrics
 
@@ -71,13 +72,15 @@ class JobAttempt(ABC):
         context: of the worker.
         sampler: of the job's model.
         job: claimed.
+        payload: of the job.
         attempt: its number, under which the worker has the lease.
     """
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int) -> None:
+    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, payload: Payload, attempt: int) -> None:
         self.context = context
         self.sampler = sampler
         self.job = job
+        self.payload = payload
         self.attempt = attempt
         self.stopped: Stop | None = None
         self.symbols: int | None = None

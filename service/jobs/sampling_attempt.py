@@ -15,6 +15,7 @@ from service.broker import Lost, Overtaken, Piece, Resume, Snapshot, patiently
 from service.broker.job import Job, Priority
 from service.catalog.sampler import Part, Sampler
 from service.jobs.attempt import AttemptContext, JobAttempt, Stop
+from service.jobs.payload import Payload
 
 BATCH_AHEAD_SECONDS = 10.0
 """How far sampling runs ahead of what Redis has taken, when nobody listens."""
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 class SamplingAttempt(JobAttempt):
     """Streams of symbols, one after the other, through the scheduler to the job's readers."""
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, attempt: int) -> None:
-        super().__init__(context, sampler, job, attempt)
+    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, payload: Payload, attempt: int) -> None:
+        super().__init__(context, sampler, job, payload, attempt)
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._slot: Slot | None = None
         self._read = 0

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from service.broker.job import Status
 
 SEEDS = 2**63
-"""Seeds are smaller. Not "at most 2^63 - 1": the documentation's numbers are doubles, and none is that one."""
+"""Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
 JOB_ID = r"^job_[0-9a-f]{24}$"
 
 JOB_EXAMPLE: dict[str, JsonValue] = {
@@ -31,14 +31,14 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
 
 
 class StrictRequest(BaseModel):
-    """What clients say is taken as it stands: nothing unknown, nothing converted."""
+    """The base of every request: no unknown fields, no conversion of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @model_validator(mode="before")
     @classmethod
     def _whole(cls, value: Any) -> Any:
-        """JSON has one kind of number: 7.0 is an integer, and some clients write it so."""
+        """JSON has only one type of number: 7.0 is an integer, and some clients write it so."""
         if not isinstance(value, dict):
             return value
         return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in value.items()}
@@ -72,7 +72,7 @@ class JobObject(BaseModel):
 
 
 class JobsQuery(BaseModel):
-    """Which part of the list of jobs."""
+    """Paging of the list of jobs."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -91,7 +91,7 @@ class JobList(BaseModel):
 
 
 class DeletedJob(BaseModel):
-    """A job that is no more."""
+    """A job that has been deleted."""
 
     id: str
     object: Literal["job.deleted"] = "job.deleted"
@@ -102,7 +102,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Output(StrictRequest):
-    """What a job gave."""
+    """The output of a job."""
 
     sha256: Digest = Field(description="Of the bytes of `/v1/jobs/{id}/content`.")
     bytes: int = Field(ge=0)
@@ -112,7 +112,7 @@ class Output(StrictRequest):
 
 
 class Manifest(StrictRequest):
-    """All that a job's sound or pictures depend on, and what they became: enough to make them again, and to compare."""
+    """All that a job's sound or pictures depend on, and their hashes: enough to make them again and to compare."""
 
     object: Literal["manifest"] = "manifest"
     job: str = Field(pattern=JOB_ID)
@@ -133,11 +133,14 @@ class Manifest(StrictRequest):
 
 
 class Verification(BaseModel):
-    """What came of running a manifest again."""
+    """The result of running a manifest again."""
 
     object: Literal["verification"] = "verification"
-    equal: bool = Field(description="Whether the bytes are.")
-    symbols_equal: bool = Field(description="Whether what was sampled is; an encoder of another version differs alone.")
+    equal: bool = Field(description="Whether everything that the manifest says of the output and the engine is true.")
+    differs: list[str] = Field(description="The fields of the manifest that are not, such as `output.sha256`.")
+    symbols_equal: bool = Field(
+        description="Whether the sampled symbols are equal; another version of an encoder may make other bytes of them."
+    )
     expected_sha256: str
     actual_sha256: str
     model_sha256: str

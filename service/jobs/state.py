@@ -1,4 +1,4 @@
-"""What one API process shares among its requests."""
+"""What the requests of one API process share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from service.broker.job import Priority
 from service.catalog.catalog import Catalog
 from service.catalog.models import Model
 from service.errors import NotReady
+from service.jobs.tasks import Tasks
 from service.settings import Settings
 from service.telemetry.metrics import ApiMetrics
 from service.telemetry.tracing import Tracing
@@ -20,6 +21,7 @@ class State:
 
     settings: Settings
     catalog: Catalog
+    tasks: Tasks
     broker: Broker
     metrics: ApiMetrics
     tracing: Tracing
@@ -39,7 +41,7 @@ class State:
         return [f"No worker has {name} loaded." for name in missing]
 
     async def engines(self) -> dict[str, list[str]]:
-        """What samples each model, of all workers that are ready."""
+        """The engines that sample each model, over all workers that are ready."""
         found: dict[str, set[str]] = {}
         for card in await self.broker.roster():
             for name, engine in card.engines.items() if card.ready else ():
@@ -47,10 +49,10 @@ class State:
         return {name: sorted(engines) for name, engines in sorted(found.items())}
 
     async def require_worker(self, model: Model) -> None:
-        """Refuse a request that nobody could take up.
+        """Refuse a request that no worker can do.
 
         Raises:
-            NotReady: no living worker has the model.
+            NotReady: no worker has the model.
         """
         cards = await self.broker.roster()
         if not any(card.ready and card.models.get(model.entry.id) == model.sha256 for card in cards):
@@ -58,5 +60,5 @@ class State:
             raise NotReady(problems[0] if problems else f"No worker has {model.entry.id} loaded.")
 
     def queue_of(self, priority: Priority) -> int:
-        """How many jobs may wait in a priority."""
+        """How many jobs of a priority may wait."""
         return self.settings.max_queued_streams if priority is Priority.INTERACTIVE else self.settings.max_queued_jobs

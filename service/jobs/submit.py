@@ -1,6 +1,7 @@
-"""From a checked request to a job in its priority: what every generating route does, whatever it generates.
+"""Admission: a checked request becomes a job in a queue, whatever the job makes.
 
-Readiness, idempotency (the same key and request are the same job), the caller's limits, room in the priority.
+Checked here: that a worker is ready, the idempotency key (the same key and request are the same job), the caller's
+limits, and that the queue has room.
 """
 
 from __future__ import annotations
@@ -11,56 +12,63 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from service.broker import QueueFull, TooMany
-from service.broker.job import Job, Kind, Priority, Status
+from service.broker.job import Job, Priority, Status
 from service.catalog.models import Model
 from service.errors import InvalidRequest, Overloaded, Unprocessable
 from service.jobs.caller import Caller
+from service.jobs.payload import Payload
 from service.jobs.state import State
+from service.jobs.tasks import Task
 from service.telemetry.logging import current_job, request_id
 
 IDEMPOTENCY_SECONDS = 86400
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-@dataclass(frozen=True)
-class JobSpec:
-    """What is to be done, checked."""
+P_co = TypeVar("P_co", bound=Payload, covariant=True)
+M_co = TypeVar("M_co", bound=Model, covariant=True)
 
-    kind: Kind
-    model: Model
+
+@dataclass(frozen=True)
+class JobSpec(Generic[P_co, M_co]):
+    """A request that has passed every check."""
+
+    task: Task[P_co]
+    model: M_co
     body: Mapping[str, Any]
-    """As the client sent it: what an idempotency key is bound to."""
-    request: Mapping[str, Any]
-    """With the seed and every default filled in: what the worker gets."""
+    """The request as the client sent it; an idempotency key is bound to it."""
+    payload: P_co
     seconds: float
-    """About how much sound it gives."""
+    """The approximate duration of the sound that it makes."""
     upload: bytes | None = None
-    """Symbols that belong to it."""
+    """Symbols that came with the request."""
     kept: bool = False
-    """What it gives is fetched afterwards."""
+    """The output is fetched after the request has been answered."""
 
 
 def wants_job(prefer: str | None) -> bool:
-    """Whether a ``Prefer`` header asks for a job (RFC 7240)."""
+    """Whether a ``Prefer`` header asks for an asynchronous answer (RFC 7240)."""
     return any(part.split(";")[0].strip().lower() == "respond-async" for part in (prefer or "").split(","))
 
 
-async def submit_job(state: State, caller: Caller, job_spec: JobSpec, *, prefer: str | None, key: str | None) -> Job:
-    """Make a job of it, or find the one that an earlier request with the same key has made.
+async def submit_job(
+    state: State, caller: Caller, job_spec: JobSpec[Payload, Model], *, prefer: str | None, key: str | None
+) -> Job:
+    """Submit a job, or find the one that an earlier request with the same idempotency key has submitted.
 
     Args:
         state: of the service.
-        caller: who asks.
-        job_spec: for what.
+        caller: who sent the request.
+        job_spec: what to do.
         prefer: the ``Prefer`` header.
         key: the ``Idempotency-Key`` header.
 
     Raises:
         NotReady: no worker has the model.
-        Overloaded: a limit is reached, of the caller's or of the service's.
+        Overloaded: a limit of the caller or of the service is reached.
         InvalidRequest: the key is malformed.
         Unprocessable: the key belongs to another request.
     """
@@ -69,16 +77,16 @@ async def submit_job(state: State, caller: Caller, job_spec: JobSpec, *, prefer:
     later = wants_job(prefer) or job_spec.seconds > settings.interactive_seconds
     retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
     job = Job(
-        kind=job_spec.kind,
+        kind=job_spec.task.kind,
         priority=Priority.BATCH if later else Priority.INTERACTIVE,
         model=job_spec.model.entry.id,
         sha256=job_spec.model.sha256,
         owner=caller.name,
-        request=job_spec.request,
+        payload=job_spec.payload.dump(),
         created_at=time.time(),
         request_id=request_id.get(""),
         trace=state.tracing.parent(),
-        paced=not later and job_spec.kind.listened_to,
+        paced=not later and job_spec.task.paced,
         retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
     )
     if key is not None and (earlier := await _earlier(state, caller, job_spec, key, job)) is not None:
@@ -86,7 +94,7 @@ async def submit_job(state: State, caller: Caller, job_spec: JobSpec, *, prefer:
         return earlier
     try:
         await _submit(state, caller, job, job_spec.upload)
-    except Overloaded:  # a refusal; without an answer the key keeps its job: it may be there
+    except Overloaded:  # refused for certain; after any other error the job may have been accepted
         if key is not None:
             await state.broker.forget_idempotent(caller.name, key)
         raise
@@ -105,12 +113,12 @@ async def _submit(state: State, caller: Caller, job: Job, upload: bytes | None) 
         raise _overloaded(full) from full
 
 
-async def _earlier(state: State, caller: Caller, job_spec: JobSpec, key: str, job: Job) -> Job | None:
-    """The job that the key stands for already, taken up again if it was parked; None if ``job`` is the first."""
+async def _earlier(state: State, caller: Caller, job_spec: JobSpec[Payload, Model], key: str, job: Job) -> Job | None:
+    """The job that the key was used for before, resumed if it was parked; None if ``job`` is the first."""
     if not _KEY.fullmatch(key):
         message = "Idempotency-Key: 1 to 255 visible ASCII characters"
         raise InvalidRequest(message, param="Idempotency-Key", code="invalid_idempotency_key")
-    canonical = json.dumps([job_spec.kind.value, job_spec.body], sort_keys=True)
+    canonical = json.dumps([job_spec.task.kind, job_spec.body], sort_keys=True)
     upload = hashlib.sha256(job_spec.upload or b"").hexdigest()
     fingerprint = hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
     names = (caller.name, key)
@@ -125,11 +133,11 @@ async def _earlier(state: State, caller: Caller, job_spec: JobSpec, key: str, jo
         if earlier is not None and earlier.status not in (Status.FAILED, Status.CANCELLED):
             await resume(state, earlier)
             return earlier
-        await state.broker.forget_idempotent(*names)  # it came to nothing: try again
+        await state.broker.forget_idempotent(*names)  # that job failed: the key is free
 
 
 async def resume(state: State, job: Job) -> None:
-    """Put a parked job back into its priority.
+    """Put a parked job back into its queue.
 
     Raises:
         Overloaded: there is no room.

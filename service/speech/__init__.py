@@ -1,1 +1,1 @@
-"""Requests for sound: schemas, admission, sampling, decoding, encoding, websocket sessions."""
+"""Sound: requests, payloads, sampling, decoding, encoding, websocket sessions."""

@@ -1,26 +1,36 @@
-"""Attempts at jobs that give sound: speech from text, or sound without any."""
+"""Attempts at jobs of speech: to sample sound, and to score a recording (equation 1 of the WaveNet paper)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.audio.mu_law import decode_wave
+from models.engines.speech.engine import StreamRequest
+from models.spec import FeatureSpec
+from models.text.alignment import AlignmentError, align
 from service.broker import patiently
-from service.broker.job import Kind
 from service.catalog.sampler import Part
+from service.errors import InvalidRequest
+from service.jobs.attempt import ScoringAttempt
 from service.jobs.sampling_attempt import SamplingAttempt
+from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from service.speech.sampler import SpeechSampler
-from service.speech.utterance import Utterance, prepare
 
-MEASURED_SECONDS = 0.5
-"""Of sound: how fast less than that was made says nothing."""
+MIN_MEASURED_SECONDS = 0.5
+"""Of sound: the real-time factor of less than that means nothing."""
+SCORED_SECONDS = 0.2
+"""Of sound that is scored in one call; between two calls the attempt can be stopped."""
+CURVE_SECONDS = 0.01
 
 
-class SpeechAttempt(SamplingAttempt):
-    """Speech from text, or sound without any."""
+class AudioAttempt(SamplingAttempt):
+    """An attempt to sample sound."""
 
     sampler: SpeechSampler
 
@@ -35,21 +45,78 @@ class SpeechAttempt(SamplingAttempt):
 
     def over(self, symbols: int, seconds: float) -> None:
         """See :class:`SamplingAttempt`."""
-        if symbols >= MEASURED_SECONDS * self.rate and seconds > 0:
+        if symbols >= MIN_MEASURED_SECONDS * self.rate and seconds > 0:
             self.context.metrics.factor(self.job, symbols / self.rate / seconds)
+
+
+class SpeechAttempt(AudioAttempt):
+    """Speech: one stream per sentence."""
+
+    payload: SpeechPayload
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
-        request = self.job.request
-        if self.job.kind is Kind.GENERATION:
-            prompt = b""
-            if request["continues"]:
-                prompt = await patiently(lambda: self.context.broker.upload(self.job))
-            return iter([self.sampler.generation(request, np.frombuffer(prompt, np.uint8))])
-        utterance = await self.context.in_pool(partial(self._utterance, request))
-        return self.sampler.parts(utterance, first)
+        return self.sampler.parts(self.payload, first)
 
-    def _utterance(self, request: Mapping[str, Any]) -> Utterance:
-        names = ("model", "voice", "input", "seed")
-        chosen = {name: request[name] for name in ("temperature", "speed")}
-        return prepare(self.context.catalog, *(request[name] for name in names), **chosen)
+
+class GenerationAttempt(AudioAttempt):
+    """Sound without text: one stream, which continues the uploaded recording if there is one."""
+
+    payload: GenerationPayload
+
+    async def parts(self, first: int) -> Iterator[Part]:
+        """See :class:`SamplingAttempt`."""
+        prompt = b""
+        if self.payload.prompt_sha256 is not None:
+            prompt = await patiently(lambda: self.context.broker.upload(self.job))
+        return iter([self.sampler.generation(self.payload, np.frombuffer(prompt, np.uint8))])
+
+
+class SpeechScoringAttempt(ScoringAttempt):
+    """ln p of every symbol of the upload, given those before it (and the text that is said in it)."""
+
+    sampler: SpeechSampler
+    payload: SpeechLikelihoodPayload
+
+    async def work(self) -> dict[str, Any] | None:
+        """See :class:`JobAttempt`."""
+        upload = await patiently(lambda: self.context.broker.upload(self.job))
+        symbols = np.frombuffer(upload, np.uint8)
+        await patiently(lambda: self.context.broker.set_total(self.job, len(symbols)))
+        engine, rate = self.sampler.engine, self.sampler.model.spec.sample_rate
+        stream = await self.context.in_pool(lambda: engine.open(self._request(symbols)))
+        nats, size = np.empty(len(symbols)), int(SCORED_SECONDS * rate)
+        for start in range(0, len(symbols), size):
+            if self.stopped is not None:
+                return None
+            block = symbols[start : start + size]
+            nats[start : start + size] = await self.context.in_pool(partial(engine.teacher_force, stream, block))
+        return figures(nats, int(CURVE_SECONDS * rate))
+
+    def _request(self, symbols: NDArray[np.uint8]) -> StreamRequest:
+        spec, voice, frames = self.sampler.model.spec, self.payload.voice, None
+        if self.sampler.frames is not None:
+            wave = decode_wave(symbols, spec.preemphasis, spec.gain)
+            try:
+                frames = align(wave, self.payload.sentences, self.sampler.frames, voice, FeatureSpec())
+            except AlignmentError as error:
+                raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
+        speaker = self.sampler.model.speaker(voice)
+        return StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
+
+
+def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:
+    """The result of a scoring job.
+
+    Args:
+        nats: ln p of every symbol ``[T]``.
+        per_point: symbols per point of the curve.
+    """
+    bits = -nats / math.log(2.0)
+    curve = [round(float(bits[i : i + per_point].sum()), 3) for i in range(0, len(bits), per_point)]
+    return {
+        "bits_per_sample": round(float(bits.mean()), 6),
+        "nats": round(float(-nats.sum()), 3),
+        "samples": len(nats),
+        "curve": curve,
+    }

@@ -1,4 +1,4 @@
-"""Symbols of a job to sound."""
+"""The symbols of a job as sound."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Wave = NDArray[np.float32]
 
 
 class AudioDecoder:
-    """The symbols of one request to sound, in order; each of its streams (sentences) starts from silence.
+    """Decodes the symbols of one job, in order. Each of its streams (sentences) starts from silence.
 
     Args:
         spec: of the model that made them.
-        memory: what the first stream starts from instead: the last value of a recording that it continues.
+        state: the state of the de-emphasis filter before the first stream, if that one continues a recording.
     """
 
-    def __init__(self, spec: SpeechSpec, memory: float = 0.0) -> None:
+    def __init__(self, spec: SpeechSpec, state: float = 0.0) -> None:
         self._spec = spec
         self._index = 0
-        self._deemphasis = Deemphasis(spec.preemphasis, spec.gain, memory)
+        self._deemphasis = Deemphasis(spec.preemphasis, spec.gain, state)
 
     def __call__(self, index: int, symbols: NDArray[np.uint8]) -> Wave:
         """The next symbols, of stream ``index``: ``float32 [T]`` in [-1, 1], at the model's rate."""

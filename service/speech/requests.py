@@ -1,49 +1,178 @@
-"""Requests for sound as orders: what has to be checked before a job can be made of them, over HTTP or a websocket."""
+"""Requests for sound, checked and resolved into jobs. Everything that can be refused is refused here.
+
+The text front-end runs here and nowhere else: the payload carries phonemes.
+"""
 
 from __future__ import annotations
 
-from service.broker.job import Kind
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.audio.features import normalize_level
+from models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
+from models.spec import SpeechSpec
+from models.text import PhonemeSequence, UnsupportedText, phonemize
 from service.catalog.catalog import Catalog
+from service.catalog.models import SpeechModel
 from service.catalog.seeds import draw_seed
+from service.errors import InvalidRequest
 from service.jobs.submit import JobSpec
+from service.jobs.uploads import from_base64
+from service.settings import Settings
 from service.speech import codecs
-from service.speech.schemas import SessionConfig, SpeechRequest
+from service.speech.payloads import GenerationPayload, Sentences, SpeechLikelihoodPayload, SpeechPayload
+from service.speech.schemas import AudioRequest, GenerationRequest, SessionConfig, SpeechRequest
 from service.speech.session.state import SessionState
-from service.speech.utterance import Utterance, prepare
+from service.speech.tasks import GENERATION, LIKELIHOOD, SPEECH
+from service.speech.uploads import decode_upload
 
 
-def speech_job(catalog: Catalog, request: SpeechRequest) -> tuple[JobSpec, Utterance]:
-    """What to sample for a text, and what will be said. Takes a moment: text becomes phonemes.
+def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> JobSpec[SpeechPayload, SpeechModel]:
+    """A text to speak. Takes milliseconds, as the text becomes phonemes: call it off the event loop.
 
     Raises:
         NotFound: no such model.
-        InvalidRequest: it cannot be served; ``param`` says why.
+        InvalidRequest: it cannot be served; ``param`` names the field.
     """
-    seed = draw_seed() if request.seed is None else request.seed
-    utterance = prepare(
+    payload = prepare(
         catalog,
         request.model,
         request.voice_id,
         request.input,
-        seed,
+        draw_seed() if request.seed is None else request.seed,
         temperature=request.temperature,
         speed=request.speed,
+        response_format=request.response_format,
+        sample_rate=request.sample_rate,
     )
-    model, form = utterance.model, request.response_format
-    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, request.sample_rate))
-    own = {"voice": request.voice_id, "seed": seed, "temperature": utterance.temperature}
-    resolved = request.model_dump() | own | {"phonemes": utterance.phonemes}
-    return JobSpec(Kind.SPEECH, model, request.model_dump(), resolved, utterance.seconds), utterance
+    model = catalog.speech_model(request.model, "speech")
+    _check_rate(model, request)
+    return JobSpec(SPEECH, model, request.model_dump(), payload, payload.seconds)
 
 
-def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
-    """A session in which speech can be ordered.
+def prepare(
+    catalog: Catalog,
+    model_id: str,
+    voice_id: str,
+    text: str,
+    seed: int,
+    *,
+    temperature: float | None = None,
+    speed: float = 1.0,
+    response_format: str = "wav",
+    sample_rate: int | None = None,
+) -> SpeechPayload:
+    """Everything that a model needs to speak a text. Without a temperature, the model's own is taken.
 
     Raises:
         NotFound: no such model.
-        InvalidRequest: it cannot speak so; ``param`` says why.
+        InvalidRequest: a model that does not speak text, no such voice, or a text that cannot be spoken.
+    """
+    model = catalog.speech_model(model_id, "speech")
+    model.voice(voice_id)
+    return SpeechPayload(
+        seed=seed,
+        temperature=model.entry.temperature if temperature is None else temperature,
+        voice=voice_id,
+        response_format=response_format,
+        sample_rate=sample_rate,
+        input=text,
+        speed=speed,
+        sentences=read_text(text, "input"),
+    )
+
+
+def read_text(text: str, param: str) -> Sentences:
+    """The phonemes of a text, sentence by sentence.
+
+    Raises:
+        InvalidRequest: the text cannot be spoken; ``param`` is the field that it came in.
+    """
+    try:
+        sentences = tuple(PhonemeSequence.of(sentence) for sentence in phonemize(text))
+    except UnsupportedText as error:
+        raise InvalidRequest(f"{param}: {error}", param=param, code="unsupported_text") from error
+    if not sentences:
+        raise InvalidRequest(f"{param}: there is nothing to say in it", param=param, code="unsupported_text")
+    return sentences
+
+
+def generation_job(
+    catalog: Catalog, settings: Settings, request: GenerationRequest
+) -> JobSpec[GenerationPayload, SpeechModel]:
+    """Sound without text. Takes a moment if there is a recording to decode; raises as :func:`speech_job` does."""
+    model = catalog.speech_model(request.model, "generation")
+    model.voice(request.voice_id)
+    spec, prompt = model.spec, None
+    _check_rate(model, request)
+    if request.prompt_audio is not None:
+        model.require("continuation")
+        prompt = _recording(request.prompt_audio, spec, settings.max_upload_seconds)
+    payload = GenerationPayload(
+        seed=draw_seed() if request.seed is None else request.seed,
+        temperature=model.entry.temperature if request.temperature is None else request.temperature,
+        prompt_sha256=None if prompt is None else hashlib.sha256(prompt.data).hexdigest(),
+        voice=request.voice_id,
+        response_format=request.response_format,
+        sample_rate=request.sample_rate,
+        deemphasis_state=0.0 if prompt is None else _deemphasis_state(prompt, spec),
+        duration=request.duration,
+        samples=max(1, round(request.duration * spec.sample_rate)),
+    )
+    upload = None if prompt is None else prompt.tobytes()
+    return JobSpec(GENERATION, model, request.model_dump(), payload, request.duration, upload)
+
+
+def likelihood_job(
+    catalog: Catalog, settings: Settings, model_id: str, voice_id: str, text: str | None, file: bytes
+) -> JobSpec[SpeechLikelihoodPayload, SpeechModel]:
+    """A recording to score. Takes a moment, as it is decoded; raises as :func:`speech_job` does."""
+    model = catalog.speech_model(model_id, "likelihood")
+    model.voice(voice_id)
+    sentences: Sentences = ()
+    if "speech" in model.entry.capabilities:
+        if text is None:
+            raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
+        sentences = read_text(text, "text")
+    elif text is not None:
+        raise InvalidRequest("text: this model knows nothing of text", param="text", code="unknown_parameter")
+    spec = model.spec
+    wave = decode_upload(file, sample_rate=spec.sample_rate, max_seconds=settings.max_upload_seconds, param="file")
+    wave = normalize_level(wave, spec.sample_rate)  # models only know sound at the level of their corpora
+    body = {"model": model_id, "voice": voice_id, "text": text}
+    payload = SpeechLikelihoodPayload(voice=voice_id, sentences=sentences)
+    upload = encode_wave(wave, spec.preemphasis, spec.gain).tobytes()
+    return JobSpec(LIKELIHOOD, model, body, payload, len(wave) / spec.sample_rate, upload)
+
+
+def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
+    """A session in which speech can be requested.
+
+    Raises:
+        NotFound: no such model.
+        InvalidRequest: it cannot be served; ``param`` names the field.
     """
     model, form = catalog.speech_model(config.model, "speech"), config.response_format
     model.voice(config.voice if isinstance(config.voice, str) else config.voice.id)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))
+
+
+def _check_rate(model: SpeechModel, request: AudioRequest) -> None:
+    form = request.response_format
+    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, request.sample_rate))
+
+
+def _recording(text: str, spec: SpeechSpec, max_seconds: float) -> NDArray[np.uint8]:
+    param = "prompt_audio"
+    wave = decode_upload(from_base64(text, param), sample_rate=spec.sample_rate, max_seconds=max_seconds, param=param)
+    return encode_wave(wave, spec.preemphasis, spec.gain)
+
+
+def _deemphasis_state(symbols: NDArray[np.uint8], spec: SpeechSpec) -> float:
+    """The state of the de-emphasis filter after a recording, so that its continuation does not begin with a step."""
+    filtering = Deemphasis(spec.preemphasis, spec.gain)
+    filtering(mu_law_decode(symbols))
+    return filtering.memory

@@ -1,63 +1,65 @@
-"""A speech model with its weights: phonemes to frames to streams of symbols. Synchronous, free of HTTP and Redis."""
+"""A speech model with its weights: phonemes to frames to streams of symbols. Synchronous, no I/O."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import numpy as np
 
 from models.engines.base import Stream, Symbols
 from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.text import PhonemeSequence
 from models.text.acoustic import AcousticModel
 from service.catalog.models import SpeechModel
 from service.catalog.sampler import Part, Sampler
 from service.catalog.seeds import part_seed
 from service.speech.decoder import AudioDecoder, Wave
-from service.speech.utterance import Utterance, read_text
+from service.speech.payloads import GenerationPayload, SpeechPayload
 
 FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
-_NOTHING = np.zeros(0, np.uint8)
+_NO_PROMPT: Final = np.zeros(0, np.uint8)
+_WARM_UP: Final = PhonemeSequence.parse("sil _R EH1 D IY0 .")
+"""As phonemes: sampling needs no text front-end."""
 
 
 @dataclass(frozen=True)
 class SpeechSampler(Sampler):
-    """A model that speaks, or babbles."""
+    """A model of sound, with or without text."""
 
     model: SpeechModel
     engine: SpeechEngine
     frames: AcousticModel | None
 
-    def parts(self, utterance: Utterance, first: int = 0) -> Iterator[Part]:
-        """What to sample for each sentence from number ``first`` on; the frames are made when asked for."""
+    def parts(self, payload: SpeechPayload, first: int = 0) -> Iterator[Part]:
+        """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.frames is not None
         spec = self.model.spec
-        for index, sentence in enumerate(utterance.sentences[first:], first):
-            rows = self.frames.predict(sentence, utterance.voice.id, utterance.speed)
+        for index, sentence in enumerate(payload.sentences[first:], first):
+            frames = self.frames.predict(sentence, payload.voice, payload.speed)
             request = StreamRequest(
-                length=len(rows) * spec.local_hop,
-                seed=part_seed(utterance.seed, index),
-                temperature=utterance.temperature,
-                speaker=self.model.speaker(utterance.voice.id),
-                frames=rows,
+                length=len(frames) * spec.local_hop,
+                seed=part_seed(payload.seed, index),
+                temperature=payload.temperature,
+                speaker=self.model.speaker(payload.voice),
+                frames=frames,
             )
-            yield Part(request, _NOTHING)
+            yield Part(request, _NO_PROMPT)
 
-    def generation(self, request: Mapping[str, Any], recording: Symbols) -> Part:
-        """What to sample of a model that needs no text.
+    def generation(self, payload: GenerationPayload, recording: Symbols) -> Part:
+        """The part of a job without text.
 
         Args:
-            request: with ``samples``, ``seed``, ``temperature`` and ``voice``.
-            recording: what to go on from; no more of its end is needed than the network can see.
+            payload: of the job.
+            recording: symbols to continue; may be empty. Only as many as the network sees are used.
         """
-        spec = self.model.spec
-        prompt = recording[-spec.receptive_field :]
-        speaker = self.model.speaker(request["voice"])
-        length = len(prompt) + request["samples"]
-        return Part(StreamRequest(length, request["seed"], request["temperature"], speaker), prompt)
+        prompt = recording[-self.model.spec.receptive_field :]
+        speaker = self.model.speaker(payload.voice)
+        length = len(prompt) + payload.samples
+        return Part(StreamRequest(length, payload.seed, payload.temperature, speaker), prompt)
 
     def open(self, part: Part) -> Stream:
         """See :class:`Sampler`."""
@@ -72,13 +74,16 @@ class SpeechSampler(Sampler):
 
     def warm(self) -> None:
         """See :class:`Sampler`."""
-        voice = self.model.entry.voices[0]
+        voice = self.model.entry.voices[0].id
         if self.frames is not None:
-            utterance = Utterance(self.model, voice, read_text("Ready.", "input"), 0, 1.0, 1.0)
-            for _ in itertools.islice(render(self, utterance), 3):
+            payload = SpeechPayload(
+                seed=0, temperature=1.0, voice=voice, response_format="wav", sample_rate=None, input="Ready.",
+                speed=1.0, sentences=(_WARM_UP,),
+            )  # fmt: skip
+            for _ in itertools.islice(render(self, payload), 3):
                 pass
         else:
-            request = StreamRequest(length=160, seed=0, speaker=self.model.speaker(voice.id))
+            request = StreamRequest(length=160, seed=0, speaker=self.model.speaker(voice))
             self.engine.step([self.engine.open(request)], 160)
 
 
@@ -87,27 +92,27 @@ def _sound(part: Part) -> StreamRequest:
     return part.request
 
 
-def render(sampler: SpeechSampler, utterance: Utterance, parts: list[Part] | None = None) -> Iterator[Wave]:
-    """Sample an utterance. The work is done between one chunk and the next: who stops asking stops it.
+def render(sampler: SpeechSampler, payload: SpeechPayload, parts: list[Part] | None = None) -> Iterator[Wave]:
+    """Sample a text without a server. The work is done between one chunk and the next.
 
     Args:
-        sampler: of its model.
-        utterance: from :func:`prepare`.
-        parts: of every sentence, if they have been made already; else each is made when its turn comes.
+        sampler: of the model.
+        payload: from :func:`service.speech.requests.prepare`.
+        parts: of every sentence, if they have been made already.
 
     Yields:
         ``float32 [T]`` in [-1, 1], at the model's rate.
     """
     sizes = _chunk_sizes(sampler.model.spec.sample_rate)
     decode = AudioDecoder(sampler.model.spec)
-    for index, part in enumerate(parts or sampler.parts(utterance)):
+    for index, part in enumerate(parts or sampler.parts(payload)):
         stream = sampler.open(part)
         while stream.position < part.request.length:
             yield decode(index, sampler.engine.step([stream], next(sizes))[0])
 
 
 def _chunk_sizes(sample_rate: int) -> Iterator[int]:
-    """In samples: small at first, so that sound starts early, then twice as much each time, up to the full size."""
+    """Samples per chunk: few at first, so that the sound starts early, then doubled up to the full size."""
     milliseconds = FIRST_CHUNK_MS
     while True:
         yield max(1, sample_rate * milliseconds // 1000)

@@ -1,21 +1,21 @@
-"""The sound of a job on its way to a client: symbols decoded, encoded, as bytes or as server-sent events."""
+"""What a client gets of a job of sound: its symbols decoded and encoded, as bytes or as server-sent events; figures."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
 
 from models.spec import SpeechSpec
 from service.broker import Broker
 from service.broker.job import Job
-from service.errors import (
-    NotFound,
-)
+from service.errors import NotFound
 from service.jobs.stream import JobReader, check_end, event
 from service.speech import codecs
 from service.speech.codecs import Wave
 from service.speech.decoder import AudioDecoder
+from service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
 from service.speech.schemas import Usage
 
 ACKNOWLEDGE_SECONDS = 0.2
@@ -24,16 +24,18 @@ POLL_SECONDS = 0.02
 
 
 class AudioReader(JobReader):
-    """One listener, who takes the sound as it comes."""
+    """One client that takes the sound while it is sampled."""
 
-    def __init__(self, broker: Broker, job: Job, spec: SpeechSpec) -> None:
-        super().__init__(broker, job)
+    payload: AudioPayload
+
+    def __init__(self, broker: Broker, job: Job, payload: AudioPayload, spec: SpeechSpec) -> None:
+        super().__init__(broker, job, payload)
         self._spec = spec
         self._acknowledged = 0
 
     async def waves(self) -> AsyncIterator[Wave]:
         """The sound, chunk by chunk, ``float32 [T]``; raises as :meth:`symbols` does."""
-        decode = AudioDecoder(self._spec, self.job.request.get("memory", 0.0))
+        decode = AudioDecoder(self._spec, self.payload.deemphasis_state)
         async for index, symbols in self.symbols():
             yield decode(index, symbols)
 
@@ -43,12 +45,12 @@ class AudioReader(JobReader):
             await self._broker.acknowledge(self.job, self.samples)
 
     async def _remind(self) -> None:
-        """Redis may have been killed, and have forgotten how much was read: the sampler would wait for ever."""
+        """Redis may have been killed and lost the count of what was read, for which the sampler would wait forever."""
         if self.job.paced and self.samples:
             await self._broker.acknowledge(self.job, self.samples)
 
     async def length(self) -> int:
-        """Samples in all, as soon as the worker knows.
+        """Samples in total, as soon as the worker knows.
 
         Raises:
             ServiceError: the job ended before that.
@@ -67,13 +69,13 @@ class AudioReader(JobReader):
 async def encoded(
     reader: AudioReader, model_rate: int, form: str, sample_rate: int | None
 ) -> AsyncGenerator[bytes, None]:
-    """The bytes of a job as they come. Pieces are never empty.
+    """The encoded bytes of a job, as they become available. None of the pieces is empty.
 
     Args:
-        reader: to the job.
-        model_rate: of its sound.
+        reader: of the job.
+        model_rate: of its symbols, in hertz.
         form: a key of :data:`service.speech.codecs.MEDIA_TYPES`.
-        sample_rate: of the bytes; the format's own if absent.
+        sample_rate: of the bytes; the format's default if None.
     """
     length = await reader.length() if form == "flac" else None
     encoder = codecs.encoder(form, model_rate, sample_rate, length)
@@ -88,6 +90,12 @@ async def as_events(source: AsyncIterator[bytes], reader: AudioReader) -> AsyncG
     """The same as OpenAI's server-sent events."""
     async for piece in source:
         yield event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
-    spoken, samples = reader.job.request.get("phonemes", 0), reader.samples
-    usage = Usage(input_tokens=spoken, output_tokens=samples, total_tokens=spoken + samples)
+    tokens, samples = reader.payload.input_tokens, reader.samples
+    usage = Usage(input_tokens=tokens, output_tokens=samples, total_tokens=tokens + samples)
     yield event({"type": "speech.audio.done", "usage": usage.model_dump()})
+
+
+def likelihood(job: Job, payload: SpeechLikelihoodPayload) -> Mapping[str, Any]:
+    """The answer to a request for a recording's likelihood."""
+    assert job.result is not None
+    return job.result

@@ -1,8 +1,8 @@
-"""A sound file that a client sent, to samples: nothing in it is believed.
+"""A sound file that a client has uploaded, to samples. Nothing in the file is trusted.
 
-The first bytes choose the format, and the format its reader, which is not left to guess another. FFmpeg (PyAV) reads
-WAV, FLAC and MP3: libsndfile reads an MP3 without a length in its header only in part and in blocks wrongly, and a FLAC
-without one not at all. libsndfile reads Ogg: FFmpeg begins and ends Vorbis at other samples than it should.
+The first bytes determine the format, and the format the decoder, which may not detect another. FFmpeg (PyAV) decodes
+WAV, FLAC and MP3: libsndfile reads an MP3 without a length in its header only partly, and a FLAC without one not at
+all. libsndfile decodes Ogg: FFmpeg starts and ends Vorbis at the wrong samples.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ Floats = NDArray[np.floating]
 MAX_CHANNELS: Final = 8
 RATES: Final = range(4000, 192001)
 MAX_PEAK: Final = 4.0
-"""Floats that pass 1 a little are clipped. Floats that pass it by far are not in [-1, 1] at all."""
+"""Float samples slightly outside [-1, 1] are clipped; beyond this peak the file has another scale and is refused."""
 
 _FFMPEG: Final = {
     "wav": {"pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_alaw", "pcm_mulaw"},
     "flac": {"flac"},
     "mp3": {"mp3", "mp3float"},
 }
-"""The demuxers that are used, and the decoders behind each."""
+"""FFmpeg's demuxers, and the decoders that are allowed for each."""
 
 _LIBSNDFILE: Final = {("OGG", "VORBIS"), ("OGG", "OPUS")}
 _BLOCK: Final = 16384
 _MAX_CHUNKS: Final = 1000
 _UNKNOWN_LENGTH: Final = 0x7FFF0000
-"""A WAV chunk that claims this or more was written to a pipe."""
+"""A WAV chunk with this size or more was written to a pipe."""
 
 
 class _Unusable(Exception):
-    """The file cannot be taken, for a reason that its sender may read."""
+    """The file is refused; the message is for the client."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Source:
     rate: int
     channels: int
     samples: int | None
-    """That the file says it holds; None where it does not say."""
+    """According to the header; None if it has no length."""
     blocks: Iterator[Floats]
     """``[channels, T]``, full scale at 1."""
 
@@ -63,21 +63,21 @@ class _Source:
 def decode_upload(data: bytes, *, sample_rate: int, max_seconds: float, param: str) -> Wave:
     """Decode a WAV, FLAC, Ogg (Vorbis or Opus) or MP3 file to mono.
 
-    Memory is bounded by ``max_seconds``, whatever the file claims. An MP3 that was cut between two frames passes for a
-    shorter one: its format has no end.
+    Memory is bounded by ``max_seconds``, whatever the header says. An MP3 that was truncated between two frames is
+    accepted as a shorter one, as the format has no end mark.
 
     Args:
         data: the whole file.
-        sample_rate: what the samples are wanted at, in hertz.
-        max_seconds: the longest sound that is taken.
+        sample_rate: of the returned samples, in hertz.
+        max_seconds: the longest sound that is accepted.
         param: the field that the file came in, for the error.
 
     Returns:
         ``float32 [T]`` in [-1, 1], at least one sample.
 
     Raises:
-        InvalidRequest: it is no such file, it is damaged or cut short, or the sound in it is not of a kind that is
-            taken; ``code`` is ``invalid_audio``.
+        InvalidRequest: the file is of another format, damaged or truncated, or its sound is not supported; ``code`` is
+            ``invalid_audio``.
     """
     try:
         return _decode(data, sample_rate, max_seconds)
@@ -124,7 +124,7 @@ def _container(data: bytes) -> str:
 
 
 def _plain_wav(data: bytes) -> bytes:
-    """The WAV without the chunks that describe it: FFmpeg is to see the format and the samples alone."""
+    """The WAV without any chunks but the format and the samples, which is all that FFmpeg gets."""
     fmt, offset = b"", 12
     for _ in range(_MAX_CHUNKS):
         if offset + 8 > len(data):
@@ -143,7 +143,7 @@ def _plain_wav(data: bytes) -> bytes:
 
 
 def _check_pages(data: bytes) -> None:
-    """Refuse an Ogg file of several streams, and one that does not end with a whole page that is marked as the last."""
+    """Refuse an Ogg file of several streams, and one without a complete page that is marked as the last one."""
     streams = data.count(b"OggS\0\2")
     if streams > 1:
         raise _Unusable(f"it holds {streams} streams, where one is taken")
@@ -156,16 +156,16 @@ def _check_pages(data: bytes) -> None:
 
 @contextmanager
 def _opened(data: bytes, container: str) -> Iterator[_Source]:
-    """A file that FFmpeg reads."""
+    """A file that FFmpeg decodes."""
     if container == "wav":
         data = _plain_wav(data)
-    # A cover picture is a stream as well; the list keeps FFmpeg from looking at it.
+    # A cover picture is a stream as well; the list keeps FFmpeg from decoding it.
     options = {"codec_whitelist": ",".join(sorted(_FFMPEG[container]))}
     with av.open(io.BytesIO(data), "r", format=container, options=options, metadata_errors="replace") as file:
         if len(file.streams.audio) != 1:
             raise _Unusable(f"it holds {len(file.streams.audio)} streams of sound, where one is taken")
         stream = file.streams.audio[0]
-        decoder = getattr(stream.codec_context, "name", None)  # there is no context where FFmpeg knows no decoder
+        decoder = getattr(stream.codec_context, "name", None)  # there is no context if FFmpeg has no decoder
         if decoder not in _FFMPEG[container]:
             raise _uncoded()
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
@@ -185,7 +185,7 @@ def _ffmpeg_blocks(frames: Iterator[av.AudioFrame], rate: int, channels: int) ->
 
 @contextmanager
 def _opened_ogg(data: bytes) -> Iterator[_Source]:
-    """A file that libsndfile reads."""
+    """A file that libsndfile decodes."""
     _check_pages(data)
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         if (file.format, file.subtype) not in _LIBSNDFILE:
@@ -194,7 +194,7 @@ def _opened_ogg(data: bytes) -> Iterator[_Source]:
 
 
 def _libsndfile_blocks(file: soundfile.SoundFile) -> Iterator[Floats]:
-    while file.tell() < file.frames:  # soundfile fails on a position past the end, which a file can bring about
+    while file.tell() < file.frames:  # soundfile fails on a position past the end, which a malformed file can cause
         block = file.read(_BLOCK, dtype="float32", always_2d=True)
         if not len(block):
             return
@@ -208,7 +208,7 @@ def _uncoded() -> _Unusable:
 
 
 def _mono(source: _Source, max_seconds: float) -> Iterator[Wave]:
-    """The samples in blocks, the channels mixed, every promise of the header kept."""
+    """The samples in blocks, with the channels mixed. Checks that the header has told the truth."""
     total = 0
     for block in source.blocks:
         total += block.shape[1]

@@ -87,7 +87,7 @@ class _OpenTelemetry(Tracing):
         parent = self._propagator.extract({_PARENT: job.trace} if job.trace else {})
         about = {
             "job": job.id,
-            "kind": job.kind.value,
+            "kind": job.kind,
             "priority": job.priority.value,
             "model": job.model,
             "attempt": attempt,

@@ -22,13 +22,12 @@ from typing import Any
 
 from models.scheduler import Scheduler
 from service.broker import UNAVAILABLE, Broker, Claim, WorkerInfo
-from service.broker.job import Kind, Priority
+from service.broker.job import Failure, Priority, Status
 from service.broker.queue import LEASE_SECONDS, RECLAIM_SECONDS
-from service.images.attempts import ImageAttempt, ImageScoringAttempt
 from service.jobs.attempt import AttemptContext, JobAttempt, Stop
+from service.jobs.payload import PayloadError
+from service.jobs.tasks import Tasks
 from service.settings import Settings
-from service.speech.attempts import SpeechAttempt
-from service.speech.scoring_attempt import SpeechScoringAttempt
 from service.telemetry.logging import current_job, request_id
 from service.telemetry.metrics import WorkerMetrics, Workload
 from service.telemetry.tracing import Tracing
@@ -39,15 +38,6 @@ HUNG_SECONDS = 60.0
 """A worker whose event loop has not run for so long is not alive."""
 _RETRY_SECONDS = 0.2
 _UNLOAD_SECONDS = 10.0
-_KINDS: dict[Kind, type[JobAttempt]] = {
-    Kind.SPEECH: SpeechAttempt,
-    Kind.GENERATION: SpeechAttempt,
-    Kind.LIKELIHOOD: SpeechScoringAttempt,
-    Kind.IMAGE: ImageAttempt,
-    Kind.COMPLETION: ImageAttempt,
-    Kind.INTERPOLATION: ImageAttempt,
-    Kind.IMAGE_LIKELIHOOD: ImageScoringAttempt,
-}
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +46,25 @@ class Worker:
     """One process that samples."""
 
     def __init__(
-        self, settings: Settings, loaded_models: LoadedModels, broker: Broker, metrics: WorkerMetrics, tracing: Tracing
+        self,
+        settings: Settings,
+        loaded_models: LoadedModels,
+        tasks: Tasks,
+        broker: Broker,
+        metrics: WorkerMetrics,
+        tracing: Tracing,
     ) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._loaded_models = loaded_models
+        self._tasks = tasks
         self._broker = broker
         self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BATCH: settings.batch_slots}
         self._ready = False
         self._problem: str | None = "The models are being warmed up."
         self._claiming = asyncio.Lock()
         self._stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
         self._attempts: list[JobAttempt] = []
         self._metrics = metrics
         self._tracing = tracing
@@ -215,8 +212,8 @@ class Worker:
                 async with self._claiming:  # held until its task is there: a worker that stops waits for it
                     if (claim := await self._broker.claim(priority, self.id, models)) is not None:
                         task = asyncio.create_task(self._perform(claim))
-                        self._tasks.add(task)
-                        task.add_done_callback(self._tasks.discard)
+                        self._running.add(task)
+                        task.add_done_callback(self._running.discard)
                         return task
             except UNAVAILABLE:
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -228,8 +225,8 @@ class Worker:
         current_job.set(job.id)
         self._metrics.began(job, claim.attempt)
         try:
-            sampler = self._loaded_models.samplers[job.model]
-            job_attempt = _KINDS[job.kind](self._context, sampler, job, claim.attempt)
+            if (job_attempt := await self._opened(claim)) is None:
+                return
             self._attempts.append(job_attempt)
             if self._stopping:
                 job_attempt.stop(Stop.RELEASED)
@@ -241,6 +238,18 @@ class Worker:
         except Exception:  # one job's failure is not the worker's
             log.exception("attempt failed", extra={"job": job.id})
 
+    async def _opened(self, claim: Claim) -> JobAttempt | None:
+        """The attempt at a claimed job; None after a job has failed whose payload this version cannot read."""
+        job, sampler = claim.job, self._loaded_models.samplers[claim.job.model]
+        try:
+            task = self._tasks.of(job)
+            payload = task.parse(job)
+        except PayloadError as error:
+            failure = Failure(error.message, error.code or "payload_version")
+            await self._broker.end(job, Status.FAILED, attempt=claim.attempt, error=failure)
+            return None
+        return task.attempt_class()(self._context, sampler, job, payload, claim.attempt)
+
     async def _release_all(self) -> None:
         """Let attempts finish that are finishing, and release the jobs of the others.
 
@@ -250,11 +259,11 @@ class Worker:
         for job_attempt in self._attempts:
             job_attempt.stop(Stop.RELEASED)
         until = time.monotonic() + max(2.0, float(self._settings.shutdown_seconds))
-        while self._tasks and time.monotonic() < until and time.monotonic() - self._announced_at < LEASE_SECONDS:
-            await asyncio.wait(self._tasks, timeout=0.5)
-        for task in self._tasks:
+        while self._running and time.monotonic() < until and time.monotonic() - self._announced_at < LEASE_SECONDS:
+            await asyncio.wait(self._running, timeout=0.5)
+        for task in self._running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._running, return_exceptions=True)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Websockets: one connection, bounded; one conversation; and the two dialects in which text is spoken."""
+"""Websocket connections with bounded messages and times, whatever is sent over them."""

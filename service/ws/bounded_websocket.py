@@ -1,4 +1,4 @@
-"""One websocket connection: what is heard and said on it, all of it bounded in size and time."""
+"""One websocket connection; what is received and sent is bounded in size and time."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from service.errors import InvalidRequest
 
 MAX_MESSAGE_CHARACTERS = 65536
-"""A text of the greatest length, every character escaped, fits in."""
+"""Enough for the longest text with every character escaped."""
 FRAME_BYTES = 32768
-"""Sound comes in frames of at most this size."""
-GOODBYE_SECONDS = 2.0
+"""The largest binary frame."""
+CLOSE_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-class Leave(Exception):
-    """The server ends the connection; ``over`` says that the client will not want to go on in another one."""
+class CloseConnection(Exception):
+    """Ends the connection from the server's side; ``final`` says that the session will not be resumed."""
 
-    def __init__(self, code: int, reason: str, *, over: bool = False) -> None:
+    def __init__(self, code: int, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
-        self.over = over
+        self.final = final
 
 
-class Idle(Leave):
-    """Nothing has been said for long."""
+class IdleTimeout(CloseConnection):
+    """Nothing has been received or sent for too long."""
 
 
-class Left(Exception):
-    """The connection has ended."""
+class Disconnected(Exception):
+    """The client has closed or lost the connection."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"closed with {code}")
@@ -47,7 +47,7 @@ class BoundedWebSocket:
 
     Args:
         websocket: accepted.
-        stall_seconds: for which the client may take nothing.
+        stall_seconds: after which a client that reads nothing is disconnected.
     """
 
     def __init__(self, websocket: WebSocket, stall_seconds: float) -> None:
@@ -59,11 +59,11 @@ class BoundedWebSocket:
 
         Raises:
             InvalidRequest: it is not a JSON object in a text frame of reasonable size.
-            Left: there is none.
+            Disconnected: there is none.
         """
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
-            raise Left(message.get("code", 1006))
+            raise Disconnected(message.get("code", 1006))
         text = message.get("text")
         if text is None:
             raise InvalidRequest("A message is a text frame; this one was binary.", code="invalid_type")
@@ -76,14 +76,14 @@ class BoundedWebSocket:
         """Send a message.
 
         Raises:
-            Leave: the client takes nothing any more.
-            Left: it is gone.
+            CloseConnection: the client reads nothing.
+            Disconnected: it has disconnected.
         """
         text = json.dumps(message)
         await self._within(lambda: self._websocket.send_text(text))
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send sound; raises as :meth:`send_json` does."""
+        """Send a binary frame; raises as :meth:`send_json` does."""
         await self._within(lambda: self._websocket.send_bytes(data))
 
     async def _within(self, send: Callable[[], Any]) -> None:
@@ -91,17 +91,17 @@ class BoundedWebSocket:
             async with asyncio.timeout(self._stall_seconds):
                 await send()
         except TimeoutError:
-            raise Leave(1008, f"nothing was read for {self._stall_seconds} s") from None
+            raise CloseConnection(1008, f"nothing was read for {self._stall_seconds} s") from None
         except WebSocketDisconnect as error:
-            raise Left(error.code) from None
+            raise Disconnected(error.code) from None
 
     async def close(self, code: int, reason: str) -> None:
-        """Close it, unless the client has."""
+        """Close the connection, unless the client has."""
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._websocket.close(code, reason)
         except (TimeoutError, WebSocketDisconnect):
-            log.debug("the client was gone before the goodbye")
+            log.debug("the client disconnected before the close frame")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def parse(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         reason = f"The message is not JSON: {error.msg} at character {error.pos}."
         raise InvalidRequest(reason, code="json_invalid") from error
-    except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
-        raise InvalidRequest("The message is JSON that no request needs.", code="json_invalid") from error
+    except (RecursionError, ValueError) as error:  # nested too deeply; an integer of thousands of digits
+        raise InvalidRequest("JSON nested too deeply, or a number too long.", code="json_invalid") from error
     if not isinstance(message, dict):
         raise InvalidRequest("A message is a JSON object.", code="invalid_type")
     return message

@@ -1,4 +1,4 @@
-"""A websocket conversation with a client, whatever dialect it is held in: its tasks, and how it ends."""
+"""One websocket connection of any protocol: its tasks, and how it ends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 from service.errors import ServiceError
-from service.ws.bounded_websocket import BoundedWebSocket, Idle, Leave, Left
+from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
 
 IDLE_SECONDS: Final = 600.0
 MAX_ERRORS: Final = 20
-"""Wrong messages in one connection."""
+"""Invalid messages after which the connection is closed."""
 
 log = logging.getLogger(__name__)
 
@@ -29,37 +29,37 @@ class WsConnection(ABC):
         self._websocket = websocket
 
     @abstractmethod
-    async def listen(self) -> None:
-        """Heed the client until one side leaves.
+    async def receive(self) -> None:
+        """Handle messages until one side ends the connection.
 
         Raises:
-            Leave: the server does.
-            Left: the client has.
+            CloseConnection: the server ends it.
+            Disconnected: the client has ended it.
         """
 
-    async def idled(self, end: Idle) -> Leave:
-        """Nothing is said any more: how to leave the client."""
+    async def on_idle(self, end: IdleTimeout) -> CloseConnection:
+        """The connection has been idle for too long. Returns how to close it."""
         return end
 
-    def part(self) -> None:
-        """The server stops: leave the client, unless something is going on that no other server could go on with.
+    def on_shutdown(self) -> None:
+        """The server stops: close the connection, unless work is in progress that no other server could finish.
 
         Raises:
-            Leave: nothing is.
+            CloseConnection: no such work is in progress.
         """
-        raise Leave(1012, "the server stops")
+        raise CloseConnection(1012, "the server stops")
 
     @abstractmethod
-    async def left(self, end: Leave | Left) -> None:
-        """One side has left: let go of what was going on."""
+    async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
+        """The connection has ended: release what it used."""
 
     def start(self, *work: Coroutine[Any, Any, None]) -> None:
-        """Do something while the client is heeded; if it fails, the conversation does."""
-        for part in work:
-            self._group.create_task(part)
+        """Run coroutines beside the receiver; if one fails, the connection is closed."""
+        for coroutine in work:
+            self._group.create_task(coroutine)
 
-    async def hold(self, stopping: asyncio.Event) -> int:
-        """Hold the conversation to its end.
+    async def run(self, stopping: asyncio.Event) -> int:
+        """Serve the connection to its end.
 
         Args:
             stopping: set when the server stops.
@@ -67,67 +67,67 @@ class WsConnection(ABC):
         Returns:
             The close code.
         """
-        end: Leave | Left = Left(1006)
+        end: CloseConnection | Disconnected = Disconnected(1006)
         try:
-            end = await self._hold(stopping)
-        except Exception:  # one conversation's failure is not the server's
+            end = await self._run(stopping)
+        except Exception:  # the failure of one connection must not end the server
             log.exception("websocket failed")
-            end = Leave(1011, "the server failed")
+            end = CloseConnection(1011, "the server failed")
         finally:
-            await asyncio.shield(self.left(end))
-        if isinstance(end, Leave):
+            await asyncio.shield(self.on_disconnect(end))
+        if isinstance(end, CloseConnection):
             await self._websocket.close(end.code, end.reason)
         return end.code
 
-    async def _hold(self, stopping: asyncio.Event) -> Leave | Left:
+    async def _run(self, stopping: asyncio.Event) -> CloseConnection | Disconnected:
         try:
             async with asyncio.TaskGroup() as self._group:
-                self._group.create_task(self.listen())
-                self._group.create_task(self._wait_to_part(stopping))
-        except* (Leave, Left) as ends:
+                self._group.create_task(self.receive())
+                self._group.create_task(self._await_shutdown(stopping))
+        except* (CloseConnection, Disconnected) as ends:
             end = _first(ends)
-        if isinstance(end, Idle):
-            return await self.idled(end)
+        if isinstance(end, IdleTimeout):
+            return await self.on_idle(end)
         return end
 
-    async def _wait_to_part(self, stopping: asyncio.Event) -> None:
+    async def _await_shutdown(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
-        self.part()
+        self.on_shutdown()
 
 
 async def receive_loop(
     websocket: BoundedWebSocket,
-    heed: Callable[[dict[str, Any]], Awaitable[None]],
-    tell: Callable[[ServiceError], Awaitable[None]],
-    busy: Callable[[], bool],
+    handle_message: Callable[[dict[str, Any]], Awaitable[None]],
+    send_error: Callable[[ServiceError], Awaitable[None]],
+    is_busy: Callable[[], bool],
 ) -> NoReturn:
-    """Heed message after message. One that is wrong is answered and forgotten, unless it is one of too many.
+    """Receive and handle messages. An invalid one is answered with an error; after too many, the connection is closed.
 
     Args:
         websocket: to the client.
-        heed: does what a message says.
-        tell: answers one that cannot be heeded.
-        busy: whether something is going on that looks after the time.
+        handle_message: called with every message.
+        send_error: called with the error that a message has caused.
+        is_busy: whether there is work in progress, so that silence of the client is no reason to close.
 
     Raises:
-        Leave: too much was wrong, or nothing was said for long.
-        Left: the client has.
+        CloseConnection: too many errors, or too long idle.
+        Disconnected: the client has ended the connection.
     """
     errors = 0
     while True:
         try:
-            async with asyncio.timeout(None if busy() else IDLE_SECONDS):
+            async with asyncio.timeout(None if is_busy() else IDLE_SECONDS):
                 message = await websocket.receive()
-            await heed(message)
+            await handle_message(message)
         except ServiceError as error:
-            await tell(error)
+            await send_error(error)
             errors += 1
             if errors >= MAX_ERRORS:
-                raise Leave(1008, "too many errors") from None
+                raise CloseConnection(1008, "too many errors") from None
         except TimeoutError:
-            raise Leave(1000, "nothing was said for long") from None
+            raise CloseConnection(1000, "nothing was said for long") from None
 
 
-def _first(ends: BaseExceptionGroup[Leave | Left]) -> Leave | Left:
+def _first(ends: BaseExceptionGroup[CloseConnection | Disconnected]) -> CloseConnection | Disconnected:
     first = ends.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,4 +1,4 @@
-"""Messages and URL parameters of a websocket, checked."""
+"""Validation of a websocket's messages and URL parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Q = TypeVar("_Q", bound=BaseModel)
 
 
 class NoQuery(BaseModel):
-    """A URL without parameters."""
+    """The parameters of a URL that takes none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,7 +24,7 @@ def parse_query(kind: type[_Q], query: QueryParams) -> _Q:
     """The parameters of the URL.
 
     Raises:
-        InvalidRequest: one is unknown, wrong, or there twice.
+        InvalidRequest: one is unknown, invalid or repeated.
     """
     names = [name for name, _ in query.multi_items()]
     for name in names:
@@ -34,10 +34,10 @@ def parse_query(kind: type[_Q], query: QueryParams) -> _Q:
 
 
 def checked(kind: type[_Q], values: Mapping[str, Any]) -> _Q:
-    """What a client sent, as a model.
+    """Validate values from a client.
 
     Raises:
-        InvalidRequest: it does not fit; ``param`` says where.
+        InvalidRequest: one is invalid; ``param`` names it.
     """
     try:
         return kind.model_validate(values)
@@ -46,10 +46,10 @@ def checked(kind: type[_Q], values: Mapping[str, Any]) -> _Q:
 
 
 def parse_message(message: Mapping[str, Any], kinds: Mapping[str, type[_Q]]) -> _Q:
-    """What the client says, by its ``type``.
+    """Validate a message by its ``type``.
 
     Raises:
-        InvalidRequest: no client says so; ``param`` names the field.
+        InvalidRequest: there is no such type, or a field is invalid; ``param`` names it.
     """
     name = message.get("type")
     kind = kinds.get(name) if isinstance(name, str) else None
@@ -60,5 +60,5 @@ def parse_message(message: Mapping[str, Any], kinds: Mapping[str, type[_Q]]) -> 
 
 
 def wrong_order(reason: str) -> InvalidRequest:
-    """The answer to a message that makes sense at another time."""
+    """The error for a valid message at the wrong time."""
     return InvalidRequest(f"type: {reason}", param="type", code="wrong_order")

@@ -1,4 +1,4 @@
-"""Messages that every websocket of ours takes."""
+"""Messages that every native websocket accepts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from service.jobs.schemas import StrictRequest
 
 
 class SessionClose(StrictRequest):
-    """The session is over and will not be resumed."""
+    """Ends the session; it will not be resumed."""
 
     type: Literal["session.close"]

@@ -1,23 +1,25 @@
-"""``GET /v1/images/files/…``: the pictures of a job under URLs of their own, as ``response_format: url`` gives them."""
+"""``GET /v1/images/files/…``: the pictures of a job, at the URLs that ``response_format: url`` gives.
+
+The first request for any picture of a job writes the job's file (:mod:`service.jobs.artifacts`); every picture is a
+range of it, so that nothing is decoded again.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from service.api.http.openapi import documented
 from service.api.state import Service
 from service.broker.job import Status
-from service.catalog.models import ImageModel
-from service.errors import NotFound
+from service.errors import Conflict, NotFound
 from service.images.encoding import MEDIA_TYPES
-from service.images.files import picture_file
+from service.images.payloads import PicturesPayload
 from service.images.schemas import ImageFormat
-from service.images.stream import ImageReader
+from service.jobs.artifacts import Artifacts
 from service.jobs.schemas import JOB_ID
 
 router = APIRouter(prefix="/v1/images/files", tags=["images"])
@@ -42,23 +44,33 @@ async def get_picture(
     token: Annotated[str, Query(max_length=64, description="From the answer that the URL was in.")],
     service: Service,
 ) -> Response:
-    """A picture of a finished job. No key is asked for: whoever was given the URL, a browser for one, may see it."""
+    """A picture of a finished job. It needs no API key: whoever has the URL, such as a browser, may see it."""
     job = await service.broker.job(job_id)
+    if job is None or job.status is not Status.COMPLETED:
+        raise _not_found()
+    payload = service.tasks.payload(job)
     if (
-        job is None
-        or not job.kind.looked_at
-        or job.status is not Status.COMPLETED
-        or not hmac.compare_digest(job.request["token"].encode(), token.encode())
-        or index >= job.request["pictures"]
-        or form != job.request["output_format"]
+        not isinstance(payload, PicturesPayload)
+        or not hmac.compare_digest(payload.token.encode(), token.encode())
+        or index >= payload.count
+        or form != payload.output_format
     ):
-        raise NotFound("There is no such picture, or it is no longer kept.", code="picture_not_found")
-    model = service.catalog.models.get(job.model)
-    if not isinstance(model, ImageModel) or model.sha256 != job.sha256:
-        raise NotFound("The model was replaced since.", code="picture_not_found")
-    reader = ImageReader(service.broker, job, model)
-    await reader.to_the_end()
-    data = await asyncio.to_thread(picture_file, job, reader.batch.pixels[index])
-    # A page of another origin may show it: that is what a URL is asked for.
-    headers = {"cache-control": "private, max-age=3600", "cross-origin-resource-policy": "cross-origin"}
-    return Response(data, headers=headers, media_type=MEDIA_TYPES[form])
+        raise _not_found()
+    artifacts = Artifacts(service.broker, service.catalog, service.tasks)
+    try:
+        info = await artifacts.info(job)
+    except (Conflict, NotFound) as error:
+        raise _not_found() from error
+    start, size = info.entries[index]
+    # A page of another origin may show it: that is what a URL is for.
+    headers = {
+        "cache-control": "private, max-age=3600",
+        "cross-origin-resource-policy": "cross-origin",
+        "content-length": str(size),
+    }
+    body = artifacts.read(job, start, start + size)
+    return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[form])
+
+
+def _not_found() -> NotFound:
+    return NotFound("There is no such picture, or it has expired.", code="picture_not_found")

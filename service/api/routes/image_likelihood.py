@@ -1,4 +1,4 @@
-"""``POST /v1/images/likelihood``: how likely a model takes a picture to be, exactly (1601.06759, equation 1)."""
+"""``POST /v1/images/likelihood``: the exact likelihood of a picture under a model (1601.06759, equation 1)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,8 @@ from service.api.http.json_route import FormRoute
 from service.api.http.openapi import documented
 from service.api.responses import ACCEPTED
 from service.api.results import figures
-from service.broker.job import Kind
-from service.images.requests import asked_labels
+from service.images.requests import likelihood_job
 from service.images.schemas import ImageLikelihood
-from service.images.stream import likelihood
-from service.images.uploads import decode_picture
-from service.jobs.state import State
-from service.jobs.submit import JobSpec
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
@@ -39,18 +34,6 @@ class ImageLikelihoodForm(BaseModel):
     map: bool = Field(default=False, description="Answer with a picture of how likely each pixel was, too.")
 
 
-def _order(service: State, form: ImageLikelihoodForm, data: bytes) -> JobSpec:
-    model = service.catalog.image_model(form.model, "image_likelihood")
-    asked = form.asked_class if model.spec.classes or form.asked_class != "any" else None
-    labels = asked_labels(model, None, asked, form.style)
-    symbols = decode_picture(data, model.spec, "file")
-    body = form.model_dump(exclude={"file"}, by_alias=True)
-    white = {2: 1, 256: 8}[model.spec.levels]
-    return JobSpec(
-        Kind.IMAGE_LIKELIHOOD, model, body, body | {"labels": labels, "bits_of_white": white}, 0.0, symbols.tobytes()
-    )
-
-
 @router.post(
     "/likelihood",
     summary="Score a picture",
@@ -63,5 +46,6 @@ async def score_picture(
 ) -> Response:
     """The probability of a picture under a model, of what the picture becomes at the model's size and levels."""
     data = await form.file.read()
-    job_spec = await asyncio.to_thread(_order, context.service, form, data)
-    return await figures(context, job_spec, likelihood)
+    body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
+    job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, body, data)
+    return await figures(context, job_spec)

@@ -14,9 +14,11 @@ from service.api.http.json_route import JsonRoute
 from service.api.http.openapi import documented, event_stream
 from service.api.responses import ACCEPTED, accepted, headers_of_samples
 from service.api.state import Service
+from service.api.streamed_response import EVENTS, StreamedResponse, while_connected
 from service.broker.job import Priority
 from service.catalog.models import ImageModel
-from service.images.requests import image_job, interpolation_job
+from service.images.payloads import PicturesPayload
+from service.images.requests import completion_job, image_job, interpolation_job
 from service.images.schemas import (
     ClassList,
     ClassObject,
@@ -26,7 +28,6 @@ from service.images.schemas import (
     InterpolationRequest,
 )
 from service.images.stream import ImageReader, as_events, images_object
-from service.jobs.stream import EVENTS, StreamedResponse, while_listened_to
 from service.jobs.submit import JobSpec
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
@@ -60,8 +61,8 @@ _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
 )
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
     """Draw ``n`` pictures of a class, row by row; the same ``seed`` gives the same pictures."""
-    job_spec = image_job(context.service.catalog, body)
-    return await _draw(context, job_spec, streams=body.stream)
+    job_spec = image_job(context.service.catalog, context.service.settings, body)
+    return await _draw(context, job_spec, body)
 
 
 @router.post(
@@ -73,8 +74,9 @@ async def create_image(body: ImageRequest, context: ContextDep) -> Response:
 )
 async def complete_image(body: CompletionRequest, context: ContextDep) -> Response:
     """Keep the first ``rows`` of ``image`` as they are, and draw what is below, ``n`` times."""
-    job_spec = await asyncio.to_thread(image_job, context.service.catalog, body)
-    return await _draw(context, job_spec, streams=body.stream)
+    service = context.service
+    job_spec = await asyncio.to_thread(completion_job, service.catalog, service.settings, body)
+    return await _draw(context, job_spec, body)
 
 
 @router.post(
@@ -86,8 +88,8 @@ async def complete_image(body: CompletionRequest, context: ContextDep) -> Respon
 )
 async def interpolate_images(body: InterpolationRequest, context: ContextDep) -> Response:
     """One picture a step, all from one seed, each asked for something a little nearer to ``to``."""
-    job_spec = interpolation_job(context.service.catalog, body)
-    return await _draw(context, job_spec, streams=False)
+    job_spec = interpolation_job(context.service.catalog, context.service.settings, body)
+    return await _draw(context, job_spec, None)
 
 
 @router.get(
@@ -108,37 +110,43 @@ def _classes(model: ImageModel) -> list[ClassObject]:
         for index, name in enumerate(names):
             # On the wire a subclass is called a kind.
             label = "kind" if condition == "subclass" else condition
-            told = {"id": name, "object": label, "model": model.entry.id}
+            fields = {"id": name, "object": label, "model": model.entry.id}
             vector = model.embedding[first + index]
             if condition == "subclass":
-                of = spec.subclass_classes[index]
-                told["class"] = spec.classes[of]
-                # In the place of a class, where the vector of no kind is added.
-                added = zip(model.embedding[of], vector, model.embedding[-1], strict=True)
-                vector = tuple(general + own - none for general, own, none in added)
-            found.append(ClassObject.model_validate(told | {"embedding": list(vector)}))
+                parent = spec.subclass_classes[index]
+                fields["class"] = spec.classes[parent]
+                # Relative to the class's own vector, which has that of no subclass added.
+                terms = zip(model.embedding[parent], vector, model.embedding[-1], strict=True)
+                vector = tuple(general + special - none for general, special, none in terms)
+            found.append(ClassObject.model_validate(fields | {"embedding": list(vector)}))
         first += len(names) + 1
     return found
 
 
-async def _draw(context: RequestContext, job_spec: JobSpec, *, streams: bool) -> Response:
-    """Have a job drawn, and answer with the pictures, with events as they grow, or with the job that it became."""
+async def _draw(
+    context: RequestContext, job_spec: JobSpec[PicturesPayload, ImageModel], request: ImageRequest | None
+) -> Response:
+    """Submit a job, and answer with its pictures, with events while they grow, or with the job.
+
+    Args:
+        context: of the request.
+        job_spec: the checked request.
+        request: of a route that can stream.
+    """
     job, service = await context.submit(job_spec), context.service
     if job.priority is Priority.BATCH:
         return await accepted(service, job)
-    assert isinstance(job_spec.model, ImageModel)
     broker, keep = service.broker, context.keep
-    reader = ImageReader(broker, job, job_spec.model)
-    if streams:
-        stall = service.settings.stall_seconds
-        return StreamedResponse(broker, reader, as_events(reader), EVENTS, stall_seconds=stall, keep=keep)
-    await while_listened_to(reader.to_the_end(), context.request.receive, broker, job, keep=keep)
+    reader = ImageReader(broker, job, job_spec.task.parse(job), job_spec.model)
+    if request is not None and request.stream:
+        source, stall = as_events(reader, request.partial_images), service.settings.stall_seconds
+        return StreamedResponse(broker, reader, source, EVENTS, stall_seconds=stall, keep=keep)
+    await while_connected(reader.read_all(), context.request.receive, broker, job, keep=keep)
     answer = await asyncio.to_thread(images_object, reader, str(context.request.base_url))
     return JSONResponse(answer.model_dump(exclude_none=True), headers=_headers(reader))
 
 
 def _headers(reader: ImageReader) -> Mapping[str, str]:
-    job, begun = reader.job, reader.begun
-    engine = {} if begun is None else {"x-engine": begun.engine}
-    own = {"x-seed": str(job.request["seed"]), "x-model-sha256": job.sha256, "x-job-id": job.id}
-    return own | engine
+    engine = {} if reader.started is None else {"x-engine": reader.started.engine}
+    seed, job = str(reader.payload.seed), reader.job
+    return {"x-seed": seed, "x-model-sha256": job.sha256, "x-job-id": job.id} | engine

@@ -1,4 +1,4 @@
-"""``GET /v1/jobs/{id}/content``: the file that a finished job gave, whole or a range of it (RFC 9110, section 14)."""
+"""``GET /v1/jobs/{id}/content``: the file of a finished job, whole or a range of it (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from service.api.routes.jobs import OwnJob
 from service.api.state import Service
 from service.errors import RangeNotSatisfiable
 from service.images import encoding
-from service.images.files import ZIP
+from service.images.artifact import ZIP
 from service.jobs.artifacts import Artifacts
+from service.jobs.payload import SampledPayload
 from service.speech import codecs
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
@@ -40,9 +41,9 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """The first byte that a ``Range`` header asks for and the one after the last; None for the whole.
+    """The first byte that a ``Range`` header names and the one after the last; None for the whole file.
 
-    A header that is malformed, of another unit or of several ranges may be passed over, and is.
+    A malformed header, another unit and several ranges are ignored, as the RFC allows.
 
     Raises:
         RangeNotSatisfiable: the range lies outside.
@@ -78,7 +79,7 @@ async def get_content(
     if_none_match: Annotated[str | None, Header(description="Nothing of a file with this ETag.")] = None,
 ) -> Response:
     """The file: the bytes that a listener would have got, with a header that knows its length."""
-    artifacts = Artifacts(service.broker, service.catalog)
+    artifacts = Artifacts(service.broker, service.catalog, service.tasks)
     info = await artifacts.info(job)
     etag = f'"{info.sha256}"'
     headers = {
@@ -89,9 +90,9 @@ async def get_content(
         "x-model-sha256": job.sha256,
         "x-engine": job.engine or "",
     }
-    if "seed" in job.request:
-        headers["x-seed"] = str(job.request["seed"])
-    if if_none_match is not None and _names(if_none_match, etag):
+    if isinstance(payload := service.tasks.payload(job), SampledPayload):
+        headers["x-seed"] = str(payload.seed)
+    if if_none_match is not None and _matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     part = byte_range(ranges, info.bytes) if if_range in (None, etag) else None
     start, stop = part or (0, info.bytes)
@@ -102,5 +103,5 @@ async def get_content(
     return StreamingResponse(body, 200 if part is None else 206, headers, media_type=info.media_type)
 
 
-def _names(header: str, etag: str) -> bool:
+def _matches(header: str, etag: str) -> bool:
     return any(part.strip().removeprefix("W/") in ("*", etag) for part in header.split(","))

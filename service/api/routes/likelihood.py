@@ -1,4 +1,4 @@
-"""``POST /v1/audio/likelihood``: how likely a model takes a recording to be, exactly (WaveNet, equation 1)."""
+"""``POST /v1/audio/likelihood``: the exact likelihood of a recording under a model (WaveNet, equation 1)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.audio.features import normalize_level
-from models.audio.mu_law import encode_wave
 from service.api.deps import ContextDep
 from service.api.http.json_route import FormRoute
 from service.api.http.openapi import documented
 from service.api.responses import ACCEPTED
 from service.api.results import figures
-from service.broker.job import Kind
-from service.errors import InvalidRequest
-from service.jobs.state import State
-from service.jobs.submit import JobSpec
+from service.speech.requests import likelihood_job
 from service.speech.schemas import MAX_INPUT_CHARACTERS, LikelihoodResult
-from service.speech.uploads import decode_upload
-from service.speech.utterance import read_text
 
 
 class LikelihoodForm(BaseModel):
@@ -44,24 +37,6 @@ class LikelihoodForm(BaseModel):
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)
 
 
-def _order(service: State, form: LikelihoodForm, data: bytes) -> JobSpec:
-    model = service.catalog.speech_model(form.model, "likelihood")
-    model.voice(form.voice)
-    if "speech" in model.entry.capabilities:
-        if form.text is None:
-            raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
-        read_text(form.text, "text")
-    elif form.text is not None:
-        raise InvalidRequest("text: this model knows nothing of text", param="text", code="unknown_parameter")
-    spec = model.spec
-    longest = service.settings.max_upload_seconds
-    wave = decode_upload(data, sample_rate=spec.sample_rate, max_seconds=longest, param="file")
-    wave = normalize_level(wave, spec.sample_rate)  # a model knows sound at the level of its corpora alone
-    body = form.model_dump(exclude={"file"})
-    upload = encode_wave(wave, spec.preemphasis, spec.gain).tobytes()
-    return JobSpec(Kind.LIKELIHOOD, model, body, body, len(wave) / spec.sample_rate, upload)
-
-
 @router.post(
     "/likelihood",
     summary="Score a recording",
@@ -77,5 +52,6 @@ async def score_recording(
     quantised to 256 levels; it is these symbols that are scored.
     """
     data = await form.file.read()
-    job_spec = await asyncio.to_thread(_order, context.service, form, data)
-    return await figures(context, job_spec, lambda job: job.result)
+    fields, service = (form.model, form.voice, form.text), context.service
+    job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, *fields, data)
+    return await figures(context, job_spec)

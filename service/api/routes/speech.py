@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from service.api.deps import ContextDep
 from service.api.http.json_route import JsonRoute
 from service.api.http.openapi import documented, event_stream
-from service.api.responses import ACCEPTED, deliver, headers_of_samples
+from service.api.responses import ACCEPTED, headers_of_samples, stream_audio
 from service.api.state import Service
 from service.speech import codecs
 from service.speech.requests import speech_job
@@ -63,8 +63,9 @@ SOUND: dict[str, Any] = {
 )
 async def create_speech(request: SpeechRequest, context: ContextDep) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
-    job_spec, _ = await asyncio.to_thread(speech_job, context.service.catalog, request)
-    return await deliver(context, job_spec, request)
+    service = context.service
+    job_spec = await asyncio.to_thread(speech_job, service.catalog, service.settings, request)
+    return await stream_audio(context, job_spec, request)
 
 
 @router.get("/voices", summary="List the voices", responses=documented(401))

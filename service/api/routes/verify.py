@@ -1,4 +1,4 @@
-"""``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: what a job's sound depends on, and making it once more."""
+"""``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: all that a job's output depends on, and making it again."""
 
 from __future__ import annotations
 
@@ -16,35 +16,20 @@ from service.api.http.json_route import JsonRoute
 from service.api.http.openapi import documented
 from service.api.responses import ACCEPTED, accepted
 from service.api.results import completed
-from service.api.routes.generations import generation_job
 from service.api.routes.jobs import OwnJob
 from service.api.state import Service
-from service.broker.job import Kind
-from service.catalog.models import ImageModel, Model
+from service.broker.job import Job
+from service.catalog.models import Model
 from service.errors import Conflict, InvalidRequest
-from service.images.requests import image_job, interpolation_job
-from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
-from service.jobs.artifacts import Artifacts
+from service.jobs.artifacts import ArtifactInfo, Artifacts
+from service.jobs.payload import Payload, SampledPayload
 from service.jobs.schemas import Manifest, Output, Verification
 from service.jobs.state import State
 from service.jobs.submit import JobSpec, wants_job
+from service.jobs.tasks import ManifestRule
 from service.jobs.validation import from_validation
-from service.speech.requests import speech_job
-from service.speech.schemas import GenerationRequest, SpeechRequest
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
-
-_Request = SpeechRequest | GenerationRequest | ImageRequest | CompletionRequest | InterpolationRequest
-_REQUESTS: dict[Kind, type[_Request]] = {
-    Kind.SPEECH: SpeechRequest,
-    Kind.GENERATION: GenerationRequest,
-    Kind.IMAGE: ImageRequest,
-    Kind.COMPLETION: CompletionRequest,
-    Kind.INTERPOLATION: InterpolationRequest,
-}
-_TRAVEL = {"stream_format", "stream", "partial_images"}
-"""Fields of requests that change how the bytes travel alone."""
-
 
 _LINKED: dict[int | str, dict[str, Any]] = {
     200: {"links": {"verify": {"operationRef": "#/paths/~1v1~1verify/post", "requestBody": "$response.body"}}}
@@ -58,23 +43,31 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 )
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """All that a job's sound or pictures depend on, and their SHA-256. A likelihood has none: nothing was sampled."""
-    schema = _REQUESTS.get(job.kind)
-    if schema is None:
+    task, payload = service.tasks.of(job), service.tasks.payload(job)
+    if task.manifest is None or not isinstance(payload, SampledPayload):
         raise Conflict("Nothing was sampled for this job.", code="no_manifest")
-    card = await Artifacts(service.broker, service.catalog).info(job)
-    fields = {field.alias or name for name, field in schema.model_fields.items()} - _TRAVEL
-    request = {name: value for name, value in job.request.items() if name in fields and value is not None}
+    info = await Artifacts(service.broker, service.catalog, service.tasks).info(job)
     return Manifest(
         job=job.id,
         created_at=int(job.created_at),
         model=job.model,
         model_sha256=job.sha256,
         engine=job.engine or "",
-        seed=job.request["seed"],
-        request=request,
-        prompt_sha256=job.request.get("prompt_sha256"),
-        output=Output(**dataclasses.asdict(card)),
+        seed=payload.seed,
+        request=task.manifest.request_of(job, payload),
+        prompt_sha256=payload.prompt_sha256,
+        output=_output(info),
         version=__version__,
+    )
+
+
+def _output(info: ArtifactInfo) -> Output:
+    return Output(
+        sha256=info.sha256,
+        bytes=info.bytes,
+        symbols_sha256=info.symbols_sha256,
+        samples=info.samples,
+        media_type=info.media_type,
     )
 
 
@@ -91,17 +84,19 @@ async def verify(manifest: Manifest, context: ContextDep) -> Response:
     continuation needs its recording put back, as ``request.prompt_audio``.
     """
     service = context.service
-    job_spec = await asyncio.to_thread(_order, service, manifest)
+    job_spec = await asyncio.to_thread(_job_of, service, manifest)
     job = await dataclasses.replace(context, prefer="respond-async").submit(job_spec)
     if wants_job(context.prefer):
         return await accepted(service, job)
     ended = await completed(context, job)
-    card, expected = await Artifacts(service.broker, service.catalog).info(ended), manifest.output
+    info = await Artifacts(service.broker, service.catalog, service.tasks).info(ended)
+    differs = _differences(manifest, ended, _output(info))
     verification = Verification(
-        equal=card.sha256 == expected.sha256,
-        symbols_equal=card.symbols_sha256 == expected.symbols_sha256,
-        expected_sha256=expected.sha256,
-        actual_sha256=card.sha256,
+        equal=not differs,
+        differs=differs,
+        symbols_equal=info.symbols_sha256 == manifest.output.symbols_sha256,
+        expected_sha256=manifest.output.sha256,
+        actual_sha256=info.sha256,
         model_sha256=ended.sha256,
         engine=ended.engine or "",
         job=ended.id,
@@ -109,12 +104,23 @@ async def verify(manifest: Manifest, context: ContextDep) -> Response:
     return JSONResponse(verification.model_dump(), headers={"x-job-id": ended.id})
 
 
-def _order(service: State, manifest: Manifest) -> JobSpec:
-    """What the manifest says is to be done, checked like a new request."""
+def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
+    """The fields of a manifest that are not what the job has given. The rest of it has been checked at admission."""
+    claimed, found = manifest.output.model_dump(), output.model_dump()
+    differs = ["engine"] if manifest.engine != job.engine else []
+    return differs + [f"output.{name}" for name, value in found.items() if claimed[name] != value]
+
+
+def _job_of(service: State, manifest: Manifest) -> JobSpec[Payload, Model]:
+    """The job that a manifest describes, checked like a new request."""
     model = service.catalog.model(manifest.model)
-    schema = _schema(model, manifest)
+    rule = service.tasks.manifest_rule(model, manifest.request)
+    if manifest.prompt_sha256 is not None and rule.upload is not None and rule.upload not in manifest.request:
+        param = f"request.{rule.upload}"
+        message = f"{param}: what was continued is not in the manifest; put it back"
+        raise InvalidRequest(message, param=param, code="missing_parameter")
     try:
-        request = schema.model_validate(manifest.request)
+        request = rule.schema.model_validate(manifest.request)
     except ValidationError as error:
         first = error.errors()[0]
         raise from_validation([{**first, "loc": ("request", *first["loc"])}]) from None
@@ -124,47 +130,13 @@ def _order(service: State, manifest: Manifest) -> JobSpec:
     if model.sha256 != manifest.model_sha256:
         message = f"model_sha256: the weights of {manifest.model} are others here"
         raise Conflict(message, code="model_changed")
-    job_spec = _ordered(service, request)
-    if job_spec.request.get("prompt_sha256") != manifest.prompt_sha256:
-        _refuse_prompt(manifest)
+    job_spec = rule.builder()(service.catalog, service.settings, request)
+    _check_prompt(rule, manifest, job_spec.payload)
     return dataclasses.replace(job_spec, body=manifest.model_dump())
 
 
-def _refuse_prompt(manifest: Manifest) -> None:
-    param = f"request.{_upload(manifest)}"
-    if manifest.prompt_sha256 is not None and _upload(manifest) not in manifest.request:
-        raise _missing(manifest)
-    raise InvalidRequest(f"{param}: it is not that of the manifest", param=param, code="prompt_differs")
-
-
-def _upload(manifest: Manifest) -> str:
-    return "image" if "rows" in manifest.request else "prompt_audio"
-
-
-def _missing(manifest: Manifest) -> InvalidRequest:
-    param = f"request.{_upload(manifest)}"
-    message = f"{param}: what was continued is not in the manifest; put it back"
-    return InvalidRequest(message, param=param, code="missing_parameter")
-
-
-def _schema(model: Model, manifest: Manifest) -> type[_Request]:
-    """What kind of request a manifest's is."""
-    if not isinstance(model, ImageModel):
-        return _REQUESTS[Kind.SPEECH if "speech" in model.entry.capabilities else Kind.GENERATION]
-    if "from" in manifest.request:
-        return InterpolationRequest
-    if "rows" not in manifest.request:
-        return ImageRequest
-    if "image" not in manifest.request:
-        raise _missing(manifest)
-    return CompletionRequest
-
-
-def _ordered(service: State, request: _Request) -> JobSpec:
-    if isinstance(request, SpeechRequest):
-        return speech_job(service.catalog, request)[0]
-    if isinstance(request, GenerationRequest):
-        return generation_job(service, request)
-    if isinstance(request, InterpolationRequest):
-        return interpolation_job(service.catalog, request)
-    return image_job(service.catalog, request)
+def _check_prompt(rule: ManifestRule, manifest: Manifest, payload: Payload) -> None:
+    assert isinstance(payload, SampledPayload)
+    if payload.prompt_sha256 != manifest.prompt_sha256:
+        param = "prompt_sha256" if rule.upload is None else f"request.{rule.upload}"
+        raise InvalidRequest(f"{param}: it is not that of the manifest", param=param, code="prompt_differs")

@@ -1,7 +1,7 @@
 """The websockets: ``/v1/audio/speech/stream``, ElevenLabs' ``stream-input``, and ``/v1/images/stream``.
 
 A handshake that is refused is answered over HTTP, with the same error body as any other request: 401 without a key, 400
-for a parameter of the URL that is wrong. Browsers see no more of it than that there is no connection.
+for an invalid parameter of the URL. Browsers show their pages no more than that the connection failed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger("service.access")
 
 @router.websocket("/v1/audio/speech/stream")
 async def stream_speech(websocket: WebSocket, service: Service) -> None:
-    """Speak text while it is being written; :mod:`service.speech.session.native` has the messages."""
+    """Speak text while it arrives; :mod:`service.speech.session.native` has the messages."""
     try:
         caller = await caller_of(websocket)
         query = parse_query(SpeechQuery, websocket.query_params).check()
@@ -41,12 +41,12 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _hold(websocket, service, NativeConnection(service, _limits(websocket), bounded, caller, query))
+    await _run(websocket, service, NativeConnection(service, _limits(websocket), bounded, caller, query))
 
 
 @router.websocket("/v1/images/stream")
 async def stream_images(websocket: WebSocket, service: Service) -> None:
-    """Draw pictures and show them grow; :mod:`service.images.websocket` has the messages."""
+    """Send pictures while they are sampled; :mod:`service.images.websocket` has the messages."""
     try:
         caller = await caller_of(websocket)
         parse_query(NoQuery, websocket.query_params)
@@ -54,7 +54,7 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _hold(websocket, service, ImageConnection(service, _limits(websocket), bounded, caller))
+    await _run(websocket, service, ImageConnection(service, _limits(websocket), bounded, caller))
 
 
 @router.websocket("/v1/text-to-speech/{voice_id}/stream-input")
@@ -75,8 +75,8 @@ async def stream_input(websocket: WebSocket, voice_id: str, service: Service) ->
         return keys.identify(Headers({"xi-api-key": key} if key else {}))
 
     query = websocket.query_params
-    dialogue = ElevenLabsConnection(service, _limits(websocket), bounded, caller, identify, voice_id, query)
-    await _hold(websocket, service, dialogue)
+    connection = ElevenLabsConnection(service, _limits(websocket), bounded, caller, identify, voice_id, query)
+    await _run(websocket, service, connection)
 
 
 def _limits(websocket: WebSocket) -> Limits:
@@ -96,10 +96,10 @@ async def _accept(websocket: WebSocket, stall_seconds: float) -> BoundedWebSocke
     return BoundedWebSocket(websocket, stall_seconds)
 
 
-async def _hold(websocket: WebSocket, service: State, dialogue: WsConnection) -> None:
+async def _run(websocket: WebSocket, service: State, connection: WsConnection) -> None:
     start, route = time.perf_counter(), websocket.scope["route"].path
     with service.metrics.websockets.labels(route).track_inprogress():
-        code = await dialogue.hold(websocket.app.state.stopping)
+        code = await connection.run(websocket.app.state.stopping)
     service.metrics.closed(route, code)
     seconds = round(time.perf_counter() - start, 1)
     log.info("websocket", extra={"route": route, "code": code, "seconds": seconds})

@@ -1,10 +1,10 @@
-"""Sound to bytes, as it is made: mp3, opus, aac, flac, wav and pcm, each an encoder that is fed chunks.
+"""Streaming audio encoders: mp3, opus, aac, flac, wav and pcm. Each is fed chunks of sound.
 
-Every encoder gives bytes that can be sent at once and never takes one back. All start from 16 bits, mono; the same
-sound gives the same bytes, whatever the chunks. What a stream cannot know beforehand, a file can: :func:`encode_file`
-makes the stream's bytes, then puts what became known over its header.
+The bytes that an encoder returns can be sent at once; they never change. All encode 16 bits, mono; the same sound gives
+the same bytes, however it is split into chunks. The length, which a stream cannot know, is in the header of a file:
+:func:`encode_file` makes the stream's bytes and rewrites the header at the end.
 
-How much sound, in ms, has been fed when the first byte comes, and when the first byte comes that carries sound, at
+How much sound, in ms, has been fed when the first byte is returned, and when the first byte that carries sound is, at
 16, 24 and 48 kHz without a change of rate (which adds up to 40 ms, or 60 at 22050 and 44100 Hz, or 120 at 8000 Hz):
 
     pcm, wav   the first sample      the first sample
@@ -13,11 +13,11 @@ How much sound, in ms, has been fed when the first byte comes, and when the firs
     aac        128, 86, 43           192, 128, 64   frames of 1024 samples; the first holds what the decoder warms on
     flac       the first sample      73, 49, 86     a header, then blocks of 1152 samples (4096 from 32 kHz on)
 
-A streamed WAV claims a length of 0xFFFFFFFF, which every reader knows to mean "until the end". FLAC has such a mark as
-well, but python-soundfile cannot read such a file, so a FLAC is told its length beforehand.
+A streamed WAV gives its length as 0xFFFFFFFF, which readers understand as "until the end". FLAC has such a value as
+well, but python-soundfile cannot read such a file, so a FLAC encoder needs the length in advance.
 
-LAME, libopus, libFLAC and FFmpeg's AAC encoder calculate in floating point: another version of them, or another kind of
-CPU, may give other mp3, opus and aac bytes. The samples of wav, pcm and flac are what was fed, everywhere.
+LAME, libopus and FFmpeg's AAC encoder calculate in floating point: another version of them, or another kind of CPU, may
+give other mp3, opus and aac bytes. wav, pcm and flac are lossless: their samples are the same everywhere.
 """
 
 from __future__ import annotations
@@ -53,26 +53,26 @@ MEDIA_TYPES: Final = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
-"""The formats that :func:`encoder` makes, and what each is called in ``Content-Type``."""
+"""The formats of :func:`encoder`, and their ``Content-Type``."""
 
 PCM_RATE: Final = 24000
-"""What OpenAI's clients take a ``pcm`` body to be."""
+"""The rate that OpenAI's clients assume for ``pcm``."""
 
 _MPEG_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 RATES: Final = {"mp3": _MPEG_RATES, "opus": (8000, 12000, 16000, 24000, 48000), "aac": _MPEG_RATES}
-"""The sample rates, in hertz, of the formats that do not carry every rate."""
+"""The sample rates, in hertz, of the formats that do not support every rate."""
 
 
 def rate_of(form: str, model_rate: int, sample_rate: int | None) -> int:
-    """The rate of the bytes, in hertz: what was asked for, else 24000 for ``pcm`` and the model's own."""
+    """The rate of the bytes, in hertz: ``sample_rate``, or else 24000 for ``pcm`` and the model's own rate."""
     return sample_rate or (PCM_RATE if form == "pcm" else model_rate)
 
 
 def check_rate(form: str, rate: int) -> None:
-    """Refuse a rate, in hertz, that a format cannot carry.
+    """Check that a format supports a rate, in hertz.
 
     Raises:
-        InvalidRequest: it cannot; ``param`` is ``sample_rate``.
+        InvalidRequest: it does not; ``param`` is ``sample_rate``.
     """
     rates = RATES.get(form)
     if rates is not None and rate not in rates:
@@ -85,16 +85,16 @@ def check_rate(form: str, rate: int) -> None:
 
 
 def encoder(form: str, model_rate: int, sample_rate: int | None = None, length: int | None = None) -> Encoder:
-    """The encoder for one stream.
+    """An encoder for one stream.
 
     Args:
         form: a key of :data:`MEDIA_TYPES`.
         model_rate: the rate of the chunks that will be fed, in hertz.
         sample_rate: the rate of the bytes; see :func:`rate_of` for what it is if absent.
-        length: samples that will be fed; needed for ``flac`` alone, whose stream says 0 ("not known") for 0.
+        length: samples that will be fed. Only ``flac`` needs it; 0 means "not known".
 
     Raises:
-        InvalidRequest: the format cannot carry the rate.
+        InvalidRequest: the format does not support the rate.
     """
     rate = rate_of(form, model_rate, sample_rate)
     check_rate(form, rate)
@@ -104,7 +104,7 @@ def encoder(form: str, model_rate: int, sample_rate: int | None = None, length: 
 
 def _at_rate(form: str, rate: int, length: int | None) -> Encoder:
     if form == "flac":
-        assert length is not None, "a FLAC needs its length"
+        assert length is not None, "flac needs a length"
         return FlacEncoder(rate, length)
     makers: dict[str, Callable[[int], Encoder]] = {
         "mp3": Mp3Encoder,
@@ -117,7 +117,7 @@ def _at_rate(form: str, rate: int, length: int | None) -> Encoder:
 
 
 def encode_file(wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_rate: int | None = None) -> bytes:
-    """A whole utterance as a file to keep: the stream's bytes, with a header that knows how long it became.
+    """A whole file: the stream's bytes with the length in the header.
 
     Args:
         wave_chunks: ``float32 [T]`` each, at the model's rate.
@@ -126,7 +126,7 @@ def encode_file(wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_
         sample_rate: the rate of the bytes; see :func:`rate_of` for what it is if absent.
 
     Raises:
-        InvalidRequest: the format cannot carry the rate.
+        InvalidRequest: the format does not support the rate.
     """
     stream = encoder(form, model_rate, sample_rate, length=0)
     data = bytearray()

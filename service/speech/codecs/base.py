@@ -1,4 +1,4 @@
-"""What an encoder is, and the 16 bits that every one of them starts from."""
+"""The interface of encoders, and the conversion to 16 bits that all of them start with."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ Wave = NDArray[np.float32]
 """Sound, ``float32 [T]`` in [-1, 1], mono."""
 
 Rewrite = tuple[int, bytes]
-"""An offset from a file's beginning, and the bytes to put there over those that are there."""
+"""An offset in the file, and the bytes that replace those there."""
 
 
 def to_int16(wave: Wave) -> NDArray[np.int16]:
-    """Sound in [-1, 1] to 16 bits; what lies outside is clipped."""
+    """Sound in [-1, 1] to 16 bits, clipped."""
     scaled: NDArray[np.float32] = np.clip(np.rint(wave * np.float32(32767.0)), -32768, 32767)
     return scaled.astype("<i2")
 
 
 class Encoder(ABC):
-    """Bytes for a stream of sound. Feed it chunks in order, then finish it once."""
+    """Encodes one stream of sound: feed it chunks in order, then finish it once."""
 
     @abstractmethod
     def feed(self, wave: Wave) -> bytes:
-        """Encode ``float32 [T]``; the bytes that are ready, which may be none."""
+        """Encode ``float32 [T]``. Returns the bytes that are ready; may be none."""
 
     @abstractmethod
     def finish(self) -> bytes:
-        """The rest of the bytes."""
+        """The remaining bytes."""
 
     def rewrites(self) -> list[Rewrite]:
-        """What makes a file of the finished stream: the parts of its header that are known only at the end."""
+        """Changes to the header that are only known at the end, and that make a file of the stream."""
         return []

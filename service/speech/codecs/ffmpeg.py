@@ -21,24 +21,24 @@ _AAC_MAX_BIT_RATE: Final = 96_000
 
 
 class _Sink:
-    """The file that FFmpeg writes: it cannot seek, so nothing that was taken is ever rewritten."""
+    """The file that FFmpeg writes. It cannot seek, so bytes that have been returned are never rewritten."""
 
     def __init__(self) -> None:
-        self._fresh = bytearray()
+        self._buffer = bytearray()
 
     def write(self, data: bytes) -> int:
-        """Keep it."""
-        self._fresh += data
+        """Append to the buffer."""
+        self._buffer += data
         return len(data)
 
     def take(self) -> bytes:
-        """What was written since the last call."""
-        fresh, self._fresh = bytes(self._fresh), bytearray()
-        return fresh
+        """The bytes written since the last call."""
+        data, self._buffer = bytes(self._buffer), bytearray()
+        return data
 
 
 class FfmpegEncoder(Encoder):
-    """A codec in a container that needs no seeking. FFmpeg's encoders take whole frames: the rest of one waits here."""
+    """A codec in a container that needs no seeking. FFmpeg's encoders need whole frames; a partial one is buffered."""
 
     def __init__(
         self, container: str, codec: str, sample_format: str, sample_rate: int, bit_rate: int, options: dict[str, str]
@@ -47,7 +47,7 @@ class FfmpegEncoder(Encoder):
         # bitexact: no random serial number and no version in the bytes.
         muxing = {"fflags": "+bitexact+flush_packets", **options}
         self._container = av.open(self._sink, "w", format=container, options=muxing)
-        # A stream that is left half-way is closed as well: PyAV before 18 crashes when it must do it while collecting.
+        # Closed explicitly when encoding is abandoned: PyAV before 18 crashes if garbage collection has to do it.
         self._close = weakref.finalize(self, self._container.close)
         stream = self._container.add_stream(
             codec, rate=sample_rate, options={"flags": "+bitexact"}, layout="mono", format=sample_format
@@ -81,8 +81,8 @@ class FfmpegEncoder(Encoder):
 
     def _encode(self, samples: NDArray[np.int16]) -> None:
         plane = samples[np.newaxis]
-        wanted = plane.astype(np.float32) / np.float32(32768) if self._sample_format == "fltp" else plane
-        frame = av.AudioFrame.from_ndarray(wanted, format=self._sample_format, layout="mono")
+        converted = plane.astype(np.float32) / np.float32(32768) if self._sample_format == "fltp" else plane
+        frame = av.AudioFrame.from_ndarray(converted, format=self._sample_format, layout="mono")
         frame.sample_rate = self._sample_rate
         frame.pts = self._position
         self._position += len(samples)

@@ -1,4 +1,4 @@
-"""Samples as they are: ``pcm``, and ``wav``, which puts a header before them."""
+"""Uncompressed samples: ``pcm``, and ``wav``, which has a header."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PcmEncoder(Encoder):
 
 
 class WavEncoder(Encoder):
-    """The same samples behind the header of a WAV of the greatest length that it can claim."""
+    """The same samples after a WAV header that gives the maximum length, as the length is not known yet."""
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate

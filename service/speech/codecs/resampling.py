@@ -1,4 +1,4 @@
-"""Another sample rate on the way to an encoder."""
+"""Change of sample rate before an encoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.speech.codecs.base import Encoder, Rewrite, Wave
 
 
 class ResamplingEncoder(Encoder):
-    """Another encoder behind a streaming change of sample rate."""
+    """Resamples, and passes the result to another encoder."""
 
     def __init__(self, inner: Encoder, from_rate: int, to_rate: int) -> None:
         self._inner = inner

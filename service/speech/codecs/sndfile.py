@@ -10,40 +10,40 @@ from service.speech.codecs.base import Encoder, Rewrite, Wave, to_int16
 
 
 class _Tail(io.RawIOBase):
-    """The file that libsndfile believes to write: what is appended can be taken, what is rewritten is put aside.
+    """The file that libsndfile writes: appended bytes can be taken at once, rewritten bytes are kept separately.
 
-    At its end libsndfile goes back to put the length into the header. Those bytes have been sent.
+    At the end libsndfile seeks back to write the length into the header, whose bytes have been sent by then.
     """
 
     def __init__(self) -> None:
         self._position = 0
         self._end = 0
-        self._fresh = bytearray()
+        self._appended = bytearray()
         self.rewritten: list[Rewrite] = []
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # soundfile hands bytes, not any buffer
-        """Keep what lies past the end apart from what lies before it."""
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # soundfile passes bytes, not any buffer
+        """Split the data into what rewrites earlier bytes and what is appended."""
         old = max(0, min(self._end - self._position, len(data)))
         if old:
             self.rewritten.append((self._position, bytes(data[:old])))
-        self._fresh += data[old:]
+        self._appended += data[old:]
         self._position += len(data)
         self._end = max(self._end, self._position)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, as in any file."""
+        """Set the position."""
         self._position = (0, self._position, self._end)[whence] + offset
         return self._position
 
     def tell(self) -> int:
-        """Where the next byte goes."""
+        """The position."""
         return self._position
 
     def take(self) -> bytes:
-        """What was appended since the last call."""
-        fresh, self._fresh = bytes(self._fresh), bytearray()
-        return fresh
+        """The bytes appended since the last call."""
+        data, self._appended = bytes(self._appended), bytearray()
+        return data
 
 
 class SoundfileEncoder(Encoder):
@@ -71,10 +71,10 @@ class SoundfileEncoder(Encoder):
 
 
 class Mp3Encoder(SoundfileEncoder):
-    """An MP3 of constant bit rate: readers guess the length of a stream by it, and libsndfile reads no further.
+    """An MP3 of constant bit rate, from which readers estimate the length of a stream.
 
-    Its first frame is a blank one until it is rewritten: then it says how many frames there are, and how many samples
-    at both ends are the encoder's own.
+    Its first frame is blank until it is rewritten with the number of frames, and of the samples at both ends that the
+    encoder has added.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -83,21 +83,21 @@ class Mp3Encoder(SoundfileEncoder):
 
 
 def _compression_level(sample_rate: int) -> float:
-    """The place of the bit rate that is wanted, in kbit/s, between those of libsndfile's levels 0 and 1."""
+    """The level, between 0 and 1, that makes libsndfile choose the target bit rate (in kbit/s)."""
     if sample_rate >= 32000:
-        highest, lowest, wanted = 320, 32, 128
+        highest, lowest, target = 320, 32, 128
     elif sample_rate >= 16000:
-        highest, lowest, wanted = 160, 8, 64
+        highest, lowest, target = 160, 8, 64
     else:
-        highest, lowest, wanted = 64, 8, 32
-    return (highest - wanted) / (highest - lowest)
+        highest, lowest, target = 64, 8, 32
+    return (highest - target) / (highest - lowest)
 
 
 class FlacEncoder(SoundfileEncoder):
-    """A FLAC whose header says how long it will be; 0 stands for "not known"."""
+    """A FLAC whose header has its length from the start; 0 means "not known"."""
 
     def __init__(self, sample_rate: int, length: int) -> None:
-        # Blocks of 1152 samples or of 4096. Speech becomes no smaller by the long ones, unless it is oversampled.
+        # Blocks of 1152 samples or of 4096. Long blocks only make oversampled speech smaller.
         level = 0.0 if sample_rate < 32000 else 0.625
         super().__init__("FLAC", "PCM_16", sample_rate, compression_level=level)
         self._length: int | None = length

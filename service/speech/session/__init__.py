@@ -1,1 +1,1 @@
-"""Websocket sessions in which text is spoken: the native dialect and that of ElevenLabs."""
+"""Websocket sessions that speak text: the native protocol and that of ElevenLabs."""

@@ -1,4 +1,4 @@
-"""A websocket connection in which text is spoken, whatever its dialect."""
+"""A websocket connection that speaks text, of either protocol."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.speech.session.runner import SessionRunner
 from service.speech.session.utterance_sender import EventSink
-from service.ws.bounded_websocket import BoundedWebSocket, Leave, Left
+from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
 from service.ws.connection import WsConnection
 
 _DONE = (1000, 1001)
-"""Close codes of clients that have what they came for, or do not care."""
+"""Close codes of clients that will not resume the session."""
 
 
 class SpeechConnection(WsConnection, EventSink):
-    """A session in which text is spoken."""
+    """A connection with a session."""
 
     def __init__(self, state: State, limits: Limits, websocket: BoundedWebSocket) -> None:
         super().__init__(websocket)
@@ -22,18 +22,18 @@ class SpeechConnection(WsConnection, EventSink):
         self._state = state
         self._limits = limits
 
-    def speak(self, runner: SessionRunner) -> None:
-        """Begin to speak."""
+    def start_session(self, runner: SessionRunner) -> None:
+        """Start to send what is spoken."""
         self.runner = runner
-        self.start(runner.speak(), runner.keep())
+        self.start(runner.send_utterances(), runner.maintain())
 
-    async def left(self, end: Leave | Left) -> None:
+    async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
         """See :class:`WsConnection`."""
         if self.runner is not None:
-            await self.runner.leave(keep=not self._is_over(end))
+            await self.runner.on_disconnect(keep=not self._is_final(end))
 
-    def _is_over(self, end: Leave | Left) -> bool:
-        """Whether nobody will want to go on from here."""
-        if isinstance(end, Leave):
-            return end.over
-        return end.code in _DONE and self.runner is not None and self.runner.session_state.is_said
+    def _is_final(self, end: CloseConnection | Disconnected) -> bool:
+        """Whether the session will not be resumed."""
+        if isinstance(end, CloseConnection):
+            return end.final
+        return end.code in _DONE and self.runner is not None and self.runner.session_state.is_done

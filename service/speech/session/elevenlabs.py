@@ -1,21 +1,21 @@
-"""The dialect of ElevenLabs' ``stream-input`` websocket: JSON both ways, sound in base64.
+"""The protocol of ElevenLabs' ``stream-input`` websocket: JSON both ways, sound in base64.
 
 In comes ``{"text": " ", "voice_settings": {…}, "generation_config": {…}, "xi_api_key": …}`` first, then ``{"text": …,
 "flush": true}``, and ``{"text": ""}`` at the end; out go ``{"audio": …, "isFinal": null, …}`` and, last, ``{"audio":
-null, "isFinal": true, …}``. A sentence is sampled as soon as it is complete. What cannot be done is answered
-``{"message", "error", "code"}`` and the connection closed with 1008.
+null, "isFinal": true, …}``. A sentence is sampled as soon as it is complete. An error is answered with
+``{"message", "error", "code"}``, and the connection is closed with 1008.
 
-Voices and models are ours. Nothing is ignored in silence; of what ElevenLabs' clients send there is
+Voices and models are those of this server. Nothing is ignored silently; of what ElevenLabs' clients send,
 
     ================================================  ====================================================
-    honoured                                          speed, flush, seed, model_id, output_format,
+    supported                                         speed, flush, seed, model_id, output_format,
                                                       inactivity_timeout, auto_mode (every message is spoken
                                                       at once), xi_api_key
-    accepted, with the only value that we have        language_code=en, enable_ssml_parsing=false,
+    accepted, with only this value                    language_code=en, enable_ssml_parsing=false,
                                                       sync_alignment=false, enable_logging=true,
                                                       apply_text_normalization=auto|on
     accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
-    default, without effect                           (our voices have one manner), chunk_length_schedule,
+    default, without effect                           (voices have no styles), chunk_length_schedule,
                                                       try_trigger_generation, optimize_streaming_latency
                                                       (sampling never waits for more than a sentence)
     refused                                           everything else
@@ -45,14 +45,14 @@ from service.speech.session.connection import SpeechConnection
 from service.speech.session.runner import SessionRunner
 from service.speech.session.state import Utterance
 from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import BoundedWebSocket, Idle, Leave, Left
+from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
 from service.ws.messages import checked, parse_query
 
 OutputFormat = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "mp3_44100_128"
 ]  # fmt: skip
 _REASON_CHARACTERS: Final = 120
-"""A close frame has no room for more."""
+"""The most that fits in a close frame."""
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
@@ -79,7 +79,7 @@ class StreamQuery(BaseModel):
 
 
 class VoiceSettings(_Strict):
-    """How to speak."""
+    """How the text is spoken."""
 
     speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
     stability: _Share | None = None
@@ -89,13 +89,13 @@ class VoiceSettings(_Strict):
 
 
 class GenerationConfig(_Strict):
-    """How much text to wait for."""
+    """How much text is collected before it is spoken."""
 
     chunk_length_schedule: list[Annotated[float, Field(ge=5, le=500)]] | None = Field(default=None, max_length=64)
 
 
 class TextMessage(_Strict):
-    """A piece of text; the first message may say more."""
+    """A piece of text."""
 
     text: str = Field(max_length=MAX_INPUT_CHARACTERS)
     flush: bool = False
@@ -103,7 +103,7 @@ class TextMessage(_Strict):
 
 
 class FirstMessage(TextMessage):
-    """The first one."""
+    """The first message, which has the settings."""
 
     voice_settings: VoiceSettings | None = None
     generation_config: GenerationConfig | None = None
@@ -111,7 +111,7 @@ class FirstMessage(TextMessage):
 
 
 def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model:
-    """The model that is asked for, or the first one that speaks with this voice.
+    """The requested model, or the first one that has this voice.
 
     Raises:
         NotFound: there is none.
@@ -127,14 +127,14 @@ def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model
 
 
 class ElevenLabsConnection(SpeechConnection):
-    """One connection in this dialect.
+    """One connection with this protocol.
 
     Args:
         state: of the service.
         limits: of callers.
         websocket: to the client.
-        caller: who it is; None if that is for the first message to say.
-        identify: finds a caller by a key.
+        caller: None if the key is in the first message.
+        identify: returns the caller of a key.
         voice_id: from the path.
         query: from the URL.
     """
@@ -155,30 +155,30 @@ class ElevenLabsConnection(SpeechConnection):
         self._voice_id = voice_id
         self._query = query
 
-    async def listen(self) -> None:
+    async def receive(self) -> None:
         """See :class:`WsConnection`."""
         try:
             query = parse_query(StreamQuery, self._query)
-            first = checked(FirstMessage, await self._hear_first(query.inactivity_timeout))
+            first = checked(FirstMessage, await self._receive_first(query.inactivity_timeout))
             runner = self._runner(query, first)
-            self.speak(runner)
-            await self._heed(runner, first, query)
+            self.start_session(runner)
+            await self._handle_message(runner, first, query)
             while True:
-                await self._heed(runner, checked(TextMessage, await self._websocket.receive()), query)
+                await self._handle_message(runner, checked(TextMessage, await self._websocket.receive()), query)
         except ServiceError as error:
             await self.failed(error)
 
-    def part(self) -> None:
-        """See :class:`WsConnection`. Sessions of this dialect cannot be resumed, so they run to their end."""
+    def on_shutdown(self) -> None:
+        """See :class:`WsConnection`. Sessions of this protocol cannot be resumed, so they run to their end."""
         if self.runner is None:
-            super().part()
+            super().on_shutdown()
 
-    async def _hear_first(self, seconds: int) -> dict[str, Any]:
+    async def _receive_first(self, seconds: int) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):
                 return await self._websocket.receive()
         except TimeoutError:
-            raise Idle(1000, "") from None
+            raise IdleTimeout(1000, "") from None
 
     def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
         if self._caller is None or first.xi_api_key is not None:
@@ -190,7 +190,7 @@ class ElevenLabsConnection(SpeechConnection):
         config = SessionConfig(
             model=choose_model(self._state.catalog, query.model_id, self._voice_id).entry.id,
             voice=self._voice_id,
-            response_format=form,  # type: ignore[arg-type]  # one of them, as is the rate
+            response_format=form,  # type: ignore[arg-type]  # a format of the query, as is the rate
             sample_rate=int(rate),  # type: ignore[arg-type]
             seed=query.seed,
             speed=(first.voice_settings or VoiceSettings()).speed,
@@ -199,7 +199,7 @@ class ElevenLabsConnection(SpeechConnection):
         idle = query.inactivity_timeout
         return SessionRunner(self._state, self._limits, self._caller, session_state, self, None, idle_seconds=idle)
 
-    async def _heed(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
+    async def _handle_message(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
         if runner.session_state.closing:
             raise InvalidRequest("text: the empty text has ended the input", param="text", code="wrong_order")
         if not message.text:
@@ -209,9 +209,9 @@ class ElevenLabsConnection(SpeechConnection):
         if message.flush or query.auto_mode:
             await runner.flush()
 
-    # What the client is told
+    # Messages to the client
 
-    async def _say(self, audio: str | None, final: bool | None) -> None:
+    async def _send_audio(self, audio: str | None, final: bool | None) -> None:
         alignment: dict[str, None] = {"normalizedAlignment": None, "alignment": None}
         await self._websocket.send_json({"audio": audio, "isFinal": final, **alignment})
 
@@ -220,7 +220,7 @@ class ElevenLabsConnection(SpeechConnection):
 
     async def sound(self, data: bytes) -> None:
         """In base64."""
-        await self._say(base64.b64encode(data).decode(), None)
+        await self._send_audio(base64.b64encode(data).decode(), None)
 
     async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
         """Nothing."""
@@ -230,21 +230,21 @@ class ElevenLabsConnection(SpeechConnection):
 
     async def finished(self) -> None:
         """The last message."""
-        await self._say(None, final=True)
-        raise Leave(1000, "", over=True)
+        await self._send_audio(None, final=True)
+        raise CloseConnection(1000, "", final=True)
 
     async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
-        """The reason, and the end."""
+        """The reason; then the connection is closed."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
         await self._fail(error.message, error.code or error.type)
 
-    async def idled(self, end: Idle) -> Leave:
-        """The reason, and the end."""
+    async def on_idle(self, end: IdleTimeout) -> CloseConnection:
+        """The reason; then the connection is closed."""
         try:
             await self._fail("Nothing came within inactivity_timeout.", "input_timeout_exceeded")
-        except (Leave, Left) as error:
-            return error if isinstance(error, Leave) else end
+        except (CloseConnection, Disconnected) as error:
+            return error if isinstance(error, CloseConnection) else end
 
     async def _fail(self, message: str, code: str) -> NoReturn:
         await self._websocket.send_json({"message": message, "error": code, "code": 1008})
-        raise Leave(1008, code[:_REASON_CHARACTERS])
+        raise CloseConnection(1008, code[:_REASON_CHARACTERS])

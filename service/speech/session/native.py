@@ -1,23 +1,23 @@
-"""The native dialect of ``WS /v1/audio/speech/stream``: JSON in text frames, sound in binary frames.
+"""The native protocol of ``WS /v1/audio/speech/stream``: JSON in text frames, sound in binary frames.
 
-The server says ``session.created{session_id, received_characters}`` at once. The client says ``session.config`` once,
-then ``input.text`` as often as it likes, ``input.done`` when it has said all; after ``session.done`` it may go on.
-Each ``audio.start{utterance, format, sample_rate, seed}`` is followed by the utterance's bytes, an
-``audio.progress{utterance, samples, total_samples_estimate, real_time_factor}`` a second of sound, and
-``audio.done{utterance, total_bytes, samples, sha256}``. The seed is the utterance's own: ``POST /v1/audio/speech`` with
-it and the same text gives the same bytes. At the model's own rate all utterances together are the samples of one
-request for the whole text with the session's seed; another rate is made for each utterance by itself.
+The server sends ``session.created{session_id, received_characters}`` at once. The client sends ``session.config`` once,
+then ``input.text`` any number of times, then ``input.done``; after ``session.done`` it may send more text.
+Each ``audio.start{utterance, format, sample_rate, seed}`` is followed by the utterance's bytes, one
+``audio.progress{utterance, samples, total_samples_estimate, real_time_factor}`` per second of sound, and
+``audio.done{utterance, total_bytes, samples, sha256}``. ``POST /v1/audio/speech`` with the utterance's seed and text
+gives the same bytes. At the model's own rate all utterances together have the samples of one request for the whole text
+with the session's seed; any other rate is resampled utterance by utterance.
 
-An ``error`` loses what it names and nothing else; with ``retry_after`` (seconds) not even that: the server tries again
-until ``input.cancel``. After too many messages that were wrong the connection is closed with 1008.
+An ``error`` affects only what it names. If it has ``retry_after`` (seconds), the server tries again by itself until
+``input.cancel``. After too many invalid messages the connection is closed with 1008.
 
 A client that lost its connection resumes with ``?session_id=…&from_sample=N``, within ``stream_seconds``. Samples are
-those of the bytes, over all utterances, cancelled ones as far as they were sent. The utterance in which sample N lies
-starts again with ``audio.start``; in pcm and wav its bytes go on exactly there (wav: without the header), in other
-formats they are sent from its first byte, the same bytes again. ``total_bytes`` and ``sha256`` are always of the whole.
-``received_characters`` says how much text the server has heard; whether it has heard ``input.done`` it does not say, so
-a client that has said so says it again. One connection has the session at a time: it is taken from an earlier one,
-which is closed with 4409. A server that stops closes with 1012: another one goes on.
+counted at the rate of the bytes over all utterances, cancelled ones as far as they were sent. The utterance that
+contains sample N starts again with ``audio.start``; in pcm and wav its bytes continue exactly there (wav without the
+header), in other formats the same bytes are sent again from the first one. ``total_bytes`` and ``sha256`` are always
+those of the whole utterance. ``received_characters`` says how much text the server has received, but not whether it has
+received ``input.done``: a client that has sent it sends it again. A session belongs to one connection at a time; the
+earlier one is closed with 4409. A server that stops closes with 1012, and any other server can resume the session.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from service.speech.session.resumption import Resumable
 from service.speech.session.runner import SessionRunner
 from service.speech.session.state import SessionState, Utterance
 from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import BoundedWebSocket, Leave
+from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
 from service.ws.connection import IDLE_SECONDS, receive_loop
 from service.ws.messages import parse_message, wrong_order
 from service.ws.schemas import SessionClose
@@ -59,7 +59,7 @@ class SpeechQuery(BaseModel):
     from_sample: int | None = Field(default=None, ge=0, le=2**53)
 
     def check(self) -> SpeechQuery:
-        """Itself, if both are there or none is.
+        """This query, if both parameters are present or none is.
 
         Raises:
             InvalidRequest: one of them is missing.
@@ -74,7 +74,7 @@ class SpeechQuery(BaseModel):
 
 
 class NativeConnection(SpeechConnection):
-    """One connection in the native dialect."""
+    """One connection with the native protocol."""
 
     def __init__(
         self, state: State, limits: Limits, websocket: BoundedWebSocket, caller: Caller, query: SpeechQuery
@@ -84,18 +84,18 @@ class NativeConnection(SpeechConnection):
         self._query = query
         self._session = Resumable(state.broker, caller.name, query.session_id, state.settings.stream_seconds)
 
-    async def listen(self) -> None:
+    async def receive(self) -> None:
         """See :class:`WsConnection`."""
         if self._query.session_id is None:
-            await self._greet(0)
+            await self._send_created(0)
         else:
             await self._resume(self._query.from_sample or 0)
-        await receive_loop(self._websocket, self._heed, self.failed, lambda: self.runner is not None)
+        await receive_loop(self._websocket, self._handle_message, self.failed, lambda: self.runner is not None)
 
-    async def _heed(self, said: dict[str, Any]) -> None:
-        message, runner = parse_message(said, SPEECH_MESSAGES), self.runner
+    async def _handle_message(self, fields: dict[str, Any]) -> None:
+        message, runner = parse_message(fields, SPEECH_MESSAGES), self.runner
         if isinstance(message, SessionClose):
-            raise Leave(1000, "", over=True)
+            raise CloseConnection(1000, "", final=True)
         if isinstance(message, SessionConfig):
             if runner is not None:
                 raise wrong_order("the session has its config already")
@@ -108,12 +108,12 @@ class NativeConnection(SpeechConnection):
             await runner.close()
         elif isinstance(message, InputCancel):
             await runner.cancel()
-            await self._say("audio.cancelled")
+            await self._send("audio.cancelled")
 
     async def _configure(self, config: SessionConfig) -> None:
         runner = self._runner(new_session_state(self._state.catalog, config))
         await runner.save()
-        self.speak(runner)
+        self.start_session(runner)
 
     async def _resume(self, sample: int) -> None:
         try:
@@ -121,35 +121,35 @@ class NativeConnection(SpeechConnection):
             if session_state is None:
                 raise NotFound("session_id: no such session", param="session_id", code="session_not_found")
             runner = self._runner(session_state)
-            await self._greet(session_state.received)
+            await self._send_created(session_state.received)
             await runner.rewind(sample)
             self._state.metrics.resumed.inc()
         except UNAVAILABLE:
             await self.failed(queue_away())
-            raise Leave(1013, "try again") from None
+            raise CloseConnection(1013, "try again") from None
         except ServiceError as error:
             await self.failed(error)
-            raise Leave(1008, "the session cannot be resumed") from None
-        self.speak(runner)
+            raise CloseConnection(1008, "the session cannot be resumed") from None
+        self.start_session(runner)
 
     def _runner(self, session_state: SessionState) -> SessionRunner:
         return SessionRunner(
             self._state, self._limits, self._caller, session_state, self, self._session, idle_seconds=IDLE_SECONDS
         )
 
-    # What the client is told
+    # Messages to the client
 
-    async def _say(self, kind: str, **fields: object) -> None:
+    async def _send(self, kind: str, **fields: object) -> None:
         await self._websocket.send_json({"type": kind, **fields})
 
-    async def _greet(self, received: int) -> None:
-        await self._say("session.created", session_id=self._session.id, received_characters=received)
+    async def _send_created(self, received: int) -> None:
+        await self._send("session.created", session_id=self._session.id, received_characters=received)
 
     async def started(self, utterance: Utterance) -> None:
         """See :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
         assert self.runner is not None
         form, rate = self.runner.session_state.config.response_format, self.runner.sample_rate
-        await self._say("audio.start", utterance=utterance.number, format=form, sample_rate=rate, seed=utterance.seed)
+        await self._send("audio.start", utterance=utterance.number, format=form, sample_rate=rate, seed=utterance.seed)
 
     async def sound(self, data: bytes) -> None:
         """A binary frame."""
@@ -159,19 +159,19 @@ class NativeConnection(SpeechConnection):
         """``audio.progress``."""
         total = max(samples, utterance.estimate)
         figures = {"samples": samples, "total_samples_estimate": total, "real_time_factor": factor}
-        await self._say("audio.progress", utterance=utterance.number, **figures)
+        await self._send("audio.progress", utterance=utterance.number, **figures)
 
     async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
         """``audio.done``."""
         figures = {"total_bytes": total_bytes, "samples": samples, "sha256": sha256}
-        await self._say("audio.done", utterance=utterance.number, **figures)
+        await self._send("audio.done", utterance=utterance.number, **figures)
 
     async def finished(self) -> None:
         """``session.done``."""
-        await self._say("session.done")
+        await self._send("session.done")
 
     async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
         """``error``."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
         body: dict[str, Any] = dict(envelope(error)["error"])
-        await self._say("error", error=body if retry_after is None else body | {"retry_after": retry_after})
+        await self._send("error", error=body if retry_after is None else body | {"retry_after": retry_after})

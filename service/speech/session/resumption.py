@@ -1,8 +1,8 @@
-"""Speech sessions in Redis, so that a client who lost its connection can go on, at whatever server it finds.
+"""Speech sessions in Redis, so that a client that lost its connection can resume at any server.
 
     ancestral:session:ID    hash: owner, holder (the connection that has it), state (service/speech/session/state.py)
 
-A session belongs to one connection at a time. Whoever claims it has it; the one before finds that it lost it.
+A session belongs to one connection at a time. A new connection claims it; the earlier one notices when it renews.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from service.broker import Broker
 from service.speech.session.state import SessionState
 
 HELD_SECONDS: Final = 60
-"""A session whose server died is kept for at least so long."""
+"""The least time for which the session of a server that died is kept."""
 
 
 class Resumable:
-    """One session, in the hands of one connection.
+    """One session, as one connection holds it.
 
     Args:
         broker: where it is kept.
-        owner: the name of the caller; nobody else may resume it.
+        owner: the name of the caller; no other caller may resume it.
         session_id: of one to resume; a new one if absent.
-        seconds: for which it is kept after its connection is gone.
+        seconds: for which it is kept after its connection has ended.
     """
 
     def __init__(self, broker: Broker, owner: str, session_id: str | None, seconds: int) -> None:
@@ -38,28 +38,28 @@ class Resumable:
         return await self._broker.run(script, [f"session:{self.id}"], [self._holder, *args])
 
     async def save(self, session_state: SessionState) -> bool:
-        """Write it down. False if another connection has the session."""
+        """Store the session. False if another connection has claimed it."""
         args = (self._owner, self._seconds + HELD_SECONDS, session_state.dump())
         return bool(await self._run("SAVE_SESSION", *args))
 
     async def claim(self) -> SessionState | None:
-        """Take it over; None if there is no such session of this owner."""
+        """Claim the session; None if this owner has no such session."""
         state = await self._run("CLAIM_SESSION", self._owner, self._seconds + HELD_SECONDS)
         return None if state is None else SessionState.load(state.decode())
 
-    async def hold(self, session_state: SessionState) -> bool:
-        """Keep it a little longer. False if another connection has the session."""
+    async def renew(self, session_state: SessionState) -> bool:
+        """Extend its expiry. False if another connection has claimed it."""
         kept = await self._run("HOLD_SESSION", self._seconds + HELD_SECONDS)
-        if kept < 0:  # Redis was killed, and has lost it
+        if kept < 0:  # Redis was killed and has lost it
             return await self.save(session_state)
         return bool(kept)
 
-    async def let_go(self, session_state: SessionState) -> bool:
-        """The connection is lost. False if another one has the session."""
-        held = await self.hold(session_state)
+    async def release(self, session_state: SessionState) -> bool:
+        """The connection is lost. False if another one has claimed the session."""
+        held = await self.renew(session_state)
         await self._run("HOLD_SESSION", self._seconds)
         return held
 
     async def forget(self) -> bool:
-        """The session is over. False if another connection has it."""
+        """End the session. False if another connection has claimed it."""
         return bool(await self._run("HOLD_SESSION", 0))

@@ -1,8 +1,7 @@
-"""A session at work: its text becomes jobs, their sound goes to the client, in order.
+"""Runs a session: its text becomes jobs, whose sound is sent to the client in order.
 
-Three things go on at a time: text is received, one utterance is sent, and twice a second it is checked that nothing of
-the session gets lost (:meth:`SessionRunner.keep`). Utterances are ordered one at a time, by whoever finds that
-there is something to job_spec.
+Three things happen concurrently: text is received, one utterance is sent (:meth:`SessionRunner.send_utterances`), and
+twice a second jobs and session are kept alive (:meth:`SessionRunner.maintain`). Jobs are submitted one at a time.
 """
 
 from __future__ import annotations
@@ -27,14 +26,15 @@ from service.speech.session.resumption import Resumable
 from service.speech.session.state import SessionState, Utterance
 from service.speech.session.utterance_sender import EventSink, UtteranceSender
 from service.speech.stream import AudioReader, encoded
+from service.speech.tasks import SPEECH
 from service.telemetry.metrics import Transport
 from service.telemetry.playback import Playback, track_playback
-from service.ws.bounded_websocket import Idle, Leave
+from service.ws.bounded_websocket import CloseConnection, IdleTimeout
 
 TICK_SECONDS = 0.5
-"""Less than the least ``stall_seconds``."""
+"""Shorter than the shortest ``stall_seconds``."""
 TAKEN_OVER = 4409
-"""Websocket close code: the session goes on in another connection."""
+"""Websocket close code: another connection has resumed the session."""
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,11 @@ class SessionRunner:
     Args:
         state: of the service.
         limits: of callers.
-        caller: whose session it is.
-        session_state: what is said in it.
+        caller: who has opened the session.
+        session_state: its state.
         sink: to the client.
-        resumable: where the session is kept; None if it is not.
-        idle_seconds: after which a session in which nothing is said is over.
+        resumable: stores the session; None if it cannot be resumed.
+        idle_seconds: after which an idle session is closed.
     """
 
     def __init__(
@@ -79,43 +79,43 @@ class SessionRunner:
         self._skip = 0
         self._retry_at = 0.0
         self._busy_at = time.monotonic()
-        self._heard_at = time.perf_counter()
-        self._awaited: dict[int, float] = {}
+        self._received_at = time.perf_counter()
+        self._requested_at: dict[int, float] = {}
         self._listener: Playback | None = None
 
-    # What the client wants
+    # Messages from the client
 
     async def add_text(self, text: str) -> None:
-        """A piece of text.
+        """Add a piece of text.
 
         Raises:
-            InvalidRequest: too much of it waits.
+            InvalidRequest: too much text is waiting.
         """
         await self._change(lambda: self.session_state.add_text(text))
 
     async def flush(self) -> None:
-        """Say what has been received, complete or not."""
+        """Speak the text so far, complete or not."""
         await self._change(self.session_state.flush)
 
     async def close(self) -> None:
-        """Say all of it, then that it is said."""
+        """Speak the rest of the text, then report that everything has been spoken."""
         await self._change(self.session_state.close)
 
     async def _change(self, change: Callable[[], None]) -> None:
-        """Do something to the text, which takes the front-end a moment, and order what is complete then."""
-        self._busy_at, self._heard_at = time.monotonic(), time.perf_counter()
-        # Done to its end even if the connection ends meanwhile: a text that is half received must not be written down.
-        await asyncio.shield(_task(self._changed(change)))
-        await self._order()
-        await self._settle()
+        """Change the text, which takes the front-end a moment, and submit what is complete."""
+        self._busy_at, self._received_at = time.monotonic(), time.perf_counter()
+        # Shielded: if the connection ends meanwhile, a text that is half processed must not be stored.
+        await asyncio.shield(_task(self._apply(change)))
+        await self._submit()
+        await self._report_done()
 
-    async def _changed(self, change: Callable[[], None]) -> None:
+    async def _apply(self, change: Callable[[], None]) -> None:
         async with self._lock:
             await asyncio.to_thread(change)
             await self.save()
 
     async def cancel(self) -> None:
-        """Say no more of what has been received."""
+        """Cancel everything that has not been sent."""
         self._busy_at = time.monotonic()
         async with self._lock:
             sending = self._sending
@@ -125,88 +125,90 @@ class SessionRunner:
             if sending is not None:
                 await asyncio.wait({sending})
             await self.save()
-            await self._each(cancelled, self._state.broker.cancel)
+            await self._for_each_job(cancelled, self._state.broker.cancel)
 
     # Jobs
 
-    async def _order(self) -> None:
-        """Make jobs of complete text. What has begun is finished, even if the connection ends meanwhile."""
-        await asyncio.shield(_task(self._order_all()))
+    async def _submit(self) -> None:
+        """Submit jobs for complete text. Shielded, so that the end of the connection does not interrupt it."""
+        await asyncio.shield(_task(self._submit_all()))
 
-    async def _order_all(self) -> None:
+    async def _submit_all(self) -> None:
         async with self._lock:
             while time.monotonic() >= self._retry_at and (text := self.session_state.take()):
-                ahead = self.session_state.next() is not None
+                ahead = self.session_state.current() is not None
                 try:
-                    await self._order_one(text)
+                    await self._submit_one(text)
                 except (Overloaded, NotReady) as error:
                     self.session_state.put_back()
-                    if ahead and self.session_state.next() is None:  # whose place has become free meanwhile
+                    if ahead and self.session_state.current() is None:  # a job has ended meanwhile: there may be room
                         continue
                     seconds = int(error.headers["retry-after"])
                     self._retry_at = time.monotonic() + seconds
-                    if not ahead:  # else nobody waits for it yet
+                    if not ahead:  # else the client is not waiting for it yet
                         await self._sink.failed(error, seconds)
                 except ServiceError as error:
                     self.session_state.drop()
-                    await self._sink.failed(_of_text(error))
+                    await self._sink.failed(_with_text_param(error))
 
-    async def _order_one(self, text: str) -> None:
+    async def _submit_one(self, text: str) -> None:
         request = self.session_state.config.request(text, self.session_state.next_seed)
-        job_spec, utterance = await asyncio.to_thread(speech_job, self._state.catalog, request)
+        job_spec = await asyncio.to_thread(speech_job, self._state.catalog, self._state.settings, request)
+        payload = job_spec.payload
         try:
             await self._limits.count(self._caller)
             job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)
         except UNAVAILABLE as error:
             raise queue_away() from error
-        silent = self.session_state.next() is None
-        self.session_state.began(job.id, len(utterance.sentences), round(utterance.seconds * self.sample_rate))
-        if silent:
-            self._awaited[self.session_state.utterances[-1].number] = self._heard_at
+        is_first = self.session_state.current() is None
+        estimate = round(payload.seconds * self.sample_rate)
+        self.session_state.add_utterance(job.id, len(payload.sentences), estimate)
+        if is_first:
+            self._requested_at[self.session_state.utterances[-1].number] = self._received_at
         self._work.set()
         if not await self.save():
             await self._state.broker.cancel(job)
 
-    async def _each(self, utterances: list[Utterance], deal: Callable[[Job], Awaitable[object]]) -> None:
-        """Deal with the jobs of utterances that are still kept."""
+    async def _for_each_job(self, utterances: list[Utterance], action: Callable[[Job], Awaitable[object]]) -> None:
+        """Call ``action`` with the job of each utterance, if it still exists."""
         with suppress(*UNAVAILABLE):
             for utterance in utterances:
                 if (job := await self._state.broker.job(utterance.job_id)) is not None:
                     utterance.estimate = self._resampled(job.samples_total or 0) or utterance.estimate
-                    await deal(job)
+                    await action(job)
 
-    # Sound
+    # Audio
 
     async def rewind(self, sample: int) -> None:
-        """Go on from a sample of the session, as counted in what has been sent.
+        """Continue from a sample of the session.
 
         Raises:
-            InvalidRequest: it is no longer kept, or not there yet.
+            InvalidRequest: the sample has expired, or does not exist yet.
         """
         self._skip = self.session_state.rewind(sample)
         self._work.set()
-        await self._wake()
-        await self._settle()
+        await self._keep_jobs_alive()
+        await self._report_done()
 
-    async def speak(self) -> None:
-        """Send utterances, one after another, for ever.
+    async def send_utterances(self) -> None:
+        """Send utterances one after another until cancelled.
 
         Raises:
-            Leave: the client does not read.
-            Left: it is gone.
+            CloseConnection: the client does not read.
+            Disconnected: the client has disconnected.
         """
         while True:
             await self._work.wait()
             self._work.clear()
-            while (utterance := self.session_state.next()) is not None:
-                await self._speak(utterance)
-            await self._settle()
+            while (utterance := self.session_state.current()) is not None:
+                await self._send_utterance(utterance)
+            await self._report_done()
 
-    async def _speak(self, utterance: Utterance) -> None:
+    async def _send_utterance(self, utterance: Utterance) -> None:
         config, skip = self.session_state.config, self._skip
         self._skip = 0
         self._sender = sender = UtteranceSender(self._sink, utterance, self.sample_rate, config.response_format, skip)
-        self._sending = sending = _task(self._send(utterance, sender))
+        self._sending = sending = _task(self._send_audio(utterance, sender))
         try:
             await asyncio.wait({sending})
         except asyncio.CancelledError:
@@ -218,14 +220,15 @@ class SessionRunner:
             return
         sending.result()
         self._busy_at, self._retry_at = time.monotonic(), 0.0
-        self.session_state.ended(sender.sent, time.time(), self._state.settings.stream_seconds)
+        self.session_state.end_utterance(sender.sent, time.time(), self._state.settings.stream_seconds)
         await self.save()
-        await self._order()
+        await self._submit()
 
-    async def _send(self, utterance: Utterance, sender: UtteranceSender) -> None:
+    async def _send_audio(self, utterance: Utterance, sender: UtteranceSender) -> None:
         form, rate = self.session_state.config.response_format, self._model.spec.sample_rate
         try:
-            reader = AudioReader(self._state.broker, await self._job(utterance), self._model.spec)
+            job = await self._job(utterance)
+            reader = AudioReader(self._state.broker, job, SPEECH.parse(job), self._model.spec)
             source = encoded(reader, rate, form, self.sample_rate)
             async with aclosing(track_playback(source, self._playback(utterance), sender.seconds)) as pieces:
                 async for piece in pieces:
@@ -235,8 +238,8 @@ class SessionRunner:
             await self._sink.failed(error)
 
     def _playback(self, utterance: Utterance) -> Playback:
-        """Of the utterance's listener, who is busy with those before it, and waits for this one if there are none."""
-        before, asked_at = self._listener, self._awaited.pop(utterance.number, None)
+        """Measures the playback of an utterance, which starts when that of the one before has ended."""
+        before, asked_at = self._listener, self._requested_at.pop(utterance.number, None)
         busy_until = before.dry_at if before is not None and before.dry_at is not None else 0.0
         observer = self._state.metrics.listener(Transport.WEBSOCKET, self._model.entry.id)
         self._listener = Playback(observer, asked_at, busy_until)
@@ -248,75 +251,75 @@ class SessionRunner:
         except UNAVAILABLE as error:
             raise queue_away() from error
         if job is None:
-            raise NotFound("The sound of this utterance is no longer kept.", code="content_expired")
+            raise NotFound("The sound of this utterance has expired.", code="content_expired")
         return job
 
     def _resampled(self, samples: int) -> int:
         return codecs.resampled_length(samples, self._model.spec.sample_rate, self.sample_rate)
 
-    # Upkeep
+    # Maintenance
 
-    async def keep(self) -> None:
-        """Again and again: order what there was no room for, hold on to the jobs and to the session.
+    async def maintain(self) -> None:
+        """Twice a second: submit what there was no room for, keep the jobs and the session alive.
 
         Raises:
-            Idle: nothing has been said for long.
-            Leave: another connection has the session.
+            IdleTimeout: the session was idle for too long.
+            CloseConnection: another connection has the session.
         """
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            await self._order()
-            await self._settle()
-            if self.session_state.next() is not None:
+            await self._submit()
+            await self._report_done()
+            if self.session_state.current() is not None:
                 self._busy_at = time.monotonic()
-                await self._wake()
+                await self._keep_jobs_alive()
             elif time.monotonic() - self._busy_at > self._idle_seconds:
-                raise Idle(1000, "nothing was said for long")
+                raise IdleTimeout(1000, "nothing was said for long")
             with suppress(*UNAVAILABLE):
-                if self._resumable is not None and not await self._resumable.hold(self.session_state):
-                    raise Leave(TAKEN_OVER, "the session goes on in another connection")
+                if self._resumable is not None and not await self._resumable.renew(self.session_state):
+                    raise CloseConnection(TAKEN_OVER, "the session goes on in another connection")
 
-    async def _wake(self) -> None:
-        """Take parked jobs up again; let the worker leave it to us to judge how long is too long for a reader."""
+    async def _keep_jobs_alive(self) -> None:
+        """Resume parked jobs, and tell workers that the client is still connected."""
         with suppress(Overloaded):  # they stay parked until there is room
-            await self._each(self.session_state.outstanding, self._take_up)
+            await self._for_each_job(self.session_state.outstanding, self._resume_job)
 
-    async def _take_up(self, job: Job) -> None:
+    async def _resume_job(self, job: Job) -> None:
         await resume(self._state, job)
         await self._state.broker.attend(job)
 
-    async def _settle(self) -> None:
-        if self.session_state.settle():
+    async def _report_done(self) -> None:
+        if self.session_state.report_done():
             await self.save()
             await self._sink.finished()
 
     async def save(self) -> bool:
-        """Write the session down. False if another connection has it."""
+        """Store the session. False if another connection has it."""
         with suppress(*UNAVAILABLE):
             return self._resumable is None or await self._resumable.save(self.session_state)
         return True
 
-    async def leave(self, *, keep: bool) -> None:
-        """The connection has ended: leave the session for another one, or end it."""
+    async def on_disconnect(self, *, keep: bool) -> None:
+        """The connection has ended: park the session's jobs so that it can be resumed (``keep``), or end it."""
         async with self._lock:
             with suppress(*UNAVAILABLE):
                 if self._resumable is None:
                     keep = False
-                elif not await (self._resumable.let_go(self.session_state) if keep else self._resumable.forget()):
+                elif not await (self._resumable.release(self.session_state) if keep else self._resumable.forget()):
                     return
             broker = self._state.broker
-            await self._each(self.session_state.outstanding, broker.ask_park if keep else broker.cancel)
+            await self._for_each_job(self.session_state.outstanding, broker.ask_park if keep else broker.cancel)
 
 
 def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A task whose failure is nobody's business once the one who waits for it is gone."""
+    """A task whose exception is ignored if nothing awaits it any more."""
     task = asyncio.create_task(work)
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     return task
 
 
-def _of_text(error: ServiceError) -> ServiceError:
-    """An error of a request, in which the text has another name."""
+def _with_text_param(error: ServiceError) -> ServiceError:
+    """The error with the name that the text has in a session."""
     if error.param == "input":
         error.param, error.message = "text", f"text{error.message.removeprefix('input')}"
     return error

@@ -1,11 +1,11 @@
-"""Text that arrives in pieces: which part of it is complete sentences, whatever comes next.
+"""Splits text that arrives in pieces: which part of it is complete sentences, whatever follows.
 
-The front-end decides what a sentence is; here it is only asked. A place is a boundary if the text on both sides gives
-the same words and marks apart as together, so a text that was cut here is spoken as if it had come in one piece. With
-nothing but white space behind a mark, that has to hold for whatever may follow: some continuations stand for all. Where
-it does not ("Dr. ", "5 p.m. ", "Well... "), the next word decides.
+The text front-end defines what a sentence is. A position is a boundary if normalising the text before and after it
+separately gives the same words and marks as normalising it as a whole, so that a text that is split there is spoken as
+if it had arrived in one piece. If only white space follows a mark, this must hold for anything that may follow, which a
+few continuations represent. Where it does not ("Dr. ", "5 p.m. ", "Well... "), the next word decides.
 
-One thing comes too late: a mark that stands alone behind a sentence that was complete already ("Really. ?").
+Known limit: a mark on its own after a sentence that was already complete ("Really. ?") arrives too late.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from models.text.characters import UnsupportedText, fold
 from models.text.normalize import normalize
 
 _PLACE: Final = re.compile(
-    # Marks, with what closes behind them; a paragraph's end; the start of an item of a list.
+    # Marks with closing quotes and brackets; the end of a paragraph; the start of a list item.
     r"(?<![.?!…])[.?!…]+[\"'”’)\]]*\s+|\n[ \t]*(?:\n\s*|(?=[-*#>]\s|\d+[.)]\s))"
 )
-# With the numbers before it: what a number is read as may depend on it.
+# With the numbers before it: how a number is read may depend on it.
 _NEXT_WORD: Final = re.compile(r"\s*(?:[^\w\s]+\s+|[^\d\s]*\d\S*\s+)*[^\w\s]*[^\W\d][^\d\s]*\s")
 _OPEN_TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,80}$")
 _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 came ", "A man ", "B. Smith ")
 _CONTEXT: Final = 100
-"""Characters before a place that may decide on it; the front-end looks back over fewer."""
+"""Characters before a position that are considered; the front-end looks back over fewer."""
 
 
 def nothing_to_say(text: str) -> bool:
-    """Whether a text has only marks and white space; false for what cannot be spoken."""
+    """Whether a text has only marks and white space; false if it cannot be spoken."""
     try:
         fold(text)
     except UnsupportedText:
@@ -42,18 +42,18 @@ def nothing_to_say(text: str) -> bool:
 
 
 class Sentences:
-    """Pieces of text in, complete sentences out."""
+    """Takes pieces of text, returns complete sentences."""
 
     def __init__(self, pending: str = "") -> None:
         self.pending = pending
-        """What is not complete yet."""
+        """Text that is not complete yet."""
         self._decided = 0
-        """Places before this one are no boundaries."""
+        """Positions before this one are no boundaries."""
         self._tried = -1
-        """Of the places up to this one, those that no continuation could decide on wait for the next word."""
+        """Positions up to this one are undecided until the next word arrives."""
 
     def feed(self, text: str) -> str:
-        """The next piece.
+        """Add a piece of text.
 
         Returns:
             Everything up to the last boundary; may be empty.
@@ -65,7 +65,7 @@ class Sentences:
         return complete
 
     def flush(self) -> str:
-        """The rest, complete or not."""
+        """The remaining text, complete or not."""
         rest, self.pending = self.pending, ""
         self._decided, self._tried = 0, -1
         return rest
@@ -86,20 +86,20 @@ class Sentences:
 
 
 def _is_boundary(before: str, word: str | None) -> bool:
-    """Whether sentences end with ``before``, seeing the next word or, without it, whatever it may be."""
+    """Whether a sentence ends with ``before``, given the next word or, without one, whatever the word may be."""
     if not any(char.isalnum() for char in before) or _OPEN_TAG.search(before):
         return False
     if word is not None:
         try:
-            return _together(before, word)
-        except UnsupportedText:  # one of them will be refused; if it is the next word, this is as good as none
+            return _is_separable(before, word)
+        except UnsupportedText:  # one of them will be refused; if it is the next word, it decides nothing
             pass
     try:
-        return all(_together(before, after) for after in _CONTINUATIONS)
-    except UnsupportedText:  # its neighbours need not be refused with it
+        return all(_is_separable(before, after) for after in _CONTINUATIONS)
+    except UnsupportedText:  # refused by itself, and not together with its neighbours
         return True
 
 
-def _together(before: str, after: str) -> bool:
-    """Whether two texts say in one piece what they say apart."""
+def _is_separable(before: str, after: str) -> bool:
+    """Whether two texts are spoken the same separately and as one."""
     return normalize(before + after) == normalize(before) + normalize(after)

@@ -1,9 +1,9 @@
-"""A speech session, pure data: text that arrives in pieces, the utterances made of it, and where each of them lies in
-the session's sound. No I/O.
+"""The state of a speech session, as pure data: text that arrives in pieces, the utterances made of it, and the position
+of each of them in the session's sound. No I/O.
 
-An utterance is one job: the text that was complete at that moment. Its seed is the one that its first sentence has in
-the session, so that all utterances together are the samples of one request for the whole text, and each of them can be
-asked for again by itself.
+An utterance is one job: the sentences that were complete when it was submitted. Its seed is the one that its first
+sentence has in the session, so that all utterances together have the samples of one request for the whole text, and
+each of them can be requested again by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from service.speech.schemas import MAX_INPUT_CHARACTERS, SessionConfig
 from service.speech.session.sentences import Sentences, nothing_to_say
 
 MAX_OUTSTANDING = 2
-"""Utterances at a time: one is being read, one sampled ahead."""
+"""Unfinished utterances at a time: one is being sent, one is sampled ahead."""
 MAX_KEPT = 256
 """Utterances that a session remembers."""
 
@@ -33,15 +33,15 @@ class Utterance:
     job_id: str
     seed: int
     estimate: int
-    """About how many samples it will have, at the rate of the session."""
+    """Its approximate number of samples, at the rate of the session."""
     samples: int | None = None
-    """How many there were when it ended, for the client; None until then."""
+    """Its number of samples, or how many were sent of it before it was cancelled; None until it has ended."""
     ended_at: float | None = None
     cancelled: bool = False
 
 
 class SessionState:
-    """What is said in one session.
+    """One session.
 
     Args:
         config: of the session, with its seed.
@@ -54,28 +54,28 @@ class SessionState:
         self.sentences = 0
         """Of the utterances so far."""
         self.closing = False
-        """Whether the client has said all that it wants to say for now."""
+        """Whether the client has sent ``input.done``."""
         self.utterances: list[Utterance] = []
-        """Those whose sound may still be there."""
+        """Those whose sound may still be kept."""
         self.first_sample = 0
-        """Where the first of them begins."""
+        """The position of the first of them, in samples of the session."""
         self._count = 0
-        self._next = 0
+        self._current = 0
         self._incomplete = Sentences()
         self._complete = ""
         self._taken = ""
         self._spoke = False
-        self._settled = False
+        self._reported = False
 
     # Text
 
     def add_text(self, text: str) -> None:
-        """A piece of text.
+        """Add a piece of text.
 
         Raises:
-            InvalidRequest: more waits than may, or no text is expected.
+            InvalidRequest: too much text is waiting, or ``input.done`` is still being worked off.
         """
-        if self.closing and not self._settled:
+        if self.closing and not self._reported:
             message = "type: input.done came before this text, and not everything before it has been spoken"
             raise InvalidRequest(message, param="type", code="wrong_order")
         waiting = len(self._complete) + len(self._incomplete.pending)
@@ -88,43 +88,43 @@ class SessionState:
         self._complete += self._incomplete.feed(text)
 
     def flush(self) -> None:
-        """What has been heard is complete."""
+        """Treat the text so far as complete."""
         if not nothing_to_say(self._incomplete.pending):
             self._complete += self._incomplete.flush()
 
     def close(self) -> None:
-        """All is heard. What is left and has no words is dropped, unless there was nothing else."""
+        """End the input. A rest without words is dropped, unless there was nothing else."""
         self.flush()
         rest = self._incomplete.flush()
         if rest.strip() and not (self._spoke or self._complete):
-            self._complete = rest  # to be refused
-        self.closing, self._settled = True, False
+            self._complete = rest  # which speech_job refuses
+        self.closing, self._reported = True, False
 
     def take(self) -> str:
-        """What the next utterance is to say, until it :meth:`began`; empty if it is not time for one."""
+        """The text of the next utterance, to be passed to :meth:`add_utterance`; empty if there is none yet."""
         if len(self.outstanding) >= MAX_OUTSTANDING or not self._complete:
             return ""
         self._taken, self._complete, self._spoke = self._complete, "", True
         return self._taken
 
     def put_back(self) -> None:
-        """What was taken cannot be said yet."""
+        """The text that was taken could not be submitted yet."""
         self._complete, self._taken = self._taken + self._complete, ""
 
     def drop(self) -> None:
-        """What was taken cannot be said."""
+        """The text that was taken cannot be spoken."""
         self._taken = ""
 
     @property
-    def is_said(self) -> bool:
-        """Whether nothing waits to be said."""
-        return not self._taken and not self._complete and self.next() is None
+    def is_done(self) -> bool:
+        """Whether all complete text has been spoken."""
+        return not self._taken and not self._complete and self.current() is None
 
-    def settle(self) -> bool:
-        """Whether all is said and the client waits to hear so; True once."""
-        if not self.closing or self._settled or not self.is_said:
+    def report_done(self) -> bool:
+        """Whether the client has to be told that everything has been spoken; True once per ``input.done``."""
+        if not self.closing or self._reported or not self.is_done:
             return False
-        self._settled = True
+        self._reported = True
         return True
 
     # Utterances
@@ -135,8 +135,8 @@ class SessionState:
         assert self.config.seed is not None
         return part_seed(self.config.seed, self.sentences)
 
-    def began(self, job_id: str, sentences: int, estimate: int) -> None:
-        """A job has been made of what was taken."""
+    def add_utterance(self, job_id: str, sentences: int, estimate: int) -> None:
+        """A job has been submitted for the text that was taken."""
         self.utterances.append(Utterance(self._count, job_id, self.next_seed, estimate))
         self._count += 1
         self.sentences += sentences
@@ -147,53 +147,53 @@ class SessionState:
         """Utterances that have not ended."""
         return [utterance for utterance in self.utterances if utterance.samples is None]
 
-    def next(self) -> Utterance | None:
-        """The utterance to send, if there is one: the same until it ends."""
-        while self._next < len(self.utterances) and self.utterances[self._next].cancelled:
-            self._next += 1
-        return self.utterances[self._next] if self._next < len(self.utterances) else None
+    def current(self) -> Utterance | None:
+        """The utterance to send, if there is one: the same until it has ended."""
+        while self._current < len(self.utterances) and self.utterances[self._current].cancelled:
+            self._current += 1
+        return self.utterances[self._current] if self._current < len(self.utterances) else None
 
-    def ended(self, samples: int, now: float, keep_seconds: float) -> None:
-        """The next utterance is sent, all of it or all that there was. Those whose sound is gone are forgotten.
+    def end_utterance(self, samples: int, now: float, keep_seconds: float) -> None:
+        """The current utterance has been sent, or has failed. Utterances whose sound has expired are dropped.
 
         Args:
-            samples: that it has, at the rate of the session.
+            samples: of it, at the rate of the session.
             now: in seconds.
-            keep_seconds: for which sound is kept.
+            keep_seconds: how long sound is kept.
         """
-        utterance = self.utterances[self._next]
+        utterance = self.utterances[self._current]
         utterance.samples, utterance.ended_at = max(samples, utterance.samples or 0), now
-        self._next += 1
-        while self._next and (len(self.utterances) > MAX_KEPT or self._is_gone(now - keep_seconds)):
+        self._current += 1
+        while self._current and (len(self.utterances) > MAX_KEPT or self._has_expired(now - keep_seconds)):
             self.first_sample += self.utterances.pop(0).samples or 0
-            self._next -= 1
+            self._current -= 1
 
-    def _is_gone(self, before: float) -> bool:
+    def _has_expired(self, before: float) -> bool:
         ended_at = self.utterances[0].ended_at
         return ended_at is not None and ended_at < before
 
     def cancel(self, samples: int, now: float) -> list[Utterance]:
-        """Nothing that has not been sent is wanted any more.
+        """Cancel everything that has not been sent.
 
         Args:
-            samples: of the next utterance that have been sent.
+            samples: of the current utterance that have been sent.
             now: in seconds.
 
         Returns:
-            The utterances of which that is true.
+            The cancelled utterances.
         """
-        cancelled = self.utterances[self._next :]
+        cancelled = self.utterances[self._current :]
         for utterance in cancelled:
             if utterance.samples is None:
                 utterance.samples, utterance.ended_at = samples, now
             utterance.cancelled, samples = True, 0
-        self._next = len(self.utterances)
+        self._current = len(self.utterances)
         self._incomplete.flush()
-        self._complete, self.closing, self._settled, self._spoke = "", False, False, False
+        self._complete, self.closing, self._reported, self._spoke = "", False, False, False
         return cancelled
 
     def rewind(self, sample: int) -> int:
-        """Go back, or on, to the utterance in which a sample lies.
+        """Make the utterance that contains a sample the current one.
 
         Args:
             sample: counted from the session's first one.
@@ -202,18 +202,18 @@ class SessionState:
             How many samples of the utterance come before it.
 
         Raises:
-            InvalidRequest: it is no longer kept, or not there yet.
+            InvalidRequest: the sample has expired, or does not exist yet.
         """
         start = self.first_sample
         if sample < start:
             message = f"from_sample: the sound before sample {start} is no longer kept"
             raise InvalidRequest(message, param="from_sample", code="content_expired")
         for index, utterance in enumerate(self.utterances):
-            self._next = index
+            self._current = index
             if utterance.samples is None or sample < start + utterance.samples:
                 return 0 if utterance.cancelled else sample - start
             start += utterance.samples
-        self._next = len(self.utterances)
+        self._current = len(self.utterances)
         if sample > start:
             message = f"from_sample: the session has {start} samples so far"
             raise InvalidRequest(message, param="from_sample", code="invalid_value")
@@ -222,7 +222,7 @@ class SessionState:
     # Storage
 
     def dump(self) -> str:
-        """All of it but where the sending is."""
+        """Everything but which utterance is the current one, as JSON."""
         state = {
             "config": self.config.model_dump(),
             "received": self.received,
@@ -241,10 +241,10 @@ class SessionState:
     def load(cls, text: str) -> SessionState:
         """What :meth:`dump` wrote."""
         state: dict[str, Any] = json.loads(text)
-        own = cls(SessionConfig(**state["config"]))
-        own.received, own.sentences = state["received"], state["sentences"]
-        own.closing, own.first_sample = state["closing"], state["first_sample"]
-        own.utterances = [Utterance(**utterance) for utterance in state["utterances"]]
-        own._count, own._complete, own._spoke = state["count"], state["complete"], state["spoke"]
-        own._incomplete = Sentences(state["incomplete"])
-        return own
+        found = cls(SessionConfig(**state["config"]))
+        found.received, found.sentences = state["received"], state["sentences"]
+        found.closing, found.first_sample = state["closing"], state["first_sample"]
+        found.utterances = [Utterance(**utterance) for utterance in state["utterances"]]
+        found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
+        found._incomplete = Sentences(state["incomplete"])
+        return found

@@ -1,4 +1,4 @@
-"""The bytes of one utterance on their way to a client of a session."""
+"""Sends the bytes of one utterance to the client of a session."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from service.speech.session.state import Utterance
 from service.ws.bounded_websocket import FRAME_BYTES
 
 _HEADER_BYTES: Final = {"pcm": 0, "wav": 44}
-"""Before the samples, in the formats whose bytes are samples."""
+"""Size of the header, for the formats that can be cut at any sample."""
 
 
 class EventSink(Protocol):
-    """How the client is told. Everything raises Leave or Left if it cannot be."""
+    """The messages that a client gets. All methods raise CloseConnection or Disconnected if one cannot be sent."""
 
     async def started(self, utterance: Utterance) -> None:
-        """Its sound comes next."""
+        """An utterance starts."""
 
     async def sound(self, data: bytes) -> None:
-        """Some of it."""
+        """Some of its bytes."""
 
     async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
-        """How much of it has been sent, and how many seconds of sound a second."""
+        """Its samples sent so far, and seconds of sound per second."""
 
     async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
-        """That was all of it."""
+        """It has been sent completely."""
 
     async def finished(self) -> None:
-        """All is said."""
+        """The whole input has been spoken."""
 
     async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
-        """Something could not be said or, if there is a number of seconds, not yet."""
+        """Something failed; with ``retry_after`` (seconds) the server will try again."""
 
 
 class UtteranceSender:
@@ -41,28 +41,28 @@ class UtteranceSender:
 
     Args:
         sink: to the client.
-        utterance: whose sound it is.
+        utterance: to send.
         sample_rate: of the bytes.
-        form: of the bytes.
-        skip: samples that the client has already. Formats that cannot be cut are sent from their beginning.
+        form: the format of the bytes.
+        skip: samples that the client has already. Formats that cannot be cut are sent from the start.
     """
 
     def __init__(self, sink: EventSink, utterance: Utterance, sample_rate: int, form: str, skip: int) -> None:
         self.sent = 0
-        """Samples of it that the client has."""
+        """Samples of it that the client has got."""
         self._sink = sink
         self._utterance = utterance
         self._rate = sample_rate
         self._header = _HEADER_BYTES.get(form)
         self._skip = skip
-        self._unwanted = 0 if self._header is None or not skip else self._header + 2 * skip
+        self._skip_bytes = 0 if self._header is None or not skip else self._header + 2 * skip
         self._total_bytes = 0
         self._sha256 = hashlib.sha256()
         self._started_at: float | None = None
-        self._told = skip
+        self._reported = skip
 
     def seconds(self) -> float:
-        """Of its sound that have been sent here."""
+        """Seconds of its sound that have been sent over this connection."""
         return max(0, self.sent - self._skip) / self._rate
 
     async def send(self, piece: bytes, samples: int) -> None:
@@ -70,26 +70,26 @@ class UtteranceSender:
 
         Args:
             piece: not empty.
-            samples: that have been encoded so far.
+            samples: encoded so far.
         """
         await self._start()
         self._sha256.update(piece)
         for start in range(0, len(piece), FRAME_BYTES):
             frame = piece[start : start + FRAME_BYTES]
-            if fresh := frame[self._unwanted :]:
-                await self._sink.sound(fresh)
-            self._unwanted = max(0, self._unwanted - len(frame))
+            if new := frame[self._skip_bytes :]:
+                await self._sink.sound(new)
+            self._skip_bytes = max(0, self._skip_bytes - len(frame))
             self._total_bytes += len(frame)
             self.sent = samples if self._header is None else max(0, self._total_bytes - self._header) // 2
-        if self.sent - self._told >= self._rate:
-            self._told = self.sent
+        if self.sent - self._reported >= self._rate:
+            self._reported = self.sent
             await self._sink.progress(self._utterance, self.sent, self._factor())
 
     async def end(self, samples: int) -> None:
-        """There are no more bytes.
+        """All bytes have been sent.
 
         Args:
-            samples: that they are.
+            samples: in total.
 
         Raises:
             InvalidRequest: the client claims to have more.

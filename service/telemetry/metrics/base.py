@@ -93,9 +93,7 @@ class Metrics(BrokerHooks):
 
     def ended(self, job: Job, status: Status) -> None:
         """The same."""
-        self._jobs.labels(job.kind.value, job.priority.value, status.value).observe(
-            max(0.0, time.time() - job.created_at)
-        )
+        self._jobs.labels(job.kind, job.priority.value, status.value).observe(max(0.0, time.time() - job.created_at))
 
     def exposition(self) -> bytes:
         """All of it, in Prometheus's text format."""

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from models.text import lexicon, phonemes
+from models.text import lexicon, phonemes, phonemize
 
 
 def test_inventory_is_complete_and_pauses_come_first():
@@ -43,3 +43,18 @@ def test_every_symbol_of_the_lexicon_is_mapped():
 def test_unknown_ipa_is_an_error():
     with pytest.raises(KeyError):
         phonemes.from_ipa("ʁ")
+
+
+def test_a_sequence_travels_as_text():
+    sequence = phonemes.PhonemeSequence(("sil", "DH", "AX0", "K", "."), (False, True, False, True, False))
+    assert str(sequence) == "sil _DH AX0 _K ."
+    assert phonemes.PhonemeSequence.parse(str(sequence)) == sequence
+    for wrong in ("", "sil _XX .", "sil  ."):
+        with pytest.raises(ValueError, match="unknown"):
+            phonemes.PhonemeSequence.parse(wrong)
+
+
+def test_a_sequence_has_what_the_acoustic_model_reads_of_a_sentence():
+    for sentence in phonemize("Well, it is late. Is it? Dr. O'Neill's 3 cats slid!"):
+        sequence = phonemes.PhonemeSequence.parse(str(phonemes.PhonemeSequence.of(sentence)))
+        assert (sequence.phones, sequence.word_starts) == (sentence.phones, sentence.word_starts)

@@ -102,6 +102,7 @@ def test_it_is_equal(server: Server, manifest: dict[str, Any], engine: str) -> N
     assert found == {
         "object": "verification",
         "equal": True,
+        "differs": [],
         "symbols_equal": True,
         "expected_sha256": manifest["output"]["sha256"],
         "actual_sha256": manifest["output"]["sha256"],
@@ -117,10 +118,12 @@ def test_it_is_not_equal(server: Server, manifest: dict[str, Any]) -> None:
     other_seed = manifest | {"seed": 1, "request": manifest["request"] | {"seed": 1}}
     found = verify(server, other_seed).json()
     assert (found["equal"], found["symbols_equal"]) == (False, False)
+    assert {"output.sha256", "output.symbols_sha256"} <= set(found["differs"])
     assert found["actual_sha256"] != found["expected_sha256"]
     other_form = manifest | {"request": manifest["request"] | {"response_format": "wav"}}
     found = verify(server, other_form).json()
     assert (found["equal"], found["symbols_equal"]) == (False, True)
+    assert found["differs"] == ["output.sha256", "output.bytes", "output.media_type"]
 
 
 def changed(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -152,6 +155,22 @@ def changed(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 )
 def test_a_wrong_manifest(server: Server, manifest: dict[str, Any], path: str, value: Any, status: int) -> None:
     check_envelope(verify(server, changed(manifest, path, value)), status, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("engine", "another"),
+        ("output.samples", 10**12),
+        ("output.bytes", 0),
+        ("output.media_type", "audio/wav"),
+        ("output.sha256", "0" * 64),
+        ("output.symbols_sha256", "0" * 64),
+    ],
+)
+def test_a_false_claim_is_named(server: Server, manifest: dict[str, Any], path: str, value: Any) -> None:
+    found = verify(server, changed(manifest, path, value)).json()
+    assert (found["equal"], found["differs"]) == (False, [path])
 
 
 def test_what_cannot_be_said_is_refused_as_by_the_route_itself(server: Server, manifest: dict[str, Any]) -> None:

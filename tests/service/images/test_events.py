@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from service.catalog.seeds import part_seed
-from service.images.sampler import UNDRAWN
+from service.images.decoder import UNDRAWN
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, decode, draw, events, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server

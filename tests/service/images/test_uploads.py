@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from service.errors import InvalidRequest
-from service.images.sizes import MAX_SIDE
-from service.images.uploads import decode_picture
+from service.images.uploads import MAX_SIDE, decode_picture
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server

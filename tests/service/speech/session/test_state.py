@@ -16,9 +16,9 @@ def session(*lengths: int | None) -> SessionState:
     """A session with utterances of these lengths in samples; None has not ended."""
     own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7))
     for number, length in enumerate(lengths):
-        own.began(f"job_{number}", sentences=2, estimate=100)
+        own.add_utterance(f"job_{number}", sentences=2, estimate=100)
         if length is not None:
-            own.ended(length, now=float(number), keep_seconds=1e9)
+            own.end_utterance(length, now=float(number), keep_seconds=1e9)
     return own
 
 
@@ -27,7 +27,7 @@ def test_complete_text_is_taken_together() -> None:
     own.add_text("One. Two. Thr")
     assert own.take() == "One. Two. "
     assert own.take() == ""
-    own.began("job_0", sentences=2, estimate=100)
+    own.add_utterance("job_0", sentences=2, estimate=100)
     own.add_text("ee. ")
     assert own.take() == "Three. "
 
@@ -36,7 +36,7 @@ def test_no_more_than_two_are_outstanding() -> None:
     own = session(*[None] * MAX_OUTSTANDING)
     own.add_text("One. ")
     assert own.take() == ""
-    own.ended(10, now=0.0, keep_seconds=KEEP)
+    own.end_utterance(10, now=0.0, keep_seconds=KEEP)
     assert own.take() == "One. "
 
 
@@ -55,21 +55,21 @@ def test_seeds_follow_the_sentences() -> None:
     assert own.next_seed == part_seed(7, 4)
 
 
-def test_it_is_settled_once_when_all_is_said() -> None:
+def test_done_is_reported_once() -> None:
     own = session()
     own.add_text("One.")
-    assert not own.settle()
+    assert not own.report_done()
     own.close()
-    assert not own.settle()
+    assert not own.report_done()
     own.take()
-    assert not own.settle()
-    own.began("job_0", sentences=1, estimate=100)
-    assert not own.settle()
-    own.ended(10, now=0.0, keep_seconds=KEEP)
-    assert own.settle()
-    assert not own.settle()
+    assert not own.report_done()
+    own.add_utterance("job_0", sentences=1, estimate=100)
+    assert not own.report_done()
+    own.end_utterance(10, now=0.0, keep_seconds=KEEP)
+    assert own.report_done()
+    assert not own.report_done()
     own.close()
-    assert own.settle()
+    assert own.report_done()
 
 
 def test_text_after_the_end_waits_for_it() -> None:
@@ -81,7 +81,7 @@ def test_text_after_the_end_waits_for_it() -> None:
     assert refused.value.code == "wrong_order"
     own.take()
     own.drop()
-    assert own.settle()
+    assert own.report_done()
     own.add_text("Two.")
     assert not own.closing
 
@@ -93,7 +93,7 @@ def test_text_after_the_end_waits_for_it() -> None:
 def test_a_sample_lies_in_an_utterance(sample: int, number: int, skip: int) -> None:
     own = session(10, 20, None)
     assert own.rewind(sample) == skip
-    found = own.next()
+    found = own.current()
     assert found is not None
     assert found.number == number
 
@@ -101,7 +101,7 @@ def test_a_sample_lies_in_an_utterance(sample: int, number: int, skip: int) -> N
 def test_what_has_not_been_said_cannot_be_resumed() -> None:
     own = session(10, 20)
     assert own.rewind(30) == 0
-    assert own.next() is None
+    assert own.current() is None
     with pytest.raises(InvalidRequest) as refused:
         own.rewind(31)
     assert refused.value.code == "invalid_value"
@@ -109,7 +109,7 @@ def test_what_has_not_been_said_cannot_be_resumed() -> None:
 
 def test_sound_that_is_gone_is_forgotten_and_counted() -> None:
     own = session(10, 20, None)
-    own.ended(30, now=KEEP + 0.5, keep_seconds=KEEP)
+    own.end_utterance(30, now=KEEP + 0.5, keep_seconds=KEEP)
     assert (own.first_sample, [utterance.number for utterance in own.utterances]) == (10, [1, 2])
     assert own.rewind(10) == 0
     with pytest.raises(InvalidRequest) as refused:
@@ -127,12 +127,12 @@ def test_cancelled_utterances_end_where_they_were_cut() -> None:
     own = session(10, None, None)
     own.add_text("Never. To be heard")
     assert [utterance.number for utterance in own.cancel(4, now=0.0)] == [1, 2]
-    assert own.next() is None
+    assert own.current() is None
     assert own.take() == ""
-    own.began("job_3", sentences=1, estimate=100)
+    own.add_utterance("job_3", sentences=1, estimate=100)
     for sample, skip in ((12, 0), (14, 0), (15, 1)):
         assert own.rewind(sample) == skip
-        found = own.next()
+        found = own.current()
         assert found is not None
         assert found.number == 3
 
@@ -145,5 +145,5 @@ def test_a_stored_session_is_the_same() -> None:
     again = SessionState.load(own.dump())
     assert again.dump() == own.dump()
     assert again.rewind(12) == 2
-    assert again.next() == own.next()
+    assert again.current() == own.current()
     assert again.take() == "One. Two. Thr"

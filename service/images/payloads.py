@@ -1,0 +1,119 @@
+"""What jobs that make or score pictures are to do; :mod:`service.jobs.payload` says how payloads travel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.jobs.payload import Payload, SampledPayload
+
+Label = int | tuple[float, ...] | None
+"""The value of one condition: an index, an embedding vector ``[condition_channels]``, or None for unconditional."""
+Labels = tuple[Label, ...]
+"""A label for each condition of the model, in the order of ``spec.named``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesPayload(SampledPayload):
+    """Pictures in one format; they are sampled together, as one stream."""
+
+    guidance: float
+    style: str | None
+    size: str
+    """``WIDTHxHEIGHT`` of the files, in pixels."""
+    scale: int
+    """Side of the square, in pixels of the file, that one pixel of the model becomes."""
+    response_format: str
+    output_format: str
+    token: str
+    """The secret in the URLs of the pictures."""
+    seeds: tuple[int, ...]
+    """One per picture."""
+
+    @property
+    def count(self) -> int:
+        """The number of pictures."""
+        return len(self.seeds)
+
+    @property
+    def drawn_subclasses(self) -> tuple[str | None, ...]:
+        """For each picture the name of the subclass that its seed has drawn; None where none was drawn."""
+        return (None,) * self.count
+
+    @property
+    def requested_labels(self) -> tuple[Labels, ...]:
+        """The labels that the request names, without those that seeds have drawn."""
+        raise NotImplementedError
+
+    @property
+    def prompt_symbols(self) -> int:
+        """Symbols per picture that came with the request."""
+        return 0
+
+    @property
+    def text_tokens(self) -> int:
+        """What the request is charged for its labels."""
+        return sum(label is not None for labels in self.requested_labels for label in labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePayload(PicturesPayload):
+    """Pictures of a class."""
+
+    prompt: str | None
+    asked_class: str | None
+    n: int
+    labels: tuple[Labels, ...]
+    """One per picture."""
+    subclasses: tuple[str | None, ...]
+    """One per picture: the subclass that was not in the request, and that the picture's seed has drawn."""
+
+    @property
+    def drawn_subclasses(self) -> tuple[str | None, ...]:
+        """See :class:`PicturesPayload`."""
+        return self.subclasses
+
+    @property
+    def requested_labels(self) -> tuple[Labels, ...]:
+        """See :class:`PicturesPayload`."""
+        first = self.labels[0]
+        return (first if self.subclasses[0] is None else (*first[:-1], None),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionPayload(ImagePayload):
+    """The rest of a picture; the symbols of its first rows are the job's upload."""
+
+    rows: int
+    row_symbols: int
+    """Symbols per row."""
+
+    @property
+    def prompt_symbols(self) -> int:
+        """See :class:`PicturesPayload`."""
+        return self.rows * self.row_symbols
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolationPayload(PicturesPayload):
+    """Pictures between two ends, all from one seed."""
+
+    begin: str | tuple[float, ...]
+    end: str | tuple[float, ...]
+    steps: int
+    ends: tuple[Labels, Labels]
+
+    @property
+    def requested_labels(self) -> tuple[Labels, ...]:
+        """See :class:`PicturesPayload`."""
+        return self.ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageLikelihoodPayload(Payload):
+    """A picture to score; its symbols are the job's upload."""
+
+    labels: Labels
+    map: bool
+    """Whether the answer shows the likelihood of every pixel."""
+    white_bits: int
+    """Bits per symbol that are white in that map."""

@@ -1,0 +1,50 @@
+"""The tasks of pictures; :mod:`service.jobs.tasks` is the registry."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, ImagePayload, InterpolationPayload
+from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
+from service.jobs.tasks import ManifestRule, Task
+
+_ATTEMPT: Final = "service.images.attempts:ImageAttempt"
+_ENCODER: Final = "service.images.artifact:ImageEncoder"
+_TRANSPORT: Final = frozenset({"stream", "partial_images"})
+
+IMAGE: Final = Task(
+    kind="image",
+    payload=ImagePayload,
+    attempt=_ATTEMPT,
+    encoder=_ENCODER,
+    manifest=ManifestRule(
+        "image_generation", ImageRequest, "service.images.requests:image_job", transport_fields=_TRANSPORT
+    ),
+)
+COMPLETION: Final = Task(
+    kind="completion",
+    payload=CompletionPayload,
+    attempt="service.images.attempts:CompletionAttempt",
+    encoder=_ENCODER,
+    manifest=ManifestRule(
+        "image_completion",
+        CompletionRequest,
+        "service.images.requests:completion_job",
+        upload="image",
+        transport_fields=_TRANSPORT,
+    ),
+)
+INTERPOLATION: Final = Task(
+    kind="interpolation",
+    payload=InterpolationPayload,
+    attempt=_ATTEMPT,
+    encoder=_ENCODER,
+    manifest=ManifestRule("image_interpolation", InterpolationRequest, "service.images.requests:interpolation_job"),
+)
+IMAGE_LIKELIHOOD: Final = Task(
+    kind="image_likelihood",
+    payload=ImageLikelihoodPayload,
+    attempt="service.images.attempts:ImageScoringAttempt",
+    report="service.images.stream:likelihood",
+)
+TASKS: Final = (IMAGE, COMPLETION, INTERPOLATION, IMAGE_LIKELIHOOD)

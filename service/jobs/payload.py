@@ -1,0 +1,72 @@
+"""What a job is to do: a frozen dataclass per kind of job, with one JSON form.
+
+The API process resolves a request into a payload at admission: seed, labels, phonemes and every default. The payload
+travels in the job's record as JSON text with a version. A process that reads a version it does not know fails the job
+and never guesses.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Self
+
+from pydantic import TypeAdapter
+
+from service.errors import Conflict
+
+
+class PayloadError(Conflict):
+    """A payload that another version of this software has written."""
+
+    code = "payload_version"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload:
+    """The base of all payloads. A subclass declares its fields; when their meaning changes, its version does."""
+
+    VERSION: ClassVar[int] = 1
+
+    def fields(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        values: dict[str, Any] = self._adapter().dump_python(self, mode="json")
+        return values
+
+    def dump(self) -> str:
+        """The payload as JSON text."""
+        return json.dumps({"version": self.VERSION} | self.fields(), separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """What :meth:`dump` wrote.
+
+        Raises:
+            PayloadError: it has another version, or does not have the fields of this one.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            version = fields["version"]
+            if version == cls.VERSION:
+                payload: Self = cls._adapter().validate_python(fields)
+                return payload
+        except (KeyError, TypeError, ValueError) as error:  # of which pydantic's ValidationError is one
+            raise PayloadError("The job's payload cannot be read: another version of the server wrote it.") from error
+        message = f"The job's payload has version {version}; this process reads version {cls.VERSION}."
+        raise PayloadError(message)
+
+    @classmethod
+    @cache
+    def _adapter(cls) -> TypeAdapter[Any]:
+        return TypeAdapter(cls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledPayload(Payload):
+    """The payload of a job whose output is sampled, and can be sampled again from its seed."""
+
+    seed: int
+    temperature: float
+    prompt_sha256: str | None = None
+    """Of the symbols that came with the request and that the samples continue."""

@@ -1,0 +1,37 @@
+"""The file of a finished job of sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.catalog.models import SpeechModel
+from service.jobs.artifacts import Encoder
+from service.speech import codecs
+from service.speech.decoder import AudioDecoder
+from service.speech.payloads import AudioPayload
+
+
+class AudioEncoder(Encoder):
+    """Symbols to an audio file whose header holds its length."""
+
+    def __init__(self, payload: AudioPayload, model: SpeechModel) -> None:
+        super().__init__()
+        rate = model.spec.sample_rate
+        self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], rate
+        self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate, length=0)
+        self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
+
+    def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+        """See :class:`Encoder`."""
+        return self._encoder.feed(self._decode(index, symbols))
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        return self._encoder.finish()
+
+    def rewrites(self) -> Iterable[tuple[int, bytes]]:
+        """See :class:`Encoder`."""
+        return self._encoder.rewrites()

@@ -1,0 +1,73 @@
+"""What jobs that make or score sound are to do; :mod:`service.jobs.payload` says how payloads travel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import PlainSerializer, PlainValidator
+
+from models.text import PhonemeSequence
+from service.jobs.payload import Payload, SampledPayload
+
+PHONEMES_PER_SECOND = 13.0
+"""Of running speech, at speed 1."""
+
+Sentences = tuple[Annotated[PhonemeSequence, PlainValidator(PhonemeSequence.parse), PlainSerializer(str)], ...]
+"""A text as the phonemes of its sentences. In JSON a sentence is one string."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioPayload(SampledPayload):
+    """Sound of one voice in one format."""
+
+    voice: str
+    response_format: str
+    sample_rate: int | None
+    """Of the encoded bytes, in hertz; None is the format's default."""
+    deemphasis_state: float = 0.0
+    """The last value of the recording that the first symbols continue; 0 after silence."""
+
+    @property
+    def input_tokens(self) -> int:
+        """What the request is charged for its input."""
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechPayload(AudioPayload):
+    """A text to speak. Each sentence is a stream of its own, with its own seed."""
+
+    input: str
+    """The text, for the manifest; workers read :attr:`sentences`."""
+    speed: float
+    sentences: Sentences
+
+    @property
+    def input_tokens(self) -> int:
+        """Phonemes of all sentences."""
+        return sum(len(sentence.phones) for sentence in self.sentences)
+
+    @property
+    def seconds(self) -> float:
+        """The approximate duration of the sound."""
+        return self.input_tokens / PHONEMES_PER_SECOND / self.speed
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationPayload(AudioPayload):
+    """Sound without text, from silence or from the end of the recording that is the job's upload."""
+
+    duration: float
+    """As requested, in seconds."""
+    samples: int
+    """The same in symbols."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechLikelihoodPayload(Payload):
+    """A recording to score; its symbols are the job's upload."""
+
+    voice: str
+    sentences: Sentences
+    """What is said in it; empty for a model without text."""

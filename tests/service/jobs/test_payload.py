@@ -1,0 +1,103 @@
+"""Payloads: one JSON round trip, and no guessing about what another version has written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from models.text import PhonemeSequence, phonemize
+from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, ImagePayload, InterpolationPayload
+from service.images.tasks import TASKS as IMAGE_TASKS
+from service.jobs.payload import Payload, PayloadError
+from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
+from service.speech.tasks import TASKS as SPEECH_TASKS
+
+SENTENCES = tuple(PhonemeSequence.of(sentence) for sentence in phonemize("Is it late? No, the birch canoe slid!"))
+SPEECH = SpeechPayload(
+    seed=2**63 - 1, temperature=0.1 + 0.2, voice="ann", response_format="mp3", sample_rate=None,
+    input='Is it "late"? Nö!', speed=1.0, sentences=SENTENCES,
+)  # fmt: skip
+GENERATION = GenerationPayload(
+    seed=0, temperature=1.0, prompt_sha256="ab" * 32, voice="bob", response_format="wav", sample_rate=8000,
+    deemphasis_state=math.pi * 1e-7, duration=0.1, samples=1600,
+)  # fmt: skip
+IMAGE = ImagePayload(
+    seed=7, temperature=0.9, guidance=1.0, style=None, size="16x12", scale=2, response_format="url",
+    output_format="png", token="t-_", seeds=(7, 8), prompt="cat", asked_class=None, n=2,
+    labels=((0, None, 1), (0, None, None)), subclasses=("owl", None),
+)  # fmt: skip
+COMPLETION = CompletionPayload(**vars(IMAGE) | {"rows": 2, "row_symbols": 24, "prompt_sha256": "cd" * 32})
+INTERPOLATION = InterpolationPayload(
+    seed=7, temperature=0.9, guidance=2.5, style="oil", size="8x6", scale=1, response_format="b64_json",
+    output_format="webp", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0), steps=3,
+    ends=((0, 1), ((0.1, -1e-30, 3.0), 1)),
+)  # fmt: skip
+PAYLOADS: list[Payload] = [
+    SPEECH,
+    GENERATION,
+    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES),
+    SpeechLikelihoodPayload(voice="ann", sentences=()),
+    IMAGE,
+    COMPLETION,
+    INTERPOLATION,
+    ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8),
+    ImageLikelihoodPayload(labels=(), map=False, white_bits=1),
+]
+
+
+def test_every_payload_is_tried() -> None:
+    assert {type(payload) for payload in PAYLOADS} == {task.payload for task in (*SPEECH_TASKS, *IMAGE_TASKS)}
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
+def test_the_round_trip_is_exact(payload: Payload) -> None:
+    again = type(payload).load(payload.dump())
+    assert again == payload
+    assert hash(again) == hash(payload), "a list where a tuple belongs"
+    assert again.dump() == payload.dump()
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
+def test_other_versions_are_refused(payload: Payload) -> None:
+    fields = json.loads(payload.dump())
+    assert fields["version"] == payload.VERSION
+    newer = json.dumps(fields | {"version": payload.VERSION + 1})
+    with pytest.raises(PayloadError, match=f"version {payload.VERSION + 1}") as caught:
+        type(payload).load(newer)
+    assert caught.value.code == "payload_version"
+    for name in fields:
+        if name in ("prompt_sha256", "deemphasis_state"):  # which have defaults
+            continue
+        lacking = {other: value for other, value in fields.items() if other != name}
+        with pytest.raises(PayloadError):
+            type(payload).load(json.dumps(lacking))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", "{", '{"version": 1}', '{"version": 1, "seed": "x"}'])
+def test_what_is_no_payload_is_refused(text: str) -> None:
+    with pytest.raises(PayloadError):
+        SpeechPayload.load(text)
+
+
+def test_an_unknown_phoneme_is_refused() -> None:
+    with pytest.raises(PayloadError):
+        SpeechPayload.load(SPEECH.dump().replace("_IH0", "_QQ0"))
+
+
+def test_phonemes_travel_as_one_short_string_a_sentence() -> None:
+    fields = json.loads(SPEECH.dump())
+    assert fields["sentences"][0] == "sil _IH0 Z _IH0 T _L EY1 T ?"
+    assert len(json.dumps(fields["sentences"])) < 5 * SPEECH.input_tokens
+
+
+def test_what_a_request_is_charged_for() -> None:
+    assert SPEECH.input_tokens == sum(len(sentence.phones) for sentence in SENTENCES)
+    assert GENERATION.input_tokens == 0
+    assert IMAGE.text_tokens == 1, "a subclass that the seed has drawn was not in the request"
+    named = dataclasses.replace(IMAGE, labels=((0, None, 1),) * 2, subclasses=(None, None))
+    assert named.text_tokens == 2
+    assert INTERPOLATION.text_tokens == 4
+    assert (IMAGE.prompt_symbols, COMPLETION.prompt_symbols) == (0, 48)
