@@ -46,7 +46,7 @@ class ImageConnection(WsConnection):
 
     async def listen(self) -> None:
         """See :class:`WsConnection`."""
-        await receive_loop(self._websocket, self._heed, self._failed, lambda: self._job is not None)
+        await receive_loop(self._websocket, self._heed, self._failed, lambda: self._job is not None, self._handling)
 
     def part(self) -> None:
         """See :class:`WsConnection`. What is being drawn is shown to its end."""

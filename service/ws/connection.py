@@ -27,6 +27,8 @@ class WsConnection(ABC):
 
     def __init__(self, websocket: BoundedWebSocket) -> None:
         self._websocket = websocket
+        self._handling = asyncio.Lock()
+        """Held while a message is handled: the connection is not idle, though no work may have been started yet."""
 
     @abstractmethod
     async def listen(self) -> None:
@@ -92,7 +94,8 @@ class WsConnection(ABC):
 
     async def _wait_to_part(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
-        self.part()
+        async with self._handling:
+            self.part()
 
 
 async def receive_loop(
@@ -100,6 +103,7 @@ async def receive_loop(
     heed: Callable[[dict[str, Any]], Awaitable[None]],
     tell: Callable[[ServiceError], Awaitable[None]],
     busy: Callable[[], bool],
+    handling: asyncio.Lock,
 ) -> NoReturn:
     """Heed message after message. One that is wrong is answered and forgotten, unless it is one of too many.
 
@@ -108,6 +112,7 @@ async def receive_loop(
         heed: does what a message says.
         tell: answers one that cannot be heeded.
         busy: whether something is going on that looks after the time.
+        handling: held while a message is handled.
 
     Raises:
         Leave: too much was wrong, or nothing was said for long.
@@ -118,7 +123,8 @@ async def receive_loop(
         try:
             async with asyncio.timeout(None if busy() else IDLE_SECONDS):
                 message = await websocket.receive()
-            await heed(message)
+            async with handling:
+                await heed(message)
         except ServiceError as error:
             await tell(error)
             errors += 1

@@ -90,7 +90,7 @@ class NativeConnection(SpeechConnection):
             await self._greet(0)
         else:
             await self._resume(self._query.from_sample or 0)
-        await receive_loop(self._websocket, self._heed, self.failed, lambda: self.runner is not None)
+        await receive_loop(self._websocket, self._heed, self.failed, lambda: self.runner is not None, self._handling)
 
     async def _heed(self, said: dict[str, Any]) -> None:
         message, runner = parse_message(said, SPEECH_MESSAGES), self.runner
