@@ -12,9 +12,11 @@ from fastapi import Depends, FastAPI
 from service import __version__
 from service.api.http import errors as error_responses
 from service.api.http.auth import Keys, caller_of
-from service.api.http.cors import install_cors
+from service.api.http.cors import check_origin, install_cors
+from service.api.http.head import HeadMiddleware
 from service.api.http.middleware import BodyLimit, RootMiddleware
 from service.api.http.openapi import exemplify
+from service.api.http.query import check_query
 from service.api.http.rate_limit import RateHeaders
 from service.api.routes import (
     generations,
@@ -117,9 +119,12 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(image_files.router)  # a secret in the URL stands in for a key
+    for router in (
+        health.router,
+        metrics.router,
+        image_files.router,  # a secret in the URL stands in for a key
+    ):
+        app.include_router(router, dependencies=[Depends(check_query)])
     for router in (
         speech.router,
         generations.router,
@@ -131,8 +136,9 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
         verify.router,
         models.router,
     ):
-        app.include_router(router, dependencies=[Depends(caller_of)])
-    app.include_router(streams.router)  # who may is decided within: a handshake is refused in its own way
+        app.include_router(router, dependencies=[Depends(caller_of), Depends(check_query)])
+    app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads)

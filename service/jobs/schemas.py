@@ -72,9 +72,7 @@ class JobObject(BaseModel):
 
 
 class JobsQuery(BaseModel):
-    """Which part of the list of jobs."""
-
-    model_config = ConfigDict(extra="forbid")
+    """The query parameters of ``GET /v1/jobs``."""
 
     after: str | None = Field(default=None, pattern=JOB_ID, description="The id of the last job seen.")
     limit: int = Field(default=20, ge=1, le=100, description="At most so many.")

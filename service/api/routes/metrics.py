@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from service.api.http.openapi import documented
 from service.api.state import Service
 from service.broker import UNAVAILABLE, Broker
 from service.broker.job import Priority
@@ -22,7 +23,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {200: _TEXT}
 log = logging.getLogger(__name__)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES)
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES | documented(400))
 async def metrics(service: Service) -> Response:
     """Every figure; docs/observability.md says what each of them means. While Redis is away, those of this process."""
     shared = None

@@ -131,6 +131,24 @@ def test_a_wrong_method_is_told_the_right_ones(server: Server, operations: dict[
         assert set(response.headers["allow"].split(", ")) - {"HEAD"} == right
 
 
+def test_an_unknown_parameter_is_refused_everywhere(server: Server, operations: dict[str, Operation]) -> None:
+    """With the paths' own parameters left as they are: the query is checked first, or nothing has such a name."""
+    for name, operation in operations.items():
+        method, path = name.split()
+        media = next(iter(operation.get("requestBody", {"content": {"": None}})["content"]))
+        body = {"application/json": {"json": {}}, "multipart/form-data": {"files": {"file": b""}}}.get(media, {})
+        for parameters in ({"frog": "1"}, {"x": "1", "frog": "2"}):
+            response = httpx.request(method, server.url + path, params=parameters, **body)
+            error = response.json()["error"]
+            assert (response.status_code, error["param"]) == (400, next(iter(parameters))), name
+            assert "400" in operation["responses"], name
+
+
+def test_a_repeated_parameter_is_refused(server: Server) -> None:
+    error = httpx.get(f"{server.url}/v1/jobs?limit=1&limit=2").json()["error"]
+    assert (error["param"], error["code"]) == ("limit", "duplicate_parameter")
+
+
 @pytest.mark.slow
 def test_schemathesis_finds_nothing(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     with serve(interactive_slots=4) as server:
