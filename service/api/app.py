@@ -15,7 +15,7 @@ from service.api.http.auth import Keys, caller_of
 from service.api.http.cors import check_origin, install_cors
 from service.api.http.head import HeadMiddleware
 from service.api.http.middleware import BodyLimit, RootMiddleware
-from service.api.http.openapi import exemplify
+from service.api.http.openapi import complete
 from service.api.http.query import check_query
 from service.api.http.rate_limit import RateHeaders
 from service.api.routes import (
@@ -53,7 +53,7 @@ UPLOADS = (
     "/v1/images/likelihood",
     "/v1/verify",
 )
-"""The routes that take recordings or pictures."""
+"""The routes whose bodies hold recordings or pictures."""
 
 DESCRIPTION = """\
 Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
@@ -63,23 +63,22 @@ Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at
 
 
 class Application(FastAPI):
-    """FastAPI with a documentation whose whole numbers are whole: it makes doubles of bounds, so that 2^63, which is
-    where seeds end, becomes 9.223372036854776e+18, which is more.
-    """
+    """FastAPI with a complete ``/openapi.json``."""
 
     def openapi(self) -> dict[str, Any]:
-        """The documentation; made once."""
+        """The document; made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = _whole(super().openapi())
-            exemplify(self.openapi_schema)
+            self.openapi_schema = _exact(super().openapi())
+            complete(self.openapi_schema)
         return self.openapi_schema
 
 
-def _whole(value: Any) -> Any:
+def _exact(value: Any) -> Any:
+    """With whole numbers as integers: FastAPI writes bounds as doubles, and 2^63 - 1 is not one."""
     if isinstance(value, dict):
-        return {key: _whole(part) for key, part in value.items()}
+        return {key: _exact(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_whole(part) for part in value]
+        return [_exact(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -89,8 +88,8 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     Args:
         settings: the deployment.
         catalog: the models to serve. Workers sample them; this process does not.
-        keys: of those who may.
-        redis_url: where the workers are met.
+        keys: API keys that are accepted.
+        redis_url: of the Redis shared with the workers.
     """
     counts, traces = ApiMetrics(), tracing(settings, "api")
 

@@ -37,10 +37,10 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """``GET /readyz`` when all is well."""
+    """``GET /readyz`` when the service can be used."""
 
     status: Literal["ready"]
-    engines: dict[str, list[str]] = Field(description="What really samples each model, of all workers.")
+    engines: dict[str, list[str]] = Field(description="The engines that sample each model, of all workers.")
 
 
 class KServeServer(BaseModel):
@@ -52,7 +52,7 @@ class KServeServer(BaseModel):
 
 
 class KServeLive(BaseModel):
-    """Whether the server lives."""
+    """Whether the process is alive."""
 
     live: bool
 
@@ -64,7 +64,7 @@ class KServeReady(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """What went wrong; all four keys are always there."""
+    """An error; all four keys are always present."""
 
     message: str
     type: str
@@ -76,3 +76,14 @@ class ErrorEnvelope(BaseModel):
     """Every error response."""
 
     error: ErrorBody
+
+
+class Problem(BaseModel):
+    """Every error response, for clients that accept ``application/problem+json`` (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str
+    param: str | None
+    code: str | None

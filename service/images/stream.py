@@ -14,7 +14,7 @@ from service.catalog.models import ImageModel
 from service.images.encoding import encode
 from service.images.files import picture_file
 from service.images.sampler import BatchDecoder, kinds_of, seeds_of
-from service.images.schemas import ImageObject, ImagesObject, ImageUsage, TokenDetails
+from service.images.schemas import ImageCompleted, ImageObject, ImagePartial, ImagesObject, ImageUsage, TokenDetails
 from service.jobs.stream import JobReader, event
 
 
@@ -90,27 +90,24 @@ async def as_events(reader: ImageReader) -> AsyncGenerator[bytes, None]:
         batch(symbols)
         while shown < wanted and batch.rows >= due[shown]:
             for index in range(len(batch.pixels)):
-                partial = _event(reader, index, "image_generation.partial_image")
-                yield event(partial | {"partial_image_index": shown})
+                yield event(ImagePartial(**_fields(reader, index), partial_image_index=shown))
             shown += 1
-    usage = usage_of(job, reader.samples).model_dump()
+    usage = usage_of(job, reader.samples)
     for index in range(len(batch.pixels)):
-        yield event(_event(reader, index, "image_generation.completed") | {"usage": usage})
+        yield event(ImageCompleted(**_fields(reader, index), usage=usage))
 
 
-def _event(reader: ImageReader, index: int, kind: str) -> dict[str, Any]:
+def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
+    """The fields of :class:`ImageEvent`."""
     job = reader.job
-    drawn = reader.kinds[index]
-    return ({} if drawn is None else {"revised_prompt": drawn}) | {
-        "type": kind,
+    return {
         "b64_json": _base64(picture_file(job, reader.batch.pixels[index])),
         "created_at": int(job.created_at),
         "size": job.request["size"],
-        "quality": "auto",
-        "background": "opaque",
         "output_format": job.request["output_format"],
         "index": index,
         "seed": seeds_of(job.request)[index],
+        "revised_prompt": reader.kinds[index],
     }
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
+from fastapi.sse import format_sse_event
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -234,6 +236,8 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def event(payload: object) -> bytes:
-    """One server-sent event."""
-    return f"data: {json.dumps(payload)}\n\n".encode()
+def event(payload: BaseModel | Mapping[str, Any]) -> bytes:
+    """One server-sent event; the ``None`` fields of a model are left out."""
+    if isinstance(payload, BaseModel):
+        return format_sse_event(data_str=payload.model_dump_json(exclude_none=True))
+    return format_sse_event(data_str=json.dumps(payload))

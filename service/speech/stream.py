@@ -16,7 +16,7 @@ from service.jobs.stream import JobReader, check_end, event
 from service.speech import codecs
 from service.speech.codecs import Wave
 from service.speech.decoder import AudioDecoder
-from service.speech.schemas import Usage
+from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, Usage
 
 ACKNOWLEDGE_SECONDS = 0.2
 """Of sound; reading is reported no more often."""
@@ -87,7 +87,7 @@ async def encoded(
 async def as_events(source: AsyncIterator[bytes], reader: AudioReader) -> AsyncGenerator[bytes, None]:
     """The same as OpenAI's server-sent events."""
     async for piece in source:
-        yield event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
+        yield event(SpeechAudioDelta(audio=base64.b64encode(piece).decode()))
     spoken, samples = reader.job.request.get("phonemes", 0), reader.samples
     usage = Usage(input_tokens=spoken, output_tokens=samples, total_tokens=spoken + samples)
-    yield event({"type": "speech.audio.done", "usage": usage.model_dump()})
+    yield event(SpeechAudioDone(usage=usage))

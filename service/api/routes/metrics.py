@@ -18,12 +18,14 @@ from service.telemetry.metrics import CONTENT_TYPE, Shared
 router = APIRouter(tags=["health"])
 
 _TEXT = {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-_RESPONSES: dict[int | str, dict[str, Any]] = {200: _TEXT}
+_RESPONSES: dict[int | str, dict[str, Any]] = documented(400) | {200: _TEXT}
 
 log = logging.getLogger(__name__)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES | documented(400))
+@router.get(
+    "/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES | documented(400)
+)
 async def metrics(service: Service) -> Response:
     """Every figure; docs/observability.md says what each of them means. While Redis is away, those of this process."""
     shared = None

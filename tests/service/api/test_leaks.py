@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from service.speech.codecs import MEDIA_TYPES
-from tests.service.api.test_lifecycle import descendants
+from tests.service.processes import command_line, descendants, redis_of
 from tests.service.support import GENERATION, SPEECH, Server
 
 WARM_UP, COUNT, AT_A_TIME = 200, 1000, 8
@@ -35,11 +35,6 @@ class Holdings:
     files: int
 
 
-def command_line(pid: int) -> list[str]:
-    """What a process was started with."""
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-
-
 def holdings(server: Server) -> dict[str, Holdings]:
     """Of the process that answers and of the one that samples."""
     (worker,) = (
@@ -53,15 +48,6 @@ def holdings(server: Server) -> dict[str, Holdings]:
         files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         found[name] = Holdings(int(lines["VmRSS"].split()[0]), files)
     return found
-
-
-def redis_of(server: Server) -> Redis:
-    """A connection to the Redis that the server brought along."""
-    for pid in descendants(server.process.pid):
-        words = command_line(pid)
-        if "--unixsocket" in words:  # its supervisor; Valkey itself writes over its own
-            return Redis(unix_socket_path=words[words.index("--unixsocket") + 1])
-    raise AssertionError("no Redis of its own")
 
 
 def ask(client: httpx.Client, number: int) -> None:
