@@ -16,6 +16,7 @@ from redis.backoff import ExponentialBackoff
 
 from service.broker import scripts
 from service.broker.job import Job, Priority, Status
+from service.broker.pool import IdleLimitedPool
 from service.broker.queue import Queue
 
 
@@ -105,7 +106,8 @@ class Connection:
         # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
         # cancellation of its task (a client that left kept its slot). Replies are waited for in `replied`.
         options = {} if url.startswith("unix:") else {"socket_keepalive": True}
-        self.redis = redis.Redis.from_url(url, retry=retry, socket_connect_timeout=5, **options)
+        pool = IdleLimitedPool.from_url(url, retry=retry, socket_connect_timeout=5, **options)
+        self.redis = redis.Redis.from_pool(pool)
         self.queues = {priority: Queue(self.redis, name=priority.value) for priority in Priority}
         self._scripts = {
             name: self.redis.register_script(text) for name, text in vars(scripts).items() if name.isupper()
