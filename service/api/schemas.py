@@ -16,10 +16,12 @@ class ModelObject(BaseModel):
     owned_by: str
     kind: str
     capabilities: list[str]
-    sample_rate: int | None = Field(default=None, description="Hertz, of a model that makes sound.")
-    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture, of a model that draws.")
+    sample_rate: int | None = Field(default=None, description="In hertz, of models that make sound.")
+    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture, of models that make pictures.")
     sha256: str
-    receptive_field: int = Field(description="Past samples that the next one depends on; of a picture, rows above it.")
+    receptive_field: int = Field(
+        description="How many past samples the next one depends on; of a picture, how many rows above."
+    )
     parameters: int
 
 

@@ -1,4 +1,4 @@
-"""``GET /healthz`` (the process lives), ``GET /readyz`` (the service can serve), and KServe's words for both."""
+"""``GET /healthz`` (the process is alive), ``GET /readyz`` (the service can be used), and KServe's routes for both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["health"])
 
 
 async def serving(request: Request, service: Service) -> None:
-    """Go on if this process can serve.
+    """Dependency of the readiness routes.
 
     Raises:
         NotReady: it is stopping, Redis does not answer, or a model is not warm in any worker.

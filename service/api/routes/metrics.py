@@ -1,4 +1,4 @@
-"""``GET /metrics``, for Prometheus: what this process counts, and what Redis knows of all of them."""
+"""``GET /metrics``, for Prometheus: the figures of this process, and those that all processes share in Redis."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
     "/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES | documented(400)
 )
 async def metrics(service: Service) -> Response:
-    """Every figure; docs/observability.md says what each of them means. While Redis is away, those of this process."""
+    """Every figure; docs/observability.md explains each. While Redis is unavailable, only those of this process."""
     shared = None
     try:
         shared = await _shared(service.broker)
     except UNAVAILABLE as error:
-        log.warning("redis is away", extra={"reason": type(error).__name__})
+        log.warning("redis is unavailable", extra={"reason": type(error).__name__})
     return Response(service.metrics.page(shared), media_type=CONTENT_TYPE)
 
 
