@@ -3,6 +3,7 @@
     ServiceError                    500  server_error, the base
     ├── InvalidRequest              400  a value that cannot be served; ``param`` names it
     ├── Unauthorized                401  with WWW-Authenticate
+    ├── Forbidden                   403  a web page of an origin that is not allowed
     ├── NotFound                    404  no such model, job or route
     ├── MethodNotAllowed            405
     ├── Conflict                    409  not in this state of the job
@@ -10,10 +11,12 @@
     ├── UnsupportedMedia            415
     ├── RangeNotSatisfiable         416
     ├── Unprocessable               422  an idempotency key that was used for another request
+    ├── UpgradeRequired             426  a websocket route, requested over plain HTTP
     ├── Overloaded                  429  with Retry-After
     └── NotReady                    503  with Retry-After
 
-How they are answered over HTTP is in error_responses.py; a worker raises them, too, and needs no web framework for it.
+:mod:`service.api.http.errors` makes HTTP responses of them. This module needs no web framework: workers raise these
+errors, too.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class InvalidRequest(ServiceError):
 
 
 class Unauthorized(ServiceError):
-    """No key, or none of ours."""
+    """No API key, or an unknown one."""
 
     status = 401
     type = "invalid_request_error"
@@ -61,8 +64,16 @@ class Unauthorized(ServiceError):
         super().__init__(message, headers={"www-authenticate": "Bearer"})
 
 
+class Forbidden(ServiceError):
+    """Not allowed, whatever the key."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "forbidden"
+
+
 class NotFound(ServiceError):
-    """No such thing under this name."""
+    """Nothing has this name."""
 
     status = 404
     type = "invalid_request_error"
@@ -70,7 +81,7 @@ class NotFound(ServiceError):
 
 
 class MethodNotAllowed(ServiceError):
-    """The path exists, for other methods."""
+    """The route exists, but not for this method."""
 
     status = 405
     type = "invalid_request_error"
@@ -78,7 +89,7 @@ class MethodNotAllowed(ServiceError):
 
 
 class Conflict(ServiceError):
-    """What is asked does not go with the state of the thing; ``retry`` says whether it may later."""
+    """The request does not fit the present state of its object; ``retry`` says whether it may fit later."""
 
     status = 409
     type = "invalid_request_error"
@@ -89,7 +100,7 @@ class Conflict(ServiceError):
 
 
 class PayloadTooLarge(ServiceError):
-    """The body is longer than this server reads."""
+    """The body is larger than the server accepts."""
 
     status = 413
     type = "invalid_request_error"
@@ -97,7 +108,7 @@ class PayloadTooLarge(ServiceError):
 
 
 class UnsupportedMedia(ServiceError):
-    """The body is of a kind that this route does not read."""
+    """The body has a media type, charset or encoding that this route does not read."""
 
     status = 415
     type = "invalid_request_error"
@@ -105,7 +116,7 @@ class UnsupportedMedia(ServiceError):
 
 
 class RangeNotSatisfiable(ServiceError):
-    """The bytes asked for lie outside."""
+    """The requested range lies outside the content."""
 
     status = 416
     type = "invalid_request_error"
@@ -113,15 +124,26 @@ class RangeNotSatisfiable(ServiceError):
 
 
 class Unprocessable(ServiceError):
-    """Well formed, and still not to be done."""
+    """Well formed, but it contradicts an earlier request."""
 
     status = 422
     type = "invalid_request_error"
     code = "unprocessable"
 
 
+class UpgradeRequired(ServiceError):
+    """A websocket route, requested without an upgrade to websocket."""
+
+    status = 426
+    type = "invalid_request_error"
+    code = "upgrade_required"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"upgrade": "websocket", "connection": "upgrade"})
+
+
 class Overloaded(ServiceError):
-    """No room: every slot is taken and the queue is full, or a limit of the caller's is reached."""
+    """Every slot is taken and the queue is full, or the caller has reached a limit."""
 
     status = 429
     type = "rate_limit_error"
@@ -132,7 +154,7 @@ class Overloaded(ServiceError):
 
 
 class NotReady(ServiceError):
-    """The server lives but cannot serve yet."""
+    """The server runs but cannot serve now; the client should try again."""
 
     status = 503
     type = "server_error"
@@ -143,33 +165,38 @@ class NotReady(ServiceError):
 
 
 class BrokenOff(Exception):
-    """Ends a response that has begun, incomplete, for a reason that lies with the client."""
+    """Breaks off a response that has begun, for a reason that is no failure of the server."""
 
 
 class ClientLeft(BrokenOff):
-    """Nobody waits for the response any more."""
+    """The client has disconnected."""
 
     def __init__(self) -> None:
         super().__init__("the client left")
 
 
 def content_expired() -> NotFound:
-    """What a job gave was kept for as long as its record said."""
-    return NotFound("What this job gave is no longer kept.", code="content_expired")
+    """The output of a job has been deleted after its retention time."""
+    return NotFound("The output of this job has expired.", code="content_expired")
 
 
 def queue_away() -> NotReady:
-    """What a client is told while Redis is away."""
+    """Redis is unavailable."""
     return NotReady("The queue does not answer.")
 
 
+def stopping() -> NotReady:
+    """This process is shutting down; another one will answer."""
+    return NotReady("This process is stopping.")
+
+
 def internal_error() -> ServiceError:
-    """What a client is told of a failure that is ours: nothing that helps an attacker."""
+    """A failure of the server; the message says nothing that helps an attacker."""
     return ServiceError(
         "The server failed on this request. The log names it by its x-request-id.", code="internal_error"
     )
 
 
 def envelope(error: ServiceError) -> dict[str, dict[str, str | None]]:
-    """The body of an error response, and of an error inside a stream of events."""
+    """The body of an error response, and the data of an error inside a stream of events."""
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}

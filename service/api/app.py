@@ -12,9 +12,11 @@ from fastapi import Depends, FastAPI
 from service import __version__
 from service.api.http import errors as error_responses
 from service.api.http.auth import Keys, caller_of
-from service.api.http.cors import install_cors
+from service.api.http.cors import check_origin, install_cors
+from service.api.http.head import HeadMiddleware
 from service.api.http.middleware import BodyLimit, RootMiddleware
-from service.api.http.openapi import exemplify
+from service.api.http.openapi import complete
+from service.api.http.query import check_query
 from service.api.http.rate_limit import RateHeaders
 from service.api.routes import (
     generations,
@@ -54,7 +56,7 @@ UPLOADS = (
     "/v1/images/likelihood",
     "/v1/verify",
 )
-"""The routes that take recordings or pictures."""
+"""The routes whose bodies hold recordings or pictures."""
 
 DESCRIPTION = """\
 Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
@@ -64,23 +66,22 @@ Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at
 
 
 class Application(FastAPI):
-    """FastAPI with a documentation whose whole numbers are whole: it makes doubles of bounds, so that 2^63, which is
-    where seeds end, becomes 9.223372036854776e+18, which is more.
-    """
+    """FastAPI with a complete ``/openapi.json``."""
 
     def openapi(self) -> dict[str, Any]:
-        """The documentation; made once."""
+        """The document; made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = _whole(super().openapi())
-            exemplify(self.openapi_schema)
+            self.openapi_schema = _exact(super().openapi())
+            complete(self.openapi_schema)
         return self.openapi_schema
 
 
-def _whole(value: Any) -> Any:
+def _exact(value: Any) -> Any:
+    """With whole numbers as integers: FastAPI writes bounds as doubles, and 2^63 - 1 is not one."""
     if isinstance(value, dict):
-        return {key: _whole(part) for key, part in value.items()}
+        return {key: _exact(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_whole(part) for part in value]
+        return [_exact(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -90,8 +91,8 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     Args:
         settings: the deployment.
         catalog: the models to serve. Workers sample them; this process does not.
-        keys: of those who may.
-        redis_url: where the workers are met.
+        keys: API keys that are accepted.
+        redis_url: of the Redis shared with the workers.
     """
     counts, traces = ApiMetrics(), tracing(settings, "api")
 
@@ -120,9 +121,12 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(image_files.router)  # a secret in the URL stands in for a key
+    for router in (
+        health.router,
+        metrics.router,
+        image_files.router,  # a secret in the URL stands in for a key
+    ):
+        app.include_router(router, dependencies=[Depends(check_query)])
     for router in (
         speech.router,
         generations.router,
@@ -134,8 +138,9 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
         verify.router,
         models.router,
     ):
-        app.include_router(router, dependencies=[Depends(caller_of)])
-    app.include_router(streams.router)  # who may is decided within: a handshake is refused in its own way
+        app.include_router(router, dependencies=[Depends(caller_of), Depends(check_query)])
+    app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads)

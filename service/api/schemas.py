@@ -16,10 +16,12 @@ class ModelObject(BaseModel):
     owned_by: str
     kind: str
     capabilities: list[str]
-    sample_rate: int | None = Field(default=None, description="Hertz, of a model that makes sound.")
-    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture, of a model that draws.")
+    sample_rate: int | None = Field(default=None, description="In hertz, of models that make sound.")
+    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture, of models that make pictures.")
     sha256: str
-    receptive_field: int = Field(description="Past samples that the next one depends on; of a picture, rows above it.")
+    receptive_field: int = Field(
+        description="How many past samples the next one depends on; of a picture, how many rows above."
+    )
     parameters: int
 
 
@@ -37,10 +39,10 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """``GET /readyz`` when all is well."""
+    """``GET /readyz`` when the service can be used."""
 
     status: Literal["ready"]
-    engines: dict[str, list[str]] = Field(description="What really samples each model, of all workers.")
+    engines: dict[str, list[str]] = Field(description="The engines that sample each model, of all workers.")
 
 
 class KServeServer(BaseModel):
@@ -52,7 +54,7 @@ class KServeServer(BaseModel):
 
 
 class KServeLive(BaseModel):
-    """Whether the server lives."""
+    """Whether the process is alive."""
 
     live: bool
 
@@ -64,7 +66,7 @@ class KServeReady(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """What went wrong; all four keys are always there."""
+    """An error; all four keys are always present."""
 
     message: str
     type: str
@@ -76,3 +78,14 @@ class ErrorEnvelope(BaseModel):
     """Every error response."""
 
     error: ErrorBody
+
+
+class Problem(BaseModel):
+    """Every error response, for clients that accept ``application/problem+json`` (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str
+    param: str | None
+    code: str | None

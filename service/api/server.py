@@ -1,4 +1,4 @@
-"""The process that serves: uvicorn, signals, and the exit code."""
+"""The API process: uvicorn, signals, and the exit code."""
 
 from __future__ import annotations
 
@@ -21,18 +21,16 @@ log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """uvicorn, except that a signal ends it with exit code 0 instead of being raised once more at the end."""
+    """uvicorn, with a drain time before it stops, and exit code 0 after a signal instead of the signal raised again."""
 
     def __init__(
         self, config: uvicorn.Config, draining: asyncio.Event, stopping: asyncio.Event, drain_seconds: int
     ) -> None:
-        """A server that does not run yet.
-
-        Args:
-            config: with the app.
-            draining: set when it has been told to stop; the app answers accordingly.
-            stopping: set when its socket closes; the app parts with its websockets.
-            drain_seconds: between the two.
+        """Args:
+        config: with the app.
+        draining: set at the signal; from then on the app is not ready.
+        stopping: set when the listening socket closes; the app closes its websockets.
+        drain_seconds: between the two.
         """
         super().__init__(config)
         self._draining = draining
@@ -41,7 +39,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop gracefully: on SIGTERM after a while, on Ctrl-C now, on a second Ctrl-C at once."""
+        """On SIGTERM, stop after the drain time; on Ctrl-C, stop now; on a second Ctrl-C, do not wait for requests."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._drain, loop)
         loop.add_signal_handler(signal.SIGINT, self._stop, signal.SIGINT)
@@ -52,12 +50,12 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the socket, and wait for what is in flight."""
+        """Close the listening socket, and wait for requests in flight."""
         self._stopping.set()
         await super().shutdown(sockets)
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Say that others should be asked from now on, and stop when that has been heard; now, if told again."""
+        """Stop being ready, and stop after the drain time; at a second signal, now."""
         if self._draining.is_set() or not self._drain_seconds:
             self._stop(signal.SIGTERM)
             return
@@ -71,7 +69,7 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str, listener: socket.socket) -> None:
-    """Serve on a listening socket until a signal comes."""
+    """Serve on a listening socket until a signal."""
     app = create_app(settings, catalog, keys, redis_url)
     config = uvicorn.Config(
         app,
@@ -81,8 +79,8 @@ def serve(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str, list
         timeout_graceful_shutdown=settings.shutdown_seconds,
         ws=SocketProtocol,
         ws_max_size=settings.max_body_bytes,
-        ws_per_message_deflate=False,  # sound does not become smaller
-        ws_ping_timeout=None,  # a slow reader's pong comes behind all the sound that was sent before the ping
+        ws_per_message_deflate=False,  # sound does not compress
+        ws_ping_timeout=None,  # a slow reader answers a ping only after all the sound that was sent before it
     )
     host, port = listener.getsockname()[:2]
     log.info("listening", extra={"host": host, "port": port})

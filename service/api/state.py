@@ -1,4 +1,4 @@
-"""What routes depend on: the state of the app, and who asks."""
+"""Dependencies of routes: the state of the app, and the caller."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ Service = Annotated[State, Depends(service_state)]
 
 
 Known = Annotated[Caller, Depends(caller_of)]
-"""Who asks."""
+"""The caller."""
 Counted = Annotated[Caller, Depends(counted_caller)]
-"""The same, where a request counts against a limit."""
+"""The caller, on routes whose requests count against the rate limit."""

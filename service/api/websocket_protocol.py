@@ -1,13 +1,13 @@
-"""uvicorn's websockets, with what a hostile or a hanging client needs.
+"""uvicorn's websocket protocol, with limits for slow readers and hostile clients.
 
-uvicorn's ``send`` waits while much lies unsent, which is what makes sampling wait for slow readers. Left alone, that is
-64 KiB in asyncio and megabytes in the kernel: minutes of sound, and a client that takes it as slowly as it plays it
-would seem to take nothing for as long as a third of that lasts. And the goodbye to a client that reads nothing would
-wait as well: it would never come, and the connection would stay for as long as the client likes.
+uvicorn's ``send`` waits while much is unsent, which is what makes sampling wait for slow readers. By default that is
+64 KiB in asyncio and megabytes in the kernel: minutes of sound, and a client that reads as slowly as it plays would
+seem to read nothing for as long as a third of that lasts. The close frame for a client that reads nothing would wait
+as well: it would never be sent, and the connection would stay open for as long as the client likes.
 
-When the server stops, uvicorn says goodbye itself and closes the socket at once. A client that is just saying something
-makes that a reset, which takes away what it has not read yet and the goodbye with it; and an utterance that nobody can
-go on with would end in the middle. So it is the app that parts with its clients (:mod:`service.ws.connection`).
+When the server stops, uvicorn closes websockets itself, and the socket at once. If the client is just sending, that
+becomes a reset, which loses what the client has not read yet, the close frame included; and a session that cannot be
+resumed would end in the middle. So the app closes its websockets (:mod:`service.ws.connection`).
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 UNSENT_BYTES: Final = 1 << 14
 SEND_BUFFER_BYTES: Final = 1 << 15
-"""Of asyncio and of the kernel (Linux doubles it): together less than two seconds of 16-bit sound at 24 kHz."""
+"""Send buffers of asyncio and of the kernel (Linux doubles it): less than two seconds of 16-bit sound at 24 kHz."""
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """One connection."""
+    """One websocket connection."""
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """The handshake is coming."""
+        """Limit the send buffers of a new connection."""
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(UNSENT_BYTES)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def shutdown(self) -> None:
-        """The server stops: whoever serves the websocket knows, and says goodbye in its own time."""
+        """The server stops. The app closes a websocket that is open, in its own time."""
         if not self.handshake_initiated:
             super().shutdown()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send; a goodbye goes behind whatever lies unsent.
+        """Send a message; a close frame is queued behind what is unsent.
 
         Raises:
             ClientDisconnected: the connection is closing.
@@ -55,15 +55,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.writable.set()
         await super().send(message)
         if self.close_timer is not None:
-            self._give_up_soon()
+            self._abort_soon()
 
     def handle_close(self, event: Frame) -> None:
-        """The client says goodbye, or answers ours."""
+        """The client has sent a close frame."""
         super().handle_close(event)
-        self._give_up_soon()
+        self._abort_soon()
 
     def send_receive_event_to_app(self) -> None:
-        """A whole message is there. Text that is not UTF-8 ends the connection, and is no news for the log."""
+        """A message is complete. Text that is not UTF-8 closes the connection without a traceback in the log."""
         data = b"".join(self.frames)
         self.frames = [data]
         if self.curr_msg_data_type == "text" and not self.close_sent:
@@ -76,12 +76,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
-        """The client broke the protocol."""
+        """The client has violated the protocol."""
         super().handle_parser_exception()
-        self._give_up_soon()
+        self._abort_soon()
 
-    def _give_up_soon(self) -> None:
-        """Whether or not the client has read everything by then."""
+    def _abort_soon(self) -> None:
+        """Abort the connection after the close timeout, whether or not the client has read everything by then."""
         if self.close_timer is not None:
             self.close_timer.cancel()
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)

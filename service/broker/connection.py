@@ -16,6 +16,7 @@ from redis.backoff import ExponentialBackoff
 
 from service.broker import queue_scripts, scripts
 from service.broker.job import Job, Status
+from service.broker.pool import IdleLimitedPool
 
 
 class Unwritable(exceptions.ResponseError):
@@ -110,7 +111,8 @@ class Connection:
         # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
         # cancellation of its task, so that a client that left kept its slot. `replied` limits the time instead.
         options = {} if url.startswith("unix:") else {"socket_keepalive": True}
-        self.redis = redis.Redis.from_url(url, retry=retry, socket_connect_timeout=5, **options)
+        pool = IdleLimitedPool.from_url(url, retry=retry, socket_connect_timeout=5, **options)
+        self.redis = redis.Redis.from_pool(pool)
         texts = vars(queue_scripts) | vars(scripts)
         self._scripts = {name: self.redis.register_script(text) for name, text in texts.items() if name.isupper()}
 

@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.library import MAX_GUIDANCE
 from service.jobs.schemas import SEEDS, StrictRequest
+from service.jobs.validation import pattern
 from service.ws.schemas import SessionClose
 
 ImageFormat = Literal["png", "webp", "jpeg"]
 
 MAX_PICTURES = 10
 MAX_STEPS = 16
+_SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
 _EXAMPLE: dict[str, JsonValue] = {
@@ -30,7 +32,7 @@ class BaseImageRequest(StrictRequest):
     )
     size: str | None = Field(
         default=None,
-        pattern=r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$",
+        pattern=_SIZE,
         description="`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square.",
     )
     response_format: Literal["url", "b64_json"] | None = Field(
@@ -106,7 +108,7 @@ class InterpolationRequest(BaseImageRequest):
     )
 
     begin: _Name | _Embedding = Field(
-        alias="from", description="A class, or a vector like those that `/v1/images/classes` lists."
+        alias="from", description="A class, or a vector like those of `/v1/images/classes?embeddings=true`."
     )
     end: _Name | _Embedding = Field(alias="to", description="The same.")
     steps: int = Field(default=8, ge=2, le=MAX_STEPS, description="Pictures, those of both ends included.")
@@ -170,6 +172,63 @@ class ImageUsage(BaseModel):
     input_tokens_details: TokenDetails
 
 
+class ImageEvent(BaseModel):
+    """What the server-sent events of a stream of pictures have in common."""
+
+    b64_json: str = Field(json_schema_extra={"contentEncoding": "base64"})
+    created_at: int
+    size: str
+    quality: Literal["auto"] = "auto"
+    background: Literal["opaque"] = "opaque"
+    output_format: ImageFormat
+    index: int = Field(ge=0, description="Which of several pictures it is.")
+    seed: int = Field(ge=0, description="Of this picture.")
+    revised_prompt: str | None = Field(default=None, description="The kind that it is of, where a class was asked for.")
+
+
+_EVENT_EXAMPLE: dict[str, JsonValue] = {
+    "b64_json": "iVBORw0KGgo=", "created_at": 1700000000, "size": "28x28", "quality": "auto", "background": "opaque",
+    "output_format": "png", "index": 0, "seed": 7,
+}  # fmt: skip
+
+
+class ImagePartial(ImageEvent):
+    """A picture that is not finished: what has been drawn so far, and the rest empty."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"type": "image_generation.partial_image"} | _EVENT_EXAMPLE | {"partial_image_index": 0}]
+        }
+    )
+
+    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    partial_image_index: int = Field(ge=0)
+
+
+class ImageCompleted(ImageEvent):
+    """A finished picture."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"type": "image_generation.completed"}
+                | _EVENT_EXAMPLE
+                | {
+                    "usage": {
+                        "input_tokens": 1,
+                        "output_tokens": 784,
+                        "total_tokens": 785,
+                        "input_tokens_details": {"image_tokens": 0, "text_tokens": 1},
+                    }
+                }
+            ]
+        }
+    )
+
+    type: Literal["image_generation.completed"] = "image_generation.completed"
+    usage: ImageUsage = Field(description="Of all pictures of the request.")
+
+
 class ImagesObject(BaseModel):
     """Pictures."""
 
@@ -193,6 +252,15 @@ class ImageLikelihood(BaseModel):
     )
 
 
+class ClassesQuery(BaseModel):
+    """The query parameters of ``GET /v1/images/classes``."""
+
+    model: str | None = Field(
+        default=None, min_length=1, max_length=256, description="Only of this model; an id of `/v1/models`."
+    )
+    embeddings: bool = Field(default=False, description="With the vector of each.")
+
+
 class ClassObject(BaseModel):
     """Something that a model can be asked for."""
 
@@ -200,7 +268,10 @@ class ClassObject(BaseModel):
     object: Literal["class", "style", "kind"]
     model: str
     of_class: str | None = Field(default=None, alias="class", description="That a kind is one of.")
-    embedding: list[float] = Field(description="What the network knows it by; interpolations go between them.")
+    embedding: list[float] | None = Field(
+        default=None,
+        description="Only with `embeddings=true`: what the network knows it by; interpolations go between them.",
+    )
 
 
 class ClassList(BaseModel):

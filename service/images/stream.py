@@ -15,7 +15,7 @@ from service.images.artifact import picture_file
 from service.images.decoder import BatchDecoder
 from service.images.encoding import encode
 from service.images.payloads import ImageLikelihoodPayload, PicturesPayload
-from service.images.schemas import ImageObject, ImagesObject, ImageUsage, TokenDetails
+from service.images.schemas import ImageCompleted, ImageObject, ImagePartial, ImagesObject, ImageUsage, TokenDetails
 from service.jobs.stream import JobReader, event
 
 
@@ -90,27 +90,24 @@ async def as_events(reader: ImageReader, partial_images: int) -> AsyncGenerator[
         batch(symbols)
         while shown < partial_images and batch.rows >= due[shown]:
             for index in range(len(batch.pixels)):
-                partial = _event(reader, index, "image_generation.partial_image")
-                yield event(partial | {"partial_image_index": shown})
+                yield event(ImagePartial(**_fields(reader, index), partial_image_index=shown))
             shown += 1
-    usage = usage_of(reader.payload, reader.samples).model_dump()
+    usage = usage_of(reader.payload, reader.samples)
     for index in range(len(batch.pixels)):
-        yield event(_event(reader, index, "image_generation.completed") | {"usage": usage})
+        yield event(ImageCompleted(**_fields(reader, index), usage=usage))
 
 
-def _event(reader: ImageReader, index: int, kind: str) -> dict[str, Any]:
+def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
+    """The fields of :class:`ImageEvent`."""
     payload = reader.payload
-    subclass = payload.drawn_subclasses[index]
-    return ({} if subclass is None else {"revised_prompt": subclass}) | {
-        "type": kind,
+    return {
         "b64_json": _base64(picture_file(payload, reader.batch.pixels[index])),
         "created_at": int(reader.job.created_at),
         "size": payload.size,
-        "quality": "auto",
-        "background": "opaque",
         "output_format": payload.output_format,
         "index": index,
         "seed": payload.seeds[index],
+        "revised_prompt": payload.drawn_subclasses[index],
     }
 
 

@@ -46,7 +46,9 @@ class ImageConnection(WsConnection):
 
     async def receive(self) -> None:
         """See :class:`WsConnection`."""
-        await receive_loop(self._websocket, self._handle_message, self._send_error, lambda: self._job is not None)
+        await receive_loop(
+            self._websocket, self._handle_message, self._send_error, lambda: self._job is not None, self._handling
+        )
 
     def on_shutdown(self) -> None:
         """See :class:`WsConnection`. Pictures that have been started are sent to their end."""

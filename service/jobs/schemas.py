@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from service.broker.job import Status
+from service.jobs.validation import pattern
 
 SEEDS = 2**63
 """Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
-JOB_ID = r"^job_[0-9a-f]{24}$"
+JOB_ID = pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
+EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 1700000000000-0")
 
 JOB_EXAMPLE: dict[str, JsonValue] = {
     "id": "job_0123456789abcdef01234567",
@@ -55,6 +57,8 @@ class JobError(BaseModel):
 class JobObject(BaseModel):
     """A job as clients see it. Times are seconds since 1970, counts are samples at the model's rate."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
+
     id: str
     object: Literal["job"] = "job"
     model: str
@@ -71,10 +75,17 @@ class JobObject(BaseModel):
     error: JobError | None
 
 
-class JobsQuery(BaseModel):
-    """Paging of the list of jobs."""
+class JobEvent(BaseModel):
+    """A server-sent event of ``GET /v1/jobs/{id}/events``."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "job.completed", "job": JOB_EXAMPLE}]})
+
+    type: Literal["job.queued", "job.in_progress", "job.progress", "job.completed", "job.failed", "job.cancelled"]
+    job: JobObject = Field(description="As it is when the event is sent.")
+
+
+class JobsQuery(BaseModel):
+    """The query parameters of ``GET /v1/jobs``."""
 
     after: str | None = Field(default=None, pattern=JOB_ID, description="The id of the last job seen.")
     limit: int = Field(default=20, ge=1, le=100, description="At most so many.")
@@ -98,7 +109,8 @@ class DeletedJob(BaseModel):
     deleted: Literal[True] = True
 
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_SHA256 = pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 lower-case hexadecimal digits")
+Digest = Annotated[str, Field(pattern=_SHA256)]
 
 
 class Output(StrictRequest):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import numpy as np
+from fastapi.sse import format_sse_event
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece
 from service.broker.job import Failure, Job, Status
@@ -78,6 +81,8 @@ class JobReader:
         """Called when nothing has been published for a while."""
 
 
-def event(payload: object) -> bytes:
-    """One server-sent event."""
-    return f"data: {json.dumps(payload)}\n\n".encode()
+def event(payload: BaseModel | Mapping[str, Any]) -> bytes:
+    """One server-sent event; the ``None`` fields of a model are left out."""
+    if isinstance(payload, BaseModel):
+        return format_sse_event(data_str=payload.model_dump_json(exclude_none=True))
+    return format_sse_event(data_str=json.dumps(payload))

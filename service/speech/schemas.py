@@ -85,6 +85,47 @@ class Usage(BaseModel):
     total_tokens: int
 
 
+class SpeechAudioDelta(BaseModel):
+    """A server-sent event of a request for sound: the next bytes of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"type": "speech.audio.delta", "audio": "UklGRv////9XQVZF"}]}
+    )
+
+    type: Literal["speech.audio.delta"] = "speech.audio.delta"
+    audio: str = Field(json_schema_extra={"contentEncoding": "base64"})
+
+
+class SpeechAudioDone(BaseModel):
+    """The last server-sent event of a request for sound."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "speech.audio.done",
+                    "usage": {"input_tokens": 33, "output_tokens": 38880, "total_tokens": 38913},
+                }
+            ]
+        }
+    )
+
+    type: Literal["speech.audio.done"] = "speech.audio.done"
+    usage: Usage
+
+
+class VoicesQuery(BaseModel):
+    """The query parameters of ``GET /v1/audio/voices``."""
+
+    model: str | None = Field(
+        default=None, min_length=1, max_length=256, description="Only the voices of this model; an id of `/v1/models`."
+    )
+    language: str | None = Field(
+        default=None, min_length=1, max_length=64, description="Only voices of this language: `en`, or `en-US`."
+    )
+    gender: str | None = Field(default=None, min_length=1, max_length=64, description="Only voices of this gender.")
+
+
 class VoiceObject(BaseModel):
     """A voice as ``GET /v1/audio/voices`` lists it."""
 
@@ -92,7 +133,11 @@ class VoiceObject(BaseModel):
     name: str
     language: str
     gender: str
-    model: str
+    model: str = Field(description="The first of `models`: one that speaks text, if any of them does.")
+    models: list[str] = Field(description="The models that have the voice; those that speak text come first.")
+    capabilities: dict[str, list[str]] = Field(
+        description="What the voice can be used for, as `/v1/models` names it, and by which of `models`."
+    )
     description: str
     preview_url: str | None = None
 

@@ -16,7 +16,7 @@ from service.speech import codecs
 from service.speech.codecs import Wave
 from service.speech.decoder import AudioDecoder
 from service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
-from service.speech.schemas import Usage
+from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, Usage
 
 ACKNOWLEDGE_SECONDS = 0.2
 """Of sound; reading is reported no more often."""
@@ -89,10 +89,10 @@ async def encoded(
 async def as_events(source: AsyncIterator[bytes], reader: AudioReader) -> AsyncGenerator[bytes, None]:
     """The same as OpenAI's server-sent events."""
     async for piece in source:
-        yield event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
+        yield event(SpeechAudioDelta(audio=base64.b64encode(piece).decode()))
     tokens, samples = reader.payload.input_tokens, reader.samples
     usage = Usage(input_tokens=tokens, output_tokens=samples, total_tokens=tokens + samples)
-    yield event({"type": "speech.audio.done", "usage": usage.model_dump()})
+    yield event(SpeechAudioDone(usage=usage))
 
 
 def likelihood(job: Job, payload: SpeechLikelihoodPayload) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.errors import InvalidRequest
+from service.jobs.strict_json import parse_json
 
 MAX_MESSAGE_CHARACTERS = 65536
 """Enough for the longest text with every character escaped."""
@@ -110,13 +111,7 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         InvalidRequest: it is not a JSON object.
     """
-    try:
-        message = json.loads(text)
-    except json.JSONDecodeError as error:
-        reason = f"The message is not JSON: {error.msg} at character {error.pos}."
-        raise InvalidRequest(reason, code="json_invalid") from error
-    except (RecursionError, ValueError) as error:  # nested too deeply; an integer of thousands of digits
-        raise InvalidRequest("JSON nested too deeply, or a number too long.", code="json_invalid") from error
+    message = parse_json(text, "The message")
     if not isinstance(message, dict):
         raise InvalidRequest("A message is a JSON object.", code="invalid_type")
     return message

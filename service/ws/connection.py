@@ -27,6 +27,8 @@ class WsConnection(ABC):
 
     def __init__(self, websocket: BoundedWebSocket) -> None:
         self._websocket = websocket
+        self._handling = asyncio.Lock()
+        """Held while a message is handled: the connection is not idle, though no work may have been started yet."""
 
     @abstractmethod
     async def receive(self) -> None:
@@ -92,7 +94,8 @@ class WsConnection(ABC):
 
     async def _await_shutdown(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
-        self.on_shutdown()
+        async with self._handling:
+            self.on_shutdown()
 
 
 async def receive_loop(
@@ -100,6 +103,7 @@ async def receive_loop(
     handle_message: Callable[[dict[str, Any]], Awaitable[None]],
     send_error: Callable[[ServiceError], Awaitable[None]],
     is_busy: Callable[[], bool],
+    handling: asyncio.Lock,
 ) -> NoReturn:
     """Receive and handle messages. An invalid one is answered with an error; after too many, the connection is closed.
 
@@ -108,6 +112,7 @@ async def receive_loop(
         handle_message: called with every message.
         send_error: called with the error that a message has caused.
         is_busy: whether there is work in progress, so that silence of the client is no reason to close.
+        handling: held while a message is handled.
 
     Raises:
         CloseConnection: too many errors, or too long idle.
@@ -118,7 +123,8 @@ async def receive_loop(
         try:
             async with asyncio.timeout(None if is_busy() else IDLE_SECONDS):
                 message = await websocket.receive()
-            await handle_message(message)
+            async with handling:
+                await handle_message(message)
         except ServiceError as error:
             await send_error(error)
             errors += 1

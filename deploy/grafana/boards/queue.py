@@ -74,7 +74,7 @@ def rows() -> Rows:
                     "How attempts end",
                     [(rate(f"ancestral_attempt_ends_total{_OF_LANE}", "end"), "{{end}}")],
                     "ops",
-                    "done; failed; ended: cancelled, taken over; released: handed over or parked; stalled: nobody read.",
+                    "done; failed; ended: cancelled, taken over; released: handed over, parked; stalled: nobody read.",
                     stacked=True,
                 ),
                 graph(

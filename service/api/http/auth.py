@@ -1,8 +1,8 @@
-"""Who is calling: optional API keys, of which the server keeps only hashes.
+"""Authentication: optional API keys, stored as hashes.
 
-The file has a key a line, ``name sha256-hex [requests_per_minute=N] [concurrent_streams=N]``, and comments after ``#``.
-A key is ``anc_`` and 256 random bits. Slow, salted hashes are there to protect what people think up; nobody finds 256
-random bits by trying, so one SHA-256 is enough, and cheap enough to be computed for every request.
+The key file has one key a line, ``name sha256-hex [requests_per_minute=N] [concurrent_streams=N]``, and comments after
+``#``. A key is ``anc_`` and 256 random bits. Slow, salted hashes protect passwords that people invent; 256 random bits
+cannot be guessed, so one SHA-256 is enough, and cheap enough for every request.
 """
 
 from __future__ import annotations
@@ -36,37 +36,37 @@ _LIMIT = re.compile(r"(requests_per_minute|concurrent_streams)=([1-9][0-9]{0,4})
 
 
 class KeysError(ValueError):
-    """The file of keys cannot be used; the message names line and field and quotes neither."""
+    """The key file cannot be used. The message names line and field and quotes neither."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the file: whose key has which SHA-256."""
+    """One line of the key file: a caller and the SHA-256 of the caller's key."""
 
     caller: Caller
     digest: bytes
 
 
 def new_key() -> str:
-    """A key that nobody has yet."""
+    """A new random key."""
     return f"anc_{secrets.token_urlsafe(32)}"
 
 
 def digest(key: str) -> bytes:
-    """What is kept of a key."""
+    """The hash of a key, as the key file has it."""
     return hashlib.sha256(key.encode()).digest()
 
 
 def fields(line: str) -> list[str]:
-    """The fields of a line of the file, without its comment."""
+    """The fields of a line of the key file, without its comment."""
     return line.partition("#")[0].split()
 
 
 def parse_keys(text: str) -> tuple[Entry, ...]:
-    """The keys in the text of a file.
+    """Parse the text of a key file.
 
     Raises:
-        KeysError: a line is wrong, or repeats the name or the key of another.
+        KeysError: a line is wrong, or repeats the name or the key of an earlier one.
     """
     entries: list[Entry] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -100,7 +100,7 @@ def _parse(parts: list[str], where: str) -> Entry:
 
 
 def read_keys(path: Path) -> tuple[Entry, ...]:
-    """The keys in a file.
+    """Read a key file.
 
     Raises:
         KeysError: it cannot be read, is larger than 1 MiB or not text, or :func:`parse_keys` refuses it.
@@ -120,7 +120,7 @@ def read_keys(path: Path) -> tuple[Entry, ...]:
 
 
 class Keys:
-    """The keys in force. A file that changes is read again, so a key that was revoked soon stops working."""
+    """The keys in force. The file is read again when it changes, so a revoked key stops working within a second."""
 
     look_seconds = 1.0
 
@@ -132,7 +132,7 @@ class Keys:
 
     @classmethod
     def load(cls, path: Path | None) -> Keys:
-        """The keys of a file; None lets everybody in.
+        """The keys of a file; None serves everybody.
 
         Raises:
             KeysError: the file cannot be used.
@@ -143,10 +143,10 @@ class Keys:
         return cls(path, read_keys(path), seen)
 
     def identify(self, headers: Headers) -> Caller:
-        """Whose key the headers carry, as ``Authorization: Bearer KEY`` or ``xi-api-key: KEY``.
+        """The caller whose key the headers carry, as ``Authorization: Bearer KEY`` or ``xi-api-key: KEY``.
 
         Raises:
-            Unauthorized: nobody's.
+            Unauthorized: there is no key, more than one, or an unknown one.
         """
         if self._path is None:
             return ANONYMOUS
@@ -154,14 +154,14 @@ class Keys:
         given = set(headers.getlist("xi-api-key"))
         for value in headers.getlist("authorization"):
             scheme, _, key = value.strip().partition(" ")
-            if scheme.lower() == "bearer":  # any other is between the client and a proxy
+            if scheme.lower() == "bearer":  # other schemes are for a proxy in front of the server
                 given.add(key.strip())
         if not given:
             raise Unauthorized("This server wants an API key, sent as Authorization: Bearer KEY or as xi-api-key: KEY.")
         if len(given) > 1:
             raise Unauthorized("The request carries more than one API key.")
         hashed, caller = digest(given.pop()), None
-        for entry in self._entries:  # all of them, so that the time taken says nothing of which was close
+        for entry in self._entries:  # all of them: the time taken must not tell which one was close
             if hmac.compare_digest(entry.digest, hashed):
                 caller = entry.caller
         if caller is None:
@@ -173,7 +173,7 @@ class Keys:
         if now < self._next_look:
             return
         self._next_look = now + self.look_seconds
-        # Taken before the file is read: if it changes in between, the next look finds it changed again.
+        # Taken before the file is read: if it changes in between, the next call reads it again.
         seen = _signature(path)
         if seen == self._seen:
             return
@@ -181,13 +181,13 @@ class Keys:
         try:
             self._entries = read_keys(path)
         except KeysError as error:
-            log.error("API keys not read again; the last good ones stay in force", extra={"reason": str(error)})
+            log.error("API keys not reloaded; the last good ones stay in force", extra={"reason": str(error)})
         else:
-            log.info("API keys read again", extra={"keys": len(self._entries)})
+            log.info("API keys reloaded", extra={"keys": len(self._entries)})
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file does, its owner and mode included; None if it is gone."""
+    """Figures that change when the file does, its owner and mode included; None if it is gone."""
     try:
         found = path.stat()
     except OSError:
@@ -196,11 +196,18 @@ def _signature(path: Path) -> tuple[int, ...] | None:
 
 
 async def caller_of(connection: HTTPConnection) -> Caller:
-    """The dependency of every route that is not open to all, websockets included; needs ``app.state.keys``.
+    """Dependency of every route that needs a key, websockets included; reads ``app.state.keys``.
+
+    The key is checked once for a request: routes with a body ask before they read it, their dependencies ask again.
 
     Raises:
-        Unauthorized: the request has no key, or a wrong one.
+        Unauthorized: the request has no key, or an unknown one.
     """
-    keys = connection.app.state.keys
-    assert isinstance(keys, Keys)
-    return keys.identify(connection.headers)
+    state = connection.state
+    if not hasattr(state, "caller"):
+        keys = connection.app.state.keys
+        assert isinstance(keys, Keys)
+        state.caller = keys.identify(connection.headers)
+    caller = state.caller
+    assert isinstance(caller, Caller)
+    return caller

@@ -1,16 +1,17 @@
-"""Pages of other origins: none may use the service unless the deployment lists them.
+"""Web pages of other origins: none may use the service unless the deployment lists its origin.
 
-Browsers ask before they let a page read across origins over HTTP (CORS), but not before they open a websocket: there
-the server has to look at ``Origin`` itself. Clients other than browsers need not send one and are not concerned.
+Browsers ask the server before a page may read across origins over HTTP (CORS), but not before it opens a websocket:
+there the server has to check ``Origin`` itself. Clients other than browsers need not send one and are not concerned.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import HTTPConnection
+
+from service.errors import Forbidden
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -24,36 +25,28 @@ EXPOSED = (
 
 
 def install_cors(app: Starlette, origins: tuple[str, ...]) -> None:
-    """Let pages of these origins use the app, and no others."""
+    """Allow pages of these origins to use the app, and no others."""
+    app.state.origins = origins
     if origins:
         # Every request header: the origins are trusted, no cookie is involved, and OpenAI's client sends many.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "HEAD", "POST", "DELETE"),
             allow_headers=("*",),
             expose_headers=EXPOSED,
         )
-    app.add_middleware(SocketOrigins, origins=origins)
 
 
-class SocketOrigins:
-    """Refuses websockets from pages that are neither the service's own nor of a listed origin."""
+async def check_origin(connection: HTTPConnection) -> None:
+    """Dependency of every websocket route; reads ``app.state.origins``.
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
-        self._app = app
-        self._origins = origins
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; the handshake of one that is refused is answered 403."""
-        if scope["type"] == "websocket":
-            headers = Headers(scope=scope)
-            origin = headers.get("origin")
-            if origin is not None and origin not in self._origins and not _own(origin, headers.get("host", "")):
-                await send({"type": "websocket.close", "code": 1008})
-                return
-        await self._app(scope, receive, send)
-
-
-def _own(origin: str, host: str) -> bool:
-    return origin.lower().partition("://")[2] == host.lower() != ""
+    Raises:
+        Forbidden: a page of an origin that is neither the service's own nor listed opened the websocket.
+    """
+    origin = connection.headers.get("origin")
+    if origin is None or origin in connection.app.state.origins:
+        return
+    own = origin.lower().partition("://")[2]
+    if not own or own != connection.headers.get("host", "").lower():
+        raise Forbidden("Origin: pages of this origin may not use the service", param="Origin", code="origin_refused")

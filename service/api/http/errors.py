@@ -1,6 +1,7 @@
-"""Errors as responses; what the framework raises by itself becomes one of ours first.
+"""Errors as HTTP responses, those that the framework raises included.
 
-The body is ``{"error": {"message", "type", "param", "code"}}``, or an RFC 9457 problem where the client asks for one.
+The body is ``{"error": {"message", "type", "param", "code"}}``, or an RFC 9457 problem if the client asks for one. A
+websocket's handshake that is refused gets the same response.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
 from starlette.routing import BaseRoute, Match
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from service.errors import (
     InvalidRequest,
@@ -24,6 +27,7 @@ from service.errors import (
     PayloadTooLarge,
     ServiceError,
     UnsupportedMedia,
+    UpgradeRequired,
     envelope,
     queue_away,
 )
@@ -32,7 +36,7 @@ from service.jobs.validation import from_validation
 log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
-_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+_METHODS = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def problem(error: ServiceError) -> dict[str, Any]:
@@ -63,71 +67,74 @@ def _accepts_problem(accept: str) -> bool:
 
 
 _BY_STATUS: dict[int, type[ServiceError]] = {
-    error.status: error for error in (InvalidRequest, NotFound, MethodNotAllowed, PayloadTooLarge, UnsupportedMedia)
+    error.status: error for error in (InvalidRequest, NotFound, PayloadTooLarge, UnsupportedMedia)
 }
 
 
-def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
-    """The framework's own refusals (no such route, wrong method) as ours."""
-    message = str(error.detail)
+def from_http(error: HTTPException, connection: HTTPConnection) -> ServiceError:
+    """The framework's own errors (no such route, wrong method) as ours."""
+    scope, path = connection.scope, connection.url.path
+    method = scope.get("method", "WEBSOCKET")
+    if error.status_code == 404 and method != "WEBSOCKET" and _matches(connection, {**scope, "type": "websocket"}):
+        return UpgradeRequired(f"{path} is a websocket: connect with ws:// or wss://.")
     if error.status_code == 404:
-        message = f"There is nothing at {method} {path}."
-    elif error.status_code == 405:
-        message = f"{path} does not take {method}."
-    kind = _BY_STATUS.get(error.status_code, ServiceError)
-    own = kind(message, headers=error.headers)
+        return NotFound(f"There is nothing at {method} {path}.")
+    if error.status_code == 405:
+        allowed = [name for name in _METHODS if _matches(connection, {**scope, "method": name})]
+        allowed += ["HEAD"] if "GET" in allowed else []
+        return MethodNotAllowed(f"{path} does not take {method}.", headers={"allow": ", ".join(allowed)})
+    own = _BY_STATUS.get(error.status_code, ServiceError)(str(error.detail), headers=error.headers)
     own.status = error.status_code
     return own
 
 
-def _methods(request: Request) -> list[str]:
-    """What the path takes. The framework tells of the first route there alone, and the next one takes others."""
-    asked = ({**request.scope, "method": method} for method in _METHODS)
-    return [scope["method"] for scope in asked if any(_takes(route, scope) for route in request.app.routes)]
+def _matches(connection: HTTPConnection, scope: Scope) -> bool:
+    """Whether a route serves this. The framework's error knows the methods of the first route of a path alone."""
+    routes: Sequence[BaseRoute] = connection.app.routes
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
 
 
-def _takes(route: BaseRoute, scope: Scope) -> bool:
-    return route.matches(scope)[0] is Match.FULL
+async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """The app's answer to an unknown path, of a websocket, too: the framework would refuse that without a body."""
+    raise HTTPException(404)
 
 
 def install(
     app: FastAPI,
     unavailable_errors: Sequence[type[Exception]] = (),
-    tell: Callable[[ServiceError], None] = lambda error: None,
+    on_error: Callable[[ServiceError], None] = lambda error: None,
 ) -> None:
-    """Make every error that a route or the framework raises leave in the envelope.
+    """Answer every error that a route or the framework raises in the envelope.
 
     Args:
-        app: whose errors.
-        unavailable_errors: what is raised while a part of the service is away: 503, to be tried again.
-        tell: is told of every one.
+        app: to install the handlers in.
+        unavailable_errors: exceptions that mean that Redis is unavailable: 503.
+        on_error: called with every error that is answered.
     """
 
-    def answer(request: Request, error: ServiceError) -> JSONResponse:
-        tell(error)
-        return respond(error, request.headers.get("accept", ""))
+    def answer(connection: HTTPConnection, error: ServiceError) -> JSONResponse:
+        on_error(error)
+        return respond(error, connection.headers.get("accept", ""))
 
-    async def unavailable(request: Request, error: Exception) -> JSONResponse:
-        log.warning("redis is away", extra={"reason": type(error).__name__})
-        return answer(request, queue_away())
+    async def unavailable(connection: Request | WebSocket, error: Exception) -> JSONResponse:
+        log.warning("redis is unavailable", extra={"reason": type(error).__name__})
+        return answer(connection, queue_away())
 
-    async def own(request: Request, error: Exception) -> JSONResponse:
+    async def own(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)
-        return answer(request, error)
+        return answer(connection, error)
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
+    async def http(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        own = from_http(error, request.method, request.url.path)
-        if isinstance(own, MethodNotAllowed):
-            own.headers = {"allow": ", ".join(_methods(request))}
-        return answer(request, own)
+        return answer(connection, from_http(error, connection))
 
-    async def validation(request: Request, error: Exception) -> JSONResponse:
+    async def validation(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return answer(request, from_validation(error.errors()))
+        return answer(connection, from_validation(error.errors()))
 
     app.add_exception_handler(ServiceError, own)
     for kind in unavailable_errors:
         app.add_exception_handler(kind, unavailable)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)
+    app.router.default = no_route

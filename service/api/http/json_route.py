@@ -1,10 +1,14 @@
-"""Routes that check a JSON body or a form before anything looks into it."""
+"""Route classes for requests with a body: they authenticate, read the body once, and say what is wrong with it.
+
+FastAPI reads the body of a request before it resolves dependencies, and answers every body that is not JSON with the
+same message. These classes check the key before anything is read, and hand FastAPI the parsed body.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine
-from typing import Any
+from email.message import Message
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -12,57 +16,65 @@ from starlette.exceptions import HTTPException
 
 from service.api.http.auth import caller_of
 from service.errors import InvalidRequest, UnsupportedMedia
+from service.jobs.strict_json import parse_json
 
-_MAX_FIELDS = 16
+_MAX_FIELDS: Final = 16
+"""Fields, and files, of a form."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class JsonRequest(Request):
+    """A request whose JSON is parsed by :func:`parse_json`, once."""
+
+    async def json(self) -> Any:
+        """The parsed body.
+
+        Raises:
+            InvalidRequest: it is not UTF-8, or :func:`parse_json` refuses it.
+        """
+        if not hasattr(self, "_json"):
+            try:
+                text = (await self.body()).decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise InvalidRequest("The body is not UTF-8.", code="json_invalid") from error
+            self._json = parse_json(text, "The body")
+        return self._json
 
 
 class JsonRoute(APIRoute):
-    """A route that says precisely what is wrong with a body that is not JSON, before anything looks into it."""
+    """A route whose body, if it has one, is JSON."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, behind the check."""
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler, called with the body parsed."""
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
 
         async def checked(request: Request) -> Response:
-            await caller_of(request)  # nobody without a key gets a body read
-            await _check_json(request)
-            return await handle(request)
+            await caller_of(request)
+            content_type = _check_content_type(request, "application/json")
+            if content_type.get_content_charset("utf-8") not in ("utf-8", "utf8"):
+                raise UnsupportedMedia("The body must be JSON in UTF-8, the only charset that JSON has.")
+            json_request = JsonRequest(request.scope, request.receive)
+            await json_request.json()
+            return await handle(json_request)
 
         return checked
 
 
-async def _check_json(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMedia("The body must be JSON, sent with Content-Type: application/json.")
-    body = await request.body()
-    try:
-        json.loads(body)
-    except UnicodeDecodeError as error:
-        raise InvalidRequest("The body is not UTF-8.", code="json_invalid") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidRequest(f"The body is not JSON: {error.msg} at {where}.", code="json_invalid") from error
-    except (RecursionError, ValueError) as error:  # nested too deep; an integer of thousands of digits
-        raise InvalidRequest("The body is JSON that no request needs.", code="json_invalid") from error
-
-
 class FormRoute(APIRoute):
-    """A route that says precisely what is wrong with a body that is no form, before anything looks into it."""
+    """A route whose body is a multipart form."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, behind the check."""
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler, called with the form parsed."""
         handle = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            await caller_of(request)  # nobody without a key gets a body read
-            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if media_type != "multipart/form-data":
-                raise UnsupportedMedia("The body must be a form, sent with Content-Type: multipart/form-data.")
+            await caller_of(request)
+            _check_content_type(request, "multipart/form-data")
             try:
-                form = await request.form(max_files=1, max_fields=_MAX_FIELDS)
+                form = await request.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS)
             except HTTPException as error:
                 raise InvalidRequest(f"The body is no form: {error.detail}", code="form_invalid") from error
             names = [name for name, _ in form.multi_items()]
@@ -71,3 +83,21 @@ class FormRoute(APIRoute):
             return await handle(request)
 
         return checked
+
+
+_WANTED: Final = {
+    "application/json": "The body must be JSON, sent with Content-Type: application/json.",
+    "multipart/form-data": "The body must be a form, sent with Content-Type: multipart/form-data.",
+}
+
+
+def _check_content_type(request: Request, media_type: str) -> Message:
+    """The ``Content-Type`` header, which must be of this type, of a body that must not be compressed."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        name = "Content-Encoding"
+        raise UnsupportedMedia(f"{name}: send the body without compression", param=name)
+    found = Message()
+    found["content-type"] = request.headers.get("content-type", "")
+    if found.get_content_type() != media_type:
+        raise UnsupportedMedia(_WANTED[media_type])
+    return found

@@ -1,4 +1,4 @@
-"""What holds for every request, whatever its route: an id, a limit on the body, safe headers, a log line, no leaks.
+"""Middleware of every request: its id, safe headers, one log line, the answer to failures, a limit on its body.
 
 Plain ASGI, so that streams pass through untouched.
 """
@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http.errors import respond
-from service.errors import BrokenOff, PayloadTooLarge, internal_error
+from service.errors import BrokenOff, PayloadTooLarge, ServiceError, internal_error, stopping
 from service.telemetry.logging import request_id
 from service.telemetry.metrics import ApiMetrics, Transport
 from service.telemetry.tracing import Tracing
@@ -32,11 +32,11 @@ _SAFE = {
 }
 _LOCKED = "default-src 'none'; frame-ancestors 'none'"
 _PAGES = frozenset({"/docs"})
-"""The only paths that answer with a page, which loads scripts."""
+"""The paths that serve HTML pages, which load scripts."""
 
 
 class RootMiddleware:
-    """The outermost layer of the app: names, times, logs and answers for every request, even one that fails."""
+    """The outermost layer of the app: request ids, logs, metrics, and the answer to a request that fails."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics, tracing: Tracing) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class RootMiddleware:
 
 
 def _route(scope: Scope) -> str | None:
-    """The template of the path; None where there is nothing."""
+    """The template of the route's path; None where there is no route."""
     return getattr(scope.get("route"), "path", None)
 
 
@@ -98,19 +98,26 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
     except BrokenOff as reason:
         log.info("response broken off", extra={"reason": str(reason)})
         raise
+    except asyncio.CancelledError:  # the server stops, and the time for requests in flight is over
+        if status:
+            raise
+        await _fail(stopping(), scope, receive, stamped, metrics)
     except Exception:
         log.exception("request failed")
-        if status:  # the answer has begun: the server breaks the connection off when this leaves
+        if status:  # the response has begun: uvicorn breaks the connection off
             raise
-        error = internal_error()
-        metrics.refused(error, Transport.HTTP)
-        await respond(error, Headers(scope=scope).get("accept", ""))(scope, receive, stamped)
+        await _fail(internal_error(), scope, receive, stamped, metrics)
     finally:
         route, method, seconds = _route(scope), scope["method"], time.perf_counter() - start
         metrics.in_progress.dec()
         metrics.answered(route, method, status, seconds, complete=finished)
         figures = {"method": method, "route": route, "status": status, "complete": finished}
         log.info("request", extra=figures | {"milliseconds": round(1000 * seconds, 1)})
+
+
+async def _fail(error: ServiceError, scope: Scope, receive: Receive, send: Send, metrics: ApiMetrics) -> None:
+    metrics.refused(error, Transport.HTTP)
+    await respond(error, Headers(scope=scope).get("accept", ""))(scope, receive, send)
 
 
 async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str, metrics: ApiMetrics) -> None:
@@ -129,10 +136,14 @@ async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own
 
 
 class BodyLimit:
-    """Reads no more than so many bytes of a body, whether or not its length was announced.
+    """Limits the size of request bodies, whether or not their length was announced.
 
-    A client that is still sending when it is refused would lose the answer, were its connection closed at once: what it
-    sends is read and thrown away for a moment before the answer ends.
+    A client that is still sending when it is refused would lose the response if its connection were closed at once:
+    for a moment, the rest of its body is read and dropped before the response ends.
+
+    Starlette's RequestBodyLimitMiddleware does not fit: it answers a body whose length was announced with plain text
+    and not with our error, drops no rest, and in FastAPI stands outside of all other middleware, where a response gets
+    no request id.
     """
 
     linger_seconds = 2.0
@@ -142,9 +153,9 @@ class BodyLimit:
         """Wrap an app.
 
         Args:
-            app: to serve.
+            app: to wrap.
             limit: bytes.
-            uploads: the limits of the paths that take more.
+            uploads: limits of the paths that take more, in bytes.
         """
         self._app = app
         self._limit = limit

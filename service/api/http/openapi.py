@@ -1,84 +1,107 @@
-"""How errors, jobs and server-sent events appear in the OpenAPI document."""
+"""The parts of ``/openapi.json`` that FastAPI does not derive from the routes: errors and server-sent events."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
-from service.api.http.errors import PROBLEM
-from service.api.schemas import ErrorEnvelope
-from service.jobs.schemas import JOB_EXAMPLE
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
-_EXAMPLES: dict[int, tuple[str, str | None, str | None]] = {
-    400: ("voice: wavenet-en has no such voice; it has allison, joe", "voice", "voice_not_found"),
-    401: ("The API key is not one of this server's.", None, "invalid_api_key"),
-    404: ("model: no such model; there is wavenet-en", "model", "model_not_found"),
-    409: ("The job has not been completed yet.", None, "job_not_completed"),
-    413: ("The body is larger than the 1048576 bytes that this server reads.", None, "payload_too_large"),
-    415: ("The body must be JSON, sent with Content-Type: application/json.", None, "unsupported_media_type"),
-    416: ("The sound has 71084 bytes.", None, "range_not_satisfiable"),
-    422: ("Idempotency-Key: was used for another request", "Idempotency-Key", "idempotency_key_reused"),
-    429: ("The server is sampling as many requests as it can, and its queue is full.", None, "overloaded"),
-    500: ("The server failed on this request. The log names it by its x-request-id.", None, "internal_error"),
-    503: ("The models are being warmed up.", None, "not_ready"),
+from service.api.http.errors import PROBLEM, problem
+from service.api.schemas import ErrorEnvelope, Problem
+from service.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    NotReady,
+    Overloaded,
+    PayloadTooLarge,
+    RangeNotSatisfiable,
+    ServiceError,
+    Unauthorized,
+    Unprocessable,
+    UnsupportedMedia,
+    envelope,
+    internal_error,
+)
+from service.jobs.schemas import JobEvent, JobObject
+
+_REF: Final = "#/components/schemas/{model}"
+_EXAMPLES: Final[dict[int, ServiceError]] = {
+    error.status: error
+    for error in (
+        InvalidRequest(
+            "voice: wavenet-en has no such voice; it has allison, joe", param="voice", code="voice_not_found"
+        ),
+        Unauthorized("The API key is not one of this server's."),
+        NotFound("model: no such model; there is wavenet-en", param="model", code="model_not_found"),
+        Conflict("The job has not been completed yet.", code="job_not_completed"),
+        PayloadTooLarge("The body is larger than the 1048576 bytes that this server reads."),
+        UnsupportedMedia("The body must be JSON, sent with Content-Type: application/json."),
+        RangeNotSatisfiable("The sound has 71084 bytes."),
+        Unprocessable(
+            "Idempotency-Key: was used for another request", param="Idempotency-Key", code="idempotency_key_reused"
+        ),
+        Overloaded("The server is sampling as many requests as it can, and its queue is full.", retry_after=1),
+        internal_error(),
+        NotReady("The models are being warmed up."),
+    )
 }
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """``responses=`` of a route: these errors, in both shapes, and the shape of any other."""
+    """``responses=`` of a route: the errors with these statuses, in both shapes, and the shape of any other."""
     others: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorEnvelope, "description": "Any other error"}}
-    return others | {status: _documented(status) for status in statuses}
+    return others | {status: _error(status) for status in statuses}
 
 
-def _documented(status: int) -> dict[str, Any]:
-    content = {PROBLEM: {"schema": {"type": "object", "required": list(_examples(status)[PROBLEM])}}}
+def _error(status: int) -> dict[str, Any]:
+    content = {PROBLEM: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}}
     found: dict[str, Any] = {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase, "content": content}
-    if status in (429, 503):
+    if "retry-after" in _EXAMPLES[status].headers and status != HTTPStatus.CONFLICT:
         seconds = {"type": "integer", "minimum": 1}
         found["headers"] = {"Retry-After": {"description": "Seconds.", "required": True, "schema": seconds}}
     return found
 
 
-def _examples(status: int) -> dict[str, Any]:
-    """One error, by media type."""
-    message, param, code = _EXAMPLES[status]
-    kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
-    title = HTTPStatus(status).phrase
-    return {
-        "application/json": {"error": {"message": message, "type": kind, "param": param, "code": code}},
-        PROBLEM: {
-            "type": "about:blank", "title": title, "status": status, "detail": message, "param": param, "code": code
-        },
-    }  # fmt: skip
-
-
-def exemplify(document: dict[str, Any]) -> None:
-    """Put an example of every error, and of a job, into the finished documentation: FastAPI drops all nulls in them."""
-    for methods in document["paths"].values():
-        for responses in (operation["responses"] for operation in methods.values()):
-            for status in (int(name) for name in responses if name.isdecimal() and int(name) in _EXAMPLES):
-                for kind, example in _examples(status).items():
-                    responses[str(status)]["content"][kind]["example"] = example
-    document["components"]["schemas"]["JobObject"]["examples"] = [JOB_EXAMPLE]
-
-
-def event_stream(*payloads: Mapping[str, Any], **examples: object) -> dict[str, Any]:
-    """How server-sent events appear in the documentation: as OpenAPI 3.1 has it, the schema is that of one event.
+def event_stream(*events: type[BaseModel]) -> dict[str, Any]:
+    """A response of server-sent events: as OpenAPI 3.1 has it, the schema is that of one event.
 
     Args:
-        payloads: schemas of what ``data`` may hold, as JSON, besides an error that ends the stream.
-        examples: what it holds, by a name.
+        events: what ``data`` may hold, as JSON, besides an error that ends the stream; each has an example.
     """
-    failure = {"type": "object", "required": ["error"], "properties": {"error": {"type": "object"}}}
-    data = {
-        "type": "string",
-        "contentMediaType": "application/json",
-        "contentSchema": {"oneOf": [*payloads, failure]},
-    }
-    schema = {"type": "object", "required": ["data"], "properties": {"data": data}}
-    return {
-        "schema": schema,
-        "examples": {name: {"value": {"data": json.dumps(payload)}} for name, payload in examples.items()},
-    }
+    models: tuple[type[BaseModel], ...] = (*events, ErrorEnvelope)
+    references, definitions = models_json_schema([(model, "serialization") for model in models], ref_template=_REF)
+    schemas = [references[model, "serialization"] for model in models]
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": {"oneOf": schemas}}
+    schema = {"type": "object", "required": ["data"], "properties": {"data": data}, **definitions}
+    examples = {model.__name__: {"value": {"data": json.dumps(_example(model))}} for model in events}
+    return {"schema": schema, "examples": examples}
+
+
+def _example(model: type[BaseModel]) -> Any:
+    extra = model.model_config["json_schema_extra"]
+    assert isinstance(extra, dict)
+    assert isinstance(extra["examples"], list)
+    return extra["examples"][0]
+
+
+def complete(document: dict[str, Any]) -> None:
+    """Finish what FastAPI has made of the routes.
+
+    The schemas of events move to the components of the document. Examples with nulls are put in: FastAPI drops them.
+    """
+    schemas = document["components"]["schemas"]
+    schemas[Problem.__name__] = Problem.model_json_schema(mode="serialization")
+    for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+        for status, response in operation["responses"].items():
+            for media in response.get("content", {}).values():
+                for name, schema in media.get("schema", {}).pop("$defs", {}).items():
+                    schemas.setdefault(name, schema)
+            if status.isdecimal() and (error := _EXAMPLES.get(int(status))) is not None:
+                response["content"]["application/json"]["example"] = envelope(error)
+                response["content"][PROBLEM]["example"] = problem(error)
+    for model in (JobObject, JobEvent):
+        schemas[model.__name__]["examples"] = [_example(model)]

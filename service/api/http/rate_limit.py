@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import Depends
 from starlette.datastructures import MutableHeaders
@@ -11,18 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http.auth import caller_of
 from service.jobs.caller import Caller
-
-if TYPE_CHECKING:
-    pass
 from service.jobs.rate_limit import Limits
 
 
 async def counted_caller(connection: HTTPConnection, caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
-    """The dependency of routes whose requests count; needs ``app.state.limits``, and ``app.state.keys``.
+    """Dependency of routes whose requests count; reads ``app.state.limits`` and ``app.state.keys``.
 
     Raises:
-        Unauthorized: the request has no key, or a wrong one.
-        Overloaded: it is one too many.
+        Unauthorized: the request has no key, or an unknown one.
+        Overloaded: the caller has reached the limit.
         NotReady: Redis does not answer.
     """
     limits = connection.app.state.limits
@@ -32,7 +29,7 @@ async def counted_caller(connection: HTTPConnection, caller: Annotated[Caller, D
 
 
 class RateHeaders:
-    """Puts what :func:`counted_caller` found on the response, whatever else becomes of the request."""
+    """Adds the headers of :func:`counted_caller` to the response, whatever its status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""``GET /healthz`` (the process lives), ``GET /readyz`` (the service can serve), and KServe's words for both."""
+"""``GET /healthz`` (the process is alive), ``GET /readyz`` (the service can be used), and KServe's routes for both."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from service.api.schemas import (
     Readiness,
 )
 from service.api.state import Service
-from service.errors import NotReady
+from service.errors import NotReady, stopping
 
 router = APIRouter(tags=["health"])
 
 
 async def serving(request: Request, service: Service) -> None:
-    """Go on if this process can serve.
+    """Dependency of the readiness routes.
 
     Raises:
         NotReady: it is stopping, Redis does not answer, or a model is not warm in any worker.
     """
     if request.app.state.draining.is_set():
-        raise NotReady("This process is stopping.")
+        raise stopping()
     if obstacles := await service.obstacles():
         raise NotReady(" ".join(obstacles))
 
 
-@router.get("/healthz", summary="Is it alive?")
+@router.get("/healthz", summary="Is it alive?", responses=documented(400))
 async def alive() -> Health:
     """200 as long as the process answers at all."""
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Can it serve?", responses=documented(503), dependencies=[Depends(serving)])
+@router.get("/readyz", summary="Can it serve?", responses=documented(400, 503), dependencies=[Depends(serving)])
 async def ready(service: Service) -> Readiness:
     """200 once Redis answers and every model is loaded and warm in some worker; until then, and from SIGTERM on, 503
     with the reasons.
@@ -45,27 +45,30 @@ async def ready(service: Service) -> Readiness:
     return Readiness(status="ready", engines=await service.engines())
 
 
-@router.get("/v2", summary="Which server is it?")
+@router.get("/v2", summary="Which server is it?", responses=documented(400))
 async def server() -> KServeServer:
     """Name and version, as KServe's Open Inference Protocol has them."""
     return KServeServer(version=__version__)
 
 
-@router.get("/v2/health/live", summary="Is it alive? (KServe)")
+@router.get("/v2/health/live", summary="Is it alive? (KServe)", responses=documented(400))
 async def live() -> KServeLive:
     """200 as long as the process answers at all."""
     return KServeLive(live=True)
 
 
 @router.get(
-    "/v2/health/ready", summary="Can it serve? (KServe)", responses=documented(503), dependencies=[Depends(serving)]
+    "/v2/health/ready",
+    summary="Can it serve? (KServe)",
+    responses=documented(400, 503),
+    dependencies=[Depends(serving)],
 )
 async def all_ready() -> KServeReady:
     """As `/readyz`."""
     return KServeReady(ready=True)
 
 
-@router.get("/v2/models/{model_id}/ready", summary="Can a model be used? (KServe)", responses=documented(404, 503))
+@router.get("/v2/models/{model_id}/ready", summary="Can a model be used? (KServe)", responses=documented(400, 404, 503))
 async def model_ready(model_id: str, service: Service) -> KServeReady:
     """200 once some worker has the model loaded and warm."""
     await service.require_worker(service.catalog.model(model_id))

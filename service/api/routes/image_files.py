@@ -30,7 +30,6 @@ _FILE = {
 }
 
 
-@router.head("/{job_id}/{index}.{form}", include_in_schema=False)
 @router.get(
     "/{job_id}/{index}.{form}",
     summary="One picture",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
 from service.api.deps import ContextDep, RequestContext
@@ -20,9 +20,12 @@ from service.catalog.models import ImageModel
 from service.images.payloads import PicturesPayload
 from service.images.requests import completion_job, image_job, interpolation_job
 from service.images.schemas import (
+    ClassesQuery,
     ClassList,
     ClassObject,
     CompletionRequest,
+    ImageCompleted,
+    ImagePartial,
     ImageRequest,
     ImagesObject,
     InterpolationRequest,
@@ -32,23 +35,8 @@ from service.jobs.submit import JobSpec
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
-_EVENT: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "b64_json", "created_at", "size", "quality", "background", "output_format", "index", "seed"],
-    "properties": {
-        "type": {"enum": ["image_generation.partial_image", "image_generation.completed"]},
-        "b64_json": {"type": "string", "contentEncoding": "base64"},
-        "partial_image_index": {"type": "integer", "minimum": 0},
-        "index": {"type": "integer", "minimum": 0, "description": "Which of several pictures it is."},
-        "seed": {"type": "integer", "minimum": 0},
-    },
-}
-_EXAMPLE = {
-    "type": "image_generation.partial_image", "b64_json": "iVBORw0KGgo=", "created_at": 1700000000, "size": "28x28",
-    "quality": "auto", "background": "opaque", "output_format": "png", "index": 0, "seed": 7, "partial_image_index": 0,
-}  # fmt: skip
 _PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": headers_of_samples("pictures")}
-_GROWING = _PICTURES | {"content": {"text/event-stream": event_stream(_EVENT, partial=_EXAMPLE)}}
+_GROWING = _PICTURES | {"content": {"text/event-stream": event_stream(ImagePartial, ImageCompleted)}}
 _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
 
 
@@ -97,11 +85,18 @@ async def interpolate_images(body: InterpolationRequest, context: ContextDep) ->
     summary="List what pictures can be asked for",
     response_model=ClassList,
     response_model_exclude_none=True,
-    responses=documented(401),
+    responses=documented(400, 401, 404),
 )
-async def list_classes(service: Service) -> ClassList:
+async def list_classes(query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
     """Every class, every style and every kind of a class of every model that draws."""
-    return ClassList(data=[found for model in service.catalog.image_models for found in _classes(model)])
+    models = service.catalog.image_models
+    if query.model is not None:
+        wanted = service.catalog.model(query.model)
+        models = [model for model in models if model is wanted]
+    found = [entry for model in models for entry in _classes(model)]
+    if not query.embeddings:
+        found = [entry.model_copy(update={"embedding": None}) for entry in found]
+    return ClassList(data=found)
 
 
 def _classes(model: ImageModel) -> list[ClassObject]:

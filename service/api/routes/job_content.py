@@ -64,7 +64,6 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, stop
 
 
-@router.head("/{job_id}/content", include_in_schema=False)
 @router.get(
     "/{job_id}/content",
     summary="What a job gave",

@@ -1,14 +1,14 @@
-"""``/v1/jobs``: what was asked for before, where it stands, and news of it. Each caller sees their own alone."""
+"""``/v1/jobs``: list, describe, cancel and delete jobs, and watch their events. Each caller sees only their own."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
+from fastapi.sse import EventSourceResponse, format_sse_event
 
 from service.api.http.openapi import documented, event_stream
 from service.api.responses import describe_job
@@ -17,19 +17,20 @@ from service.broker import UNAVAILABLE, Gone
 from service.broker.job import Job, Status
 from service.errors import BrokenOff, Conflict, NotFound, envelope
 from service.jobs.schemas import (
-    JOB_EXAMPLE,
+    EVENT_ID,
     JOB_ID,
     DeletedJob,
+    JobEvent,
     JobList,
     JobObject,
     JobsQuery,
 )
 from service.jobs.state import State
+from service.jobs.stream import event
 
 KEEP_ALIVE_SECONDS = 10.0
-"""A stream of events is never silent for much longer."""
+"""A stream of events sends a comment when it has been silent for so long."""
 _ENDS = {f"job.{status}" for status in Status if status.terminal}
-_EVENT_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -39,7 +40,7 @@ async def own_job(
     service: Service,
     caller: Known,
 ) -> Job:
-    """The dependency of every route about one job.
+    """Dependency of every route about one job.
 
     Raises:
         NotFound: the caller has no such job.
@@ -71,13 +72,13 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, call
 
 @router.get("/{job_id}", summary="One job", responses=documented(400, 401, 404, 503))
 async def get_job(job: OwnJob, service: Service) -> JobObject:
-    """Where a job stands."""
+    """The state of a job."""
     return await _describe(service, job)
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented(400, 401, 404, 409, 503))
 async def cancel_job(job: OwnJob, service: Service) -> JobObject:
-    """End a job before its time; what it has made so far is not kept. One that has ended already is left as it is."""
+    """End a job before it is complete; its output so far is dropped. A job that has ended already is refused (409)."""
     if not await service.broker.cancel(job):
         raise Conflict("The job has ended already.", code="job_ended")
     cancelled = await service.broker.job(job.id)
@@ -88,7 +89,7 @@ async def cancel_job(job: OwnJob, service: Service) -> JobObject:
 
 @router.delete("/{job_id}", summary="Delete a job", responses=documented(400, 401, 404, 503))
 async def delete_job(job: OwnJob, service: Service) -> DeletedJob:
-    """Forget a job and its sound. One that has not ended is cancelled."""
+    """Delete a job and its output. A job that has not ended is cancelled."""
     await service.broker.delete(job)
     return DeletedJob(id=job.id)
 
@@ -97,25 +98,13 @@ async def _describe(service: State, job: Job) -> JobObject:
     return describe_job(job, await service.broker.standing(job))
 
 
-_NEWS: dict[int | str, dict[str, Any]] = {
+_EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`job.queued`, `job.in_progress`, `job.progress`, and at the end `job.completed`, `job.failed` "
         "or `job.cancelled`, each with the job as it is when the event is sent.",
-        "content": {
-            "text/event-stream": event_stream(
-                {
-                    "type": "object",
-                    "required": ["type", "job"],
-                    "properties": {
-                        "type": {"type": "string", "pattern": r"^job\.[a-z_]+$"},
-                        "job": {"$ref": "#/components/schemas/JobObject"},
-                    },
-                },
-                completed={"type": "job.completed", "job": JOB_EXAMPLE},
-            )
-        },
+        "content": {"text/event-stream": event_stream(JobEvent)},
     },
-    204: {"description": "It has ended, and nothing came after `Last-Event-ID`."},
+    204: {"description": "The job has ended, and no event came after `Last-Event-ID`."},
 }
 
 
@@ -123,41 +112,43 @@ _NEWS: dict[int | str, dict[str, Any]] = {
     "/{job_id}/events",
     summary="Watch a job",
     response_class=Response,
-    responses=_NEWS | documented(400, 401, 404, 503),
+    responses=_EVENTS | documented(400, 401, 404, 503),
 )
 async def watch_job(
     job: OwnJob,
     service: Service,
     last_event_id: Annotated[
-        str, Header(pattern=_EVENT_ID, description="The id of the last event seen; those after it are sent.")
+        str,
+        Header(pattern=EVENT_ID, description="The id of the last event that was received; the stream begins after it."),
     ] = "0-0",
 ) -> Response:
-    """What has happened to a job, and what happens, as server-sent events; the stream ends with the job."""
+    """The events of a job, past and to come, as server-sent events; the stream ends with the job."""
     if job.status.terminal and not await service.broker.events(job.id, last_event_id, block_ms=1):
-        return Response(status_code=204)  # which is what keeps a browser from asking again
+        return Response(status_code=204)  # which keeps a browser from connecting again
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_news(service, job.id, last_event_id), headers=headers, media_type="text/event-stream")
+    return EventSourceResponse(_events(service, job.id, last_event_id), headers=headers)
 
 
-async def _news(service: State, job_id: str, last: str) -> AsyncIterator[str]:
-    spoke = time.monotonic()
+async def _events(service: State, job_id: str, last: str) -> AsyncIterator[bytes]:
+    sent = time.monotonic()
     try:
         while True:
             found = await service.broker.events(job_id, last)
             job = await service.broker.job(job_id)
             if job is None:
-                yield f"data: {json.dumps(envelope(_not_found('job_id')))}\n\n"
+                yield event(envelope(_not_found("job_id")))
                 raise BrokenOff("the job was deleted")
-            view = (await _describe(service, job)).model_dump(mode="json")
+            view = await _describe(service, job)
             for last, fields in found:
                 kind = fields["type"]
-                yield f"id: {last}\nevent: {kind}\ndata: {json.dumps({'type': kind, 'job': view})}\n\n"
+                data = JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
+                yield format_sse_event(data_str=data, event=kind, id=last)
                 if kind in _ENDS:
                     return
             if found:
-                spoke = time.monotonic()
-            elif time.monotonic() - spoke >= KEEP_ALIVE_SECONDS:
-                spoke = time.monotonic()
-                yield ": still here\n\n"
-    except UNAVAILABLE as error:  # the client comes back with the id of the last event
-        raise BrokenOff("redis is away") from error
+                sent = time.monotonic()
+            elif time.monotonic() - sent >= KEEP_ALIVE_SECONDS:
+                sent = time.monotonic()
+                yield format_sse_event(comment="keep-alive")
+    except UNAVAILABLE as error:  # the client reconnects with the id of the last event
+        raise BrokenOff("redis is unavailable") from error

@@ -1,4 +1,4 @@
-"""``GET /metrics``, for Prometheus: what this process counts, and what Redis knows of all of them."""
+"""``GET /metrics``, for Prometheus: the figures of this process, and those that all processes share in Redis."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from service.api.http.openapi import documented
 from service.api.state import Service
 from service.broker import UNAVAILABLE, Broker
 from service.broker.job import Priority
@@ -17,19 +18,21 @@ from service.telemetry.metrics import CONTENT_TYPE, Shared
 router = APIRouter(tags=["health"])
 
 _TEXT = {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-_RESPONSES: dict[int | str, dict[str, Any]] = {200: _TEXT}
+_RESPONSES: dict[int | str, dict[str, Any]] = documented(400) | {200: _TEXT}
 
 log = logging.getLogger(__name__)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES)
+@router.get(
+    "/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES | documented(400)
+)
 async def metrics(service: Service) -> Response:
-    """Every figure; docs/observability.md says what each of them means. While Redis is away, those of this process."""
+    """Every figure; docs/observability.md explains each. While Redis is unavailable, only those of this process."""
     shared = None
     try:
         shared = await _shared(service.broker)
     except UNAVAILABLE as error:
-        log.warning("redis is away", extra={"reason": type(error).__name__})
+        log.warning("redis is unavailable", extra={"reason": type(error).__name__})
     return Response(service.metrics.page(shared), media_type=CONTENT_TYPE)
 
 

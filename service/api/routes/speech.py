@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from service.api.deps import ContextDep
@@ -15,41 +15,16 @@ from service.api.responses import ACCEPTED, headers_of_samples, stream_audio
 from service.api.state import Service
 from service.speech import codecs
 from service.speech.requests import speech_job
-from service.speech.schemas import SpeechRequest, VoiceList, VoiceObject
+from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechRequest, VoiceList, VoicesQuery
+from service.speech.voices import voices_of
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
-_COUNTS = {"input_tokens": 33, "output_tokens": 38880, "total_tokens": 38913}
-_DELTA = {
-    "type": "object",
-    "required": ["type", "audio"],
-    "properties": {
-        "type": {"const": "speech.audio.delta"},
-        "audio": {"type": "string", "contentEncoding": "base64"},
-    },
-}
-_DONE = {
-    "type": "object",
-    "required": ["type", "usage"],
-    "properties": {
-        "type": {"const": "speech.audio.done"},
-        "usage": {
-            "type": "object",
-            "required": list(_COUNTS),
-            "properties": {name: {"type": "integer", "minimum": 0} for name in _COUNTS},
-        },
-    },
-}
 SOUND: dict[str, Any] = {
     "description": "The sound, sent as it is sampled.",
     "content": {
         **{media: {"schema": {"type": "string", "format": "binary"}} for media in codecs.MEDIA_TYPES.values()},
-        "text/event-stream": event_stream(
-            _DELTA,
-            _DONE,
-            delta={"type": "speech.audio.delta", "audio": "UklGRv////9XQVZF"},
-            done={"type": "speech.audio.done", "usage": _COUNTS},
-        ),
+        "text/event-stream": event_stream(SpeechAudioDelta, SpeechAudioDone),
     },
     "headers": headers_of_samples("bytes"),
 }
@@ -68,19 +43,16 @@ async def create_speech(request: SpeechRequest, context: ContextDep) -> Response
     return await stream_audio(context, job_spec, request)
 
 
-@router.get("/voices", summary="List the voices", responses=documented(401))
-async def list_voices(service: Service) -> VoiceList:
-    """Every voice of every model."""
-    voices = [
-        VoiceObject(
-            id=voice.id,
-            name=voice.name,
-            language=voice.language,
-            gender=voice.gender,
-            model=model.entry.id,
-            description=voice.description,
-        )
-        for model in service.catalog.models.values()
-        for voice in model.entry.voices
-    ]
+@router.get("/voices", summary="List the voices", responses=documented(400, 401, 404))
+async def list_voices(query: Annotated[VoicesQuery, Query()], service: Service) -> VoiceList:
+    """Every voice once, with the models that have it."""
+    voices = voices_of(service.catalog.speech_models)
+    if query.model is not None:
+        model = service.catalog.model(query.model).entry.id
+        voices = [voice for voice in voices if model in voice.models]
+    if query.language is not None:
+        wanted = query.language.lower()
+        voices = [voice for voice in voices if f"{voice.language.lower()}-".startswith(f"{wanted}-")]
+    if query.gender is not None:
+        voices = [voice for voice in voices if voice.gender.lower() == query.gender.lower()]
     return VoiceList(voices=voices, data=voices)

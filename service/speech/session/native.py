@@ -90,7 +90,9 @@ class NativeConnection(SpeechConnection):
             await self._send_created(0)
         else:
             await self._resume(self._query.from_sample or 0)
-        await receive_loop(self._websocket, self._handle_message, self.failed, lambda: self.runner is not None)
+        await receive_loop(
+            self._websocket, self._handle_message, self.failed, lambda: self.runner is not None, self._handling
+        )
 
     async def _handle_message(self, fields: dict[str, Any]) -> None:
         message, runner = parse_message(fields, SPEECH_MESSAGES), self.runner

@@ -487,7 +487,7 @@ def test_watchers_who_leave_leave_nothing_behind(watched: Server, valkey: Redis)
     with ExitStack() as watching:
         lines = [watching.enter_context(stream).iter_lines() for stream in streams]
         for line in lines:
-            assert next(line).startswith("id: ")
+            assert next(line).startswith("event: ")
         until(lambda: readers() == 10)
     until(lambda: readers() == 0)
     cancel(watched, waiting)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import onnxruntime
 import pytest
 
 from tests.service.api.test_refusals import check_envelope
+from tests.service.processes import descendants, redis_of
 from tests.service.support import SPEECH, Server, running, write_model
+from tests.service.ws_client import eventually
 
 Serve = Callable[..., AbstractContextManager[Server]]
 ENDLESS = SPEECH | {"input": ("The birch canoe slid on. " * 160), "speed": 0.25, "sample_rate": 48000}
@@ -33,12 +36,6 @@ def reading_slowly(server: Server, **changes: object) -> Iterator[socket.socket]
         connection.sendall(head.encode() + b"\r\n\r\n" + body)
         assert connection.recv(1024).startswith(b"HTTP/1.1 200 ")
         yield connection
-
-
-def descendants(pid: int) -> list[int]:
-    """The children of a process, and theirs."""
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return children + [grandchild for child in children for grandchild in descendants(child)]
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -163,6 +160,28 @@ def test_requests_in_flight_are_broken_off_in_the_end(serve: Serve) -> None:
         assert server.stop() == 0
         assert time.monotonic() - start < 10
         assert not rest(connection).endswith(b"\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_requests_without_a_first_byte_are_refused_in_the_end(serve: Serve, count: int) -> None:
+    with (
+        serve(shutdown_seconds=2, interactive_slots=1) as server,
+        reading_slowly(server),
+        redis_of(server) as redis,
+        ThreadPoolExecutor(count) as pool,
+    ):
+        pending = [pool.submit(server.speak) for _ in range(count)]
+        assert eventually(lambda: redis.zcard("ancestral:waiting:interactive") == count)
+        assert server.stop() == 0
+        for future in pending:
+            refused = future.result(timeout=30)
+            assert check_envelope(refused, 503, None)["code"] == "not_ready"
+            assert int(refused.headers["retry-after"]) >= 1
+            assert refused.headers["x-content-type-options"] == "nosniff"
+            assert "content-security-policy" in refused.headers
+    refused_lines = [line for line in server.log if line["message"] == "request" and line["status"] == 503]
+    assert len(refused_lines) >= count
+    assert not any("traceback" in line for line in server.log)
 
 
 def test_load_balancers_are_turned_away_first(serve: Serve) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
+import pytest
+
 from models import checkpoint
+from tests.service.api.test_refusals import check_envelope
 from tests.service.support import VOICES, Server
 
 
@@ -55,6 +59,36 @@ def test_the_list_of_voices(server: Server) -> None:
         listed = client.get("/v1/audio/voices").json()
     assert listed["object"] == "list"
     assert listed["voices"] == listed["data"]
-    assert [voice["id"] for voice in listed["voices"] if voice["model"] == "tiny"] == list(VOICES)
-    keys = {"id", "name", "language", "gender", "model", "description", "preview_url"}
-    assert all(set(voice) == keys for voice in listed["voices"])
+    assert [voice["id"] for voice in listed["voices"]] == list(VOICES)
+    assert listed["voices"][0] == {
+        "id": "ann",
+        "name": "Ann",
+        "language": "en",
+        "gender": "none",
+        "model": "broken",
+        "models": ["broken", "tiny", "free"],
+        "capabilities": {
+            "speech": ["broken", "tiny"],
+            "likelihood": ["broken", "tiny", "free"],
+            "generation": ["free"],
+            "continuation": ["free"],
+        },
+        "description": "Noise.",
+        "preview_url": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("model=free", 2), ("model=fog", 0), ("language=en", 2), ("language=EN", 2), ("language=en-GB", 0),
+        ("language=e", 0), ("gender=none", 2), ("gender=female", 0), ("model=tiny&language=en&gender=None", 2),
+    ],
+)  # fmt: skip
+def test_voices_are_filtered(server: Server, query: str, count: int) -> None:
+    assert len(httpx.get(f"{server.url}/v1/audio/voices?{query}").json()["voices"]) == count
+
+
+def test_voices_of_an_unknown_model(server: Server) -> None:
+    check_envelope(httpx.get(f"{server.url}/v1/audio/voices?model=frog"), 404, "model")
+    check_envelope(httpx.get(f"{server.url}/v1/audio/voices?gender="), 400, "gender")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
+from service.images.schemas import ImageCompleted, ImagePartial
+from service.jobs.schemas import JobEvent
+from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone
 from tests.paths import ROOT
 from tests.service.support import Server
 
@@ -117,6 +122,44 @@ def test_nothing_of_the_framework_shows(document: dict[str, Any]) -> None:
     assert "ValidationError" not in document["components"]["schemas"]
 
 
+def references(part: Any) -> Iterator[str]:
+    """Every reference of the document, wherever it is."""
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for value in part.values():
+            yield from references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from references(value)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found = set(references(document))
+    assert found >= {f"#/components/schemas/{name}" for name in ("SpeechAudioDelta", "ImagePartial", "JobEvent")}
+    assert found <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert "$defs" not in str(document)
+
+
+EVENTS: dict[str, type[BaseModel]] = {
+    model.__name__: model for model in (SpeechAudioDelta, SpeechAudioDone, ImagePartial, ImageCompleted, JobEvent)
+}
+
+
+def test_events_have_examples_that_are_events(document: dict[str, Any], operations: dict[str, Operation]) -> None:
+    shown = set()
+    for operation in operations.values():
+        content = operation["responses"].get("200", {}).get("content", {})
+        for name, example in content.get("text/event-stream", {}).get("examples", {}).items():
+            shown.add(name)
+            data = (
+                EVENTS[name].model_validate_json(example["value"]["data"]).model_dump(exclude_none=name != "JobEvent")
+            )
+            assert data == json.loads(example["value"]["data"])
+            assert data == document["components"]["schemas"][name]["examples"][0]
+    assert shown == set(EVENTS)
+
+
 def test_bounds_are_exact(document: dict[str, Any]) -> None:
     (seed, _) = document["components"]["schemas"]["SpeechRequest"]["properties"]["seed"]["anyOf"]
     assert (seed["minimum"], seed["exclusiveMaximum"]) == (0, 2**63)
@@ -129,6 +172,24 @@ def test_a_wrong_method_is_told_the_right_ones(server: Server, operations: dict[
         response = httpx.patch(server.url + path)
         assert response.status_code == 405
         assert set(response.headers["allow"].split(", ")) - {"HEAD"} == right
+
+
+def test_an_unknown_parameter_is_refused_everywhere(server: Server, operations: dict[str, Operation]) -> None:
+    """With the paths' own parameters left as they are: the query is checked first, or nothing has such a name."""
+    for name, operation in operations.items():
+        method, path = name.split()
+        media = next(iter(operation.get("requestBody", {"content": {"": None}})["content"]))
+        body = {"application/json": {"json": {}}, "multipart/form-data": {"files": {"file": b""}}}.get(media, {})
+        for parameters in ({"frog": "1"}, {"x": "1", "frog": "2"}):
+            response = httpx.request(method, server.url + path, params=parameters, **body)
+            error = response.json()["error"]
+            assert (response.status_code, error["param"]) == (400, next(iter(parameters))), name
+            assert "400" in operation["responses"], name
+
+
+def test_a_repeated_parameter_is_refused(server: Server) -> None:
+    error = httpx.get(f"{server.url}/v1/jobs?limit=1&limit=2").json()["error"]
+    assert (error["param"], error["code"]) == ("limit", "duplicate_parameter")
 
 
 @pytest.mark.slow

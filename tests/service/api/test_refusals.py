@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import time
+import zlib
 from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.service.support import SPEECH, Server
+from tests.service.ws_client import eventually
 
 URL = "/v1/audio/speech"
 JSON = {"content-type": "application/json"}
@@ -86,6 +91,30 @@ def test_a_bad_value_is_named(server: Server, param: str, value: Any, status: in
     assert error["message"].startswith(f"{param}: ")
 
 
+def test_a_voice_that_is_too_long_is_told_so(server: Server) -> None:
+    for voice, words in (("a" * 300, "at most 256 characters"), ("", "at least 1 character")):
+        assert words in check_envelope(server.speak(voice=voice), 400, "voice")["message"]
+    for voice in (3, {"name": "ann"}, {"id": 3}):
+        assert "an id, or an object" in check_envelope(server.speak(voice=voice), 400, "voice")["message"]
+
+
+def test_a_wrong_form_is_told_in_words(server: Server) -> None:
+    """Not as a regular expression."""
+    with server.client() as client:
+        picture = {"model": "sketch", "prompt": "dog", "size": "28×28"}
+        job = client.post(URL, json=SPEECH, headers={"prefer": "respond-async"}).json()["id"]
+        for response, param, words in (
+            (client.get("/v1/jobs/abc"), "job_id", "24 hexadecimal digits"),
+            (client.get("/v1/jobs?after=abc"), "after", "24 hexadecimal digits"),
+            (client.get(f"/v1/jobs/{job}/events", headers={"last-event-id": "x"}), "last-event-id", "1700000000000-0"),
+            (client.post("/v1/images/generations", json=picture), "size", "WIDTHxHEIGHT"),
+        ):
+            message = check_envelope(response, 400, param)["message"]
+            assert words in message
+            assert "pattern" not in message
+            assert "[" not in message
+
+
 def test_a_text_nobody_can_say_is_refused_by_name(server: Server) -> None:
     check_envelope(server.speak(input="你好，世界"), 400, "input")
 
@@ -106,7 +135,11 @@ BAD_BODIES: list[tuple[bytes, str | None]] = [
     (b"null", None),
     (b'"tiny"', None),
     (b"[" * 100_000, None),
-    (b'{"seed": ' + b"9" * 10_000 + b"}", None),
+    (json.dumps(SPEECH)[:-1].encode() + b', "seed": ' + b"9" * 10_000 + b"}", "seed"),
+    (json.dumps(SPEECH | {"seed": 0}).encode().replace(b'"seed": 0', b'"seed": ' + b"9" * 10_000), "seed"),
+    (json.dumps(SPEECH)[:-1].encode() + b', "voice": "bob"}', "voice"),
+    (b'{"voice": {"id": "ann", "id": "bob"}}', "id"),
+    (json.dumps(SPEECH).encode("utf-16"), None),
     (b"{}", "model"),
 ]
 
@@ -115,6 +148,32 @@ BAD_BODIES: list[tuple[bytes, str | None]] = [
 def test_what_is_no_json_object_is_refused(server: Server, body: bytes, param: str | None) -> None:
     response = httpx.post(server.url + URL, content=body, headers=JSON)
     check_envelope(response, 400, param)
+
+
+def test_a_body_that_is_no_json_is_told_where(server: Server) -> None:
+    response = httpx.post(server.url + URL, content=b'{\n  "model": tiny}', headers=JSON)
+    assert "line 2, column 12" in check_envelope(response, 400, None)["message"]
+    response = httpx.post(server.url + URL, content=b"[" * 100_000, headers=JSON)
+    assert "nested too deeply" in check_envelope(response, 400, None)["message"]
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16", '"ISO-8859-1"'])
+def test_json_in_another_charset_is_refused(server: Server, charset: str) -> None:
+    headers = {"content-type": f"application/json; charset={charset}"}
+    response = httpx.post(server.url + URL, content=json.dumps(SPEECH), headers=headers)
+    assert "UTF-8" in check_envelope(response, 415, None)["message"]
+
+
+def test_a_compressed_body_is_refused_by_name(server: Server) -> None:
+    headers = JSON | {"content-encoding": "deflate"}
+    response = httpx.post(server.url + URL, content=zlib.compress(json.dumps(SPEECH).encode()), headers=headers)
+    check_envelope(response, 415, "Content-Encoding")
+
+
+def test_a_file_that_is_sent_twice_is_named(server: Server) -> None:
+    files = [("file", ("a.wav", b"a")), ("file", ("b.wav", b"b"))]
+    response = httpx.post(f"{server.url}/v1/audio/likelihood", files=files, data={"model": "free", "voice": "ann"})
+    assert check_envelope(response, 400, "file")["code"] == "duplicate_parameter"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +225,78 @@ def test_unknown_routes_and_methods(server: Server) -> None:
         check_envelope(wrong, 405, None)
         assert wrong.headers["allow"] == "POST"
         check_envelope(client.delete("/v1/models"), 405, None)
+
+
+READABLE = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/v2",
+    "/v1/models",
+    "/v1/models/tiny",
+    "/v1/audio/voices",
+    "/v1/images/classes",
+    "/v1/jobs",
+    "/openapi.json",
+    "/docs",
+]
+
+
+@pytest.mark.parametrize("path", READABLE)
+def test_head_is_get_without_the_body(server: Server, path: str) -> None:
+    with server.client() as client:
+        found, head = client.get(path), client.head(path)
+        assert (found.status_code, head.status_code, head.content) == (200, 200, b"")
+        assert set(found.headers) == set(head.headers)
+        assert found.headers["content-type"] == head.headers["content-type"]
+        assert client.head("/v1/models/nothing").status_code == 404
+        refused = client.head(URL)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+        assert "HEAD" in client.delete("/v1/models").headers["allow"].split(", ")
+
+
+def test_head_of_a_job(server: Server) -> None:
+    with server.client() as client:
+        job = client.post(URL, json=SPEECH, headers={"prefer": "respond-async"}).json()["id"]
+        started = time.monotonic()
+        assert client.head(f"/v1/jobs/{job}/events").headers["content-type"].startswith("text/event-stream")
+        assert time.monotonic() - started < 5, "it does not wait for events"
+        server.ended(job)
+        found, head = client.get(f"/v1/jobs/{job}/content"), client.head(f"/v1/jobs/{job}/content")
+        assert head.headers["content-length"] == str(len(found.content))
+        assert head.headers["etag"] == found.headers["etag"]
+    logged = {"message": "request", "method": "HEAD", "route": "/v1/jobs/{job_id}/content", "status": 200}
+    assert eventually(lambda: any(logged.items() <= line.items() for line in server.log))
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/audio/speech/stream", "/v1/images/stream", "/v1/text-to-speech/ann/stream-input"]
+)
+def test_a_websocket_is_not_served_over_http(server: Server, path: str) -> None:
+    response = httpx.get(server.url + path)
+    check_envelope(response, 426, None)
+    assert response.headers["upgrade"] == "websocket"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "param"),
+    [
+        ("/v1/nothing", {}, 404, None),
+        ("/v1/audio/speech", {}, 404, None),
+        ("/v1/images/stream", {"origin": "https://other.example"}, 403, "Origin"),
+    ],
+)
+def test_a_handshake_is_refused_with_an_error(
+    server: Server, path: str, headers: dict[str, str], status: int, param: str | None
+) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://127.0.0.1:{server.port}{path}", additional_headers=headers, proxy=None)
+    response = refused.value.response
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/json")
+    assert response.headers["x-request-id"]
+    error = json.loads(response.body or b"")["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["param"] == param
 
 
 def test_errors_as_rfc_9457_problems(server: Server) -> None:

@@ -11,9 +11,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from tests.service.api.test_leaks import redis_of
 from tests.service.api.test_lifecycle import reading_slowly
 from tests.service.images.test_websocket import watching
+from tests.service.processes import redis_of
 from tests.service.speech.session.test_elevenlabs import (
     FIRST,
     hear,
@@ -25,7 +25,6 @@ from tests.service.support import Server
 from tests.service.ws_client import (
     LONG,
     SECONDS,
-    eventually,
     small_window,
     talking,
     whole,
@@ -87,10 +86,21 @@ def test_what_is_being_drawn_is_shown(serve: Serve) -> None:
     with serve(shutdown_seconds=30, interactive_slots=1) as server, watching(server) as watch:
         with reading_slowly(server), watching(server) as idle:  # it has to wait for the only slot
             watch.generate(n=10)
-            with redis_of(server) as redis:
-                assert eventually(lambda: redis.zcard("ancestral:waiting:interactive") == 1), "the server has heard it"
             server.process.terminate()
             assert idle.closed() == 1012
         assert len(watch.pictures()) == 10
+        assert watch.closed() == 1012
+        assert server.process.wait(timeout=30) == 0
+
+
+def test_a_request_that_is_being_submitted_is_served(serve: Serve) -> None:
+    """The signal comes while the server waits for Redis with a message in hand: it counts as work that has begun."""
+    with serve(shutdown_seconds=30) as server, watching(server) as watch, watching(server) as idle:
+        with redis_of(server) as redis:
+            redis.client_pause(2000)
+        watch.generate(n=2)
+        server.process.terminate()
+        assert idle.closed() == 1012
+        assert len(watch.pictures()) == 2
         assert watch.closed() == 1012
         assert server.process.wait(timeout=30) == 0

@@ -17,8 +17,8 @@ from tests.service.support import PICTURES, Server
 
 
 def classes(server: Server) -> list[dict[str, Any]]:
-    """Everything that can be asked for."""
-    listed = httpx.get(f"{server.url}/v1/images/classes").json()
+    """Everything that can be asked for, with its vectors."""
+    listed = httpx.get(f"{server.url}/v1/images/classes?embeddings=true").json()
     assert listed["object"] == "list"
     found: list[dict[str, Any]] = listed["data"]
     return found
@@ -53,6 +53,20 @@ def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
         by_vector[place] = np.array(entry["embedding"], np.float32)
         assert np.array_equal(network.embed_labels(by_name), network.embed_labels(by_vector))
         assert not np.array_equal(network.embed_labels(by_name), network.embed_labels([None, None]))
+
+
+def test_classes_by_model_and_without_vectors(server: Server) -> None:
+    url = f"{server.url}/v1/images/classes"
+    everything = httpx.get(url).json()["data"]
+    assert not any("embedding" in entry for entry in everything)
+    assert [entry | {"embedding": None} for entry in everything] == [
+        entry | {"embedding": None} for entry in classes(server)
+    ]
+    park = httpx.get(f"{url}?model=park&embeddings=true").json()["data"]
+    assert park == [entry for entry in classes(server) if entry["model"] == "park"]
+    assert httpx.get(f"{url}?model=tiny").json()["data"] == []
+    check_envelope(httpx.get(f"{url}?model=frog"), 404, "model")
+    check_envelope(httpx.get(f"{url}?embeddings=perhaps"), 400, "embeddings")
 
 
 @pytest.mark.parametrize("model", ["sketch", "ink"])

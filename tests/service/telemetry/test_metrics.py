@@ -16,8 +16,8 @@ import pytest
 
 from service.telemetry.metrics import ApiMetrics, WorkerMetrics
 from tests.paths import ROOT
-from tests.service.api.test_leaks import command_line
-from tests.service.api.test_lifecycle import ENDLESS, descendants, reading_slowly
+from tests.service.api.test_lifecycle import ENDLESS, reading_slowly
+from tests.service.processes import command_line, descendants
 from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
 from tests.service.support import ASYNC, SPEECH, Server
 from tests.service.ws_client import eventually, talking

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
+from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -32,12 +33,14 @@ from service.api.http.auth import (
     parse_keys,
     read_keys,
 )
-from service.api.http.cors import install_cors
+from service.api.http.cors import check_origin, install_cors
+from service.api.http.json_route import JsonRoute
 from service.jobs.caller import Caller
 from service.settings import Origins
 
 KEYS = {name: f"anc_{name:x<43}" for name in ("first", "second", "third")}
 PAGE = "https://page.example"
+JSON = {"content-type": "application/json"}
 
 
 def line(name: str, more: str = "") -> str:
@@ -82,7 +85,7 @@ def make_app(path: Path | None, origins: tuple[str, ...] = ()) -> FastAPI:
     async def me(caller: Annotated[Caller, Depends(caller_of)]) -> str:
         return caller.name
 
-    @router.websocket("/me")
+    @router.websocket("/me", dependencies=[Depends(check_origin)])
     async def me_too(websocket: WebSocket, caller: Annotated[Caller, Depends(caller_of)]) -> None:
         await websocket.accept()
         await websocket.send_text(caller.name)
@@ -348,6 +351,45 @@ def test_websockets_heed_the_same_list() -> None:
             with pytest.raises(InvalidStatus) as refused:
                 heard(address, origin=origin)
             assert refused.value.response.status_code == 403
+            error = json.loads(refused.value.response.body or b"")["error"]
+            assert (error["param"], error["code"]) == ("Origin", "origin_refused")
+
+
+class CountingKeys(Keys):
+    """Counts how often a key is checked."""
+
+    checks = 0
+
+    def identify(self, headers: Headers) -> Caller:
+        self.checks += 1
+        return super().identify(headers)
+
+
+def test_a_key_is_checked_and_a_body_is_parsed_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, parsed = make_app(file), []
+    app.state.keys = CountingKeys.load(file)
+    router = APIRouter(route_class=JsonRoute, dependencies=[Depends(caller_of)])
+
+    @router.post("/v1/echo")
+    async def echo(body: dict[str, int], caller: Annotated[Caller, Depends(caller_of)]) -> dict[str, int]:
+        return body
+
+    app.include_router(router)
+    loads = json.loads
+
+    def count(text: str | bytes, **options: Any) -> Any:
+        parsed.append(text)
+        return loads(text, **options)
+
+    with served(app) as address:
+        monkeypatch.setattr(json, "loads", count)
+        response = httpx.post(f"{address}/v1/echo", content=b'{"a": 1}', headers=bearer(KEYS["first"]) | JSON)
+        monkeypatch.undo()
+        assert response.json() == {"a": 1}
+        assert app.state.keys.checks == 1
+        assert parsed == ['{"a": 1}']
+        refused = httpx.post(f"{address}/v1/echo", content=b'{"a": 1', headers=JSON)
+        assert refused.status_code == 401  # nobody without a key gets a body read
 
 
 class _Settings(BaseSettings):

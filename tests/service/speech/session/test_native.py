@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from service.api.http.auth import digest, new_key
 from service.catalog.seeds import part_seed
 from service.cli.local.embedded import EmbeddedRedis
-from tests.service.api.test_leaks import redis_of
+from tests.service.processes import redis_of
 from tests.service.support import Server
 from tests.service.ws_client import (
     CONFIG,

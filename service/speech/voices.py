@@ -1,0 +1,36 @@
+"""The voices of all models, each listed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from service.catalog.models import SpeechModel
+from service.speech.schemas import VoiceObject
+
+
+def voices_of(models: Iterable[SpeechModel]) -> list[VoiceObject]:
+    """Every voice of these models once, with the models that have it.
+
+    Voices are told apart by their ids; name and description are those of the first model. Models that speak text come
+    before those that only make sound.
+    """
+    found: dict[str, VoiceObject] = {}
+    for model in sorted(models, key=lambda model: "speech" not in model.entry.capabilities):
+        for voice in model.entry.voices:
+            listed = found.setdefault(
+                voice.id,
+                VoiceObject(
+                    id=voice.id,
+                    name=voice.name,
+                    language=voice.language,
+                    gender=voice.gender,
+                    model=model.entry.id,
+                    models=[],
+                    capabilities={},
+                    description=voice.description,
+                ),
+            )
+            listed.models.append(model.entry.id)
+            for capability in model.entry.capabilities:
+                listed.capabilities.setdefault(capability, []).append(model.entry.id)
+    return list(found.values())
