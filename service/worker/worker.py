@@ -12,9 +12,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -37,8 +35,10 @@ from service.speech.attempts import SpeechAttempt
 from service.speech.scoring_attempt import SpeechScoringAttempt
 from service.telemetry.logging import current_job, request_id
 from service.telemetry.metrics import WorkerMetrics, Workload
+from service.telemetry.outage import RedisOutage
 from service.telemetry.tracing import Tracing
 from service.worker.model_loader import LoadedModels
+from service.worker.warmup import warm_up
 
 ANNOUNCE_SECONDS = 1.5
 DEAF_SECONDS = 60.0
@@ -76,6 +76,8 @@ class Worker:
         self._suspect: str | None = None
         self._metrics = metrics
         self._tracing = tracing
+        assert settings.redis_url is not None, "a worker is not started without it"
+        self._redis = RedisOutage(settings.redis_url)
         self._loaded_at = time.time()
         self._seen_at = time.monotonic()
 
@@ -97,37 +99,45 @@ class Worker:
         ]
         upkeep: list[asyncio.Task[Any]] = []
         upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._sweep)]
+        upkeep.append(asyncio.create_task(stopping.wait()))
+        warming = asyncio.create_task(self._warm(pool))
         try:
-            await self._warm(pool)
+            await asyncio.wait([*upkeep, warming], return_when=asyncio.FIRST_COMPLETED)
+            if warming.done():
+                warming.result()  # raises what it should not have
             if (idle := self._settings.unload_seconds) is not None:
                 upkeep.append(asyncio.create_task(self._unload(idle)))
-            if self._ready:
+            if self._ready and not stopping.is_set():
                 upkeep += [asyncio.create_task(priority.start()) for priority in priorities]
-            upkeep.append(asyncio.create_task(stopping.wait()))
             ended, _ = await asyncio.wait(upkeep, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*ended)  # which raises what none of them should have
         finally:
             log.info("worker stopping", extra={"jobs": len(self._attempts)})
             await asyncio.gather(*(priority.stop() for priority in priorities), return_exceptions=True)
-            for task in upkeep:
+            for task in (*upkeep, warming):
                 task.cancel()
-            await asyncio.gather(*upkeep, return_exceptions=True)
+            await asyncio.gather(*upkeep, warming, return_exceptions=True)
             await asyncio.to_thread(scheduler.close)
             pool.shutdown(wait=True, cancel_futures=True)
-            with _tolerated():
+            with self._redis.tolerated():
                 await self._broker.leave(self.id)
 
     async def _warm(self, pool: ThreadPoolExecutor) -> None:
+        """Warm the models up and tell the API processes, as soon as Redis can be reached."""
         try:
-            await asyncio.get_running_loop().run_in_executor(pool, self._loaded_models.warm)
-        except Exception:  # the worker must outlive it, to say what it is not ready for
+            await asyncio.get_running_loop().run_in_executor(pool, warm_up, self._loaded_models.samplers)
+        except Exception:  # the worker stays, so that /readyz can say why it is not ready
             log.exception("the models cannot be used")
-            self._problem = "A model failed its first word; the worker's log says why."
+            self._problem = "Model warm-up failed; see the worker's log."
         else:
             self._ready, self._problem = True, None
-        with _tolerated():
-            await self._broker.announce(self._card())
-        if self._ready:  # and the API processes know it
+        while True:
+            with self._redis.tolerated():
+                await self._broker.announce(self._card())
+            if self._redis.connected:
+                break
+            await asyncio.sleep(ANNOUNCE_SECONDS)
+        if self._ready:
             log.info("worker ready", extra={"worker": self.id, "models": sorted(self._loaded_models.models)})
 
     def _card(self) -> WorkerInfo:
@@ -167,14 +177,14 @@ class Worker:
     async def _announce(self) -> None:
         while True:
             self._seen_at = time.monotonic()
-            with _tolerated():
+            with self._redis.tolerated():
                 await self._broker.announce(self._card())
             await asyncio.sleep(ANNOUNCE_SECONDS)
 
     async def _listen(self) -> None:
         """Pass on what clients want of the jobs in hand. What gets lost here, an attempt finds in the record."""
         while True:
-            with _tolerated():
+            with self._redis.tolerated():
                 async for job_id, verb, value in self._broker.control.messages():
                     if job_attempt := self._attempts.get(job_id):
                         job_attempt.heed(verb, value)
@@ -270,12 +280,3 @@ class Worker:
                 log.warning("a worker died with a job in hand", extra={"job": job.id, "worker": orphan.worker_id})
             await self._broker.let_go(job, named["turn"], died=died)
         await queue.finish(orphan, saq.Status.ABORTED)
-
-
-@contextmanager
-def _tolerated() -> Iterator[None]:
-    """Go on without Redis: it will be back."""
-    try:
-        yield
-    except UNAVAILABLE as error:
-        log.warning("redis is away", extra={"reason": type(error).__name__})
