@@ -38,7 +38,7 @@ def check_output(output: Path) -> None:
     Raises:
         click.ClickException: its directory does not exist, or it or the directory is not writable.
     """
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):  # Path.is_dir raises where the path may not be looked at
         raise click.ClickException(f"{output}: there is no directory {output.parent}")
     if not os.access(output if output.exists() else output.parent, os.W_OK):
         raise click.ClickException(f"{output}: permission denied")

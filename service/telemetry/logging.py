@@ -12,7 +12,6 @@ import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 request_id: ContextVar[str] = ContextVar("request_id")
 """The ``x-request-id`` of the request being served; added to every line logged meanwhile."""
@@ -137,11 +136,6 @@ def configure_logging(level: str, log_format: str) -> None:
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be logged: its password, if it has one, as ``***``."""
-    parts = urlsplit(url)
-    if parts.password is None and "password=" not in parts.query:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    location = f"{user.partition(':')[0]}:***@{host}" if parts.password is not None else parts.netloc
-    query = re.sub(r"password=[^&]*", "password=***", parts.query)
-    return parts._replace(netloc=location, query=query).geturl()
+    """The URL of a Redis as it may be logged: with ``***`` for the password, if it has one."""
+    url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+    return re.sub(r"^(\w+://[^:/@]*):.*@", r"\1:***@", url)

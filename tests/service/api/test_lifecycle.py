@@ -218,7 +218,7 @@ _NO_CUDA = pytest.mark.skipif(
         ({"ANCESTRAL_REDIS_URL": "localhost:6379"}, b"ANCESTRAL_REDIS_URL"),
         ({"ANCESTRAL_PORT": "99999"}, b"ANCESTRAL_PORT"),
         ({"ANCESTRAL_MODELS_DIR": "/nowhere"}, b"ANCESTRAL_MODELS_DIR"),
-        ({"ANCESTRAL_MODELS_DIR": "/usr"}, b"no model was found"),
+        ({"ANCESTRAL_MODELS_DIR": "/usr"}, b"there is no model in /usr"),
         ({"ANCESTRAL_ENGINE": "steam"}, b"ANCESTRAL_ENGINE"),
         pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
     ],

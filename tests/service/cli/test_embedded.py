@@ -19,8 +19,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from service.cli.local import embedded
-from service.cli.local import supervisor
+from service.cli.local import embedded, supervisor
 from service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
 
 SECONDS = 60.0
