@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import click
 
 from service.catalog.catalog import Catalog
-from service.catalog.models import ImageModel, Model
+from service.catalog.models import ANY, ImageModel, Model
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 
@@ -58,7 +58,8 @@ def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
     model = next((model for model in models if "speech" in model.entry.capabilities), next(iter(models)))
     body: dict[str, object] = {"model": model.entry.id}
     if isinstance(model, ImageModel):
-        return _curl(f"{url}/v1/images/generations", body | {"n": 1}, "picture.json", keys=keys)
+        body |= {"prompt": ANY} if model.spec.classes else {}
+        return _curl(f"{url}/v1/images/generations", body, "picture.json", keys=keys)
     body |= {"voice": model.entry.voices[0].id, "response_format": "wav"}
     if "speech" in model.entry.capabilities:
         return _curl(f"{url}/v1/audio/speech", body | {"input": "Hello, world."}, "hello.wav", keys=keys)

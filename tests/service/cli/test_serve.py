@@ -135,7 +135,8 @@ def test_a_second_ctrl_c_cancels_requests(serve: Serve) -> None:
     with serve(shutdown_seconds=600) as server, server.client() as client:
         with client.stream("POST", "/v1/audio/speech", json=endless) as response:
             assert response.status_code == 200
-            next(response.iter_raw())
+            body = response.iter_raw()
+            next(body)
             server.process.send_signal(signal.SIGINT)
             deadline = time.monotonic() + SECONDS
             while not any(line["message"] == "stopping" for line in server.log):
@@ -144,7 +145,7 @@ def test_a_second_ctrl_c_cancels_requests(serve: Serve) -> None:
             assert server.process.poll() is None
             assert server.stop(signal.SIGINT) == 0
             with pytest.raises(httpx.TransportError):
-                for _ in response.iter_raw():
+                for _ in body:
                     pass
         deadline = time.monotonic() + SECONDS
         while not any(line["message"] == "worker stopping" for line in server.log):
@@ -186,7 +187,7 @@ def test_a_banner_says_where_the_key_goes(catalog: Catalog) -> None:
     assert "authorization" not in show(catalog, "tiny")
 
 
-@pytest.mark.parametrize("name", ["free", "park"])
+@pytest.mark.parametrize("name", ["free", "park", "fog"])
 def test_the_example_of_a_banner_works(catalog: Catalog, server: Server, name: str) -> None:
     example = re.search(r"  curl (.*?) \\\n(.*)\n", show(catalog, name))
     assert example is not None

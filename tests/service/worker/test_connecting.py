@@ -29,7 +29,7 @@ def eventually(true: Callable[[], object]) -> None:
 
 def test_a_worker_waits_for_redis(environment: dict[str, str], tmp_path: Path) -> None:
     socket, log = tmp_path / "redis" / "redis.sock", tmp_path / "log"
-    settings = environment | {"ANCESTRAL_REDIS_URL": f"unix://bob:secret@{socket}"}
+    settings = environment | {"ANCESTRAL_REDIS_URL": f"unix://default:secret@{socket}"}
 
     def logged(message: str) -> list[dict[str, Any]]:
         return [line for line in lines(log) if line["message"] == message]
@@ -40,7 +40,7 @@ def test_a_worker_waits_for_redis(environment: dict[str, str], tmp_path: Path) -
             eventually(lambda: logged("Redis is unavailable, retrying"))
             time.sleep(2.0)  # several attempts
             (line,) = logged("Redis is unavailable, retrying")
-            assert line["redis"] == f"unix://bob:***@{socket}"
+            assert line["redis"] == f"unix://default:***@{socket}"
             assert not logged("worker ready")
             with EmbeddedRedis(tmp_path):
                 eventually(lambda: logged("worker ready"))
