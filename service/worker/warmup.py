@@ -19,4 +19,4 @@ def warm_up(samplers: Mapping[str, Sampler]) -> None:
         with compilation_logged(name):
             sampler.warm()
         seconds = round(time.perf_counter() - start, 3)
-        log.info("model warm", extra={"model": name, "seconds": seconds, "of": f"{number}/{len(samplers)}"})
+        log.info("model warm", extra={"model": name, "seconds": seconds, "progress": f"{number}/{len(samplers)}"})
