@@ -18,7 +18,7 @@ help:  ## List these commands
 # $(call install,PIP,ARGUMENTS): on a terminal one line that shows what pip is doing, instead of its hundreds of lines;
 # elsewhere the first and the last word only. pip's errors are shown in full.
 define install
-	@echo "Installing Python packages (first time only): pip install $(2)"; \
+	@echo "Installing Python packages: pip install $(2)"; \
 	$(1) install --progress-bar off $(2) | { count=0; while read -r word rest; do \
 		case $$word in Collecting) count=$$((count + 1)) ;; Downloading | Building | Installing) ;; *) continue ;; esac; \
 		if [ -t 1 ]; then text="  $$count packages: $$word $${rest##*/}"; printf '\r\033[K%s' "$${text:0:76}"; fi; \
