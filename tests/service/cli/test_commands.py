@@ -222,7 +222,8 @@ def test_parts_that_do_not_fit(
 
 def test_an_engine_whose_library_is_missing(ancestral: Run, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
-    done = ancestral("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=str(tmp_path))
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = ancestral("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=path)
     assert done.returncode == 1
     assert b"tiny: the torch engine needs torch, which is not installed: pip install '.[train]'" in done.stderr
     assert b"Traceback" not in done.stderr
