@@ -1,4 +1,4 @@
-# Ancestral's commands. Each makes .venv on first use and brings it up to date when pyproject.toml changes.
+# Each command creates .venv on first use and updates it when pyproject.toml changes.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -12,35 +12,47 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-help:  ## Say what each command does
+help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# $(call install,PIP,ARGUMENTS): on a terminal one line that shows what pip is doing, instead of its hundreds of lines;
+# elsewhere the first and the last word only. pip's errors are shown in full.
+define install
+	@echo "Installing Python packages: pip install $(2)"; \
+	$(1) install --progress-bar off $(2) | { count=0; while read -r word rest; do \
+		case $$word in Collecting) count=$$((count + 1)) ;; Downloading | Building | Installing) ;; *) continue ;; esac; \
+		if [ -t 1 ]; then text="  $$count packages: $$word $${rest##*/}"; printf '\r\033[K%s' "$${text:0:76}"; fi; \
+	done; if [ -t 1 ]; then printf '\r\033[K'; fi; }; \
+	echo "Installed."
+endef
+
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Ancestral needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Ancestral needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@echo "Creating a virtual environment in $(VENV) ($$($(PYTHON) --version))"
+	@$(PYTHON) -m venv $(VENV)
 
 # What serving needs: no torch, no compiler.
 $(VENV)/.core: pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --editable .
-	touch $@
+	$(call install,$(PIP),--editable .)
+	@touch $@
 
-# What the tests, the linters and the measurements need besides.
+# What the tests, the linters and the measurements need as well.
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --editable '.[$(EXTRAS)]'
-	touch $(VENV)/.core $@
+	$(call install,$(PIP),--editable '.[$(EXTRAS)]')
+	@touch $(VENV)/.core $@
 
-# What looks after the dependencies of the images, and an environment of exactly those of the image for processors.
+# For auditing the dependencies of the images; and an environment with exactly those of the CPU image.
 $(VENV)/.ship: pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --editable '.[ship]'
-	touch $(VENV)/.core $@
+	$(call install,$(PIP),--editable '.[ship]')
+	@touch $(VENV)/.core $@
 
 build/shipped/.done: requirements/cpu.txt | $(BIN)/python
 	rm -rf build/shipped
 	$(BIN)/python -m venv --without-pip build/shipped
-	$(PIP) --python build/shipped/bin/python install --quiet --require-hashes --requirement requirements/cpu.txt
-	touch $@
+	$(call install,$(PIP) --python build/shipped/bin/python,--require-hashes --requirement requirements/cpu.txt)
+	@touch $@
 
-serve: $(VENV)/.core  ## Serve on ANCESTRAL_HOST:ANCESTRAL_PORT (127.0.0.1:8000)
+serve: $(VENV)/.core  ## Start the service on ANCESTRAL_HOST:ANCESTRAL_PORT (127.0.0.1:8000)
 	@exec $(BIN)/ancestral serve
 
 test: $(VENV)/.dev  ## Run the tests, three at a time (they mostly wait), with coverage; ARGS="-k name" selects
@@ -53,28 +65,28 @@ lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## Measure the sampling engines, then listeners of a real server
+bench: $(VENV)/.dev  ## Measure the sampling engines, then streams of a real server
 	$(BIN)/python -m bench.engines
 	$(BIN)/python -m bench.pictures
 	$(BIN)/python -m bench.onnx
 	$(BIN)/python -m bench.streams
 
-# Locust, which brings gevent: nothing else needs it.
+# Locust, which installs gevent: nothing else needs it.
 $(VENV)/.load: pyproject.toml | $(VENV)/.dev
-	$(PIP) install --quiet --editable '.[load]'
-	touch $@
+	$(call install,$(PIP),--editable '.[load]')
+	@touch $@
 
-load: $(VENV)/.load  ## Mixed traffic on a real server, more and more of it, up to where it says 429; ARGS="--help"
+load: $(VENV)/.load  ## Increase mixed traffic on a real server until it answers 429; ARGS="--help"
 	$(BIN)/python -m bench.load $(ARGS)
 
-observe: $(VENV)/.load  ## Prometheus on a server under load: every panel has figures, every alert is right
+observe: $(VENV)/.load  ## Check dashboards and alerts with Prometheus on a server under load
 	$(BIN)/python -m deploy.observe
 
-# onnxruntime and onnxruntime-gpu exclude each other, so what needs a CUDA device has an environment of its own.
+# onnxruntime and onnxruntime-gpu exclude each other, so what needs a CUDA device has its own environment.
 $(GPU)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(GPU)
-	$(GPU)/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[gpu,dev]' onnx torch
-	touch $@
+	$(call install,$(GPU)/bin/python -m pip --disable-pip-version-check,--editable '.[gpu,dev]' onnx torch)
+	@touch $@
 
 test-gpu: $(GPU)/.dev  ## The tests that need a CUDA device
 	$(GPU)/bin/python -m pytest -m gpu tests/models/engines $(ARGS)
@@ -82,20 +94,20 @@ test-gpu: $(GPU)/.dev  ## The tests that need a CUDA device
 bench-gpu: $(GPU)/.dev  ## Measure the engine on a CUDA device
 	$(GPU)/bin/python -m bench.onnx onnx-cuda
 
-lock: $(VENV)/.ship  ## Choose the newest dependencies for the images, with their hashes: requirements/
+lock: $(VENV)/.ship  ## Pin the newest dependencies for the images, with hashes: requirements/
 	$(LOCK) --upgrade requirements/build.in --output-file requirements/build.txt
 	$(LOCK) --upgrade pyproject.toml --output-file requirements/cpu.txt
 	$(LOCK) --upgrade pyproject.toml --extra gpu requirements/gpu.in --output-file requirements/gpu.txt
 
-# Needs PyPI's advisories: where they cannot be had that is a failure, not a clean bill. So it is no part of lint.
-audit: $(VENV)/.ship  ## Look for known vulnerabilities in what the images install
+# Needs PyPI's advisories and fails without them, so it is not part of lint.
+audit: $(VENV)/.ship  ## Check what the images install for known vulnerabilities
 	for lock in build cpu gpu; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/$$lock.txt; done
 
-sbom: $(VENV)/.ship build/shipped/.done  ## Write the bill of materials of the image for processors to build/sbom.cdx.json
+sbom: $(VENV)/.ship build/shipped/.done  ## Write the bill of materials of the CPU image to build/sbom.cdx.json
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json build/shipped/bin/python
 
-# The table is made, the words above it are written.
-licences: $(VENV)/.ship build/shipped/.done  ## Bring docs/licences.md up to date
+# The table is generated, the text above it is written by hand.
+licences: $(VENV)/.ship build/shipped/.done  ## Update docs/licences.md
 	sed '/^|/d' docs/licences.md >build/licences.md
 	$(BIN)/pip-licenses --python build/shipped/bin/python --from mixed --no-version --with-urls --format markdown >>build/licences.md
 	mv build/licences.md docs/licences.md

@@ -1,6 +1,6 @@
-"""Deployment: every setting of a running service, read from ``ANCESTRAL_*`` environment variables.
+"""The settings of a deployment, read from ``ANCESTRAL_*`` environment variables.
 
-What a model is lives in its checkpoint and what one request asks for in ``schemas``; neither is ever set here.
+A model's architecture is in its checkpoint and a request's parameters are in its schema; neither is set here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*,A-Z]+")
 
 
 class SettingsError(ValueError):
-    """The environment does not describe a service; the message names the variable."""
+    """A setting is unknown or has an invalid value; the message names the variable."""
 
 
 def _cores() -> int:
@@ -35,28 +35,28 @@ def _split(value: object) -> object:
 
 def _origin(value: str) -> str:
     if not _ORIGIN.fullmatch(value):
-        raise ValueError("an origin is scheme://host or scheme://host:port, in lower case and without a path")
+        raise ValueError("an origin is scheme://host or scheme://host:port, in lower case, without a path")
     return value
 
 
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...],
-    NoDecode,  # pydantic-settings would take it for JSON
+    NoDecode,  # pydantic-settings would parse it as JSON
     BeforeValidator(_split),
 ]
-"""A setting: origins with commas between them. There is no ``*``: who may use the service is listed by name."""
+"""Comma-separated origins. There is no ``*``: every origin that may use the service is listed by name."""
 
 
 class Settings(BaseSettings):
-    """One deployment. Frozen; made once, by the command that starts the service, and handed on."""
+    """The settings of one deployment. Frozen; created once, by the command that starts the process."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=())
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; `0.0.0.0` for every interface.")
-    port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 lets the system choose one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; `0.0.0.0` for all interfaces.")
+    port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 chooses a free one.")
     data_dir: Path = Field(
         default=Path("data"),
-        description="Where Ancestral keeps what it makes. Models in its `models/` are served beside the bundled ones.",
+        description="Directory for the bundled Redis's data. Models in its `models/` are served as well.",
     )
     models_dir: DirectoryPath = Field(
         default=Path(models.__file__).with_name("zoo"),
@@ -66,88 +66,90 @@ class Settings(BaseSettings):
         default=None,
         pattern=r"^(redis|rediss|unix)://",
         repr=False,
-        description="Redis (or Valkey) between API and workers: `redis://`, `rediss://` or `unix://`. Without it, "
-        "`ancestral serve` brings its own and one worker, and keeps its data in `data_dir`.",
+        description="URL of the Redis (or Valkey) that API processes and workers share: `redis://`, `rediss://` or "
+        "`unix://`. If it is not set, `ancestral serve` starts the bundled Valkey, with its data in "
+        "`ANCESTRAL_DATA_DIR`.",
     )
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
         default="auto",
-        description="What samples: `native` (compiled by numba), `onnx-cuda` (needs the `gpu` extra and a card), "
-        "`onnx-cpu` (needs the `cpu` extra), `torch` (sound only, slow, needs the `train` extra), or `auto`: "
-        "`onnx-cuda` where CUDA really runs, else `native`.",
+        description="The sampling engine: `native` (numba), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` "
+        "(needs the extra `cpu`), `torch` (audio only, slow, needs the extra `train`), or `auto`: `onnx-cuda` if CUDA "
+        "works, else `native`.",
     )
     precision: Literal["fp32", "bf16", "int8"] = Field(
         default="fp32",
-        description="How the native engine keeps the weights that sample sound: `fp32`; `int8`, 1.7 to 12 times as "
-        "fast for 0.02 bits a sample; `bf16`, between them. The same for all workers: seeds give the same sound within "
-        "one precision only, and `x-engine` names it.",
+        description="Precision of the native engine's audio weights: `fp32`; `int8`, 1.7 to 12 times as fast for 0.02 "
+        "bits per sample; `bf16`, between them. Set the same for all workers: a seed gives the same audio within one "
+        "precision only. `x-engine` names it.",
     )
     unload_seconds: int | None = Field(
         default=None,
         ge=1,
         le=604_800,
-        description="After how long without a request the graphs of a model leave memory, on a card too; the next "
-        "request waits until they are loaded again. Without it, they stay. Of the engines on onnxruntime only: the "
-        "others need a few megabytes a model.",
+        description="Seconds without a request after which a model's ONNX graphs are unloaded, from GPU memory too; "
+        "the next request waits until they are loaded again. If it is not set, they stay loaded. ONNX engines only: "
+        "the others need a few megabytes per model.",
     )
     threads: int = Field(
         default_factory=_cores,
         ge=1,
         le=1024,
-        description="Threads of a worker that sample. The default is one per usable core.",
+        description="Sampling threads of a worker. The default is one per usable core.",
     )
     interactive_slots: int = Field(
         default_factory=lambda: 4 * _cores(),
         ge=1,
         le=4096,
-        description="Streams that a worker samples at the same time for clients who listen. The default is four per "
-        "core: what the small model sustains in real time.",
+        description="Interactive streams that a worker samples at the same time. The default is four per core, which "
+        "the small model sustains in real time.",
     )
     batch_slots: int = Field(
         default_factory=_cores,
         ge=1,
         le=4096,
-        description="Jobs that a worker samples at the same time for clients who fetch them later. They get what the "
-        "listeners leave. The default is one per core.",
+        description="Batch jobs (`Prefer: respond-async`) that a worker samples at the same time, with the capacity "
+        "that interactive streams leave. The default is one per core.",
     )
     max_queued_streams: int = Field(
         default=32,
         ge=0,
         le=65536,
-        description="Listening requests that may wait for a slot; one more is answered 429 with `Retry-After`.",
+        description="Interactive requests that may wait for a slot; one more is answered 429 with `Retry-After`.",
     )
     max_queued_jobs: int = Field(
         default=1000,
         ge=0,
         le=1_000_000,
-        description="Jobs to be fetched later that may wait for a slot; one more is answered 429 with `Retry-After`.",
+        description="Batch jobs that may wait for a slot; one more is answered 429 with `Retry-After`.",
     )
     chunk_ms: int = Field(
         default=50,
         ge=20,
         le=1000,
-        description="Sound sampled per turn, in milliseconds; streams join and leave between turns. The first turns of "
-        "a request are shorter (20, 40).",
+        description="Audio sampled per step of the scheduler, in milliseconds; streams join and leave between steps. "
+        "The first steps of a request are shorter (20, 40).",
     )
     ahead_seconds: float = Field(
         default=2.0,
         ge=0.2,
         le=60.0,
-        description="How far the sampler runs ahead of what a listening client has read before it pauses the stream.",
+        description="Seconds of audio sampled ahead of what the client has read, before the stream is paused.",
     )
     interactive_seconds: int = Field(
         default=1800,
         ge=1,
         le=86400,
-        description="Requests estimated to give more sound than this are answered 202 with a job.",
+        description="Requests estimated to give more seconds of audio than this are answered 202 with a job.",
     )
     stream_seconds: int = Field(
         default=120,
         ge=1,
         le=86400,
-        description="How long the sound of a listening request is kept after its end or after its client was lost.",
+        description="Seconds that the audio of an interactive request is kept after its end or after its client "
+        "disconnected.",
     )
     job_seconds: int = Field(
-        default=3600, ge=1, le=2_592_000, description="How long a job and its sound are kept after its end."
+        default=3600, ge=1, le=2_592_000, description="Seconds that a job and its output are kept after its end."
     )
     max_body_bytes: int = Field(
         default=1 << 20, ge=1024, le=1 << 30, description="Largest request body in bytes; a larger one is answered 413."
@@ -156,66 +158,72 @@ class Settings(BaseSettings):
         default=32 << 20,
         ge=1024,
         le=1 << 30,
-        description="Largest body in bytes of the requests that bring a recording or a picture along.",
+        description="Largest body in bytes of requests that upload a recording or a picture.",
     )
     max_upload_seconds: int = Field(
-        default=60, ge=1, le=3600, description="Longest recording that may be uploaded, in seconds of sound."
+        default=60, ge=1, le=3600, description="Longest recording that may be uploaded, in seconds of audio."
     )
     stall_seconds: int = Field(
         default=30,
         ge=1,
         le=3600,
-        description="How long a client may leave sound unread before its connection is broken off.",
+        description="Seconds that a client may leave audio unread before its connection is closed.",
     )
     shutdown_seconds: int = Field(
         default=5,
         ge=0,
         le=3600,
-        description="How long requests in flight may go on after SIGTERM or Ctrl-C before they are broken off.",
+        description="Seconds that requests in flight have to finish after SIGTERM or Ctrl-C.",
     )
     drain_seconds: int = Field(
         default=0,
         ge=0,
         le=3600,
-        description="How long a server that was sent SIGTERM still takes new requests, while `/readyz` answers 503 so "
-        "that load balancers turn to others. Then the time of `ANCESTRAL_SHUTDOWN_SECONDS` begins.",
+        description="Seconds after SIGTERM during which a server still takes new requests, while `/readyz` answers "
+        "503 for load balancers to notice. Then the time of `ANCESTRAL_SHUTDOWN_SECONDS` begins.",
     )
     api_keys_file: FilePath | None = Field(
         default=None,
-        description="File with the hashes of the API keys in force (`ancestral keys`). Without it, everybody may ask.",
+        description="File with the hashes of the valid API keys (`ancestral keys`). If it is not set, no key is "
+        "needed.",
     )
     requests_per_minute: int | None = Field(
         default=None,
         ge=1,
         le=99_999,
-        description="Requests in any sixty seconds that a key may make that has no limit of its own.",
+        description="Requests per key in any sixty seconds, for keys without a limit of their own.",
     )
     concurrent_streams: int | None = Field(
         default=None,
         ge=1,
         le=99_999,
-        description="Unfinished jobs that a key may have that has no limit of its own.",
+        description="Unfinished jobs per key, for keys without a limit of their own.",
     )
     metrics_port: int | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="TCP port, of the same address, on which a worker answers `GET /metrics` (for Prometheus), "
-        "`/healthz` and `/readyz`; 0 lets the system choose. Without it, it answers nobody. Servers answer on their "
+        description="TCP port, at the address `ANCESTRAL_HOST`, on which a worker serves `GET /metrics`, `/healthz` "
+        "and `/readyz`; 0 chooses a free one. If it is not set, a worker serves none. API servers serve them on their "
         "own port.",
     )
     traces_endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://",
-        description="Where traces go: the URL of an OpenTelemetry collector (OTLP over HTTP), "
-        "`http://localhost:4318/v1/traces` for one. Needs the extra `otel`. Without it, none are made.",
+        description="URL of an OpenTelemetry collector (OTLP over HTTP) that traces are sent to, for example "
+        "`http://localhost:4318/v1/traces`. Needs the extra `otel`. If it is not set, there are no traces.",
     )
     cors_origins: Origins = Field(
         default=(),
-        description="Origins whose pages may use the service, with commas between them. The default is none.",
+        description="Comma-separated origins of the web pages that may use the service. The default is none.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe log line written. Logs are JSON lines on standard error."
+        default="info", description="Least severe log line written, on standard error."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto",
+        description="`json`: one object per line; `text`: lines for people; `auto`: `text` on a terminal, else `json`. "
+        "Text is coloured on a terminal unless `NO_COLOR` is set.",
     )
 
 
@@ -223,11 +231,11 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     """The settings of this process.
 
     Args:
-        environment: what to look for unknown variables in; ``os.environ`` if absent.
-        overrides: fields given on the command line; they win over the environment, None means not given.
+        environment: is searched for unknown variables; ``os.environ`` if absent.
+        overrides: fields given on the command line, which override the environment; None means not given.
 
     Raises:
-        SettingsError: a variable is unknown or holds a value out of range.
+        SettingsError: a variable is unknown or its value is invalid.
     """
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ if environment is None else environment):

@@ -81,7 +81,10 @@ def loaded(
         CheckpointError: weights are missing or damaged.
     """
     seen: set[str] = set()
-    for entry in filter(only, discover(settings.models_dir) + discover(settings.data_dir / "models")):
+    entries = discover(settings.models_dir) + discover(settings.data_dir / "models")
+    if not entries:
+        raise LibraryError(f"ANCESTRAL_MODELS_DIR: there is no model in {settings.models_dir}")
+    for entry in filter(only, entries):
         if entry.id in seen:
             raise LibraryError(f"{entry.id}: two models have this id")
         seen.add(entry.id)
@@ -93,7 +96,7 @@ def loaded(
         _check_parts(entry, sampled.spec, acoustic.spec if acoustic is not None else None)
         yield entry, sampled, acoustic
     if not seen:
-        raise LibraryError("no model was found: ANCESTRAL_MODELS_DIR leads to none")
+        raise LibraryError(f"no model has this id; there are {', '.join(entry.id for entry in entries)}")
 
 
 def describe(entry: ModelEntry, sampled: Checkpoint) -> Model:

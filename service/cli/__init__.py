@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 
 class FiniteRange(click.FloatRange):
-    """A range that NaN does not slip through: every comparison with it is false, so click's own check lets it pass."""
+    """A range that refuses NaN, which click accepts because every comparison with it is false."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number."""
@@ -23,8 +25,20 @@ class FiniteRange(click.FloatRange):
 
 @contextmanager
 def explained(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn the errors that a user can mend into a message and exit code 1."""
+    """Turn errors that the user can correct into a message and exit code 1."""
     try:
         yield
     except kinds as error:
         raise click.ClickException(str(error)) from error
+
+
+def check_output(output: Path) -> None:
+    """Refuse a file that cannot be written, before any time is spent on its content.
+
+    Raises:
+        click.ClickException: its directory does not exist, or it or the directory is not writable.
+    """
+    if not os.path.isdir(output.parent):  # Path.is_dir raises where the path may not be looked at
+        raise click.ClickException(f"{output}: there is no directory {output.parent}")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise click.ClickException(f"{output}: permission denied")

@@ -16,7 +16,7 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.group(short_help="Make and prepare corpora.")
+@click.group(short_help="Build, align and prepare training corpora.")
 def command() -> None:
     """Build corpora of speech or pictures from packages; align your own recordings, prepare them for training."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from models.library import MAX_GUIDANCE
-from service.cli import FiniteRange, explained
+from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
     from service.catalog.sampler import Part
@@ -21,22 +21,26 @@ FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 @click.command(short_help="Draw pictures of a class into files.")
 @click.argument("name", metavar="CLASS")
 @click.option("--model", default="pixelcnn-digits", show_default=True, help="A model's id.")
-@click.option("--style", help="One of the model's styles; any if absent.")
+@click.option("--style", help="One of the model's styles; any by default.")
 @click.option(
     "-o",
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A .png, .webp or .jpg file; of several pictures each gets its number before the ending.",
+    help="A .png, .webp or .jpg file; several pictures are numbered: name-0.png, name-1.png, …",
 )
 @click.option("-n", "--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Pictures.")
-@click.option("--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Pixels that a pixel becomes.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed, the same pictures. Drawn if absent.")
-@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own if absent.")
+@click.option(
+    "--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Side in pixels of each drawn pixel."
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same pictures. Random by default."
+)
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own by default.")
 @click.option(
     "--guidance",
     type=FiniteRange(0.0, MAX_GUIDANCE),
-    help="How many times what tells the class apart counts; 1 is the model as it is. The model's own if absent.",
+    help="Weight of the class (classifier-free guidance); 1 is the plain model. The model's own by default.",
 )
 def command(
     name: str,
@@ -49,7 +53,7 @@ def command(
     temperature: float | None,
     guidance: float | None,
 ) -> None:
-    """Draw pictures of CLASS, or of any class (any), and show the progress."""
+    """Draw pictures of CLASS (`any` for no class in particular), with a progress bar."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
@@ -57,13 +61,18 @@ def command(
     from service.images.requests import image_payload
     from service.images.schemas import ImageRequest
     from service.settings import SettingsError, load_settings
+    from service.telemetry.logging import configure_logging
     from service.worker.model_loader import load_models
 
     form = FORMATS.get(output.suffix.lower())
     if form is None:
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
+    files = [output] if count == 1 else [output.with_stem(f"{output.stem}-{number}") for number in range(count)]
+    check_output(files[0])
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
-        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        settings = load_settings()
+        configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
+        loaded_models = load_models(settings, only=lambda entry: entry.id == model)
         chosen = loaded_models.image_model(model, "image_generation")
         request = ImageRequest.model_construct(  # not validated: a server limits the number of pictures
             model=model,
@@ -76,12 +85,12 @@ def command(
         )
         payload, sampler = image_payload(chosen, request), loaded_models.picture(chosen)
         pictures = _sample(sampler, sampler.part(payload), count)
-        for number, pixels in enumerate(pictures):
-            file = output if count == 1 else output.with_stem(f"{output.stem}-{number}")
+        for file, pixels in zip(files, pictures, strict=True):
             file.write_bytes(encode(pixels, form, scale))
     subclasses = ", ".join(subclass for subclass in payload.subclasses if subclass)
     suffix = f": {subclasses}" if subclasses else ""
-    click.echo(f"{output}: {count} of {chosen.size}, seed {payload.seed}{suffix}", err=True)
+    written = str(output) if count == 1 else f"{files[0]} to {files[-1]}"
+    click.echo(f"{written}: {count} of {chosen.size}, seed {payload.seed}{suffix}", err=True)
 
 
 def _sample(sampler: ImageSampler, part: Part, count: int) -> Pixels:

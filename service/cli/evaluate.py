@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.group(short_help="Evaluate a model's speech or pictures.")
+@click.group(short_help="Measure the quality of a model's speech or pictures.")
 def command() -> None:
     """Compare a model's speech or pictures with its training data."""
 

@@ -1,4 +1,4 @@
-"""``ancestral keys``: who may call a server that asks for keys."""
+"""``ancestral keys``: create, list and revoke the API keys of a server."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _FILE = click.option(
     envvar="ANCESTRAL_API_KEYS_FILE",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file of keys; ANCESTRAL_API_KEYS_FILE if absent.",
+    help="The file of keys; ANCESTRAL_API_KEYS_FILE by default.",
 )
 _LIMIT = click.IntRange(1, 99_999)
 
 
-@click.group(short_help="Make and revoke API keys.")
+@click.group(short_help="Create, list and revoke API keys.")
 def command() -> None:
-    """Make, list and revoke API keys. A running server notices by itself, without a restart."""
+    """Create, list and revoke API keys. A running server picks changes up without a restart."""
 
 
 @command.command()
 @click.argument("name")
 @_FILE
-@click.option("--requests-per-minute", type=_LIMIT, help="The server's setting if absent.")
-@click.option("--concurrent-streams", type=_LIMIT, help="Unfinished jobs at a time; no limit if absent.")
+@click.option("--requests-per-minute", type=_LIMIT, help="The server's setting by default.")
+@click.option("--concurrent-streams", type=_LIMIT, help="Unfinished jobs at a time; the server's setting by default.")
 def create(name: str, path: Path, requests_per_minute: int | None, concurrent_streams: int | None) -> None:
-    """Add a key under NAME and print it, this once: the file keeps only its hash."""
+    """Add a key called NAME and print it. It is not shown again: the file holds only its hash."""
     from service.api.http.auth import (
         NAME,
         NAME_RULE,
@@ -65,7 +65,7 @@ def create(name: str, path: Path, requests_per_minute: int | None, concurrent_st
 @command.command("list")
 @_FILE
 def list_(path: Path) -> None:
-    """List the names and their limits."""
+    """List the names of the keys and their limits."""
     from service.api.http.auth import KeysError, read_keys
 
     with explained(KeysError):
@@ -79,7 +79,7 @@ def list_(path: Path) -> None:
 @click.argument("name")
 @_FILE
 def revoke(name: str, path: Path) -> None:
-    """Take out the key of NAME: new requests with it are refused, those in flight go on."""
+    """Remove the key called NAME: new requests with it are refused, requests in flight continue."""
     from service.api.http.auth import KeysError, fields
 
     def removed(lines: list[str], names: set[str]) -> list[str]:
@@ -97,18 +97,18 @@ def _line(*words: str, **limits: int | None) -> str:
 
 
 def _rewrite(path: Path, change: Callable[[list[str], set[str]], list[str]], *, create: bool = False) -> None:
-    """Replace the lines of a file by what ``change`` makes of them and of the names in them.
+    """Replace the lines of a file by the result of ``change``, called with its lines and the names in them.
 
-    It is replaced as a whole, so a server never reads half of it, and by one command at a time. Owner and mode stay:
-    the server may be another user, who could not read the new file otherwise and would keep to the old keys.
+    The file is replaced atomically, so that a server never reads half of it, and under a lock. Owner and mode are
+    preserved: the server may run as another user, who must be able to read the new file.
 
     Raises:
-        KeysError: the file is wrong.
+        KeysError: the file is not valid.
         OSError: it cannot be written.
     """
     from service.api.http.auth import read_keys
 
-    real = path.resolve()  # a symbolic link stays one
+    real = path.resolve()  # so that a symbolic link is not replaced by a file
     directory = os.open(real.parent, os.O_RDONLY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)

@@ -1,9 +1,9 @@
-"""``ancestral``: each subcommand is one module of ``service.cli`` that offers ``command``.
+"""``ancestral``: each subcommand is one module of ``service.cli`` with an attribute ``command``.
 
-A module is imported only when its command is wanted, so what one of them needs costs the others nothing.
+A module is imported only when its command is run or listed, so that no command pays for another's imports.
 
-Exit codes: 0 done, or a server that was asked to stop (SIGTERM, Ctrl-C); 1 it could not be done; 2 wrong usage;
-130 another command broken off with Ctrl-C.
+Exit codes: 0 success, also of a server stopped by SIGTERM or Ctrl-C; 1 failure; 2 wrong usage, or no command given;
+130 any other command ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ import click
 from service import __version__
 from service import cli as commands
 
+SECTIONS = {
+    "Serve": ("serve", "worker", "keys"),
+    "Sample without a server": ("say", "draw", "models"),
+    "Train models": ("corpus", "train", "evaluate", "export"),
+}
+"""The commands as ``ancestral --help`` lists them."""
+
 
 class CommandModules(click.Group):
     """A group whose commands are the modules of a package."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the modules; this one is no command, nor is what lies in packages."""
+        """The names of the modules, without this one and packages."""
         return sorted(m.name for m in pkgutil.iter_modules(commands.__path__) if not m.ispkg and m.name != "main")
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -34,17 +41,35 @@ class CommandModules(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, by section."""
+        width = max(len(name) for names in SECTIONS.values() for name in names)
+        for title, names in SECTIONS.items():
+            listed = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", c.get_short_help_str(80)) for name, c in listed if c])
 
-@click.command(cls=CommandModules, context_settings={"help_option_names": ["-h", "--help"]})
+
+EPILOG = """\b
+Examples:
+  ancestral serve
+  ancestral say "Good morning." --voice joe -o morning.wav
+  ancestral draw 7 --scale 10 -o seven.png
+
+Settings are environment variables (ANCESTRAL_…): see docs/configuration.md.
+"""
+
+
+@click.command(cls=CommandModules, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.version_option(__version__, prog_name="ancestral")
 def ancestral() -> None:
-    """Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time."""
+    """Speech from a conditional WaveNet, pictures from a Gated PixelCNN: a server, a command line, and training."""
 
 
 def main() -> None:
     """Run a command and exit with its code."""
-    # A sentence's matrices are too small to share out: more BLAS threads only wait for each other, and take the cores
-    # from the sampler. Set before numpy is loaded.
+    # The matrices of a sentence are too small for several BLAS threads, which would only take cores from the sampler.
+    # Set before numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         ancestral(prog_name="ancestral", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""``ancestral models``: what there is to serve."""
+"""``ancestral models``: the models that can be served."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from service.catalog.models import ImageModel, SpeechModel
 
 
-@click.command(short_help="List the models, with their voices or classes.")
+@click.command(short_help="List the models, their voices and classes.")
 def command() -> None:
-    """List every model that the settings lead to, checking every checkpoint."""
+    """List the models in ANCESTRAL_MODELS_DIR and ANCESTRAL_DATA_DIR/models, after checking their checkpoints."""
     from rich.console import Console
 
     from models.checkpoint import CheckpointError
@@ -36,7 +36,7 @@ def command() -> None:
             assert isinstance(model, SpeechModel)
             table, form = _voices(model), f"{model.spec.sample_rate} Hz"
         console.print(f"{model.entry.id}: {model.entry.description}", style="bold", markup=False, highlight=False)
-        if table.row_count:  # a model without classes has none
+        if table.row_count:  # a model without classes has no rows
             console.print(table)
         console.print(
             f"{model.parameters:,} parameters, receptive field {model.receptive_field}, {form}, sha256 {model.sha256}"

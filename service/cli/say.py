@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli import FiniteRange, explained
+from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
     from service.catalog.sampler import Part
@@ -22,35 +22,42 @@ FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac
 
 @click.command(short_help="Speak a text into a file.")
 @click.argument("text")
-@click.option("--voice", help="A voice of the model; its first one if absent.")
+@click.option("--voice", help="A voice of the model; its first one by default.")
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option(
     "-o",
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-    help="A .wav, .flac, .mp3, .opus or .aac file, or - for a WAV on standard output as it is sampled.",
+    help="A .wav, .flac, .mp3, .opus or .aac file; - streams a WAV to standard output while it is sampled.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Drawn if absent.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Random by default."
+)
 @click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
-@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own if absent.")
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own by default.")
 def command(
     text: str, voice: str | None, model: str, output: Path, seed: int | None, speed: float, temperature: float | None
 ) -> None:
-    """Speak TEXT (- reads it from standard input) and show the progress."""
+    """Speak TEXT (- reads it from standard input), with a progress bar."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.catalog.seeds import draw_seed
     from service.errors import ServiceError
     from service.settings import SettingsError, load_settings
     from service.speech.requests import prepare
+    from service.telemetry.logging import configure_logging
     from service.worker.model_loader import load_models
 
-    if str(output) != "-" and output.suffix.lower() not in FORMATS:
-        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
+    if str(output) != "-":
+        if output.suffix.lower() not in FORMATS:
+            raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
+        check_output(output)
     words = sys.stdin.read() if text == "-" else text
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
-        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        settings = load_settings()
+        configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
+        loaded_models = load_models(settings, only=lambda entry: entry.id == model)
         chosen = loaded_models.speech_model(model, "speech")
         voice_id = voice or chosen.entry.voices[0].id
         drawn = draw_seed() if seed is None else seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 
 import click
@@ -12,14 +13,14 @@ from service.cli import explained
 @click.command(short_help="Serve over HTTP.")
 @click.option("--host", help="Address to listen on; overrides ANCESTRAL_HOST.")
 @click.option("--port", type=int, help="TCP port to listen on; overrides ANCESTRAL_PORT.")
-@click.option("--no-worker", is_flag=True, help="Start no worker: others sample. Needs ANCESTRAL_REDIS_URL.")
+@click.option("--no-worker", is_flag=True, help="Start no worker process. Needs ANCESTRAL_REDIS_URL.")
 def command(host: str | None, port: int | None, no_worker: bool) -> None:
     """Serve over HTTP until SIGTERM or Ctrl-C, then end with exit code 0.
 
-    Without ANCESTRAL_REDIS_URL it brings its own Redis (Valkey, with its data in ANCESTRAL_DATA_DIR). It starts one
-    worker process, unless told not to; more may be started anywhere with `ancestral worker`. Requests in flight may go
-    on for ANCESTRAL_SHUTDOWN_SECONDS; a second Ctrl-C breaks them off at once. Every setting is in
-    docs/configuration.md.
+    Without ANCESTRAL_REDIS_URL it starts the bundled Redis (Valkey, with its data in ANCESTRAL_DATA_DIR). It also
+    starts one worker process, unless --no-worker is given; start more anywhere with `ancestral worker`. At the end
+    requests in flight have ANCESTRAL_SHUTDOWN_SECONDS to finish; a second Ctrl-C cancels them at once.
+    docs/configuration.md lists all settings.
     """
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
@@ -27,6 +28,7 @@ def command(host: str | None, port: int | None, no_worker: bool) -> None:
     from service.api.server import serve
     from service.catalog.catalog import load_catalog
     from service.cli.local import embedded
+    from service.cli.local.banner import banner
     from service.cli.local.sockets import AddressError, listen
     from service.settings import SettingsError, load_settings
     from service.telemetry import logging as logs
@@ -35,14 +37,23 @@ def command(host: str | None, port: int | None, no_worker: bool) -> None:
     with explained(*errors):
         settings = load_settings(host=host, port=port)
         if no_worker and settings.redis_url is None:
-            raise click.UsageError("--no-worker needs ANCESTRAL_REDIS_URL: nobody else can reach a Redis of its own.")
-        logs.configure(settings.log_level)
+            raise click.UsageError(
+                "--no-worker needs ANCESTRAL_REDIS_URL: no worker elsewhere can reach the bundled Redis."
+            )
+        logs.configure_logging(settings.log_level, settings.log_format)
         keys, catalog = Keys.load(settings.api_keys_file), load_catalog(settings)
         if not no_worker:
             embedded.check_worker(settings)
         with (
             listen(settings.host, settings.port) as listener,
             embedded.redis_url(settings) as url,
-            nullcontext() if no_worker else embedded.worker(settings, url),
+            nullcontext() if no_worker else embedded.start_worker(settings, url),
         ):
-            serve(settings, catalog, keys, url, listener)
+
+            def on_ready() -> None:
+                if logs.is_text(settings.log_format) and sys.stderr.isatty():
+                    address, needs_key = listener.getsockname(), settings.api_keys_file is not None
+                    colours = logs.colours_wanted()
+                    click.echo(banner(catalog, *address[:2], keys=needs_key, colours=colours), err=True)
+
+            serve(settings, catalog, keys, url, listener, on_ready)

@@ -1,8 +1,9 @@
-"""``ancestral worker``: a process that samples, until a signal ends it."""
+"""``ancestral worker``: a process that samples jobs until a signal ends it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from contextlib import nullcontext
 from socket import socket
@@ -11,14 +12,16 @@ import click
 
 from service.cli import explained
 
+log = logging.getLogger(__name__)
 
-@click.command(short_help="Sample for the servers that share a Redis.")
-@click.option("--check", is_flag=True, help="Load every model, say what samples it, and end: 1 if one cannot be used.")
+
+@click.command(short_help="Sample jobs for API servers, through Redis.")
+@click.option("--check", is_flag=True, help="Load all models, print their engines, and exit: with 1 if one fails.")
 def command(check: bool) -> None:
-    """Take jobs from ANCESTRAL_REDIS_URL until SIGTERM or Ctrl-C, then leave those in hand to other workers.
+    """Sample the jobs in ANCESTRAL_REDIS_URL until SIGTERM or Ctrl-C, then hand unfinished ones to other workers.
 
-    Any number may run, on any machine, each with the models that the servers have. Every setting is in
-    docs/configuration.md.
+    Run any number, on any machine, each with the same models as the API servers. docs/configuration.md lists all
+    settings.
     """
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
@@ -28,7 +31,7 @@ def command(check: bool) -> None:
     from service.jobs.tasks import Tasks
     from service.settings import Settings, SettingsError, load_settings
     from service.speech.tasks import TASKS as SPEECH_TASKS
-    from service.telemetry import logging as logs
+    from service.telemetry.logging import configure_logging
     from service.telemetry.metrics import WorkerMetrics
     from service.telemetry.tracing import tracing
     from service.worker.model_loader import LoadedModels, load_models
@@ -57,7 +60,8 @@ def command(check: bool) -> None:
                 click.echo(f"{name}: {sampler.engine.name}")
             return
         if settings.redis_url is None:
-            raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it; `ancestral serve` brings its own of both")
-        logs.configure(settings.log_level)
+            raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it (`ancestral serve` starts Redis and a worker)")
+        configure_logging(settings.log_level, settings.log_format)
+        log.info("worker starting")
         listener = None if settings.metrics_port is None else listen(settings.host, settings.metrics_port)
         asyncio.run(work(settings, load_models(settings), settings.redis_url, listener))

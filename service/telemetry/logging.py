@@ -1,60 +1,140 @@
-"""Logs: one JSON object a line on standard error. They hold request ids and figures, never what anyone said."""
+"""Logs on standard error: one JSON object per line, or on a terminal one line of text. No request text, no keys.
+
+Standard library only: the process supervisor, which runs beside every server, logs with it, too.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 request_id: ContextVar[str] = ContextVar("request_id")
-"""The ``x-request-id`` of the request being served; every line logged meanwhile carries it."""
+"""The ``x-request-id`` of the request being served; added to every line logged meanwhile."""
 current_job: ContextVar[str] = ContextVar("current_job")
-"""The job that was made of the request, or is in hand; the same."""
+"""The id of the job created by the request, or of the job being sampled; added likewise."""
+
+ACCESS_LOGGER = "service.access"
+"""Logs one line per HTTP request, with ``method``, ``route``, ``status``, ``complete`` and ``milliseconds``."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message", "asctime"}
+_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31"}  # SGR codes
+_BARE = re.compile(r"[\w./:@%+,*…-]+")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """The ids of the request and the job, then everything passed as ``extra``."""
+    ids = {"request_id": request_id.get(""), "job": current_job.get("")}
+    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    return {name: value for name, value in ids.items() if value} | extra
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; whatever was passed as ``extra`` becomes a key of its own."""
+    """A record as one line of JSON; everything passed as ``extra`` becomes a key."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line, without a newline."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **_fields(record),
         }
-        served = {"request_id": request_id.get(""), "job": current_job.get("")}
-        line.update((name, value) for name, value in served.items() if value)
-        line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-_UNWANTED = frozenset(
+class TextFormatter(logging.Formatter):
+    """A record for people: local time, level, message, then ``extra`` as ``key=value``; a traceback below it."""
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__()
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without a newline; control characters are escaped, because a terminal would obey them."""
+        level, fields = record.levelname.lower(), _fields(record)
+        message = _access(fields) if record.name == ACCESS_LOGGER and "route" in fields else record.getMessage()
+        extra = " ".join(f"{name}={_value(value)}" for name, value in fields.items() if value is not None)
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        parts = [self._dim(time), self._colour(f"{level:<7}", _COLOURS.get(level, "0")), _escaped(message)]
+        lines = ["  ".join([*parts, self._dim(extra)] if extra else parts)]
+        if record.exc_info:
+            lines.append(_escaped(self.formatException(record.exc_info)))
+        return "\n".join(lines)
+
+    def _dim(self, text: str) -> str:
+        return self._colour(text, "2")
+
+    def _colour(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colours else text
+
+
+def _access(fields: dict[str, object]) -> str:
+    """The text of an access line; takes what it shows out of ``fields``."""
+    method, route, status = fields.pop("method"), fields.pop("route"), fields.pop("status")
+    ended = "" if fields.pop("complete") else ", incomplete"
+    return f"{method} {route or '(no route)'} {status or 'no response'}{ended}, {fields.pop('milliseconds')} ms"
+
+
+def _value(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return text if _BARE.fullmatch(text) else _escaped(json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+
+
+_SUPPRESSED = frozenset(
     {
-        "Exception in ASGI application\n",  # `service.api.http.middleware` has logged it, traceback and all
-        "ASGI callable returned without completing handshake.",  # of a websocket that was refused, as it should be
-        '%s - "WebSocket %s" [accepted]',  # with its query, which may hold the id of a session
-        '%s - "WebSocket %s" 403',
-        '%s - "WebSocket %s" %d',
+        "Exception in ASGI application\n",  # service.api.http.middleware has logged it, with its traceback
+        "ASGI callable returned without completing handshake.",  # a refused websocket, which is no error
     }
 )
+_UVICORN_INFO = frozenset({"Waiting for connections to close. (CTRL+C to force quit)"})
+"""What uvicorn logs at level info and this service does not log itself. Its lines of websockets show the query, which
+may hold a session's id."""
 
 
-def _unwanted(record: logging.LogRecord) -> bool:
-    """Whether uvicorn says what has been said, is wrong, or had better not be said."""
-    return record.name == "uvicorn.error" and record.msg in _UNWANTED
+def _wanted(record: logging.LogRecord) -> bool:
+    """False for lines of uvicorn that repeat ours, are wrong, or show too much."""
+    if record.name != "uvicorn.error":
+        return True
+    return record.msg in _UVICORN_INFO if record.levelno == logging.INFO else record.msg not in _SUPPRESSED
 
 
-def configure(level: str) -> None:
-    """Send every log of the process, uvicorn's included, through :class:`JsonFormatter`."""
+def is_text(log_format: str) -> bool:
+    """Whether this process logs lines of text: ``text``, or ``auto`` and standard error is a terminal."""
+    return log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
+
+
+def colours_wanted() -> bool:
+    """Whether standard error is a terminal that shows colours, and ``NO_COLOR`` (no-color.org) is not set."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def configure_logging(level: str, log_format: str) -> None:
+    """Send all logs of this process, uvicorn's included, to standard error.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        log_format: ``json``, ``text``, or ``auto``: text on a terminal, else JSON.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    handler.addFilter(lambda record: not _unwanted(record))
+    handler.setFormatter(TextFormatter(colours=colours_wanted()) if is_text(log_format) else JsonFormatter())
+    handler.addFilter(_wanted)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints its bytecode
+
+
+def without_password(url: str) -> str:
+    """The URL of a Redis as it may be logged: with ``***`` for the password, if it has one."""
+    url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+    return re.sub(r"^(\w+://[^:/@]*):.*@", r"\1:***@", url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -21,9 +20,12 @@ from service.catalog.sampler import Sampler
 from service.images.sampler import ImageSampler
 from service.settings import Settings
 from service.speech.sampler import SpeechSampler
+from service.worker.compilation import compilation_logged
 
 log = logging.getLogger(__name__)
 _S = TypeVar("_S", bound=Sampler)
+_EXTRAS = {"onnx-cuda": "gpu", "onnx-cpu": "cpu", "torch": "train"}
+"""The extra of pyproject.toml that installs what an engine needs."""
 
 
 class LoadedModels(Catalog):
@@ -45,13 +47,6 @@ class LoadedModels(Catalog):
         sampler = self.samplers[model_id]
         assert isinstance(sampler, kind)
         return sampler
-
-    def warm(self) -> None:
-        """Sample a little with every model, so that everything that is compiled or read on first use is ready."""
-        for name, sampler in self.samplers.items():
-            start = time.perf_counter()
-            sampler.warm()
-            log.info("model warm", extra={"model": name, "seconds": round(time.perf_counter() - start, 3)})
 
     def unload(self, idle_seconds: float) -> None:
         """Free the memory of models that have been idle this long; the next request waits until they are loaded."""
@@ -76,11 +71,14 @@ def load_models(settings: Settings, only: Callable[[ModelEntry], bool] = lambda 
 
 @contextmanager
 def _explained(settings: Settings, entry: ModelEntry) -> Iterator[None]:
-    """Turn the reason why an engine cannot run into an error that names the model."""
+    """Load an engine: log if it compiles, and name the model if it cannot run."""
     try:
-        yield
+        with compilation_logged(entry.id):
+            yield
     except ModuleNotFoundError as error:
         message = f"{entry.id}: the {settings.engine} engine needs {error.name}, which is not installed"
+        if extra := _EXTRAS.get(settings.engine):
+            message += f": pip install '.[{extra}]'"
         raise LibraryError(message) from error
     except EngineError as error:
         raise LibraryError(f"{entry.id}: {error}") from error

@@ -15,9 +15,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from models.scheduler import Scheduler
@@ -30,8 +28,10 @@ from service.jobs.tasks import Tasks
 from service.settings import Settings
 from service.telemetry.logging import current_job, request_id
 from service.telemetry.metrics import WorkerMetrics, Workload
+from service.telemetry.outage import RedisOutage
 from service.telemetry.tracing import Tracing
 from service.worker.model_loader import LoadedModels
+from service.worker.warmup import warm_up
 
 ANNOUNCE_SECONDS = 1.5
 HUNG_SECONDS = 60.0
@@ -68,6 +68,8 @@ class Worker:
         self._attempts: list[JobAttempt] = []
         self._metrics = metrics
         self._tracing = tracing
+        assert settings.redis_url is not None, "a worker is not started without it"
+        self._redis = RedisOutage(settings.redis_url)
         self._loaded_at = time.time()
         self._looped_at = self._announced_at = time.monotonic()
 
@@ -83,14 +85,17 @@ class Worker:
         self._metrics.watch(self._workload)
         upkeep: list[asyncio.Task[Any]] = []
         upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._reclaim)]
+        upkeep.append(asyncio.create_task(stopping.wait()))
+        warming = asyncio.create_task(self._warm(pool))
         claiming: list[asyncio.Task[None]] = []
         try:
-            await self._warm(pool)
+            await asyncio.wait([*upkeep, warming], return_when=asyncio.FIRST_COMPLETED)
+            if warming.done():
+                warming.result()  # raises what it should not have
             if (idle := self._settings.unload_seconds) is not None:
                 upkeep.append(asyncio.create_task(self._unload(idle)))
-            if self._ready:
+            if self._ready and not stopping.is_set():
                 claiming += [asyncio.create_task(self._serve(*each)) for each in self._slots.items()]
-            upkeep.append(asyncio.create_task(stopping.wait()))
             ended, _ = await asyncio.wait([*upkeep, *claiming], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*ended)  # which raises what none of them should have
         finally:
@@ -99,25 +104,30 @@ class Worker:
                 for task in claiming:
                     task.cancel()
             await self._release_all()
-            for task in upkeep:
+            for task in (*upkeep, warming):
                 task.cancel()
-            await asyncio.gather(*upkeep, *claiming, return_exceptions=True)
+            await asyncio.gather(*upkeep, *claiming, warming, return_exceptions=True)
             await asyncio.to_thread(scheduler.close)
             pool.shutdown(wait=True, cancel_futures=True)
-            with _tolerated():
+            with self._redis.tolerated():
                 await self._broker.leave(self.id)
 
     async def _warm(self, pool: ThreadPoolExecutor) -> None:
+        """Warm the models up and tell the API processes, as soon as Redis can be reached."""
         try:
-            await asyncio.get_running_loop().run_in_executor(pool, self._loaded_models.warm)
-        except Exception:  # the worker goes on, to say why it is not ready
-            log.exception("model warm-up failed")
+            await asyncio.get_running_loop().run_in_executor(pool, warm_up, self._loaded_models.samplers)
+        except Exception:  # the worker stays, so that /readyz can say why it is not ready
+            log.exception("the models cannot be used")
             self._problem = "Model warm-up failed; see the worker's log."
         else:
             self._ready, self._problem = True, None
-        with _tolerated():
-            await self._broker.announce(self._info())
-        if self._ready:  # and the API processes know it
+        while True:
+            with self._redis.tolerated():
+                await self._broker.announce(self._info())
+            if self._redis.connected:
+                break
+            await asyncio.sleep(ANNOUNCE_SECONDS)
+        if self._ready:
             log.info("worker ready", extra={"worker": self.id, "models": sorted(self._loaded_models.models)})
 
     def _info(self) -> WorkerInfo:
@@ -159,7 +169,7 @@ class Worker:
     async def _announce(self) -> None:
         while True:
             self._looped_at = time.monotonic()
-            with _tolerated():
+            with self._redis.tolerated():
                 await self._broker.announce(self._info())
                 self._announced_at = time.monotonic()
             await asyncio.sleep(ANNOUNCE_SECONDS)
@@ -167,7 +177,7 @@ class Worker:
     async def _listen(self) -> None:
         """Pass messages of clients to the attempts. An attempt finds in the job's record what gets lost here."""
         while True:
-            with _tolerated():
+            with self._redis.tolerated():
                 async for job_id, verb, value in self._broker.control.messages():
                     for job_attempt in self._attempts:
                         if job_attempt.job.id == job_id:
@@ -183,7 +193,7 @@ class Worker:
         """Put the jobs of dead workers back into the queue."""
         while True:
             await asyncio.sleep(RECLAIM_SECONDS)
-            with _tolerated():
+            with self._redis.tolerated():
                 for priority in Priority:
                     for orphan in await self._broker.reclaim(priority):
                         self._metrics.orphans.inc()
@@ -264,12 +274,3 @@ class Worker:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-
-
-@contextmanager
-def _tolerated() -> Iterator[None]:
-    """Go on without Redis: it will be back."""
-    try:
-        yield
-    except UNAVAILABLE as error:
-        log.warning("redis is away", extra={"reason": type(error).__name__})

@@ -17,11 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http.errors import respond
 from service.errors import BrokenOff, PayloadTooLarge, ServiceError, internal_error, stopping
-from service.telemetry.logging import request_id
+from service.telemetry.logging import ACCESS_LOGGER, request_id
 from service.telemetry.metrics import ApiMetrics, Transport
 from service.telemetry.tracing import Tracing
 
-log = logging.getLogger("service.access")
+log = logging.getLogger(ACCESS_LOGGER)
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _SAFE = {
@@ -33,6 +33,10 @@ _SAFE = {
 _LOCKED = "default-src 'none'; frame-ancestors 'none'"
 _PAGES = frozenset({"/docs"})
 """The paths that serve HTML pages, which load scripts."""
+
+
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
+"""Polled every few seconds: logged only when they fail."""
 
 
 class RootMiddleware:
@@ -112,7 +116,8 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
         metrics.in_progress.dec()
         metrics.answered(route, method, status, seconds, complete=finished)
         figures = {"method": method, "route": route, "status": status, "complete": finished}
-        log.info("request", extra=figures | {"milliseconds": round(1000 * seconds, 1)})
+        level = logging.DEBUG if route in _PROBES and status == 200 else logging.INFO
+        log.log(level, "request", extra=figures | {"milliseconds": round(1000 * seconds, 1)})
 
 
 async def _fail(error: ServiceError, scope: Scope, receive: Receive, send: Send, metrics: ApiMetrics) -> None:

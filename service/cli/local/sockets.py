@@ -1,4 +1,4 @@
-"""Sockets that processes of ours listen on."""
+"""Opens the socket that a process listens on, with an error message that says why it cannot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 
 class AddressError(OSError):
-    """The address cannot be listened on; the message says why."""
+    """The address cannot be listened on; the message gives the reason."""
 
 
 def listen(host: str, port: int) -> socket.socket:

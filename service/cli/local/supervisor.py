@@ -1,8 +1,8 @@
-"""Keep one process running for as long as its parent lives: ``python -m service.cli.local.supervisor … -- COMMAND``.
+"""Runs a command, restarts it when it exits, and stops it when the parent ends.
 
-The parent holds the other end of the supervisor's standard input. When that end closes, because the parent is done or
-was killed, the supervisor stops the process and exits; SIGTERM does the same. A process that ends by itself is started
-again. Every descriptor that a supervisor was given is handed on to the process.
+``python -m service.cli.local.supervisor … -- COMMAND``. The parent holds the other end of this process's standard
+input. When that end closes, because the parent stopped or was killed, the supervisor stops the command and exits; so it
+does on SIGTERM. The command inherits every descriptor that the supervisor was given.
 
 A supervisor runs beside a server all the time, so it loads the standard library only.
 """
@@ -24,80 +24,80 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from service.telemetry import logging as logs
+from service.telemetry.logging import configure_logging
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""Seconds between an end and the next start: doubled each time, short again after a life of ``STEADY_SECONDS``."""
+"""Seconds before a restart: doubled each time, reset after the command has run for ``STEADY_SECONDS``."""
 STEADY_SECONDS = 10.0
 OUTPUT_BYTES = 1 << 20
-"""An output file that has grown beyond this is emptied before the next start."""
+"""A larger output file is emptied before the next restart."""
 
 _PR_SET_PDEATHSIG = 1
-_STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 log = logging.getLogger("service.cli.local.supervisor")
 
 
-def _tie() -> Callable[[], None] | None:
-    """What a child does before it becomes the command, so that the kernel kills it when this process ends."""
+def _die_with_parent() -> Callable[[], None] | None:
+    """What the child calls before exec, so that the kernel kills it when the supervisor ends. Linux only."""
     if sys.platform != "linux":
         return None
     prctl, supervisor = ctypes.CDLL(None).prctl, os.getpid()
 
-    def tie() -> None:
+    def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
-        if os.getppid() != supervisor:  # it ended before the line above
+        if os.getppid() != supervisor:  # the supervisor ended before the call took effect
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return tie
+    return set_death_signal
 
 
 class Supervisor:
-    """One command line, its present process, and what is heard of both sides."""
+    """One command and its current process."""
 
     def __init__(self, name: str, command: list[str], grace_seconds: float, output: Path | None) -> None:
         self._name = name
         self._command = command
         self._grace_seconds = grace_seconds
         self._output = output
-        self._tie = _tie()
-        self._told = False
-        self._heard, heard = os.pipe()
-        os.set_blocking(heard, False)
-        signal.set_wakeup_fd(heard, warn_on_full_buffer=False)
-        for number in (*_STOPPING, signal.SIGCHLD):
-            signal.signal(number, lambda *_: None)  # with a handler, the number is written to the pipe
+        self._preexec = _die_with_parent()
+        self._stopping = False
+        self._signals, wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        for number in (*_STOP_SIGNALS, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)  # without a handler the number would not be written to the pipe
 
-    def keep(self) -> None:
-        """Run the command again and again until told to stop."""
+    def run(self) -> None:
+        """Run the command, and restart it whenever it exits, until asked to stop."""
         pause = SHORTEST_PAUSE
-        while not self._told:
+        while not self._stopping:
             began = time.monotonic()
-            ended = self._live()
+            ended = self._run_once()
             if time.monotonic() - began >= STEADY_SECONDS:
                 pause = SHORTEST_PAUSE
-            if not self._told:
-                log.error("%s ended, starting it again", self._name, extra={**ended, "pause_seconds": pause})
-            self._listen(pause, lambda: False)
+            if not self._stopping:
+                log.error("%s ended, restarting it", self._name, extra={**ended, "pause_seconds": pause})
+            self._wait(pause, lambda: False)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _live(self) -> dict[str, object]:
-        """Run the command once, to its end or until told to stop; gives what is known of the end."""
+    def _run_once(self) -> dict[str, object]:
+        """Run the command until it exits or has been stopped; return how it ended, for the log."""
         try:
             child = self._start()
         except OSError as error:
             return {"error": str(error)}
 
-        def gone() -> bool:
+        def exited() -> bool:
             return child.poll() is not None
 
-        while not gone() and not self._told:
-            self._listen(None, gone)
-        if not gone():
+        while not exited() and not self._stopping:
+            self._wait(None, exited)
+        if not exited():
             child.terminate()
-            self._listen(self._grace_seconds, gone, deaf=True)
-        with suppress(ProcessLookupError, PermissionError):  # what it left behind in its group, or the whole group
+            self._wait(self._grace_seconds, exited, until_stop=False)
+        with suppress(ProcessLookupError, PermissionError):  # the command, if it ignores SIGTERM, and its children
             os.killpg(child.pid, signal.SIGKILL)
         return {"exit_code": child.wait()}
 
@@ -108,47 +108,48 @@ class Supervisor:
             if output.tell() > OUTPUT_BYTES:
                 output.truncate(0)
         try:
-            return subprocess.Popen(  # noqa: S603 - the command line is our parent's
+            return subprocess.Popen(  # noqa: S603 - the command line is the parent's
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 close_fds=False,
                 process_group=0,
-                preexec_fn=self._tie,
+                preexec_fn=self._preexec,
             )
         finally:
             if output is not None:
                 output.close()
 
-    def _listen(self, seconds: float | None, enough: Callable[[], bool], *, deaf: bool = False) -> None:
-        """Wait until told to stop (unless deaf to that), until it is enough, or until the time is over."""
+    def _wait(self, seconds: float | None, done: Callable[[], bool], *, until_stop: bool = True) -> None:
+        """Wait until ``done()``, for at most so many seconds, and not beyond a request to stop if ``until_stop``."""
         until = None if seconds is None else time.monotonic() + seconds
-        while (deaf or not self._told) and not enough():
+        while not (until_stop and self._stopping) and not done():
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 return
-            ready, _, _ = select.select([self._heard] if self._told else [self._heard, sys.stdin], [], [], left)
-            if self._heard in ready:
-                self._told |= not _STOPPING.isdisjoint(os.read(self._heard, 4096))
+            watched = [self._signals] if self._stopping else [self._signals, sys.stdin]
+            ready, _, _ = select.select(watched, [], [], left)
+            if self._signals in ready:
+                self._stopping |= not _STOP_SIGNALS.isdisjoint(os.read(self._signals, 4096))
             if sys.stdin in ready:
-                self._told = True
+                self._stopping = True
 
 
 def main() -> None:
-    """Keep a command until standard input ends or a signal comes."""
+    """Supervise a command until standard input closes or a signal arrives."""
     parser = argparse.ArgumentParser(
-        prog="python -m service.cli.local.supervisor", description="Keep a process running."
+        prog="python -m service.cli.local.supervisor", description="Run a command and restart it when it exits."
     )
-    parser.add_argument("--name", required=True, help="what the log calls it")
+    parser.add_argument("--name", required=True, help="its name in the log")
     parser.add_argument("--grace", type=float, required=True, help="seconds between SIGTERM and SIGKILL")
-    parser.add_argument("--output", type=Path, help="append what the process prints to this file")
+    parser.add_argument("--output", type=Path, help="append what the command prints to this file")
     parser.add_argument("--remove", type=Path, help="directory to remove at the end")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
-    logs.configure("error")
+    configure_logging("error", os.environ.get("ANCESTRAL_LOG_FORMAT", "auto"))  # checked by the parent's settings
     try:
-        Supervisor(arguments.name, arguments.command, arguments.grace, arguments.output).keep()
+        Supervisor(arguments.name, arguments.command, arguments.grace, arguments.output).run()
     finally:
         if arguments.remove is not None:
             shutil.rmtree(arguments.remove, ignore_errors=True)

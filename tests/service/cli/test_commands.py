@@ -1,23 +1,27 @@
-"""The command line: `ancestral say`, `ancestral models`, and what it says when something is wrong."""
+"""The command line: `ancestral say`, `draw`, `models` and `--help`, and its error messages."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
 
 from models import checkpoint
+from service.cli.main import CommandModules
 from tests.service.support import SPEECH, Server, command
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -57,13 +61,17 @@ def test_say_reads_standard_input(environment: dict[str, str], server: Server) -
     ("arguments", "code", "message"),
     [
         ([TEXT, "-o", "a.wav", "--voice", "nobody"], 1, b"voice: tiny has no such voice; it has ann, bob"),
-        ([TEXT, "-o", "a.wav", "--model", "other"], 1, b"no model"),
+        (
+            [TEXT, "-o", "a.wav", "--model", "other"],
+            1,
+            b"no model has this id; there are broken, fog, free, ",
+        ),
         (["\u4f60\u597d", "-o", "a.wav"], 1, b"input: "),
         ([TEXT, "-o", "a.ogg"], 2, b".flac"),
         ([TEXT, "-o", "a.wav", "--speed", "9"], 2, b"--speed"),
         ([TEXT, "-o", "a.wav", "--temperature", "nan"], 2, b"--temperature"),
         ([TEXT, "-o", "a.wav", "--seed", "-1"], 2, b"--seed"),
-        ([TEXT, "-o", "/nowhere/a.wav"], 1, b"/nowhere/a.wav"),
+        ([TEXT, "-o", "/nowhere/a.wav"], 1, b"/nowhere/a.wav: there is no directory /nowhere"),
         ([TEXT], 2, b"--output"),
     ],
 )
@@ -74,6 +82,42 @@ def test_say_refuses(ancestral: Run, arguments: list[str], code: int, message: b
     assert message in done.stderr
     assert b"Traceback" not in done.stderr
     assert not Path("a.wav").exists()
+
+
+@pytest.mark.parametrize("arguments", [("say", TEXT, "-o", "/nowhere/a.wav"), ("draw", "1", "-o", "/nowhere/a.png")])
+def test_the_output_is_checked_first(ancestral: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = ancestral(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))  # there is no model that could sample
+    assert done.returncode == 1
+    assert b"there is no directory /nowhere" in done.stderr
+
+
+def test_an_output_that_may_not_be_written() -> None:
+    code = (
+        "import os, pathlib, sys, service.cli as cli; os.getuid() or os.setuid(65534); "  # root may write everywhere
+        "cli.check_output(pathlib.Path(sys.argv[1]))"
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o555)
+        line = [sys.executable, "-c", code, f"{directory}/a.wav"]
+        done = subprocess.run(line, capture_output=True, timeout=60, check=False)
+    assert f"ClickException: {directory}/a.wav: permission denied".encode() in done.stderr
+
+
+def test_no_models(ancestral: Run, tmp_path: Path) -> None:
+    done = ancestral("models", ANCESTRAL_MODELS_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert f"ANCESTRAL_MODELS_DIR: there is no model in {tmp_path}".encode() in done.stderr
+
+
+def test_draw_names_the_files_that_it_writes(ancestral: Run, tmp_path: Path) -> None:
+    options = ("--model", "ink", "--seed", "7", "-o", str(tmp_path / "one.png"))
+    done = ancestral("draw", "One", *options, "-n", "3")
+    assert done.returncode == 0
+    assert f"{tmp_path}/one-0.png to {tmp_path}/one-2.png: 3 of ".encode() in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one-0.png", "one-1.png", "one-2.png"]
+    done = ancestral("draw", "One", *options)
+    assert f"{tmp_path}/one.png: 1 of ".encode() in done.stderr
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "one-0.png").read_bytes()
 
 
 def test_say_ends_on_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
@@ -121,7 +165,11 @@ def test_models_in_the_data_directory_are_served_too(ancestral: Run, zoo: Path, 
 def test_help_and_version(ancestral: Run) -> None:
     listed = ancestral("--help")
     assert listed.returncode == 0
-    assert all(name in listed.stdout for name in (b"serve", b"say", b"models"))
+    commands = re.findall(r"^  ([a-z]+)  ", listed.stdout.decode(), re.MULTILINE)
+    assert commands == ["serve", "worker", "keys", "say", "draw", "models", "corpus", "train", "evaluate", "export"]
+    assert sorted(commands) == CommandModules().list_commands(click.Context(CommandModules()))
+    without = ancestral()
+    assert (without.returncode, without.stderr.strip()) == (2, listed.stdout.strip())
     assert ancestral("--version").stdout.startswith(b"ancestral, version ")
     assert ancestral("sing").returncode == 2
 
@@ -174,7 +222,8 @@ def test_parts_that_do_not_fit(
 
 def test_an_engine_whose_library_is_missing(ancestral: Run, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
-    done = ancestral("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=str(tmp_path))
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = ancestral("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=path)
     assert done.returncode == 1
-    assert b"the torch engine needs torch, which is not installed" in done.stderr
+    assert b"tiny: the torch engine needs torch, which is not installed: pip install '.[train]'" in done.stderr
     assert b"Traceback" not in done.stderr

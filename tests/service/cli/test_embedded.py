@@ -1,4 +1,4 @@
-"""What `serve` brings along: it starts, comes back when it is killed, and leaves nothing when its parent is killed."""
+"""The bundled Valkey and the supervisor: start, restart after a kill, and no process left when the parent is killed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from service.cli.local import embedded
-from service.cli.local import supervisor as supervisor
+from service.cli.local import embedded, supervisor
 from service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
 
 SECONDS = 60.0
-"""Generous: nothing here takes longer than a second or two on a quiet machine."""
+"""Far more than the second or two that anything here takes on an idle machine."""
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and PR_SET_PDEATHSIG")
 
@@ -53,7 +52,7 @@ def eventually(true: Callable[[], object]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that waits to be buried does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -77,7 +76,7 @@ def python(program: str) -> list[str]:
 def pids(output: Path) -> list[tuple[int, int]]:
     """Pid and supervisor's pid of every process that has run `CHILD` with this output.
 
-    Python may have more to say there, to one that is stopped while it ends.
+    Python may print other lines there, when it is stopped while it exits.
     """
     text = output.read_text() if output.exists() else ""
     return [(int(child), int(parent)) for child, parent in re.findall(r"^(\d+) (\d+)\n", text, re.MULTILINE)]
@@ -181,7 +180,7 @@ def test_a_killed_valkey_comes_back_with_its_data(tmp_path: Path, capfd: pytest.
     out, err = capfd.readouterr()
     assert out == ""
     lines = [json.loads(line) for line in err.splitlines()]
-    assert [(line["message"], line["exit_code"]) for line in lines] == 2 * [("valkey ended, starting it again", -9)]
+    assert [(line["message"], line["exit_code"]) for line in lines] == 2 * [("valkey ended, restarting it", -9)]
 
 
 def test_a_torn_end_of_the_file_is_dropped(tmp_path: Path) -> None:
@@ -204,7 +203,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, temporary: Path, monkeypatch
         EmbeddedRedis(tmp_path).start()
     monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.0)
     log.write_bytes(b"")
-    with EmbeddedRedis(tmp_path) as redis:  # so the failed one holds nothing
+    with EmbeddedRedis(tmp_path) as redis:  # the failed one holds no lock
         assert stored(redis.url) is None
     assert not list(temporary.iterdir())
 
@@ -221,7 +220,7 @@ def test_only_one_may_use_a_directory(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(EmbeddedError, match="cannot keep data in"):
+    with pytest.raises(EmbeddedError, match="cannot write to"):
         EmbeddedRedis(tmp_path / "file").start()
 
 
@@ -262,7 +261,7 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path, temporary: Path, name: s
         assert all(alive(pid) for pid in left)
         store(url, "orphan")
         process.kill()
-        with EmbeddedRedis(data) as redis:  # waits for the one that is ending
+        with EmbeddedRedis(data) as redis:  # waits for the Valkey that is still exiting
             assert stored(redis.url) == "orphan"
         eventually(lambda: not any(alive(pid) for pid in left))
     assert not list(temporary.iterdir())
@@ -276,17 +275,17 @@ def test_ctrl_c_does_not_reach_them(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "interrupted\n"
         assert server_pid(url) == first
-        os.kill(first, signal.SIGKILL)  # a supervisor that was told to stop would not bring it back
+        os.kill(first, signal.SIGKILL)  # a supervisor that was asked to stop would not restart it
         eventually(lambda: server_pid(url) not in (None, first))
         left = [server_pid(url), *(pid for pid, _ in pids(tmp_path / "worker"))]
         assert [alive(pid) for pid in left] == [True, True]
-        process.communicate("")  # so it ends by itself
+        process.communicate("")  # end of input, on which it exits
         assert process.returncode == 0
         assert [alive(pid) for pid in left] == [False, False]
 
 
 @linux_only
-def test_a_killed_keeper_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
+def test_a_killed_supervisor_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
     with EmbeddedRedis(tmp_path / ("long" * 30)) as redis:
         valkey = server_pid(redis.url)
         assert valkey is not None
@@ -298,13 +297,13 @@ def test_a_killed_keeper_leaves_nothing(tmp_path: Path, temporary: Path) -> None
 # The supervisor
 
 
-def test_it_is_started_again_and_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_it_is_restarted_again_and_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "output"
     with SupervisedProcess("child", python(CHILD.replace("600", "0")), grace_seconds=5, output=output):
         eventually(lambda: len(pids(output)) >= 4)
-    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
-    assert [line["pause_seconds"] for line in told[:3]] == [0.1, 0.2, 0.4]
-    assert {line["exit_code"] for line in told} == {0}
+    restarts = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["pause_seconds"] for line in restarts[:3]] == [0.1, 0.2, 0.4]
+    assert {line["exit_code"] for line in restarts} == {0}
     assert len({supervisor for _, supervisor in pids(output)}) == 1
 
 
@@ -321,22 +320,22 @@ def test_a_program_that_is_not_there_yet(tmp_path: Path, capfd: pytest.CaptureFi
 
 
 def test_one_that_does_not_stop_is_killed(tmp_path: Path) -> None:
-    kept = SupervisedProcess("child", python(STUBBORN), grace_seconds=0.2, output=tmp_path / "output")
+    process = SupervisedProcess("child", python(STUBBORN), grace_seconds=0.2, output=tmp_path / "output")
     eventually(lambda: pids(tmp_path / "output"))
-    assert not kept.gone
-    kept.stop()
-    assert kept.gone
+    assert not process.exited
+    process.stop()
+    assert process.exited
     assert not any(alive(pid) for pid in pids(tmp_path / "output")[0])
 
 
 def test_it_stops_on_a_signal(tmp_path: Path) -> None:
-    kept = SupervisedProcess("child", python(CHILD), grace_seconds=60, output=tmp_path / "output")
+    process = SupervisedProcess("child", python(CHILD), grace_seconds=60, output=tmp_path / "output")
     eventually(lambda: pids(tmp_path / "output"))
-    child, its_keeper = pids(tmp_path / "output")[0]
-    os.kill(its_keeper, signal.SIGTERM)
-    eventually(lambda: kept.gone)
+    child, supervisor_pid = pids(tmp_path / "output")[0]
+    os.kill(supervisor_pid, signal.SIGTERM)
+    eventually(lambda: process.exited)
     assert not alive(child)
-    kept.stop()
+    process.stop()
 
 
 def test_children_of_the_child_go_with_it(tmp_path: Path) -> None:
@@ -353,7 +352,7 @@ def test_the_child_holds_what_it_is_given() -> None:
             os.close(writes)
             assert select.select([pipe], [], [], SECONDS)[0]
             assert pipe.readline() == b"held\n"
-        assert pipe.read() == b""  # so nobody holds it any more
+        assert pipe.read() == b""  # end of file: no process holds it any more
 
 
 def test_output_does_not_grow_for_ever(tmp_path: Path) -> None:

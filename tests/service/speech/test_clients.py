@@ -193,9 +193,7 @@ def test_openai_tries_again_until_there_is_a_worker(environment: dict[str, str],
     with (
         tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
         ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
-        running(
-            environment, "--no-worker", until="Application startup complete.", redis_url=f"unix://{folder}/s"
-        ) as lone,
+        running(environment, "--no-worker", until="not ready yet", redis_url=f"unix://{folder}/s") as lone,
         client_of(lone) as impatient,
         ThreadPoolExecutor(1) as pool,
     ):

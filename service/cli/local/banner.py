@@ -1,0 +1,72 @@
+"""What ``ancestral serve`` prints on a terminal once it is ready: where it is, what it serves, a request to copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+
+import click
+
+from service.catalog.catalog import Catalog
+from service.catalog.models import ANY, ImageModel, Model
+
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+
+
+def banner(catalog: Catalog, host: str, port: int, *, keys: bool, colours: bool) -> str:
+    """The text, several lines.
+
+    Args:
+        catalog: the models to list.
+        host: the address that is listened on.
+        port: the TCP port.
+        keys: whether requests need an API key.
+        colours: whether to highlight with ANSI escapes.
+    """
+    host = _ANY_ADDRESS.get(host, host)
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    rows = [(model.entry.id, _summary(model)) for model in catalog.models.values()]
+    width = max(len(name) for name, _ in rows)
+    title = f"Ancestral is ready: {url}"
+    lines = [
+        "",
+        click.style(title, bold=True) if colours else title,
+        f"  API documentation  {url}/docs",
+        "",
+        *(f"  {name:<{width}}  {summary}" for name, summary in rows),
+        "",
+        "Try it:",
+        *(f"  {line}" for line in _example(catalog, url, keys=keys)),
+        "",
+        "Ctrl-C stops the server.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(model: Model) -> str:
+    if isinstance(model, ImageModel):
+        return f"pictures, {model.size} pixels"
+    voices = ", ".join(voice.id for voice in model.entry.voices)
+    return f"{'speech' if 'speech' in model.entry.capabilities else 'sound without text'}, voices {voices}"
+
+
+def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
+    """A curl command for the first model that speaks, or else for the first one."""
+    models = catalog.models.values()
+    model = next((model for model in models if "speech" in model.entry.capabilities), next(iter(models)))
+    body: dict[str, object] = {"model": model.entry.id}
+    if isinstance(model, ImageModel):
+        body |= {"prompt": ANY} if model.spec.classes else {}
+        return _curl(f"{url}/v1/images/generations", body, "picture.json", keys=keys)
+    body |= {"voice": model.entry.voices[0].id, "response_format": "wav"}
+    if "speech" in model.entry.capabilities:
+        return _curl(f"{url}/v1/audio/speech", body | {"input": "Hello, world."}, "hello.wav", keys=keys)
+    return _curl(f"{url}/v1/audio/generations", body | {"duration": 3}, "sound.wav", keys=keys)
+
+
+def _curl(url: str, body: Mapping[str, object], output: str, *, keys: bool) -> list[str]:
+    key = ['  -H "authorization: Bearer $KEY" \\'] if keys else []
+    data = shlex.quote(json.dumps(body, separators=(",", ":")))
+    return [f"curl {shlex.quote(url)} -o {output} -H 'content-type: application/json' \\", *key, f"  -d {data}"]
