@@ -28,7 +28,7 @@ def command(checkpoints: tuple[Path, ...], output: Path | None) -> None:
     try:
         from models.export import export
     except ModuleNotFoundError as error:
-        message = f"needs {error.name}, which is not installed: pip install 'ancestral[train]'"
+        message = f"needs {error.name}, which is not installed: pip install '.[train]'"
         raise click.ClickException(message) from None
 
     if output is not None and len(checkpoints) > 1:

@@ -88,7 +88,7 @@ def _check_installed(engine: str) -> None:
             f"{engine}: both onnxruntime and onnxruntime-gpu are installed, and the one without CUDA hides the other; "
             "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu"
         )
-    raise EngineError(f"{engine}: this onnxruntime has no CUDA; pip uninstall it, then pip install 'ancestral[gpu]'")
+    raise EngineError(f"{engine}: this onnxruntime has no CUDA; pip uninstall it, then pip install '.[gpu]'")
 
 
 def _both_wheels() -> bool:
