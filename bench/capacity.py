@@ -210,12 +210,12 @@ def roster_cost(client: redis.Redis) -> float:
     """Redis time to read the description of one worker, in seconds."""
     names, slots = [f"{MODEL}-{number}" for number in range(5)], {"interactive": 10, "batch": 2}
     engines, models = dict.fromkeys(names, "native"), dict.fromkeys(names, "0" * 64)
-    card = vars(WorkerInfo("worker-0000000000-00000000", True, engines, models, slots))
+    description = vars(WorkerInfo("worker-0000000000-00000000", True, engines, models, slots))
     announce, roster = (client.register_script(getattr(scripts, name)) for name in ("ANNOUNCE", "ROSTER"))
     keys, costs = [f"{PREFIX}capacity:workers", f"{PREFIX}capacity:cards"], []
     for count in WORKER_COUNTS:
         for number in range(count):
-            announce(keys=keys, args=[f"worker-{number}", json.dumps(card), 600])
+            announce(keys=keys, args=[f"worker-{number}", json.dumps(description), 600])
         client.config_resetstat()
         for _ in range(20):
             roster(keys=keys, args=[])

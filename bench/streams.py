@@ -77,8 +77,8 @@ async def listen(port: int, number: int, delay: float, until: float) -> list[Pla
     await asyncio.sleep(delay)
     heard: list[Played] = []
     while time.monotonic() < until:
-        turn = 100 * number + len(heard)
-        heard.append(await play(port, TEXTS[turn % len(TEXTS)], turn))
+        request = 100 * number + len(heard)
+        heard.append(await play(port, TEXTS[request % len(TEXTS)], request))
     return heard
 
 

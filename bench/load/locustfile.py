@@ -29,7 +29,7 @@ class Arrivals(User):  # type: ignore[misc]  # locust is not installed where typ
     """Starts all clients."""
 
     wait_time = constant(0)
-    outcomes: list[Outcome] = []  # noqa: RUF012 - of all, for whoever runs it
+    outcomes: list[Outcome] = []  # noqa: RUF012 - shared with bench.load
 
     def on_start(self) -> None:
         """Start the clock."""

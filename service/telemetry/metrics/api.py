@@ -50,8 +50,8 @@ class Shared:
 class PlaybackCounters:
     """Counters of one audio stream; an :class:`service.telemetry.playback.PlaybackObserver`."""
 
-    def __init__(self, metrics: ApiMetrics, road: Transport, model: str) -> None:
-        self._metrics, self._labels = metrics, (road.value, model)
+    def __init__(self, metrics: ApiMetrics, transport: Transport, model: str) -> None:
+        self._metrics, self._labels = metrics, (transport.value, model)
 
     def began(self, seconds: float | None) -> None:
         """See :class:`service.telemetry.playback.PlaybackObserver`."""
@@ -134,9 +134,9 @@ class ApiMetrics(Metrics):
             "ancestral_sessions_resumed_total", "Speech sessions resumed over a new connection.", registry=registry
         )
 
-    def listener(self, road: Transport, model: str) -> PlaybackCounters:
+    def listener(self, transport: Transport, model: str) -> PlaybackCounters:
         """The counters of a new audio stream."""
-        return PlaybackCounters(self, road, model)
+        return PlaybackCounters(self, transport, model)
 
     def answered(self, route: str | None, method: str, status: int, seconds: float, *, complete: bool) -> None:
         """Count an HTTP request that ended.
@@ -160,9 +160,9 @@ class ApiMetrics(Metrics):
         """Count a websocket that closed."""
         self._closed.labels(route, str(code) if code in _CLOSES else "other").inc()
 
-    def refused(self, error: ServiceError, road: Transport) -> None:
+    def refused(self, error: ServiceError, transport: Transport) -> None:
         """Count an error sent to a client."""
-        self._errors.labels(road.value, str(error.status)).inc()
+        self._errors.labels(transport.value, str(error.status)).inc()
         if isinstance(error, Overloaded):
             self._rejected.labels(error.code).inc()
 

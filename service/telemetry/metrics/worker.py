@@ -175,7 +175,11 @@ def _scheduler(figures: Figures) -> Iterable[Metric]:
     yield gauge("ancestral_sampler_streams", text, states, ["state"])
     for name, text, value in (
         ("calls", "Engine calls.", figures.calls),
-        ("lanes", "Streams sampled, summed over engine calls; divided by the calls, the mean batch size.", figures.lanes),
+        (
+            "lanes",
+            "Streams sampled, summed over engine calls; divided by the calls, the mean batch size.",
+            figures.lanes,
+        ),
         ("steps", "Symbols sampled by all engines.", figures.symbols),
         ("busy_seconds", "Time spent sampling, summed over threads.", figures.busy_seconds),
     ):
