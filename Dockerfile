@@ -1,12 +1,12 @@
-# Ancestral as an image: `docker build .` for processors, `docker build --target gpu .` for NVIDIA.
+# Ancestral images: `docker build .` for CPUs, `docker build --target gpu .` for NVIDIA GPUs.
 #
-#   docker run --read-only --tmpfs /tmp -p 8000:8000 ancestral           everything in one container
-#   docker run … ancestral serve --no-worker        docker run … ancestral worker       apart, with ANCESTRAL_REDIS_URL
+#   docker run --read-only --tmpfs /tmp -p 8000:8000 ancestral           all in one container
+#   docker run … ancestral serve --no-worker        docker run … ancestral worker       separate processes, with ANCESTRAL_REDIS_URL
 #
-# Any Debian with `python3` (3.11 or newer, with venv) will do as BASE.
+# BASE can be any Debian image with `python3` (3.11 or newer, with venv).
 ARG BASE=python:3.13-slim-trixie
 
-# Wheels are made here, of exactly the files whose hashes are in requirements/. Nothing of this stage ships.
+# Builds the wheels, from exactly the files whose hashes are in requirements/. This stage does not ship.
 FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
@@ -31,7 +31,7 @@ RUN assemble gpu
 FROM ${BASE} AS runtime
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin ancestral \
     && install --directory --owner ancestral --group ancestral --mode 700 /data /var/cache/ancestral
-# The compiled kernels go to /var/cache/ancestral: numba has to write, and the root may be read-only.
+# numba caches the compiled kernels in /var/cache/ancestral, because the root file system may be read-only.
 ENV PATH=/opt/ancestral/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     NUMBA_CACHE_DIR=/var/cache/ancestral \

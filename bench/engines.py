@@ -1,8 +1,8 @@
-"""How fast each engine samples a WaveNet: ``python -m bench.engines``.
+"""Sampling speed of each WaveNet engine: ``python -m bench.engines``.
 
-Samples per CPU-second are counted by the clock of the calling thread, the only one that works: they hold on a busy
-machine too. Samples per second and the real_time_factor are by the clock on the wall: run it with nothing else.
-The roofline (bench/roofline.py) is measured on the spot.
+Samples per CPU-second use the clock of the calling thread, the only one that works, so they are valid on a busy machine
+too. Samples per second and the real-time factor use wall-clock time: run nothing else meanwhile. The roofline
+(bench/roofline.py) is measured in the same run.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from models.tensors import shapes
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
 TRAINED = ZOO / "wavenet-en" / "wavenet"
 FIRST_AUDIO = 0.020
-"""Seconds of sound whose delay counts as the time to first audio."""
+"""Seconds of audio that have to be there to count as first audio."""
 REPETITIONS = 5
 BATCHES = (1, 4, 8, 16)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. Figures are medians over the repetitions."""
+    """One row of the table. Values are medians over the repetitions."""
 
     model: str
     engine: str
@@ -53,17 +53,17 @@ class Row:
     samples_per_cpu_second: float
     samples_per_second: float
     real_time_factor: float
-    """Seconds of sound, of all streams together, made in a second."""
+    """Seconds of audio sampled per second, all streams together."""
     roofline: float
-    """Samples per CPU-second, as a share of what arithmetic and memory allow."""
+    """Samples per CPU-second as a share of the roofline."""
     times_reference: float
-    """Samples per CPU-second, as a multiple of the cached torch engine's with one stream."""
+    """Samples per CPU-second as a multiple of the cached torch engine's, with one stream."""
     first_audio_ms: float
-    """From opening the streams to the first 20 ms of every one, the engine being warm."""
+    """From opening the streams to the first 20 ms of all of them, with a warm engine."""
 
 
 def lively_checkpoint(spec: WaveNetSpec, seed: int = 0) -> Checkpoint:
-    """A model of random weights whose symbols are about as hard to guess as those of speech, 4 bits each."""
+    """Random weights whose symbols have about the entropy of speech, 4 bits each."""
     gains = {"residual": 0.5, "skip": 2.0, "head": 2.0, "output": 2.5}
     noise, tensors = np.random.default_rng(seed), {}
     for name, shape in shapes(tensor_table(spec)).items():
@@ -121,7 +121,7 @@ def measure(
 
 
 def measure_peer(model: str, spec: WaveNetSpec, samples: int, reference: float) -> Row:
-    """Time the peer's sampler, one stream of a network of the same size; see :func:`measure`."""
+    """Time r9y9's sampler with one stream and a network of the same size; see :func:`measure`."""
     peer, first, timed = Peer(spec), round(FIRST_AUDIO * spec.sample_rate), []
     for _ in range(REPETITIONS):
         _, opened = peer.seconds(first)
@@ -133,7 +133,7 @@ def _row(
     model: str, engine: str, spec: WaveNetSpec, precision: Precision, batch: int, samples: int,
     timed: Sequence[tuple[float, float, float]], reference: float | None,
 ) -> Row:  # fmt: skip
-    """A row of repetitions, each of so many samples: CPU-seconds, seconds, and seconds to the first 20 ms."""
+    """The row for ``timed`` repetitions: CPU-seconds, wall-clock seconds, and seconds to the first 20 ms."""
     cpu, wall, first = (statistics.median(column) for column in zip(*timed, strict=True))
     speed = samples / cpu
     return Row(
@@ -152,7 +152,7 @@ def _row(
 
 @contextmanager
 def exported(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
-    """A copy of a checkpoint with its graphs, for as long as the block runs."""
+    """A copy of a checkpoint with its ONNX graphs, until the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "exported"
         save(path, checkpoint.spec, checkpoint.tensors, "")
@@ -165,9 +165,9 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
 
     Args:
         model: its name in the table.
-        checkpoint: of it.
-        samples: that the native engine makes of a lone stream in each repetition; onnxruntime a tenth of them, torch
-            and the peer a fiftieth.
+        checkpoint: its checkpoint.
+        samples: samples per repetition of the native engine with one stream; onnxruntime samples a tenth of them, torch
+            and r9y9's sampler a fiftieth.
     """
     torch_engine = TorchEngine(checkpoint, cached=True)
     slow = measure(model, torch_engine, Precision.FP32, 1, samples // 50, None)
@@ -184,7 +184,7 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
 
 
 def targets(rows: Sequence[Row]) -> list[Target]:
-    """Whether the native engine is as fast as it is meant to be, by the clock of its thread."""
+    """The targets of the native engine, in CPU-seconds of its thread."""
     native = {(row.model, row.precision, row.batch): row for row in rows if row.engine == "native"}
     rate = WaveNetSpec().sample_rate
 
@@ -206,7 +206,7 @@ def targets(rows: Sequence[Row]) -> list[Target]:
 
 
 def main() -> None:
-    """Measure, print the table, print the JSON."""
+    """Measure, then print the tables and the JSON."""
     torch.set_num_threads(1)
     conditioned: dict[str, Any] = {"speakers": ("a", "b", "c", "d"), "local_channels": FeatureSpec().channels}
     small = load(TRAINED) if TRAINED.exists() else lively_checkpoint(WaveNetSpec(**(conditioned | SMALL)))

@@ -1,6 +1,6 @@
-"""A real server, and clients that are honest players: they read sound as fast as it is played, and notice silence.
+"""A real server, and clients that behave like players: they read audio in real time and measure underruns.
 
-All clients of a measurement live in one thread, on raw sockets: what they cost must not disturb the server beside them.
+All clients of a benchmark run in one thread on raw sockets, so that they use little CPU beside the server.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ TEXTS = (
     "He read the letter twice and put it in the drawer. Then he went out to feed the horses.",
 )
 SAMPLE_RATE = 24000
-"""Of pcm, as OpenAI's clients expect it."""
+"""The default rate of pcm, which OpenAI's clients expect."""
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 JITTER_SECONDS = BUFFER_SECONDS
-"""What a player has in its buffer before it starts, and at most afterwards."""
+"""Audio that a player buffers before it starts, and at most afterwards."""
 _SOCKET_BYTES = 8192
-"""So that the sound which nobody plays yet waits on the server's side."""
+"""Receive buffer; small, so that unplayed audio stays with the server."""
 _START_SECONDS = 300.0
 
 _T = TypeVar("_T")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free TCP port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 @contextmanager
 def serving(**settings: int | float | str) -> Iterator[int]:
-    """Serve with these settings besides those of the environment, until the block ends: the port."""
+    """Run a server with these settings, in addition to the environment's, until the block ends. Yields the port."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="anc-") as data, tempfile.TemporaryFile() as log:
         own = {"data_dir": data, "port": port, "log_level": "warning", **settings}
@@ -77,29 +77,29 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
         except OSError:
             pass
         time.sleep(0.1)
-    raise RuntimeError("the server does not become ready")
+    raise RuntimeError("the server did not become ready")
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
-    """GET a path: the status and the body."""
+    """GET a path. Returns status and body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        response = connection.getresponse()
+        return response.status, response.read().decode()
     finally:
         connection.close()
 
 
-def nicely(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run clients in a thread that gives way to the server's."""
+def run_clients(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run clients in a thread of lower priority than the server."""
     with ThreadPoolExecutor(1, initializer=os.nice, initargs=(5,)) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
 @dataclass
-class Answer:
-    """A response whose body is yet to be read."""
+class Response:
+    """A response whose body has not been read."""
 
     status: int
     headers: dict[str, str]
@@ -112,21 +112,21 @@ class Answer:
             yield (await self.reader.readexactly(size + 2))[:-2]
 
     def close(self) -> None:
-        """Hang up: abruptly, with a reset, unless all has been read."""
+        """Close the connection, with a reset unless everything has been read."""
         linger = struct.pack("ii", 1, 0)
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
 
 
-async def ask(port: int, text: str, number: int, **more: Any) -> Answer:
-    """Ask for speech as pcm, on a connection of its own; ``number`` decides voice and seed."""
+async def request_speech(port: int, text: str, number: int, **more: Any) -> Response:
+    """Request speech as pcm over a new connection; ``number`` selects voice and seed."""
     body = {"model": MODEL, "voice": VOICES[number % len(VOICES)], "seed": number, "input": text}
     content = json.dumps(body | {"response_format": "pcm"} | more).encode()
-    plug = socket.socket()
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES)
-    plug.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(plug, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=plug, limit=_SOCKET_BYTES)
+    client_socket = socket.socket()
+    client_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES)
+    client_socket.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client_socket, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=client_socket, limit=_SOCKET_BYTES)
     head = "POST /v1/audio/speech HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nConnection: close\r\n"
     writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
     status = int((await reader.readline()).split()[1])
@@ -134,33 +134,33 @@ async def ask(port: int, text: str, number: int, **more: Any) -> Answer:
     while (line := (await reader.readline()).decode().strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return Answer(status, headers, reader, writer)
+    return Response(status, headers, reader, writer)
 
 
 @dataclass(frozen=True)
 class Played:
-    """One utterance as its listener heard it."""
+    """Measurements of one utterance, as its listener heard it."""
 
     first_audio: float
-    """Seconds from the request to the first byte of sound."""
+    """Seconds from the request to the first byte of audio."""
     seconds: float
-    """Of sound."""
+    """Seconds of audio."""
     silence: float
-    """Seconds for which the player had nothing to play before the end."""
+    """Seconds of underrun before the end."""
 
 
 async def play(port: int, text: str, number: int) -> Played:
-    """Ask for speech and listen to it at the speed at which it is spoken.
+    """Request speech and play it in real time.
 
-    The player starts when it has :data:`JITTER_SECONDS` of sound, and reads on only when it has less. A piece that
-    comes after the one before it was played is an underrun: the player waits, and what follows is due so much later.
+    The player starts when it has buffered :data:`JITTER_SECONDS` of audio, and reads only while it has less than that.
+    A chunk that arrives after the previous one was played is an underrun, which delays all later audio.
     """
-    asked = time.monotonic()
-    answer = await ask(port, text, number)
-    assert answer.status == 200, answer.status
+    requested_at = time.monotonic()
+    response = await request_speech(port, text, number)
+    assert response.status == 200, response.status
     first = started = silence = 0.0
     heard = 0
-    async for piece in answer.pieces():
+    async for piece in response.pieces():
         now = time.monotonic()
         first = first or now
         if started:
@@ -172,7 +172,7 @@ async def play(port: int, text: str, number: int) -> Played:
             started = now
         if started:
             await asyncio.sleep(started + heard / BYTES_PER_SECOND - JITTER_SECONDS - now)
-    answer.close()
+    response.close()
     end = (started or time.monotonic()) + heard / BYTES_PER_SECOND
     await asyncio.sleep(end - time.monotonic())
-    return Played(first - asked, heard / BYTES_PER_SECOND, silence)
+    return Played(first - requested_at, heard / BYTES_PER_SECOND, silence)

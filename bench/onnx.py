@@ -1,8 +1,7 @@
-"""How fast onnxruntime draws, and samples on a card: ``python -m bench.onnx [onnx-cpu | onnx-cuda]``.
+"""Speed of onnxruntime for pictures, and on a GPU for audio: ``python -m bench.onnx [onnx-cpu | onnx-cuda]``.
 
-The graphs are exported on the spot; sound on a CPU is in bench/engines.py. Of pictures it tells how often the network
-is run over a row: one call serves all symbols of the row at once, and is repeated until none of them changes
-(models/engines/images/onnx.py).
+The graphs are exported first. Audio on a CPU is in bench/engines.py. For pictures it counts network evaluations per
+row: one call computes all symbols of the row and is repeated until none changes (models/engines/images/onnx.py).
 """
 
 from __future__ import annotations
@@ -31,24 +30,24 @@ SAMPLES = 1600
 
 @dataclass(frozen=True)
 class Pictures:
-    """One line of the table of pictures: so many pictures drawn together."""
+    """One row of the table of pictures: ``batch`` pictures sampled together."""
 
     model: str
     engine: str
     batch: int
     symbols: int
-    """Of a picture; as many evaluations would draw it one by one."""
+    """Symbols per picture; sampled one by one, it would take as many evaluations."""
     evaluations: float
-    """Of the network over a row, a picture, in the mean."""
+    """Mean number of evaluations of the network over a row, per picture."""
     times_fewer: float
     seconds_per_image: float
     seconds_per_image_native: float
     equal: bool
-    """Whether the pictures are those of the native engine."""
+    """Whether the pictures equal those of the native engine."""
 
 
 def measure_pictures(model: str, checkpoint: Checkpoint, engine: str, batch: int) -> Pictures:
-    """Draw pictures of every class in turn."""
+    """Sample pictures of every class in turn."""
     onnx, native = OnnxImageEngine(checkpoint, engine), NativeImageEngine(checkpoint)
     labels = [[n % len(names) for names in native.spec.conditions] for n in range(batch)]
     wanted = [ImageStreamRequest(n, h=native.embed_labels(labels[n]) if labels[n] else None) for n in range(batch)]
@@ -76,7 +75,7 @@ def measure_pictures(model: str, checkpoint: Checkpoint, engine: str, batch: int
 
 
 def measure_streams(engine: str) -> list[Row]:
-    """Both sizes of WaveNet, alone and together, each below a lone stream of the native engine."""
+    """Both sizes of WaveNet with one stream and batched, compared with one stream of the native engine."""
     medium = WaveNetSpec(speakers=("a", "b", "c", "d"), local_channels=FeatureSpec().channels, **MEDIUM)
     rows: list[Row] = []
     for name, checkpoint in (("wavenet-S", load(TRAINED)), ("wavenet-M", lively_checkpoint(medium))):
@@ -89,10 +88,10 @@ def measure_streams(engine: str) -> list[Row]:
 
 
 def main() -> None:
-    """Measure, print the tables, print the JSON."""
+    """Measure, then print the tables and the JSON."""
     engine = sys.argv[1] if len(sys.argv) > 1 else "onnx-cpu"
     if engine == "onnx-cuda":
-        report("WaveNet on a card (times_reference: of native, one stream)", measure_streams(engine))
+        report("WaveNet on a GPU (times_reference: native, one stream)", measure_streams(engine))
     drawn = []
     for path in sorted(ZOO.glob("*/pixelcnn")):
         with exported(load(path)) as copy:

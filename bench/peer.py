@@ -1,4 +1,4 @@
-"""The WaveNet repository that most people know, r9y9/wavenet_vocoder (MIT, from PyPI), sampling at our sizes."""
+"""r9y9/wavenet_vocoder (MIT, from PyPI), the best-known WaveNet implementation, at the same sizes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NAME = "wavenet_vocoder"
 
 
 class Peer:
-    """Its incremental sampler, random weights, one stream: its cost depends on neither."""
+    """Its incremental sampler with random weights and one stream; the cost depends on neither."""
 
     def __init__(self, spec: WaveNetSpec) -> None:
-        """Its network with the layers, channels and conditions of ``spec``; its head has no width of its own."""
+        """Its network with the layers, channels and conditioning of ``spec``; the width of its head cannot be set."""
         self._spec = spec
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # it uses torch's old weight norm
             self._network = WaveNet(
@@ -37,7 +37,7 @@ class Peer:
 
     @torch.inference_mode()
     def seconds(self, samples: int) -> tuple[float, float]:
-        """What a stream of so many samples takes, from its opening: seconds of this thread, and of the clock."""
+        """CPU-seconds and wall-clock seconds for a stream of this many samples, including its setup."""
         spec = self._spec
         frames = torch.randn(1, spec.local_channels, samples) if spec.local_channels else None
         speaker = torch.zeros(1, 1, dtype=torch.long) if spec.speakers else None

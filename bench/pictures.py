@@ -1,10 +1,9 @@
-"""How much time a picture costs, drawn by the native engine and by definition: ``python -m bench.pictures``.
+"""CPU time per picture, for the native engine and for naive sampling: ``python -m bench.pictures``.
 
-Naive is the oracle of the tests (models/networks/reference_sampler.py) in single precision: torch
-runs the whole network for
-every sub-pixel, as one does who caches nothing. Each of its steps does the same work, wherever in the picture it is, so
-a few sub-pixels of one picture are timed and multiplied. All figures are seconds by the clock of the calling thread,
-the only one that works: they hold on a busy machine too, as far as its other cores leave the caches alone.
+Naive sampling is the oracle of the tests (models/networks/reference_sampler.py) in single precision: torch runs the
+whole network for every sub-pixel, without a cache. All its steps cost the same, so a few sub-pixels of one picture are
+timed and extrapolated. All values are CPU seconds of the calling thread, the only one that works, so they are valid on
+a busy machine too, except for shared caches.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ from models.tensors import random_tensors
 LARGE = "32x32x3, 15 x 64"
 BATCHES = (1, 4, 16)
 NAIVE_STEPS = 24
-"""Sub-pixels drawn by definition in one repetition."""
+"""Sub-pixels sampled naively per repetition."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. Figures are medians over the repetitions."""
+    """One row of the table. Values are medians over the repetitions."""
 
     model: str
     engine: str
     batch: int
-    """Pictures together."""
+    """Pictures sampled together."""
     seconds_per_image: float
-    """Of one core."""
+    """CPU seconds."""
     times_naive: float
-    """How many times faster a picture is made than by definition, one at a time."""
+    """Speed-up over naive sampling of one picture."""
 
 
 def random_checkpoint(spec: PixelCNNSpec) -> Checkpoint:
@@ -56,7 +55,7 @@ def random_checkpoint(spec: PixelCNNSpec) -> Checkpoint:
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Median of the seconds that this thread works on it. Once before that, everything is loaded and warm."""
+    """Median CPU seconds of this thread, after one warm-up run."""
     work()
     times = []
     for _ in range(REPETITIONS):
@@ -89,7 +88,7 @@ def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
 
 
 def targets(rows: Sequence[Row]) -> list[Target]:
-    """Whether the rows of :data:`LARGE` are what they are meant to be."""
+    """The targets, for the rows of :data:`LARGE`."""
     native = {row.batch: row for row in rows if row.model == LARGE and row.engine != "naive"}
     one, sixteen = native[1], native[16]
     singles = round(16 * sixteen.seconds_per_image / one.seconds_per_image, 2)
@@ -101,7 +100,7 @@ def targets(rows: Sequence[Row]) -> list[Target]:
 
 
 def main() -> None:
-    """Measure, print the tables, print the JSON."""
+    """Measure, then print the tables and the JSON."""
     torch.set_num_threads(1)
     shipped = {path.parent.name: load(path) for path in sorted(ZOO.glob("pixelcnn-*/pixelcnn"))}
     models = {LARGE: random_checkpoint(PixelCNNSpec()), **shipped}

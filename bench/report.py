@@ -1,4 +1,4 @@
-"""What every bench ends with: a table for the eye, and the same as one line of JSON."""
+"""The output of every benchmark: a table, and the same data as one line of JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What was to be reached, and whether it was."""
+    """A target, and whether it was met."""
 
     target: str
     wanted: str
@@ -28,7 +28,7 @@ class Target:
 
 
 def machine() -> str:
-    """The processor's name and how many there are."""
+    """The CPU's name and the number of cores."""
     name = platform.processor() or platform.machine()
     listing = Path("/proc/cpuinfo")
     if listing.exists():
@@ -38,7 +38,7 @@ def machine() -> str:
 
 
 def show(title: str, rows: Sequence[DataclassInstance], width: int) -> None:
-    """Print rows of one kind as a table, its columns named like their fields."""
+    """Print rows of one type as a table, with their field names as column titles."""
     table = Table(title=title)
     for field in fields(rows[0]):
         table.add_column(field.name.replace("_", " "), justify="left" if field.type == "str" else "right")
@@ -53,10 +53,10 @@ def report(
     """Print the table, then the JSON.
 
     Args:
-        what: was measured, on this machine.
-        rows: of one kind, at least one.
-        facts: for the JSON, beside machine and rows.
-        width: of the table, in characters.
+        what: title of the table, without the machine.
+        rows: rows of one type, at least one.
+        facts: further fields of the JSON.
+        width: width of the table in characters.
     """
     show(f"{what} on {machine()}", rows, width)
     print(json.dumps({"machine": machine(), **(facts or {}), "rows": [asdict(row) for row in rows]}))

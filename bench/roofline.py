@@ -1,9 +1,9 @@
-"""What this machine's arithmetic and memory allow: the fastest that a WaveNet's products could be done on one core.
+"""The roofline of WaveNet sampling: the highest rate that arithmetic and memory of one core of this machine allow.
 
-A symbol costs every weight of the network one multiply-add, and one reading unless other streams share it. So many
-symbols a second are possible as multiply-adds, or as readings, whichever is fewer, and a sampler that reached the
-roofline would do everything else in no time. Both are measured on the spot: multiply-adds in registers, reading on an
-array as large as the packed weights, which therefore comes from the same cache.
+A symbol needs one multiply-add per weight, and one read of every weight, which the streams of a batch share. The
+roofline is the smaller of the two rates that follow; a sampler would reach it if everything else took no time. Both are
+measured here: multiply-adds in registers, and reads of an array as large as the packed weights, which therefore comes
+from the same cache level.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from models.spec import SYMBOLS
 
 cgutils: Any = untyped
 _CHAINS = 12
-"""Independent sums, enough to keep every unit busy, few enough for the registers."""
+"""Independent sums: enough to keep all execution units busy, few enough for the registers."""
 _REPETITIONS = 15
 _SECONDS = 0.03
 
 
 def roofline(spec: WaveNetSpec, precision: Precision, batch: int) -> float:
-    """Symbols per CPU-second, of all streams together, that no sampler of this network can exceed here.
+    """Upper bound of symbols per CPU-second, all streams together, on this machine.
 
     Args:
-        spec: of the network.
+        spec: the network.
         precision: of its weights.
-        batch: streams that share each reading.
+        batch: number of streams that share each read.
     """
     layout = Layout.of(spec, precision)
     weights = layout.condition_at - layout.layers_at
@@ -53,7 +53,7 @@ def roofline(spec: WaveNetSpec, precision: Precision, batch: int) -> float:
 
 
 def multiply_adds(spec: WaveNetSpec) -> int:
-    """Of one symbol, without conditioning, which is shared by all symbols of a frame."""
+    """Multiply-adds per symbol, without conditioning, which all symbols of a frame share."""
     residual, hidden, skip, head = spec.residual_channels, spec.hidden_channels, spec.skip_channels, spec.head_channels
     layer = 2 * residual * 2 * hidden + hidden * (residual + skip)
     return spec.layers * layer + skip * head + head * SYMBOLS
@@ -61,7 +61,7 @@ def multiply_adds(spec: WaveNetSpec) -> int:
 
 @cache
 def multiply_adds_per_second(of_bytes: bool) -> float:
-    """In registers, sixteen fused ones of floats at a time, or sixty-four of bytes."""
+    """Rate of multiply-adds in registers, sixteen floats or sixty-four bytes per instruction."""
     each = (4 if of_bytes else 1) * WIDTH * _CHAINS
     way, kind = int(best_instructions()), int(of_bytes)
 
@@ -74,7 +74,7 @@ def multiply_adds_per_second(of_bytes: bool) -> float:
 
 @cache
 def words_per_second(size: int) -> float:
-    """32-bit words read from an array of ``size``, again and again."""
+    """Rate of reading 32-bit words from an array of ``size`` words repeatedly."""
     words = aligned(np.zeros(-(-size // (WIDTH * _CHAINS)) * WIDTH * _CHAINS, np.float32))
 
     def work(words: Any, count: int) -> int:
@@ -88,7 +88,7 @@ def words_per_second(size: int) -> float:
 
 
 def _fastest(work: Callable[[int], int], count: int) -> float:
-    """Rounds of ``work`` a CPU-second in the best of several tries: what the machine can, not what it mostly does."""
+    """Rounds of ``work`` per CPU-second, the best of several measurements."""
     work(1)
     while (spent := _seconds(work, count)) < _SECONDS:
         count *= 2
@@ -102,7 +102,7 @@ def _seconds(work: Callable[[int], int], count: int) -> float:
 
 
 def _sum_of(builder: Any, emitter: Emitter, sums: list[Any]) -> Any:
-    """One number that depends on all sums, so that none is left out."""
+    """One number that depends on all sums, so that the compiler removes none."""
     total = builder.load(sums[0])
     for other in sums[1:]:
         total = builder.add(total, builder.load(other))
@@ -111,7 +111,7 @@ def _sum_of(builder: Any, emitter: Emitter, sums: list[Any]) -> Any:
 
 @intrinsic(prefer_literal=True)
 def _multiply_adds(typing, count, of_bytes, instructions):  # type: ignore[no-untyped-def]  # numba's protocol
-    """``count`` rounds of one multiply-add for each chain."""
+    """Do ``count`` rounds of one multiply-add per chain."""
     bytes_, way = of_bytes.literal_value, instructions.literal_value
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba's protocol

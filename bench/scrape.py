@@ -1,4 +1,4 @@
-"""Figures out of a `/metrics` page, for measurements that need no Prometheus."""
+"""Read values from a `/metrics` page, for benchmarks without Prometheus."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def total(page: str, name: str) -> float:
 
 
 def quantile(page: str, name: str, q: float) -> float:
-    """A quantile of a histogram, all its series together; within a bucket as if all values were spread evenly.
+    """A quantile of a histogram over all its series, interpolated linearly within a bucket, as Prometheus does.
 
     Args:
-        page: of one process.
+        page: the metrics of one process.
         name: of the histogram.
         q: 0 … 1.
 
     Returns:
-        NaN if nothing was observed; the last finite bound if it lies beyond that.
+        NaN if there are no observations; the last finite bound if the quantile lies beyond it.
     """
     counts: dict[float, float] = {}
     for bound, count in re.findall(_BUCKET.format(name=name), page, re.MULTILINE):

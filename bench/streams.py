@@ -1,7 +1,7 @@
-"""How many can listen, and what the way through Redis costs: ``python -m bench.streams``.
+"""Concurrent listeners, and the latency added by HTTP and Redis: ``python -m bench.streams``.
 
-A real server with the model that ships, and clients on real sockets. All figures are by the clock on the wall: run it
-with nothing else. It takes about three minutes. The settings of the environment (``ANCESTRAL_…``) hold for the server.
+A real server with the bundled model, and clients on real sockets. All values are wall-clock times: run nothing else
+meanwhile. It takes about three minutes. The server uses the settings of the environment (``ANCESTRAL_…``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.listeners import JITTER_SECONDS, MODEL, TEXTS, VOICES, Played, ask, fetch, free_port, nicely, play, serving
+from bench.listeners import (
+    JITTER_SECONDS,
+    MODEL,
+    TEXTS,
+    VOICES,
+    Played,
+    fetch,
+    free_port,
+    play,
+    request_speech,
+    run_clients,
+    serving,
+)
 from bench.report import report
 from bench.scrape import quantile
 from service.settings import Settings
@@ -24,32 +36,32 @@ from service.worker.model_loader import LoadedModels, load_models
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
 LISTENING_SECONDS = 10.0
-TURNS = 20
-"""Repetitions of what one client does alone."""
+REPETITIONS = 20
+"""Repetitions of the measurements with one client."""
 SLOTS, QUEUE, EXTRA = 4, 2, 20
-"""Of the server that is full, and requests that do not fit."""
+"""Slots and queue of the server that is filled, and requests beyond that."""
 SENTENCE = "The harbor was quiet before the first boats came in."
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table."""
+    """One row of the table."""
 
     measurement: str
     settings: str
     count: int
-    """Listeners at a time, or repetitions."""
+    """Concurrent listeners, or repetitions."""
     p50_ms: float | None = None
     p95_ms: float | None = None
     silence_seconds: float | None = None
-    """Of all listeners together, while their utterances were not over."""
+    """Total underrun of all listeners before the end of their utterances."""
     real_time_factor: float | None = None
-    """Seconds of sound, of all streams together, made in a second."""
+    """Seconds of audio per second, all streams together."""
     refused: int | None = None
 
 
 def common() -> str:
-    """The settings that every server here has."""
+    """The settings that all servers here share."""
     settings = Settings()
     return f"{settings.threads} threads, chunks of {settings.chunk_ms} ms"
 
@@ -61,17 +73,17 @@ def times(seconds: Sequence[float]) -> tuple[float, float]:
 
 
 async def listen(port: int, number: int, delay: float, until: float) -> list[Played]:
-    """One listener: an utterance after the other, as long as there is time for a new one."""
+    """One listener, playing one utterance after another until the time is over."""
     await asyncio.sleep(delay)
     heard: list[Played] = []
     while time.monotonic() < until:
-        turn = 100 * number + len(heard)
-        heard.append(await play(port, TEXTS[turn % len(TEXTS)], turn))
+        request = 100 * number + len(heard)
+        heard.append(await play(port, TEXTS[request % len(TEXTS)], request))
     return heard
 
 
 async def listen_together(port: int, count: int) -> Row:
-    """So many listeners, who come within the first second."""
+    """``count`` listeners, who start within the first second."""
     start = time.monotonic()
     listeners = (listen(port, n, n / count, start + LISTENING_SECONDS) for n in range(count))
     heard = [played for one in await asyncio.gather(*listeners) for played in one]
@@ -85,28 +97,28 @@ async def listen_together(port: int, count: int) -> Row:
     )
 
 
-def more_and_more(port: int) -> list[Row]:
-    """Ever more listeners, until two times in a row some of them heard silence."""
+def increase_listeners(port: int) -> list[Row]:
+    """More and more listeners, until there were underruns twice in a row."""
     rows: list[Row] = []
     for count in LISTENERS:
-        rows.append(nicely(listen_together(port, count)))
+        rows.append(run_clients(listen_together(port, count)))
         if len(rows) > 1 and all(row.silence_seconds for row in rows[-2:]):
             break
     return rows
 
 
 async def over_http(port: int, seed: int, sample_rate: int) -> tuple[float, float]:
-    """Seconds to the first sound and to the last, through the server."""
+    """Seconds to the first and to the last audio, through the server."""
     start, first = time.perf_counter(), 0.0
-    answer = await ask(port, SENTENCE, seed, sample_rate=sample_rate)
-    async for _ in answer.pieces():
+    response = await request_speech(port, SENTENCE, seed, sample_rate=sample_rate)
+    async for _ in response.pieces():
         first = first or time.perf_counter() - start
-    answer.close()
+    response.close()
     return first, time.perf_counter() - start
 
 
 def in_process(loaded_models: LoadedModels, seed: int, sample_rate: int) -> tuple[float, float]:
-    """The same work, done here."""
+    """The same, in this process."""
     start, first = time.perf_counter(), 0.0
     payload = prepare(loaded_models, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
     encoder = codecs.encoder("pcm", sample_rate, sample_rate)
@@ -118,36 +130,36 @@ def in_process(loaded_models: LoadedModels, seed: int, sample_rate: int) -> tupl
 
 
 def compare(port: int, loaded_models: LoadedModels) -> list[Row]:
-    """What the road through HTTP and Redis adds for one client: the same sentences, in turns."""
+    """The latency that HTTP and Redis add for one client: the same sentences, alternating."""
     rate = loaded_models.speech_model(MODEL, "speech").spec.sample_rate
     in_process(loaded_models, 0, rate)
     asyncio.run(over_http(port, 0, rate))
-    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(loaded_models, n, rate)) for n in range(TURNS)]
+    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(loaded_models, n, rate)) for n in range(REPETITIONS)]
     rows = []
     for place, what in enumerate(("first audio", "whole sentence")):
         there, here = [far[place] for far, _ in pairs], [near[place] for _, near in pairs]
         added = [far - near for far, near in zip(there, here, strict=True)]
-        for road, seconds in (("over HTTP", there), ("in process", here), ("added by the road", added)):
-            rows.append(Row(f"{what} {road}", "one client", TURNS, *times(seconds)))
+        for how, seconds in (("over HTTP", there), ("in process", here), ("added by HTTP and Redis", added)):
+            rows.append(Row(f"{what} {how}", "one client", REPETITIONS, *times(seconds)))
     return rows
 
 
 async def overload(port: int) -> Row:
-    """Every slot and every place in the queue is taken, and more ask."""
+    """Requests to a server whose slots and queue are full."""
     text = " ".join(TEXTS[:2])
     listeners = [asyncio.create_task(play(port, text, n)) for n in range(SLOTS + QUEUE)]
     await asyncio.sleep(1.5)
     refusals, statuses = [], []
     for number in range(EXTRA):
         start = time.perf_counter()
-        answer = await ask(port, SENTENCE, number)
-        answer.close()
+        response = await request_speech(port, SENTENCE, number)
+        response.close()
         refusals.append(time.perf_counter() - start)
-        statuses.append((answer.status, int(answer.headers.get("retry-after", "0")) > 0))
+        statuses.append((response.status, int(response.headers.get("retry-after", "0")) > 0))
         await asyncio.sleep(0.1)
     heard = await asyncio.gather(*listeners)
     return Row(
-        "one too many: the answer",
+        "rejection when full",
         f"{SLOTS} slots, queue of {QUEUE}, {SLOTS + QUEUE} listeners",
         EXTRA,
         *times(refusals),
@@ -156,51 +168,53 @@ async def overload(port: int) -> Row:
     )
 
 
-async def hang_ups(port: int) -> list[tuple[float, float]]:
-    """On a server with one slot: seconds from a reset to a request that is let in, and to its sound; many times."""
+async def disconnects(port: int) -> list[tuple[float, float]]:
+    """On a server with one slot: seconds from a disconnect to the next admitted request, and to its first audio."""
     rounds: list[tuple[float, float]] = []
-    gone = None
-    while len(rounds) < TURNS:
-        asked = time.perf_counter()
-        answer = await ask(port, " ".join(TEXTS), len(rounds))
-        if answer.status == 200:
-            await anext(answer.pieces())
-            if gone is not None:
-                rounds.append((asked - gone, time.perf_counter() - gone))
+    left_at = None
+    while len(rounds) < REPETITIONS:
+        requested_at = time.perf_counter()
+        response = await request_speech(port, " ".join(TEXTS), len(rounds))
+        if response.status == 200:
+            await anext(response.pieces())
+            if left_at is not None:
+                rounds.append((requested_at - left_at, time.perf_counter() - left_at))
             await asyncio.sleep(0.3)
-            gone = time.perf_counter()
-        answer.close()
+            left_at = time.perf_counter()
+        response.close()
     return rounds
 
 
-def room(port: int, worker_port: int) -> list[Row]:
-    """How soon a listener who is gone makes room, as clients see it and as the worker says."""
-    rounds, settings = nicely(hang_ups(port)), "1 slot, no queue"
-    named = (("the next is let in", 0), ("the next one's first audio", 1))
-    rows = [Row(f"gone until {what}", settings, TURNS, *times([r[place] for r in rounds])) for what, place in named]
+def slot_release(port: int, worker_port: int) -> list[Row]:
+    """How soon a slot is released after a disconnect, measured by clients and by the worker."""
+    rounds, settings = run_clients(disconnects(port)), "1 slot, no queue"
+    named = (("next request admitted", 0), ("first audio of the next request", 1))
+    rows = [
+        Row(f"disconnect: {what}", settings, REPETITIONS, *times([r[place] for r in rounds])) for what, place in named
+    ]
     page = fetch(worker_port, "/metrics")[1]
     p50, p95 = (round(1000 * quantile(page, "ancestral_cancel_seconds", q), 1) for q in (0.5, 0.95))
-    return [*rows, Row("slot held by one who is gone (/metrics)", settings, TURNS, p50, p95)]
+    return [*rows, Row("slot released after disconnect (/metrics)", settings, REPETITIONS, p50, p95)]
 
 
 def warm(port: int) -> None:
-    """Have the server read whatever it reads on first use."""
+    """Send one request, so that the server has loaded what it loads on first use."""
     asyncio.run(over_http(port, 0, 16000))
 
 
 def main() -> None:
-    """Measure, print the table, print the JSON."""
+    """Measure, then print the table and the JSON."""
     loaded_models = load_models(Settings(), lambda entry: entry.id == MODEL)
     with serving(interactive_slots=LISTENERS[-1]) as port:
         warm(port)
-        rows = more_and_more(port) + compare(port, loaded_models)
+        rows = increase_listeners(port) + compare(port, loaded_models)
     with serving(interactive_slots=SLOTS, max_queued_streams=QUEUE) as port:
         warm(port)
-        rows.append(nicely(overload(port)))
-    watched = free_port()
-    with serving(interactive_slots=1, max_queued_streams=0, metrics_port=watched) as port:
+        rows.append(run_clients(overload(port)))
+    worker_port = free_port()
+    with serving(interactive_slots=1, max_queued_streams=0, metrics_port=worker_port) as port:
         warm(port)
-        rows += room(port, watched)
+        rows += slot_release(port, worker_port)
     report(f"Streams ({common()})", rows, {"settings": common()}, width=140)
 
 

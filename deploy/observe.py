@@ -1,9 +1,10 @@
-"""``python -m deploy.observe``: whether what watches the service sees it. Needs Prometheus (Debian: ``prometheus``).
+"""Check dashboards and alerts against a running service: ``python -m deploy.observe``.
 
-Prometheus, with the configuration that ships, scrapes a real server (with its Valkey and a worker) under a short load
-of all kinds. Then every panel's query has to give figures, every metric that a panel or an alert names has to be there,
-every variable has to have values, the alerts' unit tests have to pass; and, where npm is, the dashboards have to be of
-the types that Grafana publishes. Prints a table and one line of JSON; the exit code says whether all was well.
+Needs Prometheus (Debian: ``prometheus`` and ``promtool``). Prometheus, with the shipped configuration, scrapes a real
+server (with its Valkey and a worker) under a minute of mixed load. Every query of every panel must return data, every
+metric named in a panel or an alert must exist, every dashboard variable must have values, and the alert unit tests must
+pass. If npm is installed, the dashboards must match Grafana's published types. Prints a table and one line of JSON; the
+exit code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ from deploy.queries import DASHBOARDS, PROMETHEUS, alerts, boards, queries, sele
 
 LOAD_SECONDS: Final = 60.0
 RATE: Final = 0.7
-"""Clients a second."""
+"""Clients per second."""
 SCRAPE_SECONDS: Final = 5
 INTERVAL: Final = f"{4 * SCRAPE_SECONDS}s"
-"""What ``$__rate_interval`` is with the interval at which prometheus.yml scrapes."""
+"""The value of ``$__rate_interval`` for the scrape interval of prometheus.yml."""
 TYPES: Final = DASHBOARDS.parent / "types"
 _NEEDS_GPU: Final = "ancestral_gpu_"
 
@@ -53,44 +54,44 @@ class Row:
     what: str
     series: int
     points: int
-    """Figures that are numbers."""
+    """Finite values."""
     last: float | None
-    """Of the first series."""
+    """Last value of the first series."""
     verdict: str
 
 
 class Prometheus:
-    """A Prometheus that runs, and what it answers."""
+    """The HTTP API of a running Prometheus."""
 
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1/"
 
-    def ask(self, path: str, **parameters: object) -> Any:
-        """The ``data`` of an answer."""
+    def get(self, path: str, **parameters: object) -> Any:
+        """The ``data`` of a response."""
         query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self._url}{path}?{query}", timeout=30) as answer:
-            return json.load(answer)["data"]
+        with urllib.request.urlopen(f"{self._url}{path}?{query}", timeout=30) as response:
+            return json.load(response)["data"]
 
     def series(self, text: str, begin: float, end: float) -> list[list[float]]:
-        """What a query gives, a list of numbers for each series."""
-        found = self.ask("query_range", query=text, start=begin, end=end, step=SCRAPE_SECONDS)["result"]
+        """The result of a query: the finite values of each series."""
+        found = self.get("query_range", query=text, start=begin, end=end, step=SCRAPE_SECONDS)["result"]
         values = [[float(value) for _, value in series["values"]] for series in found]
         return [[value for value in series if math.isfinite(value)] for series in values]
 
     def wait(self, jobs: int) -> None:
-        """Until it has scraped that many targets."""
+        """Wait until that many targets are up."""
         for _ in range(240):
             try:
-                if sum(target["health"] == "up" for target in self.ask("targets")["activeTargets"]) == jobs:
+                if sum(target["health"] == "up" for target in self.get("targets")["activeTargets"]) == jobs:
                     return
             except OSError:
                 pass
             time.sleep(0.5)
-        raise SystemExit("Prometheus does not reach every process")
+        raise SystemExit("Prometheus cannot reach every process")
 
 
 def configuration(targets: dict[str, str]) -> str:
-    """Prometheus's configuration as it ships, but for where each job's one process is: no name service knows these."""
+    """The shipped Prometheus configuration, with static targets instead of DNS."""
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
@@ -100,7 +101,7 @@ def configuration(targets: dict[str, str]) -> str:
 
 @contextmanager
 def prometheus(targets: dict[str, str]) -> Iterator[Prometheus]:
-    """Prometheus, with our configuration and these addresses of the other jobs' processes, until the block ends."""
+    """Run Prometheus with the shipped configuration and these targets until the block ends."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         text = configuration(targets | {"prometheus": f"127.0.0.1:{port}"})
@@ -120,8 +121,8 @@ def prometheus(targets: dict[str, str]) -> Iterator[Prometheus]:
             process.wait(30)
 
 
-def misbehave(port: int) -> None:
-    """What a load of good clients lacks: one that leaves in the middle, one that asks wrongly, one that comes later."""
+def send_odd_requests(port: int) -> None:
+    """Requests that the load generator does not send: an early disconnect, an invalid request, an asynchronous job."""
     speech = {"model": MODEL, "voice": VOICES[0], "input": TEXTS[0], "response_format": "pcm"}
     for body, headers, read in (
         (speech, {}, 1000),
@@ -137,16 +138,16 @@ def misbehave(port: int) -> None:
 
 
 def load(port: int) -> None:
-    """A minute of everything."""
+    """One minute of mixed traffic."""
     with arriving(f"http://127.0.0.1:{port}", RATE):
         until = time.perf_counter() + LOAD_SECONDS
         while time.perf_counter() < until:
-            misbehave(port)
+            send_odd_requests(port)
             gevent.sleep(4)
 
 
 def panel_rows(prom: Prometheus, begin: float, end: float) -> list[Row]:
-    """Every query of every panel."""
+    """Check every query of every panel."""
     rows, gpu = [], bool(prom.series("ancestral_gpu_memory_total_bytes", begin, end))
     for query in queries():
         found = prom.series(query.filled(INTERVAL), begin, end)
@@ -160,35 +161,40 @@ def panel_rows(prom: Prometheus, begin: float, end: float) -> list[Row]:
 
 
 def name_row(prom: Prometheus) -> Row:
-    """Whether every metric that is named is there."""
+    """Check that every metric named in a panel or alert exists."""
     texts = [query.filled(INTERVAL) for query in queries()] + [rule["expr"] for rule in alerts()]
     named = {selector.name for text in texts for selector in selectors(text)}
-    missing = sorted(name for name in named - set(prom.ask("label/__name__/values")) if not name.startswith(_NEEDS_GPU))
+    missing = sorted(name for name in named - set(prom.get("label/__name__/values")) if not name.startswith(_NEEDS_GPU))
     verdict = "ok" if not missing else f"MISSING: {', '.join(missing)}"
-    return Row("all", "metrics that panels and alerts name", len(named), len(named) - len(missing), None, verdict)
+    return Row("all", "metrics named in panels and alerts", len(named), len(named) - len(missing), None, verdict)
 
 
 def variable_rows(prom: Prometheus) -> list[Row]:
-    """Whether there is something to choose from at the top of every dashboard."""
+    """Check that every dashboard variable has values."""
     rows = []
     for name, board in boards().items():
         for variable in board["templating"]["list"]:
             found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"])
             assert found is not None
-            values = prom.ask(f"label/{found[2]}/values", **{"match[]": found[1]})
+            values = prom.get(f"label/{found[2]}/values", **{"match[]": found[1]})
             rows.append(Row(name, f"variable {variable['name']}", len(values), 0, None, "ok" if values else "EMPTY"))
     return rows
 
 
 def alert_rows(prom: Prometheus) -> list[Row]:
-    """Whether Prometheus can work the alerts out, and whether their unit tests pass."""
-    rules = [rule for group in prom.ask("rules")["groups"] for rule in group["rules"]]
-    ill = [rule["name"] for rule in rules if rule["health"] != "ok"]
+    """Check that Prometheus can evaluate the alerts, and that their unit tests pass."""
+    rules = [rule for group in prom.get("rules")["groups"] for rule in group["rules"]]
+    unhealthy = [rule["name"] for rule in rules if rule["health"] != "ok"]
     firing = [rule["name"] for rule in rules if rule["state"] == "firing"]
-    told = "ok" if not ill else f"ILL: {', '.join(ill)}"
+    health = "ok" if not unhealthy else f"UNHEALTHY: {', '.join(unhealthy)}"
     rows = [
         Row(
-            "alerts", f"rules; firing now: {', '.join(firing) or 'none'}", len(rules), len(rules) - len(ill), None, told
+            "alerts",
+            f"rules; firing now: {', '.join(firing) or 'none'}",
+            len(rules),
+            len(rules) - len(unhealthy),
+            None,
+            health,
         )
     ]
     ran = _run(["promtool", "test", "rules", "alerts_test.yml"], PROMETHEUS)
@@ -196,7 +202,7 @@ def alert_rows(prom: Prometheus) -> list[Row]:
 
 
 def type_row() -> Row:
-    """Whether the dashboards are of the types that Grafana publishes (npm's @grafana/schema)."""
+    """Check the dashboards against the types of npm's @grafana/schema."""
     what = "JSON against @grafana/schema"
     if shutil.which("npm") is None:
         return Row("all", what, 0, 0, None, "no npm here")
@@ -218,15 +224,15 @@ def type_row() -> Row:
 
 
 def _run(command: list[str], directory: Path) -> str | None:
-    """What went wrong; None if nothing did."""
+    """Run a command. Returns its output if it failed, else None."""
     ran = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     return None if ran.returncode == 0 else (ran.stdout + ran.stderr).strip()[-2000:] or f"exit code {ran.returncode}"
 
 
 def main() -> None:
-    """Check, print the table, print the JSON."""
+    """Run all checks, print the table and the JSON."""
     if missing := [name for name in ("prometheus", "promtool") if shutil.which(name) is None]:
-        sys.exit(f"{' and '.join(missing)} not found: apt-get install prometheus")
+        sys.exit(f"{' and '.join(missing)} not found: apt-get install prometheus promtool")
     worker_port = free_port()
     with serving(metrics_port=worker_port) as port:
         targets = {"ancestral-api": f"127.0.0.1:{port}", "ancestral-worker": f"127.0.0.1:{worker_port}"}
@@ -239,7 +245,7 @@ def main() -> None:
             rows = panel_rows(prom, begin, end)
             rows += [*variable_rows(prom), name_row(prom), *alert_rows(prom), type_row()]
     wrong = [row for row in rows if row.verdict.split(":")[0].isupper()]
-    report("What watches the service", rows, {"wrong": len(wrong)}, width=160)
+    report("Dashboards and alerts", rows, {"wrong": len(wrong)}, width=160)
     sys.exit(1 if wrong else 0)
 
 

@@ -1,4 +1,4 @@
-"""The PromQL in our dashboards and alerts, read from the files that Grafana and Prometheus read."""
+"""The PromQL of dashboards and alerts, read from the committed files."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ DASHBOARDS: Final = HERE / "grafana" / "dashboards"
 
 @dataclass(frozen=True)
 class Query:
-    """One of a panel's."""
+    """One query of a panel."""
 
     board: str
     panel: str
     text: str
-    """As it stands there."""
+    """PromQL, with Grafana variables."""
 
     def filled(self, interval: str) -> str:
-        """With what Grafana puts in: everything chosen, and rates over this interval."""
+        """The query with every variable set to All and rates over ``interval``."""
         return re.sub(r"\$\{?\w+\}?", ".*", self.text.replace("$__rate_interval", interval))
 
 
 def boards() -> dict[str, dict[str, Any]]:
-    """Every dashboard, by its file's name."""
+    """All dashboards by file name, without extension."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(DASHBOARDS.glob("*.json"))}
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Its panels, without the rows' titles."""
+    """The panels of a dashboard, without rows."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
 def queries() -> list[Query]:
-    """Of every panel of every dashboard."""
+    """The queries of all panels of all dashboards."""
     return [
         Query(name, panel["title"], target["expr"])
         for name, board in boards().items()
@@ -52,16 +52,16 @@ def queries() -> list[Query]:
 
 
 def alerts() -> list[dict[str, Any]]:
-    """Every alerting rule."""
+    """All alerting rules."""
     groups = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def selectors(text: str) -> list[Any]:
-    """Every selector of an expression.
+    """All vector selectors of an expression.
 
     Raises:
-        ValueError: it is no PromQL.
+        ValueError: the text is not PromQL.
     """
     return list(_selectors(promql_parser.parse(text)))
 

@@ -1,1 +1,1 @@
-"""Mixed traffic with open-loop arrivals: clients come at random moments, however the earlier ones fare."""
+"""Load generator with open-loop arrivals: clients arrive at random times, independent of how earlier ones fare."""

@@ -1,15 +1,15 @@
 """``python -m bench.load``: a real server under mixed traffic. Needs the extra ``load`` (locust).
 
-    python -m bench.load                    more and more arrivals, up to where the service says 429
-    python -m bench.load --rate 1           so many a second, for --seconds
-    python -m bench.load --rate 1 --soak    the same for twenty minutes; memory, open files and Redis before and after
+    python -m bench.load                    increasing rates, up to the one at which the service answers 429
+    python -m bench.load --rate 1           this many arrivals per second, for --seconds
+    python -m bench.load --rate 1 --soak    the same for twenty minutes, with memory, open files and Redis over time
 
-Clients and server share the machine's cores, so figures are those of both together.
+Clients and server share the machine's cores, so the results include both.
 """
 
 from __future__ import annotations
 
-from bench.load import locustfile  # isort: skip  # first: gevent has to be in place before sockets are used
+from bench.load import locustfile  # isort: skip  # first: gevent has to patch sockets before they are used
 
 import argparse
 import os
@@ -24,7 +24,7 @@ import numpy as np
 from locust.env import Environment
 
 from bench.listeners import fetch, free_port, serving
-from bench.load.clients import REFUSED, ROADS, Outcome
+from bench.load.clients import REJECTED, TRANSPORTS, Outcome
 from bench.report import report
 from bench.scrape import total
 
@@ -33,52 +33,52 @@ STEP_SECONDS = 40.0
 STEADY_SECONDS = 60.0
 SOAK_SECONDS = 1200.0
 SETTLING_SECONDS = 180.0
-"""After which whatever is kept for a while (``stream_seconds``) is dropped as fast as it comes."""
-LOOK_SECONDS = 10.0
+"""Time until data that is kept for a while (``stream_seconds``) expires as fast as it is added."""
+READ_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of some arrivals."""
+    """Results of a group of clients."""
 
-    road: str
+    transport: str
     rate: float
-    """Arrivals a second, of all roads together."""
+    """Arrivals per second, all transports together."""
     clients: int
-    refused: int
+    rejected: int
     errors: int
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    """Of the first sound; of pictures, of all of them."""
-    silent: int
-    """Listeners who heard silence."""
+    """Time to first audio; for pictures, to the complete response."""
+    with_underruns: int
+    """Listeners with underruns."""
     silence_seconds: float
-    counted_seconds: float | None
-    """The same silence as the server counts it; it knows no roads apart here."""
+    server_silence_seconds: float | None
+    """The same silence as counted by the server, for all transports together."""
 
 
-def _row(road: str, rate: float, outcomes: Sequence[Outcome], counted: float | None) -> Row:
+def _row(transport: str, rate: float, outcomes: Sequence[Outcome], counted: float | None) -> Row:
     firsts = [1000 * outcome.first for outcome in outcomes if outcome.first is not None]
     p50, p95, p99 = (round(float(np.quantile(firsts, q)), 1) if firsts else None for q in (0.5, 0.95, 0.99))
     return Row(
-        road,
+        transport,
         rate,
         clients=len(outcomes),
-        refused=sum(outcome.status == REFUSED for outcome in outcomes),
-        errors=sum(outcome.status not in (200, REFUSED) for outcome in outcomes),
+        rejected=sum(outcome.status == REJECTED for outcome in outcomes),
+        errors=sum(outcome.status not in (200, REJECTED) for outcome in outcomes),
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
-        silent=sum(outcome.silence > 0 for outcome in outcomes),
+        with_underruns=sum(outcome.silence > 0 for outcome in outcomes),
         silence_seconds=round(sum(outcome.silence for outcome in outcomes), 2),
-        counted_seconds=counted,
+        server_silence_seconds=counted,
     )
 
 
 @contextmanager
 def arriving(url: str, rate: float) -> Iterator[list[Outcome]]:
-    """Clients come, at this rate, until the block ends; then those under way are waited for. How they fared."""
+    """Start clients at this rate until the block ends, then wait for those in progress. Yields their outcomes."""
     outcomes: list[Outcome] = []
     locustfile.Arrivals.outcomes = outcomes
     environment = Environment(user_classes=[locustfile.Arrivals], host=url, parsed_options=Namespace(rate=rate))
@@ -92,33 +92,33 @@ def arriving(url: str, rate: float) -> Iterator[list[Outcome]]:
     deadline, before = time.perf_counter() + 180, -1
     while before != len(outcomes) and time.perf_counter() < deadline:
         before = len(outcomes)
-        gevent.sleep(15)  # longer than any client needs that has been let in
+        gevent.sleep(15)  # longer than any admitted client needs
 
 
 def step(port: int, rate: float, seconds: float) -> list[Row]:
-    """So many arrivals a second for so long: a row for all, and one for each road."""
+    """One rate for ``seconds``: a row for all audio clients, and one per transport."""
     before = total(fetch(port, "/metrics")[1], "ancestral_underrun_seconds_total")
     with arriving(f"http://127.0.0.1:{port}", rate) as outcomes:
         gevent.sleep(seconds)
     counted = round(total(fetch(port, "/metrics")[1], "ancestral_underrun_seconds_total") - before, 2)
-    rows = [_row("all that sound", rate, [o for o in outcomes if o.road != "image"], counted)]
-    roads = {road: [o for o in outcomes if o.road == road] for road in ROADS}
-    return rows + [_row(road, rate, found, None) for road, found in roads.items() if found]
+    rows = [_row("all audio", rate, [o for o in outcomes if o.transport != "image"], counted)]
+    by_transport = {transport: [o for o in outcomes if o.transport == transport] for transport in TRANSPORTS}
+    return rows + [_row(transport, rate, found, None) for transport, found in by_transport.items() if found]
 
 
 def knee(port: int) -> list[Row]:
-    """More and more arrivals, until more than one in ten is refused."""
+    """Increase the rate until more than one client in ten is rejected."""
     rows: list[Row] = []
     for rate in RATES:
         rows += (found := step(port, rate, STEP_SECONDS))
-        if sum(row.refused for row in found[1:]) > 0.1 * sum(row.clients for row in found[1:]):
+        if sum(row.rejected for row in found[1:]) > 0.1 * sum(row.clients for row in found[1:]):
             break
     return rows
 
 
 @dataclass(frozen=True)
-class Held:
-    """What is held at a moment."""
+class Resources:
+    """Resource usage at one moment."""
 
     minute: float
     api_mb: float
@@ -129,11 +129,11 @@ class Held:
     redis_keys: int
 
 
-def held(port: int, worker_port: int, since: float) -> Held:
-    """As both processes say."""
+def read_resources(port: int, worker_port: int, since: float) -> Resources:
+    """Read the resource usage from the metrics of both processes."""
     api, worker = fetch(port, "/metrics")[1], fetch(worker_port, "/metrics")[1]
     memory, files = "process_resident_memory_bytes", "process_open_fds"
-    return Held(
+    return Resources(
         round((time.perf_counter() - since) / 60, 1),
         round(total(api, memory) / 1e6, 1),
         round(total(worker, memory) / 1e6, 1),
@@ -144,43 +144,45 @@ def held(port: int, worker_port: int, since: float) -> Held:
     )
 
 
-def soak(port: int, worker_port: int, rate: float, seconds: float) -> tuple[list[Row], list[Held]]:
-    """Arrivals for long, and what is held: the median of each minute, and last what is left when all have gone."""
-    since, looks = time.perf_counter(), list[Held]()
+def soak(port: int, worker_port: int, rate: float, seconds: float) -> tuple[list[Row], list[Resources]]:
+    """One rate for a long time, with resource usage: the median of each minute, and at the end, without clients."""
+    since, readings = time.perf_counter(), list[Resources]()
     with arriving(f"http://127.0.0.1:{port}", rate) as outcomes:
         while time.perf_counter() - since < seconds:
-            gevent.sleep(LOOK_SECONDS)
-            looks.append(held(port, worker_port, since))
-    per_minute = [looks[at : at + 6] for at in range(0, len(looks), 6)]
-    medians = [sorted(minute, key=lambda look: look.api_mb)[len(minute) // 2] for minute in per_minute]
-    medians.append(held(port, worker_port, since))  # when nobody is under way any more
-    return [_row(road, rate, [o for o in outcomes if o.road == road], None) for road in ROADS], medians
+            gevent.sleep(READ_SECONDS)
+            readings.append(read_resources(port, worker_port, since))
+    per_minute = [readings[at : at + 6] for at in range(0, len(readings), 6)]
+    medians = [sorted(minute, key=lambda reading: reading.api_mb)[len(minute) // 2] for minute in per_minute]
+    medians.append(read_resources(port, worker_port, since))  # without clients
+    return [
+        _row(transport, rate, [o for o in outcomes if o.transport == transport], None) for transport in TRANSPORTS
+    ], medians
 
 
-def drift(looks: Sequence[Held]) -> dict[str, float]:
-    """How each figure changes in an hour, by a line through the looks after the first minutes, without the last one."""
-    settled = [look for look in looks[:-1] if 60 * look.minute > SETTLING_SECONDS]
-    hours = [look.minute / 60 for look in settled]
-    names = [name for name in Held.__dataclass_fields__ if name != "minute"]
+def drift(readings: Sequence[Resources]) -> dict[str, float]:
+    """Change of each value per hour: a line fitted after the settling time, without the last entry."""
+    settled = [reading for reading in readings[:-1] if 60 * reading.minute > SETTLING_SECONDS]
+    hours = [reading.minute / 60 for reading in settled]
+    names = [name for name in Resources.__dataclass_fields__ if name != "minute"]
     return {f"{n}_per_hour": round(float(np.polyfit(hours, [getattr(o, n) for o in settled], 1)[0]), 2) for n in names}
 
 
 def main() -> None:
-    """Measure, print the tables, print the JSON."""
+    """Measure, then print the tables and the JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__.splitlines()[0])
-    parser.add_argument("--rate", type=float, help="arrivals in a second; without it, more and more")
-    parser.add_argument("--seconds", type=float, help="for how long (60; a soak: 1200)")
-    parser.add_argument("--soak", action="store_true", help="with an eye on what is held meanwhile")
+    parser.add_argument("--rate", type=float, help="arrivals per second; without it, increasing rates")
+    parser.add_argument("--seconds", type=float, help="duration (60; with --soak: 1200)")
+    parser.add_argument("--soak", action="store_true", help="record resource usage over time")
     options = parser.parse_args()
     if options.soak and options.rate is None:
         parser.error("--soak needs a --rate")
     worker_port = free_port()
     with serving(metrics_port=worker_port) as port:
-        os.nice(5)  # the server is already there, and is not slowed down by this
-        step(port, 1.0, 5.0)  # whatever is read on first use
+        os.nice(5)  # the server has started already and keeps its priority
+        step(port, 1.0, 5.0)  # load what is loaded on first use
         if options.soak:
-            rows, looks = soak(port, worker_port, options.rate, options.seconds or SOAK_SECONDS)
-            report("Held during the soak", looks, drift(looks), width=140)
+            rows, readings = soak(port, worker_port, options.rate, options.seconds or SOAK_SECONDS)
+            report("Resource usage during the soak test", readings, drift(readings), width=140)
         else:
             rows = knee(port) if options.rate is None else step(port, options.rate, options.seconds or STEADY_SECONDS)
     report("Load", rows, {"broken": sum(row.errors for row in rows)}, width=160)

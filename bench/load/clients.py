@@ -1,7 +1,7 @@
-"""Clients that behave as people's do: players that read sound as fast as it is played, and notice silence.
+"""Clients that behave like players: they read audio in real time and measure underruns.
 
-Blocking code: under locust, gevent makes each of them a greenlet. Silence is counted as the server counts it
-(:mod:`service.telemetry.playback`), from what has arrived here.
+Blocking code: under locust, gevent runs each of them as a greenlet. Silence is computed as in the server
+(:mod:`service.telemetry.playback`), from the audio received here.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ from bench.listeners import BYTES_PER_SECOND, MODEL, SAMPLE_RATE, TEXTS, VOICES
 from service.telemetry.playback import BUFFER_SECONDS, Playback
 
 PICTURES = (("pixelcnn-digits", "7"), ("pixelcnn-fashion", "Sneaker"))
-ROADS = ("http", "sse", "websocket", "image")
+TRANSPORTS = ("http", "sse", "websocket", "image")
 PATIENCE_SECONDS = 120.0
 TYPING_SECONDS = 0.5
-"""Between two sentences of one who types."""
-REFUSED, BROKEN = 429, 0
+"""Time between two sentences typed into a websocket."""
+REJECTED, BROKEN = 429, 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one client fared."""
+    """Result of one client."""
 
-    road: str
+    transport: str
     status: int
-    """200, or what it was refused with; :data:`BROKEN` if the answer broke off or never came."""
+    """HTTP status; :data:`BROKEN` if the response was aborted or never came."""
     first: float | None = None
-    """Seconds until the first sound had arrived; of pictures, until all was there."""
-    sound: float = 0.0
-    """Seconds of it."""
+    """Seconds to the first audio; for pictures, to the complete response."""
+    audio_seconds: float = 0.0
+    """Seconds of audio."""
     silence: float = 0.0
-    """Seconds for which the player had nothing to play before the end."""
+    """Seconds of underrun before the end."""
 
 
 class _Player:
-    """Plays what arrives, and takes no more than it needs; an :class:`service.telemetry.playback.PlaybackObserver`."""
+    """Plays audio in real time and reads no further than its buffer; a ``PlaybackObserver`` of service.telemetry."""
 
     def __init__(self, asked_at: float) -> None:
         self.first: float | None = None
-        self.lost = self.sound = 0.0
-        self._hearing = Playback(self, asked_at)
+        self.underrun_seconds = self.audio_seconds = 0.0
+        self._playback = Playback(self, asked_at)
 
     def began(self, seconds: float | None) -> None:
         self.first = seconds
 
     def silence(self, seconds: float, *, first: bool) -> None:
-        self.lost += seconds
+        self.underrun_seconds += seconds
 
     def take(self, size: int) -> None:
-        """So many bytes of pcm have arrived; return when more are wanted."""
-        self._hearing.came()
-        self.sound += size / BYTES_PER_SECOND
-        self._hearing.went(self.sound)
-        assert self._hearing.dry_at is not None
-        time.sleep(max(0.0, self._hearing.dry_at - BUFFER_SECONDS - time.perf_counter()))
+        """``size`` bytes of pcm have arrived. Returns when the buffer needs more."""
+        self._playback.came()
+        self.audio_seconds += size / BYTES_PER_SECOND
+        self._playback.went(self.audio_seconds)
+        assert self._playback.dry_at is not None
+        time.sleep(max(0.0, self._playback.dry_at - BUFFER_SECONDS - time.perf_counter()))
 
-    def outcome(self, road: str, status: int) -> Outcome:
-        return Outcome(road, status, self.first, self.sound, self.lost)
+    def outcome(self, transport: str, status: int) -> Outcome:
+        return Outcome(transport, status, self.first, self.audio_seconds, self.underrun_seconds)
 
 
 def _post(url: str, path: str, body: dict[str, Any]) -> tuple[HTTPConnection, HTTPResponse]:
@@ -78,13 +78,13 @@ def _post(url: str, path: str, body: dict[str, Any]) -> tuple[HTTPConnection, HT
 
 
 def _pieces(response: HTTPResponse) -> Iterator[int]:
-    """Sizes of what arrives of a body of pcm."""
+    """Sizes of the chunks of a pcm body."""
     while piece := response.read1(16384):
         yield len(piece)
 
 
 def _events(response: HTTPResponse) -> Iterator[int]:
-    """The same of server-sent events."""
+    """Sizes of the audio in server-sent events."""
     for line in response:
         if not line.startswith(b"data: "):
             continue
@@ -95,8 +95,8 @@ def _events(response: HTTPResponse) -> Iterator[int]:
             yield len(base64.b64decode(event["audio"]))
 
 
-def listen(url: str, number: int, road: str) -> Outcome:
-    """Ask for speech over HTTP, and listen; ``number`` decides text, voice and seed."""
+def listen(url: str, number: int, transport: str) -> Outcome:
+    """Request speech over HTTP and play it; ``number`` selects text, voice and seed."""
     player = _Player(time.perf_counter())
     body = {
         "model": MODEL,
@@ -104,22 +104,22 @@ def listen(url: str, number: int, road: str) -> Outcome:
         "voice": VOICES[number % len(VOICES)],
         "seed": number,
         "response_format": "pcm",
-        "stream_format": "sse" if road == "sse" else "audio",
+        "stream_format": "sse" if transport == "sse" else "audio",
     }
     try:
         connection, response = _post(url, "/v1/audio/speech", body)
         with response:
             if response.status == 200:
-                for size in _events(response) if road == "sse" else _pieces(response):
+                for size in _events(response) if transport == "sse" else _pieces(response):
                     player.take(size)
         connection.close()
     except (OSError, HTTPException):
-        return player.outcome(road, BROKEN)
-    return player.outcome(road, response.status)
+        return player.outcome(transport, BROKEN)
+    return player.outcome(transport, response.status)
 
 
-def talk(url: str, number: int) -> Outcome:
-    """Type a text into a websocket, sentence by sentence, and listen."""
+def speak_over_websocket(url: str, number: int) -> Outcome:
+    """Send a text over a websocket, sentence by sentence, and play the audio."""
     path = f"ws://{urlsplit(url).netloc}/v1/audio/speech/stream"
     config = {"model": MODEL, "voice": VOICES[number % len(VOICES)], "seed": number, "response_format": "pcm"}
     first, second = TEXTS[number % len(TEXTS)].split(". ")
@@ -131,7 +131,7 @@ def talk(url: str, number: int) -> Outcome:
         connection.send(json.dumps({"type": "input.text", "text": f"{first}. "}))
         typing = threading.Timer(TYPING_SECONDS, _finish, (connection, second))
         typing.start()
-        status = _heed(connection, player)
+        status = _play_session(connection, player)
         typing.cancel()
         connection.close()
     except (OSError, websocket.WebSocketException):
@@ -140,28 +140,28 @@ def talk(url: str, number: int) -> Outcome:
 
 
 def _finish(connection: Any, text: str) -> None:
-    """Type the rest, unless the connection has ended."""
+    """Send the rest of the text, unless the connection has closed."""
     with suppress(OSError, websocket.WebSocketException):
         connection.send(json.dumps({"type": "input.text", "text": text}))
         connection.send(json.dumps({"type": "input.done"}))
 
 
-def _heed(connection: Any, player: _Player) -> int:
-    """Listen to a session's end."""
+def _play_session(connection: Any, player: _Player) -> int:
+    """Play a session to its end. Returns its status."""
     while True:
         message = connection.recv()
         if isinstance(message, bytes):
             player.take(len(message))
             continue
-        told = json.loads(message)
-        if told["type"] == "session.done":
+        event = json.loads(message)
+        if event["type"] == "session.done":
             return 200
-        if told["type"] == "error":
-            return REFUSED if "retry_after" in told["error"] else BROKEN
+        if event["type"] == "error":
+            return REJECTED if "retry_after" in event["error"] else BROKEN
 
 
 def draw(url: str, number: int) -> Outcome:
-    """Ask for two pictures."""
+    """Request two pictures."""
     asked_at = time.perf_counter()
     model, prompt = PICTURES[number % len(PICTURES)]
     body = {"model": model, "prompt": prompt, "n": 2, "seed": number, "response_format": "b64_json"}
@@ -175,8 +175,8 @@ def draw(url: str, number: int) -> Outcome:
     return Outcome("image", response.status, time.perf_counter() - asked_at if response.status == 200 else None)
 
 
-def go(url: str, number: int, road: str) -> Outcome:
-    """One client on this road, from beginning to end."""
-    if road == "image":
+def run_client(url: str, number: int, transport: str) -> Outcome:
+    """Run one client over this transport."""
+    if transport == "image":
         return draw(url, number)
-    return talk(url, number) if road == "websocket" else listen(url, number, road)
+    return speak_over_websocket(url, number) if transport == "websocket" else listen(url, number, transport)

@@ -1,8 +1,8 @@
-"""Arrivals for locust: ``locust -f bench/load/locustfile.py --host http://127.0.0.1:8000 --users 1 --rate 1``.
+"""Open-loop arrivals: ``locust -f bench/load/locustfile.py --host http://127.0.0.1:8000 --users 1 --rate 1``.
 
-Locust's users wait for their answers before they go on (a closed loop), which hides what a service does under too much
-load: it slows its clients down. Here one user sends clients out at random moments (Poisson), at the rate that was asked
-for, and waits for none of them. ``python -m bench.load`` runs it with a server of its own.
+Locust's users wait for a response before they send the next request (a closed loop). That hides overload, because a
+slow service then gets fewer requests. Here one user starts clients at random times (Poisson) at the given rate and
+waits for none of them. ``python -m bench.load`` runs it with a server of its own.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from typing import Any
 import gevent
 from locust import User, constant, events, task
 
-from bench.load.clients import ROADS, Outcome, go
+from bench.load.clients import TRANSPORTS, Outcome, run_client
 
 SHARES = (0.5, 0.1, 0.2, 0.2)
-"""Of the roads."""
+"""Shares of the transports."""
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # nor is the rest
 def _options(parser: Any) -> None:
-    parser.add_argument("--rate", type=float, default=1.0, help="clients that come in a second")
+    parser.add_argument("--rate", type=float, default=1.0, help="arrivals per second")
 
 
-class Arrivals(User):  # type: ignore[misc]  # locust is not there where types are checked
-    """All clients."""
+class Arrivals(User):  # type: ignore[misc]  # locust is not installed where types are checked
+    """Starts all clients."""
 
     wait_time = constant(0)
-    outcomes: list[Outcome] = []  # noqa: RUF012 - of all, for whoever runs it
+    outcomes: list[Outcome] = []  # noqa: RUF012 - shared with bench.load
 
     def on_start(self) -> None:
-        """Nobody is under way yet."""
+        """Start the clock."""
         self._random = random.Random(1)
         self._number = 0
         self._due = time.perf_counter()
 
     @task  # type: ignore[untyped-decorator]
-    def come(self) -> None:
-        """The next client sets out, when it is time."""
+    def start_client(self) -> None:
+        """Start the next client when it is due."""
         self._due += self._random.expovariate(self.environment.parsed_options.rate)
         gevent.sleep(max(0.0, self._due - time.perf_counter()))
         self._number += 1
-        (road,) = self._random.choices(ROADS, SHARES)
-        gevent.spawn(self._go, self._number, road)
+        (transport,) = self._random.choices(TRANSPORTS, SHARES)
+        gevent.spawn(self._run, self._number, transport)
 
-    def _go(self, number: int, road: str) -> None:
-        outcome = go(self.host, number, road)
+    def _run(self, number: int, transport: str) -> None:
+        outcome = run_client(self.host, number, transport)
         self.outcomes.append(outcome)
         milliseconds = None if outcome.first is None else 1000 * outcome.first
         error = None if outcome.status == 200 else RuntimeError(f"status {outcome.status}")
@@ -57,4 +57,4 @@ class Arrivals(User):  # type: ignore[misc]  # locust is not there where types a
             "exception": error,
             "context": {},
         }
-        self.environment.events.request.fire(request_type=road, name="first audio", **figures)
+        self.environment.events.request.fire(request_type=transport, name="first audio", **figures)

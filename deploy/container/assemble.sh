@@ -1,6 +1,6 @@
 #!/bin/sh
-# assemble.sh LOCK: /opt/ancestral, a virtual environment with the wheels of requirements/LOCK.txt and ours in /wheels/ancestral,
-# without pip and without what serving never reads.
+# assemble.sh LOCK: create /opt/ancestral, a virtual environment with the wheels of requirements/LOCK.txt and of /wheels/ancestral,
+# without pip and without files that serving does not need.
 set -eu
 
 build=/opt/build/bin/pip
@@ -8,18 +8,17 @@ $build wheel --no-deps --no-build-isolation --require-hashes --requirement "requ
 python3 -m venv --without-pip /opt/ancestral
 $build --python /opt/ancestral/bin/python3 install --no-index --no-deps --no-compile "/wheels/$1"/*.whl /wheels/ancestral/*.whl
 
-# A quarter of the image would be tests of numba and numpy, symbols for debuggers, pronunciations that no voice uses, and
-# bytecode of all that.
+# Test suites of numba and numpy, debug symbols, unused pronunciation data and bytecode would be a quarter of the image.
 cd /opt/ancestral/lib/python3*/site-packages
 find . -depth -type d -name tests -exec rm -r {} +
 rm -r gruut_lang_en/espeak gruut_lang_en/pos
 strip --strip-unneeded llvmlite/binding/libllvmlite.so pycrfsuite/*.so
-# NVIDIA's wheels put each library into a folder of its own, where the loader does not look: see LD_LIBRARY_PATH in the Dockerfile.
+# NVIDIA's wheels install each library into its own folder, where the loader does not look: see LD_LIBRARY_PATH in the Dockerfile.
 if [ -d nvidia ]; then
     mkdir /opt/ancestral/cuda
     find "$PWD/nvidia" -path '*/lib/*.so*' -exec ln -s -t /opt/ancestral/cuda {} +
 fi
-# Bytecode of what is imported alone. The kernels are compiled again wherever the image runs, for the processor there.
+# Keep only the bytecode of imported modules. The kernels are compiled for the CPU of the machine that runs the image.
 export NUMBA_CACHE_DIR=/tmp/numba ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp
 /opt/ancestral/bin/python3 -c 'import service.api.server, service.worker.worker, service.worker.model_loader'

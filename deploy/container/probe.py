@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Ask a process of this container whether it is well: ``probe PATH [PORT]``; exit code 0 if it answers 200.
+"""Health check of this container: ``probe PATH [PORT]``; exit code 0 if the response is 200.
 
-An image without curl needs something to call in its health checks. The port is that of the API unless one is given.
+The image has no curl. The default port is the API's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 4
 
 
 def main(path: str, port: str = os.environ.get("ANCESTRAL_PORT", "8000")) -> int:
-    """Ask once; 0 if all is well."""
+    """Send one request. Returns the exit code."""
     connection = HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""Writes the dashboards as Grafana reads them: ``python -m deploy.grafana.build``."""
+"""Write the dashboards as JSON files for Grafana: ``python -m deploy.grafana.build``."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from deploy.grafana.boards import dashboards
 DIRECTORY = Path(__file__).with_name("dashboards")
 
 
-_OF_INTERVALS = ("auto", "auto_count", "auto_min")
-"""What the library gives every variable, and Grafana's schema none that is a query."""
+_INTERVAL_FIELDS = ("auto", "auto_count", "auto_min")
+"""Fields that the library adds to every variable, but that Grafana's schema does not allow in query variables."""
 
 
 def documents() -> dict[str, Any]:
-    """Every dashboard as plain data, by the name of its file."""
+    """All dashboards as plain data, by file name without extension."""
     boards = {name: json.loads(json.dumps(board, cls=JSONEncoder)) for name, board in dashboards().items()}
     for board in boards.values():
         for variable in board["templating"]["list"]:
-            for name in _OF_INTERVALS:
+            for name in _INTERVAL_FIELDS:
                 variable.pop(name, None)
     return boards
 
 
 def files() -> dict[Path, str]:
-    """What is written, by path."""
+    """The text of every JSON file, by path."""
     return {
         DIRECTORY / f"{name}.json": json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
         for name, document in documents().items()
@@ -36,7 +36,7 @@ def files() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write them."""
+    """Write the files and print their paths."""
     for path, text in files().items():
         path.write_text(text)
         print(path)

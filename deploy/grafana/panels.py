@@ -1,4 +1,4 @@
-"""Panels as all dashboards have them: Prometheus's figures with a unit, a legend and a sentence on what they mean."""
+"""Panels that all dashboards use: Prometheus data with a unit, a legend and a description."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
 Query = tuple[str, str]
-"""PromQL, and what its series are called."""
+"""PromQL and the legend of its series."""
 HEIGHT: Final = 8
 COLUMNS: Final = 24
-"""Width of a dashboard."""
+"""Width of a dashboard, in grid columns."""
 
 
 def _query(query: Query, ref: int) -> prometheus.Dataquery:
@@ -49,17 +49,17 @@ def graph(
     limit: float | None = None,
     top: float | None = None,
 ) -> timeseries.Panel:
-    """Lines over time.
+    """A time series panel.
 
     Args:
         title: of the panel.
-        queries: whose series it shows.
-        unit: Grafana's name for it.
-        description: what can be read off it.
-        span: columns.
-        stacked: whether the series add up to something.
-        limit: a figure that should not be passed; drawn as a line.
-        top: the greatest value that there can be.
+        queries: whose series are shown.
+        unit: Grafana's name of the unit.
+        description: what the panel shows.
+        span: width in columns.
+        stacked: whether to stack the series, because their sum is meaningful.
+        limit: threshold, drawn as a line.
+        top: upper end of the axis.
     """
     panel = (
         timeseries.Panel()
@@ -92,7 +92,7 @@ def graph(
     return panel
 
 
-def figure(
+def stat_panel(
     title: str,
     query: str,
     unit: str,
@@ -102,16 +102,16 @@ def figure(
     rising: bool = True,
     span: int = 4,
 ) -> stat.Panel:
-    """One figure, as it is now.
+    """A panel with one current value.
 
     Args:
         title: of the panel.
         query: PromQL that gives one series.
-        unit: Grafana's name for it.
-        description: what it says.
-        limit: beyond it the figure is red.
-        rising: whether beyond is above.
-        span: columns.
+        unit: Grafana's name of the unit.
+        description: what the panel shows.
+        limit: threshold beyond which the value is red.
+        rising: whether values above the limit are bad; else those below are.
+        span: width in columns.
     """
     panel = (
         stat.Panel()
@@ -136,15 +136,15 @@ def _thresholds(limit: float, *, rising: bool) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def spread(title: str, histogram: str, unit: str, description: str, *, span: int = 12) -> heatmap.Panel:
-    """How a histogram's observations are spread, over time.
+def histogram_heatmap(title: str, histogram: str, unit: str, description: str, *, span: int = 12) -> heatmap.Panel:
+    """A heatmap of a histogram over time.
 
     Args:
         title: of the panel.
-        histogram: its buckets' name, and labels in braces.
-        unit: of what was observed.
-        description: what can be read off it.
-        span: columns.
+        histogram: name of its ``_bucket`` series, with labels in braces.
+        unit: of the observations.
+        description: what the panel shows.
+        span: width in columns.
     """
     expr = f"sum by (le) (increase({histogram}[$__rate_interval]))"
     query = _query((expr, "{{le}}"), 0).format(PromQueryFormat.HEATMAP)
@@ -161,15 +161,15 @@ def spread(title: str, histogram: str, unit: str, description: str, *, span: int
     )
 
 
-def listing(title: str, query: str, columns: Sequence[str], description: str, *, span: int = 12) -> table.Panel:
-    """The labels of series, a row each, and their value.
+def label_table(title: str, query: str, columns: Sequence[str], description: str, *, span: int = 12) -> table.Panel:
+    """A table with one row per series: its labels and its value.
 
     Args:
         title: of the panel.
         query: PromQL.
         columns: labels, in order; the value comes last.
-        description: what it lists.
-        span: columns of the dashboard.
+        description: what the table lists.
+        span: width in columns.
     """
     target = _query((query, ""), 0).instant().format(PromQueryFormat.TABLE)
     shown = {"includeByName": dict.fromkeys([*columns, "Value"], True)}
@@ -188,18 +188,18 @@ def listing(title: str, query: str, columns: Sequence[str], description: str, *,
     )
 
 
-def note(words: str) -> text.Panel:
-    """A sentence across the whole dashboard."""
-    return text.Panel().title("").content(words).span(COLUMNS).height(2)
+def note(content: str) -> text.Panel:
+    """A line of text across the whole dashboard."""
+    return text.Panel().title("").content(content).span(COLUMNS).height(2)
 
 
 def quantiles(histogram: str, by: str = "", which: Sequence[float] = (0.5, 0.95, 0.99)) -> list[Query]:
     """Quantiles of a histogram over time.
 
     Args:
-        histogram: its buckets' name, and labels in braces.
-        by: a label to tell series apart by.
-        which: 0 … 1.
+        histogram: name of its ``_bucket`` series, with labels in braces.
+        by: label by which series are kept apart.
+        which: quantiles, each 0 … 1.
     """
     labels, name = (f"le, {by}", f" {{{{{by}}}}}") if by else ("le", "")
     inner = f"sum by ({labels}) (rate({histogram}[$__rate_interval]))"
@@ -207,16 +207,16 @@ def quantiles(histogram: str, by: str = "", which: Sequence[float] = (0.5, 0.95,
 
 
 def rate(counter: str, by: str) -> str:
-    """How fast a counter grows, by labels."""
+    """PromQL: rate of a counter, summed by labels."""
     return f"sum by ({by}) (rate({counter}[$__rate_interval]))"
 
 
-def choice(name: str, label: str, query: str) -> dashboard.QueryVariable:
-    """A list at the top of the dashboard, from which some or all may be chosen.
+def variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    """A dashboard variable: a list from which some or all values can be selected.
 
     Args:
-        name: that queries use.
-        label: that people see.
+        name: as used in queries.
+        label: as shown to the user.
         query: ``label_values(…)``.
     """
     return (

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, as NVIDIA's management library knows them; none where it or its package is missing."""
+"""The GPUs of this machine, from NVIDIA's management library; none if the library or its package is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Gpu:
-    """One of them, at this moment; NaN for what it does not tell."""
+    """The state of one GPU; NaN for values that it does not report."""
 
     index: int
     name: str
@@ -24,7 +24,7 @@ class Gpu:
 
 @cache
 def _library() -> Any:
-    """NVIDIA's library, started; None without it."""
+    """NVIDIA's library, initialised; None if it is missing."""
     try:
         import pynvml
     except ModuleNotFoundError:
@@ -37,28 +37,28 @@ def _library() -> Any:
 
 
 def read() -> list[Gpu]:
-    """All GPUs. Takes a few milliseconds."""
+    """Read all GPUs. Takes a few milliseconds."""
     nvml = _library()
     if nvml is None:
         return []
-    return [_card(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+    return [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
 
 
-def _card(nvml: Any, index: int) -> Gpu:
+def _gpu(nvml: Any, index: int) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
 
-    def told(figure: Callable[[], float]) -> float:
+    def value(read_value: Callable[[], float]) -> float:
         try:
-            return float(figure())
+            return float(read_value())
         except nvml.NVMLError:
             return math.nan
 
     return Gpu(
         index=index,
         name=nvml.nvmlDeviceGetName(handle),
-        memory_used_bytes=told(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
-        memory_total_bytes=told(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
-        busy_ratio=told(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
-        temperature_celsius=told(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-        power_watts=told(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+        memory_used_bytes=value(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
+        memory_total_bytes=value(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
+        busy_ratio=value(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+        temperature_celsius=value(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        power_watts=value(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
     )

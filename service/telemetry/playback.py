@@ -1,9 +1,8 @@
-"""What a listener hears, by what has been sent: how soon it begins, and where it falls silent because nothing had come.
+"""Time to first audio, and underruns caused by the server, computed from the audio that has been sent.
 
-The listener's player begins :data:`BUFFER_SECONDS` after the first sound has been sent, and plays without a pause. When
-it has played everything before the next piece comes from the worker, that is an underrun: silence, until the piece is
-there. A client that does not take what is there makes a silence of its own, which does not count: only time that was
-spent waiting for sound does.
+A simulated player starts :data:`BUFFER_SECONDS` after the first audio was sent and plays without pause. If it has
+played everything before the next chunk comes from the worker, that is an underrun: silence until the chunk arrives.
+Silence that a client causes by not reading does not count; only time spent waiting for the worker does.
 """
 
 from __future__ import annotations
@@ -14,27 +13,27 @@ from contextlib import aclosing
 from typing import Protocol
 
 BUFFER_SECONDS = 0.2
-"""What a player holds before it starts; what :mod:`bench.listeners` plays with."""
+"""Audio that a player buffers before it starts; :mod:`bench.listeners` uses the same."""
 
 
 class PlaybackObserver(Protocol):
-    """Who is told."""
+    """Receives the measurements of one stream."""
 
     def began(self, seconds: float | None) -> None:
-        """The first sound has been sent, so long after it was asked for; None if nobody waited for it."""
+        """The first audio has been sent, ``seconds`` after the request; None if nobody was waiting for it."""
 
     def silence(self, seconds: float, *, first: bool) -> None:
-        """An underrun is over; ``first`` of this stream."""
+        """An underrun of this length has ended; ``first``: the first one of this stream."""
 
 
 class Playback:
-    """One stream of sound on its way to its listener.
+    """The playback of one audio stream.
 
     Args:
-        observer: is told.
-        asked_at: when the listener began to wait, by ``clock``; None if it does not.
-        busy_until: when it will have track_playback what came before this stream.
-        clock: in seconds.
+        observer: receives the measurements.
+        asked_at: when the listener started to wait, by ``clock``; None if nobody is waiting.
+        busy_until: when the player will have played the streams before this one.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -45,32 +44,32 @@ class Playback:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.dry_at: float | None = None
-        """When everything that has been sent will have been played; None before there was any sound."""
+        """When the player will have played everything sent so far; None before the first audio."""
         self._observer = observer
         self._asked_at = asked_at
         self._busy_until = busy_until
         self._clock = clock
         self._sent = 0.0
-        self._fell_silent = False
+        self._had_underrun = False
 
     def came(self) -> None:
-        """A piece has come from the worker, or it is certain that none will."""
+        """A chunk has come from the worker, or the stream has ended without one."""
         if self.dry_at is None:
             return
         now = self._clock()
         if now > self.dry_at:
-            self._observer.silence(now - self.dry_at, first=not self._fell_silent)
-            self._fell_silent, self.dry_at = True, now
+            self._observer.silence(now - self.dry_at, first=not self._had_underrun)
+            self._had_underrun, self.dry_at = True, now
 
     def went(self, seconds: float) -> None:
-        """The piece has been sent, and with it so much sound in all; the next one is waited for."""
+        """The chunk has been sent, ``seconds`` of audio in all; waiting for the next one starts."""
         if seconds <= self._sent:
             return
         now = self._clock()
         if self.dry_at is None:
             self._observer.began(None if self._asked_at is None else now - self._asked_at)
             self.dry_at = max(now + BUFFER_SECONDS, self._busy_until)
-        # Had it run dry while the piece was on its way, the client would have made that silence itself.
+        # If the buffer ran empty while the chunk was being sent, the client caused the silence by reading slowly.
         self.dry_at = max(self.dry_at, now) + seconds - self._sent
         self._sent = seconds
 
@@ -78,18 +77,18 @@ class Playback:
 async def track_playback(
     pieces: AsyncGenerator[bytes, None], playback: Playback, position: Callable[[], float]
 ) -> AsyncGenerator[bytes, None]:
-    """The same pieces, listened to.
+    """Pass chunks of audio through and track their playback.
 
     Args:
-        pieces: of sound. Each counts as sent when the next is asked for.
-        playback: of their listener.
-        position: seconds of sound in all that has been sent.
+        pieces: chunks of audio. Each counts as sent when the next one is requested.
+        playback: of the listener.
+        position: returns the seconds of audio sent so far.
     """
     async with aclosing(pieces):
         while True:
             try:
                 piece = await anext(pieces, None)
-            except BaseException:  # the client left while it waited, or there is an error instead of the sound
+            except BaseException:  # the client disconnected while waiting, or there is an error instead of audio
                 playback.came()
                 raise
             if piece is None:

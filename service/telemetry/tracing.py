@@ -1,11 +1,11 @@
-"""Traces, for those who collect them (OpenTelemetry): one from a request to its last chunk, across the queue.
+"""OpenTelemetry traces: one per request, across the queue.
 
-    POST /v1/audio/speech        the API, from the request's first byte to the answer's last
-    ├── queue                    from the job's acceptance until a worker takes it in hand
-    └── attempt                  the worker, until the last symbol has been handed on; once more if a worker dies
+    POST /v1/audio/speech        API: from the first byte of the request to the last byte of the response
+    ├── queue                    from admission of the job until a worker starts it
+    └── attempt                  worker: until the last symbol has been published; one more span for each retry
 
-What connects them travels in the job's record, as W3C's ``traceparent``; one that comes with a request is gone on from.
-Only this file knows OpenTelemetry, which is an extra (``otel``); without ``traces_endpoint`` nothing is traced.
+The context travels in the job's record as a W3C ``traceparent``; an incoming one is continued. Only this module imports
+OpenTelemetry, which is an extra (``otel``). Without ``traces_endpoint`` nothing is traced.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _PARENT = "traceparent"
 
 
 class Tracing:
-    """Of one process. This one traces nothing."""
+    """The tracing of one process. This base class does nothing."""
 
     def request(self, name: str, headers: Mapping[str, str]) -> AbstractContextManager[None]:
-        """A request is being served; all that is done for it belongs to its trace.
+        """Open the span of a request; spans opened inside belong to its trace.
 
         Args:
-            name: the method, and the route once it is known (:meth:`named`).
+            name: the method; the route is added once it is known (:meth:`named`).
             headers: of the request.
         """
         return nullcontext()
 
     def named(self, name: str, **attributes: str | int) -> None:
-        """What the request in hand was, now that it is over."""
+        """Set the final name and attributes of the current request's span."""
 
     def parent(self) -> str:
-        """What a job has to know so that the work on it belongs to the same trace; empty if there is none."""
+        """The ``traceparent`` that a job carries, so that its spans belong to the same trace; empty without a trace."""
         return ""
 
     def attempt(self, job: Job, attempt: int) -> AbstractContextManager[None]:
-        """A worker has a job in hand."""
+        """Open the span of an attempt at a job."""
         return nullcontext()
 
     def close(self) -> None:
-        """Send what is left. May take some seconds."""
+        """Export the remaining spans. May take a few seconds."""
 
 
 class _OpenTelemetry(Tracing):
@@ -85,7 +85,7 @@ class _OpenTelemetry(Tracing):
         from opentelemetry.trace import SpanKind
 
         parent = self._propagator.extract({_PARENT: job.trace} if job.trace else {})
-        about = {
+        attributes = {
             "job": job.id,
             "kind": job.kind,
             "priority": job.priority.value,
@@ -93,9 +93,13 @@ class _OpenTelemetry(Tracing):
             "attempt": attempt,
         }
         if attempt == 1:
-            queued = self._tracer.start_span("queue", parent, attributes=about, start_time=int(1e9 * job.created_at))
+            queued = self._tracer.start_span(
+                "queue", parent, attributes=attributes, start_time=int(1e9 * job.created_at)
+            )
             queued.end(max(time.time_ns(), int(1e9 * job.created_at)))
-        with self._tracer.start_as_current_span("attempt", parent, SpanKind.CONSUMER, about, record_exception=False):
+        with self._tracer.start_as_current_span(
+            "attempt", parent, SpanKind.CONSUMER, attributes, record_exception=False
+        ):
             yield
 
     def close(self) -> None:
@@ -103,7 +107,7 @@ class _OpenTelemetry(Tracing):
 
 
 def tracing(settings: Settings, role: str) -> Tracing:
-    """What the settings ask for.
+    """The tracing that the settings select.
 
     Args:
         settings: of the process.
@@ -120,7 +124,7 @@ def tracing(settings: Settings, role: str) -> Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as error:
-        raise SettingsError(f"ANCESTRAL_TRACES_ENDPOINT: needs the extra `otel`; there is no {error.name}") from error
+        raise SettingsError(f"ANCESTRAL_TRACES_ENDPOINT: needs {error.name}: pip install '.[otel]'") from error
     resource = Resource.create({"service.name": f"ancestral-{role}", "service.version": __version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.traces_endpoint)))

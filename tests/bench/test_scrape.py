@@ -1,4 +1,4 @@
-"""Figures out of a page of metrics."""
+"""Values read from a page of metrics."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bench.scrape import quantile, total
 
 PAGE = """\
 # TYPE wait_seconds histogram
-wait_seconds_bucket{lane="a",le="0.1"} 1.0
-wait_seconds_bucket{lane="a",le="0.2"} 3.0
-wait_seconds_bucket{lane="a",le="+Inf"} 3.0
-wait_seconds_bucket{lane="b",le="0.1"} 0.0
-wait_seconds_bucket{lane="b",le="0.2"} 0.0
-wait_seconds_bucket{lane="b",le="+Inf"} 1.0
-wait_seconds_count{lane="a"} 3.0
-wait_seconds_count{lane="b"} 1.0
+wait_seconds_bucket{priority="a",le="0.1"} 1.0
+wait_seconds_bucket{priority="a",le="0.2"} 3.0
+wait_seconds_bucket{priority="a",le="+Inf"} 3.0
+wait_seconds_bucket{priority="b",le="0.1"} 0.0
+wait_seconds_bucket{priority="b",le="0.2"} 0.0
+wait_seconds_bucket{priority="b",le="+Inf"} 1.0
+wait_seconds_count{priority="a"} 3.0
+wait_seconds_count{priority="b"} 1.0
 plain 7.0
 """
 

@@ -1,4 +1,4 @@
-"""The dashboards: a module each says what is on it, and what each panel means."""
+"""The Grafana dashboards. Each module defines one: its docstring is the description, ``rows()`` has the panels."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardCursorSync, DashboardLinkType
 
 from deploy.grafana.boards import gpu, images, overview, queue, redis, speech
-from deploy.grafana.boards.common import INSTANCE, LANE, MODEL, OPERATION, ROUTE
+from deploy.grafana.boards.common import INSTANCE, MODEL, OPERATION, PRIORITY, ROUTE
 
 _ALL: Final[dict[str, tuple[str, ModuleType, Sequence[builders.QueryVariable]]]] = {
     "overview": ("Overview", overview, [MODEL, ROUTE]),
     "speech": ("Speech", speech, [MODEL]),
     "images": ("Images", images, [MODEL]),
-    "queue": ("Queue and workers", queue, [LANE, INSTANCE]),
+    "queue": ("Queue and workers", queue, [PRIORITY, INSTANCE]),
     "redis": ("Redis", redis, [OPERATION]),
     "gpu": ("GPU", gpu, [INSTANCE]),
 }
 
 
 def dashboards() -> dict[str, Dashboard]:
-    """Every dashboard, by the name of its file."""
+    """All dashboards by file name, without extension."""
     return {name: _dashboard(name, *rest) for name, rest in _ALL.items()}
 
 
@@ -53,6 +53,6 @@ def _dashboard(name: str, title: str, module: ModuleType, variables: Sequence[bu
         for panel in panels:
             board.with_panel(panel)
     built = board.build()
-    for number, element in enumerate(built.panels or (), 1):
-        element.id_val = number
+    for number, panel in enumerate(built.panels or (), 1):
+        panel.id_val = number
     return built

@@ -1,45 +1,49 @@
-"""The GPUs of workers that have one."""
+"""GPUs of the workers that have one."""
 
 from __future__ import annotations
 
-from deploy.grafana.boards.common import HERE, Rows
+from deploy.grafana.boards.common import BY_INSTANCE, Rows
 from deploy.grafana.panels import graph, note
 
 
 def rows() -> Rows:
-    """All of it."""
+    """The rows of the dashboard."""
     return [
         (
             "GPU",
             [
-                note("Empty unless a worker runs on a machine with an NVIDIA GPU and has the package `nvidia-ml-py`."),
+                note("Empty unless a worker runs on a machine with an NVIDIA GPU and the package `nvidia-ml-py`."),
                 graph(
                     "Memory",
                     [
-                        (f"ancestral_gpu_memory_used_bytes{HERE}", "{{instance}} {{gpu}} used"),
-                        (f"ancestral_gpu_memory_total_bytes{HERE}", "{{instance}} {{gpu}} there"),
+                        (f"ancestral_gpu_memory_used_bytes{BY_INSTANCE}", "{{instance}} {{gpu}} used"),
+                        (f"ancestral_gpu_memory_total_bytes{BY_INSTANCE}", "{{instance}} {{gpu}} total"),
                     ],
                     "bytes",
-                    "By whomever it is used.",
+                    "Used by all processes, and total.",
                     span=12,
                 ),
                 graph(
-                    "Busy",
-                    [(f"ancestral_gpu_busy_ratio{HERE}", "{{instance}} {{gpu}}")],
+                    "Utilisation",
+                    [(f"ancestral_gpu_busy_ratio{BY_INSTANCE}", "{{instance}} {{gpu}}")],
                     "percentunit",
-                    "Share of time.",
+                    "Share of time in which the GPU was busy.",
                     span=12,
                     top=1,
                 ),
                 graph(
                     "Temperature",
-                    [(f"ancestral_gpu_temperature_celsius{HERE}", "{{instance}} {{gpu}}")],
+                    [(f"ancestral_gpu_temperature_celsius{BY_INSTANCE}", "{{instance}} {{gpu}}")],
                     "celsius",
-                    "Of the chip.",
+                    "GPU temperature.",
                     span=12,
                 ),
                 graph(
-                    "Power", [(f"ancestral_gpu_power_watts{HERE}", "{{instance}} {{gpu}}")], "watt", "Drawn.", span=12
+                    "Power",
+                    [(f"ancestral_gpu_power_watts{BY_INSTANCE}", "{{instance}} {{gpu}}")],
+                    "watt",
+                    "Power draw.",
+                    span=12,
                 ),
             ],
         )

@@ -1,39 +1,39 @@
-"""What those who ask for pictures live through."""
+"""Image requests: throughput, latency, traffic and errors."""
 
 from __future__ import annotations
 
-from deploy.grafana.boards.common import OF_MODEL, Rows
+from deploy.grafana.boards.common import BY_MODEL, Rows
 from deploy.grafana.panels import graph, quantiles, rate
 
-_DRAWN = 'kind=~"image|completion|interpolation"'
+_IMAGE_KINDS = 'kind=~"image|completion|interpolation"'
 
 
 def rows() -> Rows:
-    """All of it."""
+    """The rows of the dashboard."""
     routes = 'route=~"/v1/images/.*"'
     return [
         (
-            "Made",
+            "Throughput",
             [
                 graph(
                     "Pictures",
-                    [(rate(f"ancestral_pictures_total{OF_MODEL}", "model"), "{{model}}")],
+                    [(rate(f"ancestral_pictures_total{BY_MODEL}", "model"), "{{model}}")],
                     "ops",
-                    "Finished, by model.",
+                    "Pictures completed per second, by model.",
                     stacked=True,
                 ),
                 graph(
                     "Pixels",
-                    [(rate(f"ancestral_pixels_total{OF_MODEL}", "model, engine"), "{{model}} {{engine}}")],
+                    [(rate(f"ancestral_pixels_total{BY_MODEL}", "model, engine"), "{{model}} {{engine}}")],
                     "ops",
-                    "Drawn; by model and engine.",
+                    "Pixels sampled per second, by model and engine.",
                     stacked=True,
                 ),
                 graph(
-                    "How jobs ended",
-                    [(rate(f"ancestral_job_seconds_count{{{_DRAWN}}}", "status"), "{{status}}")],
+                    "Job outcomes",
+                    [(rate(f"ancestral_job_seconds_count{{{_IMAGE_KINDS}}}", "status"), "{{status}}")],
                     "ops",
-                    "Completed, failed, or cancelled.",
+                    "Completed, failed or cancelled.",
                     stacked=True,
                 ),
             ],
@@ -42,17 +42,19 @@ def rows() -> Rows:
             "Latency",
             [
                 graph(
-                    "Pictures, from acceptance to the last pixel",
-                    quantiles(f'ancestral_job_seconds_bucket{{{_DRAWN}, status="completed"}}', "kind", [0.5, 0.95]),
+                    "Image jobs, admission to last pixel",
+                    quantiles(
+                        f'ancestral_job_seconds_bucket{{{_IMAGE_KINDS}, status="completed"}}', "kind", [0.5, 0.95]
+                    ),
                     "s",
-                    "Listeners go first: what they leave draws pictures.",
+                    "Audio streams have precedence; pictures use the remaining sampling time.",
                     span=12,
                 ),
                 graph(
-                    "Requests, p95",
+                    "Request duration, p95",
                     quantiles(f"ancestral_http_request_seconds_bucket{{{routes}}}", "route", [0.95]),
                     "s",
-                    "With encoding, to the last byte.",
+                    "Including encoding, to the last byte.",
                     span=12,
                 ),
             ],
@@ -64,15 +66,15 @@ def rows() -> Rows:
                     "Requests",
                     [(rate(f"ancestral_http_requests_total{{{routes}}}", "route, status"), "{{status}} {{route}}")],
                     "reqps",
-                    "Answered, by route and status.",
+                    "Requests per second, by route and status.",
                     span=12,
                     stacked=True,
                 ),
                 graph(
-                    "Bytes out",
+                    "Bytes sent",
                     [(rate(f"ancestral_sent_bytes_total{{{routes}}}", "route"), "{{route}}")],
                     "Bps",
-                    "Bodies and websocket messages.",
+                    "Response bodies and websocket messages.",
                     span=12,
                     stacked=True,
                 ),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deploy.grafana.boards.common import BUSY, FIRST, SHARE_SILENT, Rows
-from deploy.grafana.panels import figure, graph, quantiles, rate
+from deploy.grafana.boards.common import BUSY_RATIO, FIRST_AUDIO, UNDERRUN_RATIO, Rows
+from deploy.grafana.panels import graph, quantiles, rate, stat_panel
 
 _ROUTES = 'route=~"$route"'
 _REQUESTS = f"ancestral_http_requests_total{{{_ROUTES}}}"
@@ -11,51 +11,76 @@ _SHARE_5XX = (
     'sum(rate(ancestral_http_requests_total{status=~"5.."}[$__rate_interval]))'
     " / sum(rate(ancestral_http_requests_total[$__rate_interval]))"
 )
-_FULL = (
+_SLOT_USAGE = (
     'sum by (priority) (max by (priority, state) (ancestral_jobs{state="running"}))'
     " / sum by (priority) (max by (priority) (ancestral_slots))"
 )
-_P95_FIRST = f"histogram_quantile(0.95, sum by (le) (rate({FIRST}[$__rate_interval])))"
+_P95_FIRST = f"histogram_quantile(0.95, sum by (le) (rate({FIRST_AUDIO}[$__rate_interval])))"
 
 
 def rows() -> Rows:
-    """All of it."""
+    """The rows of the dashboard."""
     return [
         (
             "Now",
             [
-                figure(
-                    "Workers that are ready",
+                stat_panel(
+                    "Ready workers",
                     'max(ancestral_workers{ready="true"})',
                     "none",
-                    "Of all.",
+                    "Workers that can sample.",
                     limit=1,
                     rising=False,
                 ),
-                figure("Redis", "min(ancestral_redis_up)", "bool_on_off", "As the API sees it.", limit=1, rising=False),
-                figure("First audio, p95", _P95_FIRST, "s", "From the request to the first sound sent.", limit=0.5),
-                figure("Streams that fell silent", SHARE_SILENT, "percentunit", "Share with an underrun.", limit=0.01),
-                figure("Errors of ours", _SHARE_5XX, "percentunit", "Share of answers that are 5xx.", limit=0.01),
-                figure("Fullest priority", f"max({_FULL})", "percentunit", "Jobs that run, of all slots.", limit=0.9),
+                stat_panel(
+                    "Redis",
+                    "min(ancestral_redis_up)",
+                    "bool_on_off",
+                    "Whether Redis answers the API.",
+                    limit=1,
+                    rising=False,
+                ),
+                stat_panel(
+                    "Time to first audio, p95", _P95_FIRST, "s", "From the request to the first audio sent.", limit=0.5
+                ),
+                stat_panel(
+                    "Streams with underruns",
+                    UNDERRUN_RATIO,
+                    "percentunit",
+                    "Share of audio streams with an underrun.",
+                    limit=0.01,
+                ),
+                stat_panel("5xx responses", _SHARE_5XX, "percentunit", "Share of responses.", limit=0.01),
+                stat_panel(
+                    "Slot usage",
+                    f"max({_SLOT_USAGE})",
+                    "percentunit",
+                    "Running jobs per slot, of the fuller priority.",
+                    limit=0.9,
+                ),
             ],
         ),
         (
             "Latency",
             [
                 graph(
-                    "First audio", quantiles(FIRST), "s", "From the request until the first sound was sent.", limit=0.5
+                    "Time to first audio",
+                    quantiles(FIRST_AUDIO),
+                    "s",
+                    "From the request to the first audio sent.",
+                    limit=0.5,
                 ),
                 graph(
-                    "Whole requests, p95",
+                    "Request duration, p95",
                     quantiles(f"ancestral_http_request_seconds_bucket{{{_ROUTES}}}", "route", [0.95]),
                     "s",
-                    "To the last byte: for a stream, about as long as its listener listens.",
+                    "To the last byte; an audio stream lasts about as long as its audio.",
                 ),
                 graph(
-                    "Wait in the queue",
+                    "Queue wait",
                     quantiles("ancestral_queue_wait_seconds_bucket", "priority", [0.5, 0.95]),
                     "s",
-                    "From a job's acceptance until a worker takes it in hand.",
+                    "From admission of a job until a worker starts it.",
                 ),
             ],
         ),
@@ -63,23 +88,27 @@ def rows() -> Rows:
             "Traffic",
             [
                 graph(
-                    "Requests", [(rate(_REQUESTS, "route"), "{{route}}")], "reqps", "Answered, by route.", stacked=True
+                    "Requests",
+                    [(rate(_REQUESTS, "route"), "{{route}}")],
+                    "reqps",
+                    "Requests per second, by route.",
+                    stacked=True,
                 ),
                 graph(
-                    "Streams and websockets",
+                    "Jobs, websockets and requests",
                     [
                         ('max by (priority) (ancestral_jobs{state="running"})', "{{priority}} jobs"),
                         ("sum(ancestral_websockets)", "websockets"),
                         ("sum(ancestral_http_requests_in_progress)", "requests in progress"),
                     ],
                     "none",
-                    "What goes on at this moment.",
+                    "In progress now.",
                 ),
                 graph(
-                    "Bytes out",
+                    "Bytes sent",
                     [(rate(f"ancestral_sent_bytes_total{{{_ROUTES}}}", "route"), "{{route}}")],
                     "Bps",
-                    "Bodies and websocket messages.",
+                    "Response bodies and websocket messages.",
                     stacked=True,
                 ),
             ],
@@ -88,24 +117,24 @@ def rows() -> Rows:
             "Errors",
             [
                 graph(
-                    "Errors told",
+                    "Errors sent",
                     [(rate("ancestral_errors_total", "road, status"), "{{status}} {{road}}")],
                     "ops",
-                    "Every error that a client was told, in a response or within a stream.",
+                    "Every error sent to a client, in a response or within a stream, by status and transport.",
                     stacked=True,
                 ),
                 graph(
-                    "Refused with 429",
+                    "Rejected with 429",
                     [(rate("ancestral_rejected_total", "reason"), "{{reason}}")],
                     "ops",
-                    "overloaded: no room in the priority; the others are limits of the caller.",
+                    "overloaded: slots and queue are full. The other reasons are limits of the caller.",
                     stacked=True,
                 ),
                 graph(
-                    "Broken off",
+                    "Aborted responses",
                     [(rate(f'ancestral_http_requests_total{{complete="false", {_ROUTES}}}', "route"), "{{route}}")],
                     "ops",
-                    "Answers that did not come to their end, mostly because the client left.",
+                    "Responses that did not complete, mostly because the client disconnected.",
                     stacked=True,
                 ),
             ],
@@ -114,20 +143,20 @@ def rows() -> Rows:
             "Saturation",
             [
                 graph(
-                    "Slots taken", [(_FULL, "{{priority}}")], "percentunit", "Jobs that run, of all slots.", limit=0.9
+                    "Slot usage", [(_SLOT_USAGE, "{{priority}}")], "percentunit", "Running jobs per slot.", limit=0.9
                 ),
                 graph(
-                    "Threads that sample",
-                    [(BUSY, "{{instance}}")],
+                    "Sampling threads",
+                    [(BUSY_RATIO, "{{instance}}")],
                     "percentunit",
-                    "Share of their time in which they sample.",
+                    "Share of time spent sampling.",
                     top=1,
                 ),
                 graph(
                     "Memory",
                     [('process_resident_memory_bytes{job=~"ancestral.*"}', "{{job}} {{instance}}")],
                     "bytes",
-                    "That each process holds.",
+                    "Resident memory of each process.",
                 ),
             ],
         ),

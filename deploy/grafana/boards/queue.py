@@ -1,59 +1,59 @@
-"""The priorities, and those who work them off."""
+"""The job queue, attempts at jobs, sampling, and the worker processes."""
 
 from __future__ import annotations
 
-from deploy.grafana.boards.common import BUSY, HERE, Rows
-from deploy.grafana.panels import graph, listing, quantiles, rate
+from deploy.grafana.boards.common import BUSY_RATIO, BY_INSTANCE, Rows
+from deploy.grafana.panels import graph, label_table, quantiles, rate
 
-_OF_LANE = '{priority=~"$priority"}'
+_BY_PRIORITY = '{priority=~"$priority"}'
 _BATCH = (
-    f"sum by (instance) (rate(ancestral_sampler_lanes_total{HERE}[$__rate_interval]))"
-    f" / sum by (instance) (rate(ancestral_sampler_calls_total{HERE}[$__rate_interval]))"
+    f"sum by (instance) (rate(ancestral_sampler_lanes_total{BY_INSTANCE}[$__rate_interval]))"
+    f" / sum by (instance) (rate(ancestral_sampler_calls_total{BY_INSTANCE}[$__rate_interval]))"
 )
 _LOADED = (
-    f"time() - ancestral_model_loaded_timestamp_seconds{HERE}"
+    f"time() - ancestral_model_loaded_timestamp_seconds{BY_INSTANCE}"
     " + on (instance, model) group_right 0 * ancestral_model_info"
 )
 
 
 def rows() -> Rows:
-    """All of it."""
+    """The rows of the dashboard."""
     return [
         (
-            "Lanes",
+            "Queue",
             [
                 graph(
                     "Waiting",
                     [('max by (priority) (ancestral_jobs{state="waiting", priority=~"$priority"})', "{{priority}}")],
                     "none",
-                    "Jobs without a slot.",
+                    "Jobs waiting for a slot.",
                 ),
                 graph(
-                    "Running, and slots",
+                    "Running jobs and slots",
                     [
                         (
                             'max by (priority) (ancestral_jobs{state="running", priority=~"$priority"})',
                             "{{priority}} running",
                         ),
-                        (f"max by (priority) (ancestral_slots{_OF_LANE})", "{{priority}} slots"),
+                        (f"max by (priority) (ancestral_slots{_BY_PRIORITY})", "{{priority}} slots"),
                     ],
                     "none",
-                    "Of all workers together.",
+                    "Sum over all workers.",
                 ),
                 graph(
-                    "Wait in the queue",
-                    quantiles(f"ancestral_queue_wait_seconds_bucket{_OF_LANE}", "priority"),
+                    "Queue wait",
+                    quantiles(f"ancestral_queue_wait_seconds_bucket{_BY_PRIORITY}", "priority"),
                     "s",
-                    "From a job's acceptance until a worker claims it.",
+                    "From admission of a job until a worker claims it.",
                 ),
                 graph(
                     "Unfinished jobs",
                     [
-                        ("max(ancestral_unfinished_jobs)", "of all owners"),
-                        ("max(ancestral_unfinished_jobs_max)", "of the one who has most"),
+                        ("max(ancestral_unfinished_jobs)", "all owners"),
+                        ("max(ancestral_unfinished_jobs_max)", "the owner with the most"),
                     ],
                     "none",
-                    "What the limits of API keys count: as many as wait and run.",
+                    "Waiting and running jobs, which the limits of API keys count.",
                 ),
             ],
         ),
@@ -63,25 +63,25 @@ def rows() -> Rows:
                 graph(
                     "Attempts",
                     [
-                        (rate(f"ancestral_attempts_total{_OF_LANE}", "priority"), "{{priority}}"),
-                        (rate(f"ancestral_retries_total{_OF_LANE}", "priority"), "{{priority}} again"),
-                        (rate(f"ancestral_resumes_total{_OF_LANE}", "priority"), "{{priority}} from a snapshot"),
+                        (rate(f"ancestral_attempts_total{_BY_PRIORITY}", "priority"), "{{priority}}"),
+                        (rate(f"ancestral_retries_total{_BY_PRIORITY}", "priority"), "{{priority}} retries"),
+                        (rate(f"ancestral_resumes_total{_BY_PRIORITY}", "priority"), "{{priority}} resumed"),
                     ],
                     "ops",
-                    "Again: after a worker died or stopped, or after nobody had listened.",
+                    "Retry: a worker died or stopped, or the job had been parked. Resumed: from a snapshot.",
                 ),
                 graph(
-                    "How attempts end",
-                    [(rate(f"ancestral_attempt_ends_total{_OF_LANE}", "end"), "{{end}}")],
+                    "Attempt outcomes",
+                    [(rate(f"ancestral_attempt_ends_total{_BY_PRIORITY}", "end"), "{{end}}")],
                     "ops",
-                    "done; failed; ended: cancelled, taken over; released: handed over, parked; stalled: nobody read.",
+                    "done; failed; ended: cancelled or superseded; released: requeued or parked; stalled: not read.",
                     stacked=True,
                 ),
                 graph(
-                    "Jobs found with a dead worker",
+                    "Jobs requeued from dead workers",
                     [("sum(rate(ancestral_orphans_total[$__rate_interval]))", "orphans")],
                     "ops",
-                    "Each is given to another worker.",
+                    "Each continues on another worker.",
                 ),
             ],
         ),
@@ -89,83 +89,83 @@ def rows() -> Rows:
             "Sampling",
             [
                 graph(
-                    "Batch",
+                    "Batch size",
                     [(_BATCH, "{{instance}}")],
                     "none",
-                    "Streams that share a call of the engine.",
+                    "Mean number of streams per engine call.",
                 ),
                 graph(
-                    "Steps",
-                    [(rate(f"ancestral_tokens_total{HERE}", "engine"), "{{engine}}")],
+                    "Symbols",
+                    [(rate(f"ancestral_tokens_total{BY_INSTANCE}", "engine"), "{{engine}}")],
                     "ops",
-                    "Symbols sampled, by engine.",
+                    "Symbols sampled per second, by engine.",
                 ),
                 graph(
                     "Streams in the batch",
-                    [(f"sum by (state) (ancestral_sampler_streams{HERE})", "{{state}}")],
+                    [(f"sum by (state) (ancestral_sampler_streams{BY_INSTANCE})", "{{state}}")],
                     "none",
-                    "Running: sampled, or waiting for a thread. Waiting: for their reader, or for text.",
+                    "Running: being sampled or waiting for a thread. Waiting: for the reader or for text.",
                     stacked=True,
                 ),
                 graph(
-                    "Threads",
-                    [(BUSY, "{{instance}}")],
+                    "Sampling threads",
+                    [(BUSY_RATIO, "{{instance}}")],
                     "percentunit",
-                    "Share of their time in which threads sample.",
+                    "Share of time spent sampling.",
                     top=1,
                 ),
                 graph(
-                    "Calls",
+                    "Engine calls",
                     [
                         (
-                            f"sum by (instance) (rate(ancestral_sampler_calls_total{HERE}[$__rate_interval]))",
+                            f"sum by (instance) (rate(ancestral_sampler_calls_total{BY_INSTANCE}[$__rate_interval]))",
                             "{{instance}}",
                         )
                     ],
                     "ops",
-                    "Of engines.",
+                    "Calls per second.",
                 ),
                 graph(
-                    "A slot after its client left",
-                    quantiles(f"ancestral_cancel_seconds_bucket{HERE}", "", [0.5, 0.95, 0.99]),
+                    "Slot release after disconnect",
+                    quantiles(f"ancestral_cancel_seconds_bucket{BY_INSTANCE}", "", [0.5, 0.95, 0.99]),
                     "s",
-                    "How long streams that were cancelled still held their slots.",
+                    "Time that cancelled streams still held their slots.",
                 ),
             ],
         ),
         (
             "Workers",
             [
-                listing(
+                label_table(
                     "Models",
                     _LOADED,
                     ["model", "kind", "engine", "instance", "sha256"],
-                    "What each worker has loaded, and how long ago.",
+                    "Models that each worker has loaded, and the time since then.",
                     span=24,
                 ),
                 graph(
                     "Models in memory",
-                    [(f"sum by (instance) (ancestral_model_in_memory{HERE})", "{{instance}}")],
+                    [(f"sum by (instance) (ancestral_model_in_memory{BY_INSTANCE})", "{{instance}}")],
                     "none",
-                    "Of each worker; the others were unloaded because nobody asked for them.",
+                    "Models in memory per worker; idle ones may have been unloaded.",
                 ),
                 graph(
-                    "Processor",
+                    "CPU",
                     [('rate(process_cpu_seconds_total{job=~"ancestral.*"}[$__rate_interval])', "{{job}} {{instance}}")],
                     "none",
-                    "Cores that each process uses.",
+                    "Cores used by each process.",
                 ),
                 graph(
                     "Memory",
                     [('process_resident_memory_bytes{job=~"ancestral.*"}', "{{job}} {{instance}}")],
                     "bytes",
-                    "That each process holds.",
+                    "Resident memory of each process.",
                 ),
                 graph(
-                    "Open files",
+                    "File descriptors",
                     [('process_open_fds{job=~"ancestral.*"}', "{{job}} {{instance}}")],
                     "none",
-                    "Sockets among them.",
+                    "Open files and sockets of each process.",
                 ),
             ],
         ),

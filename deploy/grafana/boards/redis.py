@@ -1,28 +1,37 @@
-"""The one thing that all share."""
+"""Redis, which all processes share."""
 
 from __future__ import annotations
 
 from deploy.grafana.boards.common import Rows
-from deploy.grafana.panels import figure, graph, quantiles, rate
+from deploy.grafana.panels import graph, quantiles, rate, stat_panel
 
 
 def rows() -> Rows:
-    """All of it."""
+    """The rows of the dashboard."""
     trips, scripts = "ancestral_redis_round_trip_seconds", 'operation=~"$operation"'
     return [
         (
             "Now",
             [
-                figure("Redis", "min(ancestral_redis_up)", "bool_on_off", "As the API sees it.", limit=1, rising=False),
-                figure("Up for", "max(ancestral_redis_uptime_seconds)", "s", "Since Redis started."),
-                figure("Ping", "max(ancestral_redis_ping_seconds)", "s", "Of a scrape.", limit=0.05),
-                figure("Memory", "max(ancestral_redis_memory_bytes)", "bytes", "For data."),
-                figure("Keys", "max(ancestral_redis_keys)", "none", "All of them expire."),
-                figure(
+                stat_panel(
+                    "Redis",
+                    "min(ancestral_redis_up)",
+                    "bool_on_off",
+                    "Whether Redis answers the API.",
+                    limit=1,
+                    rising=False,
+                ),
+                stat_panel("Uptime", "max(ancestral_redis_uptime_seconds)", "s", "Time since Redis started."),
+                stat_panel(
+                    "Ping", "max(ancestral_redis_ping_seconds)", "s", "Round trip at the last scrape.", limit=0.05
+                ),
+                stat_panel("Memory", "max(ancestral_redis_memory_bytes)", "bytes", "Memory used for data."),
+                stat_panel("Keys", "max(ancestral_redis_keys)", "none", "All keys expire."),
+                stat_panel(
                     "Append-only file",
                     "min(ancestral_redis_aof_ok)",
                     "bool_on_off",
-                    "Last write.",
+                    "Whether the last write succeeded.",
                     limit=1,
                     rising=False,
                 ),
@@ -35,20 +44,20 @@ def rows() -> Rows:
                     "Scripts, p95",
                     quantiles(f"{trips}_bucket{{{scripts}}}", "operation", [0.95]),
                     "s",
-                    "As our processes see them.",
+                    "Round trips measured by API processes and workers.",
                 ),
                 graph(
                     "Scripts",
                     [(rate(f"{trips}_count{{{scripts}}}", "operation"), "{{operation}}")],
                     "ops",
-                    "What goes through Redis, by script.",
+                    "Scripts per second.",
                     stacked=True,
                 ),
                 graph(
-                    "Without an answer",
+                    "Scripts without a reply",
                     [("sum(rate(ancestral_redis_unanswered_total[$__rate_interval]))", "unanswered")],
                     "ops",
-                    "Scripts that Redis has not answered; they are tried again, or the client hears 503.",
+                    "They are retried, or the client gets 503.",
                 ),
             ],
         ),
@@ -59,11 +68,11 @@ def rows() -> Rows:
                     "Memory",
                     [
                         ("max(ancestral_redis_memory_bytes)", "data"),
-                        ("max(ancestral_redis_memory_rss_bytes)", "held"),
+                        ("max(ancestral_redis_memory_rss_bytes)", "resident"),
                         ("max(ancestral_redis_memory_limit_bytes)", "limit"),
                     ],
                     "bytes",
-                    "Bounded by queue limits and times to live; a limit of 0 is none.",
+                    "Bounded by queue limits and expiry times. A limit of 0 means none.",
                 ),
                 graph(
                     "Keys",
@@ -72,13 +81,13 @@ def rows() -> Rows:
                         ("max(rate(ancestral_redis_evicted_keys_total[$__rate_interval]))", "evicted/s"),
                     ],
                     "none",
-                    "None may ever be evicted: jobs would be lost.",
+                    "Evictions must stay at 0: they lose jobs.",
                 ),
                 graph(
                     "Append-only file",
                     [("max(ancestral_redis_aof_bytes)", "size")],
                     "bytes",
-                    "Rewritten when it has doubled.",
+                    "Redis rewrites it when it has doubled.",
                 ),
             ],
         ),
@@ -89,7 +98,7 @@ def rows() -> Rows:
                     "Commands",
                     [("max(rate(ancestral_redis_commands_total[$__rate_interval]))", "commands")],
                     "ops",
-                    "Done by Redis.",
+                    "Commands per second.",
                 ),
                 graph(
                     "Network",
@@ -98,16 +107,16 @@ def rows() -> Rows:
                         ("max(rate(ancestral_redis_sent_bytes_total[$__rate_interval]))", "out"),
                     ],
                     "Bps",
-                    "About 16 kB a second of sound, in and out, and a snapshot a second.",
+                    "About 16 kB per second of audio in and out, and one snapshot per second.",
                 ),
                 graph(
                     "Connections",
                     [
                         ("max(ancestral_redis_clients)", "connections"),
-                        ("max(ancestral_redis_blocked_clients)", "that wait"),
+                        ("max(ancestral_redis_blocked_clients)", "blocked"),
                     ],
                     "none",
-                    "Those that wait read a stream or a queue.",
+                    "Blocked connections are waiting on a stream or a queue.",
                 ),
             ],
         ),

@@ -1,95 +1,101 @@
-"""What listeners live through."""
+"""Speech: time to first audio, real-time factor, underruns and job outcomes."""
 
 from __future__ import annotations
 
-from deploy.grafana.boards.common import FIRST, OF_MODEL, SHARE_SILENT, Rows
-from deploy.grafana.panels import graph, quantiles, rate, spread
+from deploy.grafana.boards.common import BY_MODEL, FIRST_AUDIO, UNDERRUN_RATIO, Rows
+from deploy.grafana.panels import graph, histogram_heatmap, quantiles, rate
 
 
 def rows() -> Rows:
-    """All of it."""
+    """The rows of the dashboard."""
     of_speech = 'ancestral_job_seconds_bucket{kind=~"speech|generation", status="completed"}'
-    factor = f"ancestral_real_time_factor_bucket{OF_MODEL}"
+    factor = f"ancestral_real_time_factor_bucket{BY_MODEL}"
     return [
         (
-            "First audio",
+            "Time to first audio",
             [
                 graph(
-                    "First audio by road",
-                    quantiles(FIRST, "road", [0.5, 0.95, 0.99]),
+                    "Time to first audio by transport",
+                    quantiles(FIRST_AUDIO, "road", [0.5, 0.95, 0.99]),
                     "s",
-                    "HTTP, events and websockets; a websocket's clock starts when a sentence is complete.",
+                    "HTTP, server-sent events, websocket. On a websocket the clock starts when a sentence is complete.",
                     limit=0.5,
                     span=12,
                 ),
-                spread("First audio, spread", FIRST, "s", "How many streams had their first sound when."),
+                histogram_heatmap(
+                    "Time to first audio, distribution", FIRST_AUDIO, "s", "Number of streams per bucket."
+                ),
             ],
         ),
         (
-            "Sound",
+            "Sampling",
             [
                 graph(
                     "Real-time factor",
                     quantiles(factor, "priority", [0.05, 0.5, 0.95]),
                     "none",
-                    "Seconds of sound made a second, per stream; where p5 is below 1, listeners wait.",
+                    "Seconds of audio sampled per second, per stream. Below 1, the listener has to wait.",
                 ),
                 graph(
-                    "Sound made",
-                    [(rate(f"ancestral_sound_seconds_total{OF_MODEL}", "model, engine"), "{{model}} {{engine}}")],
+                    "Audio sampled",
+                    [(rate(f"ancestral_sound_seconds_total{BY_MODEL}", "model, engine"), "{{model}} {{engine}}")],
                     "none",
-                    "Seconds of sound a second, of all streams together.",
+                    "Seconds of audio per second, all streams together.",
                     stacked=True,
                 ),
                 graph(
-                    "Streams begun",
-                    [(rate(f"ancestral_streams_total{OF_MODEL}", "road"), "{{road}}")],
+                    "Streams started",
+                    [(rate(f"ancestral_streams_total{BY_MODEL}", "road"), "{{road}}")],
                     "ops",
-                    "By road.",
+                    "Audio streams per second, by transport.",
                 ),
             ],
         ),
         (
-            "Silence",
+            "Underruns",
             [
                 graph(
-                    "Streams that fell silent", [(SHARE_SILENT, "share")], "percentunit", "Of those begun.", limit=0.01
+                    "Streams with underruns",
+                    [(UNDERRUN_RATIO, "share")],
+                    "percentunit",
+                    "Share of the audio streams that started.",
+                    limit=0.01,
                 ),
                 graph(
-                    "Silence",
-                    [(rate(f"ancestral_underrun_seconds_total{OF_MODEL}", "road"), "{{road}}")],
+                    "Silence from underruns",
+                    [(rate(f"ancestral_underrun_seconds_total{BY_MODEL}", "road"), "{{road}}")],
                     "none",
-                    "Seconds of silence a second, of all listeners together.",
+                    "Seconds of silence per second, all listeners together.",
                 ),
                 graph(
                     "Sessions resumed",
                     [("sum(rate(ancestral_sessions_resumed_total[$__rate_interval]))", "resumed")],
                     "ops",
-                    "Websocket sessions that went on in another connection.",
+                    "Websocket sessions resumed over a new connection.",
                 ),
             ],
         ),
         (
-            "Ends",
+            "Jobs",
             [
                 graph(
-                    "Whole utterances",
+                    "Job duration",
                     quantiles(of_speech, "priority", [0.5, 0.95]),
                     "s",
-                    "From acceptance to the last sample.",
+                    "From admission to the last sample.",
                 ),
                 graph(
-                    "How jobs ended",
+                    "Job outcomes",
                     [(rate('ancestral_job_seconds_count{kind=~"speech|generation"}', "status"), "{{status}}")],
                     "ops",
-                    "Completed, failed, or cancelled (mostly by clients that left).",
+                    "Completed, failed or cancelled (mostly because the client disconnected).",
                     stacked=True,
                 ),
                 graph(
-                    "A slot after its listener left",
+                    "Slot release after disconnect",
                     quantiles("ancestral_cancel_seconds_bucket", "", [0.5, 0.95]),
                     "s",
-                    "How long streams that were cancelled still held their slots.",
+                    "Time that cancelled streams still held their slots.",
                 ),
             ],
         ),

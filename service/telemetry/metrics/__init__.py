@@ -1,8 +1,9 @@
-"""What Prometheus is told. The only room that knows its client.
+"""Prometheus metrics. The only package that imports the Prometheus client.
 
-An API process tells what clients live through, and what only Redis knows: queues, workers, Redis itself. A worker tells
-what sampling costs. Both tell how soon Redis answers, and what they use of the machine. Every label has few values, all
-known beforehand or chosen by whoever runs the service: routes, never paths; models, never texts, jobs or keys.
+An API process exports what clients experience, and the state that all processes share through Redis: queues, workers
+and Redis itself. A worker exports the cost of sampling. Both export Redis latency and their own resource usage. Label
+values are few and are set by the code or by the operator, never by clients: route templates and not paths, models, but
+no texts, jobs or keys.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every process tells: who it is, what it uses, how soon Redis answers it, and which jobs it has ended."""
+"""Metrics of every process: version, resource usage, Redis latency, and the jobs that it ended."""
 
 from __future__ import annotations
 
@@ -17,42 +17,44 @@ from service import __version__
 from service.broker import BrokerHooks
 from service.broker.job import Job, Status
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # which would double the number of series
+disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` series would double the number of series
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 ROUND_TRIPS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-"""Seconds."""
+"""Histogram buckets of round trips to Redis, in seconds."""
 WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-LIVES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+"""Histogram buckets of queue waits, in seconds."""
+DURATIONS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+"""Histogram buckets of requests and jobs, in seconds."""
 
 
-class Now(Collector):
-    """Figures of one moment."""
+class StaticCollector(Collector):
+    """Metrics whose values were read just before the scrape."""
 
-    def __init__(self, figures: Sequence[Metric]) -> None:
-        self._figures = figures
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        """The figures."""
-        return self._figures
+        """The metrics."""
+        return self._metrics
 
 
 def gauge(name: str, help_: str, values: Iterable[tuple[Sequence[str], float]], labels: Sequence[str]) -> Metric:
-    """A gauge of this moment.
+    """A gauge with its current values.
 
     Args:
         name: of the metric.
-        help_: what it is.
-        values: of the labels, and the figure that goes with them.
-        labels: their names.
+        help_: its help text.
+        values: pairs of label values and the gauge's value.
+        labels: label names.
     """
     family = GaugeMetricFamily(name, help_, labels=labels)
-    for words, value in values:
-        family.add_metric(words, value)
+    for label_values, value in values:
+        family.add_metric(label_values, value)
     return family
 
 
 class Metrics(BrokerHooks):
-    """Of one process.
+    """The metrics of one process.
 
     Args:
         role: ``api`` or ``worker``.
@@ -67,34 +69,34 @@ class Metrics(BrokerHooks):
         build.labels(__version__, role).set(1)
         self._round_trips = Histogram(
             "ancestral_redis_round_trip_seconds",
-            "From a script's leaving this process to Redis's reply.",
+            "Time from sending a script to Redis until its reply.",
             ["operation"],
             buckets=ROUND_TRIPS,
             registry=registry,
         )
         self._unanswered = Counter(
-            "ancestral_redis_unanswered_total", "Scripts that Redis has not answered.", registry=registry
+            "ancestral_redis_unanswered_total", "Redis scripts that got no reply.", registry=registry
         )
         self._jobs = Histogram(
             "ancestral_job_seconds",
-            "From a job's acceptance to its end, by the process that ended it.",
+            "Time from admission of a job to its end, counted by the process that ended it.",
             ["kind", "priority", "status"],
-            buckets=LIVES,
+            buckets=DURATIONS,
             registry=registry,
         )
 
     def replied(self, operation: str, seconds: float) -> None:
-        """See :class:`BrokerHooks`, as for the next two."""
+        """See :class:`BrokerHooks`."""
         self._round_trips.labels(operation.lower()).observe(seconds)
 
     def unanswered(self) -> None:
-        """The same."""
+        """See :class:`BrokerHooks`."""
         self._unanswered.inc()
 
     def ended(self, job: Job, status: Status) -> None:
-        """The same."""
+        """See :class:`BrokerHooks`."""
         self._jobs.labels(job.kind, job.priority.value, status.value).observe(max(0.0, time.time() - job.created_at))
 
     def exposition(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+        """All metrics in the Prometheus text format."""
         return generate_latest(self.registry)

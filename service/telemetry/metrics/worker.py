@@ -1,4 +1,4 @@
-"""What a worker tells: how long jobs waited for it, how fast it samples, how full its batch is, what it has loaded."""
+"""Metrics of a worker: queue wait, sampling speed, batch occupancy, loaded models."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from service.telemetry import gpus
 from service.telemetry.metrics.base import WAITS, Metrics, gauge
 
 FACTORS: Final = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0)
-"""Seconds of sound a second; below 1 a listener has to wait."""
+"""Histogram buckets of the real-time factor; below 1 the listener has to wait."""
 CANCELS: Final = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.0175, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15,
     0.25, 0.5, 1.0,
 )  # fmt: skip
-"""Seconds; finest where a chunk ends."""
+"""Histogram buckets of the time to release a slot, in seconds; finest around the length of a chunk."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a worker has to do, and with what."""
+    """What a worker is doing, read at a scrape."""
 
     ready: bool
     samplers: Mapping[str, Sampler]
@@ -36,42 +36,42 @@ class Workload:
     """Seconds since 1970."""
     slots: Mapping[Priority, int]
     jobs: Mapping[Priority, int]
-    """In its hands."""
+    """Jobs in progress on this worker."""
     threads: int
-    """That sample."""
+    """Sampling threads."""
     figures: Figures
 
 
 class WorkerMetrics(Metrics):
-    """Of one worker."""
+    """The metrics of one worker."""
 
     def __init__(self) -> None:
         super().__init__("worker")
         registry = self.registry
         self._waits = Histogram(
             "ancestral_queue_wait_seconds",
-            "From a job's acceptance until a worker takes it in hand for the first time.",
+            "Time from admission of a job until a worker first starts it.",
             ["priority"],
             buckets=WAITS,
             registry=registry,
         )
         self._attempts = Counter(
-            "ancestral_attempts_total", "Attempts at jobs that began.", ["priority"], registry=registry
+            "ancestral_attempts_total", "Attempts at jobs that started.", ["priority"], registry=registry
         )
         self._retries = Counter(
-            "ancestral_retries_total", "Attempts that began after an earlier one had not ended the job.", ["priority"],
+            "ancestral_retries_total", "Attempts after the first at a job.", ["priority"],
             registry=registry,
         )  # fmt: skip
         self._resumes = Counter(
             "ancestral_resumes_total",
-            "Of those, the ones that went on from a snapshot.",
+            "Attempts that resumed from a snapshot.",
             ["priority"],
             registry=registry,
         )
         self._ends = Counter(
             "ancestral_attempt_ends_total",
-            "Attempts at jobs that are over: done, failed, left to others or parked (released), unread (stalled), "
-            "or because the job was cancelled or taken over (ended).",
+            "Attempts that ended: done, failed, requeued or parked (released), not read by the client (stalled), or "
+            "cancelled or superseded by another attempt (ended).",
             ["priority", "end"],
             registry=registry,
         )
@@ -79,33 +79,31 @@ class WorkerMetrics(Metrics):
             for counted in (self._waits, self._attempts, self._retries, self._resumes):
                 counted.labels(priority.value)
         self.orphans = Counter(
-            "ancestral_orphans_total",
-            "Jobs that this worker has put back into the queue because their worker died.",
-            registry=registry,
+            "ancestral_orphans_total", "Jobs of dead workers that this worker requeued.", registry=registry
         )
         self.cancels = Histogram(
             "ancestral_cancel_seconds",
-            "How long streams that were cancelled still held their slots.",
+            "Time that cancelled streams still held their slots.",
             buckets=CANCELS,
             registry=registry,
         )
         self._factor = Histogram(
             "ancestral_real_time_factor",
-            "Seconds of sound made a second, of streams that are over, without the time they waited for readers.",
+            "Seconds of audio sampled per second, of streams that ended, not counting waits for the reader.",
             ["model", "priority"],
             buckets=FACTORS,
             registry=registry,
         )
         made = ["model", "engine"]
         self._tokens = Counter(
-            "ancestral_tokens_total", "Symbols sampled: samples of sound, sub-pixels.", made, registry=registry
+            "ancestral_tokens_total", "Symbols sampled: audio samples or sub-pixels.", made, registry=registry
         )
-        self._sound = Counter("ancestral_sound_seconds_total", "Sound made, in seconds.", made, registry=registry)
-        self._pixels = Counter("ancestral_pixels_total", "Pixels drawn.", made, registry=registry)
-        self._pictures = Counter("ancestral_pictures_total", "Pictures finished.", made, registry=registry)
+        self._sound = Counter("ancestral_sound_seconds_total", "Audio sampled, in seconds.", made, registry=registry)
+        self._pixels = Counter("ancestral_pixels_total", "Pixels sampled.", made, registry=registry)
+        self._pictures = Counter("ancestral_pictures_total", "Pictures completed.", made, registry=registry)
 
     def began(self, job: Job, attempt: int) -> None:
-        """An attempt at a job begins."""
+        """Count an attempt that starts."""
         self._attempts.labels(job.priority.value).inc()
         if attempt > 1:
             self._retries.labels(job.priority.value).inc()
@@ -113,44 +111,44 @@ class WorkerMetrics(Metrics):
             self._waits.labels(job.priority.value).observe(max(0.0, time.time() - job.created_at))
 
     def resumed(self, job: Job) -> None:
-        """An attempt goes on from a snapshot."""
+        """Count an attempt that resumes from a snapshot."""
         self._resumes.labels(job.priority.value).inc()
 
     def over(self, job: Job, end: str) -> None:
-        """An attempt at a job is over."""
+        """Count an attempt that ended."""
         self._ends.labels(job.priority.value, end).inc()
 
     def spoke(self, sampler: Sampler, samples: int, rate: int) -> None:
-        """So much sound has been made."""
+        """Count audio samples."""
         labels = (sampler.model.entry.id, sampler.engine.name)
         self._tokens.labels(*labels).inc(samples)
         self._sound.labels(*labels).inc(samples / rate)
 
     def drew(self, sampler: Sampler, symbols: int, channels: int) -> None:
-        """So much of pictures has been made."""
+        """Count sub-pixels and pixels."""
         labels = (sampler.model.entry.id, sampler.engine.name)
         self._tokens.labels(*labels).inc(symbols)
         self._pixels.labels(*labels).inc(symbols / channels)
 
     def finished(self, sampler: Sampler, pictures: int) -> None:
-        """So many pictures are there."""
+        """Count completed pictures."""
         self._pictures.labels(sampler.model.entry.id, sampler.engine.name).inc(pictures)
 
     def factor(self, job: Job, value: float) -> None:
-        """How fast a stream was made that is over."""
+        """Record the real-time factor of a stream that ended."""
         self._factor.labels(job.model, job.priority.value).observe(value)
 
-    def watch(self, ask: Callable[[], Workload]) -> None:
-        """Ask a worker, at every scrape, what it has to do."""
-        self.registry.register(_Watch(ask))
+    def watch(self, workload: Callable[[], Workload]) -> None:
+        """Read the workload of a worker at every scrape."""
+        self.registry.register(_WorkloadCollector(workload))
 
 
-class _Watch(Collector):
-    def __init__(self, ask: Callable[[], Workload]) -> None:
-        self._ask = ask
+class _WorkloadCollector(Collector):
+    def __init__(self, workload: Callable[[], Workload]) -> None:
+        self._workload = workload
 
     def collect(self) -> Iterable[Metric]:
-        load = self._ask()
+        load = self._workload()
         yield from _worker(load)
         yield from _scheduler(load.figures)
         yield from _models(load)
@@ -158,26 +156,32 @@ class _Watch(Collector):
 
 
 def _worker(load: Workload) -> Iterable[Metric]:
-    yield gauge("ancestral_worker_ready", "Whether this worker can sample.", [((), load.ready)], [])
+    yield gauge("ancestral_worker_ready", "Whether this worker is ready to sample.", [((), load.ready)], [])
     for what, text, values in (
-        ("slots", "Jobs that this worker can have in hand.", load.slots),
-        ("jobs", "Jobs that this worker has in hand.", load.jobs),
+        ("slots", "Slots of this worker: jobs that it can run at once.", load.slots),
+        ("jobs", "Jobs that this worker is running.", load.jobs),
     ):
         yield gauge(
             f"ancestral_worker_{what}", text, [([priority.value], n) for priority, n in values.items()], ["priority"]
         )
-    yield gauge("ancestral_sampler_threads", "Threads that sample.", [((), load.threads)], [])
+    yield gauge("ancestral_sampler_threads", "Sampling threads.", [((), load.threads)], [])
 
 
 def _scheduler(figures: Figures) -> Iterable[Metric]:
     states = [(["running"], figures.running), (["waiting"], figures.waiting)]
-    text = "Streams in the batch: sampled or waiting for a thread (running), or waiting for their reader or text."
+    text = (
+        "Streams in the batch: being sampled or waiting for a thread (running), waiting for reader or text (waiting)."
+    )
     yield gauge("ancestral_sampler_streams", text, states, ["state"])
     for name, text, value in (
-        ("calls", "Calls of an engine.", figures.calls),
-        ("lanes", "Streams in all calls of engines together; by the calls, how full the batch was.", figures.lanes),
+        ("calls", "Engine calls.", figures.calls),
+        (
+            "lanes",
+            "Streams sampled, summed over engine calls; divided by the calls, the mean batch size.",
+            figures.lanes,
+        ),
         ("steps", "Symbols sampled by all engines.", figures.symbols),
-        ("busy_seconds", "Time for which threads were sampling, of all together.", figures.busy_seconds),
+        ("busy_seconds", "Time spent sampling, summed over threads.", figures.busy_seconds),
     ):
         yield CounterMetricFamily(f"ancestral_sampler_{name}", text, value=value)
 
@@ -186,12 +190,16 @@ def _models(load: Workload) -> Iterable[Metric]:
     known = load.samplers.items()
     labels = ["model", "kind", "engine", "sha256"]
     info = [([name, s.model.entry.kind, s.engine.name, s.model.sha256], 1.0) for name, s in known]
-    yield gauge("ancestral_model_info", "A model that is loaded.", info, labels)
-    text = "Whether what the model samples with is in memory (1), or was unloaded because nobody asked for it (0)."
+    yield gauge("ancestral_model_info", "Loaded models; the value is always 1.", info, labels)
+    text = "Whether the model is in memory (1) or was unloaded after being idle (0)."
     yield gauge("ancestral_model_in_memory", text, [([name], s.engine.loaded) for name, s in known], ["model"])
     for what, text, at in (
-        ("loaded", "When the model was loaded.", {name: load.loaded_at for name, _ in known}),
-        ("created", "When the model was made, as it says.", {name: s.model.entry.created for name, s in known}),
+        ("loaded", "Time when the model was loaded.", {name: load.loaded_at for name, _ in known}),
+        (
+            "created",
+            "Creation time given in model.json.",
+            {name: s.model.entry.created for name, s in known},
+        ),
     ):
         yield gauge(f"ancestral_model_{what}_timestamp_seconds", text, [([n], t) for n, t in at.items()], ["model"])
 
@@ -199,11 +207,11 @@ def _models(load: Workload) -> Iterable[Metric]:
 def _gpus() -> Iterable[Metric]:
     cards = gpus.read()
     for name, text in (
-        ("memory_used_bytes", "Memory of the GPU that is in use, by whomever."),
-        ("memory_total_bytes", "Memory of the GPU."),
-        ("busy_ratio", "Share of the last moment in which the GPU was at work."),
-        ("temperature_celsius", "Temperature of the GPU."),
-        ("power_watts", "What the GPU draws."),
+        ("memory_used_bytes", "GPU memory in use, by all processes."),
+        ("memory_total_bytes", "Total GPU memory."),
+        ("busy_ratio", "GPU utilisation, 0 to 1."),
+        ("temperature_celsius", "GPU temperature."),
+        ("power_watts", "GPU power draw."),
     ):
         values = [([str(card.index), card.name], getattr(card, name)) for card in cards]
         yield gauge(f"ancestral_gpu_{name}", text, values, ["gpu", "name"])
