@@ -69,8 +69,9 @@ class ImageTask:
         """
         pictures, spec = read_pictures(self.data), self.spec
         shape = pictures.train.images.shape[1:]
-        if shape != (spec.height, spec.width, spec.channels):
-            raise ValueError(f"{self.data}: its pictures are {shape}, which is not the size of the model's")
+        expected = (spec.height, spec.width, spec.channels)
+        if shape != expected:
+            raise ValueError(f"{self.data}: pictures of {shape}, but those of the model are {expected}")
         return pictures
 
     def network(self) -> nn.Module:
