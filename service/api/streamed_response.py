@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 from service.broker import UNAVAILABLE, Broker
 from service.broker.job import Job
 from service.errors import BrokenOff, ClientLeft, ServiceError, envelope
-from service.jobs.stream import JobReader, event
+from service.jobs.events import event
+from service.jobs.stream import JobReader
 
 EVENTS = "text/event-stream; charset=utf-8"
 

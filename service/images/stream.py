@@ -16,7 +16,8 @@ from service.images.decoder import BatchDecoder
 from service.images.encoding import encode
 from service.images.payloads import ImageLikelihoodPayload, PicturesPayload
 from service.images.schemas import ImageCompleted, ImageObject, ImagePartial, ImagesObject, ImageUsage, TokenDetails
-from service.jobs.stream import JobReader, event
+from service.jobs.events import event
+from service.jobs.stream import JobReader
 
 
 class ImageReader(JobReader):

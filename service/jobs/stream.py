@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 import numpy as np
-from fastapi.sse import format_sse_event
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece
 from service.broker.job import Failure, Job, Status
@@ -79,10 +75,3 @@ class JobReader:
 
     async def _remind(self) -> None:
         """Called when nothing has been published for a while."""
-
-
-def event(payload: BaseModel | Mapping[str, Any]) -> bytes:
-    """One server-sent event; the ``None`` fields of a model are left out."""
-    if isinstance(payload, BaseModel):
-        return format_sse_event(data_str=payload.model_dump_json(exclude_none=True))
-    return format_sse_event(data_str=json.dumps(payload))

@@ -11,7 +11,8 @@ from models.spec import SpeechSpec
 from service.broker import Broker
 from service.broker.job import Job
 from service.errors import NotFound
-from service.jobs.stream import JobReader, check_end, event
+from service.jobs.events import event
+from service.jobs.stream import JobReader, check_end
 from service.speech import codecs
 from service.speech.codecs import Wave
 from service.speech.decoder import AudioDecoder

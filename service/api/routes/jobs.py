@@ -16,6 +16,7 @@ from service.api.state import Known, Service
 from service.broker import UNAVAILABLE, Gone
 from service.broker.job import Job, Status
 from service.errors import BrokenOff, Conflict, NotFound, envelope
+from service.jobs.events import event
 from service.jobs.schemas import (
     EVENT_ID,
     JOB_ID,
@@ -26,7 +27,6 @@ from service.jobs.schemas import (
     JobsQuery,
 )
 from service.jobs.state import State
-from service.jobs.stream import event
 
 KEEP_ALIVE_SECONDS = 10.0
 """A stream of events sends a comment when it has been silent for so long."""
