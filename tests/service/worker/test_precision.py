@@ -30,7 +30,7 @@ def test_clients_are_told_and_seeds_hold(serve: Serve, precision: str) -> None:
 
 def test_int8_says_what_its_products_are_made_of(serve: Serve) -> None:
     with serve(precision="int8", engine="native") as server:
-        assert any(line["message"].startswith("int8: dot products of bytes by ") for line in server.log)
+        assert any(line["message"].startswith("int8: dot products of bytes use ") for line in server.log)
 
 
 def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> None:
@@ -59,4 +59,4 @@ def test_an_engine_without_the_precision_does_not_start(
     asked = {"ANCESTRAL_ENGINE": "torch", "ANCESTRAL_PRECISION": "int8"}
     done = ancestral("say", "The birch canoe slid.", "--model", "tiny", "-o", "-", **asked)
     assert done.returncode != 0
-    assert b"precision: the torch engine has fp32 alone, int8 needs the native one" in done.stderr
+    assert b"precision: the torch engine has fp32 only; int8 needs the native engine" in done.stderr
