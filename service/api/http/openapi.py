@@ -60,7 +60,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _error(status: int) -> dict[str, Any]:
     content = {PROBLEM: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}}
     found: dict[str, Any] = {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase, "content": content}
-    if "retry-after" in _EXAMPLES[status].headers and status != HTTPStatus.CONFLICT:
+    if "retry-after" in _EXAMPLES[status].headers:
         seconds = {"type": "integer", "minimum": 1}
         found["headers"] = {"Retry-After": {"description": "Seconds.", "required": True, "schema": seconds}}
     return found
