@@ -19,7 +19,7 @@ MAX_DEATHS = 3
 
 
 class Status(StrEnum):
-    """The status of a job, as clients see it."""
+    """The status of a job."""
 
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from models.scheduler import Scheduler
-from service.broker import UNAVAILABLE, Broker, Claim, WorkerInfo
+from service.broker import UNAVAILABLE, Broker, Claim, WorkerInfo, patiently
 from service.broker.job import Failure, Priority, Status
 from service.broker.queue import LEASE_SECONDS, RECLAIM_SECONDS
 from service.jobs.attempt import AttemptContext, JobAttempt, Stop
@@ -256,7 +256,7 @@ class Worker:
             payload = task.parse(job)
         except PayloadError as error:
             failure = Failure(error.message, error.code or "payload_version")
-            await self._broker.end(job, Status.FAILED, attempt=claim.attempt, error=failure)
+            await patiently(lambda: self._broker.end(job, Status.FAILED, attempt=claim.attempt, error=failure))
             return None
         return task.attempt_class()(self._context, sampler, job, payload, claim.attempt)
 
