@@ -20,14 +20,7 @@ from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
 from models.architectures.wavenet import WaveNetSpec
-from models.kernels.gemm import (
-    FLOATS,
-    INTS,
-    WIDTH,
-    Emitter,
-    Precision,
-    best_instructions,
-)
+from models.kernels.gemm import FLOATS, INTS, WIDTH, Emitter, Precision, best_instructions
 from models.kernels.wavenet_layout import Layout, aligned
 from models.spec import SYMBOLS
 

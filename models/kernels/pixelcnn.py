@@ -23,14 +23,7 @@ from models.conditioning import upsample
 from models.kernels import scalar as shared
 from models.kernels.categorical import draw, log_likelihood
 from models.kernels.noise import uniform
-from models.kernels.pixelcnn_layers import (
-    copy,
-    distribution,
-    pixel_gated,
-    pixel_original,
-    row_gated,
-    row_original,
-)
+from models.kernels.pixelcnn_layers import copy, distribution, pixel_gated, pixel_original, row_gated, row_original
 from models.kernels.pixelcnn_layout import PixelCNNLayout
 
 Array = NDArray[np.float32]

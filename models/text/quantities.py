@@ -11,17 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from models.text.characters import LETTER
-from models.text.numerals import (
-    cardinal,
-    digits,
-    fraction,
-    is_year,
-    number,
-    ordinal,
-    plain_number,
-    plural,
-    year,
-)
+from models.text.numerals import cardinal, digits, fraction, is_year, number, ordinal, plain_number, plural, year
 from models.text.units import CURRENCIES, UNITS
 
 Match = re.Match[str]

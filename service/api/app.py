@@ -31,12 +31,8 @@ from service.api.routes import (
     speech,
     verify,
 )
-from service.api.routes import (
-    job_content as artifacts,
-)
-from service.api.routes import (
-    websockets as streams,
-)
+from service.api.routes import job_content as artifacts
+from service.api.routes import websockets as streams
 from service.broker import UNAVAILABLE, Broker
 from service.catalog.catalog import Catalog
 from service.images.tasks import TASKS as IMAGE_TASKS

@@ -8,15 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
-from service.broker.connection import (
-    BLOCK_MS,
-    LIFE_SECONDS,
-    PATIENCE_SECONDS,
-    PREFIX,
-    patiently,
-    replied,
-    sent,
-)
+from service.broker.connection import BLOCK_MS, LIFE_SECONDS, PATIENCE_SECONDS, PREFIX, patiently, replied, sent
 from service.broker.control import channel
 from service.broker.job import Job, Priority, Standing, Status
 from service.broker.messages import Ended, Entry, Gone, QueueFull, TooMany, parsed

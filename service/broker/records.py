@@ -9,13 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.broker.connection import PREFIX, BrokerHooks, Connection, sent
-from service.broker.job import (
-    Failure,
-    Job,
-    Priority,
-    Status,
-    encode_field,
-)
+from service.broker.job import Failure, Job, Priority, Status, encode_field
 from service.broker.messages import Lost, WorkerInfo
 
 

@@ -36,13 +36,7 @@ def command() -> None:
 @click.option("--concurrent-streams", type=_LIMIT, help="Unfinished jobs at a time; the server's setting by default.")
 def create(name: str, path: Path, requests_per_minute: int | None, concurrent_streams: int | None) -> None:
     """Add a key called NAME and print it. It is not shown again: the file holds only its hash."""
-    from service.api.http.auth import (
-        NAME,
-        NAME_RULE,
-        KeysError,
-        digest,
-        new_key,
-    )
+    from service.api.http.auth import NAME, NAME_RULE, KeysError, digest, new_key
 
     if not NAME.fullmatch(name):
         raise click.BadParameter(NAME_RULE, param_hint="NAME")

@@ -17,14 +17,7 @@ from torch import Tensor, nn
 from models.conditioning import draw_subclass
 from models.engines.images.engine import ImageEngine, ImageStreamRequest
 from models.spec import ImageSpec
-from models.training.data.images import (
-    Images,
-    Pictures,
-    binarise,
-    pixels_of,
-    png_size,
-    write_sheet,
-)
+from models.training.data.images import Images, Pictures, binarise, pixels_of, png_size, write_sheet
 from models.training.tasks.images import nats
 
 _BATCH = 100

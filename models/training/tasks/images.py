@@ -21,14 +21,7 @@ from models.engines import load_image_engine
 from models.engines.images.engine import ImageStreamRequest
 from models.networks import build_network
 from models.spec import ImageSpec
-from models.training.data.images import (
-    Pictures,
-    PictureSet,
-    binarise,
-    pixels_of,
-    read_pictures,
-    write_sheet,
-)
+from models.training.data.images import Pictures, PictureSet, binarise, pixels_of, read_pictures, write_sheet
 from models.training.model_card import picture_card
 from models.training.start import load_weights, read_start
 

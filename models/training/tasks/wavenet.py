@@ -23,14 +23,7 @@ from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint, save
 from models.networks.wavenet import WaveNet
 from models.training.blur import Crop, blurred
-from models.training.data.speech import (
-    Coding,
-    Dataset,
-    PreparedClip,
-    by_speaker,
-    minutes_by_speaker,
-    require_clips,
-)
+from models.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
 from models.training.model_card import card
 from models.training.start import fit_speakers, load_weights, read_start
 

@@ -6,13 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from service import __version__
 from service.api.http.openapi import documented
-from service.api.schemas import (
-    Health,
-    KServeLive,
-    KServeReady,
-    KServeServer,
-    Readiness,
-)
+from service.api.schemas import Health, KServeLive, KServeReady, KServeServer, Readiness
 from service.api.state import Service
 from service.errors import NotReady, stopping
 

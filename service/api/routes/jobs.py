@@ -17,15 +17,7 @@ from service.broker import UNAVAILABLE, Gone
 from service.broker.job import Job, Status
 from service.errors import BrokenOff, Conflict, NotFound, envelope
 from service.jobs.events import event
-from service.jobs.schemas import (
-    EVENT_ID,
-    JOB_ID,
-    DeletedJob,
-    JobEvent,
-    JobList,
-    JobObject,
-    JobsQuery,
-)
+from service.jobs.schemas import EVENT_ID, JOB_ID, DeletedJob, JobEvent, JobList, JobObject, JobsQuery
 from service.jobs.state import State
 
 KEEP_ALIVE_SECONDS = 10.0

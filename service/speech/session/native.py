@@ -32,13 +32,7 @@ from service.jobs.caller import Caller
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.speech.requests import new_session_state
-from service.speech.schemas import (
-    SPEECH_MESSAGES,
-    InputCancel,
-    InputDone,
-    InputText,
-    SessionConfig,
-)
+from service.speech.schemas import SPEECH_MESSAGES, InputCancel, InputDone, InputText, SessionConfig
 from service.speech.session.connection import SpeechConnection
 from service.speech.session.resumption import Resumable
 from service.speech.session.runner import SessionRunner
