@@ -75,10 +75,10 @@ def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> No
 
 
 def guided(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
-    """Every other picture led away from nothing in particular, each by another strength."""
-    away = engine.embed_labels([None] * len(engine.spec.conditions))
+    """Every other picture guided, each by another strength."""
+    free = engine.embed_labels([None] * len(engine.spec.conditions))
     wanted = requests(engine, count)
-    return [replace(r, guidance=5.0 * i, unconditional=away) if i % 2 else r for i, r in enumerate(wanted)]
+    return [replace(r, guidance=5.0 * i, unconditional=free) if i % 2 else r for i, r in enumerate(wanted)]
 
 
 CONDITIONED = pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.conditions])
@@ -91,8 +91,10 @@ def test_guided_pictures_equal_the_oracles(name: str, make: Maker) -> None:
     wanted = guided(engine, 5)
     drawn = engine.draw(wanted)
     for request, mine in zip(wanted, drawn, strict=True):
-        h, away = (None if v is None else torch.from_numpy(v).double()[None] for v in (request.h, request.away))
-        theirs = draw(oracle(checkpoint), h, [request.seed], guidance=request.guidance, unconditional=away)
+        h, free = (
+            None if v is None else torch.from_numpy(v).double()[None] for v in (request.h, request.unconditional)
+        )
+        theirs = draw(oracle(checkpoint), h, [request.seed], guidance=request.guidance, unconditional=free)
         assert np.array_equal(mine, theirs[0])
     assert not np.array_equal(drawn, engine.draw([replace(r, guidance=1.0, unconditional=None) for r in wanted]))
 
@@ -106,20 +108,20 @@ def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(name:
     half = engine.open(replace(wanted[1], given=whole[1][:3]))
     assert np.array_equal(engine.step([half], engine.spec.height)[0], whole[1][3:]), "resumed"
     pictures = [engine.open(request) for request in wanted]
-    engine.reach(pictures, [1, 4, 2, 3, 0, 1])
+    engine.sample_until(pictures, [1, 4, 2, 3, 0, 1])
     engine.step(pictures, engine.spec.height)
     assert np.array_equal([picture.symbols for picture in pictures], whole), "by rows, at rows of their own"
 
 
 def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_other(make: Maker) -> None:
     engine = make(checkpoint_of(SPECS["gated, RGB, class"]))
-    h, away = engine.embed_labels([1]), engine.embed_labels([None])
+    h, free = engine.embed_labels([1]), engine.embed_labels([None])
     plain, same, other, none = engine.draw(
         [
             ImageStreamRequest(1, h=h),
             ImageStreamRequest(1, h=h, guidance=3.0, unconditional=h),
-            ImageStreamRequest(1, h=away),
-            ImageStreamRequest(1, h=h, guidance=0.0, unconditional=away),
+            ImageStreamRequest(1, h=free),
+            ImageStreamRequest(1, h=h, guidance=0.0, unconditional=free),
         ]
     )
     assert np.array_equal(plain, same)

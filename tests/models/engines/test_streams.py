@@ -244,7 +244,7 @@ def test_engines_are_found_by_name() -> None:
     assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"
     assert load_engine("torch", checkpoint).name == "torch"
     assert load_engine("auto", checkpoint, "int8").name == "native-int8"
-    with pytest.raises(EngineError, match="precision: the torch engine has fp32 alone"):
+    with pytest.raises(EngineError, match="precision: the torch engine has fp32 only"):
         load_engine("torch", checkpoint, "bf16")
     with pytest.raises(ValueError, match="engine: 'cuda'"):
         load_engine("cuda", checkpoint)
