@@ -1,4 +1,4 @@
-"""The bytes of a stream's state: a header that names the model and guards the rest, then raw numbers. Never pickle."""
+"""Snapshots of streams: a header that names the model and has a checksum, then raw numbers. Never pickle."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def pack(engine: str, sha256: str, position: int, symbol: int, state: bytes) -> 
     """A snapshot.
 
     Args:
-        engine: what can read ``state``; at most 16 ASCII letters.
+        engine: the one that can read ``state``; at most 16 ASCII letters.
         sha256: of the weights, hexadecimal.
-        position: the next one.
-        symbol: the one before it.
-        state: the engine's own numbers.
+        position: the next position.
+        symbol: the symbol before it.
+        state: the state of the engine.
     """
     fields = (_MAGIC, engine.encode(), bytes.fromhex(sha256), position, symbol)
     checksum = zlib.crc32(state, zlib.crc32(_HEADER.pack(*fields, 0)))
@@ -39,7 +39,7 @@ def unpack(engine: str, sha256: str, length: int, size: int, snapshot: bytes) ->
         snapshot: as stored.
 
     Raises:
-        RequestError: the bytes are another model's or another engine's, damaged, or beyond the request.
+        RequestError: the snapshot is of another model or engine, damaged, or beyond the end of the request.
     """
     if len(snapshot) != _HEADER.size + size:
         raise RequestError(f"snapshot: {len(snapshot)} bytes are not the state of this model")

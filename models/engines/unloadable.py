@@ -1,4 +1,4 @@
-"""Something large that is made when it is needed, and given back when nobody has needed it for a while."""
+"""A large resource that is created on use, and dropped when it has been idle for a while."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _T = TypeVar("_T")
 
 
 class LazyResource(Generic[_T]):
-    """Made at once, so that what is wrong with it is known early, and again whenever it is used after it was dropped.
+    """Created at once, so that errors are found early, and again when it is used after it was dropped.
 
     Args:
-        make: makes it; any number of times, each the same. May raise.
+        make: creates it, any number of times, always the same. May raise.
     """
 
     def __init__(self, make: Callable[[], _T]) -> None:
@@ -26,12 +26,12 @@ class LazyResource(Generic[_T]):
 
     @property
     def loaded(self) -> bool:
-        """Whether it is there."""
+        """Whether it is in memory."""
         return self._value is not None
 
     @contextmanager
     def use(self) -> Iterator[_T]:
-        """What was made; it stays for as long as anybody uses it. Any number of threads may."""
+        """The resource, which is not dropped while it is in use. Any number of threads may use it."""
         with self._lock:
             if self._value is None:
                 self._value = self._make()
@@ -45,7 +45,7 @@ class LazyResource(Generic[_T]):
                 self._used_at = time.monotonic()
 
     def drop(self, idle_seconds: float) -> bool:
-        """Let go of it if it is there and nobody uses it, nor has for so long; whether that was so."""
+        """Drop it if it is in memory and has been idle for this long; returns whether it did."""
         with self._lock:
             if self._value is None or self._users or time.monotonic() - self._used_at < idle_seconds:
                 return False

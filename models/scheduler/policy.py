@@ -1,7 +1,7 @@
-"""Whose turn it is, and for how long: pure functions of what slots claim and of the time.
+"""The scheduling policy: which slots are sampled next, and how much of each; pure functions of state and time.
 
-A slot that somebody listens to is served before its listener runs dry. One that nobody waits for takes what is left,
-but it does not wait for ever.
+A realtime slot is sampled before its listener runs out of sound. A batch slot gets the remaining capacity, and a
+minimum share of calls.
 """
 
 from __future__ import annotations
@@ -13,68 +13,68 @@ from dataclasses import dataclass
 from models.engines.base import Engine
 
 FIRST_CHUNKS_MS = (20, 40)
-"""A slot's first chunks are short, so that its sound starts early."""
+"""The first chunks of a slot are short, so that its sound starts early."""
 AHEAD_SECONDS = 1.0
-"""A listener with more than this in hand is not urgent."""
+"""A realtime slot whose listener has more sound than this is not urgent."""
 PATIENCE_SECONDS = 2.0
-"""After so long without a turn, a slot that nobody listens to gets one, whoever else is waiting."""
+"""A batch slot that has not been sampled for this long goes first."""
 
 
 @dataclass(eq=False)
 class SlotState:
-    """What the choice knows of a slot. Times are seconds of the scheduler's clock."""
+    """What the policy knows of a slot. Times are seconds of the scheduler's clock."""
 
     engine: Engine
     rate: int
-    """Symbols in a second of sound."""
+    """Symbols per second of sound."""
     realtime: bool
-    """Somebody listens while it is made."""
+    """Whether a client listens while it is sampled."""
     since: float = 0.0
-    """Since when it has waited for its turn: when it last had one, or had something to be sampled again."""
-    dry: float = -math.inf
-    """When its listener, who plays what was made as soon as it is there, will have heard it all."""
+    """When it was last sampled, or became runnable again."""
+    runs_out_at: float = -math.inf
+    """When its listener, who plays symbols as soon as they are sampled, runs out of sound."""
     chunks: int = 0
-    """Turns it has had."""
+    """Calls it has taken part in."""
 
     def wake(self, now: float) -> None:
-        """There is something to be sampled again. The time that there was not is no debt."""
+        """It is runnable again. The time in which it was not is not made up for."""
         self.since = now
-        self.dry = max(self.dry, now)
+        self.runs_out_at = max(self.runs_out_at, now)
 
     def serve(self, now: float, symbols: int) -> None:
-        """A turn has made ``symbols``. A listener who ran dry before that has waited, and goes on from now."""
+        """A call has sampled ``symbols``. A listener who had run out of sound continues from now."""
         self.since = now
-        self.dry = max(self.dry, now) + symbols / self.rate
+        self.runs_out_at = max(self.runs_out_at, now) + symbols / self.rate
         self.chunks += 1
 
     def urgency(self, now: float) -> tuple[int, float]:
-        """Who has the least goes first."""
-        if self.realtime and self.dry - now <= AHEAD_SECONDS:
-            return 1, self.dry
+        """The sort key of slots, the most urgent first: then the one that runs out first, or has waited longest."""
+        if self.realtime and self.runs_out_at - now <= AHEAD_SECONDS:
+            return 1, self.runs_out_at
         starved = not self.realtime and now - self.since >= PATIENCE_SECONDS
         return 0 if starved else 2, self.since
 
-    def wish(self, chunk_ms: int) -> int:
-        """How many symbols its next turn should make."""
+    def chunk_size(self, chunk_ms: int) -> int:
+        """How many symbols to sample of it in the next call."""
         first = FIRST_CHUNKS_MS[self.chunks] if self.chunks < len(FIRST_CHUNKS_MS) else chunk_ms
         return max(1, self.rate * min(first, chunk_ms) // 1000)
 
 
-def choose(claims: Sequence[SlotState], idle: int, now: float) -> list[int]:
-    """Who shares the next call: the most urgent slot; alone, if there is a thread for each, else in company.
+def choose(states: Sequence[SlotState], idle: int, now: float) -> list[int]:
+    """The slots of the next call: the most urgent one; alone, if there is a thread for each, else with others.
 
-    A native call of four lanes takes twice as long as one of a single lane, as does one of three, and one of two takes
-    four thirds: half full calls on every thread would cost the processor more and nobody would have his sound sooner.
+    A native call of three or four lanes takes twice as long as one of a single lane, one of two lanes four thirds: half
+    full calls on every thread would take more processor time, and no sound would be ready sooner.
 
     Args:
-        claims: of all slots that can be sampled; of two as urgent the earlier goes first.
-        idle: threads without work, the one that asks among them.
+        states: of all runnable slots; of two with equal urgency the earlier goes first.
+        idle: threads without work, including the caller's.
         now: the time.
 
     Returns:
-        Indices into ``claims``, the most urgent first.
+        Indices into ``states``, the most urgent first.
     """
-    order = sorted(range(len(claims)), key=lambda i: claims[i].urgency(now))
-    engine = claims[order[0]].engine
-    lanes = 1 if len(claims) <= idle else engine.lanes
-    return [i for i in order if claims[i].engine is engine][:lanes]
+    order = sorted(range(len(states)), key=lambda i: states[i].urgency(now))
+    engine = states[order[0]].engine
+    lanes = 1 if len(states) <= idle else engine.lanes
+    return [i for i in order if states[i].engine is engine][:lanes]

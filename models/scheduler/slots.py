@@ -1,4 +1,4 @@
-"""A slot: the streams of one utterance, sampled one after the other, and what its owner may ask of it meanwhile."""
+"""A slot: the streams of one job, sampled one after the other, and how its owner controls it meanwhile."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a slot's sink is handed."""
+    """What a slot's sink receives."""
 
     index: int
-    """Which of the slot's streams the symbols belong to: 0, 1, …"""
+    """The number of the slot's stream that the symbols belong to: 0, 1, …"""
     start: int
-    """Position in the slot of the first symbol: those of all its streams before it."""
+    """The position of the first symbol in the slot, counted over all its streams."""
     symbols: Symbols
     """``uint8 [T]``; empty only in a last chunk."""
     snapshot: bytes | None = None
-    """Of stream ``index`` after these symbols, when one was due."""
+    """A snapshot of stream ``index`` after these symbols, when one is due."""
     end: End | None = None
-    """On the last chunk."""
+    """Set on the last chunk."""
     error: Exception | None = None
-    """What went wrong, where ``end`` is FAILED."""
+    """The cause, where ``end`` is FAILED."""
 
 
 class Slot:
-    """Made by :meth:`Scheduler.open`. Its methods may be called from any thread, and have no effect after its end."""
+    """Created by :meth:`Scheduler.open`. Its methods may be called from any thread, without effect after its end."""
 
     def __init__(
         self,
-        claim: SlotState,
+        state: SlotState,
         sink: Callable[[Chunk], None],
         limit: int | None,
         start: int,
@@ -58,15 +58,15 @@ class Slot:
         self._snapshot_every, self._snapshot_at = snapshot_every, start + snapshot_every
         self._changed, self._clock = changed, clock
         self._finished = self._ended = False
-        # The scheduler's.
-        self.claim, self.sink = claim, sink
+        # For the scheduler alone.
+        self.state, self.sink = state, sink
         self.streams: deque[Stream] = deque()
         self.cancelled_at: float | None = None
-        self.in_hand = False
+        self.busy = False
 
     @property
     def position(self) -> int:
-        """Symbols made so far, of all streams."""
+        """Symbols sampled so far, of all streams."""
         return self._position
 
     @property
@@ -76,70 +76,70 @@ class Slot:
 
     @property
     def ended(self) -> bool:
-        """Whether the sink has had its last chunk."""
+        """Whether the sink has received its last chunk."""
         return self._ended
 
     def feed(self, stream: Stream) -> None:
-        """Add the next stream; it is sampled from where it stands, right after those before it."""
+        """Add the next stream; it is sampled from its position on, after the streams before it."""
         with self._change():
             if not (self._ended or self.cancelled_at is not None):
                 assert not self._finished, "a stream after finish()"
                 self.streams.append(stream)
 
     def finish(self) -> None:
-        """No more streams will come: the slot is completed after the last one."""
+        """No more streams follow: the slot is completed after the last one."""
         with self._change():
             self._finished = True
 
     def allow(self, limit: int | None) -> None:
-        """Let the positions below ``limit`` be made, and no others for now; None lets all."""
+        """Allow the positions below ``limit`` to be sampled, for now; None allows all."""
         with self._change():
             self._limit = limit
 
     def cancel(self) -> None:
-        """Stop after the chunk in hand. The last chunk has no symbols, and a snapshot if a stream was begun."""
+        """Stop after the current chunk. The last chunk has no symbols, and a snapshot if a stream was started."""
         with self._change():
             if self.cancelled_at is None:
                 self.cancelled_at = self._clock()
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        """Hold the lock; afterwards a sampler thread has another look."""
+        """Hold the lock; afterwards a sampler thread looks for work again."""
         with self._changed:
             before = self.runnable
             yield
             if self.runnable and not before:
-                self.claim.wake(self._clock())
+                self.state.wake(self._clock())
             self._changed.notify()
 
-    # What follows is the scheduler's, which holds the lock.
+    # The members below are for the scheduler, which holds the lock.
 
     @property
     def runnable(self) -> bool:
-        """Whether there is something to be sampled."""
+        """Whether there is anything to sample."""
         allowed = self._limit is None or self._position < self._limit
         return allowed and bool(self.streams) and self.cancelled_at is None
 
     @property
     def ending(self) -> bool:
-        """Whether nothing but the last chunk is missing."""
+        """Whether only the last chunk remains."""
         return self.cancelled_at is not None or (self._finished and not self.streams)
 
-    def wish(self, chunk_ms: int) -> int:
-        """How many symbols to make in its next turn."""
-        wish = self.claim.wish(chunk_ms)
-        return wish if self._limit is None else min(wish, self._limit - self._position)
+    def chunk_size(self, chunk_ms: int) -> int:
+        """How many symbols to sample in the next call."""
+        size = self.state.chunk_size(chunk_ms)
+        return size if self._limit is None else min(size, self._limit - self._position)
 
-    def enter(self, symbols: Symbols) -> tuple[Chunk, Stream | None]:
-        """Take note of what was made of the first stream, which is nothing where only an end is due.
+    def record(self, symbols: Symbols) -> tuple[Chunk, Stream | None]:
+        """Record the symbols of the first stream; there are none where only the end is due.
 
         Returns:
-            The chunk, and the stream of which it needs a snapshot, if it does.
+            The chunk, and the stream to snapshot, if it needs a snapshot.
         """
         stream = self.streams[0] if self.streams else None
         index, start = self._index, self._position
         self._position += len(symbols)
-        self.claim.serve(self._clock(), len(symbols))
+        self.state.serve(self._clock(), len(symbols))
         if stream is not None and stream.position >= stream.request.length:
             self.streams.popleft()
             self._index += 1
@@ -157,6 +157,6 @@ class Slot:
         return chunk, stream
 
     def retire(self) -> None:
-        """The sink has had its last chunk."""
+        """The sink has received its last chunk."""
         self._ended = True
         self.streams.clear()
