@@ -1,9 +1,9 @@
-"""The noise that samples are drawn from: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers", section 4).
+"""The noise that symbols are drawn with: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers", section 4).
 
 The seed contract: the symbol at position t of a stream uses one uniform number, a pure function of (seed, t). The key
-of the generator is the seed, its counter the position, both low word first; there is no state. So the noise depends
-neither on the slot, the batch and the chunk that a position is made in, nor on a restart before it, nor on the machine:
-integers make it, and its floating-point arithmetic is exact. Compiled, it is models/kernels/noise.py.
+of the generator is the seed, its counter the position, both low word first; there is no state. So the noise does not
+depend on the slot, the batch or the chunk in which a position is sampled, on a restart before it, or on the machine: it
+is computed from integers, and its floating-point arithmetic is exact. Compiled, it is models/kernels/noise.py.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Products of vectors with packed matrices in three precisions, as LLVM code: where the time of a step goes.
+"""Products of vectors with packed matrices in three precisions, as LLVM code: most of the time of a step.
 
-numba compiles loops over scalars and leaves vectors to LLVM, which keeps no sums in registers here, takes half of a
-512-bit register where a processor is said to like that better, and knows nothing of dot products of bytes. So this one
-operation is written in LLVM's own terms. Outputs are taken sixteen at a time; their sums stay in registers over all
-inputs, for every lane that shares the pass over the weights.
+numba compiles loops over scalars and leaves vectorisation to LLVM, which here keeps no sums in registers, uses half of
+a 512-bit register on processors that are said to prefer it, and has no pattern for dot products of bytes. So this one
+operation is written as LLVM code. Outputs are computed sixteen at a time; their sums stay in registers over all inputs,
+for every lane that shares the pass over the weights.
 
 ``fp32`` and ``bf16`` are chains of fused multiply-adds in the order of the inputs, ``int8`` sums integers, which is
 exact in any order: so a stream's bits depend neither on the lanes beside it nor on the instructions of the processor,
@@ -40,7 +40,7 @@ WIDTH = 16
 
 
 class Precision(IntEnum):
-    """How the weights of the large matrices are kept."""
+    """The number format of the large matrices."""
 
     FP32 = 0
     BF16 = 1
@@ -53,7 +53,7 @@ class Precision(IntEnum):
 
 
 class Instructions(IntEnum):
-    """What dot products of bytes are made of; all give the same bits."""
+    """The instructions for dot products of bytes; all give the same bits."""
 
     PORTABLE = 0
     AVX2 = 1
@@ -61,7 +61,7 @@ class Instructions(IntEnum):
 
 
 def best_instructions() -> Instructions:
-    """The fastest that this processor has."""
+    """The fastest instructions of this processor."""
     features = llvm.get_host_cpu_features()
     if features.get("avx512vnni"):
         return Instructions.AVX512_VNNI
@@ -74,7 +74,7 @@ def words(precision: Precision, inputs: int, outputs: int) -> int:
 
 
 def unpack(precision: Precision, packed: Array, outputs: int) -> Array:
-    """The matrix that :func:`pack` laid, as it multiplies: ``[inputs, outputs]``."""
+    """The inverse of :func:`pack`: the matrix as it multiplies, ``[inputs, outputs]``."""
     if precision is Precision.FP32:
         return packed.reshape(-1, outputs)
     if precision is Precision.BF16:
@@ -86,7 +86,7 @@ def unpack(precision: Precision, packed: Array, outputs: int) -> Array:
 
 
 def pack(precision: Precision, matrix: Array) -> Array:
-    """A matrix ``[inputs, outputs]`` as its words, in an array that calls them float32."""
+    """A matrix ``[inputs, outputs]`` as its words, in an array of type float32."""
     if precision is Precision.FP32:
         return matrix.ravel()
     if precision is Precision.BF16:
@@ -105,7 +105,7 @@ _SHORTS = ir.VectorType(ir.IntType(16), 2 * WIDTH)
 # Added to a float, it leaves the nearest integer in the lowest bits of the sum.
 _ROUNDING = 1.5 * 2.0**23
 _REGISTERS = {Instructions.PORTABLE: 4, Instructions.AVX2: 4, Instructions.AVX512_VNNI: 24}
-"""Vectors of sums that are held at a time, at the most."""
+"""Vectors of sums that are kept in registers at a time, at most."""
 _UNROLLED = 4
 _NOTHING = 1e-30
 """A vector of int8 without a larger number is zero."""
@@ -147,7 +147,7 @@ class Emitter:
         return ir.Constant(ir.IntType(64), value)
 
     def blocks(self) -> list[range]:
-        """Vectors of outputs, in groups whose sums fit the registers, all groups equally large."""
+        """Vectors of outputs, in groups of equal size whose sums fit into the registers."""
         count = self.outputs // WIDTH
         most = max(1, _REGISTERS[Instructions(self.instructions)] // self.lanes)
         size = max(n for n in range(1, count + 1) if count % n == 0 and n <= most)
@@ -223,7 +223,7 @@ class Emitter:
 
 
 class _Product:
-    """One product being written: where its operands lie, and the code of each precision."""
+    """One product: the addresses of its operands, and the code of each precision."""
 
     def __init__(self, emitter: Emitter, x: Any, x_stride: Any, matrix: Any, sums: Any, sums_stride: Any) -> None:
         self.e, self.b = emitter, emitter.b
@@ -275,7 +275,7 @@ class _Product:
         e.sweep(words, lambda lane, vector: e.constant(0), inputs, e.add_bytes, finish, e.inputs // 4)
 
     def _rounded(self, lane: int) -> tuple[Any, Any, Any]:
-        """A lane's inputs as signed bytes, the scale that they are multiples of, and -128 times their sum."""
+        """A lane's inputs as signed bytes, their scale, and -128 times their sum."""
         e, b = self.e, self.b
         vectors = [e.load(self.x[lane], e.index(i), FLOATS) for i in range(0, e.inputs, WIDTH)]
         sizes = [b.and_(b.bitcast(v, INTS), e.constant(0x7FFFFFFF)) for v in vectors]  # ordered as the numbers are
@@ -305,7 +305,7 @@ def interpreted(
     precision: int,
     instructions: int,
 ) -> None:
-    """What :func:`add_products` means, in numpy, up to the order of its sums."""
+    """The result of :func:`add_products` in numpy, up to the order of its sums."""
     size = words(Precision(precision), inputs, outputs)
     matrix = unpack(Precision(precision), weights[at : at + size], outputs)
     for lane in range(lanes):

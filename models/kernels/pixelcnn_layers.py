@@ -1,7 +1,8 @@
-"""A PixelCNN's stacks as compiled functions: a row of what the rows above say, a channel of a pixel, its logits.
+"""The layers of a PixelCNN as compiled functions: the part of a row that depends on the rows above, one channel of a
+pixel, its logits.
 
-Of a pixel's features each channel computes its own: what the masks of networks/pixelcnn.py forbid to see is not even
-read. Weights are read from front to back (picture_layout.py); every function returns how many it has read.
+Each channel of a pixel computes its own features: weights that the masks of networks/pixelcnn.py set to zero are not
+read. Weights are read from front to back (pixelcnn_layout.py); every function returns how many it has read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _gate(a, b, gated, size):  # type: ignore[no-untyped-def]  # numba infers th
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def _biases(condition, first, weights, outputs, out, width):  # type: ignore[no-untyped-def]  # numba infers the types
-    """b + V·h, or b + V * s, of a row's pixels; b is followed by V. Returns how many weights they are."""
+    """b + V·h, or b + V * s, of a row's pixels; b is followed by V. Returns the number of weights."""
     inputs = condition.shape[1]
     count = width if len(condition) > 1 else 1
     for x in range(count):
@@ -56,7 +57,7 @@ def _biases(condition, first, weights, outputs, out, width):  # type: ignore[no-
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def row_gated(sizes, weights, pixels, above, condition, row, base):  # type: ignore[no-untyped-def]  # inferred
-    """The vertical stack of a row; ``base`` gets what it gives to the horizontal one, ``[layers, W, gates]``."""
+    """The vertical stack of a row; ``base`` gets its inputs to the horizontal stack, ``[layers, W, gates]``."""
     _, layers, width, channels, _, p, each, _, first, reach = sizes
     z, biases = np.empty((width, 2 * p), np.float32), np.empty((width, 2 * p), np.float32)
     line, window, kept = (width + 2 * first) * channels, (2 * first + 1) * channels, (width + 2 * reach) * p
@@ -127,7 +128,7 @@ def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def row_original(sizes, weights, pixels, above, condition, row, base):  # type: ignore[no-untyped-def]  # inferred
-    """What the convolutions see of the rows above; ``base`` gets ``[W, 2h]`` of the first, then ``[blocks, W, h]``."""
+    """The convolutions over the rows above; ``base`` gets ``[W, 2h]`` of the first, then ``[blocks, W, h]``."""
     _, layers, width, channels, _, h, each, _, first, reach = sizes
     line, window, hidden = (width + 2 * first) * channels, (2 * first + 1) * channels, channels * each
     flow = channels * (-(-2 * h // channels))
@@ -195,7 +196,7 @@ def pixel_original(sizes, weights, x, c, rows, base, window, above, convolved, o
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def distribution(sizes, weights, c, out, begin, size, skips, hidden, logits):  # type: ignore[no-untyped-def]  # inferred
-    """From what the skips see, ``out[:, begin : begin + size]``, to the logits of channel ``c``."""
+    """From the inputs of the skips, ``out[:, begin : begin + size]``, to the logits of channel ``c``."""
     _, _, _, channels, levels, _, _, each, _, _ = sizes
     lanes, seen = len(out), (c + 1) * each
     total = np.empty((lanes, each), np.float32)

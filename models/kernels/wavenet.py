@@ -1,8 +1,8 @@
 """One compiled loop that samples or scores a WaveNet with cached activations (Fast WaveNet, Le Paine et al. 2016).
 
-The sizes of the network are free variables of the loop, frozen when it is compiled: known trip counts are a third
-faster. They are integers, because numba's cache on disk knows a loop by the pickle of its free variables: a function
-among them would be another one in every process, and each would compile for seconds what it can load in milliseconds.
+The sizes of the network are free variables of the loop, constants when it is compiled: loops of known length are a
+third faster. They are integers, because the key of numba's cache on disk is the pickle of a loop's free variables: with
+a function among them, the key would differ in every process, and each would compile instead of loading the loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from models.kernels.wavenet_layout import Layout
 from models.spec import SYMBOLS
 
 POSITION, SYMBOL, FRAME = 0, 1, 2
-"""Columns of ``marks``: the next position, the symbol before it, the frame whose gate biases are held (-1: none)."""
+"""Columns of ``marks``: the next position, the symbol before it, the frame of the current gate biases (-1: none)."""
 
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
@@ -48,7 +48,7 @@ class Sampler(Protocol):
         symbols: NDArray[np.uint8],
         likelihoods: NDArray[np.float64],
     ) -> None:
-        """Move every lane on by as many positions as ``symbols`` has columns.
+        """Advance every lane by as many positions as ``symbols`` has columns.
 
         Args:
             weights: as :meth:`Layout.pack` lays them.
@@ -88,7 +88,7 @@ def _copy(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the typ
 
 @cache
 def _sources() -> int:
-    """A checksum of every file that is inlined into the loop; numba itself watches only the file the loop is in."""
+    """A checksum of all files that the loop is compiled from; numba's cache checks the loop's own file only."""
     files = [*sorted(Path(__file__).parent.glob("*.py")), Path(shared.__file__), Path(noise.__file__)]
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
@@ -108,7 +108,7 @@ def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
     def loop(weights, rings, biases, marks, conditions, hop, seeds, temperatures, symbols, likelihoods):  # type: ignore[no-untyped-def]  # numba infers the types
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
         taps, z = np.empty((LANES, 2 * RESIDUAL), np.float32), np.empty((LANES, GATE), np.float32)
-        # The residual path and the sum of the skips lie together: one product adds to both.
+        # The residual path and the sum of the skips are adjacent: one product adds to both.
         gated, flow = np.empty((LANES, HIDDEN), np.float32), np.empty((LANES, FLOW), np.float32)
         skips, hidden = np.empty((LANES, SKIP), np.float32), np.empty((LANES, HEAD), np.float32)
         logits, cumulative = np.empty((LANES, SYMBOLS), np.float32), np.empty(SYMBOLS, np.float64)

@@ -1,4 +1,4 @@
-"""Where a text is said in a recording of it: the conditioning frames that the recording has under that text.
+"""Alignment of a text with a recording of it: the conditioning frames of the recording under that text.
 
 The acoustic model says how the text would sound; dynamic time warping (Sakoe & Chiba 1978) of its log-mel energies with
 the recording's own finds how long every phoneme lasts there; with those durations the acoustic model makes the frames.
@@ -22,18 +22,18 @@ Array = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 _FASTEST, _SLOWEST = 5.0, 0.2
-"""Speeds, against the acoustic model's own, at which a recording can still be one of the text."""
+"""The range of speeds, relative to the acoustic model's, at which a recording can be one of the text."""
 _BACKGROUND_PERCENTILE = 10
 _SPOKEN_SHARE = 0.3
 _SMOOTHING, _MARGIN = 9, 10
 """Frames: what is spoken stands out from the background by a share of what the loudest does, over some frames; some
 frames around it belong to it."""
 _SHORT = 1500
-"""Frames of a recording that is aligned in one go."""
+"""Frames of the longest recording that is aligned in one pass."""
 _POOL = 4
-"""Frames that count as one in the rough alignment of a longer one."""
+"""Frames that are averaged to one in the rough alignment of a longer recording."""
 _REACH = 60
-"""Frames of the text that the finer alignment may be away from the rougher."""
+"""Frames of the text by which the fine alignment may differ from the rough one."""
 _STEP_COSTS = np.array([0.06, 0.0, 0.06, 0.12], np.float32)
 """Of 0, 1, 2 or 3 frames of the text that pass in one of the recording, in mean scaled log-mel energy."""
 
@@ -106,7 +106,7 @@ def _background(sound: Array) -> Array:
 
 
 def _spoken(raised: Array) -> tuple[int, int]:
-    """Between which frames somebody speaks, given log-mels above the background.
+    """The first and the last frame of speech, given log-mels above the background.
 
     Raises:
         AlignmentError: nobody does.

@@ -1,4 +1,4 @@
-"""Blurred frames for training: WaveNet hears what it will be served.
+"""Blurred frames for training: WaveNet sees frames like those of service.
 
 A acoustic model predicts smoother spectra than natural ones: the harmonics' ripple and the formants' edges are averaged
 away. Real sound is therefore also shown beside frames whose log-mels are smoothed across the bands.

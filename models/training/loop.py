@@ -1,7 +1,7 @@
-"""The one training loop: AdamW, EMA, clipping, a schedule, several processes, and a resume that is exact.
+"""The training loop: AdamW, EMA, clipping, a schedule, several processes, and an exact resume.
 
 A task supplies the network and, for any step and process, its batch; everything random in a batch follows from (seed,
-step, rank). So a run that is killed and resumed from its last state goes on exactly as if nothing had happened.
+step, rank). So a run that is killed and resumed from its last state continues exactly as if it had not been killed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from models.training.start import STATE
 
 
 class Task(Protocol):
-    """What is trained."""
+    """A training task: the network, its data and its loss."""
 
     @property
     def unit(self) -> str:
-        """What one item of the loss is: ``samples``, ``frames``; progress is told in them."""
+        """The unit of the loss's items and of the progress display: ``samples``, ``frames``."""
 
     @property
     def measure(self) -> str:
-        """What the loss is in: ``bits``."""
+        """The unit of the loss: ``bits``."""
 
     def network(self) -> nn.Module:
-        """A freshly initialised network, on the CPU."""
+        """The network with its initial weights, on the CPU."""
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
-        """The mean loss of this process's batch, and the number of items it covers."""
+        """The mean loss of this process's batch, and its number of items."""
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Figures on held-out data, for the log."""
@@ -72,7 +72,7 @@ class LoopConfig:
 
 
 def _resumable(state: Path, config: LoopConfig, world: int) -> dict[str, str]:
-    """What a saved state says of its run, after it was found to be one that this configuration can go on with."""
+    """The metadata of a saved state, after checking that this configuration can resume it."""
     with safe_open(state, "pt") as file:
         meta: dict[str, str] = file.metadata()
     if int(meta["world"]) != world:
@@ -106,7 +106,7 @@ class Trainer:
         return self.out / STATE
 
     def _load(self) -> None:
-        """Go on from the last saved state, if there is one."""
+        """Resume from the last saved state, if there is one."""
         if not self._state_file.exists():
             return
         meta = _resumable(self._state_file, self.config, self.world)
@@ -123,7 +123,7 @@ class Trainer:
                     }
 
     def save(self) -> None:
-        """Write weights, averages and optimiser state; the old file stays until the new one is whole."""
+        """Write weights, averages and optimiser state; the old file stays until the new one is complete."""
         tensors = {}
         for name, parameter in self.model.named_parameters():
             state = self.optimizer.state[parameter]
@@ -171,7 +171,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # Early on the average follows faster, or it would hold the random start for thousands of steps.
+        # The average follows faster at first, or the random initial weights would stay in it for thousands of steps.
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
         parameters = dict(self.model.named_parameters())
         torch._foreach_lerp_(list(self.average.values()), [parameters[n] for n in self.average], 1.0 - keep)
@@ -213,19 +213,19 @@ class Trainer:
                 self._keep()
 
     def _keep(self) -> None:
-        """Evaluate and save when it is time to, and at the end."""
+        """Evaluate and save when due, and at the end."""
         last = self.step == self.config.steps
         if self.step % self.config.evaluate_every == 0 or last:
             self._figures = self.task.evaluate(self.averaged(), self.device)
             self._log(self._figures)
         if last or self.seconds - self._saved > self.config.save_seconds:
-            # In this order: a run killed between the two goes on from the older state and exports again.
+            # In this order: a run killed between the two resumes from the older state and exports again.
             self.task.export(self.averaged(), self.out / "checkpoint", self.trained(), self._figures)
             self.save()
             self._saved = self.seconds
 
     def trained(self) -> dict[str, Any]:
-        """How the weights came about, for the model card."""
+        """The record of the run, for the model card."""
         run = {"step": self.step, "items": self.items, "hours": round(self.seconds / 3600, 2), "processes": self.world}
         return {**run, **asdict(self.config)}
 
@@ -252,12 +252,12 @@ def _process(rank: int, world: int, task: Task, config: LoopConfig, out: Path, r
 
 
 def train(task: Task, config: LoopConfig, out: Path, processes: int) -> None:
-    """Train ``task`` in ``out`` with one CPU process a core (or one in all, on a GPU), resuming what is there.
+    """Train ``task`` in ``out`` with one CPU process per core (or a single one on a GPU), resuming an earlier run.
 
     Raises:
         ValueError: what is there was trained with another seed or number of processes; the task has no network.
     """
-    # Here, since what a process of ours raises is no ValueError.
+    # Here, because an exception in a child process is no ValueError.
     task.network()
     out.mkdir(parents=True, exist_ok=True)
     if (out / STATE).exists():

@@ -1,4 +1,4 @@
-"""Runs that begin with weights: those of a checkpoint, or the whole state of another run."""
+"""Runs that start from the weights of a checkpoint, or from the whole state of another run."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _BRANCH = "branch.json"
 
 
 def read_start(path: Path | None, spec: Spec, may_differ: Iterable[str] = ()) -> Checkpoint | None:
-    """The checkpoint that a run begins with, or None.
+    """The checkpoint that a run starts from, or None.
 
     Args:
         path: of its directory.
-        spec: of the network that is to be trained.
-        may_differ: fields of the spec that shape no tensor, or one that is made to fit.
+        spec: of the network to train.
+        may_differ: fields of the spec that may differ, because they shape no tensor or one that is adapted.
 
     Raises:
         ValueError: it holds another network.
     """
     if path is None:
         return None
-    begun = load(path)
-    if begun.spec.kind != spec.kind or begun.spec != replace(spec, **{n: getattr(begun.spec, n) for n in may_differ}):
-        raise ValueError(f"{path}: not the network that is to be trained")
-    return begun
+    start = load(path)
+    if start.spec.kind != spec.kind or start.spec != replace(spec, **{n: getattr(start.spec, n) for n in may_differ}):
+        raise ValueError(f"{path}: its spec is not that of the network to train")
+    return start
 
 
 def load_weights(network: nn.Module, tensors: Tensors) -> None:
@@ -46,25 +46,25 @@ def load_weights(network: nn.Module, tensors: Tensors) -> None:
     network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
 
 
-def fit_speakers(begun: Checkpoint, speakers: tuple[str, ...]) -> Tensors:
-    """The tensors of a WaveNet for other speakers: each keeps its vector, a new one gets the mean of those there."""
-    assert isinstance(begun.spec, WaveNetSpec)
-    if not speakers or not begun.spec.speakers:
-        return begun.tensors
-    vectors, names = begun.tensors["conditioner.speaker"], begun.spec.speakers
+def fit_speakers(start: Checkpoint, speakers: tuple[str, ...]) -> Tensors:
+    """The tensors of a WaveNet for other speakers: each keeps its vector, a new one gets the mean of the others."""
+    assert isinstance(start.spec, WaveNetSpec)
+    if not speakers or not start.spec.speakers:
+        return start.tensors
+    vectors, names = start.tensors["conditioner.speaker"], start.spec.speakers
     mean = vectors.mean(axis=0)
     rows = [vectors[names.index(name)] if name in names else mean for name in speakers]
-    return begun.tensors | {"conditioner.speaker": np.stack(rows)}
+    return start.tensors | {"conditioner.speaker": np.stack(rows)}
 
 
 def branch(trunk: Path, out: Path) -> tuple[int, float]:
-    """Let ``out`` go on from the state of another run, unless it has begun to already.
+    """Let ``out`` continue from the state of another run, unless it has been started already.
 
-    The trunk keeps weights from before any decay: from them as many branches as one likes are annealed, each for as
-    long as it takes (Hu et al. 2024, arXiv:2404.06395, section 4: warm-up, stable, decay).
+    The trunk keeps weights from before any decay: any number of branches of any length can be annealed from them
+    (Hu et al. 2024, arXiv:2404.06395, section 4: warm-up, stable, decay).
 
     Returns:
-        The step where the branch began, and the learning rate that the trunk had there.
+        The step at which the branch started, and the learning rate of the trunk there.
 
     Raises:
         ValueError: ``trunk`` has no state, or ``out`` is another run.
@@ -72,7 +72,7 @@ def branch(trunk: Path, out: Path) -> tuple[int, float]:
     note, state, copy = out / _BRANCH, out / STATE, out / f"{STATE}.trunk"
     if not note.exists():
         if state.exists():
-            raise ValueError(f"{out}: a run that is no branch of another")
+            raise ValueError(f"{out}: a run that is not a branch of another")
         if not (trunk / STATE).exists():
             raise ValueError(f"{trunk}: no state of a run ({STATE})")
         out.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,7 @@ def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
 
 
 def align_corpus(directory: Path, out: Path, progress: Progress = lambda done: None) -> int:
-    """Give the phonemes of a corpus in LJSpeech's or VCTK's layout their times, writing ours into ``out``."""
+    """Align a corpus in LJSpeech's or VCTK's layout, and write it in our layout into ``out``."""
     from models.training.corpora.align import Aligner
     from models.training.data.speech import load_wave
 

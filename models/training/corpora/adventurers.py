@@ -39,9 +39,9 @@ _CHANCES = {
     "hand1": 0.75, "hand2": 0.5,
 }  # fmt: skip
 _WAIST = 18
-"""The row from which on a tail shows beneath clothes."""
+"""The first row in which a tail is visible below clothes."""
 
-# Tiles are told by how their names begin.
+# Tiles are distinguished by the prefixes of their names.
 _ANY = ("",)
 _UNWORN: Mapping[str, tuple[str, ...]] = {
     "boots": ("hooves",),  # a mutation
@@ -79,14 +79,14 @@ _STUBBLE = ("short_b", "short_r", "short_w", "stubble_b", "stubble_r", "stubble_
 
 @dataclass(frozen=True)
 class Species:
-    """How the dolls of one species look."""
+    """The appearance of the dolls of one species."""
 
     base: tuple[str, ...]
     """Their bodies."""
     wears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What they wear on a layer where it is not what all may wear."""
+    """Their own choice of tiles for a layer, instead of the common one."""
     always: tuple[str, ...] = ()
-    """The layers that none of them lacks."""
+    """The layers that all of them have."""
 
 
 _ALL: Mapping[str, tuple[str, ...]] = {
@@ -169,7 +169,7 @@ def make(out: Path) -> int:
 
 
 def tiles(files: Mapping[str, bytes]) -> Layers:
-    """What dolls are made of, decoded; tiles of another size, and those that nobody should wear, are left out."""
+    """The tiles of dolls, decoded, without tiles of another size and those that are excluded."""
     layers: dict[str, dict[str, Image.Image]] = {layer: {} for layer in _LAYERS}
     for file in sorted(files):
         path = PurePosixPath(file)
@@ -189,7 +189,7 @@ def dolls(layers: Layers, rng: np.random.Generator) -> Iterator[tuple[str, Doll]
 
 
 def dressed(species: Species, layers: Layers, rng: np.random.Generator) -> dict[str, str]:
-    """What one doll wears: by layer, the name of a tile."""
+    """The tiles of one doll: their names by layer."""
 
     def one(layer: str, beginnings: tuple[str, ...]) -> str | None:
         names = [name for name in layers[layer] if beginnings and name.startswith(beginnings)]
@@ -209,7 +209,7 @@ def dressed(species: Species, layers: Layers, rng: np.random.Generator) -> dict[
 
 
 def _without(species: Species, worn: Mapping[str, str]) -> Iterator[str]:
-    """The layers that go badly with another."""
+    """The layers that exclude another."""
     if _tailed(worn["base"]):
         yield from ("legs", "boots")
     if "beard" not in species.always and not worn["base"].endswith("_m"):

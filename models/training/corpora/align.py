@@ -24,7 +24,7 @@ _TRIES = ((0.2, 3.0, 0), (0.0, 0.0, 0), (0.1, 1.0, 1), (0.3, 8.0, 2), (0.25, 3.0
 
 
 class Aligner:
-    """A decoder and the pronunciations it has been taught."""
+    """A decoder and its pronunciation dictionary."""
 
     def __init__(self) -> None:
         self._start()
@@ -87,7 +87,7 @@ class Aligner:
 def _timed(
     found: list[list[tuple[int, int]] | int], sentence: Sentence, padding: float, total: float
 ) -> list[TimedPhone]:
-    """Put heard words and silences in the order of the sentence's own items."""
+    """Match recognised words and silences with the items of the sentence."""
     heard = iter(found)
     timed = [TimedPhone("sil", 0.0, False)]
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from models.training.corpora.layouts import CorpusError
 
 _ENTRIES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
-"""Where a Debian says where its packages are; the first that exists counts."""
+"""Debian's lists of package sources; the first that exists is used."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SourcePackage:
 
 
 def prepared(scratch: Path) -> list[str]:
-    """An ``apt-get`` that knows the sources of what this Debian installs, and keeps its state in ``scratch``."""
+    """An ``apt-get`` that has this Debian's package sources, and keeps its state in ``scratch``."""
     apt = shutil.which("apt-get")
     if apt is None:
         raise FileNotFoundError("apt-get: not found (this corpus is made from a source package of Debian)")

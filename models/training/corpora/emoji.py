@@ -1,4 +1,4 @@
-"""Emoji of seven hands on white, 32 × 32: conditions are what they show, in general and in particular, and who drew
+"""Emoji of seven styles on white, 32 × 32: conditions are what they show, in general and in particular, and who drew
 them.
 
 Made from npm packages; an emoji is held out from all hands or from none, and its skin tones are left out. Hands whose
@@ -30,9 +30,9 @@ STYLES = {
     "emojione-v2": "EmojiOne 2 (Ranks.com, CC-BY-4.0)",
     "fxemoji": "Firefox OS Emoji (Mozilla, Apache-2.0)",
 }
-"""Every hand, and whom it is owed to."""
+"""The styles, with their credits."""
 FLAT = ("twemoji", "fluent-flat", "emojione-v2", "fxemoji")
-"""The hands that draw in few plain colours: a small network learns most from them."""
+"""The styles with few plain colours, which suit a small network best."""
 
 _NOTO = Package("emoji-datasource-google", "16.0.0", "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438")
 _FLUENT_3D = Package(
@@ -57,7 +57,7 @@ _DRAWN = {
 }
 Image = NDArray[np.uint8]
 Drawn = tuple[str, str, Image]
-"""The code of an emoji, the hand, ``[32, 32, 3]``."""
+"""The code of an emoji, its style, ``[32, 32, 3]``."""
 
 
 def make(out: Path, styles: Sequence[str] = tuple(STYLES)) -> int:
@@ -87,7 +87,7 @@ def make(out: Path, styles: Sequence[str] = tuple(STYLES)) -> int:
     pictures += _vector()
     kept: dict[bytes, Drawn] = {}
     for picture in pictures:
-        # Fluent draws no flags of countries: those in its package are by another hand, whose licence is not told.
+        # Fluent has no flags of countries: those in its package are from another source, whose licence is not stated.
         if picture[0] in subjects and (picture[1], subjects[picture[0]][0]) != ("fluent-3d", "Flags"):
             kept.setdefault(picture[2].tobytes(), picture)
     chosen = [picture for picture in kept.values() if picture[1] in styles]

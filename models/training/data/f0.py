@@ -17,7 +17,7 @@ from models.spec import FeatureSpec
 
 Array = NDArray[np.float32]
 PitchRange = tuple[float, float]
-"""Lowest and highest F0 that is looked for, in Hz."""
+"""Lowest and highest F0 of the search, in Hz."""
 
 _LOG_F0_MEAN, _LOG_F0_SCALE = 5.0, 0.4
 _LOUD = 0.05
@@ -51,19 +51,19 @@ def pitch(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None = None)
 
 
 def _harvest(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None) -> NDArray[np.float64]:
-    """F0 in the middle of every frame ``[F]``, 0 where there is none."""
+    """F0 in the middle of every frame ``[F]``, 0 where it is unvoiced."""
     low, high = pitch_range or (spec.pitch_low_hz, spec.pitch_high_hz)
     half = 500.0 * spec.hop / spec.sample_rate
     hz, _ = pyworld.harvest(
         np.asarray(wave, np.float64), spec.sample_rate, f0_floor=low, f0_ceil=high, frame_period=half
     )
-    # WORLD's frames begin at 0: of those of half our period, every second one lies in the middle of one of ours.
+    # WORLD's frames start at 0: with half our period, every second one is in the middle of one of ours.
     middles: NDArray[np.float64] = hz[1 : 2 * (len(wave) // spec.hop) : 2]
     return middles
 
 
 def speaker_pitch_range(waves: Iterable[Array], spec: FeatureSpec) -> PitchRange:
-    """Where to look for a speaker's F0: around its median in the loud parts of some clips, 0.6 to 1.8 times as high."""
+    """The search range of a speaker's F0: 0.6 to 1.8 times its median in the loud parts of some clips."""
     found = [np.zeros(0)]
     for wave in waves:
         hz = _harvest(wave, spec, None)

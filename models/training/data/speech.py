@@ -34,7 +34,7 @@ MINIMUM_FRAMES = 40
 PCM = 32767.0
 """The int16 of a sample of 1."""
 _RANGED = 12
-"""Clips that tell a speaker's range of F0."""
+"""Clips from which a speaker's range of F0 is measured."""
 
 
 class TimedPhone(NamedTuple):
@@ -59,7 +59,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class PreparedClip:
-    """Where one clip lies in the prepared arrays."""
+    """The position of one clip in the prepared arrays."""
 
     id: str
     speaker: str
@@ -101,7 +101,7 @@ def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_s
 
 @dataclass(frozen=True)
 class Coding:
-    """How the symbols of a prepared directory came about; see :class:`~models.spec.WaveNetSpec`."""
+    """The coding of the symbols of a prepared directory; see :class:`~models.spec.WaveNetSpec`."""
 
     preemphasis: float
     gain: float
@@ -109,7 +109,7 @@ class Coding:
 
     @classmethod
     def of(cls, spec: WaveNetSpec) -> Self:
-        """That of a model."""
+        """The coding of a model."""
         return cls(spec.preemphasis, spec.gain, spec.shaping)
 
     def encode(self, wave: NDArray[np.floating], frames: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.uint8]:
@@ -129,7 +129,7 @@ class _Prepared(NamedTuple):
 
 
 def pitch_ranges(clips: Sequence[Clip], spec: FeatureSpec) -> dict[str, PitchRange]:
-    """Where to look for the F0 of every speaker, from some of its clips."""
+    """The search range of every speaker's F0, from some of its clips."""
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.speaker, []).append(clip)
@@ -228,7 +228,7 @@ class Dataset:
     def __init__(self, directory: Path) -> None:
         index: dict[str, Any] = json.loads((directory / "clips.json").read_text())
         self.spec = FeatureSpec.from_json(index["features"])
-        # What was prepared by earlier versions does not say more than the first two.
+        # Directories prepared by earlier versions have the first two only.
         self.coding = Coding(index["preemphasis"], index["gain"], index.get("shaping", "preemphasis"))
         self.pitch_ranges: dict[str, PitchRange] = {k: (v[0], v[1]) for k, v in index.get("pitch_ranges", {}).items()}
         self.clips = [PreparedClip(**_frozen(clip)) for clip in index["clips"]]
@@ -277,7 +277,7 @@ def require_clips(groups: Mapping[str, Sequence[object]]) -> None:
 
 
 def minutes_by_speaker(groups: Mapping[str, Sequence[tuple[Dataset, PreparedClip]]]) -> dict[str, float]:
-    """How much sound each speaker's clips hold. A clip that is there twice, with other frames, counts once."""
+    """Minutes of sound of each speaker. A clip that occurs twice, with other frames, counts once."""
     totals = {}
     for name, group in groups.items():
         once = {clip.id: clip.frames * dataset.spec.hop / dataset.spec.sample_rate for dataset, clip in group}

@@ -1,4 +1,4 @@
-"""Judges of speech: an ASR that listens, DNSMOS that looks for artefacts, and the model's own likelihood.
+"""Evaluation of speech: ASR errors, DNSMOS for artefacts, and the model's own likelihood.
 
 Word and character error rates are counted after Whisper's English normaliser, so that "5" and "five" are one word.
 """
@@ -21,7 +21,7 @@ from models.training.data.f0 import analyze
 from models.training.data.speech import Coding, held_out, load_wave
 
 RATE = 16000
-"""What every judge listens at."""
+"""The sample rate of all evaluators."""
 
 Wave = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ class Listener:
         self._model = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
 
     def transcribe(self, wave: Wave) -> str:
-        """What is said in mono 16 kHz sound."""
+        """The words of mono 16 kHz sound."""
         segments, _ = self._model.transcribe(wave, language="en", beam_size=5, condition_on_previous_text=False)
         return " ".join(segment.text.strip() for segment in segments)
 
@@ -97,7 +97,7 @@ def recordings(corpus: Path, count: int) -> list[tuple[str, Wave]]:
 
 
 def bits_per_sample(engine: NativeEngine, waves: Sequence[Wave], speaker: int, features: FeatureSpec) -> float:
-    """What the model's own likelihood says of real sound, teacher-forced on that sound's frames."""
+    """Bits per sample of real sound under the model, teacher-forced with the frames of that sound."""
     nats, samples, coding = 0.0, 0, Coding.of(engine.spec)
     for wave in waves:
         frames = analyze(wave, features)

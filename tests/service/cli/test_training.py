@@ -170,7 +170,9 @@ def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Pa
     for name, tensor in first.tensors.items():
         np.testing.assert_allclose(second.tensors[name], tensor, atol=1e-7)
 
-    refused(run(*again, "-o", tmp_path / "third", "--kernel-size", 5), 1, "not the network that is to be trained")
+    refused(
+        run(*again, "-o", tmp_path / "third", "--kernel-size", 5), 1, "its spec is not that of the network to train"
+    )
     refused(run(*again[:-1], tmp_path, "-o", tmp_path / "third"), 1, "manifest.json: cannot be read")
     refused(run(*small, "float16", "-o", tmp_path / "third"), 2, "'float16' is not one of")
 
