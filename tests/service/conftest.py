@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from service.cli.main import ancestral as group
 from tests.service.support import PICTURES, Server, command, running, write_model, write_picture_model
 
 
@@ -56,13 +58,28 @@ def environment(zoo: Path, engine: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def server(environment: dict[str, str]) -> Iterator[Server]:
-    """The server that most tests share; it must survive all of them."""
-    with running(environment, interactive_slots=4) as started:
-        yield started
-        assert started.process.poll() is None
-        assert httpx.get(f"{started.url}/healthz").status_code == 200
-        assert started.stop() == 0
+def servers() -> Iterator[Callable[[dict[str, str]], Server]]:
+    """The server of each engine. Started for the first test that needs it; it must survive all tests."""
+    with ExitStack() as stack:
+        started: dict[str, Server] = {}
+
+        def server_of(environment: dict[str, str]) -> Server:
+            engine = environment["ANCESTRAL_ENGINE"]
+            if engine not in started:
+                started[engine] = stack.enter_context(running(environment, interactive_slots=4))
+            return started[engine]
+
+        yield server_of
+        for server in started.values():
+            assert server.process.poll() is None
+            assert httpx.get(f"{server.url}/healthz").status_code == 200
+            assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def server(environment: dict[str, str], servers: Callable[[dict[str, str]], Server]) -> Server:
+    """The server that most tests share."""
+    return servers(environment)
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +94,21 @@ def serve(environment: dict[str, str]) -> Callable[..., AbstractContextManager[S
 
 @pytest.fixture(scope="session")
 def ancestral(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Run `ancestral` to its end."""
+    """Run a command that only prints and writes files, within this process: a new one spends seconds on imports."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+        absent = {name: None for name in os.environ if name.startswith("ANCESTRAL_")}
+        done = CliRunner().invoke(group, arguments, env=absent | environment | variables, prog_name="ancestral")
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout_bytes, done.stderr_bytes)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def process(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Run `ancestral` to its end, as a process of its own."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

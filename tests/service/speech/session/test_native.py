@@ -357,7 +357,6 @@ def test_a_second_connection_takes_the_session_over(server: Server) -> None:
     assert second.sound == whole(server, LONG * 2, speed=0.25)
 
 
-@pytest.mark.slow
 def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve: Serve) -> None:
     with serve() as own, talking(own) as talk:
         talk.configure(speed=0.25)
