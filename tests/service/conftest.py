@@ -6,14 +6,16 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from click.testing import CliRunner
 
+from service.api.http.auth import digest, new_key
 from service.cli.main import ancestral as group
-from tests.service.support import PICTURES, Server, command, running, write_model, write_picture_model
+from tests.service.support import CALLERS, PICTURES, Server, command, running, write_model, write_picture_model
 
 
 @pytest.fixture(scope="session")
@@ -58,16 +60,16 @@ def environment(zoo: Path, engine: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[dict[str, str]], Server]]:
-    """The server of each engine. Started for the first test that needs it; it must survive all tests."""
+def servers() -> Iterator[Callable[..., Server]]:
+    """One server for each engine and settings. Started for the first test that needs it; it must survive all tests."""
     with ExitStack() as stack:
         started: dict[str, Server] = {}
 
-        def server_of(environment: dict[str, str]) -> Server:
-            engine = environment["ANCESTRAL_ENGINE"]
-            if engine not in started:
-                started[engine] = stack.enter_context(running(environment, interactive_slots=4))
-            return started[engine]
+        def server_of(environment: dict[str, str], **settings: str | int) -> Server:
+            key = f"{environment['ANCESTRAL_ENGINE']} {sorted(settings.items())}"
+            if key not in started:
+                started[key] = stack.enter_context(running(environment, **settings))
+            return started[key]
 
         yield server_of
         for server in started.values():
@@ -77,9 +79,29 @@ def servers() -> Iterator[Callable[[dict[str, str]], Server]]:
 
 
 @pytest.fixture(scope="session")
-def server(environment: dict[str, str], servers: Callable[[dict[str, str]], Server]) -> Server:
+def shared(environment: dict[str, str], servers: Callable[..., Server]) -> Callable[..., Server]:
+    """`shared(setting=value)`: a server that tests with the same settings share. None may stop it."""
+    return partial(servers, environment)
+
+
+@pytest.fixture(scope="session")
+def server(shared: Callable[..., Server]) -> Server:
     """The server that most tests share."""
-    return servers(environment)
+    return shared(interactive_slots=4)
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[str, str]:
+    """The key of each caller of `keyed`."""
+    return {caller: new_key() for caller in CALLERS}
+
+
+@pytest.fixture(scope="session")
+def keyed(shared: Callable[..., Server], keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server that needs a key."""
+    file = tmp_path_factory.mktemp("keyed") / "keys"
+    file.write_text("".join(f"{caller} {digest(keys[caller]).hex()} {CALLERS[caller]}\n" for caller in CALLERS))
+    return shared(api_keys_file=str(file))
 
 
 @pytest.fixture(scope="session")

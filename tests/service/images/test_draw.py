@@ -115,8 +115,10 @@ def test_a_model_that_does_not_fit_together(
         manifest = json.loads((model / "model.json").read_text())
         (model / "model.json").write_text(json.dumps(manifest | {"voices": []}))
     said = {
-        "weights": b"sketch: weights.safetensors", "kind": b"needs the checkpoint of an image network", "voices": b"sketch: voices",
-    }  # fmt: skip
+        "weights": b"sketch: weights.safetensors",
+        "kind": b"needs the checkpoint of an image network",
+        "voices": b"sketch: voices",
+    }
     drawing = (ancestral, "draw", "dog", "--model", "sketch", "-o", "a.png")
     for run, *arguments in ((ancestral, "models"), (process, "serve"), drawing):
         done = run(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
