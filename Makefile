@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench load observe test-gpu bench-gpu lock audit sbom licences clean
+.PHONY: help serve test test-all lint bench load observe test-gpu bench-gpu lock audit sbom licences clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+# Three processes for two cores, because many tests wait.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +58,11 @@ build/shipped/.done: requirements/cpu.txt | $(BIN)/python
 serve: $(VENV)/.core  ## Start the service on ANCESTRAL_HOST:ANCESTRAL_PORT (127.0.0.1:8000)
 	@exec $(BIN)/ancestral serve
 
-test: $(VENV)/.dev  ## Run the tests, three at a time (they mostly wait), with coverage; ARGS="-k name" selects
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+test: $(VENV)/.dev  ## Run the tests but for the slow ones; ARGS="-k name" selects
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.dev  ## Run all tests, and measure their coverage
+	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/ruff check .

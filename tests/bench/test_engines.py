@@ -20,6 +20,7 @@ JSON = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_precision_and_batch_is_a_row(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

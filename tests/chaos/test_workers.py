@@ -18,8 +18,6 @@ from service.broker.job import MAX_DEATHS
 from tests.chaos.support import FETCHED, LISTENED, SECONDS, House, Process, eventually, held_by, order, work
 from tests.service.support import ASYNC
 
-pytestmark = pytest.mark.slow
-
 TAKEN_OVER_SECONDS = 30.0
 """Twice what is promised."""
 POISON_SECONDS = 200
@@ -36,6 +34,7 @@ def check_taken_up(house: House, held: list[str], *others: Process) -> None:
     assert all(taken_up[job] > 0 for job in held)
 
 
+@pytest.mark.slow
 def test_a_worker_is_killed(house: House, expected: list[bytes]) -> None:
     with house.workers(2) as (one, other), work(house) as under_way:
         held = held_by(one, under_way)
@@ -49,6 +48,7 @@ def test_a_worker_is_killed(house: House, expected: list[bytes]) -> None:
     house.check_that_nothing_is_left()
 
 
+@pytest.mark.slow
 def test_workers_are_replaced_one_by_one(house: House, expected: list[bytes]) -> None:
     with house.workers(2) as (one, other), work(house) as under_way:
         held = held_by(one, under_way)
@@ -68,6 +68,7 @@ def test_workers_are_replaced_one_by_one(house: House, expected: list[bytes]) ->
     house.check_that_nothing_is_left()
 
 
+@pytest.mark.slow
 def test_a_worker_comes_back_from_the_dead(house: House, expected: list[bytes]) -> None:
     with house.workers(2) as (one, other), work(house) as under_way:
         held = held_by(one, under_way)
@@ -114,6 +115,7 @@ def submit_poison(house: House) -> str:
     return job
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_workers_is_given_up(house: House, expected: list[bytes]) -> None:
     numbers = [0, 1, 2, LISTENED, LISTENED + FETCHED - 1]
     with ExitStack() as stack:

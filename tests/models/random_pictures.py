@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from models.architectures import tensor_table
@@ -47,6 +48,23 @@ SPECS = {
     for channels in (1, 3)
     for name, fields in CONDITIONS.items()
 }
+
+
+def _quick(name: str) -> bool:
+    """Half of SPECS: every pair of two properties (gated or not, channels, conditions) is among them."""
+    architecture, channels, condition = name.split(", ", 2)
+    return (list(CONDITIONS).index(condition) + (architecture == "gated") + (channels == "RGB")) % 2 == 0
+
+
+def each_of(specs: dict[str, PixelCNNSpec]) -> pytest.MarkDecorator:
+    """Run a test with each spec; of SPECS, half are slow."""
+    return pytest.mark.parametrize(
+        "spec",
+        [
+            pytest.param(spec, id=name, marks=pytest.mark.slow if name in SPECS and not _quick(name) else ())
+            for name, spec in specs.items()
+        ],
+    )
 
 
 def network(spec: PixelCNNSpec, seed: int = 0) -> ImageNetwork:

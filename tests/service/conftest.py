@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
-from tests.service.support import PICTURES, Server, command, running, write_model, write_picture_model
+from service.api.http.auth import digest, new_key
+from service.cli.main import ancestral as group
+from tests.service.support import CALLERS, PICTURES, Server, command, running, write_model, write_picture_model
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +60,48 @@ def environment(zoo: Path, engine: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def server(environment: dict[str, str]) -> Iterator[Server]:
-    """The server that most tests share; it must survive all of them."""
-    with running(environment, interactive_slots=4) as started:
-        yield started
-        assert started.process.poll() is None
-        assert httpx.get(f"{started.url}/healthz").status_code == 200
-        assert started.stop() == 0
+def servers() -> Iterator[Callable[..., Server]]:
+    """One server for each engine and settings. Started for the first test that needs it; it must survive all tests."""
+    with ExitStack() as stack:
+        started: dict[str, Server] = {}
+
+        def server_of(environment: dict[str, str], **settings: str | int) -> Server:
+            key = f"{environment['ANCESTRAL_ENGINE']} {sorted(settings.items())}"
+            if key not in started:
+                started[key] = stack.enter_context(running(environment, **settings))
+            return started[key]
+
+        yield server_of
+        for server in started.values():
+            assert server.process.poll() is None
+            assert httpx.get(f"{server.url}/healthz").status_code == 200
+            assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def shared(environment: dict[str, str], servers: Callable[..., Server]) -> Callable[..., Server]:
+    """`shared(setting=value)`: a server that tests with the same settings share. None may stop it."""
+    return partial(servers, environment)
+
+
+@pytest.fixture(scope="session")
+def server(shared: Callable[..., Server]) -> Server:
+    """The server that most tests share."""
+    return shared(interactive_slots=4)
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[str, str]:
+    """The key of each caller of `keyed`."""
+    return {caller: new_key() for caller in CALLERS}
+
+
+@pytest.fixture(scope="session")
+def keyed(shared: Callable[..., Server], keys: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server that needs a key."""
+    file = tmp_path_factory.mktemp("keyed") / "keys"
+    file.write_text("".join(f"{caller} {digest(keys[caller]).hex()} {CALLERS[caller]}\n" for caller in CALLERS))
+    return shared(api_keys_file=str(file))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +116,21 @@ def serve(environment: dict[str, str]) -> Callable[..., AbstractContextManager[S
 
 @pytest.fixture(scope="session")
 def ancestral(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Run `ancestral` to its end."""
+    """Run a command that only prints and writes files, within this process: a new one spends seconds on imports."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+        absent = {name: None for name in os.environ if name.startswith("ANCESTRAL_")}
+        done = CliRunner().invoke(group, arguments, env=absent | environment | variables, prog_name="ancestral")
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout_bytes, done.stderr_bytes)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def process(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Run `ancestral` to its end, as a process of its own."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

@@ -50,6 +50,12 @@ PICTURES = {
 }  # fmt: skip
 """The models that draw: in colour, in black and white, and in grey; `fog` knows no classes, `park` knows kinds of some
 and draws an outline first."""
+CALLERS = {
+    "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
+    "speech": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
+    "images": "", "images-limited": "requests_per_minute=1",
+}  # fmt: skip
+"""Who may use the server with keys, and their limits. No two tests use the same caller."""
 FRAMES_A_PHONEME = 2
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
 GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}

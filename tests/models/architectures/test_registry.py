@@ -27,7 +27,6 @@ def strings(found: Architecture) -> list[str]:
     return [part for part in parts if part is not None]
 
 
-@pytest.mark.filterwarnings("ignore:pkg_resources")  # pyworld still imports it
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_every_part_of_a_built_in_architecture_exists(kind: str) -> None:
     found = architecture(kind)

@@ -21,12 +21,11 @@ from models.engines.speech.native import NativeEngine
 from models.scheduler import End, Scheduler
 from tests.models.exported import exported
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
-from tests.models.random_pictures import SPECS, checkpoint_of, tiny
+from tests.models.random_pictures import SPECS, checkpoint_of, each_of, tiny
 from tests.models.scheduler.support import RATE, Sink, held, solo
 
 CHOSEN = ("none", "class", "location", "subclasses, two scales")
-SPECS_TESTED = {name: spec for name, spec in SPECS.items() if name.rpartition(", ")[2] in CHOSEN}
-EVERY = pytest.mark.parametrize("spec", SPECS_TESTED.values(), ids=SPECS_TESTED.keys())
+EVERY = each_of({name: spec for name, spec in SPECS.items() if name.split(", ", 2)[2] in CHOSEN})
 PLAIN = SPECS["gated, RGB, class"]
 
 

@@ -33,6 +33,7 @@ def trained() -> Checkpoint:
     return exported(load(ZOO / "wavenet"))
 
 
+@pytest.mark.slow
 def test_free_running_symbols_of_the_trained_model_are_the_references(full: bool) -> None:
     """16 streams, against single and double precision; with --full 4 000 steps of each."""
     steps = 4000 if full else 400

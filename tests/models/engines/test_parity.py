@@ -74,7 +74,9 @@ def distance_to_a_boundary(model: WaveNet, request: StreamRequest, symbols: Symb
     return float(np.abs(cumulative / cumulative[-1] - noise).min())
 
 
-@pytest.mark.parametrize("kind", ["S random", "M random", "S trained"])
+@pytest.mark.parametrize(
+    "kind", ["S random", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("M random", "S trained"))]
+)
 def test_native_draws_the_oracles_symbols(kind: str) -> None:
     """Over 16 000 free-running symbols. Where single precision parts from double, the noise lay on a boundary."""
     spec = MEDIUM_SPEC if kind == "M random" else SMALL_SPEC
@@ -96,6 +98,7 @@ def test_native_draws_the_oracles_symbols(kind: str) -> None:
     assert len(np.unique(np.stack(mine))) > 30  # streams stuck on a few symbols would prove little
 
 
+@pytest.mark.slow
 def test_native_draws_the_symbols_of_the_uncached_network() -> None:
     checkpoint = random_checkpoint(SMALL_SPEC)
     wanted = requests(SMALL_SPEC, 2, 500)

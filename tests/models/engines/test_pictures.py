@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ from models.engines.images.native import NativeImageEngine
 from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
 from models.networks.reference_sampler import draw
 from tests.models.exported import exported
-from tests.models.random_pictures import SPECS, checkpoint_of, oracle, tiny
+from tests.models.random_pictures import SPECS, checkpoint_of, each_of, oracle, tiny
 
-EVERY = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+EVERY = each_of(SPECS)
 # Kernels of five rows, a first one that is wider than the rest, features that do not divide by the channels.
 ODD = {
     "gated": tiny(True, 3, kernel_size=5, first_kernel_size=7, features=10, output_features=11, layers=4),
@@ -60,15 +61,34 @@ def requests(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
     return [ImageStreamRequest(seed=100 + i, h=h) for i, h in enumerate(conditions(engine, count))]
 
 
-@pytest.mark.parametrize("spec", [*SPECS.values(), *ODD.values()], ids=[*SPECS.keys(), *ODD.keys()])
+@cache
+def drawn_by_oracle(
+    spec: PixelCNNSpec, seeds: tuple[int, ...], hs: tuple[bytes, ...], temperature: float, guidance: float, away: bytes
+) -> NDArray[np.uint8]:
+    """The oracle's pictures, drawn once for all engines. Vectors are given as bytes, so that they can be compared."""
+
+    def vectors(*rows: bytes) -> torch.Tensor | None:
+        return (
+            torch.from_numpy(np.stack([np.frombuffer(row, np.float32) for row in rows])).double() if any(rows) else None
+        )
+
+    return draw(
+        oracle(checkpoint_of(spec)), vectors(*hs), seeds, temperature, guidance=guidance, unconditional=vectors(away)
+    )
+
+
+def as_bytes(h: NDArray[np.float32] | None) -> bytes:
+    return b"" if h is None else h.tobytes()
+
+
+@each_of(SPECS | ODD)
 def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> None:
-    checkpoint = checkpoint_of(spec)
-    engine = make(checkpoint)
+    engine = make(checkpoint_of(spec))
     wanted = requests(engine, 5)
-    hs = None if wanted[0].h is None else torch.from_numpy(np.stack([r.h for r in wanted])).double()
+    seeds, hs = tuple(r.seed for r in wanted), tuple(as_bytes(r.h) for r in wanted)
     for temperature in (1.0, 0.6):
         mine = engine.draw([replace(r, temperature=temperature) for r in wanted])
-        theirs = draw(oracle(checkpoint), hs, [r.seed for r in wanted], temperature)
+        theirs = drawn_by_oracle(spec, seeds, hs, temperature, 1.0, b"")
         assert np.array_equal(mine, theirs)
         assert len(np.unique(mine)) > 1
         assert mine.max() < spec.levels
@@ -81,27 +101,24 @@ def guided(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
     return [replace(r, guidance=5.0 * i, unconditional=free) if i % 2 else r for i, r in enumerate(wanted)]
 
 
-CONDITIONED = pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.conditions])
+CONDITIONED = each_of({name: spec for name, spec in SPECS.items() if spec.conditions})
 
 
 @CONDITIONED
-def test_guided_pictures_equal_the_oracles(name: str, make: Maker) -> None:
-    checkpoint = checkpoint_of(SPECS[name])
-    engine = make(checkpoint)
+def test_guided_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> None:
+    engine = make(checkpoint_of(spec))
     wanted = guided(engine, 5)
     drawn = engine.draw(wanted)
     for request, mine in zip(wanted, drawn, strict=True):
-        h, free = (
-            None if v is None else torch.from_numpy(v).double()[None] for v in (request.h, request.unconditional)
-        )
-        theirs = draw(oracle(checkpoint), h, [request.seed], guidance=request.guidance, unconditional=free)
+        h, free = as_bytes(request.h), as_bytes(request.unconditional)
+        theirs = drawn_by_oracle(spec, (request.seed,), (h,), 1.0, request.guidance, free)
         assert np.array_equal(mine, theirs[0])
     assert not np.array_equal(drawn, engine.draw([replace(r, guidance=1.0, unconditional=None) for r in wanted]))
 
 
 @CONDITIONED
-def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(name: str, make: Maker) -> None:
-    engine = make(checkpoint_of(SPECS[name]))
+def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec, make: Maker) -> None:
+    engine = make(checkpoint_of(spec))
     wanted = guided(engine, 6)
     whole = engine.draw(wanted)
     assert np.array_equal(engine.draw(wanted[1:2])[0], whole[1]), "alone"

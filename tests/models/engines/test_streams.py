@@ -32,16 +32,31 @@ ENGINES: dict[str, Callable[[WaveNetSpec], SpeechEngine]] = {
     "cached": lambda spec: TorchEngine(random_checkpoint(spec), cached=True),
     "uncached": lambda spec: TorchEngine(random_checkpoint(spec), cached=False),
 }
-EVERY = pytest.mark.parametrize("engine", [pytest.param(make, id=name) for name, make in ENGINES.items()])
-KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
+SLOW = ("native-bf16", "native-int8")  # for each precision and spec, seconds of compilation
+EVERY = pytest.mark.parametrize(
+    "engine",
+    [pytest.param(make, id=name, marks=pytest.mark.slow if name in SLOW else ()) for name, make in ENGINES.items()],
+)
+EVERY_KIND = pytest.mark.parametrize(
+    ("engine", "spec"),
+    [
+        pytest.param(
+            make,
+            spec,
+            id=f"{name}-{kind}",
+            marks=() if name == "native" or (name not in SLOW and kind == "conditional") else pytest.mark.slow,
+        )
+        for name, make in ENGINES.items()
+        for kind, spec in TINY_SPECS.items()
+    ],
+)
 
 
 def solo(engine: SpeechEngine, request: StreamRequest) -> Symbols:
     return engine.step([engine.open(request)], request.length)[0]
 
 
-@EVERY
-@KINDS
+@EVERY_KIND
 def test_company_chunks_and_restarts_change_no_bit(
     engine: Callable[[WaveNetSpec], SpeechEngine], spec: WaveNetSpec
 ) -> None:
@@ -64,7 +79,9 @@ def test_company_chunks_and_restarts_change_no_bit(
         np.testing.assert_array_equal(np.concatenate(pieces), symbols)
 
 
-@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize(
+    "precision", [pytest.param(p, marks=() if p is Precision.FP32 else pytest.mark.slow) for p in Precision]
+)
 def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision: Precision) -> None:
     engine = NativeEngine(random_checkpoint(SMALL_SPEC), precision)
     wanted = requests(SMALL_SPEC, 16, 1600)
@@ -73,6 +90,7 @@ def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision
         np.testing.assert_array_equal(symbols, solo(engine, request))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instructions", [way for way in Instructions if way < best_instructions()])
 def test_int8_is_the_same_by_any_instructions(instructions: Instructions) -> None:
     checkpoint = random_checkpoint(SMALL_SPEC)
@@ -117,8 +135,7 @@ def test_one_symbol_at_a_time_is_the_same() -> None:
     assert engine.step([stream], 10)[0].size == 0
 
 
-@EVERY
-@KINDS
+@EVERY_KIND
 def test_a_stream_that_is_forced_goes_on_like_the_one_that_sampled(
     engine: Callable[[WaveNetSpec], SpeechEngine], spec: WaveNetSpec
 ) -> None:

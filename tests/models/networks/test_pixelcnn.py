@@ -13,9 +13,9 @@ from models.architectures.pixelcnn import PixelCNNSpec
 from models.networks import build_network
 from models.spec import SpecError
 from models.tensors import shapes
-from tests.models.random_pictures import CLASSES, SPECS, STYLES, SUBCLASSES, labels_of, network, tiny
+from tests.models.random_pictures import CLASSES, SPECS, STYLES, SUBCLASSES, each_of, labels_of, network, tiny
 
-EVERY = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+EVERY = each_of(SPECS)
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
 Place = tuple[int, int, int]
 CONDITIONAL: dict[str, object] = {"classes": CLASSES, "conditioning": "location"}

@@ -108,6 +108,7 @@ def test_silence_noise_and_level_do_not_mislead(
         assert (off > 0.08).mean() < 0.1
 
 
+@pytest.mark.slow
 def test_sentences_follow_each_other(
     engine: NativeEngine, frame_model: AcousticModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +127,7 @@ def bits(engine: NativeEngine, reading: JobReader, frames: NDArray[np.float32], 
     return float(-scores.mean() / np.log(2))
 
 
+@pytest.mark.slow
 def test_the_right_text_is_likelier(
     readings: list[JobReader], engine: NativeEngine, frame_model: AcousticModel
 ) -> None:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pytest
 import soundfile
-
-with warnings.catch_warnings():
-    # Both import what is deprecated (pkg_resources; scipy.ndimage.morphology), and say so each time; not ours to mend.
-    warnings.simplefilter("ignore")
-    import pyworld  # noqa: F401
-    import resemblyzer  # noqa: F401
 
 from models.training.corpora import read
 from models.training.data.speech import prepare

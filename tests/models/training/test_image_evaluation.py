@@ -135,6 +135,7 @@ def run(*arguments: object) -> str:
 SIZES = ("--levels", 2, "--layers", 2, "--features", 4, "--output-features", 4, "--batch", 4)
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_and_judged_from_the_command_line(data: Path, tmp_path: Path) -> None:
     checkpoint, out = tmp_path / "run" / "checkpoint", tmp_path / "report"
     run("train", "pixelcnn", "--data", data, "-o", tmp_path / "run", "--steps", 2, "--processes", 1, *SIZES)
@@ -157,6 +158,7 @@ def test_a_model_is_trained_and_judged_from_the_command_line(data: Path, tmp_pat
     assert read_image(out / "nearest.png").shape == (2 * 10 + 2, 7 * 10 + 2, 3)
 
 
+@pytest.mark.slow
 def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_card(data: Path, tmp_path: Path) -> None:
     arrays = dict(np.load(data / "pictures.npz"))
     for part in ("train", "test"):

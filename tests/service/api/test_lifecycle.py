@@ -80,7 +80,6 @@ def test_overload_is_told_and_passes(serve: Serve) -> None:
         deadline = time.monotonic() + 5
         while (status := server.speak().status_code) == 429 and time.monotonic() < deadline:
             time.sleep(0.05)
-        Path("/tmp/ov.log").write_text("\n".join(map(str, server.log)))
         assert status == 200
 
 
@@ -222,8 +221,8 @@ def test_nothing_is_left_behind(serve: Serve) -> None:
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
-def test_a_port_that_is_taken(server: Server, ancestral: Run) -> None:
-    done = ancestral("serve", "--port", str(server.port))
+def test_a_port_that_is_taken(server: Server, process: Run) -> None:
+    done = process("serve", "--port", str(server.port))
     assert done.returncode == 1
     assert f"port {server.port}".encode() in done.stderr
     assert b"Traceback" not in done.stderr
@@ -246,8 +245,8 @@ _NO_CUDA = pytest.mark.skipif(
         pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
     ],
 )
-def test_a_setting_that_is_wrong(ancestral: Run, variables: dict[str, str], message: bytes) -> None:
-    done = ancestral("serve", **variables)
+def test_a_setting_that_is_wrong(process: Run, variables: dict[str, str], message: bytes) -> None:
+    done = process("serve", **variables)
     assert done.returncode == 1
     assert message in done.stderr
     assert b"Traceback" not in done.stderr
@@ -266,8 +265,8 @@ def test_a_failure_is_logged_once_with_its_request_id(serve: Serve) -> None:
 
 
 @pytest.mark.every_engine
-def test_a_worker_says_what_it_would_sample_with(ancestral: Run, engine: str) -> None:
-    done = ancestral("worker", "--check")
+def test_a_worker_says_what_it_would_sample_with(process: Run, engine: str) -> None:
+    done = process("worker", "--check")
     assert done.returncode == 0
     assert done.stdout.decode().splitlines() == [
         f"{name}: {engine}" for name in ("broken", "fog", "free", "ink", "park", "sketch", "tiny")

@@ -46,8 +46,8 @@ def test_a_stored_wav_has_its_real_size(ancestral: Run, tmp_path: Path) -> None:
     assert int.from_bytes(path.read_bytes()[4:8], "little") == path.stat().st_size - 8
 
 
-def test_say_streams_to_standard_output(ancestral: Run, server: Server) -> None:
-    done = ancestral("say", TEXT, "--model", "tiny", "--voice", "ann", "--seed", "7", "-o", "-")
+def test_say_streams_to_standard_output(process: Run, server: Server) -> None:
+    done = process("say", TEXT, "--model", "tiny", "--voice", "ann", "--seed", "7", "-o", "-")
     assert done.stdout == server.speak().content
 
 
@@ -141,12 +141,13 @@ def test_models_are_listed(ancestral: Run) -> None:
     assert all(word in text for word in ("tiny", "broken", "Ann", "Bob", "receptive field 7", "CC0-1.0"))
 
 
-def test_a_damaged_checkpoint_is_refused_by_name(ancestral: Run, zoo: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_refused_by_name(ancestral: Run, process: Run, zoo: Path, tmp_path: Path) -> None:
     shutil.copytree(zoo / "tiny", tmp_path / "tiny")
     weights = tmp_path / "tiny" / "wavenet" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    for arguments in (("models",), ("serve",), ("say", TEXT, "--model", "tiny", "-o", "a.wav")):
-        done = ancestral(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
+    commands = ((ancestral, "models"), (process, "serve"), (ancestral, "say", TEXT, "--model", "tiny", "-o", "a.wav"))
+    for run, *arguments in commands:
+        done = run(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
         assert done.returncode == 1
         assert b"tiny: weights.safetensors" in done.stderr
         assert b"Traceback" not in done.stderr
@@ -162,16 +163,16 @@ def test_models_in_the_data_directory_are_served_too(ancestral: Run, zoo: Path, 
     assert (done.returncode, b"tiny" in done.stdout) == (0, True)
 
 
-def test_help_and_version(ancestral: Run) -> None:
-    listed = ancestral("--help")
+def test_help_and_version(process: Run) -> None:
+    listed = process("--help")
     assert listed.returncode == 0
     commands = re.findall(r"^  ([a-z]+)  ", listed.stdout.decode(), re.MULTILINE)
     assert commands == ["serve", "worker", "keys", "say", "draw", "models", "corpus", "train", "evaluate", "export"]
     assert sorted(commands) == CommandModules().list_commands(click.Context(CommandModules()))
-    without = ancestral()
+    without = process()
     assert (without.returncode, without.stderr.strip()) == (2, listed.stdout.strip())
-    assert ancestral("--version").stdout.startswith(b"ancestral, version ")
-    assert ancestral("sing").returncode == 2
+    assert process("--version").stdout.startswith(b"ancestral, version ")
+    assert process("sing").returncode == 2
 
 
 def test_serving_needs_no_torch() -> None:
@@ -220,10 +221,10 @@ def test_parts_that_do_not_fit(
     assert b"Traceback" not in done.stderr
 
 
-def test_an_engine_whose_library_is_missing(ancestral: Run, tmp_path: Path) -> None:
+def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = ancestral("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=path)
+    done = process("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=path)
     assert done.returncode == 1
     assert b"tiny: the torch engine needs torch, which is not installed: pip install '.[train]'" in done.stderr
     assert b"Traceback" not in done.stderr

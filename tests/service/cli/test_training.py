@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +11,6 @@ import pytest
 import soundfile
 import soxr
 from click.testing import CliRunner, Result
-
-with warnings.catch_warnings():
-    # Both import what is deprecated (pkg_resources; scipy.ndimage.morphology), and say so each time; not ours to mend.
-    warnings.simplefilter("ignore")
-    import pyworld  # noqa: F401
-    import resemblyzer  # noqa: F401
 
 from models import checkpoint
 from models.architectures.wavenet import WaveNetSpec

@@ -27,8 +27,8 @@ def test_it_draws_what_the_server_draws(ancestral: Run, server: Server, tmp_path
     assert [path.read_bytes()] == files(post(server, "generations", output_format=form))
 
 
-def test_several_larger_ones(ancestral: Run, server: Server, tmp_path: Path) -> None:
-    done = ancestral("draw", "dog", *SAME, "-o", str(tmp_path / "a.png"), "-n", "3", "--scale", "4", "--style", "OIL")
+def test_several_larger_ones(process: Run, server: Server, tmp_path: Path) -> None:
+    done = process("draw", "dog", *SAME, "-o", str(tmp_path / "a.png"), "-n", "3", "--scale", "4", "--style", "OIL")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-0.png", "a-1.png", "a-2.png"]
     found = [(tmp_path / f"a-{number}.png").read_bytes() for number in range(3)]
@@ -100,7 +100,9 @@ def test_models_are_listed_with_their_classes(ancestral: Run) -> None:
 
 
 @pytest.mark.parametrize("damage", ["weights", "kind", "voices"])
-def test_a_model_that_does_not_fit_together(ancestral: Run, zoo: Path, tmp_path: Path, damage: str) -> None:
+def test_a_model_that_does_not_fit_together(
+    ancestral: Run, process: Run, zoo: Path, tmp_path: Path, damage: str
+) -> None:
     model = tmp_path / "sketch"
     shutil.copytree(zoo / "sketch", model)
     if damage == "weights":
@@ -113,10 +115,13 @@ def test_a_model_that_does_not_fit_together(ancestral: Run, zoo: Path, tmp_path:
         manifest = json.loads((model / "model.json").read_text())
         (model / "model.json").write_text(json.dumps(manifest | {"voices": []}))
     said = {
-        "weights": b"sketch: weights.safetensors", "kind": b"needs a pixelcnn checkpoint", "voices": b"sketch: voices",
-    }  # fmt: skip
-    for arguments in (("models",), ("serve",), ("draw", "dog", "--model", "sketch", "-o", "a.png")):
-        done = ancestral(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
+        "weights": b"sketch: weights.safetensors",
+        "kind": b"needs the checkpoint of an image network",
+        "voices": b"sketch: voices",
+    }
+    drawing = (ancestral, "draw", "dog", "--model", "sketch", "-o", "a.png")
+    for run, *arguments in ((ancestral, "models"), (process, "serve"), drawing):
+        done = run(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
         assert done.returncode == 1
         assert said[damage] in done.stderr
         assert b"Traceback" not in done.stderr

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import httpx
 import pytest
 
-from service.api.http.auth import digest, new_key
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import DRAWING, INTERPOLATION, base64_of, draw, files, noise, post, same, written
 from tests.service.support import ASYNC, Server
@@ -139,25 +137,22 @@ def test_pictures_are_kept_as_long_as_jobs(server: Server) -> None:
     assert lives == [3600, 120]
 
 
-def test_no_key_is_needed_where_there_are_keys(serve: Serve, tmp_path: Path) -> None:
-    mine = new_key()
-    (tmp_path / "keys").write_text(f"mine {digest(mine).hex()}\n")
-    with serve(api_keys_file=str(tmp_path / "keys")) as own:
-        for route, body in (("generations", DRAWING), ("interpolations", INTERPOLATION)):
-            refused = httpx.post(f"{own.url}/v1/images/{route}", json=body)
-            assert check_envelope(refused, 401, None)["code"] == "invalid_api_key"
-        check_envelope(httpx.get(f"{own.url}/v1/images/classes"), 401, None)
-        form = {"file": ("a.png", written(noise("sketch")))}
-        check_envelope(httpx.post(f"{own.url}/v1/images/likelihood", data={"model": "sketch"}, files=form), 401, None)
-        headers = {"authorization": f"Bearer {mine}"}
-        (found,) = urls(post(own, "generations", headers, response_format="url"))
-        plain = post(own, "generations", headers)
-        assert httpx.get(found).content == files(plain)[0]
-        check_envelope(httpx.get(found + "x"), 404, None)
-        check_envelope(httpx.get(f"{own.url}/v1/jobs/{plain.headers['x-job-id']}/content"), 401, None)
-        lines = str(own.log)
-        assert "token=" not in lines
-        assert re.sub(".*token=", "", found) not in lines
+def test_no_key_is_needed_where_there_are_keys(keyed: Server, keys: dict[str, str]) -> None:
+    for route, body in (("generations", DRAWING), ("interpolations", INTERPOLATION)):
+        refused = httpx.post(f"{keyed.url}/v1/images/{route}", json=body)
+        assert check_envelope(refused, 401, None)["code"] == "invalid_api_key"
+    check_envelope(httpx.get(f"{keyed.url}/v1/images/classes"), 401, None)
+    form = {"file": ("a.png", written(noise("sketch")))}
+    check_envelope(httpx.post(f"{keyed.url}/v1/images/likelihood", data={"model": "sketch"}, files=form), 401, None)
+    headers = {"authorization": f"Bearer {keys['files']}"}
+    (found,) = urls(post(keyed, "generations", headers, response_format="url"))
+    plain = post(keyed, "generations", headers)
+    assert httpx.get(found).content == files(plain)[0]
+    check_envelope(httpx.get(found + "x"), 404, None)
+    check_envelope(httpx.get(f"{keyed.url}/v1/jobs/{plain.headers['x-job-id']}/content"), 401, None)
+    lines = str(keyed.log)
+    assert "token=" not in lines
+    assert re.sub(".*token=", "", found) not in lines
 
 
 def test_the_files_of_a_job_asked_for_later(server: Server) -> None:

@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from service.api.http.auth import digest, new_key
 from service.catalog.seeds import part_seed
 from tests.service.api.test_lifecycle import reading_slowly
 from tests.service.images.pictures import Pixels, draw, post, same
@@ -228,26 +226,23 @@ def test_a_url_with_parameters_is_refused(server: Server, query: str) -> None:
     assert (error["param"], error["code"]) == (query[1:].split("=")[0], "unknown_parameter")
 
 
-def test_keys(serve: Serve, tmp_path: Path) -> None:
-    mine, other = new_key(), new_key()
-    file = tmp_path / "keys"
-    file.write_text(f"mine {digest(mine).hex()}\nother {digest(other).hex()} requests_per_minute=1\n")
-    with serve(api_keys_file=str(file)) as own:
-        for headers in ({}, {"authorization": "Bearer wrong"}):
-            with pytest.raises(InvalidStatus) as refused, watching(own, additional_headers=headers):
-                pass
-            assert refused.value.response.status_code == 401
-            assert json.loads(refused.value.response.body or b"")["error"]["code"] == "invalid_api_key"
-        with watching(own, additional_headers={"authorization": f"Bearer {mine}"}) as watch:
-            watch.generate()
-            assert len(watch.pictures()) == 1
-        with watching(own, additional_headers={"xi-api-key": other}) as watch:
-            watch.generate()
-            watch.pictures()
-            watch.generate()
-            error = watch.error()
-            assert (error["code"], error["type"]) == ("rate_limited", "rate_limit_error")
-            assert 1 <= error["retry_after"] <= 60
+def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+    mine, other = keys["images"], keys["images-limited"]
+    for headers in ({}, {"authorization": "Bearer wrong"}):
+        with pytest.raises(InvalidStatus) as refused, watching(keyed, additional_headers=headers):
+            pass
+        assert refused.value.response.status_code == 401
+        assert json.loads(refused.value.response.body or b"")["error"]["code"] == "invalid_api_key"
+    with watching(keyed, additional_headers={"authorization": f"Bearer {mine}"}) as watch:
+        watch.generate()
+        assert len(watch.pictures()) == 1
+    with watching(keyed, additional_headers={"xi-api-key": other}) as watch:
+        watch.generate()
+        watch.pictures()
+        watch.generate()
+        error = watch.error()
+        assert (error["code"], error["type"]) == ("rate_limited", "rate_limit_error")
+        assert 1 <= error["retry_after"] <= 60
 
 
 @pytest.fixture(scope="module")

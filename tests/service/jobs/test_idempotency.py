@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from service.api.http.auth import digest, new_key
 from tests.service.api.test_refusals import check_envelope
-from tests.service.support import ASYNC, GENERATION, SPEECH, Server, running
+from tests.service.support import ASYNC, GENERATION, SPEECH, Server
 
 LONG = "The birch canoe slid. Is it late? No! " * 40
 
@@ -98,11 +96,8 @@ def test_a_refused_request_does_not_bind_its_key(server: Server, key: str) -> No
     assert speak(server, key).status_code == 200
 
 
-def test_a_key_is_its_callers_own(environment: dict[str, str], tmp_path: Path, key: str) -> None:
-    keys = {name: new_key() for name in ("ann", "bob")}
-    file = tmp_path / "keys"
-    file.write_text("".join(f"{name} {digest(secret).hex()}\n" for name, secret in keys.items()))
-    with running(environment, api_keys_file=str(file)) as server:
-        ann, bob = (speak(server, key, {"authorization": f"Bearer {secret}"}) for secret in keys.values())
-        assert ann.headers["x-job-id"] != bob.headers["x-job-id"]
-        assert ann.content == bob.content
+def test_a_key_is_its_callers_own(keyed: Server, keys: dict[str, str], key: str) -> None:
+    callers = keys["twice-ann"], keys["twice-bob"]
+    ann, bob = (speak(keyed, key, {"authorization": f"Bearer {secret}"}) for secret in callers)
+    assert ann.headers["x-job-id"] != bob.headers["x-job-id"]
+    assert ann.content == bob.content

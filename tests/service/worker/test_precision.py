@@ -16,7 +16,7 @@ from tests.service.support import ASYNC, GENERATION, Server
 Serve = Callable[..., AbstractContextManager[Server]]
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("bf16", marks=pytest.mark.slow), "int8"])
 def test_clients_are_told_and_seeds_hold(serve: Serve, precision: str) -> None:
     with serve(precision=precision, engine="native") as server:
         first, again = server.generate(), server.generate()

@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ import soundfile
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from service.api.http.auth import digest, new_key
 from tests.service.support import Server
 from tests.service.ws_client import LONG, SECONDS, eventually, whole
 
@@ -267,20 +265,17 @@ def test_overload_ends_it(serve: Callable[..., AbstractContextManager[Server]]) 
         assert eventually(lambda: own.speak().status_code == 200)
 
 
-def test_keys(serve: Callable[..., AbstractContextManager[Server]], tmp_path: Path) -> None:
-    key = new_key()
-    file = tmp_path / "keys"
-    file.write_text(f"mine {digest(key).hex()}\n")
-    with serve(api_keys_file=str(file)) as own:
-        header, field = {"xi-api-key": key}, {"xi_api_key": key}
-        for headers, first in ((header, {}), ({}, field), (header, field)):
-            with open_stream(own, additional_headers=headers) as connection:
-                say(connection, FIRST | first, {"text": "Hello."}, {"text": ""})
-                assert rest(connection)
-        with pytest.raises(InvalidStatus) as refused, open_stream(own, additional_headers={"xi-api-key": "wrong"}):
-            pass
-        assert refused.value.response.status_code == 401
-        for keys in ({}, {"xi_api_key": "wrong"}):
-            with open_stream(own) as connection:
-                say(connection, FIRST | keys)
-                assert error(connection)["error"] == "invalid_api_key"
+def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+    key = keys["elevenlabs"]
+    header, field = {"xi-api-key": key}, {"xi_api_key": key}
+    for headers, first in ((header, {}), ({}, field), (header, field)):
+        with open_stream(keyed, additional_headers=headers) as connection:
+            say(connection, FIRST | first, {"text": "Hello."}, {"text": ""})
+            assert rest(connection)
+    with pytest.raises(InvalidStatus) as refused, open_stream(keyed, additional_headers={"xi-api-key": "wrong"}):
+        pass
+    assert refused.value.response.status_code == 401
+    for unknown in ({}, {"xi_api_key": "wrong"}):
+        with open_stream(keyed) as connection:
+            say(connection, FIRST | unknown)
+            assert error(connection)["error"] == "invalid_api_key"

@@ -17,7 +17,6 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from service.api.http.auth import digest, new_key
 from service.catalog.seeds import part_seed
 from service.cli.local.embedded import EmbeddedRedis
 from tests.service.processes import redis_of
@@ -357,7 +356,6 @@ def test_a_second_connection_takes_the_session_over(server: Server) -> None:
     assert second.sound == whole(server, LONG * 2, speed=0.25)
 
 
-@pytest.mark.slow
 def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve: Serve) -> None:
     with serve() as own, talking(own) as talk:
         talk.configure(speed=0.25)
@@ -667,39 +665,34 @@ def test_a_wrong_url_is_refused(server: Server, query: str, param: str) -> None:
     assert json.loads(response.body or b"")["error"]["param"] == param
 
 
-def test_keys(serve: Serve, tmp_path: Path) -> None:
-    mine, other = new_key(), new_key()
-    file = tmp_path / "keys"
-    file.write_text(
-        f"mine {digest(mine).hex()} concurrent_streams=1\nother {digest(other).hex()} requests_per_minute=1\n"
-    )
-    with serve(api_keys_file=str(file)) as own:
-        for headers in ({}, {"authorization": "Bearer wrong"}):
-            with pytest.raises(InvalidStatus) as refused, talking(own, additional_headers=headers):
-                pass
-            response = refused.value.response
-            assert response.status_code == 401
-            assert response.headers["x-request-id"]
-            assert json.loads(response.body or b"")["error"]["code"] == "invalid_api_key"
-        headers = {"authorization": f"Bearer {mine}", "x-request-id": "mine-1"}
-        with talking(own, additional_headers=headers) as talk:
-            assert talk.connection.response is not None
-            assert talk.connection.response.headers["x-request-id"] == "mine-1"
-            speak(talk, *LONG)
-            assert [told["type"] for told in talk.others] == ["session.done"]
-            talk.vanish()
-        with talking(own, additional_headers={"xi-api-key": other}) as limited:
-            limited.configure()
-            limited.say("input.text", text="One. ")
-            limited.until("audio.done")
-            limited.say("input.text", text="Two. ")
-            error = limited.error()
-            assert error["code"] == "rate_limited"
-            assert 1 <= error["retry_after"] <= 60
-        query = f"?session_id={talk.session['session_id']}&from_sample=0"
-        url = f"ws://127.0.0.1:{own.port}/v1/audio/speech/stream{query}"
-        with connect(url, proxy=None, additional_headers={"xi-api-key": other}) as connection:
-            assert json.loads(connection.recv(timeout=30))["error"]["code"] == "session_not_found"
-        with talking(own, query, additional_headers={"xi-api-key": mine}) as rest:
-            rest.until("session.done")
-        assert rest.sound == talk.sound
+def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+    mine, other = keys["speech"], keys["speech-limited"]
+    for headers in ({}, {"authorization": "Bearer wrong"}):
+        with pytest.raises(InvalidStatus) as refused, talking(keyed, additional_headers=headers):
+            pass
+        response = refused.value.response
+        assert response.status_code == 401
+        assert response.headers["x-request-id"]
+        assert json.loads(response.body or b"")["error"]["code"] == "invalid_api_key"
+    headers = {"authorization": f"Bearer {mine}", "x-request-id": "mine-1"}
+    with talking(keyed, additional_headers=headers) as talk:
+        assert talk.connection.response is not None
+        assert talk.connection.response.headers["x-request-id"] == "mine-1"
+        speak(talk, *LONG)
+        assert [told["type"] for told in talk.others] == ["session.done"]
+        talk.vanish()
+    with talking(keyed, additional_headers={"xi-api-key": other}) as limited:
+        limited.configure()
+        limited.say("input.text", text="One. ")
+        limited.until("audio.done")
+        limited.say("input.text", text="Two. ")
+        error = limited.error()
+        assert error["code"] == "rate_limited"
+        assert 1 <= error["retry_after"] <= 60
+    query = f"?session_id={talk.session['session_id']}&from_sample=0"
+    url = f"ws://127.0.0.1:{keyed.port}/v1/audio/speech/stream{query}"
+    with connect(url, proxy=None, additional_headers={"xi-api-key": other}) as connection:
+        assert json.loads(connection.recv(timeout=30))["error"]["code"] == "session_not_found"
+    with talking(keyed, query, additional_headers={"xi-api-key": mine}) as rest:
+        rest.until("session.done")
+    assert rest.sound == talk.sound
