@@ -37,7 +37,7 @@ def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
         (model, condition, name)
         for model in ("ink", "park", "sketch")
         for condition, names in (
-            ("class", PICTURES[model].classes), ("style", PICTURES[model].styles), ("kind", PICTURES[model].kinds)
+            ("class", PICTURES[model].classes), ("style", PICTURES[model].styles), ("kind", PICTURES[model].subclasses)
         )
         for name in names
     ]  # fmt: skip
