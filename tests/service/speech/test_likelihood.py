@@ -111,7 +111,7 @@ def test_bodies_that_are_no_form(server: Server) -> None:
         check_envelope(httpx.post(url, content=b"--y\r\n", headers={"content-type": kind}), 400, None)
     check_envelope(httpx.post(url, data=FREE, files={"sound": recording()}), 400, "file")
     many = [(name, ("a.wav", recording())) for name in ("file", "other")]
-    check_envelope(httpx.post(url, data=FREE, files=many), 400, None)
+    check_envelope(httpx.post(url, data=FREE, files=many), 400, "other")
     text = {name: (None, value) for name, value in (FREE | {"file": "text"}).items()}
     check_envelope(httpx.post(url, files=text), 400, "file")
 
