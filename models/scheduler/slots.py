@@ -87,9 +87,10 @@ class Slot:
                 self.streams.append(stream)
 
     def finish(self) -> None:
-        """No more streams follow: the slot is completed after the last one."""
+        """No more streams follow: the slot is completed after the last one, unless it was cancelled before."""
         with self._change():
-            self._finished = True
+            if self.cancelled_at is None:  # or else streams were dropped
+                self._finished = True
 
     def allow(self, limit: int | None) -> None:
         """Allow the positions below ``limit`` to be sampled, for now; None allows all."""

@@ -132,6 +132,22 @@ def test_a_slot_that_never_began_is_cancelled_without_a_snapshot() -> None:
     assert (between.chunks[-1].index, between.chunks[-1].start) == (1, 20)
 
 
+def test_a_slot_that_was_cancelled_before_its_last_stream_came_is_not_complete() -> None:
+    made = engine()
+    with closing(Scheduler(1)) as scheduler:
+        sinks = [Sink(), Sink()]
+        for sink, before in zip(sinks, (0, 20), strict=True):
+            slot = scheduler.open(made, RATE, sink, realtime=True)
+            if before:
+                slot.feed(made.open(request(before)))
+                sink.wait_for(before)
+            with held(scheduler):
+                slot.cancel()
+                slot.feed(made.open(request(100)))
+                slot.finish()
+            assert sink.wait() is End.CANCELLED
+
+
 def test_what_is_asked_of_a_slot_after_its_end_has_no_effect() -> None:
     made = engine()
     with closing(Scheduler(1)) as scheduler:
