@@ -62,7 +62,7 @@ def test_the_card_tells_what_was_begun_with(task: WaveNetTask, trunk: Path, tmp_
 
 def test_other_networks_are_no_beginning(trunk: Path, task: WaveNetTask) -> None:
     wider = replace(task, spec=replace(WAVENET, skip_channels=24), start=trunk / "checkpoint")
-    with pytest.raises(ValueError, match="not the network"):
+    with pytest.raises(ValueError, match="its spec is not that of the network"):
         wider.network()
     assert read_start(None, WAVENET) is None
     begun = load(trunk / "checkpoint")
@@ -101,7 +101,7 @@ def test_a_branch_that_was_killed_while_it_began(trunk: Path, tmp_path: Path) ->
 
 
 def test_what_is_no_branch(trunk: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no branch"):
+    with pytest.raises(ValueError, match="not a branch of another"):
         branch(tmp_path, trunk)
     with pytest.raises(ValueError, match="no state"):
         branch(tmp_path, tmp_path / "out")
