@@ -316,7 +316,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 MARKS = st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBPVP8L", png(8, 6)[:33]])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=mutated() | st.builds(bytes.__add__, MARKS, st.binary(max_size=2000)))
 def test_damaged_files(data: bytes) -> None:
     check(data)

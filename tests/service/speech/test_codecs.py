@@ -133,7 +133,7 @@ def test_the_pieces_change_nothing(form: str, rate: int) -> None:
         assert hashlib.sha256(streamed(form, sizes, rate, wave)).digest() == hashlib.sha256(whole).digest(), sizes
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     case=st.sampled_from(CARRIED),
     sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=5).filter(lambda sizes: sum(sizes) > 200),

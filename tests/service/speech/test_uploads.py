@@ -356,7 +356,7 @@ def resealed(draw: st.DrawFn) -> bytes:
 MARKS = st.sampled_from([b"", b"RIFF\0\0\0\0WAVEfmt ", b"fLaC", b"OggS\0", b"ID3\x03\0\0", b"\xff\xfb\x90"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=mutated() | resealed() | st.builds(bytes.__add__, MARKS, st.binary(max_size=2000)))
 def test_nothing_but_sound_or_a_refusal_comes_out(data: bytes) -> None:
     check(data, 1.0)

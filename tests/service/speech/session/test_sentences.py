@@ -47,7 +47,7 @@ def spoken(text: str) -> list[tuple[str, ...]]:
     return [] if nothing_to_say(text) else [sentence.phones for sentence in phonemize(text)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(texts(), st.lists(st.integers(0, 1000), max_size=6))
 def test_pieces_say_what_the_whole_says(text: str, cuts: list[int]) -> None:
     found = complete(pieces(text, cuts))
@@ -55,7 +55,7 @@ def test_pieces_say_what_the_whole_says(text: str, cuts: list[int]) -> None:
     assert [phones for part in found for phones in spoken(part)] == spoken(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts())
 def test_letter_by_letter(text: str) -> None:
     found = complete(list(text))
