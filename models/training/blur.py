@@ -1,6 +1,6 @@
 """Blurred frames for training: WaveNet sees frames like those of service.
 
-A acoustic model predicts smoother spectra than natural ones: the harmonics' ripple and the formants' edges are averaged
+An acoustic model predicts smoother spectra than natural ones: the harmonics' ripple and the formants' edges are averaged
 away. Real sound is therefore also shown beside frames whose log-mels are smoothed across the bands.
 """
 
@@ -32,7 +32,7 @@ def blurred(
 ) -> Crop:
     """A crop with its mels smoothed by a random width.
 
-    Symbols that are an excitation become that of the blurred frames' filter, since served ones go through such a one.
+    Symbols that are an excitation become that of the blurred frames' filter, since served ones pass through such a filter.
 
     Args:
         crop: from frame ``start`` of ``clip``.

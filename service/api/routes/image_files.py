@@ -43,7 +43,7 @@ async def get_picture(
     token: Annotated[str, Query(max_length=64, description="From the answer that the URL was in.")],
     service: Service,
 ) -> Response:
-    """A picture of a finished job. It needs no API key: whoever has the URL, such as a browser, may see it."""
+    """A picture of a finished job. It needs no API key: anyone who has the URL may see it, such as a browser."""
     job = await service.broker.job(job_id)
     if job is None or job.status is not Status.COMPLETED:
         raise _not_found()

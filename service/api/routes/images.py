@@ -69,26 +69,26 @@ async def complete_image(body: CompletionRequest, context: ContextDep) -> Respon
 
 @router.post(
     "/interpolations",
-    summary="Go from one class to another",
+    summary="Interpolate between two classes",
     response_model=ImagesObject,
     response_model_exclude_none=True,
     responses={200: _PICTURES} | ACCEPTED | _ERRORS,
 )
 async def interpolate_images(body: InterpolationRequest, context: ContextDep) -> Response:
-    """One picture a step, all from one seed, each asked for something a little nearer to ``to``."""
+    """One picture per step, from one seed, interpolating from ``from`` to ``to``."""
     job_spec = interpolation_job(context.service.catalog, context.service.settings, body)
     return await _draw(context, job_spec, None)
 
 
 @router.get(
     "/classes",
-    summary="List what pictures can be asked for",
+    summary="List classes, styles and subclasses",
     response_model=ClassList,
     response_model_exclude_none=True,
     responses=documented(400, 401, 404),
 )
 async def list_classes(query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
-    """Every class, every style and every kind of a class of every model that draws."""
+    """All classes, styles and subclasses of every image model."""
     models = service.catalog.image_models
     if query.model is not None:
         wanted = service.catalog.model(query.model)

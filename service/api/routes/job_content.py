@@ -31,11 +31,10 @@ _MEDIA: dict[str, Any] = {
 }
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The file, in the format that the job was asked for; a ZIP of several pictures, figures for a "
-        "likelihood.",
+        "description": "The file, in the requested format; a ZIP of several pictures, figures for a likelihood.",
         "content": _MEDIA,
     },
-    206: {"description": "The range that was asked for.", "content": _MEDIA},
+    206: {"description": "The requested range.", "content": _MEDIA},
     304: {"description": "The client has it."},
 }
 
