@@ -42,8 +42,8 @@ def _link(method: str, path: str = "") -> dict[str, Any]:
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": JobObject,
-        "description": "A job whose result is fetched later: requested with `Prefer: respond-async`, or because the output "
-        "is long.",
+        "description": "A job whose result is fetched later: requested with `Prefer: respond-async`, or because the "
+        "output is long.",
         "headers": {"Location": {"description": "Of the job.", "required": True, "schema": {"type": "string"}}},
         "links": {
             "job": _link("get"),

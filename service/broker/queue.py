@@ -25,8 +25,8 @@ LEASE_SECONDS: Final = 5.0
 RECLAIM_SECONDS: Final = 1.0
 """Between two checks for expired leases, by every worker."""
 UNCHECKED_SECONDS: Final = 2.0
-"""If no worker has checked for so long, Redis was unavailable and leases could not be renewed. Together with the interval of
-renewals, 1.5 s, less than a lease."""
+"""If no worker has checked for so long, Redis was unavailable and leases could not be renewed. Together with the interval
+of renewals, 1.5 s, less than a lease."""
 UNCHECKED_COUNTS: Final = 0.5
 """So many seconds of that time count for leases, however long it was."""
 WAIT_SECONDS: Final = 1.0

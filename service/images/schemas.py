@@ -28,7 +28,7 @@ class BaseImageRequest(StrictRequest):
 
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
     style: _Name | None = Field(
-        default=None, description="A style that `/v1/images/classes` lists, in any case; `any`, the default: unspecified."
+        default=None, description="A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."
     )
     size: str | None = Field(
         default=None,
@@ -97,7 +97,7 @@ class CompletionRequest(ImageRequest):
         min_length=1,
         description="A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple.",
     )
-    rows: int | None = Field(default=None, ge=1, description="Number of its rows that are kept; half of them if absent.")
+    rows: int | None = Field(default=None, ge=1, description="Number of rows that are kept; half of them if absent.")
 
 
 class InterpolationRequest(BaseImageRequest):

@@ -28,7 +28,11 @@ class ImageLikelihoodForm(BaseModel):
     file: UploadFile = Field(description="A PNG, WebP or JPEG file of the model's size or a whole multiple of it.")
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
     asked_class: str = Field(
-        default="any", alias="class", min_length=1, max_length=256, description="The class of the picture; `any`: unconditional."
+        default="any",
+        alias="class",
+        min_length=1,
+        max_length=256,
+        description="Class of the picture; `any`: unconditional.",
     )
     style: str | None = Field(default=None, min_length=1, max_length=256, description="The style of the picture.")
     map: bool = Field(default=False, description="Also return a picture that shows how likely each pixel was.")
