@@ -75,7 +75,7 @@ class Clients(Records):
         Args:
             owner: the name of a key.
             after: the id of the last one seen.
-            limit: at most so many.
+            limit: the largest number of jobs to return.
 
         Raises:
             Gone: there is no job ``after``.
@@ -164,7 +164,7 @@ class Clients(Records):
         await replied(self.redis.delete(f"{PREFIX}idempotency:{owner}:{key}"))
 
     async def entries(self, job_id: str, idle: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Entry]:
-        """The entries of a job's stream as they come, from the first to the end mark. Waits while Redis is unavailable.
+        """The entries of a job's stream as they arrive, until the end mark. Waits while Redis is unavailable.
 
         Args:
             job_id: of a job.
@@ -199,7 +199,7 @@ class Clients(Records):
         return status is None or (not exists and Status(json.loads(status)).terminal)
 
     async def acknowledge(self, job: Job, position: int) -> None:
-        """A client has read so many symbols of a paced job: its sampler may go on. Waits while Redis is unavailable."""
+        """Record that a client has read ``position`` symbols of a paced job. Waits while Redis is unavailable."""
         args = ["read", position, channel(job.id), f"read {position}"]
         await patiently(lambda: self.run("SET_FIELD", [f"job:{job.id}"], args), PATIENCE_SECONDS)
 

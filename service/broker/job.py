@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 MAX_DEATHS = 3
-"""A job fails when so many workers in a row died while they ran it and it made no progress."""
+"""A job fails when this many workers in a row have died while running it, without progress in between."""
 
 
 class Status(StrEnum):

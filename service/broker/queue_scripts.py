@@ -166,9 +166,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
 end
 return expired
 """
-"""Jobs whose lease has expired: id, attempt, worker. If no worker has checked for a while, none could reach Redis, or Redis
-was restarted with an older state or another clock: then no lease could be renewed either, and hardly any of that time
-counts. Some of it does, so that leases expire even if all workers are too busy to check in time."""
+"""Jobs whose lease has expired: id, attempt, worker. If no worker has checked for a while, none could reach Redis, or
+Redis was restarted with an older state or another clock: then no lease could be renewed either, and hardly any of that
+time counts. Some of it does, so that leases expire even if all workers are too busy to check in time."""
 
 PARK: Final = """
 -- KEYS: job, waiting, owner's unfinished jobs, then all else of the job; ARGV: id, seconds to keep

@@ -226,7 +226,7 @@ class ImageCompleted(ImageEvent):
     )
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
-    usage: ImageUsage = Field(description="Of all pictures of the request.")
+    usage: ImageUsage = Field(description="The usage of all pictures of the request.")
 
 
 class ImagesObject(BaseModel):

@@ -59,7 +59,7 @@ class WaveNetTask:
 
     @cached_property
     def _start(self) -> Checkpoint | None:
-        """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
+        """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
         return read_start(self.start, self.spec, ("speakers", "shaping", "preemphasis", "gain"))
 
     @property

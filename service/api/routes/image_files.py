@@ -40,7 +40,7 @@ async def get_picture(
     job_id: Annotated[str, Path(pattern=JOB_ID)],
     index: Annotated[int, Path(ge=0, lt=100)],
     form: ImageFormat,
-    token: Annotated[str, Query(max_length=64, description="From the answer that the URL was in.")],
+    token: Annotated[str, Query(max_length=64, description="Part of the URL in the response.")],
     service: Service,
 ) -> Response:
     """A picture of a finished job. It needs no API key: anyone who has the URL may see it, such as a browser."""

@@ -32,7 +32,7 @@ class ImageLikelihoodForm(BaseModel):
         alias="class",
         min_length=1,
         max_length=256,
-        description="Class of the picture; `any`: unconditional.",
+        description="The class; `any`: unconditional.",
     )
     style: str | None = Field(default=None, min_length=1, max_length=256, description="The style of the picture.")
     map: bool = Field(default=False, description="Also return a picture that shows how likely each pixel was.")

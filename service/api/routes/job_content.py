@@ -35,7 +35,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
         "content": _MEDIA,
     },
     206: {"description": "The requested range.", "content": _MEDIA},
-    304: {"description": "The client has it."},
+    304: {"description": "The file has the given ETag."},
 }
 
 
@@ -73,8 +73,8 @@ async def get_content(
     job: OwnJob,
     service: Service,
     ranges: Annotated[str | None, Header(alias="Range", description="`bytes=FIRST-LAST`: a part of the file.")] = None,
-    if_range: Annotated[str | None, Header(description="The part only of the file with this ETag.")] = None,
-    if_none_match: Annotated[str | None, Header(description="Nothing of a file with this ETag.")] = None,
+    if_range: Annotated[str | None, Header(description="Send the range only if the file has this ETag.")] = None,
+    if_none_match: Annotated[str | None, Header(description="Answer 304 if the file has this ETag.")] = None,
 ) -> Response:
     """The file: the bytes that a listener would have got, with a header that knows its length."""
     artifacts = Artifacts(service.broker, service.catalog, service.tasks)

@@ -30,7 +30,7 @@ class LikelihoodForm(BaseModel):
         default=None,
         min_length=1,
         max_length=MAX_INPUT_CHARACTERS,
-        description="What is said in the recording. Required by models that speak text, refused by others.",
+        description="The text of the recording. Required by models that speak text, rejected by others.",
     )
 
 
