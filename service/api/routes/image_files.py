@@ -32,7 +32,7 @@ _FILE = {
 
 @router.get(
     "/{job_id}/{index}.{form}",
-    summary="One picture",
+    summary="Get a picture",
     response_class=Response,
     responses={200: _FILE, **documented(400, 404, 503)},
 )

@@ -48,7 +48,7 @@ class ImageLikelihoodForm(BaseModel):
 async def score_picture(
     form: Annotated[ImageLikelihoodForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
-    """The probability of a picture under a model, of what the picture becomes at the model's size and levels."""
+    """The likelihood of a picture under a model, after conversion to the model's size and levels."""
     data = await form.file.read()
     body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
     job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, body, data)

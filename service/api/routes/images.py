@@ -1,4 +1,4 @@
-"""The routes under ``/v1/images``: pictures of a class, the rest of a picture, what lies between two classes."""
+"""The routes under ``/v1/images``: generation, completion, interpolation, and the list of classes."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
 
 @router.post(
     "/generations",
-    summary="Draw pictures of a class",
+    summary="Generate pictures of a class",
     response_model=ImagesObject,
     response_model_exclude_none=True,
     responses={200: _GROWING} | ACCEPTED | _ERRORS,
 )
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
-    """Draw ``n`` pictures of a class, row by row; the same ``seed`` gives the same pictures."""
+    """Sample ``n`` pictures of a class, row by row; the same ``seed`` gives the same pictures."""
     job_spec = image_job(context.service.catalog, context.service.settings, body)
     return await _draw(context, job_spec, body)
 
 
 @router.post(
     "/completions",
-    summary="Draw the rest of a picture",
+    summary="Complete a picture",
     response_model=ImagesObject,
     response_model_exclude_none=True,
     responses={200: _GROWING} | ACCEPTED | _ERRORS,
 )
 async def complete_image(body: CompletionRequest, context: ContextDep) -> Response:
-    """Keep the first ``rows`` of ``image`` as they are, and draw what is below, ``n`` times."""
+    """Keep the first ``rows`` rows of ``image`` unchanged and sample the rest, ``n`` times."""
     service = context.service
     job_spec = await asyncio.to_thread(completion_job, service.catalog, service.settings, body)
     return await _draw(context, job_spec, body)

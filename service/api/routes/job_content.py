@@ -65,7 +65,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 @router.get(
     "/{job_id}/content",
-    summary="What a job gave",
+    summary="Get the output of a job",
     response_class=Response,
     responses=_FILE | documented(400, 401, 404, 409, 416, 503),
 )
@@ -76,7 +76,7 @@ async def get_content(
     if_range: Annotated[str | None, Header(description="Send the range only if the file has this ETag.")] = None,
     if_none_match: Annotated[str | None, Header(description="Answer 304 if the file has this ETag.")] = None,
 ) -> Response:
-    """The file: the bytes that a listener would have got, with a header that knows its length."""
+    """The file: the bytes of the stream, with a header that contains the length."""
     artifacts = Artifacts(service.broker, service.catalog, service.tasks)
     info = await artifacts.info(job)
     etag = f'"{info.sha256}"'
