@@ -153,7 +153,7 @@ class SpeechSpec(Spec, ABC):
 LABEL_EMBEDDING: Final = "conditioner.embedding"
 """The tensor that holds the embedding of every label of an image network (:attr:`ImageSpec.conditions`)."""
 COARSE_STRIDE: Final = 4
-"""Of a picture sampled in two scales, the coarse one has one pixel in a cell of so many pixels each way."""
+"""In a picture sampled in two scales, the coarse scale has one pixel per cell of this many pixels in each direction."""
 COARSE: Final = slice(COARSE_STRIDE // 2, None, COARSE_STRIDE)
 """The rows, and the columns, of the coarse pixels."""
 COARSE_PREFIX: Final = "coarse."

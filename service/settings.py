@@ -73,8 +73,8 @@ class Settings(BaseSettings):
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
         default="auto",
         description="The sampling engine: `native` (numba), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` "
-        "(needs the extra `cpu`), `torch` (audio only, slow, needs the extra `train`), or `auto`: `onnx-cuda` if CUDA "
-        "works, else `native`.",
+        "(needs the extra `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `onnx-cuda` if CUDA works, else "
+        "`native`.",
     )
     precision: Literal["fp32", "bf16", "int8"] = Field(
         default="fp32",

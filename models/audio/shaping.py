@@ -66,7 +66,7 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec) -> Predictor:
 
 
 def section(filters: Predictor, first: int, frames: int) -> Predictor:
-    """That part of the filter which belongs to so many frames from ``first``."""
+    """The part of the filter for ``frames`` frames from ``first`` on."""
     rows = slice(first * RENEWALS, (first + frames) * RENEWALS)
     return Predictor(filters.coefficients[rows], filters.levels[rows], filters.hop)
 

@@ -18,7 +18,7 @@ _1, _2, _3, _4, _5, _6, _7 = (np.uint64(n) for n in range(1, 8))
 def add_to_one(x, weights, inputs, outputs, sums):  # type: ignore[no-untyped-def]  # numba infers the types
     """``sums[:outputs] += x[:inputs] @ weights``, compiled once for all sizes.
 
-    Indices are unsigned: of a signed one numba asks whether it counts from the end, and no such loop is vectorised.
+    Indices are unsigned: for signed ones numba adds a check for negative indices, which prevents vectorisation.
     """
     wide, whole = np.uint64(outputs), inputs // 8
     for block in range(whole):

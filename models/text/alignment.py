@@ -109,7 +109,7 @@ def _spoken(raised: Array) -> tuple[int, int]:
     """The first and the last frame of speech, given log-mels above the background.
 
     Raises:
-        AlignmentError: nobody does.
+        AlignmentError: no speech was found.
     """
     window = np.full(_SMOOTHING, 1.0 / _SMOOTHING)
     loudness = np.convolve(raised.mean(axis=1), window)[_SMOOTHING // 2 :][: len(raised)]

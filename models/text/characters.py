@@ -64,7 +64,7 @@ _LATIN_LETTER: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH
 _DROPPED_MARK: Final = re.compile(
     "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\U000e0100-\U000e01ef]"
 )
-# Symbols outside these blocks are parts of other scripts or have names that nobody would understand.
+# Symbols outside these blocks are parts of other scripts or have names that listeners would not understand.
 _NAMED_SYMBOL: Final = re.compile("[\u00a0-\u00ff\u02c2-\u02df\u2000-\u27ff\u2900-\u2bff\U0001f000-\U0001faff]")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-# Beyond this many digits nobody can follow a number's name, and digits are read one by one.
+# Beyond this many digits a number's name is hard to follow, and digits are read one by one.
 _MAX_NAMED_DIGITS: Final = 15
 _FIRST_YEAR: Final = 1100
 _LAST_YEAR: Final = 2099

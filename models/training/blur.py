@@ -1,7 +1,7 @@
 """Blurred frames for training: WaveNet sees frames like those of service.
 
-A acoustic model predicts smoother spectra than natural ones: the harmonics' ripple and the formants' edges are averaged
-away. Real sound is therefore also shown beside frames whose log-mels are smoothed across the bands.
+An acoustic model predicts spectra that are smoother than natural ones: the harmonics' ripple and the formants' edges
+are averaged away. So part of the training pairs real sound with frames whose log-mels are smoothed across the bands.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def blurred(
 ) -> Crop:
     """A crop with its mels smoothed by a random width.
 
-    Symbols that are an excitation become that of the blurred frames' filter, since served ones go through such a one.
+    If symbols are an excitation, they are computed anew with the filter of the blurred frames, since in service they
+    pass through such a filter.
 
     Args:
         crop: from frame ``start`` of ``clip``.

@@ -41,8 +41,8 @@ def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], f
 
 
 _BINARISED = (
-    "Each pixel was binarised by a draw with its grey level as the probability of white: anew in every epoch of "
-    "training, once and for all where it is scored. This is not the fixed binarisation that papers report on."
+    "Each pixel was binarised at random, with its grey level as the probability of white: anew each time a picture is "
+    "used in training, once for evaluation. This is not the fixed binarisation that papers report on."
 )
 
 
@@ -72,11 +72,11 @@ def picture_card(
 
 
 SHEET = "sheet.png"
-"""A picture beside a card: samples of the network."""
+"""The file name of the picture beside a card: samples of the network."""
 
 
 def with_sheet(text: str) -> str:
     """The card with :data:`SHEET` below its title, unless it has it already."""
-    image = f"![Drawn pictures, every class a row]({SHEET})"
+    image = f"![Sampled pictures, one row per class]({SHEET})"
     title, _, rest = text.partition("\n")
     return text if f"]({SHEET})" in text else f"{title}\n\n{image}\n{rest}"

@@ -17,7 +17,7 @@ from service.jobs.submit import JobSpec, submit_job
 
 Prefer = Annotated[
     str | None,
-    Header(description="`respond-async` answers 202 with a job instead of what is asked for.", max_length=256),
+    Header(description="`respond-async` answers 202 with a job instead of the result.", max_length=256),
 ]
 IdempotencyKey = Annotated[
     str | None,

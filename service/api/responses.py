@@ -22,14 +22,14 @@ from service.telemetry.playback import Playback, track_playback
 
 
 def headers_of_samples(what: str) -> dict[str, Any]:
-    """The headers of an answer with sampled output, for OpenAPI; ``what`` is what the same seed gives again."""
+    """The headers of a response with sampled output, for OpenAPI; ``what`` names the output."""
     return {
         name: {"description": description, "required": True, "schema": {"type": "string"}}
         for name, description in {
             "x-seed": f"Send it as `seed` to get the same {what} again.",
-            "x-model-sha256": "Of the weights that were sampled.",
-            "x-engine": "What sampled them.",
-            "x-job-id": "The job that was made of the request.",
+            "x-model-sha256": "SHA-256 of the model's weights.",
+            "x-engine": "The sampling engine.",
+            "x-job-id": "The id of the job.",
         }.items()
     }
 
@@ -42,8 +42,11 @@ def _link(method: str, path: str = "") -> dict[str, Any]:
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": JobObject,
-        "description": "A job, to be fetched later: asked for with `Prefer: respond-async`, or because it takes long.",
-        "headers": {"Location": {"description": "Of the job.", "required": True, "schema": {"type": "string"}}},
+        "description": "A job whose result is fetched later: requested with `Prefer: respond-async`, or because the "
+        "output is long.",
+        "headers": {
+            "Location": {"description": "The path of the job.", "required": True, "schema": {"type": "string"}}
+        },
         "links": {
             "job": _link("get"),
             "events": _link("get", "~1events"),

@@ -16,11 +16,11 @@ class ModelObject(BaseModel):
     owned_by: str
     kind: str
     capabilities: list[str]
-    sample_rate: int | None = Field(default=None, description="In hertz, of models that make sound.")
-    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture, of models that make pictures.")
+    sample_rate: int | None = Field(default=None, description="In hertz; audio models only.")
+    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture; image models only.")
     sha256: str
     receptive_field: int = Field(
-        description="How many past samples the next one depends on; of a picture, how many rows above."
+        description="Number of past samples that the next one depends on; for a picture, of rows above."
     )
     parameters: int
 

@@ -54,7 +54,7 @@ class Clients(Records):
         return int(waiting), int(running)
 
     async def unfinished(self) -> tuple[int, int]:
-        """How many unfinished jobs all owners have, and how many the one has who has most."""
+        """The number of unfinished jobs of all owners together, and the largest number of any owner."""
         total, most = await self.run("UNFINISHED", ["owners"], [PREFIX, time.time() - LIFE_SECONDS])
         return int(total), int(most)
 
@@ -75,7 +75,7 @@ class Clients(Records):
         Args:
             owner: the name of a key.
             after: the id of the last one seen.
-            limit: at most so many.
+            limit: the largest number of jobs to return.
 
         Raises:
             Gone: there is no job ``after``.
@@ -126,19 +126,19 @@ class Clients(Records):
             await sent(pipe)
 
     async def cancel(self, job: Job) -> bool:
-        """End a job and tell the worker that runs it. False if it had ended before."""
+        """End a job and notify the worker that runs it. False if it had ended before."""
         ended = await self.end(job, Status.CANCELLED)
         await replied(self.redis.publish(channel(job.id), "cancel"))
         return ended
 
     async def ask_park(self, job: Job) -> None:
-        """Nobody listens at the moment: free the slot, keep the state."""
+        """The client disconnected: park the job. Its slot is freed, its state is kept."""
         keys = [f"job:{job.id}", f"waiting:{job.priority}", f"unfinished:{job.owner}"]
         if await self.run("PARK", keys + all_else(job), [job.id, job.retention]):
             await replied(self.redis.publish(channel(job.id), "park"))
 
     async def unpark(self, job: Job, *, queue: int) -> None:
-        """Somebody listens again: put a parked job back into its queue. No effect on a job that is not parked.
+        """A client reconnected: unpark the job, back into its queue. No effect on a job that is not parked.
 
         Raises:
             QueueFull: it stays parked.
@@ -164,7 +164,7 @@ class Clients(Records):
         await replied(self.redis.delete(f"{PREFIX}idempotency:{owner}:{key}"))
 
     async def entries(self, job_id: str, idle: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Entry]:
-        """The entries of a job's stream as they come, from the first to the end mark. Waits while Redis is unavailable.
+        """The entries of a job's stream as they arrive, until the end mark. Waits while Redis is unavailable.
 
         Args:
             job_id: of a job.
@@ -199,7 +199,7 @@ class Clients(Records):
         return status is None or (not exists and Status(json.loads(status)).terminal)
 
     async def acknowledge(self, job: Job, position: int) -> None:
-        """A client has read so many symbols of a paced job: its sampler may go on. Waits while Redis is unavailable."""
+        """Record that a client has read ``position`` symbols of a paced job. Waits while Redis is unavailable."""
         args = ["read", position, channel(job.id), f"read {position}"]
         await patiently(lambda: self.run("SET_FIELD", [f"job:{job.id}"], args), PATIENCE_SECONDS)
 

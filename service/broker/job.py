@@ -1,4 +1,4 @@
-"""A job as pure data: what is asked for, its status, its progress. No I/O.
+"""A job as pure data: the request, its status, its progress. No I/O.
 
 queued ──> in_progress ──> completed | failed | cancelled
    ^____________|   parked, released, or reclaimed from a dead worker: it resumes from its snapshot
@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 MAX_DEATHS = 3
-"""A job fails when so many workers in a row died while they ran it and it made no progress."""
+"""A job fails when this many workers in a row have died while running it, without progress in between."""
 
 
 class Status(StrEnum):
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 class Priority(StrEnum):
-    """The two queues: somebody listens, or somebody will fetch the result later."""
+    """The two queues. Interactive: the client is listening; batch: the result is fetched later."""
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
@@ -42,7 +42,7 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed, as the client is told."""
+    """Why a job failed, as reported to the client."""
 
     message: str
     code: str
@@ -67,11 +67,11 @@ class Job:
     created_at: float
     """Seconds since 1970, as all times here."""
     request_id: str = ""
-    """The ``x-request-id`` that it came with, for the logs of all who work on it."""
+    """The ``x-request-id`` that it came with, for the logs of all processes that work on it."""
     trace: str = ""
     """The trace that it belongs to (W3C's ``traceparent``), if one is kept."""
     paced: bool = False
-    """Somebody is listening: the sampler keeps a few seconds ahead of what has been read, no more."""
+    """A client is listening: the sampler stays at most a few seconds ahead of what has been read."""
     retention: int = 3600
     """Seconds that it is kept after its end."""
     id: str = dataclasses.field(default_factory=lambda: f"job_{secrets.token_hex(12)}")

@@ -61,7 +61,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class Signals:
-    """What the worker that runs a job has to know, read from its record in case a message got lost."""
+    """Signals for the worker that runs a job, read from the job's record in case a message was lost."""
 
     attempt: int
     """The current one."""

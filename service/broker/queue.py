@@ -25,10 +25,10 @@ LEASE_SECONDS: Final = 5.0
 RECLAIM_SECONDS: Final = 1.0
 """Between two checks for expired leases, by every worker."""
 UNCHECKED_SECONDS: Final = 2.0
-"""If nobody has checked for so long, Redis was away and leases could not be renewed. Together with the interval of
-renewals, 1.5 s, less than a lease."""
+"""If no worker has checked for so long, Redis was unavailable and leases could not be renewed. Together with the
+interval of renewals, 1.5 s, less than a lease."""
 UNCHECKED_COUNTS: Final = 0.5
-"""So many seconds of that time count for leases, however long it was."""
+"""The seconds of that time that count for leases, however long it was."""
 WAIT_SECONDS: Final = 1.0
 """For which a worker waits to be woken before it tries to claim a job all the same."""
 _REFUSALS: Final = {

@@ -109,12 +109,12 @@ if found[1] == ARGV[2] and redis.call('ZSCORE', KEYS[2], ARGV[1]) then
 end
 return found
 """
-"""Renew the lease of an attempt, if it still has it, and read what its worker has to know."""
+"""Renew the lease of an attempt, if it still has it, and read the signals for its worker."""
 
 RELEASE: Final = """
 -- KEYS: job, running, waiting, owner's unfinished jobs, wake, then all else of the job
 -- ARGV: id, attempt, seconds to keep, deaths after which it is given up (0: its worker is alive, and releases it),
---       seconds for whoever finds that it is to be given up to end it
+--       seconds that the worker which finds that the job must fail has to end it
 local deadline = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not deadline or redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[2] then return 0 end
 if tonumber(ARGV[4]) > 0 then
@@ -166,7 +166,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
 end
 return expired
 """
-"""Jobs whose lease has expired: id, attempt, worker. If nobody has checked for a while, no worker could reach Redis, or
+"""Jobs whose lease has expired: id, attempt, worker. If no worker has checked for a while, none could reach Redis, or
 Redis was restarted with an older state or another clock: then no lease could be renewed either, and hardly any of that
 time counts. Some of it does, so that leases expire even if all workers are too busy to check in time."""
 
@@ -186,7 +186,7 @@ if status == '"queued"' then
 end
 return 0
 """
-"""Nobody listens any more: a job that waits is parked at once (0), one that runs is to be parked by its worker (1)."""
+"""The client disconnected: a queued job is parked at once (0), a running one will be parked by its worker (1)."""
 
 UNPARK: Final = """
 -- KEYS: job, waiting, running, counter, owner's unfinished jobs, owners, wake, then all else of the job

@@ -66,7 +66,7 @@ for _, owner in ipairs(redis.call('SMEMBERS', KEYS[1])) do
 end
 return {total, most}
 """
-"""How many unfinished jobs all owners have, and how many the one has who has most."""
+"""The number of unfinished jobs of all owners together, and the largest number of any owner."""
 
 ANNOUNCE: Final = """
 -- KEYS: workers, worker_info; ARGV: worker, its description, seconds until it counts as dead

@@ -29,12 +29,12 @@ class Workers(Queue):
         await super().close()
 
     async def announce(self, info: WorkerInfo) -> None:
-        """Tell API processes that a worker is alive, and what it can do."""
+        """Announce that a worker is alive, and its capabilities."""
         described = json.dumps(vars(info) | {"models": dict(info.models), "slots": dict(info.slots)})
         await self.run("ANNOUNCE", ["workers", "worker_info"], [info.id, described, ALIVE_SECONDS])
 
     async def leave(self, worker: str) -> None:
-        """Tell API processes that a worker ends."""
+        """Withdraw a worker that is ending."""
         async with self.redis.pipeline() as pipe:
             pipe.zrem(PREFIX + "workers", worker)
             pipe.hdel(PREFIX + "worker_info", worker)

@@ -53,7 +53,7 @@ def _is_image(kind: str) -> bool:
     try:
         return issubclass(architecture(kind).spec, ImageSpec)
     except ArchitectureError:
-        return False  # a broken plugin: asked for by its name, it says why
+        return False  # a broken plugin: training it by its name reports the reason
 
 
 @click.group(cls=_Commands, short_help="Train a speech, acoustic or image network.")

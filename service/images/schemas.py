@@ -1,4 +1,4 @@
-"""What a request for pictures may say, and what its answer says: OpenAI's fields, and ours."""
+"""Requests for pictures and their responses: OpenAI's fields, and ours."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _EXAMPLE: dict[str, JsonValue] = {
 
 
 class BaseImageRequest(StrictRequest):
-    """What every request for pictures says: by which model, in which form, from which seed."""
+    """The fields of every request for pictures."""
 
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
     style: _Name | None = Field(
-        default=None, description="A style that `/v1/images/classes` lists, in any case; `any` or none: any of them."
+        default=None, description="A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."
     )
     size: str | None = Field(
         default=None,
@@ -36,14 +36,14 @@ class BaseImageRequest(StrictRequest):
         description="`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square.",
     )
     response_format: Literal["url", "b64_json"] | None = Field(
-        default=None, description="`url` is the default; a stream has `b64_json` alone."
+        default=None, description="`url` is the default; a stream always uses `b64_json`."
     )
     output_format: ImageFormat = Field(default="png", description="webp is lossless, jpeg is not.")
     seed: int | None = Field(
         default=None,
         ge=0,
         lt=SEEDS,
-        description="The same seed gives the same pictures; each has its own in the answer. Drawn if absent.",
+        description="The same seed gives the same pictures; the response has a seed for each. Drawn if absent.",
     )
     temperature: float | None = Field(
         default=None,
@@ -58,9 +58,9 @@ class BaseImageRequest(StrictRequest):
         ge=0.0,
         le=MAX_GUIDANCE,
         allow_inf_nan=False,
-        description="How many times what tells the class apart from any other counts: 1 samples the model as it is, "
-        "more makes pictures that are likelier read as the class and differ less from each other. Anything but 1 "
-        "takes twice as long. The default is the model's own.",
+        description="Strength of classifier-free guidance: 1 samples the model as it is; more gives pictures that show "
+        "their class more clearly and differ less from each other. Anything but 1 takes twice as long. The default is "
+        "the model's own.",
     )
 
 
@@ -77,10 +77,10 @@ class ImageRequest(BaseImageRequest):
         "required by a model that has classes.",
     )
     asked_class: _Name | None = Field(default=None, alias="class", description="The same as `prompt`.")
-    n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="How many.")
+    n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
     stream: bool = Field(default=False, description="Answer with server-sent events.")
     partial_images: int = Field(
-        default=0, ge=0, le=3, description="How many unfinished pictures a stream shows before each finished one."
+        default=0, ge=0, le=3, description="Number of partial pictures that a stream sends before each finished one."
     )
 
 
@@ -97,11 +97,11 @@ class CompletionRequest(ImageRequest):
         min_length=1,
         description="A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple.",
     )
-    rows: int | None = Field(default=None, ge=1, description="How many of its rows are kept; half of them if absent.")
+    rows: int | None = Field(default=None, ge=1, description="Number of rows that are kept; half of them if absent.")
 
 
 class InterpolationRequest(BaseImageRequest):
-    """``POST /v1/images/interpolations``: from one class to another, one picture a step, all from one seed."""
+    """``POST /v1/images/interpolations``: from one class to another, one picture per step, from one seed."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"model": "pixelcnn-digits", "from": "1", "to": "7", "steps": 8, "seed": 7}]}
@@ -111,11 +111,11 @@ class InterpolationRequest(BaseImageRequest):
         alias="from", description="A class, or a vector like those of `/v1/images/classes?embeddings=true`."
     )
     end: _Name | _Embedding = Field(alias="to", description="The same.")
-    steps: int = Field(default=8, ge=2, le=MAX_STEPS, description="Pictures, those of both ends included.")
+    steps: int = Field(default=8, ge=2, le=MAX_STEPS, description="Number of pictures, both ends included.")
 
 
 class ImageGenerate(StrictRequest):
-    """The message that asks for pictures over a websocket; fields as in :class:`ImageRequest`."""
+    """The message that requests pictures over a websocket; fields as in :class:`ImageRequest`."""
 
     type: Literal["image.generate"]
     model: str = Field(min_length=1, max_length=256)
@@ -133,7 +133,7 @@ class ImageGenerate(StrictRequest):
 
 
 class ImageCancel(StrictRequest):
-    """The pictures that are being drawn are not wanted any more."""
+    """Cancel the request in progress."""
 
     type: Literal["image.cancel"]
 
@@ -144,7 +144,7 @@ IMAGE_MESSAGES: dict[str, type[ImageMessage]] = {
     "image.cancel": ImageCancel,
     "session.close": SessionClose,
 }
-"""What a client of ``/v1/images/stream`` may say, by type."""
+"""The messages of a client of ``/v1/images/stream``, by type."""
 
 
 class ImageObject(BaseModel):
@@ -152,19 +152,19 @@ class ImageObject(BaseModel):
 
     url: str | None = None
     b64_json: str | None = None
-    revised_prompt: str | None = Field(default=None, description="The kind that it is of, where a class was asked for.")
-    seed: int = Field(description="Of this picture: asked for alone with it, the picture is the same.")
+    revised_prompt: str | None = Field(default=None, description="The subclass drawn, if only a class was requested.")
+    seed: int = Field(description="A request for one picture with this seed returns the same picture.")
 
 
 class TokenDetails(BaseModel):
-    """What the input tokens were."""
+    """The input tokens by kind."""
 
     image_tokens: int
     text_tokens: int
 
 
 class ImageUsage(BaseModel):
-    """What a request cost: tokens are sub-pixels, given and sampled; a class is one of text."""
+    """The tokens of a request: sub-pixels, given and sampled; a class is one text token."""
 
     input_tokens: int
     output_tokens: int
@@ -173,7 +173,7 @@ class ImageUsage(BaseModel):
 
 
 class ImageEvent(BaseModel):
-    """What the server-sent events of a stream of pictures have in common."""
+    """The fields of every server-sent event of a stream of pictures."""
 
     b64_json: str = Field(json_schema_extra={"contentEncoding": "base64"})
     created_at: int
@@ -181,9 +181,9 @@ class ImageEvent(BaseModel):
     quality: Literal["auto"] = "auto"
     background: Literal["opaque"] = "opaque"
     output_format: ImageFormat
-    index: int = Field(ge=0, description="Which of several pictures it is.")
-    seed: int = Field(ge=0, description="Of this picture.")
-    revised_prompt: str | None = Field(default=None, description="The kind that it is of, where a class was asked for.")
+    index: int = Field(ge=0, description="The index of the picture in the request.")
+    seed: int = Field(ge=0, description="The seed of this picture.")
+    revised_prompt: str | None = Field(default=None, description="The subclass drawn, if only a class was requested.")
 
 
 _EVENT_EXAMPLE: dict[str, JsonValue] = {
@@ -193,7 +193,7 @@ _EVENT_EXAMPLE: dict[str, JsonValue] = {
 
 
 class ImagePartial(ImageEvent):
-    """A picture that is not finished: what has been drawn so far, and the rest empty."""
+    """A partial picture: the rows sampled so far, and the rest empty."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -226,7 +226,7 @@ class ImageCompleted(ImageEvent):
     )
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
-    usage: ImageUsage = Field(description="Of all pictures of the request.")
+    usage: ImageUsage = Field(description="The usage of all pictures of the request.")
 
 
 class ImagesObject(BaseModel):
@@ -247,8 +247,8 @@ class ImageLikelihood(BaseModel):
     dims: int
     map: str | None = Field(
         default=None,
-        description="A PNG in base64, if asked for: a pixel is the brighter the less likely it was, white at 8 bits "
-        "for each of its sub-pixels (1 bit, where a sub-pixel has two levels).",
+        description="A PNG in base64, if requested: brighter pixels were less likely, white at 8 bits for each "
+        "sub-pixel (1 bit, where a sub-pixel has two levels).",
     )
 
 
@@ -258,24 +258,24 @@ class ClassesQuery(BaseModel):
     model: str | None = Field(
         default=None, min_length=1, max_length=256, description="Only of this model; an id of `/v1/models`."
     )
-    embeddings: bool = Field(default=False, description="With the vector of each.")
+    embeddings: bool = Field(default=False, description="Include the embedding vector of each.")
 
 
 class ClassObject(BaseModel):
-    """Something that a model can be asked for."""
+    """A class, style or subclass of a model."""
 
     id: str
     object: Literal["class", "style", "kind"]
     model: str
-    of_class: str | None = Field(default=None, alias="class", description="That a kind is one of.")
+    of_class: str | None = Field(default=None, alias="class", description="The class this subclass belongs to.")
     embedding: list[float] | None = Field(
         default=None,
-        description="Only with `embeddings=true`: what the network knows it by; interpolations go between them.",
+        description="The embedding vector, usable in interpolations. Only with `embeddings=true`.",
     )
 
 
 class ClassList(BaseModel):
-    """Everything that any model can be asked for."""
+    """All classes, styles and subclasses."""
 
     object: Literal["list"] = "list"
     data: list[ClassObject]

@@ -76,7 +76,7 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
 
 
 def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
-    """The path of one picture's URL. It contains the job's secret: whoever has the path may see the picture."""
+    """The path of one picture's URL. It contains the job's secret: anyone who has the path may see the picture."""
     return f"/v1/images/files/{job.id}/{index}.{payload.output_format}?token={payload.token}"
 
 

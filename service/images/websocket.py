@@ -94,7 +94,7 @@ class ImageConnection(WsConnection):
             else:
                 await self._send_error(error)
         else:
-            self._job = None  # before the client is told: it may send the next request at once
+            self._job = None  # before `image.done` is sent: the client may send the next request at once
             await self._send("image.done", rows=rows, sha256=digest)
         if self._shutting_down:
             self.on_shutdown()

@@ -1,7 +1,8 @@
 """One attempt of a worker at one job: what every kind of job shares.
 
-An attempt ends in one of six ways: completed, failed, cancelled by a client, stalled (nobody reads), released (to
-another worker, or parked until somebody listens again), or overtaken (a later attempt has the job).
+An attempt ends in one of six ways: completed, failed, cancelled by a client, stalled (the client stopped
+reading), released (to another worker, or parked until the client reconnects), or overtaken (a later attempt has the
+job).
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from service.settings import Settings
 from service.telemetry.metrics import WorkerMetrics
 
 RENEW_SECONDS = 1.5
-"""Between two renewals of the lease, which also read what a lost message would have said."""
+"""Between two renewals of the lease, which also read the signals of messages that were lost."""
 RETRY_SECONDS = 0.1
-"""Until the next try if Redis did not answer: leases expire soon after it is back."""
+"""Between two attempts to reach Redis: leases expire soon after it is back."""
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
@@ -39,13 +40,13 @@ class Stop(Enum):
     """Why an attempt stops before its end."""
 
     ENDED = "ended"
-    """A client cancelled the job; its record says so already."""
+    """A client cancelled the job; its record is already updated."""
     RELEASED = "released"
-    """The worker stops, or the client has gone for now."""
+    """The worker stops, or the client disconnected and may come back."""
     OVERTAKEN = "overtaken"
     """A later attempt has the job."""
     STALLED = "stalled"
-    """Its client has not read for too long."""
+    """The client has not read for too long."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class JobAttempt(ABC):
         self.attempt = attempt
         self.stopped: Stop | None = None
         self.symbols: int | None = None
-        """How many the whole job has, once the last has been published; None if it answers with figures."""
+        """The number of symbols of the whole job, once the last is published; None if the result is figures."""
         self.read_at = time.monotonic()
         self._waits_since: float | None = None
 
@@ -98,7 +99,7 @@ class JobAttempt(ABC):
 
     @abstractmethod
     def allow(self, read: int) -> None:
-        """The client has read so many symbols."""
+        """The client has read ``read`` symbols."""
 
     @property
     @abstractmethod
@@ -106,7 +107,7 @@ class JobAttempt(ABC):
         """Whether it waits for its client to read."""
 
     async def run(self) -> None:
-        """Work, renew the lease meanwhile, and record how it ended."""
+        """Do the work, renew the lease meanwhile, and record the outcome."""
         renewing, end = asyncio.create_task(self._renew()), Stop.RELEASED.value
         try:
             end = await self._run()
@@ -116,10 +117,10 @@ class JobAttempt(ABC):
             await asyncio.gather(renewing, return_exceptions=True)
 
     async def _run(self) -> str:
-        """How it ended, in a word."""
+        """The outcome, as a label for metrics."""
         try:
             result = await self.work()
-        except InvalidRequest as error:  # which only the work itself could find out
+        except InvalidRequest as error:  # found only while working
             failure = Failure(error.message, error.code or "invalid", error.param)
             await self._end(Status.FAILED, error=failure)
             return "failed"
@@ -136,7 +137,7 @@ class JobAttempt(ABC):
             await patiently(lambda: self.context.broker.release(self.job, self.attempt))
         elif self.stopped is Stop.STALLED:
             await self._end(Status.CANCELLED)
-        # To an attempt that comes to publish, a cancelled job and one that a later attempt has look alike.
+        # Publishing cannot distinguish a cancelled job from one that a later attempt has.
         return str((Stop.ENDED if self.stopped is Stop.OVERTAKEN else self.stopped).value)
 
     async def _completed(self, result: dict[str, Any] | None) -> bool:
@@ -163,7 +164,7 @@ class JobAttempt(ABC):
         log.warning("redis has lost symbols", extra={"job": self.job.id})
         self.stop(Stop.RELEASED)
 
-    def heed(self, verb: str, value: int) -> None:
+    def handle_message(self, verb: str, value: int) -> None:
         """Handle a message of the client."""
         if verb == "read":
             self.read_at = time.monotonic()
@@ -172,14 +173,14 @@ class JobAttempt(ABC):
             self.stop(Stop.RELEASED if verb == "park" else Stop.ENDED)
 
     async def _renew(self) -> None:
-        """Renew the lease, and find what a lost message would have said."""
+        """Renew the lease, and read the signals of messages that were lost."""
         while True:
             try:
                 self._check(await self.context.broker.renew(self.job, self.attempt))
                 if self.starved and self.job.deaths:
                     await self.context.broker.clear_deaths(self.job)
             except UNAVAILABLE:
-                self.read_at = time.monotonic()  # nobody could say that they read
+                self.read_at = time.monotonic()  # acknowledgements could not arrive
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 await asyncio.sleep(RENEW_SECONDS)
@@ -194,11 +195,11 @@ class JobAttempt(ABC):
         else:
             self.allow(signals.read)
             if self._is_stalled(time.monotonic()):
-                log.info("nobody reads", extra={"job": self.job.id})
+                log.info("client stopped reading; job cancelled", extra={"job": self.job.id})
                 self.stop(Stop.STALLED)
 
     def _is_stalled(self, now: float) -> bool:
-        """Whether its client was last heard of too long ago, and it has waited for it for as long."""
+        """Whether it has waited for its client longer than ``stall_seconds``."""
         if not self.starved:
             self._waits_since = None
             return False
@@ -207,7 +208,7 @@ class JobAttempt(ABC):
 
 
 class ScoringAttempt(JobAttempt):
-    """An attempt at a job that answers with figures: nobody reads it meanwhile."""
+    """An attempt at a job whose result is figures: no client reads while it runs."""
 
     def halt(self) -> None:
         """See :class:`JobAttempt`; :meth:`work` checks :attr:`stopped` between its pieces."""

@@ -48,7 +48,7 @@ class Limits:
         """Count one request.
 
         Returns:
-            The headers that tell the caller what is left; none for a caller without a limit.
+            The headers with what is left of the caller's limit; none for a caller without a limit.
 
         Raises:
             Overloaded: it is one too many; it is not counted.

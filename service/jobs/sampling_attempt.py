@@ -18,7 +18,7 @@ from service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from service.jobs.payload import Payload
 
 BATCH_AHEAD_SECONDS = 10.0
-"""How far sampling runs ahead of what Redis has taken, when nobody listens."""
+"""How far sampling runs ahead of what Redis has stored, if no client is listening."""
 EVENT_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class SamplingAttempt(JobAttempt):
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._slot: Slot | None = None
         self._read = 0
-        self._told_at = 0.0
+        self._last_event_at = 0.0
         self._error: BaseException | None = None
         self._idle_since: float | None = None
         self._idle_seconds = 0.0
@@ -40,19 +40,19 @@ class SamplingAttempt(JobAttempt):
     @property
     @abstractmethod
     def rate(self) -> int:
-        """Symbols in what its client takes a second for."""
+        """Symbols per second of output."""
 
     @abstractmethod
     def count(self, symbols: int) -> None:
-        """So many have been sampled."""
+        """Record that ``symbols`` more have been sampled."""
 
     @abstractmethod
     def over(self, symbols: int, seconds: float) -> None:
-        """So many have been sampled in all, in so long, not counting the time for which it waited for its reader."""
+        """Record the total symbols and the sampling time in seconds, without waits for the reader."""
 
     @abstractmethod
     async def parts(self, first: int) -> Iterator[Part]:
-        """What is to be sampled, from stream number ``first`` on."""
+        """The streams to sample, from number ``first`` on."""
 
     def halt(self) -> None:
         """See :class:`JobAttempt`."""
@@ -73,7 +73,7 @@ class SamplingAttempt(JobAttempt):
         return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
 
     def _note_idleness(self) -> None:
-        """Keep count of the time for which it waits for its reader."""
+        """Add up the time spent waiting for the reader."""
         now = time.monotonic()
         if self.starved:
             self._idle_since = self._idle_since or now
@@ -88,7 +88,7 @@ class SamplingAttempt(JobAttempt):
 
     async def work(self) -> None:
         """See :class:`JobAttempt`."""
-        resume = Resume(0, 0, None)  # there is nothing before a first attempt
+        resume = Resume(0, 0, None)  # a first attempt has nothing to resume
         if self.attempt > 1:
             resume = await patiently(lambda: self.context.broker.resume_point(self.job))
         snapshot, self._read = resume.snapshot, max(self._read, resume.read)
@@ -131,7 +131,7 @@ class SamplingAttempt(JobAttempt):
         return take
 
     async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
-        """Give the scheduler one stream after another; text and frames are made meanwhile."""
+        """Give the scheduler one stream after another; text and frames are computed meanwhile."""
         parts = await self.parts(snapshot.index if snapshot is not None else 0)
         total = None
         while (part := await self.context.in_pool(partial(next, parts, None))) is not None:
@@ -145,7 +145,7 @@ class SamplingAttempt(JobAttempt):
         slot.finish()  # last, so that no job ends without its total
 
     def _fed(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
-        """What could not be made fails the job, once all that came before it has been sampled."""
+        """If a stream could not be opened, fail the job once all streams before it have been sampled."""
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
             self._error = error
             slot.finish()
@@ -154,14 +154,14 @@ class SamplingAttempt(JobAttempt):
         return self.sampler.open(part) if snapshot is None else self.sampler.restore(part, snapshot.state)
 
     async def _hand_on(self, slot: Slot, published: int) -> bool:
-        """Publish what is sampled, as it comes, until the slot's last chunk.
+        """Publish chunks as they are sampled, until the slot's last.
 
         Args:
-            slot: that samples.
-            published: symbols that an earlier attempt has published already.
+            slot: of this attempt.
+            published: number of symbols that earlier attempts have published.
 
         Returns:
-            Whether the slot came to its end; not if it was cancelled.
+            Whether the slot completed; False if it was cancelled.
         """
         while True:
             chunks = [await self._chunks.get()]
@@ -185,9 +185,9 @@ class SamplingAttempt(JobAttempt):
 
     async def _publish(self, pieces: list[Piece], snapshot: Snapshot | None) -> None:
         now = time.monotonic()
-        event = now - self._told_at >= EVENT_SECONDS
+        event = now - self._last_event_at >= EVENT_SECONDS
         if event:
-            self._told_at = now
+            self._last_event_at = now
         publish = partial(self.context.broker.publish, self.job, self.attempt, pieces, snapshot, event=event)
         try:
             await patiently(publish)
@@ -198,7 +198,7 @@ class SamplingAttempt(JobAttempt):
 
 
 def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
-    """Chunks as entries: neighbours of one stream in one, and nothing that has been handed on before."""
+    """Chunks as entries: adjacent ones of a stream are merged, and symbols that are already published are left out."""
     pieces: list[Piece] = []
     for chunk in chunks:
         new = chunk.symbols[max(0, published - chunk.start) :].tobytes()

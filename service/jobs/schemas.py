@@ -81,14 +81,14 @@ class JobEvent(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"type": "job.completed", "job": JOB_EXAMPLE}]})
 
     type: Literal["job.queued", "job.in_progress", "job.progress", "job.completed", "job.failed", "job.cancelled"]
-    job: JobObject = Field(description="As it is when the event is sent.")
+    job: JobObject = Field(description="The job when the event is sent.")
 
 
 class JobsQuery(BaseModel):
     """The query parameters of ``GET /v1/jobs``."""
 
     after: str | None = Field(default=None, pattern=JOB_ID, description="The id of the last job seen.")
-    limit: int = Field(default=20, ge=1, le=100, description="At most so many.")
+    limit: int = Field(default=20, ge=1, le=100, description="The largest number of jobs to return.")
 
 
 class JobList(BaseModel):
@@ -116,10 +116,10 @@ Digest = Annotated[str, Field(pattern=_SHA256)]
 class Output(StrictRequest):
     """The output of a job."""
 
-    sha256: Digest = Field(description="Of the bytes of `/v1/jobs/{id}/content`.")
+    sha256: Digest = Field(description="SHA-256 of the bytes of `/v1/jobs/{id}/content`.")
     bytes: int = Field(ge=0)
-    symbols_sha256: Digest = Field(description="Of the symbols that were sampled, one byte each, a prompt not counted.")
-    samples: int = Field(ge=0, description="Symbols that were sampled.")
+    symbols_sha256: Digest = Field(description="SHA-256 of the sampled symbols, one byte each, without a prompt.")
+    samples: int = Field(ge=0, description="Number of sampled symbols.")
     media_type: str = Field(max_length=256)
 
 
@@ -133,9 +133,7 @@ class Manifest(StrictRequest):
     model_sha256: Digest
     engine: str = Field(max_length=64)
     seed: int = Field(ge=0, lt=SEEDS)
-    request: dict[str, JsonValue] = Field(
-        description="The body that, sent to the route that the job came from, makes the same bytes."
-    )
+    request: dict[str, JsonValue] = Field(description="The body that gives the same bytes, sent to the same route.")
     prompt_sha256: Digest | None = Field(
         description="Of the symbols of the recording, or of the rows, that were continued. They are not in a manifest: "
         "to verify one, put them back as `request.prompt_audio` or `request.image`."
@@ -148,10 +146,10 @@ class Verification(BaseModel):
     """The result of running a manifest again."""
 
     object: Literal["verification"] = "verification"
-    equal: bool = Field(description="Whether everything that the manifest says of the output and the engine is true.")
-    differs: list[str] = Field(description="The fields of the manifest that are not, such as `output.sha256`.")
+    equal: bool = Field(description="Whether output and engine match the manifest in every field.")
+    differs: list[str] = Field(description="The fields of the manifest that do not match, such as `output.sha256`.")
     symbols_equal: bool = Field(
-        description="Whether the sampled symbols are equal; another version of an encoder may make other bytes of them."
+        description="Whether the sampled symbols are equal; another version of an encoder may encode them differently."
     )
     expected_sha256: str
     actual_sha256: str

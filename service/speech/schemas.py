@@ -162,7 +162,7 @@ class GenerationRequest(AudioRequest):
     )
 
     duration: float = Field(
-        gt=0.0, le=MAX_DURATION, allow_inf_nan=False, description="Seconds of sound to make, a prompt not counted."
+        gt=0.0, le=MAX_DURATION, allow_inf_nan=False, description="Seconds of audio to generate, without the prompt."
     )
     prompt_audio: str | None = Field(
         default=None,
@@ -179,7 +179,7 @@ class LikelihoodResult(BaseModel):
     bits_per_sample: float
     nats: float
     samples: int
-    curve: list[float] = Field(description="Bits of every 10 ms.")
+    curve: list[float] = Field(description="The bits of each 10 ms of audio.")
 
 
 class SessionConfig(StrictRequest):

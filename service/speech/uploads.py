@@ -208,7 +208,7 @@ def _uncoded() -> _Unusable:
 
 
 def _mono(source: _Source, max_seconds: float) -> Iterator[Wave]:
-    """The samples in blocks, with the channels mixed. Checks that the header has told the truth."""
+    """The samples in blocks, with the channels mixed. Checks the length given in the header."""
     total = 0
     for block in source.blocks:
         total += block.shape[1]

@@ -11,7 +11,7 @@ from service.speech.schemas import VoiceObject
 def voices_of(models: Iterable[SpeechModel]) -> list[VoiceObject]:
     """Every voice of these models once, with the models that have it.
 
-    Voices are told apart by their ids; name and description are those of the first model. Models that speak text come
+    Voices are identified by their ids; name and description are those of the first model. Models that speak text come
     before those that only make sound.
     """
     found: dict[str, VoiceObject] = {}

@@ -20,7 +20,7 @@ class PlaybackObserver(Protocol):
     """Receives the measurements of one stream."""
 
     def began(self, seconds: float | None) -> None:
-        """The first audio has been sent, ``seconds`` after the request; None if nobody was waiting for it."""
+        """The first audio has been sent, ``seconds`` after the request; None if no listener was waiting for it."""
 
     def silence(self, seconds: float, *, first: bool) -> None:
         """An underrun of this length has ended; ``first``: the first one of this stream."""
@@ -31,7 +31,7 @@ class Playback:
 
     Args:
         observer: receives the measurements.
-        asked_at: when the listener started to wait, by ``clock``; None if nobody is waiting.
+        asked_at: when the listener started to wait, by ``clock``; None if no listener is waiting.
         busy_until: when the player will have played the streams before this one.
         clock: returns seconds.
     """

@@ -175,13 +175,13 @@ class Worker:
             await asyncio.sleep(ANNOUNCE_SECONDS)
 
     async def _listen(self) -> None:
-        """Pass messages of clients to the attempts. An attempt finds in the job's record what gets lost here."""
+        """Pass messages of clients to the attempts. An attempt reads lost messages from the job's record."""
         while True:
             with self._redis.tolerated():
                 async for job_id, verb, value in self._broker.control.messages():
                     for job_attempt in self._attempts:
                         if job_attempt.job.id == job_id:
-                            job_attempt.heed(verb, value)
+                            job_attempt.handle_message(verb, value)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _unload(self, idle_seconds: int) -> None:

@@ -131,7 +131,7 @@ async def receive_loop(
             if errors >= MAX_ERRORS:
                 raise CloseConnection(1008, "too many errors") from None
         except TimeoutError:
-            raise CloseConnection(1000, "nothing was said for long") from None
+            raise CloseConnection(1000, "idle timeout") from None
 
 
 def _first(ends: BaseExceptionGroup[CloseConnection | Disconnected]) -> CloseConnection | Disconnected:

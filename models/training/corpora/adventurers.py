@@ -1,7 +1,7 @@
 """Adventurers of 22 species on black, 32 × 32: the dolls of Dungeon Crawl Stone Soup, dressed at random.
 
 Made from the tiles in Debian's source package ``crawl``: what a doll wears is one tile a layer, laid over each other
-as the game lays them. Species whose bodies are alike differ in hair, beard or dress, so that each can be told.
+as the game lays them. Species whose bodies are alike differ in hair, beard or dress, so that each can be recognised.
 """
 
 from __future__ import annotations

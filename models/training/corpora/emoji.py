@@ -1,8 +1,7 @@
-"""Emoji of seven styles on white, 32 × 32: conditions are what they show, in general and in particular, and who drew
-them.
+"""Emoji of seven styles on white, 32 × 32, labelled with class, subclass and style (the emoji set).
 
-Made from npm packages; an emoji is held out from all hands or from none, and its skin tones are left out. Hands whose
-licence is share-alike are not among them.
+Made from npm packages. An emoji is held out from all emoji sets or from none, and variants with skin tones are left
+out. Emoji sets with a share-alike licence are not used.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def make(out: Path, styles: Sequence[str] = tuple(STYLES)) -> int:
 
     Args:
         out: created, or its pictures replaced.
-        styles: the hands to be among them, of :data:`STYLES`, in the order of their numbers.
+        styles: the emoji sets to use, of :data:`STYLES`, in the order of their numbers.
 
     Returns:
         How many pictures there are.

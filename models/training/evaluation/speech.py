@@ -59,7 +59,7 @@ def noise_score(waves: Sequence[Wave]) -> float:
 
 
 class VoiceJudge:
-    """Tells voices apart: a recording belongs to the voice whose mean embedding is nearest (Resemblyzer's
+    """Identifies voices: a recording belongs to the voice whose mean embedding is nearest (Resemblyzer's
     d-vectors)."""
 
     def __init__(self, recordings: Mapping[str, Sequence[Wave]]) -> None:

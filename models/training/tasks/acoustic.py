@@ -155,7 +155,7 @@ class AcousticTask:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
         text = card(
-            "acoustic model: phonemes and a speaker to conditioning frames",
+            "Acoustic model: phonemes and a speaker to conditioning frames",
             minutes_by_speaker(self._training),
             trained,
             figures,

@@ -51,15 +51,15 @@ class WaveNetTask:
     def _datasets(self) -> list[Dataset]:
         """Opened. Raises ValueError if there are symbols of another kind than the model's among them."""
         opened = [Dataset(path) for path in self.data]
-        asked = Coding.of(self.spec)
+        expected = Coding.of(self.spec)
         for path, dataset in zip(self.data, opened, strict=True):
-            if dataset.coding != asked:
-                raise ValueError(f"{path}: prepared with {dataset.coding}, but the model is of {asked}")
+            if dataset.coding != expected:
+                raise ValueError(f"{path}: prepared with {dataset.coding}, but the model is of {expected}")
         return opened
 
     @cached_property
     def _start(self) -> Checkpoint | None:
-        """What ``start`` holds, read once: the card tells what was begun with, whatever becomes of the files."""
+        """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
         return read_start(self.start, self.spec, ("speakers", "shaping", "preemphasis", "gain"))
 
     @property
@@ -174,7 +174,7 @@ class WaveNetTask:
             trained = trained | {"started from the weights of SHA-256": self._start.sha256}
         title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
         if not self.spec.local_channels:
-            title = "Free WaveNet: a speaker to 16 kHz babble"
+            title = "WaveNet without text: a speaker to 16 kHz babble"
         save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
 
 

@@ -62,7 +62,13 @@ def _error(status: int) -> dict[str, Any]:
     found: dict[str, Any] = {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase, "content": content}
     if "retry-after" in _EXAMPLES[status].headers:
         seconds = {"type": "integer", "minimum": 1}
-        found["headers"] = {"Retry-After": {"description": "Seconds.", "required": True, "schema": seconds}}
+        found["headers"] = {
+            "Retry-After": {
+                "description": "Seconds until a retry is likely to succeed.",
+                "required": True,
+                "schema": seconds,
+            }
+        }
     return found
 
 

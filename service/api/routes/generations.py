@@ -20,12 +20,12 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
 @router.post(
     "/generations",
-    summary="Make sound without text, or continue a recording",
+    summary="Generate audio without text, or continue a recording",
     response_class=Response,
     responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
 )
 async def create_generation(request: GenerationRequest, context: ContextDep) -> Response:
-    """Let ``voice`` go on for ``duration`` seconds, from silence or from the end of ``prompt_audio``.
+    """Generate ``duration`` seconds with ``voice``, from silence or from the end of ``prompt_audio``.
 
     The body is the new sound alone; put behind the recording, it continues it without a step. A request for much sound
     is answered 202 with a job.

@@ -25,13 +25,13 @@ async def serving(request: Request, service: Service) -> None:
         raise NotReady(" ".join(obstacles))
 
 
-@router.get("/healthz", summary="Is it alive?", responses=documented(400))
+@router.get("/healthz", summary="Liveness", responses=documented(400))
 async def alive() -> Health:
     """200 as long as the process answers at all."""
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Can it serve?", responses=documented(400, 503), dependencies=[Depends(serving)])
+@router.get("/readyz", summary="Readiness", responses=documented(400, 503), dependencies=[Depends(serving)])
 async def ready(service: Service) -> Readiness:
     """200 once Redis answers and every model is loaded and warm in some worker; until then, and from SIGTERM on, 503
     with the reasons.
@@ -39,13 +39,13 @@ async def ready(service: Service) -> Readiness:
     return Readiness(status="ready", engines=await service.engines())
 
 
-@router.get("/v2", summary="Which server is it?", responses=documented(400))
+@router.get("/v2", summary="Server metadata (KServe)", responses=documented(400))
 async def server() -> KServeServer:
     """Name and version, as KServe's Open Inference Protocol has them."""
     return KServeServer(version=__version__)
 
 
-@router.get("/v2/health/live", summary="Is it alive? (KServe)", responses=documented(400))
+@router.get("/v2/health/live", summary="Liveness (KServe)", responses=documented(400))
 async def live() -> KServeLive:
     """200 as long as the process answers at all."""
     return KServeLive(live=True)
@@ -53,7 +53,7 @@ async def live() -> KServeLive:
 
 @router.get(
     "/v2/health/ready",
-    summary="Can it serve? (KServe)",
+    summary="Readiness (KServe)",
     responses=documented(400, 503),
     dependencies=[Depends(serving)],
 )
@@ -62,7 +62,7 @@ async def all_ready() -> KServeReady:
     return KServeReady(ready=True)
 
 
-@router.get("/v2/models/{model_id}/ready", summary="Can a model be used? (KServe)", responses=documented(400, 404, 503))
+@router.get("/v2/models/{model_id}/ready", summary="Readiness of a model (KServe)", responses=documented(400, 404, 503))
 async def model_ready(model_id: str, service: Service) -> KServeReady:
     """200 once some worker has the model loaded and warm."""
     await service.require_worker(service.catalog.model(model_id))

@@ -32,7 +32,7 @@ _FILE = {
 
 @router.get(
     "/{job_id}/{index}.{form}",
-    summary="One picture",
+    summary="Get a picture",
     response_class=Response,
     responses={200: _FILE, **documented(400, 404, 503)},
 )
@@ -40,10 +40,10 @@ async def get_picture(
     job_id: Annotated[str, Path(pattern=JOB_ID)],
     index: Annotated[int, Path(ge=0, lt=100)],
     form: ImageFormat,
-    token: Annotated[str, Query(max_length=64, description="From the answer that the URL was in.")],
+    token: Annotated[str, Query(max_length=64, description="Part of the URL in the response.")],
     service: Service,
 ) -> Response:
-    """A picture of a finished job. It needs no API key: whoever has the URL, such as a browser, may see it."""
+    """A picture of a finished job. It needs no API key: anyone who has the URL may see it, such as a browser."""
     job = await service.broker.job(job_id)
     if job is None or job.status is not Status.COMPLETED:
         raise _not_found()

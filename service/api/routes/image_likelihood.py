@@ -28,10 +28,14 @@ class ImageLikelihoodForm(BaseModel):
     file: UploadFile = Field(description="A PNG, WebP or JPEG file of the model's size or a whole multiple of it.")
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
     asked_class: str = Field(
-        default="any", alias="class", min_length=1, max_length=256, description="What it shows; `any` tells nothing."
+        default="any",
+        alias="class",
+        min_length=1,
+        max_length=256,
+        description="The class; `any`: unconditional.",
     )
-    style: str | None = Field(default=None, min_length=1, max_length=256, description="Who drew it.")
-    map: bool = Field(default=False, description="Answer with a picture of how likely each pixel was, too.")
+    style: str | None = Field(default=None, min_length=1, max_length=256, description="The style of the picture.")
+    map: bool = Field(default=False, description="Also return a picture that shows how likely each pixel was.")
 
 
 @router.post(
@@ -44,7 +48,7 @@ class ImageLikelihoodForm(BaseModel):
 async def score_picture(
     form: Annotated[ImageLikelihoodForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
-    """The probability of a picture under a model, of what the picture becomes at the model's size and levels."""
+    """The likelihood of a picture under a model, after conversion to the model's size and levels."""
     data = await form.file.read()
     body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
     job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, body, data)

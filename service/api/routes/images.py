@@ -1,4 +1,4 @@
-"""The routes under ``/v1/images``: pictures of a class, the rest of a picture, what lies between two classes."""
+"""The routes under ``/v1/images``: generation, completion, interpolation, and the list of classes."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
 
 @router.post(
     "/generations",
-    summary="Draw pictures of a class",
+    summary="Generate pictures of a class",
     response_model=ImagesObject,
     response_model_exclude_none=True,
     responses={200: _GROWING} | ACCEPTED | _ERRORS,
 )
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
-    """Draw ``n`` pictures of a class, row by row; the same ``seed`` gives the same pictures."""
+    """Sample ``n`` pictures of a class, row by row; the same ``seed`` gives the same pictures."""
     job_spec = image_job(context.service.catalog, context.service.settings, body)
     return await _draw(context, job_spec, body)
 
 
 @router.post(
     "/completions",
-    summary="Draw the rest of a picture",
+    summary="Complete a picture",
     response_model=ImagesObject,
     response_model_exclude_none=True,
     responses={200: _GROWING} | ACCEPTED | _ERRORS,
 )
 async def complete_image(body: CompletionRequest, context: ContextDep) -> Response:
-    """Keep the first ``rows`` of ``image`` as they are, and draw what is below, ``n`` times."""
+    """Keep the first ``rows`` rows of ``image`` unchanged and sample the rest, ``n`` times."""
     service = context.service
     job_spec = await asyncio.to_thread(completion_job, service.catalog, service.settings, body)
     return await _draw(context, job_spec, body)
@@ -69,26 +69,26 @@ async def complete_image(body: CompletionRequest, context: ContextDep) -> Respon
 
 @router.post(
     "/interpolations",
-    summary="Go from one class to another",
+    summary="Interpolate between two classes",
     response_model=ImagesObject,
     response_model_exclude_none=True,
     responses={200: _PICTURES} | ACCEPTED | _ERRORS,
 )
 async def interpolate_images(body: InterpolationRequest, context: ContextDep) -> Response:
-    """One picture a step, all from one seed, each asked for something a little nearer to ``to``."""
+    """One picture per step, from one seed, interpolating from ``from`` to ``to``."""
     job_spec = interpolation_job(context.service.catalog, context.service.settings, body)
     return await _draw(context, job_spec, None)
 
 
 @router.get(
     "/classes",
-    summary="List what pictures can be asked for",
+    summary="List classes, styles and subclasses",
     response_model=ClassList,
     response_model_exclude_none=True,
     responses=documented(400, 401, 404),
 )
 async def list_classes(query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
-    """Every class, every style and every kind of a class of every model that draws."""
+    """All classes, styles and subclasses of every image model."""
     models = service.catalog.image_models
     if query.model is not None:
         wanted = service.catalog.model(query.model)

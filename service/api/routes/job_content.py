@@ -31,12 +31,11 @@ _MEDIA: dict[str, Any] = {
 }
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The file, in the format that the job was asked for; a ZIP of several pictures, figures for a "
-        "likelihood.",
+        "description": "The file, in the requested format; a ZIP of several pictures, figures for a likelihood.",
         "content": _MEDIA,
     },
-    206: {"description": "The range that was asked for.", "content": _MEDIA},
-    304: {"description": "The client has it."},
+    206: {"description": "The requested range.", "content": _MEDIA},
+    304: {"description": "The file has the given ETag."},
 }
 
 
@@ -66,7 +65,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 @router.get(
     "/{job_id}/content",
-    summary="What a job gave",
+    summary="Get the output of a job",
     response_class=Response,
     responses=_FILE | documented(400, 401, 404, 409, 416, 503),
 )
@@ -74,10 +73,10 @@ async def get_content(
     job: OwnJob,
     service: Service,
     ranges: Annotated[str | None, Header(alias="Range", description="`bytes=FIRST-LAST`: a part of the file.")] = None,
-    if_range: Annotated[str | None, Header(description="The part only of the file with this ETag.")] = None,
-    if_none_match: Annotated[str | None, Header(description="Nothing of a file with this ETag.")] = None,
+    if_range: Annotated[str | None, Header(description="Send the range only if the file has this ETag.")] = None,
+    if_none_match: Annotated[str | None, Header(description="Answer 304 if the file has this ETag.")] = None,
 ) -> Response:
-    """The file: the bytes that a listener would have got, with a header that knows its length."""
+    """The file: the bytes of the stream, with a header that contains the length."""
     artifacts = Artifacts(service.broker, service.catalog, service.tasks)
     info = await artifacts.info(job)
     etag = f'"{info.sha256}"'

@@ -62,7 +62,7 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, call
     return JobList(data=data, has_more=more, first_id=first, last_id=last)
 
 
-@router.get("/{job_id}", summary="One job", responses=documented(400, 401, 404, 503))
+@router.get("/{job_id}", summary="Get a job", responses=documented(400, 401, 404, 503))
 async def get_job(job: OwnJob, service: Service) -> JobObject:
     """The state of a job."""
     return await _describe(service, job)
@@ -102,7 +102,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/{job_id}/events",
-    summary="Watch a job",
+    summary="Stream the events of a job",
     response_class=Response,
     responses=_EVENTS | documented(400, 401, 404, 503),
 )

@@ -30,7 +30,7 @@ class LikelihoodForm(BaseModel):
         default=None,
         min_length=1,
         max_length=MAX_INPUT_CHARACTERS,
-        description="What is said in the recording. Required by models that speak text, refused by others.",
+        description="The text of the recording. Required by models that speak text, rejected by others.",
     )
 
 
@@ -46,7 +46,7 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)
 async def score_recording(
     form: Annotated[LikelihoodForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
-    """The probability of a recording under a model, with ``voice`` as the speaker and ``text`` as what is said.
+    """The likelihood of a recording under a model, with the speaker ``voice`` and, if it is speech, its ``text``.
 
     The recording is resampled to the model's rate, brought to the level of the recordings that models learn from, and
     quantised to 256 levels; it is these symbols that are scored.

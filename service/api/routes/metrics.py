@@ -23,9 +23,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = documented(400) | {200: _TEXT}
 log = logging.getLogger(__name__)
 
 
-@router.get(
-    "/metrics", summary="Figures for Prometheus", response_class=Response, responses=_RESPONSES | documented(400)
-)
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=_RESPONSES | documented(400))
 async def metrics(service: Service) -> Response:
     """Every figure; docs/observability.md explains each. While Redis is unavailable, only those of this process."""
     shared = None

@@ -33,7 +33,7 @@ async def list_models(service: Service) -> ModelList:
     return ModelList(data=[_describe(model) for model in service.catalog.models.values()])
 
 
-@router.get("/{model_id}", summary="One model", response_model_exclude_none=True, responses=documented(400, 401, 404))
+@router.get("/{model_id}", summary="Get a model", response_model_exclude_none=True, responses=documented(400, 401, 404))
 async def get_model(model_id: str, service: Service) -> ModelObject:
     """The model of this id."""
     return _describe(service.catalog.model(model_id))

@@ -21,7 +21,7 @@ from service.speech.voices import voices_of
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
 SOUND: dict[str, Any] = {
-    "description": "The sound, sent as it is sampled.",
+    "description": "The audio, sent while it is sampled.",
     "content": {
         **{media: {"schema": {"type": "string", "format": "binary"}} for media in codecs.MEDIA_TYPES.values()},
         "text/event-stream": event_stream(SpeechAudioDelta, SpeechAudioDone),

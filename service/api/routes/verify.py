@@ -1,4 +1,4 @@
-"""``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: all that a job's output depends on, and making it again."""
+"""``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: what a job's output depends on, and its verification."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/jobs/{job_id}/manifest",
-    summary="What a job depends on",
+    summary="Get the manifest of a job",
     responses=_LINKED | documented(400, 401, 404, 409, 503),
 )
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
-    """All that a job's sound or pictures depend on, and their SHA-256. A likelihood has none: nothing was sampled."""
+    """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
     task, payload = service.tasks.of(job), service.tasks.payload(job)
     if task.manifest is None or not isinstance(payload, SampledPayload):
         raise Conflict("Nothing was sampled for this job.", code="no_manifest")
@@ -73,7 +73,7 @@ def _output(info: ArtifactInfo) -> Output:
 
 @router.post(
     "/verify",
-    summary="Make a job's sound once more",
+    summary="Verify a manifest",
     response_model=Verification,
     responses=ACCEPTED | documented(400, 401, 404, 409, 413, 415, 422, 429, 500, 503),
 )
@@ -105,7 +105,7 @@ async def verify(manifest: Manifest, context: ContextDep) -> Response:
 
 
 def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
-    """The fields of a manifest that are not what the job has given. The rest of it has been checked at admission."""
+    """The fields of a manifest that differ from the job's. Its other fields have been checked at admission."""
     claimed, found = manifest.output.model_dump(), output.model_dump()
     differs = ["engine"] if manifest.engine != job.engine else []
     return differs + [f"output.{name}" for name, value in found.items() if claimed[name] != value]

@@ -122,7 +122,7 @@ class Supervisor:
                 output.close()
 
     def _wait(self, seconds: float | None, done: Callable[[], bool], *, until_stop: bool = True) -> None:
-        """Wait until ``done()``, for at most so many seconds, and not beyond a request to stop if ``until_stop``."""
+        """Wait until ``done()``, for at most ``seconds``, and not beyond a request to stop if ``until_stop``."""
         until = None if seconds is None else time.monotonic() + seconds
         while not (until_stop and self._stopping) and not done():
             left = None if until is None else until - time.monotonic()

@@ -8,8 +8,8 @@ Each ``audio.start{utterance, format, sample_rate, seed}`` is followed by the ut
 gives the same bytes. At the model's own rate all utterances together have the samples of one request for the whole text
 with the session's seed; any other rate is resampled utterance by utterance.
 
-An ``error`` affects only what it names. If it has ``retry_after`` (seconds), the server tries again by itself until
-``input.cancel``. After too many invalid messages the connection is closed with 1008.
+An ``error`` affects only the message or utterance it names. If it has ``retry_after`` (seconds), the server retries
+until ``input.cancel``. After too many invalid messages the connection is closed with 1008.
 
 A client that lost its connection resumes with ``?session_id=…&from_sample=N``, within ``stream_seconds``. Samples are
 counted at the rate of the bytes over all utterances, cancelled ones as far as they were sent. The utterance that

@@ -274,10 +274,10 @@ class SessionRunner:
                 self._busy_at = time.monotonic()
                 await self._keep_jobs_alive()
             elif time.monotonic() - self._busy_at > self._idle_seconds:
-                raise IdleTimeout(1000, "nothing was said for long")
+                raise IdleTimeout(1000, "idle timeout")
             with suppress(*UNAVAILABLE):
                 if self._resumable is not None and not await self._resumable.renew(self.session_state):
-                    raise CloseConnection(TAKEN_OVER, "the session goes on in another connection")
+                    raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
 
     async def _keep_jobs_alive(self) -> None:
         """Resume parked jobs, and tell workers that the client is still connected."""

@@ -121,7 +121,7 @@ class SessionState:
         return not self._taken and not self._complete and self.current() is None
 
     def report_done(self) -> bool:
-        """Whether the client has to be told that everything has been spoken; True once per ``input.done``."""
+        """Whether `session.done` is due: everything has been spoken; True once per ``input.done``."""
         if not self.closing or self._reported or not self.is_done:
             return False
         self._reported = True

@@ -323,7 +323,10 @@ def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) ->
 def test_a_run_does_not_begin_with_another_network(data: Path, tmp_path: Path, processes: int) -> None:
     other = ImageTask(replace(SPEC, layers=3), data)
     other.export(other.network(), tmp_path / "other" / "checkpoint", {"step": 0}, {})
-    for start, message in ((tmp_path / "other" / "checkpoint", "its spec is not that of the network"), (tmp_path, "cannot be read")):
+    for start, message in (
+        (tmp_path / "other" / "checkpoint", "its spec is not that of the network"),
+        (tmp_path, "cannot be read"),
+    ):
         with pytest.raises(ValueError, match=message):
             train(ImageTask(SPEC, data, start=start), LoopConfig(1), tmp_path / "run", processes)
     assert not (tmp_path / "run").exists()

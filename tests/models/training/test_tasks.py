@@ -165,7 +165,7 @@ def test_a_model_without_frames_is_scored_and_exported(prepared: Path, tmp_path:
     task.export(model, tmp_path / "checkpoint", {"steps": 0}, {})
     made = load(tmp_path / "checkpoint")
     assert made.spec == FREE
-    assert made.card.startswith("# Free WaveNet: a speaker to 16 kHz babble\n")
+    assert made.card.startswith("# WaveNet without text: a speaker to 16 kHz babble\n")
     scores = NativeEngine(made).score(dataset.symbols(clip), None, 1)
     assert task.evaluate(model, CPU)["bits_bob"] == pytest.approx(
         -scores[task.uncounted :].mean() / np.log(2), rel=1e-4
