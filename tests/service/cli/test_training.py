@@ -130,7 +130,7 @@ def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, P
         assert words in made.card
     first = checkpoint.load(tmp_path / "first" / "checkpoint").sha256
     assert first in checkpoint.load(tmp_path / "trunk" / "checkpoint").card
-    refused(run("train", "wavenet", *branch[:-1], tmp_path / "trunk"), 1, "no branch")
+    refused(run("train", "wavenet", *branch[:-1], tmp_path / "trunk"), 1, "not a branch of another")
 
 
 @pytest.fixture
