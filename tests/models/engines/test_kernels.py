@@ -62,7 +62,7 @@ def multiplied(x: np.ndarray, packed: np.ndarray, sums: np.ndarray, precision: P
 
 
 @pytest.mark.parametrize("precision", Precision)
-@pytest.mark.parametrize(("inputs", "outputs"), [(32, 160), (16, 16)])
+@pytest.mark.parametrize(("inputs", "outputs"), [pytest.param(32, 160, marks=pytest.mark.slow), (16, 16)])
 def test_a_product_has_the_same_bits_in_any_company_by_any_instructions(
     inputs: int, outputs: int, precision: Precision
 ) -> None:

@@ -63,6 +63,7 @@ def test_who_can_resume_is_sent_away(serve: Serve) -> None:
         assert server.process.wait(timeout=30) == 0
 
 
+@pytest.mark.slow
 def test_who_cannot_resume_is_served_to_the_end(serve: Serve) -> None:
     with serve(shutdown_seconds=300) as server:
         expected = whole(server, TEXT + LONG, speed=0.25)

@@ -225,6 +225,7 @@ def test_a_worker_says_what_it_is(watched: Server) -> None:
     assert worker_scrape(watched).of("process_resident_memory_bytes") > 0
 
 
+@pytest.mark.slow
 def test_models_that_nobody_asks_for_leave_memory(serve: Serve) -> None:
     """And come back for whoever asks next, with the same sound and pictures."""
     with serve(engine="onnx-cpu", metrics_port=0, unload_seconds=5) as server:
@@ -280,6 +281,7 @@ def test_a_server_without_redis_is_still_seen(serve: Serve) -> None:
         assert change.of("ancestral_errors_total", status="503", road="http") >= 1
 
 
+@pytest.mark.slow
 def test_a_job_that_outlives_its_worker(serve: Serve) -> None:
     body = ENDLESS | {"input": "The birch canoe slid on. " * 120, "response_format": "pcm", "sample_rate": 16000}
     with serve(metrics_port=0, batch_slots=1) as server:

@@ -33,6 +33,7 @@ def test_int8_says_what_its_products_are_made_of(serve: Serve) -> None:
         assert any(line["message"].startswith("int8: dot products of bytes use ") for line in server.log)
 
 
+@pytest.mark.slow
 def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> None:
     """What has been made of it is another sound; it is not patched together. One that nothing is made of is sampled."""
     with tempfile.TemporaryDirectory(prefix="anc-") as data:

@@ -26,6 +26,7 @@ def bundled(environment: dict[str, str]) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 def test_every_voice_speaks(bundled: Server) -> None:
     voices = json.loads((BUNDLED / MODEL / "model.json").read_text())["voices"]
     assert len(voices) >= 4

@@ -69,7 +69,7 @@ def test_the_messages_of_one_utterance(server: Server) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("rate", [16000, 24000, None])
+@pytest.mark.parametrize("rate", [pytest.param(16000, marks=pytest.mark.slow), 24000, None])
 def test_every_format_is_that_of_http(server: Server, form: str, rate: int | None) -> None:
     with talking(server) as talk:
         speak(talk, LONG, response_format=form, sample_rate=rate)
@@ -217,7 +217,7 @@ def refused(server: Server, query: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("form", ["pcm", "wav"])
-@pytest.mark.parametrize("rate", [16000, 24000])
+@pytest.mark.parametrize("rate", [pytest.param(16000, marks=pytest.mark.slow), 24000])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_a_lost_connection_goes_on_at_the_sample(server: Server, form: str, rate: int, share: float) -> None:
     header = 44 if form == "wav" else 0
