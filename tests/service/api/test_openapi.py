@@ -194,7 +194,7 @@ def test_a_repeated_parameter_is_refused(server: Server) -> None:
 
 @pytest.mark.slow
 def test_schemathesis_finds_nothing(serve: Callable[..., AbstractContextManager[Server]]) -> None:
-    with serve(interactive_slots=4) as server:
+    with serve(interactive_slots=4, log_level="debug") as server:
         before = server.speak().content
         words = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", "tests/service/contract.toml"]
         done = subprocess.run(
