@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import hypothesis
 import pytest
+
+# As `ancestral` does (service/cli/main.py), before numpy is loaded: more BLAS threads only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The same examples in every run: a test that fails fails again.
 hypothesis.settings.register_profile("deterministic", derandomize=True, database=None, deadline=None)
