@@ -174,8 +174,8 @@ def test_every_phoneme_has_a_vector_of_its_own(model: AcousticModel) -> None:
 
 def test_shapes_of_the_checkpoint(network: AcousticNetwork) -> None:
     for spec in (SPEC, replace(SPEC, duration_layers=1, kernel_size=7, duration_kernel_size=5, decoder_layers=3)):
-        shapes = {name: tuple(tensor.shape) for name, tensor in AcousticNetwork(spec).state_dict().items()}
-        assert shapes == shapes(tensor_table(spec))
+        found = {name: tuple(tensor.shape) for name, tensor in AcousticNetwork(spec).state_dict().items()}
+        assert found == shapes(tensor_table(spec))
 
 
 def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:

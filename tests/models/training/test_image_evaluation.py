@@ -58,12 +58,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_classifier_learns_what_is_plain_to_see(levels: int) -> None:
     classifier, test = Classifier(halves(400, 0), levels, 2, seen=2000), halves(60, 1)
     symbols = test.images // 128 if levels == 2 else test.images
-    assert (classifier.read(symbols) == test.labels[:, 0]).mean() == 1.0
+    assert (classifier.classify(symbols) == test.labels[:, 0]).mean() == 1.0
 
 
 def test_few_pictures_are_shown_more_often() -> None:
     few = halves(30, 0)
-    assert (Classifier(few, 256, 2, seen=6000).read(few.images) == few.labels[:, 0]).all()
+    assert (Classifier(few, 256, 2, seen=6000).classify(few.images) == few.labels[:, 0]).all()
 
 
 def test_png_needs_the_bits_of_its_files() -> None:
@@ -192,4 +192,4 @@ def test_a_network_without_classes_is_refused(data: Path, tmp_path: Path) -> Non
     assert CliRunner().invoke(ancestral, [str(a) for a in arguments]).exit_code == 0
     judged = ["evaluate", "images", tmp_path / "checkpoint", "--data", data, "-o", tmp_path / "report"]
     done = CliRunner().invoke(ancestral, [str(a) for a in judged])
-    assert (done.exit_code, "no classes to be told apart" in done.stderr) == (1, True)
+    assert (done.exit_code, "the model has no classes" in done.stderr) == (1, True)

@@ -13,6 +13,7 @@ import torch
 from models.architectures import tensor_table
 from models.checkpoint import load
 from models.engines.speech.native import NativeEngine
+from models.tensors import shapes
 from models.text.acoustic import AcousticModel, frame_positions
 from models.training.data.speech import Dataset
 from models.training.model_card import card
@@ -273,8 +274,8 @@ def test_a_corpus_of_predicted_frames(frames_task: AcousticTask, prepared: Path,
 @pytest.mark.parametrize("kind", ["wavenet", "acoustic"])
 def test_checkpoints_hold_what_the_networks_hold(kind: str, task: WaveNetTask, frames_task: AcousticTask) -> None:
     network = (task if kind == "wavenet" else frames_task).network()
-    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    assert shapes == shapes(tensor_table(network.spec))
+    found = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    assert found == shapes(tensor_table(network.spec))
 
 
 def test_cards_give_credit() -> None:

@@ -61,7 +61,8 @@ def test_a_model_that_cannot_speak_is_never_ready(environment: dict[str, str], t
     write_model(tmp_path / "mute", fails_on="sil")
     with running(environment, until="the models cannot be used", models_dir=str(tmp_path)) as server:
         deadline = time.monotonic() + 30
-        while "warmed up" in (refused := httpx.get(f"{server.url}/readyz")).text:  # until the worker has announced it
+        not_yet = ("No worker is running", "warmed up")  # until the worker has announced that it failed
+        while any(words in (refused := httpx.get(f"{server.url}/readyz")).text for words in not_yet):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert "log" in check_envelope(refused, 503, None)["message"]
