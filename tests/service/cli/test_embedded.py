@@ -113,7 +113,7 @@ def stored(url: str) -> str | None:
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The directory for temporary files, which a test must leave empty.
 
-    Not below tmp_path, whose length depends on the test's name and on how often pytest has run: sockets need short paths.
+    Not below tmp_path, which grows with the name of the test and the number of runs: sockets need short paths.
     """
     with tempfile.TemporaryDirectory() as directory:
         monkeypatch.setenv("TMPDIR", directory)
