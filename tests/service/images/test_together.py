@@ -51,7 +51,7 @@ def body(client: httpx.Client, wanted: Order) -> bytes:
     response = client.post(f"/v1/{route}", json=given)
     assert response.status_code == 200, response.text
     if route.startswith("audio") or "text/event-stream" in response.headers["content-type"]:
-        return re.sub(rb'"created_at": \d+', b"", response.content)
+        return re.sub(rb'"created_at":\s*\d+', b"", response.content)
     return repr(response.json()["data"]).encode()
 
 
