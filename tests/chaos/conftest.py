@@ -9,7 +9,7 @@ import pytest
 
 from models.architectures.pixelcnn import PixelCNNSpec
 from tests.chaos.support import House, work
-from tests.service.support import write_model, write_picture_model
+from tests.service.support import compile_kernels, write_model, write_picture_model
 
 CANVAS = PixelCNNSpec(
     height=32, width=32, channels=3, layers=15, features=64, classes=("cat", "dog"), conditioning="class"
@@ -24,6 +24,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     write_model(zoo / "tiny")
     write_model(zoo / "free", kind="audio")
     write_picture_model(zoo / "canvas", CANVAS)
+    compile_kernels(zoo, tmp_path_factory.getbasetemp().parent / "compiling")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
     ours = {"ANCESTRAL_MODELS_DIR": str(zoo), "ANCESTRAL_THREADS": "2", "PYTHONWARNINGS": "error"}
     return clean | ours

@@ -15,7 +15,16 @@ from click.testing import CliRunner
 
 from service.api.http.auth import digest, new_key
 from service.cli.main import ancestral as group
-from tests.service.support import CALLERS, PICTURES, Server, command, running, write_model, write_picture_model
+from tests.service.support import (
+    CALLERS,
+    PICTURES,
+    Server,
+    command,
+    compile_kernels,
+    running,
+    write_model,
+    write_picture_model,
+)
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +37,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(directory / "free", kind="audio")
     for name, spec in PICTURES.items():
         write_picture_model(directory / name, spec)
+    compile_kernels(directory, tmp_path_factory.getbasetemp().parent / "compiling")
     return directory
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from models.architectures import tensor_table
 from models.architectures.acoustic import AcousticSpec
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.architectures.wavenet import WaveNetSpec
+from models.engines import load_engine
 from models.export import write as write_graphs
 from models.spec import FeatureSpec, Spec
 from models.tensors import shapes
@@ -116,6 +118,15 @@ def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
         "description": "Random pictures.", "temperature": 1.0, "guidance": 1.0,
     }  # fmt: skip
     (path / "model.json").write_text(json.dumps(manifest))
+
+
+def compile_kernels(models: Path, lock: Path) -> None:
+    """Compile the kernels of these models, one test process at a time: the others, and all servers, find them on disk."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for name in ("wavenet", "pixelcnn"):
+            for path in sorted(models.glob(f"*/{name}")):
+                load_engine("native", checkpoint.load(path))
 
 
 def command(*arguments: str) -> list[str]:

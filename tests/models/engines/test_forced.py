@@ -20,7 +20,10 @@ from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, random_checkpoin
 STEPS = 1120
 
 
-@pytest.mark.parametrize(("spec", "streams"), [(SMALL_SPEC, 16), (MEDIUM_SPEC, 8)], ids=["S", "M"])
+@pytest.mark.parametrize(
+    ("spec", "streams"),
+    [pytest.param(SMALL_SPEC, 16, id="S"), pytest.param(MEDIUM_SPEC, 8, id="M", marks=pytest.mark.slow)],
+)
 def test_all_but_symbols_on_a_boundary(spec: WaveNetSpec, streams: int) -> None:
     checkpoint = random_checkpoint(spec, seed=5)
     model = WaveNet(spec).double().requires_grad_(False)
