@@ -44,9 +44,12 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests that have to do with an engine run on `native`; those marked, and with --full all, on `onnx-cpu` too."""
     if "engine" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker("every_engine") is not None
-        both = marked or metafunc.config.getoption("--full")
-        metafunc.parametrize("engine", ["native", "onnx-cpu"] if both else ["native"], indirect=True, scope="session")
+        marked = metafunc.definition.get_closest_marker("every_engine")
+        engines = ["native"]
+        if marked is not None or metafunc.config.getoption("--full"):
+            quick = marked is not None and marked.kwargs.get("quick", False)
+            engines.append(pytest.param("onnx-cpu", marks=() if quick else pytest.mark.slow))
+        metafunc.parametrize("engine", engines, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

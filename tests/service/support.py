@@ -121,7 +121,7 @@ def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
 
 
 def compile_kernels(models: Path, lock: Path) -> None:
-    """Compile the kernels of these models, one test process at a time: the others, and all servers, find them on disk."""
+    """Compile the kernels of these models, one test process at a time: the others and all servers find them on disk."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         for name in ("wavenet", "pixelcnn"):

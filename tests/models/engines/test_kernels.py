@@ -210,6 +210,7 @@ print(json.dumps([sum(s.cache_misses.values()) for s in stats] + ["torch" in sys
     assert json.loads(line) == [0] * 3 + [False]
 
 
+@pytest.mark.slow
 def test_the_loop_means_the_same_without_a_compiler() -> None:
     """The Python that numba compiles, interpreted: nothing in it leans on what only the compiler does."""
     program = """

@@ -79,9 +79,8 @@ def test_company_chunks_and_restarts_change_no_bit(
         np.testing.assert_array_equal(np.concatenate(pieces), symbols)
 
 
-@pytest.mark.parametrize(
-    "precision", [pytest.param(p, marks=() if p is Precision.FP32 else pytest.mark.slow) for p in Precision]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", Precision)
 def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision: Precision) -> None:
     engine = NativeEngine(random_checkpoint(SMALL_SPEC), precision)
     wanted = requests(SMALL_SPEC, 16, 1600)

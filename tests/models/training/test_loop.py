@@ -77,7 +77,8 @@ def kill_in_the_middle(process: subprocess.Popen[bytes], out: Path, after: int =
     return int(state(out)[0]["step"])
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_killed_run_ends_where_it_would_have(prepared: Path, tmp_path: Path, processes: int) -> None:
     undisturbed = start(prepared, tmp_path / "whole", processes, save=1e9)
     finish(undisturbed)

@@ -131,7 +131,7 @@ def test_a_failure_among_events_is_told(server: Server) -> None:
     assert not any(event.get("type") == "speech.audio.done" for event in events)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_with_exit_code_0(serve: Serve, number: signal.Signals) -> None:
     with serve() as server:
         assert server.speak().status_code == 200

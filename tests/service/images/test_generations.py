@@ -21,7 +21,7 @@ from tests.service.support import PICTURES, Server
 FORMS = ("png", "webp", "jpeg")
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_engine(quick=True)
 def test_the_answer(server: Server, engine: str) -> None:
     response = post(server, "generations", n=2)
     assert response.status_code == 200
@@ -44,7 +44,7 @@ def test_the_answer(server: Server, engine: str) -> None:
 
 @pytest.mark.parametrize("model", PICTURES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
-@pytest.mark.every_engine
+@pytest.mark.every_engine(quick=True)
 def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, temperature: float) -> None:
     spec, network = PICTURES[model], engine_of(zoo, model)
     h = network.embed_labels([2, *[None] * (len(spec.conditions) - 1)]) if spec.conditions else None
@@ -56,7 +56,7 @@ def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, te
 
 
 @pytest.mark.parametrize("model", ["sketch", "ink"])
-@pytest.mark.every_engine
+@pytest.mark.every_engine(quick=True)
 def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to_be_led_from(
     server: Server, zoo: Path, model: str
 ) -> None:
@@ -74,7 +74,7 @@ def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to
     assert same(draw(server, **(asked | {"prompt": "any"}), guidance=3.0), draw(server, **(asked | {"prompt": "any"})))
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_engine(quick=True)
 def test_a_picture_of_a_class_is_of_a_kind_that_its_seed_draws_and_its_name_alone_gives_it_again(
     server: Server, zoo: Path
 ) -> None:
@@ -156,7 +156,7 @@ def test_the_seed_decides(server: Server) -> None:
     assert len(draw(server, seed=2**63 - 1, n=2)) == 2
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_engine(quick=True)
 def test_temperature_0_takes_the_most_likely(server: Server) -> None:
     one, other = (draw(server, temperature=0, seed=seed, n=2) for seed in (1, 2))
     assert same(one, other)

@@ -40,7 +40,7 @@ def recording(seconds: float = 0.5, form: str = "WAV", seed: int = 0, rate: int 
     return base64.b64encode(file.getvalue()).decode()
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_engine(quick=True)
 def test_it_lasts_as_long_as_was_asked_for(server: Server, engine: str) -> None:
     response = server.generate(duration=1.25)
     assert response.status_code == 200
@@ -119,7 +119,7 @@ def test_long_sound_is_a_job(server: Server) -> None:
     assert httpx.post(f"{where}/cancel").json()["status"] == "cancelled"
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_engine(quick=True)
 def test_a_recording_is_continued_sample_by_sample(server: Server, zoo: Path, engine: str) -> None:
     """What the server makes is what the network says of the whole: recording, then continuation."""
     prompt = recording()
