@@ -103,6 +103,7 @@ def test_int8_is_the_same_by_any_instructions(instructions: Instructions) -> Non
     assert runs[0][1] == runs[1][1]
 
 
+@pytest.mark.slow
 def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> None:
     """Led along the same symbols, bf16 says nearly what fp32 says, and int8 nearly so; none goes on from another's."""
     checkpoint = random_checkpoint(SMALL_SPEC)
@@ -259,8 +260,13 @@ def test_engines_are_found_by_name() -> None:
     assert load_engine("native", checkpoint).name == "native"
     assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"
     assert load_engine("torch", checkpoint).name == "torch"
-    assert load_engine("auto", checkpoint, "int8").name == "native-int8"
     with pytest.raises(EngineError, match="precision: the torch engine has fp32 only"):
         load_engine("torch", checkpoint, "bf16")
     with pytest.raises(ValueError, match="engine: 'cuda'"):
         load_engine("cuda", checkpoint)
+
+
+@pytest.mark.slow
+def test_precisions_are_found_by_name() -> None:
+    checkpoint = random_checkpoint(TINY_SPECS["unconditional"])
+    assert load_engine("auto", checkpoint, "int8").name == "native-int8"
