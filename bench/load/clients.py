@@ -61,9 +61,9 @@ class _Player:
 
     def take(self, size: int) -> None:
         """``size`` bytes of pcm have arrived. Returns when the buffer needs more."""
-        self._playback.came()
+        self._playback.chunk_received()
         self.audio_seconds += size / BYTES_PER_SECOND
-        self._playback.went(self.audio_seconds)
+        self._playback.chunk_sent(self.audio_seconds)
         assert self._playback.dry_at is not None
         time.sleep(max(0.0, self._playback.dry_at - BUFFER_SECONDS - time.perf_counter()))
 

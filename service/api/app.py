@@ -81,6 +81,28 @@ def _exact(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _include_routers(app: FastAPI) -> None:
+    for open_router in (
+        health.router,
+        metrics.router,
+        image_files.router,  # a secret in the URL stands in for a key
+    ):
+        app.include_router(open_router, dependencies=[Depends(check_query)])
+    for router in (
+        speech.router,
+        generations.router,
+        likelihood.router,
+        images.router,
+        image_likelihood.router,
+        jobs.router,
+        artifacts.router,
+        verify.router,
+        models.router,
+    ):
+        app.include_router(router, dependencies=[Depends(caller_of), Depends(check_query)])
+    app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
+
+
 def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str) -> FastAPI:
     """Wire the service together.
 
@@ -117,25 +139,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
-    for router in (
-        health.router,
-        metrics.router,
-        image_files.router,  # a secret in the URL stands in for a key
-    ):
-        app.include_router(router, dependencies=[Depends(check_query)])
-    for router in (
-        speech.router,
-        generations.router,
-        likelihood.router,
-        images.router,
-        image_likelihood.router,
-        jobs.router,
-        artifacts.router,
-        verify.router,
-        models.router,
-    ):
-        app.include_router(router, dependencies=[Depends(caller_of), Depends(check_query)])
-    app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
+    _include_routers(app)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)

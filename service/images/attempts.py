@@ -31,7 +31,7 @@ class ImageAttempt(SamplingAttempt):
 
     def count(self, symbols: int) -> None:
         """See :class:`SamplingAttempt`."""
-        self.context.metrics.drew(self.sampler, symbols, self.sampler.model.spec.channels)
+        self.context.metrics.count_pixels(self.sampler, symbols, self.sampler.model.spec.channels)
 
     def over(self, symbols: int, seconds: float) -> None:
         """See :class:`SamplingAttempt`."""

@@ -41,7 +41,7 @@ class AudioAttempt(SamplingAttempt):
 
     def count(self, symbols: int) -> None:
         """See :class:`SamplingAttempt`."""
-        self.context.metrics.spoke(self.sampler, symbols, self.rate)
+        self.context.metrics.count_audio(self.sampler, symbols, self.rate)
 
     def over(self, symbols: int, seconds: float) -> None:
         """See :class:`SamplingAttempt`."""

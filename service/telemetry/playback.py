@@ -52,7 +52,7 @@ class Playback:
         self._sent = 0.0
         self._had_underrun = False
 
-    def came(self) -> None:
+    def chunk_received(self) -> None:
         """A chunk has come from the worker, or the stream has ended without one."""
         if self.dry_at is None:
             return
@@ -61,7 +61,7 @@ class Playback:
             self._observer.silence(now - self.dry_at, first=not self._had_underrun)
             self._had_underrun, self.dry_at = True, now
 
-    def went(self, seconds: float) -> None:
+    def chunk_sent(self, seconds: float) -> None:
         """The chunk has been sent, ``seconds`` of audio in all; waiting for the next one starts."""
         if seconds <= self._sent:
             return
@@ -89,10 +89,10 @@ async def track_playback(
             try:
                 piece = await anext(pieces, None)
             except BaseException:  # the client disconnected while waiting, or there is an error instead of audio
-                playback.came()
+                playback.chunk_received()
                 raise
             if piece is None:
                 return
-            playback.came()
+            playback.chunk_received()
             yield piece
-            playback.went(position())
+            playback.chunk_sent(position())

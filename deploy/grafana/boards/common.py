@@ -9,8 +9,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 
 from deploy.grafana.panels import variable
 
-Rows = Sequence[tuple[str, Sequence[Builder[Any]]]]
-"""The rows of a dashboard: each a title and its panels."""
+Row = tuple[str, Sequence[Builder[Any]]]
+"""A row of a dashboard: its title and its panels."""
+Rows = Sequence[Row]
 
 MODEL: Final = variable("model", "Model", "label_values(ancestral_model_workers, model)")
 PRIORITY: Final = variable("priority", "Priority", "label_values(ancestral_slots, priority)")

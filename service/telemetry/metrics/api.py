@@ -25,7 +25,7 @@ _NO_ROUTE: Final = "none"
 
 
 class Transport(StrEnum):
-    """How a response or stream reaches a client. The label is called ``road``."""
+    """How a response or stream reaches a client."""
 
     HTTP = "http"
     SSE = "sse"
@@ -111,10 +111,12 @@ class ApiMetrics(Metrics):
         self._errors = Counter(
             "ancestral_errors_total",
             "Errors sent to clients, over any transport.",
-            ["road", "status"],
+            ["transport", "status"],
             registry=registry,
         )
-        labels = ["road", "model"]
+        self._add_stream_metrics(registry, ["transport", "model"])
+
+    def _add_stream_metrics(self, registry: CollectorRegistry, labels: Sequence[str]) -> None:
         self.first_audio = Histogram(
             "ancestral_first_audio_seconds",
             "Time from the request (websocket: from the text that completed a sentence) to the first audio sent.",

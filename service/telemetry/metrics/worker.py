@@ -118,13 +118,13 @@ class WorkerMetrics(Metrics):
         """Count an attempt that ended."""
         self._ends.labels(job.priority.value, end).inc()
 
-    def spoke(self, sampler: Sampler, samples: int, rate: int) -> None:
+    def count_audio(self, sampler: Sampler, samples: int, rate: int) -> None:
         """Count audio samples."""
         labels = (sampler.model.entry.id, sampler.engine.name)
         self._tokens.labels(*labels).inc(samples)
         self._sound.labels(*labels).inc(samples / rate)
 
-    def drew(self, sampler: Sampler, symbols: int, channels: int) -> None:
+    def count_pixels(self, sampler: Sampler, symbols: int, channels: int) -> None:
         """Count sub-pixels and pixels."""
         labels = (sampler.model.entry.id, sampler.engine.name)
         self._tokens.labels(*labels).inc(symbols)

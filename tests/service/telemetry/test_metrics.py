@@ -52,7 +52,7 @@ def test_a_spoken_sentence_is_counted_once_everywhere(watched: Server, engine: s
     body = watched.speak(response_format="pcm", sample_rate=RATE).content
     seconds = time.perf_counter() - begun
     samples = len(body) // 2
-    sound = {"road": "http", "model": "tiny"}
+    sound = {"transport": "http", "model": "tiny"}
     assert change.of("ancestral_first_audio_seconds_count", **sound) == 1
     assert 0 < change.of("ancestral_first_audio_seconds_sum", **sound) < seconds
     assert change.of("ancestral_streams_total", **sound) == 1
@@ -79,8 +79,8 @@ def test_a_spoken_sentence_is_counted_once_everywhere(watched: Server, engine: s
 def test_events_are_another_road(watched: Server) -> None:
     change = Change(watched)
     assert watched.speak(stream_format="sse").status_code == 200
-    assert change.of("ancestral_first_audio_seconds_count", road="sse", model="tiny") == 1
-    assert change.of("ancestral_first_audio_seconds_count", road="http") == 0
+    assert change.of("ancestral_first_audio_seconds_count", transport="sse", model="tiny") == 1
+    assert change.of("ancestral_first_audio_seconds_count", transport="http") == 0
 
 
 def test_a_websocket_counts_what_its_listener_waited_for(watched: Server) -> None:
@@ -92,7 +92,7 @@ def test_a_websocket_counts_what_its_listener_waited_for(watched: Server) -> Non
         talk.say("input.done")
         talk.until("session.done")
         utterances = len(talk.heard)
-    sound = {"road": "websocket", "model": "tiny"}
+    sound = {"transport": "websocket", "model": "tiny"}
     assert change.of("ancestral_streams_total", **sound) == utterances
     assert change.of("ancestral_first_audio_seconds_count", **sound) == 1  # nobody waited for the others
     assert change.becomes(1, "ancestral_websockets_closed_total", route=route, code="1000")
@@ -112,8 +112,8 @@ def test_a_session_that_goes_on_elsewhere(watched: Server) -> None:
         talk.say("input.done")
         talk.until("session.done")
     assert change.of("ancestral_sessions_resumed_total") == 1
-    assert change.of("ancestral_streams_total", road="websocket") == 2
-    assert change.of("ancestral_first_audio_seconds_count", road="websocket") == 1
+    assert change.of("ancestral_streams_total", transport="websocket") == 2
+    assert change.of("ancestral_first_audio_seconds_count", transport="websocket") == 1
 
 
 def test_a_listener_who_leaves(watched: Server) -> None:
@@ -163,8 +163,8 @@ def test_an_error_is_counted_with_its_status_and_nothing_of_it_else(watched: Ser
     assert change.becomes(1, "ancestral_http_requests_total", route="none", method="GET", status="404")
     assert change.of("ancestral_http_requests_total", method="other") == 1
     assert change.of("ancestral_http_requests_total", route="/v1/jobs/{job_id}", status="404") == 1
-    assert change.of("ancestral_errors_total", road="http", status="404") == 2
-    assert change.of("ancestral_errors_total", road="http", status="400") >= 1
+    assert change.of("ancestral_errors_total", transport="http", status="404") == 2
+    assert change.of("ancestral_errors_total", transport="http", status="400") >= 1
     both = httpx.get(f"{watched.url}/metrics").text + httpx.get(f"{worker_url(watched)}/metrics").text
     assert not re.search(rf"{secret}|BREW|job_0|birch", both)
 
@@ -174,7 +174,7 @@ def test_an_error_on_a_websocket(watched: Server) -> None:
     with talking(watched) as talk:
         talk.configure(voice="nobody")
         talk.error()
-    assert change.of("ancestral_errors_total", road="websocket", status="400") == 1
+    assert change.of("ancestral_errors_total", transport="websocket", status="400") == 1
 
 
 def test_rejections_by_reason(serve: Serve) -> None:
@@ -192,7 +192,7 @@ def test_rejections_by_reason(serve: Serve) -> None:
         assert change.of("ancestral_rejected_total", reason="too_many_streams") == 0
         refused = change.of("ancestral_rejected_total")
         assert change.of("ancestral_errors_total", status="429") == refused
-        assert change.of("ancestral_errors_total", status="429", road="websocket") == 1
+        assert change.of("ancestral_errors_total", status="429", transport="websocket") == 1
 
 
 def test_a_caller_with_too_many_streams(serve: Serve) -> None:
@@ -278,7 +278,7 @@ def test_a_server_without_redis_is_still_seen(serve: Serve) -> None:
         assert "ancestral_redis_memory_bytes" not in found.text
         change = scrape(server)
         assert change.of("ancestral_redis_up") == 1
-        assert change.of("ancestral_errors_total", status="503", road="http") >= 1
+        assert change.of("ancestral_errors_total", status="503", transport="http") >= 1
 
 
 @pytest.mark.slow

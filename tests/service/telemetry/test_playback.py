@@ -39,10 +39,10 @@ def play(
     playback, total = Playback(notes, asked_at, busy_until, clock), 0.0
     for late, sending, sound in events:
         clock.now += late
-        playback.came()
+        playback.chunk_received()
         clock.now += sending
         total += sound
-        playback.went(total)
+        playback.chunk_sent(total)
     return notes, playback
 
 
