@@ -122,7 +122,8 @@ class SpeechSpec(Spec, ABC):
     """What every autoregressive network of speech has: its sound, its speakers, its local conditioning.
 
     ``local_channels`` 0 means no conditioning frames, an empty ``speakers`` no speaker. ``shaping`` is one of
-    :data:`SHAPINGS`; ``preemphasis`` and ``gain`` belong to the first.
+    :data:`SHAPINGS`; ``preemphasis`` and ``gain`` belong to the first, the second needs the frames of
+    :class:`FeatureSpec`.
     """
 
     sample_rate: int = 16000
@@ -141,8 +142,13 @@ class SpeechSpec(Spec, ABC):
             raise SpecError("local_channels: must not be negative")
         if self.shaping not in SHAPINGS:
             raise SpecError(f"shaping: must be one of {', '.join(SHAPINGS)}, not {self.shaping!r}")
-        if self.shaping == "linear_prediction" and not self.local_channels:
-            raise SpecError("shaping: linear prediction needs conditioning frames")
+        if self.shaping == "linear_prediction":
+            features = FeatureSpec()
+            expected = (features.channels, features.hop, features.sample_rate)
+            if (self.local_channels, self.local_hop, self.sample_rate) != expected:
+                channels, hop, rate = expected
+                needed = f"frames of {channels} channels every {hop} samples at {rate} Hz"
+                raise SpecError(f"shaping: linear prediction needs conditioning {needed}")
 
     @property
     @abstractmethod

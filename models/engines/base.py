@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Symbols = NDArray[np.uint8]
+Samples = NDArray[np.uint8] | NDArray[np.int16]
+"""What a stream gives: symbols, or the 16-bit sound that an engine has made of them."""
 Array = NDArray[np.float32]
 
 
@@ -56,8 +58,8 @@ class Engine(Protocol):
     def lanes(self) -> int:
         """Streams that share the work of one call; more streams are taken in groups of this size."""
 
-    def step(self, streams: Sequence[Any], samples: int) -> Sequence[Symbols]:
-        """Sample up to ``samples`` more symbols of every stream (or a few more, where they come in rows), together.
+    def step(self, streams: Sequence[Any], samples: int) -> Sequence[Samples]:
+        """Sample up to ``samples`` more of every stream (or a few more, where they come in rows), together.
 
         If it raises, a stream whose position is unchanged has not been touched; the others are lost.
         """

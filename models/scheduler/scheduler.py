@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.engines.base import Engine, Stream, Symbols
+from models.engines.base import Engine, Samples, Stream
 from models.scheduler.policy import SlotState, choose
 from models.scheduler.slots import Chunk, End, Slot
 
 log = logging.getLogger(__name__)
 
-_NOTHING: Symbols = np.empty(0, np.uint8)
+_NOTHING: Samples = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Scheduler:
 
     def _serve(self, batch: list[Slot], samples: int) -> None:
         begun = self._clock()
-        made: Sequence[Symbols | Exception] = [_NOTHING]
+        made: Sequence[Samples | Exception] = [_NOTHING]
         if samples:
             made = _step(batch[0].state.engine, [slot.streams[0] for slot in batch], samples)
         ended = [self._deliver(slot, result) for slot, result in zip(batch, made, strict=True)]
@@ -171,7 +171,7 @@ class Scheduler:
                 self._lanes += len(batch)
             self._changed.notify_all()
 
-    def _deliver(self, slot: Slot, made: Symbols | Exception) -> bool:
+    def _deliver(self, slot: Slot, made: Samples | Exception) -> bool:
         """Give a slot's sink its symbols, or the error; returns whether that was its last chunk."""
         try:
             if isinstance(made, Exception):
@@ -187,7 +187,7 @@ class Scheduler:
             return True
         return chunk.end is not None
 
-    def _chunk(self, slot: Slot, made: Symbols) -> Chunk:
+    def _chunk(self, slot: Slot, made: Samples) -> Chunk:
         with self._changed:
             chunk, stream = slot.record(made)
             self._symbols += len(made)
@@ -198,7 +198,7 @@ class Scheduler:
         return chunk
 
 
-def _step(engine: Engine, streams: list[Stream], samples: int) -> Sequence[Symbols | Exception]:
+def _step(engine: Engine, streams: list[Stream], samples: int) -> Sequence[Samples | Exception]:
     """Step streams together; the result of a stream that fails is its error.
 
     If the call fails, another stream may be the cause. Those that it has not touched (:meth:`Engine.step`) are stepped

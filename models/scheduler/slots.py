@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.engines.base import Stream, Symbols
+from models.engines.base import Samples, Stream
 from models.scheduler.policy import SlotState
 
 
@@ -29,8 +29,8 @@ class Chunk:
     """The number of the slot's stream that the symbols belong to: 0, 1, …"""
     start: int
     """The position of the first symbol in the slot, counted over all its streams."""
-    symbols: Symbols
-    """``uint8 [T]``; empty only in a last chunk."""
+    symbols: Samples
+    """``uint8 [T]``, or the sound made of them, ``int16 [T]``; empty only in a last chunk."""
     snapshot: bytes | None = None
     """A snapshot of stream ``index`` after these symbols, when one is due."""
     end: End | None = None
@@ -131,7 +131,7 @@ class Slot:
         size = self.state.chunk_size(chunk_ms)
         return size if self._limit is None else min(size, self._limit - self._position)
 
-    def record(self, symbols: Symbols) -> tuple[Chunk, Stream | None]:
+    def record(self, symbols: Samples) -> tuple[Chunk, Stream | None]:
         """Record the symbols of the first stream; there are none where only the end is due.
 
         Returns:

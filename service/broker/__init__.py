@@ -3,7 +3,7 @@
 Keys, all with the prefix ``ancestral:``
 
     job:ID             hash: the record (service/broker/job.py), and order, attempt, worker, claim, read, wanted, parked
-    stream:ID          stream: the sampled symbols, in order; the last entry is the end mark
+    stream:ID          stream: the symbols, or the sound made of them, in order; the last entry is the end mark
     events:ID          stream: what happened to the job, for clients
     snapshot:ID        string: the sampler's state after some of the symbols
     input:ID           string: what was uploaded with the job
@@ -24,7 +24,7 @@ The life of a job
     claim     moves it to ``running`` with a lease of 5 s, and begins an attempt. Its number is the fencing token: what
               an earlier attempt publishes, renews, releases or ends has no effect
     renew     extends the lease, every 1.5 s, while the worker runs the job
-    publish   appends symbols, with a snapshot about every second of sound
+    publish   appends samples, with a snapshot about every second of sound
     release   (the worker stops, or the client has gone) back to ``waiting`` at its old place, or parked
     reclaim   (the worker died, its lease expired) the same, and counts a death; after three in a row without progress
               the job fails. A job whose next death would be the last runs beside no other such job of the same worker

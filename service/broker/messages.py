@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.broker.job import Failure, Status
 
@@ -20,11 +24,27 @@ class Begin:
 
 @dataclass(frozen=True)
 class Piece:
-    """Symbols of a job from position ``start`` on, all of its stream (sentence, batch of pictures) number ``index``."""
+    """Samples of a job from position ``start`` on, all of its stream (sentence, batch of pictures) number ``index``."""
 
     index: int
     start: int
-    symbols: bytes
+    data: bytes
+    """Symbols, one byte each, or 16-bit sound, little-endian."""
+    pcm: bool = False
+    """Whether it is sound."""
+
+    @classmethod
+    def of(cls, index: int, start: int, samples: NDArray[Any]) -> Self:
+        """A piece with ``uint8 [T]`` symbols or ``int16 [T]`` sound."""
+        return cls(index, start, samples.tobytes(), samples.dtype == np.int16)
+
+    @property
+    def samples(self) -> NDArray[Any]:
+        """What :meth:`of` was given."""
+        return np.frombuffer(self.data, "<i2" if self.pcm else np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.data) // (2 if self.pcm else 1)
 
 
 @dataclass(frozen=True)
@@ -112,11 +132,20 @@ class Lost(Exception):
     """Redis has lost symbols that it had stored: it was killed, or restored from a backup."""
 
 
+_SYMBOLS, _PCM = _PIECES = b"piece", b"pcm"
+"""The kinds of entries that hold samples. A version of this software that knows no sound refuses the second."""
+
+
+def kind_of(piece: Piece) -> bytes:
+    """The kind of a piece's entry in a stream."""
+    return _PCM if piece.pcm else _SYMBOLS
+
+
 def parsed(fields: Mapping[bytes, bytes]) -> Entry:
     """An entry of a stream from its fields."""
     kind = fields[b"k"]
-    if kind == b"piece":
-        return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"])
+    if kind in _PIECES:
+        return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"], kind == _PCM)
     if kind == b"begin":
         return Begin(int(fields[b"attempt"]), fields[b"engine"].decode(), fields[b"sha256"].decode())
     error = Failure(**json.loads(fields[b"error"])) if fields[b"error"] else None

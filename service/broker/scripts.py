@@ -7,16 +7,17 @@ from typing import Final
 PUBLISH: Final = """
 -- KEYS: job, stream, events, snapshot
 -- ARGV: attempt, whether to add an event (0 | 1), snapshot or '', its seconds to live,
---       then index, start and symbols of each piece
+--       then of each piece its kind ('piece' has a byte per sample, 'pcm' two), index, start and samples
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'samples_done')
 if record[1] ~= '"in_progress"' or record[2] ~= ARGV[1] then return 0 end
 local before = tonumber(record[3])
 local done = before
-for i = 5, #ARGV, 3 do
-    if tonumber(ARGV[i + 1]) > done then return -1 end
-    local stop = ARGV[i + 1] + #ARGV[i + 2]
+for i = 5, #ARGV, 4 do
+    local kind, index, start, samples = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    if tonumber(start) > done then return -1 end
+    local stop = start + #samples / (kind == 'pcm' and 2 or 1)
     if stop > done then
-        redis.call('XADD', KEYS[2], 'NOMKSTREAM', '*', 'k', 'piece', 'i', ARGV[i], 'p', ARGV[i + 1], 's', ARGV[i + 2])
+        redis.call('XADD', KEYS[2], 'NOMKSTREAM', '*', 'k', kind, 'i', index, 'p', start, 's', samples)
         redis.call('HSET', KEYS[1], 'samples_done', stop)
         done = stop
     end
@@ -30,8 +31,8 @@ end
 if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'EX', ARGV[4]) end
 return 1
 """
-"""Append symbols of an attempt to the job's stream, without those that are there already. 1; 0 if the attempt has lost
-the job, -1 if symbols before these are missing."""
+"""Append samples of an attempt to the job's stream, without those that are there already. 1; 0 if the attempt has lost
+the job, -1 if samples before these are missing."""
 
 SET_FIELD: Final = """
 -- KEYS: job; ARGV: field, value, then a channel and a message for its subscribers

@@ -10,7 +10,7 @@ from typing import Any
 from service.broker.connection import ALIVE_SECONDS, LIFE_SECONDS, PREFIX, UNAVAILABLE, BrokerHooks, replied, sent
 from service.broker.control import Control
 from service.broker.job import Job
-from service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Snapshot, WorkerInfo
+from service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Snapshot, WorkerInfo, kind_of
 from service.broker.queue import Queue
 
 
@@ -43,7 +43,7 @@ class Workers(Queue):
     async def publish(
         self, job: Job, attempt: int, pieces: Sequence[Piece], snapshot: Snapshot | None, *, event: bool
     ) -> None:
-        """Append symbols to the job's stream and store a snapshot, in one round trip.
+        """Append samples to the job's stream and store a snapshot, in one round trip.
 
         Args:
             job: claimed.
@@ -61,7 +61,7 @@ class Workers(Queue):
             state = json.dumps([snapshot.index, snapshot.position]).encode() + b"\n" + snapshot.state
         args: list[Any] = [attempt, int(event), state, LIFE_SECONDS]
         for piece in pieces:
-            args += [piece.index, piece.start, piece.symbols]
+            args += [kind_of(piece), piece.index, piece.start, piece.data]
         keys = [f"{part}:{job.id}" for part in ("job", "stream", "events", "snapshot")]
         published = await self.run("PUBLISH", keys, args)
         if published < 1:
@@ -90,7 +90,7 @@ class Workers(Queue):
         return Resume(published, int(read or 0), snapshot)
 
     async def upload(self, job: Job) -> bytes:
-        """The symbols that were submitted with the job.
+        """What was submitted with the job.
 
         Raises:
             Gone: they have expired.

@@ -72,7 +72,7 @@ def speech(
         **_judged(texts, waves, listener),
         "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
-        "bits_per_sample": _bits(loaded.engine, voice, [wave for _, wave in clips]),
+        "bits_per_sample": _bits(loaded.network, voice, [wave for _, wave in clips]),
         "teacher": _judged(texts, [wave for _, wave in clips], listener),
     }  # fmt: skip
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))

@@ -20,7 +20,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece, sent
@@ -49,6 +48,7 @@ class ArtifactInfo:
     samples: int
     """Symbols that were sampled."""
     symbols_sha256: str
+    """Of what the job's stream holds."""
     entries: Sequence[tuple[int, int]] = ()
     """Offset and size of each file inside an archive."""
 
@@ -75,8 +75,8 @@ class Encoder(ABC):
         return bytes(data)
 
     @abstractmethod
-    def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
-        """The bytes that these symbols, of stream ``index``, complete; may be none."""
+    def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
+        """The bytes that these symbols (or samples of sound), of stream ``index``, complete; may be none."""
 
     @abstractmethod
     def finish(self) -> bytes:
@@ -159,7 +159,7 @@ class Artifacts:
             async for entry in self._broker.entries(job.id):
                 if isinstance(entry, Piece):
                     pieces.append(entry)
-                    waiting += len(entry.symbols)
+                    waiting += len(entry)
                 if waiting >= encoder.batch_symbols or isinstance(entry, Ended):
                     await self._append(job, draft, await asyncio.to_thread(encoder.feed, pieces))
                     pieces, waiting = [], 0

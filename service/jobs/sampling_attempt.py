@@ -7,6 +7,7 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from models.engines.base import Stream
@@ -201,12 +202,12 @@ def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
     """Chunks as entries: adjacent ones of a stream are merged, and symbols that are already published are left out."""
     pieces: list[Piece] = []
     for chunk in chunks:
-        new = chunk.symbols[max(0, published - chunk.start) :].tobytes()
-        start = chunk.start + len(chunk.symbols) - len(new)
-        if not new:
+        new = chunk.symbols[max(0, published - chunk.start) :]
+        if not len(new):
             continue
-        if pieces and pieces[-1].index == chunk.index:
-            pieces[-1] = Piece(chunk.index, pieces[-1].start, pieces[-1].symbols + new)
+        piece = Piece.of(chunk.index, chunk.start + len(chunk.symbols) - len(new), new)
+        if pieces and pieces[-1].index == piece.index:
+            pieces[-1] = replace(pieces[-1], data=pieces[-1].data + piece.data)
         else:
-            pieces.append(Piece(chunk.index, start, new))
+            pieces.append(piece)
     return pieces

@@ -118,7 +118,10 @@ class Output(StrictRequest):
 
     sha256: Digest = Field(description="SHA-256 of the bytes of `/v1/jobs/{id}/content`.")
     bytes: int = Field(ge=0)
-    symbols_sha256: Digest = Field(description="SHA-256 of the sampled symbols, one byte each, without a prompt.")
+    symbols_sha256: Digest = Field(
+        description="SHA-256 of what was sampled, without a prompt: symbols, one byte each, or, for a model whose "
+        "sound is shaped by linear prediction, 16-bit samples at the model's rate, little-endian."
+    )
     samples: int = Field(ge=0, description="Number of sampled symbols.")
     media_type: str = Field(max_length=256)
 

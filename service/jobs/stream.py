@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece
@@ -29,10 +29,10 @@ def check_end(status: Status, failure: Failure | None) -> None:
         raise Conflict("The job was cancelled.", code="job_cancelled")
 
 
-def unseen(piece: Piece, samples: int) -> NDArray[np.uint8]:
-    """The symbols of a piece after the first ``samples`` of the job: an attempt may publish again what another has."""
+def unseen(piece: Piece, samples: int) -> NDArray[Any]:
+    """What a piece holds after the first ``samples`` of the job: an attempt may publish again what another has."""
     assert piece.start <= samples, "a gap in the stream"
-    return np.frombuffer(piece.symbols, np.uint8)[samples - piece.start :]
+    return piece.samples[samples - piece.start :]
 
 
 class JobReader:
@@ -47,9 +47,9 @@ class JobReader:
         """Symbols read so far."""
         self._broker = broker
 
-    async def symbols(self) -> AsyncIterator[tuple[int, NDArray[np.uint8]]]:
-        """The symbols as they are published, with the number of their stream. Each chunk is acknowledged when the next
-        one is requested.
+    async def symbols(self) -> AsyncIterator[tuple[int, NDArray[Any]]]:
+        """The symbols, or the sound made of them, as they are published, with the number of their stream. Each chunk is
+        acknowledged when the next one is requested.
 
         Raises:
             ServiceError: the job failed, was cancelled or is gone, or Redis stays away.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from service.catalog.models import SpeechModel
@@ -24,7 +24,7 @@ class AudioEncoder(Encoder):
         self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate, length=0)
         self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
 
-    def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+    def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
         """See :class:`Encoder`."""
         return self._encoder.feed(self._decode(index, symbols))
 

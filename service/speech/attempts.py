@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.mu_law import decode_wave
+from models.audio.pcm import from_int16
+from models.audio.shaping import encode_excitation, predictor
+from models.engines.base import Array, Symbols
 from models.engines.speech.engine import StreamRequest
 from models.spec import FeatureSpec
 from models.text.alignment import AlignmentError, align
@@ -81,10 +84,12 @@ class SpeechScoringAttempt(ScoringAttempt):
     async def work(self) -> dict[str, Any] | None:
         """See :class:`JobAttempt`."""
         upload = await patiently(lambda: self.context.broker.upload(self.job))
-        symbols = np.frombuffer(upload, np.uint8)
+        engine, rate = self.sampler.network, self.sampler.model.spec.sample_rate
+        symbols, frames = await self.context.in_pool(partial(self._encoded, upload))
         await patiently(lambda: self.context.broker.set_total(self.job, len(symbols)))
-        engine, rate = self.sampler.engine, self.sampler.model.spec.sample_rate
-        stream = await self.context.in_pool(lambda: engine.open(self._request(symbols)))
+        speaker = self.sampler.model.speaker(self.payload.voice)
+        request = StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
+        stream = await self.context.in_pool(lambda: engine.open(request))
         nats, size = np.empty(len(symbols)), int(SCORED_SECONDS * rate)
         for start in range(0, len(symbols), size):
             if self.stopped is not None:
@@ -93,16 +98,27 @@ class SpeechScoringAttempt(ScoringAttempt):
             nats[start : start + size] = await self.context.in_pool(partial(engine.teacher_force, stream, block))
         return figures(nats, int(CURVE_SECONDS * rate))
 
-    def _request(self, symbols: NDArray[np.uint8]) -> StreamRequest:
-        spec, voice, frames = self.sampler.model.spec, self.payload.voice, None
-        if self.sampler.frames is not None:
-            wave = decode_wave(symbols, spec.preemphasis, spec.gain)
-            try:
-                frames = align(wave, self.payload.sentences, self.sampler.frames, voice, FeatureSpec())
-            except AlignmentError as error:
-                raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
-        speaker = self.sampler.model.speaker(voice)
-        return StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
+    def _encoded(self, upload: bytes) -> tuple[Symbols, Array | None]:
+        """The symbols of the upload, and the frames that align the text with it, of a model that speaks text.
+
+        With linear prediction the symbols depend on the frames: the upload is 16-bit sound.
+        """
+        spec = self.sampler.model.spec
+        if spec.shaping == "linear_prediction":
+            wave = from_int16(np.frombuffer(upload, "<i2"))
+            frames = self._aligned(wave)
+            return encode_excitation(wave, predictor(frames, FeatureSpec())), frames
+        symbols = np.frombuffer(upload, np.uint8)
+        if self.sampler.frames is None:
+            return symbols, None
+        return symbols, self._aligned(decode_wave(symbols, spec.preemphasis, spec.gain))
+
+    def _aligned(self, wave: Array) -> Array:
+        assert self.sampler.frames is not None, "a model with frames has an acoustic model"
+        try:
+            return align(wave, self.payload.sentences, self.sampler.frames, self.payload.voice, FeatureSpec())
+        except AlignmentError as error:
+            raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
 
 
 def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:

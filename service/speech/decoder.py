@@ -1,18 +1,24 @@
-"""The symbols of a job as sound."""
+"""What a job's stream holds, as sound."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.mu_law import Deemphasis, mu_law_decode
+from models.audio.pcm import from_int16
 from models.spec import SpeechSpec
 
 Wave = NDArray[np.float32]
 
 
 class AudioDecoder:
-    """Decodes the symbols of one job, in order. Each of its streams (sentences) starts from silence.
+    """Decodes the samples of one job, in order. Each of its streams (sentences) starts from silence.
+
+    The symbols of a model with pre-emphasis are decoded here. Those of a model with linear prediction have been decoded
+    where its frames are, in the worker (models/engines/speech/synthesis.py), and arrive as 16-bit sound.
 
     Args:
         spec: of the model that made them.
@@ -24,8 +30,12 @@ class AudioDecoder:
         self._index = 0
         self._deemphasis = Deemphasis(spec.preemphasis, spec.gain, state)
 
-    def __call__(self, index: int, symbols: NDArray[np.uint8]) -> Wave:
-        """The next symbols, of stream ``index``: ``float32 [T]`` in [-1, 1], at the model's rate."""
+    def __call__(self, index: int, samples: NDArray[Any]) -> Wave:
+        """The next samples, of stream ``index``: ``float32 [T]`` in [-1, 1], at the model's rate."""
+        if self._spec.shaping == "linear_prediction":
+            assert samples.dtype == np.int16, "symbols that only the worker could decode"
+            return from_int16(samples)
+        assert samples.dtype == np.uint8, "sound, where the model gives symbols"
         if index != self._index:
             self._index, self._deemphasis = index, Deemphasis(self._spec.preemphasis, self._spec.gain)
-        return self._deemphasis(mu_law_decode(symbols))
+        return self._deemphasis(mu_law_decode(samples))

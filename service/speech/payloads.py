@@ -66,7 +66,7 @@ class GenerationPayload(AudioPayload):
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechLikelihoodPayload(Payload):
-    """A recording to score; its symbols are the job's upload."""
+    """A recording to score. The job's upload holds its symbols or, for a model with linear prediction, 16-bit sound."""
 
     voice: str
     sentences: Sentences

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.audio.features import normalize_level
 from models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
+from models.audio.pcm import to_int16
 from models.spec import SpeechSpec
 from models.text import PhonemeSequence, UnsupportedText, phonemize
 from service.catalog.catalog import Catalog
@@ -143,7 +144,10 @@ def likelihood_job(
     wave = normalize_level(wave, spec.sample_rate)  # models only know sound at the level of their corpora
     body = {"model": model_id, "voice": voice_id, "text": text}
     payload = SpeechLikelihoodPayload(voice=voice_id, sentences=sentences)
-    upload = encode_wave(wave, spec.preemphasis, spec.gain).tobytes()
+    if spec.shaping == "linear_prediction":  # its symbols depend on the frames, which the worker makes
+        upload = to_int16(wave).tobytes()
+    else:
+        upload = encode_wave(wave, spec.preemphasis, spec.gain).tobytes()
     return JobSpec(LIKELIHOOD, model, body, payload, len(wave) / spec.sample_rate, upload)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.engines.base import Stream, Symbols
 from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.engines.speech.synthesis import SynthesisEngine
 from models.text import PhonemeSequence
 from models.text.acoustic import AcousticModel
 from service.catalog.models import SpeechModel
@@ -31,8 +32,14 @@ class SpeechSampler(Sampler):
     """A model of sound, with or without text."""
 
     model: SpeechModel
-    engine: SpeechEngine
+    engine: SpeechEngine | SynthesisEngine
+    """The second where the model's symbols are an excitation."""
     frames: AcousticModel | None
+
+    @property
+    def network(self) -> SpeechEngine:
+        """The engine that samples and scores symbols."""
+        return self.engine.network if isinstance(self.engine, SynthesisEngine) else self.engine
 
     def parts(self, payload: SpeechPayload, first: int = 0) -> Iterator[Part]:
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
@@ -65,7 +72,7 @@ class SpeechSampler(Sampler):
         """See :class:`Sampler`."""
         stream = self.engine.open(_sound(part))
         if len(part.prompt):
-            self.engine.teacher_force(stream, part.prompt)
+            self.network.teacher_force(stream, part.prompt)
         return stream
 
     def restore(self, part: Part, state: bytes) -> Stream:

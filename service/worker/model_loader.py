@@ -12,6 +12,7 @@ from models.engines import load_engine
 from models.engines.base import EngineError
 from models.engines.images.batch import BatchEngine
 from models.engines.speech.engine import SpeechEngine
+from models.engines.speech.synthesis import SynthesisEngine
 from models.library import LibraryError, ModelEntry
 from models.text.acoustic import AcousticModel
 from service.catalog.catalog import Catalog, describe, loaded
@@ -93,4 +94,5 @@ def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, acousti
         return ImageSampler(model, engine)
     assert isinstance(model, SpeechModel)
     assert isinstance(engine, SpeechEngine)
-    return SpeechSampler(model, engine, AcousticModel(acoustic) if acoustic is not None else None)
+    sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
+    return SpeechSampler(model, sounding, AcousticModel(acoustic) if acoustic is not None else None)

@@ -23,6 +23,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     zoo = tmp_path_factory.mktemp("zoo")
     write_model(zoo / "tiny")
     write_model(zoo / "free", kind="audio")
+    write_model(zoo / "shaped", shaping="linear_prediction")
     write_picture_model(zoo / "canvas", CANVAS)
     compile_kernels(zoo, tmp_path_factory.getbasetemp().parent / "compiling")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}

@@ -178,7 +178,7 @@ class House:
         for _, fields in self.redis.xrange(f"ancestral:stream:{job}"):
             if fields[b"k"] == b"begin":
                 found.append((int(fields[b"attempt"]), None))
-            elif fields[b"k"] == b"piece" and found[-1][1] is None:
+            elif fields[b"k"] in (b"piece", b"pcm") and found[-1][1] is None:
                 found[-1] = (found[-1][0], int(fields[b"p"]))
         return found
 

@@ -103,6 +103,28 @@ def test_a_worker_is_killed_in_mid_picture(house: House) -> None:
     house.check_that_nothing_is_left()
 
 
+def test_a_worker_is_killed_in_mid_sound_that_it_has_filtered(house: House) -> None:
+    """The filter's memory comes back with the snapshot: no bit of the sound tells where the other worker went on."""
+    url, body = f"{house.apis[0].url}/v1/audio/speech", order(0) | {"model": "shaped"}
+    with house.workers(2) as workers:
+        undisturbed = httpx.post(url, json=body, timeout=SECONDS).content
+        response = httpx.post(url, json=body, headers=ASYNC, timeout=SECONDS)
+        job = response.json()["id"]
+        eventually(lambda: house.redis.exists(f"ancestral:snapshot:{job}"))
+        (holder,) = [worker for worker in workers if worker.pid == house.holder(job)]
+        holder.send(signal.SIGSTOP)
+        assert job in house.running()
+        holder.kill()
+        assert house.apis[1].ended(job)["status"] == "completed"
+        assert house.attempt(job) == 2
+        (_, start), (_, next_start) = house.begins(job)
+        assert start == 0
+        assert next_start is None or next_start > 0
+        content = httpx.get(f"{house.apis[1].url}/v1/jobs/{job}/content", timeout=SECONDS).content
+    assert content[44:] == undisturbed[44:], "all but the header, in which a stream has no length"
+    house.check_that_nothing_is_left()
+
+
 def submit_poison(house: House) -> str:
     """A job that takes some seconds without getting on in between; its id."""
     file = io.BytesIO()

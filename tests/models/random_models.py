@@ -27,6 +27,7 @@ TINY_SPECS = {
     "frames only": WaveNetSpec(**TINY, local_channels=5, local_hop=16),
     "speaker only": WaveNetSpec(**TINY, speakers=SPEAKERS),
     "unconditional": WaveNetSpec(**TINY),
+    "excitation": WaveNetSpec(**TINY, speakers=SPEAKERS, local_channels=CHANNELS, shaping="linear_prediction"),
 }
 
 

@@ -30,11 +30,12 @@ from tests.service.support import (
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, `free`, which takes no text, and
-    those that draw."""
+    those that draw. `shaped` samples an excitation."""
     directory = tmp_path_factory.mktemp("zoo")
     write_model(directory / "tiny")
     write_model(directory / "broken", fails_on="ZH")
     write_model(directory / "free", kind="audio")
+    write_model(directory / "shaped", shaping="linear_prediction")
     for name, spec in PICTURES.items():
         write_picture_model(directory / name, spec)
     compile_kernels(directory, tmp_path_factory.getbasetemp().parent / "compiling")

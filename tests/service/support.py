@@ -70,7 +70,7 @@ def _save(path: Path, spec: Spec, tensors: checkpoint.Tensors) -> None:
     write_graphs(path)
 
 
-def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -> None:
+def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", shaping: str = "preemphasis") -> None:
     """A model directory with random weights, small enough to sound many times faster than real time.
 
     The duration of the phoneme that it fails on overflows. A model of kind `audio` takes no text.
@@ -80,7 +80,7 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -
     wavenet = WaveNetSpec(
         layers=4, stacks=2, residual_channels=8, gate_channels=16, skip_channels=16, head_channels=16, speakers=VOICES,
         global_channels=4, local_channels=channels if kind == "speech" else 0, conditioner_channels=8,
-        conditioner_layers=1,
+        conditioner_layers=1, shaping=shaping,
     )  # fmt: skip
     acoustic = AcousticSpec(
         phonemes=PHONEMES, speakers=VOICES, outputs=channels, channels=8, encoder_layers=1, decoder_layers=1,

@@ -49,7 +49,10 @@ async def score_recording(
     """The likelihood of a recording under a model, with the speaker ``voice`` and, if it is speech, its ``text``.
 
     The recording is resampled to the model's rate, brought to the level of the recordings that models learn from, and
-    quantised to 256 levels; it is these symbols that are scored.
+    quantised to 256 levels; it is these symbols that are scored. For a model with pre-emphasis they are the recording's
+    own. For a model on an excitation (``shaping: linear_prediction`` in its ``config.json``) they are the residual of a
+    filter that follows from the text: a flat signal that fills all levels, 6 to 7 bits per sample where the other kind
+    has 4 to 5. Compare bits of models of one kind only.
     """
     data = await form.file.read()
     fields, service = (form.model, form.voice, form.text), context.service

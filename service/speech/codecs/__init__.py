@@ -25,8 +25,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from models.audio.pcm import to_int16
 from service.errors import InvalidRequest
-from service.speech.codecs.base import Encoder, Wave, to_int16
+from service.speech.codecs.base import Encoder, Wave
 from service.speech.codecs.ffmpeg import AacEncoder, OpusEncoder
 from service.speech.codecs.pcm import PcmEncoder, WavEncoder
 from service.speech.codecs.resampling import ResamplingEncoder, resampled_length

@@ -1,4 +1,4 @@
-"""The interface of encoders, and the conversion to 16 bits that all of them start with."""
+"""The interface of encoders."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ Wave = NDArray[np.float32]
 
 Rewrite = tuple[int, bytes]
 """An offset in the file, and the bytes that replace those there."""
-
-
-def to_int16(wave: Wave) -> NDArray[np.int16]:
-    """Sound in [-1, 1] to 16 bits, clipped."""
-    scaled: NDArray[np.float32] = np.clip(np.rint(wave * np.float32(32767.0)), -32768, 32767)
-    return scaled.astype("<i2")
 
 
 class Encoder(ABC):

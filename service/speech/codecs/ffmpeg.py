@@ -12,7 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from service.speech.codecs.base import Encoder, Wave, to_int16
+from models.audio.pcm import to_int16
+from service.speech.codecs.base import Encoder, Wave
 
 _OPUS_PAGE_MS: Final = 20
 _OPUS_BIT_RATE: Final = 48_000

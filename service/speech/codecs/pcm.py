@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from service.speech.codecs.base import Encoder, Rewrite, Wave, to_int16
+from models.audio.pcm import to_int16
+from service.speech.codecs.base import Encoder, Rewrite, Wave
 
 _UNKNOWN: Final = 0xFFFFFFFF
 _HEADER_BYTES: Final = 44

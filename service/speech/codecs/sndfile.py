@@ -6,7 +6,8 @@ import io
 
 import soundfile
 
-from service.speech.codecs.base import Encoder, Rewrite, Wave, to_int16
+from models.audio.pcm import to_int16
+from service.speech.codecs.base import Encoder, Rewrite, Wave
 
 
 class _Tail(io.RawIOBase):

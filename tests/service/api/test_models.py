@@ -17,7 +17,7 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         listed = client.get("/v1/models").json()
         assert listed["object"] == "list"
         assert [model["id"] for model in listed["data"]] == [
-            "broken", "fog", "free", "ink", "park", "sketch", "tiny",
+            "broken", "fog", "free", "ink", "park", "shaped", "sketch", "tiny",
         ]  # fmt: skip
         tiny = listed["data"][-1]
         assert client.get("/v1/models/tiny").json() == tiny
@@ -66,10 +66,10 @@ def test_the_list_of_voices(server: Server) -> None:
         "language": "en",
         "gender": "none",
         "model": "broken",
-        "models": ["broken", "tiny", "free"],
+        "models": ["broken", "shaped", "tiny", "free"],
         "capabilities": {
-            "speech": ["broken", "tiny"],
-            "likelihood": ["broken", "tiny", "free"],
+            "speech": ["broken", "shaped", "tiny"],
+            "likelihood": ["broken", "shaped", "tiny", "free"],
             "generation": ["free"],
             "continuation": ["free"],
         },

