@@ -8,27 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def draw(logits: NDArray[np.floating[Any]], temperature: float, noise: NDArray[np.float64]) -> NDArray[np.int64]:
+def draw(
+    logits: NDArray[np.floating[Any]], temperature: float, noise: NDArray[np.float64], min_p: float = 0.0
+) -> NDArray[np.int64]:
     """The first symbol whose cumulative probability exceeds the noise; at temperature 0 the most likely one.
 
     Args:
         logits: ``[N, levels]``.
         temperature: divides them; at least 0.
         noise: ``[N]``, uniform in (0, 1).
+        min_p: symbols are left out that are less likely than this share of the most likely one.
 
     Returns:
         ``[N]``.
     """
     if temperature == 0.0:
         return np.asarray(logits.argmax(axis=1))
-    sums = cumulative(logits, temperature)
+    sums = cumulative(logits, temperature, min_p)
     return np.asarray((sums[:, :-1] <= noise[:, None] * sums[:, -1:]).sum(axis=1))
 
 
-def cumulative(logits: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
-    """Cumulative sums of exp(logit / temperature), up to a factor: ``[N, levels]``."""
+def cumulative(
+    logits: NDArray[np.floating[Any]], temperature: float | NDArray[np.float64], min_p: float = 0.0
+) -> NDArray[np.float64]:
+    """Cumulative sums of exp(logit / temperature), up to a factor: ``[N, levels]``.
+
+    Args:
+        logits: ``[N, levels]``.
+        temperature: of all rows, or ``[N]``; above 0.
+        min_p: see :func:`draw`.
+    """
     exact = logits.astype(np.float64)
-    return np.asarray(np.exp((exact - exact.max(axis=1, keepdims=True)) / temperature).cumsum(axis=1))
+    rows = np.reshape(temperature, (-1, 1))
+    shares = np.exp((exact - exact.max(axis=1, keepdims=True)) / rows)
+    if min_p > 0.0:
+        shares[shares < min_p] = 0.0
+    return np.asarray(shares.cumsum(axis=1))
 
 
 def log_likelihoods(logits: NDArray[np.floating[Any]], symbols: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

@@ -18,7 +18,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 MANIFEST = "model.json"
 CAPABILITIES: Mapping[str, tuple[str, ...]] = {
@@ -39,6 +42,41 @@ class LibraryError(ValueError):
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How a voice is sampled: a function of logits and frames alone. The defaults leave the distribution as it is.
+
+    Likelihoods do not depend on it.
+    """
+
+    voiced_temperature: float = 1.0
+    """Multiplies the request's temperature in voiced frames. In between it is interpolated by the voicing."""
+    unvoiced_temperature: float = 1.0
+    """The same in unvoiced frames."""
+    min_p: float = 0.0
+    """Symbols are left out that are less likely, at that temperature, than this share of the most likely one."""
+
+    def __post_init__(self) -> None:
+        for name in ("voiced_temperature", "unvoiced_temperature"):
+            if not 0.0 < getattr(self, name) <= 2.0:
+                raise ValueError(f"{name}: must lie above 0 and not above 2, not {getattr(self, name)}")
+        if not 0.0 <= self.min_p < 1.0:
+            raise ValueError(f"min_p: must lie in 0 … 1, below 1, not {self.min_p}")
+
+    @property
+    def by_voicing(self) -> bool:
+        """Whether it needs frames."""
+        return self.voiced_temperature != 1.0 or self.unvoiced_temperature != 1.0
+
+    def temperature(self, voicing: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the request's temperature is multiplied by, of frames with this voicing in 0 … 1 ``[F]``."""
+        return self.unvoiced_temperature + voicing * (self.voiced_temperature - self.unvoiced_temperature)
+
+
+PLAIN: Final = Sampling()
+"""The distribution as it is."""
+
+
+@dataclass(frozen=True)
 class Voice:
     """One voice of a model. ``id`` is the speaker's name in both checkpoints."""
 
@@ -48,6 +86,8 @@ class Voice:
     gender: str
     description: str
     license: str
+    sampling: Sampling = PLAIN
+    """Optional in ``model.json``, as are its fields."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +157,26 @@ class ModelEntry:
         guidance = data.pop("guidance", 1.0)
         if not 0.0 <= guidance <= MAX_GUIDANCE:
             raise LibraryError(f"{name}: guidance: must lie in 0 … {MAX_GUIDANCE:g}, not {guidance}")
-        for voice in data.get("voices", ()):
-            _check(f"{name}: voices", voice, {f.name: str for f in dataclasses.fields(Voice)})
-        voices = tuple(Voice(**voice) for voice in data.pop("voices", ()))
+        voices = tuple(_voice(name, data["kind"], voice) for voice in data.pop("voices", ()))
         if bool(voices) == is_image or len({voice.id for voice in voices}) < len(voices):
             raise LibraryError(f"{name}: voices: at least one, each id once")
         return cls(**data, voices=voices, guidance=guidance, path=path)
+
+
+def _voice(model: str, kind: str, data: Any) -> Voice:
+    """One voice of ``model.json``."""
+    where = f"{model}: voices"
+    given = data.pop("sampling", {}) if isinstance(data, dict) else {}
+    _check(where, data, {f.name: str for f in dataclasses.fields(Voice) if f.name != "sampling"})
+    names = {f.name for f in dataclasses.fields(Sampling)}
+    _check(f"{where}: sampling", given, dict.fromkeys(names.intersection(given), float))
+    try:
+        sampling = Sampling(**given)
+    except ValueError as error:
+        raise LibraryError(f"{where}: sampling: {error}") from error
+    if kind == "audio" and sampling.by_voicing:
+        raise LibraryError(f"{where}: sampling: temperatures by voicing need frames, which a model of kind audio lacks")
+    return Voice(**data, sampling=sampling)
 
 
 def _check(where: str, data: Any, types: dict[str, type]) -> None:

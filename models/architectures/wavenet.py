@@ -107,7 +107,7 @@ WAVENET = Architecture(
     },
     precisions=("fp32", "bf16", "int8"),
     exporter=Exporter(
-        format="1",
+        format="2",
         graphs="models.export.wavenet:graphs",
         check="models.export.parity:check_wavenet",
         engine="models.engines.speech.onnx:OnnxEngine",

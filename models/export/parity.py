@@ -24,6 +24,7 @@ from models.engines.onnx.ort_runners import Blocks
 from models.engines.onnx.ort_session import open_session
 from models.engines.speech.engine import StreamRequest
 from models.engines.speech.onnx import LANES, OnnxEngine
+from models.library import Sampling
 from models.networks import load_network
 from models.networks.acoustic import AcousticNetwork
 from models.networks.image import ImageNetwork
@@ -50,20 +51,29 @@ def compare(name: str, mine: NDArray[np.floating], exact: NDArray[np.floating]) 
 
 
 def compare_draws(
-    mine: NDArray[np.integer], logits: NDArray[np.float64], noise: NDArray[np.float64], temperature: float
+    mine: NDArray[np.integer],
+    logits: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    temperature: float | NDArray[np.float64],
+    min_p: float = 0.0,
 ) -> int:
     """Raise :class:`ParityError` unless symbols are those that exact logits ``[N, levels]`` and noise ``[N]`` give.
 
     Returns:
-        How many differ, all of them ties.
+        How many differ, all of them ties: the noise lies on a boundary, or a symbol's probability at ``min_p``.
     """
-    cumulative = categorical.cumulative(logits, temperature)
-    cumulative /= cumulative[:, -1:]
-    drawn = (cumulative[:, :-1] <= noise[:, None]).sum(axis=1)
-    different = np.flatnonzero(drawn != mine)
-    if len(different) and np.abs(cumulative[different] - noise[different, None]).min(axis=1).max() > TIE:
-        raise ParityError(f"symbols: {len(different)} of {len(mine)} are not those that the network's logits give")
-    return len(different)
+    different, tied = np.ones(len(mine), bool), np.zeros(len(mine), bool)
+    # Rounding may put a symbol on the other side of min_p, which moves every boundary.
+    for cut in (min_p, *(min_p * (1.0 + sign * TOLERANCE) for sign in (-1, 1) if min_p)):
+        cumulative = categorical.cumulative(logits, temperature, cut)
+        cumulative /= cumulative[:, -1:]
+        drawn = (cumulative[:, :-1] <= noise[:, None]).sum(axis=1)
+        if cut == min_p:
+            different = drawn != mine
+        tied |= (drawn == mine) | (np.abs(cumulative - noise[:, None]).min(axis=1) <= TIE)
+    if (different & ~tied).any():
+        raise ParityError(f"symbols: {different.sum()} of {len(mine)} are not those that the network's logits give")
+    return int(different.sum())
 
 
 def check_wavenet(checkpoint: Checkpoint) -> None:
@@ -81,7 +91,9 @@ def check_wavenet(checkpoint: Checkpoint) -> None:
     made = engine.step(streams, length)
     for request, symbols in zip(wanted, made, strict=True):
         exact = exact_logits(model, request, symbols)
-        compare_draws(symbols, exact, uniforms(request.seed, 0, length), request.temperature)
+        hop = spec.local_hop if spec.local_channels else length
+        temperatures = np.repeat(request.temperatures, hop)[:length]
+        compare_draws(symbols, exact, uniforms(request.seed, 0, length), temperatures, request.sampling.min_p)
         nats = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
         compare("likelihoods", engine.score(symbols, request.frames, request.speaker), nats[np.arange(length), symbols])
     blocks = OnnxEngine(checkpoint, runner=Blocks)
@@ -170,7 +182,11 @@ def _request(spec: WaveNetSpec, seed: int, length: int) -> StreamRequest:
     noise = np.random.default_rng(seed)
     frames = noise.standard_normal((-(-length // spec.local_hop), spec.local_channels), np.float32)
     speaker = seed % len(spec.speakers) if spec.speakers else None
-    return StreamRequest(length, seed, (1.0, 0.7)[seed % 2], speaker, frames if spec.local_channels else None)
+    sampling = Sampling(min_p=0.03 * (seed % 2))
+    if spec.local_channels:
+        sampling = replace(sampling, voiced_temperature=0.8)
+    temperature, given = (1.0, 0.7)[seed % 2], frames if spec.local_channels else None
+    return StreamRequest(length, seed, temperature, speaker, given, sampling)
 
 
 def exact_logits(model: WaveNet, request: StreamRequest, symbols: NDArray[np.uint8]) -> NDArray[np.float64]:

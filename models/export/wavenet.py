@@ -7,8 +7,9 @@ Scan, as often as its inputs say.
 
 inputs: ``symbol [B]``, the last one; ``position [B]``, the next one; ``lane [B]`` = 0 … B - 1; ``ring [B * rows, R]``,
 each lane's ring buffers, row offset(layer) + t mod dilation holding the layer's input at t; ``biases [layers, N,
-gate]``, V·h + b of N frames; ``frame [T, B]``, the frame of each lane and step; ``uniforms [T, B]``; ``temperature
-[B]``, above 0; ``forced [T, B]``, a symbol to take instead of the drawn one, or -1.
+gate]``, V·h + b of N frames; ``log_min_p [B]``, ln of the share of the most likely symbol below which symbols are left
+out, or -inf; ``frame [T, B]``, the frame of each lane and step; ``temperature [T, B]``, above 0; ``uniforms [T, B]``;
+``forced [T, B]``, a symbol to take instead of the drawn one, or -1.
 outputs: ``symbols [T, B]``, ``logits [T, B, 256]``, and ``next_symbol`` and ``next_ring`` for the next call.
 """
 
@@ -38,7 +39,8 @@ class _Fixed(NamedTuple):
     shift: str
     """``[layers, 1, gate]``: what they add to its gates."""
     biases: str
-    temperature: str
+    log_min_p: str
+    """``[B, 1]``."""
 
 
 class _Carried(NamedTuple):
@@ -83,7 +85,7 @@ def chunk(spec: WaveNetSpec, weights: WeightFile) -> Graph:
     return _finished(g, spec, _Carried(symbol, ring), symbols, scores, "T")
 
 
-_GIVEN = (("frame", "int64"), ("uniforms", "float64"), ("forced", "int64"))
+_GIVEN = (("frame", "int64"), ("temperature", "float64"), ("uniforms", "float64"), ("forced", "int64"))
 """Inputs that have a row for every step."""
 
 
@@ -115,7 +117,7 @@ def _inputs(g: Graph, spec: WaveNetSpec, time: int | str) -> tuple[_Carried, str
     symbol, position, lane = (g.input(name, "int64", "B") for name in ("symbol", "position", "lane"))
     ring = g.input("ring", "float32", "rows", residual)
     biases = g.input("biases", "float32", layers, "N", gate)
-    temperature = g.op("Unsqueeze", g.input("temperature", "float64", "B"), g.constant([1]))
+    log_min_p = g.op("Unsqueeze", g.input("log_min_p", "float64", "B"), g.constant([1]))
     given = [g.input(name, kind, time, "B") for name, kind in _GIVEN]
     dilations = np.array(spec.dilations)[:, None]
     begin = g.op("Mul", lane, g.constant([int(dilations.sum())]))
@@ -128,13 +130,21 @@ def _inputs(g: Graph, spec: WaveNetSpec, time: int | str) -> tuple[_Carried, str
         offsets=offsets,
         shift=g.op("MatMul", offsets, g.weight("current")),
         biases=biases,
-        temperature=temperature,
+        log_min_p=log_min_p,
     )
     return _Carried(symbol, ring), position, fixed, given
 
 
 def _step(
-    g: Graph, spec: WaveNetSpec, fixed: _Fixed, before: _Carried, position: str, frame: str, uniform: str, forced: str
+    g: Graph,
+    spec: WaveNetSpec,
+    fixed: _Fixed,
+    before: _Carried,
+    position: str,
+    frame: str,
+    temperature: str,
+    uniform: str,
+    forced: str,
 ) -> tuple[_Carried, str]:
     layers, residual, gate = spec.layers, spec.residual_channels, spec.gate_channels
     slots = g.op("Add", g.op("Mod", position, fixed.dilations), fixed.starts)
@@ -157,12 +167,12 @@ def _step(
     x = g.op("Gemm", g.op("Concat", *gated, axis=1), skip, g.weight("skip_bias"))
     x = g.op("Gemm", g.op("Relu", x), g.weight("head"), g.weight("head_bias"))
     logits = g.op("Gemm", g.op("Relu", x), g.weight("output"), g.weight("output_bias"))
-    drawn = draw(g, logits, fixed.temperature, uniform, SYMBOLS)
+    drawn = draw(g, logits, g.op("Unsqueeze", temperature, g.constant([1])), uniform, SYMBOLS, fixed.log_min_p)
     given = g.op("GreaterOrEqual", forced, g.constant([0]))
     return _Carried(g.op("Where", given, forced, drawn), ring), logits
 
 
-def draw(g: Graph, logits: str, temperature: str, uniform: str, levels: int) -> str:
+def draw(g: Graph, logits: str, temperature: str, uniform: str, levels: int, log_min_p: str | None = None) -> str:
     """The first symbol whose cumulative probability exceeds the noise, in double precision.
 
     Args:
@@ -171,11 +181,16 @@ def draw(g: Graph, logits: str, temperature: str, uniform: str, levels: int) -> 
         temperature: ``float64 [..., 1]``, above 0.
         uniform: ``float64 [...]``.
         levels: how many symbols there are.
+        log_min_p: ``float64 [..., 1]``: symbols are left out that are less likely than exp of it times the most likely
+            one; none if absent or -inf.
 
     Returns:
         ``int64 [...]``.
     """
     exact = g.op("Div", g.op("Cast", logits, to=TensorProto.DOUBLE), temperature)
+    if log_min_p is not None:
+        least = g.op("Add", g.op("ReduceMax", exact, g.constant([-1]), keepdims=1), log_min_p)
+        exact = g.op("Where", g.op("Less", exact, least), g.constant(np.array(-np.inf)), exact)
     cumulative = g.op("CumSum", g.op("Softmax", exact, axis=-1), g.constant(-1))
     below = g.op("LessOrEqual", cumulative, g.op("Unsqueeze", uniform, g.constant([-1])))
     count = g.op("ReduceSum", g.op("Cast", below, to=TensorProto.INT64), g.constant([-1]), keepdims=0)

@@ -59,11 +59,17 @@ def _largest(logits):  # type: ignore[no-untyped-def]  # numba infers the types
 
 
 @njit(fastmath={"contract"}, error_model="numpy", inline="always")
-def _accumulate(logits, temperature, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
-    """Write the cumulative sums of exp((logit - largest logit) / temperature); returns the largest logit."""
+def _accumulate(logits, temperature, min_p, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
+    """Write the cumulative sums of exp((logit - largest logit) / temperature), without the terms below ``min_p``.
+
+    Returns the largest logit.
+    """
     count, top = len(cumulative), _largest(logits)
     for j in range(count):
         cumulative[j] = exp(max((np.float64(logits[j]) - np.float64(top)) / temperature, _SMALLEST))
+    if min_p > 0.0:
+        for j in range(count):
+            cumulative[j] = cumulative[j] if cumulative[j] >= min_p else 0.0
     # Within blocks first, because the sums of one block do not wait for those of another.
     for start in range(0, count, _BLOCK):
         for j in range(start + 1, min(start + _BLOCK, count)):
@@ -76,18 +82,19 @@ def _accumulate(logits, temperature, cumulative):  # type: ignore[no-untyped-def
 
 
 @njit(fastmath={"contract"}, error_model="numpy", inline="always")
-def draw(logits, temperature, noise, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
+def draw(logits, temperature, min_p, noise, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
     """The first symbol whose cumulative probability exceeds ``noise``; at temperature 0 the most likely one.
 
     Args:
         logits: ``float32 [levels]``.
         temperature: divides them; at least 0.
+        min_p: symbols are left out that are less likely than this share of the most likely one.
         noise: uniform in (0, 1).
         cumulative: scratch, ``float64 [levels]``.
     """
     if temperature == 0.0:
         return most_likely(logits)
-    _accumulate(logits, temperature, cumulative)
+    _accumulate(logits, temperature, min_p, cumulative)
     last = len(cumulative) - 1
     target = noise * cumulative[last]
     symbol = 0
@@ -99,5 +106,5 @@ def draw(logits, temperature, noise, cumulative):  # type: ignore[no-untyped-def
 @njit(error_model="numpy", inline="always")
 def log_likelihood(logits, symbol, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
     """ln p(symbol) at temperature 1, in nats."""
-    top = _accumulate(logits, 1.0, cumulative)
+    top = _accumulate(logits, 1.0, 0.0, cumulative)
     return np.float64(logits[symbol]) - np.float64(top) - math.log(cumulative[len(cumulative) - 1])

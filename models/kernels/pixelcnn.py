@@ -102,7 +102,7 @@ def _sampler() -> Callable[..., None]:
                             symbols[lane, t, i] = symbols[lane - 1, t, i]
                         elif rows[lane] >= given[lane] and noise_index[rows[lane], x] >= 0:
                             u = uniform(seeds[lane], noise_index[rows[lane], x] * channels + c)
-                            symbols[lane, t, i] = draw(logits[lane], temperatures[lane], u, cumulative)
+                            symbols[lane, t, i] = draw(logits[lane], temperatures[lane], 0.0, u, cumulative)
                         if likelihoods.shape[1] > 0:
                             symbol = np.int64(symbols[lane, t, i])
                             likelihoods[lane, t, i] = log_likelihood(logits[lane], symbol, cumulative)

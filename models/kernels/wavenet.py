@@ -45,6 +45,7 @@ class Sampler(Protocol):
         hop: int,
         seeds: NDArray[np.int64],
         temperatures: NDArray[np.float64],
+        min_ps: NDArray[np.float64],
         symbols: NDArray[np.uint8],
         likelihoods: NDArray[np.float64],
     ) -> None:
@@ -59,7 +60,8 @@ class Sampler(Protocol):
                 that the lane's position lies in.
             hop: samples a frame.
             seeds: ``[lanes]``.
-            temperatures: ``[lanes]``.
+            temperatures: ``[lanes, frames]``, of the same frames as ``conditions``.
+            min_ps: ``[lanes]``.
             symbols: ``[lanes, positions]``: written when sampling, read when scoring.
             likelihoods: ``[lanes, positions]`` to score, ``[lanes, 0]`` to sample: ln p of every symbol, written.
         """
@@ -105,7 +107,7 @@ def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
     HEAD_AT, OUTPUT_AT, CONDITION_AT = layout.head_at, layout.output_at, layout.condition_at
 
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
-    def loop(weights, rings, biases, marks, conditions, hop, seeds, temperatures, symbols, likelihoods):  # type: ignore[no-untyped-def]  # numba infers the types
+    def loop(weights, rings, biases, marks, conditions, hop, seeds, temperatures, min_ps, symbols, likelihoods):  # type: ignore[no-untyped-def]  # numba infers the types
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
         taps, z = np.empty((LANES, 2 * RESIDUAL), np.float32), np.empty((LANES, GATE), np.float32)
         # The residual path and the sum of the skips are adjacent: one product adds to both.
@@ -161,7 +163,8 @@ def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
                     likelihoods[lane, t] = log_likelihood(logits[lane], symbol, cumulative)
                 else:
                     u = uniform(seeds[lane], marks[lane, POSITION])
-                    symbol = np.int64(draw(logits[lane], temperatures[lane], u, cumulative))
+                    temperature = temperatures[lane, marks[lane, FRAME] - first[lane]]
+                    symbol = np.int64(draw(logits[lane], temperature, min_ps[lane], u, cumulative))
                     symbols[lane, t] = symbol
                 marks[lane, SYMBOL] = symbol
                 marks[lane, POSITION] += 1

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
+from models.library import Sampling
 from models.text import PhonemeSequence
 from service.jobs.payload import Payload, SampledPayload
 
@@ -21,10 +22,14 @@ Sentences = tuple[Annotated[PhonemeSequence, PlainValidator(PhonemeSequence.pars
 class AudioPayload(SampledPayload):
     """Sound of one voice in one format."""
 
+    VERSION = 2
+
     voice: str
     response_format: str
     sample_rate: int | None
     """Of the encoded bytes, in hertz; None is the format's default."""
+    sampling: Sampling
+    """Of the voice."""
     deemphasis_state: float = 0.0
     """The last value of the recording that the first symbols continue; 0 after silence."""
 

@@ -72,13 +72,14 @@ def prepare(
         InvalidRequest: a model that does not speak text, no such voice, or a text that cannot be spoken.
     """
     model = catalog.speech_model(model_id, "speech")
-    model.voice(voice_id)
+    voice = model.voice(voice_id)
     return SpeechPayload(
         seed=seed,
         temperature=model.entry.temperature if temperature is None else temperature,
         voice=voice_id,
         response_format=response_format,
         sample_rate=sample_rate,
+        sampling=voice.sampling,
         input=text,
         speed=speed,
         sentences=read_text(text, "input"),
@@ -105,7 +106,7 @@ def generation_job(
 ) -> JobSpec[GenerationPayload, SpeechModel]:
     """Sound without text. Takes a moment if there is a recording to decode; raises as :func:`speech_job` does."""
     model = catalog.speech_model(request.model, "generation")
-    model.voice(request.voice_id)
+    voice = model.voice(request.voice_id)
     spec, prompt = model.spec, None
     _check_rate(model, request)
     if request.prompt_audio is not None:
@@ -118,6 +119,7 @@ def generation_job(
         voice=request.voice_id,
         response_format=request.response_format,
         sample_rate=request.sample_rate,
+        sampling=voice.sampling,
         deemphasis_state=0.0 if prompt is None else _deemphasis_state(prompt, spec),
         duration=request.duration,
         samples=max(1, round(request.duration * spec.sample_rate)),

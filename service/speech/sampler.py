@@ -12,6 +12,7 @@ import numpy as np
 from models.engines.base import Stream, Symbols
 from models.engines.speech.engine import SpeechEngine, StreamRequest
 from models.engines.speech.synthesis import SynthesisEngine
+from models.library import PLAIN
 from models.text import PhonemeSequence
 from models.text.acoustic import AcousticModel
 from service.catalog.models import SpeechModel
@@ -53,6 +54,7 @@ class SpeechSampler(Sampler):
                 temperature=payload.temperature,
                 speaker=self.model.speaker(payload.voice),
                 frames=frames,
+                sampling=payload.sampling,
             )
             yield Part(request, _NO_PROMPT)
 
@@ -66,7 +68,8 @@ class SpeechSampler(Sampler):
         prompt = recording[-self.model.spec.receptive_field :]
         speaker = self.model.speaker(payload.voice)
         length = len(prompt) + payload.samples
-        return Part(StreamRequest(length, payload.seed, payload.temperature, speaker), prompt)
+        request = StreamRequest(length, payload.seed, payload.temperature, speaker, sampling=payload.sampling)
+        return Part(request, prompt)
 
     def open(self, part: Part) -> Stream:
         """See :class:`Sampler`."""
@@ -84,8 +87,8 @@ class SpeechSampler(Sampler):
         voice = self.model.entry.voices[0].id
         if self.frames is not None:
             payload = SpeechPayload(
-                seed=0, temperature=1.0, voice=voice, response_format="wav", sample_rate=None, input="Ready.",
-                speed=1.0, sentences=(_WARM_UP,),
+                seed=0, temperature=1.0, voice=voice, response_format="wav", sample_rate=None,
+                sampling=PLAIN, input="Ready.", speed=1.0, sentences=(_WARM_UP,),
             )  # fmt: skip
             for _ in itertools.islice(render(self, payload), 3):
                 pass

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.checkpoint import load
-from models.library import LibraryError, Voice, discover
+from models.library import PLAIN, LibraryError, Sampling, Voice, discover
 from tests.models.random_models import ZOO
 
 VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}
@@ -51,6 +51,38 @@ def test_what_each_kind_can_do(tmp_path: Path) -> None:
     assert babbles.capabilities == ("generation", "continuation", "likelihood")
     assert (reads.sampled, reads.acoustic) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "acoustic")
     assert (babbles.sampled, babbles.acoustic) == (tmp_path / "b" / "anything", None)
+
+
+def test_how_a_voice_is_sampled(tmp_path: Path) -> None:
+    shaped = {"voiced_temperature": 0.8, "min_p": 0.03}
+    write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": shaped}, VOICE | {"id": "bob"}]})
+    (entry,) = discover(tmp_path)
+    assert [voice.sampling for voice in entry.voices] == [Sampling(voiced_temperature=0.8, min_p=0.03), PLAIN]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ([], "a: voices: sampling: expected a JSON object"),
+        ({"top_p": 0.9}, "a: voices: sampling: top_p: unknown key"),
+        ({"min_p": 0}, "a: voices: sampling: min_p: expected float, found int"),
+        ({"min_p": 1.5}, "a: voices: sampling: min_p: must lie in 0"),
+        ({"voiced_temperature": 0.0}, "a: voices: sampling: voiced_temperature: must lie above 0"),
+    ],
+)
+def test_sampling_that_is_wrong(tmp_path: Path, sampling: Any, message: str) -> None:
+    write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": sampling}]})
+    with pytest.raises(LibraryError, match=message):
+        discover(tmp_path)
+
+
+def test_without_frames_there_is_no_voicing(tmp_path: Path) -> None:
+    babble = MODEL | {"kind": "audio"}
+    write(tmp_path, babble | {"voices": [VOICE | {"sampling": {"min_p": 0.03}}]})
+    assert discover(tmp_path)[0].voices[0].sampling == Sampling(min_p=0.03)
+    write(tmp_path, babble | {"id": "b", "voices": [VOICE | {"sampling": {"voiced_temperature": 0.8}}]}, "b")
+    with pytest.raises(LibraryError, match="b: voices: sampling: temperatures by voicing need frames"):
+        discover(tmp_path)
 
 
 def test_the_checkpoint_to_sample_must_be_the_only_one(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ CALLERS = {
 }  # fmt: skip
 """Who may use the server with keys, and their limits. No two tests use the same caller."""
 FRAMES_A_PHONEME = 2
+BOBS_SAMPLING = {"voiced_temperature": 0.7, "min_p": 0.05}
+"""How the second voice of a model on an excitation is sampled."""
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
 GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}
 ASYNC = {"prefer": "respond-async"}
@@ -96,10 +98,12 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
                 tensors["phoneme"][PHONEMES.index(fails_on)] = 1e30
                 tensors["duration_out"][:] = 1.0
         _save(path / name, spec, tensors)
-    voices = [
+    voices: list[dict[str, Any]] = [
         {"id": v, "name": v.title(), "language": "en", "gender": "none", "description": "Noise.", "license": "CC0-1.0"}
         for v in VOICES
     ]
+    if shaping == "linear_prediction":
+        voices[1]["sampling"] = BOBS_SAMPLING
     manifest = {
         "id": path.name, "kind": kind, "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random weights.", "temperature": 1.0, "voices": voices,

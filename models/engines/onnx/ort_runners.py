@@ -28,8 +28,9 @@ class Inputs(NamedTuple):
     lane: NDArray[np.int64]
     ring: Array
     biases: Array
-    temperature: NDArray[np.float64]
+    log_min_p: NDArray[np.float64]
     frame: NDArray[np.int64]
+    temperature: NDArray[np.float64]
     uniforms: NDArray[np.float64]
     forced: NDArray[np.int64]
 
@@ -108,8 +109,9 @@ class _Block:
             "position": ((lanes,), np.int64),
             "lane": ((lanes,), np.int64),
             "biases": ((spec.layers, lanes * self._frames, spec.gate_channels), np.float32),
-            "temperature": ((lanes,), np.float64),
+            "log_min_p": ((lanes,), np.float64),
             "frame": ((self.steps, lanes), np.int64),
+            "temperature": ((self.steps, lanes), np.float64),
             "uniforms": ((self.steps, lanes), np.float64),
             "forced": ((self.steps, lanes), np.int64),
         }
@@ -131,8 +133,9 @@ class _Block:
             "position": inputs.position + part.start,
             "lane": inputs.lane,
             "biases": inputs.biases[:, np.minimum(rows, inputs.biases.shape[1] - 1)],
-            "temperature": inputs.temperature,
+            "log_min_p": inputs.log_min_p,
             "frame": frame - frame[0] + inputs.lane * self._frames,
+            "temperature": inputs.temperature[part],
             "uniforms": inputs.uniforms[part],
             "forced": inputs.forced[part],
         }

@@ -24,7 +24,7 @@ from models.engines.speech.engine import SpeechEngine, StreamRequest, check_requ
 
 @dataclass
 class CachedStream:
-    """One stream: its request, h of every frame, and the state that the engine carries."""
+    """One stream: its request, h and temperature of every frame, and the state that the engine carries."""
 
     request: StreamRequest
     position: int
@@ -32,6 +32,8 @@ class CachedStream:
     """The one before ``position``."""
     condition: Array
     """``[F, conditioner_channels]``."""
+    temperatures: NDArray[np.float64]
+    """``[F]``; ``[1]`` without frames."""
     ring: Array
     """The inputs of every layer, as far back as its dilation; the shape is the engine's."""
 
@@ -51,7 +53,7 @@ class CachedEngine(SpeechEngine):
         """Start a stream at position 0."""
         check_request(self.spec, request)
         stream: CachedStream = self._blank()
-        stream.request = request
+        stream.request, stream.temperatures = request, request.temperatures
         stream.condition = conditioning(self.spec, self._tensors, request.frames, request.speaker)
         return stream
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
+from models.library import PLAIN, Sampling
 from models.spec import SpeechSpec
 
 
@@ -22,11 +23,21 @@ class StreamRequest:
     seed: int
     """0 … 2^63 - 1; keys the noise (models/noise.py)."""
     temperature: float = 1.0
-    """Divides the logits; 0 takes the most likely symbol."""
+    """Divides the logits; 0 takes the most likely symbol. ``sampling`` scales it."""
     speaker: int | None = None
     """Index into the spec's speakers; required exactly where the model has speakers."""
     frames: Array | None = None
     """``[F, local_channels]`` with F * local_hop >= length; required exactly where the model has local conditioning."""
+    sampling: Sampling = PLAIN
+    """Of the voice. Its temperatures by voicing need frames, whose last channel is the voicing."""
+
+    @property
+    def temperatures(self) -> NDArray[np.float64]:
+        """The temperature in every frame ``[F]``; ``[1]`` without frames."""
+        if self.frames is None:
+            return np.array([self.temperature], np.float64)
+        voicing = np.clip(self.frames[:, -1].astype(np.float64), 0.0, 1.0)
+        return self.temperature * self.sampling.temperature(voicing)
 
 
 class SpeechEngine(AlwaysLoaded, ABC):
@@ -109,6 +120,8 @@ def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
         raise RequestError("seed: must lie in 0 … 2^63 - 1")
     if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
         raise RequestError("temperature: must be a finite number, at least 0")
+    if request.sampling.by_voicing and not spec.local_channels:
+        raise RequestError("sampling: temperatures by voicing need frames, and the model takes none")
     if (request.speaker is None) == bool(spec.speakers):
         raise RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
     if request.speaker is not None and not 0 <= request.speaker < len(spec.speakers):

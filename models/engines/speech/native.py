@@ -70,6 +70,7 @@ class NativeEngine(CachedEngine):
             symbol=SILENCE,
             frame=-1,
             condition=np.zeros((1, layout.condition), np.float32),
+            temperatures=np.ones(1),
             biases=np.zeros(layout.layers * layout.gate, np.float32),
             ring=np.zeros(layout.ring, np.float32),
         )
@@ -95,14 +96,17 @@ class NativeEngine(CachedEngine):
         biases, rings = np.stack([s.biases for s in streams]), np.stack([s.ring for s in streams])
         count = min(symbols.shape[1] // self._hop + 2, max(len(s.condition) for s in streams))
         conditions = np.zeros((len(streams), count, self._layout.condition), np.float32)
+        temperatures = np.ones((len(streams), count))
         for lane, s in enumerate(streams):
             first = s.position // self._hop
             frames = s.condition[first : first + count]
             conditions[lane, : len(frames)] = frames
+            temperatures[lane, : len(frames)] = s.temperatures[first : first + count]
         seeds = np.array([s.request.seed for s in streams])
-        temperatures = np.array([float(s.request.temperature) for s in streams])
+        min_ps = np.array([s.request.sampling.min_p for s in streams])
+        drawing = (self._hop, seeds, temperatures, min_ps)
         loop = sampler(self._layout, len(streams), self._instructions)
-        loop(self._weights, rings, biases, marks, conditions, self._hop, seeds, temperatures, symbols, likelihoods)
+        loop(self._weights, rings, biases, marks, conditions, *drawing, symbols, likelihoods)
         for lane, s in enumerate(streams):
             s.position, s.symbol, s.frame = marks[lane].tolist()
             s.biases, s.ring = biases[lane], rings[lane]

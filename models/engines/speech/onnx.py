@@ -8,6 +8,7 @@ device, in place, during a call of :meth:`OnnxEngine.step`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -67,7 +68,7 @@ class OnnxEngine(CachedEngine):
         """See :class:`CachedEngine`."""
         ring = np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
         condition = np.zeros((1, self.spec.conditioner_channels), np.float32)
-        return CachedStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, ring)
+        return CachedStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, np.ones(1), ring)
 
     def _sample(self, streams: list[CachedStream], out: list[Symbols]) -> None:
         """See :class:`CachedEngine`."""
@@ -103,7 +104,7 @@ class OnnxEngine(CachedEngine):
         firsts, lasts = positions // self._hop, (positions + steps - 1) // self._hop
         counts = lasts - firsts + 1
         begins = np.cumsum(counts) - counts
-        frames = (positions + np.arange(steps)[:, None]) // self._hop - firsts + begins
+        frames = (positions + np.arange(steps)[:, None]) // self._hop
         greedy = np.array([s.request.temperature == 0.0 for s in lanes])
         noise = np.stack([uniforms(s.request.seed, s.position, steps) for s in lanes], axis=1)
         given = np.full((steps, self.lanes), -1)
@@ -115,8 +116,9 @@ class OnnxEngine(CachedEngine):
             lane=np.arange(self.lanes),
             ring=np.concatenate([s.ring for s in lanes]),
             biases=self._biases(lanes, firsts, counts),
-            temperature=np.maximum([s.request.temperature for s in lanes], GREEDY),
-            frame=frames,
+            log_min_p=np.array([math.log(p) if (p := s.request.sampling.min_p) else -math.inf for s in lanes]),
+            frame=frames - firsts + begins,
+            temperature=np.maximum(_temperatures(lanes, frames), GREEDY),
             uniforms=np.where(greedy, 0.0, noise),
             forced=given,
         )
@@ -132,3 +134,9 @@ class OnnxEngine(CachedEngine):
         ]
         biases = np.stack(rows).reshape(-1, layers, gate) + self._tensors["gate_bias"]
         return np.ascontiguousarray(biases.swapaxes(0, 1))
+
+
+def _temperatures(lanes: list[CachedStream], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The temperature of each step and lane in ``frames [steps, lanes]``, which may lie after a lane's last one."""
+    columns = [s.temperatures[np.minimum(frames[:, i], len(s.temperatures) - 1)] for i, s in enumerate(lanes)]
+    return np.stack(columns, axis=1)

@@ -50,6 +50,8 @@ class TorchStream:
     """h of every frame, ``[F, conditioner_channels]``."""
     symbol: int
     """The one before ``position``."""
+    temperatures: NDArray[np.float64]
+    """Of every frame ``[F]``; ``[1]`` without frames."""
     past: tuple[Tensor, ...]
     """Cached: the buffers of ``WaveNetState``. Uncached: the last symbols, ``uint8 [receptive_field]``."""
 
@@ -90,7 +92,7 @@ class TorchEngine(SpeechEngine):
         condition = model.conditioner(frames, speaker, 1)[0]
         window = torch.full((self.spec.receptive_field,), SILENCE, dtype=torch.uint8)
         past = model.initial_state(1).buffers if self._cached else (window,)
-        return TorchStream(request, 0, frames, speaker, condition, SILENCE, past)
+        return TorchStream(request, 0, frames, speaker, condition, SILENCE, request.temperatures, past)
 
     def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
         """Sample up to ``samples`` more symbols of every stream."""
@@ -137,8 +139,10 @@ class TorchEngine(SpeechEngine):
         noise = [uniforms(s.request.seed, s.position, count) for s in streams]
 
         def draw(lane: int, step: int, logits: NDArray[np.floating]) -> int:
-            temperature, uniform = streams[lane].request.temperature, noise[lane][step : step + 1]
-            out[lane][step] = categorical.draw(logits[None], temperature, uniform)[0]
+            stream, uniform = streams[lane], noise[lane][step : step + 1]
+            frame = stream.position // self.spec.local_hop if stream.frames is not None else 0
+            temperature, min_p = float(stream.temperatures[frame]), stream.request.sampling.min_p
+            out[lane][step] = categorical.draw(logits[None], temperature, uniform, min_p)[0]
             return int(out[lane][step])
 
         self._advance(streams, count, draw)

@@ -134,18 +134,19 @@ def test_exp_is_exact_to_two_ulp() -> None:
 
 
 @njit
-def drawn(logits: np.ndarray, temperature: float, noise: np.ndarray) -> list[int]:
+def drawn(logits: np.ndarray, temperature: float, noise: np.ndarray, min_p: float = 0.0) -> list[int]:
     cumulative = np.empty(256)
-    return [draw(logits, temperature, u, cumulative) for u in noise]
+    return [draw(logits, temperature, min_p, u, cumulative) for u in noise]
 
 
 @pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 3000.0])
-def test_the_compiled_draw_is_that_of_numpy(temperature: float, scale: float) -> None:
+@pytest.mark.parametrize("min_p", [0.0, 0.03, 0.7])
+def test_the_compiled_draw_is_that_of_numpy(temperature: float, scale: float, min_p: float) -> None:
     logits = (np.random.default_rng(1).standard_normal(256) * scale).astype(np.float32)
     noise = np.concatenate([uniforms(9, 0, 500), [2.0**-53, 1.0 - 2.0**-53]])
     rows = np.tile(logits, (len(noise), 1))
-    assert drawn(logits, temperature, noise) == categorical.draw(rows, temperature, noise).tolist()
+    assert drawn(logits, temperature, noise, min_p) == categorical.draw(rows, temperature, noise, min_p).tolist()
 
 
 def test_the_draw_follows_the_distribution() -> None:

@@ -8,6 +8,7 @@ import math
 
 import pytest
 
+from models.library import PLAIN, Sampling
 from models.text import PhonemeSequence, phonemize
 from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, ImagePayload, InterpolationPayload
 from service.images.tasks import TASKS as IMAGE_TASKS
@@ -18,10 +19,12 @@ from service.speech.tasks import TASKS as SPEECH_TASKS
 SENTENCES = tuple(PhonemeSequence.of(sentence) for sentence in phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(
     seed=2**63 - 1, temperature=0.1 + 0.2, voice="ann", response_format="mp3", sample_rate=None,
+    sampling=Sampling(voiced_temperature=0.8, min_p=0.03),
     input='Is it "late"? Nö!', speed=1.0, sentences=SENTENCES,
 )  # fmt: skip
 GENERATION = GenerationPayload(
     seed=0, temperature=1.0, prompt_sha256="ab" * 32, voice="bob", response_format="wav", sample_rate=8000,
+    sampling=PLAIN,
     deemphasis_state=math.pi * 1e-7, duration=0.1, samples=1600,
 )  # fmt: skip
 IMAGE = ImagePayload(

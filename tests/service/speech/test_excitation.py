@@ -8,9 +8,10 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -22,13 +23,16 @@ from models.audio.features import normalize_level
 from models.audio.pcm import from_int16, to_int16
 from models.audio.shaping import encode_excitation, predictor
 from models.engines import load_engine
+from models.engines.speech.engine import SpeechEngine, StreamRequest
+from models.engines.speech.synthesis import SynthesisEngine
+from models.library import PLAIN, Sampling
 from models.spec import FeatureSpec
 from models.text import phonemize
 from models.text.acoustic import AcousticModel
 from models.text.alignment import align
 from tests.service.api.test_verify import made, verify
 from tests.service.speech.test_likelihood import score
-from tests.service.support import SPEECH, VOICES, Server
+from tests.service.support import BOBS_SAMPLING, SPEECH, VOICES, Server
 from tests.service.ws_client import LONG, talking, whole
 
 MODEL = {"model": "shaped"}
@@ -135,6 +139,22 @@ def test_a_recording_is_scored_as_the_excitation_of_its_frames(server: Server, z
     assert found["samples"] == len(nats)
     assert found["bits_per_sample"] == pytest.approx(-nats.mean() / math.log(2), abs=1e-6)
     assert len(found["curve"]) == -(-len(nats) // 160)
+
+
+@pytest.mark.every_engine
+def test_a_voice_is_sampled_as_its_description_says(server: Server, zoo: Path, engine: str) -> None:
+    """The request's temperature scales it."""
+    text, seed = str(SPEECH["input"]), 7
+    acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"))
+    made = SynthesisEngine(cast(SpeechEngine, load_engine(engine, checkpoint.load(zoo / "shaped" / "wavenet"))))
+    (sentence,) = phonemize(text)
+    frames = acoustic.predict(sentence, "bob")
+    found = samples_of(server.speak(**MODEL, voice="bob", temperature=0.9).content)
+    request = StreamRequest(len(frames) * 160, seed, 0.9, VOICES.index("bob"), frames, Sampling(**BOBS_SAMPLING))
+    (expected,) = made.step([made.open(request)], request.length)
+    assert np.array_equal(found, expected)
+    (plain,) = made.step([made.open(replace(request, sampling=PLAIN))], request.length)
+    assert not np.array_equal(plain, expected)
 
 
 def test_a_recording_that_is_not_of_the_text(server: Server) -> None:
