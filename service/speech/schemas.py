@@ -55,7 +55,7 @@ class AudioRequest(StrictRequest):
         le=2.0,
         allow_inf_nan=False,
         description="Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. "
-        "The default is the model's own.",
+        "The default is the model's own. A voice may scale it by voicing.",
     )
     sample_rate: SampleRate | None = Field(
         default=None,
