@@ -90,7 +90,7 @@ def test_speakers_and_frames_matter() -> None:
 
 @TINY
 def test_steps_equal_the_forward_pass(spec: WaveNetSpec) -> None:
-    model, time = network(spec), 64
+    model, time = network(spec), 160
     frames, speaker = conditions(spec, 2, time // spec.local_hop)
     symbols = torch.randint(0, 256, (2, time))
     whole = model(symbols, frames, speaker)
