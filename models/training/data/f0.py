@@ -12,14 +12,13 @@ import numpy as np
 import pyworld
 from numpy.typing import NDArray
 
-from models.audio.features import log_mel
+from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, log_mel
 from models.spec import FeatureSpec
 
 Array = NDArray[np.float32]
 PitchRange = tuple[float, float]
 """Lowest and highest F0 of the search, in Hz."""
 
-_LOG_F0_MEAN, _LOG_F0_SCALE = 5.0, 0.4
 _LOUD = 0.05
 """Energy of a loud frame, relative to the loudest one."""
 
@@ -46,7 +45,7 @@ def pitch(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None = None)
     if not len(known):
         return np.zeros(count, np.float32), np.zeros(count, np.float32)
     log_f0 = np.interp(np.arange(count), known, np.log(hz[known]))
-    scaled = (log_f0 - _LOG_F0_MEAN) / _LOG_F0_SCALE
+    scaled = (log_f0 - LOG_F0_MEAN) / LOG_F0_SCALE
     return scaled.astype(np.float32), (hz > 0.0).astype(np.float32)
 
 
