@@ -80,7 +80,7 @@ def _spell_word(word: Word, alphabet: Mapping[str, str]) -> list[str]:
     return spelled
 
 
-def earlier(seconds: NDArray[np.float64], lag: float) -> list[float]:
+def earlier(seconds: NDArray[Any], lag: float) -> list[float]:
     """Durations whose boundaries lie ``lag`` seconds earlier; their sum stays. The last phoneme gets the time.
 
     A teacher's decoder starts a phoneme's sound before the time that its duration predictor says.

@@ -18,7 +18,7 @@ from service.speech.tasks import TASKS as SPEECH_TASKS
 SENTENCES = tuple(PhonemeSequence.of(sentence) for sentence in phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(
     seed=2**63 - 1, temperature=0.1 + 0.2, voice="ann", response_format="mp3", sample_rate=None,
-    input='Is it "late"? Nö!', speed=1.0, sentences=SENTENCES,
+    input='Is it "late"? Nö!', speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES,
 )  # fmt: skip
 GENERATION = GenerationPayload(
     seed=0, temperature=1.0, prompt_sha256="ab" * 32, voice="bob", response_format="wav", sample_rate=8000,
