@@ -71,8 +71,8 @@ def _save(path: Path, spec: Spec, tensors: checkpoint.Tensors) -> None:
 def write_model(path: Path, fails_on: str | None = None, kind: str = "speech") -> None:
     """A model directory with random weights, small enough to sound many times faster than real time.
 
-    The duration of the phoneme that it fails on overflows; such a model predicts F0 beside the mels, so its pitch cannot
-    be changed. A model of kind `audio` takes no text.
+    The duration of the phoneme that it fails on overflows. Such a model predicts F0 beside the mels, so that its pitch
+    cannot be changed. A model of kind `audio` takes no text.
     """
     rng = np.random.default_rng(1)
     channels = FeatureSpec().channels

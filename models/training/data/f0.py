@@ -51,13 +51,19 @@ def whole_range(spec: FeatureSpec) -> PitchRange:
     return spec.pitch_low_hz, spec.pitch_high_hz
 
 
+def loud_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
+    """Which frames of ``hop`` samples are loud, beside the loudest one: ``[len(wave) // hop]``."""
+    energy = (wave[: len(wave) // hop * hop].reshape(-1, hop) ** 2).mean(axis=1)
+    loud: NDArray[np.bool_] = energy > _LOUD * energy.max(initial=0.0)
+    return loud
+
+
 def speaker_pitch_range(waves: Iterable[Array], spec: FeatureSpec) -> PitchRange:
     """The search range of a speaker's F0: 0.6 to 1.8 times its median in the loud parts of some clips."""
     found = [np.zeros(0)]
     for wave in waves:
         hz = track(wave, spec.sample_rate, spec.hop, whole_range(spec))
-        energy = (wave[: len(hz) * spec.hop].reshape(-1, spec.hop) ** 2).mean(axis=1)
-        found.append(hz[(hz > 0.0) & (energy > _LOUD * energy.max(initial=0.0))])
+        found.append(hz[(hz > 0.0) & loud_frames(wave, spec.hop)])
     known = np.concatenate(found)
     if not len(known):
         return whole_range(spec)
