@@ -17,6 +17,7 @@ from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
 from models.audio.harmonics import harmonic_ripple
 from models.checkpoint import CheckpointError
 from models.networks.acoustic import AcousticNetwork
+from models.spec import SpecError
 from models.tensors import shapes
 from models.text import PHONEMES, Sentence, Word, phonemize
 from models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
@@ -257,3 +258,9 @@ def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "wavenet", spec, tensors, "Zeros.")
     with pytest.raises(CheckpointError, match="expected 'acoustic', found 'wavenet'"):
         AcousticModel(checkpoint.load(tmp_path / "wavenet"))
+
+
+@pytest.mark.parametrize(("change", "field"), [({"pitch_layers": -1}, "pitch_layers"), ({"outputs": 2}, "outputs")])
+def test_specs_that_describe_no_model(change: dict[str, int], field: str) -> None:
+    with pytest.raises(SpecError, match=f"^{field}: "):
+        replace(SPEC, **change)
