@@ -26,6 +26,8 @@ from models.training.start import fit_acoustic, read_start
 _UNVOICED_PITCH_WEIGHT = 0.1
 _VOICING_WEIGHT, _DURATION_WEIGHT = 0.2, 0.2
 _ADVERSARIAL_WEIGHT, _FEATURE_WEIGHT = 0.05, 0.1
+_DISCRIMINATOR_WEIGHT = 0.1
+"""Adam does not care, but all gradients are clipped together: the discriminator's are the largest ones."""
 
 
 class AcousticTraining(nn.Module):
@@ -100,7 +102,8 @@ class AcousticTask:
         total = (
             parts["mel"] + parts["pitch"] + _VOICING_WEIGHT * parts["voicing"] + _DURATION_WEIGHT * parts["duration"]
         )
-        return total + weight * sharpness + adversary.discriminator, int(batch.frame_mask.sum())
+        total += weight * sharpness + _DISCRIMINATOR_WEIGHT * adversary.discriminator
+        return total, int(batch.frame_mask.sum())
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, device: torch.device, count: int = 24) -> dict[str, float]:
