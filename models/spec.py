@@ -88,7 +88,7 @@ class FeatureSpec(Spec):
     """The conditioning frames: one row of ``channels`` numbers every ``hop`` samples.
 
     A row is ``mel_bands`` log-mel energies, then log-F0 (interpolated through unvoiced parts), then voicing in 0..1,
-    each shifted and scaled by fixed constants (models/training/data/f0.py).
+    each shifted and scaled by fixed constants (models/audio/features.py).
     """
 
     kind: ClassVar[str] = "features"

@@ -14,7 +14,10 @@ from models.spec import FeatureSpec
 
 Array = NDArray[np.float32]
 
-_LOG_MEL_MEAN, _LOG_MEL_SCALE = -6.5, 2.0
+LOG_MEL_MEAN, LOG_MEL_SCALE = -6.5, 2.0
+"""Of the natural logarithm of a band's magnitude: a frame holds (log − mean) / scale."""
+LOG_F0_MEAN, LOG_F0_SCALE = 5.0, 0.4
+"""The same of F0 in Hz."""
 _VOICE_LEVEL_DB = -20.0
 _PEAK = 0.97
 
@@ -65,7 +68,7 @@ def log_mel(wave: Array, spec: FeatureSpec) -> Array:
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window)[: count * spec.hop : spec.hop]
     power = np.abs(np.fft.rfft(frames * window, size, axis=1)) / window.sum()
     mel = power.astype(np.float32) @ mel_bank(spec, size)
-    scaled: Array = (np.log(np.maximum(mel, spec.floor)) - _LOG_MEL_MEAN) / _LOG_MEL_SCALE
+    scaled: Array = (np.log(np.maximum(mel, spec.floor)) - LOG_MEL_MEAN) / LOG_MEL_SCALE
     return scaled.astype(np.float32)
 
 
@@ -78,5 +81,5 @@ def window_gain(spec: FeatureSpec) -> float:
 def log_magnitudes(log_mels: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.float64]:
     """Log of the mean magnitude of the spectrum in every band, from what :func:`log_mel` gives; the same shape."""
     widths = mel_bank(spec, fft_size(spec)).sum(axis=0, dtype=np.float64)
-    logs: NDArray[np.float64] = np.asarray(log_mels, np.float64) * _LOG_MEL_SCALE + (_LOG_MEL_MEAN - np.log(widths))
+    logs: NDArray[np.float64] = np.asarray(log_mels, np.float64) * LOG_MEL_SCALE + (LOG_MEL_MEAN - np.log(widths))
     return logs

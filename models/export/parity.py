@@ -6,14 +6,16 @@ is that close to a boundary between two symbols; only there may a drawn symbol d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models import categorical
-from models.architectures.acoustic import AcousticSpec
+from models.architectures.acoustic import PITCH_CHANNELS, AcousticSpec
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint
@@ -161,21 +163,33 @@ def check_acoustic(checkpoint: Checkpoint) -> None:
     noise, speaker = np.random.default_rng(0), np.arange(2) % len(spec.speakers)
     mask = np.ones((2, 40, 1), np.float32)
     mask[1, 25:] = 0.0
-    encode = {
+    encode: dict[str, NDArray[Any]] = {
         "phonemes": noise.integers(0, len(spec.phonemes), (2, 40)),
         "word_starts": noise.integers(0, 2, (2, 40)).astype(np.float32),
     }
-    decode = {
+    decode: dict[str, NDArray[Any]] = {
         "repeated": noise.standard_normal((2, 40, spec.channels), np.float32),
         "positions": noise.random((2, 40, spec.position_channels), np.float32),
     }
-    for graph, run, inputs in (("encode", model.encode, encode), ("decode", model.decode, decode)):
-        inputs |= {"speaker": speaker, "mask": mask}
-        mine = open_session(checkpoint, graph, "onnx-cpu").run(None, inputs)
-        exact = [torch.from_numpy(v) for v in inputs.values()]
-        made = run(*(v.double() if v.is_floating_point() else v for v in exact))
-        for one, other in zip(mine, made if isinstance(made, tuple) else (made,), strict=True):
-            compare(graph, one, other.numpy())
+    common: dict[str, NDArray[Any]] = {"speaker": speaker, "mask": mask}
+    _check_graph(checkpoint, "encode", model.encode, encode | common)
+    given = decode | common
+    if spec.pitch_layers:
+        _check_graph(checkpoint, "pitch", model.predict_pitch, given)
+        pitch = noise.standard_normal((2, 40, PITCH_CHANNELS), np.float32)
+        given |= {"pitch": pitch, "ripple": noise.standard_normal((2, 40, spec.bands), np.float32)}
+    _check_graph(checkpoint, "decode", model.decode, given)
+
+
+def _check_graph(
+    checkpoint: Checkpoint, graph: str, run: Callable[..., object], inputs: dict[str, NDArray[Any]]
+) -> None:
+    """Compare what a graph and a part of the network give for the same inputs, named and in order."""
+    mine = open_session(checkpoint, graph, "onnx-cpu").run(None, inputs)
+    exact = [torch.from_numpy(v) for v in inputs.values()]
+    made = run(*(v.double() if v.is_floating_point() else v for v in exact))
+    for one, other in zip(mine, made if isinstance(made, tuple) else (made,), strict=True):
+        compare(graph, one, other.numpy())
 
 
 def _request(spec: WaveNetSpec, seed: int, length: int) -> StreamRequest:

@@ -1,8 +1,10 @@
 """The acoustic model: phonemes and a speaker to durations and conditioning frames, not autoregressive.
 
-The structure is FastSpeech's (Ren et al. 2019, arXiv:1905.09263, section 3) with gated convolutions instead of
+The structure is FastSpeech 2's (Ren et al. 2020, arXiv:2006.04558, section 2) with gated convolutions instead of
 attention: an encoder over phonemes, a duration predictor, a length regulator that repeats each phoneme's vector for its
-frames, and a decoder over frames. Three numbers tell the decoder the position of each frame in its phoneme.
+frames, a predictor of F0 and voicing, and a decoder that is given these: true ones in training, predicted ones in
+service. Three numbers tell the position of each frame in its phoneme. The decoder is also given the ripple that the
+harmonics of F0 leave in the mels (models/audio/harmonics.py), and predicts how much of it each band shows.
 """
 
 from __future__ import annotations
@@ -30,13 +32,13 @@ class GatedBlock(nn.Module):
         add_parameters(self, block_tensors(channels, kernel_size))
         self.kernel_size = kernel_size
 
-    def forward(self, x: Tensor, mask: Tensor, dropout: float) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, dropout: float, dilation: int = 1) -> Tensor:
         """``[B, T, C]`` to ``[B, T, C]``; ``mask [B, T, 1]`` is 0 in the padding."""
-        channels, reach = x.shape[2], self.kernel_size // 2
+        channels, reach = x.shape[2], self.kernel_size // 2 * dilation
         normal = x * torch.rsqrt((x * x).mean(dim=2, keepdim=True) + 1e-6) * self.scale * mask
         kernel = self.taps.view(self.kernel_size, channels, -1).permute(2, 1, 0)
-        z = F.conv1d(normal.transpose(1, 2), kernel, self.taps_bias, padding=reach).transpose(1, 2)
-        a, b = z.chunk(2, dim=2)
+        z = F.conv1d(normal.transpose(1, 2), kernel, self.taps_bias, padding=reach, dilation=dilation)
+        a, b = z.transpose(1, 2).chunk(2, dim=2)
         gated = F.dropout(a * torch.sigmoid(b), dropout, self.training)
         return (x + gated @ self.out + self.out_bias) * mask
 
@@ -54,6 +56,13 @@ class AcousticNetwork(nn.Module):
     position: nn.Parameter
     frames_out: nn.Parameter
     frames_bias: nn.Parameter
+    pitch_speaker: nn.Parameter
+    pitch_out: nn.Parameter
+    pitch_bias: nn.Parameter
+    pitch_in: nn.Parameter
+    ripple_in: nn.Parameter
+    ripple_out: nn.Parameter
+    ripple_bias: nn.Parameter
 
     def __init__(self, spec: AcousticSpec, dropout: float = 0.1) -> None:
         super().__init__()
@@ -62,6 +71,7 @@ class AcousticNetwork(nn.Module):
         self.encoder = _blocks(spec.encoder_layers, spec.channels, spec.kernel_size)
         self.duration = _blocks(spec.duration_layers, spec.channels, spec.duration_kernel_size)
         self.decoder = _blocks(spec.decoder_layers, spec.channels, spec.kernel_size)
+        self.pitch = _blocks(spec.pitch_layers, spec.channels, spec.kernel_size)
 
     def encode(self, phonemes: Tensor, word_starts: Tensor, speaker: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Phonemes in context, and the logarithm of each one's frames plus one.
@@ -84,13 +94,44 @@ class AcousticNetwork(nn.Module):
             d = block(d, mask, self.dropout)
         return x, (d @ self.duration_out + self.duration_bias)[:, :, 0]
 
-    def decode(self, repeated: Tensor, positions: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
-        """Frames ``[B, F, outputs]`` from each frame's phoneme vector ``[B, F, C]`` and position ``[B, F, 3]``."""
+    def predict_pitch(self, repeated: Tensor, positions: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
+        """Scaled log-F0 and the logit of voicing ``[B, F, 2]``; arguments as for :meth:`decode`."""
+        x = repeated + positions @ self.position + (self.speaker[speaker] @ self.pitch_speaker)[:, None]
+        x = x * mask
+        for block, dilation in zip(self.pitch, self.spec.pitch_dilations, strict=True):
+            x = block(x, mask, self.dropout, dilation)
+        return x @ self.pitch_out + self.pitch_bias
+
+    def decode(
+        self,
+        repeated: Tensor,
+        positions: Tensor,
+        speaker: Tensor,
+        mask: Tensor,
+        pitch: Tensor | None = None,
+        ripple: Tensor | None = None,
+    ) -> Tensor:
+        """The mels of frames, or all of each frame in a model that predicts F0 beside them.
+
+        Args:
+            repeated: each frame's phoneme vector ``[B, F, C]``.
+            positions: of the frames in their phonemes ``[B, F, 3]``.
+            speaker: ``int64 [B]``.
+            mask: ``[B, F, 1]``, 0 in the padding.
+            pitch: scaled log-F0 and voicing ``[B, F, 2]``, in a model that predicts them first.
+            ripple: that their harmonics leave in the mels ``[B, F, bands]``, in such a model.
+
+        Returns:
+            ``[B, F, decoded]``.
+        """
         x = repeated + positions @ self.position + (self.speaker[speaker] @ self.decoder_speaker)[:, None]
+        if pitch is not None and ripple is not None:
+            x = x + pitch @ self.pitch_in + ripple @ self.ripple_in
         x = x * mask
         for block in self.decoder:
             x = block(x, mask, self.dropout)
-        return x @ self.frames_out + self.frames_bias
+        frames = x @ self.frames_out + self.frames_bias
+        return frames if ripple is None else frames + ripple * (x @ self.ripple_out + self.ripple_bias)
 
 
 def _blocks(count: int, channels: int, kernel_size: int) -> nn.ModuleList:

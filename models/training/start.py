@@ -14,6 +14,8 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from models.architectures import tensor_table
+from models.architectures.acoustic import AcousticSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.checkpoint import Checkpoint, Tensors, load
 from models.spec import Spec
@@ -55,6 +57,22 @@ def fit_speakers(start: Checkpoint, speakers: tuple[str, ...]) -> Tensors:
     mean = vectors.mean(axis=0)
     rows = [vectors[names.index(name)] if name in names else mean for name in speakers]
     return start.tensors | {"conditioner.speaker": np.stack(rows)}
+
+
+def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> dict[str, torch.Tensor]:
+    """The tensors of an acoustic model that another one can start with: those that it has in common.
+
+    Speakers keep their vectors, and a new one gets the mean of the others. Of a decoder that predicted F0 beside the
+    mels, the mels are kept.
+    """
+    assert isinstance(start.spec, AcousticSpec)
+    vectors, names = start.tensors["speaker"], start.spec.speakers
+    mean = vectors.mean(axis=0)
+    speakers = np.stack([vectors[names.index(n)] if n in names else mean for n in spec.speakers])
+    decoder = {name: start.tensors[name][..., : spec.decoded] for name in ("frames_out", "frames_bias")}
+    shapes = {name: tensor.shape for name, tensor in tensor_table(spec).items()}
+    fitted = start.tensors | decoder | {"speaker": speakers}
+    return {n: torch.from_numpy(np.array(t)) for n, t in fitted.items() if shapes.get(n) == t.shape}
 
 
 def branch(trunk: Path, out: Path) -> tuple[int, float]:

@@ -99,20 +99,21 @@ def loaded(
         raise LibraryError(f"no model has this id; there are {', '.join(entry.id for entry in entries)}")
 
 
-def describe(entry: ModelEntry, sampled: Checkpoint) -> Model:
-    """The description of a loaded model."""
+def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None) -> Model:
+    """The description of a loaded model: of its entry, and its checkpoints."""
     parameters = sum(tensor.size for tensor in sampled.tensors.values())
     if isinstance(sampled.spec, ImageSpec):
         rows = sampled.tensors.get(LABEL_EMBEDDING)
         embedding = () if rows is None else tuple(tuple(map(float, row)) for row in rows)
         return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding)
     assert isinstance(sampled.spec, SpeechSpec)
-    return SpeechModel(entry, sampled.sha256, parameters, sampled.spec)
+    pitch_control = acoustic is not None and acoustic.spec_as(AcousticSpec).pitch_layers > 0
+    return SpeechModel(entry, sampled.sha256, parameters, sampled.spec, pitch_control)
 
 
 def load_catalog(settings: Settings) -> Catalog:
     """Describe every model of the configured directories; raises as :func:`loaded` does."""
-    return Catalog({entry.id: describe(entry, sampled) for entry, sampled, _ in loaded(settings)})
+    return Catalog({entry.id: describe(entry, sampled, acoustic) for entry, sampled, acoustic in loaded(settings)})
 
 
 def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> None:

@@ -52,6 +52,8 @@ class SpeechModel(Model):
 
     spec: SpeechSpec
     """Of the network that is sampled."""
+    pitch_control: bool
+    """Whether its acoustic model can speak with another pitch than it predicts."""
 
     @property
     def receptive_field(self) -> int:

@@ -77,7 +77,7 @@ def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
     """Copy PREPARED with the frames that an acoustic model predicts, to train WaveNet on the frames of service."""
     from models.checkpoint import CheckpointError, load
     from models.text.acoustic import AcousticModel
-    from models.training.tasks.acoustic import predict_corpus
+    from models.training.predict import predict_corpus
 
     with explained(CheckpointError), _shown("clips") as progress:
         done = predict_corpus(AcousticModel(load(checkpoint)), prepared, output, progress)

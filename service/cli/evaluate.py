@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from service.speech.payloads import SpeechPayload
     from service.speech.sampler import SpeechSampler
 
+_RESPONSE_SENTENCES = 10
+"""That are spoken for every shift of F0."""
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -44,7 +47,8 @@ def command() -> None:
 def speech(
     model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
 ) -> None:
-    """Print a JSON report: word and character errors, DNSMOS, speed, bits per sample; the teacher's beside them."""
+    """Print a JSON report: word and character errors, DNSMOS, F0 and voicing, speed, bits per sample; the teacher's
+    beside them. ``f0_response`` is F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from models.training.evaluation.speech import Listener, recordings
@@ -73,6 +77,7 @@ def speech(
         "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
         "bits_per_sample": _bits(loaded.network, voice, [wave for _, wave in clips]),
+        "f0_response": _f0_response(loaded, utterances[:_RESPONSE_SENTENCES]),
         "teacher": _judged(texts, [wave for _, wave in clips], listener),
     }  # fmt: skip
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
@@ -223,10 +228,36 @@ def _speak(sampler: SpeechSampler, payload: SpeechPayload) -> tuple[Wave, float,
 
 
 def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener) -> dict[str, Any]:
+    from models.spec import FeatureSpec
+    from models.training.evaluation.pitch import measure_pitch
     from models.training.evaluation.speech import error_rates, noise_score
 
     heard = [listener.transcribe(wave) for wave in waves]
-    return {**error_rates(texts, heard), "dnsmos": noise_score(waves), "heard": heard}
+    pitch = measure_pitch(waves, FeatureSpec())._asdict()
+    return {**error_rates(texts, heard), "dnsmos": noise_score(waves), **pitch, "heard": heard}
+
+
+def _f0_response(sampler: SpeechSampler, payloads: Sequence[SpeechPayload]) -> dict[str, float] | None:
+    """F0 of the sound over the F0 of the frames, for several shifts; None for a model whose pitch cannot be changed."""
+    import numpy as np
+
+    from models.engines.speech.engine import StreamRequest
+    from models.spec import FeatureSpec
+    from models.training.evaluation.pitch import RESPONSES, f0_response
+    from service.speech.sampler import render
+
+    if not sampler.model.pitch_control:
+        return None
+    found = {}
+    for factor in RESPONSES:
+        waves, frames = [], []
+        for payload in payloads:
+            parts = list(sampler.parts(replace(payload, pitch=12.0 * math.log2(factor))))
+            waves.append(np.concatenate(list(render(sampler, payload, parts))))
+            requests = [part.request for part in parts if isinstance(part.request, StreamRequest)]
+            frames.append(np.concatenate([request.frames for request in requests if request.frames is not None]))
+        found[str(factor)] = f0_response(waves, frames, FeatureSpec())
+    return found
 
 
 def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave]) -> float | None:

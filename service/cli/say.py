@@ -35,9 +35,25 @@ FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac
     "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Random by default."
 )
 @click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option("--pitch", type=FiniteRange(-12.0, 12.0), default=0.0, show_default=True, help="Semitones higher.")
+@click.option(
+    "--intonation",
+    type=FiniteRange(0.0, 2.0),
+    default=1.0,
+    show_default=True,
+    help="How far the pitch moves around its mean; 0 is monotone.",
+)
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own by default.")
 def command(
-    text: str, voice: str | None, model: str, output: Path, seed: int | None, speed: float, temperature: float | None
+    text: str,
+    voice: str | None,
+    model: str,
+    output: Path,
+    seed: int | None,
+    speed: float,
+    pitch: float,
+    intonation: float,
+    temperature: float | None,
 ) -> None:
     """Speak TEXT (- reads it from standard input), with a progress bar."""
     from models.checkpoint import CheckpointError
@@ -61,7 +77,10 @@ def command(
         chosen = loaded_models.speech_model(model, "speech")
         voice_id = voice or chosen.entry.voices[0].id
         drawn = draw_seed() if seed is None else seed
-        payload = prepare(loaded_models, model, voice_id, words, drawn, temperature=temperature, speed=speed)
+        payload = prepare(
+            loaded_models, model, voice_id, words, drawn,
+            temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
+        )  # fmt: skip
         sampler = loaded_models.sound(chosen)
         if str(output) == "-":
             _stream(sampler, payload)

@@ -141,16 +141,27 @@ def wavenet(
 
 @command.command()
 @_speech_options
+@_START
+@_schedule_options
 def acoustic(
-    data: tuple[Path, ...], output: Path, speakers: dict[str, float], batch: int | None, seed: int, **loop: Any
+    data: tuple[Path, ...],
+    output: Path,
+    speakers: dict[str, float],
+    start: Path | None,
+    batch: int | None,
+    seed: int,
+    **loop: Any,
 ) -> None:
-    """Train the acoustic model: phonemes to conditioning frames; the loss is a mean absolute error."""
-    from models.architectures.acoustic import AcousticSpec
+    """Train the acoustic model: phonemes to conditioning frames; the loss is a mean absolute error, and that of a
+    discriminator of mels."""
+    from models.architectures.acoustic import PITCH_LAYERS, AcousticSpec
     from models.spec import FeatureSpec
     from models.text.phonemes import PHONEMES
 
-    spec = AcousticSpec(phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels)
-    _run(_task(spec)(spec, data, speakers, batch=batch or 16, seed=seed), output, seed=seed, **loop)
+    spec = AcousticSpec(
+        phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels, pitch_layers=PITCH_LAYERS
+    )
+    _run(_task(spec)(spec, data, speakers, batch=batch or 16, start=start, seed=seed), output, seed=seed, **loop)
 
 
 def _task(spec: Spec) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -43,9 +43,15 @@ class AudioPayload(SampledPayload):
 class SpeechPayload(AudioPayload):
     """A text to speak. Each sentence is a stream of its own, with its own seed."""
 
+    VERSION: ClassVar[int] = 2
+
     input: str
     """The text, for the manifest; workers read :attr:`sentences`."""
     speed: float
+    pitch: float
+    """Semitones by which F0 is higher than the model predicts."""
+    intonation: float
+    """Factor of the distance of log-F0 from its mean."""
     sentences: Sentences
 
     @property

@@ -45,6 +45,8 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
         draw_seed() if request.seed is None else request.seed,
         temperature=request.temperature,
         speed=request.speed,
+        pitch=request.pitch,
+        intonation=request.intonation,
         response_format=request.response_format,
         sample_rate=request.sample_rate,
     )
@@ -62,6 +64,8 @@ def prepare(
     *,
     temperature: float | None = None,
     speed: float = 1.0,
+    pitch: float = 0.0,
+    intonation: float = 1.0,
     response_format: str = "wav",
     sample_rate: int | None = None,
 ) -> SpeechPayload:
@@ -69,10 +73,12 @@ def prepare(
 
     Raises:
         NotFound: no such model.
-        InvalidRequest: a model that does not speak text, no such voice, or a text that cannot be spoken.
+        InvalidRequest: a model that does not speak text or whose pitch cannot be changed, no such voice, or a text that
+            cannot be spoken.
     """
     model = catalog.speech_model(model_id, "speech")
     voice = model.voice(voice_id)
+    _check_pitch(model, pitch, intonation)
     return SpeechPayload(
         seed=seed,
         temperature=model.entry.temperature if temperature is None else temperature,
@@ -82,6 +88,8 @@ def prepare(
         sampling=voice.sampling,
         input=text,
         speed=speed,
+        pitch=pitch,
+        intonation=intonation,
         sentences=read_text(text, "input"),
     )
 
@@ -162,8 +170,16 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
     """
     model, form = catalog.speech_model(config.model, "speech"), config.response_format
     model.voice(config.voice if isinstance(config.voice, str) else config.voice.id)
+    _check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))
+
+
+def _check_pitch(model: SpeechModel, pitch: float, intonation: float) -> None:
+    for param, changed in (("pitch", pitch != 0.0), ("intonation", intonation != 1.0)):
+        if changed and not model.pitch_control:
+            message = f"{param}: the pitch of {model.entry.id} cannot be changed"
+            raise InvalidRequest(message, param=param, code="unsupported_parameter")
 
 
 def _check_rate(model: SpeechModel, request: AudioRequest) -> None:

@@ -14,7 +14,7 @@ from models.engines.speech.engine import SpeechEngine, StreamRequest
 from models.engines.speech.synthesis import SynthesisEngine
 from models.library import PLAIN
 from models.text import PhonemeSequence
-from models.text.acoustic import AcousticModel
+from models.text.acoustic import AcousticModel, PitchControl
 from service.catalog.models import SpeechModel
 from service.catalog.sampler import Part, Sampler
 from service.catalog.seeds import part_seed
@@ -46,8 +46,9 @@ class SpeechSampler(Sampler):
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.frames is not None
         spec = self.model.spec
+        control = PitchControl(payload.pitch, payload.intonation)
         for index, sentence in enumerate(payload.sentences[first:], first):
-            frames = self.frames.predict(sentence, payload.voice, payload.speed)
+            frames = self.frames.predict(sentence, payload.voice, payload.speed, control)
             request = StreamRequest(
                 length=len(frames) * spec.local_hop,
                 seed=part_seed(payload.seed, index),
@@ -88,7 +89,7 @@ class SpeechSampler(Sampler):
         if self.frames is not None:
             payload = SpeechPayload(
                 seed=0, temperature=1.0, voice=voice, response_format="wav", sample_rate=None,
-                sampling=PLAIN, input="Ready.", speed=1.0, sentences=(_WARM_UP,),
+                sampling=PLAIN, input="Ready.", speed=1.0, pitch=0.0, intonation=1.0, sentences=(_WARM_UP,),
             )  # fmt: skip
             for _ in itertools.islice(render(self, payload), 3):
                 pass

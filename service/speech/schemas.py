@@ -75,6 +75,16 @@ class SpeechRequest(AudioRequest):
 
     input: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="The text to speak.")
     speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="2 speaks twice as fast.")
+    pitch: float = Field(
+        default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False, description="Semitones by which the voice is higher."
+    )
+    intonation: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=2.0,
+        allow_inf_nan=False,
+        description="How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it.",
+    )
 
 
 class Usage(BaseModel):
@@ -193,6 +203,8 @@ class SessionConfig(StrictRequest):
     seed: int | None = Field(default=None, ge=0, lt=SEEDS)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
+    pitch: float = Field(default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False)
+    intonation: float = Field(default=1.0, ge=0.0, le=2.0, allow_inf_nan=False)
 
     def request(self, text: str, seed: int) -> SpeechRequest:
         """The request over HTTP that says ``text`` in the same way."""

@@ -86,7 +86,7 @@ def _explained(settings: Settings, entry: ModelEntry) -> Iterator[None]:
 
 
 def _sampler(settings: Settings, entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None) -> Sampler:
-    model = describe(entry, sampled)
+    model = describe(entry, sampled, acoustic)
     with _explained(settings, entry):
         engine = load_engine(settings.engine, sampled, settings.precision)
     if isinstance(model, ImageModel):

@@ -1,7 +1,7 @@
 """Sound to conditioning frames: log-mel energies (models/audio/features.py), F0 and voicing per 10 ms.
 
-F0 comes from WORLD's Harvest (Morise 2017), within a range of each speaker's own: in a wider one it takes creaks and
-overtones for pitch.
+F0 comes from pitch_tracker.py, within a range of each speaker's own: in a wider one it takes creaks and overtones for
+pitch.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import pyworld
 from numpy.typing import NDArray
 
-from models.audio.features import log_mel
+from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, log_mel
 from models.spec import FeatureSpec
+from models.training.data.pitch_tracker import PitchRange, track
 
 Array = NDArray[np.float32]
-PitchRange = tuple[float, float]
-"""Lowest and highest F0 of the search, in Hz."""
-
-_LOG_F0_MEAN, _LOG_F0_SCALE = 5.0, 0.4
 _LOUD = 0.05
 """Energy of a loud frame, relative to the loudest one."""
 
@@ -41,37 +37,36 @@ def trim_silence(wave: Array, sample_rate: int, keep_seconds: float = 0.08, belo
 def pitch(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None = None) -> tuple[Array, Array]:
     """Scaled log-F0 (interpolated through unvoiced frames) and voicing, both ``[F]``."""
     count = len(wave) // spec.hop
-    hz = _harvest(wave, spec, pitch_range)
+    hz = track(wave, spec.sample_rate, spec.hop, pitch_range or whole_range(spec))
     known = np.flatnonzero(hz > 0.0)
     if not len(known):
         return np.zeros(count, np.float32), np.zeros(count, np.float32)
     log_f0 = np.interp(np.arange(count), known, np.log(hz[known]))
-    scaled = (log_f0 - _LOG_F0_MEAN) / _LOG_F0_SCALE
+    scaled = (log_f0 - LOG_F0_MEAN) / LOG_F0_SCALE
     return scaled.astype(np.float32), (hz > 0.0).astype(np.float32)
 
 
-def _harvest(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None) -> NDArray[np.float64]:
-    """F0 in the middle of every frame ``[F]``, 0 where it is unvoiced."""
-    low, high = pitch_range or (spec.pitch_low_hz, spec.pitch_high_hz)
-    half = 500.0 * spec.hop / spec.sample_rate
-    hz, _ = pyworld.harvest(
-        np.asarray(wave, np.float64), spec.sample_rate, f0_floor=low, f0_ceil=high, frame_period=half
-    )
-    # WORLD's frames start at 0: with half our period, every second one is in the middle of one of ours.
-    middles: NDArray[np.float64] = hz[1 : 2 * (len(wave) // spec.hop) : 2]
-    return middles
+def whole_range(spec: FeatureSpec) -> PitchRange:
+    """Of all voices."""
+    return spec.pitch_low_hz, spec.pitch_high_hz
+
+
+def loud_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
+    """Which frames of ``hop`` samples are loud, beside the loudest one: ``[len(wave) // hop]``."""
+    energy = (wave[: len(wave) // hop * hop].reshape(-1, hop) ** 2).mean(axis=1)
+    loud: NDArray[np.bool_] = energy > _LOUD * energy.max(initial=0.0)
+    return loud
 
 
 def speaker_pitch_range(waves: Iterable[Array], spec: FeatureSpec) -> PitchRange:
     """The search range of a speaker's F0: 0.6 to 1.8 times its median in the loud parts of some clips."""
     found = [np.zeros(0)]
     for wave in waves:
-        hz = _harvest(wave, spec, None)
-        energy = (wave[: len(hz) * spec.hop].reshape(-1, spec.hop) ** 2).mean(axis=1)
-        found.append(hz[(hz > 0.0) & (energy > _LOUD * energy.max(initial=0.0))])
+        hz = track(wave, spec.sample_rate, spec.hop, whole_range(spec))
+        found.append(hz[(hz > 0.0) & loud_frames(wave, spec.hop)])
     known = np.concatenate(found)
     if not len(known):
-        return spec.pitch_low_hz, spec.pitch_high_hz
+        return whole_range(spec)
     low, high = 0.6 * float(np.median(known)), 1.8 * float(np.median(known))
     return max(low, spec.pitch_low_hz), min(high, spec.pitch_high_hz)
 

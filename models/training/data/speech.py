@@ -28,7 +28,8 @@ from models.audio.features import normalize_level
 from models.audio.mu_law import encode_wave
 from models.audio.shaping import encode_excitation, predictor
 from models.spec import FeatureSpec
-from models.training.data.f0 import PitchRange, analyze, speaker_pitch_range, trim_silence
+from models.training.data.f0 import analyze, speaker_pitch_range, trim_silence
+from models.training.data.pitch_tracker import PitchRange
 
 MINIMUM_FRAMES = 40
 PCM = 32767.0

@@ -2,73 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.architectures.acoustic import AcousticSpec
-from models.checkpoint import save
+from models.checkpoint import Checkpoint, save
 from models.networks.acoustic import AcousticNetwork
-from models.text.acoustic import AcousticModel, frame_positions
-from models.training.data.speech import (
-    PCM,
-    Dataset,
-    PreparedClip,
-    by_speaker,
-    held_out,
-    minutes_by_speaker,
-    require_clips,
-    write_prepared,
-)
+from models.training.adversary import MelDiscriminator, adversarial_losses
+from models.training.data.acoustic import Batch, Item, collate, draw
+from models.training.data.speech import Dataset, by_speaker, minutes_by_speaker, require_clips
+from models.training.evaluation.mels import ripple_depth, variance_ratio
 from models.training.model_card import card
-
-Item = tuple[Dataset, PreparedClip]
+from models.training.start import fit_acoustic, read_start
 
 _UNVOICED_PITCH_WEIGHT = 0.1
-_DURATION_WEIGHT = 0.2
-_POOL = 8
-"""Batches that are drawn at once, to find sentences of similar length among them."""
+_VOICING_WEIGHT, _DURATION_WEIGHT = 0.2, 0.2
+_ADVERSARIAL_WEIGHT, _FEATURE_WEIGHT = 0.05, 0.1
+_DISCRIMINATOR_WEIGHT = 0.1
+"""Adam does not care, but all gradients are clipped together: the discriminator's are the largest ones."""
 
 
-class Batch(NamedTuple):
-    """Padded sentences: P phonemes, F frames."""
+class AcousticTraining(nn.Module):
+    """The acoustic model, and the discriminator of its mels that is trained beside it."""
 
-    phonemes: Tensor
-    """``int64 [B, P]``"""
-    word_starts: Tensor
-    """``float32 [B, P]``"""
-    durations: Tensor
-    """``int64 [B, P]``, 0 in the padding."""
-    speaker: Tensor
-    """``int64 [B]``"""
-    owner: Tensor
-    """``int64 [B, F]``: the phoneme that each frame belongs to."""
-    positions: Tensor
-    """``float32 [B, F, 3]``"""
-    frames: Tensor
-    """``float32 [B, F, outputs]``"""
-    phoneme_mask: Tensor
-    """``float32 [B, P, 1]``"""
-    frame_mask: Tensor
-    """``float32 [B, F, 1]``"""
+    def __init__(self, generator: AcousticNetwork) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, MelDiscriminator()
 
 
 @dataclass(frozen=True)
 class AcousticTask:
-    """Sentences, drawn by speaker weight; durations and frames under L1."""
+    """Sentences, drawn by speaker weight; durations, F0 and mels under L1, and mels that a discriminator judges."""
 
     spec: AcousticSpec
     data: tuple[Path, ...]
     weights: Mapping[str, float]
+    """How often each speaker is drawn, relatively."""
     batch: int = 16
+    start: Path | None = None
+    """The checkpoint whose weights the run begins with. Its speakers may be others; it may predict F0 beside mels."""
+    adversary_after: int = 500
+    """Steps without the losses of the discriminator, which learns from the first step; they rise for as many more."""
     seed: int = 0
     unit: str = "frames"
     measure: str = "L1"
@@ -76,6 +58,11 @@ class AcousticTask:
     @cached_property
     def _datasets(self) -> list[Dataset]:
         return [Dataset(path) for path in self.data]
+
+    @cached_property
+    def _start(self) -> Checkpoint | None:
+        """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
+        return read_start(self.start, self.spec, ("speakers", "pitch_layers"))
 
     def clips(self, *, evaluation: bool) -> dict[str, list[Item]]:
         """Clips with known phonemes by speaker."""
@@ -88,128 +75,92 @@ class AcousticTask:
         require_clips(groups)
         return groups
 
-    def network(self) -> AcousticNetwork:
-        """See :class:`~models.training.loop.Task`."""
-        return AcousticNetwork(self.spec)
+    def network(self) -> AcousticTraining:
+        """See :class:`~models.training.loop.Task`.
 
-    def collate(self, items: list[Item]) -> Batch:
-        """Pad sentences to one batch."""
-        index = {p: i for i, p in enumerate(self.spec.phonemes)}
-        count, longest = max(len(c.phones) for _, c in items), max(c.frames for _, c in items)
-        phonemes = np.zeros((len(items), count), np.int64)
-        starts, durations = np.zeros(phonemes.shape, np.float32), np.zeros(phonemes.shape, np.int64)
-        owner = np.zeros((len(items), longest), np.int64)
-        positions = np.zeros((len(items), longest, self.spec.position_channels), np.float32)
-        frames = np.zeros((len(items), longest, self.spec.outputs), np.float32)
-        frame_mask = np.zeros((len(items), longest, 1), np.float32)
-        for row, (dataset, clip) in enumerate(items):
-            length = len(clip.phones)
-            phonemes[row, :length] = [index[p] for p in clip.phones]
-            starts[row, :length], durations[row, :length] = clip.word_starts, clip.durations
-            owner[row, : clip.frames] = np.repeat(np.arange(length), clip.durations)
-            positions[row, : clip.frames] = frame_positions(np.array(clip.durations))
-            frames[row, : clip.frames], frame_mask[row, : clip.frames] = dataset.frames(clip), 1.0
-        mask = (np.arange(count) < np.array([[len(c.phones)] for _, c in items])).astype(np.float32)[:, :, None]
-        speaker = np.array([self.spec.speakers.index(c.speaker) for _, c in items])
-        arrays: tuple[NDArray[Any], ...] = (
-            phonemes, starts, durations, speaker, owner, positions, frames, mask, frame_mask,
-        )  # fmt: skip
-        return Batch(*map(torch.from_numpy, arrays))
-
-    def _draw(self, step: int, rank: int) -> list[Item]:
-        """Sentences of similar length, so that little of the batch is padding: a window of a larger, sorted draw."""
-        rng = np.random.default_rng([self.seed, step, rank])
-        names = list(self.spec.speakers)
-        chances = np.array([self.weights[n] for n in names])
-        pool = []
-        for name in rng.choice(names, _POOL * self.batch, p=chances / chances.sum()):
-            group = self._training[str(name)]
-            pool.append(group[int(rng.integers(len(group)))])
-        pool.sort(key=lambda item: item[1].frames)
-        start = int(rng.integers((_POOL - 1) * self.batch + 1))
-        return pool[start : start + self.batch]
+        Raises:
+            ValueError: the model does not predict F0 before the mels, or ``start`` holds another network.
+        """
+        if not self.spec.pitch_layers:
+            raise ValueError("pitch_layers: only models that predict F0 before the mels are trained")
+        network = AcousticNetwork(self.spec)
+        if self._start is not None:
+            network.load_state_dict(network.state_dict() | fit_acoustic(self._start, self.spec))
+        return AcousticTraining(network)
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
-        """L1 of frames, F0 and log-durations; see :class:`~models.training.loop.Task`."""
-        assert isinstance(model, AcousticNetwork)
-        batch = Batch(*(t.to(device) for t in self.collate(self._draw(step, rank))))
+        """The weighted sum of all losses of both networks; see :class:`~models.training.loop.Task`."""
+        assert isinstance(model, AcousticTraining)
+        items = draw(self._training, self.weights, self.batch, np.random.default_rng([self.seed, step, rank]))
+        batch = collate(self.spec, items).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            frames, durations = run(model, batch)
-        parts = losses(frames.float(), durations.float(), batch)
-        total = parts["mel"] + parts["pitch"] + parts["voicing"] + _DURATION_WEIGHT * parts["duration"]
+            mels, pitch, durations = run(model.generator, batch)
+            adversary = adversarial_losses(model.discriminator, mels, batch.mels, batch.ripple, batch.frame_mask)
+        parts = losses(mels.float(), pitch.float(), durations.float(), batch)
+        weight = min(max(step / self.adversary_after - 1.0, 0.0), 1.0)
+        sharpness = _ADVERSARIAL_WEIGHT * adversary.adversarial + _FEATURE_WEIGHT * adversary.features
+        total = (
+            parts["mel"] + parts["pitch"] + _VOICING_WEIGHT * parts["voicing"] + _DURATION_WEIGHT * parts["duration"]
+        )
+        total += weight * sharpness + _DISCRIMINATOR_WEIGHT * adversary.discriminator
         return total, int(batch.frame_mask.sum())
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, device: torch.device, count: int = 24) -> dict[str, float]:
-        """The parts of the loss for every speaker, on held-out sentences."""
-        assert isinstance(model, AcousticNetwork)
+        """The parts of the loss for every speaker on held-out sentences, and how sharp the mels are.
+
+        ``ripple_…`` is the depth of the harmonics' ripple and ``variance_…`` the variance of the mels, both for true F0
+        and durations, and relative to natural mels.
+        """
+        assert isinstance(model, AcousticTraining)
         figures: dict[str, float] = {}
         for name, group in self.clips(evaluation=True).items():
-            if group:
-                batch = Batch(*(t.to(device) for t in self.collate(group[:count])))
-                parts = losses(*run(model, batch), batch)
-                figures |= {f"{part}_{name}": float(value) for part, value in parts.items()}
+            if not group:
+                continue
+            batch = collate(self.spec, group[:count]).to(device)
+            mels, pitch, durations = run(model.generator, batch)
+            parts = losses(mels, pitch, durations, batch)
+            figures |= {f"{part}_{name}": float(value) for part, value in parts.items()}
+            figures |= {f"{part}_{name}": value for part, value in _sharpness(self.spec, mels, batch).items()}
         return figures
 
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
-        tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        text = card(
-            "Acoustic model: phonemes and a speaker to conditioning frames",
-            minutes_by_speaker(self._training),
-            trained,
-            figures,
-        )
-        save(out, self.spec, tensors, text)
+        assert isinstance(model, AcousticTraining)
+        tensors = {name: tensor.cpu().numpy() for name, tensor in model.generator.state_dict().items()}
+        if self._start is not None:
+            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
+        title = "Acoustic model: phonemes and a speaker to conditioning frames"
+        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
 
 
-def _symbols_for(dataset: Dataset, clip: PreparedClip, frames: NDArray[np.float16]) -> NDArray[np.uint8]:
-    """A clip's symbols where its frames are others: an excitation is that of the filter it will be served with."""
-    if dataset.coding.shaping == "preemphasis":
-        return dataset.symbols(clip)
-    return dataset.coding.encode(dataset.wave(clip) / PCM, frames, dataset.spec)
-
-
-def predict_corpus(model: AcousticModel, source: Path, out: Path, progress: Callable[[int], None]) -> int:
-    """A copy of a prepared corpus whose frames are the model's own, for the true durations.
-
-    A WaveNet trained on these sees the same smoothed frames as in service (as in Tacotron 2, section 2.3). Clips
-    without phonemes, and held-out ones, are left out.
-
-    Returns:
-        The number of clips.
-    """
-    dataset = Dataset(source)
-    clips = [clip for clip in dataset.clips if clip.durations and not held_out(clip.id)]
-    symbols, frames, entries, position = list[NDArray[np.uint8]](), list[NDArray[np.float16]](), list[PreparedClip](), 0
-    for number, clip in enumerate(clips):
-        made = model.predict_timed(clip.phones, clip.word_starts, np.array(clip.durations), clip.speaker)
-        frames.append(made.astype(np.float16))
-        symbols.append(_symbols_for(dataset, clip, frames[-1]))
-        entries.append(replace(clip, start=position))
-        position += clip.frames
-        progress(number + 1)
-    waves = [dataset.wave(c) for c in clips]
-    write_prepared(out, symbols, frames, waves, entries, dataset.spec, dataset.coding, dataset.pitch_ranges)
-    return len(entries)
-
-
-def run(model: AcousticNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Frames ``[B, F, outputs]`` for the true durations, and the predicted log-durations ``[B, P]``."""
+def run(model: AcousticNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Mels ``[B, F, bands]`` for true durations and F0; F0 and the logit of voicing ``[B, F, 2]`` for true durations;
+    and the log-durations ``[B, P]``."""
     encoded, durations = model.encode(batch.phonemes, batch.word_starts, batch.speaker, batch.phoneme_mask)
     repeated = encoded.gather(1, batch.owner[:, :, None].expand(-1, -1, encoded.shape[2]))
-    return model.decode(repeated, batch.positions, batch.speaker, batch.frame_mask), durations
+    given = repeated, batch.positions, batch.speaker, batch.frame_mask
+    return model.decode(*given, batch.pitch, batch.ripple), model.predict_pitch(*given), durations
 
 
-def losses(frames: Tensor, durations: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Mean absolute errors: of the mel bands, of log-F0 (mostly where voiced), of voicing, of log-durations."""
-    mel, target = frames[:, :, :-2], batch.frames[:, :, :-2]
-    mask, voicing = batch.frame_mask, batch.frames[:, :, -1:]
+def losses(mels: Tensor, pitch: Tensor, durations: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Mean absolute errors of the mel bands, of log-F0 (mostly where voiced) and of log-durations; and the cross
+    entropy of voicing."""
+    mask, voicing = batch.frame_mask, batch.pitch[:, :, 1:]
     pitch_weight = mask * (voicing + _UNVOICED_PITCH_WEIGHT)
     known = batch.phoneme_mask[:, :, 0]
+    entropy = F.binary_cross_entropy_with_logits(pitch[:, :, 1:], voicing, reduction="none")
     return {
-        "mel": ((mel - target).abs() * mask).sum() / (mask.sum() * target.shape[2]),
-        "pitch": ((frames[:, :, -2:-1] - batch.frames[:, :, -2:-1]).abs() * pitch_weight).sum() / pitch_weight.sum(),
-        "voicing": ((frames[:, :, -1:] - voicing).abs() * mask).sum() / mask.sum(),
+        "mel": ((mels - batch.mels).abs() * mask).sum() / (mask.sum() * mels.shape[2]),
+        "pitch": ((pitch[:, :, :1] - batch.pitch[:, :, :1]).abs() * pitch_weight).sum() / pitch_weight.sum(),
+        "voicing": (entropy * mask).sum() / mask.sum(),
         "duration": F.l1_loss(durations * known, torch.log1p(batch.durations.float()), reduction="sum") / known.sum(),
     }
+
+
+def _sharpness(spec: AcousticSpec, mels: Tensor, batch: Batch) -> dict[str, float]:
+    inside = batch.frame_mask[:, :, 0] > 0
+    predicted, natural = (m[inside].cpu().numpy() for m in (mels, batch.mels))
+    voicing = batch.pitch[:, :, 1][inside].cpu().numpy()
+    depths = [ripple_depth(m, voicing, spec.features) for m in (predicted, natural)]
+    return {"ripple": depths[0] / max(depths[1], 1e-6), "variance": variance_ratio(predicted, natural)}

@@ -13,26 +13,30 @@ from models import checkpoint
 from models.architectures import tensor_table
 from models.architectures.acoustic import AcousticSpec
 from models.architectures.wavenet import WaveNetSpec
+from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
+from models.audio.harmonics import harmonic_ripple
 from models.checkpoint import CheckpointError
 from models.networks.acoustic import AcousticNetwork
+from models.spec import SpecError
 from models.tensors import shapes
 from models.text import PHONEMES, Sentence, Word, phonemize
-from models.text.acoustic import SHORTEST_PAUSE, AcousticModel, frame_positions
+from models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
 from models.text.phonemes import is_pause
 
-SPEC = AcousticSpec(
+OLD = AcousticSpec(
     phonemes=PHONEMES, speakers=("ann", "bob"), outputs=20, channels=24, encoder_layers=2, decoder_layers=2,
     speaker_channels=6,
 )  # fmt: skip
+SPEC = replace(OLD, pitch_layers=3)
 TEXTS = ("The birch canoe slid on the smooth planks.", "When the sun came up, she sang!", "No?")
 EVERY = Sentence("Every sound.", (*(Word(p, (p,)) for p in PHONEMES if not is_pause(p)), ","))
 
 
-@pytest.fixture(scope="module")
-def network() -> AcousticNetwork:
+@pytest.fixture(scope="module", params=[SPEC, OLD], ids=["f0-first", "f0-beside"])
+def network(request: pytest.FixtureRequest) -> AcousticNetwork:
     """Random weights, none of them zero."""
     torch.manual_seed(0)
-    network = AcousticNetwork(SPEC)
+    network = AcousticNetwork(request.param)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -42,8 +46,17 @@ def network() -> AcousticNetwork:
 @pytest.fixture(scope="module")
 def model(network: AcousticNetwork, tmp_path_factory: pytest.TempPathFactory) -> AcousticModel:
     path = tmp_path_factory.mktemp("acoustic") / "checkpoint"
-    checkpoint.save(path, SPEC, {name: tensor.numpy() for name, tensor in network.state_dict().items()}, "Random.")
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    checkpoint.save(path, network.spec, tensors, "Random.")
     return AcousticModel(checkpoint.load(path))
+
+
+@pytest.fixture
+def pitched(network: AcousticNetwork, model: AcousticModel) -> AcousticModel:
+    """The model that predicts F0 first."""
+    if not network.spec.pitch_layers:
+        pytest.skip("of the other model")
+    return model
 
 
 def sentences() -> list[Sentence]:
@@ -75,8 +88,16 @@ def test_numpy_and_torch_agree(
     counts = model.durations(durations[0].numpy(), 1.0)
     repeated = encoded[0].repeat_interleave(torch.from_numpy(counts), dim=0)[None]
     positions = torch.from_numpy(frame_positions(counts))[None]
-    expected = network.decode(repeated, positions, who, torch.ones(1, len(repeated[0]), 1))[0].numpy()
-    expected[:, -1] = expected[:, -1].clip(0.0, 1.0)
+    given = repeated, positions, who, torch.ones(1, len(repeated[0]), 1)
+    if network.spec.pitch_layers:
+        pitch = network.predict_pitch(*given)
+        pitch[:, :, 1] = (pitch[:, :, 1] > 0.0).float()
+        pitch = torch.from_numpy(PitchControl().apply(pitch[0].numpy(), network.spec.features))[None]
+        ripple = torch.from_numpy(harmonic_ripple(*pitch[0].numpy().T, network.spec.features))[None]
+        expected = torch.cat([network.decode(*given, pitch, ripple), pitch], dim=2)[0].numpy()
+    else:
+        expected = network.decode(*given)[0].numpy()
+        expected[:, -1] = expected[:, -1].clip(0.0, 1.0)
     frames = model.predict(sentence, name)
     assert frames.dtype == np.float32
     assert frames == pytest.approx(expected, abs=1e-4)
@@ -99,7 +120,8 @@ def test_company_does_not_change_a_sentence(network: AcousticNetwork) -> None:
         places = torch.rand(3, 30, SPEC.position_channels)
         mask = torch.ones(3, 30, 1)
         mask[0, 20:] = mask[2, 7:] = 0.0
-        decoded = network.decode(frames, places, torch.tensor([1, 1, 1]), mask)
+        extra = (torch.randn(3, 30, 2), torch.randn(3, 30, SPEC.bands)) if network.spec.pitch_layers else ()
+        decoded = network.decode(frames, places, torch.tensor([1, 1, 1]), mask, *extra)
         for row, sentence in enumerate(batch):
             length = len(sentence.phones)
             alone, own = network.encode(*inputs([sentence], 1))
@@ -107,7 +129,8 @@ def test_company_does_not_change_a_sentence(network: AcousticNetwork) -> None:
             torch.testing.assert_close(durations[row, :length], own[0], atol=1e-5, rtol=1e-5)
             real = int(mask[row].sum())
             cut = (frames[row, :real][None], places[row, :real][None], torch.tensor([1]), torch.ones(1, real, 1))
-            torch.testing.assert_close(decoded[row, :real], network.decode(*cut)[0], atol=1e-5, rtol=1e-5)
+            more = (tensor[row, :real][None] for tensor in extra)
+            torch.testing.assert_close(decoded[row, :real], network.decode(*cut, *more)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_dropout_acts_in_training_only(network: AcousticNetwork) -> None:
@@ -124,6 +147,57 @@ def test_durations_do_not_bend_the_encoder(network: AcousticNetwork) -> None:
     gradients = torch.autograd.grad(durations.sum(), [network.phoneme, network.duration_out], allow_unused=True)
     assert gradients[0] is None
     assert gradients[1] is not None
+
+
+def test_pitch_in_semitones(pitched: AcousticModel) -> None:
+    sentence, bands = sentences()[0], SPEC.bands
+    plain = pitched.predict(sentence, "ann")
+    raised = pitched.predict(sentence, "ann", control=PitchControl(semitones=3.0))
+    hz, moved = (np.exp(f[:, bands] * LOG_F0_SCALE + LOG_F0_MEAN) for f in (plain, raised))
+    kept = (moved < SPEC.features.pitch_high_hz * 0.999) & (hz > SPEC.features.pitch_low_hz * 1.001)
+    assert kept.mean() > 0.5
+    assert moved[kept] / hz[kept] == pytest.approx(2.0 ** (3 / 12), rel=1e-4)
+    assert np.array_equal(raised[:, -1], plain[:, -1])
+    voiced = plain[:, -1] > 0.5
+    assert np.abs(raised - plain)[voiced, :bands].mean() > 1e-3, "the mels follow F0"
+    assert np.array_equal(pitched.predict(sentence, "ann", control=PitchControl()), plain)
+
+
+def test_intonation_scales_f0_around_its_mean() -> None:
+    spec = SPEC.features
+    voicing = np.tile([1.0, 1.0, 0.0], 10)
+    predicted = np.column_stack([np.linspace(-0.3, 0.5, 30), voicing]).astype(np.float32)
+    mean = predicted[voicing > 0, 0].mean()
+    for factor in (0.0, 0.5, 2.0):
+        made = PitchControl(intonation=factor).apply(predicted, spec)
+        assert made[:, 0] - mean == pytest.approx(factor * (predicted[:, 0] - mean), abs=1e-6)
+        assert np.array_equal(made[:, 1], predicted[:, 1])
+    both = PitchControl(semitones=-2.0, intonation=0.0).apply(predicted, spec)
+    assert np.exp((both[:, 0] - mean) * LOG_F0_SCALE) == pytest.approx(2.0 ** (-2 / 12), rel=1e-5)
+    unvoiced = PitchControl(intonation=0.0).apply(predicted * [1, 0], spec)
+    assert unvoiced[:, 0] == pytest.approx(predicted[:, 0].mean(), abs=1e-6)
+
+
+def test_f0_stays_within_the_range_of_the_analysis() -> None:
+    predicted = np.array([[-1.0, 1.0], [1.0, 1.0]], np.float32)
+    for semitones, hz in ((48.0, SPEC.features.pitch_high_hz), (-48.0, SPEC.features.pitch_low_hz)):
+        made = PitchControl(semitones=semitones).apply(predicted, SPEC.features)
+        assert np.exp(made[:, 0] * LOG_F0_SCALE + LOG_F0_MEAN) == pytest.approx(hz, rel=1e-4)
+
+
+def test_known_pitch_is_used_as_it_is(pitched: AcousticModel) -> None:
+    sentence = sentences()[0]
+    counts = np.full(len(sentence.phones), 5)
+    known = np.column_stack([np.linspace(-1, 1, counts.sum()), np.arange(counts.sum()) % 2]).astype(np.float32)
+    made = pitched.predict_timed(sentence.phones, sentence.word_starts, counts, "ann", known)
+    assert np.array_equal(made[:, -2:], known)
+    other = pitched.predict_timed(sentence.phones, sentence.word_starts, counts, "ann", known + np.float32([0.3, 0.0]))
+    voiced = known[:, 1] > 0
+    assert np.abs(other - made)[voiced, :-2].mean() > 1e-3
+
+
+def test_intonation_spans_many_frames() -> None:
+    assert replace(SPEC, pitch_layers=4).pitch_dilations == (1, 2, 4, 8)
 
 
 def test_speed_divides_durations(model: AcousticModel) -> None:
@@ -173,7 +247,7 @@ def test_every_phoneme_has_a_vector_of_its_own(model: AcousticModel) -> None:
 
 
 def test_shapes_of_the_checkpoint(network: AcousticNetwork) -> None:
-    for spec in (SPEC, replace(SPEC, duration_layers=1, kernel_size=7, duration_kernel_size=5, decoder_layers=3)):
+    for spec in (SPEC, OLD, replace(SPEC, duration_layers=1, kernel_size=7, duration_kernel_size=5, decoder_layers=3)):
         found = {name: tuple(tensor.shape) for name, tensor in AcousticNetwork(spec).state_dict().items()}
         assert found == shapes(tensor_table(spec))
 
@@ -184,3 +258,9 @@ def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "wavenet", spec, tensors, "Zeros.")
     with pytest.raises(CheckpointError, match="expected 'acoustic', found 'wavenet'"):
         AcousticModel(checkpoint.load(tmp_path / "wavenet"))
+
+
+@pytest.mark.parametrize(("change", "field"), [({"pitch_layers": -1}, "pitch_layers"), ({"outputs": 2}, "outputs")])
+def test_specs_that_describe_no_model(change: dict[str, int], field: str) -> None:
+    with pytest.raises(SpecError, match=f"^{field}: "):
+        replace(SPEC, **change)

@@ -29,6 +29,7 @@ WAVENET = WaveNetSpec(
 FRAMES = AcousticSpec(
     phonemes=PHONEMES, speakers=SPEAKERS, outputs=FEATURES.channels, channels=8, encoder_layers=1, decoder_layers=1,
     duration_layers=1, kernel_size=3, speaker_channels=4,
+    pitch_layers=1,
 )  # fmt: skip
 CODING = Coding(WAVENET.preemphasis, WAVENET.gain)
 EXCITATION = replace(CODING, shaping="linear_prediction")

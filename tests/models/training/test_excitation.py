@@ -16,9 +16,9 @@ from models.text.acoustic import AcousticModel
 from models.training.blur import WIDTHS, blurred, smooth
 from models.training.data.f0 import speaker_pitch_range
 from models.training.data.speech import PCM, Dataset
-from models.training.tasks.acoustic import predict_corpus
+from models.training.predict import predict_corpus
 from models.training.tasks.wavenet import WaveNetTask
-from tests.models.training.sounds import EXCITATION, FEATURES, RATE, SPEAKERS, WAVENET, tone
+from tests.models.training.sounds import EXCITATION, FEATURES, FRAMES, RATE, SPEAKERS, WAVENET, tone
 
 CPU = torch.device("cpu")
 EVEN = dict.fromkeys(SPEAKERS, 1.0)
@@ -98,9 +98,11 @@ def test_the_share_of_blurred_crops(prepared: Path, excited: Path) -> None:
 
 def test_predicted_frames_get_the_excitation_of_their_own_filter(excited: Path, tmp_path: Path) -> None:
     class Blurring:
-        """A acoustic model that predicts the same for all frames."""
+        """An acoustic model that predicts the same for all frames."""
 
-        def predict_timed(self, phones, word_starts, durations, speaker):  # type: ignore[no-untyped-def]
+        spec = FRAMES
+
+        def predict_timed(self, phones, word_starts, durations, speaker, pitch):  # type: ignore[no-untyped-def]
             return np.full((int(durations.sum()), FEATURES.channels), 0.3, np.float32)
 
     model: AcousticModel = Blurring()  # type: ignore[assignment]

@@ -14,18 +14,11 @@ from models.architectures import tensor_table
 from models.checkpoint import load
 from models.engines.speech.native import NativeEngine
 from models.tensors import shapes
-from models.text.acoustic import AcousticModel, frame_positions
 from models.training.data.speech import Dataset
 from models.training.model_card import card
-from models.training.tasks.acoustic import (
-    AcousticTask,
-    Batch,
-    losses,
-    predict_corpus,
-    run,
-)
+from models.training.tasks.acoustic import AcousticTask
 from models.training.tasks.wavenet import WaveNetTask
-from tests.models.training.sounds import FEATURES, FRAMES, PHONES, SPEAKERS, WAVENET
+from tests.models.training.sounds import FEATURES, FRAMES, SPEAKERS, WAVENET
 
 CPU = torch.device("cpu")
 FREE = replace(WAVENET, local_channels=0)
@@ -36,11 +29,6 @@ EVEN = dict.fromkeys(SPEAKERS, 1.0)
 @pytest.fixture(scope="module")
 def task(prepared: Path) -> WaveNetTask:
     return WaveNetTask(WAVENET, (prepared,), EVEN, batch=3, crop_frames=12)
-
-
-@pytest.fixture(scope="module")
-def frames_task(prepared: Path) -> AcousticTask:
-    return AcousticTask(FRAMES, (prepared,), EVEN, batch=3)
 
 
 def test_a_batch_follows_from_seed_step_and_rank(task: WaveNetTask) -> None:
@@ -186,96 +174,10 @@ def test_speakers_that_the_data_lack(prepared: Path) -> None:
     assert list(task.evaluate(task.network(), CPU)) == ["bits_ann"]
 
 
-def test_sentences_follow_from_seed_step_and_rank(frames_task: AcousticTask) -> None:
-    def content(task: AcousticTask, step: int, rank: int) -> list[str]:
-        return [clip.id for _, clip in task._draw(step, rank)]
-
-    drawn = [content(frames_task, step, 0) for step in range(60)]
-    assert drawn == [content(replace(frames_task), step, 0) for step in range(60)]
-    assert drawn != [content(frames_task, step, 1) for step in range(60)]
-    assert drawn != [content(replace(frames_task, seed=3), step, 0) for step in range(60)]
-    names = {name for batch in drawn for name in batch}
-    assert names == {f"{speaker}_u{i:04d}" for speaker in SPEAKERS for i in range(4)}
-    assert all(len(batch) == 3 for batch in drawn)
-
-
-def test_sentences_are_padded_to_a_batch(frames_task: AcousticTask, prepared: Path) -> None:
-    dataset = Dataset(prepared)
-    items = [(dataset, dataset.clips[i]) for i in (0, 9)]
-    batch = frames_task.collate(items)
-    longest = max(clip.frames for _, clip in items)
-    assert batch.frames.shape == (2, longest, FEATURES.channels)
-    assert batch.speaker.tolist() == [0, 1]
-    for row, (_, clip) in enumerate(items):
-        assert [FRAMES.phonemes[i] for i in batch.phonemes[row].tolist()] == list(PHONES)
-        assert tuple(batch.durations[row].tolist()) == clip.durations
-        assert tuple(batch.word_starts[row].bool().tolist()) == clip.word_starts
-        assert batch.frame_mask[row, :, 0].tolist() == [1.0] * clip.frames + [0.0] * (longest - clip.frames)
-        assert np.bincount(batch.owner[row, : clip.frames], minlength=len(PHONES)).tolist() == list(clip.durations)
-        assert np.array_equal(batch.frames[row, : clip.frames], dataset.frames(clip).astype(np.float32))
-        assert np.array_equal(batch.positions[row, : clip.frames], frame_positions(np.array(clip.durations)))
-        assert not batch.frames[row, clip.frames :].any()
-
-
-def test_padding_carries_no_loss(frames_task: AcousticTask, prepared: Path) -> None:
-    dataset = Dataset(prepared)
-    short, long = ((dataset, dataset.clips[i]) for i in (0, 4))
-    torch.manual_seed(0)
-    model = frames_task.network().eval()
-    with torch.no_grad():
-        together, alone = frames_task.collate([short, long]), frames_task.collate([short])
-        predicted, durations = run(model, together)
-        one = Batch(*(tensor[:1] for tensor in together))
-        padded = losses(predicted[:1], durations[:1], one)
-        expected = losses(*run(model, alone), alone)
-    assert padded.keys() == {"mel", "pitch", "voicing", "duration"}
-    for part, value in expected.items():
-        assert float(padded[part]) == pytest.approx(float(value), abs=1e-5)
-        assert float(value) > 0.0
-    perfect = losses(alone.frames, torch.log1p(alone.durations.float()), alone)
-    assert all(float(value) == pytest.approx(0.0, abs=1e-6) for value in perfect.values())
-
-
-def test_the_frame_model_learns(frames_task: AcousticTask) -> None:
-    torch.manual_seed(0)
-    model = frames_task.network()
-    before = frames_task.evaluate(model.eval(), CPU)
-    assert before.keys() == {f"{p}_{n}" for p in ("mel", "pitch", "voicing", "duration") for n in SPEAKERS}
-    optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-2)
-    for step in range(60):
-        optimizer.zero_grad()
-        loss, items = frames_task.loss(model, step, 0, CPU)
-        assert items > 3 * 40
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    after = frames_task.evaluate(model.eval(), CPU)
-    assert all(after[f"mel_{name}"] < 0.7 * before[f"mel_{name}"] for name in SPEAKERS)
-
-
-def test_a_corpus_of_predicted_frames(frames_task: AcousticTask, prepared: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = frames_task.network().eval()
-    frames_task.export(network, tmp_path / "checkpoint", {"steps": 0}, {"mel_ann": 0.5})
-    seen: list[int] = []
-    model = AcousticModel(load(tmp_path / "checkpoint"))
-    assert predict_corpus(model, prepared, tmp_path / "predicted", seen.append) == 8
-    assert seen == list(range(1, 9))
-    real, predicted = Dataset(prepared), Dataset(tmp_path / "predicted")
-    assert {clip.id for clip in predicted.clips} == {c.id for c in real.clips if "_s" not in c.id}
-    for clip in predicted.clips:
-        (source,) = [c for c in real.clips if c.id == clip.id]
-        assert np.array_equal(predicted.symbols(clip), real.symbols(source))
-        with torch.no_grad():
-            expected = run(network, frames_task.collate([(real, source)]))[0][0].numpy()
-        expected[:, -1] = expected[:, -1].clip(0.0, 1.0)
-        assert predicted.frames(clip).astype(np.float32) == pytest.approx(expected, abs=5e-3)
-
-
-@pytest.mark.parametrize("kind", ["wavenet", "acoustic"])
-def test_checkpoints_hold_what_the_networks_hold(kind: str, task: WaveNetTask, frames_task: AcousticTask) -> None:
-    network = (task if kind == "wavenet" else frames_task).network()
-    found = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    assert found == shapes(tensor_table(network.spec))
+def test_checkpoints_hold_what_the_networks_hold(task: WaveNetTask, prepared: Path) -> None:
+    for network in (task.network(), AcousticTask(FRAMES, (prepared,), EVEN).network().generator):
+        found = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        assert found == shapes(tensor_table(network.spec))
 
 
 def test_cards_give_credit() -> None:

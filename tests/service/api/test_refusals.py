@@ -66,6 +66,13 @@ BAD_VALUES: list[tuple[str, Any, int]] = [
     ("speed", "1", 400),
     ("speed", True, 400),
     ("speed", float("nan"), 400),
+    ("pitch", 12.5, 400),
+    ("pitch", -13, 400),
+    ("pitch", "high", 400),
+    ("pitch", float("nan"), 400),
+    ("intonation", -0.1, 400),
+    ("intonation", 2.1, 400),
+    ("intonation", True, 400),
     ("temperature", float("nan"), 400),
     ("temperature", float("inf"), 400),
     ("temperature", -0.1, 400),
@@ -113,6 +120,14 @@ def test_a_wrong_form_is_told_in_words(server: Server) -> None:
             assert words in message
             assert "pattern" not in message
             assert "[" not in message
+
+
+@pytest.mark.parametrize(("param", "value", "same"), [("pitch", 1.0, 0.0), ("intonation", 0.5, 1.0)])
+def test_a_model_whose_pitch_cannot_be_changed(server: Server, param: str, value: float, same: float) -> None:
+    refused = check_envelope(server.speak(model="broken", **{param: value}), 400, param)
+    assert refused["code"] == "unsupported_parameter"
+    assert refused["message"] == f"{param}: the pitch of broken cannot be changed"
+    assert server.speak(model="broken", **{param: same}).status_code == 200
 
 
 def test_a_text_nobody_can_say_is_refused_by_name(server: Server) -> None:

@@ -36,7 +36,9 @@ def verify(server: Server, manifest: Any, headers: dict[str, str] | None = None)
 
 @pytest.fixture(scope="module")
 def manifest(server: Server) -> dict[str, Any]:
-    return made(server, response_format="mp3", speed=2.0, temperature=0.9, sample_rate=24000)
+    return made(
+        server, response_format="mp3", speed=2.0, pitch=-2.0, intonation=0.5, temperature=0.9, sample_rate=24000
+    )
 
 
 def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: str) -> None:
@@ -56,6 +58,8 @@ def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: s
             "voice": "ann",
             "response_format": "mp3",
             "speed": 2.0,
+            "pitch": -2.0,
+            "intonation": 0.5,
             "seed": int(content.headers["x-seed"]),
             "temperature": 0.9,
             "sample_rate": 24000,

@@ -45,6 +45,15 @@ def test_wav_is_sound_at_the_models_rate(server: Server) -> None:
     assert np.std(samples) > 100
 
 
+def test_pitch_and_intonation_change_the_sound_but_not_its_length(server: Server) -> None:
+    plain = server.speak().content
+    assert server.speak(pitch=0.0, intonation=1.0).content == plain
+    changed = [server.speak(**change).content for change in ({"pitch": 3.0}, {"pitch": -12.0}, {"intonation": 0.0})]
+    assert len({plain, *changed}) == 4
+    assert {len(sound) for sound in changed} == {len(plain)}
+    assert server.speak(pitch=3.0).content == changed[0]
+
+
 def test_a_streamed_wav_claims_the_greatest_length(server: Server) -> None:
     content = server.speak().content
     assert struct.unpack("<I", content[4:8]) == struct.unpack("<I", content[40:44]) == (0xFFFFFFFF,)

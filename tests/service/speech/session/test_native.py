@@ -540,6 +540,10 @@ def test_wrong_messages_are_named_and_the_session_goes_on(
         ({"temperature": "1"}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"speed": 5}, "speed"),
+        ({"pitch": 13}, "pitch"),
+        ({"intonation": 2.5}, "intonation"),
+        ({"model": "broken", "pitch": 1.0}, "pitch"),
+        ({"model": "broken", "intonation": 0.0}, "intonation"),
         ({"stream_format": "sse"}, "stream_format"),
     ],
 )
@@ -549,6 +553,14 @@ def test_a_wrong_config_is_named_and_another_may_follow(server: Server, change: 
         assert talk.error()["param"] == param
         speak(talk, "Hello.")
     assert talk.sound == whole(server, "Hello.")
+
+
+def test_the_pitch_of_a_session(server: Server) -> None:
+    with talking(server) as talk:
+        talk.configure(pitch=4.0, intonation=0.0)
+        speak(talk, "Hello.")
+    assert talk.sound == whole(server, "Hello.", pitch=4.0, intonation=0.0)
+    assert talk.sound != whole(server, "Hello.")
 
 
 @pytest.mark.parametrize("kind", ["input.text", "input.done", "input.cancel"])
