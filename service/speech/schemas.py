@@ -185,6 +185,10 @@ class LikelihoodResult(BaseModel):
 class SessionConfig(StrictRequest):
     """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"type": "session.config", "model": "wavenet-en", "voice": "joe", "seed": 7}]}
+    )
+
     type: Literal["session.config"] = "session.config"
     model: str = Field(min_length=1, max_length=256)
     voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference
@@ -202,6 +206,8 @@ class SessionConfig(StrictRequest):
 class InputText(StrictRequest):
     """A piece of text. It is spoken as soon as a sentence is complete."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.text", "text": "The birch canoe slid."}]})
+
     type: Literal["input.text"]
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
 
@@ -209,11 +215,15 @@ class InputText(StrictRequest):
 class InputDone(StrictRequest):
     """No more text: the rest is spoken, complete or not."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.done"}]})
+
     type: Literal["input.done"]
 
 
 class InputCancel(StrictRequest):
     """Nothing of what has not been sent yet is wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.cancel"}]})
 
     type: Literal["input.cancel"]
 
