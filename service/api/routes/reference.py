@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from service.api.http.asyncapi import document
 from service.api.routes.websockets import CHANNELS
@@ -38,18 +39,24 @@ _ASYNCAPI: Final[dict[str, Any]] = document(CHANNELS)
 
 
 @router.get("/docs")
-async def show_reference() -> FileResponse:
+def show_reference() -> Response:
     """The page. It may load scripts and styles of this server alone."""
-    headers = {"content-security-policy": _POLICY, "cache-control": "no-cache"}
-    return FileResponse(_FILES / "index.html", media_type="text/html", headers=headers)
+    return _file("index.html", "text/html", {"content-security-policy": _POLICY})
 
 
 @router.get("/docs/{name}")
-async def get_asset(name: str) -> FileResponse:
+def get_asset(name: str) -> Response:
     """A script, style sheet or picture of the page."""
     if name not in _ASSETS:
         raise NotFound("The reference has no such file.")
-    return FileResponse(_FILES / name, media_type=_ASSETS[name], headers={"cache-control": "no-cache"})
+    return _file(name, _ASSETS[name], {})
+
+
+def _file(name: str, media_type: str, headers: Mapping[str, str]) -> Response:
+    """A file of the page, whole: Starlette's FileResponse answers malformed ranges without our error."""
+    return Response(
+        (_FILES / name).read_bytes(), media_type=media_type, headers={"cache-control": "no-cache", **headers}
+    )
 
 
 @router.get("/asyncapi.json")

@@ -61,6 +61,11 @@ def test_scripts_and_styles_load_nothing_from_elsewhere(server: Server) -> None:
     assert all(target.startswith(("data:", '"data:', "'data:", "#")) for target in re.findall(r"url\(([^)]*)", style))
 
 
+def test_a_range_is_no_error(server: Server) -> None:
+    for value in ("", "bytes=x", "bytes=999999999-"):
+        assert httpx.get(f"{server.url}/docs", headers={"range": value}).status_code == 200
+
+
 def test_there_is_no_other_file(server: Server) -> None:
     for name in ("index.html", "nothing.js", "..%2f..%2fapp.py", "swagger-ui-bundle.js.LICENSE.txt"):
         assert httpx.get(f"{server.url}/docs/{name}").status_code == 404
