@@ -113,6 +113,8 @@ def flood(fuzzer: Fuzzer, count: int) -> None:
     """Send so many requests: some with a JSON body, some forms, some without a body."""
     output = fuzzer.manifest["output"]
     whole = {name: st.just(value) for name, value in fuzzer.manifest.items()}
+    asked = {name: st.just(value) for name, value in fuzzer.manifest["request"].items()}
+    whole["request"] = changed(asked, frozenset(asked))
     whole["output"] = changed({name: st.just(value) for name, value in output.items()}, frozenset(output))
     options = settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
 
