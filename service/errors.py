@@ -95,8 +95,9 @@ class Conflict(ServiceError):
     type = "invalid_request_error"
     code = "conflict"
 
-    def __init__(self, message: str, *, code: str | None = None, retry: bool = False) -> None:
-        super().__init__(message, code=code, headers={"retry-after": "1"} if retry else {"x-should-retry": "false"})
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None, retry: bool = False) -> None:
+        headers = {"retry-after": "1"} if retry else {"x-should-retry": "false"}
+        super().__init__(message, param=param, code=code, headers=headers)
 
 
 class PayloadTooLarge(ServiceError):

@@ -28,6 +28,7 @@ from service.api.routes import (
     likelihood,
     metrics,
     models,
+    reference,
     speech,
     verify,
 )
@@ -57,8 +58,20 @@ UPLOADS = (
 DESCRIPTION = """\
 Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
 `/v1/images` and `/v1/models` are those of OpenAI's API, so its clients work unchanged; `seed`, `temperature` and
-`sample_rate` are additions.
+`sample_rate` are additions. [asyncapi.json](asyncapi.json) describes the websockets.
 """
+
+
+TAGS = [
+    {"name": "speech", "description": "Speech and other audio: sampled, continued, scored."},
+    {"name": "images", "description": "Pictures: sampled, completed, interpolated, scored."},
+    {
+        "name": "jobs",
+        "description": "Every request that samples is a job. Its output can be fetched later, and verified.",
+    },
+    {"name": "models", "description": "The models that are served."},
+    {"name": "health", "description": "For load balancers and monitoring. These routes need no API key."},
+]
 
 
 class Application(FastAPI):
@@ -85,6 +98,7 @@ def _include_routers(app: FastAPI) -> None:
     for open_router in (
         health.router,
         metrics.router,
+        reference.router,
         image_files.router,  # a secret in the URL stands in for a key
     ):
         app.include_router(open_router, dependencies=[Depends(check_query)])
@@ -130,10 +144,11 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
         title="Ancestral",
         version=__version__,
         description=DESCRIPTION,
+        openapi_tags=TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        docs_url=None,  # routes/reference.py serves it without a CDN
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
     )
     app.state.keys = keys
     app.state.draining = asyncio.Event()

@@ -18,9 +18,6 @@ MAX_STEPS = 16
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
-_EXAMPLE: dict[str, JsonValue] = {
-    "model": "pixelcnn-digits", "prompt": "7", "n": 4, "size": "280x280", "response_format": "b64_json", "seed": 7,
-}  # fmt: skip
 
 
 class BaseImageRequest(StrictRequest):
@@ -67,8 +64,6 @@ class BaseImageRequest(StrictRequest):
 class ImageRequest(BaseImageRequest):
     """``POST /v1/images/generations``: pictures of a class."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
-
     prompt: str | None = Field(
         default=None,
         min_length=1,
@@ -87,12 +82,6 @@ class ImageRequest(BaseImageRequest):
 class CompletionRequest(ImageRequest):
     """``POST /v1/images/completions``: the rest of a picture whose first rows are given."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"model": "pixelcnn-digits", "image": "iVBORw0KGgo=", "rows": 14, "class": "7", "seed": 7}]
-        }
-    )
-
     image: str = Field(
         min_length=1,
         description="A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple.",
@@ -103,10 +92,6 @@ class CompletionRequest(ImageRequest):
 class InterpolationRequest(BaseImageRequest):
     """``POST /v1/images/interpolations``: from one class to another, one picture per step, from one seed."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "pixelcnn-digits", "from": "1", "to": "7", "steps": 8, "seed": 7}]}
-    )
-
     begin: _Name | _Embedding = Field(
         alias="from", description="A class, or a vector like those of `/v1/images/classes?embeddings=true`."
     )
@@ -116,6 +101,12 @@ class InterpolationRequest(BaseImageRequest):
 
 class ImageGenerate(StrictRequest):
     """The message that requests pictures over a websocket; fields as in :class:`ImageRequest`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"type": "image.generate", "model": "pixelcnn-digits", "prompt": "7", "seed": 7}]
+        }
+    )
 
     type: Literal["image.generate"]
     model: str = Field(min_length=1, max_length=256)
@@ -134,6 +125,8 @@ class ImageGenerate(StrictRequest):
 
 class ImageCancel(StrictRequest):
     """Cancel the request in progress."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "image.cancel"}]})
 
     type: Literal["image.cancel"]
 

@@ -18,7 +18,8 @@ from typing import Any
 from service.broker import UNAVAILABLE
 from service.broker.job import Job
 from service.catalog.models import ImageModel
-from service.errors import ServiceError, envelope, queue_away
+from service.errors import ServiceError, queue_away
+from service.images.events import ImageCancelled, ImageDone, ImageStart
 from service.images.requests import image_job
 from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from service.images.stream import ImageReader
@@ -29,8 +30,22 @@ from service.jobs.state import State
 from service.jobs.submit import submit_job
 from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
+from service.ws.channel import Channel
 from service.ws.connection import WsConnection, receive_loop
-from service.ws.messages import parse_message, wrong_order
+from service.ws.messages import NoQuery, parse_message, wrong_order
+from service.ws.schemas import ErrorEvent, ServerEvent, error_event
+
+CHANNEL = Channel(
+    id="images",
+    path="/v1/images/stream",
+    summary="Send pictures while they are sampled",
+    description="Send `image.generate`. The rows of the pictures follow in binary frames, from the top.",
+    query=NoQuery,
+    client=tuple(IMAGE_MESSAGES.values()),
+    server=(ImageStart, ImageDone, ImageCancelled, ErrorEvent),
+    frames="Whole rows of pixels, `width * channels` bytes each, 0 to 255: the first row of every picture, then the "
+    "second row of every picture, and so on.",
+)
 
 
 class ImageConnection(WsConnection):
@@ -90,12 +105,12 @@ class ImageConnection(WsConnection):
         except ServiceError as error:
             self._job = None
             if error.code == "job_cancelled":
-                await self._send("image.cancelled")
+                await self._send(ImageCancelled())
             else:
                 await self._send_error(error)
         else:
             self._job = None  # before `image.done` is sent: the client may send the next request at once
-            await self._send("image.done", rows=rows, sha256=digest)
+            await self._send(ImageDone(rows=rows, sha256=digest))
         if self._shutting_down:
             self.on_shutdown()
 
@@ -103,10 +118,19 @@ class ImageConnection(WsConnection):
         """Send the pictures. Returns the number of their rows, and the hash of all bytes."""
         payload, spec = IMAGE.parse(job), model.spec
         reader, count = ImageReader(self._state.broker, job, payload, model), payload.count
-        shape = {"width": spec.width, "height": spec.height, "channels": spec.channels, "n": count}
-        subclasses = {"revised_prompts": payload.subclasses} if any(payload.subclasses) else {}
-        seeds = {"seed": payload.seed, "seeds": payload.seeds}
-        await self._send("image.start", job=job.id, model=job.model, **shape, **seeds, **subclasses)
+        start = ImageStart(
+            job=job.id,
+            model=job.model,
+            width=spec.width,
+            height=spec.height,
+            channels=spec.channels,
+            n=count,
+            seed=payload.seed,
+            seeds=list(payload.seeds),
+        )
+        if any(payload.subclasses):
+            start = start.model_copy(update={"revised_prompts": list(payload.subclasses)})
+        await self._send(start)
         digest = hashlib.sha256()
         rows_per_frame = max(1, FRAME_BYTES // (count * spec.width * spec.channels))
         async for _, symbols in reader.symbols():
@@ -117,11 +141,10 @@ class ImageConnection(WsConnection):
                 await self._websocket.send_bytes(frame)
         return reader.batch.rows, digest.hexdigest()
 
-    async def _send(self, kind: str, **fields: object) -> None:
-        await self._websocket.send_json({"type": kind, **fields})
+    async def _send(self, event: ServerEvent) -> None:
+        await self._websocket.send_json(event.message())
 
     async def _send_error(self, error: ServiceError) -> None:
         self._state.metrics.refused(error, Transport.WEBSOCKET)
         seconds = error.headers.get("retry-after")
-        again = {} if seconds is None else {"retry_after": int(seconds)}
-        await self._send("error", error=envelope(error)["error"] | again)
+        await self._send(error_event(error, None if seconds is None else int(seconds)))

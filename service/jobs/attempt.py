@@ -22,7 +22,7 @@ from service.broker import UNAVAILABLE, Broker, Lost, Signals, patiently
 from service.broker.job import Failure, Job, Status
 from service.catalog.catalog import Catalog
 from service.catalog.sampler import Sampler
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, internal_error
 from service.jobs.payload import Payload
 from service.settings import Settings
 from service.telemetry.metrics import WorkerMetrics
@@ -126,8 +126,8 @@ class JobAttempt(ABC):
             return "failed"
         except Exception:  # one job's failure is not the worker's
             log.exception("job failed", extra={"job": self.job.id})
-            failure = Failure("The server failed on this request.", "internal_error")
-            await self._end(Status.FAILED, error=failure)
+            internal = internal_error()
+            await self._end(Status.FAILED, error=Failure(internal.message, internal.code or internal.type))
             return "failed"
         finished = self.symbols is not None or result is not None
         if finished and self.stopped in (None, Stop.RELEASED) and await self._completed(result):

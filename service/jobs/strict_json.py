@@ -1,7 +1,7 @@
 """JSON from clients: the standard library's parser, with errors that say what is wrong and where.
 
-It is stricter than :func:`json.loads` in one point: a key that is repeated in an object is an error, because all but
-the last of its values would be ignored.
+It is stricter than :func:`json.loads` in two points. A key that is repeated in an object is an error, because all but
+the last of its values would be ignored. A key that is not valid Unicode is an error, because no field has such a name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def parse_json(text: str, subject: str) -> Any:
         subject: what it is, for messages: "The body", "The message".
 
     Raises:
-        InvalidRequest: it is not JSON, is nested too deeply, or an object in it repeats a key.
+        InvalidRequest: it is not JSON, is nested too deeply, or an object in it has a key that is repeated or not valid
+            Unicode.
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_int=_integer)
@@ -36,6 +37,13 @@ def parse_json(text: str, subject: str) -> Any:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
+    for name in found:
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair; it could not be quoted in a response
+            shown = name.encode(errors="backslashreplace").decode()
+            message = f"{shown}: the name of a field must be valid Unicode"
+            raise InvalidRequest(message, param=shown, code="unknown_parameter") from None
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)

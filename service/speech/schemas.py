@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.jobs.schemas import SEEDS, StrictRequest
 from service.ws.schemas import SessionClose
@@ -18,13 +18,6 @@ SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
 MAX_INPUT_CHARACTERS = 4096
 MAX_DURATION = 3600.0
 """Seconds of sound that one generation may ask for."""
-EXAMPLE: dict[str, JsonValue] = {
-    "model": "wavenet-en",
-    "input": "The birch canoe slid on the smooth planks.",
-    "voice": "joe",
-    "response_format": "wav",
-    "seed": 7,
-}
 
 
 class VoiceReference(StrictRequest):
@@ -70,8 +63,6 @@ class AudioRequest(StrictRequest):
 
 class SpeechRequest(AudioRequest):
     """``POST /v1/audio/speech``: text to speak, and how."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     input: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="The text to speak.")
     speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="2 speaks twice as fast.")
@@ -163,14 +154,6 @@ class VoiceList(BaseModel):
 class GenerationRequest(AudioRequest):
     """``POST /v1/audio/generations``: sound of nothing in particular, or the continuation of a recording."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"model": "wavenet-babble", "voice": "joe", "duration": 4.0, "response_format": "wav", "seed": 7}
-            ]
-        }
-    )
-
     duration: float = Field(
         gt=0.0, le=MAX_DURATION, allow_inf_nan=False, description="Seconds of audio to generate, without the prompt."
     )
@@ -195,6 +178,10 @@ class LikelihoodResult(BaseModel):
 class SessionConfig(StrictRequest):
     """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"type": "session.config", "model": "wavenet-en", "voice": "joe", "seed": 7}]}
+    )
+
     type: Literal["session.config"] = "session.config"
     model: str = Field(min_length=1, max_length=256)
     voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference
@@ -214,6 +201,8 @@ class SessionConfig(StrictRequest):
 class InputText(StrictRequest):
     """A piece of text. It is spoken as soon as a sentence is complete."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.text", "text": "The birch canoe slid."}]})
+
     type: Literal["input.text"]
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
 
@@ -221,11 +210,15 @@ class InputText(StrictRequest):
 class InputDone(StrictRequest):
     """No more text: the rest is spoken, complete or not."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.done"}]})
+
     type: Literal["input.done"]
 
 
 class InputCancel(StrictRequest):
     """Nothing of what has not been sent yet is wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.cancel"}]})
 
     type: Literal["input.cancel"]
 

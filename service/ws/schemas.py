@@ -1,13 +1,83 @@
-"""Messages that every native websocket accepts."""
+"""Messages of the native websockets: the bases of both directions, and what all of them share."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.errors import ServiceError, envelope
 from service.jobs.schemas import StrictRequest
+
+
+def without_default(schema: dict[str, Any]) -> None:
+    """For the JSON schema of a field that may be absent: it then has no value."""
+    del schema["default"]
 
 
 class SessionClose(StrictRequest):
     """Ends the session; it will not be resumed."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "session.close"}]})
+
     type: Literal["session.close"]
+
+
+class ServerEvent(BaseModel):
+    """The base of the server's messages. Fields that are not set are not sent, except for ``type``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str
+
+    def message(self) -> dict[str, Any]:
+        """The JSON object that is sent."""
+        return {"type": self.type} | self.model_dump(exclude_unset=True)
+
+
+class EventError(BaseModel):
+    """What went wrong."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    message: str
+    type: str
+    param: str | None = Field(description="The wrong field; null if no single field is wrong.")
+    code: str | None
+    retry_after: int = Field(
+        default=0, ge=1, description="Seconds until another attempt may succeed; absent if none will."
+    )
+
+
+class ErrorEvent(ServerEvent):
+    """A message or its work has failed; the connection goes on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "error",
+                    "error": {
+                        "message": "type: session.config comes first",
+                        "type": "invalid_request_error",
+                        "param": "type",
+                        "code": "wrong_order",
+                    },
+                }
+            ]
+        }
+    )
+
+    type: Literal["error"] = "error"
+    error: EventError
+
+
+def error_event(error: ServiceError, retry_after: int | None = None) -> ErrorEvent:
+    """The message for an error.
+
+    Args:
+        error: to report.
+        retry_after: seconds until another attempt may succeed.
+    """
+    again = {} if retry_after is None else {"retry_after": retry_after}
+    return ErrorEvent(error=EventError.model_validate(envelope(error)["error"] | again))

@@ -7,7 +7,7 @@ websocket's handshake that is refused gets the same response.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -39,22 +39,24 @@ PROBLEM = "application/problem+json"
 _METHODS = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
 
 
-def problem(error: ServiceError) -> dict[str, Any]:
-    """The same error as an RFC 9457 object."""
+def problem(status: int, error: Mapping[str, str | None]) -> dict[str, Any]:
+    """An error of the envelope as an RFC 9457 object."""
     return {
         "type": "about:blank",
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": error.message,
-        "param": error.param,
-        "code": error.code,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": error["message"],
+        "param": error["param"],
+        "code": error["code"],
     }
 
 
 def respond(error: ServiceError, accept: str) -> JSONResponse:
     """The response for ``error``, in the shape that the request's ``Accept`` header asks for."""
     if _accepts_problem(accept):
-        return JSONResponse(problem(error), error.status, error.headers, media_type=PROBLEM)
+        return JSONResponse(
+            problem(error.status, envelope(error)["error"]), error.status, error.headers, media_type=PROBLEM
+        )
     return JSONResponse(envelope(error), error.status, error.headers)
 
 

@@ -29,11 +29,9 @@ _SAFE = {
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_LOCKED = "default-src 'none'; frame-ancestors 'none'"
-_PAGES = frozenset({"/docs"})
-"""The paths that serve HTML pages, which load scripts."""
-
+"""Unless the response has its own."""
 
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Polled every few seconds: logged only when they fail."""
@@ -86,8 +84,6 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
             headers["x-request-id"] = own_id
             for name, value in _SAFE.items():
                 headers.setdefault(name, value)
-            if scope["path"] not in _PAGES:
-                headers["content-security-policy"] = _LOCKED
             if scope["app"].state.draining.is_set():
                 headers["connection"] = "close"
         elif not message.get("more_body", False):

@@ -9,46 +9,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.http.errors import PROBLEM, problem
+from service.api.http.errors import PROBLEM
+from service.api.http.examples import add_examples
 from service.api.schemas import ErrorEnvelope, Problem
-from service.errors import (
-    Conflict,
-    InvalidRequest,
-    NotFound,
-    NotReady,
-    Overloaded,
-    PayloadTooLarge,
-    RangeNotSatisfiable,
-    ServiceError,
-    Unauthorized,
-    Unprocessable,
-    UnsupportedMedia,
-    envelope,
-    internal_error,
-)
+from service.errors import NotReady, Overloaded
 from service.jobs.schemas import JobEvent, JobObject
 
 _REF: Final = "#/components/schemas/{model}"
-_EXAMPLES: Final[dict[int, ServiceError]] = {
-    error.status: error
-    for error in (
-        InvalidRequest(
-            "voice: wavenet-en has no such voice; it has allison, joe", param="voice", code="voice_not_found"
-        ),
-        Unauthorized("The API key is not one of this server's."),
-        NotFound("model: no such model; there is wavenet-en", param="model", code="model_not_found"),
-        Conflict("The job has not been completed yet.", code="job_not_completed"),
-        PayloadTooLarge("The body is larger than the 1048576 bytes that this server reads."),
-        UnsupportedMedia("The body must be JSON, sent with Content-Type: application/json."),
-        RangeNotSatisfiable("The sound has 71084 bytes."),
-        Unprocessable(
-            "Idempotency-Key: was used for another request", param="Idempotency-Key", code="idempotency_key_reused"
-        ),
-        Overloaded("The server is sampling as many requests as it can, and its queue is full.", retry_after=1),
-        internal_error(),
-        NotReady("The models are being warmed up."),
-    )
-}
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -60,7 +27,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _error(status: int) -> dict[str, Any]:
     content = {PROBLEM: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}}
     found: dict[str, Any] = {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase, "content": content}
-    if "retry-after" in _EXAMPLES[status].headers:
+    if status in (Overloaded.status, NotReady.status):
         seconds = {"type": "integer", "minimum": 1}
         found["headers"] = {
             "Retry-After": {
@@ -97,17 +64,16 @@ def _example(model: type[BaseModel]) -> Any:
 def complete(document: dict[str, Any]) -> None:
     """Finish what FastAPI has made of the routes.
 
-    The schemas of events move to the components of the document. Examples with nulls are put in: FastAPI drops them.
+    The schemas of events move to the components of the document, examples are added. Those of models that have nulls
+    are put in again: FastAPI drops them.
     """
     schemas = document["components"]["schemas"]
     schemas[Problem.__name__] = Problem.model_json_schema(mode="serialization")
     for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
-        for status, response in operation["responses"].items():
+        for response in operation["responses"].values():
             for media in response.get("content", {}).values():
                 for name, schema in media.get("schema", {}).pop("$defs", {}).items():
                     schemas.setdefault(name, schema)
-            if status.isdecimal() and (error := _EXAMPLES.get(int(status))) is not None:
-                response["content"]["application/json"]["example"] = envelope(error)
-                response["content"][PROBLEM]["example"] = problem(error)
     for model in (JobObject, JobEvent):
         schemas[model.__name__]["examples"] = [_example(model)]
+    add_examples(document)

@@ -27,7 +27,7 @@ _MEDIA: dict[str, Any] = {
         media: {"schema": {"type": "string", "format": "binary"}}
         for media in (*codecs.MEDIA_TYPES.values(), *encoding.MEDIA_TYPES.values(), ZIP)
     },
-    "application/json": {"schema": {"type": "object"}, "example": {"bits_per_sample": 4.2, "nats": 46578.4}},
+    "application/json": {"schema": {"type": "object"}},
 }
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {

@@ -129,7 +129,7 @@ def _job_of(service: State, manifest: Manifest) -> JobSpec[Payload, Model]:
             raise InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
     if model.sha256 != manifest.model_sha256:
         message = f"model_sha256: the weights of {manifest.model} are others here"
-        raise Conflict(message, code="model_changed")
+        raise Conflict(message, param="model_sha256", code="model_changed")
     job_spec = rule.builder()(service.catalog, service.settings, request)
     _check_prompt(rule, manifest, job_spec.payload)
     return dataclasses.replace(job_spec, body=manifest.model_dump())

@@ -16,10 +16,12 @@ from service.api.http.auth import Keys, caller_of
 from service.api.http.errors import respond
 from service.api.state import Service
 from service.errors import ServiceError, Unauthorized
+from service.images import websocket as images
 from service.images.websocket import ImageConnection
 from service.jobs.caller import Caller
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
+from service.speech.session import elevenlabs, native
 from service.speech.session.elevenlabs import ElevenLabsConnection
 from service.speech.session.native import NativeConnection, SpeechQuery
 from service.telemetry.metrics import Transport
@@ -28,10 +30,11 @@ from service.ws.connection import WsConnection
 from service.ws.messages import NoQuery, parse_query
 
 router = APIRouter(tags=["websockets"])
+CHANNELS = (native.CHANNEL, elevenlabs.CHANNEL, images.CHANNEL)
 log = logging.getLogger("service.access")
 
 
-@router.websocket("/v1/audio/speech/stream")
+@router.websocket(native.CHANNEL.path)
 async def stream_speech(websocket: WebSocket, service: Service) -> None:
     """Speak text while it arrives; :mod:`service.speech.session.native` has the messages."""
     try:
@@ -44,7 +47,7 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
     await _run(websocket, service, NativeConnection(service, _limits(websocket), bounded, caller, query))
 
 
-@router.websocket("/v1/images/stream")
+@router.websocket(images.CHANNEL.path)
 async def stream_images(websocket: WebSocket, service: Service) -> None:
     """Send pictures while they are sampled; :mod:`service.images.websocket` has the messages."""
     try:
@@ -57,7 +60,7 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
     await _run(websocket, service, ImageConnection(service, _limits(websocket), bounded, caller))
 
 
-@router.websocket("/v1/text-to-speech/{voice_id}/stream-input")
+@router.websocket(elevenlabs.CHANNEL.path)
 async def stream_input(websocket: WebSocket, voice_id: str, service: Service) -> None:
     """The same for ElevenLabs' clients; :mod:`service.speech.session.elevenlabs` has the messages."""
     keys = websocket.app.state.keys

@@ -46,6 +46,7 @@ from service.speech.session.runner import SessionRunner
 from service.speech.session.state import Utterance
 from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
+from service.ws.channel import Channel
 from service.ws.messages import checked, parse_query
 
 OutputFormat = Literal[
@@ -95,7 +96,9 @@ class GenerationConfig(_Strict):
 
 
 class TextMessage(_Strict):
-    """A piece of text."""
+    """A piece of text; an empty one ends the input."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The birch canoe slid "}, {"text": ""}]})
 
     text: str = Field(max_length=MAX_INPUT_CHARACTERS)
     flush: bool = False
@@ -105,9 +108,57 @@ class TextMessage(_Strict):
 class FirstMessage(TextMessage):
     """The first message, which has the settings."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": " ", "voice_settings": {"speed": 1.0}}]})
+
     voice_settings: VoiceSettings | None = None
     generation_config: GenerationConfig | None = None
     xi_api_key: str | None = Field(default=None, max_length=256)
+
+
+class AudioMessage(_Strict):
+    """Some of the audio; the last message has none, and ``isFinal`` is true."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"audio": "SUQzBAAAAAAA", "isFinal": None, "normalizedAlignment": None, "alignment": None},
+                {"audio": None, "isFinal": True, "normalizedAlignment": None, "alignment": None},
+            ]
+        }
+    )
+
+    audio: str | None = Field(json_schema_extra={"contentEncoding": "base64"})
+    isFinal: Literal[True] | None  # noqa: N815  # ElevenLabs' name
+    normalizedAlignment: None = None  # noqa: N815
+    alignment: None = None
+
+
+class FailureMessage(_Strict):
+    """What went wrong; the connection is closed after it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"message": "voice_id: no such voice; there is heart, joe", "error": "voice_not_found", "code": 1008}
+            ]
+        }
+    )
+
+    message: str
+    error: str = Field(description="The code of the error.")
+    code: Literal[1008] = Field(default=1008, description="The close code that follows.")
+
+
+CHANNEL = Channel(
+    id="elevenlabs",
+    path="/v1/text-to-speech/{voice_id}/stream-input",
+    summary="Speak a text while it is written, for clients of ElevenLabs",
+    description="The first message has the settings, the next ones have text, and an empty text ends the input.",
+    query=StreamQuery,
+    client=(FirstMessage, TextMessage),
+    server=(AudioMessage, FailureMessage),
+    path_parameters={"voice_id": "One of `/v1/audio/voices`."},
+)
 
 
 def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model:
@@ -211,9 +262,8 @@ class ElevenLabsConnection(SpeechConnection):
 
     # Messages to the client
 
-    async def _send_audio(self, audio: str | None, final: bool | None) -> None:
-        alignment: dict[str, None] = {"normalizedAlignment": None, "alignment": None}
-        await self._websocket.send_json({"audio": audio, "isFinal": final, **alignment})
+    async def _send_audio(self, audio: str | None, final: Literal[True] | None) -> None:
+        await self._websocket.send_json(AudioMessage(audio=audio, isFinal=final).model_dump())
 
     async def started(self, utterance: Utterance) -> None:
         """Nothing; see :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
@@ -246,5 +296,5 @@ class ElevenLabsConnection(SpeechConnection):
             return error if isinstance(error, CloseConnection) else end
 
     async def _fail(self, message: str, code: str) -> NoReturn:
-        await self._websocket.send_json({"message": message, "error": code, "code": 1008})
+        await self._websocket.send_json(FailureMessage(message=message, error=code).model_dump())
         raise CloseConnection(1008, code[:_REASON_CHARACTERS])

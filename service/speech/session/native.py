@@ -27,21 +27,30 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.broker import UNAVAILABLE
-from service.errors import InvalidRequest, NotFound, ServiceError, envelope, queue_away
+from service.errors import InvalidRequest, NotFound, ServiceError, queue_away
 from service.jobs.caller import Caller
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.speech.requests import new_session_state
 from service.speech.schemas import SPEECH_MESSAGES, InputCancel, InputDone, InputText, SessionConfig
 from service.speech.session.connection import SpeechConnection
+from service.speech.session.events import (
+    AudioCancelled,
+    AudioDone,
+    AudioProgress,
+    AudioStart,
+    SessionCreated,
+    SessionDone,
+)
 from service.speech.session.resumption import Resumable
 from service.speech.session.runner import SessionRunner
 from service.speech.session.state import SessionState, Utterance
 from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
+from service.ws.channel import Channel
 from service.ws.connection import IDLE_SECONDS, receive_loop
 from service.ws.messages import parse_message, wrong_order
-from service.ws.schemas import SessionClose
+from service.ws.schemas import ErrorEvent, ServerEvent, SessionClose, error_event
 
 
 class SpeechQuery(BaseModel):
@@ -49,8 +58,15 @@ class SpeechQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    session_id: str | None = Field(default=None, min_length=1, max_length=64)
-    from_sample: int | None = Field(default=None, ge=0, le=2**53)
+    session_id: str | None = Field(
+        default=None, min_length=1, max_length=64, description="Of the session to resume, from `session.created`."
+    )
+    from_sample: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**53,
+        description="The number of samples that the client has, counted over all utterances of the session.",
+    )
 
     def check(self) -> SpeechQuery:
         """This query, if both parameters are present or none is.
@@ -65,6 +81,19 @@ class SpeechQuery(BaseModel):
             if value is None and other is not None:
                 raise InvalidRequest(f"{name}: required", param=name, code="missing_parameter")
         return self
+
+
+CHANNEL = Channel(
+    id="speech",
+    path="/v1/audio/speech/stream",
+    summary="Speak a text while it is written",
+    description="Send `session.config` once, then `input.text` any number of times, then `input.done`. A sentence is "
+    "sampled as soon as it is complete. A client that lost its connection resumes with `session_id` and `from_sample`.",
+    query=SpeechQuery,
+    client=tuple(SPEECH_MESSAGES.values()),
+    server=(SessionCreated, AudioStart, AudioProgress, AudioDone, AudioCancelled, SessionDone, ErrorEvent),
+    frames="The audio of the utterance that the last `audio.start` announced, in its format: at most 32768 bytes.",
+)
 
 
 class NativeConnection(SpeechConnection):
@@ -104,7 +133,7 @@ class NativeConnection(SpeechConnection):
             await runner.close()
         elif isinstance(message, InputCancel):
             await runner.cancel()
-            await self._send("audio.cancelled")
+            await self._send(AudioCancelled())
 
     async def _configure(self, config: SessionConfig) -> None:
         runner = self._runner(new_session_state(self._state.catalog, config))
@@ -135,17 +164,17 @@ class NativeConnection(SpeechConnection):
 
     # Messages to the client
 
-    async def _send(self, kind: str, **fields: object) -> None:
-        await self._websocket.send_json({"type": kind, **fields})
+    async def _send(self, event: ServerEvent) -> None:
+        await self._websocket.send_json(event.message())
 
     async def _send_created(self, received: int) -> None:
-        await self._send("session.created", session_id=self._session.id, received_characters=received)
+        await self._send(SessionCreated(session_id=self._session.id, received_characters=received))
 
     async def started(self, utterance: Utterance) -> None:
         """See :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
         assert self.runner is not None
         form, rate = self.runner.session_state.config.response_format, self.runner.sample_rate
-        await self._send("audio.start", utterance=utterance.number, format=form, sample_rate=rate, seed=utterance.seed)
+        await self._send(AudioStart(utterance=utterance.number, format=form, sample_rate=rate, seed=utterance.seed))
 
     async def sound(self, data: bytes) -> None:
         """A binary frame."""
@@ -154,20 +183,21 @@ class NativeConnection(SpeechConnection):
     async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
         """``audio.progress``."""
         total = max(samples, utterance.estimate)
-        figures = {"samples": samples, "total_samples_estimate": total, "real_time_factor": factor}
-        await self._send("audio.progress", utterance=utterance.number, **figures)
+        await self._send(
+            AudioProgress(
+                utterance=utterance.number, samples=samples, total_samples_estimate=total, real_time_factor=factor
+            )
+        )
 
     async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
         """``audio.done``."""
-        figures = {"total_bytes": total_bytes, "samples": samples, "sha256": sha256}
-        await self._send("audio.done", utterance=utterance.number, **figures)
+        await self._send(AudioDone(utterance=utterance.number, total_bytes=total_bytes, samples=samples, sha256=sha256))
 
     async def finished(self) -> None:
         """``session.done``."""
-        await self._send("session.done")
+        await self._send(SessionDone())
 
     async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
         """``error``."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        body: dict[str, Any] = dict(envelope(error)["error"])
-        await self._send("error", error=body if retry_after is None else body | {"retry_after": retry_after})
+        await self._send(error_event(error, retry_after))

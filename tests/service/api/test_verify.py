@@ -185,7 +185,7 @@ def test_what_cannot_be_said_is_refused_as_by_the_route_itself(server: Server, m
 
 def test_other_weights(server: Server, manifest: dict[str, Any]) -> None:
     refused = verify(server, manifest | {"model_sha256": "0" * 64})
-    assert check_envelope(refused, 409, None)["code"] == "model_changed"
+    assert check_envelope(refused, 409, "model_sha256")["code"] == "model_changed"
     assert refused.headers["x-should-retry"] == "false"
 
 

@@ -23,6 +23,8 @@ def test_what_the_standard_library_reads(value: Any) -> None:
         ('{"a": 1, "a": 1}', "a", "duplicate_parameter", "a: given twice"),
         ('{"b": [{"a": 1, "c": 2, "a": 3}]}', "a", "duplicate_parameter", "a: given twice"),
         ('{\n "a" 1}', None, "json_invalid", "The body is not JSON: Expecting ':' delimiter at line 2, column 6."),
+        (r'{"a": {"\ud800": 1}}', r"\ud800", "unknown_parameter", "valid Unicode"),
+        (r'{"\ud800": 1, "\ud800": 1}', r"\ud800", "unknown_parameter", "valid Unicode"),
         ("[" * 100_000, None, "json_invalid", "nested too deeply"),
     ],
 )

@@ -1,0 +1,166 @@
+"""Thousands of requests that nobody should send, over every route: each is refused by name, or honoured in full."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Final
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.speech.codecs import MEDIA_TYPES
+from tests.service.fuzzer import Document, Fuzzer
+from tests.service.hostile import SCALARS, changed
+from tests.service.images.pictures import base64_of, noise, written
+from tests.service.support import PICTURES, Server
+
+NO_JOB: Final = "job_000000000000000000000000"
+SEED = st.integers(0, 2**63 - 1)
+TEMPERATURE = st.floats(0, 2)
+SKETCH = PICTURES["sketch"]
+SIZES = ["auto", *(f"{SKETCH.width * k}x{SKETCH.height * k}" for k in (1, 2, 3))]
+
+
+def wav() -> bytes:
+    """A tenth of a second of a tone."""
+    file = io.BytesIO()
+    soundfile.write(file, 0.3 * np.sin(np.arange(800) / 3), 8000, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+AUDIO: Final = {
+    "voice": st.sampled_from(("ann", "bob", {"id": "ann"})),
+    "response_format": st.sampled_from(sorted(MEDIA_TYPES)),
+    "stream_format": st.sampled_from(("audio", "sse")),
+    "seed": SEED,
+    "temperature": TEMPERATURE,
+    "sample_rate": st.sampled_from((8000, 16000, 22050, 24000, 44100, 48000)),
+}
+IMAGE: Final = {
+    "model": st.just("sketch"),
+    "style": st.sampled_from(("oil", "Crayon", "any")),
+    "size": st.sampled_from(SIZES),
+    "response_format": st.sampled_from(("url", "b64_json")),
+    "output_format": st.sampled_from(("png", "webp", "jpeg")),
+    "seed": SEED,
+    "temperature": TEMPERATURE,
+    "guidance": st.floats(0, 10),
+}
+CLASS: Final = IMAGE | {
+    "prompt": st.sampled_from(("cat", "DOG", "any")),
+    "n": st.integers(1, 3),
+    "stream": st.booleans(),
+    "partial_images": st.integers(0, 3),
+}
+BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]]] = {
+    "/v1/audio/speech": (
+        AUDIO | {"model": st.just("tiny"), "input": st.just("No."), "speed": st.floats(0.25, 4)},
+        frozenset(("model", "input", "voice")),
+    ),
+    "/v1/audio/generations": (
+        AUDIO | {"model": st.just("free"), "duration": st.floats(0.01, 0.2), "prompt_audio": st.just(base64_of(wav()))},
+        frozenset(("model", "voice", "duration")),
+    ),
+    "/v1/images/generations": (CLASS, frozenset(("model", "prompt"))),
+    "/v1/images/completions": (
+        CLASS | {"image": st.just(base64_of(written(noise("sketch")))), "rows": st.integers(1, 6)},
+        frozenset(("model", "prompt", "image")),
+    ),
+    "/v1/images/interpolations": (
+        IMAGE | {"from": st.just("cat"), "to": st.sampled_from(("cow", [0.5] * 5)), "steps": st.integers(2, 4)},
+        frozenset(("model", "from", "to")),
+    ),
+}
+FORMS: Final = {
+    "/v1/audio/likelihood": ({"model": "free", "voice": "ann"}, wav()),
+    "/v1/images/likelihood": (
+        {"model": "sketch", "class": "cat", "style": "oil", "map": "true"},
+        written(noise("sketch")),
+    ),
+}
+GETS: Final = (
+    "GET /v1/audio/voices", "GET /v1/images/classes", "GET /v1/models", "GET /v1/models/{model_id}", "GET /v1/jobs",
+    "GET /v1/jobs/{job_id}", "GET /v1/jobs/{job_id}/content", "GET /v1/jobs/{job_id}/events",
+    "GET /v1/jobs/{job_id}/manifest", "POST /v1/jobs/{job_id}/cancel", "DELETE /v1/jobs/{job_id}",
+    "GET /v1/images/files/{job_id}/{index}.{form}", "GET /healthz", "GET /readyz", "GET /metrics", "GET /v2",
+    "GET /v2/health/live", "GET /v2/health/ready", "GET /v2/models/{model_id}/ready", "GET /docs", "GET /asyncapi.json",
+    "PUT /v1/models", "GET /v1/nothing",
+)  # fmt: skip
+QUERY: Final = ("model", "language", "gender", "embeddings", "after", "limit", "token", "frog")
+HEADERS: Final = ("last-event-id", "range", "if-range", "if-none-match", "prefer", "idempotency-key", "accept")
+HEADER_VALUES: Final = st.sampled_from(
+    ("", "0-0", "9-9", "x", "bytes=0-1", "bytes=9-1", "bytes=-", '"a"', "*", "respond-async", "text/html", "a" * 300)
+)
+QUICK, FULL = 150, 10_000
+
+
+@pytest.fixture(scope="module")
+def document(server: Server) -> Document:
+    found: Document = httpx.get(f"{server.url}/openapi.json").json()
+    return found
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Texts for places that hold no JSON."""
+    return st.sampled_from([value for value in SCALARS if isinstance(value, str)]) | st.text(max_size=12)
+
+
+def flood(fuzzer: Fuzzer, count: int) -> None:
+    """Send so many requests: some with a JSON body, some forms, some without a body."""
+    output = fuzzer.manifest["output"]
+    whole = {name: st.just(value) for name, value in fuzzer.manifest.items()}
+    asked = {name: st.just(value) for name, value in fuzzer.manifest["request"].items()}
+    whole["request"] = changed(asked, frozenset(asked))
+    whole["output"] = changed({name: st.just(value) for name, value in output.items()}, frozenset(output))
+    options = settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
+
+    def requests(draw: st.DrawFn) -> None:
+        kind = draw(st.sampled_from(("json", "json", "json", "json", "manifest", "form", "get", "get")))
+        if kind == "json":
+            path = draw(st.sampled_from(sorted(BODIES)))
+            fuzzer.post(path, draw(changed(*BODIES[path])))
+        elif kind == "manifest":
+            fuzzer.post("/v1/verify", draw(changed(whole, frozenset(whole))))
+        elif kind == "form":
+            path = draw(st.sampled_from(sorted(FORMS)))
+            fields, file = FORMS[path]
+            valid = {name: st.just(value) for name, value in fields.items()}
+            fuzzer.form(
+                path, draw(changed(valid, frozenset(("model",)))), draw(st.sampled_from((file, file[:50], b"a")))
+            )
+        else:
+            operation = draw(st.sampled_from(GETS))
+            names = operation.replace("{", "}").split("}")[1::2]
+            path_values = {name: draw(st.sampled_from(("tiny", NO_JOB, "0", "png")) | texts()) or "x" for name in names}
+            query = draw(st.dictionaries(st.sampled_from(QUERY) | texts(), texts(), max_size=2))
+            headers = draw(st.dictionaries(st.sampled_from(HEADERS), HEADER_VALUES, max_size=2))
+            fuzzer.get(operation, path_values, query, headers)
+
+    @options
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        requests(data.draw)
+
+    run()
+
+
+def check_flood(server: Server, document: Document, count: int) -> None:
+    with server.unharmed(), server.client() as client:
+        fuzzer = Fuzzer(client, document)
+        flood(fuzzer, count)
+    assert sum(fuzzer.counts.values()) >= count
+    assert fuzzer.counts[200] > count // 50, fuzzer.counts
+    assert fuzzer.counts[400] > count // 3, fuzzer.counts
+
+
+def test_requests_are_refused_by_name_or_honoured(server: Server, document: Document) -> None:
+    check_flood(server, document, QUICK)
+
+
+@pytest.mark.slow
+def test_ten_thousand_requests(server: Server, document: Document) -> None:
+    check_flood(server, document, FULL)
