@@ -119,6 +119,8 @@ def test_a_wrong_form_is_told_in_words(server: Server) -> None:
 
 def test_a_text_nobody_can_say_is_refused_by_name(server: Server) -> None:
     check_envelope(server.speak(input="你好，世界"), 400, "input")
+    told = httpx.post(server.url + URL, content=json.dumps(SPEECH | {"input": "a\ud800"}), headers=JSON, timeout=60)
+    assert check_envelope(told, 400, "input")["message"] == "input: has an unpaired surrogate, which is no character"
 
 
 @pytest.mark.parametrize(
