@@ -107,6 +107,9 @@ class ModelEntry:
     """Empty for an image model."""
     guidance: float
     """The default of requests to an image model (models/engines/images/engine.py); 1 for any other."""
+    synonyms: Mapping[str, tuple[str, ...]]
+    """Lower-case words, and the classes, subclasses or styles of an image model that each may mean, the nearest first:
+    error messages propose them. The key is optional in ``model.json``."""
     path: Path
 
     @property
@@ -146,7 +149,8 @@ class ModelEntry:
             raise LibraryError(f"{name}: {MANIFEST} cannot be read as JSON") from error
         special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
         is_image = isinstance(data, dict) and data.get("kind") == "image"
-        unused = {"path", "voices" if is_image else "guidance"}
+        unused = {"path", "synonyms", "voices" if is_image else "guidance"}
+        synonyms = _read_synonyms(name, data.pop("synonyms", {})) if is_image else {}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
         if not _ID.fullmatch(data["id"]):
             raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
@@ -160,7 +164,16 @@ class ModelEntry:
         voices = tuple(_voice(name, data["kind"], voice) for voice in data.pop("voices", ()))
         if bool(voices) == is_image or len({voice.id for voice in voices}) < len(voices):
             raise LibraryError(f"{name}: voices: at least one, each id once")
-        return cls(**data, voices=voices, guidance=guidance, path=path)
+        return cls(**data, voices=voices, guidance=guidance, synonyms=synonyms, path=path)
+
+
+def _read_synonyms(name: str, data: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(data, dict) or not all(isinstance(meant, list) for meant in data.values()):
+        raise LibraryError(f"{name}: synonyms: expected a JSON object of lists")
+    for word, meant in data.items():
+        if word != word.casefold() or not meant or not all(isinstance(found, str) for found in meant):
+            raise LibraryError(f"{name}: synonyms: {word}: expected a lower-case word with the names of classes")
+    return {word: tuple(meant) for word, meant in data.items()}
 
 
 def _voice(model: str, kind: str, data: Any) -> Voice:

@@ -1,4 +1,4 @@
-"""Abbreviations, initials, web addresses, tags and Roman numerals to words.
+"""Abbreviations, initials and Roman numerals to words.
 
 Patterns here decide by capital letters and by the word that follows, because an abbreviation's full stop may
 or may not end the sentence too.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.text.characters import LETTER
+from models.text.addresses import letters
 from models.text.numerals import cardinal, ordinal
 
 Match = re.Match[str]
@@ -21,6 +21,7 @@ _OPENERS: Final = (
     "|However|Nobody|Everyone|Please|Let|Not|Some|Many|Most|All|One"
 )
 _SENTENCE_AFTER: Final = re.compile(rf"\s*[\"')\]]*\s*(?:$|\n)|[\"')\]]*\s+[\"'(]?(?:{_OPENERS})\b")
+_NUMBER_AFTER: Final = re.compile(r"\s*\d")
 _CAPITAL_AFTER: Final = re.compile(r"\s+[A-Z]")
 _NAME_BEFORE: Final = re.compile(r"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th))\s+$")
 
@@ -47,13 +48,8 @@ _ENDING: Final = {
     "dec": "December", "mon": "monday", "tue": "tuesday", "tues": "tuesday", "wed": "wednesday",
     "thu": "thursday", "thurs": "thursday", "fri": "friday",
 }  # fmt: skip
-# Also English words in lower case: only their capitalised form is taken for the abbreviation.
+# Also words in lower case, or acronyms in capitals: they are abbreviations when capitalised, or before a number.
 _CAPITALISED_ONLY: Final = frozenset({"co", "mar", "sep", "mon", "wed", "jun", "jul", "thu", "sec", "dec", "est"})
-_URL_SIGNS: Final = {
-    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
-    "&": "and", "#": "hash", "%": "percent", "~": "tilde", ":": "colon", "+": "plus",
-}  # fmt: skip
-_DOMAINS: Final = "com|org|net|edu|gov|mil|info|io|ai|dev|app|co|uk|us|ca|eu|de|fr|es|it|ru|jp|me|tv|xyz"
 _KINGS: Final = (
     "Henry|George|Louis|Charles|Elizabeth|James|Edward|William|Richard|Mary|Catherine|Peter|Pius|Paul|Benedict|Francis"
     "|Leo|Philip|Frederick|Alexander|Napoleon|Nicholas|Ivan|Gregory|Urban|Clement|Innocent|Otto|Christian|Gustav"
@@ -61,8 +57,13 @@ _KINGS: Final = (
 )
 _PARTS: Final = (
     "Chapter|Part|Volume|Vol|Book|Act|Scene|Section|Article|Appendix|Phase|Stage|Level|Type|Class|Figure|Table|War"
-    "|Episode|Lesson|Unit|Round|Grade|Title|Canto|Psalm|Mark"
+    "|Episode|Lesson|Unit|Round|Grade|Title|Canto|Psalm|Mark|Bowl"
 )
+_DAYS: Final = {
+    "Mon": "monday", "Tue": "tuesday", "Tues": "tuesday", "Wed": "wednesday", "Thu": "thursday", "Thur": "thursday",
+    "Thurs": "thursday", "Fri": "friday", "Sat": "saturday", "Sun": "sunday",
+}  # fmt: skip
+_DAY: Final = "(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
 _ROMAN: Final = r"(?=[IVXLC])(?:X{0,3}|XL|LX{0,3}|XC|C{1,3})(?:IX|IV|V?I{0,3})(?<=[IVXLC])"
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
@@ -74,7 +75,7 @@ def _stop(match: Match) -> str:
 
 def _dotted(match: Match) -> str:
     word = match[1]
-    if word.lower() in _CAPITALISED_ONLY and word.islower():
+    if word.lower() in _CAPITALISED_ONLY and not word.istitle() and not _NUMBER_AFTER.match(match.string, match.end()):
         return match[0]
     if word.lower() in _ENDING:
         return _ENDING[word.lower()] + _stop(match)
@@ -91,39 +92,14 @@ def _street_or(match: Match, street: str, title: str) -> str:
     return street + (_stop(match) if match[0].endswith(".") else " ")
 
 
-def _letters(text: str) -> str:
-    return " ".join(LETTER + char.lower() for char in text if char.isalpha())
-
-
 def _initialism(match: Match) -> str:
-    return _letters(match[1]) + (match[2] or _stop(match))
+    return letters(match[1]) + (match[2] or _stop(match))
 
 
 def _initial(match: Match) -> str:
     if match[1] == "I" or _SENTENCE_AFTER.match(match.string, match.end()):
         return match[0]
-    return _letters(match[1]) + " "
-
-
-def _address(match: Match) -> str:
-    text = re.sub(r"^[a-z]+://", "", match[0], flags=re.IGNORECASE)
-    tail = re.search(r"[.,?!;:)\]'\"]*$", text)
-    end = text[tail.start() :] if tail else ""
-    body = text[: len(text) - len(end)].rstrip("/")
-    body = re.sub(r"\bwww\b", _letters("www"), body, flags=re.IGNORECASE)
-    parts = re.findall(rf"{LETTER}?[A-Za-z]+|\d+|\S", body)
-    # Digits in an address are read as a number only when few.
-    spoken = [_URL_SIGNS.get(part) or (_digits_apart(part) if part.isdigit() else part) for part in parts]
-    return f" {' '.join(spoken)} {end}"
-
-
-def _digits_apart(text: str) -> str:
-    return text if len(text) <= 2 else " ".join(text)
-
-
-def _tag(match: Match) -> str:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|_", " ", match[2])
-    return f" {'hashtag' if match[1] == '#' else 'at'} {words} "
+    return letters(match[1]) + " "
 
 
 def _roman(numeral: str) -> str:
@@ -137,15 +113,21 @@ def _dotted_pattern() -> str:
 
 
 _RULES: Final = (
-    (re.compile(r"\b(?:https?|ftp)://\S+|\bwww\.\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE), _address),
-    (re.compile(rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))"), _address),
-    (re.compile(r"(?<![\w&])([#@])([A-Za-z]\w*)"), _tag),
+    (re.compile(rf"\b{_DAY}\.?\s?-\s?{_DAY}\b\.?"), lambda m: f"{_DAYS[m[1]]} to {_DAYS[m[2]]}"),
+    (
+        re.compile(rf"\b{_DAY}(?:\.(?=,?\s+[a-z\d])|(?=,?\s+(?:\d|Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sep|Oct|Nov|Dec)))"),
+        lambda m: _DAYS[m[1]],
+    ),
+    (re.compile(r"\bCtrl\b"), lambda m: "Control"),
+    (re.compile(r"(?<=\b[Tt]he )WHO\b"), lambda m: letters(m[0])),
+    (re.compile(r"\b([A-Z]{1,3})&([A-Z]{1,3})\b"), lambda m: f"{letters(m[1])} and {letters(m[2])}"),
+    (re.compile(r"\((a)\)"), lambda m: f" , {letters(m[1])} , "),
     (re.compile(r"(?<!\w)#\s?(?=\d)"), lambda m: " number "),
     (re.compile(r"(?<!\w)'n'(?=\s)"), lambda m: "and"),
     (re.compile(rf"\b(?:({'|'.join(_TITLES)})\.|(Mrs?|Ms|Prof)\b(?=\s+[A-Z]))"), lambda m: _TITLES[m[1] or m[2]] + " "),
     (re.compile(r"\bSt\b\.?"), lambda m: _street_or(m, "street", "saint")),
     (re.compile(r"\bDr\b\.?"), lambda m: _street_or(m, "drive", "doctor")),
-    (re.compile(r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?"), lambda m: _letters(m[0]) + _stop(m)),
+    (re.compile(r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?"), lambda m: letters(m[0]) + _stop(m)),
     (re.compile(r"\bw/(o?)(?!\w)"), lambda m: "without" if m[1] else "with"),
     (re.compile(r"\bWW(I{1,2})\b"), lambda m: f"World War {m[1]}"),
     (re.compile(r"(?<=\d)\s?([AaPp])\.\s?[Mm]\."), lambda m: f"{m[1]}m{_stop(m)}"),
@@ -164,7 +146,7 @@ _RULES: Final = (
 
 
 def speak_abbreviations(text: str) -> str:
-    """Replaces addresses, tags, abbreviations, initials and Roman numerals by words.
+    """Replaces abbreviations, initials and Roman numerals by words.
 
     Args:
         text: folded text (`characters.fold`), with its original capitals.

@@ -1,7 +1,8 @@
 """Any Unicode text to the few characters the rest of the front-end knows: ASCII and the signs in `KEPT`.
 
-Accents, ligatures, full-width forms and typographic marks are folded; emoji and symbols become their names;
-invisible characters disappear; anything else, first of all other scripts, is refused by name.
+Accents, ligatures, full-width forms and typographic marks are folded; emoji and symbols become their names. Characters
+without a spoken form are dropped only where nothing is lost: invisible ones (`_INVISIBLE`), bullets and lines. Anything
+else is refused by name: other scripts, control characters, unpaired surrogates.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
+from models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
+
 KEPT: Final = frozenset("£€¥₹¢°µ")
-# Written before a letter that later stages must speak by its name; `fold` drops control characters from its input.
+# Written before a letter that later stages must speak by its name; `fold` refuses control characters in its input.
 LETTER: Final = "\x01"
 
 _MAX_NAMED: Final = 5
@@ -24,40 +27,26 @@ _REPLACED: Final[dict[str, str]] = {
     "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
     "đ": "d", "Đ": "D", "ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th", "ı": "i", "ŋ": "ng", "Ŋ": "NG",
     "×": " times ", "÷": " divided by ", "±": " plus or minus ", "≈": " approximately ",
-    "≠": " not equal to ", "≤": " less than or equal to ", "≥": " greater than or equal to ",
+    "≠": " != ", "≤": " <= ", "≥": " >= ",  # markup.py speaks them
     "√": " square root of ", "∑": " sum of ", "∫": " integral of ", "∂": " partial ", "∆": " delta ",
     "∇": " nabla ", "∈": " in ", "∞": " infinity ", "§": " section ", "¶": " paragraph ", "©": " copyright ",
-    "®": " ", "™": " ", "†": " ", "‡": " ", "‰": " per mille ", "¿": " ", "¡": " ", "·": " , ", "•": " , ",
+    "®": " registered ", "™": " trademark ", "†": " dagger ", "‡": " double dagger ",
+    "‰": " per mille ", "¿": " ", "¡": " ", "·": " , ", "•": " , ",
     "‣": " , ", "※": " , ", "¬": " not ", "⁄": "/", "∕": "/", "。": ". ", "、": ", ", "・": " , ", "〜": "-",
     "№": " No. ", "₿": " bitcoin ", "\u00b5": "µ",
 }  # fmt: skip
-_EMOJI_NAMES: Final[dict[str, str]] = {
-    "❤": "red heart", "♥": "heart", "☺": "smiling face", "⭐": "star", "✅": "check mark", "✔": "check mark",
-    "❌": "cross mark", "🔟": "ten", "🤷": "shrug", "😂": "face with tears of joy", "🙏": "folded hands",
-    "🤦": "facepalm", "💯": "one hundred", "🏻": "skin tone", "🏼": "skin tone", "🏽": "skin tone",
-    "🏾": "skin tone", "🏿": "skin tone", "🆗": "okay",
-    "→": "right arrow", "←": "left arrow", "🏴gbeng": "flag of England",
-    "🏴gbsct": "flag of Scotland", "🏴gbwls": "flag of Wales",
-}  # fmt: skip
-_FLAGS: Final[dict[str, str]] = {
-    "AU": "Australia", "BR": "Brazil", "CA": "Canada", "CH": "Switzerland", "CN": "China", "DE": "Germany",
-    "ES": "Spain", "EU": "the European Union", "FR": "France", "GB": "the United Kingdom", "GR": "Greece",
-    "IE": "Ireland", "IN": "India", "IT": "Italy", "JP": "Japan", "KR": "South Korea", "MX": "Mexico",
-    "NL": "the Netherlands", "NZ": "New Zealand", "PL": "Poland", "PT": "Portugal", "RU": "Russia",
-    "SE": "Sweden", "TR": "Turkey", "UA": "Ukraine", "US": "the United States", "ZA": "South Africa",
-}  # fmt: skip
-
-_PICTURE: Final = "[←-⇿⌀-⏿─-➿⤀-⯿〰〽\U0001f000-\U0001f1e5\U0001f200-\U0001faff]"
-_MODIFIERS: Final = "[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+# Soft hyphen, joiners, marks of direction, zero-width spaces, byte-order mark: without sound and without shape.
+_INVISIBLE: Final = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _TOKEN: Final = re.compile(
     "(?P<power>[⁰¹²³⁴-⁹⁺⁻]+)"
     "|(?P<keycap>[0-9#*])\ufe0f?\u20e3"
-    "|(?P<flag>[\U0001f1e6-\U0001f1ff]{2})"
-    f"|(?P<picture>{_PICTURE}{_MODIFIERS}(?:\u200d{_PICTURE}{_MODIFIERS})*)"
+    r"|(?P<silent>(?<=\w)[®™†‡])"  # after a word they are not spoken
+    f"|(?P<flag>{FLAG})"
+    f"|(?P<picture>{SEQUENCE})"
+    "|(?P<line>\r\n)"
     "|.",
     re.DOTALL,
 )
-_DECORATION: Final = re.compile("[─-◿✐-✓❘-❞❡-❧➲-➿]")
 _GREEK_LETTER: Final = re.compile(r"GREEK (?:\w+ )*LETTER (?:\w+ )*?(\w+)(?: WITH [\w ]+)?$")
 _LATIN_LETTER: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH [\w ]+)?$")
 # Combining marks that English text, loan words and mathematics use; others belong to other scripts.
@@ -69,11 +58,12 @@ _NAMED_SYMBOL: Final = re.compile("[\u00a0-\u00ff\u02c2-\u02df\u2000-\u27ff\u290
 
 
 class UnsupportedText(ValueError):
-    """The text cannot be spoken: it is empty of words, or it has characters of a script other than Latin."""
+    """The text cannot be spoken: it has no words, a tag, or characters without an English reading."""
 
 
 def _name(char: str) -> str:
-    return unicodedata.name(char, f"unnamed character U+{ord(char):04X}")
+    kind = {"Cc": "control character", "Cs": "unpaired surrogate"}.get(unicodedata.category(char), "unnamed character")
+    return unicodedata.name(char, f"{kind} U+{ord(char):04X}")
 
 
 def _refuse(found: Iterable[tuple[int, str]]) -> UnsupportedText:
@@ -83,33 +73,9 @@ def _refuse(found: Iterable[tuple[int, str]]) -> UnsupportedText:
     named = [f"{char!r} ({_name(char)}, at position {place})" for char, place in list(distinct.items())[:_MAX_NAMED]]
     if len(distinct) > _MAX_NAMED:
         named.append(f"and {len(distinct) - _MAX_NAMED} more")
-    return UnsupportedText(f"cannot speak {', '.join(named)}: only English in Latin letters is supported")
-
-
-def _picture_name(char: str) -> str:
-    if char in _EMOJI_NAMES:
-        return _EMOJI_NAMES[char]
-    name = unicodedata.name(char, "").lower().replace("-", " ")
-    return re.sub(r" (?:sign|symbol)$", "", name)
-
-
-def _speak_picture(sequence: str) -> str | None:
-    """The words for one emoji sequence, or None if a part of it has no name."""
-    tags = "".join(chr(ord(char) - 0xE0000) for char in sequence if "\U000e0020" <= char < "\U000e007f")
-    if sequence[0] + tags in _EMOJI_NAMES:
-        return _EMOJI_NAMES[sequence[0] + tags]
-    parts = [part[0] for part in sequence.split("\u200d") if part]
-    sexes = [{"♀": "woman", "♂": "man"}[part] for part in parts[1:] if part in "♀♂"]
-    pictures = [part for part in parts if part not in "♀♂"] or parts[:1]
-    if all(_DECORATION.match(part) and part not in _EMOJI_NAMES for part in pictures):
-        return ""
-    names = [_picture_name(part) for part in pictures]
-    return " ".join([*sexes, *names]) if all(names) else None
-
-
-def _speak_flag(letters: str) -> str:
-    code = "".join(chr(ord(char) - 0x1F1E6 + ord("A")) for char in letters)
-    return f"flag of {_FLAGS[code]}" if code in _FLAGS else f"flag {code[0]}. {code[1]}."
+    letters = any(unicodedata.category(char)[0] != "C" for char in distinct)
+    reason = "only English in Latin letters is supported" if letters else "it has no spoken form"
+    return UnsupportedText(f"cannot speak {', '.join(named)}: {reason}")
 
 
 def _speak_greek(char: str, name: str) -> str | None:
@@ -147,12 +113,10 @@ def _fold_one(char: str) -> str | None:
     if category[0] == "P":
         return _fold_punctuation(char, category)
     if category[0] == "S":
-        return f" {_picture_name(char)} " if category == "Sc" or _NAMED_SYMBOL.match(char) else None
+        return f" {symbol_name(char)} " if category == "Sc" or _NAMED_SYMBOL.match(char) else None
     if category[0] == "Z":
         return " "
-    if category in ("Cc", "Cf"):
-        return ""
-    return "" if _DROPPED_MARK.match(char) else None
+    return "" if _INVISIBLE.match(char) or _DROPPED_MARK.match(char) else None
 
 
 def _fold_char(char: str) -> str | None:
@@ -161,7 +125,7 @@ def _fold_char(char: str) -> str | None:
     whole = unicodedata.normalize("NFKD", char)
     # A negated relation decomposes to the relation and a stroke; dropping the stroke would say the opposite.
     if "\u0338" in whole:
-        return f" {_picture_name(char)} "
+        return f" {symbol_name(char)} "
     parts = [_fold_one(part) for part in whole]
     folded = "".join(part for part in parts if part is not None) if None not in parts else None
     # "2½" must not become "21/2".
@@ -174,9 +138,13 @@ def _fold_token(token: re.Match[str]) -> str | None:
         return "^" + unicodedata.normalize("NFKC", token[0]).replace("\u2212", "-")
     if token["keycap"]:
         return token["keycap"]
+    if token["silent"]:
+        return ""
+    if token["line"]:
+        return "\n"
     if token["flag"]:
-        return _speak_flag(token["flag"])
-    return _speak_picture(token["picture"]) if token["picture"] else _fold_char(token[0])
+        return speak_flag(token["flag"])
+    return speak_picture(token["picture"]) if token["picture"] else _fold_char(token[0])
 
 
 def _greek_words(text: str) -> list[tuple[int, str]]:

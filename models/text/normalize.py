@@ -1,7 +1,8 @@
 """Written text to the words and marks that are spoken.
 
-The stages run in a fixed order: characters, abbreviations (they need capitals and digits), quantities,
-remaining symbols, and last the case of each word, which tells an acronym from a word.
+The stages run in a fixed order: characters, layout, markup, addresses and abbreviations (which need capitals and
+digits), quantities, remaining symbols, and last the case of each word, which tells an acronym from a word. docs/text.md
+describes what is spoken.
 """
 
 from __future__ import annotations
@@ -11,15 +12,46 @@ from typing import Final
 
 from models.text import lexicon
 from models.text.abbreviations import speak_abbreviations
+from models.text.addresses import speak_addresses
 from models.text.characters import LETTER, UnsupportedText, fold
+from models.text.markup import refuse_tags, speak_arrows, speak_markup
 from models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS
 from models.text.quantities import speak_quantities
 from models.text.units import CURRENCIES
 
 # Acronyms that also are words, or that the lexicon gives in full.
 _SPELLED: Final = frozenset(
-    {"US", "UK", "UN", "EU", "TV", "PC", "IT", "ID", "AI", "PM", "AM", "DC", "IQ", "PR", "HR", "AD", "BC", "CE", "CO"}
+    {
+        "US",
+        "UK",
+        "UN",
+        "EU",
+        "TV",
+        "PC",
+        "IT",
+        "ID",
+        "AI",
+        "PM",
+        "AM",
+        "DC",
+        "IQ",
+        "PR",
+        "HR",
+        "AD",
+        "BC",
+        "CE",
+        "CO",
+        "EST",
+        "LA",
+        "LED",
+        "MIT",
+        "OS",
+        "PST",
+    }
 )
+_SAID_AS: Final = {"JSON": "jason"}
+# After these words a capital A is a letter: "A is for apple", "A and B".
+_AFTER_LETTER: Final = frozenset({"is", "and", "or", "was", "for"})
 # Unknown capitals are spelled up to this length; in a sentence all in capitals only the shorter ones.
 _LONGEST_SPELLED: Final = 4
 _LONGEST_SPELLED_SHOUTED: Final = 3
@@ -28,7 +60,7 @@ _LONGEST_WORD: Final = 40
 _SHORTEST_DRAWN_OUT: Final = 2
 _SYMBOLS: Final = {
     "&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "#": " hash ", "%": " percent ",
-    "°": " degrees ", "µ": " mu ", "\\": " backslash ", "<": " less than ", ">": " greater than ",
+    "°": " degrees ", "µ": " mu ", "\\": " backslash ",
     **{sign: f" {currency.one} " for sign, currency in CURRENCIES.items()},
     **dict.fromkeys("_*~^/\"", " "),
     **dict.fromkeys("|()[]{};:", " , "),
@@ -37,16 +69,14 @@ _SYMBOL_TABLE: Final = str.maketrans(_SYMBOLS)
 _EARLY: Final = (
     # Paragraphs and list items end a sentence.
     (re.compile(r"\n[ \t]*(?:\n\s*|(?=[-*#>]\s|\d+[.)]\s))"), " . "),
-    (re.compile(r"(?:^|(?<= \. ))\s*[-*#>]+\s+"), " "),
+    (re.compile(r"(^|(?<= \. )|[.?!][\"')\]]*\s)\s*(?!>+\s*\d)[-*#>]+\s+"), r"\1 "),
     (re.compile(r"\s+"), " "),
     (re.compile(r"(?<![^\s(])\.(?=[A-Za-z])"), " dot "),
-    # Markup.
-    (re.compile(r"</?[A-Za-z][^<>]{0,80}>"), " "),
     (re.compile(r"(?<!\d) -+ | -+ (?!\d)|-{2,}|(?<=\S)- (?!(?:and|or)\b)"), " , "),
     (re.compile(r"\.{2,}(?=[\s\"')]+[A-Z])"), ". "),
     (re.compile(r"\.{2,}(?=[\s\"')]*[A-Za-z0-9])"), " , "),
 )
-_ABOUT: Final = re.compile(r"~(?=\s?\d)")
+_ABOUT: Final = re.compile(r"~(?=\s?[\d$£€¥])")
 _WORD_OR_MARK: Final = re.compile(rf"{LETTER}?[A-Za-z]+(?:'[A-Za-z]+)*|[.,?!]")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
@@ -83,6 +113,8 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
         return [word[1].upper() + word[2:]]
     if len(word) == 1:
         return [word.lower() if word in "aiI" else word.upper()]
+    if word in _SAID_AS:
+        return [_SAID_AS[word]]
     lower = word.lower()
     stem, apostrophe, clitic = word.partition("'")
     capitals = stem[:-1] if len(stem) > 2 and stem[-1] == "s" and stem[:-1].isupper() else stem
@@ -91,6 +123,8 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
         return [*capitals[:-1], capitals[-1] + tail]
     if lexicon.contains(lower):
         return [lower]
+    if "'" not in word and len(word) <= _LONGEST_SPELLED and not re.search("[aeiouy]", lower):
+        return list(word.upper())
     parts = _CAMEL.split(stem)
     if len(parts) > 1:
         spoken = [piece for part in parts for piece in _speak_word(part, shouted)]
@@ -102,7 +136,7 @@ def _is_article(words: list[str], i: int) -> bool:
     """Whether a lone capital A is the article: it opens a sentence, or stands in a title or among capitals."""
     after = words[i + 1] if i + 1 < len(words) else "."
     before = words[i - 1] if i else "."
-    if after in PAUSES or after[0] == LETTER:
+    if after in PAUSES or after[0] == LETTER or after in _AFTER_LETTER:
         return False
     return before in PAUSES or (after[0].isupper() and before[0].isupper())
 
@@ -167,12 +201,13 @@ def normalize(text: str) -> list[str]:
         follow: `I's`), and the marks `,` `.` `?` `!`: never two in a row, never first, a sentence's end last.
 
     Raises:
-        UnsupportedText: if there is nothing to speak, or for characters that have no English reading.
+        UnsupportedText: if there is nothing to speak, for tags, or for characters that have no English reading.
     """
-    folded = fold(text).strip()
+    refuse_tags(text)
+    folded = speak_arrows(fold(text)).strip()
     for pattern, replacement in _EARLY:
         folded = pattern.sub(replacement, folded)
-    spoken = speak_abbreviations(folded)
+    spoken = speak_abbreviations(speak_addresses(speak_markup(folded)))
     spoken = _LONE_LETTER.sub(lambda m: f"{LETTER}{m[1].lower()} ", spoken)
     spoken = speak_quantities(_ABOUT.sub(" about ", spoken))
     words = _WORD_OR_MARK.findall(spoken.translate(_SYMBOL_TABLE))

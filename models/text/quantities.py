@@ -1,7 +1,7 @@
-"""Written quantities to words: dates, times, money, telephone numbers, units, fractions, plain numbers.
+"""Written quantities to words: dates, times, money, units, fractions, plain numbers.
 
 Every rule is a pattern and a function of its match. They are tried in the order of `RULES`, most specific
-first, and what a rule has spoken has no digits left for a later one to find.
+first, and what a rule has spoken has no digits left for a later one to find. Numbers that are names are in codes.py.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from models.text import codes
 from models.text.characters import LETTER
+from models.text.codes import Rule, pairs
 from models.text.numerals import cardinal, digits, fraction, is_year, number, ordinal, plain_number, plural, year
 from models.text.units import CURRENCIES, UNITS
 
 Match = re.Match[str]
-Rule = tuple[re.Pattern[str], Callable[[Match], str]]
 
 _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
@@ -23,7 +24,7 @@ _MONTHS: Final = (
 )  # fmt: skip
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _START: Final = r"(?<![\w.,])"
-_END: Final = r"(?![\w])(?!\.\d)"
+_END: Final = r"(?![\w])(?!\.\d|,\d{3}\b)"
 _MONTH: Final = (
     r"(Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
     r"|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
@@ -32,6 +33,25 @@ _SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|[BT
 _SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion"}
 _SIGNS: Final = "$£€¥₹"
 _UNIT: Final = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
+_PERIODS: Final = {"hr": "hour", "h": "hour", "mo": "month", "yr": "year", "wk": "week", "min": "minute", "lb": "pound"}
+_PER: Final = (
+    "hour|hr|h|day|night|week|wk|month|mo|year|yr|minute|min|person|piece|item|unit|user|head|share|gallon|pound|lb|kg"
+)
+_COUNTRIES: Final = {
+    "US": f"{LETTER}u {LETTER}s ", "CA": "canadian ", "C": "canadian ", "AU": "australian ", "A": "australian ",
+    "HK": "hong kong ", "NZ": "new zealand ", "": "",
+}  # fmt: skip
+# A quantity between one of these words and a noun is an adjective, and singular: "a $5 bill", "the 100m record".
+_BEFORE_ADJECTIVE: Final = re.compile(
+    r"\b(?:an?|the|this|that|each|every|another|my|your|his|her|its|our|their) +$", re.IGNORECASE
+)
+_NOUN_AFTER: Final = re.compile(
+    r" +(?!(?:of|per|each|more|less|but|and|or|nor|for|from|off|worth|total|away|long|wide|tall|high|deep|thick"
+    r"|heavy|old|apart|ago|later|left|plus|minus|than|that|which|who|you|she|they|with|without|in|into|on|onto|over|under|at|to"
+    r"|is|are|was|were|will|would|can|could|may|might|must|has|have|had|does|did|do|not|above|below|after|before|between|within"
+    r"|until|since|because|when|while|where|if|then|there|here|we|it|he|by|as|so|about|around|too|also|only|just|even|down|up)\b)"
+    r"[a-z]{3,}"
+)
 
 
 def _date(year_digits: str, month: int, day: str) -> str:
@@ -94,19 +114,25 @@ def _hour(match: Match) -> str:
     return f"{cardinal(match[1])} {_half_day(match[2])}"
 
 
-def _money(amount: str, scale: str | None, sign: str) -> str:
+def _is_adjective(match: Match) -> bool:
+    before = match.string[max(0, match.start() - 10) : match.start()]
+    return bool(_BEFORE_ADJECTIVE.search(before) and _NOUN_AFTER.match(match.string, match.end()))
+
+
+def _money(amount: str, scale: str | None, sign: str, country: str = "", *, adjective: bool = False) -> str:
     names = CURRENCIES[sign]
+    many = country + (names.one if adjective else names.many)
     if scale:
-        return f"{number(amount)} {_SCALES.get(scale.lower(), scale.lower())} {names.many}"
+        return f"{number(amount)} {_SCALES.get(scale.lower(), scale.lower())} {many}"
     whole, _, cents = amount.replace(",", "").partition(".")
     if len(cents) == 1 or len(cents) > 2 or (cents and not names.cents):
-        return f"{number(amount)} {names.many}"
+        return f"{number(amount)} {many}"
     whole = whole or "0"
     small = int(cents or "0")
     cent_words = f"{cardinal(str(small))} {names.cent if small == 1 else names.cents}"
     if small and int(whole) == 0:
         return cent_words
-    main = f"{cardinal(whole)} {names.one if whole == '1' else names.many}"
+    main = f"{cardinal(whole)} {country + names.one if whole == '1' else many}"
     return f"{main} and {cent_words}" if small else main
 
 
@@ -114,14 +140,36 @@ def _money_range(match: Match) -> str:
     return f"{number(match[2])} to {_money(match[3], match[4], match[1])}"
 
 
-def _telephone(match: Match) -> str:
-    groups = [digits(group) for group in re.findall(r"\d+", match[0])]
-    return ("plus " if match[0].startswith("+") else "") + " , ".join(groups)
+def _signed(match: Match) -> str:
+    return _money(match[3], match[4], match[2], _COUNTRIES[match[1] or ""], adjective=_is_adjective(match))
+
+
+def _per(match: Match) -> str:
+    return f"{match[1]} per {_PERIODS.get(match[2].lower(), match[2])}"
 
 
 def _unit(match: Match) -> str:
     amount, hyphen, unit = match[1], match[2] == "-", UNITS[match[3]]
-    return f"{number(amount)} {unit.one if hyphen or amount == '1' else unit.many}"
+    return f"{number(amount)} {unit.one if hyphen or amount == '1' or _is_adjective(match) else unit.many}"
+
+
+def _fraction_of_unit(match: Match) -> str:
+    return f"{fraction(match[1], match[2])} {UNITS[match[3]].one}"
+
+
+def _dimensions(match: Match) -> str:
+    sides = (pairs(side) if len(side) == 4 else cardinal(side) for side in match.groups())
+    return " by ".join(sides)
+
+
+def _month_year(match: Match) -> str:
+    return f"{_MONTHS[int(match[1]) - 1]} {year(match[2])}"
+
+
+def _season(match: Match) -> str:
+    if int(match[2]) != (int(match[1]) + 1) % 100:
+        return match[0]
+    return f"{year(match[1])} to {cardinal(match[2])}"
 
 
 def _degrees(match: Match) -> str:
@@ -158,52 +206,70 @@ def _bare(match: Match) -> str:
     return plain_number(text)
 
 
-def _rule(pattern: str, speak: Callable[[Match], str]) -> Rule:
-    # Spaces keep the words apart from letters that touched the digits (mp3, 5x).
-    return re.compile(pattern), lambda match: f" {speak(match)} "
+def _rule(signs: str, pattern: str, speak: Callable[[Match], str]) -> Rule:
+    return Rule(signs, re.compile(pattern), speak)
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    _rule(rf"{_START}(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
-    _rule(rf"{_START}(\d{{1,2}})[/.](\d{{1,2}})[/.](\d{{4}}){_END}", _slash_date),
-    _rule(rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?:,? (\d{{4}})\b)?", _month_day),
-    _rule(rf"{_START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
-    _rule(rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})Z?)?(?:\s?([AaPp])[Mm]\b)?{_END}", _time),
-    _rule(rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
-    _rule(r"(?<=\d):(?=\d)", lambda m: "to"),
-    _rule(rf"([{_SIGNS}])\s?({_NUMBER})\s?-\s?[{_SIGNS}]?({_NUMBER}){_SCALE}", _money_range),
+    *codes.RULES,
+    _rule("/", rf"((?:[{_SIGNS}]\s?{_NUMBER}|(?<![\w.]){_NUMBER}%?))/({_PER})\b(?!/)", _per),
+    _rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
+    _rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
+    _rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
+    _rule("x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b))", lambda m: f"{m[1]} times"),
+    _rule("/", r"(?<![\w/])(\d{1,2})/(\d{1,3}) ?(tsp|tbsp|oz|lb|in|mi|ml|l|L)\b\.?", _fraction_of_unit),
+    _rule(" ", r"(?<= ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
+    _rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
+    _rule("/", r"(?<![\w/.])((?:19|20)\d\d)/(\d\d)(?![\w/])", _season),
     _rule(
-        rf"(?:\b(?:US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}",
-        lambda m: _money(m[2], m[3], m[1]),
+        ".",
+        r"(?<=\b(?:ersion|elease|Python) )(\d+)\.([1-9]\d)(?![\w.])",
+        lambda m: f"{cardinal(m[1])} point {cardinal(m[2])}",
     ),
-    _rule(rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
-    _rule(r"(?<!\d)(?:\+?\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)", _telephone),
-    _rule(r"\+\d{1,3}(?:[ -]\d{2,4}){2,5}(?!\d)", _telephone),
-    _rule(r"(?<![\d-])\d{3}-\d{4}(?![\d-])", _telephone),
-    _rule(r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
-    _rule(rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
-    _rule(rf"{_START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){_END}", _scientific),
-    _rule(rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
-    _rule(rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
+    _rule("-", rf"{_START}(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
+    _rule("/.", rf"{_START}(\d{{1,2}})[/.](\d{{1,2}})[/.](\d{{4}}){_END}", _slash_date),
+    _rule("", rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?:,? (\d{{4}})\b)?", _month_day),
+    _rule("", rf"{_START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
+    _rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})Z?)?(?:\s?([AaPp])[Mm]\b)?{_END}", _time),
+    _rule("aApP", rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
+    _rule(":", r"(?<=\d):(?=\d)", lambda m: "to"),
+    _rule("-", rf"([{_SIGNS}])\s?({_NUMBER})\s?-\s?[{_SIGNS}]?({_NUMBER}){_SCALE}", _money_range),
     _rule(
+        "$£€¥₹",
+        rf"(?:\b(US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}",
+        _signed,
+    ),
+    _rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
+    _rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
+    _rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
+    _rule("eE", rf"{_START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){_END}", _scientific),
+    _rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
+    _rule("°", rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
+    _rule(
+        "/",
         r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
         lambda m: f"{cardinal(m[1])} and {fraction(m[2], m[3])}",
     ),
-    _rule(r"(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/])", _slashed),
-    _rule(rf"(?<=\d)\s?/\s?(?={_NUMBER})", lambda m: "over"),
+    _rule("/", r"(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/])", _slashed),
+    _rule("/", rf"(?<=\d)\s?/\s?(?={_NUMBER})", lambda m: "over"),
     _rule(
+        ".",
         r"(?<![\d.])(\d+\.\d+(?:\.\d+)+)(?!\d)",
         lambda m: " point ".join(cardinal(p) for p in m[1].split(".")),
     ),
-    _rule(r"\b(\d{1,3}0)'?s\b", _decade),
-    _rule(r"(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1].replace(",", ""))),
-    _rule(r"(?<=[A-Za-z]-)(\d+)s\b", lambda m: plural(cardinal(m[1]))),
-    _rule(rf"(?<![\w.])({_NUMBER})([\s-]?)({_UNIT})(?!\w)(?:\.(?=\s*[a-z,;:)]))?", _unit),
-    _rule(r"\^(-?\d+)", _power),
-    _rule(rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
-    _rule(rf"({_NUMBER})x\b", lambda m: f"{number(m[1])} times"),
-    _rule(_NUMBER, _bare),
+    _rule("s", r"\b(\d{1,3}0)'?s\b", _decade),
+    _rule("tdh", r"(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1].replace(",", ""))),
+    _rule("s", r"(?<=[A-Za-z]-)(\d+)s\b", lambda m: plural(cardinal(m[1]))),
+    _rule("", rf"(?<![\w.])({_NUMBER})([\s-]?)({_UNIT})(?!\w)(?:\.(?=\s*[a-z,;:)]))?", _unit),
+    _rule("^", r"\^(-?\d+)", _power),
+    _rule("x", rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
+    _rule(
+        "x", rf"(?<=equals )\s*({_NUMBER})x\b|(?<==)\s*({_NUMBER})x\b", lambda m: f"{number(m[1] or m[2])} {LETTER}x"
+    ),
+    _rule("x", rf"({_NUMBER})x\b", lambda m: f"{number(m[1])} times"),
+    _rule("", _NUMBER, _bare),
 )
+_DIGIT: Final = re.compile("[0-9]")
 _MINUS: Final = re.compile(r"(?<![^\s(=:,])-(?=[\d.$£€¥])(?!\.\D)")
 # A hyphen between two quantities that had signs of their own (9am-5pm, 10%-20%): the rules left spaces around it.
 _SPOKEN_RANGE: Final = re.compile(r"(?<=\w) +- +(?=\w)")
@@ -222,12 +288,12 @@ def speak_quantities(text: str) -> str:
     Returns:
         Text without digits.
     """
-    if not any(char.isdigit() for char in text):
+    if not _DIGIT.search(text):
         return text
     text = _ENDLESS.sub(lambda match: f"{' point ' if match[1] else ''}{digits(match[2])} ", text)
     text = _SUBTRACTION.sub(" minus ", text)
     text = _MINUS.sub(" minus ", text)
     text = _MULTIPLICATION.sub(" times ", text)
-    for pattern, speak in RULES:
-        text = pattern.sub(speak, text)
+    for rule in RULES:
+        text = rule.apply(text)
     return _SPOKEN_RANGE.sub(" to ", text)

@@ -45,6 +45,11 @@ _LIVE_EVENTS: Final = _words(
     performance recording album coverage wire wires bait animals video"""
 )
 _ON_AIR: Final = _words("went go going streamed performed")
+_FISHING: Final = _words("fish fishing fishermen fisherman caught catch lake river sea pond fillet fillets")
+_BOWING: Final = _words("take takes took taken taking")
+_TINY: Final = _words(
+    "detail details amount amounts quantity quantities particle particles difference differences trace"
+)
 _METAL: Final = _words("pipe pipes paint poisoning acid battery batteries pencil bullet bullets mine mines")
 
 # Prepositions, conjunctions and auxiliaries: weak before a word, full at the end of a phrase.
@@ -109,12 +114,18 @@ def _special(word: str, before: str | None, after: str | None, sentence: Sequenc
         return "JJ"
     if word == "live" and before in {"that", "people"}:
         return "VB"
+    if word == "minute" and after in _TINY:
+        return "JJ"
+    if word == "invalid" and after is not None:
+        return "JJ"
+    if word == "produce" and before in {"fresh", "local", "organic"}:
+        return "NN"
     if word == "close" and before not in _BEFORE_VERB and after == "to":
         return "JJ"
     return None
 
 
-def _fixed(word: str, before: str | None, after: str | None) -> Phones | None:
+def _fixed(word: str, before: str | None, after: str | None, sentence: Sequence[str]) -> Phones | None:
     """Homographs whose readings the lexicon does not tell apart by part of speech."""
     if word == "used":
         habit = after == "to" and before not in _BE
@@ -124,6 +135,13 @@ def _fixed(word: str, before: str | None, after: str | None) -> Phones | None:
         return ("L", "EH1", "D") if metal else ("L", "IY1", "D")
     if word == "does":
         return ("D", "AH1", "Z")  # the lexicon's other reading is the plural of "doe"
+    if word == "refuse" and before in _BEFORE_NOUN:
+        return ("R", "EH1", "F", "Y", "UW2", "S")  # the lexicon ends the noun in Z
+    if word == "bass":
+        return ("B", "EY1" if _FISHING.isdisjoint(sentence) else "AE1", "S")
+    if word == "bow":
+        bent = before in _BEFORE_VERB or not _BOWING.isdisjoint(sentence)
+        return ("B", "AW1" if bent else "OW1")
     if word in ("tear", "tears"):
         torn = before in _BEFORE_VERB or after in _OBJECTS | {"up", "apart", "down"}
         return ("T", "EH1" if torn else "IH1", "R", *("Z" if word == "tears" else ""))
@@ -141,7 +159,7 @@ def _by_neighbours(word: str, before: str | None, after: str | None) -> tuple[st
     if before in _BEFORE_NOUN or (before is not None and before.endswith("'s")):
         return ("NN", "JJ")
     if after in _OBJECTS:
-        return ("VB",)
+        return ("VB", "VBD")
     return ()
 
 
@@ -149,7 +167,7 @@ def _homograph(readings: Sequence[Pronunciation], words: Sequence[str], i: int) 
     word = words[i]
     before = words[i - 1] if i and words[i - 1] not in PAUSES else None
     after = words[i + 1] if i + 1 < len(words) and words[i + 1] not in PAUSES else None
-    fixed = _fixed(word, before, after)
+    fixed = _fixed(word, before, after, words)
     if fixed:
         return fixed
     role = _special(word, before, after, words)

@@ -49,7 +49,8 @@ def _units() -> dict[str, Unit]:
             "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "Mb": "megabit",
             "Gb": "gigabit", "dB": "decibel", "J": "joule", "kJ": "kilojoule", "cal": "calorie",
             "kcal": "kilocalorie", "kPa": "kilopascal", "ha": "hectare", "tbsp": "tablespoon",
-            "tsp": "teaspoon", "px": "pixel",
+            "tsp": "teaspoon", "px": "pixel", "gal": "gallon", "pt": "pint", "qt": "quart", "mAh": "milliamp hour",
+            "Wh": "watt hour", "GW": "gigawatt", "hPa": "hectopascal", "PB": "petabyte", "yr": "year", "yrs": "year",
         }.items()
     }  # fmt: skip
     for length in ("km", "m", "cm", "mm"):
@@ -59,6 +60,13 @@ def _units() -> dict[str, Unit]:
     for symbol, per in {"km/h": "hour", "kph": "hour", "m/s": "second"}.items():
         base = units["m" if symbol == "m/s" else "km"]
         units[symbol] = Unit(f"{base.one} per {per}", f"{base.many} per {per}")
+    for size in ("KB", "kB", "MB", "GB", "TB"):
+        units[f"{size}/s"] = Unit(f"{units[size].one} per second", f"{units[size].many} per second")
+    units["hp"] = Unit("horsepower", "horsepower")
+    units["psi"] = Unit("pound per square inch", "pounds per square inch")
+    units["bpm"] = Unit("beat per minute", "beats per minute")
+    units["ppm"] = Unit("part per million", "parts per million")
+    units["mpg"] = Unit("mile per gallon", "miles per gallon")
     units["mph"] = Unit("mile per hour", "miles per hour")
     units["ft"] = Unit("foot", "feet")
     units["in."] = Unit("inch", "inches")

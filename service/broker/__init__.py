@@ -39,7 +39,7 @@ Records are JSON, symbols raw bytes; no pickle.
 from __future__ import annotations
 
 from service.broker.clients import Clients
-from service.broker.connection import PREFIX, UNAVAILABLE, BrokerHooks, patiently, sent
+from service.broker.connection import PATIENCE_SECONDS, PREFIX, UNAVAILABLE, BrokerHooks, patiently, sent
 from service.broker.messages import (
     Begin,
     Ended,
@@ -59,6 +59,7 @@ from service.broker.queue import Claim
 from service.broker.workers import Workers
 
 __all__ = [
+    "PATIENCE_SECONDS",
     "PREFIX",
     "UNAVAILABLE",
     "Begin",

@@ -100,6 +100,16 @@ class Job:
             return 1.0
         return min(0.999, self.samples_done / self.samples_total) if self.samples_total else 0.0
 
+    def at(self, event: Mapping[str, str]) -> Self:
+        """The job as it was when one of its events happened (``add_event`` in service/broker/scripts.py)."""
+        kind = event["type"].removeprefix("job.")
+        status = Status.IN_PROGRESS if kind == "progress" else Status(kind)
+        figures = {name: json.loads(event.get(name, "null")) for name in ("samples_total", "started_at")}
+        job = dataclasses.replace(
+            self, status=status, samples_done=json.loads(event.get("samples_done", "0")), **figures
+        )
+        return job if status.terminal else dataclasses.replace(job, completed_at=None, error=None, result=None)
+
     def fields(self) -> dict[str, str]:
         """The record; what is None is left out."""
         record: dict[str, str] = {}

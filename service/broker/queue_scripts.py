@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-SUBMIT: Final = """
+from service.broker.scripts import ADD_EVENT
+
+SUBMIT: Final = (
+    ADD_EVENT
+    + """
 -- KEYS: job, waiting, running, owner's jobs, counter, events, owner's unfinished jobs, owners, wake
 -- ARGV: id, room, created_at, seconds to live, owner's limit (0: none), owner, then the record's fields and values
 if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end  -- submitted before, and the reply got lost
@@ -20,7 +24,7 @@ redis.call('HSET', KEYS[1], 'order', order, unpack(ARGV, 7))
 redis.call('ZADD', KEYS[2], order, ARGV[1])
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -10001)
-redis.call('XADD', KEYS[6], '*', 'type', 'job.queued')
+add_event(KEYS[6], KEYS[1], 'job.queued')
 redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', ARGV[3] - ARGV[4])
 redis.call('ZADD', KEYS[7], ARGV[3], ARGV[1])
 redis.call('SADD', KEYS[8], ARGV[6])
@@ -29,9 +33,12 @@ redis.call('LTRIM', KEYS[9], 0, redis.call('ZCARD', KEYS[2]) - 1)  -- jobs that 
 for _, i in ipairs({1, 4, 6, 7, 8, 9}) do redis.call('EXPIRE', KEYS[i], ARGV[4]) end
 return 1
 """
+)
 """Put a job into its queue. 1; 0 if the queue is full, -1 if the owner has too many unfinished jobs."""
 
-CLAIM: Final = """
+CLAIM: Final = (
+    ADD_EVENT
+    + """
 -- KEYS: waiting, wake, running of this priority, running of the others
 -- ARGV: prefix, worker, claim, whether its reply got lost before (0 | 1), now, seconds of the lease, seconds to live,
 --       deaths from which a job runs alone, then id, sha256 (both as JSON) and engine of each model
@@ -89,13 +96,14 @@ if engine and job[5] ~= '0' and job[6] ~= cjson.encode(engine) then refused = 'e
 if refused == '' and job[2] == '"queued"' then
     redis.call('HSET', record(id), 'status', '"in_progress"', 'engine', cjson.encode(engine))
     redis.call('HSETNX', record(id), 'started_at', ARGV[5])
-    redis.call('XADD', ARGV[1] .. 'events:' .. id, '*', 'type', 'job.in_progress')
+    add_event(ARGV[1] .. 'events:' .. id, record(id), 'job.in_progress')
     local stream, sha256 = ARGV[1] .. 'stream:' .. id, cjson.decode(job[4])
     redis.call('XADD', stream, '*', 'k', 'begin', 'attempt', job[1], 'engine', engine, 'sha256', sha256)
     redis.call('EXPIRE', stream, ARGV[7])
 end
 return {tonumber(job[1]), refused, redis.call('HGETALL', record(id))}
 """
+)
 """Lease the job that has waited longest to a worker and begin an attempt at it: the attempt's number, why this worker
 cannot run it or '', and the record. Nothing if no job waits that this worker may run now: a job whose last workers died
 runs on no worker beside another one of these."""
@@ -208,7 +216,9 @@ return 1
 """
 """Put a parked job back into its queue, at the end. 0 if the queue is full; no effect on a job that is not parked."""
 
-END: Final = """
+END: Final = (
+    ADD_EVENT
+    + """
 -- KEYS: job, stream, events, snapshot, input, waiting, running, durations, owner's unfinished jobs
 -- ARGV: id, attempt or '', status, now, retention, error or '', result or '', how many symbols there must be or ''
 local status = redis.call('HGET', KEYS[1], 'status')
@@ -223,7 +233,7 @@ redis.call('HDEL', KEYS[1], 'wanted', 'parked')
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[6]) end
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'result', ARGV[7]) end
 redis.call('XADD', KEYS[2], '*', 'k', 'end', 'status', ARGV[3], 'error', ARGV[6])
-redis.call('XADD', KEYS[3], '*', 'type', 'job.' .. ARGV[3])
+add_event(KEYS[3], KEYS[1], 'job.' .. ARGV[3])
 redis.call('DEL', KEYS[4], KEYS[5])
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[5]) end
 for _, i in ipairs({6, 7, 9}) do redis.call('ZREM', KEYS[i], ARGV[1]) end
@@ -234,5 +244,6 @@ if started then
 end
 return 1
 """
+)
 """End a job, once: its record, the end mark for its readers, its place in the queue, its lease. 1; 0 if it has ended or
 is another attempt's; -1 if symbols are missing."""

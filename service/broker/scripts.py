@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-PUBLISH: Final = """
+ADD_EVENT: Final = """
+local function add_event(events, job, kind)
+    local now = redis.call('HMGET', job, 'samples_done', 'samples_total', 'started_at')
+    local fields = {'type', kind}
+    for i, name in ipairs({'samples_done', 'samples_total', 'started_at'}) do
+        if now[i] then
+            fields[#fields + 1] = name
+            fields[#fields + 1] = now[i]
+        end
+    end
+    redis.call('XADD', events, '*', unpack(fields))
+end
+"""
+"""The beginning of scripts that add an event to a job. An event has the figures of its time, for those who read it
+later (:meth:`service.broker.job.Job.at`)."""
+
+PUBLISH: Final = (
+    ADD_EVENT
+    + """
 -- KEYS: job, stream, events, snapshot
 -- ARGV: attempt, whether to add an event (0 | 1), snapshot or '', its seconds to live,
 --       then of each piece its kind ('piece' has a byte per sample, 'pcm' two), index, start and samples
@@ -24,13 +42,12 @@ for i = 5, #ARGV, 4 do
 end
 if done > before then
     redis.call('HDEL', KEYS[1], 'deaths')
-    if ARGV[2] == '1' then
-        redis.call('XADD', KEYS[3], 'NOMKSTREAM', '*', 'type', 'job.progress', 'samples_done', done)
-    end
+    if ARGV[2] == '1' and redis.call('EXISTS', KEYS[3]) == 1 then add_event(KEYS[3], KEYS[1], 'job.progress') end
 end
 if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'EX', ARGV[4]) end
 return 1
 """
+)
 """Append samples of an attempt to the job's stream, without those that are there already. 1; 0 if the attempt has lost
 the job, -1 if samples before these are missing."""
 

@@ -120,6 +120,9 @@ def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> Non
     if entry.kind == "image":
         if not isinstance(sampled, ImageSpec):
             raise LibraryError(f"{entry.id}: an image model needs the checkpoint of an image network")
+        known = {*sampled.classes, *sampled.subclasses, *sampled.styles}
+        if unknown := sorted({name for meant in entry.synonyms.values() for name in meant} - known):
+            raise LibraryError(f"{entry.id}: synonyms: the checkpoint has no class {unknown[0]!r}")
         return
     if not isinstance(sampled, SpeechSpec) or not (acoustic is None or isinstance(acoustic, AcousticSpec)):
         raise LibraryError(

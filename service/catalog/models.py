@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Final
 
 from models.library import ModelEntry, Voice
 from models.spec import ImageSpec, SpeechSpec
+from service.catalog.nearest import nearest
 from service.errors import InvalidRequest
 
 ANY: Final = "any"
@@ -132,8 +132,8 @@ class ImageModel(Model):
         if not names:
             message = f"{param}: {self.entry.id} has no {_PLURAL[condition]}"
         else:
-            near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
-            said = ", ".join(names[known[found]] for found in near) or ", ".join(self.spec.named[condition])
+            near = nearest(wanted, names, self.entry.synonyms)
+            said = ", ".join(near or self.spec.named[condition])
             heading = "nearest: " if near else "it has "
             message = f"{param}: {self.entry.id} has no such {condition}; {heading}{said}"
         raise InvalidRequest(message, param=param, code=f"{condition}_not_found")

@@ -92,7 +92,7 @@ def _stream(sampler: SpeechSampler, payload: SpeechPayload) -> None:
     from service.speech import codecs
     from service.speech.sampler import render
 
-    encoder = codecs.encoder("wav", sampler.model.spec.sample_rate)
+    encoder = codecs.encoder("wav", sampler.model.spec.sample_rate, length=sum(sampler.lengths(payload)))
     for wave in render(sampler, payload):
         sys.stdout.buffer.write(encoder.feed(wave))
         sys.stdout.buffer.flush()

@@ -55,6 +55,10 @@ class SamplingAttempt(JobAttempt):
     async def parts(self, first: int) -> Iterator[Part]:
         """The streams to sample, from number ``first`` on."""
 
+    def lengths_after(self, index: int) -> Iterator[int]:
+        """Symbols of each stream after number ``index``. A step takes a moment where they have to be predicted."""
+        return iter(())
+
     def halt(self) -> None:
         """See :class:`JobAttempt`."""
         if self._slot is not None:
@@ -133,17 +137,31 @@ class SamplingAttempt(JobAttempt):
 
     async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
         """Give the scheduler one stream after another; text and frames are computed meanwhile."""
-        parts = await self.parts(snapshot.index if snapshot is not None else 0)
-        total = None
-        while (part := await self.context.in_pool(partial(next, parts, None))) is not None:
-            stream = await self.context.in_pool(partial(self._open, part, snapshot))
-            if total is None:
-                total = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
-            total += part.request.length - len(part.prompt)
-            snapshot = None
-            slot.feed(stream)
-        await patiently(lambda: self.context.broker.set_total(self.job, total or 0))
-        slot.finish()  # last, so that no job ends without its total
+        first = snapshot.index if snapshot is not None else 0
+        parts = await self.parts(first)
+        telling: asyncio.Task[None] | None = None
+        try:
+            while (part := await self.context.in_pool(partial(next, parts, None))) is not None:
+                stream = await self.context.in_pool(partial(self._open, part, snapshot))
+                if telling is None:
+                    before = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
+                    so_far = before + part.request.length - len(part.prompt)
+                    telling = asyncio.create_task(self._tell_total(so_far, first))
+                snapshot = None
+                slot.feed(stream)
+            assert telling is not None, "a job without streams"
+            await telling  # before the end, so that no job ends without its total
+        finally:
+            if telling is not None:
+                telling.cancel()
+        slot.finish()
+
+    async def _tell_total(self, so_far: int, index: int) -> None:
+        """Store the job's length, which headers of formats and estimates need: known long before its last stream is."""
+        total, lengths = so_far, self.lengths_after(index)
+        while (length := await self.context.in_pool(partial(next, lengths, None))) is not None:
+            total += length
+        await patiently(lambda: self.context.broker.set_total(self.job, total))
 
     def _fed(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
         """If a stream could not be opened, fail the job once all streams before it have been sampled."""

@@ -81,7 +81,10 @@ class JobEvent(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"type": "job.completed", "job": JOB_EXAMPLE}]})
 
     type: Literal["job.queued", "job.in_progress", "job.progress", "job.completed", "job.failed", "job.cancelled"]
-    job: JobObject = Field(description="The job when the event is sent.")
+    job: JobObject = Field(
+        description="The job as it was when the event happened. `queue_position` and `eta_seconds` are null in events "
+        "that are read later."
+    )
 
 
 class JobsQuery(BaseModel):

@@ -35,6 +35,8 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
         message, kind = "no such parameter", "unknown_parameter"
     elif kind == "missing":
         message, kind = "required", "missing_parameter"
+    elif kind == "string_unicode":
+        message = "has an unpaired surrogate, which is no character"
     elif kind == "string_pattern_mismatch":
         message = f"must be {_PATTERNS[first['ctx']['pattern']]}"
     param = ".".join(path)

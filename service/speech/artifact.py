@@ -21,7 +21,7 @@ class AudioEncoder(Encoder):
         super().__init__()
         rate = model.spec.sample_rate
         self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], rate
-        self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate, length=0)
+        self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate)
         self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
 
     def encode(self, index: int, symbols: NDArray[Any]) -> bytes:

@@ -61,6 +61,10 @@ class SpeechAttempt(AudioAttempt):
         """See :class:`SamplingAttempt`."""
         return self.sampler.parts(self.payload, first)
 
+    def lengths_after(self, index: int) -> Iterator[int]:
+        """See :class:`SamplingAttempt`."""
+        return self.sampler.lengths(self.payload, index + 1)
+
 
 class GenerationAttempt(AudioAttempt):
     """Sound without text: one stream, which continues the uploaded recording if there is one."""

@@ -90,7 +90,7 @@ class SpeechAudioDelta(BaseModel):
     """A server-sent event of a request for sound: the next bytes of it."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"type": "speech.audio.delta", "audio": "UklGRv////9XQVZF"}]}
+        json_schema_extra={"examples": [{"type": "speech.audio.delta", "audio": "UklGRuQvAQBXQVZF"}]}
     )
 
     type: Literal["speech.audio.delta"] = "speech.audio.delta"

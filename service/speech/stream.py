@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from models.spec import SpeechSpec
-from service.broker import Broker
+from service.broker import PATIENCE_SECONDS, UNAVAILABLE, Broker, patiently
 from service.broker.job import Job
-from service.errors import NotFound
+from service.errors import NotFound, queue_away
 from service.jobs.events import event
 from service.jobs.stream import JobReader, check_end
 from service.speech import codecs
@@ -51,13 +51,16 @@ class AudioReader(JobReader):
             await self._broker.acknowledge(self.job, self.samples)
 
     async def length(self) -> int:
-        """Samples in total, as soon as the worker knows.
+        """Samples in total, as soon as the worker knows: it predicts all durations while it samples the first sentence.
 
         Raises:
-            ServiceError: the job ended before that.
+            ServiceError: the job ended before that, or Redis stays away.
         """
         while True:
-            job = await self._broker.job(self.job.id)
+            try:
+                job = await patiently(lambda: self._broker.job(self.job.id), PATIENCE_SECONDS)
+            except UNAVAILABLE as error:
+                raise queue_away() from error
             if job is None:
                 raise NotFound("The job is gone.", code="job_not_found")
             if job.samples_total is not None:
@@ -78,9 +81,13 @@ async def encoded(
         form: a key of :data:`service.speech.codecs.MEDIA_TYPES`.
         sample_rate: of the bytes; the format's default if None.
     """
-    length = await reader.length() if form == "flac" else None
+    waves = reader.waves()
+    first = await anext(waves, None)  # by now the length of a short text is known as well
+    length = await reader.length() if form in codecs.LENGTH_IN_HEADER else 0
     encoder = codecs.encoder(form, model_rate, sample_rate, length)
-    async for wave in reader.waves():
+    if first is not None and (data := encoder.feed(first)):
+        yield data
+    async for wave in waves:
         if data := encoder.feed(wave):
             yield data
     if data := encoder.finish():

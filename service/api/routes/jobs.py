@@ -14,7 +14,7 @@ from service.api.http.openapi import documented, event_stream
 from service.api.responses import describe_job
 from service.api.state import Known, Service
 from service.broker import UNAVAILABLE, Gone
-from service.broker.job import Job, Status
+from service.broker.job import Job, Standing, Status
 from service.errors import BrokenOff, Conflict, NotFound, envelope
 from service.jobs.events import event
 from service.jobs.schemas import EVENT_ID, JOB_ID, DeletedJob, JobEvent, JobList, JobObject, JobsQuery
@@ -93,7 +93,7 @@ async def _describe(service: State, job: Job) -> JobObject:
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`job.queued`, `job.in_progress`, `job.progress`, and at the end `job.completed`, `job.failed` "
-        "or `job.cancelled`, each with the job as it is when the event is sent.",
+        "or `job.cancelled`, each with the job as it was when the event happened.",
         "content": {"text/event-stream": event_stream(JobEvent)},
     },
     204: {"description": "The job has ended, and no event came after `Last-Event-ID`."},
@@ -130,9 +130,12 @@ async def _events(service: State, job_id: str, last: str) -> AsyncIterator[bytes
             if job is None:
                 yield event(envelope(_not_found("job_id")))
                 raise BrokenOff("the job was deleted")
-            view = await _describe(service, job)
+            standing = await service.broker.standing(job)
             for last, fields in found:
-                kind = fields["type"]
+                kind, past = fields["type"], job.at(fields)
+                # Place and estimate are not recorded: only the latest event can have them.
+                is_latest = last == found[-1][0] and past.status is job.status
+                view = describe_job(past, standing if is_latest else Standing(None, None))
                 data = JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
                 yield format_sse_event(data_str=data, event=kind, id=last)
                 if kind in _ENDS:

@@ -1,8 +1,8 @@
 """Streaming audio encoders: mp3, opus, aac, flac, wav and pcm. Each is fed chunks of sound.
 
 The bytes that an encoder returns can be sent at once; they never change. All encode 16 bits, mono; the same sound gives
-the same bytes, however it is split into chunks. The length, which a stream cannot know, is in the header of a file:
-:func:`encode_file` makes the stream's bytes and rewrites the header at the end.
+the same bytes, however it is split into chunks. WAV and FLAC have the length in their headers: an encoder is told the
+length in advance, or :func:`encode_file` makes the stream's bytes and rewrites the header at the end.
 
 How much sound, in ms, has been fed when the first byte is returned, and when the first byte that carries sound is, at
 16, 24 and 48 kHz without a change of rate (which adds up to 40 ms, or 60 at 22050 and 44100 Hz, or 120 at 8000 Hz):
@@ -13,8 +13,8 @@ How much sound, in ms, has been fed when the first byte is returned, and when th
     aac        128, 86, 43           192, 128, 64   frames of 1024 samples; the first holds what the decoder warms on
     flac       the first sample      73, 49, 86     a header, then blocks of 1152 samples (4096 from 32 kHz on)
 
-A streamed WAV gives its length as 0xFFFFFFFF, which readers understand as "until the end". FLAC has such a value as
-well, but python-soundfile cannot read such a file, so a FLAC encoder needs the length in advance.
+Without a length a WAV header says 0xFFFFFFFF, which many readers understand as "until the end" (Python's ``wave`` does
+not), and a FLAC header says 0, with which python-soundfile cannot read the file.
 
 LAME, libopus and FFmpeg's AAC encoder calculate in floating point: another version of them, or another kind of CPU, may
 give other mp3, opus and aac bytes. wav, pcm and flac are lossless: their samples are the same everywhere.
@@ -34,6 +34,7 @@ from service.speech.codecs.resampling import ResamplingEncoder, resampled_length
 from service.speech.codecs.sndfile import FlacEncoder, Mp3Encoder
 
 __all__ = [
+    "LENGTH_IN_HEADER",
     "MEDIA_TYPES",
     "PCM_RATE",
     "Encoder",
@@ -55,6 +56,9 @@ MEDIA_TYPES: Final = {
     "pcm": "audio/pcm",
 }
 """The formats of :func:`encoder`, and their ``Content-Type``."""
+
+LENGTH_IN_HEADER: Final = ("flac", "wav")
+"""The formats whose header contains the number of samples."""
 
 PCM_RATE: Final = 24000
 """The rate that OpenAI's clients assume for ``pcm``."""
@@ -85,36 +89,34 @@ def check_rate(form: str, rate: int) -> None:
         )
 
 
-def encoder(form: str, model_rate: int, sample_rate: int | None = None, length: int | None = None) -> Encoder:
+def encoder(form: str, model_rate: int, sample_rate: int | None = None, length: int = 0) -> Encoder:
     """An encoder for one stream.
 
     Args:
         form: a key of :data:`MEDIA_TYPES`.
         model_rate: the rate of the chunks that will be fed, in hertz.
         sample_rate: the rate of the bytes; see :func:`rate_of` for what it is if absent.
-        length: samples that will be fed. Only ``flac`` needs it; 0 means "not known".
+        length: samples that will be fed, for the headers of the formats in :data:`LENGTH_IN_HEADER`; 0 if not known.
 
     Raises:
         InvalidRequest: the format does not support the rate.
     """
     rate = rate_of(form, model_rate, sample_rate)
     check_rate(form, rate)
-    inner = _at_rate(form, rate, None if length is None else resampled_length(length, model_rate, rate))
+    inner = _at_rate(form, rate, resampled_length(length, model_rate, rate))
     return inner if rate == model_rate else ResamplingEncoder(inner, model_rate, rate)
 
 
-def _at_rate(form: str, rate: int, length: int | None) -> Encoder:
-    if form == "flac":
-        assert length is not None, "flac needs a length"
-        return FlacEncoder(rate, length)
-    makers: dict[str, Callable[[int], Encoder]] = {
-        "mp3": Mp3Encoder,
-        "opus": OpusEncoder,
-        "aac": AacEncoder,
-        "wav": WavEncoder,
-        "pcm": lambda _: PcmEncoder(),
+def _at_rate(form: str, rate: int, length: int) -> Encoder:
+    makers: dict[str, Callable[[], Encoder]] = {
+        "mp3": lambda: Mp3Encoder(rate),
+        "opus": lambda: OpusEncoder(rate),
+        "aac": lambda: AacEncoder(rate),
+        "flac": lambda: FlacEncoder(rate, length),
+        "wav": lambda: WavEncoder(rate, length),
+        "pcm": PcmEncoder,
     }
-    return makers[form](rate)
+    return makers[form]()
 
 
 def encode_file(wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_rate: int | None = None) -> bytes:
@@ -129,7 +131,7 @@ def encode_file(wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_
     Raises:
         InvalidRequest: the format does not support the rate.
     """
-    stream = encoder(form, model_rate, sample_rate, length=0)
+    stream = encoder(form, model_rate, sample_rate)
     data = bytearray()
     for wave in wave_chunks:
         data += stream.feed(wave)

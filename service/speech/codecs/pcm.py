@@ -10,6 +10,7 @@ from service.speech.codecs.base import Encoder, Rewrite, Wave
 
 _UNKNOWN: Final = 0xFFFFFFFF
 _HEADER_BYTES: Final = 44
+_WIDTH: Final = 2
 
 
 class PcmEncoder(Encoder):
@@ -25,11 +26,17 @@ class PcmEncoder(Encoder):
 
 
 class WavEncoder(Encoder):
-    """The same samples after a WAV header that gives the maximum length, as the length is not known yet."""
+    """The same samples after a WAV header.
 
-    def __init__(self, sample_rate: int) -> None:
+    Args:
+        sample_rate: in hertz.
+        length: samples that will be fed; 0 if not known: the header then has the maximum until it is rewritten.
+    """
+
+    def __init__(self, sample_rate: int, length: int) -> None:
         self._sample_rate = sample_rate
-        self._unsent = _wav_header(sample_rate, _UNKNOWN, _UNKNOWN)
+        self._length = length
+        self._unsent = _wav_header(sample_rate, _WIDTH * length if length else None)
         self._data_bytes = 0
 
     def feed(self, wave: Wave) -> bytes:
@@ -41,17 +48,19 @@ class WavEncoder(Encoder):
 
     def finish(self) -> bytes:
         """See :class:`Encoder`."""
+        assert self._length in (0, self._data_bytes // _WIDTH), "not the length that the header gives"
         return self._unsent
 
     def rewrites(self) -> list[Rewrite]:
         """See :class:`Encoder`."""
-        riff_bytes = _HEADER_BYTES - 8 + self._data_bytes
-        return [(0, _wav_header(self._sample_rate, riff_bytes, self._data_bytes))]
+        return [(0, _wav_header(self._sample_rate, self._data_bytes))]
 
 
-def _wav_header(sample_rate: int, riff_bytes: int, data_bytes: int) -> bytes:
-    pcm, channels, width = 1, 1, 2
-    frame = channels * width
+def _wav_header(sample_rate: int, data_bytes: int | None) -> bytes:
+    riff_bytes = _UNKNOWN if data_bytes is None else _HEADER_BYTES - 8 + data_bytes
+    data_bytes = _UNKNOWN if data_bytes is None else data_bytes
+    pcm, channels = 1, 1
+    frame = channels * _WIDTH
     riff = struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
-    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, sample_rate, sample_rate * frame, frame, 8 * width)
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, sample_rate, sample_rate * frame, frame, 8 * _WIDTH)
     return riff + fmt + struct.pack("<4sI", b"data", data_bytes)

@@ -14,6 +14,7 @@ import re
 from typing import Final
 
 from models.text.characters import UnsupportedText, fold
+from models.text.markup import ends_in_open_tag, refuse_tags
 from models.text.normalize import normalize
 
 _PLACE: Final = re.compile(
@@ -22,7 +23,6 @@ _PLACE: Final = re.compile(
 )
 # With the numbers before it: how a number is read may depend on it.
 _NEXT_WORD: Final = re.compile(r"\s*(?:[^\w\s]+\s+|[^\d\s]*\d\S*\s+)*[^\w\s]*[^\W\d][^\d\s]*\s")
-_OPEN_TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,80}$")
 _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 came ", "A man ", "B. Smith ")
 _CONTEXT: Final = 100
 """Characters before a position that are considered; the front-end looks back over fewer."""
@@ -31,6 +31,7 @@ _CONTEXT: Final = 100
 def nothing_to_say(text: str) -> bool:
     """Whether a text has only marks and white space; false if it cannot be spoken."""
     try:
+        refuse_tags(text)
         fold(text)
     except UnsupportedText:
         return False
@@ -87,7 +88,7 @@ class Sentences:
 
 def _is_boundary(before: str, word: str | None) -> bool:
     """Whether a sentence ends with ``before``, given the next word or, without one, whatever the word may be."""
-    if not any(char.isalnum() for char in before) or _OPEN_TAG.search(before):
+    if not any(char.isalnum() for char in before) or ends_in_open_tag(before):
         return False
     if word is not None:
         try:

@@ -58,7 +58,7 @@ SPOKEN = {
     "F-16s, 9am-5pm, 10%-20%": "F sixteens , nine A M to five P M , ten percent to twenty percent .",
     "180 lbs., w/o sugar": "one hundred and eighty pounds , without sugar .",
     # addresses
-    "See https://www.example.com/a now": "see W W W dot example dot com slash a now .",
+    "See https://www.example.com/a now": "see W W W dot example dot com slash A now .",
     "Mail john_doe@example.org.": "mail john underscore doe at example dot org .",
     "#ThrowbackThursday @jack #5": "hashtag throwback thursday at jack number five .",
     # words and marks
@@ -69,10 +69,10 @@ SPOKEN = {
     "Café résumé ﬁne ｗｉｄｅ Łódź": "cafe resume fine wide lodz .",
     "a\u200bb\u00adc": "abc .",
     "Sooooo good!!!": "so good !",
-    "AT&T, R&D, 100%": "at and T , R and D , one hundred percent .",
+    "AT&T, R&D, 100%": "A T and T , R and D , one hundred percent .",
     # emoji and symbols
     "I like it 😀😀!": "i like it , grinning face !",
-    "👍🏽 👨‍👩‍👧 🏃‍♀️": "thumbs up , man woman girl , woman runner .",
+    "👍🏽 👨‍👩‍👧 🏃‍♀️": "thumbs up , family , man , woman , girl , woman running .",
     "❤️ 🇫🇷 1️⃣": "red heart , flag of france , one .",
     "α particles, ΔT ≠ 0": "alpha particles , delta T not equal to zero .",
 }
@@ -98,10 +98,70 @@ def test_other_scripts_are_refused_by_name_and_place(text, char, name, position)
         normalize(text)
 
 
-def test_lone_surrogates_are_refused_with_a_printable_message():
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a\ud800", "'\\ud800' (unpaired surrogate U+D800, at position 1): it has no spoken form"),
+        ("Hello\0world", "'\\x00' (control character U+0000, at position 5): it has no spoken form"),
+        ("it\x92s", "'\\x92' (control character U+0092, at position 2): it has no spoken form"),
+        ("\x01a", "'\\x01' (control character U+0001, at position 0): it has no spoken form"),
+        ("\x1b[1m", "'\\x1b' (control character U+001B, at position 0): it has no spoken form"),
+        ("a\ue000", "'\\ue000' (unnamed character U+E000, at position 1): it has no spoken form"),
+        # Letters that nobody sees.
+        ("😀\U000e0068\U000e0069", "'😀' (GRINNING FACE, at position 0): only English in Latin letters is supported"),
+        ("hi\U000e0068", "'\\U000e0068' (TAG LATIN SMALL LETTER H, at position 2): it has no spoken form"),
+    ],
+)
+def test_what_has_no_spoken_form_is_refused_with_a_printable_message(text, reason):
     with pytest.raises(UnsupportedText) as caught:
-        normalize("a\ud800")
-    assert str(caught.value).encode("utf-8")
+        normalize(text)
+    assert str(caught.value) == f"cannot speak {reason}"
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("space", ["\t", "\n", "\r\n", "\x0b", "\x0c", "\x85", "\xa0", "\u2028", "\u3000"])
+def test_white_space_of_any_kind_separates_words(space):
+    assert normalize(f"Hello{space}world") == ["hello", "world", "."]
+
+
+@pytest.mark.parametrize("char", "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2066\u2069\ufeff\ufe0f")
+def test_invisible_characters_change_nothing(char):
+    assert normalize(f"{char}Hel{char}lo{char}") == ["hello", "."]
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<break time="1s"/>', "<speak>", "</speak>", "<p>", "<br />", "<say-as interpret-as='date'>", "<a href=x>",
+        "<!-- no -->", '<?xml version="1.0"?>', "<mstts:silence/>",
+        '<phoneme alphabet="ipa" ph="a">', "<B>", "<![CDATA[",
+    ],
+)  # fmt: skip
+def test_tags_are_refused_by_their_text_and_place(tag):
+    with pytest.raises(
+        UnsupportedText, match=re.escape(f"cannot speak {tag!r} (a tag, at position 3): SSML") + "|<!|<.xml"
+    ):
+        normalize(f"Hi {tag} there")
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    {
+        "if a<b then c>d": "if A less than B then C greater than D .",
+        "Mail me at Bob <bob@x.org> please": "mail me at bob , bob at X dot org , please .",
+        "See <http://x.org/b> or <x.org>.": "see , X dot org slash B , or , X dot org .",
+        "< b >": "less than B greater than .",
+        "1<2>0": "one less than two greater than zero .",
+        "a<b c>d": "A less than B C greater than D .",
+        "<>": "less than greater than .",
+        "<<<": "less than less than less than .",
+        "a < -5, b <- c": "A less than minus five , B left arrow C .",
+        "It is a <1 % chance": "it is a less than one percent chance .",
+        "</3 :'( XD": "broken heart , crying face , grinning face .",
+    }.items(),
+)
+def test_angle_brackets_are_spoken(written, spoken):
+    assert " ".join(normalize(written)) == spoken
 
 
 @pytest.mark.parametrize("text", ["", "   ", "?!...", "\u200b\ufeff", "───", "(-)", "\n\n"])

@@ -413,6 +413,14 @@ def test_events_of_a_job_that_has_ended(server: Server) -> None:
     for _, kind, data in found:
         assert data["type"] == kind
         assert set(data["job"]) == FIELDS
+    for (_, kind, _), (status, started, done) in zip(
+        found[:2], (("queued", False, 0), ("in_progress", True, 0)), strict=True
+    ):
+        told = next(data["job"] for _, name, data in found if name == kind)
+        assert (told["status"], told["started_at"] is not None, told["samples_done"]) == (status, started, done)
+        assert told["completed_at"] is told["expires_at"] is told["error"] is None
+        assert told["progress"] == 0
+    assert found[-1][2]["job"] == httpx.get(url(server, job)).json()
     rest = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[1][0]}, timeout=60)
     assert events(rest.text) == found[2:]
     nothing = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[-1][0]}, timeout=60)
@@ -442,6 +450,26 @@ def test_events_while_it_happens(server: Server) -> None:
     assert kinds[-1] == "job.cancelled"
     assert progress == sorted(progress)
     assert progress[-1] > 0
+
+
+def test_events_are_read_later_as_they_were_when_they_happened(server: Server) -> None:
+    job = submit(server, duration=3600.0)
+    shown: list[dict[str, Any]] = []
+    with httpx.stream("GET", url(server, job, "/events"), timeout=60) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                shown.append(json.loads(line.removeprefix("data: ")))
+            if line == "" and shown and shown[-1]["type"] == "job.progress":
+                cancel(server, job)
+    replayed = [data for _, _, data in events(httpx.get(url(server, job, "/events"), timeout=60).text)]
+    assert [data["type"] for data in replayed] == [data["type"] for data in shown]
+    assert [data["job"]["status"] for data in replayed] == [
+        "in_progress" if data["type"] == "job.progress" else data["type"].removeprefix("job.") for data in replayed
+    ]
+    for then, now in zip(shown, replayed, strict=True):
+        for told in (then, now):
+            told["job"].update(queue_position=None, eta_seconds=None)
+        assert now == then
 
 
 def test_events_of_a_job_that_is_deleted_meanwhile_end(server: Server) -> None:

@@ -50,6 +50,8 @@ BAD_VALUES: list[tuple[str, Any, int]] = [
     ("input", 7, 400),
     ("input", ["a"], 400),
     ("input", "\ud800", 400),
+    ("input", "Hello\0world", 400),
+    ("input", 'Hi <break time="1s"/> there', 400),
     ("voice", "nobody", 400),
     ("voice", "", 400),
     ("voice", 3, 400),
@@ -132,6 +134,36 @@ def test_a_model_whose_pitch_cannot_be_changed(server: Server, param: str, value
 
 def test_a_text_nobody_can_say_is_refused_by_name(server: Server) -> None:
     check_envelope(server.speak(input="你好，世界"), 400, "input")
+    told = httpx.post(server.url + URL, content=json.dumps(SPEECH | {"input": "a\ud800"}), headers=JSON, timeout=60)
+    assert check_envelope(told, 400, "input")["message"] == "input: has an unpaired surrogate, which is no character"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [('Hi <break time="1s"/> there', "SSML"), ("Hello\0world", "control character U+0000")]
+)
+def test_markup_and_control_characters_are_refused_on_every_route(server: Server, text: str, words: str) -> None:
+    recording = server.speak().content
+    with server.client() as client:
+        job = client.post(URL, json=SPEECH, headers={"prefer": "respond-async"}).json()["id"]
+        while (manifest := client.get(f"/v1/jobs/{job}/manifest")).status_code == 409:
+            time.sleep(0.05)
+        told = manifest.json()
+        told["request"]["input"] = text
+        for response, param in (
+            (server.speak(input=text), "input"),
+            (server.speak(input=text, stream_format="sse"), "input"),
+            (client.post(URL, json=SPEECH | {"input": text}, headers={"prefer": "respond-async"}), "input"),
+            (client.post("/v1/verify", json=told), "input"),
+            (
+                client.post(
+                    "/v1/audio/likelihood",
+                    data={"model": "tiny", "voice": "ann", "text": text},
+                    files={"file": ("a.wav", recording)},
+                ),
+                "text",
+            ),
+        ):
+            assert words in check_envelope(response, 400, param)["message"]
 
 
 def test_a_rate_that_the_format_cannot_carry_is_refused(server: Server) -> None:

@@ -41,8 +41,15 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) 
         ended = await stored(broker, made)
         assert (ended.status, ended.samples_done, ended.engine) == (Status.COMPLETED, 259, "native")
         assert ended.expires_at is not None
-        types = [fields["type"] for _, fields in await broker.events(made.id, "0")]
-        assert types == ["job.queued", "job.in_progress", "job.progress", "job.progress", "job.completed"]
+        then = [ended.at(fields) for _, fields in await broker.events(made.id, "0")]
+        assert [(at.status, at.samples_done, at.samples_total, at.started_at is not None) for at in then] == [
+            (Status.QUEUED, 0, None, False),
+            (Status.IN_PROGRESS, 0, None, True),
+            (Status.IN_PROGRESS, 256, None, True),
+            (Status.IN_PROGRESS, 259, None, True),
+            (Status.COMPLETED, 259, None, True),
+        ]
+        assert [at.completed_at is None for at in then] == [True] * 4 + [False]
 
     run(valkey, act)
 

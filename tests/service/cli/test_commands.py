@@ -67,6 +67,7 @@ def test_say_reads_standard_input(environment: dict[str, str], server: Server) -
             b"no model has this id; there are broken, fog, free, ",
         ),
         (["\u4f60\u597d", "-o", "a.wav"], 1, b"input: "),
+        (['Hi <break time="1s"/>', "-o", "a.wav"], 1, b"SSML"),
         ([TEXT, "-o", "a.ogg"], 2, b".flac"),
         ([TEXT, "-o", "a.wav", "--speed", "9"], 2, b"--speed"),
         ([TEXT, "-o", "a.wav", "--temperature", "nan"], 2, b"--temperature"),

@@ -28,7 +28,7 @@ RATES = (8000, 16000, 22050, 24000, 44100, 48000)
 """What a client may ask for."""
 CARRIED = [(form, rate) for form in codecs.MEDIA_TYPES for rate in RATES if rate in codecs.RATES.get(form, RATES)]
 LENGTH = RATE + 123
-HEADER = {"wav": 44, "flac": 42, "mp3": 600}
+HEADER = {"flac": 42, "mp3": 600}
 """Bytes at the beginning in which a file may differ from a stream."""
 
 
@@ -152,11 +152,21 @@ def test_a_file_is_its_stream_with_another_header(form: str, rate: int) -> None:
     assert (stream[:header] != file[:header]) == (form in HEADER)
 
 
-def test_a_stored_wav_says_its_length_and_a_streamed_one_says_the_greatest() -> None:
+@pytest.mark.parametrize("rate", RATES)
+def test_a_wav_gives_its_length_or_the_greatest_if_it_is_not_known(rate: int) -> None:
     sizes = struct.Struct("<4xI32xI")
-    file, stream = codecs.encode_file([WAVE], "wav", RATE), streamed("wav", [320])
-    assert sizes.unpack_from(file) == (len(file) - 8, 2 * LENGTH)
-    assert sizes.unpack_from(stream) == (0xFFFFFFFF, 0xFFFFFFFF)
+    file, stream = codecs.encode_file([WAVE], "wav", RATE, rate), streamed("wav", [320], rate)
+    assert file == stream
+    assert sizes.unpack_from(file) == (len(file) - 8, len(file) - 44)
+    unknown = codecs.encoder("wav", RATE, rate)
+    assert sizes.unpack_from(unknown.feed(WAVE)) == (0xFFFFFFFF, 0xFFFFFFFF)
+
+
+def test_a_wav_of_another_length_than_promised_is_an_error() -> None:
+    encoder = codecs.encoder("wav", RATE, length=LENGTH)
+    encoder.feed(WAVE[:-1])
+    with pytest.raises(AssertionError, match="length"):
+        encoder.finish()
 
 
 def test_a_stored_flac_says_its_length_and_the_digest_of_its_samples() -> None:

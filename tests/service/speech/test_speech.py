@@ -8,11 +8,13 @@ import io
 import json
 import struct
 import time
+import wave
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -54,9 +56,33 @@ def test_pitch_and_intonation_change_the_sound_but_not_its_length(server: Server
     assert server.speak(pitch=3.0).content == changed[0]
 
 
-def test_a_streamed_wav_claims_the_greatest_length(server: Server) -> None:
-    content = server.speak().content
-    assert struct.unpack("<I", content[4:8]) == struct.unpack("<I", content[40:44]) == (0xFFFFFFFF,)
+@pytest.mark.parametrize("rate", [None, 8000, 44100])
+@pytest.mark.parametrize("text", ["Hi.", LONG])
+def test_a_streamed_wav_gives_its_length(server: Server, text: str, rate: int | None) -> None:
+    content = server.speak(input=text, sample_rate=rate).content
+    riff, data = struct.unpack("<I", content[4:8])[0], struct.unpack("<I", content[40:44])[0]
+    assert (riff, data) == (len(content) - 8, len(content) - 44)
+    with wave.open(io.BytesIO(content)) as file:  # Python's own reader
+        assert file.getnframes() == data // 2 == len(decode(content)[0])
+    with av.open(io.BytesIO(content)) as container:  # FFmpeg
+        assert container.duration == pytest.approx(1e6 * data / 2 / (rate or RATE), abs=100)
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_stream_has_the_bytes_of_the_file(server: Server, form: str) -> None:
+    streamed = server.speak(input=LONG, response_format=form)
+    with server.client() as client:
+        stored = client.get(f"/v1/jobs/{streamed.headers['x-job-id']}/content")
+    if form == "wav":
+        assert stored.content == streamed.content
+    assert np.array_equal(decode(stored.content)[0], decode(streamed.content)[0])
+
+
+def test_events_of_wav_give_their_length(server: Server) -> None:
+    lines = server.speak(input=LONG, stream_format="sse").text.splitlines()
+    told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    content = b"".join(base64.b64decode(event["audio"]) for event in told if "audio" in event)
+    assert content == server.speak(input=LONG).content
 
 
 def test_pcm_is_24_khz_as_openai_clients_assume(server: Server) -> None:

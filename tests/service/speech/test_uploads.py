@@ -149,7 +149,7 @@ def test_what_this_server_made_comes_back(form: str, kind: str) -> None:
     if kind == "file":
         data = codecs.encode_file([sound], form, RATE)
     else:  # whose length nobody knew, not even that of the FLAC
-        encoder = codecs.encoder(form, RATE, length=0)
+        encoder = codecs.encoder(form, RATE)
         data = encoder.feed(sound) + encoder.finish()
     wave = decode(data)
     late = 1681 if (form, kind) == ("mp3", "stream") else 0  # there is no header that says how much is not sound

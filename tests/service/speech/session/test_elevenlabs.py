@@ -217,6 +217,8 @@ def test_a_wrong_first_message_is_named(server: Server, message: str, named: str
     [
         ({"text": "a", "voice_settings": {"speed": 1}}, "unknown_parameter"),
         ({"text": "слово. ", "flush": True}, "unsupported_text"),
+        ({"text": "Hello\0world. ", "flush": True}, "unsupported_text"),
+        ({"text": 'Wait <break time="1s"/> now. ', "flush": True}, "unsupported_text"),
         ({"text": "x" * 4097}, "string_too_long"),
     ],
 )

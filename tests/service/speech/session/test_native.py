@@ -597,7 +597,7 @@ def test_too_much_text_is_refused_and_nothing_else(server: Server) -> None:
     assert talk.sound == whole(server, text)
 
 
-@pytest.mark.parametrize("text", ["Ни слова.", "…", "  ?!"])
+@pytest.mark.parametrize("text", ["Ни слова.", "…", "  ?!", "Hello\0world.", 'Wait <break time="1s"/> now.'])
 def test_text_that_cannot_be_spoken(server: Server, text: str) -> None:
     with talking(server) as talk:
         talk.configure()

@@ -16,8 +16,10 @@ WORDS = (
     "no.", "No.", "p.", "5", "3.14", "$3.50", "2020", "Jan.", "May", "5 p.m.", "10 kg.", "J.", "Ph.D.", "vs.", "it's",
     "www.example.com", '"Stop!"', "(why?)", "NASA", "a<b", "approx.", "Vol.", "IV", "Henry", "VIII", "555-1234", "1.",
     "50%", "C#", "https://example.com/a.b?c", "hello@example.com", "#tag", "🙂", "naïve", "so…",
+    "<bob@example.com>", "a <= b", "x = a", ":-)", "<3", "zip code", "90210", "911", "call", "/etc/hosts", "notes.pdf",
+    "$5/hour", "Sat.", "Mon.", "a $5", "A380", "4 x 5", "fish", "bass", "6 ft 2 in",
 )  # fmt: skip
-SIGNS = ("- ", "— ", "<b> ", "</b> ")
+SIGNS = ("- ", "— ", "< ", "> ", "-> ")
 ENDS = (". ", "! ", "? ", "… ", "?! ", '." ', ".\n", "\n\n", ".\n\n", "\n- ", "\n2. ", ", ", " ", " ", " ", " ", ": ")
 
 
@@ -122,8 +124,19 @@ def test_a_sentence_that_cannot_be_spoken_takes_no_other_with_it() -> None:
     assert sentences.feed("Three. ") == "Three. "
 
 
+def test_a_tag_is_never_split() -> None:
+    sentences = Sentences()
+    assert sentences.feed('One. Two <sub alias="Dr. No. The man. ') == "One. "
+    refused = sentences.feed('Or. "/> three. ')
+    assert refused == 'Two <sub alias="Dr. No. The man. Or. "/> three. '
+    with pytest.raises(UnsupportedText, match="tag"):
+        phonemize(refused)
+    assert sentences.feed("Is a<b? ") == "Is a<b? "
+
+
 @pytest.mark.parametrize(
-    ("text", "nothing"), [("", True), (' ."\n…', True), ("Hm.", False), ("🙂", False), ("王", False)]
+    ("text", "nothing"),
+    [("", True), (' ."\n…', True), ("Hm.", False), ("🙂", False), ("王", False), ("<p/>", False), ("\0", False)],
 )
 def test_nothing_to_say(text: str, nothing: bool) -> None:
     assert nothing_to_say(text) is nothing

@@ -1,0 +1,95 @@
+"""Web and e-mail addresses, files, paths and tags to words."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from models.text.characters import LETTER
+
+Match = re.Match[str]
+
+_SIGN: Final = re.compile(r"\.\w|[/\\#@]")
+_SIGNS: Final = {
+    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
+    "&": "and", "#": "hash", "%": "percent", "~": "tilde", ":": "colon", "+": "plus", "$": "dollar", "*": "star",
+    "!": "exclamation mark", ",": "comma", ";": "semicolon", "\\": "backslash", "|": "bar", "^": "caret",
+}  # fmt: skip
+_DOMAINS: Final = "com|org|net|edu|gov|mil|info|io|ai|dev|app|co|uk|us|ca|eu|de|fr|es|it|ru|jp|me|tv|xyz"
+_SPELLED_DOMAINS: Final = frozenset({"uk", "us", "ca", "eu", "de", "fr", "es", "ru", "jp", "io", "ai", "tv", "www"})
+_EXTENSIONS: Final = (
+    "pdf|txt|docx?|xlsx?|pptx?|csv|json|xml|html?|css|jsx?|tsx?|py|rb|go|rs|c|cc|cpp|h|hpp|java|kt|php|sql|sh|bat|exe|dll"
+    "|zip|tar|gz|iso|png|jpe?g|gif|svg|webp|bmp|mp[34]|wav|flac|ogg|mov|avi|mkv|md|rst|ya?ml|toml|ini|cfg|conf|env|log"
+    "|lock|net|ipynb|bin|dat|db|key|pem|epub"
+)
+# Longer numbers inside an address are read digit by digit.
+_LONGEST_NUMBER: Final = 2
+_LONGEST_SPELLED_EXTENSION: Final = 2
+
+
+def letters(text: str) -> str:
+    """The letters of `text`, each marked to be spoken by its name."""
+    return " ".join(LETTER + char.lower() for char in text if char.isalpha())
+
+
+def _part(part: str) -> str:
+    if part.isdigit():
+        return part if len(part) <= _LONGEST_NUMBER else " ".join(part)
+    if part in _SIGNS:
+        return _SIGNS[part]
+    return letters(part) if len(part) == 1 or part.lower() in _SPELLED_DOMAINS else part
+
+
+def _speak(text: str) -> str:
+    return " ".join(_part(part) for part in re.findall(r"[A-Za-z]+|\d+|\S", text))
+
+
+def _address(match: Match) -> str:
+    text = re.sub(
+        r"^mailto:", "mail to ", re.sub(r"^[a-z]+://", "", match[0], flags=re.IGNORECASE), flags=re.IGNORECASE
+    )
+    tail = re.search(r"[.,?!;:)\]'\"]*$", text)
+    end = text[tail.start() :] if tail else ""
+    return f" {_speak(text[: len(text) - len(end)].rstrip('/'))} {end}"
+
+
+def _file(match: Match) -> str:
+    extension = match[1]
+    spoken = letters(extension) if len(extension) <= _LONGEST_SPELLED_EXTENSION and extension.isalpha() else extension
+    return f" dot {spoken} "
+
+
+def _tag(match: Match) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|_", " ", match[2])
+    return f" {'hashtag' if match[1] == '#' else 'at'} {words} "
+
+
+_RULES: Final = (
+    # A path, and the letter of a drive or of a forum before its slash.
+    (re.compile(r"(?<![\w/.~<])(?:~|\.{1,2})?/[A-Za-z.][\w.-]*(?:/[\w.-]+)*/?(?<![.])"), lambda m: f" {_speak(m[0])} "),
+    (re.compile(r"\b([A-Za-z]):(?=\\)"), lambda m: f"{letters(m[1])} colon "),
+    (re.compile(r"(?<![\w/])([ru])/(?=\w)"), lambda m: f"{letters(m[1])} slash "),
+    (
+        re.compile(
+            r"\b(?:https?|ftp|file|wss?|redis|ssh|git)://\S+|\bwww\.\S+|(?:\bmailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+            re.I,
+        ),
+        _address,
+    ),
+    (re.compile(rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))"), _address),
+    (re.compile(rf"(?<=\w\w)\.({_EXTENSIONS})\b(?!\.?[\w@])", re.IGNORECASE), _file),
+    (re.compile(r"(?<![\w&])([#@])([A-Za-z]\w*)"), _tag),
+)
+
+
+def speak_addresses(text: str) -> str:
+    """Replaces addresses, file names, paths, hashtags and mentions by words.
+
+    Args:
+        text: folded text (`characters.fold`), with its original capitals.
+    """
+    if not _SIGN.search(text):
+        return text
+    for pattern, speak in _RULES:
+        text = pattern.sub(speak, text)
+    return text

@@ -1,0 +1,88 @@
+"""What is proposed for a class that does not exist: by meaning first, then by letters."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from models.checkpoint import load
+from models.library import LibraryError, discover
+from service.catalog.catalog import describe, load_catalog
+from service.catalog.models import ImageModel
+from service.catalog.nearest import nearest
+from service.errors import InvalidRequest
+from service.settings import Settings
+from tests.models.random_models import ZOO
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, ImageModel]:
+    found = {}
+    for entry in discover(ZOO.parent):
+        if entry.kind == "image":
+            model = describe(entry, load(entry.sampled))
+            assert isinstance(model, ImageModel)
+            found[entry.id.removeprefix("pixelcnn-")] = model
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "proposed"),
+    [
+        ("fashion", "shoe", "Sneaker, Sandal, Ankle boot"),
+        ("fashion", "Red SHOES", "Sneaker, Sandal, Ankle boot"),
+        ("fashion", "👟", "Sneaker, Sandal, Ankle boot"),
+        ("fashion", "a pair of jeans", "Trouser"),
+        ("fashion", "boots", "Ankle boot"),
+        ("fashion", "👗", "Dress"),
+        ("fashion", "sneeker", "Sneaker"),
+        ("digits", "seven", "7"),
+        ("digits", "a seven", "7"),
+        ("digits", "7️⃣", "7"),
+        ("digits", "number 7", "7"),
+        ("emoji", "smiley", "Smileys & Emotion, face-smiling"),
+        ("emoji", "😀", "Smileys & Emotion, face-smiling"),
+        ("emoji", "cats", "cat-face, animal-mammal"),
+        ("emoji", "bird", "animal-bird"),
+        ("emoji", "🇫🇷", "country-flag"),
+        ("emoji", "smilleys & emotion", "Smileys & Emotion"),
+    ],
+)  # fmt: skip
+def test_what_is_proposed(models: dict[str, ImageModel], model: str, prompt: str, proposed: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        models[model].subject(prompt, "prompt")
+    assert caught.value.param == "prompt"
+    assert caught.value.message.startswith(f"prompt: pixelcnn-{model} has no such class; nearest: {proposed}")
+
+
+def test_without_anything_near_all_classes_are_listed(models: dict[str, ImageModel]) -> None:
+    with pytest.raises(InvalidRequest, match="it has 0, 1, 2"):
+        models["digits"].subject("wxyz", "prompt")
+
+
+def test_every_shipped_synonym_leads_to_a_class_and_is_none(models: dict[str, ImageModel]) -> None:
+    for model in models.values():
+        names = (*model.spec.classes, *model.spec.subclasses)
+        assert model.entry.synonyms
+        for word, meant in model.entry.synonyms.items():
+            assert set(meant) <= set(names)
+            assert word not in {name.casefold() for name in names}
+
+
+def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None:
+    shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
+    manifest = tmp_path / "digits" / "model.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"synonyms": {"ten": ["10"]}}))
+    with pytest.raises(LibraryError, match="pixelcnn-digits: synonyms: the checkpoint has no class '10'"):
+        load_catalog(Settings(models_dir=tmp_path, data_dir=tmp_path))
+
+
+def test_meaning_comes_before_letters() -> None:
+    names = ("Sneaker", "Sandal", "Shirt")
+    assert nearest("shoe", names, {}) == []
+    assert nearest("shor", names, {}) == ["Shirt"]
+    assert nearest("shor", names, {"shor": ("Sandal", "Hat", "Sneaker")}) == ["Sandal", "Sneaker"]
+    assert nearest("a sandal please", names, {}) == ["Sandal"]
