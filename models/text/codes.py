@@ -58,10 +58,11 @@ def _telephone(match: Match) -> str:
 
 
 def _host(match: Match) -> str:
-    octets = match[0].split(".")
+    octets = match[1].split(".")
     if not any(len(octet) == 3 for octet in octets) or any(int(octet) > _LARGEST_OCTET for octet in octets):
         return match[0]
-    return " dot ".join(pairs(octet) if len(octet) == 3 else cardinal(octet) for octet in octets)
+    network = f" slash {cardinal(match[2])}" if match[2] else ""
+    return " dot ".join(pairs(octet) if len(octet) == 3 else cardinal(octet) for octet in octets) + network
 
 
 def _digits(match: Match) -> str:
@@ -69,7 +70,7 @@ def _digits(match: Match) -> str:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    Rule(".", re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"), _host),
+    Rule(".", re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?:/(\d{1,2}))?(?![\d./]*\d)"), _host),
     Rule("", re.compile(r"(?<!\d)(?:\+?\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)"), _telephone),
     Rule("+", re.compile(r"\+\d{1,3}(?:[ -]\d{2,4}){2,5}(?!\d)"), _telephone),
     Rule("-", re.compile(r"(?<![\d-])\d{3}-\d{4}(?![\d-])"), _telephone),
