@@ -29,7 +29,9 @@ from service.api.routes import (
     metrics,
     models,
     reference,
+    samples,
     speech,
+    timestamps,
     verify,
 )
 from service.api.routes import job_content as artifacts
@@ -110,8 +112,10 @@ def _include_routers(app: FastAPI) -> None:
         image_likelihood.router,
         jobs.router,
         artifacts.router,
+        timestamps.router,
         verify.router,
         models.router,
+        samples.router,
     ):
         app.include_router(router, dependencies=[Depends(caller_of), Depends(check_query)])
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key

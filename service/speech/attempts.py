@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.mu_law import decode_wave
+from models.engines.base import Stream
 from models.engines.speech.engine import StreamRequest
 from models.spec import FeatureSpec
 from models.text.alignment import AlignmentError, align
@@ -56,7 +57,15 @@ class SpeechAttempt(AudioAttempt):
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
+        self._sentence = first
         return self.sampler.parts(self.payload, first)
+
+    async def opened(self, stream: Stream) -> None:
+        """See :class:`SamplingAttempt`. Stores when the words of the sentence are said."""
+        sentence = self._sentence
+        self._sentence += 1
+        words = await self.context.in_pool(partial(self.sampler.words, self.payload, sentence))
+        await patiently(lambda: self.context.broker.annotate(self.job, sentence, words.dump()))
 
 
 class GenerationAttempt(AudioAttempt):

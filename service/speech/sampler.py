@@ -18,6 +18,7 @@ from service.catalog.sampler import Part, Sampler
 from service.catalog.seeds import part_seed
 from service.speech.decoder import AudioDecoder, Wave
 from service.speech.payloads import GenerationPayload, SpeechPayload
+from service.speech.word_spans import WordSpans
 
 FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
@@ -48,6 +49,13 @@ class SpeechSampler(Sampler):
                 frames=frames,
             )
             yield Part(request, _NO_PROMPT)
+
+    def words(self, payload: SpeechPayload, index: int) -> WordSpans:
+        """When the words of sentence ``index`` are said. The time that the acoustic model plans is kept exactly."""
+        assert self.frames is not None
+        sentence, hop = payload.sentences[index], self.model.spec.local_hop
+        frames = self.frames.timing(sentence, payload.voice, payload.speed)
+        return WordSpans.of(sentence, np.cumsum(frames) * hop)
 
     def generation(self, payload: GenerationPayload, recording: Symbols) -> Part:
         """The part of a job without text.
