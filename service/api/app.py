@@ -28,6 +28,7 @@ from service.api.routes import (
     likelihood,
     metrics,
     models,
+    page,
     reference,
     samples,
     speech,
@@ -96,7 +97,7 @@ def _exact(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _include_routers(app: FastAPI) -> None:
+def _include_routers(app: FastAPI, *, with_page: bool) -> None:
     for open_router in (
         health.router,
         metrics.router,
@@ -104,6 +105,8 @@ def _include_routers(app: FastAPI) -> None:
         image_files.router,  # a secret in the URL stands in for a key
     ):
         app.include_router(open_router, dependencies=[Depends(check_query)])
+    if with_page:
+        app.include_router(page.router, dependencies=[Depends(check_query)])
     for router in (
         speech.router,
         generations.router,
@@ -158,7 +161,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
-    _include_routers(app)
+    _include_routers(app, with_page=settings.page == "on")
     app.add_middleware(HeadMiddleware)
     app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
