@@ -44,7 +44,7 @@ class ImageAttempt(SamplingAttempt):
         """See :class:`SamplingAttempt`."""
         return iter([self.sampler.part(self.payload)])
 
-    async def opened(self, stream: Stream) -> None:
+    async def opened(self, part: Part, stream: Stream) -> None:
         """See :class:`SamplingAttempt`. The coarse scale has been sampled: clients may show it."""
         if self.sampler.model.spec.coarse is not None:
             assert isinstance(stream, ImageBatch)

@@ -54,8 +54,8 @@ class SamplingAttempt(JobAttempt):
     async def parts(self, first: int) -> Iterator[Part]:
         """The streams to sample, from number ``first`` on."""
 
-    async def opened(self, stream: Stream) -> None:
-        """A stream has been opened, and none of its symbols has been published yet by this attempt."""
+    async def opened(self, part: Part, stream: Stream) -> None:
+        """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
 
     def halt(self) -> None:
         """See :class:`JobAttempt`."""
@@ -143,7 +143,7 @@ class SamplingAttempt(JobAttempt):
                 total = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
             total += part.request.length - len(part.prompt)
             snapshot = None
-            await self.opened(stream)
+            await self.opened(part, stream)
             slot.feed(stream)
         await patiently(lambda: self.context.broker.set_total(self.job, total or 0))
         slot.finish()  # last, so that no job ends without its total

@@ -21,7 +21,7 @@ from service.errors import InvalidRequest
 from service.jobs.attempt import ScoringAttempt
 from service.jobs.sampling_attempt import SamplingAttempt
 from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from service.speech.sampler import SpeechSampler
+from service.speech.sampler import SentencePart, SpeechSampler
 
 MIN_MEASURED_SECONDS = 0.5
 """Of sound: the real-time factor of less than that means nothing."""
@@ -60,12 +60,12 @@ class SpeechAttempt(AudioAttempt):
         self._sentence = first
         return self.sampler.parts(self.payload, first)
 
-    async def opened(self, stream: Stream) -> None:
+    async def opened(self, part: Part, stream: Stream) -> None:
         """See :class:`SamplingAttempt`. Stores when the words of the sentence are said."""
+        assert isinstance(part, SentencePart)
         sentence = self._sentence
         self._sentence += 1
-        words = await self.context.in_pool(partial(self.sampler.words, self.payload, sentence))
-        await patiently(lambda: self.context.broker.annotate(self.job, sentence, words.dump()))
+        await patiently(lambda: self.context.broker.annotate(self.job, sentence, part.words.dump()))
 
 
 class GenerationAttempt(AudioAttempt):

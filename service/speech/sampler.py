@@ -28,6 +28,13 @@ _WARM_UP: Final = PhonemeSequence.parse("sil _R EH1 D IY0 .")
 
 
 @dataclass(frozen=True)
+class SentencePart(Part):
+    """One sentence."""
+
+    words: WordSpans
+
+
+@dataclass(frozen=True)
 class SpeechSampler(Sampler):
     """A model of sound, with or without text."""
 
@@ -35,12 +42,12 @@ class SpeechSampler(Sampler):
     engine: SpeechEngine
     frames: AcousticModel | None
 
-    def parts(self, payload: SpeechPayload, first: int = 0) -> Iterator[Part]:
+    def parts(self, payload: SpeechPayload, first: int = 0) -> Iterator[SentencePart]:
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.frames is not None
         spec = self.model.spec
         for index, sentence in enumerate(payload.sentences[first:], first):
-            frames = self.frames.predict(sentence, payload.voice, payload.speed)
+            frames, timing = self.frames.predict_with_timing(sentence, payload.voice, payload.speed)
             request = StreamRequest(
                 length=len(frames) * spec.local_hop,
                 seed=part_seed(payload.seed, index),
@@ -48,14 +55,7 @@ class SpeechSampler(Sampler):
                 speaker=self.model.speaker(payload.voice),
                 frames=frames,
             )
-            yield Part(request, _NO_PROMPT)
-
-    def words(self, payload: SpeechPayload, index: int) -> WordSpans:
-        """When the words of sentence ``index`` are said. The time that the acoustic model plans is kept exactly."""
-        assert self.frames is not None
-        sentence, hop = payload.sentences[index], self.model.spec.local_hop
-        frames = self.frames.timing(sentence, payload.voice, payload.speed)
-        return WordSpans.of(sentence, np.cumsum(frames) * hop)
+            yield SentencePart(request, _NO_PROMPT, WordSpans.of(sentence, np.cumsum(timing) * spec.local_hop))
 
     def generation(self, payload: GenerationPayload, recording: Symbols) -> Part:
         """The part of a job without text.
