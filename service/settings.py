@@ -217,6 +217,10 @@ class Settings(BaseSettings):
         default=(),
         description="Comma-separated origins of the web pages that may use the service. The default is none.",
     )
+    page: Literal["on", "off"] = Field(
+        default="on",
+        description="Whether `GET /` serves the page on which people try the models; `off` answers 404 there.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line written, on standard error."
     )

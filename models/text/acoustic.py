@@ -91,9 +91,16 @@ class AcousticModel:
         Returns:
             ``float32 [F, outputs]``, one row per ``spec.hop`` samples.
         """
+        return self.predict_with_timing(sentence, speaker, speed, control)[0]
+
+    def predict_with_timing(
+        self, sentence: Phonemes, speaker: str, speed: float = 1.0, control: PitchControl = AS_PREDICTED
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """What :meth:`predict` and :meth:`timing` give, for the cost of the former."""
         who = self._speaker(speaker)
-        encoded, durations = self._encode(sentence.phones, sentence.word_starts, who)
-        return self._decode(encoded, self.durations(durations, speed), who, control=control)
+        encoded, logarithms = self._encode(sentence.phones, sentence.word_starts, who)
+        durations = self.durations(logarithms, speed)
+        return self._decode(encoded, durations, who, control=control), durations
 
     def timing(self, sentence: Phonemes, speaker: str, speed: float = 1.0) -> NDArray[np.int64]:
         """The number of frames that :meth:`predict` gives every phoneme: ``[P]``."""

@@ -28,8 +28,11 @@ from service.api.routes import (
     likelihood,
     metrics,
     models,
+    page,
     reference,
+    samples,
     speech,
+    timestamps,
     verify,
 )
 from service.api.routes import job_content as artifacts
@@ -94,7 +97,7 @@ def _exact(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _include_routers(app: FastAPI) -> None:
+def _include_routers(app: FastAPI, *, with_page: bool) -> None:
     for open_router in (
         health.router,
         metrics.router,
@@ -102,6 +105,8 @@ def _include_routers(app: FastAPI) -> None:
         image_files.router,  # a secret in the URL stands in for a key
     ):
         app.include_router(open_router, dependencies=[Depends(check_query)])
+    if with_page:
+        app.include_router(page.router, dependencies=[Depends(check_query)])
     for router in (
         speech.router,
         generations.router,
@@ -110,8 +115,10 @@ def _include_routers(app: FastAPI) -> None:
         image_likelihood.router,
         jobs.router,
         artifacts.router,
+        timestamps.router,
         verify.router,
         models.router,
+        samples.router,
     ):
         app.include_router(router, dependencies=[Depends(caller_of), Depends(check_query)])
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
@@ -154,7 +161,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
-    _include_routers(app)
+    _include_routers(app, with_page=settings.page == "on")
     app.add_middleware(HeadMiddleware)
     app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)

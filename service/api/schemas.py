@@ -14,6 +14,7 @@ class ModelObject(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    description: str
     kind: str
     capabilities: list[str]
     sample_rate: int | None = Field(default=None, description="In hertz; audio models only.")
@@ -23,6 +24,8 @@ class ModelObject(BaseModel):
         description="Number of past samples that the next one depends on; for a picture, of rows above."
     )
     parameters: int
+    temperature: float = Field(description="The default of requests.")
+    guidance: float | None = Field(default=None, description="The default of requests; image models only.")
 
 
 class ModelList(BaseModel):

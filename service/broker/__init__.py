@@ -3,6 +3,7 @@
 Keys, all with the prefix ``ancestral:``
 
     job:ID             hash: the record (service/broker/job.py), and order, attempt, worker, claim, read, wanted, parked
+                       and part:N, what was known of part N of the output before it was sampled
     stream:ID          stream: the symbols, or the sound made of them, in order; the last entry is the end mark
     events:ID          stream: what happened to the job, for clients
     snapshot:ID        string: the sampler's state after some of the symbols
@@ -16,6 +17,7 @@ Keys, all with the prefix ``ancestral:``
     durations:PRIORITY list: seconds that the last 32 jobs ran
     jobs:OWNER         sorted set: an owner's jobs by creation; unfinished:OWNER those that have not ended
     counter            the order of the job that arrived last; owners: those who may have unfinished jobs
+    sample:HASH        string: the preview of a voice, or the thumbnail of a class (service/api/samples.py)
     workers            sorted set: workers by the time at which they count as dead; worker_info: their descriptions
 
 The life of a job
@@ -48,6 +50,7 @@ from service.broker.messages import (
     Lost,
     Overtaken,
     Piece,
+    Preview,
     QueueFull,
     Resume,
     Signals,
@@ -72,6 +75,7 @@ __all__ = [
     "Lost",
     "Overtaken",
     "Piece",
+    "Preview",
     "QueueFull",
     "Resume",
     "Signals",

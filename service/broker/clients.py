@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from itertools import takewhile
 from typing import Final
 
 from service.broker.connection import BLOCK_MS, LIFE_SECONDS, PATIENCE_SECONDS, PREFIX, patiently, replied, sent
@@ -111,6 +112,12 @@ class Clients(Records):
             return Standing(None, None)
         pace, slots = await self._pace(job.priority), await self._slots(job.priority)
         return Standing(int(rank), pace * (int(rank) + slots) if pace is not None else None)
+
+    async def annotations(self, job: Job, parts: int) -> list[str]:
+        """What workers have stored with :meth:`Workers.annotate` of the job's first ``parts`` parts, up to a gap."""
+        names = [f"part:{part}" for part in range(parts)]
+        found = await replied(self.redis.hmget(f"{PREFIX}job:{job.id}", names))
+        return [text.decode() for text in takewhile(lambda text: text is not None, found)]
 
     async def delete(self, job: Job) -> None:
         """Delete a job; it is cancelled first if it has not ended."""

@@ -48,6 +48,13 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What a client may show before the first symbols; later attempts repeat it."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Ended:
     """The last entry: the job has ended."""
 
@@ -55,7 +62,7 @@ class Ended:
     error: Failure | None
 
 
-Entry = Begin | Piece | Ended
+Entry = Begin | Preview | Piece | Ended
 
 
 @dataclass(frozen=True)
@@ -148,5 +155,7 @@ def parsed(fields: Mapping[bytes, bytes]) -> Entry:
         return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"], kind == _PCM)
     if kind == b"begin":
         return Begin(int(fields[b"attempt"]), fields[b"engine"].decode(), fields[b"sha256"].decode())
+    if kind == b"preview":
+        return Preview(fields[b"d"])
     error = Failure(**json.loads(fields[b"error"])) if fields[b"error"] else None
     return Ended(Status(fields[b"status"].decode()), error)

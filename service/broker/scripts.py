@@ -51,6 +51,15 @@ return 1
 """Append samples of an attempt to the job's stream, without those that are there already. 1; 0 if the attempt has lost
 the job, -1 if samples before these are missing."""
 
+PREVIEW: Final = """
+-- KEYS: job, stream; ARGV: attempt, data
+local record = redis.call('HMGET', KEYS[1], 'status', 'attempt')
+if record[1] ~= '"in_progress"' or record[2] ~= ARGV[1] then return 0 end
+redis.call('XADD', KEYS[2], 'NOMKSTREAM', '*', 'k', 'preview', 'd', ARGV[2])
+return 1
+"""
+"""Append what clients may show before the first symbols."""
+
 SET_FIELD: Final = """
 -- KEYS: job; ARGV: field, value, then a channel and a message for its subscribers
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end

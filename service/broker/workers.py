@@ -67,9 +67,17 @@ class Workers(Queue):
         if published < 1:
             raise Lost(job.id) if published else Overtaken(job.id)
 
+    async def preview(self, job: Job, attempt: int, data: bytes) -> None:
+        """Append a preview to the job's stream, unless the attempt is not the current one."""
+        await self.run("PREVIEW", [f"job:{job.id}", f"stream:{job.id}"], [attempt, data])
+
     async def set_total(self, job: Job, samples: int) -> None:
         """Store how many symbols the job will have."""
         await self.run("SET_FIELD", [f"job:{job.id}"], ["samples_total", samples])
+
+    async def annotate(self, job: Job, part: int, text: str) -> None:
+        """Store what is known of part ``part`` of the job's output before it is sampled."""
+        await self.run("SET_FIELD", [f"job:{job.id}"], [f"part:{part}", text])
 
     async def clear_deaths(self, job: Job) -> None:
         """Reset the count of workers that died while they ran the job: it was not the cause."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import webbrowser
 from contextlib import nullcontext
 
 import click
@@ -14,7 +15,8 @@ from service.cli import explained
 @click.option("--host", help="Address to listen on; overrides ANCESTRAL_HOST.")
 @click.option("--port", type=int, help="TCP port to listen on; overrides ANCESTRAL_PORT.")
 @click.option("--no-worker", is_flag=True, help="Start no worker process. Needs ANCESTRAL_REDIS_URL.")
-def command(host: str | None, port: int | None, no_worker: bool) -> None:
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser once the server is ready.")
+def command(host: str | None, port: int | None, no_worker: bool, open_page: bool) -> None:
     """Serve over HTTP until SIGTERM or Ctrl-C, then end with exit code 0.
 
     Without ANCESTRAL_REDIS_URL it starts the bundled Redis (Valkey, with its data in ANCESTRAL_DATA_DIR). It also
@@ -28,7 +30,7 @@ def command(host: str | None, port: int | None, no_worker: bool) -> None:
     from service.api.server import serve
     from service.catalog.catalog import load_catalog
     from service.cli.local import embedded
-    from service.cli.local.banner import banner
+    from service.cli.local.banner import address_of, banner
     from service.cli.local.sockets import AddressError, listen
     from service.settings import SettingsError, load_settings
     from service.telemetry import logging as logs
@@ -40,6 +42,8 @@ def command(host: str | None, port: int | None, no_worker: bool) -> None:
             raise click.UsageError(
                 "--no-worker needs ANCESTRAL_REDIS_URL: no worker elsewhere can reach the bundled Redis."
             )
+        if open_page and settings.page == "off":
+            raise click.UsageError("--open: ANCESTRAL_PAGE is off, so there is no page to open.")
         logs.configure_logging(settings.log_level, settings.log_format)
         keys, catalog = Keys.load(settings.api_keys_file), load_catalog(settings)
         if not no_worker:
@@ -51,9 +55,13 @@ def command(host: str | None, port: int | None, no_worker: bool) -> None:
         ):
 
             def on_ready() -> None:
+                url = address_of(*listener.getsockname()[:2])
                 if logs.is_text(settings.log_format) and sys.stderr.isatty():
-                    address, needs_key = listener.getsockname(), settings.api_keys_file is not None
-                    colours = logs.colours_wanted()
-                    click.echo(banner(catalog, *address[:2], keys=needs_key, colours=colours), err=True)
+                    needs_key, colours = settings.api_keys_file is not None, logs.colours_wanted()
+                    click.echo(
+                        banner(catalog, url, page=settings.page == "on", keys=needs_key, colours=colours), err=True
+                    )
+                if open_page:
+                    webbrowser.open(f"{url}/")
 
             serve(settings, catalog, keys, url, listener, on_ready)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from typing import Final
@@ -19,9 +20,13 @@ from service.jobs.artifacts import Encoder
 ZIP: Final = "application/zip"
 
 
-def picture_file(payload: PicturesPayload, pixels: Pixels) -> bytes:
-    """One picture ``[H, W, C]`` of a job, in the requested format and size."""
-    return encode(pixels, payload.output_format, payload.scale)
+def picture_file(payload: PicturesPayload, model: ImageModel, index: int, pixels: Pixels) -> bytes:
+    """Picture ``index`` of a job, ``[H, W, C]``, in the requested format and size.
+
+    A PNG file says how to make it again: a text chunk ``recipe`` has the model and the fields of the request, as JSON.
+    """
+    recipe = {"model": model.entry.id, "model_sha256": model.sha256, **payload.recipe(index)}
+    return encode(pixels, payload.output_format, payload.scale, {"recipe": json.dumps(recipe)})
 
 
 class ImageEncoder(Encoder):
@@ -32,6 +37,7 @@ class ImageEncoder(Encoder):
         self.media_type = MEDIA_TYPES[payload.output_format] if payload.count == 1 else ZIP
         self.batch_symbols = model.spec.dims
         self._payload = payload
+        self._model = model
         self._decode = BatchDecoder(model.spec, payload.count)
         self._entries: list[tuple[int, int]] = []
 
@@ -42,7 +48,9 @@ class ImageEncoder(Encoder):
 
     def finish(self) -> bytes:
         """See :class:`Encoder`."""
-        pictures = [picture_file(self._payload, pixels) for pixels in self._decode.pixels]
+        pictures = [
+            picture_file(self._payload, self._model, index, pixels) for index, pixels in enumerate(self._decode.pixels)
+        ]
         if len(pictures) == 1:
             self._entries = [(0, len(pictures[0]))]
             return pictures[0]

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from models.engines.base import Stream
+from models.engines.images.batch import ImageBatch
 from service.broker import patiently
 from service.catalog.sampler import Part
 from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, PicturesPayload
@@ -41,6 +43,12 @@ class ImageAttempt(SamplingAttempt):
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
         return iter([self.sampler.part(self.payload)])
+
+    async def opened(self, part: Part, stream: Stream) -> None:
+        """See :class:`SamplingAttempt`. The coarse scale has been sampled: clients may show it."""
+        if self.sampler.model.spec.coarse is not None:
+            assert isinstance(stream, ImageBatch)
+            await patiently(partial(self.context.broker.preview, self.job, self.attempt, stream.coarse.tobytes()))
 
 
 class CompletionAttempt(ImageAttempt):

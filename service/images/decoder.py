@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import ImageSpec
+from models.spec import COARSE_STRIDE, ImageSpec
 
 Pixels = NDArray[np.uint8]
 """``[H, W, C]``: grey (C = 1) or RGB, 0 … 255."""
@@ -37,6 +37,12 @@ class BatchDecoder:
         self.pixels[:, self.rows : self.rows + len(new)] = new.swapaxes(0, 1)
         self.rows += len(new)
         return new
+
+    def coarse(self, data: bytes) -> Pixels:
+        """The pixels ``[pictures, rows, columns, C]`` of the coarse scale, from its symbols."""
+        count, height, width, channels = self.pixels.shape
+        rows, columns = height // COARSE_STRIDE, width // COARSE_STRIDE
+        return np.frombuffer(data, np.uint8).reshape(count, rows, columns, channels) * self._gain
 
     @property
     def complete(self) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from service.images.decoder import Pixels
 
@@ -19,16 +21,25 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def encode(pixels: Pixels, form: str, scale: int = 1) -> bytes:
+_NO_TEXTS: Final[Mapping[str, str]] = {}
+
+
+def encode(pixels: Pixels, form: str, scale: int = 1, texts: Mapping[str, str] = _NO_TEXTS) -> bytes:
     """An image file.
 
     Args:
         pixels: of the picture.
         form: a key of :data:`MEDIA_TYPES`; all but jpeg are lossless.
         scale: side of the square, in pixels, that one pixel becomes.
+        texts: ASCII texts by keyword, for the text chunks of a PNG file; other formats do without.
     """
     large = np.ascontiguousarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
     image = Image.fromarray(large[..., 0] if large.shape[2] == 1 else large)
     file = io.BytesIO()
-    image.save(file, form.upper(), **_OPTIONS[form])
+    options = dict(_OPTIONS[form])
+    if form == "png":
+        options["pnginfo"] = info = PngInfo()
+        for keyword, text in texts.items():
+            info.add_text(keyword, text)
+    image.save(file, form.upper(), **options)
     return file.getvalue()

@@ -47,6 +47,16 @@ class ImageStart(ServerEvent):
     )
 
 
+class ImageCoarse(ServerEvent):
+    """The coarse scale of all pictures follows in binary frames, before the first row; only if it was requested."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "image.coarse", "width": 8, "height": 8}]})
+
+    type: Literal["image.coarse"] = "image.coarse"
+    width: int = Field(description="Coarse pixels in a row; each stands for a square of the picture.")
+    height: int = Field(description="Rows of coarse pixels.")
+
+
 class ImageDone(ServerEvent):
     """All rows have been sent; the next request may follow."""
 
@@ -64,7 +74,7 @@ class ImageDone(ServerEvent):
 
     type: Literal["image.done"] = "image.done"
     rows: int = Field(ge=0, description="Number of rows, of all pictures.")
-    sha256: str = Field(description="Of all bytes of the binary frames.")
+    sha256: str = Field(description="Of all bytes of all rows.")
 
 
 class ImageCancelled(ServerEvent):

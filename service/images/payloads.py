@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from service.jobs.payload import Payload, SampledPayload
 
@@ -44,6 +45,11 @@ class PicturesPayload(SampledPayload):
         """The labels that the request names, without those that seeds have drawn."""
         raise NotImplementedError
 
+    def recipe(self, index: int) -> dict[str, Any]:
+        """What picture ``index`` depends on, besides the model, with the names of a request. Written into PNG files."""
+        recipe: dict[str, Any] = {"seed": self.seeds[index], "temperature": self.temperature, "guidance": self.guidance}
+        return recipe if self.style is None else recipe | {"style": self.style}
+
     @property
     def prompt_symbols(self) -> int:
         """Symbols per picture that came with the request."""
@@ -72,6 +78,11 @@ class ImagePayload(PicturesPayload):
         """See :class:`PicturesPayload`."""
         return self.subclasses
 
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`PicturesPayload`."""
+        prompt = self.asked_class if self.prompt is None else self.prompt
+        return super().recipe(index) if prompt is None else {"prompt": prompt} | super().recipe(index)
+
     @property
     def requested_labels(self) -> tuple[Labels, ...]:
         """See :class:`PicturesPayload`."""
@@ -92,6 +103,10 @@ class CompletionPayload(ImagePayload):
         """See :class:`PicturesPayload`."""
         return self.rows * self.row_symbols
 
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`PicturesPayload`. The rows that were given are named by their hash alone."""
+        return super().recipe(index) | {"rows": self.rows, "prompt_sha256": self.prompt_sha256}
+
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolationPayload(PicturesPayload):
@@ -106,6 +121,10 @@ class InterpolationPayload(PicturesPayload):
     def requested_labels(self) -> tuple[Labels, ...]:
         """See :class:`PicturesPayload`."""
         return self.ends
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`PicturesPayload`."""
+        return {"from": self.begin, "to": self.end, "steps": self.steps, "step": index} | super().recipe(index)
 
 
 @dataclass(frozen=True, kw_only=True)

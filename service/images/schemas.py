@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from models.library import MAX_GUIDANCE
 from service.jobs.schemas import SEEDS, StrictRequest
 from service.jobs.validation import pattern
-from service.ws.schemas import SessionClose
+from service.ws.schemas import ApiKey, SessionClose
 
 ImageFormat = Literal["png", "webp", "jpeg"]
 
@@ -117,10 +117,15 @@ class ImageGenerate(StrictRequest):
     seed: int | None = Field(default=None, ge=0, lt=SEEDS)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
+    coarse: bool = Field(
+        default=False,
+        description="Send the coarse scale first (`image.coarse`), of a model that samples pictures in two scales.",
+    )
+    api_key: ApiKey = None
 
     def request(self) -> ImageRequest:
         """The request over HTTP for the same pictures."""
-        return ImageRequest(**self.model_dump(by_alias=True, exclude={"type"}), response_format="b64_json")
+        return ImageRequest(**self.model_dump(by_alias=True, exclude={"type", "coarse"}), response_format="b64_json")
 
 
 class ImageCancel(StrictRequest):
@@ -261,6 +266,10 @@ class ClassObject(BaseModel):
     object: Literal["class", "style", "kind"]
     model: str
     of_class: str | None = Field(default=None, alias="class", description="The class this subclass belongs to.")
+    thumbnail_url: str | None = Field(
+        default=None,
+        description="A PNG file, sampled when it is requested for the first time. Classes and subclasses have one.",
+    )
     embedding: list[float] | None = Field(
         default=None,
         description="The embedding vector, usable in interpolations. Only with `embeddings=true`.",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.broker import Broker
 from service.broker.job import Job
@@ -28,6 +29,14 @@ class ImageReader(JobReader):
     def __init__(self, broker: Broker, job: Job, payload: PicturesPayload, model: ImageModel) -> None:
         super().__init__(broker, job, payload)
         self.batch = BatchDecoder(model.spec, payload.count)
+        self.model = model
+        self.on_coarse: Callable[[NDArray[np.uint8]], Awaitable[None]] | None = None
+        """Called once with the pixels of the coarse scale ``[pictures, rows, columns, C]``, of a model that has one."""
+
+    async def _preview(self, data: bytes) -> None:
+        if self.on_coarse is not None:
+            show, self.on_coarse = self.on_coarse, None
+            await show(self.batch.coarse(data))
 
     async def read_all(self) -> None:
         """Read until every row has been sampled; raises as :meth:`JobReader.symbols` does."""
@@ -64,7 +73,7 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
-            content = {"b64_json": _base64(picture_file(payload, reader.batch.pixels[index]))}
+            content = {"b64_json": _base64(picture_file(payload, reader.model, index, reader.batch.pixels[index]))}
         data.append(ImageObject(**content, revised_prompt=subclass, seed=seed))
     return ImagesObject(
         created=int(reader.job.created_at),
@@ -102,7 +111,7 @@ def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
     """The fields of :class:`ImageEvent`."""
     payload = reader.payload
     return {
-        "b64_json": _base64(picture_file(payload, reader.batch.pixels[index])),
+        "b64_json": _base64(picture_file(payload, reader.model, index, reader.batch.pixels[index])),
         "created_at": int(reader.job.created_at),
         "size": payload.size,
         "output_format": payload.output_format,

@@ -1,12 +1,14 @@
 """``WS /v1/images/stream``: pictures while they are sampled, so that a page can show them grow.
 
-The client sends ``image.generate{model, prompt | class, style, n, seed, temperature, guidance}``. The server answers
-``image.start{job, model, width, height, channels, n, seed, seeds}``, followed by binary frames of whole rows from the
-top down: the bytes of a row of the first picture (0 … 255, ``width * channels`` of them), of the same row of the
-second one, and so on. ``image.done{rows, sha256}`` ends them; the hash is that of all their bytes. After it the next
-``image.generate`` may be sent. ``image.cancel`` ends the pictures early and is answered ``image.cancelled``;
-``session.close`` ends the connection. An ``error`` affects only the message that it answers, and has ``retry_after``
-(seconds) where another attempt may succeed; after too many errors the connection is closed with 1008.
+The client sends ``image.generate{model, prompt | class, style, n, seed, temperature, guidance, coarse, api_key}``. The
+server answers ``image.start{job, model, width, height, channels, n, seed, seeds}``, followed by binary frames of whole
+rows from the top down: the bytes of a row of the first picture (0 … 255, ``width * channels`` of them), of the same row
+of the second one, and so on. ``image.done{rows, sha256}`` ends them; the hash is that of all their bytes. After it the
+next ``image.generate`` may be sent. With ``coarse: true`` a model in two scales sends ``image.coarse{width, height}``
+before the first row, and then, in binary frames, the coarse pixels of one picture after the other. ``image.cancel``
+ends the pictures early and is answered ``image.cancelled``; ``session.close`` ends the connection. An ``error`` affects
+only the message that it answers, and has ``retry_after`` (seconds) where another attempt may succeed; after too many
+errors the connection is closed with 1008.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from typing import Any
 from service.broker import UNAVAILABLE
 from service.broker.job import Job
 from service.catalog.models import ImageModel
-from service.errors import ServiceError, queue_away
-from service.images.events import ImageCancelled, ImageDone, ImageStart
+from service.errors import ServiceError, Unauthorized, queue_away
+from service.images.decoder import Pixels
+from service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
+from service.images.payloads import ImagePayload
 from service.images.requests import image_job
 from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from service.images.stream import ImageReader
 from service.images.tasks import IMAGE
-from service.jobs.caller import Caller
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.jobs.submit import submit_job
@@ -32,6 +35,7 @@ from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
 from service.ws.channel import Channel
 from service.ws.connection import WsConnection, receive_loop
+from service.ws.credentials import Credentials
 from service.ws.messages import NoQuery, parse_message, wrong_order
 from service.ws.schemas import ErrorEvent, ServerEvent, error_event
 
@@ -42,25 +46,28 @@ CHANNEL = Channel(
     description="Send `image.generate`. The rows of the pictures follow in binary frames, from the top.",
     query=NoQuery,
     client=tuple(IMAGE_MESSAGES.values()),
-    server=(ImageStart, ImageDone, ImageCancelled, ErrorEvent),
+    server=(ImageStart, ImageCoarse, ImageDone, ImageCancelled, ErrorEvent),
     frames="Whole rows of pixels, `width * channels` bytes each, 0 to 255: the first row of every picture, then the "
-    "second row of every picture, and so on.",
+    "second row of every picture, and so on. After `image.coarse`: the coarse pixels of the first picture, row by row, "
+    "then those of the second one, and so on.",
 )
 
 
 class ImageConnection(WsConnection):
     """One connection."""
 
-    def __init__(self, state: State, limits: Limits, websocket: BoundedWebSocket, caller: Caller) -> None:
+    def __init__(self, state: State, limits: Limits, websocket: BoundedWebSocket, credentials: Credentials) -> None:
         super().__init__(websocket)
         self._state = state
         self._limits = limits
-        self._caller = caller
+        self._credentials = credentials
         self._job: Job | None = None
         self._shutting_down = False
 
     async def receive(self) -> None:
         """See :class:`WsConnection`."""
+        if self._credentials.caller is None:
+            self.start(self._credentials.await_key())
         await receive_loop(
             self._websocket, self._handle_message, self._send_error, lambda: self._job is not None, self._handling
         )
@@ -94,14 +101,22 @@ class ImageConnection(WsConnection):
     async def _generate(self, message: ImageGenerate) -> None:
         if self._job is not None:
             raise wrong_order("one request at a time; image.cancel ends it")
-        job_spec = image_job(self._state.catalog, self._state.settings, message.request())
-        await self._limits.count(self._caller)
-        self._job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)
-        self.start(self._send_pictures(self._job, job_spec.model))
-
-    async def _send_pictures(self, job: Job, model: ImageModel) -> None:
         try:
-            rows, digest = await self._send_rows(job, model)
+            caller = self._credentials.check(message.api_key)
+        except Unauthorized as error:
+            await self._send_error(error)
+            raise CloseConnection(1008, "no valid API key") from None
+        job_spec = image_job(self._state.catalog, self._state.settings, message.request())
+        await self._limits.count(caller)
+        self._job = await submit_job(self._state, caller, job_spec, prefer=None, key=None)
+        self.start(self._send_pictures(self._job, job_spec.model, coarse=message.coarse))
+
+    async def _send_pictures(self, job: Job, model: ImageModel, *, coarse: bool) -> None:
+        reader = ImageReader(self._state.broker, job, IMAGE.parse(job), model)
+        if coarse:
+            reader.on_coarse = self._send_coarse
+        try:
+            rows, digest = await self._send_rows(reader)
         except ServiceError as error:
             self._job = None
             if error.code == "job_cancelled":
@@ -114,10 +129,18 @@ class ImageConnection(WsConnection):
         if self._shutting_down:
             self.on_shutdown()
 
-    async def _send_rows(self, job: Job, model: ImageModel) -> tuple[int, str]:
+    async def _send_coarse(self, pixels: Pixels) -> None:
+        _, height, width, _ = pixels.shape
+        await self._send(ImageCoarse(width=width, height=height))
+        data = pixels.tobytes()
+        for start in range(0, len(data), FRAME_BYTES):
+            await self._websocket.send_bytes(data[start : start + FRAME_BYTES])
+
+    async def _send_rows(self, reader: ImageReader) -> tuple[int, str]:
         """Send the pictures. Returns the number of their rows, and the hash of all bytes."""
-        payload, spec = IMAGE.parse(job), model.spec
-        reader, count = ImageReader(self._state.broker, job, payload, model), payload.count
+        job, payload, spec = reader.job, reader.payload, reader.model.spec
+        assert isinstance(payload, ImagePayload)
+        count = payload.count
         start = ImageStart(
             job=job.id,
             model=job.model,

@@ -59,6 +59,9 @@ class SamplingAttempt(JobAttempt):
         """Symbols of each stream after number ``index``. A step takes a moment where they have to be predicted."""
         return iter(())
 
+    async def opened(self, part: Part, stream: Stream) -> None:
+        """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
+
     def halt(self) -> None:
         """See :class:`JobAttempt`."""
         if self._slot is not None:
@@ -148,6 +151,7 @@ class SamplingAttempt(JobAttempt):
                     so_far = before + part.request.length - len(part.prompt)
                     telling = asyncio.create_task(self._tell_total(so_far, first))
                 snapshot = None
+                await self.opened(part, stream)
                 slot.feed(stream)
             assert telling is not None, "a job without streams"
             await telling  # before the end, so that no job ends without its total

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece
+from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece, Preview
 from service.broker.job import Failure, Job, Status
 from service.errors import Conflict, InvalidRequest, ServiceError, content_expired, queue_away
 from service.jobs.payload import SampledPayload
@@ -58,6 +58,8 @@ class JobReader:
             async for entry in self._broker.entries(self.job.id, self._remind):
                 if isinstance(entry, Begin):
                     self.started = entry
+                elif isinstance(entry, Preview):
+                    await self._preview(entry.data)
                 elif isinstance(entry, Ended):
                     check_end(entry.status, entry.error)
                     return
@@ -69,6 +71,9 @@ class JobReader:
             raise content_expired() from error
         except UNAVAILABLE as error:
             raise queue_away() from error
+
+    async def _preview(self, data: bytes) -> None:
+        """Called with what may be shown before the first symbols, once for each attempt."""
 
     async def _acknowledge(self) -> None:
         """Called after each chunk has been read."""

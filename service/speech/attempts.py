@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.audio.mu_law import decode_wave
 from models.audio.pcm import from_int16
 from models.audio.shaping import encode_excitation, predictor
-from models.engines.base import Array, Symbols
+from models.engines.base import Array, Stream, Symbols
 from models.engines.speech.engine import StreamRequest
 from models.spec import FeatureSpec
 from models.text.alignment import AlignmentError, align
@@ -23,7 +23,7 @@ from service.errors import InvalidRequest
 from service.jobs.attempt import ScoringAttempt
 from service.jobs.sampling_attempt import SamplingAttempt
 from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from service.speech.sampler import SpeechSampler
+from service.speech.sampler import SentencePart, SpeechSampler
 
 MIN_MEASURED_SECONDS = 0.5
 """Of sound: the real-time factor of less than that means nothing."""
@@ -59,11 +59,19 @@ class SpeechAttempt(AudioAttempt):
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
+        self._sentence = first
         return self.sampler.parts(self.payload, first)
 
     def lengths_after(self, index: int) -> Iterator[int]:
         """See :class:`SamplingAttempt`."""
         return self.sampler.lengths(self.payload, index + 1)
+
+    async def opened(self, part: Part, stream: Stream) -> None:
+        """See :class:`SamplingAttempt`. Stores when the words of the sentence are said."""
+        assert isinstance(part, SentencePart)
+        sentence = self._sentence
+        self._sentence += 1
+        await patiently(lambda: self.context.broker.annotate(self.job, sentence, part.words.dump()))
 
 
 class GenerationAttempt(AudioAttempt):

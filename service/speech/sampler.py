@@ -20,12 +20,20 @@ from service.catalog.sampler import Part, Sampler
 from service.catalog.seeds import part_seed
 from service.speech.decoder import AudioDecoder, Wave
 from service.speech.payloads import GenerationPayload, SpeechPayload
+from service.speech.word_spans import WordSpans
 
 FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
 _NO_PROMPT: Final = np.zeros(0, np.uint8)
 _WARM_UP: Final = PhonemeSequence.parse("sil _R EH1 D IY0 .")
 """As phonemes: sampling needs no text front-end."""
+
+
+@dataclass(frozen=True)
+class SentencePart(Part):
+    """One sentence."""
+
+    words: WordSpans
 
 
 @dataclass(frozen=True)
@@ -42,13 +50,13 @@ class SpeechSampler(Sampler):
         """The engine that samples and scores symbols."""
         return self.engine.network if isinstance(self.engine, SynthesisEngine) else self.engine
 
-    def parts(self, payload: SpeechPayload, first: int = 0) -> Iterator[Part]:
+    def parts(self, payload: SpeechPayload, first: int = 0) -> Iterator[SentencePart]:
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.frames is not None
         spec = self.model.spec
         control = PitchControl(payload.pitch, payload.intonation)
         for index, sentence in enumerate(payload.sentences[first:], first):
-            frames = self.frames.predict(sentence, payload.voice, payload.speed, control)
+            frames, timing = self.frames.predict_with_timing(sentence, payload.voice, payload.speed, control)
             request = StreamRequest(
                 length=len(frames) * spec.local_hop,
                 seed=part_seed(payload.seed, index),
@@ -57,7 +65,7 @@ class SpeechSampler(Sampler):
                 frames=frames,
                 sampling=payload.sampling,
             )
-            yield Part(request, _NO_PROMPT)
+            yield SentencePart(request, _NO_PROMPT, WordSpans.of(sentence, np.cumsum(timing) * spec.local_hop))
 
     def lengths(self, payload: SpeechPayload, first: int = 0) -> Iterator[int]:
         """Samples of each sentence from number ``first`` on: those of :meth:`parts`, for a fifth of the work."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.jobs.schemas import SEEDS, StrictRequest
-from service.ws.schemas import SessionClose
+from service.ws.schemas import ApiKey, SessionClose
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
@@ -140,7 +140,8 @@ class VoiceObject(BaseModel):
         description="What the voice can be used for, as `/v1/models` names it, and by which of `models`."
     )
     description: str
-    preview_url: str | None = None
+    license: str = Field(description="Of the recordings that the voice was learnt from.")
+    preview_url: str = Field(description="An MP3 file, sampled when it is requested for the first time.")
 
 
 class VoiceList(BaseModel):
@@ -149,6 +150,24 @@ class VoiceList(BaseModel):
     object: Literal["list"] = "list"
     voices: list[VoiceObject]
     data: list[VoiceObject]
+
+
+class WordTime(BaseModel):
+    """When a word is said."""
+
+    word: str = Field(description="As it is read: numbers and abbreviations are written out.")
+    start: int = Field(ge=0, description="Its first sample.")
+    end: int = Field(ge=0, description="The first sample after it.")
+
+
+class WordTimes(BaseModel):
+    """The words of a job and when they are said."""
+
+    object: Literal["timestamps"] = "timestamps"
+    job: str
+    sample_rate: int = Field(description="In hertz, of the samples that are counted: the model's own.")
+    words: list[WordTime]
+    complete: bool = Field(description="Whether these are all words; a long text is planned sentence by sentence.")
 
 
 class GenerationRequest(AudioRequest):
@@ -192,10 +211,23 @@ class SessionConfig(StrictRequest):
     speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
     pitch: float = Field(default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False)
     intonation: float = Field(default=1.0, ge=0.0, le=2.0, allow_inf_nan=False)
+    timestamps: list[Literal["word"]] = Field(
+        default=[], max_length=1, description='With `["word"]` every `audio.start` says when its words are said.'
+    )
+    api_key: ApiKey = None
 
     def request(self, text: str, seed: int) -> SpeechRequest:
         """The request over HTTP that says ``text`` in the same way."""
-        return SpeechRequest(**self.model_dump(exclude={"type", "seed"}), input=text, seed=seed)
+        return SpeechRequest(**self.model_dump(exclude={"type", "seed", "timestamps"}), input=text, seed=seed)
+
+
+class SessionResume(StrictRequest):
+    """The key of a client that resumes a session and cannot set headers: its first message."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "session.resume", "api_key": "anc_example"}]})
+
+    type: Literal["session.resume"]
+    api_key: ApiKey
 
 
 class InputText(StrictRequest):
@@ -223,9 +255,10 @@ class InputCancel(StrictRequest):
     type: Literal["input.cancel"]
 
 
-SpeechMessage = SessionConfig | InputText | InputDone | InputCancel | SessionClose
+SpeechMessage = SessionConfig | SessionResume | InputText | InputDone | InputCancel | SessionClose
 SPEECH_MESSAGES: dict[str, type[SpeechMessage]] = {
     "session.config": SessionConfig,
+    "session.resume": SessionResume,
     "input.text": InputText,
     "input.done": InputDone,
     "input.cancel": InputCancel,

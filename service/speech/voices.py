@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from service.catalog.models import SpeechModel
 from service.speech.schemas import VoiceObject
 
 
-def voices_of(models: Iterable[SpeechModel]) -> list[VoiceObject]:
+def voices_of(models: Iterable[SpeechModel], base_url: str = "/") -> list[VoiceObject]:
     """Every voice of these models once, with the models that have it.
 
     Voices are identified by their ids; name and description are those of the first model. Models that speak text come
     before those that only make sound.
+
+    Args:
+        models: to list the voices of.
+        base_url: of this server, as the client sees it; ends with a slash.
     """
     found: dict[str, VoiceObject] = {}
     for model in sorted(models, key=lambda model: "speech" not in model.entry.capabilities):
@@ -28,6 +33,8 @@ def voices_of(models: Iterable[SpeechModel]) -> list[VoiceObject]:
                     models=[],
                     capabilities={},
                     description=voice.description,
+                    license=voice.license,
+                    preview_url=f"{base_url}v1/audio/voices/{quote(voice.id)}/preview",
                 ),
             )
             listed.models.append(model.entry.id)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import ServiceError, envelope
 from service.jobs.schemas import StrictRequest
+
+ApiKey = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=256,
+        exclude=True,  # neither stored with a session nor part of a request
+        repr=False,
+        description="The API key, for clients that cannot set headers. Not needed if a header of the handshake has it.",
+    ),
+]
 
 
 def without_default(schema: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ and draws an outline first."""
 CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
     "speech": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
-    "images": "", "images-limited": "requests_per_minute=1",
+    "images": "", "images-limited": "requests_per_minute=1", "samples": "", "browser": "", "first-message": "",
 }  # fmt: skip
 """Who may use the server with keys, and their limits. No two tests use the same caller."""
 FRAMES_A_PHONEME = 2

@@ -14,7 +14,7 @@ import numpy as np
 from models.engines.base import RequestError, Symbols
 from models.engines.images.engine import ImageEngine, ImageStream, ImageStreamRequest, Pixels
 from models.engines.snapshots import pack, unpack
-from models.spec import ImageSpec
+from models.spec import COARSE, ImageSpec
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class ImageBatch:
     def position(self) -> int:
         """Symbols returned so far."""
         return self.row * self.row_size
+
+    @property
+    def coarse(self) -> Pixels:
+        """The coarse pixels ``[pictures, rows, columns, C]``, which a model in two scales samples first."""
+        return np.stack([picture.symbols[COARSE, COARSE] for picture in self.pictures])
 
 
 class BatchEngine:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from service.api.deps import ContextDep, RequestContext
@@ -87,19 +88,19 @@ async def interpolate_images(body: InterpolationRequest, context: ContextDep) ->
     response_model_exclude_none=True,
     responses=documented(400, 401, 404),
 )
-async def list_classes(query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
+async def list_classes(request: Request, query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
     """All classes, styles and subclasses of every image model."""
     models = service.catalog.image_models
     if query.model is not None:
         wanted = service.catalog.model(query.model)
         models = [model for model in models if model is wanted]
-    found = [entry for model in models for entry in _classes(model)]
+    found = [entry for model in models for entry in _classes(model, str(request.base_url))]
     if not query.embeddings:
         found = [entry.model_copy(update={"embedding": None}) for entry in found]
     return ClassList(data=found)
 
 
-def _classes(model: ImageModel) -> list[ClassObject]:
+def _classes(model: ImageModel, base_url: str) -> list[ClassObject]:
     found, spec, first = [], model.spec, 0
     for condition, names in spec.named.items():
         for index, name in enumerate(names):
@@ -107,6 +108,9 @@ def _classes(model: ImageModel) -> list[ClassObject]:
             label = "kind" if condition == "subclass" else condition
             fields = {"id": name, "object": label, "model": model.entry.id}
             vector = model.embedding[first + index]
+            if condition != "style":
+                query_text = urlencode({"model": model.entry.id, "class": name})
+                fields["thumbnail_url"] = f"{base_url}v1/images/classes/thumbnail?{query_text}"
             if condition == "subclass":
                 parent = spec.subclass_classes[index]
                 fields["class"] = spec.classes[parent]

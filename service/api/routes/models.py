@@ -1,13 +1,17 @@
-"""``GET /v1/models`` and ``GET /v1/models/{id}``."""
+"""``GET /v1/models``, ``GET /v1/models/{id}`` and ``GET /v1/models/{id}/card``."""
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter
+from fastapi.responses import Response
 
 from service.api.http.openapi import documented
 from service.api.schemas import ModelList, ModelObject
 from service.api.state import Service
 from service.catalog.models import ImageModel, Model, SpeechModel
+from service.errors import NotFound
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -17,6 +21,7 @@ def _describe(model: Model) -> ModelObject:
         id=model.entry.id,
         created=model.entry.created,
         owned_by=model.entry.owned_by,
+        description=model.entry.description,
         kind=model.entry.kind,
         capabilities=list(model.entry.capabilities),
         sample_rate=model.spec.sample_rate if isinstance(model, SpeechModel) else None,
@@ -24,6 +29,8 @@ def _describe(model: Model) -> ModelObject:
         sha256=model.sha256,
         receptive_field=model.receptive_field,
         parameters=model.parameters,
+        temperature=model.entry.temperature,
+        guidance=model.entry.guidance if isinstance(model, ImageModel) else None,
     )
 
 
@@ -37,3 +44,19 @@ async def list_models(service: Service) -> ModelList:
 async def get_model(model_id: str, service: Service) -> ModelObject:
     """The model of this id."""
     return _describe(service.catalog.model(model_id))
+
+
+@router.get(
+    "/{model_id}/card",
+    summary="Get the card of a model",
+    response_class=Response,
+    responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}, **documented(400, 401, 404)},
+)
+async def get_card(model_id: str, service: Service) -> Response:
+    """Data, licence, training and figures of a model, as Markdown."""
+    entry = service.catalog.model(model_id).entry
+    parts = [path / "README.md" for path in (entry.sampled, entry.acoustic) if path is not None]
+    texts = await asyncio.to_thread(lambda: [part.read_text("utf-8") for part in parts if part.is_file()])
+    if not texts:
+        raise NotFound("model: it has no card", param="model", code="card_not_found")
+    return Response("\n".join(texts), media_type="text/markdown")

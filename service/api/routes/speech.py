@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from service.api.deps import ContextDep
@@ -44,9 +44,9 @@ async def create_speech(request: SpeechRequest, context: ContextDep) -> Response
 
 
 @router.get("/voices", summary="List the voices", responses=documented(400, 401, 404))
-async def list_voices(query: Annotated[VoicesQuery, Query()], service: Service) -> VoiceList:
+async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], service: Service) -> VoiceList:
     """Every voice once, with the models that have it."""
-    voices = voices_of(service.catalog.speech_models)
+    voices = voices_of(service.catalog.speech_models, str(request.base_url))
     if query.model is not None:
         model = service.catalog.model(query.model).entry.id
         voices = [voice for voice in voices if model in voice.models]

@@ -1,7 +1,7 @@
 """The websockets: ``/v1/audio/speech/stream``, ElevenLabs' ``stream-input``, and ``/v1/images/stream``.
 
-A handshake that is refused is answered over HTTP, with the same error body as any other request: 401 without a key, 400
-for an invalid parameter of the URL. Browsers show their pages no more than that the connection failed.
+A handshake that is refused is answered over HTTP, with the same error body as any other request: 401 for a wrong key in
+its headers, 400 for an invalid parameter of the URL. Browsers show their pages no more than that the connection failed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from service.speech.session.native import NativeConnection, SpeechQuery
 from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import BoundedWebSocket
 from service.ws.connection import WsConnection
+from service.ws.credentials import Credentials
 from service.ws.messages import NoQuery, parse_query
 
 router = APIRouter(tags=["websockets"])
@@ -38,48 +39,60 @@ log = logging.getLogger("service.access")
 async def stream_speech(websocket: WebSocket, service: Service) -> None:
     """Speak text while it arrives; :mod:`service.speech.session.native` has the messages."""
     try:
-        caller = await caller_of(websocket)
+        credentials = await _credentials(websocket)
         query = parse_query(SpeechQuery, websocket.query_params).check()
     except ServiceError as error:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _run(websocket, service, NativeConnection(service, _limits(websocket), bounded, caller, query))
+    await _run(websocket, service, NativeConnection(service, _limits(websocket), bounded, credentials, query))
 
 
 @router.websocket(images.CHANNEL.path)
 async def stream_images(websocket: WebSocket, service: Service) -> None:
     """Send pictures while they are sampled; :mod:`service.images.websocket` has the messages."""
     try:
-        caller = await caller_of(websocket)
+        credentials = await _credentials(websocket)
         parse_query(NoQuery, websocket.query_params)
     except ServiceError as error:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _run(websocket, service, ImageConnection(service, _limits(websocket), bounded, caller))
+    await _run(websocket, service, ImageConnection(service, _limits(websocket), bounded, credentials))
 
 
 @router.websocket(elevenlabs.CHANNEL.path)
 async def stream_input(websocket: WebSocket, voice_id: str, service: Service) -> None:
     """The same for ElevenLabs' clients; :mod:`service.speech.session.elevenlabs` has the messages."""
+    try:
+        credentials = await _credentials(websocket)
+    except ServiceError as error:
+        await _refuse(websocket, service, error)
+        return
+    bounded = await _accept(websocket, service.settings.stall_seconds)
+    query = websocket.query_params
+    connection = ElevenLabsConnection(service, _limits(websocket), bounded, credentials, voice_id, query)
+    await _run(websocket, service, connection)
+
+
+async def _credentials(websocket: WebSocket) -> Credentials:
+    """The caller, or how to find out: browsers cannot send headers, so their key comes in the first message.
+
+    Raises:
+        Unauthorized: the headers have a key, and it is wrong.
+    """
     keys = websocket.app.state.keys
     assert isinstance(keys, Keys)
-    caller: Caller | None = None
-    try:
-        caller = await caller_of(websocket)
-    except Unauthorized as error:  # browsers cannot send headers: their key comes in the first message
-        if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
-            await _refuse(websocket, service, error)
-            return
-    bounded = await _accept(websocket, service.settings.stall_seconds)
 
     def identify(key: str) -> Caller:
         return keys.identify(Headers({"xi-api-key": key} if key else {}))
 
-    query = websocket.query_params
-    connection = ElevenLabsConnection(service, _limits(websocket), bounded, caller, identify, voice_id, query)
-    await _run(websocket, service, connection)
+    try:
+        return Credentials(await caller_of(websocket), identify)
+    except Unauthorized:
+        if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
+            raise
+        return Credentials(None, identify)
 
 
 def _limits(websocket: WebSocket) -> Limits:

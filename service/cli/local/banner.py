@@ -14,24 +14,29 @@ from service.catalog.models import ANY, ImageModel, Model
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 
 
-def banner(catalog: Catalog, host: str, port: int, *, keys: bool, colours: bool) -> str:
+def address_of(host: str, port: int) -> str:
+    """The URL of a server that listens there, as its own machine reaches it."""
+    host = _ANY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def banner(catalog: Catalog, url: str, *, page: bool, keys: bool, colours: bool) -> str:
     """The text, several lines.
 
     Args:
         catalog: the models to list.
-        host: the address that is listened on.
-        port: the TCP port.
+        url: of the server.
+        page: whether it serves the page.
         keys: whether requests need an API key.
         colours: whether to highlight with ANSI escapes.
     """
-    host = _ANY_ADDRESS.get(host, host)
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     rows = [(model.entry.id, _summary(model)) for model in catalog.models.values()]
     width = max(len(name) for name, _ in rows)
     title = f"Ancestral is ready: {url}"
     lines = [
         "",
         click.style(title, bold=True) if colours else title,
+        *([f"  Page               {url}/"] if page else []),
         f"  API documentation  {url}/docs",
         "",
         *(f"  {name:<{width}}  {summary}" for name, summary in rows),

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,8 +33,7 @@ from starlette.datastructures import QueryParams
 
 from service.catalog.catalog import Catalog
 from service.catalog.models import Model
-from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized
-from service.jobs.caller import Caller
+from service.errors import InvalidRequest, NotFound, ServiceError
 from service.jobs.rate_limit import Limits
 from service.jobs.schemas import SEEDS
 from service.jobs.state import State
@@ -47,6 +45,7 @@ from service.speech.session.state import Utterance
 from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
 from service.ws.channel import Channel
+from service.ws.credentials import Credentials
 from service.ws.messages import checked, parse_query
 
 OutputFormat = Literal[
@@ -184,8 +183,7 @@ class ElevenLabsConnection(SpeechConnection):
         state: of the service.
         limits: of callers.
         websocket: to the client.
-        caller: None if the key is in the first message.
-        identify: returns the caller of a key.
+        credentials: of the caller.
         voice_id: from the path.
         query: from the URL.
     """
@@ -195,14 +193,12 @@ class ElevenLabsConnection(SpeechConnection):
         state: State,
         limits: Limits,
         websocket: BoundedWebSocket,
-        caller: Caller | None,
-        identify: Callable[[str], Caller],
+        credentials: Credentials,
         voice_id: str,
         query: QueryParams,
     ) -> None:
         super().__init__(state, limits, websocket)
-        self._caller = caller
-        self._identify = identify
+        self._credentials = credentials
         self._voice_id = voice_id
         self._query = query
 
@@ -232,11 +228,7 @@ class ElevenLabsConnection(SpeechConnection):
             raise IdleTimeout(1000, "") from None
 
     def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
-        if self._caller is None or first.xi_api_key is not None:
-            caller = self._identify(first.xi_api_key or "")
-            if self._caller not in (None, caller):
-                raise Unauthorized("xi_api_key and the header are not the same key.")
-            self._caller = caller
+        caller = self._credentials.check(first.xi_api_key)
         form, rate = query.output_format.split("_")[:2]
         config = SessionConfig(
             model=choose_model(self._state.catalog, query.model_id, self._voice_id).entry.id,
@@ -248,7 +240,7 @@ class ElevenLabsConnection(SpeechConnection):
         )
         session_state = new_session_state(self._state.catalog, config)
         idle = query.inactivity_timeout
-        return SessionRunner(self._state, self._limits, self._caller, session_state, self, None, idle_seconds=idle)
+        return SessionRunner(self._state, self._limits, caller, session_state, self, None, idle_seconds=idle)
 
     async def _handle_message(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
         if runner.session_state.closing:

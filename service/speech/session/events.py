@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from service.jobs.schemas import SEEDS
-from service.speech.schemas import AudioFormat
-from service.ws.schemas import ServerEvent
+from service.speech.schemas import AudioFormat, WordTime
+from service.ws.schemas import ServerEvent, without_default
 
 _SHA256 = "3b16d3f0a3aa3c1d3fd4c0ee6a2f30d1fd7e9f2a0d7c4a4bd1b5c0ab8a4bd6f5"
 SESSION_ID = "session_0123456789abcdef0123456789abcdef"
@@ -45,6 +46,12 @@ class AudioStart(ServerEvent):
         ge=0,
         lt=SEEDS,
         description="`POST /v1/audio/speech` with this seed and the utterance's text gives the same bytes.",
+    )
+    words: list[WordTime] | SkipJsonSchema[None] = Field(
+        default=None,
+        json_schema_extra=without_default,
+        description="With `timestamps` in `session.config`: its words, with their first sample and the first one after "
+        "them, counted from the start of the utterance at `sample_rate`.",
     )
 
 

@@ -16,8 +16,10 @@ counted at the rate of the bytes over all utterances, cancelled ones as far as t
 contains sample N starts again with ``audio.start``; in pcm and wav its bytes continue exactly there (wav without the
 header), in other formats the same bytes are sent again from the first one. ``total_bytes`` and ``sha256`` are always
 those of the whole utterance. ``received_characters`` says how much text the server has received, but not whether it has
-received ``input.done``: a client that has sent it sends it again. A session belongs to one connection at a time; the
-earlier one is closed with 4409. A server that stops closes with 1012, and any other server can resume the session.
+received ``input.done``: a client that has sent it sends it again. A client whose key is not in the headers of the
+handshake puts it into its first message: ``session.config``, or ``session.resume{api_key}``. A session belongs to one
+connection at a time; the earlier one is closed with 4409. A server that stops closes with 1012, and any other server
+can resume the session.
 """
 
 from __future__ import annotations
@@ -27,12 +29,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.broker import UNAVAILABLE
-from service.errors import InvalidRequest, NotFound, ServiceError, queue_away
-from service.jobs.caller import Caller
+from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized, queue_away
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.speech.requests import new_session_state
-from service.speech.schemas import SPEECH_MESSAGES, InputCancel, InputDone, InputText, SessionConfig
+from service.speech.schemas import (
+    SPEECH_MESSAGES,
+    InputCancel,
+    InputDone,
+    InputText,
+    SessionConfig,
+    SessionResume,
+)
 from service.speech.session.connection import SpeechConnection
 from service.speech.session.events import (
     AudioCancelled,
@@ -49,6 +57,7 @@ from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
 from service.ws.channel import Channel
 from service.ws.connection import IDLE_SECONDS, receive_loop
+from service.ws.credentials import Credentials
 from service.ws.messages import parse_message, wrong_order
 from service.ws.schemas import ErrorEvent, ServerEvent, SessionClose, error_event
 
@@ -100,19 +109,21 @@ class NativeConnection(SpeechConnection):
     """One connection with the native protocol."""
 
     def __init__(
-        self, state: State, limits: Limits, websocket: BoundedWebSocket, caller: Caller, query: SpeechQuery
+        self, state: State, limits: Limits, websocket: BoundedWebSocket, credentials: Credentials, query: SpeechQuery
     ) -> None:
         super().__init__(state, limits, websocket)
-        self._caller = caller
+        self._credentials = credentials
         self._query = query
-        self._session = Resumable(state.broker, caller.name, query.session_id, state.settings.stream_seconds)
+        self._session = Resumable(state.broker, query.session_id, state.settings.stream_seconds)
 
     async def receive(self) -> None:
         """See :class:`WsConnection`."""
         if self._query.session_id is None:
             await self._send_created(0)
-        else:
+        elif self._credentials.caller is not None:
             await self._resume(self._query.from_sample or 0)
+        if self._credentials.caller is None:
+            self.start(self._credentials.await_key())
         await receive_loop(
             self._websocket, self._handle_message, self.failed, lambda: self.runner is not None, self._handling
         )
@@ -122,9 +133,15 @@ class NativeConnection(SpeechConnection):
         if isinstance(message, SessionClose):
             raise CloseConnection(1000, "", final=True)
         if isinstance(message, SessionConfig):
-            if runner is not None:
+            if runner is not None or self._query.session_id is not None:
                 raise wrong_order("the session has its config already")
+            await self._check_key(message.api_key)
             await self._configure(message)
+        elif isinstance(message, SessionResume):
+            if runner is not None or self._query.session_id is None:
+                raise wrong_order("no session waits for a key to be resumed")
+            await self._check_key(message.api_key)
+            await self._resume(self._query.from_sample or 0)
         elif runner is None:
             raise wrong_order("session.config comes first")
         elif isinstance(message, InputText):
@@ -135,6 +152,13 @@ class NativeConnection(SpeechConnection):
             await runner.cancel()
             await self._send(AudioCancelled())
 
+    async def _check_key(self, key: str | None) -> None:
+        try:
+            self._credentials.check(key)
+        except Unauthorized as error:
+            await self.failed(error)
+            raise CloseConnection(1008, "no valid API key") from None
+
     async def _configure(self, config: SessionConfig) -> None:
         runner = self._runner(new_session_state(self._state.catalog, config))
         await runner.save()
@@ -142,7 +166,8 @@ class NativeConnection(SpeechConnection):
 
     async def _resume(self, sample: int) -> None:
         try:
-            session_state = await self._session.claim()
+            assert self._credentials.caller is not None
+            session_state = await self._session.claim(self._credentials.caller.name)
             if session_state is None:
                 raise NotFound("session_id: no such session", param="session_id", code="session_not_found")
             runner = self._runner(session_state)
@@ -158,8 +183,11 @@ class NativeConnection(SpeechConnection):
         self.start_session(runner)
 
     def _runner(self, session_state: SessionState) -> SessionRunner:
+        caller = self._credentials.caller
+        assert caller is not None
+        self._session.owner = caller.name
         return SessionRunner(
-            self._state, self._limits, self._caller, session_state, self, self._session, idle_seconds=IDLE_SECONDS
+            self._state, self._limits, caller, session_state, self, self._session, idle_seconds=IDLE_SECONDS
         )
 
     # Messages to the client
@@ -173,8 +201,13 @@ class NativeConnection(SpeechConnection):
     async def started(self, utterance: Utterance) -> None:
         """See :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
         assert self.runner is not None
-        form, rate = self.runner.session_state.config.response_format, self.runner.sample_rate
-        await self._send(AudioStart(utterance=utterance.number, format=form, sample_rate=rate, seed=utterance.seed))
+        config, rate = self.runner.session_state.config, self.runner.sample_rate
+        start = AudioStart(
+            utterance=utterance.number, format=config.response_format, sample_rate=rate, seed=utterance.seed
+        )
+        if config.timestamps:
+            start = start.model_copy(update={"words": await self.runner.words(utterance)})
+        await self._send(start)
 
     async def sound(self, data: bytes) -> None:
         """A binary frame."""

@@ -22,14 +22,14 @@ class Resumable:
 
     Args:
         broker: where it is kept.
-        owner: the name of the caller; no other caller may resume it.
         session_id: of one to resume; a new one if absent.
         seconds: for which it is kept after its connection has ended.
     """
 
-    def __init__(self, broker: Broker, owner: str, session_id: str | None, seconds: int) -> None:
+    def __init__(self, broker: Broker, session_id: str | None, seconds: int) -> None:
         self.id = session_id or f"session_{secrets.token_hex(16)}"
-        self._owner = owner
+        self.owner = ""
+        """The name of the caller, once it is known; no other caller may resume the session."""
         self._seconds = seconds
         self._holder = secrets.token_hex(8)
         self._broker = broker
@@ -39,12 +39,12 @@ class Resumable:
 
     async def save(self, session_state: SessionState) -> bool:
         """Store the session. False if another connection has claimed it."""
-        args = (self._owner, self._seconds + HELD_SECONDS, session_state.dump())
+        args = (self.owner, self._seconds + HELD_SECONDS, session_state.dump())
         return bool(await self._run("SAVE_SESSION", *args))
 
-    async def claim(self) -> SessionState | None:
+    async def claim(self, owner: str) -> SessionState | None:
         """Claim the session; None if this owner has no such session."""
-        state = await self._run("CLAIM_SESSION", self._owner, self._seconds + HELD_SECONDS)
+        state = await self._run("CLAIM_SESSION", owner, self._seconds + HELD_SECONDS)
         return None if state is None else SessionState.load(state.decode())
 
     async def renew(self, session_state: SessionState) -> bool:

@@ -22,11 +22,13 @@ from service.jobs.state import State
 from service.jobs.submit import resume, submit_job
 from service.speech import codecs
 from service.speech.requests import speech_job
+from service.speech.schemas import WordTime
 from service.speech.session.resumption import Resumable
 from service.speech.session.state import SessionState, Utterance
 from service.speech.session.utterance_sender import EventSink, UtteranceSender
 from service.speech.stream import AudioReader, encoded
 from service.speech.tasks import SPEECH
+from service.speech.timestamps import all_word_times
 from service.telemetry.metrics import Transport
 from service.telemetry.playback import Playback, track_playback
 from service.ws.bounded_websocket import CloseConnection, IdleTimeout
@@ -236,6 +238,14 @@ class SessionRunner:
             await sender.end(self._resampled(reader.samples))
         except ServiceError as error:
             await self._sink.failed(error)
+
+    async def words(self, utterance: Utterance) -> list[WordTime]:
+        """The words of an utterance and when they are said, in samples at the rate of the session."""
+        job = await self._job(utterance)
+        words = await all_word_times(self._state.broker, job, SPEECH.parse(job))
+        return [
+            WordTime(word=word.word, start=self._resampled(word.start), end=self._resampled(word.end)) for word in words
+        ]
 
     def _playback(self, utterance: Utterance) -> Playback:
         """Measures the playback of an utterance, which starts when that of the one before has ended."""

@@ -102,6 +102,9 @@ def test_numpy_and_torch_agree(
     assert frames.dtype == np.float32
     assert frames == pytest.approx(expected, abs=1e-4)
     assert model.predict_timed(sentence.phones, sentence.word_starts, counts, name) == pytest.approx(frames, abs=1e-6)
+    both = model.predict_with_timing(sentence, name)
+    assert np.array_equal(both[0], frames)
+    assert np.array_equal(both[1], model.timing(sentence, name))
 
 
 def test_voices_differ(model: AcousticModel) -> None:

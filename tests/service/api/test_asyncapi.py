@@ -48,7 +48,7 @@ def exchange(server: Server, path: str, *messages: Message) -> Iterator[Message]
 @pytest.fixture(scope="module")
 def recorded(server: Server) -> dict[str, list[Message]]:
     """What a live server sends over each websocket, by the id of its channel."""
-    config = {"type": "session.config"} | CONFIG | {"speed": 0.25}
+    config = {"type": "session.config"} | CONFIG | {"speed": 0.25, "timestamps": ["word"]}
     text, done = {"type": "input.text", "text": LONG}, {"type": "input.done"}
     close = {"type": "session.close"}
     speech = []
@@ -58,7 +58,7 @@ def recorded(server: Server) -> dict[str, list[Message]]:
             break
     speech += exchange(server, "/v1/audio/speech/stream", config, text, {"type": "input.cancel"}, close)
     pictures = []
-    draw = {"type": "image.generate", "model": "park", "prompt": "Birds", "n": 2, "seed": 7}
+    draw = {"type": "image.generate", "model": "park", "prompt": "Birds", "n": 2, "seed": 7, "coarse": True}
     for message in exchange(server, "/v1/images/stream", {"type": "image.cancel"}, draw):
         pictures.append(message)
         if message["type"] == "image.done":

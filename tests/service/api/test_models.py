@@ -27,12 +27,14 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "tests",
+        "description": "Random weights.",
         "kind": "speech",
         "capabilities": ["speech", "likelihood"],
         "sample_rate": 16000,
         "sha256": stored.sha256,
         "receptive_field": 7,
         "parameters": sum(tensor.size for tensor in stored.tensors.values()),
+        "temperature": 1.0,
     }
 
 
@@ -45,12 +47,15 @@ def test_a_model_that_draws(server: Server, zoo: Path) -> None:
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "tests",
+        "description": "Random pictures.",
         "kind": "image",
         "capabilities": ["image_generation", "image_completion", "image_interpolation", "image_likelihood"],
         "size": "8x6",
         "sha256": stored.sha256,
         "receptive_field": 3,
         "parameters": sum(tensor.size for tensor in stored.tensors.values()),
+        "temperature": 1.0,
+        "guidance": 1.0,
     }
 
 
@@ -74,7 +79,8 @@ def test_the_list_of_voices(server: Server) -> None:
             "continuation": ["free"],
         },
         "description": "Noise.",
-        "preview_url": None,
+        "license": "CC0-1.0",
+        "preview_url": f"{server.url}/v1/audio/voices/ann/preview",
     }
 
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from service.catalog.catalog import Catalog, load_catalog
-from service.cli.local.banner import banner
+from service.cli.local.banner import address_of, banner
 from service.settings import Settings
 from tests.service.support import SPEECH, Server, command
 
@@ -159,9 +159,16 @@ def catalog(zoo: Path) -> Catalog:
     return load_catalog(Settings(models_dir=zoo))
 
 
-def show(catalog: Catalog, *names: str, host: str = "127.0.0.1", keys: bool = False, colours: bool = False) -> str:
+def show(
+    catalog: Catalog,
+    *names: str,
+    host: str = "127.0.0.1",
+    page: bool = True,
+    keys: bool = False,
+    colours: bool = False,
+) -> str:
     chosen = Catalog({name: catalog.models[name] for name in names})
-    return banner(chosen, host, 8000, keys=keys, colours=colours)
+    return banner(chosen, address_of(host, 8000), page=page, keys=keys, colours=colours)
 
 
 def test_a_banner_lists_the_models(catalog: Catalog) -> None:
@@ -180,6 +187,11 @@ def test_a_banner_lists_the_models(catalog: Catalog) -> None:
 )
 def test_a_banner_has_an_address_that_can_be_opened(catalog: Catalog, host: str, url: str) -> None:
     assert f"is ready: {url}\n" in show(catalog, "tiny", host=host)
+
+
+def test_a_banner_has_the_address_of_the_page(catalog: Catalog) -> None:
+    assert "  Page               http://127.0.0.1:8000/\n" in show(catalog, "tiny")
+    assert "Page" not in show(catalog, "tiny", page=False)
 
 
 def test_a_banner_says_where_the_key_goes(catalog: Catalog) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import DRAWING, INTERPOLATION, base64_of, draw, files, noise, post, same, written
@@ -39,6 +44,41 @@ def test_a_url_gives_the_file(server: Server, url: str) -> None:
     head = httpx.head(url)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == found.headers["content-length"]
+
+
+RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "generations": ({"style": "oil"}, {"prompt": "dog", "style": "oil"}),
+    "completions": ({}, {"prompt": "dog", "rows": 2}),
+    "interpolations": ({}, {"from": "cat", "to": "cow", "steps": 3, "step": 1}),
+}
+"""For each route: changes of the standard request, and what the recipe of the second picture has besides."""
+
+
+@pytest.mark.parametrize("route", RECIPES)
+def test_a_png_has_its_recipe(server: Server, route: str) -> None:
+    changes, expected = RECIPES[route]
+    body = changes if route == "interpolations" else changes | {"n": 2}
+    if route == "completions":
+        body |= {"image": base64.b64encode(written(noise("sketch"))).decode()}
+    answer = post(server, route, temperature=0.9, **body)
+    with Image.open(io.BytesIO(files(answer)[1])) as image:
+        recipe = json.loads(image.text["recipe"])
+    seed = answer.json()["data"][1]["seed"]
+    always = {"model": "sketch", "model_sha256": answer.headers["x-model-sha256"], "seed": seed, "temperature": 0.9}
+    if route == "completions":
+        assert len(recipe.pop("prompt_sha256")) == 64
+    assert recipe == always | {"guidance": 1.0} | expected
+
+
+def test_a_recipe_makes_the_same_file(server: Server) -> None:
+    data = files(post(server, "generations", n=3, style="crayon", guidance=2.0))[2]
+    with Image.open(io.BytesIO(data)) as image:
+        recipe = json.loads(image.text["recipe"])
+    del recipe["model_sha256"]
+    again = httpx.post(
+        f"{server.url}/v1/images/generations", json=recipe | {"response_format": "b64_json"}, timeout=60.0
+    )
+    assert files(again) == [data]
 
 
 @pytest.mark.parametrize(("form", "media"), [("png", "image/png"), ("webp", "image/webp"), ("jpeg", "image/jpeg")])

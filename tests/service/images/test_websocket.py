@@ -17,8 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from service.catalog.seeds import part_seed
+from service.ws.credentials import KEY_SECONDS
 from tests.service.api.test_lifecycle import reading_slowly
-from tests.service.images.pictures import Pixels, draw, post, same
+from tests.service.images.pictures import Pixels, draw, post, same, shown
 from tests.service.support import PICTURES, Server
 from tests.service.ws_client import SECONDS
 
@@ -226,13 +227,73 @@ def test_a_url_with_parameters_is_refused(server: Server, query: str) -> None:
     assert (error["param"], error["code"]) == (query[1:].split("=")[0], "unknown_parameter")
 
 
+def test_the_key_in_the_first_message(keyed: Server, keys: dict[str, str]) -> None:
+    mine = keys["first-message"]
+    with watching(keyed) as watch:
+        watch.generate(api_key=mine)
+        assert same(watch.pictures(), draw_as(keyed, mine))
+        watch.generate(seed=8)  # the connection has a caller now
+        assert len(watch.pictures()) == 1
+    for fields in ({}, {"api_key": "wrong"}):
+        with watching(keyed) as watch:
+            watch.generate(**fields)
+            assert watch.error()["code"] == "invalid_api_key"
+            assert watch.closed() == 1008
+    with watching(keyed, additional_headers={"xi-api-key": mine}) as watch:
+        watch.generate(api_key=keys["images"])
+        assert "not the key" in watch.error()["message"]
+        assert watch.closed() == 1008
+    assert mine not in str(keyed.log)
+
+
+def draw_as(server: Server, key: str) -> list[Pixels]:
+    return shown(post(server, "generations", {"authorization": f"Bearer {key}"}))
+
+
+@pytest.mark.slow
+def test_a_connection_without_a_key_does_not_stay(keyed: Server) -> None:
+    assert KEY_SECONDS <= 20
+    with watching(keyed) as watch:
+        watch.say("image.cancel")
+        assert watch.error()["code"] == "wrong_order"
+        assert watch.closed() == 1008
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_coarse_scale_comes_first(server: Server, n: int) -> None:
+    spec = PICTURES["park"]
+    rows, columns = spec.height // 4, spec.width // 4
+    with watching(server) as watch:
+        watch.generate(model="park", prompt="owl", n=n, coarse=True)
+        assert watch.told()["type"] == "image.start"
+        assert watch.told() == {"type": "image.coarse", "width": columns, "height": rows}
+        coarse = watch.connection.recv(timeout=SECONDS)
+        frames = []
+        while isinstance(message := watch.connection.recv(timeout=SECONDS), bytes):
+            frames.append(message)
+        data = b"".join(frames)
+        assert json.loads(message)["sha256"] == hashlib.sha256(data).hexdigest()
+    assert isinstance(coarse, bytes)
+    pictures = np.frombuffer(data, np.uint8).reshape(spec.height, n, spec.width, 3).swapaxes(0, 1)
+    assert np.array_equal(np.frombuffer(coarse, np.uint8).reshape(n, rows, columns, 3), pictures[:, 2::4, 2::4])
+    assert same(list(pictures), draw(server, model="park", prompt="owl", n=n))
+
+
+def test_a_model_of_one_scale_has_no_coarse_one(server: Server) -> None:
+    with watching(server) as watch:
+        watch.generate(coarse=True)
+        assert same(watch.pictures(), draw(server))
+
+
 def test_keys(keyed: Server, keys: dict[str, str]) -> None:
     mine, other = keys["images"], keys["images-limited"]
-    for headers in ({}, {"authorization": "Bearer wrong"}):
-        with pytest.raises(InvalidStatus) as refused, watching(keyed, additional_headers=headers):
-            pass
-        assert refused.value.response.status_code == 401
-        assert json.loads(refused.value.response.body or b"")["error"]["code"] == "invalid_api_key"
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        watching(keyed, additional_headers={"authorization": "Bearer wrong"}),
+    ):
+        pass
+    assert refused.value.response.status_code == 401
+    assert json.loads(refused.value.response.body or b"")["error"]["code"] == "invalid_api_key"
     with watching(keyed, additional_headers={"authorization": f"Bearer {mine}"}) as watch:
         watch.generate()
         assert len(watch.pictures()) == 1

@@ -1,0 +1,89 @@
+"""``GET /``: the page. Its files, in ``service/api/web/page``, need no build step and load nothing from elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header
+from fastapi.responses import Response
+
+from service.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+_MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_INDEX: Final = "index.html"
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file of the page, ready to be sent."""
+
+    data: bytes
+    compressed: bytes
+    etag: str
+    media_type: str
+
+
+def _read(name: str, data: bytes) -> _File:
+    # A weak tag, because it is the same with and without compression.
+    etag = f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+    return _File(data, gzip.compress(data, mtime=0), etag, _MEDIA_TYPES[name[name.rindex(".") :]])
+
+
+_FILES: Final = {
+    entry.name: _read(entry.name, entry.read_bytes()) for entry in files("service.api").joinpath("web/page").iterdir()
+}
+
+_Encoding = Annotated[str, Header()]
+_Match = Annotated[str | None, Header()]
+
+
+@router.get("/")
+async def show_page(accept_encoding: _Encoding = "", if_none_match: _Match = None) -> Response:
+    """The page."""
+    return _respond(_FILES[_INDEX], accept_encoding, if_none_match)
+
+
+@router.get("/page/{name}")
+async def get_file(name: str, accept_encoding: _Encoding = "", if_none_match: _Match = None) -> Response:
+    """A script, style sheet or picture of the page."""
+    if name not in _FILES or name == _INDEX:
+        raise NotFound("The page has no such file.")
+    return _respond(_FILES[name], accept_encoding, if_none_match)
+
+
+def _respond(file: _File, accept_encoding: str, if_none_match: str | None) -> Response:
+    headers = {
+        "cache-control": "no-cache",  # asked for again, and answered 304: a new version is seen at once
+        "etag": file.etag,
+        "vary": "accept-encoding",
+        "content-security-policy": _POLICY,
+    }
+    if if_none_match is not None and file.etag in [tag.strip() for tag in if_none_match.split(",")]:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in accept_encoding:
+        return Response(file.compressed, headers=headers | {"content-encoding": "gzip"}, media_type=file.media_type)
+    return Response(file.data, headers=headers, media_type=file.media_type)

@@ -1,0 +1,78 @@
+"""What a model sounds and looks like: ``GET /v1/audio/voices/{id}/preview``, ``GET /v1/images/classes/thumbnail``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from service.api.http.openapi import documented
+from service.api.samples import SAMPLE_SEED, sample_file
+from service.api.state import Known, Service
+from service.errors import NotFound
+from service.images.requests import image_job
+from service.images.schemas import ImageRequest
+from service.speech import codecs
+from service.speech.requests import generation_job, speech_job
+from service.speech.schemas import GenerationRequest, SpeechRequest
+from service.speech.voices import voices_of
+
+router = APIRouter(prefix="/v1")
+
+_PREVIEW_SECONDS: Final = 3.0
+_ModelId = Annotated[str | None, Query(min_length=1, max_length=256, description="The id of a model.")]
+
+
+def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": description, "content": content}, 304: {"description": "You have it already."}}
+
+
+@router.get(
+    "/audio/voices/{voice_id}/preview",
+    summary="Hear a voice",
+    tags=["speech"],
+    response_class=Response,
+    responses=_file("audio/mpeg", "An MP3 file.") | documented(400, 401, 404, 429, 500, 503),
+)
+async def preview_voice(
+    voice_id: str, request: Request, service: Service, caller: Known, model: _ModelId = None
+) -> Response:
+    """A sentence of a voice, or, of a model without text, a few seconds. Sampled once, from a fixed seed, then kept."""
+    voice = next((voice for voice in voices_of(service.catalog.speech_models) if voice.id == voice_id), None)
+    if voice is None:
+        raise NotFound("voice_id: no such voice", param="voice_id", code="voice_not_found")
+    found = service.catalog.model(voice.model if model is None else model)
+    fields: dict[str, Any] = {
+        "model": found.entry.id, "voice": voice_id, "response_format": "mp3", "seed": SAMPLE_SEED,
+    }  # fmt: skip
+    catalog, settings = service.catalog, service.settings
+    if "generation" in found.entry.capabilities:
+        generation = generation_job(catalog, settings, GenerationRequest(**fields, duration=_PREVIEW_SECONDS))
+        return await sample_file(request, service, caller, generation, codecs.MEDIA_TYPES["mp3"])
+    speech = speech_job(catalog, settings, SpeechRequest(**fields, input=f"Hello, this is {voice.name}."))
+    return await sample_file(request, service, caller, speech, codecs.MEDIA_TYPES["mp3"])
+
+
+@router.get(
+    "/images/classes/thumbnail",
+    summary="See a class",
+    tags=["images"],
+    response_class=Response,
+    responses=_file("image/png", "A PNG file.") | documented(400, 401, 404, 429, 500, 503),
+)
+async def show_class(
+    request: Request,
+    service: Service,
+    caller: Known,
+    model: Annotated[str, Query(min_length=1, max_length=256, description="The id of a model.")],
+    name: Annotated[
+        str, Query(alias="class", min_length=1, max_length=256, description="One of its classes or subclasses.")
+    ],
+) -> Response:
+    """A picture of a class or subclass, of the model's own size. Sampled once, from a fixed seed, then kept."""
+    fields = {"model": model, "class": name, "seed": SAMPLE_SEED, "response_format": "b64_json"}
+    body = ImageRequest.model_validate(fields)
+    job_spec = image_job(service.catalog, service.settings, body)
+    return await sample_file(request, service, caller, job_spec, "image/png")

@@ -1,0 +1,124 @@
+// The classes, kinds and styles of a model, as chips with thumbnails.
+
+import { here, request } from "./api.js";
+import { select } from "./controls.js";
+import { field, h, id } from "./dom.js";
+
+const ANY = "any";
+const MOST_AT_A_TIME = 2;
+const thumbnails = new Map();
+const waiting = [];
+let loading = 0;
+
+/** A kind without the word that all kinds of its class begin with. */
+const short = (name) => name.replace(/^(animal|food|face|hand|sky|person|transport|place)-/, "");
+
+export class ClassPicker {
+  /** `classes` are those of all models, as /v1/images/classes lists them. */
+  constructor(classes, onchange) {
+    this.classes = classes;
+    this.onchange = onchange;
+    this.chips = h("fieldset", { class: "chips", dataset: { param: "prompt class" } });
+    this.kinds = h("fieldset", { class: "chips small" });
+    this.element = h("div", {}, this.chips, this.kinds);
+    this.styleField = h("div", {});
+  }
+
+  /** The entries of a model: `object` is class, kind or style. */
+  of(object, parent = null) {
+    return this.classes.filter(
+      (one) => one.model === this.model && one.object === object && (!parent || one.class === parent),
+    );
+  }
+
+  /** Shows what a model knows; without a `prompt` one of its classes is chosen at random. */
+  show(model, prompt, style) {
+    this.model = model;
+    const all = this.of("class");
+    const wanted = prompt ?? all[Math.floor(all.length * Math.random())]?.id;
+    const kind = this.of("kind").find((one) => one.id === wanted);
+    const choose = (name) => {
+      this.chooseClass(name);
+      this.onchange();
+    };
+    const chips = chipsOf([{ id: ANY }, ...all], kind ? kind.class : wanted, choose);
+    this.chips.replaceChildren(h("legend", {}, "Class"), ...chips, h("p", { class: "wrong", role: "alert" }));
+    this.chips.hidden = !all.length;
+    this.chooseClass(kind ? kind.class : wanted, kind?.id);
+    const styles = this.of("style").map((one) => one.id);
+    this.styles = styles.length ? select([ANY, ...styles], style, this.onchange) : null;
+    this.styleField.replaceChildren(...(this.styles ? [field("Style", this.styles, { param: "style" })] : []));
+  }
+
+  chooseClass(name, kind = ANY) {
+    const kinds = name && name !== ANY ? this.of("kind", name) : [];
+    this.kinds.hidden = !kinds.length;
+    const chips = kinds.length ? chipsOf([{ id: ANY }, ...kinds], kind, this.onchange) : [];
+    this.kinds.replaceChildren(h("legend", {}, "Kind"), ...chips);
+  }
+
+  /** Whether the model has classes. */
+  get any() {
+    return !this.chips.hidden;
+  }
+
+  get prompt() {
+    const kind = this.kinds.hidden ? ANY : this.kinds.querySelector("input:checked")?.value;
+    return kind && kind !== ANY ? kind : (this.chips.querySelector("input:checked")?.value ?? ANY);
+  }
+
+  get style() {
+    return this.styles && this.styles.value !== ANY ? this.styles.value : null;
+  }
+}
+
+function chipsOf(options, chosen, onchoose) {
+  const name = id("chip");
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+      observer.unobserve(target);
+      waiting.push(target);
+      loadNext();
+    }
+  });
+  return options.map((option) => {
+    const input = h("input", {
+      type: "radio",
+      name,
+      value: option.id,
+      id: id("chip"),
+      checked: option.id === (chosen ?? ANY),
+    });
+    input.addEventListener("change", () => onchoose(option.id));
+    const source = option.thumbnail_url;
+    const image = source && h("img", { alt: "", width: 32, height: 32, dataset: { source } });
+    if (image) observer.observe(image);
+    return h(
+      "span",
+      { class: "chip" },
+      input,
+      h("label", { for: input.id }, image, option.id === ANY ? "Anything" : short(option.id)),
+    );
+  });
+}
+
+/** Loads thumbnails a few at a time: the page needs the connections to the server for other things, too. */
+async function loadNext() {
+  if (loading >= MOST_AT_A_TIME || !waiting.length) return;
+  loading += 1;
+  await load(waiting.pop());
+  loading -= 1;
+  loadNext();
+}
+
+async function load(image) {
+  if (!image.isConnected) return;
+  const { source } = image.dataset;
+  try {
+    if (!thumbnails.has(source))
+      thumbnails.set(source, URL.createObjectURL(await (await request(here(source))).blob()));
+    image.src = thumbnails.get(source);
+  } catch {
+    image.remove(); // the name of the class is enough
+  }
+}

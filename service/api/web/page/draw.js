@@ -1,0 +1,327 @@
+// The view "Draw": pictures that grow row by row, completions, interpolations.
+
+import { get } from "./api.js";
+import { ClassPicker } from "./classes.js";
+import { historyPanel, modelsWith, requestPanel, Seed, segmented, select, slider } from "./controls.js";
+import { announce, clearErrors, copy, field, h, problem, showAtField, toResult } from "./dom.js";
+import { partSeed } from "./json.js";
+import { Gallery } from "./gallery.js";
+import { Completion, Generation, Interpolation } from "./draw_modes.js";
+import { fromBase64, sizeOf } from "./pixels.js";
+import { remember, writeLink } from "./store.js";
+
+export async function open(values) {
+  const models = await modelsWith("image_generation");
+  if (!models.length)
+    return {
+      element: h("div", { class: "sheet" }, h("h1", {}, "Draw"), h("p", {}, "This server has no model that draws.")),
+    };
+  const classes = (await get("v1/images/classes")).data;
+  return new Draw(models, classes, values);
+}
+
+class Draw {
+  constructor(models, classes, values) {
+    Object.assign(this, { models, busy: null, mode: values.mode ?? "draw" });
+    this.picker = new ClassPicker(classes, () => this.changed());
+    this.build(values);
+    this.chooseModel(values.prompt, values.style);
+    this.chooseMode(this.mode);
+  }
+
+  get model() {
+    return this.models.find((model) => model.id === this.modelSelect.value);
+  }
+
+  build(values) {
+    const changed = () => this.changed();
+    const preferred = this.models.find((model) => model.id.includes("emoji")) ?? this.models[0];
+    this.modelSelect = select(
+      this.models.map((model) => model.id),
+      values.model ?? preferred.id,
+      () => {
+        this.temperature.set(this.model.temperature);
+        this.guidance.set(this.model.guidance);
+        this.chooseModel();
+        changed();
+      },
+    );
+    this.count = slider("Pictures", "n", { min: 1, max: 10, step: 1, value: values.n ?? 6 });
+    this.seed = new Seed(values.seed, changed);
+    this.temperature = slider("Temperature", "temperature", {
+      min: 0,
+      max: 1.5,
+      step: 0.05,
+      value: values.temperature ?? this.model.temperature,
+      format: (v) => Number(v).toFixed(2),
+    });
+    this.guidance = slider("Guidance", "guidance", {
+      min: 0,
+      max: 5,
+      step: 0.25,
+      value: values.guidance ?? this.model.guidance,
+      format: (v) => Number(v).toFixed(2),
+      hint: "More shows the class more clearly, with less variety.",
+    });
+    this.submit = h("button", { type: "submit", class: "primary" }, "Draw");
+    const parts = { draw: this, changed, seed: this.seed };
+    this.generation = new Generation(parts);
+    this.completion = new Completion(parts);
+    this.interpolation = new Interpolation(parts);
+    this.modes = segmented(
+      "What to draw",
+      [
+        ["draw", "Draw"],
+        ["complete", "Complete"],
+        ["interpolate", "Interpolate"],
+      ],
+      this.mode,
+      (mode) => {
+        this.chooseMode(mode);
+        changed();
+      },
+    );
+    this.form = h(
+      "form",
+      {
+        class: "sheet controls",
+        novalidate: true,
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.busy ? this.stop() : this.start();
+        },
+        oninput: changed,
+      },
+      h("h1", {}, "Draw"),
+      this.modes,
+      field("Model", this.modelSelect, { param: "model" }),
+      this.completion.element,
+      this.interpolation.element,
+      this.picker.element,
+      this.count.element,
+      this.submit,
+      h(
+        "details",
+        { class: "panel", open: matchMedia("(min-width: 60rem)").matches },
+        h("summary", {}, "Settings"),
+        this.seed.element,
+        this.picker.styleField,
+        this.temperature.element,
+        this.guidance.element,
+      ),
+    );
+    this.gallery = new Gallery({
+      more: (card) => this.more(card),
+      keep: (card) => this.complete(card),
+      file: (card, scale) => this.file(card, scale),
+      fail: (error) => this.fail(error),
+    });
+    this.panel = requestPanel(() => this.describe());
+    this.history = historyPanel(
+      "draw",
+      (entry) =>
+        `${entry.mode === "interpolate" ? `${entry.from} → ${entry.to}` : (entry.prompt ?? "pictures")} · ${entry.model}`,
+      (entry) => this.use(entry),
+    );
+    this.share = h("button", { type: "button", onclick: () => copy(location.href, this.share) }, "Copy link");
+    this.message = h(
+      "div",
+      { class: "message" },
+      h(
+        "p",
+        { class: "hint" },
+        "Nothing has been drawn yet. Every row appears as soon as its pixels have been sampled.",
+      ),
+    );
+    this.progress = h("progress", { max: 1, value: 0, "aria-label": "Rows sampled", hidden: true });
+    this.status = h("p", { class: "dim status" });
+    this.element = h(
+      "div",
+      { class: "view" },
+      this.form,
+      h(
+        "section",
+        { class: "sheet result", "aria-label": "Pictures" },
+        this.message,
+        this.progress,
+        this.gallery.element,
+        h("div", { class: "row" }, this.status, h("span", { class: "grow" }), this.share),
+        this.panel.element,
+        this.history.element,
+      ),
+    );
+  }
+
+  leave() {
+    this.stop();
+  }
+
+  /** Shows what the model can be asked for. */
+  chooseModel(prompt, style) {
+    this.picker.show(this.model.id, prompt, style);
+    this.guidance.element.hidden = !this.picker.any;
+    this.interpolation.chooseModel(this.picker.of("class"), this.picker.of("kind"));
+    this.completion.chooseModel(sizeOf(this.model));
+    const needed = { draw: "image_generation", complete: "image_completion", interpolate: "image_interpolation" };
+    for (const input of this.modes.querySelectorAll("input")) {
+      const possible = this.model.capabilities.includes(needed[input.value]);
+      input.disabled = !possible || (input.value === "interpolate" && !this.picker.any);
+    }
+  }
+
+  chooseMode(mode) {
+    this.mode = mode;
+    this.completion.element.hidden = mode !== "complete";
+    this.interpolation.element.hidden = mode !== "interpolate";
+    this.picker.element.hidden = mode === "interpolate";
+    this.count.element.hidden = mode === "interpolate";
+    this.submit.textContent = this.submitLabel;
+  }
+
+  get submitLabel() {
+    return { draw: "Draw", complete: "Continue the picture", interpolate: "Interpolate" }[this.mode];
+  }
+
+  /** The fields of every request. */
+  shared() {
+    const fields = { model: this.model.id, seed: this.seed.value, temperature: Number(this.temperature.input.value) };
+    if (this.picker.any) fields.guidance = Number(this.guidance.input.value);
+    if (this.picker.style) fields.style = this.picker.style;
+    return fields;
+  }
+
+  subject() {
+    return this.picker.any ? { prompt: this.picker.prompt } : {};
+  }
+
+  values() {
+    if (this.mode === "interpolate") return { mode: this.mode, ...this.interpolation.values(), ...this.shared() };
+    return {
+      ...(this.mode === "draw" ? {} : { mode: this.mode, rows: this.completion.rows }),
+      ...this.subject(),
+      n: Number(this.count.input.value),
+      ...this.shared(),
+    };
+  }
+
+  link() {
+    return writeLink("draw", this.values());
+  }
+
+  describe() {
+    const scale = Math.max(1, Math.floor(256 / sizeOf(this.model)[0]));
+    const size = sizeOf(this.model)
+      .map((side) => side * scale)
+      .join("x");
+    if (this.mode === "interpolate") {
+      return { path: "v1/images/interpolations", json: { ...this.shared(), ...this.interpolation.values(), size } };
+    }
+    const json = { ...this.shared(), ...this.subject(), n: Number(this.count.input.value), size };
+    if (this.mode === "complete")
+      return {
+        path: "v1/images/completions",
+        json: { ...json, rows: this.completion.rows, image: "BASE64" },
+        note: "`image` is the picture in base64.",
+      };
+    return {
+      path: "v1/images/generations",
+      json,
+      note: "The same pictures, over HTTP. The page itself uses the websocket v1/images/stream, for every row as it is sampled.",
+    };
+  }
+
+  changed() {
+    this.panel.show();
+  }
+
+  use(values) {
+    this.stop();
+    history.replaceState(null, "", writeLink("draw", values));
+    window.dispatchEvent(new HashChangeEvent("hashchange"));
+  }
+
+  async start({ keepGallery = false } = {}) {
+    this.stop();
+    clearErrors(this.form);
+    if (!keepGallery) this.seed.next();
+    const controller = new AbortController();
+    this.busy = controller;
+    this.message.replaceChildren();
+    this.status.textContent = "";
+    this.submit.textContent = "Cancel";
+    if (!keepGallery) this.gallery.clear();
+    history.replaceState(null, "", this.link());
+    toResult(this.element);
+    announce("Sampling");
+    try {
+      await { draw: this.generation, complete: this.completion, interpolate: this.interpolation }[this.mode].start(
+        controller.signal,
+      );
+      remember("draw", this.values());
+      this.history.show();
+      announce("Complete");
+    } catch (error) {
+      if (error.name === "AbortError") this.cancelled();
+      else this.fail(error, () => this.start());
+    }
+    if (this.busy === controller) this.finish();
+  }
+
+  cancelled() {
+    this.status.textContent = "Cancelled.";
+    announce("Cancelled");
+  }
+
+  finish() {
+    this.busy = null;
+    this.progress.hidden = true;
+    this.progress.value = 0;
+    this.submit.textContent = this.submitLabel;
+  }
+
+  stop() {
+    this.busy?.abort();
+    this.finish();
+  }
+
+  fail(error, retry) {
+    if (!("status" in error)) throw error;
+    if (showAtField(this.form, error)) return;
+    const box = problem(
+      error,
+      retry &&
+        (() => {
+          box.remove();
+          retry();
+        }),
+    );
+    this.message.replaceChildren(box);
+  }
+
+  /** As many more pictures of the same attributes, with the seeds that follow. */
+  more(card) {
+    this.chooseMode("draw");
+    this.modes.querySelector("input").checked = true;
+    this.seed.value = partSeed(card.fields.seed, Math.max(1, this.gallery.count));
+    this.seed.hold(true);
+    this.start({ keepGallery: true });
+  }
+
+  complete(card) {
+    this.modes.querySelectorAll("input")[1].checked = true;
+    this.chooseMode("complete");
+    this.completion.take(card.picture.canvas);
+    this.form.scrollIntoView({ block: "start" });
+  }
+
+  /** The PNG file of a picture, with its recipe, from the server; each pixel becomes a square of `scale` pixels. */
+  async file(card, scale) {
+    if (card.file) return card.file;
+    const [width, height] = sizeOf(this.model);
+    const { label, ...fields } = card.fields;
+    const { data } = await get("v1/images/generations", {
+      json: { ...fields, size: `${width * scale}x${height * scale}`, response_format: "b64_json" },
+    });
+    return fromBase64(data[0].b64_json);
+  }
+}

@@ -1,0 +1,216 @@
+// The view "Jobs": what this key has requested, with places, progress and results.
+
+import { get, request, verify } from "./api.js";
+import { announce, copy, download, h, problem } from "./dom.js";
+
+const POLL_MS = 1500;
+const ENDS = ["completed", "failed", "cancelled"];
+const EXTENSIONS = {
+  "audio/mpeg": "mp3",
+  "audio/ogg": "opus",
+  "audio/aac": "aac",
+  "audio/flac": "flac",
+  "audio/wav": "wav",
+  "audio/pcm": "pcm",
+  "image/png": "png",
+  "image/webp": "webp",
+  "image/jpeg": "jpeg",
+  "application/zip": "zip",
+  "application/json": "json",
+};
+
+export async function open() {
+  const jobs = new Jobs();
+  await jobs.load();
+  return jobs;
+}
+
+class Jobs {
+  constructor() {
+    this.rows = new Map();
+    this.list = h("ul", { class: "jobs" });
+    this.message = h("div", { class: "message" });
+    this.empty = h(
+      "p",
+      { class: "hint", hidden: true },
+      "No jobs yet. Everything that is sampled is a job: speak or draw something, or send a request with ",
+      h("code", {}, "Prefer: respond-async"),
+      ".",
+    );
+    this.more = h(
+      "button",
+      {
+        type: "button",
+        hidden: true,
+        onclick: () => {
+          this.limit += 50;
+          this.load();
+        },
+      },
+      "Show more",
+    );
+    this.limit = 30;
+    this.element = h(
+      "div",
+      { class: "sheet wide" },
+      h("h1", {}, "Jobs"),
+      this.message,
+      this.empty,
+      this.list,
+      this.more,
+    );
+  }
+
+  shown() {
+    this.timer = setInterval(
+      () =>
+        document.hidden ||
+        this.load().then(
+          () => this.message.replaceChildren(),
+          (error) => this.fail(error),
+        ),
+      POLL_MS,
+    );
+  }
+
+  leave() {
+    clearInterval(this.timer);
+  }
+
+  async load() {
+    const { data, has_more: more } = await get(`v1/jobs?limit=${Math.min(100, this.limit)}`);
+    const known = new Set(data.map((job) => job.id));
+    for (const [id, row] of this.rows) {
+      if (known.has(id)) continue;
+      row.element.remove();
+      this.rows.delete(id);
+    }
+    data.forEach((job, index) => {
+      if (!this.rows.has(job.id)) this.rows.set(job.id, new Row(job, (error) => this.fail(error)));
+      const row = this.rows.get(job.id);
+      row.show(job);
+      if (this.list.children[index] !== row.element)
+        this.list.insertBefore(row.element, this.list.children[index] ?? null);
+    });
+    this.empty.hidden = data.length > 0;
+    this.more.hidden = !more || this.limit >= 100;
+  }
+
+  fail(error) {
+    if (!("status" in error)) throw error;
+    this.message.replaceChildren(problem(error));
+  }
+}
+
+class Row {
+  constructor(job, fail) {
+    this.fail = fail;
+    this.bar = h("progress", { max: 1, value: 0, "aria-label": `Progress of ${job.id}` });
+    this.state = h("strong", {});
+    this.detail = h("span", { class: "dim" });
+    this.result = h("span", { class: "tick", role: "status" });
+    const id = h(
+      "button",
+      { type: "button", class: "quiet mono", title: "Copy the id", onclick: () => copy(job.id, id) },
+      job.id,
+    );
+    const button = (label, action) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-label": `${label} ${job.id}`,
+          onclick: (event) => this.act(event.currentTarget, action),
+        },
+        label,
+      );
+    this.cancel = button("Cancel", () => get(`v1/jobs/${job.id}/cancel`, { method: "POST" }));
+    this.download = button("Download", () => this.save(job));
+    this.verify = button("Verify", () => this.check(job));
+    this.element = h(
+      "li",
+      { class: "job" },
+      h("div", { class: "row wrap" }, this.state, h("span", { class: "grow" }, job.model), this.detail),
+      this.bar,
+      h(
+        "div",
+        { class: "row wrap" },
+        id,
+        h("span", { class: "grow" }, this.result),
+        this.cancel,
+        this.verify,
+        this.download,
+      ),
+    );
+  }
+
+  show(job) {
+    const ended = ENDS.includes(job.status);
+    this.element.dataset.status = job.status;
+    this.state.textContent = {
+      queued: "Queued",
+      in_progress: "Sampling",
+      completed: "Complete",
+      failed: "Failed",
+      cancelled: "Cancelled",
+    }[job.status];
+    this.bar.hidden = ended;
+    this.bar.value = job.progress;
+    this.cancel.hidden = ended;
+    this.verify.hidden = this.download.hidden = job.status !== "completed";
+    this.detail.textContent = describe(job);
+  }
+
+  async act(button, action) {
+    button.disabled = true;
+    try {
+      await action();
+    } catch (error) {
+      if (!("status" in error)) throw error;
+      if (error.status === 409 || error.status === 400 || error.status === 404) this.result.textContent = error.message;
+      else this.fail(error);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  async save(job) {
+    const response = await request(`v1/jobs/${job.id}/content`);
+    const form = EXTENSIONS[(response.headers.get("content-type") ?? "").split(";")[0]] ?? "bin";
+    const seed = response.headers.get("x-seed");
+    download(await response.blob(), `${[job.model, seed ?? job.id].join("-")}.${form}`);
+  }
+
+  async check(job) {
+    this.result.textContent = "Sampling it again…";
+    const { equal, differs } = await verify(job.id);
+    this.result.dataset.good = String(equal);
+    this.result.textContent = equal ? "✓ The same bytes" : `✗ Differs: ${differs.join(", ")}`;
+    announce(this.result.textContent);
+  }
+}
+
+function describe(job) {
+  const at = new Date(1000 * job.created_at).toLocaleTimeString([], {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
+  if (job.status === "queued") {
+    const place =
+      job.queue_position === null ? "" : job.queue_position === 0 ? "next" : `${job.queue_position} before it`;
+    return [place, job.eta_seconds === null ? "" : `done in about ${Math.ceil(job.eta_seconds)} s`]
+      .filter(Boolean)
+      .join(", ");
+  }
+  if (job.status === "in_progress") {
+    return [
+      `${Math.round(100 * job.progress)} %`,
+      job.eta_seconds === null ? "" : `${Math.ceil(job.eta_seconds)} s left`,
+    ]
+      .filter(Boolean)
+      .join(", ");
+  }
+  if (job.status === "failed") return job.error?.message ?? "";
+  return `${job.samples_done.toLocaleString("en")} symbols · ${at}`;
+}

@@ -1,0 +1,114 @@
+// The view "Models": what is served, from which data, under which licence.
+
+import { get, request } from "./api.js";
+import { figures, models as loadModels } from "./controls.js";
+import { copy, h } from "./dom.js";
+import { markdown } from "./markdown.js";
+
+export async function open() {
+  const models = await loadModels();
+  const voices = models.some((model) => model.sample_rate) ? (await get("v1/audio/voices")).voices : [];
+  const cards = models.map((model) =>
+    card(
+      model,
+      voices.filter((voice) => voice.models.includes(model.id)),
+    ),
+  );
+  return {
+    element: h(
+      "div",
+      { class: "stack" },
+      h(
+        "div",
+        { class: "sheet wide" },
+        h("h1", {}, "Models"),
+        h(
+          "p",
+          { class: "hint" },
+          `${models.length} ${models.length === 1 ? "model is" : "models are"} served. A model's hash names its weights: a seed gives the same bytes only with the same weights.`,
+        ),
+      ),
+      h("ul", { class: "models" }, cards),
+    ),
+  };
+}
+
+const VIEW = { speech: "speak", generation: "speak", image_generation: "draw" };
+const NAMES = {
+  speech: "speaks text",
+  generation: "samples sound without text",
+  continuation: "continues recordings",
+  likelihood: "scores recordings",
+  image_generation: "draws",
+  image_completion: "completes pictures",
+  image_interpolation: "interpolates",
+  image_likelihood: "scores pictures",
+};
+
+function card(model, voices) {
+  const hash = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet mono",
+      title: "Copy the SHA-256 of the weights",
+      onclick: () => copy(model.sha256, hash),
+    },
+    model.sha256.slice(0, 16),
+  );
+  const view = model.capabilities.map((one) => VIEW[one]).find(Boolean);
+  const text = h("div", { class: "card-text" }, h("p", { class: "loading" }, "Loading…"));
+  let loaded = false;
+  const details = h(
+    "details",
+    {
+      class: "panel",
+      ontoggle: async () => {
+        if (loaded || !details.open) return;
+        loaded = true;
+        try {
+          text.replaceChildren(...markdown(await (await request(`v1/models/${model.id}/card`)).text()));
+        } catch (error) {
+          loaded = false;
+          text.replaceChildren(h("p", { class: "wrong" }, error.message));
+        }
+      },
+    },
+    h("summary", {}, "Model card: data, licence, training, figures"),
+    text,
+  );
+  return h(
+    "li",
+    { class: "sheet" },
+    h(
+      "div",
+      { class: "row wrap" },
+      h("h2", { class: "grow" }, model.id),
+      view && h("a", { class: "button", href: `#${view}?model=${model.id}` }, view === "speak" ? "Speak" : "Draw"),
+    ),
+    h("p", {}, model.description),
+    h("p", { class: "dim" }, model.capabilities.map((one) => NAMES[one] ?? one).join(", ")),
+    figures([
+      ["Parameters", count(model.parameters)],
+      model.sample_rate ? ["Sample rate", `${model.sample_rate / 1000} kHz`] : ["Size", model.size.replace("x", " × ")],
+      [
+        "Sees back",
+        model.sample_rate
+          ? `${Math.round((1000 * model.receptive_field) / model.sample_rate)} ms`
+          : `${model.receptive_field} rows`,
+      ],
+      ["SHA-256", hash],
+    ]),
+    voices.length > 0 &&
+      h(
+        "ul",
+        { class: "plain" },
+        voices.map((voice) => h("li", {}, h("strong", {}, voice.name), ` ${voice.description} (${voice.license})`)),
+      ),
+    details,
+  );
+}
+
+function count(number) {
+  return number >= 1e6 ? `${(number / 1e6).toFixed(1)} M` : `${Math.round(number / 1000)} k`;
+}

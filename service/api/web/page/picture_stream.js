@@ -1,0 +1,72 @@
+// Pictures over the websocket, row by row.
+
+import { ApiError, BASE, errorOf, key } from "./api.js";
+import { parse, write } from "./json.js";
+
+/**
+ * Requests pictures. `onstart(start)` is called before the first row, `oncoarse(pixels, start)` with the coarse scale of
+ * models that have one, `onrows(first, pixels, start)` with rows of all pictures: the first row of each, then the second …
+ * Resolves with the message `image.done`; throws ApiError, or an AbortError if `signal` cancelled it.
+ */
+export function streamPictures(fields, { onstart, oncoarse, onrows, signal }) {
+  const address = new URL("v1/images/stream", BASE);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(address);
+  socket.binaryType = "arraybuffer";
+  const message = { type: "image.generate", ...fields, coarse: true, ...(key.get() ? { api_key: key.get() } : {}) };
+  let start = null;
+  let coarse = 0;
+  let rows = 0;
+  return new Promise((resolve, reject) => {
+    const end = (settle, value) => {
+      settle(value);
+      socket.close();
+    };
+    signal.addEventListener("abort", () => {
+      if (socket.readyState === WebSocket.OPEN) socket.send('{"type":"image.cancel"}');
+      else end(reject, new DOMException("cancelled", "AbortError"));
+    });
+    socket.onopen = () => socket.send(write(message));
+    socket.onclose = () =>
+      reject(new ApiError(start ? "The connection was lost before the end." : "The server does not answer."));
+    socket.onmessage = ({ data }) => {
+      if (typeof data !== "string") {
+        const bytes = new Uint8Array(data);
+        if (coarse) {
+          coarse -= bytes.length;
+          oncoarse(bytes, start);
+          return;
+        }
+        onrows(rows, bytes, start);
+        rows += bytes.length / (start.n * start.width * start.channels);
+        return;
+      }
+      const event = parse(data);
+      if (event.type === "image.start") {
+        start = event;
+        onstart(event);
+      } else if (event.type === "image.coarse") {
+        coarse = event.width * event.height * start.channels * start.n;
+        start = { ...start, coarse: event };
+      } else if (event.type === "image.done") {
+        end(resolve, event);
+      } else if (event.type === "image.cancelled") {
+        end(reject, new DOMException("cancelled", "AbortError"));
+      } else if (event.type === "error") {
+        const { code } = event.error;
+        end(reject, errorOf(event, code === "invalid_api_key" ? 401 : event.error.retry_after ? 429 : 400));
+      }
+    };
+  });
+}
+
+/** The rows of picture `index` among `pixels`: rows of `n` pictures side by side. */
+export function rowsOf(pixels, index, n, rowBytes) {
+  const rows = pixels.length / (n * rowBytes);
+  const out = new Uint8Array(rows * rowBytes);
+  for (let row = 0; row < rows; row++) {
+    const from = (row * n + index) * rowBytes;
+    out.set(pixels.subarray(from, from + rowBytes), row * rowBytes);
+  }
+  return out;
+}

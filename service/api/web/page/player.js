@@ -1,0 +1,131 @@
+// A sound that is played while it arrives.
+
+/** Sound of 16-bit samples. Dispatches `change` when position, length or state have changed. */
+export class Player extends EventTarget {
+  constructor(rate) {
+    super();
+    this.rate = rate;
+    this.clear();
+  }
+
+  clear() {
+    Object.assign(this, { position: 0, length: 0, playing: false, waiting: false, underruns: 0, ended: false });
+    this.parts = [];
+  }
+
+  /** Opens the sound device. To be called from a click: browsers allow sound only then. */
+  async open() {
+    if (!this.context) {
+      this.context = new AudioContext({ sampleRate: this.rate, latencyHint: "interactive" });
+      this.ready = this.context.audioWorklet ? this.connect() : Promise.resolve();
+    }
+    this.context.resume();
+    await this.ready;
+  }
+
+  async connect() {
+    await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    this.node = new AudioWorkletNode(this.context, "sample-player", { numberOfInputs: 0, outputChannelCount: [1] });
+    this.node.connect(this.context.destination);
+    this.node.port.onmessage = ({ data }) => {
+      Object.assign(this, data);
+      this.dispatchEvent(new Event("change"));
+    };
+  }
+
+  /** Whether this browser can play a sound that is still arriving: only at https or localhost. */
+  get streams() {
+    return Boolean(this.node);
+  }
+
+  send(message) {
+    this.node?.port.postMessage(message);
+  }
+
+  reset() {
+    this.clear();
+    this.source?.stop();
+    this.source = null;
+    this.send({ type: "reset" });
+  }
+
+  feed(samples) {
+    this.parts.push(samples);
+    if (!this.node) this.length += samples.length;
+    this.send({ type: "feed", samples });
+  }
+
+  end() {
+    this.ended = true;
+    this.send({ type: "end" });
+    if (!this.node) this.play();
+  }
+
+  play() {
+    this.context?.resume();
+    if (this.node) {
+      if (this.ended && this.position >= this.length) this.seek(0);
+      this.send({ type: "play" });
+    } else if (this.ended) {
+      this.playWhole();
+    }
+    this.playing = true;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  pause() {
+    this.playing = false;
+    this.source?.stop();
+    this.send({ type: "pause" });
+    this.dispatchEvent(new Event("change"));
+  }
+
+  seek(position) {
+    this.position = position;
+    this.send({ type: "seek", position });
+    if (this.source && this.playing) this.playWhole();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** What is heard now, in samples: the device plays a little later than it is given. */
+  get heard() {
+    const delay = this.playing && this.context ? this.context.outputLatency || 0 : 0;
+    return Math.max(0, this.position - delay * this.rate);
+  }
+
+  /** Without a worklet: the complete sound, from the position. */
+  playWhole() {
+    this.source?.stop();
+    const all = this.samples();
+    const buffer = this.context.createBuffer(1, Math.max(1, all.length), this.rate);
+    buffer.copyToChannel(
+      Float32Array.from(all, (sample) => sample / 32768),
+      0,
+    );
+    const source = new AudioBufferSourceNode(this.context, { buffer });
+    source.connect(this.context.destination);
+    const from = this.position >= all.length ? 0 : this.position;
+    const start = this.context.currentTime;
+    source.start(0, from / this.rate);
+    this.source = source;
+    const follow = () => {
+      if (this.source !== source || !this.playing) return;
+      this.position = Math.min(all.length, from + (this.context.currentTime - start) * this.rate);
+      if (this.position >= all.length) this.playing = false;
+      this.dispatchEvent(new Event("change"));
+      requestAnimationFrame(follow);
+    };
+    requestAnimationFrame(follow);
+  }
+
+  /** Everything that has arrived. */
+  samples() {
+    const all = new Int16Array(this.parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of this.parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}

@@ -1,0 +1,295 @@
+// The view "Score": how probable a sound or a picture is, beside the same thing in disorder.
+
+import { get } from "./api.js";
+import { dropZone, modelsWith, requestPanel, segmented, select } from "./controls.js";
+import { announce, clearErrors, field, h, problem, showAtField } from "./dom.js";
+import { fitted, noise, shuffled, sizeOf, toBlob } from "./pixels.js";
+import { wav } from "./sound.js";
+
+const BLOCK_SECONDS = 0.02;
+const MOST_SECONDS = 30;
+
+export async function open(values) {
+  const models = await modelsWith("likelihood", "image_likelihood");
+  if (!models.length)
+    return {
+      element: h("div", { class: "sheet" }, h("h1", {}, "Score"), h("p", {}, "This server has no model that scores.")),
+    };
+  const voices = models.some((model) => model.capabilities.includes("likelihood"))
+    ? (await get("v1/audio/voices")).voices
+    : [];
+  const classes = models.some((model) => model.capabilities.includes("image_likelihood"))
+    ? (await get("v1/images/classes")).data
+    : [];
+  return new Score(models, voices, classes, values);
+}
+
+class Score {
+  constructor(models, voices, classes, values) {
+    Object.assign(this, { models, voices, classes, name: "FILE" });
+    const pictures = models.some((model) => model.capabilities.includes("image_likelihood"));
+    this.kind = values.kind ?? (pictures ? "picture" : "sound");
+    this.options = h("div", { class: "stack" });
+    this.results = h("ul", { class: "scores" });
+    this.message = h(
+      "div",
+      { class: "message" },
+      h(
+        "p",
+        { class: "hint" },
+        "Fewer bits are more probable. A shuffled copy and noise are scored beside yours, so that the number means something.",
+      ),
+    );
+    this.panel = requestPanel(() => this.describe());
+    this.place = h("div", {});
+    this.form = h(
+      "form",
+      {
+        class: "sheet controls",
+        novalidate: true,
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.run();
+        },
+        oninput: () => this.panel.show(),
+      },
+      h("h1", {}, "Score"),
+      segmented(
+        "What to score",
+        [
+          ["picture", "A picture"],
+          ["sound", "A sound"],
+        ],
+        this.kind,
+        (kind) => {
+          this.kind = kind;
+          this.choose();
+        },
+      ),
+      this.options,
+      this.place,
+    );
+    this.element = h(
+      "div",
+      { class: "view" },
+      this.form,
+      h("section", { class: "sheet result", "aria-label": "Scores" }, this.message, this.results, this.panel.element),
+    );
+    this.choose();
+  }
+
+  get model() {
+    return this.models.find((model) => model.id === this.modelSelect?.value);
+  }
+
+  choose() {
+    const capability = this.kind === "picture" ? "image_likelihood" : "likelihood";
+    const names = this.models.filter((model) => model.capabilities.includes(capability)).map((model) => model.id);
+    this.modelSelect = select(
+      names,
+      names.find((name) => name.includes("emoji")),
+      () => this.chooseModel(),
+    );
+    this.modelOptions = h("div", { class: "stack" });
+    this.options.replaceChildren(field("Model", this.modelSelect, { param: "model" }), this.modelOptions);
+    const accept = this.kind === "picture" ? "image/*" : "audio/*";
+    this.place.replaceChildren(
+      dropZone(this.kind === "picture" ? "Choose a picture" : "Choose a sound", accept, (file) => {
+        this.file = file;
+        this.name = file.name;
+        this.run();
+      }),
+    );
+    this.file = null;
+    this.chooseModel();
+  }
+
+  chooseModel() {
+    const { model } = this;
+    this.label = this.voice = this.text = null;
+    if (!model) return;
+    if (this.kind === "picture") {
+      const names = this.classes.filter((one) => one.model === model.id && one.object !== "style").map((one) => one.id);
+      this.label = select(["any", ...names], "any", () => this.file && this.run());
+      this.modelOptions.replaceChildren(
+        field("Class", this.label, { param: "class", hint: "How probable is it as one of these?" }),
+      );
+    } else {
+      this.voice = select(
+        this.voices.filter((voice) => voice.models.includes(model.id)).map((voice) => voice.id),
+        null,
+        () => {},
+      );
+      this.text = model.capabilities.includes("speech") ? h("textarea", { rows: 2, maxlength: 4096 }) : null;
+      this.modelOptions.replaceChildren(
+        field("Voice", this.voice, { param: "voice" }),
+        ...(this.text
+          ? [field("What is said in it", this.text, { param: "text", hint: "Then choose the recording." })]
+          : []),
+      );
+    }
+    this.panel.show();
+  }
+
+  fields() {
+    if (this.kind === "picture") return { model: this.model.id, class: this.label.value, map: "true" };
+    return { model: this.model.id, voice: this.voice.value, ...(this.text ? { text: this.text.value } : {}) };
+  }
+
+  describe() {
+    return { path: this.path, form: { file: `@${this.name}`, ...this.fields() } };
+  }
+
+  get path() {
+    return this.kind === "picture" ? "v1/images/likelihood" : "v1/audio/likelihood";
+  }
+
+  async run() {
+    if (!this.file) return;
+    clearErrors(this.form);
+    const shows = this.kind === "picture" ? "bright pixels surprised the model" : "peaks surprised the model";
+    this.message.replaceChildren(h("p", { class: "hint" }, `Fewer bits are more probable; ${shows}.`));
+    this.results.replaceChildren();
+    this.panel.show();
+    const run = (this.current = {});
+    announce("Scoring");
+    try {
+      const inputs = this.kind === "picture" ? await this.pictures() : await this.sounds();
+      for (const { name, shown, blob } of inputs) {
+        const item = h(
+          "li",
+          { class: "score" },
+          h("h2", {}, name),
+          shown,
+          h("p", { class: "loading", role: "status" }, "Scoring…"),
+        );
+        this.results.append(item);
+        await this.one(item, blob, inputs.indexOf(inputs.find((input) => input.name === name)) === 0);
+        if (this.current !== run) return;
+      }
+      announce("Scored");
+    } catch (error) {
+      this.results.querySelector(".loading")?.remove();
+      if (!("status" in error)) {
+        error = Object.assign(error, { status: 400, message: "the browser cannot read this file", param: "file" });
+      }
+      if (!showAtField(this.form, error)) this.message.replaceChildren(problem(error, () => this.run()));
+    }
+  }
+
+  /** Scores one file. Only the user's own may fail the whole; for the others the reason is shown. */
+  async one(item, blob, own) {
+    const form = new FormData();
+    form.append("file", blob, this.name);
+    for (const [name, value] of Object.entries(this.fields())) form.append(name, value);
+    let found;
+    try {
+      found = await get(this.path, { form });
+    } catch (error) {
+      if (own || !("status" in error) || error.status !== 400) throw error;
+      item.lastChild.replaceWith(h("p", { class: "hint" }, `Not scored: ${error.message.replace(/^\w+: /, "")}.`));
+      return;
+    }
+    const bits = found.bits_per_dim ?? found.bits_per_sample;
+    const unit = found.bits_per_dim === undefined ? "bits per sample" : "bits per dim";
+    item.lastChild.replaceWith(
+      h("p", { class: "bits" }, h("strong", {}, bits.toFixed(3)), ` ${unit}`),
+      found.map
+        ? h("img", {
+            class: "picture",
+            alt: `Heat map: bright pixels of ${item.querySelector("h2").textContent} surprised the model`,
+            src: `data:image/png;base64,${found.map}`,
+          })
+        : curve(found.curve),
+    );
+  }
+
+  async pictures() {
+    const own = await fitted(this.file, ...sizeOf(this.model));
+    const all = [
+      ["Your picture", own],
+      ["Shuffled", shuffled(own)],
+      ["Noise", noise(own)],
+    ];
+    return Promise.all(
+      all.map(async ([name, canvas]) => ({ name, shown: labelled(canvas, name), blob: await toBlob(canvas) })),
+    );
+  }
+
+  async sounds() {
+    const rate = this.model.sample_rate;
+    const context = new OfflineAudioContext(1, 1, rate);
+    const buffer = await context.decodeAudioData(await this.file.arrayBuffer());
+    const own = buffer.getChannelData(0).slice(0, MOST_SECONDS * rate);
+    const all = [
+      ["Your sound", own],
+      ["Shuffled", shuffledBlocks(own, Math.round(BLOCK_SECONDS * rate))],
+      ["Noise", noiseLike(own)],
+    ];
+    return all.map(([name, samples]) => ({
+      name,
+      shown: null,
+      blob: new Blob(
+        [
+          wav(
+            Int16Array.from(samples, (x) => 32767 * Math.max(-1, Math.min(1, x))),
+            rate,
+          ),
+        ],
+        { type: "audio/wav" },
+      ),
+    }));
+  }
+}
+
+function labelled(canvas, name) {
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", name);
+  return canvas;
+}
+
+/** Pieces of so many samples in random order. */
+export function shuffledBlocks(samples, size) {
+  const starts = Array.from({ length: Math.ceil(samples.length / size) }, (_, i) => i * size);
+  for (let i = starts.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [starts[i], starts[j]] = [starts[j], starts[i]];
+  }
+  const out = new Float32Array(samples.length);
+  let at = 0;
+  for (const start of starts) {
+    const block = samples.subarray(start, start + size);
+    out.set(block, at);
+    at += block.length;
+  }
+  return out;
+}
+
+/** White noise as loud as the sound. */
+export function noiseLike(samples) {
+  const level = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
+  return Float32Array.from(samples, () => level * Math.sqrt(3) * (2 * Math.random() - 1));
+}
+
+/** The bits of each 10 ms as a line. */
+function curve(values) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const line = document.createElementNS(svg.namespaceURI, "polyline");
+  const most = Math.max(...values, 1);
+  line.setAttribute(
+    "points",
+    values
+      .map(
+        (value, i) =>
+          `${((600 * i) / Math.max(1, values.length - 1)).toFixed(1)},${(98 - (94 * value) / most).toFixed(1)}`,
+      )
+      .join(" "),
+  );
+  svg.setAttribute("viewBox", "0 0 600 100");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("class", "curve");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `Bits over time: at most ${Math.round(most)} in 10 ms`);
+  svg.append(line);
+  return svg;
+}

@@ -1,0 +1,336 @@
+// The view "Speak": text to speech, heard while it is sampled.
+
+import { chunks, get, request, sha256 } from "./api.js";
+import { historyPanel, modelsWith, requestPanel, Seed, select, slider } from "./controls.js";
+import { announce, clearErrors, field, h, problem, showAtField, toResult } from "./dom.js";
+import { Player } from "./player.js";
+import { Samples } from "./sound.js";
+import { SoundActions } from "./sound_actions.js";
+import { SoundPanel } from "./sound_panel.js";
+import { remember, writeLink } from "./store.js";
+import { VoicePicker } from "./voices.js";
+
+const RATE = 24_000;
+const EXAMPLE = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.";
+/** About so many characters are spoken in a second. */
+const CHARACTERS_PER_SECOND = 15;
+
+let player = null; // one sound device for the whole visit
+const reads = (model) => Number(model.capabilities.includes("speech"));
+
+export async function open(values) {
+  const models = (await modelsWith("speech", "generation")).sort((a, b) => reads(b) - reads(a));
+  if (!models.length) {
+    return {
+      element: h("div", { class: "sheet" }, h("h1", {}, "Speak"), h("p", {}, "This server has no model that speaks.")),
+    };
+  }
+  return new Speak(models, (await get("v1/audio/voices")).voices, values);
+}
+
+class Speak {
+  constructor(models, voices, values) {
+    Object.assign(this, { models, expectedHash: values.sha ?? null, hash: null, job: null, busy: null });
+    player ??= new Player(RATE);
+    this.panel = new SoundPanel(player);
+    this.voices = new VoicePicker(voices, (error, retry) => this.fail(error, retry));
+    this.build(values);
+    this.chooseModel(values.voice);
+    this.changed();
+  }
+
+  get model() {
+    return this.models.find((model) => model.id === this.modelSelect.value);
+  }
+
+  get speaks() {
+    return this.model.capabilities.includes("speech");
+  }
+
+  build(values) {
+    const changed = () => this.changed();
+    this.modelSelect = select(
+      this.models.map((model) => model.id),
+      values.model,
+      () => {
+        this.temperature.set(this.model.temperature);
+        this.chooseModel();
+        changed();
+      },
+    );
+    this.text = h("textarea", { rows: 4, maxlength: 4096, spellcheck: "true" });
+    this.text.value = values.text ?? EXAMPLE;
+    this.text.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.start();
+    });
+    this.textField = field("Text", this.text, { param: "input", hint: "English. Ctrl + Enter speaks." });
+    this.duration = slider("Seconds", "duration", {
+      min: 1,
+      max: 20,
+      step: 0.5,
+      value: values.duration ?? 4,
+      format: (v) => `${v} s`,
+    });
+    this.seed = new Seed(values.seed, changed);
+    this.temperature = slider("Temperature", "temperature", {
+      min: 0,
+      max: 1.5,
+      step: 0.05,
+      value: values.temperature ?? this.model.temperature,
+      format: (v) => Number(v).toFixed(2),
+    });
+    this.speed = slider("Speed", "speed", {
+      min: 0.5,
+      max: 2,
+      step: 0.05,
+      value: values.speed ?? 1,
+      format: (v) => `${Number(v).toFixed(2)} ×`,
+    });
+    this.submit = h("button", { type: "submit", class: "primary" }, "Speak");
+    this.element = h("div", { class: "view" }, this.buildForm(), this.buildResult());
+  }
+
+  buildForm() {
+    const wide = matchMedia("(min-width: 60rem)").matches;
+    const onsubmit = (event) => {
+      event.preventDefault();
+      if (this.busy) this.stop();
+      else this.start();
+    };
+    this.form = h(
+      "form",
+      { class: "sheet controls", novalidate: true, onsubmit, oninput: () => this.changed() },
+      h("h1", {}, "Speak"),
+      this.textField,
+      this.duration.element,
+      this.voices.element,
+      this.submit,
+      h(
+        "details",
+        { class: "panel", open: wide },
+        h("summary", {}, "Settings"),
+        this.seed.element,
+        this.temperature.element,
+        this.speed.element,
+        field("Model", this.modelSelect, { param: "model" }),
+      ),
+    );
+    for (const gesture of ["pointerdown", "keydown"]) {
+      this.form.addEventListener(gesture, () => player.open(), { once: true }); // so that it is ready when it is needed
+    }
+    return this.form;
+  }
+
+  buildResult() {
+    this.actions = new SoundActions(player, {
+      describe: (format) => this.describe(format),
+      fileName: (format) => this.fileName(format),
+      fail: (error, retry) => this.fail(error, retry),
+      onchange: () => this.requestPanel.show(),
+    });
+    const { format } = this.actions;
+    this.message = h(
+      "div",
+      { class: "message" },
+      h(
+        "p",
+        { class: "hint" },
+        "Nothing has been spoken yet. The waveform and spectrogram grow here while the model samples.",
+      ),
+    );
+    this.requestPanel = requestPanel(() => ({ ...this.describe(format.value), output: this.fileName(format.value) }));
+    this.history = historyPanel(
+      "speak",
+      (entry) => entry.text || `${entry.duration} s of ${entry.voice}`,
+      (entry) => this.use(entry),
+    );
+    const { words, canvas, position, playButton, time, figures } = this.panel;
+    return h(
+      "section",
+      { class: "sheet result", "aria-label": "Sound" },
+      this.message,
+      words.element,
+      canvas,
+      position,
+      h("div", { class: "row" }, playButton, time, h("span", { class: "grow" }), this.actions.elements),
+      this.actions.tick,
+      figures,
+      this.requestPanel.element,
+      this.history.element,
+    );
+  }
+
+  shown() {
+    this.panel.shown();
+  }
+
+  leave() {
+    this.stop();
+    this.panel.leave();
+  }
+
+  /** Shows what the model can be asked for. */
+  chooseModel(voice) {
+    this.textField.hidden = !this.speaks;
+    this.speed.element.hidden = !this.speaks;
+    this.duration.element.hidden = this.speaks;
+    this.submit.textContent = this.label;
+    this.voices.show(this.model.id, voice);
+  }
+
+  get label() {
+    return this.speaks ? "Speak" : "Sample";
+  }
+
+  /** What is in the share link, and in the history. */
+  values() {
+    const shared = {
+      model: this.model.id,
+      voice: this.voices.value,
+      seed: this.seed.value,
+      temperature: Number(this.temperature.input.value),
+    };
+    return this.speaks
+      ? { ...shared, speed: Number(this.speed.input.value), text: this.text.value }
+      : { ...shared, duration: Number(this.duration.input.value) };
+  }
+
+  describe(format) {
+    const { model, text, ...rest } = this.values();
+    return this.speaks
+      ? { path: "v1/audio/speech", json: { model, input: text, ...rest, response_format: format } }
+      : { path: "v1/audio/generations", json: { model, ...rest, response_format: format } };
+  }
+
+  link() {
+    return writeLink("speak", { ...this.values(), sha: this.hash?.slice(0, 16) });
+  }
+
+  changed() {
+    if (this.hash && writeLink("", this.values()) !== this.made) {
+      this.hash = null; // the sound is that of an earlier request
+      this.actions.check.disabled = true;
+    }
+    this.requestPanel.show();
+  }
+
+  use(values) {
+    this.stop();
+    history.replaceState(null, "", writeLink("speak", values));
+    window.dispatchEvent(new HashChangeEvent("hashchange"));
+  }
+
+  async start() {
+    this.stop();
+    const clicked = performance.now();
+    clearErrors(this.form);
+    this.seed.next();
+    const controller = new AbortController();
+    this.busy = controller;
+    this.begin();
+    try {
+      const device = player.open();
+      const { path, json } = this.describe("pcm");
+      const response = await request(path, { json, signal: controller.signal });
+      await device;
+      player.play();
+      this.job = response.headers.get("x-job-id");
+      this.engine = response.headers.get("x-engine");
+      await this.receive(response, clicked);
+    } catch (error) {
+      if (error.name !== "AbortError") this.fail(error, () => this.start());
+    }
+    if (this.busy === controller) this.finish();
+  }
+
+  begin() {
+    this.voices.silence();
+    this.hash = this.job = null;
+    this.actions.clear();
+    this.message.replaceChildren();
+    this.made = writeLink("", this.values());
+    this.submit.textContent = "Stop";
+    const { text, speed, duration } = this.values();
+    this.panel.begin(this.speaks ? text.length / CHARACTERS_PER_SECOND / speed : duration);
+    history.replaceState(null, "", this.link());
+    toResult(this.element);
+    announce("Sampling");
+  }
+
+  async receive(response, clicked) {
+    const samples = new Samples();
+    const bytes = [];
+    let first = null;
+    for await (const piece of chunks(response)) {
+      bytes.push(piece);
+      if (first === null) {
+        first = performance.now();
+        if (this.speaks)
+          this.panel.words.load(this.job, this.text.value, () => this.busy !== null || player.length > 0);
+        announce("Sound begins");
+      }
+      this.panel.feed(samples.take(piece));
+      this.measure(first - clicked, performance.now() - first);
+    }
+    this.panel.end();
+    await this.complete(bytes);
+  }
+
+  measure(wait, elapsed) {
+    const seconds = this.panel.scope.total / RATE;
+    const factor = elapsed > 300 ? `${(seconds / (elapsed / 1000)).toFixed(1)} ×` : "…";
+    this.panel.stats = [
+      ["First audio", `${Math.round(wait)} ms`],
+      ["Length", `${seconds.toFixed(1)} s`],
+      ["Real-time factor", factor],
+      ["Samples", Math.round(seconds * this.model.sample_rate).toLocaleString("en")],
+      ["Engine", this.engine ?? ""],
+    ];
+  }
+
+  async complete(bytes) {
+    this.hash = await sha256(await new Blob(bytes).arrayBuffer());
+    const expected = this.expectedHash;
+    this.expectedHash = null;
+    if (this.hash && expected) {
+      this.actions.say(
+        this.hash.startsWith(expected),
+        "The same bytes as in the link",
+        "Other bytes than in the link: the model or the engine differs",
+      );
+    }
+    this.actions.complete(this.job);
+    remember("speak", this.values());
+    this.history.show();
+    history.replaceState(null, "", this.link());
+    this.panel.figures.dataset.sha256 = this.hash ?? "";
+    announce(`Complete: ${(player.length / RATE).toFixed(1)} seconds`);
+  }
+
+  finish() {
+    this.busy = null;
+    this.panel.sampling = false;
+    this.submit.textContent = this.label;
+  }
+
+  stop() {
+    this.busy?.abort();
+    this.finish();
+    if (player.playing) player.pause();
+  }
+
+  fail(error, retry) {
+    if (!("status" in error)) throw error;
+    if (this.busy) this.panel.end();
+    if (showAtField(this.form, error)) return;
+    const box = problem(error, () => {
+      box.remove();
+      retry();
+    });
+    this.message.replaceChildren(box);
+  }
+
+  fileName(format) {
+    return `${this.model.id}-${this.voices.value}-${this.seed.value}.${format}`;
+  }
+}

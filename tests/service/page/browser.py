@@ -1,0 +1,144 @@
+"""What the tests of the page share: Debian's Chromium, driven by Playwright, and what a page may not do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.service.support import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+SECONDS: Final = 120_000
+"""Playwright counts in milliseconds: the machine may be busy."""
+_FLAGS: Final = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+_HOOK: Final = """
+window.soundAt = null;
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (target, ...rest) {
+  if (target instanceof AudioDestinationNode) listen(this);
+  return connect.call(this, target, ...rest);
+};
+function listen(node) {
+  const analyser = new AnalyserNode(node.context, { fftSize: 2048 });
+  connect.call(node, analyser);
+  const levels = new Float32Array(2048);
+  setInterval(() => {
+    analyser.getFloatTimeDomainData(levels);
+    if (window.soundAt === null && levels.some((level) => Math.abs(level) > 1e-4)) window.soundAt = performance.now();
+  }, 10);
+  window.capture?.(node, connect);
+}
+"""
+"""Notes when an AnalyserNode beside the sound device hears the first sound."""
+_CAPTURE: Final = """
+const processor = `registerProcessor("capture", class extends AudioWorkletProcessor {
+  process([[input]]) {
+    if (input) this.port.postMessage(input.slice());
+    return true;
+  }
+})`;
+window.heard = [];
+window.capture = async (source, connect) => {
+  await source.context.audioWorklet.addModule(URL.createObjectURL(new Blob([processor], { type: "text/javascript" })));
+  const node = new AudioWorkletNode(source.context, "capture", { numberOfOutputs: 0 });
+  node.port.onmessage = ({ data }) => window.heard.push(data);
+  connect.call(source, node);
+};
+"""
+"""Keeps what the sound device gets. It needs a visit without the page's policy, which lets no such script in."""
+_HEARD: Final = "window.heard.map((part) => Array.from(part, (x) => Math.round(x * 32768)))"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser; the test is skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """One visit to the page, and everything that it should not have done."""
+
+    page: Page
+    server: Server
+    requests: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+    def open(self, link: str = "") -> None:
+        """Open a view."""
+        self.page.goto(f"{self.server.url}/{link}")
+        self.page.wait_for_selector("main h1")
+
+    def evaluate(self, script: str, *arguments: Any) -> Any:
+        return self.page.evaluate(script, *arguments)
+
+    def check(self) -> None:
+        """Nothing was asked of another host, and nothing was said on the console."""
+        assert all(url.startswith((self.server.url, "blob:", "data:")) for url in self.requests), self.requests
+        assert self.messages == []
+
+    def speak(self) -> str:
+        """Press the button, and wait for the last byte. Returns the hash of all bytes."""
+        self.page.evaluate("document.querySelector('.stats').removeAttribute('data-sha256')")
+        self.page.click("button.primary")
+        self.page.wait_for_selector(".stats[data-sha256]", state="attached")
+        found = self.page.get_attribute(".stats", "data-sha256")
+        assert found
+        return found
+
+    def played(self) -> None:
+        """Wait until everything has been heard."""
+        self.page.wait_for_selector("button:text-is('Play'):not([disabled])")
+
+    def heard(self) -> bytes:
+        """What the sound device got, as 16-bit samples, without the silence before and after."""
+        parts: list[list[int]] = self.evaluate(_HEARD)
+        samples = [sample for part in parts for sample in part]
+        first = next(index for index, sample in enumerate(samples) if sample)
+        last = next(index for index, sample in enumerate(reversed(samples)) if sample)
+        return b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples[first : len(samples) - last])
+
+
+@contextmanager
+def visiting(browser: Browser, server: Server, *, capture: bool = False, **options: Any) -> Iterator[Visit]:
+    """A visit by somebody who has never been here; what they hear is kept, if that is wanted."""
+    context: BrowserContext = browser.new_context(bypass_csp=capture, **options)
+    context.set_default_timeout(SECONDS)
+    context.add_init_script(_HOOK)
+    if capture:
+        context.add_init_script(_CAPTURE)
+    page = context.new_page()
+    visit = Visit(page, server)
+    page.on("request", lambda request: visit.requests.append(request.url))
+    page.on("console", lambda message: visit.messages.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: visit.messages.append(f"error: {error}"))
+    try:
+        yield visit
+    finally:
+        context.close()

@@ -1,0 +1,162 @@
+// The page's modules that need no browser. Run by test_modules.py with `node --test`.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+const page = (name) => import(new URL(name, process.env.PAGE));
+const { parse, write, partSeed, newSeed } = await page("json.js");
+const { errorOf, events, here } = await page("api.js");
+const { readLink, writeLink, remember, recall, forget } = await page("store.js");
+const { snippets, python } = await page("snippets.js");
+const { wav, Samples, fft, MelSpectrogram } = await page("sound.js");
+const { rowsOf } = await page("picture_stream.js");
+const { wordAt } = await page("words.js");
+const { blocks, spans } = await page("markdown.js");
+const { shuffledBlocks, noiseLike } = await page("score.js");
+
+test("seeds beyond 2^53 survive JSON", () => {
+  const text = '{"seed": 9223372036854775807, "seeds": [2177342782468422684, 7], "text": "id 9223372036854775807", "x": 0.12345678901234567}';
+  assert.deepEqual(parse(text), { seed: "9223372036854775807", seeds: ["2177342782468422684", 7], text: "id 9223372036854775807", x: 0.12345678901234567 });
+  assert.equal(write({ seed: "9223372036854775807", text: "12" }), '{"seed":9223372036854775807,"text":"12"}');
+  assert.equal(write({ seed: "x" }), '{"seed":"x"}');
+  assert.match(newSeed(), /^\d{1,6}$/);
+});
+
+test("the seeds of parts are the server's", () => {
+  assert.equal(partSeed("7", 0), "7");
+  assert.equal(partSeed("7", 1), "2177342782468422684"); // docs/api.md shows this pair
+  assert.equal(partSeed("9223372036854775807", 1), String((9223372036854775807n + 0x9e3779b97f4a7c15n) % (1n << 63n)));
+});
+
+test("an address of the API is taken from the page's own server", () => {
+  assert.equal(here("http://inner:1/v1/audio/voices/joe/preview?x=1").href, "http://localhost:8000/v1/audio/voices/joe/preview?x=1");
+});
+
+test("errors keep what the server says", () => {
+  const error = errorOf({ error: { message: "speed: too fast", param: "speed", code: "less_than_equal" } }, 400);
+  assert.deepEqual([error.message, error.param, error.status, error.retryAfter], ["speed: too fast", "speed", 400, null]);
+  assert.equal(errorOf({ error: { message: "full" } }, 429, "12").retryAfter, 12);
+  assert.equal(errorOf(null, 502).message, "The server answered 502.");
+});
+
+test("server-sent events, cut anywhere", async () => {
+  const bytes = new TextEncoder().encode('data: {"type":"a","text":"é"}\n\n: keep-alive\n\nevent: b\ndata: {"type":"b"}\nid: 1\n\n');
+  for (let size = 1; size < bytes.length; size += 7) {
+    const parts = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size));
+    const found = [];
+    for await (const event of events(new Response(new Blob(parts).stream()))) found.push(event);
+    assert.deepEqual(found, [{ type: "a", text: "é" }, { type: "b" }]);
+  }
+  const broken = new Response('data: {"error":{"message":"lost","code":"x"}}\n\n');
+  await assert.rejects(async () => { for await (const _ of events(broken)) assert.fail(); }, /lost/);
+});
+
+test("a link holds any text, and no empty values", () => {
+  const values = { model: "m", text: "1 + 1 = 2 & more?#%\nü", seed: "12", sha: "" };
+  assert.deepEqual(readLink(writeLink("speak", values)), { view: "speak", values: { model: "m", text: values.text, seed: "12" } });
+  assert.deepEqual(readLink(""), { view: "", values: {} });
+  assert.equal(writeLink("draw", {}), "#draw");
+});
+
+test("the history: newest first, nothing twice, one view at a time", () => {
+  const kept = new Map();
+  const storage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) };
+  for (let i = 0; i < 60; i++) remember(i % 3 ? "speak" : "draw", { seed: i }, storage);
+  remember("speak", { seed: 56, sha: "ab" }, storage);
+  const speak = recall("speak", storage).map((entry) => entry.values.seed);
+  assert.equal(speak[0], 56);
+  assert.equal(new Set(speak).size, speak.length);
+  assert.equal(speak.length + recall("draw", storage).length, 40);
+  forget("speak", storage);
+  assert.deepEqual(recall("speak", storage), []);
+  assert.ok(recall("draw", storage).length > 0);
+  storage.setItem("ancestral.history", "not JSON");
+  assert.deepEqual(recall("draw", storage), []);
+  remember("draw", { seed: 1 }, storage);
+  assert.equal(recall("draw", storage).length, 1);
+});
+
+test("snippets quote what shells and Python would read otherwise", () => {
+  const made = snippets("http://x/v1/audio/speech", { json: { input: "It's \"so\"", seed: "9223372036854775807", stream: true }, output: "a.wav", needsKey: true });
+  assert.ok(made.curl.includes(`It'\\''s \\"so\\"`), made.curl);
+  assert.ok(made.curl.includes('"seed": 9223372036854775807'));
+  assert.ok(made.curl.includes('$ANCESTRAL_KEY'));
+  assert.ok(made.Python.includes('"stream": True'));
+  assert.ok(made.Python.includes('"seed": 9223372036854775807'));
+  assert.equal(python([null, false, { a: "b" }]), '[None, False, {\n        "a": "b",\n    }]');
+  const form = snippets("http://x/v1/images/likelihood", { form: { file: "@a.png", map: "true" }, needsKey: false });
+  assert.ok(form.curl.includes("-F 'file=@a.png'"));
+  assert.ok(form.Python.includes('files={"file": open("a.png", "rb")}'));
+  assert.ok(!form.curl.includes("KEY"));
+});
+
+test("a WAV file", () => {
+  const bytes = wav(Int16Array.of(1, -2, 32767), 24000);
+  const view = new DataView(bytes.buffer);
+  assert.equal(new TextDecoder().decode(bytes.slice(0, 4)), "RIFF");
+  assert.deepEqual([view.getUint32(4, true), view.getUint32(24, true), view.getUint32(40, true)], [42, 24000, 6]);
+  assert.deepEqual([view.getInt16(44, true), view.getInt16(46, true), view.getInt16(48, true)], [1, -2, 32767]);
+});
+
+test("samples from chunks of odd length", () => {
+  const all = Int16Array.from({ length: 100 }, (_, i) => 300 * i - 15000);
+  const bytes = new Uint8Array(all.buffer);
+  const samples = new Samples();
+  const found = [];
+  for (let at = 0; at < bytes.length; at += 7) found.push(...samples.take(bytes.subarray(at, at + 7)));
+  assert.deepEqual(found, [...all]);
+});
+
+test("the Fourier transform agrees with its definition", () => {
+  const n = 16;
+  const re = Float64Array.from({ length: n }, (_, i) => Math.sin(i * i));
+  const im = Float64Array.from({ length: n }, (_, i) => Math.cos(3 * i));
+  const [a, b] = [re.slice(), im.slice()];
+  fft(a, b);
+  for (let k = 0; k < n; k++) {
+    let [x, y] = [0, 0];
+    for (let i = 0; i < n; i++) {
+      const angle = (-2 * Math.PI * k * i) / n;
+      x += re[i] * Math.cos(angle) - im[i] * Math.sin(angle);
+      y += re[i] * Math.sin(angle) + im[i] * Math.cos(angle);
+    }
+    assert.ok(Math.abs(a[k] - x) < 1e-9 && Math.abs(b[k] - y) < 1e-9);
+  }
+});
+
+test("a tone lights one band of the spectrogram, silence none", () => {
+  const mel = new MelSpectrogram(24000);
+  const tone = (hertz) => Int16Array.from({ length: 512 }, (_, i) => 16000 * Math.sin((2 * Math.PI * hertz * i) / 24000));
+  const top = (column) => column.indexOf(Math.max(...column));
+  assert.ok(top(mel.column(tone(300), 0)) < top(mel.column(tone(1000), 0)));
+  assert.ok(top(mel.column(tone(1000), 0)) < top(mel.column(tone(5000), 0)));
+  assert.equal(Math.max(...mel.column(new Int16Array(512), 0)), 0);
+});
+
+test("rows of several pictures", () => {
+  const pixels = Uint8Array.from([1, 1, 2, 2, 3, 3, 4, 4]); // two rows of two pictures, two bytes each
+  assert.deepEqual([...rowsOf(pixels, 0, 2, 2)], [1, 1, 3, 3]);
+  assert.deepEqual([...rowsOf(pixels, 1, 2, 2)], [2, 2, 4, 4]);
+});
+
+test("the word at a time", () => {
+  const words = [{ start: 0.1, end: 0.3 }, { start: 0.3, end: 0.5 }, { start: 0.9, end: 1 }];
+  assert.deepEqual([0, 0.1, 0.29, 0.3, 0.6, 0.95, 1.2].map((seconds) => wordAt(words, seconds)), [-1, 0, 0, 1, -1, 2, -1]);
+  assert.equal(wordAt([], 1), -1);
+});
+
+test("Markdown of cards, never HTML", () => {
+  const found = blocks("# A\n\ntext `code` and\nmore\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n1. one\n   two\n- x\n\n```\n# no heading\n```\n<script>alert(1)</script>");
+  assert.deepEqual(found.map((block) => Object.keys(block)[0]), ["heading", "paragraph", "table", "items", "code", "paragraph"]);
+  assert.equal(found[1].paragraph, "text `code` and more");
+  assert.deepEqual(found[2].table, [["a", "b"], ["---", "---"], ["1", "2"]]);
+  assert.equal(found[4].code, "# no heading\n");
+  assert.deepEqual(spans("see [it](http://x) **now** ![p](q)"), [{ text: "see " }, { text: "it" }, { text: " " }, { strong: "now" }, { text: " " }, { text: "" }]);
+});
+
+test("a shuffled sound has the same samples, noise the same level", () => {
+  const sound = Float32Array.from({ length: 1005 }, (_, i) => Math.sin(i) / 2);
+  assert.deepEqual([...shuffledBlocks(sound, 100)].sort(), [...sound].sort());
+  const power = (x) => x.reduce((sum, value) => sum + value * value, 0) / x.length;
+  assert.ok(Math.abs(power(noiseLike(sound)) / power(sound) - 1) < 0.3);
+});

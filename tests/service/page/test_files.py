@@ -1,0 +1,107 @@
+"""`GET /` and the files of the page: types, policy, caching, compression, and the setting that takes them away."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.paths import ROOT
+from tests.service.support import Server
+
+FILES = sorted(path.name for path in (ROOT / "service/api/web/page").iterdir())
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+MOST_BYTES = 150_000
+
+
+def path_of(name: str) -> str:
+    return "/" if name == "index.html" else f"/page/{name}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file(server: Server, name: str) -> None:
+    found = httpx.get(server.url + path_of(name), headers={"accept-encoding": "identity"})
+    assert found.status_code == 200
+    assert found.content == (ROOT / "service/api/web/page" / name).read_bytes()
+    assert found.headers["content-type"].split(";")[0] == TYPES.get(Path(name).suffix, "text/html")
+    assert found.headers["content-security-policy"] == POLICY
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", ["index.html", "app.js"])
+def test_what_a_browser_has_is_not_sent_again(server: Server, name: str) -> None:
+    url = server.url + path_of(name)
+    etag = httpx.get(url).headers["etag"]
+    for tags in (etag, f'"other", {etag}'):
+        again = httpx.get(url, headers={"if-none-match": tags})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert httpx.get(url, headers={"if-none-match": '"other"'}).status_code == 200
+
+
+def test_the_whole_page_is_small(server: Server) -> None:
+    total = 0
+    with httpx.Client(headers={"accept-encoding": "gzip"}) as client:
+        for name in FILES:
+            with client.stream("GET", server.url + path_of(name)) as response:
+                assert response.headers["content-encoding"] == "gzip"
+                assert response.headers["vary"] == "accept-encoding"
+                sent = b"".join(response.iter_raw())
+            assert gzip.decompress(sent) == (ROOT / "service/api/web/page" / name).read_bytes()
+            total += len(sent)
+    assert total <= MOST_BYTES
+
+
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(server: Server) -> None:
+    html = httpx.get(server.url).text
+    assert not re.search(r"<style|\bstyle=|\bon\w+=", html)
+    assert all(not content.strip() for content in re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL))
+    for name in FILES:
+        text = (ROOT / "service/api/web/page" / name).read_text()
+        hosts = set(re.findall(r"https?://[\w.-]+", text))
+        assert hosts <= {"http://www.w3.org", "http://localhost"}, name  # a namespace, and the address without a page
+    for name in re.findall(r'(?:href|src)="page/([\w.]+)"', html):
+        assert name in FILES
+
+
+def test_there_is_no_other_file(server: Server) -> None:
+    for path in ("page/index.html", "page/nothing.js", "page/..%2f..%2fapp.py", "page/", "page"):
+        assert httpx.get(f"{server.url}/{path}").status_code == 404
+    assert httpx.get(f"{server.url}/?frog=1").json()["error"]["param"] == "frog"
+
+
+def test_it_needs_no_key(keyed: Server) -> None:
+    assert httpx.get(keyed.url).status_code == 200
+    assert httpx.get(f"{keyed.url}/page/app.js").status_code == 200
+
+
+def test_it_can_be_switched_off(shared: Callable[..., Server]) -> None:
+    server = shared(page="off")
+    for path in ("/", "/page/app.js"):
+        answer = httpx.get(server.url + path)
+        assert answer.status_code == 404
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert httpx.get(f"{server.url}/docs").status_code == 200
+
+
+@pytest.mark.slow
+def test_it_is_in_the_wheel(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=300)
+    if "No matching distribution found" in done.stderr:
+        pytest.skip("hatchling cannot be installed: PyPI is out of reach")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"service/api/web/page/{name}" for name in FILES} <= names

@@ -1,0 +1,29 @@
+"""The modules of the page that need no browser, by Node's own test runner."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+PAGE = ROOT / "service/api/web/page"
+
+
+def test_modules() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = map(int, re.findall(r"\d+", version)[:2])
+    if (major, minor) < (20, 19):
+        pytest.skip(f"Node {version.strip()} cannot import modules from .js files: 20.19 can")
+    words = [node, "--test", str(Path(__file__).with_name("modules.test.mjs"))]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=120, check=False, env={"PAGE": f"{PAGE.as_uri()}/"}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

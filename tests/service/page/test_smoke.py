@@ -1,0 +1,49 @@
+"""A first look at the page in a browser: it speaks and draws, and asks nobody else for anything."""
+
+from __future__ import annotations
+
+import hashlib
+
+import httpx
+
+from tests.service.images.pictures import draw
+from tests.service.page.conftest import Visiting
+from tests.service.support import Server
+
+
+def test_speak(server: Server, visit: Visiting) -> None:
+    with visit(server) as page:
+        page.open("#speak?model=tiny&voice=bob&seed=9&text=The%20birch%20canoe%20slid.")
+        sha256 = page.speak()
+        page.played()
+        body = {"model": "tiny", "voice": "bob", "input": "The birch canoe slid.", "response_format": "pcm", "seed": 9}
+        expected = httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=60.0).content
+        assert sha256 == hashlib.sha256(expected).hexdigest()
+        assert "underruns" in page.page.inner_text(".figures").lower()
+        assert page.page.inner_text(".words").split() == ["The", "birch", "canoe", "slid."]
+        assert f"sha={sha256[:16]}" in page.page.url
+        page.check()
+
+
+def test_draw(server: Server, visit: Visiting) -> None:
+    with visit(server) as page:
+        page.open("#draw?model=park&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".shot:nth-child(3):not(.growing)")
+        colours = page.evaluate(
+            "Array.from(document.querySelector('.shot canvas').getContext('2d').getImageData(0, 0, 12, 8).data)"
+        )
+        body = {"model": "park", "prompt": "owl", "seed": 4, "temperature": 0.9, "guidance": 1}
+        (expected,) = draw(server, **body)
+        pixels = [colours[i : i + 3] for i in range(0, len(colours), 4)]
+        assert pixels == expected.reshape(-1, 3).tolist()
+        page.check()
+
+
+def test_every_view_opens(server: Server, visit: Visiting) -> None:
+    with visit(server, viewport={"width": 390, "height": 844}) as page:
+        for view in ("speak", "draw", "score", "jobs", "models"):
+            page.open(f"#{view}")
+            page.page.wait_for_timeout(300)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+        page.check()
