@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,7 +117,7 @@ def _sound(part: Part) -> StreamRequest:
     return part.request
 
 
-def render(sampler: SpeechSampler, payload: SpeechPayload, parts: list[Part] | None = None) -> Iterator[Wave]:
+def render(sampler: SpeechSampler, payload: SpeechPayload, parts: Sequence[Part] | None = None) -> Iterator[Wave]:
     """Sample a text without a server. The work is done between one chunk and the next.
 
     Args:
