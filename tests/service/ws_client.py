@@ -7,10 +7,11 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from tests.service.support import SPEECH, Server
@@ -129,3 +130,34 @@ def eventually(truth: Callable[[], bool]) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+Serve = Callable[..., AbstractContextManager[Server]]
+
+
+def speak(talk: SpeechConnection, *texts: str, **config: object) -> None:
+    """Say it all, and hear it to the end."""
+    talk.configure(**config)
+    for text in texts:
+        talk.say("input.text", text=text)
+    talk.say("input.done")
+    talk.until("session.done")
+
+
+def jobs(server: Server) -> list[dict[str, Any]]:
+    """The newest jobs."""
+    found: list[dict[str, Any]] = httpx.get(f"{server.url}/v1/jobs", params={"limit": 20}).json()["data"]
+    return found
+
+
+def resumed(server: Server, first: SpeechConnection, sample: int) -> SpeechConnection:
+    """The rest of a session, from a sample on; the connection is lost once more.
+
+    What was said just before a connection is lost may be lost with it, so the client says again that it has said all.
+    """
+    with talking(server, f"?session_id={first.session['session_id']}&from_sample={sample}") as talk:
+        assert talk.session["session_id"] == first.session["session_id"]
+        talk.say("input.done")
+        talk.until("session.done")
+        talk.vanish()
+    return talk

@@ -72,3 +72,16 @@ async def expired(broker: Broker, made: Job) -> None:
     """Let a job's lease have expired, while somebody was looking."""
     await broker.reclaim(made.priority)
     await broker.redis.zadd(f"ancestral:running:{made.priority}", {made.id: 1.0}, xx=True)
+
+
+async def submitted(broker: Broker, count: int, **changes: Any) -> list[Job]:
+    """So many new jobs, in the order of their arrival."""
+    jobs = [job(**changes) for _ in range(count)]
+    for made in jobs:
+        await broker.submit(made, queue=99)
+    return jobs
+
+
+async def tokens(broker: Broker) -> int:
+    """Of the list that wakes workers."""
+    return int(await broker.redis.llen("ancestral:wake:interactive"))  # type: ignore[misc]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import select
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -19,17 +16,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from service.cli.local import embedded, supervisor
-from service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
-
-SECONDS = 60.0
-"""Far more than the second or two that anything here takes on an idle machine."""
+from service.cli.local import embedded
+from service.cli.local.embedded import EmbeddedError, EmbeddedRedis
+from tests.service.cli.child_processes import CHILD, alive, eventually, parent_of, pids, python
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and PR_SET_PDEATHSIG")
-
-CHILD = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(600)"
-STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {CHILD}"
-HOLDER = "import os, time; os.write({}, b'held\\n'); time.sleep(600)"
 PARENT = f"""
 import signal, sys
 from pathlib import Path
@@ -42,44 +33,6 @@ with EmbeddedRedis(data) as redis, SupervisedProcess("worker", worker, grace_sec
     print(redis.url, flush=True)
     sys.stdin.read()
 """
-
-
-def eventually(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return sys.platform != "linux"
-    except ProcessLookupError:
-        return False
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def python(program: str) -> list[str]:
-    return [sys.executable, "-c", program]
-
-
-def pids(output: Path) -> list[tuple[int, int]]:
-    """Pid and supervisor's pid of every process that has run `CHILD` with this output.
-
-    Python may print other lines there, when it is stopped while it exits.
-    """
-    text = output.read_text() if output.exists() else ""
-    return [(int(child), int(parent)) for child, parent in re.findall(r"^(\d+) (\d+)\n", text, re.MULTILINE)]
 
 
 @contextmanager
@@ -109,18 +62,6 @@ def stored(url: str) -> str | None:
         return client.get("key")
 
 
-@pytest.fixture
-def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The directory for temporary files, which a test must leave empty.
-
-    Not below tmp_path, which grows with the name of the test and the number of runs: sockets need short paths.
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        monkeypatch.setenv("TMPDIR", directory)
-        monkeypatch.setattr(tempfile, "tempdir", directory)
-        yield Path(directory)
-
-
 @contextmanager
 def parent(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process, in a group of its own, that has started both; and the URL."""
@@ -140,9 +81,6 @@ def parent(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             yield process, url
         finally:
             process.kill()
-
-
-# Valkey
 
 
 def test_data_survives_a_stop(tmp_path: Path) -> None:
@@ -248,9 +186,6 @@ def test_no_room_for_a_socket_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [entry.name for entry in far.iterdir()] == ["redis"]
 
 
-# A parent that dies
-
-
 @pytest.mark.parametrize("name", ["data", "long" * 30])
 def test_a_killed_parent_leaves_nothing(tmp_path: Path, temporary: Path, name: str) -> None:
     data = tmp_path / name
@@ -294,79 +229,3 @@ def test_a_killed_supervisor_leaves_nothing(tmp_path: Path, temporary: Path) -> 
         os.kill(parent_of(valkey), signal.SIGKILL)
         eventually(lambda: not alive(valkey))
     assert not list(temporary.iterdir())
-
-
-# The supervisor
-
-
-def test_it_is_restarted_again_and_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "output"
-    with SupervisedProcess("child", python(CHILD.replace("600", "0")), grace_seconds=5, output=output):
-        eventually(lambda: len(pids(output)) >= 4)
-    restarts = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
-    assert [line["pause_seconds"] for line in restarts[:3]] == [0.1, 0.2, 0.4]
-    assert {line["exit_code"] for line in restarts} == {0}
-    assert len({supervisor for _, supervisor in pids(output)}) == 1
-
-
-def test_a_program_that_is_not_there_yet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    program = tmp_path / "program"
-    with SupervisedProcess("child", [str(program)], grace_seconds=5, output=tmp_path / "output"):
-        said = []
-        eventually(lambda: said.append(capfd.readouterr().err) or "No such file" in "".join(said))
-        written = program.with_suffix(".new")
-        written.write_text(f"#!{sys.executable}\n{CHILD}\n")
-        written.chmod(0o700)
-        written.rename(program)
-        eventually(lambda: pids(tmp_path / "output"))
-
-
-def test_one_that_does_not_stop_is_killed(tmp_path: Path) -> None:
-    process = SupervisedProcess("child", python(STUBBORN), grace_seconds=0.2, output=tmp_path / "output")
-    eventually(lambda: pids(tmp_path / "output"))
-    assert not process.exited
-    process.stop()
-    assert process.exited
-    assert not any(alive(pid) for pid in pids(tmp_path / "output")[0])
-
-
-def test_it_stops_on_a_signal(tmp_path: Path) -> None:
-    process = SupervisedProcess("child", python(CHILD), grace_seconds=60, output=tmp_path / "output")
-    eventually(lambda: pids(tmp_path / "output"))
-    child, supervisor_pid = pids(tmp_path / "output")[0]
-    os.kill(supervisor_pid, signal.SIGTERM)
-    eventually(lambda: process.exited)
-    assert not alive(child)
-    process.stop()
-
-
-def test_children_of_the_child_go_with_it(tmp_path: Path) -> None:
-    program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {CHILD!r}]); {CHILD}"
-    with SupervisedProcess("child", python(program), grace_seconds=5, output=tmp_path / "output"):
-        eventually(lambda: len(pids(tmp_path / "output")) == 2)
-    eventually(lambda: not any(alive(pid) for pid, _ in pids(tmp_path / "output")))
-
-
-def test_the_child_holds_what_it_is_given() -> None:
-    reads, writes = os.pipe()
-    with open(reads, "rb") as pipe:
-        with SupervisedProcess("child", python(HOLDER.format(writes)), grace_seconds=5, descriptors=(writes,)):
-            os.close(writes)
-            assert select.select([pipe], [], [], SECONDS)[0]
-            assert pipe.readline() == b"held\n"
-        assert pipe.read() == b""  # end of file: no process holds it any more
-
-
-def test_output_does_not_grow_for_ever(tmp_path: Path) -> None:
-    output = tmp_path / "output"
-    output.write_bytes(b"x" * supervisor.OUTPUT_BYTES + b"\n")
-    with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=output):
-        eventually(lambda: output.stat().st_size < 100 and pids(output))
-
-
-def test_a_package_of_the_same_name_nearby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('the wrong one')")
-    monkeypatch.chdir(tmp_path)
-    with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=tmp_path / "output"):
-        eventually(lambda: pids(tmp_path / "output"))

@@ -4,91 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from service.catalog.seeds import part_seed
 from service.ws.credentials import KEY_SECONDS
-from tests.service.api.test_lifecycle import reading_slowly
 from tests.service.images.pictures import Pixels, draw, post, same, shown
+from tests.service.images.websocket_client import watching
 from tests.service.support import PICTURES, Server
 from tests.service.ws_client import SECONDS
-
-Serve = Callable[..., AbstractContextManager[Server]]
-
-
-class Watch:
-    """One connection."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-
-    def say(self, kind: str, **fields: object) -> None:
-        self.connection.send(json.dumps({"type": kind, **fields}))
-
-    def generate(self, **changes: object) -> None:
-        fields = {"model": "sketch", "prompt": "dog", "seed": 7} | changes
-        self.say("image.generate", **{name: value for name, value in fields.items() if value is not None})
-
-    def told(self) -> dict[str, Any]:
-        """The next message, which is no picture."""
-        message = self.connection.recv(timeout=SECONDS)
-        assert isinstance(message, str)
-        found: dict[str, Any] = json.loads(message)
-        return found
-
-    def error(self) -> dict[str, Any]:
-        found = self.told()
-        assert found["type"] == "error", found
-        assert set(found["error"]) >= {"message", "type", "param", "code"}
-        error: dict[str, Any] = found["error"]
-        return error
-
-    def frames(self) -> tuple[dict[str, Any], list[bytes], dict[str, Any]]:
-        """A whole answer: its start, what came, its end."""
-        start, frames = self.told(), []
-        assert start["type"] == "image.start", start
-        while isinstance(message := self.connection.recv(timeout=SECONDS), bytes):
-            frames.append(message)
-        return start, frames, json.loads(message)
-
-    def pictures(self) -> list[Pixels]:
-        """The pictures of a whole answer; its messages are checked."""
-        start, frames, done = self.frames()
-        data, row = b"".join(frames), start["n"] * start["width"] * start["channels"]
-        assert all(frame and len(frame) % row == 0 for frame in frames)
-        assert done == {"type": "image.done", "rows": start["height"], "sha256": hashlib.sha256(data).hexdigest()}
-        shape = (start["height"], start["n"], start["width"], start["channels"])
-        return list(np.frombuffer(data, np.uint8).reshape(shape).swapaxes(0, 1))
-
-    def closed(self) -> int:
-        """Hear everything to the end; the code that the server closes with."""
-        with pytest.raises(ConnectionClosed) as end:
-            list(iter(lambda: self.connection.recv(timeout=SECONDS), None))
-        assert end.value.rcvd is not None
-        return end.value.rcvd.code
-
-    def vanish(self) -> None:
-        """Lose the connection, without a word."""
-        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.socket.shutdown(socket.SHUT_RD)
-        self.connection.socket.close()
-
-
-@contextmanager
-def watching(server: Server, query: str = "", **options: Any) -> Iterator[Watch]:
-    url = f"ws://127.0.0.1:{server.port}/v1/images/stream{query}"
-    with connect(url, proxy=None, compression=None, close_timeout=5, **options) as connection:
-        yield Watch(connection)
 
 
 @pytest.mark.parametrize("model", PICTURES)
@@ -304,85 +232,3 @@ def test_keys(keyed: Server, keys: dict[str, str]) -> None:
         error = watch.error()
         assert (error["code"], error["type"]) == ("rate_limited", "rate_limit_error")
         assert 1 <= error["retry_after"] <= 60
-
-
-@pytest.fixture(scope="module")
-def narrow(serve: Serve) -> Iterator[Server]:
-    """A server whose one slot can be kept busy: what is asked for meanwhile has to wait."""
-    with serve(interactive_slots=1, max_queued_streams=1) as own:
-        yield own
-
-
-def status(server: Server, job: str) -> str:
-    found: str = httpx.get(f"{server.url}/v1/jobs/{job}").json()["status"]
-    return found
-
-
-def test_it_can_be_cancelled(narrow: Server) -> None:
-    with watching(narrow) as watch:
-        with reading_slowly(narrow):
-            watch.generate(n=10)
-            job = watch.told()["job"]
-            assert status(narrow, job) == "queued"
-            watch.say("image.cancel")
-            assert watch.told() == {"type": "image.cancelled"}
-            assert status(narrow, job) == "cancelled"
-            watch.say("image.cancel")
-            assert watch.error()["code"] == "wrong_order"
-        watch.generate()
-        assert same(watch.pictures(), draw(narrow))
-
-
-def test_one_request_at_a_time(narrow: Server) -> None:
-    with watching(narrow) as watch:
-        with reading_slowly(narrow):
-            watch.generate()
-            assert watch.told()["type"] == "image.start"
-            watch.generate(seed=8)
-            assert watch.error()["code"] == "wrong_order"
-        rows = b""
-        while isinstance(message := watch.connection.recv(timeout=SECONDS), bytes):
-            rows += message
-        assert json.loads(message)["type"] == "image.done"
-        assert rows == draw(narrow)[0].tobytes()
-
-
-def test_somebody_else_cancels_it(narrow: Server) -> None:
-    with watching(narrow) as watch, reading_slowly(narrow):
-        watch.generate()
-        job = watch.told()["job"]
-        assert httpx.post(f"{narrow.url}/v1/jobs/{job}/cancel").status_code == 200
-        assert watch.told() == {"type": "image.cancelled"}
-
-
-def test_overload_is_told(narrow: Server) -> None:
-    with watching(narrow) as watch, watching(narrow) as other, reading_slowly(narrow):
-        watch.generate()
-        assert watch.told()["type"] == "image.start"
-        other.generate()
-        error = other.error()
-        assert (error["code"], error["type"]) == ("overloaded", "rate_limit_error")
-        assert error["retry_after"] >= 1
-        watch.say("image.cancel")
-        assert watch.told()["type"] == "image.cancelled"
-
-
-@pytest.mark.parametrize("how", ["vanish", "close", "session.close", "errors"])
-def test_who_leaves_ends_the_job(narrow: Server, how: str) -> None:
-    with reading_slowly(narrow), watching(narrow) as watch:
-        watch.generate(n=10)
-        job = watch.told()["job"]
-        assert status(narrow, job) == "queued"
-        if how == "vanish":
-            watch.vanish()
-        elif how == "close":
-            watch.connection.close()
-        elif how == "session.close":
-            watch.say("session.close")
-            assert watch.closed() == 1000
-        else:
-            for _ in range(20):
-                watch.connection.send("no")
-            assert watch.closed() == 1008
-        assert narrow.ended(job)["status"] == "cancelled"
-    assert same(draw(narrow, n=2), draw(narrow, n=2))

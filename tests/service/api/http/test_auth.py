@@ -6,25 +6,18 @@ import hashlib
 import json
 import logging
 import os
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
-from service.api.http import errors as error_responses
 from service.api.http.auth import (
     Keys,
     KeysError,
@@ -33,98 +26,10 @@ from service.api.http.auth import (
     parse_keys,
     read_keys,
 )
-from service.api.http.cors import check_origin, install_cors
 from service.api.http.json_route import JsonRoute
 from service.jobs.caller import Caller
 from service.settings import Origins
-
-KEYS = {name: f"anc_{name:x<43}" for name in ("first", "second", "third")}
-PAGE = "https://page.example"
-JSON = {"content-type": "application/json"}
-
-
-def line(name: str, more: str = "") -> str:
-    return f"{name} {hashlib.sha256(KEYS[name].encode()).hexdigest()} {more}\n"
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"}
-
-
-@contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """Serve an app until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            until(lambda: server.started or not thread.is_alive())
-            assert server.started
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(30)
-
-
-def until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def make_app(path: Path | None, origins: tuple[str, ...] = ()) -> FastAPI:
-    """One route that says who is calling, the same as a websocket, and one that is open."""
-    app = FastAPI()
-    error_responses.install(app)
-    app.state.keys = Keys.load(path)
-    router = APIRouter(prefix="/v1", dependencies=[Depends(caller_of)])
-
-    @router.get("/me")
-    async def me(caller: Annotated[Caller, Depends(caller_of)]) -> str:
-        return caller.name
-
-    @router.websocket("/me", dependencies=[Depends(check_origin)])
-    async def me_too(websocket: WebSocket, caller: Annotated[Caller, Depends(caller_of)]) -> None:
-        await websocket.accept()
-        await websocket.send_text(caller.name)
-        await websocket.close()
-
-    @app.get("/healthz")
-    async def alive() -> str:
-        return "ok"
-
-    app.include_router(router)
-    install_cors(app, origins)
-    return app
-
-
-def heard(url: str, **headers: str) -> str:
-    """What the websocket says."""
-    with connect(url.replace("http", "ws", 1) + "/v1/me", additional_headers=headers, proxy=None) as websocket:
-        return str(websocket.recv(timeout=20))
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text(line("first") + line("second", "requests_per_minute=9") + line("third"))
-    return path
-
-
-@pytest.fixture(scope="module")
-def url(file: Path) -> Iterator[str]:
-    with served(make_app(file)) as address:
-        yield address
-
-
-def check_refused(response: httpx.Response) -> str:
-    assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
-    error = response.json()["error"]
-    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, "invalid_api_key")
-    return str(error["message"])
+from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served, until
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -287,72 +192,6 @@ def test_keys_are_random_and_long() -> None:
     made = {new_key() for _ in range(100)}
     assert len(made) == 100
     assert {(key[:4], len(key)) for key in made} == {("anc_", 47)}
-
-
-# Origins
-
-
-@pytest.fixture(scope="module")
-def shared(file: Path) -> Iterator[str]:
-    with served(make_app(file, (PAGE, "http://localhost:5173"))) as address:
-        yield address
-
-
-PREFLIGHT = {
-    "access-control-request-method": "POST",
-    "access-control-request-headers": "authorization,content-type,x-stainless-lang",
-}
-
-
-def allowed(response: httpx.Response) -> set[str]:
-    return {name for name in response.headers if name.startswith("access-control-")}
-
-
-def test_no_page_is_let_in_unless_listed(url: str) -> None:
-    headers = {"origin": PAGE} | bearer(KEYS["first"])
-    assert not allowed(httpx.get(f"{url}/v1/me", headers=headers))
-    preflight = httpx.options(f"{url}/v1/me", headers={"origin": PAGE} | PREFLIGHT)
-    assert (preflight.status_code, allowed(preflight)) == (405, set())
-
-
-@pytest.mark.parametrize("origin", [PAGE, "http://localhost:5173"])
-def test_a_listed_page_is_let_in(shared: str, origin: str) -> None:
-    for headers, status in (({"origin": origin} | bearer(KEYS["first"]), 200), ({"origin": origin}, 401)):
-        response = httpx.get(f"{shared}/v1/me", headers=headers)
-        assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, origin)
-        assert {"x-seed", "x-request-id", "retry-after", "location"} <= set(
-            response.headers["access-control-expose-headers"].split(", ")
-        )
-        assert "origin" in response.headers["vary"].lower()
-        assert "access-control-allow-credentials" not in response.headers
-
-
-def test_a_preflight_needs_no_key(shared: str) -> None:
-    response = httpx.options(f"{shared}/v1/me", headers={"origin": PAGE} | PREFLIGHT)
-    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, PAGE)
-    assert response.headers["access-control-allow-headers"] == PREFLIGHT["access-control-request-headers"]
-    assert "POST" in response.headers["access-control-allow-methods"]
-    assert "PUT" not in response.headers["access-control-allow-methods"]
-
-
-@pytest.mark.parametrize("origin", ["https://other.example", f"{PAGE}.evil.example", f"{PAGE}:8443", "null"])
-def test_another_page_is_not(shared: str, origin: str) -> None:
-    served_anyway = httpx.get(f"{shared}/v1/me", headers={"origin": origin} | bearer(KEYS["first"]))
-    assert "access-control-allow-origin" not in served_anyway.headers
-    preflight = httpx.options(f"{shared}/v1/me", headers={"origin": origin} | PREFLIGHT)
-    assert (preflight.status_code, "access-control-allow-origin" in preflight.headers) == (400, False)
-
-
-def test_websockets_heed_the_same_list() -> None:
-    with served(make_app(None, (PAGE,))) as address:
-        for origin in (PAGE, address):
-            assert heard(address, origin=origin) == "anonymous"
-        for origin in ("https://other.example", "null", "", "http://127.0.0.1:1"):
-            with pytest.raises(InvalidStatus) as refused:
-                heard(address, origin=origin)
-            assert refused.value.response.status_code == 403
-            error = json.loads(refused.value.response.body or b"")["error"]
-            assert (error["param"], error["code"]) == ("Origin", "origin_refused")
 
 
 class CountingKeys(Keys):

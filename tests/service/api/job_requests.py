@@ -1,0 +1,52 @@
+"""Requests about jobs, which several test files send."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from tests.service.support import ASYNC, Server
+
+NOBODY = "job_000000000000000000000000"
+FIELDS = {
+    "id", "object", "model", "status", "progress", "created_at", "started_at", "completed_at", "expires_at",
+    "queue_position", "eta_seconds", "samples_done", "samples_total", "error",
+}  # fmt: skip
+HEADER = 44
+"""Bytes of a WAV's."""
+
+
+def submit(server: Server, **changes: Any) -> str:
+    """A job to be fetched later, by default a second of sound; its id."""
+    response = server.generate(headers=ASYNC, **changes)
+    assert response.status_code == 202, response.text
+    job: str = response.json()["id"]
+    return job
+
+
+def url(server: Server, job: str, part: str = "") -> str:
+    return f"{server.url}/v1/jobs/{job}{part}"
+
+
+def content(server: Server, job: str, **headers: str) -> httpx.Response:
+    return httpx.get(url(server, job, "/content"), headers=headers, timeout=60)
+
+
+def cancel(server: Server, job: str) -> httpx.Response:
+    return httpx.post(url(server, job, "/cancel"))
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def state(server: Server, job: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(url(server, job)).json()
+    assert set(found) == FIELDS
+    return found
