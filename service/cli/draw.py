@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def command(
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
-    from service.images.encoding import encode
+    from service.images.artifact import picture_file
     from service.images.requests import image_payload
     from service.images.schemas import ImageRequest
     from service.settings import SettingsError, load_settings
@@ -85,8 +86,9 @@ def command(
         )
         payload, sampler = image_payload(chosen, request), loaded_models.picture(chosen)
         pictures = _sample(sampler, sampler.part(payload), count)
-        for file, pixels in zip(files, pictures, strict=True):
-            file.write_bytes(encode(pixels, form, scale))
+        payload = replace(payload, output_format=form, scale=scale)
+        for index, (file, pixels) in enumerate(zip(files, pictures, strict=True)):
+            file.write_bytes(picture_file(payload, chosen, index, pixels))
     subclasses = ", ".join(subclass for subclass in payload.subclasses if subclass)
     suffix = f": {subclasses}" if subclasses else ""
     written = str(output) if count == 1 else f"{files[0]} to {files[-1]}"

@@ -11,22 +11,33 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog.models import ImageModel
+from service.catalog.models import ANY, ImageModel
 from service.images.decoder import BatchDecoder, Pixels
 from service.images.encoding import MEDIA_TYPES, encode
 from service.images.payloads import PicturesPayload
 from service.jobs.artifacts import Encoder
 
 ZIP: Final = "application/zip"
+_NAMES: Final = frozenset({"prompt", "style", "from", "to"})
 
 
 def picture_file(payload: PicturesPayload, model: ImageModel, index: int, pixels: Pixels) -> bytes:
     """Picture ``index`` of a job, ``[H, W, C]``, in the requested format and size.
 
     A PNG file says how to make it again: a text chunk ``recipe`` has the model and the fields of the request, as JSON.
+    Names are written as the model has them, so that requests which differ in case alone give the same file.
     """
     recipe = {"model": model.entry.id, "model_sha256": model.sha256, **payload.recipe(index)}
+    for field in _NAMES & recipe.keys():
+        if isinstance(recipe[field], str):
+            recipe[field] = _as_known(model, field, recipe[field])
     return encode(pixels, payload.output_format, payload.scale, {"recipe": json.dumps(recipe)})
+
+
+def _as_known(model: ImageModel, field: str, name: str) -> str:
+    spec = model.spec
+    names = spec.styles if field == "style" else (*spec.classes, *spec.subclasses)
+    return {known.casefold(): known for known in names}.get(name.strip().casefold(), ANY)
 
 
 class ImageEncoder(Encoder):

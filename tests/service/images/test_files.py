@@ -70,6 +70,14 @@ def test_a_png_has_its_recipe(server: Server, route: str) -> None:
     assert recipe == always | {"guidance": 1.0} | expected
 
 
+def test_case_alone_makes_no_other_file(server: Server) -> None:
+    found = [
+        files(post(server, "generations", style=style, prompt=prompt))
+        for style, prompt in (("oil", "dog"), ("OIL", "Dog "))
+    ]
+    assert found[0] == found[1]
+
+
 def test_a_recipe_makes_the_same_file(server: Server) -> None:
     data = files(post(server, "generations", n=3, style="crayon", guidance=2.0))[2]
     with Image.open(io.BytesIO(data)) as image:

@@ -32,7 +32,8 @@ def vector(server: Server, name: str, model: str = "sketch") -> list[float]:
 def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
     listed = classes(server)
     fields = {"id", "object", "model", "embedding"}
-    assert all(set(entry) == fields | ({"class"} if entry["object"] == "kind" else set()) for entry in listed)
+    special = {"class": {"thumbnail_url"}, "style": set(), "kind": {"thumbnail_url", "class"}}
+    assert all(set(entry) == fields | special[entry["object"]] for entry in listed)
     assert [(entry["model"], entry["object"], entry["id"]) for entry in listed] == [
         (model, condition, name)
         for model in ("ink", "park", "sketch")

@@ -215,7 +215,7 @@ def test_wrong_manifests(server: Server) -> None:
     between = manifest_of(server, submit(server, "interpolations"))
     check_envelope(verify(server, between, **{"from": {}}), 400, "request.from")
     gone = verify(server, manifest | {"model_sha256": "0" * 64})
-    assert check_envelope(gone, 409, None)["code"] == "model_changed"
+    assert check_envelope(gone, 409, "model_sha256")["code"] == "model_changed"
 
 
 def test_a_job_that_is_cancelled(serve: Serve) -> None:
