@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.audio.mu_law import decode_wave
+from models.audio.shaping import decode_excitation, predictor
 from models.checkpoint import load
 from models.engines.speech.engine import StreamRequest
 from models.engines.speech.native import NativeEngine
@@ -62,7 +62,7 @@ def read_aloud(engine: NativeEngine, model: AcousticModel, text: str, voice: str
     speaker, length = engine.spec.speakers.index(voice), len(frames) * HOP
     stream = engine.open(StreamRequest(length=length, seed=7, speaker=speaker, frames=frames))
     (symbols,) = engine.step([stream], length)
-    wave = decode_wave(symbols, engine.spec.preemphasis, engine.spec.gain)
+    wave = decode_excitation(symbols, predictor(frames, FEATURES))
     return JobReader(voice, sentences, symbols, wave, frames, durations)
 
 
