@@ -48,6 +48,8 @@ PICTURE = "RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/\x07@\x01\0\x07\x10\x11}NDDo\x03"
 """A WebP of the size of `sketch`, all of one colour, whose bytes are all ASCII, too."""
 MANIFESTS: list[dict[str, Any]] = []
 """Of jobs that have been made, of nothing that would have to be put back."""
+SPOKEN: list[str] = []
+"""Ids of jobs in which a text is spoken."""
 URLS: list[re.Match[str]] = []
 """Of pictures that have been drawn."""
 _URL = re.compile(r"/v1/images/files/(\w+)/(\d+)\.(\w+)\?token=([\w-]+)")
@@ -65,6 +67,8 @@ def before_call(context: Any, case: schemathesis.Case, arguments: dict[str, Any]
         job, index, form, token = URLS[-1].groups()
         case.path_parameters.update(job_id=job, index=int(index), form=form)
         case.query = {**(case.query or {}), "token": token}
+    elif case.path.endswith("/timestamps") and SPOKEN:
+        case.path_parameters["job_id"] = SPOKEN[-1]
     elif case.path == "/v1/images/classes/thumbnail":
         case.query = {"model": "sketch", "class": "dog"}
     elif isinstance(case.body, dict):
@@ -103,7 +107,9 @@ def _forget(case: schemathesis.Case, *names: str) -> None:
 
 @schemathesis.hook
 def after_call(context: Any, case: schemathesis.Case, response: schemathesis.Response) -> None:
-    """Remember manifests, and where pictures are."""
+    """Remember manifests, where pictures are, and what was spoken."""
+    if case.path == "/v1/audio/speech" and response.status_code in (200, 202):
+        SPOKEN.extend(re.findall(r"job_[0-9a-f]{24}", str(response.headers.get("x-job-id"))))
     if response.status_code != 200:
         return
     if case.path.endswith("/manifest") and response.json()["prompt_sha256"] is None:
