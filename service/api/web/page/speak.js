@@ -86,6 +86,20 @@ class Speak {
       value: values.speed ?? 1,
       format: (v) => `${Number(v).toFixed(2)} ×`,
     });
+    this.pitch = slider("Pitch", "pitch", {
+      min: -12,
+      max: 12,
+      step: 0.5,
+      value: values.pitch ?? 0,
+      format: (v) => `${v > 0 ? "+" : ""}${v} semitones`,
+    });
+    this.intonation = slider("Intonation", "intonation", {
+      min: 0,
+      max: 2,
+      step: 0.05,
+      value: values.intonation ?? 1,
+      format: (v) => `${Number(v).toFixed(2)} ×`,
+    });
     this.submit = h("button", { type: "submit", class: "primary" }, "Speak");
     this.element = h("div", { class: "view" }, this.buildForm(), this.buildResult());
   }
@@ -112,6 +126,8 @@ class Speak {
         this.seed.element,
         this.temperature.element,
         this.speed.element,
+        this.pitch.element,
+        this.intonation.element,
         field("Model", this.modelSelect, { param: "model" }),
       ),
     );
@@ -172,7 +188,7 @@ class Speak {
   /** Shows what the model can be asked for. */
   chooseModel(voice) {
     this.textField.hidden = !this.speaks;
-    this.speed.element.hidden = !this.speaks;
+    for (const { element } of [this.speed, this.pitch, this.intonation]) element.hidden = !this.speaks;
     this.duration.element.hidden = this.speaks;
     this.submit.textContent = this.label;
     this.voices.show(this.model.id, voice);
@@ -190,8 +206,15 @@ class Speak {
       seed: this.seed.value,
       temperature: Number(this.temperature.input.value),
     };
+    const [pitch, intonation] = [this.pitch, this.intonation].map(({ input }) => Number(input.value));
     return this.speaks
-      ? { ...shared, speed: Number(this.speed.input.value), text: this.text.value }
+      ? {
+          ...shared,
+          speed: Number(this.speed.input.value),
+          ...(pitch !== 0 && { pitch }), // models that cannot change it refuse the field
+          ...(intonation !== 1 && { intonation }),
+          text: this.text.value,
+        }
       : { ...shared, duration: Number(this.duration.input.value) };
   }
 
