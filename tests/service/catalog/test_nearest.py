@@ -23,7 +23,7 @@ def models() -> dict[str, ImageModel]:
     found = {}
     for entry in discover(ZOO.parent):
         if entry.kind == "image":
-            model = describe(entry, load(entry.sampled))
+            model = describe(entry, load(entry.sampled), None)
             assert isinstance(model, ImageModel)
             found[entry.id.removeprefix("pixelcnn-")] = model
     return found
