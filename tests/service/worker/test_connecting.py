@@ -29,6 +29,7 @@ def eventually(true: Callable[[], object]) -> None:
 
 def test_a_worker_waits_for_redis(environment: dict[str, str], tmp_path: Path) -> None:
     socket, log = tmp_path / "redis" / "redis.sock", tmp_path / "log"
+    models = len(list(Path(environment["ANCESTRAL_MODELS_DIR"]).glob("*/model.json")))
     settings = environment | {"ANCESTRAL_REDIS_URL": f"unix://default:secret@{socket}"}
 
     def logged(message: str) -> list[dict[str, Any]]:
@@ -36,7 +37,7 @@ def test_a_worker_waits_for_redis(environment: dict[str, str], tmp_path: Path) -
 
     with log.open("w") as output, subprocess.Popen(command("worker"), env=settings, stderr=output) as worker:
         try:
-            eventually(lambda: len(logged("model warm")) == 7)
+            eventually(lambda: len(logged("model warm")) == models)
             eventually(lambda: logged("Redis is unavailable, retrying"))
             time.sleep(2.0)  # several attempts
             (line,) = logged("Redis is unavailable, retrying")
