@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
+from service.api.http.page_policy import page_policy
 from service.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -22,19 +23,7 @@ _MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 _INDEX: Final = "index.html"
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+_POLICY: Final = page_policy("'self' blob:")
 
 
 @dataclass(frozen=True)

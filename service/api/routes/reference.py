@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from service.api.http.asyncapi import document
+from service.api.http.page_policy import page_policy
 from service.api.routes.websockets import CHANNELS
 from service.errors import NotFound
 
@@ -22,20 +24,7 @@ _ASSETS: Final = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
 }
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",  # icons of the style sheet; pictures that the page was asked to request
-        "media-src blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-_ASYNCAPI: Final[dict[str, Any]] = document(CHANNELS)
+_POLICY: Final = page_policy("blob:")
 
 
 @router.get("/docs")
@@ -62,4 +51,10 @@ def _file(name: str, media_type: str, headers: Mapping[str, str]) -> Response:
 @router.get("/asyncapi.json")
 async def describe_websockets() -> JSONResponse:
     """The websockets as AsyncAPI 3.0."""
-    return JSONResponse(_ASYNCAPI)
+    return JSONResponse(_asyncapi())
+
+
+@cache
+def _asyncapi() -> dict[str, Any]:
+    """Made when it is first asked for, as ``/openapi.json`` is."""
+    return document(CHANNELS)

@@ -61,6 +61,10 @@ export function slider(label, param, { min, max, step, value, format = String, h
   };
 }
 
+/** The slider of the sampling temperature. */
+export const temperatureSlider = (value) =>
+  slider("Temperature", "temperature", { min: 0, max: 1.5, step: 0.05, value, format: (v) => Number(v).toFixed(2) });
+
 /** The seed: typed, rolled, or locked so that the next request has the same one. */
 export class Seed {
   constructor(value, onchange) {

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { ClassPicker } from "./classes.js";
-import { historyPanel, modelsWith, requestPanel, Seed, segmented, select, slider } from "./controls.js";
+import { historyPanel, modelsWith, requestPanel, Seed, segmented, select, slider, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, copy, field, h, problem, showAtField, toResult } from "./dom.js";
 import { partSeed } from "./json.js";
 import { Gallery } from "./gallery.js";
@@ -48,13 +48,7 @@ class Draw {
     );
     this.count = slider("Pictures", "n", { min: 1, max: 10, step: 1, value: values.n ?? 6 });
     this.seed = new Seed(values.seed, changed);
-    this.temperature = slider("Temperature", "temperature", {
-      min: 0,
-      max: 1.5,
-      step: 0.05,
-      value: values.temperature ?? this.model.temperature,
-      format: (v) => Number(v).toFixed(2),
-    });
+    this.temperature = temperatureSlider(values.temperature ?? this.model.temperature);
     this.guidance = slider("Guidance", "guidance", {
       min: 0,
       max: 5,

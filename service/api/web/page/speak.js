@@ -1,7 +1,7 @@
 // The view "Speak": text to speech, heard while it is sampled.
 
 import { chunks, get, request, sha256 } from "./api.js";
-import { historyPanel, modelsWith, requestPanel, Seed, select, slider } from "./controls.js";
+import { historyPanel, modelsWith, requestPanel, Seed, select, slider, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, field, h, problem, showAtField, toResult } from "./dom.js";
 import { Player } from "./player.js";
 import { Samples } from "./sound.js";
@@ -72,13 +72,7 @@ class Speak {
       format: (v) => `${v} s`,
     });
     this.seed = new Seed(values.seed, changed);
-    this.temperature = slider("Temperature", "temperature", {
-      min: 0,
-      max: 1.5,
-      step: 0.05,
-      value: values.temperature ?? this.model.temperature,
-      format: (v) => Number(v).toFixed(2),
-    });
+    this.temperature = temperatureSlider(values.temperature ?? this.model.temperature);
     this.speed = slider("Speed", "speed", {
       min: 0.5,
       max: 2,
