@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
     from models.engines.speech.engine import SpeechEngine
     from models.training.data.images import Pictures
-    from models.training.evaluation.speech import Listener, Wave
+    from models.training.evaluation.speech import Listener, OpinionJudge, Wave
     from models.training.tasks.images import ImageTask
     from service.speech.payloads import SpeechPayload
     from service.speech.sampler import SpeechSampler
@@ -47,40 +47,55 @@ def command() -> None:
 def speech(
     model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
 ) -> None:
-    """Print a JSON report: word and character errors, DNSMOS, F0 and voicing, speed, bits per sample; the teacher's
-    beside them. ``f0_response`` is F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
+    """Print a JSON report: word and character errors, distillmos, DNSMOS, F0 and voicing, speed, bits per sample; the
+    teacher's beside them. ``f0_response`` is F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
-    from models.training.evaluation.speech import Listener, recordings
     from service.errors import ServiceError
-    from service.settings import SettingsError, load_settings
+    from service.settings import SettingsError
+
+    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ImportError, ValueError):
+        report = speech_report(model, voice, asr, corpus, sentences, temperature, keep)
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+def speech_report(
+    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
+) -> dict[str, Any]:
+    """What judges say of a voice and of its recordings; see :func:`speech`.
+
+    Raises:
+        ValueError: there is no such model or voice, or the corpus holds out no clips.
+        ImportError: a judge is not installed.
+    """
+    from models.training.evaluation.speech import Listener, OpinionJudge, recordings
+    from service.settings import load_settings
     from service.speech.requests import prepare
     from service.worker.model_loader import load_models
 
-    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ValueError):
-        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
-        clips = recordings(corpus, sentences)
-        utterances = [
-            prepare(loaded_models, model, voice, text, seed, temperature=temperature)
-            for seed, (text, _) in enumerate(clips)
-        ]
+    judges = Listener(asr), OpinionJudge()
+    loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+    clips = recordings(corpus, sentences)
+    utterances = [
+        prepare(loaded_models, model, voice, text, seed, temperature=temperature)
+        for seed, (text, _) in enumerate(clips)
+    ]
     loaded = loaded_models.sound(loaded_models.speech_model(model, "speech"))
     made = [_speak(loaded, utterance) for utterance in utterances]
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
-    texts, listener = [text for text, _ in clips], Listener(asr)
-    report: dict[str, Any] = {
+    texts = [text for text, _ in clips]
+    return {
         "model": model, "sha256": loaded.model.sha256, "engine": loaded.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
-        **_judged(texts, waves, listener),
+        **_judged(texts, waves, *judges),
         "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
         "bits_per_sample": _bits(loaded.network, voice, [wave for _, wave in clips]),
         "f0_response": _f0_response(loaded, utterances[:_RESPONSE_SENTENCES]),
-        "teacher": _judged(texts, [wave for _, wave in clips], listener),
+        "teacher": _judged(texts, [wave for _, wave in clips], *judges),
     }  # fmt: skip
-    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
 
 
 @command.command()
@@ -227,14 +242,15 @@ def _speak(sampler: SpeechSampler, payload: SpeechPayload) -> tuple[Wave, float,
     return np.concatenate(waves), first, time.perf_counter() - start
 
 
-def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener) -> dict[str, Any]:
+def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge) -> dict[str, Any]:
     from models.spec import FeatureSpec
     from models.training.evaluation.pitch import measure_pitch
     from models.training.evaluation.speech import error_rates, noise_score
 
     heard = [listener.transcribe(wave) for wave in waves]
     pitch = measure_pitch(waves, FeatureSpec())._asdict()
-    return {**error_rates(texts, heard), "dnsmos": noise_score(waves), **pitch, "heard": heard}
+    scores = {"distillmos": judge.score(waves), "dnsmos": noise_score(waves)}
+    return {**error_rates(texts, heard), **scores, **pitch, "heard": heard}
 
 
 def _f0_response(sampler: SpeechSampler, payloads: Sequence[SpeechPayload]) -> dict[str, float] | None:

@@ -215,6 +215,7 @@ def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) ->
     assert report["wer"] > report["teacher"]["wer"]
     assert report["teacher"]["wer"] < 0.5
     assert report["dnsmos"] < report["teacher"]["dnsmos"] <= 5.0
+    assert report["distillmos"] < report["teacher"]["distillmos"] <= 5.0
     assert report["bits_per_sample"] > 3.0
     assert tuple(report["f0_response"]) == ("0.85", "1.0", "1.15")
     assert 60.0 < report["teacher"]["median_f0"] < 500.0
