@@ -74,11 +74,12 @@ lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## Measure the sampling engines, then streams of a real server
+bench: $(VENV)/.dev  ## Measure the sampling engines, then streams and the page of a real server
 	$(BIN)/python -m bench.engines
 	$(BIN)/python -m bench.pictures
 	$(BIN)/python -m bench.onnx
 	$(BIN)/python -m bench.streams
+	if [ -x /usr/bin/chromium ]; then $(BIN)/python -m bench.page; fi
 
 # Locust, which installs gevent: nothing else needs it.
 $(VENV)/.load: pyproject.toml | $(VENV)/.dev

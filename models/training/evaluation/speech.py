@@ -9,6 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -77,7 +78,8 @@ class OpinionJudge:
         finally:
             if not hasattr(missing, "__file__"):
                 del sys.modules["torchaudio"]
-        self._model = ConvTransformerSQAModel().eval()
+        with redirect_stdout(sys.stderr):  # it says which weights it loads
+            self._model = ConvTransformerSQAModel().eval()
         self._torch = torch
 
     def score(self, waves: Sequence[Wave]) -> float:
