@@ -126,6 +126,36 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 
 
 @command.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--sentences", type=click.IntRange(1), default=2, show_default=True, help="For each voice.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def listen(corpora: tuple[Path, ...], model: str, sentences: int, output: Path) -> None:
+    """Write a page (README.md, sounds, spectrograms) with each voice beside its recordings.
+
+    CORPORA are one folder per voice, named like it.
+    """
+    from models.training.evaluation.listening import Heard, write_listening_page
+    from models.training.evaluation.speech import recordings
+    from service.settings import load_settings
+    from service.speech.requests import prepare
+    from service.worker.model_loader import load_models
+
+    with explained(ValueError):
+        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        sampler = loaded_models.sound(loaded_models.speech_model(model, "speech"))
+        clips = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    heard = {
+        voice: [
+            Heard(text, _speak(sampler, prepare(loaded_models, model, voice, text, seed))[0], recording)
+            for seed, (text, recording) in enumerate(real)
+        ]
+        for voice, real in clips.items()
+    }
+    write_listening_page(output, model, sampler.model.sha256, heard)
+
+
+@command.command()
 @click.argument("checkpoint", type=_CORPUS)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Its training data.")
 @click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
