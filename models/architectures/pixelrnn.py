@@ -124,5 +124,6 @@ PIXELRNN = Architecture(
     spec=PixelRNNSpec,
     tensors=tensors,
     network="models.networks.pixelrnn:PixelRNN",
+    kernel="models.kernels.pixelrnn:PixelRNNKernel",
     task="models.training.tasks.images:ImageTask",
 )

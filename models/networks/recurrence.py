@@ -56,9 +56,9 @@ def row_order(height: int, width: int, kernel_size: int) -> Order:
     pixels = np.arange(height * width).reshape(height, width)
     half = kernel_size // 2
     above = np.pad(pixels[:-1], ((1, 0), (half, half)), constant_values=-1)
-    before = np.lib.stride_tricks.sliding_window_view(above, kernel_size, axis=1).reshape(-1, kernel_size)
+    windows = np.lib.stride_tricks.sliding_window_view(above, kernel_size, axis=1)
     flat = pixels.reshape(1, -1)
-    return Order(tuple(range(0, height * width + 1, width)), flat, flat, np.ascontiguousarray(before), half)
+    return Order(tuple(range(0, height * width + 1, width)), flat, flat, windows.reshape(-1, kernel_size).copy(), half)
 
 
 @cache
