@@ -10,15 +10,18 @@ from fastapi.responses import Response
 from service.api.http.openapi import documented
 from service.api.schemas import ModelList, ModelObject
 from service.api.state import Service
+from service.catalog.catalog import Catalog
 from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import NotFound
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-def _describe(model: Model) -> ModelObject:
+def describe_model(catalog: Catalog, model: Model) -> ModelObject:
+    """A model as clients see it."""
     return ModelObject(
         id=model.entry.id,
+        aliases=catalog.aliases.of_model(model.entry.id),
         created=model.entry.created,
         owned_by=model.entry.owned_by,
         description=model.entry.description,
@@ -37,13 +40,13 @@ def _describe(model: Model) -> ModelObject:
 @router.get("", summary="List the models", response_model_exclude_none=True, responses=documented(400, 401))
 async def list_models(service: Service) -> ModelList:
     """Every model."""
-    return ModelList(data=[_describe(model) for model in service.catalog.models.values()])
+    return ModelList(data=[describe_model(service.catalog, model) for model in service.catalog.models.values()])
 
 
 @router.get("/{model_id}", summary="Get a model", response_model_exclude_none=True, responses=documented(400, 401, 404))
 async def get_model(model_id: str, service: Service) -> ModelObject:
-    """The model of this id."""
-    return _describe(service.catalog.model(model_id))
+    """The model of this id or alias."""
+    return describe_model(service.catalog, service.catalog.model(model_id))
 
 
 @router.get(

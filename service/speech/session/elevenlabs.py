@@ -38,8 +38,9 @@ from service.jobs.rate_limit import Limits
 from service.jobs.schemas import SEEDS
 from service.jobs.state import State
 from service.speech.requests import new_session_state
-from service.speech.schemas import MAX_INPUT_CHARACTERS, SessionConfig
+from service.speech.schemas import MAX_INPUT_CHARACTERS
 from service.speech.session.connection import SpeechConnection
+from service.speech.session.messages import SessionConfig
 from service.speech.session.runner import SessionRunner
 from service.speech.session.state import Utterance
 from service.telemetry.metrics import Transport
