@@ -20,6 +20,7 @@ from service.api.http.public_lists import check_key
 from service.api.http.query import check_query
 from service.api.http.rate_limit import RateHeaders
 from service.api.routes import (
+    elevenlabs,
     generations,
     health,
     image_files,
@@ -63,12 +64,13 @@ UPLOADS = (
 DESCRIPTION = """\
 Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
 `/v1/images` and `/v1/models` are those of OpenAI's API, so its clients work unchanged; `seed`, `temperature` and
-`sample_rate` are additions. [asyncapi.json](asyncapi.json) describes the websockets.
+`sample_rate` are additions. ElevenLabs' clients work as well. [asyncapi.json](asyncapi.json) describes the websockets.
 """
 
 
 TAGS = [
     {"name": "speech", "description": "Speech and other audio: sampled, continued, scored."},
+    {"name": "elevenlabs", "description": "Speech for clients of ElevenLabs."},
     {"name": "images", "description": "Pictures: sampled, completed, interpolated, scored."},
     {
         "name": "jobs",
@@ -112,6 +114,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
     for router in (
         speech.router,
         voices.router,
+        elevenlabs.router,
         generations.router,
         likelihood.router,
         images.router,

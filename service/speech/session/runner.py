@@ -94,6 +94,10 @@ class SessionRunner:
         """
         await self._change(lambda: self.session_state.add_text(text))
 
+    def keep_alive(self) -> None:
+        """The client has not forgotten the session."""
+        self._busy_at = time.monotonic()
+
     async def flush(self) -> None:
         """Speak the text so far, complete or not."""
         await self._change(self.session_state.flush)
