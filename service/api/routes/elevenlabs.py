@@ -27,9 +27,10 @@ from service.api.responses import (
 from service.api.state import Service
 from service.broker.job import Job, Priority
 from service.catalog.models import SpeechModel
+from service.errors import ServiceError
 from service.jobs.submit import JobSpec
 from service.speech import codecs
-from service.speech.elevenlabs.requests import speech_request, with_timestamps
+from service.speech.elevenlabs.requests import renamed, speech_request, with_timestamps
 from service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     ElevenLabsVoice,
@@ -39,6 +40,7 @@ from service.speech.elevenlabs.schemas import (
 )
 from service.speech.payloads import SpeechPayload
 from service.speech.requests import speech_job
+from service.speech.schemas import SpeechRequest
 from service.speech.stream import timed
 from service.speech.voices import voices_of
 from service.telemetry.metrics import Transport
@@ -150,19 +152,26 @@ async def list_elevenlabs_voices(request: Request, service: Service) -> ElevenLa
 
 
 async def _speak(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> Response:
-    service = context.service
-    request = speech_request(service.catalog, voice_id, body, query)
-    job_spec = await asyncio.to_thread(speech_job, service.catalog, service.settings, request)
+    request, job_spec = await _checked(voice_id, body, query, context)
     return await stream_audio(context, job_spec, request)
 
 
 async def _submitted(
     voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext
 ) -> tuple[Job, JobSpec[SpeechPayload, SpeechModel]]:
-    service = context.service
-    request = speech_request(service.catalog, voice_id, body, query)
-    job_spec = await asyncio.to_thread(speech_job, service.catalog, service.settings, request)
+    _, job_spec = await _checked(voice_id, body, query, context)
     return await context.submit(job_spec), job_spec
+
+
+async def _checked(
+    voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext
+) -> tuple[SpeechRequest, JobSpec[SpeechPayload, SpeechModel]]:
+    service = context.service
+    try:
+        request = speech_request(service.catalog, voice_id, body, query)
+        return request, await asyncio.to_thread(speech_job, service.catalog, service.settings, request)
+    except ServiceError as error:
+        raise renamed(error) from None
 
 
 async def _json_lines(sound: Sound) -> AsyncGenerator[bytes, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service.api.http.openapi import documented
@@ -13,6 +13,8 @@ from service.api.state import Service
 from service.catalog.catalog import Catalog
 from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import NotFound
+from service.speech.elevenlabs.requests import elevenlabs_models
+from service.speech.elevenlabs.schemas import ElevenLabsModel
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -38,8 +40,10 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
 
 
 @router.get("", summary="List the models", response_model_exclude_none=True, responses=documented(400, 401))
-async def list_models(service: Service) -> ModelList:
-    """Every model."""
+async def list_models(request: Request, service: Service) -> ModelList | list[ElevenLabsModel]:
+    """Every model. A request with the header ``xi-api-key`` gets those that speak, in the shape of ElevenLabs' API."""
+    if "xi-api-key" in request.headers:
+        return elevenlabs_models(service.catalog)
     return ModelList(data=[describe_model(service.catalog, model) for model in service.catalog.models.values()])
 
 

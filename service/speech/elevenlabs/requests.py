@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from service.catalog.catalog import Catalog
 from service.catalog.models import Model
-from service.errors import NotFound
+from service.errors import NotFound, ServiceError
 from service.speech.alignment import Alignment, normalized, written
 from service.speech.elevenlabs.messages import CharacterTimes
 from service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
+    ElevenLabsLanguage,
+    ElevenLabsModel,
     SecondsAlignment,
     SpeechQuery,
     StreamQuery,
@@ -22,6 +25,18 @@ from service.speech.session.messages import SessionConfig
 from service.speech.session.runner import SessionRunner
 from service.speech.session.state import Utterance
 from service.speech.timestamps import SentenceTimes
+
+_NAMES: Final = {"input": "text", "model": "model_id", "voice": "voice_id"}
+"""ElevenLabs' names of our fields."""
+
+
+def renamed(error: ServiceError) -> ServiceError:
+    """An error about a field of ours, with the name that ElevenLabs' clients know."""
+    if error.param in _NAMES:
+        name = _NAMES[error.param]
+        error.message = f"{name}{error.message.removeprefix(error.param)}"
+        error.param = name
+    return error
 
 
 def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model:
@@ -39,6 +54,24 @@ def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model
             return model
     names = ", ".join(dict.fromkeys(voice.id for model in speaking for voice in model.entry.voices))
     raise NotFound(f"voice_id: no such voice; there is {names}", param="voice_id", code="voice_not_found")
+
+
+def elevenlabs_models(catalog: Catalog) -> list[ElevenLabsModel]:
+    """The models that speak, as ElevenLabs' clients expect them."""
+    found = []
+    for model in catalog.speech_models:
+        if "speech" in model.entry.capabilities:
+            languages = dict.fromkeys(voice.language.partition("-")[0] for voice in model.entry.voices)
+            found.append(
+                ElevenLabsModel(
+                    model_id=model.entry.id,
+                    name=model.entry.id,
+                    description=model.entry.description,
+                    can_do_text_to_speech=True,
+                    languages=[ElevenLabsLanguage(language_id=code, name=code) for code in languages],
+                )
+            )
+    return found
 
 
 def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: SpeechQuery) -> SpeechRequest:
