@@ -44,6 +44,8 @@ class Result:
     rate: int | None = RATE
     """In hertz; None if the sound is a file."""
     words: list[tuple[str, float]] = field(default_factory=list)
+    clock: bool = False
+    """Whether the starts of words are those of the client's own clock."""
 
     def add(self, data: bytes) -> None:
         """Some of the sound."""
@@ -70,6 +72,7 @@ class Result:
             "seconds": round(len(self.sound) / 2 / self.rate, 3),
             "first_audio": None if self.first_audio is None else round(self.first_audio, 3),
             "words": self.words,
+            "clock": self.clock,
         }
         (folder / f"{name}.json").write_text(json.dumps(figures, indent=1))
 
@@ -206,7 +209,7 @@ async def _in_pipeline(package: str, service: Any, sample_rate: int) -> Result:
     from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
     from pipecat.workers.runner import WorkerRunner
 
-    result = Result(package, rate=sample_rate)
+    result = Result(package, rate=sample_rate, clock=True)
 
     class Listener(FrameProcessor):  # type: ignore[misc]
         """Writes down what comes out of the service."""

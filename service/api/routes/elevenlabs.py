@@ -75,7 +75,7 @@ _Parameters = Annotated[SpeechQuery, Query()]
 
 @router.post(
     "/text-to-speech/{voice_id}",
-    summary="Speak a text",
+    summary="Speak a text, in ElevenLabs' shape",
     response_class=Response,
     responses=_SOUND | ACCEPTED | _ERRORS,
 )
@@ -86,7 +86,7 @@ async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, co
 
 @router.post(
     "/text-to-speech/{voice_id}/stream",
-    summary="Speak a text, streaming",
+    summary="Speak a text, streaming, in ElevenLabs' shape",
     response_class=Response,
     responses=_SOUND | ACCEPTED | _ERRORS,
 )

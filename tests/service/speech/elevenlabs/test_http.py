@@ -46,7 +46,9 @@ def test_the_voice_finds_its_model(server: Server) -> None:
 
 def test_settings(server: Server) -> None:
     settings = {"speed": 0.5, "stability": 0.5, "similarity_boost": 0.8, "style": 0.0, "use_speaker_boost": True}
-    response = post(server, voice_settings=settings, apply_text_normalization="auto", language_code="en", previous_text="A.")
+    response = post(
+        server, voice_settings=settings, apply_text_normalization="auto", language_code="en", previous_text="A."
+    )
     assert response.content == whole(server, TEXT, speed=0.5)
     seeds = {post(server, seed=None).headers["x-seed"] for _ in range(2)}
     assert len(seeds) == 2
