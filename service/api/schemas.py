@@ -11,6 +11,7 @@ class ModelObject(BaseModel):
     """A model as ``GET /v1/models`` lists it."""
 
     id: str
+    aliases: list[str] = Field(description="Other names that a request may use for it.")
     object: Literal["model"] = "model"
     created: int
     owned_by: str
@@ -32,6 +33,14 @@ class ModelList(BaseModel):
     """Every model that is loaded."""
 
     object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+class SpeechModelList(BaseModel):
+    """The models that speak, under both names that clients look for."""
+
+    object: Literal["list"] = "list"
+    models: list[ModelObject]
     data: list[ModelObject]
 
 

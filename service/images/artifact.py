@@ -31,7 +31,9 @@ def picture_file(payload: PicturesPayload, model: ImageModel, index: int, pixels
     for field in _NAMES & recipe.keys():
         if isinstance(recipe[field], str):
             recipe[field] = _as_known(model, field, recipe[field])
-    return encode(pixels, payload.output_format, payload.scale, {"recipe": json.dumps(recipe)})
+    width, height = map(int, payload.size.split("x"))
+    canvas = (width, height) if payload.fit == "pad" else None
+    return encode(pixels, payload.output_format, payload.scale, {"recipe": json.dumps(recipe)}, canvas)
 
 
 def _as_known(model: ImageModel, field: str, name: str) -> str:

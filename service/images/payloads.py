@@ -23,12 +23,18 @@ class PicturesPayload(SampledPayload):
     """``WIDTHxHEIGHT`` of the files, in pixels."""
     scale: int
     """Side of the square, in pixels of the file, that one pixel of the model becomes."""
+    fit: str | None = None
+    """``pad`` if the file is larger than the picture in it."""
     response_format: str
     output_format: str
     token: str
     """The secret in the URLs of the pictures."""
     seeds: tuple[int, ...]
     """One per picture."""
+
+    def drawn_size(self, width: int, height: int) -> str | None:
+        """``WIDTHxHEIGHT`` of the picture in a padded file, of a model of this size; None if the file has no edge."""
+        return f"{width * self.scale}x{height * self.scale}" if self.fit == "pad" else None
 
     @property
     def count(self) -> int:

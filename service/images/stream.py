@@ -80,6 +80,7 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         data=data,
         output_format=payload.output_format,  # type: ignore[arg-type]  # a string of the schema's
         size=payload.size,
+        drawn_size=_drawn_size(reader),
         usage=usage_of(payload, reader.samples),
     )
 
@@ -114,11 +115,17 @@ def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
         "b64_json": _base64(picture_file(payload, reader.model, index, reader.batch.pixels[index])),
         "created_at": int(reader.job.created_at),
         "size": payload.size,
+        "drawn_size": _drawn_size(reader),
         "output_format": payload.output_format,
         "index": index,
         "seed": payload.seeds[index],
         "revised_prompt": payload.drawn_subclasses[index],
     }
+
+
+def _drawn_size(reader: ImageReader) -> str | None:
+    spec = reader.model.spec
+    return reader.payload.drawn_size(spec.width, spec.height)
 
 
 def _base64(data: bytes) -> str:

@@ -24,6 +24,7 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
     stored = checkpoint.load(zoo / "tiny" / "wavenet")
     assert tiny == {
         "id": "tiny",
+        "aliases": [],
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "tests",
@@ -44,6 +45,7 @@ def test_a_model_that_draws(server: Server, zoo: Path) -> None:
         sketch = client.get("/v1/models/sketch").json()
     assert sketch == {
         "id": "sketch",
+        "aliases": [],
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "tests",
@@ -68,6 +70,7 @@ def test_the_list_of_voices(server: Server) -> None:
     assert listed["voices"][0] == {
         "id": "ann",
         "name": "Ann",
+        "aliases": [],
         "language": "en",
         "gender": "none",
         "model": "broken",
