@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.library import MAX_GUIDANCE
-from service.cli import FiniteRange, explained
+from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
@@ -207,6 +207,38 @@ def images(
     click.echo(json.dumps(report, indent=2))
     if card:
         _show_in_card(loaded, output / SHEET)
+
+
+@command.command()
+@click.argument("checkpoints", type=_CORPUS, nargs=-1, required=True)
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), required=True, help="The pictures of all of them."
+)
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A Markdown file.")
+def table(checkpoints: tuple[Path, ...], data: Path, pictures: int | None, output: Path) -> None:
+    """Write a table of CHECKPOINTS, image networks of two levels trained on MNIST, beside published figures.
+
+    Likelihood, parameters, training, speed of naive and of cached sampling, and whether both draw the same pictures.
+    The name of a row is that of the folder which the checkpoint is in.
+    """
+    from models.checkpoint import load
+    from models.spec import ImageSpec
+    from models.training.evaluation.table import PUBLISHED, markdown, measure
+    from models.training.tasks.images import ImageTask
+
+    check_output(output)
+    rows = [*PUBLISHED]
+    with explained(ValueError):
+        for path in checkpoints:
+            loaded = load(path)
+            task = ImageTask(loaded.spec_as(ImageSpec), data)
+            if task.spec.levels != 2:
+                raise ValueError(f"{path}: not a network of two levels")
+            test = task.held_out(task.pictures.test, pictures)
+            rows.append(measure(path.absolute().parent.name, loaded, test, task.pictures.train))
+            click.echo(f"{rows[-1].model}: {rows[-1].unconditional} nats", err=True)
+    output.write_text(markdown(rows, len(test.images)))
 
 
 def _picture_likelihood(loaded: Checkpoint, task: ImageTask, test: Pictures) -> dict[str, float]:
