@@ -17,7 +17,15 @@ from tests.models.engines.test_pictures import as_bytes, conditions, drawn_by_or
 from tests.models.random_pictures import checkpoint_of, oracle
 from tests.models.random_pixelrnn import EVERY_RNN, RNN_SPECS, tiny_rnn
 
-CONDITIONED = pytest.mark.parametrize("spec", [s for s in RNN_SPECS.values() if s.conditions])
+# Naive sampling takes long for colours.
+CONDITIONED = pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(spec, id=name, marks=pytest.mark.slow if spec.channels > 1 else ())
+        for name, spec in RNN_SPECS.items()
+        if spec.conditions
+    ],
+)
 NARROW = {
     f"{lstm}, {height} × {width}": tiny_rnn(lstm, 1, height=height, width=width)
     for lstm in ("row", "diagonal")
@@ -39,7 +47,7 @@ def test_whole_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> Non
 @CONDITIONED
 def test_guided_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> None:
     engine = NativeImageEngine(checkpoint_of(spec))
-    wanted = guided(engine, 5)
+    wanted = guided(engine, 3)
     drawn = engine.draw(wanted)
     for request, mine in zip(wanted, drawn, strict=True):
         h, free = as_bytes(request.h), as_bytes(request.unconditional)
