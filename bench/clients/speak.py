@@ -19,7 +19,7 @@ import json
 import sys
 import time
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -193,7 +193,10 @@ async def elevenlabs_realtime(url: str) -> Result:
         client = ElevenLabs(base_url=url, api_key=KEY)
         client.text_to_speech._ws_base_url = url.replace("http", "ws", 1)  # else it wants wss://
         for data in client.text_to_speech.convert_realtime(
-            voice_id="heart", text=iter(TEXT.split()), model_id="eleven_flash_v2_5", output_format="pcm_24000"
+            voice_id="heart",
+            text=(f"{word} " for word in TEXT.split()),
+            model_id="eleven_flash_v2_5",
+            output_format="pcm_24000",
         ):
             result.add(data)
         return result
@@ -218,8 +221,8 @@ async def _in_pipeline(package: str, service: Any, sample_rate: int) -> Result:
             await super().process_frame(frame, direction)
             if isinstance(frame, TTSAudioRawFrame):
                 result.add(frame.audio)
-            elif isinstance(frame, TTSTextFrame):
-                result.words.append((frame.text, round((frame.pts or 0) / 1e9, 3)))
+            elif isinstance(frame, TTSTextFrame) and frame.pts:  # of services that tell times
+                result.words.append((frame.text, round(frame.pts / 1e9, 3)))
             await self.push_frame(frame, direction)
 
     worker = PipelineWorker(
@@ -320,7 +323,7 @@ async def livekit_elevenlabs_http(url: str) -> Result:
         return await _livekit("livekit-plugins-elevenlabs", tts.synthesize(TEXT))
 
 
-CLIENTS: dict[str, Callable[[str], Awaitable[Result]]] = {
+CLIENTS: dict[str, Callable[[str], Coroutine[Any, Any, Result]]] = {
     run.__name__: run
     for run in (
         openai_speech, openai_images, elevenlabs_convert, elevenlabs_stream, elevenlabs_timestamps,
@@ -334,7 +337,7 @@ def main(url: str, folder: Path, *names: str) -> None:
     """Run clients, one after the other."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or CLIENTS:
-        result = asyncio.run(CLIENTS[name](url))  # type: ignore[arg-type]
+        result = asyncio.run(CLIENTS[name](url))
         result.save(folder, name)
         print(f"{name}: {len(result.sound) / 2 / (result.rate or RATE):.2f} s, {len(result.words)} words with times")
 
