@@ -1,7 +1,7 @@
 """Models as KServe's Open Inference Protocol describes them.
 
-A tensor of the description is a field of the request, or the output, of this service's own routes: sampling is requested
-at ``/v1/audio`` and ``/v1/images``, and the protocol's ``infer`` is not served.
+A tensor of the description is a field of the request, or the output, of this service's own routes: sampling is
+requested at ``/v1/audio`` and ``/v1/images``, and the protocol's ``infer`` is not served.
 """
 
 from __future__ import annotations
