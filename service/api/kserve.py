@@ -6,7 +6,7 @@ requested at ``/v1/audio`` and ``/v1/images``, and the protocol's ``infer`` is n
 
 from __future__ import annotations
 
-from service.api.schemas import KServeModel, KServeTensor
+from service.api.schemas import Datatype, KServeModel, KServeTensor
 from service.catalog.models import ImageModel, Model, SpeechModel
 
 
@@ -14,7 +14,7 @@ def metadata(model: Model) -> KServeModel:
     """Name, version and tensors of a model. Its only version is the SHA-256 of its weights."""
     assert isinstance(model, SpeechModel | ImageModel), "the kinds of models"
     inputs, output = _of_speech(model) if isinstance(model, SpeechModel) else _of_pictures(model)
-    common = {"seed": "INT64", "temperature": "FP32"}
+    common: dict[str, Datatype] = {"seed": "INT64", "temperature": "FP32"}
     return KServeModel(
         name=model.entry.id,
         versions=[model.sha256],
@@ -24,13 +24,14 @@ def metadata(model: Model) -> KServeModel:
     )
 
 
-def _of_speech(model: SpeechModel) -> tuple[dict[str, str], KServeTensor]:
-    said = {"input": "BYTES"} if "speech" in model.entry.capabilities else {"duration": "FP32"}
-    return said | {"voice": "BYTES"}, KServeTensor(name="audio", datatype="INT16", shape=[-1])
+def _of_speech(model: SpeechModel) -> tuple[dict[str, Datatype], KServeTensor]:
+    speaks = "speech" in model.entry.capabilities
+    inputs: dict[str, Datatype] = {"input": "BYTES"} if speaks else {"duration": "FP32"}
+    return inputs | {"voice": "BYTES"}, KServeTensor(name="audio", datatype="INT16", shape=[-1])
 
 
-def _of_pictures(model: ImageModel) -> tuple[dict[str, str], KServeTensor]:
-    spec, inputs = model.spec, dict[str, str]()
+def _of_pictures(model: ImageModel) -> tuple[dict[str, Datatype], KServeTensor]:
+    spec, inputs = model.spec, dict[str, Datatype]()
     if spec.classes:
         inputs["prompt"] = "BYTES"
     if spec.styles:

@@ -77,11 +77,14 @@ class KServeReady(BaseModel):
     ready: bool
 
 
+Datatype = Literal["BYTES", "FP32", "INT16", "INT64", "UINT8"]
+
+
 class KServeTensor(BaseModel):
     """An input or output of a model; a dimension of -1 has any size."""
 
     name: str
-    datatype: Literal["BYTES", "FP32", "INT16", "INT64", "UINT8"]
+    datatype: Datatype
     shape: list[int]
 
 
