@@ -60,6 +60,7 @@ ROUTES = {
     "GET /v2",
     "GET /v2/health/live",
     "GET /v2/health/ready",
+    "GET /v2/models/{model_id}",
     "GET /v2/models/{model_id}/ready",
 }
 BODY_ERRORS = {"400", "401", "404", "413", "415", "429", "500", "503"}
