@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks.parameters import add_parameters
+from models.palette import input_table
 from models.spec import ImageSpec
 from models.tensors import Tensor as TensorInit
 
@@ -62,3 +63,9 @@ class ImageNetwork(nn.Module):
     def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
         """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""
         raise NotImplementedError
+
+
+def input_pixels(spec: ImageSpec, symbols: Tensor) -> Tensor:
+    """Symbols ``int64 [B, H, W, C]`` as the network sees them: ``float32 [B, H, W, C * planes]``, from -1 to 1."""
+    table = torch.tensor(input_table(spec), device=symbols.device)
+    return table[symbols].flatten(3)

@@ -11,10 +11,11 @@ from bench.pictures import BATCHES, LARGE, Row, measure_model, random_checkpoint
 from bench.report import report
 from models.architectures.pixelcnn import PixelCNNSpec
 
-TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, classes=("a", "b"), conditioning="class")
+CLASS = (("class", ("a", "b")),)
+TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, attributes=CLASS, conditioning="class")
 
 
-@pytest.mark.parametrize("spec", [TINY, replace(TINY, gated=False, classes=(), conditioning="none")])
+@pytest.mark.parametrize("spec", [TINY, replace(TINY, gated=False, attributes=(), conditioning="none")])
 def test_every_batch_is_a_row_beside_the_naive_one(spec: PixelCNNSpec, capsys: pytest.CaptureFixture[str]) -> None:
     rows = measure_model("tiny", random_checkpoint(spec))
     assert [(row.engine, row.batch) for row in rows] == [("naive", 1), *(("native", batch) for batch in BATCHES)]

@@ -34,20 +34,24 @@ VOICES = ("ann", "bob")
 PICTURES = {
     "sketch": PixelCNNSpec(
         height=6, width=8, channels=3, levels=256, layers=3, features=12, first_kernel_size=3, output_features=12,
-        classes=("cat", "dog", "cow"), styles=("oil", "crayon"), conditioning="class", condition_channels=5,
+        attributes=(("class", ("cat", "dog", "cow")), ("style", ("oil", "crayon"))), conditioning="class",
+        condition_channels=5,
     ),
     "ink": PixelCNNSpec(
         height=9, width=7, channels=1, levels=2, gated=False, layers=3, features=12, first_kernel_size=3,
-        output_features=8, classes=("One", "Two", "Three"), conditioning="class", condition_channels=4,
+        output_features=8, attributes=(("class", ("One", "Two", "Three")),), conditioning="class", condition_channels=4,
     ),
     "fog": PixelCNNSpec(
         height=6, width=5, channels=1, levels=256, layers=3, features=6, first_kernel_size=3, output_features=8,
     ),
     "park": PixelCNNSpec(
         height=8, width=12, channels=3, levels=256, layers=2, features=12, first_kernel_size=3, output_features=12,
-        classes=("Birds", "Beasts", "Stones"), styles=("oil", "crayon"), subclasses=("owl", "wren", "fox", "heron"),
-        subclass_classes=(0, 0, 1, 0), subclass_counts=(4, 2, 5, 3), conditioning="location", condition_channels=5,
-        location_channels=3, coarse_layers=2, coarse_features=6,
+        attributes=(
+            ("class", ("Birds", "Beasts", "Stones")), ("style", ("oil", "crayon")),
+            ("subclass", ("owl", "wren", "fox", "heron")),
+        ),
+        label_rows=4, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
+        coarse_features=6,
     ),
 }  # fmt: skip
 """The models that draw: in colour, in black and white, and in grey; `fog` knows no classes, `park` knows kinds of some
