@@ -46,8 +46,9 @@ class ImageTask:
     label_dropout: float = 1 / 7
     """The probability of replacing each label by "unspecified"."""
     unconditional: float = 0.1
-    """Of several attributes: the share of the pictures that lose all labels but the style, which is the unconditional
-    pass of guidance. Labels left out each by itself almost never are left out together."""
+    """Of several attributes: the share of the pictures that lose all labels but the style, as in the unconditional pass
+    of guidance, and of those that lose each label but the style with probability 1/2. Labels that are left out each by
+    itself are hardly ever left out together."""
     precision: str = "bfloat16"
     """Of the arithmetic; ``float32`` is faster on processors without fast bfloat16 products."""
     start: Path | None = None
@@ -97,11 +98,12 @@ class ImageTask:
         images, labels = train.images[chosen], train.labels[chosen].copy()
         if self.spec.binary:
             images = binarise(images, rng)
-        several = len(self.spec.attributes) > 1
-        without = rng.random(len(labels)) < self.unconditional if several else np.zeros(len(labels), bool)
+        kind = rng.random(len(labels)) if len(self.spec.attributes) > 1 else np.ones(len(labels))
+        sparse = np.where(kind < 2 * self.unconditional, 0.5, self.label_dropout)
+        rates = np.where(kind < self.unconditional, 1.0, sparse)
         for column, (name, values) in enumerate(self.spec.attributes):
-            dropped = rng.random(len(labels)) < self.label_dropout
-            labels[dropped | (without & (name != STYLE)), column] = len(values)
+            dropped = rng.random(len(labels)) < (self.label_dropout if name == STYLE else rates)
+            labels[dropped, column] = len(values)
         return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels)
 
     def _shuffled(self, epoch: int, rank: int) -> NDArray[np.int64]:
