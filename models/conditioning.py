@@ -19,6 +19,8 @@ from models.palette import input_table
 from models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec
 
 Array = NDArray[np.float32]
+_ENOUGH = 8
+"""Rows of labels to draw one from, so that rare combinations do not always come with the same other labels."""
 
 
 def padded_frames(spec: WaveNetSpec, frames: Array) -> Array:
@@ -80,9 +82,10 @@ def embed_labels(spec: ImageSpec, tensors: Mapping[str, Array], labels: Sequence
 def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
     """The labels of one picture: those that are unspecified are drawn from what occurred together in training.
 
-    Each row is as likely as it was frequent, among those that agree with all labels given or, if none does, with most
-    of them; if none agrees with any, nothing is drawn. It is drawn with the noise of the position behind the last
-    sub-pixel, so that it depends on the seed as the symbols do.
+    A row of labels is drawn, with its frequency, among those that agree with all labels given. If there are fewer than
+    :data:`_ENOUGH`, those that agree with the first one and with most of the others join them. If none agrees with the
+    first one, nothing is drawn. Labels that are given stay. The row is drawn with the noise of the position behind the
+    last sub-pixel, so that it depends on the seed as the symbols do.
 
     Args:
         spec: of the network.
@@ -94,18 +97,42 @@ def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed
     given = [index for index, label in enumerate(labels) if label is not None]
     if not len(rows) or len(given) == len(labels):
         return list(labels)
-    agreeing = sum((rows[:, index] == labels[index] for index in given), np.zeros(len(rows), np.int64))
-    if given and not agreeing.max():
-        return list(labels)
-    cumulative = np.cumsum(np.where(agreeing == agreeing.max(), rows[:, -1], 0), dtype=np.float64)
+    agreeing = np.ones(len(rows), np.int64)
+    if given:
+        equal = np.stack([rows[:, index] == labels[index] for index in given])
+        agreeing = equal.sum(axis=0) * equal[0]
+    level = max(int(agreeing.max()), 1)
+    while level > 1 and (agreeing >= level).sum() < _ENOUGH:
+        level -= 1
+    cumulative = np.cumsum(np.where(agreeing >= level, rows[:, -1], 0), dtype=np.float64)
     if not cumulative[-1]:
         return list(labels)
-    drawn = uniforms(seed, spec.dims, 1)[0] * cumulative[-1]
-    row = rows[np.searchsorted(cumulative, drawn, side="right")].astype(int)
-    return [
-        label if label is not None else None if drawn < 0 else int(drawn)
-        for label, drawn in zip(labels, row, strict=False)
-    ]
+    noise = uniforms(seed, spec.dims, 1)[0] * cumulative[-1]
+    row = rows[np.searchsorted(cumulative, noise, side="right"), :-1].astype(int).tolist()
+    drawn = [None if label < 0 else label for label in row]
+    return [new if label is None else label for label, new in zip(labels, drawn, strict=True)]
+
+
+def parents(rows: Array) -> dict[int, tuple[int, dict[int, int]]]:
+    """The attributes whose every value occurs with one value of an earlier attribute alone, as subclasses of classes.
+
+    Args:
+        rows: as for :func:`draw_labels`.
+
+    Returns:
+        The indices of such attributes, each with the index of the earlier one and its label for every label of theirs.
+    """
+    found = {}
+    labels = rows[:, :-1].astype(int)
+    for child in range(labels.shape[1]):
+        for parent in range(child):
+            known = labels[(labels[:, [child, parent]] >= 0).all(axis=1)]
+            pairs = dict(np.unique(known[:, [child, parent]], axis=0).tolist())
+            combined = len(np.unique(known[:, [child, parent]], axis=0))
+            if combined == len(pairs) > len(set(pairs.values())):
+                found[child] = (parent, pairs)
+                break
+    return found
 
 
 def label_rows(labels: NDArray[np.int64], conditions: Sequence[Sequence[str]]) -> Array:
@@ -159,7 +186,7 @@ def upsample(
 
 def input_planes(spec: ImageSpec, symbols: NDArray[np.uint8]) -> Array:
     """Symbols ``[H, W, C]`` as the network sees them, ``float32 [C * planes, H, W]``."""
-    seen = input_table(spec)[symbols].reshape(*symbols.shape[:2], -1)
+    seen = input_table(spec)[symbols].reshape(*symbols.shape[:2], spec.channels * spec.planes)
     return np.ascontiguousarray(seen.transpose(2, 0, 1))
 
 

@@ -184,11 +184,10 @@ def _picture_likelihood(loaded: Checkpoint, task: ImageTask, test: Pictures) -> 
     import numpy as np
     import torch
 
-    from models.networks import load_network
     from models.training.evaluation.images import marginal_nats
     from models.training.tasks.images import likelihood
 
-    model, spec, train = load_network(loaded), task.spec, task.pictures.train
+    model, spec, train = replace(task, start=loaded.path).network().eval(), task.spec, task.pictures.train
     prior = np.bincount(train.labels[:, 0], minlength=len(spec.conditions[0])) / len(train.labels)
     with torch.no_grad():
         figures = likelihood(model, spec, test, torch.device("cpu"))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -33,13 +34,43 @@ def encode(pixels: Pixels, form: str, scale: int = 1, texts: Mapping[str, str] =
         scale: side of the square, in pixels, that one pixel becomes.
         texts: ASCII texts by keyword, for the text chunks of a PNG file; other formats do without.
     """
+    options = {"pnginfo": _texts(texts)} if form == "png" else {}
+    return _file(_image(pixels, scale), form, options)
+
+
+def encode_indexed(
+    symbols: NDArray[np.uint8],
+    colours: NDArray[np.uint8],
+    scale: int = 1,
+    texts: Mapping[str, str] = _NO_TEXTS,
+) -> bytes:
+    """A PNG file of indices into a palette.
+
+    Args:
+        symbols: ``[H, W, 1]``.
+        colours: RGBA, ``[P, 4]``; the first may be transparent.
+        scale: as for :func:`encode`.
+        texts: as for :func:`encode`.
+    """
+    image = _image(symbols, scale)
+    image.putpalette(colours[:, :3].tobytes())
+    transparent = {"transparency": 0} if colours[0, 3] == 0 else {}
+    return _file(image, "png", {"pnginfo": _texts(texts), **transparent})
+
+
+def _image(pixels: Pixels, scale: int) -> Image.Image:
     large = np.ascontiguousarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
-    image = Image.fromarray(large[..., 0] if large.shape[2] == 1 else large)
+    return Image.fromarray(large[..., 0] if large.shape[2] == 1 else large)
+
+
+def _texts(texts: Mapping[str, str]) -> PngInfo:
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_text(keyword, text)
+    return info
+
+
+def _file(image: Image.Image, form: str, options: Mapping[str, Any]) -> bytes:
     file = io.BytesIO()
-    options = dict(_OPTIONS[form])
-    if form == "png":
-        options["pnginfo"] = info = PngInfo()
-        for keyword, text in texts.items():
-            info.add_text(keyword, text)
-    image.save(file, form.upper(), **options)
+    image.save(file, form.upper(), **_OPTIONS[form], **options)
     return file.getvalue()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.architectures.pixelcnn import PixelCNNSpec
-from models.conditioning import conditioning, draw_labels, label_rows, padded_frames
+from models.conditioning import conditioning, draw_labels, label_rows, padded_frames, parents
 from models.networks.wavenet import Conditioner
 from models.noise import uniforms
 from models.spec import MAX_LABEL_ROWS
@@ -104,13 +104,26 @@ def test_what_rows_do_not_know_stays_unspecified_and_all_may_be_drawn() -> None:
     assert {tuple(drawn([None, None, 2], seed)) for seed in range(9)} == {(1, None, 2)}, "a pug is a dog"
 
 
-def test_rows_that_agree_with_most_of_what_was_asked_are_taken_and_what_was_asked_stays() -> None:
-    rows = np.array([(0, 0, 0, 0, 1), (0, 1, 1, 1, 1), (1, 1, 2, 1, 9)], np.float32)
+def test_an_attribute_whose_values_have_one_value_of_another_belongs_to_it() -> None:
+    assert parents(ROWS) == {2: (0, {0: 0, 1: 0, 2: 1, 3: 0})}
+    assert parents(np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1)], np.float32)) == {}, "independent"
+    assert parents(np.array([(0, 0, 1), (1, 1, 1)], np.float32)) == {}, "one to one"
+    assert parents(ROWS[:0]) == {}
+
+
+def test_rare_combinations_are_completed_from_rows_that_agree_with_most_of_what_was_asked() -> None:
+    """Of a cat, in oil, with a cap: one row agrees with all, three with the cat and one more, eight with the cat."""
     spec = dataclasses.replace(KINDRED, attributes=(*KINDRED.attributes, ("hat", ("cap", "none"))))
-    made = [draw_labels(spec, rows, [0, 0, None, 1], seed) for seed in range(50)]
-    assert {(labels[0], labels[1], labels[3]) for labels in made} == {(0, 0, 1)}
-    assert {labels[2] for labels in made} == {0, 1}, "two of three agree"
-    assert {draw_labels(spec, rows, [0, 1, None, 1], seed)[2] for seed in range(50)} == {1}, "all agree"
+    rows = [(0, 0, 0, 0, 1), (0, 0, 1, 1, 1), (0, 1, 2, 0, 1), *[(0, 1, 3, 1, 1)] * 5, *[(1, 0, 3, 0, 1)] * 90]
+
+    def subclasses(*made: tuple[int, ...]) -> set[int | None]:
+        drawn = [draw_labels(spec, np.array(made, np.float32), [0, 0, None, 0], seed) for seed in range(80)]
+        assert {(labels[0], labels[1], labels[3]) for labels in drawn} == {(0, 0, 0)}
+        return {labels[2] for labels in drawn}
+
+    assert subclasses(*rows) == {0, 1, 2, 3}, "of cats alone"
+    assert subclasses(*rows, *[(0, 0, 1, 1, 1)] * 6) == {0, 1, 2}, "nine agree with the cat and another"
+    assert subclasses(*rows, *[(0, 0, 0, 0, 1)] * 7) == {0}, "eight agree with all"
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [2, None, None], [2, 1, None]])

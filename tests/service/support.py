@@ -26,7 +26,7 @@ from models.architectures.pixelcnn import PixelCNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.engines import load_engine
 from models.export import write as write_graphs
-from models.spec import FeatureSpec, Spec
+from models.spec import LABEL_ROWS, FeatureSpec, Spec
 from models.tensors import shapes
 from models.text import PHONEMES
 
@@ -53,9 +53,25 @@ PICTURES = {
         label_rows=4, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
         coarse_features=6,
     ),
+    "doll": PixelCNNSpec(
+        height=8, width=8, channels=1, levels=6,
+        palette=("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0", "#90ff90"), layers=2, features=12,
+        first_kernel_size=3, output_features=12,
+        attributes=(
+            ("species", ("elf", "orc", "imp")), ("garment", ("robe", "mail")),
+            ("weapon", ("staff", "axe", "no weapon")),
+        ),
+        label_rows=6, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
+        coarse_features=6, coarse_inputs=4,
+    ),
 }  # fmt: skip
-"""The models that draw: in colour, in black and white, and in grey; `fog` knows no classes, `park` knows kinds of some
-and draws an outline first."""
+"""The models that draw: in colour, in black and white, and in grey; `fog` has no attributes, `park` has subclasses of
+some classes and samples in two scales, `doll` has a palette with a transparent colour."""
+LABEL_ROWS_OF = {
+    "park": [(0, -1, 0, 4), (0, -1, 1, 2), (1, -1, 2, 5), (0, -1, 3, 3)],
+    "doll": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],
+}
+"""The labels that occurred together; an imp wears nothing."""
 CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
     "speech": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
@@ -121,6 +137,8 @@ def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
     rng = np.random.default_rng(2)
     sizes = shapes(tensor_table(spec))
     tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in sizes.items()}
+    if spec.label_rows:
+        tensors[LABEL_ROWS] = np.array(LABEL_ROWS_OF[path.name], np.float32)
     _save(path / "pixelcnn", spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
