@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.networks.image import ImageNetwork, LabelEmbedding
+from models.networks.image import ImageNetwork, LabelEmbedding, input_pixels
 from models.networks.parameters import add_parameters
 from models.tensors import own, part
 from toy_images.architecture import ToySpec, tensors
@@ -29,7 +29,7 @@ class ToyNetwork(ImageNetwork):
     def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
         """See :class:`ImageNetwork`."""
         dtype = dtype or self.taps.dtype
-        pixels = symbols.to(dtype) * (2.0 / (self.spec.levels - 1)) - 1.0
+        pixels = input_pixels(self.spec, symbols).to(dtype)
         size = self.taps.shape[-1]
         mask = torch.ones(size * size, dtype=dtype)
         mask[size * size // 2 :] = 0
