@@ -118,7 +118,7 @@ def test_a_png_is_indexed_with_the_palette_of_the_model(server: Server) -> None:
         assert (image.mode, image.size) == ("P", (24, 24))
         assert image.convert("RGBA").getextrema()[3] == ((0, 255) if mode == "RGBA" else (255, 255))
         assert np.array_equal(np.asarray(image)[::3, ::3], np.asarray(opened(file))[::3, ::3]), "the same indices"
-    palette = np.array(opened(file).getpalette(), np.uint8).reshape(-1, 3)[: SPEC.levels]
+    palette = np.array(opened(file).getpalette()[: 3 * SPEC.levels], np.uint8).reshape(-1, 3)
     assert np.array_equal(palette, rgba(SPEC)[:, :3])
     assert (opened(file).info["transparency"], "transparency" in opened(opaque).info) == (0, False)
     recipes = [json.loads(opened(data).info["recipe"]) for data in (file, opaque)]
