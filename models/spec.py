@@ -308,3 +308,8 @@ class ImageSpec(Spec):
     def reach(self) -> int:
         """How many rows up the distribution of a pixel can depend on, besides coarse pixels."""
         return self.height
+
+
+def without_attributes(data: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields that follow from a set of pictures, of a network whose option ``conditioning`` may be ``none``."""
+    return {**data, "attributes": (), "label_rows": 0} if options.get("conditioning") == "none" else data

@@ -47,6 +47,28 @@ Origins = Annotated[
 """Comma-separated origins. There is no ``*``: every origin that may use the service is listed by name."""
 
 
+def _pairs(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        alias, _, target = (word.strip() for word in part.partition("="))
+        if not alias or not target:
+            raise ValueError(f"{part}: must be alias=id")
+        if alias in pairs:
+            raise ValueError(f"{alias}: given twice")
+        pairs[alias] = target
+    return pairs
+
+
+Aliases = Annotated[
+    dict[str, str] | None,
+    NoDecode,  # pydantic-settings would parse it as JSON
+    BeforeValidator(_pairs),
+]
+"""Comma-separated pairs of an alias and an id: ``alloy=heart,ash=joe``."""
+
+
 class Settings(BaseSettings):
     """The settings of one deployment. Frozen; created once, by the command that starts the process."""
 
@@ -216,6 +238,22 @@ class Settings(BaseSettings):
     cors_origins: Origins = Field(
         default=(),
         description="Comma-separated origins of the web pages that may use the service. The default is none.",
+    )
+    model_aliases: Aliases = Field(
+        default=None,
+        description="Comma-separated other names of models, `alias=id`. If it is not set, the names that clients of "
+        "OpenAI and ElevenLabs send by default (`tts-1`, `tts-1-hd`, `gpt-4o-mini-tts`, `eleven_turbo_v2_5` and so on; "
+        "`dall-e-2`, `dall-e-3`, `gpt-image-1`) stand for `wavenet-en` and `pixelcnn-emoji`. Empty: no aliases.",
+    )
+    voice_aliases: Aliases = Field(
+        default=None,
+        description="Comma-separated other names of voices, `alias=id`. If it is not set, OpenAI's thirteen names "
+        "(`alloy` to `verse`) stand for bundled voices. Empty: no aliases.",
+    )
+    public_lists: Literal["on", "off"] = Field(
+        default="off",
+        description="Whether the lists of models, voices and classes need no API key, as some web interfaces "
+        "(Open WebUI) expect.",
     )
     page: Literal["on", "off"] = Field(
         default="on",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from models.architectures.registry import Architecture, Exporter
-from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option
+from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
 from models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
 CONDITIONINGS = ("none", "class", "location")
@@ -84,9 +84,7 @@ class PixelCNNSpec(ImageSpec):
     @classmethod
     def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
         """See :meth:`ImageSpec.for_pictures`; without conditioning the attributes are not used."""
-        if options.get("conditioning") == "none":
-            data = {**data, "attributes": (), "label_rows": 0}
-        return super().for_pictures(shape, data, **options)
+        return super().for_pictures(shape, without_attributes(data, options), **options)
 
     @property
     def title(self) -> str:

@@ -62,6 +62,11 @@ class ImageNetwork(nn.Module):
 
     def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
         """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""
+        weights = next(self.parameters()).dtype
+        return self.score_pixels(input_pixels(self.spec, symbols).to(weights), h, dtype or weights)
+
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """The same of pixels as :func:`input_pixels` gives them, in the type of the weights; ``dtype`` is given."""
         raise NotImplementedError
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.architectures.pixelcnn import PixelCNNSpec, coarse_map_tensors, conditioner_tensors, layer_tensors
 from models.networks.gate import gate
-from models.networks.image import ImageNetwork, LabelEmbedding, input_pixels
+from models.networks.image import ImageNetwork, LabelEmbedding
 from models.networks.parameters import add_parameters
 from models.spec import COARSE, COARSE_STRIDE
 
@@ -95,16 +95,8 @@ class _PixelCNN(ImageNetwork):
             self.coarse = type(self)(spec.coarse, part=True)
         add_parameters(self, layer_tensors(spec))
 
-    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
-        """Logits ``[B, H, W, C, levels]`` of ``symbols [B, H, W, C]`` given h ``[B, condition_channels]``.
-
-        In a network in two scales the coarse pixels precede all others.
-        """
-        return self.score_pixels(input_pixels(self.spec, symbols).to(self.output.dtype), h, dtype)
-
-    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
-        """The same of pixels as the network sees them, ``[B, H, W, C * planes]``."""
-        dtype = dtype or self.output.dtype
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """See :class:`ImageNetwork`. In a network in two scales the coarse pixels precede all others."""
         coarse = pixels[:, COARSE, COARSE] if self.spec.coarse_layers else None
         condition = self.conditioner(h, coarse) if self.spec.conditioning == "location" else h
         skips = self._skips(pixels.to(dtype), condition, coarse)

@@ -11,14 +11,16 @@ from fastapi import Depends, FastAPI
 
 from service import __version__
 from service.api.http import errors as error_responses
-from service.api.http.auth import Keys, caller_of
+from service.api.http.auth import Keys
 from service.api.http.cors import check_origin, install_cors
 from service.api.http.head import HeadMiddleware
 from service.api.http.middleware import BodyLimit, RootMiddleware
 from service.api.http.openapi import complete
+from service.api.http.public_lists import check_key
 from service.api.http.query import check_query
 from service.api.http.rate_limit import RateHeaders
 from service.api.routes import (
+    elevenlabs,
     generations,
     health,
     image_files,
@@ -34,6 +36,7 @@ from service.api.routes import (
     speech,
     timestamps,
     verify,
+    voices,
 )
 from service.api.routes import job_content as artifacts
 from service.api.routes import websockets as streams
@@ -61,12 +64,13 @@ UPLOADS = (
 DESCRIPTION = """\
 Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
 `/v1/images` and `/v1/models` are those of OpenAI's API, so its clients work unchanged; `seed`, `temperature` and
-`sample_rate` are additions. [asyncapi.json](asyncapi.json) describes the websockets.
+`sample_rate` are additions. ElevenLabs' clients work as well. [asyncapi.json](asyncapi.json) describes the websockets.
 """
 
 
 TAGS = [
     {"name": "speech", "description": "Speech and other audio: sampled, continued, scored."},
+    {"name": "elevenlabs", "description": "Speech for clients of ElevenLabs."},
     {"name": "images", "description": "Pictures: sampled, completed, interpolated, scored."},
     {
         "name": "jobs",
@@ -109,6 +113,8 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         app.include_router(page.router, dependencies=[Depends(check_query)])
     for router in (
         speech.router,
+        voices.router,
+        elevenlabs.router,
         generations.router,
         likelihood.router,
         images.router,
@@ -120,7 +126,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         models.router,
         samples.router,
     ):
-        app.include_router(router, dependencies=[Depends(caller_of), Depends(check_query)])
+        app.include_router(router, dependencies=[Depends(check_key), Depends(check_query)])
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
 
 
@@ -158,6 +164,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
         redoc_url=None,
     )
     app.state.keys = keys
+    app.state.public_lists = settings.public_lists == "on"
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))

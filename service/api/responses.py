@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
 from service.api.deps import RequestContext
-from service.api.streamed_response import EVENTS, StreamedResponse
+from service.api.sample_headers import sample_headers
+from service.api.streamed_response import EVENTS, StreamedResponse, while_connected
 from service.broker.job import Job, Priority, Standing
 from service.catalog.models import SpeechModel
 from service.jobs.schemas import JobError, JobObject
 from service.jobs.state import State
 from service.jobs.submit import JobSpec
 from service.speech import codecs
-from service.speech.payloads import AudioPayload
-from service.speech.schemas import AudioRequest
-from service.speech.stream import AudioReader, as_events, encoded
+from service.speech.payloads import AudioPayload, SpeechPayload
+from service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest
+from service.speech.stream import AudioReader, as_events, encoded, timed, times_of, usage_of
+from service.speech.timestamps import SentenceTimes, Timeline
 from service.telemetry.metrics import Transport
 from service.telemetry.playback import Playback, track_playback
 
@@ -27,11 +32,26 @@ def headers_of_samples(what: str) -> dict[str, Any]:
         name: {"description": description, "required": True, "schema": {"type": "string"}}
         for name, description in {
             "x-seed": f"Send it as `seed` to get the same {what} again.",
+            "x-model": "The id of the model, also if the request had an alias.",
             "x-model-sha256": "SHA-256 of the model's weights.",
             "x-engine": "The sampling engine.",
             "x-job-id": "The id of the job.",
         }.items()
     }
+
+
+HEADERS_OF_SOUND: dict[str, Any] = {
+    **headers_of_samples("bytes"),
+    "x-voice": {
+        "description": "The id of the voice, also if the request had an alias.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "content-disposition": {
+        "description": "The name of the file: model, voice and seed. Not with server-sent events.",
+        "schema": {"type": "string"},
+    },
+}
 
 
 def _link(method: str, path: str = "") -> dict[str, Any]:
@@ -59,6 +79,50 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Sound:
+    """A job of sound, and its bytes while they are sampled."""
+
+    reader: AudioReader
+    source: AsyncGenerator[bytes, None]
+    """Drives the reader."""
+    sample_rate: int
+    """Of the bytes, in hertz."""
+    media_type: str
+    timeline: Timeline | None
+    """None if no times were requested, or nothing is said."""
+
+
+def open_sound(
+    context: RequestContext,
+    job: Job,
+    job_spec: JobSpec[AudioPayload, SpeechModel],
+    transport: Transport | None,
+    *,
+    times: bool,
+) -> Sound:
+    """The sound of a job that has been submitted.
+
+    Args:
+        context: of the request.
+        job: that samples.
+        job_spec: its request.
+        transport: how a client plays the bytes while they arrive; None if it gets them all at the end.
+        times: whether the times of words are wanted.
+    """
+    service, payload, model_rate = context.service, job_spec.task.parse(job), job_spec.model.spec.sample_rate
+    form, rate = payload.response_format, codecs.rate_of(payload.response_format, model_rate, payload.sample_rate)
+    reader = AudioReader(service.broker, job, payload, job_spec.model.spec)
+    source = encoded(reader, model_rate, form, rate)
+    if transport is not None:
+        playback = Playback(service.metrics.listener(transport, job.model), context.request.state.asked_at)
+        source = track_playback(source, playback, lambda: reader.samples / model_rate)
+    timeline = None
+    if times and isinstance(payload, SpeechPayload):
+        timeline = Timeline(service.broker, job, payload, model_rate, rate)
+    return Sound(reader, source, rate, codecs.MEDIA_TYPES[form], timeline)
+
+
 async def stream_audio(
     context: RequestContext, job_spec: JobSpec[AudioPayload, SpeechModel], request: AudioRequest
 ) -> Response:
@@ -67,24 +131,65 @@ async def stream_audio(
     Args:
         context: of the request.
         job_spec: the checked request.
-        request: says in which format the sound is sent.
+        request: says in which form the sound is sent.
 
     Raises:
         ServiceError: as :func:`service.jobs.submit.submit_job` does.
     """
-    job, service = await context.submit(job_spec), context.service
+    job = await context.submit(job_spec)
     if job.priority is Priority.BATCH:
-        return await accepted(service, job)
-    spec, form = job_spec.model.spec, request.response_format
-    reader = AudioReader(service.broker, job, job_spec.task.parse(job), spec)
-    source, media_type = encoded(reader, spec.sample_rate, form, request.sample_rate), codecs.MEDIA_TYPES[form]
-    transport = Transport.SSE if request.stream_format == "sse" else Transport.HTTP
-    playback = Playback(service.metrics.listener(transport, job.model), context.request.state.asked_at)
-    source = track_playback(source, playback, lambda: reader.samples / spec.sample_rate)
+        return await accepted(context.service, job)
+    timestamps = request.timestamps if isinstance(request, SpeechRequest) else []
+    transport = {"audio": Transport.HTTP, "sse": Transport.SSE}.get(request.stream_format)
+    sound = open_sound(context, job, job_spec, transport, times=bool(timestamps))
+    if transport is Transport.HTTP:
+        return streamed(context, sound, sound.source, sound.media_type)
     if transport is Transport.SSE:
-        source, media_type = as_events(source, reader), EVENTS
-    stall = service.settings.stall_seconds
-    return StreamedResponse(service.broker, reader, source, media_type, stall_seconds=stall, keep=context.keep)
+        events = as_events(sound.source, sound.reader, sound.sample_rate, timestamps, sound.timeline)
+        return streamed(context, sound, events, EVENTS)
+    audio, sentences = await read_whole(context, sound)
+    answer = SpeechObject(
+        audio=base64.b64encode(audio).decode(),
+        audio_format=sound.media_type,
+        sample_rate=sound.sample_rate,
+        seed=sound.reader.payload.seed,
+        **times_of(sentences, timestamps),
+        usage=usage_of(sound.reader),
+    )
+    return JSONResponse(answer.model_dump(exclude_none=True), headers=headers_of(sound))
+
+
+def streamed(context: RequestContext, sound: Sound, source: AsyncIterator[bytes], media_type: str) -> Response:
+    """An answer that is sent while the sound is sampled; ``source`` is made of the sound's own."""
+    stall = context.service.settings.stall_seconds
+    broker, reader = context.service.broker, sound.reader
+    return StreamedResponse(broker, reader, source, media_type, stall_seconds=stall, keep=context.keep)
+
+
+async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
+    """All bytes, and the times of all sentences.
+
+    Raises:
+        ClientLeft: the client disconnected before the end.
+        ServiceError: the job failed, or is gone.
+    """
+    audio, sentences = bytearray(), list[SentenceTimes]()
+
+    async def read() -> None:
+        async for piece, new in timed(sound.source, sound.reader, sound.timeline):
+            audio.extend(piece)
+            sentences.extend(new)
+
+    broker, job = context.service.broker, sound.reader.job
+    await while_connected(read(), context.request.receive, broker, job, keep=context.keep)
+    return bytes(audio), sentences
+
+
+def headers_of(sound: Sound) -> dict[str, str]:
+    """The headers of an answer with all of the sound."""
+    reader = sound.reader
+    engine = {} if reader.started is None else {"x-engine": reader.started.engine}
+    return sample_headers(reader.job, reader.payload) | engine
 
 
 async def accepted(service: State, job: Job) -> Response:

@@ -6,6 +6,7 @@ from fastapi.responses import JSONResponse, Response
 
 from service.api.deps import RequestContext
 from service.api.responses import accepted
+from service.api.sample_headers import sample_headers
 from service.api.streamed_response import while_connected
 from service.broker import Broker
 from service.broker.job import Job, Priority
@@ -31,7 +32,7 @@ async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) ->
     if job.priority is Priority.BATCH:
         return await accepted(context.service, job)
     ended = await completed(context, job)
-    headers = {"x-job-id": ended.id, "x-model-sha256": ended.sha256, "x-engine": ended.engine or ""}
+    headers = sample_headers(ended, job_spec.payload) | {"x-engine": ended.engine or ""}
     return JSONResponse(job_spec.task.figures(ended), headers=headers)
 
 

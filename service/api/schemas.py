@@ -11,6 +11,7 @@ class ModelObject(BaseModel):
     """A model as ``GET /v1/models`` lists it."""
 
     id: str
+    aliases: list[str] = Field(description="Other names that a request may use for it.")
     object: Literal["model"] = "model"
     created: int
     owned_by: str
@@ -32,6 +33,14 @@ class ModelList(BaseModel):
     """Every model that is loaded."""
 
     object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+class SpeechModelList(BaseModel):
+    """The models that speak, under both names that clients look for."""
+
+    object: Literal["list"] = "list"
+    models: list[ModelObject]
     data: list[ModelObject]
 
 
@@ -66,6 +75,27 @@ class KServeReady(BaseModel):
     """Whether the server, or a model, can be used."""
 
     ready: bool
+
+
+Datatype = Literal["BYTES", "FP32", "INT16", "INT64", "UINT8"]
+
+
+class KServeTensor(BaseModel):
+    """An input or output of a model; a dimension of -1 has any size."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+
+
+class KServeModel(BaseModel):
+    """``GET /v2/models/{id}``: a model as KServe's protocol describes it."""
+
+    name: str
+    versions: list[str] = Field(description="One: the SHA-256 of the weights.")
+    platform: str
+    inputs: list[KServeTensor] = Field(description="Fields of the request, at `/v1/audio` or `/v1/images`.")
+    outputs: list[KServeTensor]
 
 
 class ErrorBody(BaseModel):

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.api.file_names import disposition
+from service.api.sample_headers import sample_headers
 from service.broker import UNAVAILABLE, Broker
 from service.broker.job import Job
 from service.errors import BrokenOff, ClientLeft, ServiceError, envelope
@@ -56,15 +58,13 @@ class StreamedResponse(Response):
         self._stall_seconds = stall_seconds
         self._events = media_type == EVENTS
         self._keep = keep
-        job = reader.job
         self.init_headers(
             {
                 "content-type": media_type,
                 "cache-control": "no-store",
                 "x-accel-buffering": "no",
-                "x-seed": str(reader.payload.seed),
-                "x-model-sha256": job.sha256,
-                "x-job-id": job.id,
+                **sample_headers(reader.job, reader.payload),
+                **({} if self._events else disposition(reader.job, reader.payload)),
             }
         )
 

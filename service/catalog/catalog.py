@@ -9,8 +9,9 @@ import numpy as np
 
 from models.architectures.acoustic import AcousticSpec
 from models.checkpoint import Checkpoint, CheckpointError, load
-from models.library import LibraryError, ModelEntry, discover
+from models.library import LibraryError, ModelEntry, Voice, discover
 from models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
+from service.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, in_force
 from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import NotFound
 from service.settings import Settings
@@ -19,25 +20,34 @@ _M = TypeVar("_M", bound=Model)
 
 
 class Catalog:
-    """Every model, by id."""
+    """Every model, by id; see :mod:`service.catalog.aliases` for other names."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Model], aliases: Aliases | None = None) -> None:
         self.models = dict(models)
+        self.aliases = Aliases() if aliases is None else aliases
 
     def model(self, model_id: str) -> Model:
-        """The model of this id.
+        """The model of this id or alias.
 
         Raises:
             NotFound: there is none.
         """
         try:
-            return self.models[model_id]
+            return self.models[self.aliases.models.get(model_id, model_id)]
         except KeyError:
             message = f"model: no such model; there is {', '.join(self.models)}"
             raise NotFound(message, param="model", code="model_not_found") from None
 
+    def voice(self, model: SpeechModel, voice_id: str) -> Voice:
+        """The voice of this id or alias.
+
+        Raises:
+            InvalidRequest: the model has none.
+        """
+        return model.voice(self.aliases.voices.get(voice_id, voice_id))
+
     def speech_model(self, model_id: str, capability: str) -> SpeechModel:
-        """The model of this id, which must have the capability.
+        """The model of this id or alias, which must have the capability.
 
         Raises:
             NotFound: there is none.
@@ -115,8 +125,14 @@ def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None
 
 
 def load_catalog(settings: Settings) -> Catalog:
-    """Describe every model of the configured directories; raises as :func:`loaded` does."""
-    return Catalog({entry.id: describe(entry, sampled, acoustic) for entry, sampled, acoustic in loaded(settings)})
+    """Describe every model of the configured directories; raises as :func:`loaded` does, and for a wrong alias."""
+    models = {entry.id: describe(entry, sampled, acoustic) for entry, sampled, acoustic in loaded(settings)}
+    voices = dict.fromkeys(voice.id for model in models.values() for voice in model.entry.voices)
+    aliases = Aliases(
+        in_force(settings.model_aliases, MODEL_ALIASES, models, "ANCESTRAL_MODEL_ALIASES"),
+        in_force(settings.voice_aliases, VOICE_ALIASES, voices, "ANCESTRAL_VOICE_ALIASES"),
+    )
+    return Catalog(models, aliases)
 
 
 def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> None:

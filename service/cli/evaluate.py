@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.library import MAX_GUIDANCE
-from service.cli import FiniteRange, explained
+from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
@@ -126,6 +126,36 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 
 
 @command.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--sentences", type=click.IntRange(1), default=2, show_default=True, help="For each voice.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def listen(corpora: tuple[Path, ...], model: str, sentences: int, output: Path) -> None:
+    """Write a page (README.md, sounds, spectrograms) with each voice beside its recordings.
+
+    CORPORA are one folder per voice, named like it.
+    """
+    from models.training.evaluation.listening import Heard, write_listening_page
+    from models.training.evaluation.speech import recordings
+    from service.settings import load_settings
+    from service.speech.requests import prepare
+    from service.worker.model_loader import load_models
+
+    with explained(ValueError):
+        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        sampler = loaded_models.sound(loaded_models.speech_model(model, "speech"))
+        clips = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    heard = {
+        voice: [
+            Heard(text, _speak(sampler, prepare(loaded_models, model, voice, text, seed))[0], recording)
+            for seed, (text, recording) in enumerate(real)
+        ]
+        for voice, real in clips.items()
+    }
+    write_listening_page(output, model, sampler.model.sha256, heard)
+
+
+@command.command()
 @click.argument("checkpoint", type=_CORPUS)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Its training data.")
 @click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
@@ -178,6 +208,38 @@ def images(
     click.echo(json.dumps(report, indent=2))
     if card:
         _show_in_card(loaded, output / SHEET)
+
+
+@command.command()
+@click.argument("checkpoints", type=_CORPUS, nargs=-1, required=True)
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), required=True, help="The pictures of all of them."
+)
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A Markdown file.")
+def table(checkpoints: tuple[Path, ...], data: Path, pictures: int | None, output: Path) -> None:
+    """Write a table of CHECKPOINTS, image networks of two levels trained on MNIST, beside published figures.
+
+    Likelihood, parameters, training, speed of naive and of cached sampling, and whether both draw the same pictures.
+    The name of a row is that of the folder which the checkpoint is in.
+    """
+    from models.checkpoint import load
+    from models.spec import ImageSpec
+    from models.training.evaluation.table import PUBLISHED, markdown, measure
+    from models.training.tasks.images import ImageTask
+
+    check_output(output)
+    rows = [*PUBLISHED]
+    with explained(ValueError):
+        for path in checkpoints:
+            loaded = load(path)
+            task = ImageTask(loaded.spec_as(ImageSpec), data)
+            if task.spec.levels != 2:
+                raise ValueError(f"{path}: not a network of two levels")
+            test = task.held_out(task.pictures.test, pictures)
+            rows.append(measure(path.absolute().parent.name, loaded, test, task.pictures.train))
+            click.echo(f"{rows[-1].model}: {rows[-1].unconditional} nats", err=True)
+    output.write_text(markdown(rows, len(test.images)))
 
 
 def _picture_likelihood(loaded: Checkpoint, task: ImageTask, test: Pictures) -> dict[str, float]:

@@ -34,12 +34,14 @@ def picture_file(payload: PicturesPayload, model: ImageModel, index: int, batch:
         if isinstance(recipe[field], str):
             recipe[field] = model.as_known(recipe[field])
     texts = {"recipe": json.dumps(recipe)}
+    width, height = map(int, payload.size.split("x"))
+    canvas = (width, height) if payload.fit == "pad" else None
     if not (model.spec.palette and payload.output_format == "png" and batch.complete):
-        return encode(batch.pixels[index], payload.output_format, payload.scale, texts)
+        return encode(batch.pixels[index], payload.output_format, payload.scale, texts, canvas)
     colours = rgba(model.spec)
     if payload.background == "opaque":
         colours = np.where(colours[:, 3:] == 0, np.uint8(WHITE), colours)
-    return encode_indexed(batch.symbols[index], colours, payload.scale, texts)
+    return encode_indexed(batch.symbols[index], colours, payload.scale, texts, canvas)
 
 
 def decoder_of(payload: PicturesPayload, model: ImageModel) -> BatchDecoder:

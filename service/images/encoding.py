@@ -25,7 +25,13 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 _NO_TEXTS: Final[Mapping[str, str]] = {}
 
 
-def encode(pixels: Pixels, form: str, scale: int = 1, texts: Mapping[str, str] = _NO_TEXTS) -> bytes:
+def encode(
+    pixels: Pixels,
+    form: str,
+    scale: int = 1,
+    texts: Mapping[str, str] = _NO_TEXTS,
+    size: tuple[int, int] | None = None,
+) -> bytes:
     """An image file.
 
     Args:
@@ -33,9 +39,10 @@ def encode(pixels: Pixels, form: str, scale: int = 1, texts: Mapping[str, str] =
         form: a key of :data:`MEDIA_TYPES`; all but jpeg are lossless.
         scale: side of the square, in pixels, that one pixel becomes.
         texts: ASCII texts by keyword, for the text chunks of a PNG file; other formats do without.
+        size: width and height of a larger file, with the picture in its middle; None for a file of its own size.
     """
     options = {"pnginfo": _texts(texts)} if form == "png" else {}
-    return _file(_image(pixels, scale), form, options)
+    return _file(_image(pixels, scale, size), form, options)
 
 
 def encode_indexed(
@@ -43,6 +50,7 @@ def encode_indexed(
     colours: NDArray[np.uint8],
     scale: int = 1,
     texts: Mapping[str, str] = _NO_TEXTS,
+    size: tuple[int, int] | None = None,
 ) -> bytes:
     """A PNG file of indices into a palette.
 
@@ -51,15 +59,18 @@ def encode_indexed(
         colours: RGBA, ``[P, 4]``; the first may be transparent.
         scale: as for :func:`encode`.
         texts: as for :func:`encode`.
+        size: as for :func:`encode`.
     """
-    image = _image(symbols, scale)
+    image = _image(symbols, scale, size)
     image.putpalette(colours[:, :3].tobytes())
     transparent = {"transparency": 0} if colours[0, 3] == 0 else {}
     return _file(image, "png", {"pnginfo": _texts(texts), **transparent})
 
 
-def _image(pixels: Pixels, scale: int) -> Image.Image:
+def _image(pixels: Pixels, scale: int, size: tuple[int, int] | None) -> Image.Image:
     large = np.ascontiguousarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
+    if size is not None:
+        large = _padded(large, size, _edge_colour(pixels))
     return Image.fromarray(large[..., 0] if large.shape[2] == 1 else large)
 
 
@@ -74,3 +85,20 @@ def _file(image: Image.Image, form: str, options: Mapping[str, Any]) -> bytes:
     file = io.BytesIO()
     image.save(file, form.upper(), **_OPTIONS[form], **options)
     return file.getvalue()
+
+
+def _edge_colour(pixels: Pixels) -> NDArray[np.uint8]:
+    """The most frequent colour of the outermost pixels ``[C]``; of several, the darkest."""
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colours, counts = np.unique(edge, axis=0, return_counts=True)
+    found: NDArray[np.uint8] = colours[counts.argmax()]
+    return found
+
+
+def _padded(large: Pixels, size: tuple[int, int], colour: NDArray[np.uint8]) -> Pixels:
+    height, width, channels = large.shape
+    canvas = np.empty((size[1], size[0], channels), large.dtype)
+    canvas[:] = colour
+    top, left = (size[1] - height) // 2, (size[0] - width) // 2
+    canvas[top : top + height, left : left + width] = large
+    return canvas

@@ -25,6 +25,8 @@ class PicturesPayload(SampledPayload):
     """``WIDTHxHEIGHT`` of the files, in pixels."""
     scale: int
     """Side of the square, in pixels of the file, that one pixel of the model becomes."""
+    fit: str | None = None
+    """``pad`` if the file is larger than the picture in it."""
     response_format: str
     output_format: str
     background: str
@@ -34,10 +36,19 @@ class PicturesPayload(SampledPayload):
     seeds: tuple[int, ...]
     """One per picture."""
 
+    def drawn_size(self, width: int, height: int) -> str | None:
+        """``WIDTHxHEIGHT`` of the picture in a padded file, of a model of this size; None if the file has no edge."""
+        return f"{width * self.scale}x{height * self.scale}" if self.fit == "pad" else None
+
     @property
     def count(self) -> int:
         """The number of pictures."""
         return len(self.seeds)
+
+    @property
+    def subject(self) -> str | None:
+        """What the pictures show, in the words of the request; None if it names nothing."""
+        return None
 
     @property
     def told(self) -> tuple[str | None, ...]:
@@ -87,13 +98,18 @@ class ImagePayload(PicturesPayload):
     """One per picture: the prompt with the names that the picture's seed has drawn, if it has drawn any."""
 
     @property
+    def subject(self) -> str | None:
+        """See :class:`PicturesPayload`."""
+        return self.asked_class if self.prompt is None else self.prompt
+
+    @property
     def told(self) -> tuple[str | None, ...]:
         """See :class:`PicturesPayload`."""
         return self.revised_prompts
 
     def recipe(self, index: int) -> dict[str, Any]:
         """See :class:`PicturesPayload`."""
-        prompt = self.asked_class if self.prompt is None else self.prompt
+        prompt = self.subject
         return super().recipe(index) if prompt is None else {"prompt": prompt} | super().recipe(index)
 
     @property
@@ -135,6 +151,11 @@ class InterpolationPayload(PicturesPayload):
     end: str | tuple[float, ...]
     steps: int
     ends: tuple[Labels, Labels]
+
+    @property
+    def subject(self) -> str | None:
+        """See :class:`PicturesPayload`."""
+        return "-to-".join(end if isinstance(end, str) else "embedding" for end in (self.begin, self.end))
 
     @property
     def requested_labels(self) -> tuple[Labels, ...]:

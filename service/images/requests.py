@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ from service.jobs.submit import JobSpec
 from service.jobs.uploads import from_base64
 from service.settings import Settings
 
+_R = TypeVar("_R", bound=BaseImageRequest)
+
 
 def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> JobSpec[ImagePayload, ImageModel]:
     """Pictures of a class, or of other attributes.
@@ -42,7 +44,7 @@ def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> Jo
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
-    model = catalog.image_model(request.model, "image_generation")
+    model, request = catalog.image_model(request.model, "image_generation"), _with_fit(catalog, request)
     payload = image_payload(model, request)
     kept = payload.response_format == "url"
     return JobSpec(IMAGE, model, request.model_dump(by_alias=True), payload, 0.0, kept=kept)
@@ -69,7 +71,7 @@ def completion_job(
     catalog: Catalog, settings: Settings, request: CompletionRequest
 ) -> JobSpec[CompletionPayload, ImageModel]:
     """The rest of a picture. Takes a moment, as the picture is decoded; raises as :func:`image_job` does."""
-    model = catalog.image_model(request.model, "image_completion")
+    model, request = catalog.image_model(request.model, "image_completion"), _with_fit(catalog, request)
     _check_stream(request)
     labels = requested_labels(model, request.prompt, request.asked_class, request.style)
     rows, distance = _kept_rows(request, model)
@@ -94,7 +96,7 @@ def interpolation_job(
     catalog: Catalog, settings: Settings, request: InterpolationRequest
 ) -> JobSpec[InterpolationPayload, ImageModel]:
     """One picture for every step from one list of names to another; raises as :func:`image_job` does."""
-    model = catalog.image_model(request.model, "image_interpolation")
+    model, request = catalog.image_model(request.model, "image_interpolation"), _with_fit(catalog, request)
     if not _subjects(model):
         message = f"model: {model.entry.id} has no classes to go between"
         raise InvalidRequest(message, param="model", code="model_not_capable")
@@ -211,15 +213,16 @@ def _shared(model: ImageModel, request: BaseImageRequest, seeds: tuple[int, ...]
     if streams and request.response_format == "url":
         message = "response_format: a stream has b64_json alone"
         raise InvalidRequest(message, param="response_format", code="conflict")
-    scale = scale_of(model, request.size)
+    scale, padded = scale_of(model, request.size, pad=request.fit == "pad")
     return {
         "seed": seeds[0],
         "seeds": seeds,
         "temperature": model.entry.temperature if request.temperature is None else request.temperature,
         "guidance": _guidance(model, request.guidance),
         "style": request.style,
-        "size": f"{model.spec.width * scale}x{model.spec.height * scale}",
+        "size": request.size if padded else f"{model.spec.width * scale}x{model.spec.height * scale}",
         "scale": scale,
+        "fit": "pad" if padded else None,
         "response_format": request.response_format or ("b64_json" if streams else "url"),
         "output_format": request.output_format,
         "background": _background(model, request),
@@ -239,6 +242,12 @@ def _background(model: ImageModel, request: BaseImageRequest) -> str:
     return "transparent" if able and request.background != "opaque" else "opaque"
 
 
+def _with_fit(catalog: Catalog, request: _R) -> _R:
+    """The request with its default of ``fit``: clients of another service cannot know the sizes of ours."""
+    pad = request.fit is None and request.model in catalog.aliases.models
+    return request.model_copy(update={"fit": "pad"}) if pad else request
+
+
 def _guidance(model: ImageModel, guidance: float | None) -> float:
     if not _subjects(model):
         if guidance not in (None, 1.0):
@@ -248,18 +257,26 @@ def _guidance(model: ImageModel, guidance: float | None) -> float:
     return model.entry.guidance if guidance is None else guidance
 
 
-def scale_of(model: ImageModel, size: str | None) -> int:
-    """The side of the square, in pixels, that a pixel of the model becomes.
+def scale_of(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bool]:
+    """The side of the square, in pixels, that a pixel of the model becomes, and whether the file is padded.
+
+    Args:
+        model: draws the picture.
+        size: of the file, as requested.
+        pad: whether the picture may be smaller than the file.
 
     Raises:
-        InvalidRequest: the size is not a multiple of the model's, or too large.
+        InvalidRequest: the size is too large, or too small, or it is not a multiple of the model's and is not padded.
     """
     if size in (None, "auto"):
-        return 1
+        return 1, False
     assert size is not None
     width, height = map(int, size.split("x"))
     spec = model.spec
     scale = multiple(spec, width, height)
+    largest = min(width // spec.width, height // spec.height)
+    if pad and scale is None and largest and max(width, height) <= MAX_SIDE:
+        return largest, True
     if scale is None or max(width, height) > MAX_SIDE:
         near = max(1, min(round(width / spec.width), MAX_SIDE // max(spec.width, spec.height)))
         message = (
@@ -267,7 +284,7 @@ def scale_of(model: ImageModel, size: str | None) -> int:
             f"like {near * spec.width}x{near * spec.height}"
         )
         raise InvalidRequest(message, param="size", code="invalid_size")
-    return scale
+    return scale, False
 
 
 def _kept_rows(request: CompletionRequest, model: ImageModel) -> tuple[NDArray[np.uint8], float | None]:

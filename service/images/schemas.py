@@ -34,6 +34,12 @@ class BaseImageRequest(StrictRequest):
         pattern=_SIZE,
         description="`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square.",
     )
+    fit: Literal["exact", "pad"] | None = Field(
+        default=None,
+        description="What to do about another `size`: `exact` refuses it; `pad` draws the largest whole multiple that "
+        "fits, in the middle of a file of that size, on the colour of the picture's edge. The default is `exact`, and "
+        "`pad` if `model` is an alias.",
+    )
     response_format: Literal["url", "b64_json"] | None = Field(
         default=None, description="`url` is the default; a stream always uses `b64_json`."
     )
@@ -84,6 +90,9 @@ class ImageRequest(BaseImageRequest):
     partial_images: int = Field(
         default=0, ge=0, le=3, description="Number of partial pictures that a stream sends before each finished one."
     )
+    moderation: Literal["auto", "low"] | None = Field(default=None, description="Changes nothing.")
+    quality: Literal["auto"] | None = Field(default=None, description="Changes nothing.")
+    user: str | None = Field(default=None, max_length=256, description="Changes nothing.")
 
 
 class CompletionRequest(ImageRequest):
@@ -194,6 +203,7 @@ class ImageEvent(BaseModel):
     b64_json: str = Field(json_schema_extra={"contentEncoding": "base64"})
     created_at: int
     size: str
+    drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
     quality: Literal["auto"] = "auto"
     background: Literal["transparent", "opaque"]
     output_format: ImageFormat
@@ -252,7 +262,8 @@ class ImagesObject(BaseModel):
     created: int
     data: list[ImageObject]
     output_format: ImageFormat
-    size: str
+    size: str = Field(description="Of the files.")
+    drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
     usage: ImageUsage
     palette_distance: float | None = Field(default=None, description=_DISTANCE)
 

@@ -79,6 +79,7 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         data=data,
         output_format=payload.output_format,  # type: ignore[arg-type]  # a string of the schema's
         size=payload.size,
+        drawn_size=_drawn_size(reader),
         usage=usage_of(payload, reader.samples),
         palette_distance=payload.distance,
     )
@@ -115,12 +116,18 @@ def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
         "b64_json": _base64(picture_file(payload, reader.model, index, reader.batch)),
         "created_at": int(reader.job.created_at),
         "size": payload.size,
+        "drawn_size": _drawn_size(reader),
         "output_format": payload.output_format,
         "index": index,
         "seed": payload.seeds[index],
         "background": payload.background,
         "revised_prompt": payload.told[index],
     }
+
+
+def _drawn_size(reader: ImageReader) -> str | None:
+    spec = reader.model.spec
+    return reader.payload.drawn_size(spec.width, spec.height)
 
 
 def _base64(data: bytes) -> str:

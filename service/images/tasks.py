@@ -10,7 +10,8 @@ from service.jobs.tasks import ManifestRule, Task
 
 _ATTEMPT: Final = "service.images.attempts:ImageAttempt"
 _ENCODER: Final = "service.images.artifact:ImageEncoder"
-_TRANSPORT: Final = frozenset({"stream", "partial_images"})
+_TRANSPORT: Final = frozenset({"stream", "partial_images", "background", "moderation", "quality", "user"})
+"""Also the fields of OpenAI's that change nothing where they are accepted."""
 
 IMAGE: Final = Task(
     kind="image",

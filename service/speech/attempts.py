@@ -67,11 +67,11 @@ class SpeechAttempt(AudioAttempt):
         return self.sampler.lengths(self.payload, index + 1)
 
     async def opened(self, part: Part, stream: Stream) -> None:
-        """See :class:`SamplingAttempt`. Stores when the words of the sentence are said."""
+        """See :class:`SamplingAttempt`. Stores when the phonemes of the sentence are said."""
         assert isinstance(part, SentencePart)
         sentence = self._sentence
         self._sentence += 1
-        await patiently(lambda: self.context.broker.annotate(self.job, sentence, part.words.dump()))
+        await patiently(lambda: self.context.broker.annotate(self.job, sentence, part.timing.dump()))
 
 
 class GenerationAttempt(AudioAttempt):

@@ -24,7 +24,8 @@ from service.jobs.uploads import from_base64
 from service.settings import Settings
 from service.speech import codecs
 from service.speech.payloads import GenerationPayload, Sentences, SpeechLikelihoodPayload, SpeechPayload
-from service.speech.schemas import AudioRequest, GenerationRequest, SessionConfig, SpeechRequest
+from service.speech.schemas import AudioRequest, GenerationRequest, SpeechRequest
+from service.speech.session.messages import SessionConfig
 from service.speech.session.state import SessionState
 from service.speech.tasks import GENERATION, LIKELIHOOD, SPEECH
 from service.speech.uploads import decode_upload
@@ -37,6 +38,12 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
+    if request.instructions:
+        message = "instructions: no model here is steered by a description; use speed, pitch, intonation, another voice"
+        raise InvalidRequest(message, param="instructions", code="unsupported_parameter")
+    if request.timestamps and request.stream_format == "audio":
+        message = "timestamps: there is no place for them in audio; use stream_format sse or json"
+        raise InvalidRequest(message, param="timestamps", code="conflict")
     payload = prepare(
         catalog,
         request.model,
@@ -77,12 +84,12 @@ def prepare(
             cannot be spoken.
     """
     model = catalog.speech_model(model_id, "speech")
-    voice = model.voice(voice_id)
+    voice = catalog.voice(model, voice_id)
     _check_pitch(model, pitch, intonation)
     return SpeechPayload(
         seed=seed,
         temperature=model.entry.temperature if temperature is None else temperature,
-        voice=voice_id,
+        voice=voice.id,
         response_format=response_format,
         sample_rate=sample_rate,
         sampling=voice.sampling,
@@ -114,7 +121,7 @@ def generation_job(
 ) -> JobSpec[GenerationPayload, SpeechModel]:
     """Sound without text. Takes a moment if there is a recording to decode; raises as :func:`speech_job` does."""
     model = catalog.speech_model(request.model, "generation")
-    voice = model.voice(request.voice_id)
+    voice = catalog.voice(model, request.voice_id)
     spec, prompt = model.spec, None
     _check_rate(model, request)
     if request.prompt_audio is not None:
@@ -124,7 +131,7 @@ def generation_job(
         seed=draw_seed() if request.seed is None else request.seed,
         temperature=model.entry.temperature if request.temperature is None else request.temperature,
         prompt_sha256=None if prompt is None else hashlib.sha256(prompt.data).hexdigest(),
-        voice=request.voice_id,
+        voice=voice.id,
         response_format=request.response_format,
         sample_rate=request.sample_rate,
         sampling=voice.sampling,
@@ -141,7 +148,7 @@ def likelihood_job(
 ) -> JobSpec[SpeechLikelihoodPayload, SpeechModel]:
     """A recording to score. Takes a moment, as it is decoded; raises as :func:`speech_job` does."""
     model = catalog.speech_model(model_id, "likelihood")
-    model.voice(voice_id)
+    voice = catalog.voice(model, voice_id)
     sentences: Sentences = ()
     if "speech" in model.entry.capabilities:
         if text is None:
@@ -153,7 +160,7 @@ def likelihood_job(
     wave = decode_upload(file, sample_rate=spec.sample_rate, max_seconds=settings.max_upload_seconds, param="file")
     wave = normalize_level(wave, spec.sample_rate)  # models only know sound at the level of their corpora
     body = {"model": model_id, "voice": voice_id, "text": text}
-    payload = SpeechLikelihoodPayload(voice=voice_id, sentences=sentences)
+    payload = SpeechLikelihoodPayload(voice=voice.id, sentences=sentences)
     if spec.shaping == "linear_prediction":  # its symbols depend on the frames, which the worker makes
         upload = to_int16(wave).tobytes()
     else:
@@ -169,7 +176,7 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
     model, form = catalog.speech_model(config.model, "speech"), config.response_format
-    model.voice(config.voice if isinstance(config.voice, str) else config.voice.id)
+    catalog.voice(model, config.voice if isinstance(config.voice, str) else config.voice.id)
     _check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))

@@ -20,7 +20,7 @@ from service.catalog.sampler import Part, Sampler
 from service.catalog.seeds import part_seed
 from service.speech.decoder import AudioDecoder, Wave
 from service.speech.payloads import GenerationPayload, SpeechPayload
-from service.speech.word_spans import WordSpans
+from service.speech.timing import Timing
 
 FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
@@ -33,7 +33,7 @@ _WARM_UP: Final = PhonemeSequence.parse("sil _R EH1 D IY0 .")
 class SentencePart(Part):
     """One sentence."""
 
-    words: WordSpans
+    timing: Timing
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SpeechSampler(Sampler):
                 frames=frames,
                 sampling=payload.sampling,
             )
-            yield SentencePart(request, _NO_PROMPT, WordSpans.of(sentence, np.cumsum(timing) * spec.local_hop))
+            yield SentencePart(request, _NO_PROMPT, Timing.of(np.cumsum(timing) * spec.local_hop))
 
     def lengths(self, payload: SpeechPayload, first: int = 0) -> Iterator[int]:
         """Samples of each sentence from number ``first`` on: those of :meth:`parts`, for a fifth of the work."""

@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.jobs.schemas import SEEDS, StrictRequest
-from service.ws.schemas import ApiKey, SessionClose
+from service.speech.time_schemas import PhonemeTime, WordTime
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
+
+Timestamps = list[Literal["word", "phoneme"]]
 
 MAX_INPUT_CHARACTERS = 4096
 MAX_DURATION = 3600.0
@@ -36,8 +38,10 @@ class AudioRequest(StrictRequest):
     response_format: AudioFormat = Field(
         default="mp3", description="pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg."
     )
-    stream_format: Literal["audio", "sse"] = Field(
-        default="audio", description="`sse` wraps the sound in server-sent events, base64 encoded."
+    stream_format: Literal["audio", "sse", "json"] = Field(
+        default="audio",
+        description="`sse` wraps the sound in server-sent events, base64 encoded; `json` answers with one JSON object "
+        "when all of it has been sampled.",
     )
     seed: int | None = Field(
         default=None, ge=0, lt=SEEDS, description="The same seed gives the same bytes. Drawn and returned if absent."
@@ -76,6 +80,19 @@ class SpeechRequest(AudioRequest):
         allow_inf_nan=False,
         description="How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it.",
     )
+    timestamps: Timestamps = Field(
+        default=[],
+        max_length=2,
+        description="`word`, `phoneme`, or both: say when they are spoken. Needs `stream_format` `sse` or `json`; "
+        "of a job, `/v1/jobs/{id}/timestamps` tells the same.",
+    )
+    instructions: str | None = Field(
+        default=None,
+        max_length=MAX_INPUT_CHARACTERS,
+        description="Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`.",
+    )
+    stream: bool | None = Field(default=None, description="Changes nothing: the audio always streams.")
+    user: str | None = Field(default=None, max_length=256, description="Changes nothing.")
 
 
 class Usage(BaseModel):
@@ -115,6 +132,45 @@ class SpeechAudioDone(BaseModel):
     usage: Usage
 
 
+class SpeechAudioTimestamps(BaseModel):
+    """A server-sent event of a request with ``timestamps``, before the first bytes of each sentence.
+
+    Samples are counted from the start of the audio, at ``sample_rate``.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "speech.audio.timestamps",
+                    "sample_rate": 16000,
+                    "words": [{"word": "hello", "start": 1280, "end": 6080}],
+                }
+            ]
+        }
+    )
+
+    type: Literal["speech.audio.timestamps"] = "speech.audio.timestamps"
+    sample_rate: int = Field(description="In hertz.")
+    words: list[WordTime] | None = Field(default=None, description="The words of the sentence, if requested.")
+    phonemes: list[PhonemeTime] | None = Field(default=None, description="Its phonemes, if requested.")
+
+
+class SpeechObject(BaseModel):
+    """The answer to a request for sound with ``"stream_format": "json"``."""
+
+    object: Literal["speech"] = "speech"
+    audio: str = Field(
+        json_schema_extra={"contentEncoding": "base64"}, description="The bytes that `stream_format` `audio` gives."
+    )
+    audio_format: str = Field(description="Their media type.")
+    sample_rate: int = Field(description="In hertz.")
+    seed: int
+    words: list[WordTime] | None = Field(default=None, description="If requested; samples are at `sample_rate`.")
+    phonemes: list[PhonemeTime] | None = Field(default=None, description="If requested.")
+    usage: Usage
+
+
 class VoicesQuery(BaseModel):
     """The query parameters of ``GET /v1/audio/voices``."""
 
@@ -132,6 +188,7 @@ class VoiceObject(BaseModel):
 
     id: str
     name: str
+    aliases: list[str] = Field(description="Other names that a request may use for it.")
     language: str
     gender: str
     model: str = Field(description="The first of `models`: one that speaks text, if any of them does.")
@@ -150,24 +207,6 @@ class VoiceList(BaseModel):
     object: Literal["list"] = "list"
     voices: list[VoiceObject]
     data: list[VoiceObject]
-
-
-class WordTime(BaseModel):
-    """When a word is said."""
-
-    word: str = Field(description="As it is read: numbers and abbreviations are written out.")
-    start: int = Field(ge=0, description="Its first sample.")
-    end: int = Field(ge=0, description="The first sample after it.")
-
-
-class WordTimes(BaseModel):
-    """The words of a job and when they are said."""
-
-    object: Literal["timestamps"] = "timestamps"
-    job: str
-    sample_rate: int = Field(description="In hertz, of the samples that are counted: the model's own.")
-    words: list[WordTime]
-    complete: bool = Field(description="Whether these are all words; a long text is planned sentence by sentence.")
 
 
 class GenerationRequest(AudioRequest):
@@ -192,76 +231,3 @@ class LikelihoodResult(BaseModel):
     nats: float
     samples: int
     curve: list[float] = Field(description="The bits of each 10 ms of audio.")
-
-
-class SessionConfig(StrictRequest):
-    """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"type": "session.config", "model": "wavenet-en", "voice": "joe", "seed": 7}]}
-    )
-
-    type: Literal["session.config"] = "session.config"
-    model: str = Field(min_length=1, max_length=256)
-    voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference
-    response_format: AudioFormat = "pcm"
-    sample_rate: SampleRate | None = None
-    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
-    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
-    pitch: float = Field(default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False)
-    intonation: float = Field(default=1.0, ge=0.0, le=2.0, allow_inf_nan=False)
-    timestamps: list[Literal["word"]] = Field(
-        default=[], max_length=1, description='With `["word"]` every `audio.start` says when its words are said.'
-    )
-    api_key: ApiKey = None
-
-    def request(self, text: str, seed: int) -> SpeechRequest:
-        """The request over HTTP that says ``text`` in the same way."""
-        return SpeechRequest(**self.model_dump(exclude={"type", "seed", "timestamps"}), input=text, seed=seed)
-
-
-class SessionResume(StrictRequest):
-    """The key of a client that resumes a session and cannot set headers: its first message."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "session.resume", "api_key": "anc_example"}]})
-
-    type: Literal["session.resume"]
-    api_key: ApiKey
-
-
-class InputText(StrictRequest):
-    """A piece of text. It is spoken as soon as a sentence is complete."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.text", "text": "The birch canoe slid."}]})
-
-    type: Literal["input.text"]
-    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
-
-
-class InputDone(StrictRequest):
-    """No more text: the rest is spoken, complete or not."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.done"}]})
-
-    type: Literal["input.done"]
-
-
-class InputCancel(StrictRequest):
-    """Nothing of what has not been sent yet is wanted."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.cancel"}]})
-
-    type: Literal["input.cancel"]
-
-
-SpeechMessage = SessionConfig | SessionResume | InputText | InputDone | InputCancel | SessionClose
-SPEECH_MESSAGES: dict[str, type[SpeechMessage]] = {
-    "session.config": SessionConfig,
-    "session.resume": SessionResume,
-    "input.text": InputText,
-    "input.done": InputDone,
-    "input.cancel": InputCancel,
-    "session.close": SessionClose,
-}
-"""What a client of ``/v1/audio/speech/stream`` may say, by type."""

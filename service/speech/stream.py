@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from models.spec import SpeechSpec
@@ -17,7 +17,9 @@ from service.speech import codecs
 from service.speech.codecs import Wave
 from service.speech.decoder import AudioDecoder
 from service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
-from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, Usage
+from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
+from service.speech.tags import tags_of
+from service.speech.timestamps import SentenceTimes, Timeline
 
 ACKNOWLEDGE_SECONDS = 0.2
 """Of sound; reading is reported no more often."""
@@ -33,11 +35,14 @@ class AudioReader(JobReader):
         super().__init__(broker, job, payload)
         self._spec = spec
         self._acknowledged = 0
+        self.streams = 0
+        """How many streams (sentences) have begun."""
 
     async def waves(self) -> AsyncIterator[Wave]:
         """The sound, chunk by chunk, ``float32 [T]``; raises as :meth:`symbols` does."""
         decode = AudioDecoder(self._spec, self.payload.deemphasis_state)
         async for index, symbols in self.symbols():
+            self.streams = index + 1
             yield decode(index, symbols)
 
     async def _acknowledge(self) -> None:
@@ -84,7 +89,8 @@ async def encoded(
     waves = reader.waves()
     first = await anext(waves, None)  # by now the length of a short text is known as well
     length = await reader.length() if form in codecs.LENGTH_IN_HEADER else 0
-    encoder = codecs.encoder(form, model_rate, sample_rate, length)
+    tags = tags_of(reader.payload, reader.job.model, reader.job.sha256)
+    encoder = codecs.encoder(form, model_rate, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(first)):
         yield data
     async for wave in waves:
@@ -94,13 +100,62 @@ async def encoded(
         yield data
 
 
-async def as_events(source: AsyncIterator[bytes], reader: AudioReader) -> AsyncGenerator[bytes, None]:
-    """The same as OpenAI's server-sent events."""
+async def timed(
+    source: AsyncIterator[bytes], reader: AudioReader, timeline: Timeline | None
+) -> AsyncGenerator[tuple[bytes, list[SentenceTimes]], None]:
+    """The bytes, each piece with the times of the sentences that begin in it.
+
+    Args:
+        source: of the bytes; it drives the reader.
+        reader: of the job.
+        timeline: of the job; without one there are no times.
+    """
+    told = 0
     async for piece in source:
+        new: list[SentenceTimes] = []
+        if timeline is not None and told < reader.streams:
+            new = (await timeline.first(reader.streams))[told:]
+            told += len(new)
+        yield piece, new
+
+
+async def as_events(
+    source: AsyncIterator[bytes],
+    reader: AudioReader,
+    sample_rate: int,
+    timestamps: Timestamps,
+    timeline: Timeline | None,
+) -> AsyncGenerator[bytes, None]:
+    """The same as OpenAI's server-sent events.
+
+    Args:
+        source: of the bytes; it drives the reader.
+        reader: of the job.
+        sample_rate: of the bytes.
+        timestamps: which times are sent.
+        timeline: of the job; None if no times are sent.
+    """
+    async for piece, sentences in timed(source, reader, timeline):
+        if sentences:
+            yield event(SpeechAudioTimestamps(sample_rate=sample_rate, **times_of(sentences, timestamps)))
         yield event(SpeechAudioDelta(audio=base64.b64encode(piece).decode()))
+    yield event(SpeechAudioDone(usage=usage_of(reader)))
+
+
+def times_of(sentences: Sequence[SentenceTimes], timestamps: Timestamps) -> dict[str, Any]:
+    """The requested ones of the fields ``words`` and ``phonemes``."""
+    found: dict[str, Any] = {}
+    if "word" in timestamps:
+        found["words"] = [word for sentence in sentences for word in sentence.words]
+    if "phoneme" in timestamps:
+        found["phonemes"] = [phoneme for sentence in sentences for phoneme in sentence.phonemes]
+    return found
+
+
+def usage_of(reader: AudioReader) -> Usage:
+    """What a job that has been read has cost."""
     tokens, samples = reader.payload.input_tokens, reader.samples
-    usage = Usage(input_tokens=tokens, output_tokens=samples, total_tokens=tokens + samples)
-    yield event(SpeechAudioDone(usage=usage))
+    return Usage(input_tokens=tokens, output_tokens=samples, total_tokens=tokens + samples)
 
 
 def likelihood(job: Job, payload: SpeechLikelihoodPayload) -> Mapping[str, Any]:

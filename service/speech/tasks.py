@@ -9,6 +9,9 @@ from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, 
 from service.speech.schemas import GenerationRequest, SpeechRequest
 
 _TRANSPORT: Final = frozenset({"stream_format"})
+_OF_THE_ANSWER: Final = frozenset({"timestamps"}) | _TRANSPORT
+_NO_EFFECT: Final = frozenset({"instructions", "stream", "user"})
+"""Fields of OpenAI's that change nothing where they are accepted."""
 
 SPEECH: Final = Task(
     kind="speech",
@@ -16,7 +19,9 @@ SPEECH: Final = Task(
     attempt="service.speech.attempts:SpeechAttempt",
     encoder="service.speech.artifact:AudioEncoder",
     paced=True,
-    manifest=ManifestRule("speech", SpeechRequest, "service.speech.requests:speech_job", transport_fields=_TRANSPORT),
+    manifest=ManifestRule(
+        "speech", SpeechRequest, "service.speech.requests:speech_job", transport_fields=_OF_THE_ANSWER | _NO_EFFECT
+    ),
 )
 GENERATION: Final = Task(
     kind="generation",

@@ -1,52 +1,109 @@
-"""The times of the words of a job, for clients."""
+"""The times of the sentences, words and phonemes of a job, for clients: known sentence by sentence, before sampling."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
-from models.text import phonemize
 from service.broker import Broker
 from service.broker.job import Job
+from service.speech.codecs import resampled_length
 from service.speech.payloads import SpeechPayload
-from service.speech.schemas import WordTime
-from service.speech.word_spans import WordSpans
+from service.speech.time_schemas import PhonemeTime, WordTime
+from service.speech.timing import Span, Timing
+from service.speech.transcript import SentenceText, transcribe
 
 _POLL_SECONDS: Final = 0.02
 
 
-async def word_times(broker: Broker, job: Job, payload: SpeechPayload) -> tuple[list[WordTime], bool]:
-    """The words whose times are known so far, in samples of the model's rate, and whether these are all."""
-    found = await _spans(broker, job, payload)
-    return await _named(found, payload), len(found) == len(payload.sentences)
+@dataclass(frozen=True)
+class SentenceTimes:
+    """One sentence in the sound of a job. Every span is counted from the start of the job."""
+
+    text: SentenceText
+    span: Span
+    word_spans: tuple[Span, ...]
+    """One per word of :attr:`text`."""
+    phoneme_spans: tuple[tuple[str, Span], ...]
+    """Pauses are left out."""
+
+    @property
+    def words(self) -> list[WordTime]:
+        """The words, as they are read."""
+        pairs = zip(self.text.words, self.word_spans, strict=True)
+        return [WordTime(word=word, start=start, end=end) for word, (start, end) in pairs]
+
+    @property
+    def phonemes(self) -> list[PhonemeTime]:
+        """The phonemes."""
+        return [PhonemeTime(phoneme=name, start=start, end=end) for name, (start, end) in self.phoneme_spans]
 
 
-async def all_word_times(broker: Broker, job: Job, payload: SpeechPayload) -> list[WordTime]:
-    """The times of all words; waits until they are known. Those that are known, if the job ends before that."""
-    while len(found := await _spans(broker, job, payload)) < len(payload.sentences):
-        current = await broker.job(job.id)
-        if current is None or current.status.terminal:
-            break
-        await asyncio.sleep(_POLL_SECONDS)
-    return await _named(found, payload)
+class Timeline:
+    """The sentences of one job.
 
+    Args:
+        broker: where the job is.
+        job: that speaks.
+        payload: of the job.
+        model_rate: at which the job counts samples, in hertz.
+        rate: at which the spans count them; the model's if None.
+    """
 
-async def _spans(broker: Broker, job: Job, payload: SpeechPayload) -> list[WordSpans]:
-    return [WordSpans.load(text) for text in await broker.annotations(job, len(payload.sentences))]
+    def __init__(
+        self, broker: Broker, job: Job, payload: SpeechPayload, model_rate: int, rate: int | None = None
+    ) -> None:
+        self._broker = broker
+        self._job = job
+        self._payload = payload
+        self._rates = (model_rate, model_rate if rate is None else rate)
+        self._texts: list[SentenceText] = []
+        self._known: list[SentenceTimes] = []
+        self._length = 0
 
+    async def known(self) -> list[SentenceTimes]:
+        """The sentences whose times are known so far, from the first one on."""
+        if len(self._known) < len(self._payload.sentences):
+            if not self._texts:
+                self._texts = await asyncio.to_thread(transcribe, self._payload.input)
+            found = await self._broker.annotations(self._job, len(self._payload.sentences))
+            for text in found[len(self._known) :]:
+                self._add(Timing.load(text))
+        return self._known
 
-async def _named(found: list[WordSpans], payload: SpeechPayload) -> list[WordTime]:
-    """The words of these sentences, with their names in the text."""
-    texts = await asyncio.to_thread(_texts, payload.input) if found else []
-    words: list[WordTime] = []
-    offset = 0
-    for sentence, names in zip(found, texts, strict=False):
-        for name, (start, end) in zip(names, sentence.spans, strict=True):
-            words.append(WordTime(word=name, start=offset + start, end=offset + end))
-        offset += sentence.length
-    return words
+    async def first(self, count: int) -> list[SentenceTimes]:
+        """The first sentences; waits until they are known. Those that are known, if the job ends before that."""
+        while len(found := await self.known()) < count:
+            current = await self._broker.job(self._job.id)
+            if current is None or current.status.terminal:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        return found[:count]
 
+    async def all(self) -> list[SentenceTimes]:
+        """All sentences; waits as :meth:`first` does."""
+        return await self.first(len(self._payload.sentences))
 
-def _texts(text: str) -> list[list[str]]:
-    """The words of each sentence, as they are read."""
-    return [[item.text for item in sentence.items if not isinstance(item, str)] for sentence in phonemize(text)]
+    @property
+    def complete(self) -> bool:
+        """Whether all sentences are known."""
+        return len(self._known) == len(self._payload.sentences)
+
+    def _add(self, timing: Timing) -> None:
+        index, offset = len(self._known), self._length
+        sentence = self._payload.sentences[index]
+
+        def moved(span: Span) -> Span:
+            start, end = (resampled_length(offset + sample, *self._rates) for sample in span)
+            return start, end
+
+        self._length += timing.length
+        self._known.append(
+            SentenceTimes(
+                text=self._texts[index],
+                span=moved((0, timing.length)),
+                word_spans=tuple(moved(span) for span in timing.words(sentence)),
+                phoneme_spans=tuple((name, moved(span)) for name, span in timing.phonemes(sentence)),
+            )
+        )

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from urllib.parse import quote
 
-from service.catalog.models import SpeechModel
+from service.catalog.catalog import Catalog
 from service.speech.schemas import VoiceObject
 
 
-def voices_of(models: Iterable[SpeechModel], base_url: str = "/") -> list[VoiceObject]:
-    """Every voice of these models once, with the models that have it.
+def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:
+    """Every voice of the models of sound once, with the models that have it.
 
     Voices are identified by their ids; name and description are those of the first model. Models that speak text come
     before those that only make sound.
 
     Args:
-        models: to list the voices of.
+        catalog: of all models.
         base_url: of this server, as the client sees it; ends with a slash.
     """
     found: dict[str, VoiceObject] = {}
-    for model in sorted(models, key=lambda model: "speech" not in model.entry.capabilities):
+    for model in sorted(catalog.speech_models, key=lambda model: "speech" not in model.entry.capabilities):
         for voice in model.entry.voices:
             listed = found.setdefault(
                 voice.id,
                 VoiceObject(
                     id=voice.id,
                     name=voice.name,
+                    aliases=catalog.aliases.of_voice(voice.id),
                     language=voice.language,
                     gender=voice.gender,
                     model=model.entry.id,

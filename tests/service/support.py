@@ -20,18 +20,19 @@ import httpx
 import numpy as np
 
 from models import checkpoint
-from models.architectures import tensor_table
+from models.architectures import architecture, tensor_table
 from models.architectures.acoustic import AcousticSpec
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelrnn import PixelRNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.engines import load_engine
 from models.export import write as write_graphs
-from models.spec import LABEL_ROWS, FeatureSpec, Spec
+from models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from models.tensors import shapes
 from models.text import PHONEMES
 
 VOICES = ("ann", "bob")
-PICTURES = {
+PICTURES: dict[str, ImageSpec] = {
     "sketch": PixelCNNSpec(
         height=6, width=8, channels=3, levels=256, layers=3, features=12, first_kernel_size=3, output_features=12,
         attributes=(("class", ("cat", "dog", "cow")), ("style", ("oil", "crayon"))), conditioning="class",
@@ -64,9 +65,19 @@ PICTURES = {
         label_rows=6, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
         coarse_features=6, coarse_inputs=4,
     ),
+    "weave": PixelRNNSpec(
+        height=7, width=6, channels=1, levels=2, lstm="diagonal", layers=2, features=4, first_kernel_size=3,
+        output_features=8, attributes=(("class", ("Plain", "Twill", "Satin")),), conditioning="class",
+        condition_channels=4,
+    ),
+    "rug": PixelRNNSpec(
+        height=7, width=6, channels=3, levels=256, lstm="row", layers=2, features=6, first_kernel_size=3,
+        output_features=9, skip_connections=True,
+    ),
 }  # fmt: skip
-"""The models that draw: in colour, in black and white, and in grey; `fog` has no attributes, `park` has subclasses of
-some classes and samples in two scales, `doll` has a palette with a transparent colour."""
+"""The models that draw: in colour, in black and white, and in grey; `fog` and `rug` have no attributes, `park` has
+subclasses of some classes and samples in two scales, `doll` has a palette with a transparent colour; `weave` is a
+Diagonal BiLSTM and `rug` a Row LSTM, which have no graphs."""
 LABEL_ROWS_OF = {
     "park": [(0, -1, 0, 4), (0, -1, 1, 2), (1, -1, 2, 5), (0, -1, 3, 3)],
     "doll": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],
@@ -132,14 +143,14 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
     (path / "model.json").write_text(json.dumps(manifest))
 
 
-def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
+def write_picture_model(path: Path, spec: ImageSpec) -> None:
     """The same of a model that draws: whatever is asked for and all that was drawn before shows in what follows."""
     rng = np.random.default_rng(2)
     sizes = shapes(tensor_table(spec))
     tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in sizes.items()}
     if spec.label_rows:
         tensors[LABEL_ROWS] = np.array(LABEL_ROWS_OF[path.name], np.float32)
-    _save(path / "pixelcnn", spec, tensors)
+    _save(path / spec.kind, spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random pictures.", "temperature": 1.0, "guidance": 1.0,
@@ -147,11 +158,17 @@ def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
     (path / "model.json").write_text(json.dumps(manifest))
 
 
+def sampled_by(model: str, engine: str) -> str:
+    """The engine that really samples a model where ``engine`` is wanted: without graphs, no onnx engine does."""
+    without_graphs = model in PICTURES and architecture(PICTURES[model].kind).exporter is None
+    return "native" if without_graphs else engine
+
+
 def compile_kernels(models: Path, lock: Path) -> None:
     """Compile the kernels of these models, one test process at a time: the others and all servers find them on disk."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for name in ("wavenet", "pixelcnn"):
+        for name in ("wavenet", "pixelcnn", "pixelrnn"):
             for path in sorted(models.glob(f"*/{name}")):
                 load_engine("native", checkpoint.load(path))
 

@@ -15,6 +15,7 @@ from service.api.deps import ContextDep, RequestContext
 from service.api.http.json_route import JsonRoute
 from service.api.http.openapi import documented, event_stream
 from service.api.responses import ACCEPTED, accepted, headers_of_samples
+from service.api.sample_headers import sample_headers
 from service.api.state import Service
 from service.api.streamed_response import EVENTS, StreamedResponse, while_connected
 from service.broker.job import Priority
@@ -156,5 +157,4 @@ async def _draw(
 
 def _headers(reader: ImageReader) -> Mapping[str, str]:
     engine = {} if reader.started is None else {"x-engine": reader.started.engine}
-    seed, job = str(reader.payload.seed), reader.job
-    return {"x-seed": seed, "x-model-sha256": job.sha256, "x-job-id": job.id} | engine
+    return sample_headers(reader.job, reader.payload) | engine

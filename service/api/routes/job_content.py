@@ -8,14 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
+from service.api.file_names import disposition
 from service.api.http.openapi import documented
 from service.api.routes.jobs import OwnJob
+from service.api.sample_headers import sample_headers
 from service.api.state import Service
 from service.errors import RangeNotSatisfiable
 from service.images import encoding
 from service.images.artifact import ZIP
 from service.jobs.artifacts import Artifacts
-from service.jobs.payload import SampledPayload
 from service.speech import codecs
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
@@ -80,16 +81,15 @@ async def get_content(
     artifacts = Artifacts(service.broker, service.catalog, service.tasks)
     info = await artifacts.info(job)
     etag = f'"{info.sha256}"'
+    payload = service.tasks.payload(job)
     headers = {
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
         "etag": etag,
-        "x-job-id": job.id,
-        "x-model-sha256": job.sha256,
         "x-engine": job.engine or "",
+        **sample_headers(job, payload),
+        **disposition(job, payload),
     }
-    if isinstance(payload := service.tasks.payload(job), SampledPayload):
-        headers["x-seed"] = str(payload.seed)
     if if_none_match is not None and _matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     part = byte_range(ranges, info.bytes) if if_range in (None, etag) else None

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service.api.http.openapi import documented
 from service.api.schemas import ModelList, ModelObject
 from service.api.state import Service
+from service.catalog.catalog import Catalog
 from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import NotFound
+from service.speech.elevenlabs.requests import elevenlabs_models
+from service.speech.elevenlabs.schemas import ElevenLabsModel
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-def _describe(model: Model) -> ModelObject:
+def describe_model(catalog: Catalog, model: Model) -> ModelObject:
+    """A model as clients see it."""
     return ModelObject(
         id=model.entry.id,
+        aliases=catalog.aliases.of_model(model.entry.id),
         created=model.entry.created,
         owned_by=model.entry.owned_by,
         description=model.entry.description,
@@ -35,15 +40,17 @@ def _describe(model: Model) -> ModelObject:
 
 
 @router.get("", summary="List the models", response_model_exclude_none=True, responses=documented(400, 401))
-async def list_models(service: Service) -> ModelList:
-    """Every model."""
-    return ModelList(data=[_describe(model) for model in service.catalog.models.values()])
+async def list_models(request: Request, service: Service) -> ModelList | list[ElevenLabsModel]:
+    """Every model. A request with the header ``xi-api-key`` gets those that speak, in the shape of ElevenLabs' API."""
+    if "xi-api-key" in request.headers:
+        return elevenlabs_models(service.catalog)
+    return ModelList(data=[describe_model(service.catalog, model) for model in service.catalog.models.values()])
 
 
 @router.get("/{model_id}", summary="Get a model", response_model_exclude_none=True, responses=documented(400, 401, 404))
 async def get_model(model_id: str, service: Service) -> ModelObject:
-    """The model of this id."""
-    return _describe(service.catalog.model(model_id))
+    """The model of this id or alias."""
+    return describe_model(service.catalog, service.catalog.model(model_id))
 
 
 @router.get(

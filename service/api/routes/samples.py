@@ -40,12 +40,13 @@ async def preview_voice(
     voice_id: str, request: Request, service: Service, caller: Known, model: _ModelId = None
 ) -> Response:
     """A sentence of a voice, or, of a model without text, a few seconds. Sampled once, from a fixed seed, then kept."""
-    voice = next((voice for voice in voices_of(service.catalog.speech_models) if voice.id == voice_id), None)
+    known = service.catalog.aliases.voices.get(voice_id, voice_id)
+    voice = next((voice for voice in voices_of(service.catalog) if voice.id == known), None)
     if voice is None:
         raise NotFound("voice_id: no such voice", param="voice_id", code="voice_not_found")
     found = service.catalog.model(voice.model if model is None else model)
     fields: dict[str, Any] = {
-        "model": found.entry.id, "voice": voice_id, "response_format": "mp3", "seed": SAMPLE_SEED,
+        "model": found.entry.id, "voice": voice.id, "response_format": "mp3", "seed": SAMPLE_SEED,
     }  # fmt: skip
     catalog, settings = service.catalog, service.settings
     if "generation" in found.entry.capabilities:
@@ -67,9 +68,7 @@ async def show_class(
     service: Service,
     caller: Known,
     model: Annotated[str, Query(min_length=1, max_length=256, description="The id of a model.")],
-    name: Annotated[
-        str, Query(alias="class", min_length=1, max_length=256, description="One of its classes or subclasses.")
-    ],
+    name: Annotated[str, Query(alias="class", min_length=1, max_length=256, description="Names as in a prompt.")],
 ) -> Response:
     """A picture of a class or subclass, of the model's own size. Sampled once, from a fixed seed, then kept."""
     fields = {"model": model, "class": name, "seed": SAMPLE_SEED, "response_format": "b64_json"}

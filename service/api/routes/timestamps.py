@@ -1,19 +1,33 @@
-"""``GET /v1/jobs/{id}/timestamps``: when the words of a job are said, known before they are sampled."""
+"""``GET /v1/jobs/{id}/timestamps`` and ``/captions``: when words are said, known before they are sampled."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from service.api.http.openapi import documented
 from service.api.routes.jobs import OwnJob
 from service.api.state import Service
+from service.broker.job import Job
 from service.catalog.models import SpeechModel
 from service.errors import Conflict
+from service.jobs.state import State
+from service.jobs.stream import check_end
+from service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
 from service.speech.payloads import SpeechPayload
-from service.speech.schemas import WordTimes
-from service.speech.timestamps import word_times
+from service.speech.time_schemas import SpeechTimes
+from service.speech.timestamps import Timeline
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_CAPTIONS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A file of captions, with the text as it was written.",
+        "content": {media.partition(";")[0]: {"schema": {"type": "string"}} for media in MEDIA_TYPES.values()},
+    }
+}
 
 
 @router.get(
@@ -21,12 +35,44 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     summary="Get the times of the words of a job",
     responses=documented(400, 401, 404, 409, 503),
 )
-async def get_timestamps(job: OwnJob, service: Service) -> WordTimes:
-    """The words of a job of ``POST /v1/audio/speech``. They are known sentence by sentence, before it is sampled."""
+async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
+    """Words and phonemes of a job of ``POST /v1/audio/speech``, known sentence by sentence before it is sampled."""
+    timeline, sample_rate = _timeline(service, job)
+    sentences = await timeline.known()
+    return SpeechTimes(
+        job=job.id,
+        sample_rate=sample_rate,
+        words=[word for sentence in sentences for word in sentence.words],
+        phonemes=[phoneme for sentence in sentences for phoneme in sentence.phonemes],
+        complete=timeline.complete,
+    )
+
+
+@router.get(
+    "/{job_id}/captions",
+    summary="Get captions for a job",
+    response_class=Response,
+    responses=_CAPTIONS | documented(400, 401, 404, 409, 503),
+)
+async def get_captions(
+    job: OwnJob,
+    service: Service,
+    form: Annotated[CaptionFormat, Query(alias="format", description="`vtt` is WebVTT, `srt` is SubRip.")] = "vtt",
+) -> Response:
+    """Captions of a job of ``POST /v1/audio/speech``; as soon as all its sentences are planned, before it ends."""
+    timeline, sample_rate = _timeline(service, job)
+    sentences = await timeline.known()
+    if not timeline.complete:
+        check_end(job.status, job.error)
+        raise Conflict("Not all sentences of this job have been planned yet.", code="job_not_ready", retry=True)
+    return Response(captions(sentences, sample_rate, form), media_type=MEDIA_TYPES[form])
+
+
+def _timeline(service: State, job: Job) -> tuple[Timeline, int]:
+    """The times of a job, and the rate at which they are counted."""
     payload = service.tasks.payload(job)
     if not isinstance(payload, SpeechPayload):
         raise Conflict("No words are said in this job.", code="no_words")
     model = service.catalog.model(job.model)
     assert isinstance(model, SpeechModel)
-    words, complete = await word_times(service.broker, job, payload)
-    return WordTimes(job=job.id, sample_rate=model.spec.sample_rate, words=words, complete=complete)
+    return Timeline(service.broker, job, payload, model.spec.sample_rate), model.spec.sample_rate

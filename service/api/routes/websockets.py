@@ -1,4 +1,4 @@
-"""The websockets: ``/v1/audio/speech/stream``, ElevenLabs' ``stream-input``, and ``/v1/images/stream``.
+"""The websockets: ``/v1/audio/speech/stream``, ElevenLabs' two, and ``/v1/images/stream``.
 
 A handshake that is refused is answered over HTTP, with the same error body as any other request: 401 for a wrong key in
 its headers, 400 for an invalid parameter of the URL. Browsers show their pages no more than that the connection failed.
@@ -21,8 +21,10 @@ from service.images.websocket import ImageConnection
 from service.jobs.caller import Caller
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
-from service.speech.session import elevenlabs, native
-from service.speech.session.elevenlabs import ElevenLabsConnection
+from service.speech.elevenlabs import contexts, stream_input
+from service.speech.elevenlabs.contexts import MultiContextConnection
+from service.speech.elevenlabs.stream_input import ElevenLabsConnection
+from service.speech.session import native
 from service.speech.session.native import NativeConnection, SpeechQuery
 from service.telemetry.metrics import Transport
 from service.ws.bounded_websocket import BoundedWebSocket
@@ -31,7 +33,7 @@ from service.ws.credentials import Credentials
 from service.ws.messages import NoQuery, parse_query
 
 router = APIRouter(tags=["websockets"])
-CHANNELS = (native.CHANNEL, elevenlabs.CHANNEL, images.CHANNEL)
+CHANNELS = (native.CHANNEL, stream_input.CHANNEL, contexts.CHANNEL, images.CHANNEL)
 log = logging.getLogger("service.access")
 
 
@@ -61,9 +63,24 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
     await _run(websocket, service, ImageConnection(service, _limits(websocket), bounded, credentials))
 
 
-@router.websocket(elevenlabs.CHANNEL.path)
-async def stream_input(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """The same for ElevenLabs' clients; :mod:`service.speech.session.elevenlabs` has the messages."""
+@router.websocket(stream_input.CHANNEL.path)
+async def stream_text(websocket: WebSocket, voice_id: str, service: Service) -> None:
+    """The same for ElevenLabs' clients; :mod:`service.speech.elevenlabs.stream_input` has the messages."""
+    await _serve_elevenlabs(ElevenLabsConnection, websocket, voice_id, service)
+
+
+@router.websocket(contexts.CHANNEL.path)
+async def stream_contexts(websocket: WebSocket, voice_id: str, service: Service) -> None:
+    """The same with several contexts; :mod:`service.speech.elevenlabs.contexts` has the messages."""
+    await _serve_elevenlabs(MultiContextConnection, websocket, voice_id, service)
+
+
+async def _serve_elevenlabs(
+    kind: type[ElevenLabsConnection] | type[MultiContextConnection],
+    websocket: WebSocket,
+    voice_id: str,
+    service: State,
+) -> None:
     try:
         credentials = await _credentials(websocket)
     except ServiceError as error:
@@ -71,8 +88,7 @@ async def stream_input(websocket: WebSocket, voice_id: str, service: Service) ->
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
     query = websocket.query_params
-    connection = ElevenLabsConnection(service, _limits(websocket), bounded, credentials, voice_id, query)
-    await _run(websocket, service, connection)
+    await _run(websocket, service, kind(service, _limits(websocket), bounded, credentials, voice_id, query))
 
 
 async def _credentials(websocket: WebSocket) -> Credentials:

@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from service.jobs.schemas import SEEDS
-from service.speech.schemas import AudioFormat, WordTime
+from service.speech.schemas import AudioFormat
+from service.speech.time_schemas import PhonemeTime, WordTime
 from service.ws.schemas import ServerEvent, without_default
 
 _SHA256 = "3b16d3f0a3aa3c1d3fd4c0ee6a2f30d1fd7e9f2a0d7c4a4bd1b5c0ab8a4bd6f5"
@@ -50,8 +51,13 @@ class AudioStart(ServerEvent):
     words: list[WordTime] | SkipJsonSchema[None] = Field(
         default=None,
         json_schema_extra=without_default,
-        description="With `timestamps` in `session.config`: its words, with their first sample and the first one after "
-        "them, counted from the start of the utterance at `sample_rate`.",
+        description="With `word` in `timestamps`: its words, with their first sample and the first one after them, "
+        "counted from the start of the utterance at `sample_rate`.",
+    )
+    phonemes: list[PhonemeTime] | SkipJsonSchema[None] = Field(
+        default=None,
+        json_schema_extra=without_default,
+        description="With `phoneme` in `timestamps`: its phonemes, likewise.",
     )
 
 

@@ -33,14 +33,6 @@ from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized,
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.speech.requests import new_session_state
-from service.speech.schemas import (
-    SPEECH_MESSAGES,
-    InputCancel,
-    InputDone,
-    InputText,
-    SessionConfig,
-    SessionResume,
-)
 from service.speech.session.connection import SpeechConnection
 from service.speech.session.events import (
     AudioCancelled,
@@ -49,6 +41,14 @@ from service.speech.session.events import (
     AudioStart,
     SessionCreated,
     SessionDone,
+)
+from service.speech.session.messages import (
+    SPEECH_MESSAGES,
+    InputCancel,
+    InputDone,
+    InputText,
+    SessionConfig,
+    SessionResume,
 )
 from service.speech.session.resumption import Resumable
 from service.speech.session.runner import SessionRunner
@@ -206,7 +206,12 @@ class NativeConnection(SpeechConnection):
             utterance=utterance.number, format=config.response_format, sample_rate=rate, seed=utterance.seed
         )
         if config.timestamps:
-            start = start.model_copy(update={"words": await self.runner.words(utterance)})
+            times = await self.runner.times(utterance)
+            spoken = {
+                "word": ("words", [word for sentence in times for word in sentence.words]),
+                "phoneme": ("phonemes", [phoneme for sentence in times for phoneme in sentence.phonemes]),
+            }
+            start = start.model_copy(update=dict(spoken[kind] for kind in config.timestamps))
         await self._send(start)
 
     async def sound(self, data: bytes) -> None:

@@ -22,13 +22,12 @@ from service.jobs.state import State
 from service.jobs.submit import resume, submit_job
 from service.speech import codecs
 from service.speech.requests import speech_job
-from service.speech.schemas import WordTime
 from service.speech.session.resumption import Resumable
 from service.speech.session.state import SessionState, Utterance
 from service.speech.session.utterance_sender import EventSink, UtteranceSender
 from service.speech.stream import AudioReader, encoded
 from service.speech.tasks import SPEECH
-from service.speech.timestamps import all_word_times
+from service.speech.timestamps import SentenceTimes, Timeline
 from service.telemetry.metrics import Transport
 from service.telemetry.playback import Playback, track_playback
 from service.ws.bounded_websocket import CloseConnection, IdleTimeout
@@ -94,6 +93,10 @@ class SessionRunner:
             InvalidRequest: too much text is waiting.
         """
         await self._change(lambda: self.session_state.add_text(text))
+
+    def keep_alive(self) -> None:
+        """The client has not forgotten the session."""
+        self._busy_at = time.monotonic()
 
     async def flush(self) -> None:
         """Speak the text so far, complete or not."""
@@ -239,13 +242,11 @@ class SessionRunner:
         except ServiceError as error:
             await self._sink.failed(error)
 
-    async def words(self, utterance: Utterance) -> list[WordTime]:
-        """The words of an utterance and when they are said, in samples at the rate of the session."""
+    async def times(self, utterance: Utterance) -> list[SentenceTimes]:
+        """The sentences of an utterance and when they are said, in samples at the rate of the session."""
         job = await self._job(utterance)
-        words = await all_word_times(self._state.broker, job, SPEECH.parse(job))
-        return [
-            WordTime(word=word.word, start=self._resampled(word.start), end=self._resampled(word.end)) for word in words
-        ]
+        model_rate = self._model.spec.sample_rate
+        return await Timeline(self._state.broker, job, SPEECH.parse(job), model_rate, self.sample_rate).all()
 
     def _playback(self, utterance: Utterance) -> Playback:
         """Measures the playback of an utterance, which starts when that of the one before has ended."""

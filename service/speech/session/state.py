@@ -15,7 +15,8 @@ from typing import Any
 
 from service.catalog.seeds import part_seed
 from service.errors import InvalidRequest
-from service.speech.schemas import MAX_INPUT_CHARACTERS, SessionConfig
+from service.speech.schemas import MAX_INPUT_CHARACTERS
+from service.speech.session.messages import SessionConfig
 from service.speech.session.sentences import Sentences, nothing_to_say
 
 MAX_OUTSTANDING = 2

@@ -7,34 +7,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from models.architectures import tensor_table
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.networks import build_network
-from models.networks.pixelcnn import GatedPixelCNN, OriginalPixelCNN
 from models.spec import LABEL_ROWS, SpecError
 from models.tensors import shapes
+from tests.models.networks.support import Place, reached
 from tests.models.random_pictures import CLASS, CLASSES, SPECS, STYLES, SUBCLASSES, each_of, labels_of, network, tiny
 
 EVERY = each_of(SPECS)
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
-Place = tuple[int, int, int]
 CONDITIONAL: dict[str, object] = {"attributes": (CLASS,), "conditioning": "location"}
-
-
-def reached(spec: PixelCNNSpec, place: Place) -> set[Place]:
-    """The sub-pixels that move the distribution of the one at ``place``, in any of eight random pictures."""
-    row, column, channel = place
-    torch.manual_seed(1)
-    pixels = 2.0 * torch.rand(8, spec.height, spec.width, spec.channels * spec.planes, dtype=torch.float64) - 1.0
-    pixels.requires_grad_()
-    model, labels = network(spec), labels_of(spec, 8)
-    assert isinstance(model, GatedPixelCNN | OriginalPixelCNN)
-    logits: Tensor = model.score_pixels(pixels, None if labels is None else model.conditioner.embed(labels))
-    (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), pixels)
-    moved = grad.abs().sum(dim=0).unflatten(2, (spec.channels, spec.planes)).sum(dim=3)
-    return {tuple(place) for place in torch.nonzero(moved).tolist()}  # type: ignore[misc]
 
 
 def past(spec: PixelCNNSpec, place: Place) -> set[Place]:

@@ -17,13 +17,14 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         listed = client.get("/v1/models").json()
         assert listed["object"] == "list"
         assert [model["id"] for model in listed["data"]] == [
-            "broken", "fog", "free", "ink", "park", "shaped", "sketch", "tiny",
+            "broken", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave",
         ]  # fmt: skip
-        tiny = listed["data"][-1]
+        tiny = listed["data"][-2]
         assert client.get("/v1/models/tiny").json() == tiny
     stored = checkpoint.load(zoo / "tiny" / "wavenet")
     assert tiny == {
         "id": "tiny",
+        "aliases": [],
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "tests",
@@ -44,6 +45,7 @@ def test_a_model_that_draws(server: Server, zoo: Path) -> None:
         sketch = client.get("/v1/models/sketch").json()
     assert sketch == {
         "id": "sketch",
+        "aliases": [],
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "tests",
@@ -68,6 +70,7 @@ def test_the_list_of_voices(server: Server) -> None:
     assert listed["voices"][0] == {
         "id": "ann",
         "name": "Ann",
+        "aliases": [],
         "language": "en",
         "gender": "none",
         "model": "broken",

@@ -71,7 +71,7 @@ def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, te
     assert (found[0].shape, found[0].dtype) == ((spec.height, spec.width, channels), np.uint8)
 
 
-@pytest.mark.parametrize("model", ["sketch", "ink"])
+@pytest.mark.parametrize("model", ["sketch", "ink", "weave"])
 @pytest.mark.every_engine(quick=True)
 def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to_be_led_from(
     server: Server, zoo: Path, model: str

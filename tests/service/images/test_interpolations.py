@@ -35,7 +35,7 @@ def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
     assert all(set(entry) == fields | ({"class"} if entry["object"] == "kind" else set()) for entry in listed)
     assert [(entry["model"], entry["object"], entry["id"]) for entry in listed] == [
         (model, {"subclass": "kind"}.get(attribute, attribute), name)
-        for model in ("doll", "ink", "park", "sketch")
+        for model in ("doll", "ink", "park", "sketch", "weave")
         for attribute, names in PICTURES[model].attributes
         for name in names
     ]

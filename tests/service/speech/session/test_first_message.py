@@ -27,6 +27,15 @@ def check_words(words: list[Word], samples: int) -> None:
     assert all(before["end"] <= word["start"] for before, word in itertools.pairwise(words))
 
 
+def check_phonemes(phonemes: list[Word], words: list[Word]) -> None:
+    """Each lies in a word, and they fill the words."""
+    assert all(before["end"] <= after["start"] for before, after in itertools.pairwise(phonemes))
+    for word in words:
+        inner = [phoneme for phoneme in phonemes if word["start"] <= phoneme["start"] < word["end"]]
+        assert (inner[0]["start"], inner[-1]["end"]) == (word["start"], word["end"])
+    assert sum(p["end"] - p["start"] for p in phonemes) == sum(w["end"] - w["start"] for w in words)
+
+
 def test_the_key_is_in_the_first_message(keyed: Server, keys: dict[str, str]) -> None:
     mine = keys["first-message"]
     with talking(keyed) as talk:
@@ -91,6 +100,16 @@ def test_words_of_an_utterance(server: Server) -> None:
         check_words(words, samples)
 
 
+def test_phonemes_of_an_utterance(server: Server) -> None:
+    with talking(server) as talk:
+        speak(talk, TEXT, timestamps=["phoneme", "word"])
+    for heard in talk.heard.values():
+        check_phonemes(heard.start["phonemes"], heard.start["words"])
+    with talking(server) as talk:
+        speak(talk, TEXT, timestamps=["phoneme"])
+    assert all("words" not in heard.start for heard in talk.heard.values())
+
+
 def test_no_words_unless_they_are_wanted(server: Server) -> None:
     with talking(server) as talk:
         speak(talk, TEXT)
@@ -105,6 +124,8 @@ def test_words_of_a_job(server: Server) -> None:
         "object": "timestamps", "job": job, "sample_rate": 16000, "complete": True,
     }  # fmt: skip
     check_words(found["words"], httpx.get(f"{server.url}/v1/jobs/{job}").json()["samples_total"])
+    assert [phoneme["phoneme"] for phoneme in found["phonemes"][:6]] == ["DH", "AX0", "B", "ER1", "CH", "K"]
+    check_phonemes(found["phonemes"], found["words"])
 
 
 def test_a_job_without_words(server: Server) -> None:

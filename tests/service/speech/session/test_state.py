@@ -6,7 +6,7 @@ import pytest
 
 from service.catalog.seeds import part_seed
 from service.errors import InvalidRequest
-from service.speech.schemas import SessionConfig
+from service.speech.session.messages import SessionConfig
 from service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
 
 KEEP = 120.0

@@ -4,67 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import pytest
 import soundfile
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
+from tests.service.speech.elevenlabs.support import FIRST, PCM, Spoken, error, hear, open_stream, rest, say, spoken
 from tests.service.support import Server
-from tests.service.ws_client import LONG, SECONDS, eventually, whole
+from tests.service.ws_client import LONG, eventually, whole
 
-PCM = "model_id=tiny&output_format=pcm_16000&seed=7"
 DEFAULT = "broken"
 """The first model that speaks."""
-FIRST = {"text": " ", "voice_settings": {"stability": 0.5, "similarity_boost": 0.75}, "generation_config": {}}
-ALIGNMENT = {"normalizedAlignment": None, "alignment": None}
-
-
-@contextmanager
-def open_stream(server: Server, query: str = PCM, voice: str = "ann", **options: Any) -> Iterator[ClientConnection]:
-    """A connection."""
-    url = f"ws://127.0.0.1:{server.port}/v1/text-to-speech/{voice}/stream-input?{query}"
-    with connect(url, proxy=None, close_timeout=5, **options) as connection:
-        yield connection
-
-
-def say(connection: ClientConnection, *messages: dict[str, object]) -> None:
-    for message in messages:
-        connection.send(json.dumps(message))
-
-
-def hear(connection: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(connection.recv(timeout=SECONDS))
-    return message
-
-
-def rest(connection: ClientConnection) -> bytes:
-    """The sound up to the last message, and the goodbye."""
-    sound = b""
-    while not (message := hear(connection))["isFinal"]:
-        assert message == {"audio": message["audio"], "isFinal": None, **ALIGNMENT}
-        sound += base64.b64decode(message["audio"])
-    assert message == {"audio": None, "isFinal": True, **ALIGNMENT}
-    with pytest.raises(ConnectionClosed):
-        connection.recv(timeout=SECONDS)
-    assert connection.protocol.close_code == 1000
-    return sound
-
-
-def error(connection: ClientConnection) -> dict[str, Any]:
-    """The error that ends the connection."""
-    message = hear(connection)
-    while "error" not in message:
-        message = hear(connection)
-    assert set(message) == {"message", "error", "code"}
-    with pytest.raises(ConnectionClosed):
-        connection.recv(timeout=SECONDS)
-    assert connection.protocol.close_code == message["code"] == 1008
-    return message
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000])
@@ -81,6 +34,19 @@ def test_mp3_is_the_default(server: Server) -> None:
         sound = rest(connection)
     assert sound == whole(server, LONG, model=DEFAULT, response_format="mp3", sample_rate=44100)
     assert soundfile.read(io.BytesIO(sound))[1] == 44100
+
+
+@pytest.mark.parametrize(
+    ("form", "fields"),
+    [
+        ("mp3_22050_32", {"response_format": "mp3", "sample_rate": 22050}),
+        ("opus_48000_64", {"response_format": "opus", "sample_rate": 48000}),
+    ],
+)
+def test_other_formats(server: Server, form: str, fields: dict[str, Any]) -> None:
+    with open_stream(server, f"model_id=tiny&output_format={form}&seed=7") as connection:
+        say(connection, FIRST, {"text": LONG}, {"text": ""})
+        assert rest(connection) == whole(server, LONG, **fields)
 
 
 def test_words_become_sentences(server: Server) -> None:
@@ -151,7 +117,7 @@ def test_nothing_to_say(server: Server) -> None:
 def test_what_their_clients_send_by_default(server: Server) -> None:
     query = (
         f"{PCM}&inactivity_timeout=60&enable_logging=true&enable_ssml_parsing=false&apply_text_normalization=auto"
-        "&optimize_streaming_latency=3&sync_alignment=false&auto_mode=false&language_code=en"
+        "&optimize_streaming_latency=3&sync_alignment=false&apply_language_text_normalization=false&auto_mode=false&language_code=en"
     )
     settings = {"stability": 0.5, "similarity_boost": 0.8, "style": 0.0, "use_speaker_boost": True, "speed": 1.0}
     first = {
@@ -168,7 +134,7 @@ def test_what_their_clients_send_by_default(server: Server) -> None:
 @pytest.mark.parametrize(
     ("query", "named", "code"),
     [
-        ("output_format=mp3_22050_32", "output_format", "literal_error"),
+        ("output_format=mp3_24000_48", "output_format", "literal_error"),
         ("output_format=ulaw_8000", "output_format", "literal_error"),
         ("model_id=eleven_turbo_v2_5", "model", "model_not_found"),
         ("model_id=free", "model", "model_not_capable"),
@@ -281,3 +247,35 @@ def test_keys(keyed: Server, keys: dict[str, str]) -> None:
         with open_stream(keyed) as connection:
             say(connection, FIRST | unknown)
             assert error(connection)["error"] == "invalid_api_key"
+
+
+TEXT = "Dr. Ann has 2 canoes. Is it late? No!"
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_characters_have_times(server: Server, sync: bool) -> None:
+    query = f"{PCM}&sync_alignment={str(sync).lower()}"
+    with open_stream(server, query) as connection:
+        say(connection, FIRST, {"text": TEXT}, {"text": ""})
+        found = spoken(connection)
+    assert found.sound == whole(server, " " + TEXT)
+    assert found.text("alignment").strip() == TEXT
+    assert found.text("normalizedAlignment") == "doctor ann has two canoes. is it late? no! "
+    for name in ("alignment", "normalizedAlignment"):
+        ends = check_times(found, name, sync=sync)
+        assert ends == pytest.approx(1000 * len(found.sound) / 32000, abs=len(found.alignments))
+
+
+def check_times(found: Spoken, name: str, *, sync: bool) -> int:
+    """The end of the last character, in milliseconds from the start of the sound."""
+    offset = 0
+    for alignment in (message[name] for message in found.alignments):
+        starts, durations = alignment["charStartTimesMs"], alignment["charDurationsMs"]
+        assert len(alignment["chars"]) == len(starts) == len(durations)
+        assert starts[0] >= (offset if sync else 0)
+        assert all(
+            before + length <= after for before, length, after in zip(starts, durations, starts[1:], strict=False)
+        )
+        end = starts[-1] + durations[-1]
+        offset = end if sync else offset + end
+    return offset

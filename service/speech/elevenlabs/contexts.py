@@ -1,0 +1,298 @@
+"""ElevenLabs' ``multi-stream-input`` websocket: several sessions on one connection, told apart by ``context_id``.
+
+The first text of a context opens it; ``flush`` speaks an incomplete sentence; ``close_context`` ends its text: the rest
+is spoken, then ``{"isFinal": true, "contextId": …}`` comes. Clients also send ``close_context`` when a listener
+interrupts, often a second time: the second one cancels what has not been sent. An empty text keeps a context alive,
+which otherwise ends after ``inactivity_timeout``. ``close_socket`` closes all contexts, then the connection.
+
+Every context is a session of its own: its jobs are paced by what has been sent of them, and cancelled with it; an error
+of a context ends that context alone (``{"message", "error", "contextId"}``). A message that is wrong in itself is
+answered as on ``stream-input``, and the connection is closed with 1008.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from starlette.datastructures import QueryParams
+
+from service.errors import InvalidRequest, ServiceError
+from service.jobs.rate_limit import Limits
+from service.jobs.state import State
+from service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage, FailureMessage
+from service.speech.elevenlabs.requests import UtteranceAlignment, session_config
+from service.speech.elevenlabs.schemas import MultiStreamQuery
+from service.speech.elevenlabs.stream_input import REASON_CHARACTERS
+from service.speech.requests import new_session_state
+from service.speech.session.runner import TICK_SECONDS, SessionRunner
+from service.speech.session.state import Utterance
+from service.speech.session.utterance_sender import EventSink
+from service.telemetry.metrics import Transport
+from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
+from service.ws.channel import Channel
+from service.ws.connection import WsConnection
+from service.ws.credentials import Credentials
+from service.ws.messages import checked, parse_query
+
+MAX_CONTEXTS: Final = 64
+"""Open contexts of one connection."""
+
+CHANNEL = Channel(
+    id="elevenlabsMulti",
+    path="/v1/text-to-speech/{voice_id}/multi-stream-input",
+    summary="Speak several texts over one connection, for clients of ElevenLabs",
+    description="Each `context_id` is a text of its own. Its first message opens it, `close_context` ends it.",
+    query=MultiStreamQuery,
+    client=(ContextMessage,),
+    server=(ContextAudio, ContextFailure, FailureMessage),
+    path_parameters={"voice_id": "One of `/v1/audio/voices`."},
+)
+
+
+class _ContextEnded(Exception):
+    """Ends the tasks of one context."""
+
+
+class Context(EventSink):
+    """One context: a session, and the messages that it causes.
+
+    Args:
+        name: its ``context_id``; None for messages that have none.
+        state: of the service.
+        websocket: to the client, shared by all contexts.
+        sync: see :class:`UtteranceAlignment`.
+    """
+
+    runner: SessionRunner
+
+    def __init__(self, name: str | None, state: State, websocket: BoundedWebSocket, *, sync: bool) -> None:
+        self._name = name
+        self._state = state
+        self._websocket = websocket
+        self._alignment = UtteranceAlignment(sync=sync)
+        self._ended = asyncio.Event()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its last message has been sent."""
+        return self._ended.is_set()
+
+    async def run(self) -> None:
+        """Send what is spoken until the context ends, then cancel its jobs.
+
+        Raises:
+            ExceptionGroup: of CloseConnection or Disconnected: the whole connection ends.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.runner.send_utterances())
+                group.create_task(self.runner.maintain())
+                group.create_task(self._end())
+        except* _ContextEnded:
+            pass
+        except* IdleTimeout:
+            await self.finished()
+        finally:
+            self._ended.set()
+            await asyncio.shield(self.runner.on_disconnect(keep=False))
+
+    async def _end(self) -> NoReturn:
+        await self._ended.wait()
+        raise _ContextEnded
+
+    async def cancel(self) -> None:
+        """Cancel what has not been sent, and end the context."""
+        await self.runner.cancel()
+        await self.finished()
+
+    # Messages to the client
+
+    async def started(self, utterance: Utterance) -> None:
+        """See :class:`EventSink`, as for all that follow."""
+        await self._alignment.begin(self.runner, utterance)
+
+    async def sound(self, data: bytes) -> None:
+        """In base64."""
+        audio = base64.b64encode(data).decode()
+        message = ContextAudio(audio=audio, isFinal=None, contextId=self._name, **self._alignment.take())
+        await self._websocket.send_json(message.model_dump())
+
+    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+        """Nothing."""
+
+    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+        """Nothing."""
+
+    async def finished(self) -> None:
+        """The last message."""
+        if not self.has_ended:
+            self._ended.set()
+            await self._websocket.send_json(ContextAudio(audio=None, isFinal=True, contextId=self._name).model_dump())
+
+    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+        """The reason; then the context ends. If there will be another attempt, nothing has failed yet."""
+        if retry_after is not None or self.has_ended:
+            return
+        self._ended.set()
+        self._state.metrics.refused(error, Transport.WEBSOCKET)
+        failure = ContextFailure(message=error.message, error=error.code or error.type, contextId=self._name)
+        await self._websocket.send_json(failure.model_dump())
+
+
+class MultiContextConnection(WsConnection):
+    """One connection with this protocol.
+
+    Args:
+        state: of the service.
+        limits: of callers.
+        websocket: to the client.
+        credentials: of the caller.
+        voice_id: from the path.
+        query: from the URL.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        limits: Limits,
+        websocket: BoundedWebSocket,
+        credentials: Credentials,
+        voice_id: str,
+        query: QueryParams,
+    ) -> None:
+        super().__init__(websocket)
+        self._state = state
+        self._limits = limits
+        self._credentials = credentials
+        self._voice_id = voice_id
+        self._query = query
+        self._contexts: dict[str | None, Context] = {}
+        self._received_at = time.monotonic()
+        self._end: CloseConnection | None = None
+        """How to close the connection once there is no context any more."""
+
+    async def receive(self) -> None:
+        """See :class:`WsConnection`."""
+        try:
+            query = parse_query(MultiStreamQuery, self._query)
+            self.start(self._watch(query.inactivity_timeout))
+            while True:
+                message = checked(ContextMessage, await self._websocket.receive())
+                self._received_at = time.monotonic()
+                self._credentials.check(message.xi_api_key)
+                async with self._handling:
+                    await self._handle_message(message, query)
+        except ServiceError as error:
+            self._state.metrics.refused(error, Transport.WEBSOCKET)
+            await self._fail(error.message, error.code or error.type)
+
+    async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
+        """See :class:`WsConnection`. Every context has cancelled its own jobs."""
+
+    def on_shutdown(self) -> None:
+        """See :class:`WsConnection`. Contexts cannot be resumed, so they run to their end."""
+        try:
+            super().on_shutdown()
+        except CloseConnection as end:
+            if not self._contexts:
+                raise
+            self._end = end
+
+    async def on_idle(self, end: IdleTimeout) -> CloseConnection:
+        """The reason; then the connection is closed."""
+        try:
+            await self._fail("Nothing came within inactivity_timeout.", "input_timeout_exceeded")
+        except (CloseConnection, Disconnected) as error:
+            return error if isinstance(error, CloseConnection) else end
+
+    async def _watch(self, idle_seconds: int) -> NoReturn:
+        """Close the connection when nothing is left to do, or nothing has come for too long while nothing is open."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if self._contexts:
+                continue
+            if self._end is not None:
+                raise self._end
+            if time.monotonic() - self._received_at > idle_seconds:
+                raise IdleTimeout(1000, "")
+
+    async def _handle_message(self, message: ContextMessage, query: MultiStreamQuery) -> None:
+        if message.close_socket:
+            self._end = CloseConnection(1000, "")
+            for opened in list(self._contexts.values()):
+                await self._close(opened)
+            return
+        context = self._contexts.get(message.context_id)
+        if context is not None and context.has_ended:
+            context = None
+        try:
+            if message.text:
+                context = await self._open(context, message, query)
+                await context.runner.add_text(message.text)
+            if context is None:  # it has ended already, or is yet to come
+                return
+            context.runner.keep_alive()
+            if message.close_context:
+                await self._close(context)
+            elif message.flush or (message.text and query.auto_mode):
+                await context.runner.flush()
+        except ServiceError as error:
+            if context is None:
+                await self._send_failure(message.context_id, error)
+            else:
+                await context.failed(error)
+
+    async def _open(self, context: Context | None, message: ContextMessage, query: MultiStreamQuery) -> Context:
+        """The context of a message with text, opened by its first one.
+
+        Raises:
+            ServiceError: it cannot be opened, or takes no more text, or no other settings.
+        """
+        if context is not None:
+            if context.runner.session_state.closing:
+                raise InvalidRequest("text: the context has been closed", param="text", code="wrong_order")
+            if message.voice_settings is not None or message.generation_config is not None:
+                reason = "voice_settings: only the first message of a context has settings"
+                raise InvalidRequest(reason, param="voice_settings", code="wrong_order")
+            return context
+        if self._end is not None or len(self._contexts) >= MAX_CONTEXTS:
+            reason = "the connection is closing" if self._end is not None else f"{MAX_CONTEXTS} contexts are open"
+            raise InvalidRequest(f"context_id: {reason}", param="context_id", code="too_many_contexts")
+        caller = self._credentials.caller
+        assert caller is not None
+        config = session_config(self._state.catalog, self._voice_id, query, message.voice_settings)
+        found = Context(message.context_id, self._state, self._websocket, sync=query.sync_alignment)
+        found.runner = SessionRunner(
+            self._state, self._limits, caller, new_session_state(self._state.catalog, config), found, None,
+            idle_seconds=query.inactivity_timeout,
+        )  # fmt: skip
+        self._contexts[message.context_id] = found
+        self.start(self._run_context(message.context_id, found))
+        return found
+
+    async def _run_context(self, name: str | None, context: Context) -> None:
+        try:
+            await context.run()
+        finally:
+            if self._contexts.get(name) is context:
+                del self._contexts[name]
+
+    async def _close(self, context: Context) -> None:
+        if context.runner.session_state.closing:
+            await context.cancel()
+        else:
+            await context.runner.close()
+
+    async def _send_failure(self, name: str | None, error: ServiceError) -> None:
+        self._state.metrics.refused(error, Transport.WEBSOCKET)
+        failure = ContextFailure(message=error.message, error=error.code or error.type, contextId=name)
+        await self._websocket.send_json(failure.model_dump())
+
+    async def _fail(self, message: str, code: str) -> NoReturn:
+        with suppress(CloseConnection):
+            await self._websocket.send_json(FailureMessage(message=message, error=code).model_dump())
+        raise CloseConnection(1008, code[:REASON_CHARACTERS])

@@ -1,0 +1,170 @@
+"""The messages of ElevenLabs' websockets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.speech.elevenlabs.schemas import VoiceSettings
+from service.speech.schemas import MAX_INPUT_CHARACTERS
+
+_ALIGNMENT_EXAMPLE: dict[str, Any] = {
+    "chars": ["H", "i", "."], "charStartTimesMs": [80, 140, 260], "charDurationsMs": [60, 120, 140],
+}  # fmt: skip
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GenerationConfig(_Message):
+    """How much text is collected before it is spoken."""
+
+    chunk_length_schedule: list[Annotated[float, Field(ge=5, le=500)]] | None = Field(default=None, max_length=64)
+
+
+class TextMessage(_Message):
+    """A piece of text; an empty one ends the input."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The birch canoe slid "}, {"text": ""}]})
+
+    text: str = Field(max_length=MAX_INPUT_CHARACTERS)
+    flush: bool = False
+    try_trigger_generation: bool = False
+
+
+class FirstMessage(TextMessage):
+    """The first message, which has the settings."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": " ", "voice_settings": {"speed": 1.0}}]})
+
+    voice_settings: VoiceSettings | None = None
+    generation_config: GenerationConfig | None = None
+    xi_api_key: str | None = Field(default=None, max_length=256)
+
+
+class ContextMessage(_Message):
+    """A message for one of several contexts, each of which is spoken by itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": " ", "context_id": "a", "voice_settings": {"speed": 1.0}},
+                {"text": "The birch canoe slid. ", "context_id": "a"},
+                {"context_id": "a", "flush": True},
+                {"context_id": "a", "close_context": True},
+                {"text": "", "context_id": "a"},
+                {"close_socket": True},
+            ]
+        }
+    )
+
+    context_id: str | None = Field(
+        default=None, min_length=1, max_length=256, description="Any name; messages without one have a context too."
+    )
+    text: str | None = Field(
+        default=None,
+        max_length=MAX_INPUT_CHARACTERS,
+        description="The first text of a context opens it. An empty text keeps it alive.",
+    )
+    flush: bool = Field(default=False, description="Speak what has been received, even if no sentence is complete.")
+    close_context: bool = Field(
+        default=False, description="No more text: the rest is spoken, then `isFinal` comes. A second one cancels it."
+    )
+    close_socket: bool = Field(default=False, description="Close all contexts, then the connection.")
+    voice_settings: VoiceSettings | None = Field(default=None, description="In the first message of a context.")
+    generation_config: GenerationConfig | None = Field(
+        default=None, description="In the first message of a context; changes nothing."
+    )
+    xi_api_key: str | None = Field(default=None, max_length=256, description="In the first message.")
+
+
+class CharacterTimes(_Message):
+    """Characters in time."""
+
+    chars: list[str]
+    charStartTimesMs: list[int]  # noqa: N815  # ElevenLabs' names, as below
+    charDurationsMs: list[int]  # noqa: N815
+
+
+class AudioMessage(_Message):
+    """Some of the audio; the last message has none, and ``isFinal`` is true."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "audio": "SUQzBAAAAAAA",
+                    "isFinal": None,
+                    "normalizedAlignment": _ALIGNMENT_EXAMPLE,
+                    "alignment": _ALIGNMENT_EXAMPLE,
+                },
+                {"audio": None, "isFinal": True, "normalizedAlignment": None, "alignment": None},
+            ]
+        }
+    )
+
+    audio: str | None = Field(json_schema_extra={"contentEncoding": "base64"})
+    isFinal: Literal[True] | None  # noqa: N815
+    normalizedAlignment: CharacterTimes | None = Field(  # noqa: N815
+        default=None, description="Of the words as they are read, with the first audio of each utterance."
+    )
+    alignment: CharacterTimes | None = Field(default=None, description="Of the text as it was sent, likewise.")
+
+
+class ContextAudio(AudioMessage):
+    """Some of the audio of a context; its last message has none, and ``isFinal`` is true."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "audio": "SUQzBAAAAAAA",
+                    "isFinal": None,
+                    "normalizedAlignment": None,
+                    "alignment": None,
+                    "contextId": "a",
+                },
+                {"audio": None, "isFinal": True, "normalizedAlignment": None, "alignment": None, "contextId": "a"},
+            ]
+        }
+    )
+
+    contextId: str | None  # noqa: N815
+
+
+class FailureMessage(_Message):
+    """What went wrong; the connection is closed after it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"message": "voice_id: no such voice; there is heart, joe", "error": "voice_not_found", "code": 1008}
+            ]
+        }
+    )
+
+    message: str
+    error: str = Field(description="The code of the error.")
+    code: Literal[1008] = Field(default=1008, description="The close code that follows.")
+
+
+class ContextFailure(_Message):
+    """What went wrong with one context, which has ended; the others go on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "message": "text: there is nothing to say in it",
+                    "error": "unsupported_text",
+                    "contextId": "a",
+                }
+            ]
+        }
+    )
+
+    message: str
+    error: str = Field(description="The code of the error.")
+    contextId: str | None  # noqa: N815

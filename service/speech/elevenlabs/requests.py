@@ -1,0 +1,172 @@
+"""ElevenLabs' requests as those of this service, and times in ElevenLabs' shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from service.catalog.catalog import Catalog
+from service.catalog.models import Model
+from service.errors import NotFound, ServiceError
+from service.speech.alignment import Alignment, normalized, written
+from service.speech.elevenlabs.messages import CharacterTimes
+from service.speech.elevenlabs.schemas import (
+    AudioWithTimestamps,
+    ElevenLabsLanguage,
+    ElevenLabsModel,
+    SecondsAlignment,
+    SpeechQuery,
+    StreamQuery,
+    TextToSpeech,
+    VoiceSettings,
+)
+from service.speech.schemas import SpeechRequest
+from service.speech.session.messages import SessionConfig
+from service.speech.session.runner import SessionRunner
+from service.speech.session.state import Utterance
+from service.speech.timestamps import SentenceTimes
+
+_NAMES: Final = {"input": "text", "model": "model_id", "voice": "voice_id"}
+"""ElevenLabs' names of our fields."""
+
+
+def renamed(error: ServiceError) -> ServiceError:
+    """An error about a field of ours, with the name that ElevenLabs' clients know."""
+    if error.param in _NAMES:
+        name = _NAMES[error.param]
+        error.message = f"{name}{error.message.removeprefix(error.param)}"
+        error.param = name
+    return error
+
+
+def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model:
+    """The requested model, or the first one that has this voice.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if model_id is not None:
+        return catalog.model(model_id)
+    wanted = catalog.aliases.voices.get(voice_id, voice_id)
+    speaking = [model for model in catalog.speech_models if "speech" in model.entry.capabilities]
+    for model in speaking:
+        if any(voice.id == wanted for voice in model.entry.voices):
+            return model
+    names = ", ".join(dict.fromkeys(voice.id for model in speaking for voice in model.entry.voices))
+    raise NotFound(f"voice_id: no such voice; there is {names}", param="voice_id", code="voice_not_found")
+
+
+def elevenlabs_models(catalog: Catalog) -> list[ElevenLabsModel]:
+    """The models that speak, as ElevenLabs' clients expect them."""
+    found = []
+    for model in catalog.speech_models:
+        if "speech" in model.entry.capabilities:
+            languages = dict.fromkeys(voice.language.partition("-")[0] for voice in model.entry.voices)
+            found.append(
+                ElevenLabsModel(
+                    model_id=model.entry.id,
+                    name=model.entry.id,
+                    description=model.entry.description,
+                    can_do_text_to_speech=True,
+                    languages=[ElevenLabsLanguage(language_id=code, name=code) for code in languages],
+                )
+            )
+    return found
+
+
+def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: SpeechQuery) -> SpeechRequest:
+    """The request to ``POST /v1/audio/speech`` for the same audio.
+
+    Raises:
+        NotFound: no such model, or no model has the voice.
+    """
+    form, rate = query.output_format.split("_")[:2]
+    return SpeechRequest(
+        model=choose_model(catalog, body.model_id, voice_id).entry.id,
+        input=body.text,
+        voice=voice_id,
+        response_format=form,  # type: ignore[arg-type]  # a format of the query, as is the rate
+        sample_rate=int(rate),  # type: ignore[arg-type]
+        speed=(body.voice_settings or VoiceSettings()).speed,
+        seed=body.seed,
+    )
+
+
+def session_config(
+    catalog: Catalog, voice_id: str, query: StreamQuery, settings: VoiceSettings | None
+) -> SessionConfig:
+    """The configuration of a session for the same audio; raises as :func:`speech_request` does."""
+    form, rate = query.output_format.split("_")[:2]
+    return SessionConfig(
+        model=choose_model(catalog, query.model_id, voice_id).entry.id,
+        voice=voice_id,
+        response_format=form,  # type: ignore[arg-type]  # a format of the query, as is the rate
+        sample_rate=int(rate),  # type: ignore[arg-type]
+        seed=query.seed,
+        speed=(settings or VoiceSettings()).speed,
+    )
+
+
+class UtteranceAlignment:
+    """The alignment that goes with the first audio of each utterance of a session.
+
+    Args:
+        sync: whether times are counted from the start of the session's audio, and not of the utterance's.
+    """
+
+    def __init__(self, *, sync: bool) -> None:
+        self._sync = sync
+        self._offset = 0
+        self._next: tuple[CharacterTimes | None, CharacterTimes | None] = (None, None)
+
+    async def begin(self, runner: SessionRunner, utterance: Utterance) -> None:
+        """An utterance begins."""
+        sentences = await runner.times(utterance)
+        offset, rate = self._offset if self._sync else 0, runner.sample_rate
+        as_written, as_read = written(sentences), normalized(sentences)
+        self._next = _in_milliseconds(as_written, offset, rate), _in_milliseconds(as_read, offset, rate)
+        self._offset += sentences[-1].span[1] if sentences else 0
+
+    def take(self) -> dict[str, CharacterTimes | None]:
+        """The fields ``alignment`` and ``normalizedAlignment`` of the next message."""
+        alignment, as_read = self._next
+        self._next = (None, None)
+        return {"alignment": alignment, "normalizedAlignment": as_read}
+
+
+def _in_milliseconds(alignment: Alignment, offset: int, sample_rate: int) -> CharacterTimes | None:
+    """With a space at the end, so that a client knows that the last word is complete."""
+    characters, spans = list(alignment.characters), list(alignment.spans)
+    if not characters:
+        return None
+    if not characters[-1].isspace():
+        end = spans[-1][1]
+        characters.append(" ")
+        spans.append((end, end))
+    starts, ends = (
+        [round(1000 * (offset + sample) / sample_rate) for sample in samples] for samples in zip(*spans, strict=True)
+    )
+    durations = [end - start for start, end in zip(starts, ends, strict=True)]
+    return CharacterTimes(chars=characters, charStartTimesMs=starts, charDurationsMs=durations)
+
+
+def _in_seconds(alignment: Alignment, sample_rate: int) -> SecondsAlignment | None:
+    if not alignment.characters:
+        return None
+    starts, ends = (
+        [round(sample / sample_rate, 6) for sample in samples] for samples in zip(*alignment.spans, strict=True)
+    )
+    return SecondsAlignment(
+        characters=list(alignment.characters),
+        character_start_times_seconds=starts,
+        character_end_times_seconds=ends,
+    )
+
+
+def with_timestamps(audio_base64: str, sentences: Sequence[SentenceTimes], sample_rate: int) -> AudioWithTimestamps:
+    """Audio, and the times of the sentences that begin in it; their spans are counted at ``sample_rate``."""
+    return AudioWithTimestamps(
+        audio_base64=audio_base64,
+        alignment=_in_seconds(written(sentences), sample_rate),
+        normalized_alignment=_in_seconds(normalized(sentences), sample_rate),
+    )

@@ -1,0 +1,165 @@
+"""What ElevenLabs' clients send and get, over HTTP and over websockets.
+
+Voices and models are those of this server. Nothing is ignored silently; of what ElevenLabs' clients send,
+
+    ================================================  ====================================================
+    supported                                         text, speed, flush, seed, model_id, output_format,
+                                                      inactivity_timeout, auto_mode (every message is spoken
+                                                      at once), sync_alignment, xi_api_key, context_id,
+                                                      close_context, close_socket
+    accepted, with only this value                    language_code=en, enable_ssml_parsing=false,
+                                                      enable_logging=true, apply_text_normalization=auto|on,
+                                                      apply_language_text_normalization=false
+    accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
+    default, without effect                           (voices have no styles), chunk_length_schedule,
+                                                      try_trigger_generation, optimize_streaming_latency
+                                                      (sampling never waits for more than a sentence),
+                                                      previous_text and next_text (each sentence is spoken by
+                                                      itself), the bit rate in output_format
+    refused                                           everything else
+    ================================================  ====================================================
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.jobs.schemas import SEEDS, StrictRequest
+from service.speech.schemas import MAX_INPUT_CHARACTERS
+
+OutputFormat = Literal[
+    "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000",
+    "mp3_22050_32", "mp3_44100_32", "mp3_44100_64", "mp3_44100_96", "mp3_44100_128", "mp3_44100_192",
+    "opus_48000_32", "opus_48000_64", "opus_48000_96", "opus_48000_128", "opus_48000_192",
+]  # fmt: skip
+_Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class StreamQuery(BaseModel):
+    """The parameters of a websocket's URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model_id: str | None = Field(default=None, min_length=1, max_length=256)
+    output_format: OutputFormat = "mp3_44100_128"
+    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
+    inactivity_timeout: int = Field(default=20, ge=1, le=180)
+    auto_mode: bool = False
+    sync_alignment: bool = Field(
+        default=False, description="Count times from the start of the audio, not from the message that has them."
+    )
+    language_code: Literal["en"] | None = None
+    enable_ssml_parsing: Literal["false"] = "false"
+    enable_logging: Literal["true"] = "true"
+    apply_text_normalization: Literal["auto", "on"] = "auto"
+    apply_language_text_normalization: Literal["false"] = "false"
+    optimize_streaming_latency: int = Field(default=0, ge=0, le=4)
+
+
+class MultiStreamQuery(StreamQuery):
+    """The same for several contexts."""
+
+
+class SpeechQuery(BaseModel):
+    """The query parameters of a request over HTTP."""
+
+    output_format: OutputFormat = Field(
+        default="mp3_44100_128", description="Format and sample rate; the bit rate is the server's own."
+    )
+    enable_logging: Literal["true"] = Field(default="true", description="`true` only.")
+    optimize_streaming_latency: int = Field(default=0, ge=0, le=4, description="Changes nothing.")
+
+
+class VoiceSettings(_Strict):
+    """How the text is spoken."""
+
+    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
+    stability: _Share | None = None
+    similarity_boost: _Share | None = None
+    style: _Share | None = None
+    use_speaker_boost: bool | None = None
+
+
+class TextToSpeech(StrictRequest):
+    """The body of a request over HTTP: text to speak."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="The text to speak.")
+    model_id: str | None = Field(
+        default=None, min_length=1, max_length=256, description="The first model that has the voice, if absent."
+    )
+    voice_settings: VoiceSettings | None = Field(default=None, description="Only `speed` changes anything.")
+    seed: int | None = Field(default=None, ge=0, lt=SEEDS, description="Drawn if absent.")
+    language_code: Literal["en"] | None = None
+    previous_text: str | None = Field(default=None, max_length=65536, description="Changes nothing.")
+    next_text: str | None = Field(default=None, max_length=65536, description="Changes nothing.")
+    apply_text_normalization: Literal["auto", "on"] | None = None
+    apply_language_text_normalization: Literal[False] | None = None
+    pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = Field(
+        default=None, description="There are none."
+    )
+
+
+class SecondsAlignment(BaseModel):
+    """Characters in time, in seconds from the start of the audio."""
+
+    characters: list[str]
+    character_start_times_seconds: list[float]
+    character_end_times_seconds: list[float]
+
+
+class AudioWithTimestamps(BaseModel):
+    """Audio, and when its characters are spoken."""
+
+    audio_base64: str = Field(json_schema_extra={"contentEncoding": "base64"})
+    alignment: SecondsAlignment | None = Field(description="Of the text as it was sent.")
+    normalized_alignment: SecondsAlignment | None = Field(description="Of the words as they are read.")
+
+
+class ElevenLabsVoice(BaseModel):
+    """A voice as ElevenLabs' clients expect it."""
+
+    voice_id: str
+    name: str
+    category: Literal["premade"] = "premade"
+    labels: dict[str, str]
+    description: str
+    preview_url: str
+    settings: None = None
+
+
+class ElevenLabsVoices(BaseModel):
+    """Every voice that speaks."""
+
+    voices: list[ElevenLabsVoice]
+
+
+class ElevenLabsLanguage(BaseModel):
+    """A language of a model."""
+
+    language_id: str
+    name: str
+
+
+class ElevenLabsModel(BaseModel):
+    """A model as ElevenLabs' clients expect it."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str
+    name: str
+    description: str
+    can_do_text_to_speech: bool
+    can_do_voice_conversion: Literal[False] = False
+    can_be_finetuned: Literal[False] = False
+    can_use_style: Literal[False] = False
+    can_use_speaker_boost: Literal[False] = False
+    maximum_text_length_per_request: int = MAX_INPUT_CHARACTERS
+    languages: list[ElevenLabsLanguage]

@@ -1,0 +1,156 @@
+"""ElevenLabs' ``stream-input`` websocket: JSON both ways, sound in base64.
+
+In comes ``{"text": " ", "voice_settings": {…}, "generation_config": {…}, "xi_api_key": …}`` first, then ``{"text": …,
+"flush": true}``, and ``{"text": ""}`` at the end; out go ``{"audio": …, "isFinal": null, …}`` and, last, ``{"audio":
+null, "isFinal": true, …}``. A sentence is sampled as soon as it is complete; the first audio of each utterance comes
+with the times of its characters. An error is answered with ``{"message", "error", "code"}``, and the connection is
+closed with 1008. :mod:`service.speech.elevenlabs.schemas` says which fields have an effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any, Final, NoReturn
+
+from starlette.datastructures import QueryParams
+
+from service.errors import InvalidRequest, ServiceError
+from service.jobs.rate_limit import Limits
+from service.jobs.state import State
+from service.speech.elevenlabs.messages import AudioMessage, FailureMessage, FirstMessage, TextMessage
+from service.speech.elevenlabs.requests import UtteranceAlignment, session_config
+from service.speech.elevenlabs.schemas import StreamQuery
+from service.speech.requests import new_session_state
+from service.speech.session.connection import SpeechConnection
+from service.speech.session.runner import SessionRunner
+from service.speech.session.state import Utterance
+from service.telemetry.metrics import Transport
+from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
+from service.ws.channel import Channel
+from service.ws.credentials import Credentials
+from service.ws.messages import checked, parse_query
+
+REASON_CHARACTERS: Final = 120
+"""The most that fits in a close frame."""
+
+CHANNEL = Channel(
+    id="elevenlabs",
+    path="/v1/text-to-speech/{voice_id}/stream-input",
+    summary="Speak a text while it is written, for clients of ElevenLabs",
+    description="The first message has the settings, the next ones have text, and an empty text ends the input.",
+    query=StreamQuery,
+    client=(FirstMessage, TextMessage),
+    server=(AudioMessage, FailureMessage),
+    path_parameters={"voice_id": "One of `/v1/audio/voices`."},
+)
+
+
+class ElevenLabsConnection(SpeechConnection):
+    """One connection with this protocol.
+
+    Args:
+        state: of the service.
+        limits: of callers.
+        websocket: to the client.
+        credentials: of the caller.
+        voice_id: from the path.
+        query: from the URL.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        limits: Limits,
+        websocket: BoundedWebSocket,
+        credentials: Credentials,
+        voice_id: str,
+        query: QueryParams,
+    ) -> None:
+        super().__init__(state, limits, websocket)
+        self._credentials = credentials
+        self._voice_id = voice_id
+        self._query = query
+        self._alignment = UtteranceAlignment(sync=False)
+
+    async def receive(self) -> None:
+        """See :class:`WsConnection`."""
+        try:
+            query = parse_query(StreamQuery, self._query)
+            self._alignment = UtteranceAlignment(sync=query.sync_alignment)
+            first = checked(FirstMessage, await self._receive_first(query.inactivity_timeout))
+            runner = self._runner(query, first)
+            self.start_session(runner)
+            await self._handle_message(runner, first, query)
+            while True:
+                await self._handle_message(runner, checked(TextMessage, await self._websocket.receive()), query)
+        except ServiceError as error:
+            await self.failed(error)
+
+    def on_shutdown(self) -> None:
+        """See :class:`WsConnection`. Sessions of this protocol cannot be resumed, so they run to their end."""
+        if self.runner is None:
+            super().on_shutdown()
+
+    async def _receive_first(self, seconds: int) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._websocket.receive()
+        except TimeoutError:
+            raise IdleTimeout(1000, "") from None
+
+    def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
+        caller = self._credentials.check(first.xi_api_key)
+        config = session_config(self._state.catalog, self._voice_id, query, first.voice_settings)
+        session_state = new_session_state(self._state.catalog, config)
+        idle = query.inactivity_timeout
+        return SessionRunner(self._state, self._limits, caller, session_state, self, None, idle_seconds=idle)
+
+    async def _handle_message(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
+        if runner.session_state.closing:
+            raise InvalidRequest("text: the empty text has ended the input", param="text", code="wrong_order")
+        if not message.text:
+            await runner.close()
+            return
+        await runner.add_text(message.text)
+        if message.flush or query.auto_mode:
+            await runner.flush()
+
+    # Messages to the client
+
+    async def started(self, utterance: Utterance) -> None:
+        """See :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
+        assert self.runner is not None
+        await self._alignment.begin(self.runner, utterance)
+
+    async def sound(self, data: bytes) -> None:
+        """In base64."""
+        audio = base64.b64encode(data).decode()
+        await self._websocket.send_json(AudioMessage(audio=audio, isFinal=None, **self._alignment.take()).model_dump())
+
+    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+        """Nothing."""
+
+    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+        """Nothing."""
+
+    async def finished(self) -> None:
+        """The last message."""
+        await self._websocket.send_json(AudioMessage(audio=None, isFinal=True).model_dump())
+        raise CloseConnection(1000, "", final=True)
+
+    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+        """The reason; then the connection is closed."""
+        self._state.metrics.refused(error, Transport.WEBSOCKET)
+        await self._fail(error.message, error.code or error.type)
+
+    async def on_idle(self, end: IdleTimeout) -> CloseConnection:
+        """The reason; then the connection is closed."""
+        try:
+            await self._fail("Nothing came within inactivity_timeout.", "input_timeout_exceeded")
+        except (CloseConnection, Disconnected) as error:
+            return error if isinstance(error, CloseConnection) else end
+
+    async def _fail(self, message: str, code: str) -> NoReturn:
+        await self._websocket.send_json(FailureMessage(message=message, error=code).model_dump())
+        raise CloseConnection(1008, code[:REASON_CHARACTERS])

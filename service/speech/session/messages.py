@@ -1,0 +1,93 @@
+"""The client's messages of ``WS /v1/audio/speech/stream``. The server's are in :mod:`service.speech.session.events`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from service.jobs.schemas import SEEDS, StrictRequest
+from service.speech.schemas import (
+    MAX_INPUT_CHARACTERS,
+    AudioFormat,
+    SampleRate,
+    SpeechRequest,
+    Timestamps,
+    VoiceReference,
+)
+from service.ws.schemas import ApiKey, SessionClose
+
+
+class SessionConfig(StrictRequest):
+    """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"type": "session.config", "model": "wavenet-en", "voice": "joe", "seed": 7}]}
+    )
+
+    type: Literal["session.config"] = "session.config"
+    model: str = Field(min_length=1, max_length=256)
+    voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference
+    response_format: AudioFormat = "pcm"
+    sample_rate: SampleRate | None = None
+    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
+    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
+    pitch: float = Field(default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False)
+    intonation: float = Field(default=1.0, ge=0.0, le=2.0, allow_inf_nan=False)
+    timestamps: Timestamps = Field(
+        default=[],
+        max_length=2,
+        description="`word`, `phoneme`, or both: every `audio.start` says when its words, or phonemes, are spoken.",
+    )
+    api_key: ApiKey = None
+
+    def request(self, text: str, seed: int) -> SpeechRequest:
+        """The request over HTTP that says ``text`` in the same way."""
+        return SpeechRequest(**self.model_dump(exclude={"type", "seed", "timestamps"}), input=text, seed=seed)
+
+
+class SessionResume(StrictRequest):
+    """The key of a client that resumes a session and cannot set headers: its first message."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "session.resume", "api_key": "anc_example"}]})
+
+    type: Literal["session.resume"]
+    api_key: ApiKey
+
+
+class InputText(StrictRequest):
+    """A piece of text. It is spoken as soon as a sentence is complete."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.text", "text": "The birch canoe slid."}]})
+
+    type: Literal["input.text"]
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+
+
+class InputDone(StrictRequest):
+    """No more text: the rest is spoken, complete or not."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.done"}]})
+
+    type: Literal["input.done"]
+
+
+class InputCancel(StrictRequest):
+    """Nothing of what has not been sent yet is wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.cancel"}]})
+
+    type: Literal["input.cancel"]
+
+
+SpeechMessage = SessionConfig | SessionResume | InputText | InputDone | InputCancel | SessionClose
+SPEECH_MESSAGES: dict[str, type[SpeechMessage]] = {
+    "session.config": SessionConfig,
+    "session.resume": SessionResume,
+    "input.text": InputText,
+    "input.done": InputDone,
+    "input.cancel": InputCancel,
+    "session.close": SessionClose,
+}
+"""What a client of ``/v1/audio/speech/stream`` may say, by type."""

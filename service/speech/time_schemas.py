@@ -1,0 +1,34 @@
+"""Times of words and phonemes, as clients see them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class WordTime(BaseModel):
+    """When a word is said."""
+
+    word: str = Field(description="As it is read: numbers and abbreviations are written out.")
+    start: int = Field(ge=0, description="Its first sample.")
+    end: int = Field(ge=0, description="The first sample after it.")
+
+
+class PhonemeTime(BaseModel):
+    """When a phoneme is said."""
+
+    phoneme: str = Field(description="ARPAbet; a vowel has a digit for its stress: 1 primary, 2 secondary, 0 none.")
+    start: int = Field(ge=0, description="Its first sample.")
+    end: int = Field(ge=0, description="The first sample after it.")
+
+
+class SpeechTimes(BaseModel):
+    """The words and phonemes of a job and when they are said. Pauses are in neither list."""
+
+    object: Literal["timestamps"] = "timestamps"
+    job: str
+    sample_rate: int = Field(description="In hertz, of the samples that are counted: the model's own.")
+    words: list[WordTime]
+    phonemes: list[PhonemeTime]
+    complete: bool = Field(description="Whether these are all words; a long text is planned sentence by sentence.")

@@ -1,0 +1,58 @@
+"""When phonemes and words are said: planned by the acoustic model before a sentence is sampled, and kept exactly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from models.text.phonemes import Phonemes, is_pause
+
+Span = tuple[int, int]
+"""The first sample, and the first one after it."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The phonemes of one sentence in time."""
+
+    ends: tuple[int, ...]
+    """The first sample after each phoneme ``[P]``, counted from the start of the sentence."""
+
+    @classmethod
+    def of(cls, ends: NDArray[Any]) -> Self:
+        """From the end of every phoneme ``[P]``, in samples."""
+        return cls(tuple(map(int, ends)))
+
+    @property
+    def length(self) -> int:
+        """Samples of the sentence."""
+        return self.ends[-1]
+
+    def phonemes(self, sentence: Phonemes) -> list[tuple[str, Span]]:
+        """The phonemes of the sentence, without its pauses."""
+        spans = zip((0, *self.ends), self.ends, strict=False)
+        return [(phone, span) for phone, span in zip(sentence.phones, spans, strict=True) if not is_pause(phone)]
+
+    def words(self, sentence: Phonemes) -> list[Span]:
+        """The words of the sentence. Pauses belong to no word."""
+        found: list[Span] = []
+        start = 0
+        for phone, starts, end in zip(sentence.phones, sentence.word_starts, self.ends, strict=True):
+            if starts:
+                found.append((start, end))
+            elif found and not is_pause(phone):
+                found[-1] = (found[-1][0], end)
+            start = end
+        return found
+
+    def dump(self) -> str:
+        """As JSON."""
+        return json.dumps(self.ends, separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """What :meth:`dump` wrote."""
+        return cls(tuple(json.loads(text)))

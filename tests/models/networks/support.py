@@ -1,0 +1,26 @@
+"""What the tests of image networks share: which sub-pixels a distribution depends on, found by gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.spec import ImageSpec
+from tests.models.random_pictures import labels_of, network
+
+Place = tuple[int, int, int]
+"""Row, column and channel of a sub-pixel."""
+
+
+def reached(spec: ImageSpec, place: Place) -> set[Place]:
+    """The sub-pixels that move the distribution of the one at ``place``, in any of eight random pictures."""
+    row, column, channel = place
+    torch.manual_seed(1)
+    pixels = 2.0 * torch.rand(8, spec.height, spec.width, spec.channels * spec.planes, dtype=torch.float64) - 1.0
+    pixels.requires_grad_()
+    model, labels = network(spec), labels_of(spec, 8)
+    h = None if labels is None else model.conditioner.embed(labels)
+    logits: Tensor = model.score_pixels(pixels, h, torch.float64)
+    (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), pixels)
+    moved = grad.abs().sum(dim=0).unflatten(2, (spec.channels, spec.planes)).sum(dim=3)
+    return {tuple(place) for place in torch.nonzero(moved).tolist()}  # type: ignore[misc]

@@ -1,0 +1,127 @@
+"""`POST /v1/text-to-speech/{voice_id}` and what belongs to it, as ElevenLabs' clients use it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.api.test_refusals import check_envelope
+from tests.service.support import Server
+from tests.service.ws_client import whole
+
+TEXT = "Dr. Ann slid. Is it late? No!"
+BODY = {"text": TEXT, "model_id": "tiny", "seed": 7}
+
+
+def post(server: Server, path: str = "", query: str = "output_format=pcm_16000", **changes: Any) -> httpx.Response:
+    """POST the standard request, changed; a change to None takes the field out."""
+    voice = changes.pop("voice", "ann")
+    body = {name: value for name, value in (BODY | changes).items() if value is not None}
+    return httpx.post(f"{server.url}/v1/text-to-speech/{voice}{path}?{query}", json=body, timeout=60)
+
+
+@pytest.mark.parametrize("path", ["", "/stream"])
+def test_the_audio(server: Server, path: str) -> None:
+    response = post(server, path)
+    assert response.content == whole(server, TEXT)
+    assert response.headers["content-type"] == "audio/pcm"
+    assert (response.headers["x-model"], response.headers["x-voice"], response.headers["x-seed"]) == (
+        "tiny",
+        "ann",
+        "7",
+    )
+    assert post(server, path, query="").content == whole(server, TEXT, response_format="mp3", sample_rate=44100)
+    opus = post(server, path, query="output_format=opus_48000_64")
+    assert opus.content == whole(server, TEXT, response_format="opus", sample_rate=48000)
+
+
+def test_the_voice_finds_its_model(server: Server) -> None:
+    assert post(server, model_id=None).headers["x-model"] == "broken"
+
+
+def test_settings(server: Server) -> None:
+    settings = {"speed": 0.5, "stability": 0.5, "similarity_boost": 0.8, "style": 0.0, "use_speaker_boost": True}
+    response = post(
+        server, voice_settings=settings, apply_text_normalization="auto", language_code="en", previous_text="A."
+    )
+    assert response.content == whole(server, TEXT, speed=0.5)
+    seeds = {post(server, seed=None).headers["x-seed"] for _ in range(2)}
+    assert len(seeds) == 2
+
+
+def check_alignment(alignment: dict[str, Any], text: str, seconds: float) -> None:
+    starts, ends = alignment["character_start_times_seconds"], alignment["character_end_times_seconds"]
+    assert "".join(alignment["characters"]) == text
+    assert len(starts) == len(ends) == len(text)
+    assert all(start <= end for start, end in zip(starts, ends, strict=True))
+    assert all(before <= after for before, after in pairwise(starts))
+    assert (starts[0] > 0, ends[-1]) == (True, pytest.approx(seconds, abs=1e-5))
+
+
+def test_with_timestamps(server: Server) -> None:
+    found = post(server, "/with-timestamps").json()
+    audio = base64.b64decode(found["audio_base64"])
+    assert audio == whole(server, TEXT)
+    check_alignment(found["alignment"], TEXT, len(audio) / 32000)
+    check_alignment(found["normalized_alignment"], "doctor ann slid. is it late? no! ", len(audio) / 32000)
+
+
+def test_stream_with_timestamps(server: Server) -> None:
+    response = post(server, "/stream/with-timestamps")
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    audio = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
+    assert audio == whole(server, TEXT)
+    assert len(lines) > 3
+    together: dict[str, list[Any]] = {}
+    for alignment in (line["alignment"] for line in lines if line["alignment"]):
+        for name, values in alignment.items():
+            together.setdefault(name, []).extend(values)
+    check_alignment(together, TEXT, len(audio) / 32000)
+    assert together == post(server, "/with-timestamps").json()["alignment"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "param"),
+    [
+        ({"text": ""}, 400, "text"),
+        ({"text": "слово"}, 400, "text"),
+        ({"text": None}, 400, "text"),
+        ({"voice": "nobody"}, 400, "voice_id"),
+        ({"voice": "nobody", "model_id": None}, 404, "voice_id"),
+        ({"model_id": "eleven_nothing"}, 404, "model_id"),
+        ({"model_id": "free"}, 400, "model_id"),
+        ({"previous_request_ids": ["a"]}, 400, "previous_request_ids"),
+        ({"language_code": "de"}, 400, "language_code"),
+        ({"seed": -1}, 400, "seed"),
+        ({"voice_settings": {"speed": 9}}, 400, "voice_settings.speed"),
+        ({"query": "output_format=ulaw_8000"}, 400, "output_format"),
+        ({"query": "enable_logging=false"}, 400, "enable_logging"),
+        ({"query": "speed=2"}, 400, "speed"),
+        ({"pronunciation_dictionary_locators": ["a"]}, 400, "pronunciation_dictionary_locators"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/stream", "/with-timestamps"])
+def test_what_is_wrong_is_named(server: Server, path: str, changes: dict[str, Any], status: int, param: str) -> None:
+    check_envelope(post(server, path, **changes), status, param)
+
+
+def test_voices(server: Server) -> None:
+    voices = httpx.get(f"{server.url}/v1/voices").json()["voices"]
+    assert [voice["voice_id"] for voice in voices] == ["ann", "bob"]
+    assert voices[0]["labels"] == {"language": "en", "gender": "none"}
+    assert voices[0]["category"] == "premade"
+    assert voices[0]["preview_url"].endswith("/v1/audio/voices/ann/preview")
+
+
+def test_models_in_their_shape(server: Server) -> None:
+    url = f"{server.url}/v1/models"
+    found = httpx.get(url, headers={"xi-api-key": "any"}).json()
+    assert [model["model_id"] for model in found] == ["broken", "shaped", "tiny"]
+    assert all(model["can_do_text_to_speech"] for model in found)
+    assert found[0]["languages"] == [{"language_id": "en", "name": "en"}]
+    assert httpx.get(url, headers={"authorization": "Bearer any"}).json()["object"] == "list"

@@ -1,0 +1,24 @@
+"""When words and phonemes are said: from the lengths of phonemes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.text import PhonemeSequence
+from service.speech.timing import Timing
+
+
+def test_pauses_belong_to_no_word() -> None:
+    sentence = PhonemeSequence.parse("sil _Y EH1 S , _N OW1 .")
+    timing = Timing.of(np.cumsum([4, 2, 3, 1, 5, 2, 2, 6]) * 160)
+    assert timing.words(sentence) == [(640, 1600), (2400, 3040)]
+    assert timing.phonemes(sentence) == [
+        ("Y", (640, 960)), ("EH1", (960, 1440)), ("S", (1440, 1600)), ("N", (2400, 2720)), ("OW1", (2720, 3040)),
+    ]  # fmt: skip
+    assert timing.length == 4000
+    assert Timing.load(timing.dump()) == timing
+
+
+def test_words_without_a_pause_touch() -> None:
+    sentence = PhonemeSequence.parse("sil _DH AX0 _K AE1 T .")
+    assert Timing.of(np.arange(1, 8)).words(sentence) == [(1, 3), (3, 6)]
