@@ -27,7 +27,7 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from models.architectures import ArchitectureError, architecture, tensor_table
-from models.spec import Spec, SpecError
+from models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from models.tensors import shapes
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -127,6 +127,15 @@ def _check_tensors(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> None:
             raise CheckpointError(f"{name}: holds values that are not finite")
     if extra := sorted(set(tensors) - set(expected)):
         raise CheckpointError(f"{extra[0]}: no tensor of a {spec.kind} model")
+    if isinstance(spec, ImageSpec) and spec.label_rows:
+        _check_label_rows(spec, tensors[LABEL_ROWS])
+
+
+def _check_label_rows(spec: ImageSpec, rows: NDArray[Any]) -> None:
+    ends = np.array([len(values) for values in spec.conditions])
+    labels, counts = rows[:, :-1], rows[:, -1]
+    if (rows != np.round(rows)).any() or (labels < -1).any() or (labels >= ends).any() or (counts < 0).any():
+        raise CheckpointError(f"{LABEL_ROWS}: must be whole numbers: labels, -1 for none, and a count")
 
 
 def _parse_spec(data: bytes) -> Spec:

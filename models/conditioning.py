@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.noise import uniforms
-from models.spec import COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec
+from models.palette import input_table
+from models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec
 
 Array = NDArray[np.float32]
+_ENOUGH = 8
+"""Rows of labels to draw one from, so that rare combinations do not always come with the same other labels."""
 
 
 def padded_frames(spec: WaveNetSpec, frames: Array) -> Array:
@@ -76,26 +79,77 @@ def embed_labels(spec: ImageSpec, tensors: Mapping[str, Array], labels: Sequence
     return h
 
 
-def draw_subclass(spec: ImageSpec, labels: Sequence[int | None], seed: int) -> list[int | None]:
-    """The labels of one picture: if they have a class and no subclass, a subclass of the class is drawn.
+def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
+    """The labels of one picture: those that are unspecified are drawn from what occurred together in training.
 
-    Its probability is its share of the training pictures. It is drawn with the noise of the position behind the last
-    sub-pixel, so that it depends on the seed as the symbols do.
+    A row of labels is drawn, with its frequency, among those that agree with all labels given. If there are fewer than
+    :data:`_ENOUGH`, those that agree with the first one and with most of the others join them. If none agrees with the
+    first one, nothing is drawn. Labels that are given stay. The row is drawn with the noise of the position behind the
+    last sub-pixel, so that it depends on the seed as the symbols do.
 
     Args:
         spec: of the network.
+        rows: the tensor ``models.spec.LABEL_ROWS`` of its checkpoint, ``[label_rows, attributes + 1]``: for each
+            attribute a label, -1 where there was none, and how often the row occurred.
         labels: an index, or None for "unspecified", for each of ``spec.conditions``.
         seed: of the picture.
     """
-    named = dict(zip(spec.named, labels, strict=True))
-    if not spec.subclasses or named["subclass"] is not None or named["class"] is None:
+    given = [index for index, label in enumerate(labels) if label is not None]
+    if not len(rows) or len(given) == len(labels):
         return list(labels)
-    of_class = np.equal(spec.subclass_classes, named["class"])
-    cumulative = np.cumsum(np.where(of_class, spec.subclass_counts, 0))
-    if cumulative[-1]:
-        drawn = uniforms(seed, spec.dims, 1)[0] * cumulative[-1]
-        named["subclass"] = int(np.searchsorted(cumulative, drawn, side="right"))
-    return list(named.values())
+    agreeing = np.ones(len(rows), np.int64)
+    if given:
+        equal = np.stack([rows[:, index] == labels[index] for index in given])
+        agreeing = equal.sum(axis=0) * equal[0]
+    level = max(int(agreeing.max()), 1)
+    while level > 1 and (agreeing >= level).sum() < _ENOUGH:
+        level -= 1
+    cumulative = np.cumsum(np.where(agreeing >= level, rows[:, -1], 0), dtype=np.float64)
+    if not cumulative[-1]:
+        return list(labels)
+    noise = uniforms(seed, spec.dims, 1)[0] * cumulative[-1]
+    row = rows[np.searchsorted(cumulative, noise, side="right"), :-1].astype(int).tolist()
+    drawn = [None if label < 0 else label for label in row]
+    return [new if label is None else label for label, new in zip(labels, drawn, strict=True)]
+
+
+def parents(rows: Array) -> dict[int, tuple[int, dict[int, int]]]:
+    """The attributes whose every value occurs with one value of an earlier attribute alone, as subclasses of classes.
+
+    Args:
+        rows: as for :func:`draw_labels`.
+
+    Returns:
+        The indices of such attributes, each with the index of the earlier one and its label for every label of theirs.
+    """
+    found = {}
+    labels = rows[:, :-1].astype(int)
+    for child in range(labels.shape[1]):
+        for parent in range(child):
+            known = labels[(labels[:, [child, parent]] >= 0).all(axis=1)]
+            pairs = dict(np.unique(known[:, [child, parent]], axis=0).tolist())
+            combined = len(np.unique(known[:, [child, parent]], axis=0))
+            if combined == len(pairs) > len(set(pairs.values())):
+                found[child] = (parent, pairs)
+                break
+    return found
+
+
+def label_rows(labels: NDArray[np.int64], conditions: Sequence[Sequence[str]]) -> Array:
+    """The tensor ``models.spec.LABEL_ROWS`` of a training set.
+
+    Of more different rows than :data:`~models.spec.MAX_LABEL_ROWS`, those of so many pictures, chosen at random.
+
+    Args:
+        labels: ``[N, attributes]``; ``len(values)`` is "unspecified".
+        conditions: the values of each attribute.
+    """
+    known = np.where(labels == [len(values) for values in conditions], -1, labels)
+    rows, counts = np.unique(known, axis=0, return_counts=True)
+    if len(rows) > MAX_LABEL_ROWS:
+        chosen = np.random.default_rng(0).choice(len(known), MAX_LABEL_ROWS, replace=False)
+        rows, counts = np.unique(known[chosen], axis=0, return_counts=True)
+    return np.concatenate([rows, counts[:, None]], axis=1).astype(np.float32)
 
 
 def upsample(
@@ -110,21 +164,50 @@ def upsample(
         coarse: symbols of the coarse pixels ``[rows, columns, C]``, of a network in two scales.
 
     Returns:
-        ``[1, condition_channels]``, h itself, or its map s = m(h), ``[H * W, location_channels]``.
+        ``[1, condition_channels]``, h itself, or its map s = m(h), ``[H * W, location_channels]``, followed by the map
+        of the coarse pixels for the vertical stack, so ``[H * W, location_channels + map_width]``.
     """
     if spec.conditioning != "location":
         return h[None]
+    pixels = None if coarse is None else input_planes(spec, coarse)
     rows, columns = spec.cells
     cells = (h @ tensors["conditioner.map"] + tensors["conditioner.map_bias"]).reshape(-1, rows, columns)
-    if coarse is None:
+    if pixels is None:
         cells = _silu(cells)
     else:
-        pixels = coarse.transpose(2, 0, 1) * np.float32(2.0 / (spec.levels - 1)) - np.float32(1.0)
         cells = _silu(cells + _convolved(pixels, tensors["conditioner.coarse_taps"]))
         cells = cells + _silu(_convolved(cells, tensors["conditioner.neighbour_taps"]))
-    fine = np.einsum("iyx,ioab->yaxbo", cells, tensors["conditioner.upsampling"])
-    whole = fine.reshape(rows * COARSE_STRIDE, columns * COARSE_STRIDE, -1)[: spec.height, : spec.width]
+    whole = _upsampled(cells, tensors["conditioner.upsampling"])[: spec.height, : spec.width]
+    if spec.coarse_inputs:
+        assert pixels is not None, "a network in two scales needs its coarse pixels"
+        whole = np.concatenate([whole, _coarse_map(tensors, pixels)], axis=2)
     return np.ascontiguousarray(whole.reshape(spec.height * spec.width, -1))
+
+
+def input_planes(spec: ImageSpec, symbols: NDArray[np.uint8]) -> Array:
+    """Symbols ``[H, W, C]`` as the network sees them, ``float32 [C * planes, H, W]``."""
+    seen = input_table(spec)[symbols].reshape(*symbols.shape[:2], spec.channels * spec.planes)
+    return np.ascontiguousarray(seen.transpose(2, 0, 1))
+
+
+def _coarse_map(tensors: Mapping[str, Array], pixels: Array) -> Array:
+    """The map of the coarse pixels ``[C * planes, rows, columns]`` for the vertical stack, ``[H, W, map_width]``."""
+    taps, neighbours = tensors["coarse_map.taps"], tensors["coarse_map.neighbour_taps"]
+    cells = _silu(_convolved(pixels, taps) + tensors["coarse_map.taps_bias"][:, None, None])
+    cells = cells + _silu(_convolved(cells, neighbours) + tensors["coarse_map.neighbour_bias"][:, None, None])
+    return _upsampled(cells, tensors["coarse_map.upsampling"])
+
+
+def _upsampled(cells: Array, weights: Array) -> Array:
+    """Transposed convolution of ``cells [in, rows, columns]`` by ``weights [in, out, n, n]`` with stride n.
+
+    Returns:
+        ``[rows * n, columns * n, out]``.
+    """
+    inner, rows, columns = cells.shape
+    _, outputs, n, _ = weights.shape
+    fine = cells.reshape(inner, -1).T @ weights.reshape(inner, -1)
+    return fine.reshape(rows, columns, outputs, n, n).transpose(0, 3, 1, 4, 2).reshape(rows * n, columns * n, outputs)
 
 
 def _silu(x: Array) -> Array:
@@ -135,5 +218,5 @@ def _silu(x: Array) -> Array:
 def _convolved(x: Array, weights: Array) -> Array:
     """``x [in, H, W]`` by ``weights [out, in, 3, 3]``, with zeros around it."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))
-    found: Array = np.einsum("iyxab,oiab->oyx", windows, weights)
+    found: Array = np.tensordot(weights, windows, axes=([1, 2, 3], [0, 3, 4]))
     return found

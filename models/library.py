@@ -108,8 +108,8 @@ class ModelEntry:
     guidance: float
     """The default of requests to an image model (models/engines/images/engine.py); 1 for any other."""
     synonyms: Mapping[str, tuple[str, ...]]
-    """Lower-case words, and the classes, subclasses or styles of an image model that each may mean, the nearest first:
-    error messages propose them. The key is optional in ``model.json``."""
+    """Lower-case words, and the values of an image model's attributes that each may mean, the nearest first: error
+    messages propose them. The key is optional in ``model.json``."""
     path: Path
 
     @property

@@ -10,6 +10,7 @@ themselves are in models/architectures/.
 from __future__ import annotations
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Spec:
         if data.get("kind") != cls.kind:
             raise SpecError(f"kind: expected {cls.kind!r}, found {data.get('kind')!r}")
         names = {f.name for f in dataclasses.fields(cls)}
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+        given = {k: _frozen(v) for k, v in data.items() if k != "kind"}
         if unknown := sorted(set(given) - names):
             raise SpecError(f"{unknown[0]}: unknown field of a {cls.kind} configuration")
         try:
@@ -81,6 +82,11 @@ class Spec:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise SpecError(f"{name}: must be a positive integer, not {value!r}")
+
+
+def _frozen(value: Any) -> Any:
+    """A JSON list as a tuple, and the lists in it."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -158,73 +164,96 @@ class SpeechSpec(Spec, ABC):
 
 LABEL_EMBEDDING: Final = "conditioner.embedding"
 """The tensor that holds the embedding of every label of an image network (:attr:`ImageSpec.conditions`)."""
+LABEL_ROWS: Final = "label_rows"
+"""The tensor of an image checkpoint that holds labels which occurred together in training (models/conditioning.py). It
+is no weight of the network."""
+MAX_LABEL_ROWS: Final = 4096
+STYLE: Final = "style"
+"""The name of the attribute that says how a picture is drawn, not what it shows: guidance leaves it as it is."""
 COARSE_STRIDE: Final = 4
 """In a picture sampled in two scales, the coarse scale has one pixel per cell of this many pixels in each direction."""
 COARSE: Final = slice(COARSE_STRIDE // 2, None, COARSE_STRIDE)
 """The rows, and the columns, of the coarse pixels."""
 COARSE_PREFIX: Final = "coarse."
 """Of the tensors of the network that samples the coarse pixels."""
+_COLOUR: Final = re.compile(r"#[0-9a-f]{6}(00)?")
 
 
 @dataclass(frozen=True)
 class ImageSpec(Spec):
-    """What every network of pictures has: the size, the levels of a sub-pixel, the conditions and their names.
+    """What every network of pictures has: the size, the levels of a sub-pixel, the attributes, the palette.
 
-    A sub-pixel is one channel of one pixel, a symbol below ``levels``. ``classes``, ``styles`` and ``subclasses`` name
-    the labels of up to three conditions. The embedding of a label has ``condition_channels`` numbers; the vector h that
-    the network is conditioned on is the sum of one embedding for each condition. A subclass belongs to one class:
-    ``subclass_classes`` has that class's index, ``subclass_counts`` the number of training pictures.
+    A sub-pixel is one channel of one pixel, a symbol below ``levels``. With a ``palette`` a pixel is one symbol, an
+    index into it: the palette has one colour for each level, ``#rrggbb`` or, for a transparent one, ``#rrggbb00``.
+
+    ``attributes`` are the conditions: pairs of a name and the names of its values, which are unique over all
+    attributes. The embedding of a value has ``condition_channels`` numbers; the vector h that the network is
+    conditioned on is the sum of one embedding for each attribute. ``label_rows`` is the length of the tensor
+    :data:`LABEL_ROWS`.
     """
 
     height: int = 32
     width: int = 32
     channels: int = 3
     levels: int = 256
-    classes: tuple[str, ...] = ()
-    styles: tuple[str, ...] = ()
-    subclasses: tuple[str, ...] = ()
-    subclass_classes: tuple[int, ...] = ()
-    subclass_counts: tuple[int, ...] = ()
+    palette: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    label_rows: int = 0
     condition_channels: int = 32
 
     def __post_init__(self) -> None:
         self.require_positive("height", "width", "condition_channels")
         if self.channels not in (1, 3):
             raise SpecError(f"channels: must be 1 or 3, not {self.channels!r}")
-        if self.levels not in (2, 256):
+        if not self.palette and self.levels not in (2, 256):
             raise SpecError(f"levels: must be 2 or 256, not {self.levels!r}")
-        for name in ("classes", "styles", "subclasses"):
-            names = getattr(self, name)
-            if not all(isinstance(n, str) and n for n in names) or len(set(names)) < len(names):
-                raise SpecError(f"{name}: must be names, each once")
-        self._check_subclasses()
+        self._check_palette()
+        self._check_attributes()
+        rows: Any = self.label_rows
+        if not isinstance(rows, int) or not 0 <= rows <= (MAX_LABEL_ROWS if self.attributes else 0):
+            raise SpecError(f"label_rows: must lie in 0 … {MAX_LABEL_ROWS}, and be 0 without attributes, not {rows!r}")
 
-    def _check_subclasses(self) -> None:
-        if {name.casefold() for name in self.subclasses} & {name.casefold() for name in self.classes}:
-            raise SpecError("subclasses: none may have the name of a class")
-        for name, low, high in (("subclass_classes", 0, len(self.classes)), ("subclass_counts", 1, None)):
-            numbers = getattr(self, name)
-            valid = (isinstance(n, int) and n >= low and (high is None or n < high) for n in numbers)
-            if len(numbers) != len(self.subclasses) or not all(valid):
-                meaning = "the index of its class" if high is not None else "a positive number"
-                raise SpecError(f"{name}: must have, for every subclass, {meaning}")
+    def _check_palette(self) -> None:
+        if not self.palette:
+            return
+        colours: tuple[Any, ...] = self.palette
+        if not all(isinstance(colour, str) and _COLOUR.fullmatch(colour) for colour in colours):
+            raise SpecError("palette: must be colours like '#00ff7f', or '#00000000' for a transparent one")
+        if not 2 <= len(self.palette) <= 256 or any(len(colour) > 7 for colour in self.palette[1:]):
+            raise SpecError("palette: must be 2 to 256 colours, of which only the first may be transparent")
+        if (self.channels, self.levels) != (1, len(self.palette)):
+            raise SpecError("palette: a pixel is one channel, which has as many levels as the palette has colours")
+
+    def _check_attributes(self) -> None:
+        """Each name, and each name of a value, once: a prompt is a list of the latter, separated by commas."""
+        pairs: tuple[Any, ...] = self.attributes
+        if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], tuple) for pair in pairs):
+            raise SpecError("attributes: must be pairs of a name and a list of names of values")
+        names: list[Any] = [name for name, _ in pairs]
+        values: list[Any] = [value for _, known in pairs for value in known]
+        if not all(known for _, known in pairs):
+            raise SpecError("attributes: each must have a value")
+        for name in (*names, *values):
+            if not isinstance(name, str) or not name or name != name.strip() or "," in name:
+                raise SpecError(f"attributes: {name!r} is no name: it must be text without commas")
+        for group, said in ((names, "attributes"), (values, "values")):
+            if len({name.casefold() for name in group}) < len(group):
+                raise SpecError(f"attributes: two {said} have one name")
 
     @classmethod
-    def for_pictures(
-        cls, shape: tuple[int, int, int], conditions: Mapping[str, tuple[Any, ...]], **options: Any
-    ) -> Self:
+    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
         """The spec of a network to train.
 
         Args:
             shape: height, width and channels of the pictures.
-            conditions: the fields of the labels, by name.
+            data: the fields that follow from the set of pictures: ``attributes``, ``label_rows``, ``palette``.
             options: the other fields.
 
         Raises:
             SpecError: they describe no valid network.
         """
         height, width, channels = shape
-        fields: dict[str, Any] = {**conditions, **options}
+        fields: dict[str, Any] = {**data, **options}
         return cls(height=height, width=width, channels=channels, **fields)
 
     @property
@@ -238,15 +267,32 @@ class ImageSpec(Spec):
         return self.height * self.width * self.channels
 
     @property
+    def binary(self) -> bool:
+        """Whether pixels are black or white: pictures are binarised at random."""
+        return self.levels == 2 and not self.palette
+
+    @property
+    def transparent(self) -> bool:
+        """Whether the first colour of the palette is transparent."""
+        return bool(self.palette) and len(self.palette[0]) > 7
+
+    @property
+    def planes(self) -> int:
+        """Numbers that a symbol enters the network as: its level, or the red, green and blue of its colour in the
+        palette, and its opacity if one is transparent (models/palette.py)."""
+        if not self.palette:
+            return 1
+        return 4 if self.transparent else 3
+
+    @property
     def named(self) -> dict[str, tuple[str, ...]]:
-        """The labels of each condition that the network has, of ``class``, ``style`` and ``subclass`` in this order."""
-        conditions = {"class": self.classes, "style": self.styles, "subclass": self.subclasses}
-        return {condition: names for condition, names in conditions.items() if names}
+        """The values of each attribute, by its name, in order."""
+        return dict(self.attributes)
 
     @property
     def conditions(self) -> tuple[tuple[str, ...], ...]:
-        """The values of :attr:`named`. The label ``len(names)`` of a condition is "unspecified"."""
-        return tuple(self.named.values())
+        """The values of each attribute. The label ``len(values)`` of a condition is "unspecified"."""
+        return tuple(values for _, values in self.attributes)
 
     @property
     def embedding_rows(self) -> int:
@@ -262,3 +308,8 @@ class ImageSpec(Spec):
     def reach(self) -> int:
         """How many rows up the distribution of a pixel can depend on, besides coarse pixels."""
         return self.height
+
+
+def without_attributes(data: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields that follow from a set of pictures, of a network whose option ``conditioning`` may be ``none``."""
+    return {**data, "attributes": (), "label_rows": 0} if options.get("conditioning") == "none" else data

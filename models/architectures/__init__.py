@@ -15,8 +15,8 @@ from models.architectures.registry import (
     register,
 )
 from models.architectures.wavenet import WAVENET
-from models.spec import Spec
-from models.tensors import Table
+from models.spec import LABEL_ROWS, ImageSpec, Spec
+from models.tensors import Table, Tensor
 
 __all__ = [
     "Architecture",
@@ -34,5 +34,8 @@ for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN):
 
 
 def tensor_table(spec: Spec) -> Table:
-    """Every weight of a network."""
-    return architecture(spec.kind).tensors(spec)
+    """Every tensor of a checkpoint: the weights of its network and, of pictures, the labels that occur together."""
+    table = architecture(spec.kind).tensors(spec)
+    if isinstance(spec, ImageSpec) and spec.label_rows:
+        table = table | {LABEL_ROWS: Tensor((spec.label_rows, len(spec.attributes) + 1))}
+    return table

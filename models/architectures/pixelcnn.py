@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from models.architectures.registry import Architecture, Exporter
-from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option
+from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
 from models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
 CONDITIONINGS = ("none", "class", "location")
@@ -24,7 +24,8 @@ class PixelCNNSpec(ImageSpec):
 
     With ``coarse_layers`` a picture is sampled in two scales (Multi-Scale PixelRNN, section 3.6 of 1601.06759): first
     its coarse pixels (models.spec.COARSE), by a network of so many layers of ``coarse_features``; then the others,
-    which see all coarse pixels through s.
+    which see all coarse pixels through s and, with ``coarse_inputs``, in the vertical stack: a map of all of them,
+    of so many channels, enters its first layer beside the rows above.
     """
 
     kind: ClassVar[str] = "pixelcnn"
@@ -41,6 +42,9 @@ class PixelCNNSpec(ImageSpec):
         0, "Of a network that samples every fourth pixel each way before all others; 0 is none.", least=0
     )
     coarse_features: int = option(64, least=1)
+    coarse_inputs: int = option(
+        0, "Channels of the coarse pixels' map for the vertical stack; 0: they enter through s alone.", least=0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,12 +64,17 @@ class PixelCNNSpec(ImageSpec):
         if self.conditioning not in CONDITIONINGS:
             raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
         if bool(self.conditions) == (self.conditioning == "none"):
-            raise SpecError("conditioning: must be 'none' exactly where there are no classes, styles or subclasses")
+            raise SpecError("conditioning: must be 'none' exactly where there are no attributes")
+        if self.coarse_inputs and not (self.gated and self.coarse_layers):
+            raise SpecError("coarse_inputs: needs a gated network in two scales")
         if self.coarse_layers != 0:
             self._check_coarse()
 
     def _check_coarse(self) -> None:
         self.require_positive("coarse_layers")
+        inputs: Any = self.coarse_inputs
+        if not isinstance(inputs, int) or inputs < 0:
+            raise SpecError(f"coarse_inputs: must be a whole number, at least 0, not {inputs!r}")
         whole_cells = self.height % COARSE_STRIDE == self.width % COARSE_STRIDE == 0
         if self.conditioning != "location" or not whole_cells:
             message = "coarse_layers: needs 'location' conditioning and pictures of whole cells"
@@ -73,11 +82,9 @@ class PixelCNNSpec(ImageSpec):
         _ = self.coarse  # which checks its own fields
 
     @classmethod
-    def for_pictures(
-        cls, shape: tuple[int, int, int], conditions: Mapping[str, tuple[Any, ...]], **options: Any
-    ) -> Self:
-        """See :meth:`ImageSpec.for_pictures`; without conditioning the labels are not used."""
-        return super().for_pictures(shape, {} if options.get("conditioning") == "none" else conditions, **options)
+    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
+        """See :meth:`ImageSpec.for_pictures`; without conditioning the attributes are not used."""
+        return super().for_pictures(shape, without_attributes(data, options), **options)
 
     @property
     def title(self) -> str:
@@ -91,7 +98,8 @@ class PixelCNNSpec(ImageSpec):
             return None
         return dataclasses.replace(
             self, height=self.height // COARSE_STRIDE, width=self.width // COARSE_STRIDE, conditioning="class",
-            layers=self.coarse_layers, features=self.coarse_features, kernel_size=3, coarse_layers=0,
+            layers=self.coarse_layers, features=self.coarse_features, kernel_size=3, coarse_layers=0, coarse_inputs=0,
+            label_rows=0,
         )  # fmt: skip
 
     @property
@@ -110,6 +118,12 @@ class PixelCNNSpec(ImageSpec):
         """Numbers that V is multiplied by: of h, or of s at one pixel."""
         return self.location_channels if self.conditioning == "location" else self.condition_channels
 
+    @property
+    def map_width(self) -> int:
+        """Numbers of the coarse pixels' map at one pixel, which the first layer of the vertical stack adds to its sums;
+        0 without ``coarse_inputs``."""
+        return 2 * self.features if self.coarse_inputs else 0
+
 
 def tensors(spec: PixelCNNSpec) -> Table:
     """The weights."""
@@ -119,6 +133,8 @@ def tensors(spec: PixelCNNSpec) -> Table:
     if spec.coarse is not None:
         # It is given h, so it has no conditioner of its own.
         table |= prefixed(COARSE_PREFIX, layer_tensors(spec.coarse))
+    if spec.coarse_inputs:
+        table |= prefixed("coarse_map.", coarse_map_tensors(spec))
     return table
 
 
@@ -146,17 +162,29 @@ def conditioner_tensors(spec: PixelCNNSpec) -> Table:
     table["map_bias"] = zeros(size)
     table["upsampling"] = normal(inner, inner, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5)
     if spec.coarse_layers:
-        table["coarse_taps"] = convolution(inner, spec.channels, 3, 3)
+        table["coarse_taps"] = convolution(inner, spec.channels * spec.planes, 3, 3)
         table["neighbour_taps"] = convolution(inner, inner, 3, 3)
     return table
 
 
+def coarse_map_tensors(spec: PixelCNNSpec) -> Table:
+    """The weights of the map of the coarse pixels for the vertical stack (networks/pixelcnn.py's CoarseMap)."""
+    inner = spec.coarse_inputs
+    return {
+        "taps": convolution(inner, spec.channels * spec.planes, 3, 3, gain=1.4),
+        "taps_bias": zeros(inner),
+        "neighbour_taps": convolution(inner, inner, 3, 3, gain=1.4),
+        "neighbour_bias": zeros(inner),
+        "upsampling": normal(inner, spec.map_width, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5),
+    }
+
+
 def _gated_tensors(spec: PixelCNNSpec) -> Table:
     layers, features, above = spec.layers, spec.features, spec.kernel_size // 2
-    gate, first = 2 * features, spec.first_kernel_size // 2
+    gate, first, inputs = 2 * features, spec.first_kernel_size // 2, spec.channels * spec.planes
     table: Table = {
-        "vertical_first": convolution(gate, spec.channels, first, spec.first_kernel_size),
-        "horizontal_first": convolution(gate, spec.channels, 1, first + 1),
+        "vertical_first": convolution(gate, inputs, first, spec.first_kernel_size),
+        "horizontal_first": convolution(gate, inputs, 1, first + 1),
         "vertical": convolution(layers - 1, gate, features, above + 1, spec.kernel_size, gain=1.4),
         "horizontal": convolution(layers - 1, gate, features, 1, above + 1, gain=0.7),
         # The last layer has no vertical and no residual output: nothing would read them.
@@ -178,7 +206,9 @@ def _original_tensors(spec: PixelCNNSpec) -> Table:
     blocks, features, hidden = spec.layers - 1, spec.features, spec.features // 2
     above = spec.kernel_size // 2
     table: Table = {
-        "first": convolution(features, spec.channels, spec.first_kernel_size // 2 + 1, spec.first_kernel_size),
+        "first": convolution(
+            features, spec.channels * spec.planes, spec.first_kernel_size // 2 + 1, spec.first_kernel_size
+        ),
         "first_bias": zeros(features),
         "reduce": matrix(blocks, features, hidden, gain=2**0.5),
         "reduce_bias": zeros(blocks, hidden),
@@ -199,7 +229,7 @@ PIXELCNN = Architecture(
     network="models.networks.pixelcnn:build",
     kernel="models.kernels.pixelcnn:PixelCNNKernel",
     exporter=Exporter(
-        format="3",
+        format="4",
         graphs="models.export.pixelcnn:graphs",
         check="models.export.parity:check_pixelcnn",
         engine="models.engines.images.onnx:OnnxImageEngine",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from models.architectures.registry import Architecture
-from models.spec import LABEL_EMBEDDING, ImageSpec, SpecError, option
+from models.spec import LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
 from models.tensors import Table, Tensor, convolution, matrix, normal, zeros
 
 LSTMS = ("row", "diagonal")
@@ -38,6 +38,8 @@ class PixelRNNSpec(ImageSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_positive("layers", "features", "output_features", "first_kernel_size", "kernel_size")
+        if self.palette:
+            raise SpecError("palette: PixelRNN has none")
         if self.lstm not in LSTMS:
             raise SpecError(f"lstm: must be one of {', '.join(LSTMS)}, not {self.lstm!r}")
         for name in ("kernel_size", "first_kernel_size"):
@@ -51,14 +53,12 @@ class PixelRNNSpec(ImageSpec):
         if self.conditioning not in CONDITIONINGS:
             raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
         if bool(self.conditions) == (self.conditioning == "none"):
-            raise SpecError("conditioning: must be 'none' exactly where there are no conditions")
+            raise SpecError("conditioning: must be 'none' exactly where there are no attributes")
 
     @classmethod
-    def for_pictures(
-        cls, shape: tuple[int, int, int], conditions: Mapping[str, tuple[Any, ...]], **options: Any
-    ) -> Self:
-        """See :meth:`ImageSpec.for_pictures`; without conditioning the labels are not used."""
-        return super().for_pictures(shape, {} if options.get("conditioning") == "none" else conditions, **options)
+    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
+        """See :meth:`ImageSpec.for_pictures`; without conditioning the attributes are not used."""
+        return super().for_pictures(shape, without_attributes(data, options), **options)
 
     @property
     def title(self) -> str:

@@ -1,8 +1,9 @@
 """A PixelCNN as ONNX, one row at a time: the part that depends on the rows above, once; the row, as often as needed.
 
-``above``: ``pixels [B, C, first, W]``, the rows before as numbers from -1 to 1, zeros beyond the picture; ``features
-[n, B, F, reach, W]``, the layers' features of the rows before; ``condition [B, P, width]``, what V is multiplied by, P
-= W where every pixel has its own, else 1. Its outputs are ``base [layers, B, gate, W]`` (the original network: ``begun
+``above``: ``pixels [B, C * planes, first, W]``, the rows before as numbers from -1 to 1, zeros beyond the picture;
+``features [n, B, F, reach, W]``, the layers' features of the rows before; ``condition [B, P, width]``, what V is
+multiplied by, P = W where every pixel has its own, else 1; with ``coarse_inputs``, ``map [B, W, map_width]``, the
+coarse pixels' map of this row. Its outputs are ``base [layers, B, gate, W]`` (the original network: ``begun
 [B, features, W]`` and ``base [n, B, F, W]``) and, gated, ``made [n, B, F, W]``, the features of this row.
 
 ``beside``: a row of ``symbols [B, W, C]`` with the outputs of ``above``, ``uniforms [B, W, C]``, ``temperature [B]``,
@@ -25,6 +26,7 @@ from onnx import TensorProto
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.export.graph import Graph, WeightFile
 from models.export.wavenet import draw
+from models.palette import input_table
 
 
 def graphs(spec: PixelCNNSpec, weights: WeightFile) -> list[Graph]:
@@ -36,7 +38,7 @@ def above(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
     """What a row depends on of those before it."""
     g, first, count = Graph("above", weights), spec.first_kernel_size // 2, spec.layers - 1
     features = spec.features if spec.gated else spec.features // 2
-    pixels = g.input("pixels", "float32", "B", spec.channels, first, spec.width)
+    pixels = g.input("pixels", "float32", "B", spec.channels * spec.planes, first, spec.width)
     kept = g.input("features", "float32", count, "B", features, spec.kernel_size // 2, spec.width)
     condition = None
     if spec.conditions:
@@ -55,8 +57,9 @@ def beside(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
     symbols = g.input("symbols", "int64", "B", *shape)
     noise = g.op("Reshape", g.input("uniforms", "float64", "B", *shape), g.constant([-1, size]))
     temperature = g.op("Reshape", g.input("temperature", "float64", "B"), g.constant([-1, 1, 1]))
-    scaled = g.op("Mul", g.op("Cast", symbols, to=TensorProto.FLOAT), g.constant(np.float32(2.0 / (spec.levels - 1))))
-    row = g.op("Transpose", g.op("Sub", scaled, g.constant(np.float32(1.0))), perm=[0, 2, 1])
+    planes = g.op("Gather", g.constant(input_table(spec)), symbols, axis=0)
+    planes = g.op("Reshape", planes, g.constant([-1, spec.width, spec.channels * spec.planes]))
+    row = g.op("Transpose", planes, perm=[0, 2, 1])
     seen, skip, inputs = (_beside_gated if spec.gated else _beside_original)(g, spec, row)
     x = g.op("Reshape", g.op("Transpose", seen, perm=[0, 2, 1]), g.constant([-1, inputs]))
     x = g.op("Relu", g.op("Gemm", x, skip, g.weight("skip_bias")))
@@ -90,6 +93,9 @@ def _above_gated(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], con
             window = g.op("Concat", kept[layer - 1], g.op("Unsqueeze", made[-1], g.constant([2])), axis=2)
             z = g.op("Conv", window, g.weight("vertical", layer - 1), pads=[0, side, 0, side])
         z = g.op("Squeeze", z, g.constant([2]))
+        if layer == 0 and spec.coarse_inputs:
+            coarse_map = g.input("map", "float32", "B", spec.width, spec.map_width)
+            z = g.op("Add", z, g.op("Transpose", coarse_map, perm=[0, 2, 1]))
         linked = g.op("MatMul", g.op("Transpose", g.weight("link", layer), perm=[1, 0]), z)
         bases.append(_biased(g, linked, "horizontal", layer, gate, condition))
         if layer < spec.layers - 1:
@@ -105,8 +111,9 @@ def _beside_gated(g: Graph, spec: PixelCNNSpec, row: str) -> tuple[str, str, int
     h, gated = row, []
     for layer, base in enumerate(bases):
         if layer == 0:
-            taps = g.weight("horizontal_first", shape=(2 * p, spec.channels, first + 1))
-            taps = _masked_taps(g, spec, taps, spec.channels, 2 * p, first + 1, "A", halves=2)
+            inputs = spec.channels * spec.planes
+            taps = g.weight("horizontal_first", shape=(2 * p, inputs, first + 1))
+            taps = _masked_taps(g, spec, taps, inputs, 2 * p, first + 1, "A", halves=2)
         else:
             taps = g.weight("horizontal", layer - 1, (2 * p, p, side + 1))
             taps = _masked_taps(g, spec, taps, p, 2 * p, side + 1, "B", halves=2)
@@ -143,7 +150,7 @@ def _beside_original(g: Graph, spec: PixelCNNSpec, row: str) -> tuple[str, str, 
     begun = g.input("begun", "float32", "B", features, spec.width)
     bases = _parts(g, g.input("base", "float32", spec.layers - 1, "B", hidden, spec.width), spec.layers - 1)
     taps = _left(g, g.weight("first"), first)
-    taps = _masked_taps(g, spec, taps, spec.channels, features, first + 1, "A")
+    taps = _masked_taps(g, spec, taps, spec.channels * spec.planes, features, first + 1, "A")
     x, made = g.op("Add", g.op("Conv", row, taps, pads=[first, 0]), begun), []
     for block, base in enumerate(bases):
         reduced = _pointwise(g, spec, g.op("Relu", x), "reduce", block, features, hidden)

@@ -25,10 +25,9 @@ from models.kernels.categorical import draw, log_likelihood
 from models.kernels.noise import uniform
 from models.kernels.pixelcnn_layers import copy, distribution, pixel_gated, pixel_original, row_gated, row_original
 from models.kernels.pixelcnn_layout import PixelCNNLayout
+from models.palette import input_table
 
 Array = NDArray[np.float32]
-
-_ONE = np.float32(1.0)
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
@@ -52,12 +51,13 @@ def _sampler() -> Callable[..., None]:
 
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
     def loop(  # type: ignore[no-untyped-def]  # numba infers the types
-        sizes, weights, pixels, above, conditions, rows, given, seeds,
+        sizes, weights, table, pixels, above, conditions, rows, given, seeds,
         temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
     ):  # fmt: skip
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
-        gated, layers, width, channels, levels, features, each, outputs, first, reach = sizes
+        gated, layers, width, channels, planes, levels, features, each, outputs, first, reach, _ = sizes
         lanes, grouped, flow = len(rows), channels * each, channels * (-(-2 * features // channels))
+        inputs = channels * planes
         if gated:
             base = np.empty((lanes, layers * width * 2 * grouped), np.float32)
             beside = np.zeros((lanes, (layers - 1) * (reach + width) * grouped), np.float32)
@@ -73,9 +73,9 @@ def _sampler() -> Callable[..., None]:
                 np.empty((lanes, layers * flow), np.float32),
             )
         skips = np.empty((lanes, channels * outputs), np.float32)
-        hidden, window = np.empty_like(skips), np.empty((lanes, (first + 1) * channels), np.float32)
+        hidden, window = np.empty_like(skips), np.empty((lanes, (first + 1) * inputs), np.float32)
         logits, cumulative = np.empty((lanes, levels), np.float32), np.empty(levels, np.float64)
-        line, scale, once = (width + 2 * first) * channels, np.float32(2.0 / (levels - 1)), 0
+        line, once = (width + 2 * first) * inputs, 0
         for t in range(symbols.shape[1]):
             for lane in range(lanes):
                 own = pixels[lane], above[lane], conditions[lane], rows[lane], base[lane]
@@ -84,8 +84,8 @@ def _sampler() -> Callable[..., None]:
                 at = once
                 for c in range(channels):
                     for lane in range(lanes):
-                        start = (rows[lane] + first) * line + x * channels
-                        copy(pixels[lane, start:], window[lane], first * channels + c)
+                        start = (rows[lane] + first) * line + x * inputs
+                        copy(pixels[lane, start:], window[lane], first * inputs + c * planes)
                     if gated:
                         at += pixel_gated(sizes, weights[at:], x, c, base, window, beside, inner, out)
                         begin, size = 0, (c + 1) * layers * each
@@ -106,8 +106,8 @@ def _sampler() -> Callable[..., None]:
                         if likelihoods.shape[1] > 0:
                             symbol = np.int64(symbols[lane, t, i])
                             likelihoods[lane, t, i] = log_likelihood(logits[lane], symbol, cumulative)
-                        cell = (rows[lane] + first) * line + first * channels + i
-                        pixels[lane, cell] = np.float32(symbols[lane, t, i]) * scale - _ONE
+                        cell = (rows[lane] + first) * line + first * inputs + i * planes
+                        copy(table[np.int64(symbols[lane, t, i])], pixels[lane, cell:], planes)
             for lane in range(lanes):
                 rows[lane] += 1
 
@@ -135,10 +135,11 @@ class PixelCNNKernel:
     def blank_condition(self) -> Array:
         """Zeros."""
         spec, layout = self._spec, self._layout
-        return np.zeros((spec.height * spec.width if layout.located else 1, layout.condition), np.float32)
+        width = layout.condition + spec.map_width
+        return np.zeros((spec.height * spec.width if layout.located else 1, width), np.float32)
 
     def condition(self, h: Array, coarse: NDArray[np.uint8] | None) -> Array:
-        """What V is multiplied by, ``[1 or H * W, condition]``."""
+        """What V is multiplied by, ``[1 or H * W, condition]``, and the coarse pixels' map (:func:`upsample`)."""
         return upsample(self._spec, self._tensors, h, coarse)
 
     def run(
@@ -157,6 +158,6 @@ class PixelCNNKernel:
     ) -> None:
         """Advance every lane by as many rows as ``symbols`` has (see the protocol)."""
         _sampler()(
-            self._layout.sizes, self._weights, *state, conditions, rows, given, seeds, temperatures, guidances,
-            unconditional, noise_index, symbols, likelihoods,
+            self._layout.sizes, self._weights, input_table(self._spec), *state, conditions, rows, given, seeds,
+            temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
         )  # fmt: skip

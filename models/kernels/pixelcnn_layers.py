@@ -43,9 +43,11 @@ def _gate(a, b, gated, size):  # type: ignore[no-untyped-def]  # numba infers th
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
-def _biases(condition, first, weights, outputs, out, width):  # type: ignore[no-untyped-def]  # numba infers the types
-    """b + V·h, or b + V * s, of a row's pixels; b is followed by V. Returns the number of weights."""
-    inputs = condition.shape[1]
+def _biases(condition, inputs, first, weights, outputs, out, width):  # type: ignore[no-untyped-def]  # inferred
+    """b + V·h, or b + V * s, of a row's pixels; b is followed by V. Returns the number of weights.
+
+    h or s are the first ``inputs`` numbers of each row of ``condition``.
+    """
     count = width if len(condition) > 1 else 1
     for x in range(count):
         copy(weights, out[x], outputs)
@@ -57,27 +59,34 @@ def _biases(condition, first, weights, outputs, out, width):  # type: ignore[no-
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def row_gated(sizes, weights, pixels, above, condition, row, base):  # type: ignore[no-untyped-def]  # inferred
-    """The vertical stack of a row; ``base`` gets its inputs to the horizontal stack, ``[layers, W, gates]``."""
-    _, layers, width, channels, _, p, each, _, first, reach = sizes
+    """The vertical stack of a row; ``base`` gets its inputs to the horizontal stack, ``[layers, W, gates]``.
+
+    Where a row of ``condition`` goes on behind h or s, the rest is the coarse pixels' map for the first layer.
+    """
+    _, layers, width, channels, planes, _, p, each, _, first, reach, inner = sizes
+    inputs = channels * planes
     z, biases = np.empty((width, 2 * p), np.float32), np.empty((width, 2 * p), np.float32)
-    line, window, kept = (width + 2 * first) * channels, (2 * first + 1) * channels, (width + 2 * reach) * p
+    line, window, kept = (width + 2 * first) * inputs, (2 * first + 1) * inputs, (width + 2 * reach) * p
     gates, at = 2 * channels * each, 0
     for layer in range(layers):
         z[:] = _ZERO
         for dy in range(first if layer == 0 else reach + 1):
             if layer == 0:
-                add_to_each(pixels[(row + dy) * line :], channels, weights[at:], window, 2 * p, z, width)
+                add_to_each(pixels[(row + dy) * line :], inputs, weights[at:], window, 2 * p, z, width)
                 at += window * 2 * p
             else:
                 slot = (layer - 1) * (reach + 1) + (row + 1 + dy) % (reach + 1)
                 add_to_each(above[slot * kept :], p, weights[at:], (2 * reach + 1) * p, 2 * p, z, width)
                 at += (2 * reach + 1) * p * 2 * p
+        if layer == 0 and condition.shape[1] > inner:
+            for x in range(width):
+                _add(condition[row * width + x, inner:], z[x], 2 * p)
         link, target = at, base[layer * width * gates : (layer + 1) * width * gates].reshape((width, gates))
         at += 2 * p * gates
-        at += _biases(condition, row * width, weights[at:], gates, target, width)
+        at += _biases(condition, inner, row * width, weights[at:], gates, target, width)
         add_to_each(z.reshape(-1), 2 * p, weights[link:], 2 * p, gates, target, width)
         if layer < layers - 1:
-            at += _biases(condition, row * width, weights[at:], 2 * p, biases, width)
+            at += _biases(condition, inner, row * width, weights[at:], 2 * p, biases, width)
             cell = (layer * (reach + 1) + row % (reach + 1)) * kept + reach * p
             for x in range(width):
                 _add(biases[x], z[x], 2 * p)
@@ -92,7 +101,7 @@ def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type
     ``beside`` holds the row so far, ``[layers - 1, reach + W, features]`` a lane; ``gated`` the outputs of all gates,
     by layer first, for the residuals; ``out`` the same by channel first, for the skips.
     """
-    _, layers, width, channels, _, _, each, _, first, reach = sizes
+    _, layers, width, channels, planes, _, _, each, _, first, reach, _ = sizes
     lanes, features, seen, at = len(base), channels * each, (c + 1) * each, 0
     sums, passed = np.empty((lanes, 2 * each), np.float32), np.empty((lanes, each), np.float32)
     flat, flat_window, flat_gated = beside.reshape(-1), window.reshape(-1), gated.reshape(-1)
@@ -101,7 +110,7 @@ def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type
         for lane in range(lanes):
             copy(base[lane, (layer * width + x) * 2 * features + 2 * c * each :], sums[lane], 2 * each)
         if layer == 0:
-            size = first * channels + c
+            size = (first * channels + c) * planes
             add_to_each(flat_window, window.shape[1], weights, size, 2 * each, sums, lanes)
         else:
             size = reach * features + seen
@@ -129,20 +138,21 @@ def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type
 @njit(fastmath={"contract"}, error_model="numpy")
 def row_original(sizes, weights, pixels, above, condition, row, base):  # type: ignore[no-untyped-def]  # inferred
     """The convolutions over the rows above; ``base`` gets ``[W, 2h]`` of the first, then ``[blocks, W, h]``."""
-    _, layers, width, channels, _, h, each, _, first, reach = sizes
-    line, window, hidden = (width + 2 * first) * channels, (2 * first + 1) * channels, channels * each
+    _, layers, width, channels, planes, _, h, each, _, first, reach, inner = sizes
+    inputs, hidden = channels * planes, channels * each
+    line, window = (width + 2 * first) * inputs, (2 * first + 1) * inputs
     flow = channels * (-(-2 * h // channels))
     target = base[: width * flow].reshape((width, flow))
     for x in range(width):
         copy(weights, target[x], flow)
     at, kept = flow, (width + 2 * reach) * hidden
     for dy in range(first):
-        add_to_each(pixels[(row + dy) * line :], channels, weights[at:], window, flow, target, width)
+        add_to_each(pixels[(row + dy) * line :], inputs, weights[at:], window, flow, target, width)
         at += window * flow
     for block in range(layers - 1):
         begin = width * flow + block * width * hidden
         onto = base[begin : begin + width * hidden].reshape((width, hidden))
-        at += _biases(condition, row * width, weights[at:], hidden, onto, width)
+        at += _biases(condition, inner, row * width, weights[at:], hidden, onto, width)
         for dy in range(reach):
             slot = block * (reach + 1) + (row + 1 + dy) % (reach + 1)
             add_to_each(above[slot * kept :], hidden, weights[at:], (2 * reach + 1) * hidden, hidden, onto, width)
@@ -157,12 +167,12 @@ def pixel_original(sizes, weights, x, c, rows, base, window, above, convolved, o
     ``convolved`` holds the outputs of the blocks' convolutions, ``out`` the blocks' inputs and behind them the last
     one's output, all rectified and of all channels: the channels to come see them.
     """
-    _, layers, width, channels, _, h, each, _, first, reach = sizes
+    _, layers, width, channels, planes, _, h, each, _, first, reach, _ = sizes
     lanes, both, hidden, at = len(base), -(-2 * h // channels), channels * each, 0
     flow, sums = np.empty((lanes, both), np.float32), np.empty((lanes, each), np.float32)
     seen = np.empty((lanes, (reach + 1) * hidden), np.float32)
     flat_out, flat_convolved, flat_seen = out.reshape(-1), convolved.reshape(-1), seen.reshape(-1)
-    size, all_flow, kept = first * channels + c, channels * both, (width + 2 * reach) * hidden
+    size, all_flow, kept = (first * channels + c) * planes, channels * both, (width + 2 * reach) * hidden
     for lane in range(lanes):
         copy(base[lane, x * all_flow + c * both :], flow[lane], both)
     add_to_each(window.reshape(-1), window.shape[1], weights, size, both, flow, lanes)
@@ -197,7 +207,7 @@ def pixel_original(sizes, weights, x, c, rows, base, window, above, convolved, o
 @njit(fastmath={"contract"}, error_model="numpy")
 def distribution(sizes, weights, c, out, begin, size, skips, hidden, logits):  # type: ignore[no-untyped-def]  # inferred
     """From the inputs of the skips, ``out[:, begin : begin + size]``, to the logits of channel ``c``."""
-    _, _, _, channels, levels, _, _, each, _, _ = sizes
+    _, _, _, channels, _, levels, _, _, each, _, _, _ = sizes
     lanes, seen = len(out), (c + 1) * each
     total = np.empty((lanes, each), np.float32)
     for lane in range(lanes):

@@ -26,6 +26,8 @@ class PixelCNNLayout:
     height: int
     width: int
     channels: int
+    planes: int
+    """Numbers that a symbol enters the network as."""
     levels: int
     gated: bool
     layers: int
@@ -48,6 +50,7 @@ class PixelCNNLayout:
             height=spec.height,
             width=spec.width,
             channels=spec.channels,
+            planes=spec.planes,
             levels=spec.levels,
             gated=spec.gated,
             layers=spec.layers,
@@ -62,13 +65,14 @@ class PixelCNNLayout:
     @property
     def sizes(self) -> tuple[int, ...]:
         """What the compiled loop has to know."""
-        numbers = (self.gated, self.layers, self.width, self.channels, self.levels, self.features)
-        return (*map(int, numbers), self.each(self.features), self.each(self.outputs), self.first, self.above)
+        numbers = (self.gated, self.layers, self.width, self.channels, self.planes, self.levels, self.features)
+        each = (self.each(self.features), self.each(self.outputs))
+        return (*map(int, numbers), *each, self.first, self.above, self.condition)
 
     @property
     def pixel_cells(self) -> int:
         """Numbers in a picture with its padding."""
-        return (self.height + self.first) * (self.width + 2 * self.first) * self.channels
+        return (self.height + self.first) * (self.width + 2 * self.first) * self.channels * self.planes
 
     @property
     def above_cells(self) -> int:
@@ -118,7 +122,7 @@ class PixelCNNLayout:
             grouped = self._halves(taps[:, :, 0].transpose(2, 1, 0))
             if layer:
                 grouped = self._fill(grouped, 1)
-            visible = channel if layer == 0 else seen
+            visible = channel * self.planes if layer == 0 else seen
             yield from (grouped[:-1, :, gates], grouped[-1, :visible, gates])
             if layer < self.layers - 1:
                 yield self._fill(tensors["residual_bias"][layer], 0)[own]
@@ -141,7 +145,7 @@ class PixelCNNLayout:
         hidden, wide = self._own(self.features, channel), self._own(2 * self.features, channel)
         skips = self._own(self.outputs, channel)
         first = self._fill(tensors["first"][:, :, -1].transpose(2, 1, 0), 2)
-        yield from (first[: self.first, :, wide], first[self.first, :channel, wide])
+        yield from (first[: self.first, :, wide], first[self.first, : channel * self.planes, wide])
         for block in range(self.layers - 1):
             yield self._fill(tensors["reduce_bias"][block], 0)[hidden]
             yield self._fill(self._fill(tensors["reduce"][block], 0), 1)[: wide.stop, hidden]

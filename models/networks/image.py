@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks.parameters import add_parameters
+from models.palette import input_table
 from models.spec import ImageSpec
 from models.tensors import Tensor as TensorInit
 
@@ -61,4 +62,15 @@ class ImageNetwork(nn.Module):
 
     def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
         """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""
+        weights = next(self.parameters()).dtype
+        return self.score_pixels(input_pixels(self.spec, symbols).to(weights), h, dtype or weights)
+
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """The same of pixels as :func:`input_pixels` gives them, in the type of the weights; ``dtype`` is given."""
         raise NotImplementedError
+
+
+def input_pixels(spec: ImageSpec, symbols: Tensor) -> Tensor:
+    """Symbols ``int64 [B, H, W, C]`` as the network sees them: ``float32 [B, H, W, C * planes]``, from -1 to 1."""
+    table = torch.tensor(input_table(spec), device=symbols.device)
+    return table[symbols].flatten(3)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors
+from models.architectures.pixelcnn import PixelCNNSpec, coarse_map_tensors, conditioner_tensors, layer_tensors
 from models.networks.gate import gate
 from models.networks.image import ImageNetwork, LabelEmbedding
 from models.networks.parameters import add_parameters
@@ -38,7 +38,7 @@ class Conditioner(LabelEmbedding):
 
         Args:
             h: ``[B, condition_channels]``.
-            coarse: the coarse pixels ``[B, rows, columns, C]``, from -1 to 1, of a network in two scales.
+            coarse: the coarse pixels ``[B, rows, columns, C * planes]``, from -1 to 1, of a network in two scales.
         """
         spec = self.spec
         cells = torch.addmm(self.map_bias, h, self.map).view(len(h), spec.location_channels, *spec.cells)
@@ -49,6 +49,26 @@ class Conditioner(LabelEmbedding):
             cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, padding=1))
         whole = F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE)[:, :, : spec.height, : spec.width]
         return whole.permute(0, 2, 3, 1).reshape(-1, spec.location_channels)
+
+
+class CoarseMap(nn.Module):
+    """What the vertical stack sees of the coarse pixels: all of them, below and right of a pixel as well."""
+
+    taps: nn.Parameter
+    taps_bias: nn.Parameter
+    neighbour_taps: nn.Parameter
+    neighbour_bias: nn.Parameter
+    upsampling: nn.Parameter
+
+    def __init__(self, spec: PixelCNNSpec) -> None:
+        super().__init__()
+        add_parameters(self, coarse_map_tensors(spec))
+
+    def forward(self, coarse: Tensor) -> Tensor:
+        """``[B, H, W, map_width]`` from the coarse pixels ``[B, rows, columns, C * planes]``."""
+        cells = F.silu(F.conv2d(coarse.permute(0, 3, 1, 2), self.taps, self.taps_bias, padding=1))
+        cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, self.neighbour_bias, padding=1))
+        return F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE).permute(0, 2, 3, 1)
 
 
 class _PixelCNN(ImageNetwork):
@@ -75,27 +95,20 @@ class _PixelCNN(ImageNetwork):
             self.coarse = type(self)(spec.coarse, part=True)
         add_parameters(self, layer_tensors(spec))
 
-    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
-        """Logits ``[B, H, W, C, levels]`` of ``symbols [B, H, W, C]`` given h ``[B, condition_channels]``.
-
-        In a network in two scales the coarse pixels precede all others.
-        """
-        dtype = dtype or self.output.dtype
-        pixels = symbols.to(self.output.dtype) * (2.0 / (self.spec.levels - 1)) - 1.0
-        two_scales = self.spec.coarse_layers > 0
-        condition = h
-        if self.spec.conditioning == "location":
-            condition = self.conditioner(h, pixels[:, COARSE, COARSE] if two_scales else None)
-        skips = self._skips(pixels.to(dtype), condition)
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """See :class:`ImageNetwork`. In a network in two scales the coarse pixels precede all others."""
+        coarse = pixels[:, COARSE, COARSE] if self.spec.coarse_layers else None
+        condition = self.conditioner(h, coarse) if self.spec.conditioning == "location" else h
+        skips = self._skips(pixels.to(dtype), condition, coarse)
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._before(self.head, dtype))
         logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._before(self.output, dtype))
-        logits = logits.view(*symbols.shape, self.spec.levels)
-        if two_scales:
-            logits[:, COARSE, COARSE] = self.coarse.score(symbols[:, COARSE, COARSE], h, dtype)
+        logits = logits.view(*pixels.shape[:3], self.spec.channels, self.spec.levels)
+        if coarse is not None:
+            logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
         return logits
 
-    def _skips(self, pixels: Tensor, condition: Tensor | None) -> Tensor:
-        """``[B * H * W, output_features]`` from ``[B, H, W, C]``."""
+    def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
+        """``[B * H * W, output_features]`` from ``[B, H, W, C * planes]``, the conditions and the coarse pixels."""
         raise NotImplementedError
 
     def _before(self, weights: Tensor, dtype: torch.dtype) -> Tensor:
@@ -126,7 +139,12 @@ class GatedPixelCNN(_PixelCNN):
     residual_bias: nn.Parameter
     skip: nn.Parameter
 
-    def _skips(self, pixels: Tensor, condition: Tensor | None) -> Tensor:
+    def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
+        super().__init__(spec, part)
+        if spec.coarse_inputs:
+            self.coarse_map = CoarseMap(spec)
+
+    def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
         dtype = pixels.dtype
         link, residual_bias = self.link.to(dtype), self.residual_bias.to(dtype)
         residual = self._before(self.residual, dtype)
@@ -134,6 +152,8 @@ class GatedPixelCNN(_PixelCNN):
         gated: list[Tensor] = []
         for layer in range(self.spec.layers):
             above = self._see_above(vertical, layer)
+            if layer == 0 and self.spec.coarse_inputs:
+                above = above + self.coarse_map(coarse).to(dtype)
             beside = torch.addmm(self._see_beside(horizontal, layer).flatten(0, 2), above.flatten(0, 2), link[layer])
             gated.append(self._gate("horizontal", layer, beside, condition))
             if layer < len(residual):
@@ -184,7 +204,7 @@ class OriginalPixelCNN(_PixelCNN):
     skip: nn.Parameter
     condition: nn.Parameter
 
-    def _skips(self, pixels: Tensor, condition: Tensor | None) -> Tensor:
+    def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
         dtype, shape = pixels.dtype, pixels.shape[:3]
         x = (self._convolve(pixels, self.first.to(dtype), "A") + self.first_bias.to(dtype)).flatten(0, 2)
         for block in range(self.spec.layers - 1):

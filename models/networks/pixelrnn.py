@@ -47,11 +47,10 @@ class PixelRNN(ImageNetwork):
             self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
         add_parameters(self, own(table))
 
-    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """See :class:`ImageNetwork`. The recurrence runs in single precision where ``dtype`` has fewer digits."""
-        spec, dtype = self.spec, dtype or self.output.dtype
-        pixels = symbols.to(self.output.dtype) * (2.0 / (spec.levels - 1)) - 1.0
-        stream, batch = self._convolve(pixels.to(dtype)), len(symbols)
+        spec, batch = self.spec, len(pixels)
+        stream = self._convolve(pixels.to(dtype))
         outputs = []
         for layer in range(spec.layers):
             z = self._inputs_of_gates(stream, layer, batch, h)
@@ -65,7 +64,7 @@ class PixelRNN(ImageNetwork):
         skips = torch.addmm(self.skip_bias.to(dtype), seen, skip)
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
         logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
-        return logits.view(*symbols.shape, spec.levels)
+        return logits.view(*pixels.shape, spec.levels)
 
     @property
     def _order(self) -> Order:

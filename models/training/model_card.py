@@ -58,13 +58,15 @@ def picture_card(
         trained: the record of the run (``Trainer.trained``).
         figures: held-out figures at the end of it.
     """
-    size = f"{spec.width} × {spec.height}, {'grey' if spec.channels == 1 else 'RGB'}, {spec.levels} levels"
+    colours = f"a palette of {len(spec.palette)} colours"
+    levels = f"{'grey' if spec.channels == 1 else 'RGB'}, {spec.levels} levels"
+    size = f"{spec.width} × {spec.height}, {colours if spec.palette else levels}"
     run = [f"| {name} | {value} |" for name, value in trained.items()]
     held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
     return "\n".join(
         [
             f"# {spec.title}: {size}", "",
-            "## Data", "", f"{source}; {pictures} pictures.", "", *([_BINARISED, ""] if spec.levels == 2 else []),
+            "## Data", "", f"{source}; {pictures} pictures.", "", *([_BINARISED, ""] if spec.binary else []),
             "## Training", "", "| | |", "|---|---|", *run, "",
             "## On held-out pictures", "", "| | |", "|---|---|", *held_out, "",
         ]

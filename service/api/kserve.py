@@ -6,6 +6,7 @@ requested at ``/v1/audio`` and ``/v1/images``, and the protocol's ``infer`` is n
 
 from __future__ import annotations
 
+from models.spec import STYLE
 from service.api.schemas import Datatype, KServeModel, KServeTensor
 from service.catalog.models import ImageModel, Model, SpeechModel
 
@@ -32,9 +33,9 @@ def _of_speech(model: SpeechModel) -> tuple[dict[str, Datatype], KServeTensor]:
 
 def _of_pictures(model: ImageModel) -> tuple[dict[str, Datatype], KServeTensor]:
     spec, inputs = model.spec, dict[str, Datatype]()
-    if spec.classes:
+    if any(name != STYLE for name in spec.named):
         inputs["prompt"] = "BYTES"
-    if spec.styles:
+    if STYLE in spec.named:
         inputs["style"] = "BYTES"
-    shape = [-1, spec.height, spec.width, spec.channels]
+    shape = [-1, spec.height, spec.width, spec.channels if not spec.palette else 4 if spec.transparent else 3]
     return inputs | {"n": "INT64", "guidance": "FP32"}, KServeTensor(name="images", datatype="UINT8", shape=shape)

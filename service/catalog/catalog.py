@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
+import numpy as np
+
 from models.architectures.acoustic import AcousticSpec
 from models.checkpoint import Checkpoint, CheckpointError, load
 from models.library import LibraryError, ModelEntry, Voice, discover
-from models.spec import LABEL_EMBEDDING, ImageSpec, Spec, SpeechSpec
+from models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from service.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, in_force
 from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import NotFound
@@ -111,11 +113,12 @@ def loaded(
 
 def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None) -> Model:
     """The description of a loaded model: of its entry, and its checkpoints."""
-    parameters = sum(tensor.size for tensor in sampled.tensors.values())
+    parameters = sum(tensor.size for name, tensor in sampled.tensors.items() if name != LABEL_ROWS)
     if isinstance(sampled.spec, ImageSpec):
         rows = sampled.tensors.get(LABEL_EMBEDDING)
         embedding = () if rows is None else tuple(tuple(map(float, row)) for row in rows)
-        return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding)
+        together = sampled.tensors.get(LABEL_ROWS, np.zeros((0, len(sampled.spec.attributes) + 1), np.float32))
+        return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding, together)
     assert isinstance(sampled.spec, SpeechSpec)
     pitch_control = acoustic is not None and acoustic.spec_as(AcousticSpec).pitch_layers > 0
     return SpeechModel(entry, sampled.sha256, parameters, sampled.spec, pitch_control)
@@ -136,9 +139,9 @@ def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> Non
     if entry.kind == "image":
         if not isinstance(sampled, ImageSpec):
             raise LibraryError(f"{entry.id}: an image model needs the checkpoint of an image network")
-        known = {*sampled.classes, *sampled.subclasses, *sampled.styles}
+        known = {value for values in sampled.conditions for value in values}
         if unknown := sorted({name for meant in entry.synonyms.values() for name in meant} - known):
-            raise LibraryError(f"{entry.id}: synonyms: the checkpoint has no class {unknown[0]!r}")
+            raise LibraryError(f"{entry.id}: synonyms: the checkpoint has no value {unknown[0]!r} of an attribute")
         return
     if not isinstance(sampled, SpeechSpec) or not (acoustic is None or isinstance(acoustic, AcousticSpec)):
         raise LibraryError(

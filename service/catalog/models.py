@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.conditioning import parents
 from models.library import ModelEntry, Voice
-from models.spec import ImageSpec, SpeechSpec
+from models.spec import STYLE, ImageSpec, SpeechSpec
 from service.catalog.nearest import nearest
 from service.errors import InvalidRequest
 
 ANY: Final = "any"
-"""The name of a class, or a style, that is left unspecified."""
+"""The name of a class, a style or any other attribute that is left unspecified."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,10 @@ class ImageModel(Model):
     spec: ImageSpec
     """Of the network that is sampled."""
     embedding: tuple[tuple[float, ...], ...]
-    """The label embedding: a vector for every class, then one for "unspecified"; then the same for styles and for
-    subclasses. Empty where the network has no conditions."""
+    """The label embedding: of each attribute a vector for every value, then one for "unspecified". Empty where the
+    network has no attributes."""
+    label_rows: NDArray[np.float32] = field(compare=False, repr=False)
+    """The labels that occurred together in training (:func:`models.conditioning.draw_labels`)."""
 
     @property
     def size(self) -> str:
@@ -99,44 +106,97 @@ class ImageModel(Model):
         """Rows above a pixel that it can depend on."""
         return self.spec.reach
 
-    def subject(self, name: str | None, param: str) -> tuple[int | None, int | None]:
-        """The labels of a class, or of a subclass: those of the class and of the subclass. None is "unspecified".
+    @cached_property
+    def parents(self) -> dict[str, tuple[str, dict[int, int]]]:
+        """The attributes whose values belong to those of another, as subclasses to classes.
+
+        For each its name, that of the other attribute, and the label there of every label here.
+        """
+        names = list(self.spec.named)
+        return {names[child]: (names[of], labels) for child, (of, labels) in parents(self.label_rows).items()}
+
+    @cached_property
+    def _values(self) -> dict[str, tuple[str, int]]:
+        """Every value by its name in lower case: its attribute, and its label."""
+        attributes = self.spec.attributes
+        return {value.casefold(): (name, i) for name, values in attributes for i, value in enumerate(values)}
+
+    def labels(self, text: str, param: str) -> dict[str, int]:
+        """The labels that a list of names asks for, by attribute. What they belong to is among them.
 
         Args:
-            name: as requested, in any case. :data:`ANY` and None leave it unspecified.
+            text: names of values of any attributes, in any case, separated by commas; :data:`ANY` asks for nothing.
             param: the field that it came in.
 
         Raises:
-            InvalidRequest: there is no such class or subclass; the message has the nearest ones.
+            InvalidRequest: there is no such value, or two are of one attribute; the message has the nearest ones.
         """
-        classes, subclasses = self.spec.classes, self.spec.subclasses
-        found = self._find("class", (*classes, *subclasses), name, param)
-        if found is None or found < len(classes):
-            return found, None
-        subclass = found - len(classes)
-        return self.spec.subclass_classes[subclass], subclass
+        names = [name.strip() for name in text.split(",")]
+        names = [name for name in names if name] or [""]
+        found: dict[str, int] = {}
+        for number, name in enumerate(names, 1):
+            if name.casefold() == ANY and ANY not in self._values and self.spec.attributes:
+                continue
+            place = f" (name {number} of {len(names)})" if len(names) > 1 else ""
+            attribute, label = self._value(name, param, place)
+            if found.setdefault(attribute, label) != label:
+                message = f"{param}: two values of {attribute}{place}; one picture has one"
+                raise InvalidRequest(message, param=param, code="conflict")
+        for child, (parent, belongs) in self.parents.items():
+            if child in found and found[child] in belongs:
+                found.setdefault(parent, belongs[found[child]])
+        return found
 
     def style(self, name: str | None) -> int | None:
-        """The label of a style, in the field of that name."""
-        return self._find("style", self.spec.styles, name, "style")
+        """The label of a style, in the field of that name.
 
-    def _find(self, condition: str, names: Sequence[str], name: str | None, param: str) -> int | None:
-        if name is None:
+        Raises:
+            InvalidRequest: there is no such style.
+        """
+        styles = self.spec.named.get(STYLE, ())
+        if name is None or (styles and name.strip().casefold() == ANY):
             return None
-        known = {known.casefold(): index for index, known in enumerate(names)}
-        wanted = name.strip().casefold()
-        if wanted in known:
-            return known[wanted]
-        if wanted == ANY and names:
-            return None
-        if not names:
-            message = f"{param}: {self.entry.id} has no {_PLURAL[condition]}"
+        attribute, label = self._values.get(name.strip().casefold(), ("", 0))
+        if attribute != STYLE:
+            raise self._unknown(name, "style", "", {STYLE: styles} if styles else {})
+        return label
+
+    def names(self, labels: Sequence[int | None], *, style: bool) -> str:
+        """The list of names that asks for these labels, without those that follow from others.
+
+        Args:
+            labels: one for each attribute.
+            style: whether to name the style.
+        """
+        values = zip(self.spec.named, self.spec.conditions, labels, strict=True)
+        given = {attribute: names[label] for attribute, names, label in values if label is not None}
+        implied = {parent for child, (parent, _) in self.parents.items() if child in given}
+        left_out = implied if style else implied | {STYLE}
+        return ", ".join(name for attribute, name in given.items() if attribute not in left_out)
+
+    def as_known(self, text: str) -> str:
+        """A list of names as the model spells them; :data:`ANY` where none is known."""
+        known = [self._values.get(name.strip().casefold()) for name in text.split(",")]
+        return ", ".join(self.spec.named[found[0]][found[1]] for found in known if found is not None) or ANY
+
+    def _value(self, name: str, param: str, place: str) -> tuple[str, int]:
+        wanted = name.casefold()
+        if wanted in self._values:
+            return self._values[wanted]
+        raise self._unknown(name, param, place, self.spec.named)
+
+    def _unknown(self, name: str, param: str, place: str, among: Mapping[str, tuple[str, ...]]) -> InvalidRequest:
+        code = "style_not_found" if param == STYLE else "class_not_found"
+        if not among:
+            has = "styles" if param == STYLE else "classes"
+            return InvalidRequest(f"{param}: {self.entry.id} has no {has}", param=param, code=code)
+        every = [value for values in among.values() for value in values]
+        near = nearest(name.strip().casefold(), every, self.entry.synonyms)
+        if near:
+            told = [f"{value} ({self._values[value.casefold()][0]})" if len(among) > 1 else value for value in near]
+            said = f"nearest: {', '.join(told)}"
         else:
-            near = nearest(wanted, names, self.entry.synonyms)
-            said = ", ".join(near or self.spec.named[condition])
-            heading = "nearest: " if near else "it has "
-            message = f"{param}: {self.entry.id} has no such {condition}; {heading}{said}"
-        raise InvalidRequest(message, param=param, code=f"{condition}_not_found")
-
-
-_PLURAL: Final = {"class": "classes", "style": "styles"}
+            said = f"it has {', '.join(next(iter(among.values())))}"
+        *most, last = among
+        what = f"{', '.join(most)} or {last}" if most else last
+        return InvalidRequest(f"{param}: {self.entry.id} has no such {what}{place}; {said}", param=param, code=code)

@@ -13,7 +13,7 @@ from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
     from service.catalog.sampler import Part
-    from service.images.decoder import Pixels
+    from service.images.decoder import BatchDecoder
     from service.images.sampler import ImageSampler
 
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
@@ -43,6 +43,13 @@ FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
     type=FiniteRange(0.0, MAX_GUIDANCE),
     help="Weight of the class (classifier-free guidance); 1 is the plain model. The model's own by default.",
 )
+@click.option(
+    "--background",
+    type=click.Choice(["auto", "transparent", "opaque"]),
+    default="auto",
+    show_default=True,
+    help="Of models with a transparent colour; auto is transparent where the format can be.",
+)
 def command(
     name: str,
     model: str,
@@ -53,12 +60,17 @@ def command(
     seed: int | None,
     temperature: float | None,
     guidance: float | None,
+    background: str,
 ) -> None:
-    """Draw pictures of CLASS (`any` for no class in particular), with a progress bar."""
+    """Draw pictures of CLASS, with a progress bar.
+
+    CLASS is a name that `ancestral models` lists, or several of different attributes, separated by commas; `any` is
+    nothing in particular.
+    """
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
-    from service.images.artifact import picture_file
+    from service.images.artifact import decoder_of, picture_file
     from service.images.requests import image_payload
     from service.images.schemas import ImageRequest
     from service.settings import SettingsError, load_settings
@@ -77,35 +89,35 @@ def command(
         chosen = loaded_models.image_model(model, "image_generation")
         request = ImageRequest.model_construct(  # not validated: a server limits the number of pictures
             model=model,
-            asked_class=name if chosen.spec.classes or name != "any" else None,
+            asked_class=name if chosen.spec.attributes or name != "any" else None,
             style=style,
             n=count,
             seed=seed,
             temperature=temperature,
             guidance=guidance,
+            background=background,
+            output_format=form,
         )
         payload, sampler = image_payload(chosen, request), loaded_models.picture(chosen)
-        pictures = _sample(sampler, sampler.part(payload), count)
-        payload = replace(payload, output_format=form, scale=scale)
-        for index, (file, pixels) in enumerate(zip(files, pictures, strict=True)):
-            file.write_bytes(picture_file(payload, chosen, index, pixels))
-    subclasses = ", ".join(subclass for subclass in payload.subclasses if subclass)
-    suffix = f": {subclasses}" if subclasses else ""
+        batch = _sample(sampler, sampler.part(payload), decoder_of(payload, chosen))
+        payload = replace(payload, scale=scale)
+        for index, file in enumerate(files):
+            file.write_bytes(picture_file(payload, chosen, index, batch))
+    told = "; ".join(prompt for prompt in payload.told if prompt)
+    suffix = f": {told}" if told else ""
     written = str(output) if count == 1 else f"{files[0]} to {files[-1]}"
     click.echo(f"{written}: {count} of {chosen.size}, seed {payload.seed}{suffix}", err=True)
 
 
-def _sample(sampler: ImageSampler, part: Part, count: int) -> Pixels:
-    """``[count, H, W, C]``, with a progress bar on standard error."""
+def _sample(sampler: ImageSampler, part: Part, decode: BatchDecoder) -> BatchDecoder:
+    """All pictures, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from service.images.decoder import BatchDecoder
-
-    batch, decode = sampler.open(part), BatchDecoder(sampler.model.spec, count)
+    batch = sampler.open(part)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("rows", total=sampler.model.spec.height)
         while not decode.complete:
             (symbols,) = sampler.engine.step([batch], batch.row_size)
             progress.update(task, advance=len(decode(symbols)))
-    return decode.pixels
+    return decode

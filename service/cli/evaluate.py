@@ -174,11 +174,12 @@ def images(
     card: bool,
     output: Path,
 ) -> None:
-    """Evaluate CHECKPOINT, an image network with classes: write report.json, sheet.png and nearest.png into a folder.
+    """Evaluate CHECKPOINT, an image network with attributes: write report.json and two sheets into a folder.
 
-    The likelihood of real test pictures in nats and bits: class-conditional, unconditional, and summed over the
-    classes, beside that of independent pixels and of PNG; the class accuracy of a classifier trained on real pictures,
-    in all styles in turn; ten sampled pictures of every class; sampled pictures beside the nearest real ones.
+    The first attribute is called the class here. The likelihood of real test pictures in nats and bits:
+    class-conditional, unconditional, and summed over the classes, beside that of independent pixels and of PNG; the
+    class accuracy of a classifier trained on real pictures, in all styles in turn; ten sampled pictures of every class
+    (sheet.png); sampled pictures beside the nearest real ones (nearest.png).
     """
     from models import checkpoint as checkpoints
     from models.engines import load_image_engine
@@ -191,8 +192,8 @@ def images(
         engine = load_image_engine("native", loaded)
         task = ImageTask(engine.spec, data)
         test = task.held_out(task.pictures.test, pictures)
-        if not engine.spec.classes:
-            raise ValueError(f"{checkpoint}: the model has no classes")
+        if not engine.spec.attributes:
+            raise ValueError(f"{checkpoint}: the model has no attributes")
     made, seconds = draw_classes(engine, drawn, temperature, guidance)
     report: dict[str, Any] = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
@@ -201,8 +202,8 @@ def images(
         **_fidelity(task, test, made),
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
-    write_classes(made, engine.spec.levels, output / SHEET)
-    write_nearest(made, task.pictures.train.images, engine.spec.levels, output / "nearest.png")
+    write_classes(made, engine.spec, output / SHEET)
+    write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
     (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     click.echo(json.dumps(report, indent=2))
     if card:
@@ -248,9 +249,8 @@ def _picture_likelihood(loaded: Checkpoint, task: ImageTask, test: Pictures) -> 
     from models.training.evaluation.images import marginal_nats
     from models.training.tasks.images import likelihood
 
-    model, spec, train = task.network().eval(), task.spec, task.pictures.train
-    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in loaded.tensors.items()})
-    prior = np.bincount(train.labels[:, 0], minlength=len(spec.classes)) / len(train.labels)
+    model, spec, train = replace(task, start=loaded.path).network().eval(), task.spec, task.pictures.train
+    prior = np.bincount(train.labels[:, 0], minlength=len(spec.conditions[0])) / len(train.labels)
     with torch.no_grad():
         figures = likelihood(model, spec, test, torch.device("cpu"))
         return {**figures, "nats_summed_over_classes": marginal_nats(model, spec, test, prior, torch.device("cpu"))}
@@ -265,7 +265,7 @@ def _baselines(task: ImageTask, test: Pictures) -> dict[str, float]:
     return {
         "nats_of_independent_pixels": nats,
         "bits_per_dim_of_independent_pixels": nats / spec.dims / math.log(2),
-        "bits_per_dim_of_png": png_bits(test.images, spec.levels),
+        "bits_per_dim_of_png": png_bits(test.images, spec),
     }
 
 
@@ -273,8 +273,8 @@ def _fidelity(task: ImageTask, test: Pictures, made: Pictures) -> dict[str, floa
     """Class accuracy of a classifier on real test pictures and on sampled ones, and that of chance."""
     from models.training.evaluation.images import Classifier
 
-    classes = len(task.spec.classes)
-    classifier = Classifier(task.pictures.train, task.spec.levels, classes)
+    classes = len(task.spec.conditions[0])
+    classifier = Classifier(task.pictures.train, task.spec, classes)
     return {
         "chance": 1.0 / classes,
         "classifier_on_real": float((classifier.classify(test.images) == test.labels[:, 0]).mean()),

@@ -55,7 +55,7 @@ def _voices(model: SpeechModel) -> Table:
 def _classes(model: ImageModel) -> Table:
     from rich.table import Table
 
-    table = Table(*("kind" if name == "subclass" else name for name in model.spec.named))
+    table = Table(*model.spec.named)
     for names in itertools.zip_longest(*model.spec.conditions, fillvalue=""):
         table.add_row(*names)
     return table

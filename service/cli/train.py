@@ -197,9 +197,8 @@ def _image_command(kind: str) -> click.Command | None:
         loop = {name: options.pop(name) for name in schedule}
         with explained(ValueError):
             pictures = read_pictures(data)
-            _, height, width, channels = pictures.train.images.shape
-            shape = height, width, channels
-            wanted = spec.for_pictures(shape, pictures.conditions, levels=int(levels), **options)
+            data_fields = {"levels": int(levels)} | pictures.spec_fields
+            wanted = spec.for_pictures(pictures.shape, data_fields, **options)
         task = _task(wanted)(wanted, data, batch=batch or 16, precision=precision, start=start, seed=seed)
         _run(task, output, seed=seed, **loop)
 
@@ -208,7 +207,13 @@ def _image_command(kind: str) -> click.Command | None:
     decorators: tuple[Callable[..., Any], ...] = (
         click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="An npz or a folder."),
         _options,
-        click.option("--levels", type=click.Choice(["2", "256"]), default="256", show_default=True),
+        click.option(
+            "--levels",
+            type=click.Choice(["2", "256"]),
+            default="256",
+            show_default=True,
+            help="Of a sub-pixel; pictures with a palette have as many as it has colours.",
+        ),
         click.option("--condition-channels", type=click.IntRange(1), default=32, show_default=True),
         *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
         click.option("--precision", type=precision, default="bfloat16", show_default=True),

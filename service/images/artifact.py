@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog.models import ANY, ImageModel
-from service.images.decoder import BatchDecoder, Pixels
-from service.images.encoding import MEDIA_TYPES, encode
+from models.palette import WHITE, rgba
+from service.catalog.models import ImageModel
+from service.images.decoder import BatchDecoder
+from service.images.encoding import MEDIA_TYPES, encode, encode_indexed
 from service.images.payloads import PicturesPayload
 from service.jobs.artifacts import Encoder
 
@@ -21,25 +22,31 @@ ZIP: Final = "application/zip"
 _NAMES: Final = frozenset({"prompt", "style", "from", "to"})
 
 
-def picture_file(payload: PicturesPayload, model: ImageModel, index: int, pixels: Pixels) -> bytes:
-    """Picture ``index`` of a job, ``[H, W, C]``, in the requested format and size.
+def picture_file(payload: PicturesPayload, model: ImageModel, index: int, batch: BatchDecoder) -> bytes:
+    """Picture ``index`` of a job, in the requested format and size.
 
     A PNG file says how to make it again: a text chunk ``recipe`` has the model and the fields of the request, as JSON.
-    Names are written as the model has them, so that requests which differ in case alone give the same file.
+    Names are written as the model has them, so that requests which differ in case alone give the same file. A finished
+    picture of a model with a palette is an indexed PNG, with the indices and the palette of the model.
     """
     recipe = {"model": model.entry.id, "model_sha256": model.sha256, **payload.recipe(index)}
     for field in _NAMES & recipe.keys():
         if isinstance(recipe[field], str):
-            recipe[field] = _as_known(model, field, recipe[field])
+            recipe[field] = model.as_known(recipe[field])
+    texts = {"recipe": json.dumps(recipe)}
     width, height = map(int, payload.size.split("x"))
     canvas = (width, height) if payload.fit == "pad" else None
-    return encode(pixels, payload.output_format, payload.scale, {"recipe": json.dumps(recipe)}, canvas)
+    if not (model.spec.palette and payload.output_format == "png" and batch.complete):
+        return encode(batch.pixels[index], payload.output_format, payload.scale, texts, canvas)
+    colours = rgba(model.spec)
+    if payload.background == "opaque":
+        colours = np.where(colours[:, 3:] == 0, np.uint8(WHITE), colours)
+    return encode_indexed(batch.symbols[index], colours, payload.scale, texts, canvas)
 
 
-def _as_known(model: ImageModel, field: str, name: str) -> str:
-    spec = model.spec
-    names = spec.styles if field == "style" else (*spec.classes, *spec.subclasses)
-    return {known.casefold(): known for known in names}.get(name.strip().casefold(), ANY)
+def decoder_of(payload: PicturesPayload, model: ImageModel) -> BatchDecoder:
+    """What turns the symbols of a job into its pictures."""
+    return BatchDecoder(model.spec, payload.count, transparent=payload.background == "transparent")
 
 
 class ImageEncoder(Encoder):
@@ -51,7 +58,7 @@ class ImageEncoder(Encoder):
         self.batch_symbols = model.spec.dims
         self._payload = payload
         self._model = model
-        self._decode = BatchDecoder(model.spec, payload.count)
+        self._decode = decoder_of(payload, model)
         self._entries: list[tuple[int, int]] = []
 
     def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
@@ -61,9 +68,8 @@ class ImageEncoder(Encoder):
 
     def finish(self) -> bytes:
         """See :class:`Encoder`."""
-        pictures = [
-            picture_file(self._payload, self._model, index, pixels) for index, pixels in enumerate(self._decode.pixels)
-        ]
+        payload, model = self._payload, self._model
+        pictures = [picture_file(payload, model, index, self._decode) for index in range(payload.count)]
         if len(pictures) == 1:
             self._entries = [(0, len(pictures[0]))]
             return pictures[0]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.palette import WHITE, pixels_of, rgba
 from models.spec import COARSE_STRIDE, ImageSpec
 
 Pixels = NDArray[np.uint8]
-"""``[H, W, C]``: grey (C = 1) or RGB, 0 … 255."""
+"""``[H, W, C]``: grey (C = 1), RGB or RGBA, 0 … 255."""
 
 UNDRAWN = 127
 """The grey of pixels that have not been sampled yet."""
@@ -20,31 +21,47 @@ class BatchDecoder:
     Args:
         spec: of the model.
         count: of the pictures.
+        transparent: whether the transparent colour of the palette remains so, and pixels are RGBA; else it is white.
     """
 
-    def __init__(self, spec: ImageSpec, count: int) -> None:
-        self.pixels: Pixels = np.full((count, spec.height, spec.width, spec.channels), UNDRAWN, np.uint8)
-        """``[pictures, H, W, C]``; rows that have not been sampled yet are grey."""
+    def __init__(self, spec: ImageSpec, count: int, *, transparent: bool = False) -> None:
+        self.symbols = np.zeros((count, spec.height, spec.width, spec.channels), np.uint8)
+        """``[pictures, H, W, C]``; those that have not been sampled yet are 0."""
         self.rows = 0
         """Rows that have been sampled."""
-        self._height = spec.height
-        self._row = np.empty((0, count, spec.width, spec.channels), np.uint8)
-        self._gain = np.uint8(255 // (spec.levels - 1))
+        self._spec, self._transparent = spec, transparent
+        blank = self._shown(self.symbols[:, :1])
+        blank[..., :3] = UNDRAWN
+        if transparent:
+            blank[..., 3] = WHITE
+        self.pixels: Pixels = np.repeat(blank, spec.height, axis=1)
+        """``[pictures, H, W, C]``; rows that have not been sampled yet are grey."""
+
+    @property
+    def channels(self) -> int:
+        """Numbers of a pixel: 1, 3 or 4."""
+        return int(self.pixels.shape[3])
 
     def __call__(self, symbols: NDArray[np.uint8]) -> Pixels:
         """Add the next symbols, which are whole rows. Returns their pixels, ``[rows, pictures, W, C]``."""
-        new = symbols.reshape(-1, *self._row.shape[1:]) * self._gain
-        self.pixels[:, self.rows : self.rows + len(new)] = new.swapaxes(0, 1)
-        self.rows += len(new)
-        return new
+        count, _, width, channels = self.symbols.shape
+        new = symbols.reshape(-1, count, width, channels)
+        pixels, end = self._shown(new), self.rows + len(new)
+        self.symbols[:, self.rows : end] = new.swapaxes(0, 1)
+        self.pixels[:, self.rows : end] = pixels.swapaxes(0, 1)
+        self.rows = end
+        return pixels
 
     def coarse(self, data: bytes) -> Pixels:
         """The pixels ``[pictures, rows, columns, C]`` of the coarse scale, from its symbols."""
-        count, height, width, channels = self.pixels.shape
+        count, height, width, channels = self.symbols.shape
         rows, columns = height // COARSE_STRIDE, width // COARSE_STRIDE
-        return np.frombuffer(data, np.uint8).reshape(count, rows, columns, channels) * self._gain
+        return self._shown(np.frombuffer(data, np.uint8).reshape(count, rows, columns, channels))
+
+    def _shown(self, symbols: NDArray[np.uint8]) -> Pixels:
+        return rgba(self._spec)[symbols[..., 0]] if self._transparent else pixels_of(symbols, self._spec)
 
     @property
     def complete(self) -> bool:
         """Whether every row has been sampled."""
-        return self.rows == self._height
+        return self.rows == self._spec.height

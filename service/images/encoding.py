@@ -41,17 +41,49 @@ def encode(
         texts: ASCII texts by keyword, for the text chunks of a PNG file; other formats do without.
         size: width and height of a larger file, with the picture in its middle; None for a file of its own size.
     """
+    options = {"pnginfo": _texts(texts)} if form == "png" else {}
+    return _file(_image(pixels, scale, size), form, options)
+
+
+def encode_indexed(
+    symbols: NDArray[np.uint8],
+    colours: NDArray[np.uint8],
+    scale: int = 1,
+    texts: Mapping[str, str] = _NO_TEXTS,
+    size: tuple[int, int] | None = None,
+) -> bytes:
+    """A PNG file of indices into a palette.
+
+    Args:
+        symbols: ``[H, W, 1]``.
+        colours: RGBA, ``[P, 4]``; the first may be transparent.
+        scale: as for :func:`encode`.
+        texts: as for :func:`encode`.
+        size: as for :func:`encode`.
+    """
+    image = _image(symbols, scale, size)
+    image.putpalette(colours[:, :3].tobytes())
+    transparent = {"transparency": 0} if colours[0, 3] == 0 else {}
+    return _file(image, "png", {"pnginfo": _texts(texts), **transparent})
+
+
+def _image(pixels: Pixels, scale: int, size: tuple[int, int] | None) -> Image.Image:
     large = np.ascontiguousarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
     if size is not None:
         large = _padded(large, size, _edge_colour(pixels))
-    image = Image.fromarray(large[..., 0] if large.shape[2] == 1 else large)
+    return Image.fromarray(large[..., 0] if large.shape[2] == 1 else large)
+
+
+def _texts(texts: Mapping[str, str]) -> PngInfo:
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_text(keyword, text)
+    return info
+
+
+def _file(image: Image.Image, form: str, options: Mapping[str, Any]) -> bytes:
     file = io.BytesIO()
-    options = dict(_OPTIONS[form])
-    if form == "png":
-        options["pnginfo"] = info = PngInfo()
-        for keyword, text in texts.items():
-            info.add_text(keyword, text)
-    image.save(file, form.upper(), **options)
+    image.save(file, form.upper(), **_OPTIONS[form], **options)
     return file.getvalue()
 
 

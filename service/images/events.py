@@ -36,14 +36,14 @@ class ImageStart(ServerEvent):
     model: str
     width: int = Field(description="Pixels in a row.")
     height: int = Field(description="Rows of a picture.")
-    channels: int = Field(description="Bytes of a pixel: 1 or 3.")
+    channels: int = Field(description="Bytes of a pixel: 1 (grey), 3 (RGB) or 4 (RGBA).")
     n: int = Field(description="Number of pictures.")
     seed: int
     seeds: list[int] = Field(description="The seed of each picture.")
     revised_prompts: list[str | None] | SkipJsonSchema[None] = Field(
         default=None,
         json_schema_extra=without_default,
-        description="The subclass of each picture, if seeds have drawn subclasses; absent otherwise.",
+        description="For each picture the names that its seed has drawn, in a prompt for it; absent if none has.",
     )
 
 

@@ -8,14 +8,16 @@ from typing import Any
 from service.jobs.payload import Payload, SampledPayload
 
 Label = int | tuple[float, ...] | None
-"""The value of one condition: an index, an embedding vector ``[condition_channels]``, or None for unconditional."""
+"""The value of one attribute: an index, an embedding vector ``[condition_channels]``, or None for unconditional."""
 Labels = tuple[Label, ...]
-"""A label for each condition of the model, in the order of ``spec.named``."""
+"""A label for each attribute of the model, in the order of ``spec.attributes``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PicturesPayload(SampledPayload):
     """Pictures in one format; they are sampled together, as one stream."""
+
+    VERSION = 2
 
     guidance: float
     style: str | None
@@ -27,6 +29,8 @@ class PicturesPayload(SampledPayload):
     """``pad`` if the file is larger than the picture in it."""
     response_format: str
     output_format: str
+    background: str
+    """``opaque`` or ``transparent``."""
     token: str
     """The secret in the URLs of the pictures."""
     seeds: tuple[int, ...]
@@ -47,8 +51,8 @@ class PicturesPayload(SampledPayload):
         return None
 
     @property
-    def drawn_subclasses(self) -> tuple[str | None, ...]:
-        """For each picture the name of the subclass that its seed has drawn; None where none was drawn."""
+    def told(self) -> tuple[str | None, ...]:
+        """For each picture the prompt with the names that its seed has drawn; None where nothing was drawn."""
         return (None,) * self.count
 
     @property
@@ -56,9 +60,16 @@ class PicturesPayload(SampledPayload):
         """The labels that the request names, without those that seeds have drawn."""
         raise NotImplementedError
 
+    @property
+    def distance(self) -> float | None:
+        """How far the colours of an upload were from those of the palette; None without either."""
+        return None
+
     def recipe(self, index: int) -> dict[str, Any]:
         """What picture ``index`` depends on, besides the model, with the names of a request. Written into PNG files."""
         recipe: dict[str, Any] = {"seed": self.seeds[index], "temperature": self.temperature, "guidance": self.guidance}
+        if self.background == "transparent":
+            recipe["background"] = self.background
         return recipe if self.style is None else recipe | {"style": self.style}
 
     @property
@@ -80,9 +91,11 @@ class ImagePayload(PicturesPayload):
     asked_class: str | None
     n: int
     labels: tuple[Labels, ...]
-    """One per picture."""
-    subclasses: tuple[str | None, ...]
-    """One per picture: the subclass that was not in the request, and that the picture's seed has drawn."""
+    """One per picture, those that its seed has drawn included."""
+    requested: Labels
+    """Those that the request names."""
+    revised_prompts: tuple[str | None, ...]
+    """One per picture: the prompt with the names that the picture's seed has drawn, if it has drawn any."""
 
     @property
     def subject(self) -> str | None:
@@ -90,9 +103,9 @@ class ImagePayload(PicturesPayload):
         return self.asked_class if self.prompt is None else self.prompt
 
     @property
-    def drawn_subclasses(self) -> tuple[str | None, ...]:
+    def told(self) -> tuple[str | None, ...]:
         """See :class:`PicturesPayload`."""
-        return self.subclasses
+        return self.revised_prompts
 
     def recipe(self, index: int) -> dict[str, Any]:
         """See :class:`PicturesPayload`."""
@@ -102,8 +115,7 @@ class ImagePayload(PicturesPayload):
     @property
     def requested_labels(self) -> tuple[Labels, ...]:
         """See :class:`PicturesPayload`."""
-        first = self.labels[0]
-        return (first if self.subclasses[0] is None else (*first[:-1], None),)
+        return (self.requested,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +125,13 @@ class CompletionPayload(ImagePayload):
     rows: int
     row_symbols: int
     """Symbols per row."""
+    palette_distance: float | None
+    """Of the whole upload (models.palette.nearest_symbols), of a model with a palette."""
+
+    @property
+    def distance(self) -> float | None:
+        """See :class:`PicturesPayload`."""
+        return self.palette_distance
 
     @property
     def prompt_symbols(self) -> int:
@@ -152,8 +171,12 @@ class InterpolationPayload(PicturesPayload):
 class ImageLikelihoodPayload(Payload):
     """A picture to score; its symbols are the job's upload."""
 
+    VERSION = 2
+
     labels: Labels
     map: bool
     """Whether the answer shows the likelihood of every pixel."""
     white_bits: int
     """Bits per symbol that are white in that map."""
+    palette_distance: float | None
+    """How far the picture's colours were from those of the palette, of a model with one."""

@@ -1,20 +1,22 @@
 """Requests for pictures, checked and resolved into jobs. Everything that can be refused is refused here.
 
-Seeds, labels and the subclasses that seeds draw are resolved here and nowhere else: the payload carries them.
+Seeds, labels and the labels that seeds draw are resolved here and nowhere else: the payload carries them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.conditioning import draw_subclass
+from models.conditioning import draw_labels
+from models.spec import STYLE
 from service.catalog.catalog import Catalog
-from service.catalog.models import ImageModel
+from service.catalog.models import ANY, ImageModel
 from service.catalog.seeds import draw_seed, part_seed
 from service.errors import InvalidRequest
 from service.images.payloads import (
@@ -36,7 +38,7 @@ _R = TypeVar("_R", bound=BaseImageRequest)
 
 
 def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> JobSpec[ImagePayload, ImageModel]:
-    """Pictures of a class.
+    """Pictures of a class, or of other attributes.
 
     Raises:
         NotFound: no such model.
@@ -49,18 +51,19 @@ def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> Jo
 
 
 def image_payload(model: ImageModel, request: ImageRequest) -> ImagePayload:
-    """Everything that is needed to sample pictures of a class; raises as :func:`image_job` does."""
+    """Everything that is needed to sample them; raises as :func:`image_job` does."""
     _check_stream(request)
     labels = requested_labels(model, request.prompt, request.asked_class, request.style)
     shared = _shared(model, request, _seeds(request, request.n))
-    resolved = [_with_subclass(model, labels, seed) for seed in shared["seeds"]]
+    resolved = [_drawn(model, labels, seed, named_style=request.style is not None) for seed in shared["seeds"]]
     return ImagePayload(
         **shared,
         prompt=request.prompt,
         asked_class=request.asked_class,
         n=request.n,
         labels=tuple(found for found, _ in resolved),
-        subclasses=tuple(subclass for _, subclass in resolved),
+        requested=labels,
+        revised_prompts=tuple(told for _, told in resolved),
     )
 
 
@@ -71,15 +74,17 @@ def completion_job(
     model, request = catalog.image_model(request.model, "image_completion"), _with_fit(catalog, request)
     _check_stream(request)
     labels = requested_labels(model, request.prompt, request.asked_class, request.style)
-    rows = _kept_rows(request, model)
+    rows, distance = _kept_rows(request, model)
     payload = CompletionPayload(
         **_shared(model, request, _seeds(request, request.n)),
         prompt=request.prompt,
         asked_class=request.asked_class,
         n=request.n,
-        labels=(labels,) * request.n,  # what is below may be of any subclass
-        subclasses=(None,) * request.n,
+        labels=(labels,) * request.n,  # what is below may be anything
+        requested=labels,
+        revised_prompts=(None,) * request.n,
         rows=len(rows),
+        palette_distance=distance,
         row_symbols=model.spec.width * model.spec.channels,
         prompt_sha256=hashlib.sha256(rows.tobytes()).hexdigest(),
     )
@@ -90,14 +95,13 @@ def completion_job(
 def interpolation_job(
     catalog: Catalog, settings: Settings, request: InterpolationRequest
 ) -> JobSpec[InterpolationPayload, ImageModel]:
-    """One picture for every step from one class to another; raises as :func:`image_job` does."""
+    """One picture for every step from one list of names to another; raises as :func:`image_job` does."""
     model, request = catalog.image_model(request.model, "image_interpolation"), _with_fit(catalog, request)
-    if not model.spec.classes:
+    if not _subjects(model):
         message = f"model: {model.entry.id} has no classes to go between"
         raise InvalidRequest(message, param="model", code="model_not_capable")
-    ends = [_end(model, end, param) for end, param in ((request.begin, "from"), (request.end, "to"))]
-    style = model.style(request.style)
-    begin, end = (_labels(model, label, style, subclass) for label, subclass in ends)
+    begin = _end(model, request.begin, request.style, "from")
+    end = _end(model, request.end, request.style, "to")
     seed = draw_seed() if request.seed is None else request.seed
     payload = InterpolationPayload(
         **_shared(model, request, (seed,) * request.steps),
@@ -122,11 +126,11 @@ def likelihood_job(
         file: the picture.
     """
     model = catalog.image_model(body["model"], "image_likelihood")
-    name = body["class"] if model.spec.classes or body["class"] != "any" else None
+    name = body["class"] if _subjects(model) or body["class"] != ANY else None
     labels = requested_labels(model, None, name, body["style"])
-    symbols = decode_picture(file, model.spec, "file")
-    white_bits = {2: 1, 256: 8}[model.spec.levels]
-    payload = ImageLikelihoodPayload(labels=labels, map=body["map"], white_bits=white_bits)
+    symbols, distance = decode_picture(file, model.spec, "file")
+    white_bits = (model.spec.levels - 1).bit_length()
+    payload = ImageLikelihoodPayload(labels=labels, map=body["map"], white_bits=white_bits, palette_distance=distance)
     return JobSpec(IMAGE_LIKELIHOOD, model, body, payload, 0.0, symbols.tobytes())
 
 
@@ -134,44 +138,57 @@ def requested_labels(model: ImageModel, prompt: str | None, asked_class: str | N
     """The labels that a request names.
 
     Raises:
-        InvalidRequest: the model has no such class, subclass or style; or it has classes, and none was named.
+        InvalidRequest: the model has no such value or style; or it has attributes, and none was named.
     """
     if prompt is not None and asked_class is not None:
         raise InvalidRequest("class: given together with prompt, which says the same", param="class", code="conflict")
-    param, name = ("class", asked_class) if asked_class is not None else ("prompt", prompt)
-    if model.spec.classes and name is None:
-        message = "prompt: required; a class that /v1/images/classes lists, or any"
+    param, names = ("class", asked_class) if asked_class is not None else ("prompt", prompt)
+    if names is None and _subjects(model):
+        message = "prompt: required; names that /v1/images/classes lists, separated by commas, or any"
         raise InvalidRequest(message, param="prompt", code="missing_parameter")
-    label, subclass = model.subject(name, param)
-    return _labels(model, label, model.style(style), subclass)
+    return _labels(model, {} if names is None else model.labels(names, param), style)
 
 
-def _labels(model: ImageModel, label: Label, style: Label, subclass: Label) -> Labels:
-    """The labels of the conditions that the model has."""
-    labels = {"class": label, "style": style, "subclass": subclass}
-    return tuple(labels[condition] for condition in model.spec.named)
+def _subjects(model: ImageModel) -> bool:
+    """Whether the model has another attribute than the style."""
+    return any(name != STYLE for name in model.spec.named)
 
 
-def _with_subclass(model: ImageModel, labels: Labels, seed: int) -> tuple[Labels, str | None]:
-    """The labels of one picture and, where a class was requested and the model has subclasses of it, the one drawn."""
-    spec = model.spec
+def _labels(model: ImageModel, found: Mapping[str, int], style: str | None) -> tuple[int | None, ...]:
+    """Labels by attribute, and the style of the field of that name, in the order of the attributes."""
+    of_field = model.style(style)
+    if None not in (of_field, found.get(STYLE)) and of_field != found[STYLE]:
+        raise InvalidRequest("style: another one than the prompt names", param="style", code="conflict")
+    named = dict(found) if of_field is None else {**found, STYLE: of_field}
+    return tuple(named.get(name) for name in model.spec.named)
+
+
+def _drawn(model: ImageModel, labels: Labels, seed: int, *, named_style: bool) -> tuple[Labels, str | None]:
+    """The labels of one picture and, where its seed has drawn some, the prompt that names them.
+
+    Args:
+        model: of the request.
+        labels: that were requested.
+        seed: of the picture.
+        named_style: whether the request has the field ``style``; then the prompt need not name it.
+    """
     indices = [label for label in labels if not isinstance(label, tuple)]
-    resolved = tuple(draw_subclass(spec, indices, seed))
-    if not spec.subclasses or resolved == labels:
-        return resolved, None
-    subclass = resolved[-1]
-    assert subclass is not None
-    return resolved, spec.subclasses[subclass]
+    resolved = draw_labels(model.spec, model.label_rows, indices, seed)
+    if resolved == indices:
+        return labels, None
+    return tuple(resolved), model.names(resolved, style=not named_style)
 
 
-def _end(model: ImageModel, end: str | list[float], param: str) -> tuple[Label, Label]:
-    """A class, or a vector in its place, and a subclass."""
+def _end(model: ImageModel, end: str | list[float], style: str | None, param: str) -> Labels:
+    """The labels of one end; a vector stands for the first attribute that is not the style."""
     if isinstance(end, str):
-        return model.subject(end, param)
+        return _labels(model, model.labels(end, param), style)
     if len(end) != model.spec.condition_channels:
         message = f"{param}: a vector of {model.entry.id} has {model.spec.condition_channels} numbers, not {len(end)}"
         raise InvalidRequest(message, param=param, code="invalid_embedding")
-    return tuple(end), None
+    labels: list[Label] = [*_labels(model, {}, style)]
+    labels[next(index for index, name in enumerate(model.spec.named) if name != STYLE)] = tuple(end)
+    return tuple(labels)
 
 
 def _frozen(end: str | list[float]) -> str | tuple[float, ...]:
@@ -208,8 +225,21 @@ def _shared(model: ImageModel, request: BaseImageRequest, seeds: tuple[int, ...]
         "fit": "pad" if padded else None,
         "response_format": request.response_format or ("b64_json" if streams else "url"),
         "output_format": request.output_format,
+        "background": _background(model, request),
         "token": secrets.token_urlsafe(16),
     }
+
+
+def _background(model: ImageModel, request: BaseImageRequest) -> str:
+    """``opaque`` or ``transparent``."""
+    able = model.spec.transparent and request.output_format != "jpeg"
+    if request.background == "transparent" and not able:
+        what = f"{model.entry.id} has no transparent colour" if not model.spec.transparent else "jpeg has none"
+        message = f"background: transparent is not possible, because {what}"
+        raise InvalidRequest(
+            message, param="background", code="model_not_capable" if not model.spec.transparent else "conflict"
+        )
+    return "transparent" if able and request.background != "opaque" else "opaque"
 
 
 def _with_fit(catalog: Catalog, request: _R) -> _R:
@@ -219,7 +249,7 @@ def _with_fit(catalog: Catalog, request: _R) -> _R:
 
 
 def _guidance(model: ImageModel, guidance: float | None) -> float:
-    if not model.spec.classes:
+    if not _subjects(model):
         if guidance not in (None, 1.0):
             message = f"guidance: {model.entry.id} has no classes to tell apart"
             raise InvalidRequest(message, param="guidance", code="model_not_capable")
@@ -257,14 +287,14 @@ def scale_of(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bo
     return scale, False
 
 
-def _kept_rows(request: CompletionRequest, model: ImageModel) -> NDArray[np.uint8]:
-    """The symbols of the rows that are kept, ``[rows, W, C]``."""
+def _kept_rows(request: CompletionRequest, model: ImageModel) -> tuple[NDArray[np.uint8], float | None]:
+    """The symbols of the rows that are kept, ``[rows, W, C]``, and how far the picture was from the palette."""
     spec, rows = model.spec, request.rows
     if rows is not None and rows > spec.height:
         message = f"rows: a picture of {model.entry.id} has {spec.height}"
         raise InvalidRequest(message, param="rows", code="invalid_value")
-    symbols = decode_picture(_bytes(request.image), spec, "image")
-    return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows])
+    symbols, distance = decode_picture(_bytes(request.image), spec, "image")
+    return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows]), distance
 
 
 def _bytes(text: str) -> bytes:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
 from models.engines.images.engine import ImageStreamRequest
+from models.spec import STYLE
 from service.catalog.models import ImageModel
 from service.catalog.sampler import Part, Sampler
 from service.images.payloads import ImagePayload, InterpolationPayload, Label, Labels, PicturesPayload
 
+_Conditions = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
 _NO_PROMPT: Final = np.zeros(0, np.uint8)
 
 
@@ -33,10 +35,9 @@ class ImageSampler(Sampler):
         """
         spec = self.model.spec
         kept = None if rows is None else rows.reshape(-1, spec.width, spec.channels)
-        guidance, unconditional = self._guidance(payload)
         pictures = [
-            ImageStreamRequest(seed, payload.temperature, h, kept, guidance, unconditional)
-            for seed, h in zip(payload.seeds, self._conditions(payload), strict=True)
+            ImageStreamRequest(seed, payload.temperature, h, kept, 1.0 if free is None else payload.guidance, free)
+            for seed, (h, free) in zip(payload.seeds, self._conditions(payload), strict=True)
         ]
         return Part(self.engine.request(pictures), _NO_PROMPT)
 
@@ -48,23 +49,30 @@ class ImageSampler(Sampler):
             else None
         )
 
-    def _conditions(self, payload: PicturesPayload) -> list[NDArray[np.float32] | None]:
-        """h of every picture."""
+    def _conditions(self, payload: PicturesPayload) -> list[_Conditions]:
+        """h of every picture, and h of its unconditional pass."""
         if isinstance(payload, ImagePayload):
-            return [self.embed(labels) for labels in payload.labels]
+            return [
+                (self.embed(labels), self._style(labels) if self._guided(payload, labels) else None)
+                for labels in payload.labels
+            ]
         assert isinstance(payload, InterpolationPayload)
+        guided = any(self._guided(payload, labels) for labels in payload.ends)
         begin, end = (self.embed(labels) for labels in payload.ends)
-        assert begin is not None
-        assert end is not None
+        begin_free, end_free = (self._style(labels) for labels in payload.ends)
         shares = np.linspace(0.0, 1.0, payload.count)
-        return [np.asarray(begin * (1.0 - share) + end * share, np.float32) for share in shares]
+        return [
+            (_between(begin, end, share), _between(begin_free, end_free, share) if guided else None) for share in shares
+        ]
 
-    def _guidance(self, payload: PicturesPayload) -> tuple[float, NDArray[np.float32] | None]:
-        """The strength of guidance, and h of the unconditional pass: any class, in the requested style."""
-        requested = payload.requested_labels
-        if payload.guidance == 1.0 or all(labels[0] is None for labels in requested):
-            return 1.0, None
-        return payload.guidance, self.engine.pictures.unconditional([_array(label) for label in requested[0]])
+    def _guided(self, payload: PicturesPayload, labels: Labels) -> bool:
+        """Whether guidance has an effect: the labels say more than the style."""
+        named = zip(self.model.spec.named, labels, strict=True)
+        return payload.guidance != 1.0 and any(label is not None for name, label in named if name != STYLE)
+
+    def _style(self, labels: Labels) -> NDArray[np.float32]:
+        """h of the unconditional pass."""
+        return self.engine.pictures.unconditional([_array(label) for label in labels])
 
     def open(self, part: Part) -> ImageBatch:
         """See :class:`Sampler`."""
@@ -76,12 +84,22 @@ class ImageSampler(Sampler):
 
     def warm(self) -> None:
         """See :class:`Sampler`."""
+        nothing = (None,) * len(self.model.spec.attributes)
         payload = ImagePayload(
             seed=0, temperature=1.0, guidance=1.0, style=None, size=self.model.size, scale=1,
-            response_format="b64_json", output_format="png", token="", seeds=(0,), prompt=None, asked_class=None, n=1,
-            labels=((None,) * len(self.model.spec.conditions),), subclasses=(None,),
+            response_format="b64_json", output_format="png", background="opaque", token="", seeds=(0,), prompt=None,
+            asked_class=None, n=1, labels=(nothing,), requested=nothing, revised_prompts=(None,),
         )  # fmt: skip
         self.engine.step([self.open(self.part(payload))], 1)
+
+
+def _between(begin: NDArray[np.float32] | None, end: NDArray[np.float32] | None, share: float) -> NDArray[np.float32]:
+    """The vector at this share of the way; one that both ends have in common is left exactly as it is."""
+    assert begin is not None
+    assert end is not None
+    if np.array_equal(begin, end):
+        return begin
+    return np.asarray(begin * (1.0 - share) + end * share, np.float32)
 
 
 def _array(label: Label) -> int | NDArray[np.float32] | None:

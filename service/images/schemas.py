@@ -12,11 +12,13 @@ from service.jobs.validation import pattern
 from service.ws.schemas import ApiKey, SessionClose
 
 ImageFormat = Literal["png", "webp", "jpeg"]
+Background = Literal["auto", "transparent", "opaque"]
 
 MAX_PICTURES = 10
 MAX_STEPS = 16
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
+_Names = Annotated[str, Field(min_length=1, max_length=4096)]
 _Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
 
 
@@ -42,6 +44,11 @@ class BaseImageRequest(StrictRequest):
         default=None, description="`url` is the default; a stream always uses `b64_json`."
     )
     output_format: ImageFormat = Field(default="png", description="webp is lossless, jpeg is not.")
+    background: Background = Field(
+        default="auto",
+        description="Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where "
+        "model and format allow it.",
+    )
     seed: int | None = Field(
         default=None,
         ge=0,
@@ -68,22 +75,21 @@ class BaseImageRequest(StrictRequest):
 
 
 class ImageRequest(BaseImageRequest):
-    """``POST /v1/images/generations``: pictures of a class."""
+    """``POST /v1/images/generations``: pictures of a class, or of other attributes."""
 
     prompt: str | None = Field(
         default=None,
         min_length=1,
         max_length=4096,
-        description="A class that `/v1/images/classes` lists, in any case, or `any`. Either this or `class` is "
-        "required by a model that has classes.",
+        description="Names that `/v1/images/classes` lists, of any attributes, separated by commas, in any case; or "
+        "`any`. The seed draws what is not named. Either this or `class` is required by a model that has classes.",
     )
-    asked_class: _Name | None = Field(default=None, alias="class", description="The same as `prompt`.")
+    asked_class: _Names | None = Field(default=None, alias="class", description="The same as `prompt`.")
     n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
     stream: bool = Field(default=False, description="Answer with server-sent events.")
     partial_images: int = Field(
         default=0, ge=0, le=3, description="Number of partial pictures that a stream sends before each finished one."
     )
-    background: Literal["auto", "opaque"] | None = Field(default=None, description="Changes nothing.")
     moderation: Literal["auto", "low"] | None = Field(default=None, description="Changes nothing.")
     quality: Literal["auto"] | None = Field(default=None, description="Changes nothing.")
     user: str | None = Field(default=None, max_length=256, description="Changes nothing.")
@@ -102,10 +108,11 @@ class CompletionRequest(ImageRequest):
 class InterpolationRequest(BaseImageRequest):
     """``POST /v1/images/interpolations``: from one class to another, one picture per step, from one seed."""
 
-    begin: _Name | _Embedding = Field(
-        alias="from", description="A class, or a vector like those of `/v1/images/classes?embeddings=true`."
+    begin: _Names | _Embedding = Field(
+        alias="from",
+        description="Names as in a prompt, or a vector like those of `/v1/images/classes?embeddings=true`.",
     )
-    end: _Name | _Embedding = Field(alias="to", description="The same.")
+    end: _Names | _Embedding = Field(alias="to", description="The same.")
     steps: int = Field(default=8, ge=2, le=MAX_STEPS, description="Number of pictures, both ends included.")
 
 
@@ -121,12 +128,13 @@ class ImageGenerate(StrictRequest):
     type: Literal["image.generate"]
     model: str = Field(min_length=1, max_length=256)
     prompt: str | None = Field(default=None, min_length=1, max_length=4096)
-    asked_class: _Name | None = Field(default=None, alias="class")
+    asked_class: _Names | None = Field(default=None, alias="class")
     style: _Name | None = None
     n: int = Field(default=1, ge=1, le=MAX_PICTURES)
     seed: int | None = Field(default=None, ge=0, lt=SEEDS)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
+    background: Background = "auto"
     coarse: bool = Field(
         default=False,
         description="Send the coarse scale first (`image.coarse`), of a model that samples pictures in two scales.",
@@ -155,12 +163,21 @@ IMAGE_MESSAGES: dict[str, type[ImageMessage]] = {
 """The messages of a client of ``/v1/images/stream``, by type."""
 
 
+_REVISED = (
+    "The prompt with the names that the seed has drawn, if it has drawn any; with it the seed gives this picture."
+)
+_DISTANCE = (
+    "How far the uploaded colours were from those of the model's palette, which took their places: the root mean "
+    "square of the differences of red, green and blue, in 0 to 255. Only of models with a palette."
+)
+
+
 class ImageObject(BaseModel):
     """One picture: a URL or its bytes in base64."""
 
     url: str | None = None
     b64_json: str | None = None
-    revised_prompt: str | None = Field(default=None, description="The subclass drawn, if only a class was requested.")
+    revised_prompt: str | None = Field(default=None, description=_REVISED)
     seed: int = Field(description="A request for one picture with this seed returns the same picture.")
 
 
@@ -188,11 +205,11 @@ class ImageEvent(BaseModel):
     size: str
     drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
     quality: Literal["auto"] = "auto"
-    background: Literal["opaque"] = "opaque"
+    background: Literal["transparent", "opaque"]
     output_format: ImageFormat
     index: int = Field(ge=0, description="The index of the picture in the request.")
     seed: int = Field(ge=0, description="The seed of this picture.")
-    revised_prompt: str | None = Field(default=None, description="The subclass drawn, if only a class was requested.")
+    revised_prompt: str | None = Field(default=None, description=_REVISED)
 
 
 _EVENT_EXAMPLE: dict[str, JsonValue] = {
@@ -236,6 +253,7 @@ class ImageCompleted(ImageEvent):
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
     usage: ImageUsage = Field(description="The usage of all pictures of the request.")
+    palette_distance: float | None = Field(default=None, description=_DISTANCE)
 
 
 class ImagesObject(BaseModel):
@@ -247,6 +265,7 @@ class ImagesObject(BaseModel):
     size: str = Field(description="Of the files.")
     drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
     usage: ImageUsage
+    palette_distance: float | None = Field(default=None, description=_DISTANCE)
 
 
 class ImageLikelihood(BaseModel):
@@ -255,6 +274,7 @@ class ImageLikelihood(BaseModel):
     bits_per_dim: float
     nats: float
     dims: int
+    palette_distance: float | None = Field(default=None, description=_DISTANCE)
     map: str | None = Field(
         default=None,
         description="A PNG in base64, if requested: brighter pixels were less likely, white at 8 bits for each "
@@ -272,16 +292,15 @@ class ClassesQuery(BaseModel):
 
 
 class ClassObject(BaseModel):
-    """A class, style or subclass of a model."""
+    """A value of an attribute of a model."""
 
     id: str
-    object: Literal["class", "style", "kind"]
+    object: str = Field(description="The attribute: `class`, `style`, `species`, …; that of a subclass is `kind`.")
     model: str
-    of_class: str | None = Field(default=None, alias="class", description="The class this subclass belongs to.")
-    thumbnail_url: str | None = Field(
-        default=None,
-        description="A PNG file, sampled when it is requested for the first time. Classes and subclasses have one.",
+    of_class: str | None = Field(
+        default=None, alias="class", description="The value of another attribute that this one belongs to."
     )
+    thumbnail_url: str = Field(description="A PNG file, sampled when it is requested for the first time.")
     embedding: list[float] | None = Field(
         default=None,
         description="The embedding vector, usable in interpolations. Only with `embeddings=true`.",
@@ -289,7 +308,7 @@ class ClassObject(BaseModel):
 
 
 class ClassList(BaseModel):
-    """All classes, styles and subclasses."""
+    """All values of all attributes, attribute by attribute."""
 
     object: Literal["list"] = "list"
     data: list[ClassObject]

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from service.broker import Broker
 from service.broker.job import Job
 from service.catalog.models import ImageModel
-from service.images.artifact import picture_file
-from service.images.decoder import BatchDecoder
+from service.images.artifact import decoder_of, picture_file
 from service.images.encoding import encode
 from service.images.payloads import ImageLikelihoodPayload, PicturesPayload
 from service.images.schemas import ImageCompleted, ImageObject, ImagePartial, ImagesObject, ImageUsage, TokenDetails
@@ -28,7 +27,7 @@ class ImageReader(JobReader):
 
     def __init__(self, broker: Broker, job: Job, payload: PicturesPayload, model: ImageModel) -> None:
         super().__init__(broker, job, payload)
-        self.batch = BatchDecoder(model.spec, payload.count)
+        self.batch = decoder_of(payload, model)
         self.model = model
         self.on_coarse: Callable[[NDArray[np.uint8]], Awaitable[None]] | None = None
         """Called once with the pixels of the coarse scale ``[pictures, rows, columns, C]``, of a model that has one."""
@@ -69,12 +68,12 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         base_url: of this server, as the client sees it; ends with a slash.
     """
     payload, data = reader.payload, []
-    for index, (seed, subclass) in enumerate(zip(payload.seeds, payload.drawn_subclasses, strict=True)):
+    for index, (seed, told) in enumerate(zip(payload.seeds, payload.told, strict=True)):
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
-            content = {"b64_json": _base64(picture_file(payload, reader.model, index, reader.batch.pixels[index]))}
-        data.append(ImageObject(**content, revised_prompt=subclass, seed=seed))
+            content = {"b64_json": _base64(picture_file(payload, reader.model, index, reader.batch))}
+        data.append(ImageObject(**content, revised_prompt=told, seed=seed))
     return ImagesObject(
         created=int(reader.job.created_at),
         data=data,
@@ -82,6 +81,7 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         size=payload.size,
         drawn_size=_drawn_size(reader),
         usage=usage_of(payload, reader.samples),
+        palette_distance=payload.distance,
     )
 
 
@@ -105,21 +105,23 @@ async def as_events(reader: ImageReader, partial_images: int) -> AsyncGenerator[
             shown += 1
     usage = usage_of(reader.payload, reader.samples)
     for index in range(len(batch.pixels)):
-        yield event(ImageCompleted(**_fields(reader, index), usage=usage))
+        distance = reader.payload.distance
+        yield event(ImageCompleted(**_fields(reader, index), usage=usage, palette_distance=distance))
 
 
 def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
     """The fields of :class:`ImageEvent`."""
     payload = reader.payload
     return {
-        "b64_json": _base64(picture_file(payload, reader.model, index, reader.batch.pixels[index])),
+        "b64_json": _base64(picture_file(payload, reader.model, index, reader.batch)),
         "created_at": int(reader.job.created_at),
         "size": payload.size,
         "drawn_size": _drawn_size(reader),
         "output_format": payload.output_format,
         "index": index,
         "seed": payload.seeds[index],
-        "revised_prompt": payload.drawn_subclasses[index],
+        "background": payload.background,
+        "revised_prompt": payload.told[index],
     }
 
 
@@ -136,6 +138,8 @@ def likelihood(job: Job, payload: ImageLikelihoodPayload) -> dict[str, Any]:
     """The answer to a request for a picture's likelihood."""
     assert job.result is not None
     figures = {name: value for name, value in job.result.items() if name != "bits"}
+    if payload.palette_distance is not None:
+        figures["palette_distance"] = payload.palette_distance
     if not payload.map:
         return figures
     bits = np.array(job.result["bits"])  # per pixel, [H, W]

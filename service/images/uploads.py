@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
+from models.palette import WHITE, nearest_symbols
 from models.spec import ImageSpec
 from service.errors import InvalidRequest
 
@@ -32,11 +33,12 @@ class _Unusable(Exception):
     """The file is refused; the message is for the client."""
 
 
-def decode_picture(data: bytes, spec: ImageSpec, param: str) -> NDArray[np.uint8]:
+def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np.uint8], float | None]:
     """Decode a PNG, WebP or JPEG file of a model's size, or of a whole multiple of it, which is averaged.
 
-    Transparent pixels are put on white. Colours become grey for a model of grey pictures, and black or white (at a
-    threshold of 128) for a model of two levels.
+    Transparent pixels are put on white. Colours become grey for a model of grey pictures, black or white (at a
+    threshold of 128) for a model of two levels, and the nearest colours of the palette for a model with one. Where the
+    palette has a transparent colour, transparent pixels become that; in a picture without any, pure white does.
 
     Args:
         data: the whole file.
@@ -44,7 +46,8 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> NDArray[np.uint8
         param: the field that the file came in, for the error.
 
     Returns:
-        Symbols, ``uint8 [H, W, C]``.
+        Symbols, ``uint8 [H, W, C]``, and of a model with a palette how far the colours were
+        (:func:`models.palette.nearest_symbols`).
 
     Raises:
         InvalidRequest: the file is of another format, damaged or truncated, or the picture's size or colours are not
@@ -54,8 +57,11 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> NDArray[np.uint8
         image = _opened(data, spec)
     except _Unusable as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
+    if spec.palette:
+        symbols, distance = nearest_symbols(np.array(image, np.uint8), spec)
+        return symbols, round(distance, 3)
     pixels = np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
-    return (pixels >= 128).astype(np.uint8) if spec.levels == 2 else pixels
+    return ((pixels >= 128).astype(np.uint8) if spec.binary else pixels), None
 
 
 def multiple(spec: ImageSpec, width: int, height: int) -> int | None:
@@ -71,7 +77,9 @@ def _opened(data: bytes, spec: ImageSpec) -> Image.Image:
             _check_kind(image)
             _check_sums(data)
             image.load()
-            plain = _plain(image).convert("L" if spec.channels == 1 else "RGB")
+            plain = (
+                _coloured(image, spec) if spec.palette else _plain(image).convert("L" if spec.channels == 1 else "RGB")
+            )
     except UnidentifiedImageError as error:
         raise _Unusable("it is not a PNG, WebP or JPEG file") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
@@ -102,6 +110,18 @@ def _check_sums(data: bytes) -> None:
     """Check the checksums of a PNG up to its last chunk, which decoding does not."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         image.verify()
+
+
+def _coloured(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    """RGBA, in which the background of a picture without transparency is made transparent if the palette can be."""
+    if image.has_transparency_data and spec.transparent:
+        return image.convert("RGBA")
+    opaque = _plain(image).convert("RGBA")
+    if spec.transparent:
+        pixels = np.array(opaque)
+        pixels[(pixels[..., :3] == WHITE).all(axis=2), 3] = 0
+        opaque = Image.fromarray(pixels)
+    return opaque
 
 
 def _plain(image: Image.Image) -> Image.Image:

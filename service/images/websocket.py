@@ -1,14 +1,14 @@
 """``WS /v1/images/stream``: pictures while they are sampled, so that a page can show them grow.
 
-The client sends ``image.generate{model, prompt | class, style, n, seed, temperature, guidance, coarse, api_key}``. The
-server answers ``image.start{job, model, width, height, channels, n, seed, seeds}``, followed by binary frames of whole
-rows from the top down: the bytes of a row of the first picture (0 … 255, ``width * channels`` of them), of the same row
-of the second one, and so on. ``image.done{rows, sha256}`` ends them; the hash is that of all their bytes. After it the
-next ``image.generate`` may be sent. With ``coarse: true`` a model in two scales sends ``image.coarse{width, height}``
-before the first row, and then, in binary frames, the coarse pixels of one picture after the other. ``image.cancel``
-ends the pictures early and is answered ``image.cancelled``; ``session.close`` ends the connection. An ``error`` affects
-only the message that it answers, and has ``retry_after`` (seconds) where another attempt may succeed; after too many
-errors the connection is closed with 1008.
+The client sends ``image.generate{model, prompt | class, style, n, seed, temperature, guidance, background, coarse,
+api_key}``. The server answers ``image.start{job, model, width, height, channels, n, seed, seeds}``, followed by binary
+frames of whole rows from the top down: the bytes of a row of the first picture (0 … 255, ``width * channels`` of them),
+of the same row of the second one, and so on. ``image.done{rows, sha256}`` ends them; the hash is that of all their
+bytes. After it the next ``image.generate`` may be sent. With ``coarse: true`` a model in two scales sends
+``image.coarse{width, height}`` before the first row, and then, in binary frames, the coarse pixels of one picture after
+the other. ``image.cancel`` ends the pictures early and is answered ``image.cancelled``; ``session.close`` ends the
+connection. An ``error`` affects only the message that it answers, and has ``retry_after`` (seconds) where another
+attempt may succeed; after too many errors the connection is closed with 1008.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from service.catalog.models import ImageModel
 from service.errors import ServiceError, Unauthorized, queue_away
 from service.images.decoder import Pixels
 from service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
-from service.images.payloads import ImagePayload
 from service.images.requests import image_job
 from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from service.images.stream import ImageReader
@@ -139,23 +138,22 @@ class ImageConnection(WsConnection):
     async def _send_rows(self, reader: ImageReader) -> tuple[int, str]:
         """Send the pictures. Returns the number of their rows, and the hash of all bytes."""
         job, payload, spec = reader.job, reader.payload, reader.model.spec
-        assert isinstance(payload, ImagePayload)
         count = payload.count
         start = ImageStart(
             job=job.id,
             model=job.model,
             width=spec.width,
             height=spec.height,
-            channels=spec.channels,
+            channels=reader.batch.channels,
             n=count,
             seed=payload.seed,
             seeds=list(payload.seeds),
         )
-        if any(payload.subclasses):
-            start = start.model_copy(update={"revised_prompts": list(payload.subclasses)})
+        if any(payload.told):
+            start = start.model_copy(update={"revised_prompts": list(payload.told)})
         await self._send(start)
         digest = hashlib.sha256()
-        rows_per_frame = max(1, FRAME_BYTES // (count * spec.width * spec.channels))
+        rows_per_frame = max(1, FRAME_BYTES // (count * spec.width * reader.batch.channels))
         async for _, symbols in reader.symbols():
             rows = reader.batch(symbols)
             for first in range(0, len(rows), rows_per_frame):

@@ -13,13 +13,14 @@ from models.architectures.pixelcnn import PixelCNNSpec
 from models.architectures.pixelrnn import PixelRNNSpec
 from models.spec import ImageSpec
 
-TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, classes=("a", "b"), conditioning="class")
+CLASS = (("class", ("a", "b")),)
+TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, attributes=CLASS, conditioning="class")
 
 
 TINY_RNN = PixelRNNSpec(6, 5, 3, layers=2, features=4)
 
 
-@pytest.mark.parametrize("spec", [TINY, replace(TINY, gated=False, classes=(), conditioning="none"), TINY_RNN])
+@pytest.mark.parametrize("spec", [TINY, replace(TINY, gated=False, attributes=(), conditioning="none"), TINY_RNN])
 def test_every_batch_is_a_row_beside_the_naive_one(spec: ImageSpec, capsys: pytest.CaptureFixture[str]) -> None:
     rows = measure_model("tiny", random_checkpoint(spec))
     assert [(row.engine, row.batch) for row in rows] == [("naive", 1), *(("native", batch) for batch in BATCHES)]

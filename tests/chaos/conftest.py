@@ -12,8 +12,9 @@ from tests.chaos.support import House, work
 from tests.service.support import compile_kernels, write_model, write_picture_model
 
 CANVAS = PixelCNNSpec(
-    height=32, width=32, channels=3, layers=15, features=64, classes=("cat", "dog"), conditioning="class"
-)
+    height=32, width=32, channels=3, layers=15, features=64, attributes=(("class", ("cat", "dog")),),
+    conditioning="class",
+)  # fmt: skip
 """Ten pictures of it take a second: there is time to be killed in."""
 
 

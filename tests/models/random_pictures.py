@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,23 +13,23 @@ from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import Checkpoint
 from models.networks import load_network
 from models.networks.image import ImageNetwork
-from models.spec import ImageSpec
+from models.spec import LABEL_ROWS, ImageSpec
 from models.tensors import random_tensors
 
-CLASSES, STYLES = ("cat", "dog", "cow"), ("oil", "ink")
-SUBCLASSES = {
-    "subclasses": ("lion", "tiger", "pug", "lynx"), "subclass_classes": (0, 0, 1, 0), "subclass_counts": (5, 1, 3, 2),
-}  # fmt: skip
-"""A cow has no subclass."""
+CLASSES, STYLES, SUBCLASSES = ("cat", "dog", "cow"), ("oil", "ink"), ("lion", "tiger", "pug", "lynx")
+CLASS, STYLE, SUBCLASS = ("class", CLASSES), ("style", STYLES), ("subclass", SUBCLASSES)
+ROWS = np.array([(0, -1, 0, 5), (0, -1, 1, 1), (1, -1, 2, 3), (0, -1, 3, 2)], np.float32)
+"""Label rows of the three attributes: a cow has no subclass, and no style is known."""
+PALETTE = ("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0")
+TWO_SCALES = {"height": 8, "width": 12, "coarse_layers": 2, "coarse_features": 8}
 CONDITIONS = {
     "none": {},
-    "class": {"classes": CLASSES, "conditioning": "class"},
-    "style": {"styles": STYLES, "conditioning": "class"},
-    "class and style": {"classes": CLASSES, "styles": STYLES, "conditioning": "class"},
-    "location": {"classes": CLASSES, "styles": STYLES, "conditioning": "location"},
+    "class": {"attributes": (CLASS,), "conditioning": "class"},
+    "style": {"attributes": (STYLE,), "conditioning": "class"},
+    "class and style": {"attributes": (CLASS, STYLE), "conditioning": "class"},
+    "location": {"attributes": (CLASS, STYLE), "conditioning": "location"},
     "subclasses, two scales": {
-        "classes": CLASSES, "styles": STYLES, **SUBCLASSES, "conditioning": "location",
-        "height": 8, "width": 12, "coarse_layers": 2, "coarse_features": 8,
+        "attributes": (CLASS, STYLE, SUBCLASS), "label_rows": len(ROWS), "conditioning": "location", **TWO_SCALES,
     },
 }  # fmt: skip
 
@@ -43,17 +44,28 @@ def tiny(gated: bool, channels: int, **changes: object) -> PixelCNNSpec:
     return PixelCNNSpec(**{**sizes, **changes})  # type: ignore[arg-type]
 
 
+INDEXED = {"palette": PALETTE, "levels": len(PALETTE)}
 SPECS = {
     f"{'gated' if gated else 'original'}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny(gated, channels, **fields)
     for gated in (True, False)
     for channels in (1, 3)
     for name, fields in CONDITIONS.items()
+} | {
+    "gated, palette, none": tiny(True, 1, **INDEXED),
+    "original, palette, class": tiny(False, 1, **INDEXED, **CONDITIONS["class"]),
+    "gated, palette, two scales": tiny(
+        True, 1, palette=PALETTE[1:], levels=4, attributes=(CLASS,), conditioning="location", **TWO_SCALES
+    ),
+    "gated, palette, coarse inputs": tiny(True, 1, **INDEXED, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
+    "gated, RGB, coarse inputs": tiny(True, 3, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
 }
 
 
 def _quick(name: str) -> bool:
     """Half of SPECS: every pair of two properties (gated or not, channels, conditions) is among them."""
     architecture, channels, condition = name.split(", ", 2)
+    if condition not in CONDITIONS or channels == "palette":
+        return True
     return (list(CONDITIONS).index(condition) + (architecture == "gated") + (channels == "RGB")) % 2 == 0
 
 
@@ -81,7 +93,10 @@ def labels_of(spec: ImageSpec, batch: int) -> torch.Tensor | None:
 
 def checkpoint_of(spec: ImageSpec, seed: int = 0) -> Checkpoint:
     """Random weights, with biases that are not zero."""
-    return Checkpoint(spec, random_tensors(tensor_table(spec), seed, bias_std=0.3), f"{seed:064x}", Path(), "")
+    tensors = random_tensors(tensor_table(spec), seed, bias_std=0.3)
+    if spec.label_rows:
+        tensors[LABEL_ROWS] = ROWS
+    return Checkpoint(spec, tensors, f"{seed:064x}", Path(), "")
 
 
 def oracle(checkpoint: Checkpoint) -> ImageNetwork:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from models.architectures.pixelrnn import LSTMS, PixelRNNSpec
-from tests.models.random_pictures import CLASSES, STYLES
+from tests.models.random_pictures import CLASS, STYLE
 
 CONDITIONS: dict[str, dict[str, object]] = {
     "none": {},
-    "class and style": {"classes": CLASSES, "styles": STYLES, "conditioning": "class"},
+    "class and style": {"attributes": (CLASS, STYLE), "conditioning": "class"},
 }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from models.architectures.pixelcnn import PixelCNNSpec
-from models.conditioning import conditioning, draw_subclass, padded_frames
+from models.conditioning import conditioning, draw_labels, label_rows, padded_frames, parents
 from models.networks.wavenet import Conditioner
 from models.noise import uniforms
+from models.spec import MAX_LABEL_ROWS
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint
-from tests.models.random_pictures import CLASSES, STYLES, SUBCLASSES, tiny
+from tests.models.random_pictures import ROWS, SPECS
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = random_checkpoint(SPEC).tensors
@@ -75,28 +78,72 @@ def test_frames_far_from_any_that_were_trained_give_numbers() -> None:
     assert np.isfinite(conditioning(SPEC, TENSORS, frames(5) * 1e4, 0)).all()
 
 
-KINDRED = tiny(True, 1, classes=CLASSES, styles=STYLES, conditioning="class", **SUBCLASSES)
+KINDRED = SPECS["gated, grey, subclasses, two scales"]
 
 
-def test_a_subclass_is_drawn_by_the_seed_with_its_share_of_the_training_pictures() -> None:
-    drawn = [draw_subclass(KINDRED, [0, 1, None], seed) for seed in range(4000)]
-    assert all(labels[:2] == [0, 1] for labels in drawn)
-    shares = np.bincount([labels[2] for labels in drawn], minlength=4) / 4000  # type: ignore[arg-type]
+def drawn(labels: list[int | None], seed: int, rows: np.ndarray = ROWS) -> list[int | None]:
+    return draw_labels(KINDRED, rows, labels, seed)
+
+
+def test_what_is_unspecified_is_drawn_by_the_seed_with_its_share_of_the_training_pictures() -> None:
+    made = [drawn([0, 1, None], seed) for seed in range(4000)]
+    assert all(labels[:2] == [0, 1] for labels in made)
+    shares = np.bincount([labels[2] for labels in made], minlength=4) / 4000  # type: ignore[arg-type]
     assert shares[2] == 0.0
     np.testing.assert_allclose(shares[[0, 1, 3]], np.array([5, 1, 2]) / 8, atol=0.03)
-    assert drawn == [draw_subclass(KINDRED, [0, 1, None], seed) for seed in range(4000)]
+    assert made == [drawn([0, 1, None], seed) for seed in range(4000)]
     for seed in range(50):  # the number behind those of the sub-pixels
         u = uniforms(seed, KINDRED.dims, 1)[0] * 8
-        assert drawn[seed][2] == (0 if u < 5 else 1 if u < 6 else 3)
+        assert made[seed][2] == (0 if u < 5 else 1 if u < 6 else 3)
 
 
-@pytest.mark.parametrize("labels", [[0, None, 2], [None, 1, None], [None, None, 3], [2, None, None]])
-def test_given_labels_stay_and_no_subclass_is_drawn_without_a_class_or_of_a_class_without_any(
-    labels: list[int | None],
-) -> None:
-    assert draw_subclass(KINDRED, labels, 3) == labels
+def test_what_rows_do_not_know_stays_unspecified_and_all_may_be_drawn() -> None:
+    assert {tuple(drawn([None, None, None], seed)) for seed in range(200)} == {
+        (0, None, 0), (0, None, 1), (1, None, 2), (0, None, 3)
+    }  # fmt: skip
+    assert {tuple(drawn([None, None, 2], seed)) for seed in range(9)} == {(1, None, 2)}, "a pug is a dog"
 
 
-def test_a_network_without_subclasses_gets_no_subclass() -> None:
-    assert draw_subclass(PixelCNNSpec(), [], 0) == []
-    assert draw_subclass(tiny(True, 1, classes=CLASSES, conditioning="class"), [1], 0) == [1]
+def test_an_attribute_whose_values_have_one_value_of_another_belongs_to_it() -> None:
+    assert parents(ROWS) == {2: (0, {0: 0, 1: 0, 2: 1, 3: 0})}
+    assert parents(np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1)], np.float32)) == {}, "independent"
+    assert parents(np.array([(0, 0, 1), (1, 1, 1)], np.float32)) == {}, "one to one"
+    assert parents(ROWS[:0]) == {}
+
+
+def test_rare_combinations_are_completed_from_rows_that_agree_with_most_of_what_was_asked() -> None:
+    """Of a cat, in oil, with a cap: one row agrees with all, three with the cat and one more, eight with the cat."""
+    spec = dataclasses.replace(KINDRED, attributes=(*KINDRED.attributes, ("hat", ("cap", "none"))))
+    rows = [(0, 0, 0, 0, 1), (0, 0, 1, 1, 1), (0, 1, 2, 0, 1), *[(0, 1, 3, 1, 1)] * 5, *[(1, 0, 3, 0, 1)] * 90]
+
+    def subclasses(*made: tuple[int, ...]) -> set[int | None]:
+        drawn = [draw_labels(spec, np.array(made, np.float32), [0, 0, None, 0], seed) for seed in range(80)]
+        assert {(labels[0], labels[1], labels[3]) for labels in drawn} == {(0, 0, 0)}
+        return {labels[2] for labels in drawn}
+
+    assert subclasses(*rows) == {0, 1, 2, 3}, "of cats alone"
+    assert subclasses(*rows, *[(0, 0, 1, 1, 1)] * 6) == {0, 1, 2}, "nine agree with the cat and another"
+    assert subclasses(*rows, *[(0, 0, 0, 0, 1)] * 7) == {0}, "eight agree with all"
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [2, None, None], [2, 1, None]])
+def test_given_labels_stay_and_nothing_is_drawn_where_no_row_agrees(labels: list[int | None]) -> None:
+    assert drawn(labels, 3) == labels
+
+
+def test_nothing_is_drawn_without_rows_or_from_rows_that_never_occurred() -> None:
+    assert draw_labels(PixelCNNSpec(), np.zeros((0, 1), np.float32), [], 0) == []
+    assert drawn([None, 1, None], 0, ROWS[:0]) == [None, 1, None]
+    assert drawn([None, 1, None], 0, ROWS * [1, 1, 1, 0]) == [None, 1, None]
+
+
+def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen() -> None:
+    labels = np.array([(0, 2), (0, 2), (1, 0), (0, 2)])
+    assert label_rows(labels, [("a", "b"), ("c", "d")]).tolist() == [[0, -1, 3], [1, 0, 1]]
+    many = np.stack([np.arange(9000) // 100, np.arange(9000) % 100], axis=1)
+    names = [[str(n) for n in range(100)]] * 2
+    rows = label_rows(many, names)
+    assert rows.shape == (MAX_LABEL_ROWS, 3)
+    assert (rows[:, 2] == 1).all()
+    assert np.array_equal(rows, label_rows(many, names))
+    assert len(np.unique(rows[:, 0])) == 90, "of every class"

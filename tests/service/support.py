@@ -27,7 +27,7 @@ from models.architectures.pixelrnn import PixelRNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.engines import load_engine
 from models.export import write as write_graphs
-from models.spec import FeatureSpec, ImageSpec, Spec
+from models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from models.tensors import shapes
 from models.text import PHONEMES
 
@@ -35,32 +35,54 @@ VOICES = ("ann", "bob")
 PICTURES: dict[str, ImageSpec] = {
     "sketch": PixelCNNSpec(
         height=6, width=8, channels=3, levels=256, layers=3, features=12, first_kernel_size=3, output_features=12,
-        classes=("cat", "dog", "cow"), styles=("oil", "crayon"), conditioning="class", condition_channels=5,
+        attributes=(("class", ("cat", "dog", "cow")), ("style", ("oil", "crayon"))), conditioning="class",
+        condition_channels=5,
     ),
     "ink": PixelCNNSpec(
         height=9, width=7, channels=1, levels=2, gated=False, layers=3, features=12, first_kernel_size=3,
-        output_features=8, classes=("One", "Two", "Three"), conditioning="class", condition_channels=4,
+        output_features=8, attributes=(("class", ("One", "Two", "Three")),), conditioning="class", condition_channels=4,
     ),
     "fog": PixelCNNSpec(
         height=6, width=5, channels=1, levels=256, layers=3, features=6, first_kernel_size=3, output_features=8,
     ),
     "park": PixelCNNSpec(
         height=8, width=12, channels=3, levels=256, layers=2, features=12, first_kernel_size=3, output_features=12,
-        classes=("Birds", "Beasts", "Stones"), styles=("oil", "crayon"), subclasses=("owl", "wren", "fox", "heron"),
-        subclass_classes=(0, 0, 1, 0), subclass_counts=(4, 2, 5, 3), conditioning="location", condition_channels=5,
-        location_channels=3, coarse_layers=2, coarse_features=6,
+        attributes=(
+            ("class", ("Birds", "Beasts", "Stones")), ("style", ("oil", "crayon")),
+            ("subclass", ("owl", "wren", "fox", "heron")),
+        ),
+        label_rows=4, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
+        coarse_features=6,
+    ),
+    "doll": PixelCNNSpec(
+        height=8, width=8, channels=1, levels=6,
+        palette=("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0", "#90ff90"), layers=2, features=12,
+        first_kernel_size=3, output_features=12,
+        attributes=(
+            ("species", ("elf", "orc", "imp")), ("garment", ("robe", "mail")),
+            ("weapon", ("staff", "axe", "no weapon")),
+        ),
+        label_rows=6, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
+        coarse_features=6, coarse_inputs=4,
     ),
     "weave": PixelRNNSpec(
         height=7, width=6, channels=1, levels=2, lstm="diagonal", layers=2, features=4, first_kernel_size=3,
-        output_features=8, classes=("Plain", "Twill", "Satin"), conditioning="class", condition_channels=4,
+        output_features=8, attributes=(("class", ("Plain", "Twill", "Satin")),), conditioning="class",
+        condition_channels=4,
     ),
     "rug": PixelRNNSpec(
         height=7, width=6, channels=3, levels=256, lstm="row", layers=2, features=6, first_kernel_size=3,
         output_features=9, skip_connections=True,
     ),
 }  # fmt: skip
-"""The models that draw: in colour, in black and white, and in grey; `fog` and `rug` know no classes, `park` knows kinds
-of some and draws an outline first; `weave` is a Diagonal BiLSTM and `rug` a Row LSTM, which have no graphs."""
+"""The models that draw: in colour, in black and white, and in grey; `fog` and `rug` have no attributes, `park` has
+subclasses of some classes and samples in two scales, `doll` has a palette with a transparent colour; `weave` is a
+Diagonal BiLSTM and `rug` a Row LSTM, which have no graphs."""
+LABEL_ROWS_OF = {
+    "park": [(0, -1, 0, 4), (0, -1, 1, 2), (1, -1, 2, 5), (0, -1, 3, 3)],
+    "doll": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],
+}
+"""The labels that occurred together; an imp wears nothing."""
 CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
     "speech": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
@@ -126,6 +148,8 @@ def write_picture_model(path: Path, spec: ImageSpec) -> None:
     rng = np.random.default_rng(2)
     sizes = shapes(tensor_table(spec))
     tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in sizes.items()}
+    if spec.label_rows:
+        tensors[LABEL_ROWS] = np.array(LABEL_ROWS_OF[path.name], np.float32)
     _save(path / spec.kind, spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint
-from models.conditioning import embed_labels
+from models.conditioning import draw_labels, embed_labels
 from models.engines.base import AlwaysLoaded, RequestError
-from models.spec import COARSE, COARSE_PREFIX, ImageSpec
+from models.spec import COARSE, COARSE_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -115,9 +115,14 @@ class ImageEngine(AlwaysLoaded, ABC):
         return embed_labels(self.spec, self._tensors, labels)
 
     def unconditional(self, labels: Sequence[int | Array | None]) -> Array:
-        """h of the unconditional pass of guided pictures: no class or subclass, the style of ``labels``."""
+        """h of the unconditional pass of guided pictures: nothing but the style of ``labels``, if there is one."""
         named = zip(self.spec.named, labels, strict=True)
-        return self.embed_labels([label if condition == "style" else None for condition, label in named])
+        return self.embed_labels([label if attribute == STYLE else None for attribute, label in named])
+
+    def draw_labels(self, labels: Sequence[int | None], seed: int) -> list[int | None]:
+        """The labels of one picture, those that are unspecified drawn (:func:`models.conditioning.draw_labels`)."""
+        rows = self._tensors.get(LABEL_ROWS, np.zeros((0, len(labels) + 1), np.float32))
+        return draw_labels(self.spec, rows, labels, seed)
 
     def open(self, request: ImageStreamRequest) -> ImageStream:
         """Start a picture, with the rows that are given.

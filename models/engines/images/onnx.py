@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.categorical import log_likelihoods
 from models.checkpoint import Checkpoint
-from models.conditioning import upsample
+from models.conditioning import input_planes, upsample
 from models.engines.base import GREEDY
 from models.engines.images.engine import (
     Array,
@@ -93,7 +93,7 @@ class OnnxImageEngine(ImageEngine):
             request=ImageStreamRequest(0),
             rows=0,
             symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
-            condition=np.zeros((cells, spec.condition_width), np.float32),
+            condition=np.zeros((cells, spec.condition_width + spec.map_width), np.float32),
             features=np.zeros((spec.layers - 1, features, spec.kernel_size // 2, spec.width), np.float32),
         )
 
@@ -128,17 +128,19 @@ class OnnxImageEngine(ImageEngine):
     def _above(self, graph: Any, lanes: list[OnnxImageStream]) -> dict[str, Any]:
         """What the next row of every lane depends on; it stays on the device."""
         spec, first = self._spec, self._spec.first_kernel_size // 2
-        scale = np.float32(2.0 / (spec.levels - 1))
-        pixels = np.zeros((self.lanes, spec.channels, first, spec.width), np.float32)
+        pixels = np.zeros((self.lanes, spec.channels * spec.planes, first, spec.width), np.float32)
         conditions = []
         for lane, p in enumerate(lanes):
-            seen = p.symbols[max(p.rows - first, 0) : p.rows].transpose(2, 0, 1)
-            pixels[lane, :, first - seen.shape[1] :] = seen * scale - np.float32(1.0)
+            seen = input_planes(spec, p.symbols[max(p.rows - first, 0) : p.rows])
+            pixels[lane, :, first - seen.shape[1] :] = seen
             at = p.rows * spec.width
             conditions.append(p.condition[at : at + spec.width] if len(p.condition) > 1 else p.condition)
         inputs = {"pixels": pixels, "features": np.stack([p.features for p in lanes], axis=1)}
         if spec.conditions:
-            inputs["condition"] = np.stack(conditions)
+            stacked = np.stack(conditions)
+            inputs["condition"] = stacked[..., : spec.condition_width]
+            if spec.coarse_inputs:
+                inputs["map"] = stacked[..., spec.condition_width :]
         binding = graph.io_binding()
         for name, value in inputs.items():
             binding.bind_cpu_input(name, np.ascontiguousarray(value))

@@ -255,12 +255,14 @@ def laid(worn: Mapping[str, str], layers: Layers) -> Doll:
 
 def _write(out: Path, kept: Mapping[bytes, tuple[str, Doll]]) -> None:
     classes = list(SPECIES)
-    arrays: dict[str, NDArray[Any]] = {"classes": np.array(classes), "source": np.array(_SOURCE)}
+    arrays: dict[str, NDArray[Any]] = {
+        "attributes": np.array(["class"]), "values_class": np.array(classes), "source": np.array(_SOURCE),
+    }  # fmt: skip
     parts = {pixels: part(pixels.hex()) for pixels in kept}
     for which in ("train", "valid", "test"):
         chosen = [kept[pixels] for pixels in kept if parts[pixels] == which]
         arrays[f"x_{which}"] = np.stack([doll for _, doll in chosen])
-        arrays[f"y_{which}"] = np.array([classes.index(name) for name, _ in chosen])
+        arrays[f"labels_{which}"] = np.array([[classes.index(name)] for name, _ in chosen], np.int16)
     out.mkdir(parents=True, exist_ok=True)
     save: Callable[..., None] = np.savez_compressed
     save(out / ARCHIVE, **arrays)

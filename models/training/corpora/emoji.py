@@ -163,18 +163,21 @@ def _write(out: Path, pictures: list[Drawn], subjects: Mapping[str, tuple[str, s
     classes = sorted({category for category, _ in subjects.values()})
     subclasses = sorted({subjects[name][1] for name, _, _ in pictures if part(name) == "train"})
     arrays: dict[str, NDArray[Any]] = {
-        "classes": np.array(classes),
-        "styles": np.array(styles),
-        "subclasses": np.array(subclasses),
+        "attributes": np.array(["class", "style", "subclass"]),
+        "values_class": np.array(classes),
+        "values_style": np.array(styles),
+        "values_subclass": np.array(subclasses),
         "source": np.array("Emoji without skin tones: " + ", ".join(STYLES[style] for style in styles)),
     }
     for which in ("train", "valid", "test"):
         chosen = [picture for picture in pictures if part(picture[0]) == which]
         arrays[f"x_{which}"] = np.stack([image for _, _, image in chosen])
-        arrays[f"y_{which}"] = np.array([classes.index(subjects[name][0]) for name, _, _ in chosen])
-        arrays[f"style_{which}"] = np.array([styles.index(style) for _, style, _ in chosen])
-        named = [subjects[name][1] for name, _, _ in chosen]
-        arrays[f"subclass_{which}"] = np.array([subclasses.index(name) if name in subclasses else -1 for name in named])
+        labels = []
+        for name, style, _ in chosen:
+            category, subclass = subjects[name]
+            kind = subclasses.index(subclass) if subclass in subclasses else -1
+            labels.append((classes.index(category), styles.index(style), kind))
+        arrays[f"labels_{which}"] = np.array(labels, np.int16)
     out.mkdir(parents=True, exist_ok=True)
     save: Callable[..., None] = np.savez_compressed
     save(out / ARCHIVE, **arrays)

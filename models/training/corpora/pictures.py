@@ -51,12 +51,13 @@ def _write(out: Path, files: dict[str, bytes], classes: tuple[str, ...], source:
     np.savez_compressed(
         out / ARCHIVE,
         x_train=images[:_TRAINED, ..., None],
-        y_train=labels[:_TRAINED],
+        labels_train=labels[:_TRAINED, None].astype(np.int16),
         x_valid=images[_TRAINED:, ..., None],
-        y_valid=labels[_TRAINED:],
+        labels_valid=labels[_TRAINED:, None].astype(np.int16),
         x_test=test_images[..., None],
-        y_test=test_labels,
-        classes=np.array(classes),
+        labels_test=test_labels[:, None].astype(np.int16),
+        attributes=np.array(["class"]),
+        values_class=np.array(classes),
         source=np.array(source),
     )
     return len(images) + len(test_images)

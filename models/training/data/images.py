@@ -1,11 +1,18 @@
 """Sets of pictures: npz files as ``ancestral corpus build`` writes them, and torchvision's folders.
 
-An npz, alone or as the ``pictures.npz`` of a folder, holds ``x_train`` and ``x_test`` (``uint8 [N, H, W]`` or
-``[N, H, W, C]``), ``y_train`` and ``y_test`` (indices into ``classes``), and, where there are further conditions,
-``style_train``, ``style_test`` and ``styles``, or ``subclass_train``, ``subclass_test`` and ``subclasses``, each
-subclass of one class and -1 for a picture of none. ``x_valid``, ``y_valid``, … are optional: without them the test set
-is used; so is ``source``, the credits of the pictures. torchvision's folders hold ``train/CLASS/*.png``,
-``test/CLASS/*.png`` and optionally ``valid/CLASS/*.png``.
+An npz, alone or as the ``pictures.npz`` of a folder, holds
+
+- ``x_train``, ``x_test`` and optionally ``x_valid``: ``uint8 [N, H, W]`` or ``[N, H, W, C]``
+- ``attributes``: the names of the conditions, in order; absent where the pictures have no labels
+- ``values_NAME``: the names of the values of each attribute, unique over all attributes
+- ``labels_train``, ``labels_test`` and with ``x_valid`` ``labels_valid``: ``int [N, attributes]``, indices of values;
+  -1 for what is not known or does not apply
+- optionally ``palette``: ``uint8 [P, 4]``, RGBA, of which the first may be transparent: then pictures are indices into
+  it, of one channel
+- optionally ``source``: the credits of the pictures
+
+Without ``x_valid`` the test set validates. torchvision's folders hold ``train/CLASS/*.png``, ``test/CLASS/*.png`` and
+optionally ``valid/CLASS/*.png``; their attribute is ``class``.
 """
 
 from __future__ import annotations
@@ -16,12 +23,17 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from models.conditioning import label_rows
+from models.palette import WHITE, pixels_of, rgba
+from models.spec import ImageSpec
 
 Images = NDArray[np.uint8]
 ARCHIVE = "pictures.npz"
@@ -40,34 +52,41 @@ class Pictures:
     images: Images
     """``[N, H, W, C]``."""
     labels: NDArray[np.int64]
-    """``[N, conditions]``: indices into the set's names, classes first, subclasses last; ``len(names)`` is none."""
+    """``[N, attributes]``: indices of values; ``len(values)`` is "unspecified"."""
 
 
 @dataclass(frozen=True)
 class PictureSet:
     """A training, a validation and a test set of equally large pictures."""
 
-    classes: tuple[str, ...]
-    styles: tuple[str, ...]
-    subclasses: tuple[str, ...]
-    """These two are empty where there is no such condition."""
+    attributes: tuple[tuple[str, tuple[str, ...]], ...]
+    """The conditions: their names, and the names of their values."""
     train: Pictures
     valid: Pictures
     test: Pictures
     source: str = "Pictures of the person who trained this model"
     """What they are and their credits, for model cards."""
+    palette: tuple[str, ...] = ()
+    """Of indexed pictures, as in :class:`~models.spec.ImageSpec`."""
 
     @property
-    def conditions(self) -> dict[str, tuple[Any, ...]]:
-        """The fields of an :class:`~models.spec.ImageSpec` that follow from them."""
-        fields: dict[str, tuple[Any, ...]] = {
-            "classes": self.classes, "styles": self.styles, "subclasses": self.subclasses,
-        }  # fmt: skip
-        if self.subclasses:
-            _, where, counts = np.unique(self.train.labels[:, -1], return_index=True, return_counts=True)
-            fields["subclass_classes"] = tuple(map(int, self.train.labels[where, 0]))[: len(self.subclasses)]
-            fields["subclass_counts"] = tuple(map(int, counts))[: len(self.subclasses)]
-        return fields
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def spec_fields(self) -> dict[str, Any]:
+        """The fields of an :class:`~models.spec.ImageSpec` that follow from the set, besides the shape."""
+        fields = {"attributes": self.attributes, "palette": self.palette, "label_rows": len(self.label_rows)}
+        return fields | ({"levels": len(self.palette)} if self.palette else {})
+
+    @cached_property
+    def label_rows(self) -> NDArray[np.float32]:
+        """The labels that occur together in training; see :func:`models.conditioning.label_rows`."""
+        if len(self.attributes) < 2:
+            return np.zeros((0, len(self.attributes) + 1), np.float32)
+        return label_rows(self.train.labels, [values for _, values in self.attributes])
 
 
 def read_pictures(path: Path) -> PictureSet:
@@ -93,59 +112,71 @@ def _read_npz(path: Path) -> PictureSet:
             arrays: dict[str, Any] = {name: file[name] for name in file.files if name.split("_")[0] in _KEYS}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise PicturesError(f"{path}: not a npz file of plain arrays ({error})") from error
-    for name in ("x_train", "y_train", "x_test", "y_test", "classes"):
+    for name in ("x_train", "x_test"):
         if name not in arrays:
             raise PicturesError(f"{path}: {name} is missing")
-    classes, styles, subclasses = (
-        tuple(map(str, arrays.get(name, ()))) for name in ("classes", "styles", "subclasses")
-    )
-    optional = (("style", styles), ("subclass", subclasses))
-    conditions = [("y", classes), *((key, names) for key, names in optional if names)]
+    attributes = _attributes(path, arrays)
+    palette = _palette(path, arrays["palette"]) if "palette" in arrays else ()
     parts = {}
     for part in ("train", "valid", "test"):
         if f"x_{part}" in arrays:
-            parts[part] = _part(path, arrays, part, conditions)
+            images = _images(path, arrays, part, len(palette))
+            parts[part] = Pictures(images, _labels(path, arrays, part, len(images), attributes))
     if len({pictures.images.shape[1:] for pictures in parts.values()}) > 1:
         raise PicturesError(f"{path}: the pictures of training and test differ in shape")
     source = {"source": str(arrays["source"])} if "source" in arrays else {}
     valid = parts.get("valid", parts["test"])
-    found = PictureSet(classes, styles, subclasses, parts["train"], valid, parts["test"], **source)
-    if subclasses:
-        _check_subclasses(path, found)
-    return found
+    return PictureSet(attributes, parts["train"], valid, parts["test"], palette=palette, **source)
 
 
-def _check_subclasses(path: Path, found: PictureSet) -> None:
-    """Every subclass needs training pictures, and belongs to one class."""
-    labels = np.concatenate([part.labels for part in (found.train, found.valid, found.test)])
-    trained = set(found.train.labels[:, -1])
-    for subclass, name in enumerate(found.subclasses):
-        if subclass not in trained:
-            raise PicturesError(f"{path}: no training picture is of subclass {name!r}")
-        if len(set(labels[labels[:, -1] == subclass, 0])) > 1:
-            raise PicturesError(f"{path}: the subclass {name!r} belongs to two classes")
+_KEYS = frozenset({"x", "attributes", "values", "labels", "palette", "source"})
 
 
-_KEYS = frozenset({"x", "y", "style", "subclass", "classes", "styles", "subclasses", "source"})
+def _attributes(path: Path, arrays: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = []
+    for name in map(str, arrays.get("attributes", ())):
+        if f"values_{name}" not in arrays:
+            raise PicturesError(f"{path}: values_{name} is missing")
+        found.append((name, tuple(map(str, arrays[f"values_{name}"]))))
+    return tuple(found)
 
 
-def _part(path: Path, arrays: Mapping[str, Any], part: str, conditions: list[tuple[str, tuple[str, ...]]]) -> Pictures:
-    images = arrays[f"x_{part}"]
+def _palette(path: Path, colours: NDArray[np.uint8]) -> tuple[str, ...]:
+    if colours.dtype != np.uint8 or colours.ndim != 2 or colours.shape[1] != 4:
+        raise PicturesError(f"{path}: palette: expected uint8 [P, 4], not {colours.dtype} {list(colours.shape)}")
+    if not np.isin(colours[:1, 3], (0, WHITE)).all() or (colours[1:, 3] != WHITE).any():
+        raise PicturesError(f"{path}: palette: the first colour may be transparent, all others must be opaque")
+    codes = ("#" + bytes(colour).hex() for colour in colours)
+    return tuple(code.removesuffix("ff") if code.endswith("ff") else code for code in codes)
+
+
+def _images(path: Path, arrays: Mapping[str, Any], part: str, colours: int) -> Images:
+    images: Images = arrays[f"x_{part}"]
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or not len(images):
         raise PicturesError(f"{path}: x_{part}: expected uint8 [N, H, W, C], not {images.dtype} {list(images.shape)}")
     images = images if images.ndim == 4 else images[..., None]
-    if images.shape[3] not in (1, 3):
-        raise PicturesError(f"{path}: x_{part}: pictures have 1 or 3 channels, not {images.shape[3]}")
-    columns = []
-    for key, names in conditions:
-        labels = arrays.get(f"{key}_{part}")
-        if labels is None or labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-            raise PicturesError(f"{path}: {key}_{part}: expected {len(images)} whole numbers")
-        least = -1 if key == "subclass" else 0
-        if labels.min() < least or labels.max() >= len(names):
-            raise PicturesError(f"{path}: {key}_{part}: must lie in {least} … {len(names) - 1}")
-        columns.append(np.where(labels < 0, len(names), labels).astype(np.int64))
-    return Pictures(images, np.stack(columns, axis=1))
+    if images.shape[3] not in ((1,) if colours else (1, 3)):
+        expected = "1 channel with a palette" if colours else "1 or 3 channels"
+        raise PicturesError(f"{path}: x_{part}: pictures have {expected}, not {images.shape[3]}")
+    if colours and images.max() >= colours:
+        raise PicturesError(f"{path}: x_{part}: must lie in 0 … {colours - 1}, the indices of the palette")
+    return images
+
+
+def _labels(
+    path: Path, arrays: Mapping[str, Any], part: str, count: int, attributes: tuple[tuple[str, tuple[str, ...]], ...]
+) -> NDArray[np.int64]:
+    """``[count, attributes]``; what is unknown becomes ``len(values)``."""
+    if not attributes:
+        return np.zeros((count, 0), np.int64)
+    labels = arrays.get(f"labels_{part}")
+    if labels is None or labels.shape != (count, len(attributes)) or labels.dtype.kind not in "iu":
+        raise PicturesError(f"{path}: labels_{part}: expected whole numbers [{count}, {len(attributes)}]")
+    for column, (name, values) in zip(labels.T, attributes, strict=True):
+        if column.min() < -1 or column.max() >= len(values):
+            raise PicturesError(f"{path}: labels_{part}: {name}: must lie in -1 … {len(values) - 1}")
+    unknown = np.array([len(values) for _, values in attributes])
+    return np.where(labels < 0, unknown, labels).astype(np.int64)
 
 
 def _read_folder(path: Path) -> PictureSet:
@@ -156,7 +187,7 @@ def _read_folder(path: Path) -> PictureSet:
     read = {part.name: _read_classes(part, classes) for part in parts}
     if len({pictures.images.shape[1:] for pictures in read.values()}) > 1:
         raise PicturesError(f"{path}: the pictures of training and test differ in shape")
-    return PictureSet(classes, (), (), read["train"], read.get("valid", read["test"]), read["test"])
+    return PictureSet((("class", classes),), read["train"], read.get("valid", read["test"]), read["test"])
 
 
 def _read_classes(folder: Path, classes: tuple[str, ...]) -> Pictures:
@@ -205,17 +236,14 @@ def decoded(data: bytes, name: str) -> Image.Image:
     return image
 
 
-def pixels_of(symbols: Images, levels: int) -> Images:
-    """Symbols as 8-bit pixels: the highest level is white."""
-    return symbols * np.uint8(255 // (levels - 1))
-
-
-def png_size(symbols: Images, levels: int) -> int:
-    """Bytes of a picture ``[H, W, C]`` as Pillow's optimised PNG, which has one bit a pixel for two levels."""
-    pixels = pixels_of(symbols, levels)
+def png_size(symbols: Images, spec: ImageSpec) -> int:
+    """Bytes of a picture ``[H, W, C]`` as Pillow's optimised PNG: with a palette, or one bit a pixel for two levels."""
+    pixels = symbols if spec.palette else pixels_of(symbols, spec)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    if spec.palette:
+        image.putpalette(rgba(spec)[:, :3].tobytes())
     file = io.BytesIO()
-    (image.convert("1") if levels == 2 else image).save(file, "PNG", optimize=True)
+    (image.convert("1") if spec.binary else image).save(file, "PNG", optimize=True)
     return len(file.getvalue())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.conditioning import draw_subclass
 from models.engines.images.engine import ImageEngine, ImageStreamRequest
-from models.spec import ImageSpec
-from models.training.data.images import Images, Pictures, binarise, pixels_of, png_size, write_sheet
+from models.networks.image import input_pixels
+from models.palette import pixels_of
+from models.spec import STYLE, ImageSpec
+from models.training.data.images import Images, Pictures, binarise, png_size, write_sheet
 from models.training.tasks.images import nats
 
 _BATCH = 100
@@ -35,13 +35,13 @@ def marginal_nats(
 
     Args:
         model: the network of ``spec``, which has classes.
-        spec: of the model.
+        spec: of the model; its first attribute is the class.
         pictures: as the model sees them.
         prior: p of each class.
         device: that the model is on.
     """
     joint = []
-    for label in range(len(spec.classes)):
+    for label in range(len(spec.conditions[0])):
         row = [label, *(len(names) for names in spec.conditions[1:])]
         labels = np.tile(np.array(row, np.int64), (len(pictures.images), 1))
         parts = [part.sum(axis=(1, 2, 3)) for part in nats(model, pictures.images, labels, device)]
@@ -66,27 +66,27 @@ def independent_nats(train: Images, images: Images, levels: int) -> float:
     return float(-np.mean([logs[index, image].sum() for image in images.reshape(len(images), cells)]))
 
 
-def png_bits(images: Images, levels: int) -> float:
+def png_bits(images: Images, spec: ImageSpec) -> float:
     """Bits per sub-pixel that PNG needs for pictures ``[N, H, W, C]``, including headers."""
-    return 8.0 * sum(png_size(image, levels) for image in images) / images.size
+    return 8.0 * sum(png_size(image, spec) for image in images) / images.size
 
 
 class Classifier:
     """A small convolutional classifier; it is trained on real pictures when it is created."""
 
-    def __init__(self, pictures: Pictures, levels: int, classes: int, seen: int = 500_000, seed: int = 0) -> None:
+    def __init__(self, pictures: Pictures, spec: ImageSpec, classes: int, seen: int = 500_000, seed: int = 0) -> None:
         """Train.
 
         Args:
             pictures: real ones, not binarised; the first label counts.
-            levels: of the symbols that it will classify.
+            spec: of the symbols that it will classify.
             classes: the number of classes.
             seen: training examples in all, so that small sets get more epochs.
             seed: of the initial weights and of the order.
         """
         torch.manual_seed(seed)
-        self._levels = levels
-        self._network = _classifier(pictures.images.shape, classes)
+        self._spec = spec
+        self._network = _classifier(spec, classes)
         rng = np.random.default_rng(seed)
         count, steps = len(pictures.images), seen // _BATCH
         epoch = max(count // _BATCH, 1)
@@ -97,7 +97,7 @@ class Classifier:
                 order = rng.permutation(count)
             chosen = order[step % epoch * _BATCH :][:_BATCH]
             images = pictures.images[chosen]
-            symbols = binarise(images, rng) if levels == 2 else images
+            symbols = binarise(images, rng) if spec.binary else images
             optimizer.zero_grad()
             loss = F.cross_entropy(self._logits(symbols), torch.from_numpy(pictures.labels[chosen, 0]))
             loss.backward()  # type: ignore[no-untyped-call]
@@ -112,17 +112,16 @@ class Classifier:
         return torch.cat(parts).numpy()
 
     def _logits(self, symbols: Images) -> Tensor:
-        pixels = torch.from_numpy(symbols).float().permute(0, 3, 1, 2) * (2.0 / (self._levels - 1)) - 1.0
-        logits: Tensor = self._network(pixels)
+        pixels = input_pixels(self._spec, torch.from_numpy(symbols).long())
+        logits: Tensor = self._network(pixels.permute(0, 3, 1, 2))
         return logits
 
 
-def _classifier(shape: Sequence[int], classes: int) -> nn.Sequential:
-    _, height, width, channels = shape
+def _classifier(spec: ImageSpec, classes: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in ((channels, 32), (32, 64)):
+    for inputs, outputs in ((spec.channels * spec.planes, 32), (32, 64)):
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
-    hidden = 64 * (height // 4) * (width // 4)
+    hidden = 64 * (spec.height // 4) * (spec.width // 4)
     return nn.Sequential(
         *layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(hidden, 128), nn.ReLU(), nn.Linear(128, classes)
     )
@@ -131,14 +130,17 @@ def _classifier(shape: Sequence[int], classes: int) -> nn.Sequential:
 def draw_classes(
     engine: ImageEngine, each: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
 ) -> tuple[Pictures, float]:
-    """``each`` pictures of every class, of subclasses that their seeds draw, in all styles in turn; and the seconds per
-    picture. Guidance is relative to pictures of any class in the same style."""
+    """``each`` pictures of every value of the first attribute, in all styles in turn; and the seconds per picture.
+
+    Other attributes are drawn by the seeds. Guidance is relative to pictures of any class in the same style.
+    """
     spec = engine.spec
-    pairs = [(label, number) for label in range(len(spec.classes)) for number in range(each)]
+    (first, classes), *_ = spec.attributes
+    pairs = [(label, number) for label in range(len(classes)) for number in range(each)]
     rows = []
     for index, (label, number) in enumerate(pairs):
-        named = {"class": label, "style": number % max(len(spec.styles), 1), "subclass": None}
-        rows.append(draw_subclass(spec, [named[condition] for condition in spec.named], seed + index))
+        named = {STYLE: number % len(spec.named.get(STYLE, (None,)))} | {first: label}
+        rows.append(engine.draw_labels([named.get(attribute) for attribute in spec.named], seed + index))
     requests = [ImageStreamRequest(seed + i, temperature, engine.embed_labels(row)) for i, row in enumerate(rows)]
     if guidance != 1.0:
         free = [engine.unconditional(row) for row in rows]
@@ -150,19 +152,23 @@ def draw_classes(
     return Pictures(images, np.array(labels, np.int64)), (time.perf_counter() - begin) / len(rows)
 
 
-def write_classes(made: Pictures, levels: int, file: Path) -> None:
+def write_classes(made: Pictures, spec: ImageSpec, file: Path) -> None:
     """Write a sheet of sampled pictures, ten of each class in a row; small ones at twice their size."""
-    images = pixels_of(made.images, levels)
+    images = pixels_of(made.images, spec)
     rows = [images[made.labels[:, 0] == label][:_SHOWN] for label in np.unique(made.labels[:, 0])]
     scale = 2 if max(images.shape[1:3]) <= _SMALL else 1
     write_sheet(np.concatenate(rows).repeat(scale, axis=1).repeat(scale, axis=2), len(rows[0]), file)
 
 
-def write_nearest(made: Pictures, real: Images, levels: int, file: Path) -> None:
-    """Write a sheet of one sampled picture of every class and, beside each, the six nearest real ones."""
+def write_nearest(made: Pictures, real: Images, spec: ImageSpec, file: Path) -> None:
+    """Write a sheet of one sampled picture of every class and, beside each, the six nearest real ones.
+
+    Real pictures are pixels or, with a palette, symbols.
+    """
     _, first = np.unique(made.labels[:, 0], return_index=True)
-    drawn = pixels_of(made.images[first], levels)
-    rows = np.concatenate([drawn[:, None], real[nearest(drawn, real, _NEAREST)]], axis=1)
+    drawn = pixels_of(made.images[first], spec)
+    shown = pixels_of(real, spec) if spec.palette else real
+    rows = np.concatenate([drawn[:, None], shown[nearest(drawn, shown, _NEAREST)]], axis=1)
     write_sheet(rows.reshape(-1, *drawn.shape[1:]), 1 + _NEAREST, file)
 
 

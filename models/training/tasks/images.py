@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint, load, save
-from models.conditioning import draw_subclass
 from models.engines import load_image_engine
 from models.engines.images.engine import ImageStreamRequest
 from models.networks import build_network
-from models.spec import ImageSpec
-from models.training.data.images import Pictures, PictureSet, binarise, pixels_of, read_pictures, write_sheet
+from models.palette import pixels_of
+from models.spec import LABEL_ROWS, STYLE, ImageSpec
+from models.training.data.images import Pictures, PictureSet, binarise, read_pictures, write_sheet
 from models.training.model_card import picture_card
 from models.training.start import load_weights, read_start
 
 _VALIDATED = 500
 _ROWS, _COLUMNS = 4, 10
-"""Of a sheet; with classes there is a column for each class."""
+"""Of a sheet; with attributes there is a column for each value of the first one."""
 _SCORED = 50
 """Pictures scored at once."""
 
@@ -43,8 +43,12 @@ class ImageTask:
     data: Path
     batch: int = 32
     """Pictures per process and step."""
-    label_dropout: float = 0.15
-    """The probability of replacing each label by "unspecified", so that the network learns unconditional pictures."""
+    label_dropout: float = 1 / 7
+    """The probability of replacing each label by "unspecified"."""
+    unconditional: float = 0.1
+    """Of several attributes: the share of the pictures that lose all labels but the style, as in the unconditional pass
+    of guidance, and of those that lose each label but the style with probability 1/2. Labels that are left out each by
+    itself are hardly ever left out together."""
     precision: str = "bfloat16"
     """Of the arithmetic; ``float32`` is faster on processors without fast bfloat16 products."""
     start: Path | None = None
@@ -58,13 +62,16 @@ class ImageTask:
         """The data.
 
         Raises:
-            ValueError: they are not pictures of the spec's size.
+            ValueError: they are not pictures of the spec's size, or have another palette or other attributes.
         """
         pictures, spec = read_pictures(self.data), self.spec
-        shape = pictures.train.images.shape[1:]
         expected = (spec.height, spec.width, spec.channels)
-        if shape != expected:
-            raise ValueError(f"{self.data}: pictures of {shape}, but those of the model are {expected}")
+        if pictures.shape != expected:
+            raise ValueError(f"{self.data}: pictures of {pictures.shape}, but those of the model are {expected}")
+        if pictures.palette != spec.palette:
+            raise ValueError(f"{self.data}: its palette is not the model's")
+        if spec.attributes and (spec.attributes, spec.label_rows) != (pictures.attributes, len(pictures.label_rows)):
+            raise ValueError(f"{self.data}: its attributes are not the model's")
         return pictures
 
     def network(self) -> nn.Module:
@@ -75,7 +82,7 @@ class ImageTask:
         """
         network = build_network(self.spec)
         if self._start is not None:
-            load_weights(network, self._start.tensors)
+            load_weights(network, {n: tensor for n, tensor in self._start.tensors.items() if n != LABEL_ROWS})
         return network
 
     @cached_property
@@ -89,10 +96,14 @@ class ImageTask:
         chosen = [self._shuffled(i // len(train.images), rank)[i % len(train.images)] for i in numbers]
         rng = np.random.default_rng([self.seed, step, rank])
         images, labels = train.images[chosen], train.labels[chosen].copy()
-        if self.spec.levels == 2:
+        if self.spec.binary:
             images = binarise(images, rng)
-        for column, names in enumerate(self.spec.conditions):
-            labels[rng.random(len(labels)) < self.label_dropout, column] = len(names)
+        kind = rng.random(len(labels)) if len(self.spec.attributes) > 1 else np.ones(len(labels))
+        sparse = np.where(kind < 2 * self.unconditional, 0.5, self.label_dropout)
+        rates = np.where(kind < self.unconditional, 1.0, sparse)
+        for column, (name, values) in enumerate(self.spec.attributes):
+            dropped = rng.random(len(labels)) < (self.label_dropout if name == STYLE else rates)
+            labels[dropped, column] = len(values)
         return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels)
 
     def _shuffled(self, epoch: int, rank: int) -> NDArray[np.int64]:
@@ -118,7 +129,7 @@ class ImageTask:
     def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
         """The first pictures of a set, or all, as the model sees them in evaluation."""
         images = pictures.images
-        if self.spec.levels == 2:
+        if self.spec.binary:
             images = binarise(images, np.random.default_rng(self.seed))
         return Pictures(images[:count], pictures.labels[:count])
 
@@ -132,6 +143,8 @@ class ImageTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~models.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        if self.spec.label_rows:
+            tensors[LABEL_ROWS] = self.pictures.label_rows
         if self._start is not None:
             trained = trained | {"started from the weights of SHA-256": self._start.sha256}
         text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
@@ -139,17 +152,15 @@ class ImageTask:
         self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")
 
     def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
-        """Four pictures of every class, one column for each class, to see the progress of the training."""
+        """Four pictures of every value of the first attribute, a column each, to see the progress of the training."""
         engine, spec = load_image_engine("native", checkpoint), self.spec
-        labels = range(len(spec.classes)) if spec.conditions else [None] * _COLUMNS
+        labels: Sequence[int | None] = range(len(spec.conditions[0])) if spec.conditions else [None] * _COLUMNS
         nothing = (None,) * (len(spec.conditions) - 1)
-        requests = [
-            ImageStreamRequest(
-                seed, h=engine.embed_labels(draw_subclass(spec, (label, *nothing), seed)) if spec.conditions else None
-            )
-            for seed, label in enumerate([*labels] * _ROWS)
-        ]
-        write_sheet(pixels_of(engine.draw(requests), spec.levels), len(labels), file)
+        requests = []
+        for seed, label in enumerate([*labels] * _ROWS):
+            h = engine.embed_labels(engine.draw_labels((label, *nothing), seed)) if spec.conditions else None
+            requests.append(ImageStreamRequest(seed, h=h))
+        write_sheet(pixels_of(engine.draw(requests), spec), len(labels), file)
 
 
 @torch.no_grad()

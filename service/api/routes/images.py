@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from models.spec import STYLE
 from service.api.deps import ContextDep, RequestContext
 from service.api.http.json_route import JsonRoute
 from service.api.http.openapi import documented, event_stream
@@ -50,7 +51,7 @@ _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
     responses={200: _GROWING} | ACCEPTED | _ERRORS,
 )
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
-    """Sample ``n`` pictures of a class, row by row; the same ``seed`` gives the same pictures."""
+    """Sample ``n`` pictures of what the prompt names, row by row; the same ``seed`` gives the same pictures."""
     job_spec = image_job(context.service.catalog, context.service.settings, body)
     return await _draw(context, job_spec, body)
 
@@ -71,7 +72,7 @@ async def complete_image(body: CompletionRequest, context: ContextDep) -> Respon
 
 @router.post(
     "/interpolations",
-    summary="Interpolate between two classes",
+    summary="Interpolate between two prompts",
     response_model=ImagesObject,
     response_model_exclude_none=True,
     responses={200: _PICTURES} | ACCEPTED | _ERRORS,
@@ -84,13 +85,13 @@ async def interpolate_images(body: InterpolationRequest, context: ContextDep) ->
 
 @router.get(
     "/classes",
-    summary="List classes, styles and subclasses",
+    summary="List what can be asked for: the values of all attributes",
     response_model=ClassList,
     response_model_exclude_none=True,
     responses=documented(400, 401, 404),
 )
 async def list_classes(request: Request, query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
-    """All classes, styles and subclasses of every image model."""
+    """The values of all attributes of every image model, attribute by attribute."""
     models = service.catalog.image_models
     if query.model is not None:
         wanted = service.catalog.model(query.model)
@@ -102,24 +103,32 @@ async def list_classes(request: Request, query: Annotated[ClassesQuery, Query()]
 
 
 def _classes(model: ImageModel, base_url: str) -> list[ClassObject]:
-    found, spec, first = [], model.spec, 0
-    for condition, names in spec.named.items():
+    found, first, spec = [], 0, model.spec
+    starts = {}
+    for attribute, names in spec.attributes:
+        starts[attribute] = first
+        first += len(names) + 1
+    subject = next((attribute for attribute in spec.named if attribute != STYLE), STYLE)
+    for attribute, names in spec.attributes:
+        start = starts[attribute]
+        parent, belongs = model.parents.get(attribute, (subject, {}))
         for index, name in enumerate(names):
             # On the wire a subclass is called a kind.
-            label = "kind" if condition == "subclass" else condition
-            fields = {"id": name, "object": label, "model": model.entry.id}
-            vector = model.embedding[first + index]
-            if condition != "style":
-                query_text = urlencode({"model": model.entry.id, "class": name})
-                fields["thumbnail_url"] = f"{base_url}v1/images/classes/thumbnail?{query_text}"
-            if condition == "subclass":
-                parent = spec.subclass_classes[index]
-                fields["class"] = spec.classes[parent]
-                # Relative to the class's own vector, which has that of no subclass added.
-                terms = zip(model.embedding[parent], vector, model.embedding[-1], strict=True)
-                vector = tuple(general + special - none for general, special, none in terms)
+            label = "kind" if attribute == "subclass" else attribute
+            query = urlencode({"model": model.entry.id, "class": name})
+            fields: dict[str, Any] = {
+                "id": name, "object": label, "model": model.entry.id,
+                "thumbnail_url": f"{base_url}v1/images/classes/thumbnail?{query}",
+            }  # fmt: skip
+            if index in belongs:
+                fields["class"] = spec.named[parent][belongs[index]]
+            vector = model.embedding[start + index]
+            if attribute not in (subject, STYLE):
+                # In the place of a value of the first attribute, relative to the vector for nothing of this one.
+                general = model.embedding[starts[subject] + belongs.get(index, len(spec.named[subject]))]
+                terms = zip(general, vector, model.embedding[start + len(names)], strict=True)
+                vector = tuple(one + special - none for one, special, none in terms)
             found.append(ClassObject.model_validate(fields | {"embedding": list(vector)}))
-        first += len(names) + 1
     return found
 
 

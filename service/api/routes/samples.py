@@ -68,9 +68,7 @@ async def show_class(
     service: Service,
     caller: Known,
     model: Annotated[str, Query(min_length=1, max_length=256, description="The id of a model.")],
-    name: Annotated[
-        str, Query(alias="class", min_length=1, max_length=256, description="One of its classes or subclasses.")
-    ],
+    name: Annotated[str, Query(alias="class", min_length=1, max_length=256, description="Names as in a prompt.")],
 ) -> Response:
     """A picture of a class or subclass, of the model's own size. Sampled once, from a fixed seed, then kept."""
     fields = {"model": model, "class": name, "seed": SAMPLE_SEED, "response_format": "b64_json"}

@@ -63,7 +63,7 @@ def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
     model = next((model for model in models if "speech" in model.entry.capabilities), next(iter(models)))
     body: dict[str, object] = {"model": model.entry.id}
     if isinstance(model, ImageModel):
-        body |= {"prompt": ANY} if model.spec.classes else {}
+        body |= {"prompt": ANY} if model.spec.attributes else {}
         return _curl(f"{url}/v1/images/generations", body, "picture.json", keys=keys)
     body |= {"voice": model.entry.voices[0].id, "response_format": "wav"}
     if "speech" in model.entry.capabilities:

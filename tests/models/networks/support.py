@@ -16,8 +16,11 @@ def reached(spec: ImageSpec, place: Place) -> set[Place]:
     """The sub-pixels that move the distribution of the one at ``place``, in any of eight random pictures."""
     row, column, channel = place
     torch.manual_seed(1)
-    symbols = torch.rand(8, spec.height, spec.width, spec.channels, dtype=torch.float64) * (spec.levels - 1)
-    symbols.requires_grad_()
-    logits: Tensor = network(spec)(symbols, labels_of(spec, 8))
-    (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), symbols)
-    return {tuple(place) for place in torch.nonzero(grad.abs().sum(dim=0)).tolist()}  # type: ignore[misc]
+    pixels = 2.0 * torch.rand(8, spec.height, spec.width, spec.channels * spec.planes, dtype=torch.float64) - 1.0
+    pixels.requires_grad_()
+    model, labels = network(spec), labels_of(spec, 8)
+    h = None if labels is None else model.conditioner.embed(labels)
+    logits: Tensor = model.score_pixels(pixels, h, torch.float64)
+    (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), pixels)
+    moved = grad.abs().sum(dim=0).unflatten(2, (spec.channels, spec.planes)).sum(dim=3)
+    return {tuple(place) for place in torch.nonzero(moved).tolist()}  # type: ignore[misc]

@@ -30,9 +30,9 @@ class _AnyPixelRNN(PixelRNNSpec):
 def networks(**sizes: object) -> dict[str, ImageSpec]:
     """Specs of every network for pictures of one size."""
     found: dict[str, ImageSpec] = {}
-    names = ("cat", "dog")
+    attributes = (("class", ("cat", "dog")),)
     conditions: dict[str, dict[str, object]] = {
-        "unconditional": {}, "class": {"classes": names, "conditioning": "class"},
+        "unconditional": {}, "class": {"attributes": attributes, "conditioning": "class"},
     }  # fmt: skip
     for condition, fields in conditions.items():
         common = {**sizes, **fields, "features": 6, "output_features": 7}
@@ -47,7 +47,7 @@ def networks(**sizes: object) -> dict[str, ImageSpec]:
                     skip_connections=skips,
                     **common,  # type: ignore[arg-type]
                 )
-    location = {"classes": names, "conditioning": "location", "features": 6}
+    location = {"attributes": attributes, "conditioning": "location", "features": 6}
     return found | {"gated, location": _AnyPixelCNN(layers=3, **sizes, **location)}  # type: ignore[arg-type]
 
 

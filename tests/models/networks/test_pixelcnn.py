@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from models.architectures import tensor_table
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.networks import build_network
-from models.spec import SpecError
+from models.spec import LABEL_ROWS, SpecError
 from models.tensors import shapes
-from tests.models.random_pictures import CLASSES, SPECS, STYLES, SUBCLASSES, each_of, labels_of, network, tiny
+from tests.models.networks.support import Place, reached
+from tests.models.random_pictures import CLASS, CLASSES, SPECS, STYLES, SUBCLASSES, each_of, labels_of, network, tiny
 
 EVERY = each_of(SPECS)
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
-Place = tuple[int, int, int]
-CONDITIONAL: dict[str, object] = {"classes": CLASSES, "conditioning": "location"}
-LION = {"subclasses": ("lion",), "subclass_counts": (1,), "subclass_classes": (0,)}
-
-
-def reached(spec: PixelCNNSpec, place: Place) -> set[Place]:
-    """The sub-pixels that move the distribution of the one at ``place``, in any of eight random pictures."""
-    row, column, channel = place
-    torch.manual_seed(1)
-    symbols = torch.rand(8, spec.height, spec.width, spec.channels, dtype=torch.float64) * (spec.levels - 1)
-    symbols.requires_grad_()
-    logits: Tensor = network(spec)(symbols, labels_of(spec, 8))
-    (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), symbols)
-    return {tuple(place) for place in torch.nonzero(grad.abs().sum(dim=0)).tolist()}  # type: ignore[misc]
+CONDITIONAL: dict[str, object] = {"attributes": (CLASS,), "conditioning": "location"}
 
 
 def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
@@ -130,7 +118,10 @@ def test_a_batch_is_its_pictures() -> None:
 def test_a_checkpoint_expects_what_the_network_has(spec: PixelCNNSpec) -> None:
     with torch.device("meta"):
         state = build_network(spec).state_dict()
-    assert {name: tuple(t.shape) for name, t in state.items()} == shapes(tensor_table(spec))
+    expected = shapes(tensor_table(spec))
+    if spec.label_rows:
+        assert expected.pop(LABEL_ROWS) == (spec.label_rows, len(spec.attributes) + 1)
+    assert {name: tuple(t.shape) for name, t in state.items()} == expected
 
 
 @EVERY
@@ -138,11 +129,11 @@ def test_a_spec_survives_json(spec: PixelCNNSpec) -> None:
     assert PixelCNNSpec.from_json(spec.to_json()) == spec
 
 
-def test_conditions_are_classes_then_styles_then_subclasses() -> None:
+def test_conditions_are_the_values_of_the_attributes_in_order() -> None:
     assert tiny(True, 1).conditions == ()
     assert SPECS["gated, grey, style"].conditions == (STYLES,)
-    assert SPECS["gated, grey, location"].conditions == (CLASSES, STYLES)
-    assert SPECS["gated, grey, subclasses, two scales"].conditions == (CLASSES, STYLES, SUBCLASSES["subclasses"])
+    assert SPECS["gated, grey, subclasses, two scales"].conditions == (CLASSES, STYLES, SUBCLASSES)
+    assert SPECS["gated, grey, location"].named == {"class": CLASSES, "style": STYLES}
 
 
 @pytest.mark.parametrize(
@@ -160,21 +151,26 @@ def test_conditions_are_classes_then_styles_then_subclasses() -> None:
         ({"output_features": 2}, "output_features"),
         ({"conditioning": "colour"}, "conditioning"),
         ({"conditioning": "class"}, "conditioning"),
-        ({"classes": ("cat",)}, "conditioning"),
-        ({"classes": ("cat", "cat"), "conditioning": "class"}, "classes"),
-        ({"styles": ("",), "conditioning": "location"}, "styles"),
+        ({"attributes": (CLASS,)}, "conditioning"),
+        ({"attributes": (("class", ("cat", "Cat")),), "conditioning": "class"}, "attributes"),
+        ({"attributes": (CLASS, ("animal", ("Cat",))), "conditioning": "class"}, "attributes"),
+        ({"attributes": (CLASS, ("Class", ("fox",))), "conditioning": "class"}, "attributes"),
+        ({"attributes": (("style", ("",)),), "conditioning": "location"}, "attributes"),
+        ({"attributes": (("style", ("oil, ink",)),), "conditioning": "location"}, "attributes"),
+        ({"attributes": (("style", ()),), "conditioning": "location"}, "attributes"),
+        ({"attributes": ("style",), "conditioning": "location"}, "attributes"),
         ({"location_channels": 0}, "location_channels"),
-        ({**CONDITIONAL, "subclasses": ("Cat",)}, "subclasses"),
-        ({**CONDITIONAL, **SUBCLASSES, "subclasses": ("lion", "lion", "pug", "lynx")}, "subclasses"),
-        ({**CONDITIONAL, **SUBCLASSES, "subclass_classes": (0, 0, 1)}, "subclass_classes"),
-        ({**CONDITIONAL, **SUBCLASSES, "subclass_classes": (0, 0, 3, 0)}, "subclass_classes"),
-        ({**CONDITIONAL, **SUBCLASSES, "subclass_classes": (0, -1, 1, 0)}, "subclass_classes"),
-        ({**CONDITIONAL, **SUBCLASSES, "subclass_counts": (5, 0, 3, 2)}, "subclass_counts"),
-        ({**CONDITIONAL, **SUBCLASSES, "subclass_counts": (5, 0.5, 3, 2)}, "subclass_counts"),
-        (
-            {**LION, "conditioning": "class"},
-            "subclass_classes",
-        ),
+        ({**CONDITIONAL, "label_rows": 4097}, "label_rows"),
+        ({**CONDITIONAL, "label_rows": -1}, "label_rows"),
+        ({"label_rows": 1}, "label_rows"),
+        ({"channels": 1, "levels": 2, "palette": ("#000000", "#fff")}, "palette"),
+        ({"channels": 1, "levels": 2, "palette": ("#000000", "#ffffff00")}, "palette"),
+        ({"channels": 1, "levels": 256, "palette": ("#000000", "#ffffff")}, "palette"),
+        ({"channels": 3, "levels": 2, "palette": ("#000000", "#ffffff")}, "palette"),
+        ({"channels": 1, "levels": 1, "palette": ("#000000",)}, "palette"),
+        ({**CONDITIONAL, "coarse_inputs": 8}, "coarse_inputs"),
+        ({**CONDITIONAL, "coarse_layers": 2, "coarse_inputs": -1}, "coarse_inputs"),
+        ({**CONDITIONAL, "coarse_layers": 2, "coarse_inputs": 8, "gated": False}, "coarse_inputs"),
         ({**CONDITIONAL, "coarse_layers": -1}, "coarse_layers"),
         ({**CONDITIONAL, "coarse_layers": 2.0}, "coarse_layers"),
         ({**CONDITIONAL, "coarse_layers": 1}, "layers"),
@@ -187,3 +183,25 @@ def test_conditions_are_classes_then_styles_then_subclasses() -> None:
 def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
     with pytest.raises(SpecError, match=rf"^{field}:"):
         PixelCNNSpec.from_json(PixelCNNSpec().to_json() | changes)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        tiny(True, 1, height=2, width=3, palette=("#00000000", "#ffffff", "#ff0000"), levels=3),
+        tiny(
+            True, 1, height=4, width=4, palette=("#000000", "#ffffff"), levels=2, **CONDITIONAL, coarse_layers=2,
+            coarse_features=8, coarse_inputs=5,
+        ),
+    ],
+    ids=["three colours", "two scales"],
+)  # fmt: skip
+def test_the_probabilities_of_all_indexed_pictures_sum_to_one(spec: PixelCNNSpec) -> None:
+    every = np.indices((spec.levels,) * spec.dims, np.uint8).reshape(spec.dims, -1).T
+    model, total = network(spec).float(), 0.0
+    for part in np.array_split(every.reshape(-1, spec.height, spec.width, 1), 16):
+        symbols = torch.from_numpy(part.astype(np.int64))
+        labels = torch.ones(len(part), 1, dtype=torch.long) if spec.conditions else None
+        nats = model(symbols, labels).double().log_softmax(-1).gather(-1, symbols[..., None])
+        total += float(nats.flatten(1).sum(dim=1).exp().sum())
+    assert total == pytest.approx(1.0, abs=1e-5)

@@ -229,13 +229,14 @@ def test_adventurers_are_built(tmp_path: Path, entries: Path, monkeypatch: pytes
     images = np.concatenate([part.images for part in parts])
     assert len(images) == made == len({image.tobytes() for image in images}) < 30 * len(SPECIES)
     assert images.shape[1:] == (32, 32, 3)
-    assert pictures.classes == tuple(SPECIES)
-    assert len(pictures.classes) == 22
+    ((name, classes),) = pictures.attributes
+    assert (name, classes) == ("class", tuple(SPECIES))
+    assert len(classes) == 22
     assert len(pictures.train.images) > len(pictures.test.images) > 0 < len(pictures.valid.images)
     bodies = {name: level + 1 for level, name in enumerate(wardrobe())}
     for part in parts:
         for image, (label,) in zip(part.images, part.labels, strict=True):
-            beginnings = tuple(f"base/{name}" for name in SPECIES[pictures.classes[label]].base)
+            beginnings = tuple(f"base/{name}" for name in SPECIES[classes[label]].base)
             assert image[0, 0, 0] in {level for name, level in bodies.items() if name.startswith(beginnings)}
     assert "Stone Soup" in pictures.source
     assert "CC0" in pictures.source

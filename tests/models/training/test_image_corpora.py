@@ -94,7 +94,7 @@ def test_digits_are_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: 
     assert build("digits", tmp_path / "digits", 0) == 70
     pictures = read_pictures(tmp_path / "digits")
     assert [len(part.images) for part in (pictures.train, pictures.valid, pictures.test)] == [40, 20, 10]
-    assert pictures.classes == tuple("0123456789")
+    assert pictures.attributes == (("class", tuple("0123456789")),)
     assert "MNIST" in pictures.source
 
 
@@ -141,9 +141,9 @@ def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert build("emoji", tmp_path / "emoji", 0) == 118, "59 of either hand, none that is a component or mirrored"
     pictures = read_pictures(tmp_path / "emoji")
-    assert pictures.styles == tuple(emoji.STYLES)
-    assert pictures.classes == ("Smileys & Emotion",)
-    assert pictures.subclasses == ("face-0", "face-1", "face-2")
+    assert pictures.attributes == (
+        ("class", ("Smileys & Emotion",)), ("style", tuple(emoji.STYLES)), ("subclass", ("face-0", "face-1", "face-2")),
+    )  # fmt: skip
     assert set(pictures.train.labels[:, 2]) == {0, 1, 2}
     assert (pictures.test.labels[:, 2] == 3).sum() == 2, "by either hand"
     parts = (pictures.train, pictures.valid, pictures.test)
@@ -153,5 +153,5 @@ def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.Mo
     assert "Twemoji" in pictures.source
     assert build("emoji-flat", tmp_path / "flat", 0) == 59, "those that are drawn flat"
     flat = read_pictures(tmp_path / "flat")
-    assert flat.styles == emoji.FLAT
+    assert dict(flat.attributes)["style"] == emoji.FLAT
     assert "Noto" not in flat.source

@@ -13,7 +13,9 @@ from PIL import Image
 
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import load
+from models.engines.images.engine import ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
+from models.spec import LABEL_ROWS
 from models.training.data.images import (
     PicturesError,
     binarise,
@@ -29,20 +31,32 @@ CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")
 COUNT = 23
 SPEC = PixelCNNSpec(
     height=6, width=5, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
-    classes=CLASSES, styles=STYLES, conditioning="class",
+    attributes=(("class", CLASSES), ("style", STYLES)), label_rows=7, conditioning="class",
 )  # fmt: skip
+PALETTE = np.array([(9, 9, 9, 0), (0, 0, 0, 255), (255, 128, 0, 255), (255, 255, 255, 255)], np.uint8)
 Arrays = dict[str, np.ndarray]
 
 
 @pytest.fixture
 def arrays() -> Arrays:
     rng = np.random.default_rng(0)
-    made: Arrays = {"classes": np.array(CLASSES), "styles": np.array(STYLES), "source": np.array("Somebody")}
+    made: Arrays = {
+        "attributes": np.array(["class", "style"]), "values_class": np.array(CLASSES), "values_style": np.array(STYLES),
+        "source": np.array("Somebody"),
+    }  # fmt: skip
     for part, count in (("train", COUNT), ("valid", 7), ("test", 8)):
         made[f"x_{part}"] = rng.integers(0, 256, (count, 6, 5, 1), np.uint8)
-        made[f"y_{part}"] = rng.integers(0, 2, count)
-        made[f"style_{part}"] = rng.integers(0, 3, count).astype(np.int8)
+        made[f"labels_{part}"] = np.stack([rng.integers(0, 2, count), rng.integers(0, 3, count)], 1).astype(np.int8)
+    made["labels_train"][4, 1] = -1
     return made
+
+
+@pytest.fixture
+def indexed(arrays: Arrays, tmp_path: Path) -> Path:
+    """The same pictures in four colours, of which one is transparent."""
+    made = {name: array // 64 if name.startswith("x_") else array for name, array in arrays.items()}
+    np.savez(tmp_path / "indexed.npz", palette=PALETTE, **made)
+    return tmp_path / "indexed.npz"
 
 
 @pytest.fixture
@@ -54,32 +68,28 @@ def data(arrays: Arrays, tmp_path: Path) -> Path:
 def test_an_npz_is_read_alone_and_in_its_folder(data: Path, arrays: Arrays) -> None:
     for path in (data, data / "pictures.npz"):
         pictures = read_pictures(path)
-        assert (pictures.classes, pictures.styles, pictures.source) == (CLASSES, STYLES, "Somebody")
+        assert pictures.attributes == (("class", CLASSES), ("style", STYLES))
+        assert (pictures.source, pictures.palette, pictures.shape) == ("Somebody", (), (6, 5, 1))
         assert np.array_equal(pictures.valid.images, arrays["x_valid"])
-        assert np.array_equal(pictures.test.labels, np.stack([arrays["y_test"], arrays["style_test"]], axis=1))
+        assert np.array_equal(pictures.test.labels, arrays["labels_test"])
+        assert pictures.train.labels[4].tolist() == [arrays["labels_train"][4, 0], len(STYLES)]
 
 
-def test_subclasses_are_read_each_of_its_class_and_a_picture_may_be_of_none(arrays: Arrays, tmp_path: Path) -> None:
-    arrays |= with_subclasses(arrays)
-    np.savez(tmp_path / "pictures.npz", **arrays)
-    pictures = read_pictures(tmp_path)
-    expected = np.where(arrays["subclass_train"] < 0, 3, arrays["subclass_train"])
-    assert np.array_equal(pictures.train.labels[:, 2], expected)
-    fields = pictures.conditions
-    assert fields["subclasses"] == ("lion", "pug", "lynx")
-    assert fields["subclass_classes"] == (0, 1, 0)
-    assert fields["subclass_counts"] == tuple((expected == kind).sum() for kind in range(3))
-    assert min(fields["subclass_counts"]) > 0
-    assert PixelCNNSpec(conditioning="class", **fields).conditions == (CLASSES, STYLES, fields["subclasses"])
-
-
-def with_subclasses(arrays: Arrays) -> Arrays:
-    """Cats are lions and lynxes by turns, dogs pugs or of no kind."""
-    made: Arrays = {"subclasses": np.array(["lion", "pug", "lynx"])}
-    for part in ("train", "valid", "test"):
-        turns = np.arange(len(arrays[f"y_{part}"])) % 2
-        made[f"subclass_{part}"] = np.where(arrays[f"y_{part}"] == 0, 2 * turns, 1 - 2 * turns)
-    return made
+def test_the_spec_of_a_set_has_its_attributes_its_palette_and_its_label_rows(indexed: Path, data: Path) -> None:
+    pictures = read_pictures(indexed)
+    assert pictures.palette == ("#09090900", "#000000", "#ff8000", "#ffffff")
+    spec = PixelCNNSpec.for_pictures(pictures.shape, pictures.spec_fields, conditioning="class")
+    assert (spec.levels, spec.transparent, spec.planes, spec.binary) == (4, True, 4, False)
+    assert spec.conditions == (CLASSES, STYLES)
+    rows = pictures.label_rows
+    assert rows.shape == (spec.label_rows, 3)
+    assert rows[:, 2].sum() == COUNT
+    assert (rows[:, 1] == -1).sum() == 1
+    plain = read_pictures(data)
+    fields = {"levels": 2} | plain.spec_fields
+    assert PixelCNNSpec.for_pictures(plain.shape, fields, conditioning="class").binary
+    without = PixelCNNSpec.for_pictures(pictures.shape, pictures.spec_fields, conditioning="none")
+    assert (without.attributes, without.label_rows, without.palette) == ((), 0, pictures.palette)
 
 
 def check_refused(arrays: Arrays, path: Path, name: str, value: np.ndarray | None, message: str) -> None:
@@ -90,29 +100,14 @@ def check_refused(arrays: Arrays, path: Path, name: str, value: np.ndarray | Non
         read_pictures(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("subclass_train", np.full(COUNT, -2), "subclass_train: must lie in -1 … 2"),
-        ("subclass_test", np.full(8, 3), "subclass_test: must lie in -1 … 2"),
-        ("subclass_test", None, "subclass_test: expected 8"),
-        ("subclass_test", np.full(8, 1), "the subclass 'pug' belongs to two classes"),
-        ("subclasses", np.array(["lion", "pug", "lynx", "wolf"]), "no training picture is of subclass 'wolf'"),
-    ],
-)
-def test_broken_subclasses_are_refused(
-    arrays: Arrays, tmp_path: Path, name: str, value: np.ndarray | None, message: str
-) -> None:
-    check_refused(arrays | with_subclasses(arrays), tmp_path, name, value, message)
-
-
 def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
-    for name in [name for name in arrays if "valid" in name or "style" in name or name == "source"]:
+    for name in [name for name in arrays if not name.startswith("x_") or "valid" in name]:
         del arrays[name]
     arrays["x_train"], arrays["x_test"] = arrays["x_train"][..., 0], arrays["x_test"][..., 0]
     np.savez(tmp_path / "some.npz", **arrays)
     pictures = read_pictures(tmp_path / "some.npz")
-    assert pictures.styles == ()
+    assert pictures.attributes == ()
+    assert pictures.train.labels.shape == (COUNT, 0)
     assert pictures.train.images.shape == (COUNT, 6, 5, 1)
     assert pictures.valid is pictures.test
     assert "person who trained" in pictures.source
@@ -121,14 +116,19 @@ def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("y_test", None, "y_test is missing"),
+        ("x_test", None, "x_test is missing"),
+        ("values_style", None, "values_style is missing"),
         ("x_train", np.zeros((COUNT, 6, 5, 1)), "x_train: expected uint8"),
         ("x_train", np.zeros((COUNT, 6, 5, 2), np.uint8), "have 1 or 3 channels, not 2"),
         ("x_test", np.zeros((8, 6, 6, 1), np.uint8), "differ in shape"),
-        ("y_train", np.zeros(COUNT - 1, np.int64), "y_train: expected 23 whole numbers"),
-        ("y_train", np.full(COUNT, 2), "y_train: must lie in 0 … 1"),
-        ("style_test", np.full(8, -1), "style_test: must lie in 0 … 2"),
-        ("style_valid", None, "style_valid: expected 7"),
+        ("labels_train", np.zeros((COUNT - 1, 2), np.int64), r"labels_train: expected whole numbers \[23, 2\]"),
+        ("labels_train", np.zeros((COUNT, 2)), "labels_train: expected whole numbers"),
+        ("labels_train", np.full((COUNT, 2), 2), "labels_train: class: must lie in -1 … 1"),
+        ("labels_test", np.full((8, 2), -2), "labels_test: class: must lie in -1 … 1"),
+        ("labels_valid", None, "labels_valid: expected whole numbers"),
+        ("palette", np.zeros((4, 3), np.uint8), r"palette: expected uint8 \[P, 4\]"),
+        ("palette", PALETTE[::-1], "palette: the first colour may be transparent"),
+        ("palette", PALETTE, "x_train: must lie in 0 … 3, the indices of the palette"),
     ],
 )
 def test_a_broken_npz_is_refused(
@@ -156,7 +156,7 @@ def test_a_folder_is_read(tmp_path: Path, channels: int) -> None:
         write_sheet(image, 1, tmp_path / part / name / "a.png", border=0)
     (tmp_path / "train" / "dog" / "notes.txt").write_text("not a picture")
     pictures = read_pictures(tmp_path)
-    assert pictures.classes == ("cat", "dog")
+    assert pictures.attributes == (("class", ("cat", "dog")),)
     assert pictures.train.labels.tolist() == [[0], [1]]
     assert pictures.test.labels.tolist() == [[1]]
     wanted = np.concatenate([written["train", "cat"], written["train", "dog"]])
@@ -250,11 +250,18 @@ def test_every_picture_comes_once_before_any_comes_again(data: Path, arrays: Arr
 
 
 def test_labels_are_left_out_each_by_itself(data: Path) -> None:
-    task = ImageTask(SPEC, data, batch=20, label_dropout=0.25)
+    task = ImageTask(SPEC, data, batch=20, label_dropout=0.25, unconditional=0.0)
     labels = np.concatenate([task._batch(step, 0)[1].numpy() for step in range(100)])
     nothing = labels == [len(CLASSES), len(STYLES)]
     assert nothing.mean(axis=0) == pytest.approx([0.25, 0.25], abs=0.04)
     assert nothing.all(axis=1).mean() == pytest.approx(0.0625, abs=0.02)
+
+
+def test_of_several_labels_all_but_the_style_are_left_out_together(data: Path) -> None:
+    task = ImageTask(SPEC, data, batch=20, label_dropout=0.0, unconditional=0.3)
+    labels = np.concatenate([task._batch(step, 0)[1].numpy() for step in range(100)])
+    assert (labels[:, 0] == len(CLASSES)).mean() == pytest.approx(0.3 + 0.3 / 2, abs=0.04)
+    assert (labels[:, 1] == len(STYLES)).mean() == pytest.approx(1 / COUNT, abs=0.02), "one is not known"
 
 
 def test_held_out_pictures_are_binarised_the_same_way_each_time(data: Path) -> None:
@@ -293,6 +300,34 @@ def test_training_learns_and_leaves_a_checkpoint_a_card_and_sheets(data: Path, t
     assert "not the fixed binarisation" in saved.card
     assert f"| valid_nats | {after['valid_nats']:.4f} |" in saved.card
     assert read_image(out / "sheets" / "0000030.png").shape == (4 * 8 + 2, 2 * 7 + 2, 3)
+    assert np.array_equal(saved.tensors[LABEL_ROWS], task.pictures.label_rows)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_indexed_pictures_are_learned(tmp_path: Path, precision: str) -> None:
+    """Two classes, each of one picture: after a few steps hardly a bit a pixel is left of the two."""
+    rng = np.random.default_rng(5)
+    shapes, labels = rng.integers(0, 4, (2, 8, 8), np.uint8), np.arange(32)[:, None] % 2
+    np.savez(
+        tmp_path / "set.npz", attributes=np.array(["class"]), values_class=np.array(CLASSES), palette=PALETTE,
+        x_train=shapes[labels[:, 0]], labels_train=labels, x_test=shapes[labels[:8, 0]], labels_test=labels[:8],
+    )  # fmt: skip
+    pictures = read_pictures(tmp_path / "set.npz")
+    spec = PixelCNNSpec.for_pictures(
+        pictures.shape, pictures.spec_fields, conditioning="location", layers=3, features=8, output_features=16,
+        coarse_layers=2, coarse_features=8, coarse_inputs=8,
+    )  # fmt: skip
+    task = ImageTask(spec, tmp_path / "set.npz", batch=8, precision=precision)
+    trainer = Trainer(task, LoopConfig(120, 0.02, warmup=5, evaluate_every=120, ema=0.8), tmp_path / "run")
+    begun = task.evaluate(trainer.averaged(), CPU)["valid_bits_per_dim"]
+    trainer.run()
+    after = task.evaluate(trainer.averaged(), CPU)
+    assert begun > 1.5
+    assert after["valid_bits_per_dim"] < 0.3
+    assert after["valid_bits_per_dim"] < after["valid_bits_per_dim_unconditional"]
+    engine = NativeImageEngine(load(tmp_path / "run" / "checkpoint"))
+    drawn = engine.draw([ImageStreamRequest(0, 0.0, engine.embed_labels([label])) for label in (0, 1)])
+    assert (drawn[..., 0] == shapes).mean() > 0.95
 
 
 def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) -> None:
@@ -302,7 +337,8 @@ def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) ->
     task = ImageTask(SPEC, data, batch=8, start=begun.path)
     second = Trainer(task, LoopConfig(1, seed=5), tmp_path / "second")
     for weights in (second.model.state_dict(), second.averaged().state_dict()):
-        assert all(np.array_equal(weights[name].numpy(), tensor) for name, tensor in begun.tensors.items())
+        assert {*weights, LABEL_ROWS} == {*begun.tensors}
+        assert all(np.array_equal(tensor.numpy(), begun.tensors[name]) for name, tensor in weights.items())
     assert task.evaluate(second.model, CPU) == task.evaluate(first.averaged(), CPU)
     shutil.rmtree(begun.path)  # what a run has begun with is not asked for again
     second.run()
@@ -339,3 +375,11 @@ def test_precision_is_that_of_the_arithmetic(data: Path) -> None:
 def test_pictures_of_another_size_are_refused(data: Path) -> None:
     with pytest.raises(ValueError, match=r"pictures of \(6, 5, 1\)"):
         _ = ImageTask(replace(SPEC, width=6), data).pictures
+
+
+def test_another_palette_and_other_attributes_are_refused(data: Path, indexed: Path) -> None:
+    with pytest.raises(ValueError, match="its palette is not the model's"):
+        _ = ImageTask(SPEC, indexed).pictures
+    for changes in ({"label_rows": 2}, {"attributes": (("class", CLASSES), ("style", ("oil", "ink", "pen")))}):
+        with pytest.raises(ValueError, match="its attributes are not the model's"):
+            _ = ImageTask(replace(SPEC, **changes), data).pictures

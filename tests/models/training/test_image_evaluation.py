@@ -17,6 +17,7 @@ from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import load
 from models.engines.images.engine import ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
+from models.spec import ImageSpec
 from models.training.data.images import Pictures, read_image
 from models.training.evaluation.images import (
     Classifier,
@@ -48,44 +49,48 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("halves")
     train, test = halves(400, 0), halves(60, 1)
     np.savez(
-        path / "pictures.npz", classes=np.array(CLASSES), x_train=train.images, y_train=train.labels[:, 0],
-        x_test=test.images, y_test=test.labels[:, 0],
+        path / "pictures.npz", attributes=np.array(["class"]), values_class=np.array(CLASSES),
+        x_train=train.images, labels_train=train.labels, x_test=test.images, labels_test=test.labels,
     )  # fmt: skip
     return path
 
 
+def seen_as(levels: int, channels: int = 1, side: int = 8) -> ImageSpec:
+    return ImageSpec(height=side, width=side, channels=channels, levels=levels)
+
+
 @pytest.mark.parametrize("levels", [2, 256])
 def test_a_classifier_learns_what_is_plain_to_see(levels: int) -> None:
-    classifier, test = Classifier(halves(400, 0), levels, 2, seen=2000), halves(60, 1)
+    classifier, test = Classifier(halves(400, 0), seen_as(levels), 2, seen=2000), halves(60, 1)
     symbols = test.images // 128 if levels == 2 else test.images
     assert (classifier.classify(symbols) == test.labels[:, 0]).mean() == 1.0
 
 
 def test_few_pictures_are_shown_more_often() -> None:
     few = halves(30, 0)
-    assert (Classifier(few, 256, 2, seen=6000).classify(few.images) == few.labels[:, 0]).all()
+    assert (Classifier(few, seen_as(256), 2, seen=6000).classify(few.images) == few.labels[:, 0]).all()
 
 
 def test_png_needs_the_bits_of_its_files() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
-    assert 8.0 < png_bits(noise, 256) < 8.5
-    assert png_bits(noise[..., :1], 256) > png_bits(np.zeros((2, 32, 32, 1), np.uint8), 256)
+    assert 8.0 < png_bits(noise, seen_as(256, 3)) < 8.5
+    assert png_bits(noise[..., :1], seen_as(256)) > png_bits(np.zeros((2, 32, 32, 1), np.uint8), seen_as(256))
     bits = noise[..., :1] % 2
-    assert 1.0 < png_bits(bits, 2) < 2.0, "a bit, and what headers and the rows' filters take"
+    assert 1.0 < png_bits(bits, seen_as(2)) < 2.0, "a bit, and what headers and the rows' filters take"
     images = Image.fromarray(noise[0])
     images.save(file := io.BytesIO(), "PNG", optimize=True)
-    assert png_bits(noise[:1], 256) == 8 * len(file.getvalue()) / noise[0].size
+    assert png_bits(noise[:1], seen_as(256, 3)) == 8 * len(file.getvalue()) / noise[0].size
 
 
 def test_a_sheet_has_a_row_of_ten_for_each_class(tmp_path: Path) -> None:
     images = np.arange(24, dtype=np.uint8).repeat(40 * 40).reshape(24, 40, 40, 1)
     made = Pictures(images, np.arange(2).repeat(12)[:, None])
-    write_classes(made, 256, tmp_path / "small.png")
+    write_classes(made, seen_as(256), tmp_path / "small.png")
     sheet = read_image(tmp_path / "small.png")
     assert sheet.shape == (2 * 82 + 2, 10 * 82 + 2, 3)
     assert (sheet[84:164, 2 + 9 * 82 : 82 + 9 * 82] == 21).all()
     large = Pictures(images.repeat(2, axis=1).repeat(2, axis=2), made.labels)
-    write_classes(large, 256, tmp_path / "large.png")
+    write_classes(large, seen_as(256), tmp_path / "large.png")
     assert np.array_equal(read_image(tmp_path / "large.png"), sheet)
 
 
@@ -104,7 +109,7 @@ def test_the_baseline_knows_how_often_each_pixel_is_what() -> None:
 def test_the_sum_over_classes_is_the_definitions(data: Path) -> None:
     spec = PixelCNNSpec(
         height=8, width=8, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
-        classes=CLASSES, conditioning="class",
+        attributes=(("class", CLASSES),), conditioning="class",
     )  # fmt: skip
     task = ImageTask(spec, data)
     torch.manual_seed(0)
@@ -162,8 +167,10 @@ def test_a_model_is_trained_and_judged_from_the_command_line(data: Path, tmp_pat
 def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_card(data: Path, tmp_path: Path) -> None:
     arrays = dict(np.load(data / "pictures.npz"))
     for part in ("train", "test"):
-        arrays[f"style_{part}"] = np.arange(len(arrays[f"x_{part}"])) % 3
-    np.savez(tmp_path / "two.npz", styles=np.array(["a", "b", "c"]), **arrays)
+        styles = np.arange(len(arrays[f"x_{part}"])) % 3
+        arrays[f"labels_{part}"] = np.stack([arrays[f"labels_{part}"][:, 0], styles], axis=1)
+    arrays |= {"attributes": np.array(["class", "style"]), "values_style": np.array(["a", "b", "c"])}
+    np.savez(tmp_path / "two.npz", **arrays)
     checkpoint, out = tmp_path / "run" / "checkpoint", tmp_path / "report"
     shared = ("--data", tmp_path / "two.npz", "-o")
     run("train", "pixelcnn", *shared, tmp_path / "run", "--steps", 2, "--processes", 1, *SIZES)
@@ -192,4 +199,4 @@ def test_a_network_without_classes_is_refused(data: Path, tmp_path: Path) -> Non
     assert CliRunner().invoke(ancestral, [str(a) for a in arguments]).exit_code == 0
     judged = ["evaluate", "images", tmp_path / "checkpoint", "--data", data, "-o", tmp_path / "report"]
     done = CliRunner().invoke(ancestral, [str(a) for a in judged])
-    assert (done.exit_code, "the model has no classes" in done.stderr) == (1, True)
+    assert (done.exit_code, "the model has no attributes" in done.stderr) == (1, True)

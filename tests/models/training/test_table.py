@@ -51,7 +51,7 @@ def test_a_network_without_classes_has_one_likelihood_and_its_cached_pictures_ar
 
 
 def test_a_network_with_classes_has_two_that_are_never_in_one_column() -> None:
-    spec = tiny(True, 1, classes=CLASSES, conditioning="class")
+    spec = tiny(True, 1, attributes=(("class", CLASSES),), conditioning="class")
     row = measure("dots", checkpoint_of(spec), pictures(spec, 6), pictures(spec, 9))
     summed, _, how = (row.unconditional or "").partition(" ")
     assert how == "(summed over the classes)"

@@ -46,6 +46,7 @@ IMAGE: Final = {
     "size": st.sampled_from(SIZES),
     "response_format": st.sampled_from(("url", "b64_json")),
     "output_format": st.sampled_from(("png", "webp", "jpeg")),
+    "background": st.sampled_from(("auto", "opaque")),
     "seed": SEED,
     "temperature": TEMPERATURE,
     "guidance": st.floats(0, 10),

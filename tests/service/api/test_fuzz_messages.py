@@ -37,7 +37,7 @@ PICTURES: Final[list[Strategies]] = [
     {
         "type": st.just("image.generate"), "model": st.just("sketch"), "prompt": st.sampled_from(("cat", "DOG")),
         "style": st.just("oil"), "n": st.integers(1, 3), "seed": SEED, "temperature": st.floats(0, 2),
-        "guidance": st.floats(0, 10),
+        "guidance": st.floats(0, 10), "background": st.sampled_from(("auto", "opaque")),
     },
     {"type": st.just("image.cancel")},
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -53,19 +54,22 @@ def models() -> dict[str, ImageModel]:
 )  # fmt: skip
 def test_what_is_proposed(models: dict[str, ImageModel], model: str, prompt: str, proposed: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        models[model].subject(prompt, "prompt")
+        models[model].labels(prompt, "prompt")
     assert caught.value.param == "prompt"
-    assert caught.value.message.startswith(f"prompt: pixelcnn-{model} has no such class; nearest: {proposed}")
+    told = re.sub(r" \((class|subclass|style)\)", "", caught.value.message)
+    assert told.startswith(f"prompt: pixelcnn-{model} has no such class")
+    assert f"; nearest: {proposed}" in told
+    assert ("(class)" in caught.value.message or "(subclass)" in caught.value.message) == (model == "emoji")
 
 
 def test_without_anything_near_all_classes_are_listed(models: dict[str, ImageModel]) -> None:
     with pytest.raises(InvalidRequest, match="it has 0, 1, 2"):
-        models["digits"].subject("wxyz", "prompt")
+        models["digits"].labels("wxyz", "prompt")
 
 
 def test_every_shipped_synonym_leads_to_a_class_and_is_none(models: dict[str, ImageModel]) -> None:
     for model in models.values():
-        names = (*model.spec.classes, *model.spec.subclasses)
+        names = [value for values in model.spec.conditions for value in values]
         assert model.entry.synonyms
         for word, meant in model.entry.synonyms.items():
             assert set(meant) <= set(names)
@@ -76,7 +80,9 @@ def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None
     shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
     manifest = tmp_path / "digits" / "model.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"synonyms": {"ten": ["10"]}}))
-    with pytest.raises(LibraryError, match="pixelcnn-digits: synonyms: the checkpoint has no class '10'"):
+    with pytest.raises(
+        LibraryError, match="pixelcnn-digits: synonyms: the checkpoint has no value '10' of an attribute"
+    ):
         load_catalog(Settings(models_dir=tmp_path, data_dir=tmp_path))
 
 

@@ -138,10 +138,10 @@ def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, P
 def pictures(tmp_path: Path) -> Path:
     """Noise of two classes."""
     rng = np.random.default_rng(0)
-    arrays = {"classes": np.array(["snow", "ash"])}
+    arrays = {"attributes": np.array(["class"]), "values_class": np.array(["snow", "ash"])}
     for part in ("train", "test"):
         arrays[f"x_{part}"] = rng.integers(0, 256, (16, 6, 6, 1), np.uint8)
-        arrays[f"y_{part}"] = rng.integers(0, 2, 16)
+        arrays[f"labels_{part}"] = rng.integers(0, 2, (16, 1))
     np.savez(tmp_path / "noise.npz", **arrays)
     return tmp_path / "noise.npz"
 

@@ -16,6 +16,7 @@ from PIL import Image
 from models import checkpoint
 from models.engines.images.engine import ImageEngine
 from models.engines.images.native import NativeImageEngine
+from models.palette import pixels_of, rgba
 from tests.service.support import PICTURES, Server
 
 Pixels = NDArray[np.uint8]
@@ -46,7 +47,8 @@ def draw(server: Server, **changes: Any) -> list[Pixels]:
 def decode(data: bytes) -> Pixels:
     """A file's pixels, ``[H, W, C]``."""
     with Image.open(io.BytesIO(data)) as image:
-        pixels = np.asarray(image)
+        indexed = "RGBA" if image.has_transparency_data else "RGB"
+        pixels = np.asarray(image.convert(indexed) if image.mode == "P" else image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
@@ -90,10 +92,26 @@ def same(one: list[Pixels], other: list[Pixels]) -> bool:
 
 
 def noise(model: str, scale: int = 1, seed: int = 0) -> Pixels:
-    """A picture of a model's size, or of a multiple of it, ``[H, W, C]``; black and white for one of two levels."""
+    """A picture of a model's size, or of a multiple of it, ``[H, W, C]``; of levels, or colours, that it has."""
+    return visible(model, random_symbols(model, scale, seed))
+
+
+def random_symbols(model: str, scale: int = 1, seed: int = 0) -> Pixels:
+    """The symbols of :func:`noise`."""
     spec = PICTURES[model]
     size = (spec.height * scale, spec.width * scale, spec.channels)
-    return (np.random.default_rng(seed).integers(0, spec.levels, size) * (255 // (spec.levels - 1))).astype(np.uint8)
+    return np.random.default_rng(seed).integers(0, spec.levels, size).astype(np.uint8)
+
+
+def visible(model: str, symbols: Pixels) -> Pixels:
+    """The pixels of symbols ``[..., C]``: grey, RGB, or RGBA where the palette has a transparent colour."""
+    spec = PICTURES[model]
+    return rgba(spec)[symbols[..., 0]] if spec.transparent else pixels_of(symbols, spec)
+
+
+def classes_of(model: str) -> tuple[str, ...]:
+    """The values of a model's first attribute; none where it has none."""
+    return next(iter(PICTURES[model].conditions), ())
 
 
 def image_of(pixels: Pixels) -> Image.Image:

@@ -49,7 +49,7 @@ def test_kinds_that_the_seeds_drew_are_told(ancestral: Run, server: Server, tmp_
     done = ancestral("draw", "birds", *words)
     park = {"model": "park", "prompt": "birds", "n": 3}
     told = [entry["revised_prompt"] for entry in post(server, "generations", **park).json()["data"]]
-    assert done.stderr.decode().strip().endswith(f"seed 7: {', '.join(told)}")
+    assert done.stderr.decode().strip().endswith(f"seed 7: {'; '.join(told)}")
     drawn = [decode((tmp_path / f"a-{number}.png").read_bytes()) for number in range(3)]
     assert same(drawn, draw(server, **park))
     assert b"seed 7\n" in ancestral("draw", "owl", *words).stderr
@@ -65,7 +65,7 @@ def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["zebra", "-o", "a.png"], 1, b"sketch has no such class; it has cat, dog, cow"),
+        (["zebra", "-o", "a.png"], 1, b"sketch has no such class or style; it has cat, dog, cow"),
         (["cats", "-o", "a.png"], 1, b"nearest: cat"),
         (["dog", "-o", "a.png", "--style", "pencil"], 1, b"sketch has no such style"),
         (["dog", "-o", "a.png", "--model", "tiny"], 1, b"tiny is not made for image_generation"),

@@ -12,7 +12,7 @@ import pytest
 from models.engines.images.engine import ImageStreamRequest
 from service.images.schemas import MAX_STEPS
 from tests.service.api.test_refusals import check_envelope
-from tests.service.images.pictures import draw, engine_of, post, same, seeds, shown
+from tests.service.images.pictures import classes_of, draw, engine_of, post, same, seeds, shown
 from tests.service.support import PICTURES, Server
 
 
@@ -31,17 +31,14 @@ def vector(server: Server, name: str, model: str = "sketch") -> list[float]:
 
 def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
     listed = classes(server)
-    fields = {"id", "object", "model", "embedding"}
-    special = {"class": {"thumbnail_url"}, "style": set(), "kind": {"thumbnail_url", "class"}}
-    assert all(set(entry) == fields | special[entry["object"]] for entry in listed)
+    fields = {"id", "object", "model", "embedding", "thumbnail_url"}
+    assert all(set(entry) == fields | ({"class"} if entry["object"] == "kind" else set()) for entry in listed)
     assert [(entry["model"], entry["object"], entry["id"]) for entry in listed] == [
-        (model, condition, name)
-        for model in ("ink", "park", "sketch", "weave")
-        for condition, names in (
-            ("class", PICTURES[model].classes), ("style", PICTURES[model].styles), ("kind", PICTURES[model].subclasses)
-        )
+        (model, {"subclass": "kind"}.get(attribute, attribute), name)
+        for model in ("doll", "ink", "park", "sketch", "weave")
+        for attribute, names in PICTURES[model].attributes
         for name in names
-    ]  # fmt: skip
+    ]
     of = {entry["id"]: entry["class"] for entry in listed if entry["object"] == "kind"}
     assert of == {"owl": "Birds", "wren": "Birds", "fox": "Beasts", "heron": "Birds"}
     network, spec = engine_of(zoo, "sketch"), PICTURES["sketch"]
@@ -72,7 +69,7 @@ def test_classes_by_model_and_without_vectors(server: Server) -> None:
 
 @pytest.mark.parametrize("model", ["sketch", "ink"])
 def test_the_ends_are_the_classes(server: Server, model: str) -> None:
-    first, last = PICTURES[model].classes[0], PICTURES[model].classes[2]
+    first, _, last = classes_of(model)
     response = post(server, "interpolations", model=model, steps=6, **{"from": first.upper(), "to": last})
     found = shown(response)
     assert seeds(response) == [7] * 6

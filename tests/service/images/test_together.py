@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
+from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, classes_of, noise, written
 from tests.service.support import GENERATION, PICTURES, SPEECH, Server
 
 REQUESTS, AT_A_TIME = 120, 12
@@ -21,14 +21,14 @@ Order = tuple[str, dict[str, Any]]
 def order(number: int) -> Order:
     """No two of the requests are the same; one of four is for sound."""
     model = list(PICTURES)[number % len(PICTURES)]
-    names = [*PICTURES[model].classes, "any"]
+    names = [*classes_of(model), "any"]
     own: dict[str, Any] = {
         "model": model,
-        "prompt": names[number // 4 % len(names)] if PICTURES[model].classes else None,
+        "prompt": names[number // 4 % len(names)] if classes_of(model) else None,
         "seed": number,
         "n": number % 4 + 1,
         "temperature": (1.0, 0.5, 0.0)[number % 7 % 3],
-        "guidance": (None, 2.0)[number % 2] if PICTURES[model].classes else None,
+        "guidance": (None, 2.0)[number % 2] if classes_of(model) else None,
         "output_format": ("png", "webp", "jpeg")[number % 5 % 3],
     }
     if number % 8 == 0:

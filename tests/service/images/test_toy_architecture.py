@@ -42,12 +42,12 @@ def installed() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of 6 × 5 grey pixels with a white column on the left or on the right."""
-    rng, arrays = np.random.default_rng(0), {"classes": np.array(CLASSES)}
+    rng, arrays = np.random.default_rng(0), {"attributes": np.array(["class"]), "values_class": np.array(CLASSES)}
     for part, count in (("train", 64), ("test", 16)):
         labels = rng.integers(0, 2, count)
         images = rng.integers(0, 40, (count, 6, 5), np.uint8)
         images[np.arange(count), :, labels * 4] = 255
-        arrays |= {f"x_{part}": images, f"y_{part}": labels}
+        arrays |= {f"x_{part}": images, f"labels_{part}": labels[:, None]}
     path = tmp_path_factory.mktemp("lines") / "pictures.npz"
     np.savez(path, **arrays)  # type: ignore[arg-type]
     return path

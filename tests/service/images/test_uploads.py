@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 
 def decode(data: bytes, model: str = "sketch") -> Pixels:
-    return decode_picture(data, PICTURES[model], "file")
+    return decode_picture(data, PICTURES[model], "file")[0]
 
 
 def refusal(data: bytes, model: str = "sketch") -> str:

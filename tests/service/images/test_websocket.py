@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from service.catalog.seeds import part_seed
 from service.ws.credentials import KEY_SECONDS
-from tests.service.images.pictures import Pixels, draw, post, same, shown
+from tests.service.images.pictures import Pixels, classes_of, draw, post, same, shown
 from tests.service.images.websocket_client import watching
 from tests.service.support import PICTURES, Server
 from tests.service.ws_client import SECONDS
@@ -22,8 +22,7 @@ from tests.service.ws_client import SECONDS
 @pytest.mark.parametrize("model", PICTURES)
 @pytest.mark.parametrize("n", [1, 3, 10])
 def test_the_pictures_are_those_of_http(server: Server, model: str, n: int) -> None:
-    spec = PICTURES[model]
-    prompt = spec.classes[1] if spec.classes else None
+    prompt = classes_of(model)[1] if PICTURES[model].conditions else None
     with watching(server) as watch:
         watch.generate(model=model, prompt=prompt, n=n, temperature=0.9)
         found = watch.pictures()

@@ -29,14 +29,16 @@ GENERATION = GenerationPayload(
 )  # fmt: skip
 IMAGE = ImagePayload(
     seed=7, temperature=0.9, guidance=1.0, style=None, size="16x12", scale=2, response_format="url",
-    output_format="png", token="t-_", seeds=(7, 8), prompt="cat", asked_class=None, n=2,
-    labels=((0, None, 1), (0, None, None)), subclasses=("owl", None),
+    output_format="png", background="opaque", token="t-_", seeds=(7, 8), prompt="cat", asked_class=None, n=2,
+    labels=((0, None, 1), (0, None, None)), requested=(0, None, None), revised_prompts=("owl", None),
 )  # fmt: skip
-COMPLETION = CompletionPayload(**vars(IMAGE) | {"rows": 2, "row_symbols": 24, "prompt_sha256": "cd" * 32})
+COMPLETION = CompletionPayload(
+    **vars(IMAGE) | {"rows": 2, "row_symbols": 24, "palette_distance": 1.5, "prompt_sha256": "cd" * 32}
+)
 INTERPOLATION = InterpolationPayload(
     seed=7, temperature=0.9, guidance=2.5, style="oil", size="8x6", scale=1, response_format="b64_json",
-    output_format="webp", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0), steps=3,
-    ends=((0, 1), ((0.1, -1e-30, 3.0), 1)),
+    output_format="webp", background="transparent", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0),
+    steps=3, ends=((0, 1), ((0.1, -1e-30, 3.0), 1)),
 )  # fmt: skip
 PAYLOADS: list[Payload] = [
     SPEECH,
@@ -46,8 +48,8 @@ PAYLOADS: list[Payload] = [
     IMAGE,
     COMPLETION,
     INTERPOLATION,
-    ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8),
-    ImageLikelihoodPayload(labels=(), map=False, white_bits=1),
+    ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_distance=None),
+    ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_distance=0.5),
 ]
 
 
@@ -100,7 +102,7 @@ def test_what_a_request_is_charged_for() -> None:
     assert SPEECH.input_tokens == sum(len(sentence.phones) for sentence in SENTENCES)
     assert GENERATION.input_tokens == 0
     assert IMAGE.text_tokens == 1, "a subclass that the seed has drawn was not in the request"
-    named = dataclasses.replace(IMAGE, labels=((0, None, 1),) * 2, subclasses=(None, None))
+    named = dataclasses.replace(IMAGE, labels=((0, None, 1),) * 2, requested=(0, None, 1), revised_prompts=(None, None))
     assert named.text_tokens == 2
     assert INTERPOLATION.text_tokens == 4
     assert (IMAGE.prompt_symbols, COMPLETION.prompt_symbols) == (0, 48)

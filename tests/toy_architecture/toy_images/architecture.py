@@ -28,7 +28,7 @@ def tensors(spec: ToySpec) -> Table:
     """The weights."""
     outputs = spec.channels * spec.levels
     table = {
-        "taps": convolution(outputs, spec.channels, spec.kernel_size, spec.kernel_size),
+        "taps": convolution(outputs, spec.channels * spec.planes, spec.kernel_size, spec.kernel_size),
         "taps_bias": zeros(outputs),
     }
     if spec.conditions:

@@ -26,15 +26,13 @@ class ToyNetwork(ImageNetwork):
             self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
         add_parameters(self, own(table))
 
-    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """See :class:`ImageNetwork`."""
-        dtype = dtype or self.taps.dtype
-        pixels = symbols.to(dtype) * (2.0 / (self.spec.levels - 1)) - 1.0
         size = self.taps.shape[-1]
         mask = torch.ones(size * size, dtype=dtype)
         mask[size * size // 2 :] = 0
         taps = self.taps.to(dtype) * mask.view(size, size)
-        logits = F.conv2d(pixels.permute(0, 3, 1, 2), taps, self.taps_bias.to(dtype), padding=size // 2)
+        logits = F.conv2d(pixels.to(dtype).permute(0, 3, 1, 2), taps, self.taps_bias.to(dtype), padding=size // 2)
         if h is not None:
             logits = logits + (h.to(dtype) @ self.condition.to(dtype))[:, :, None, None]
-        return logits.permute(0, 2, 3, 1).reshape(*symbols.shape, self.spec.levels)
+        return logits.permute(0, 2, 3, 1).reshape(*pixels.shape[:3], self.spec.channels, self.spec.levels)

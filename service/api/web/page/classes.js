@@ -1,4 +1,4 @@
-// The classes, kinds and styles of a model, as chips with thumbnails.
+// The attributes of a model: the first one and its kinds as chips with thumbnails, the others as lists.
 
 import { here, request } from "./api.js";
 import { select } from "./controls.js";
@@ -14,39 +14,55 @@ let loading = 0;
 const short = (name) => name.replace(/^(animal|food|face|hand|sky|person|transport|place)-/, "");
 
 export class ClassPicker {
-  /** `classes` are those of all models, as /v1/images/classes lists them. */
+  /** `classes` are the values of the attributes of all models, as /v1/images/classes lists them. */
   constructor(classes, onchange) {
     this.classes = classes;
     this.onchange = onchange;
     this.chips = h("fieldset", { class: "chips", dataset: { param: "prompt class" } });
     this.kinds = h("fieldset", { class: "chips small" });
-    this.element = h("div", {}, this.chips, this.kinds);
+    this.others = h("div", { class: "row wrap" });
+    this.element = h("div", {}, this.chips, this.kinds, this.others);
     this.styleField = h("div", {});
   }
 
-  /** The entries of a model: `object` is class, kind or style. */
+  /** The values of the model's attribute `object`; of `kind` those of one class, if `parent` is given. */
   of(object, parent = null) {
     return this.classes.filter(
       (one) => one.model === this.model && one.object === object && (!parent || one.class === parent),
     );
   }
 
-  /** Shows what a model knows; without a `prompt` one of its classes is chosen at random. */
+  /** The names of the model's attributes, in order. */
+  get attributes() {
+    return [...new Set(this.classes.filter((one) => one.model === this.model).map((one) => one.object))];
+  }
+
+  /** The attribute whose values are the chips. */
+  get first() {
+    return this.attributes.find((name) => name !== "style");
+  }
+
+  /** Shows what a model knows; without a `prompt` a value of its first attribute is chosen at random. */
   show(model, prompt, style) {
     this.model = model;
-    const all = this.of("class");
-    const wanted = prompt ?? all[Math.floor(all.length * Math.random())]?.id;
-    const kind = this.of("kind").find((one) => one.id === wanted);
+    const all = this.of(this.first);
+    const wanted = (prompt ?? all[Math.floor(all.length * Math.random())]?.id ?? "").split(",").map((name) => name.trim());
+    const asked = (object) => this.of(object).find((one) => wanted.includes(one.id));
+    const kind = asked("kind");
+    const chosen = kind?.class ?? asked(this.first)?.id;
     const choose = (name) => {
       this.chooseClass(name);
       this.onchange();
     };
-    const chips = chipsOf([{ id: ANY }, ...all], kind ? kind.class : wanted, choose);
-    this.chips.replaceChildren(h("legend", {}, "Class"), ...chips, h("p", { class: "wrong", role: "alert" }));
+    const chips = chipsOf([{ id: ANY }, ...all], chosen, choose);
+    this.chips.replaceChildren(h("legend", {}, title(this.first)), ...chips, h("p", { class: "wrong", role: "alert" }));
     this.chips.hidden = !all.length;
-    this.chooseClass(kind ? kind.class : wanted, kind?.id);
+    this.chooseClass(chosen, kind?.id);
+    const others = this.attributes.filter((name) => ![this.first, "kind", "style"].includes(name));
+    this.selects = others.map((name) => select([ANY, ...this.of(name).map((one) => one.id)], asked(name)?.id, this.onchange));
+    this.others.replaceChildren(...others.map((name, index) => field(title(name), this.selects[index], {})));
     const styles = this.of("style").map((one) => one.id);
-    this.styles = styles.length ? select([ANY, ...styles], style, this.onchange) : null;
+    this.styles = styles.length ? select([ANY, ...styles], style ?? asked("style")?.id, this.onchange) : null;
     this.styleField.replaceChildren(...(this.styles ? [field("Style", this.styles, { param: "style" })] : []));
   }
 
@@ -57,20 +73,26 @@ export class ClassPicker {
     this.kinds.replaceChildren(h("legend", {}, "Kind"), ...chips);
   }
 
-  /** Whether the model has classes. */
+  /** Whether the model has attributes besides the style. */
   get any() {
     return !this.chips.hidden;
   }
 
+  /** The names that are chosen, separated by commas. */
   get prompt() {
     const kind = this.kinds.hidden ? ANY : this.kinds.querySelector("input:checked")?.value;
-    return kind && kind !== ANY ? kind : (this.chips.querySelector("input:checked")?.value ?? ANY);
+    const chosen = kind && kind !== ANY ? kind : (this.chips.querySelector("input:checked")?.value ?? ANY);
+    const names = [chosen, ...this.selects.map((one) => one.value)].filter((name) => name !== ANY);
+    return names.join(", ") || ANY;
   }
 
   get style() {
     return this.styles && this.styles.value !== ANY ? this.styles.value : null;
   }
 }
+
+/** The name of an attribute as a label. */
+const title = (name) => (name ?? "class").replace(/^./, (letter) => letter.toUpperCase()).replaceAll("_", " ");
 
 function chipsOf(options, chosen, onchoose) {
   const name = id("chip");

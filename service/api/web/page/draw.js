@@ -35,10 +35,10 @@ class Draw {
 
   build(values) {
     const changed = () => this.changed();
-    const preferred = this.models.find((model) => model.id.includes("emoji")) ?? this.models[0];
+    const preferred = ["sprites", "emoji"].map((name) => this.models.find(({ id }) => id.includes(name))).find(Boolean);
     this.modelSelect = select(
       this.models.map((model) => model.id),
-      values.model ?? preferred.id,
+      values.model ?? (preferred ?? this.models[0]).id,
       () => {
         this.temperature.set(this.model.temperature);
         this.guidance.set(this.model.guidance);
@@ -154,7 +154,7 @@ class Draw {
   chooseModel(prompt, style) {
     this.picker.show(this.model.id, prompt, style);
     this.guidance.element.hidden = !this.picker.any;
-    this.interpolation.chooseModel(this.picker.of("class"), this.picker.of("kind"));
+    this.interpolation.chooseModel(this.picker);
     this.completion.chooseModel(sizeOf(this.model));
     const needed = { draw: "image_generation", complete: "image_completion", interpolate: "image_interpolation" };
     for (const input of this.modes.querySelectorAll("input")) {

@@ -149,11 +149,18 @@ export class Interpolation {
     this.changed = changed;
   }
 
-  chooseModel(classes, kinds) {
+  /** `picker`: of the model. Of several attributes the ends are lists of names. */
+  chooseModel(picker) {
+    const [classes, kinds] = [picker.of(picker.first), picker.of("kind")];
     const names = [...classes, ...kinds].map((one) => one.id);
     const second = kinds.length ? kinds[1].id : names[Math.min(7, names.length - 1)];
-    this.begin = select(names, kinds.length ? kinds[0].id : names[Math.min(1, names.length - 1)], this.changed);
-    this.end = select(names, second, this.changed);
+    const lists = picker.selects.length > 0;
+    const end = (name) =>
+      lists
+        ? h("input", { type: "text", value: name, maxlength: 4096, oninput: this.changed })
+        : select(names, name, this.changed);
+    this.begin = end(kinds.length ? kinds[0].id : names[Math.min(1, names.length - 1)]);
+    this.end = end(second);
     this.from.replaceChildren(field("From", this.begin, { param: "from" }));
     this.to.replaceChildren(field("To", this.end, { param: "to" }));
   }

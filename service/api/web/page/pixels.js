@@ -16,8 +16,8 @@ export class Picture {
     const rows = pixels.length / (width * channels);
     for (let i = 0; i < rows * width; i++) {
       const to = 4 * (first * width + i);
-      for (let c = 0; c < 3; c++) this.image.data[to + c] = pixels[i * channels + (channels === 3 ? c : 0)];
-      this.image.data[to + 3] = 255;
+      for (let c = 0; c < 3; c++) this.image.data[to + c] = pixels[i * channels + (channels > 1 ? c : 0)];
+      this.image.data[to + 3] = channels === 4 ? pixels[i * channels + 3] : 255;
     }
     this.rows = Math.max(this.rows, first + rows);
     this.show();
@@ -30,8 +30,8 @@ export class Picture {
       for (let x = 0; x < width; x++) {
         const from = Math.floor((y * rows) / height) * columns + Math.floor((x * columns) / width);
         const to = 4 * (y * width + x);
-        for (let c = 0; c < 3; c++) this.image.data[to + c] = pixels[from * channels + (channels === 3 ? c : 0)];
-        this.image.data[to + 3] = 170;
+        for (let c = 0; c < 3; c++) this.image.data[to + c] = pixels[from * channels + (channels > 1 ? c : 0)];
+        this.image.data[to + 3] = channels === 4 && !pixels[from * channels + 3] ? 0 : 170;
       }
     }
     this.show();
@@ -45,15 +45,13 @@ export class Picture {
 /** `WIDTHxHEIGHT` as two numbers. */
 export const sizeOf = (model) => model.size.split("x").map(Number);
 
-/** A file as a canvas of this size: its middle, scaled. */
+/** A file as a canvas of this size: its middle, scaled; transparent parts stay so. */
 export async function fitted(file, width, height) {
   const bitmap = await createImageBitmap(file);
   const canvas = h("canvas", { width, height, class: "picture" });
   const paint = canvas.getContext("2d", { willReadFrequently: true });
   paint.imageSmoothingEnabled = bitmap.width % width !== 0; // a multiple has squares for pixels: they stay exact
   paint.imageSmoothingQuality = "high";
-  paint.fillStyle = "#fff";
-  paint.fillRect(0, 0, width, height);
   const scale = Math.max(width / bitmap.width, height / bitmap.height);
   const [w, t] = [bitmap.width * scale, bitmap.height * scale];
   paint.drawImage(bitmap, (width - w) / 2, (height - t) / 2, w, t);
