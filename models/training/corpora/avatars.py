@@ -51,6 +51,7 @@ ATTRIBUTES: Mapping[str, Sequence[str]] = {
 """The conditions of the corpus, and their values. Without visible hair there is no colour of it."""
 
 _COLOURS = 256
+_WHITE = (255, 255, 255)
 _SEED = 0
 _RENDERER = Path(__file__).with_suffix(".mjs")
 _COVERED = ("bald", "hat")
@@ -237,7 +238,8 @@ def _drawn(requests: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield from map(json.loads, process.stdout)
             errors.seek(0)
             if process.returncode:
-                raise CorpusError(f"node failed: {errors.read().strip()[-300:]}")
+                why = errors.read().strip().splitlines()
+                raise CorpusError(f"node failed: {next((line for line in why if 'Error' in line), why[-1])}")
 
 
 def _write(out: Path, made: Sequence[tuple[Person, Image]], indexed: bool) -> None:
@@ -245,7 +247,7 @@ def _write(out: Path, made: Sequence[tuple[Person, Image]], indexed: bool) -> No
     palette = None
     if indexed:
         opaque = np.full((*images.shape[:3], 1), 255, np.uint8)
-        colours = make_palette(np.concatenate([images, opaque], axis=3), _COLOURS)
+        colours = make_palette(np.concatenate([images, opaque], axis=3), _COLOURS, _WHITE)
         palette = np.concatenate([colours, np.full((len(colours), 1), 255, np.uint8)], axis=1)
         images = to_indices(images, palette)
     labels = np.array([person.labels for person, _ in made], np.int16)

@@ -12,13 +12,13 @@ _RARE = 0.5
 """Power of a colour's frequency that weights it: below 1, so that small parts in colours of their own keep them."""
 
 
-def make_palette(images: Bytes, size: int, seed: int = 0) -> Bytes:
+def make_palette(images: Bytes, size: int, background: tuple[int, int, int] | None = None) -> Bytes:
     """The colours that represent pictures best: k-means (Lloyd 1982) from a k-means++ start, in RGB.
 
     Args:
         images: ``[N, H, W, 4]`` RGBA, of which pixels with alpha 0 do not count.
         size: the most colours, 1 to 256.
-        seed: of the start.
+        background: a colour that is kept exactly.
 
     Returns:
         ``[P, 3]``, P ≤ ``size``, sorted by brightness; exactly those of the pictures if there are no more.
@@ -28,7 +28,9 @@ def make_palette(images: Bytes, size: int, seed: int = 0) -> Bytes:
     colours = _colours(codes).astype(np.float64)
     if len(codes) > size:
         weights = counts.astype(np.float64) ** _RARE
-        colours = _k_means(colours, weights, size, np.random.default_rng(seed))
+        colours = _k_means(colours, weights, size, np.random.default_rng(0))
+        if background is not None:
+            colours[((colours - background) ** 2).sum(axis=1).argmin()] = background
     palette = np.unique(np.round(colours).astype(np.uint8), axis=0)
     return palette[np.argsort(palette @ np.array([0.299, 0.587, 0.114]), kind="stable")]
 

@@ -45,3 +45,12 @@ def test_transparent_pixels_get_the_transparent_entry_and_do_not_count() -> None
     assert palette.tolist() == [[1, 2, 3]]
     with_transparency = np.concatenate([np.zeros((1, 4), np.uint8), rgba(palette)])
     assert to_indices(images, with_transparency).tolist() == [[[1, 0, 1]]]
+
+
+def test_the_background_is_kept_exactly() -> None:
+    colours = np.random.default_rng(0).integers(180, 256, (1, 60, 60, 3), np.uint8)
+    colours[0, 30:] = 255
+    assert make_palette(rgba(colours), 8).max() < 255
+    palette = make_palette(rgba(colours), 8, background=(255, 255, 255))
+    assert palette[-1].tolist() == [255, 255, 255]
+    assert palette.shape == (8, 3)
