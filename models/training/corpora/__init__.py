@@ -20,7 +20,7 @@ from models.training.corpora.pictures import digits, fashion
 from models.training.corpora.sentences import script
 from models.training.data.speech import Clip, TimedPhone
 
-__all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "read"]
+__all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "expected", "read"]
 
 Progress = Callable[[int], None]
 
@@ -39,6 +39,13 @@ PICTURES: dict[str, Callable[[Path, Progress], int]] = {
 NAMES = ("allison", "heart", "joe", *FLITE, *PICTURES)
 
 Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
+
+
+def expected(name: str) -> int | None:
+    """How many pictures building a corpus makes before equal ones are left out; None where it is not known before."""
+    if name == "sprites":
+        return sprites.DRAWN * len(sprites.SPECIES)
+    return avatars.PEOPLE * avatars.PICTURES * len(avatars.STYLES) if name.startswith("avatars") else None
 
 
 def build(name: str, out: Path, count: int, progress: Progress = lambda done: None) -> int:

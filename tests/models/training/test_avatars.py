@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.training.corpora import CorpusError, avatars, build
+from models.training.corpora import CorpusError, avatars, build, expected
 from models.training.corpora.avatar_styles import DICEBEAR, FACES, LIBRARIES, STYLES
 from models.training.corpora.avatars import ATTRIBUTES, Person, colour_name, people, request, skin_name
 from models.training.corpora.packages import Package
@@ -178,6 +178,7 @@ def test_avatars_are_built(generators: Path) -> None:
     told: list[int] = []
     made = build("avatars", generators / "out", 0, told.append)
     assert told == list(range(1, 5 * 8 * 4 + 1))
+    assert expected("avatars") == expected("avatars-rgb") == told[-1]
     indexed, archive = read_pictures(generators / "out"), np.load(generators / "out" / "pictures.npz")
     identities = {part: set(archive[f"identity_{part}"].tolist()) for part in ("train", "valid", "test")}
     assert sum(map(len, identities.values())) == len(set().union(*identities.values())) == 40
