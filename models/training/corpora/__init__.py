@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from models.text import Sentence, UnsupportedText, phonemize
 from models.training.corpora import avatars, emoji, sprites
+from models.training.corpora.avatar_styles import STYLES
 from models.training.corpora.layouts import CorpusError, Writer, read
 from models.training.corpora.pictures import digits, fashion
 from models.training.corpora.sentences import script
+from models.training.corpora.wardrobe import SPECIES
 from models.training.data.speech import Clip, TimedPhone
 
 __all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "expected", "read"]
@@ -44,8 +46,8 @@ Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
 def expected(name: str) -> int | None:
     """How many pictures building a corpus makes before equal ones are left out; None where it is not known before."""
     if name == "sprites":
-        return sprites.DRAWN * len(sprites.SPECIES)
-    return avatars.PEOPLE * avatars.PICTURES * len(avatars.STYLES) if name.startswith("avatars") else None
+        return sprites.DRAWN * len(SPECIES)
+    return avatars.PEOPLE * avatars.PICTURES * len(STYLES) if name.startswith("avatars") else None
 
 
 def build(name: str, out: Path, count: int, progress: Progress = lambda done: None) -> int:

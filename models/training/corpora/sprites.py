@@ -57,9 +57,9 @@ _OPAQUE = 128
 _CRAWL = SourcePackage("crawl", "2:0.28.0-1.1", "5a6be168f8888b84bdb199184ca20bd8636f77ba7e9e0124ebee8850092f2f47")
 _TILES = "source/rltiles/player"
 _SOURCE = (
-    "Dolls composed of tiles of Dungeon Crawl Stone Soup 0.28.0, from Debian's source package crawl. Licence by its "
-    "LICENSE file: public domain (RLTiles, http://rltiles.sf.net) or CC0 for most tiles; those of older contributions "
-    "whose licence is not recorded (see https://github.com/crawl/tiles) come under the game's GPL-2.0-or-later. "
+    "Dolls composed of tiles of Dungeon Crawl Stone Soup 0.28.0, from Debian's source package crawl. By its LICENSE "
+    "file most tiles are CC0 or in the public domain (RLTiles, http://rltiles.sf.net), the game as a whole is "
+    "GPL-2.0-or-later, and the licence of some older tiles is not recorded (https://github.com/crawl/tiles). "
     "Folders of tiles used: source/rltiles/player/{base, beard, body, boots, cloak, drchead, drcwing, gloves, hair, "
     "hand1, hand2, head, legs}"
 )
