@@ -126,7 +126,7 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 @command.command()
 @click.argument("checkpoint", type=_CORPUS)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Its training data.")
-@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, whose likelihood is computed. Default: all.")
 @click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of the samples.")
 @click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
@@ -170,7 +170,7 @@ def images(
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
         **likelihood_figures(loaded, task, test),
         "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
-        **fidelity_figures(task, test, made),
+        **fidelity_figures(task, made),
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
     write_classes(made, engine.spec, output / SHEET)

@@ -35,15 +35,14 @@ def likelihood_figures(loaded: Checkpoint, task: ImageTask, test: Pictures) -> d
     }
 
 
-def fidelity_figures(task: ImageTask, test: Pictures, made: Pictures) -> dict[str, Any]:
+def fidelity_figures(task: ImageTask, made: Pictures) -> dict[str, Any]:
     """How sampled pictures compare with real ones: attributes, fidelity, variety, copies.
 
     Args:
-        task: with the training set.
-        test: real pictures that the model was not trained on, as it sees them.
+        task: with the data.
         made: sampled pictures and the labels that they were sampled for.
     """
-    spec, train = task.spec, task.pictures.train
+    spec, train, test = task.spec, task.pictures.train, task.held_out(task.pictures.test, None)
     classifier = Classifier(train, spec)
     real, drawn = classifier.accuracy(test), classifier.accuracy(made)
     accuracy = {

@@ -115,7 +115,7 @@ class Fidelity(NamedTuple):
 
 
 def precision_recall(sampled: NDArray[np.float32], real: NDArray[np.float32]) -> Fidelity:
-    """Precision and recall of features ``[N, F]`` and ``[M, F]``, N and M best equal and above 3.
+    """Precision and recall of features ``[N, F]`` and ``[M, F]``, N and M best equal and in the hundreds.
 
     A picture lies among others if it is within the distance of one of them to its third nearest neighbour.
     """
@@ -127,7 +127,8 @@ def precision_recall(sampled: NDArray[np.float32], real: NDArray[np.float32]) ->
 
 def _radii(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """The squared distance of each to its third nearest neighbour; the nearest of all is itself."""
-    return np.partition(_distances(features, features), _NEIGHBOURS, axis=1)[:, _NEIGHBOURS]
+    rank = min(_NEIGHBOURS, len(features) - 1)
+    return np.partition(_distances(features, features), rank, axis=1)[:, rank]
 
 
 def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
