@@ -45,6 +45,8 @@ def speaker_vector(table: Array, speaker: Speaker) -> Array:
     """
     if isinstance(speaker, int):
         return np.asarray(table[speaker])
+    if len(speaker) == 1:
+        return np.asarray(table[next(iter(speaker))])
     mean = sum(share * table[index].astype(np.float64) for index, share in speaker.items())
     return np.asarray(mean, table.dtype)
 

@@ -170,7 +170,8 @@ class AcousticModel:
         per_second = self.spec.sample_rate / self.spec.hop
         fixed = {i: c.seconds * per_second for i, c in enumerate(controls) if c.seconds is not None}
         exact[list(fixed)] = 0.0
-        frames = np.diff(np.round(np.cumsum(exact)).astype(np.int64), prepend=0)
+        edges = np.round(np.cumsum(exact)).astype(np.int64)
+        frames: NDArray[np.int64] = np.diff(edges, prepend=0)
         for i, length in fixed.items():
             frames[i] = max(1, round(length))
         return frames

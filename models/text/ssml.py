@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
 from models.text.characters import UnsupportedText
@@ -74,7 +74,7 @@ def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS) -> Scr
     parser.ExternalEntityRefHandler = _refuser("an external entity")
     parser.ProcessingInstructionHandler = _refuser("a processing instruction")
     try:
-        parser.Parse(document.encode(), True)
+        parser.Parse(document.strip().encode(), True)
     except expat.ExpatError as error:
         where = f"line {error.lineno}, column {error.offset + 1}"
         raise UnsupportedText(f"the SSML is not well-formed: {expat.ErrorString(error.code)} ({where})") from error
@@ -83,8 +83,8 @@ def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS) -> Scr
     return Script(tuple(reader.pieces)).check()
 
 
-def _refuser(what: str) -> Callable[..., None]:
-    def refuse(*args: object) -> None:
+def _refuser(what: str) -> Callable[..., Any]:
+    def refuse(*args: object) -> NoReturn:
         raise UnsupportedText(f"SSML may not have {what}")
 
     return refuse
