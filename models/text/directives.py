@@ -18,7 +18,7 @@ from models.text.script import Piece, Pronounced, Script, Text, pause_of
 _DIRECTIVE: Final = re.compile(
     r"\[\[(?P<phonemes>[^\[\]]*)\]\]|\[\[|\[pause:(?P<pause>[^\[\]]*)\]|\[pause:", re.IGNORECASE
 )
-_SECONDS: Final = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})\s*(ms|s)\s*", re.IGNORECASE)
+_SECONDS: Final = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(ms|s)\s*", re.IGNORECASE)
 _OPEN: Final = re.compile(r"\[(?:\[[^\[\]]*\]?|p?|pa|pau|paus|pause|pause:[^\[\]]*)$", re.IGNORECASE)
 _LONGEST_SHOWN: Final = 40
 _LONGEST_OPEN: Final = 300

@@ -15,7 +15,7 @@ _PITCHES: Final = {
     "x-low": -4.0, "low": -2.0, "medium": 0.0, "default": 0.0, "high": 2.0, "x-high": 4.0,
 }  # fmt: skip
 """Semitones."""
-_NUMBER: Final = r"\d{1,6}(?:\.\d{1,6})?"
+_NUMBER: Final = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
 _PERCENT: Final = re.compile(rf"([+-]?)({_NUMBER})%")
 _FACTOR: Final = re.compile(_NUMBER)
 _SEMITONES: Final = re.compile(rf"([+-])({_NUMBER})st")

@@ -13,18 +13,18 @@ from models.text.numerals import cardinal, digits, fraction, number, ordinal
 from models.text.script import Piece, Pronounced, Text
 from models.text.units import CURRENCIES, UNITS
 
-_WHOLE: Final = r"\d{1,3}(?:,\d{3})+|\d{1,64}"
-_NUMBER: Final = re.compile(rf"(-?)((?:{_WHOLE})(?:\.\d{{1,64}})?|\.\d{{1,64}})")
+_WHOLE: Final = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,64}"
+_NUMBER: Final = re.compile(rf"(-?)((?:{_WHOLE})(?:\.[0-9]{{1,64}})?|\.[0-9]{{1,64}})")
 _ORDINAL: Final = re.compile(rf"({_WHOLE})(?:st|nd|rd|th)?")
-_DIGITS: Final = re.compile(r"[\d\s.,-]*\d[\d\s.,-]*")
-_TELEPHONE: Final = re.compile(r"\+?[\d\s().-]*\d[\d\s().-]*")
-_FRACTION: Final = re.compile(r"(?:(\d{1,9})\s+)?(\d{1,9})\s*/\s*(\d{1,9})")
-_CURRENCY: Final = re.compile(rf"[{''.join(CURRENCIES)}]\s?(?:{_WHOLE})(?:\.\d{{1,9}})?")
+_DIGITS: Final = re.compile(r"(?=[^0-9]*[0-9])[0-9\s.,-]+")
+_TELEPHONE: Final = re.compile(r"(?=[^0-9]*[0-9])\+?[0-9\s().-]+")
+_FRACTION: Final = re.compile(r"(?:([0-9]{1,9})\s+)?([0-9]{1,9})\s*/\s*([0-9]{1,9})")
+_CURRENCY: Final = re.compile(rf"[{''.join(CURRENCIES)}]\s?(?:{_WHOLE})(?:\.[0-9]{{1,9}})?")
 _TIME: Final = re.compile(
-    r"(?:[01]?\d|2[0-4])(?::[0-5]\d){1,2}(?:\s*[ap]\.?m\.?)?|(?:0?\d|1[0-2])\s*[ap]\.?m\.?", re.IGNORECASE
+    r"(?:[01]?[0-9]|2[0-4])(?::[0-5][0-9]){1,2}(?:\s*[ap]\.?m\.?)?|(?:0?[0-9]|1[0-2])\s*[ap]\.?m\.?", re.IGNORECASE
 )
-_UNIT: Final = re.compile(rf"-?(?:{_WHOLE})(?:\.\d{{1,9}})?\s*(\S+)")
-_DATE_PART: Final = r"(\d{1,4})"
+_UNIT: Final = re.compile(rf"-?(?:{_WHOLE})(?:\.[0-9]{{1,9}})?\s*(\S+)")
+_DATE_PART: Final = r"([0-9]{1,4})"
 _DATE_ORDERS: Final = ("mdy", "dmy", "ymd")
 _LARGEST: Final = {"m": 12, "d": 31, "y": 9999}
 _SIGNS: Final = {
@@ -95,7 +95,7 @@ def _digits(text: str) -> str | None:
 def _telephone(text: str) -> str | None:
     if not _TELEPHONE.fullmatch(text):
         return None
-    return ("plus " if text[0] == "+" else "") + " , ".join(digits(group) for group in re.findall(r"\d+", text))
+    return ("plus " if text[0] == "+" else "") + " , ".join(digits(group) for group in re.findall(r"[0-9]+", text))
 
 
 def _fraction(text: str) -> str | None:
@@ -117,7 +117,7 @@ def _unit(text: str) -> str | None:
 
 def _date(text: str, form: str | None) -> str | None:
     """A date in figures, in the order that the format says: month, day, year by default."""
-    order = form or ("ymd" if re.match(r"\d{4}\D", text) else "mdy")
+    order = form or ("ymd" if re.match(r"[0-9]{4}\D", text) else "mdy")
     found = re.fullmatch(r"\D{1,3}".join([_DATE_PART] * len(order)), text)
     if found is None:
         return None

@@ -35,7 +35,7 @@ MAX_DEPTH: Final = 32
 MAX_CHARACTERS: Final = 1 << 20
 
 _SPACE: Final = re.compile(r"\s+")
-_TIME: Final = re.compile(r"\s*\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)\s*")
+_TIME: Final = re.compile(r"\s*\+?([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})(ms|s)\s*")
 _STRENGTHS: Final = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
 """Seconds."""
 _ALPHABETS: Final = ("ipa", "x-arpabet")

@@ -129,7 +129,7 @@ def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None
 
 
 def load_catalog(settings: Settings) -> Catalog:
-    """Describe every model of the configured directories; raises as :func:`loaded`, and for wrong aliases or entries."""
+    """Describe every model of the configured directories; raises as :func:`loaded`, and for a wrong alias or entry."""
     models = {entry.id: describe(entry, sampled, acoustic) for entry, sampled, acoustic in loaded(settings)}
     voices = dict.fromkeys(voice.id for model in models.values() for voice in model.entry.voices)
     aliases = Aliases(

@@ -16,7 +16,7 @@ from models.library import Sampling, Voice
 
 MAX_VOICES: Final = 8
 _PART: Final = re.compile(r"([^()+]+)(?:\(([^()+]*)\))?")
-_WEIGHT: Final = re.compile(r"\d{1,9}|\d{1,6}\.\d{1,3}")
+_WEIGHT: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,6}\.[0-9]{1,3}")
 _LARGEST: Final = 10**9
 
 
