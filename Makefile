@@ -10,6 +10,8 @@ GPU := .venv-gpu
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
+# They name torchaudio and transformers as dependencies, and use neither for what is called here.
+JUDGES := 'distillmos==0.9.1' 'xls-r-sqa==0.1.0'
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 # Three processes for two cores, because many tests wait.
@@ -42,6 +44,7 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 # What the tests, the linters and the measurements need as well.
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(call install,$(PIP),--editable '.[$(EXTRAS)]')
+	$(call install,$(PIP),--no-deps $(JUDGES))
 	@touch $(VENV)/.core $@
 
 # For auditing the dependencies of the images; and an environment with exactly those of the CPU image.
@@ -71,11 +74,12 @@ lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## Measure the sampling engines, then streams of a real server
+bench: $(VENV)/.dev  ## Measure the sampling engines, then streams and the page of a real server
 	$(BIN)/python -m bench.engines
 	$(BIN)/python -m bench.pictures
 	$(BIN)/python -m bench.onnx
 	$(BIN)/python -m bench.streams
+	if [ -x /usr/bin/chromium ]; then $(BIN)/python -m bench.page; fi
 
 # Locust, which installs gevent: nothing else needs it.
 $(VENV)/.load: pyproject.toml | $(VENV)/.dev

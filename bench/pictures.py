@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,15 +20,22 @@ from bench.engines import REPETITIONS, ZOO
 from bench.report import Target, report, show
 from models.architectures import tensor_table
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelrnn import PixelRNNSpec
 from models.checkpoint import Checkpoint, load
 from models.engines.images.engine import ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
 from models.networks import load_network
 from models.networks.image import ImageNetwork
 from models.networks.reference_sampler import draw
+from models.spec import ImageSpec
 from models.tensors import random_tensors
 
 LARGE = "32x32x3, 15 x 64"
+LSTMS: Mapping[str, ImageSpec] = {
+    f"28x28x1, {title}, 7 x 16": PixelRNNSpec(28, 28, 1, 2, lstm=lstm)
+    for lstm, title in (("row", "Row LSTM"), ("diagonal", "Diagonal BiLSTM"))
+}
+"""PixelRNNs of the size that the paper trains on MNIST."""
 BATCHES = (1, 4, 16)
 NAIVE_STEPS = 24
 """Sub-pixels sampled naively per repetition."""
@@ -48,7 +55,7 @@ class Row:
     """Speed-up over naive sampling of one picture."""
 
 
-def random_checkpoint(spec: PixelCNNSpec) -> Checkpoint:
+def random_checkpoint(spec: ImageSpec) -> Checkpoint:
     """A network before training: its pictures are noise, which takes as long to sample as anything else."""
     tensors = random_tensors(tensor_table(spec), bias_std=0.0)
     return Checkpoint(spec, tensors, "0" * 64, Path("random"), "")
@@ -88,14 +95,16 @@ def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
 
 
 def targets(rows: Sequence[Row]) -> list[Target]:
-    """The targets, for the rows of :data:`LARGE`."""
+    """The targets, for the rows of :data:`LARGE` and of :data:`LSTMS`."""
     native = {row.batch: row for row in rows if row.model == LARGE and row.engine != "naive"}
     one, sixteen = native[1], native[16]
     singles = round(16 * sixteen.seconds_per_image / one.seconds_per_image, 2)
+    slowest = min(row.times_naive for row in rows if row.model in LSTMS and row.engine != "naive")
     return [
         Target("times naive", ">= 1000", one.times_naive, one.times_naive >= 1000),
         Target("seconds of one core an image", "<= 0.15", one.seconds_per_image, one.seconds_per_image <= 0.15),
         Target("16 images together cost as many single ones", "< 12", singles, singles < 12),
+        Target("times naive, of both LSTMs", ">= 100", slowest, slowest >= 100),
     ]
 
 
@@ -103,10 +112,11 @@ def main() -> None:
     """Measure, then print the tables and the JSON."""
     torch.set_num_threads(1)
     shipped = {path.parent.name: load(path) for path in sorted(ZOO.glob("pixelcnn-*/pixelcnn"))}
-    models = {LARGE: random_checkpoint(PixelCNNSpec()), **shipped}
+    random = {name: random_checkpoint(spec) for name, spec in ({LARGE: PixelCNNSpec()} | LSTMS).items()}
+    models = {**random, **shipped}
     rows = [row for name, checkpoint in models.items() for row in measure_model(name, checkpoint)]
     found = targets(rows)
-    show(f"Targets of {LARGE}", found, width=120)
+    show(f"Targets of {LARGE} and of PixelRNNs", found, width=120)
     report("Pictures", rows, {"targets": [asdict(target) for target in found]})
 
 

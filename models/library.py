@@ -152,8 +152,10 @@ class ModelEntry:
         unused = {"path", "synonyms", "voices" if is_image else "guidance"}
         synonyms = _read_synonyms(name, data.pop("synonyms", {})) if is_image else {}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
-        if not _ID.fullmatch(data["id"]):
-            raise LibraryError(f"{name}: id: lowercase letters, digits, '.', '_' and '-' only, not {data['id']!r}")
+        try:
+            model_id(data["id"])
+        except LibraryError as error:
+            raise LibraryError(f"{name}: {error}") from error
         if data["kind"] not in CAPABILITIES:
             raise LibraryError(f"{name}: kind: expected {', '.join(CAPABILITIES)}, found {data['kind']!r}")
         if not 0.0 <= data["temperature"] <= 2.0:
@@ -165,6 +167,17 @@ class ModelEntry:
         if bool(voices) == is_image or len({voice.id for voice in voices}) < len(voices):
             raise LibraryError(f"{name}: voices: at least one, each id once")
         return cls(**data, voices=voices, guidance=guidance, synonyms=synonyms, path=path)
+
+
+def model_id(name: str) -> str:
+    """The name, if it can be the id of a model.
+
+    Raises:
+        LibraryError: it cannot.
+    """
+    if not _ID.fullmatch(name):
+        raise LibraryError(f"id: lowercase letters, digits, '.', '_' and '-' only, not {name!r}")
+    return name
 
 
 def _read_synonyms(name: str, data: Any) -> dict[str, tuple[str, ...]]:

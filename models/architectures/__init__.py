@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.architectures.acoustic import ACOUSTIC
 from models.architectures.pixelcnn import PIXELCNN
+from models.architectures.pixelrnn import PIXELRNN
 from models.architectures.registry import (
     Architecture,
     ArchitectureError,
@@ -28,7 +29,7 @@ __all__ = [
     "tensor_table",
 ]
 
-for _builtin in (WAVENET, ACOUSTIC, PIXELCNN):
+for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN):
     register(_builtin)
 
 

@@ -64,7 +64,7 @@ class Architecture:
     precisions: tuple[str, ...] = ("fp32",)
     """In which the native engine can keep the weights."""
     exporter: Exporter | None = None
-    """None: there are no graphs, and the onnx engines refuse it."""
+    """None: there are no graphs; where an onnx engine is wanted, the native one samples it."""
     task: str | None = None
     """Its training task (models/training/loop.py)."""
 

@@ -22,7 +22,8 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
     """An engine that samples a checkpoint: a SpeechEngine, or a BatchEngine of an ImageEngine.
 
     Args:
-        name: one of :data:`NAMES`. Where an architecture has no compiled kernel, ``native`` is ``torch``.
+        name: one of :data:`NAMES`. Where an architecture has no ONNX exporter, the onnx engines are ``native``; where
+            it has no compiled kernel, ``native`` is ``torch``. Either is logged.
         checkpoint: of any autoregressive architecture; onnx engines need it read from a directory with graphs in it.
         precision: in which the native engine keeps the weights: ``fp32``, ``bf16`` or ``int8``. It applies to
             architectures that have it (``Architecture.precisions``); the others are always fp32.
@@ -39,7 +40,10 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
     if low_precision and name not in ("auto", "native"):
         raise EngineError(f"precision: the {name} engine has fp32 only; {precision} needs the native engine")
     if name.startswith("onnx-"):
-        return _engine("onnx", checkpoint, name)
+        if _has_graphs(checkpoint):
+            return _engine("onnx", checkpoint, name)
+        # One model without graphs must not keep a worker from serving the others.
+        log.warning("%s has no ONNX exporter: the native engine samples it, not %s", checkpoint.spec.kind, name)
     if name == "auto" and not low_precision and _has_graphs(checkpoint) and _cuda_is_likely():
         try:
             return _engine("onnx", checkpoint, "onnx-cuda")
@@ -74,8 +78,7 @@ def _engine(name: str, checkpoint: Checkpoint, *options: Any) -> Engine:
     kind = checkpoint.spec.kind
     path = architecture(kind).engine(name)
     if path is None:
-        reason = "its architecture has no ONNX exporter" if name == "onnx" else "it is not sampled symbol by symbol"
-        raise EngineError(f"{kind}: there is no {name} engine for it, because {reason}")
+        raise EngineError(f"{kind}: there is no {name} engine for it, because it is not sampled symbol by symbol")
     engine: Engine | ImageEngine = load_object(path)(checkpoint, *options)
     return BatchEngine(engine) if isinstance(engine, ImageEngine) else engine
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -238,7 +239,7 @@ class Trainer:
 def _progress(unit: str, disabled: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(), disable=disabled, refresh_per_second=2,
+        TimeRemainingColumn(), console=Console(stderr=True), disable=disabled, refresh_per_second=2,
     )  # fmt: skip
 
 

@@ -47,6 +47,10 @@ HEADERS_OF_SOUND: dict[str, Any] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "content-disposition": {
+        "description": "The name of the file: model, voice and seed. Not with server-sent events.",
+        "schema": {"type": "string"},
+    },
 }
 
 

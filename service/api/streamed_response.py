@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.api.file_names import disposition
 from service.api.sample_headers import sample_headers
 from service.broker import UNAVAILABLE, Broker
 from service.broker.job import Job
@@ -63,6 +64,7 @@ class StreamedResponse(Response):
                 "cache-control": "no-store",
                 "x-accel-buffering": "no",
                 **sample_headers(reader.job, reader.payload),
+                **({} if self._events else disposition(reader.job, reader.payload)),
             }
         )
 

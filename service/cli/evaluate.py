@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.library import MAX_GUIDANCE
-from service.cli import FiniteRange, explained
+from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
     from models.engines.speech.engine import SpeechEngine
     from models.training.data.images import Pictures
-    from models.training.evaluation.speech import Listener, Wave
+    from models.training.evaluation.speech import Listener, OpinionJudge, Wave
     from models.training.tasks.images import ImageTask
     from service.speech.payloads import SpeechPayload
     from service.speech.sampler import SpeechSampler
@@ -47,40 +47,55 @@ def command() -> None:
 def speech(
     model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
 ) -> None:
-    """Print a JSON report: word and character errors, DNSMOS, F0 and voicing, speed, bits per sample; the teacher's
-    beside them. ``f0_response`` is F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
+    """Print a JSON report: word and character errors, distillmos, DNSMOS, F0 and voicing, speed, bits per sample; the
+    teacher's beside them. ``f0_response`` is F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
-    from models.training.evaluation.speech import Listener, recordings
     from service.errors import ServiceError
-    from service.settings import SettingsError, load_settings
+    from service.settings import SettingsError
+
+    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ImportError, ValueError):
+        report = speech_report(model, voice, asr, corpus, sentences, temperature, keep)
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+def speech_report(
+    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
+) -> dict[str, Any]:
+    """What judges say of a voice and of its recordings; see :func:`speech`.
+
+    Raises:
+        ValueError: there is no such model or voice, or the corpus holds out no clips.
+        ImportError: a judge is not installed.
+    """
+    from models.training.evaluation.speech import Listener, OpinionJudge, recordings
+    from service.settings import load_settings
     from service.speech.requests import prepare
     from service.worker.model_loader import load_models
 
-    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ValueError):
-        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
-        clips = recordings(corpus, sentences)
-        utterances = [
-            prepare(loaded_models, model, voice, text, seed, temperature=temperature)
-            for seed, (text, _) in enumerate(clips)
-        ]
+    judges = Listener(asr), OpinionJudge()
+    loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+    clips = recordings(corpus, sentences)
+    utterances = [
+        prepare(loaded_models, model, voice, text, seed, temperature=temperature)
+        for seed, (text, _) in enumerate(clips)
+    ]
     loaded = loaded_models.sound(loaded_models.speech_model(model, "speech"))
     made = [_speak(loaded, utterance) for utterance in utterances]
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
-    texts, listener = [text for text, _ in clips], Listener(asr)
-    report: dict[str, Any] = {
+    texts = [text for text, _ in clips]
+    return {
         "model": model, "sha256": loaded.model.sha256, "engine": loaded.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
-        **_judged(texts, waves, listener),
+        **_judged(texts, waves, *judges),
         "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
         "bits_per_sample": _bits(loaded.network, voice, [wave for _, wave in clips]),
         "f0_response": _f0_response(loaded, utterances[:_RESPONSE_SENTENCES]),
-        "teacher": _judged(texts, [wave for _, wave in clips], listener),
+        "teacher": _judged(texts, [wave for _, wave in clips], *judges),
     }  # fmt: skip
-    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
 
 
 @command.command()
@@ -108,6 +123,36 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
             "similarity": sum(similarity for _, similarity in verdicts) / len(verdicts),
         }
     click.echo(json.dumps(report, indent=2))
+
+
+@command.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--sentences", type=click.IntRange(1), default=2, show_default=True, help="For each voice.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def listen(corpora: tuple[Path, ...], model: str, sentences: int, output: Path) -> None:
+    """Write a page (README.md, sounds, spectrograms) with each voice beside its recordings.
+
+    CORPORA are one folder per voice, named like it.
+    """
+    from models.training.evaluation.listening import Heard, write_listening_page
+    from models.training.evaluation.speech import recordings
+    from service.settings import load_settings
+    from service.speech.requests import prepare
+    from service.worker.model_loader import load_models
+
+    with explained(ValueError):
+        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
+        sampler = loaded_models.sound(loaded_models.speech_model(model, "speech"))
+        clips = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    heard = {
+        voice: [
+            Heard(text, _speak(sampler, prepare(loaded_models, model, voice, text, seed))[0], recording)
+            for seed, (text, recording) in enumerate(real)
+        ]
+        for voice, real in clips.items()
+    }
+    write_listening_page(output, model, sampler.model.sha256, heard)
 
 
 @command.command()
@@ -162,6 +207,38 @@ def images(
     click.echo(json.dumps(report, indent=2))
     if card:
         _show_in_card(loaded, output / SHEET)
+
+
+@command.command()
+@click.argument("checkpoints", type=_CORPUS, nargs=-1, required=True)
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), required=True, help="The pictures of all of them."
+)
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A Markdown file.")
+def table(checkpoints: tuple[Path, ...], data: Path, pictures: int | None, output: Path) -> None:
+    """Write a table of CHECKPOINTS, image networks of two levels trained on MNIST, beside published figures.
+
+    Likelihood, parameters, training, speed of naive and of cached sampling, and whether both draw the same pictures.
+    The name of a row is that of the folder which the checkpoint is in.
+    """
+    from models.checkpoint import load
+    from models.spec import ImageSpec
+    from models.training.evaluation.table import PUBLISHED, markdown, measure
+    from models.training.tasks.images import ImageTask
+
+    check_output(output)
+    rows = [*PUBLISHED]
+    with explained(ValueError):
+        for path in checkpoints:
+            loaded = load(path)
+            task = ImageTask(loaded.spec_as(ImageSpec), data)
+            if task.spec.levels != 2:
+                raise ValueError(f"{path}: not a network of two levels")
+            test = task.held_out(task.pictures.test, pictures)
+            rows.append(measure(path.absolute().parent.name, loaded, test, task.pictures.train))
+            click.echo(f"{rows[-1].model}: {rows[-1].unconditional} nats", err=True)
+    output.write_text(markdown(rows, len(test.images)))
 
 
 def _picture_likelihood(loaded: Checkpoint, task: ImageTask, test: Pictures) -> dict[str, float]:
@@ -227,14 +304,15 @@ def _speak(sampler: SpeechSampler, payload: SpeechPayload) -> tuple[Wave, float,
     return np.concatenate(waves), first, time.perf_counter() - start
 
 
-def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener) -> dict[str, Any]:
+def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge) -> dict[str, Any]:
     from models.spec import FeatureSpec
     from models.training.evaluation.pitch import measure_pitch
     from models.training.evaluation.speech import error_rates, noise_score
 
     heard = [listener.transcribe(wave) for wave in waves]
     pitch = measure_pitch(waves, FeatureSpec())._asdict()
-    return {**error_rates(texts, heard), "dnsmos": noise_score(waves), **pitch, "heard": heard}
+    scores = {"distillmos": judge.score(waves), "dnsmos": noise_score(waves)}
+    return {**error_rates(texts, heard), **scores, **pitch, "heard": heard}
 
 
 def _f0_response(sampler: SpeechSampler, payloads: Sequence[SpeechPayload]) -> dict[str, float] | None:

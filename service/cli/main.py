@@ -21,7 +21,7 @@ from service import cli as commands
 SECTIONS = {
     "Serve": ("serve", "worker", "keys"),
     "Sample without a server": ("say", "draw", "models"),
-    "Train models": ("corpus", "train", "evaluate", "export"),
+    "Train models": ("voice", "corpus", "train", "evaluate", "export"),
 }
 """The commands as ``ancestral --help`` lists them."""
 

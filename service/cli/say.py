@@ -137,7 +137,9 @@ def _with_progress(sampler: SpeechSampler, payload: SpeechPayload) -> Iterator[W
 
 def _write(output: Path, sampler: SpeechSampler, payload: SpeechPayload) -> None:
     from service.speech import codecs
+    from service.speech.tags import tags_of
 
     rate, waves = sampler.model.spec.sample_rate, list(_with_progress(sampler, payload))
-    output.write_bytes(codecs.encode_file(waves, FORMATS[output.suffix.lower()], rate))
+    tags = tags_of(payload, sampler.model.entry.id, sampler.model.sha256)
+    output.write_bytes(codecs.encode_file(waves, FORMATS[output.suffix.lower()], rate, tags=tags))
     click.echo(f"{output}: {sum(map(len, waves)) / rate:.2f} s, seed {payload.seed}", err=True)

@@ -193,7 +193,8 @@ def _image_command(kind: str) -> click.Command | None:
     ) -> None:
         from models.training.data.images import read_pictures
 
-        loop = {name: options.pop(name) for name in ("steps", "learning_rate", "processes")}
+        schedule = ("steps", "learning_rate", "processes", "warmup", "decay", "anneal_from")
+        loop = {name: options.pop(name) for name in schedule}
         with explained(ValueError):
             pictures = read_pictures(data)
             _, height, width, channels = pictures.train.images.shape
@@ -212,6 +213,7 @@ def _image_command(kind: str) -> click.Command | None:
         *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
         click.option("--precision", type=precision, default="bfloat16", show_default=True),
         _START,
+        _schedule_options,
     )
     decorated: Callable[..., Any] = train
     for decorate in reversed(decorators):

@@ -42,6 +42,11 @@ class PicturesPayload(SampledPayload):
         return len(self.seeds)
 
     @property
+    def subject(self) -> str | None:
+        """What the pictures show, in the words of the request; None if it names nothing."""
+        return None
+
+    @property
     def drawn_subclasses(self) -> tuple[str | None, ...]:
         """For each picture the name of the subclass that its seed has drawn; None where none was drawn."""
         return (None,) * self.count
@@ -80,13 +85,18 @@ class ImagePayload(PicturesPayload):
     """One per picture: the subclass that was not in the request, and that the picture's seed has drawn."""
 
     @property
+    def subject(self) -> str | None:
+        """See :class:`PicturesPayload`."""
+        return self.asked_class if self.prompt is None else self.prompt
+
+    @property
     def drawn_subclasses(self) -> tuple[str | None, ...]:
         """See :class:`PicturesPayload`."""
         return self.subclasses
 
     def recipe(self, index: int) -> dict[str, Any]:
         """See :class:`PicturesPayload`."""
-        prompt = self.asked_class if self.prompt is None else self.prompt
+        prompt = self.subject
         return super().recipe(index) if prompt is None else {"prompt": prompt} | super().recipe(index)
 
     @property
@@ -122,6 +132,11 @@ class InterpolationPayload(PicturesPayload):
     end: str | tuple[float, ...]
     steps: int
     ends: tuple[Labels, Labels]
+
+    @property
+    def subject(self) -> str | None:
+        """See :class:`PicturesPayload`."""
+        return "-to-".join(end if isinstance(end, str) else "embedding" for end in (self.begin, self.end))
 
     @property
     def requested_labels(self) -> tuple[Labels, ...]:

@@ -12,6 +12,7 @@ from service.jobs.artifacts import Encoder
 from service.speech import codecs
 from service.speech.decoder import AudioDecoder
 from service.speech.payloads import AudioPayload
+from service.speech.tags import tags_of
 
 
 class AudioEncoder(Encoder):
@@ -21,7 +22,8 @@ class AudioEncoder(Encoder):
         super().__init__()
         rate = model.spec.sample_rate
         self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], rate
-        self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate)
+        tags = tags_of(payload, model.entry.id, model.sha256)
+        self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate, tags=tags)
         self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
 
     def encode(self, index: int, symbols: NDArray[Any]) -> bytes:

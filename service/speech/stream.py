@@ -18,6 +18,7 @@ from service.speech.codecs import Wave
 from service.speech.decoder import AudioDecoder
 from service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
 from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
+from service.speech.tags import tags_of
 from service.speech.timestamps import SentenceTimes, Timeline
 
 ACKNOWLEDGE_SECONDS = 0.2
@@ -88,7 +89,8 @@ async def encoded(
     waves = reader.waves()
     first = await anext(waves, None)  # by now the length of a short text is known as well
     length = await reader.length() if form in codecs.LENGTH_IN_HEADER else 0
-    encoder = codecs.encoder(form, model_rate, sample_rate, length)
+    tags = tags_of(reader.payload, reader.job.model, reader.job.sha256)
+    encoder = codecs.encoder(form, model_rate, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(first)):
         yield data
     async for wave in waves:

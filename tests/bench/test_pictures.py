@@ -7,15 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from bench.pictures import BATCHES, LARGE, Row, measure_model, random_checkpoint, targets
+from bench.pictures import BATCHES, LARGE, LSTMS, Row, measure_model, random_checkpoint, targets
 from bench.report import report
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelrnn import PixelRNNSpec
+from models.spec import ImageSpec
 
 TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, classes=("a", "b"), conditioning="class")
 
 
-@pytest.mark.parametrize("spec", [TINY, replace(TINY, gated=False, classes=(), conditioning="none")])
-def test_every_batch_is_a_row_beside_the_naive_one(spec: PixelCNNSpec, capsys: pytest.CaptureFixture[str]) -> None:
+TINY_RNN = PixelRNNSpec(6, 5, 3, layers=2, features=4)
+
+
+@pytest.mark.parametrize("spec", [TINY, replace(TINY, gated=False, classes=(), conditioning="none"), TINY_RNN])
+def test_every_batch_is_a_row_beside_the_naive_one(spec: ImageSpec, capsys: pytest.CaptureFixture[str]) -> None:
     rows = measure_model("tiny", random_checkpoint(spec))
     assert [(row.engine, row.batch) for row in rows] == [("naive", 1), *(("native", batch) for batch in BATCHES)]
     assert all(row.seconds_per_image > 0.0 for row in rows)
@@ -28,10 +33,18 @@ def test_every_batch_is_a_row_beside_the_naive_one(spec: PixelCNNSpec, capsys: p
 
 
 @pytest.mark.parametrize(
-    ("naive", "one", "sixteen", "met"),
-    [(150.0, 0.1, 0.07, [True, True, True]), (150.0, 0.16, 0.16, [False, False, False])],
+    ("naive", "one", "sixteen", "lstms", "met"),
+    [(150.0, 0.1, 0.07, 100.0, [True, True, True, True]), (150.0, 0.16, 0.16, 99.9, [False, False, False, False])],
 )
-def test_targets_are_those_of_the_large_network(naive: float, one: float, sixteen: float, met: list[bool]) -> None:
+def test_targets_are_those_of_the_large_network_and_of_the_slowest_lstm(
+    naive: float, one: float, sixteen: float, lstms: float, met: list[bool]
+) -> None:
     rows = [Row(LARGE, "naive", 1, naive, 1.0), Row("other", "native", 1, 9.0, 1.0)]
     rows += [Row(LARGE, "native", 1, one, naive / one), Row(LARGE, "native", 16, sixteen, naive / sixteen)]
+    row, diagonal = LSTMS
+    rows += [
+        Row(row, "naive", 1, 5.0, 1.0),
+        Row(row, "native", 1, 0.01, lstms),
+        Row(diagonal, "native", 1, 0.01, 500.0),
+    ]
     assert [target.met for target in targets(rows)] == met

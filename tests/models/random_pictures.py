@@ -12,6 +12,7 @@ from models.architectures.pixelcnn import PixelCNNSpec
 from models.checkpoint import Checkpoint
 from models.networks import load_network
 from models.networks.image import ImageNetwork
+from models.spec import ImageSpec
 from models.tensors import random_tensors
 
 CLASSES, STYLES = ("cat", "dog", "cow"), ("oil", "ink")
@@ -67,18 +68,18 @@ def each_of(specs: dict[str, PixelCNNSpec]) -> pytest.MarkDecorator:
     )
 
 
-def network(spec: PixelCNNSpec, seed: int = 0) -> ImageNetwork:
+def network(spec: ImageSpec, seed: int = 0) -> ImageNetwork:
     """A random network in double precision, with biases that are not zero."""
     return oracle(checkpoint_of(spec, seed))
 
 
-def labels_of(spec: PixelCNNSpec, batch: int) -> torch.Tensor | None:
+def labels_of(spec: ImageSpec, batch: int) -> torch.Tensor | None:
     """Labels of every condition, "unspecified" among them; None for a network without conditions."""
     columns = [torch.arange(batch) % (len(names) + 1) for names in spec.conditions]
     return torch.stack(columns, dim=1) if columns else None
 
 
-def checkpoint_of(spec: PixelCNNSpec, seed: int = 0) -> Checkpoint:
+def checkpoint_of(spec: ImageSpec, seed: int = 0) -> Checkpoint:
     """Random weights, with biases that are not zero."""
     return Checkpoint(spec, random_tensors(tensor_table(spec), seed, bias_std=0.3), f"{seed:064x}", Path(), "")
 

@@ -27,6 +27,8 @@ from tests.service.support import Server, running
 BUNDLED: Final = Path(models.__file__).with_name("zoo")
 BACKGROUND: Final = "As a job of many minutes"
 """The exchange whose job nobody waits for."""
+_LONGEST_TEXT: Final = 1000
+"""What is longer is cut."""
 _KEYS: Final = {name: new_key() for name in ("free", "limited")}
 _KEY_OF: Final = {429: "limited", 503: "free"}
 """The key that a request needs to be refused so."""
@@ -141,7 +143,9 @@ def _body(exchange: Exchange, first: Exchange) -> dict[str, Any]:
 
 
 def cut(value: Any) -> Any:
-    """JSON with long lists cut, to be shown."""
+    """JSON with long lists and files in base64 cut, to be shown."""
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return f"{value[:40]}…"
     if isinstance(value, dict):
         return {name: cut(part) for name, part in value.items()}
     return [cut(part) for part in value[:2]] if isinstance(value, list) else value

@@ -20,18 +20,19 @@ import httpx
 import numpy as np
 
 from models import checkpoint
-from models.architectures import tensor_table
+from models.architectures import architecture, tensor_table
 from models.architectures.acoustic import AcousticSpec
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelrnn import PixelRNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.engines import load_engine
 from models.export import write as write_graphs
-from models.spec import FeatureSpec, Spec
+from models.spec import FeatureSpec, ImageSpec, Spec
 from models.tensors import shapes
 from models.text import PHONEMES
 
 VOICES = ("ann", "bob")
-PICTURES = {
+PICTURES: dict[str, ImageSpec] = {
     "sketch": PixelCNNSpec(
         height=6, width=8, channels=3, levels=256, layers=3, features=12, first_kernel_size=3, output_features=12,
         classes=("cat", "dog", "cow"), styles=("oil", "crayon"), conditioning="class", condition_channels=5,
@@ -49,9 +50,17 @@ PICTURES = {
         subclass_classes=(0, 0, 1, 0), subclass_counts=(4, 2, 5, 3), conditioning="location", condition_channels=5,
         location_channels=3, coarse_layers=2, coarse_features=6,
     ),
+    "weave": PixelRNNSpec(
+        height=7, width=6, channels=1, levels=2, lstm="diagonal", layers=2, features=4, first_kernel_size=3,
+        output_features=8, classes=("Plain", "Twill", "Satin"), conditioning="class", condition_channels=4,
+    ),
+    "rug": PixelRNNSpec(
+        height=7, width=6, channels=3, levels=256, lstm="row", layers=2, features=6, first_kernel_size=3,
+        output_features=9, skip_connections=True,
+    ),
 }  # fmt: skip
-"""The models that draw: in colour, in black and white, and in grey; `fog` knows no classes, `park` knows kinds of some
-and draws an outline first."""
+"""The models that draw: in colour, in black and white, and in grey; `fog` and `rug` know no classes, `park` knows kinds
+of some and draws an outline first; `weave` is a Diagonal BiLSTM and `rug` a Row LSTM, which have no graphs."""
 CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
     "speech": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
@@ -112,12 +121,12 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
     (path / "model.json").write_text(json.dumps(manifest))
 
 
-def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
+def write_picture_model(path: Path, spec: ImageSpec) -> None:
     """The same of a model that draws: whatever is asked for and all that was drawn before shows in what follows."""
     rng = np.random.default_rng(2)
     sizes = shapes(tensor_table(spec))
     tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in sizes.items()}
-    _save(path / "pixelcnn", spec, tensors)
+    _save(path / spec.kind, spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random pictures.", "temperature": 1.0, "guidance": 1.0,
@@ -125,11 +134,17 @@ def write_picture_model(path: Path, spec: PixelCNNSpec) -> None:
     (path / "model.json").write_text(json.dumps(manifest))
 
 
+def sampled_by(model: str, engine: str) -> str:
+    """The engine that really samples a model where ``engine`` is wanted: without graphs, no onnx engine does."""
+    without_graphs = model in PICTURES and architecture(PICTURES[model].kind).exporter is None
+    return "native" if without_graphs else engine
+
+
 def compile_kernels(models: Path, lock: Path) -> None:
     """Compile the kernels of these models, one test process at a time: the others and all servers find them on disk."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for name in ("wavenet", "pixelcnn"):
+        for name in ("wavenet", "pixelcnn", "pixelrnn"):
             for path in sorted(models.glob(f"*/{name}")):
                 load_engine("native", checkpoint.load(path))
 

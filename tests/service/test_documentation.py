@@ -19,7 +19,12 @@ from tests.service.support import Server
 
 DOCUMENT = ROOT / "docs/api.md"
 EXAMPLES = examples_of(DOCUMENT)
-WEBSOCKETS = {"/v1/audio/speech/stream", "/v1/images/stream", "/v1/text-to-speech/{voice_id}/stream-input"}
+WEBSOCKETS = {
+    "/v1/audio/speech/stream",
+    "/v1/images/stream",
+    "/v1/text-to-speech/{voice_id}/multi-stream-input",
+    "/v1/text-to-speech/{voice_id}/stream-input",
+}
 
 
 @pytest.fixture(scope="module")

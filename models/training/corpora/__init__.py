@@ -5,7 +5,7 @@ Corpora of sound are folders in our layout (layouts.py), those of pictures hold 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from models.training.corpora import adventurers, emoji
 from models.training.corpora.layouts import CorpusError, Writer, read
 from models.training.corpora.pictures import digits, fashion
 from models.training.corpora.sentences import script
-from models.training.data.speech import TimedPhone
+from models.training.data.speech import Clip, TimedPhone
 
-__all__ = ["NAMES", "PICTURES", "CorpusError", "align_corpus", "build", "read"]
+__all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "read"]
 
 # Where each voice starts in the list of sentences, so that no two read the same ones.
 _OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
@@ -97,10 +97,19 @@ def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
 
 def align_corpus(directory: Path, out: Path, progress: Progress = lambda done: None) -> int:
     """Align a corpus in LJSpeech's or VCTK's layout, and write it in our layout into ``out``."""
+    return align_clips(read(directory), out, progress)
+
+
+def align_clips(clips: Sequence[Clip], out: Path, progress: Progress = lambda done: None) -> int:
+    """Align recordings with their text, and write them in our layout into ``out``.
+
+    Raises:
+        ValueError: one is no sound file.
+    """
     from models.training.corpora.align import Aligner
     from models.training.data.speech import load_wave
 
-    clips, aligner, done = read(directory), Aligner(), 0
+    aligner, done = Aligner(), 0
     with Writer(out) as writer:
         for clip in clips:
             wave, sentence = load_wave(clip.path, 16000), _one(clip.text)

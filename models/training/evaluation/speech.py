@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +59,33 @@ def noise_score(waves: Sequence[Wave]) -> float:
     from speechmos import dnsmos
 
     return float(np.mean([dnsmos.run(np.clip(wave, -1.0, 1.0), RATE)["ovrl_mos"] for wave in waves]))
+
+
+class OpinionJudge:
+    """Predicts the opinion of listeners, 1 (bad) to 5 (excellent), with distillmos (Stahl & Gamper 2025).
+
+    Raises:
+        ImportError: distillmos is not installed.
+    """
+
+    def __init__(self) -> None:
+        import torch
+
+        # distillmos imports torchaudio for its command line alone; the real one has no build beside a CPU torch.
+        missing = sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))
+        try:
+            from distillmos import ConvTransformerSQAModel
+        finally:
+            if not hasattr(missing, "__file__"):
+                del sys.modules["torchaudio"]
+        with redirect_stdout(sys.stderr):  # it says which weights it loads
+            self._model = ConvTransformerSQAModel().eval()
+        self._torch = torch
+
+    def score(self, waves: Sequence[Wave]) -> float:
+        """The mean over mono 16 kHz recordings. One recording scatters by 0.3."""
+        with self._torch.no_grad():
+            return float(np.mean([float(self._model(self._torch.from_numpy(wave)[None])) for wave in waves]))
 
 
 class VoiceJudge:

@@ -44,6 +44,7 @@ from service.speech.schemas import SpeechRequest
 from service.speech.stream import timed
 from service.speech.voices import voices_of
 from service.telemetry.metrics import Transport
+from service.ws.bounded_websocket import FRAME_BYTES
 
 router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=JsonRoute)
 
@@ -74,7 +75,7 @@ _Parameters = Annotated[SpeechQuery, Query()]
 
 @router.post(
     "/text-to-speech/{voice_id}",
-    summary="Speak a text",
+    summary="Speak a text, in ElevenLabs' shape",
     response_class=Response,
     responses=_SOUND | ACCEPTED | _ERRORS,
 )
@@ -85,7 +86,7 @@ async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, co
 
 @router.post(
     "/text-to-speech/{voice_id}/stream",
-    summary="Speak a text, streaming",
+    summary="Speak a text, streaming, in ElevenLabs' shape",
     response_class=Response,
     responses=_SOUND | ACCEPTED | _ERRORS,
 )
@@ -175,6 +176,9 @@ async def _checked(
 
 
 async def _json_lines(sound: Sound) -> AsyncGenerator[bytes, None]:
+    """In short lines: some HTTP clients accept no more than 128 kB."""
     async for piece, sentences in timed(sound.source, sound.reader, sound.timeline):
-        chunk = with_timestamps(base64.b64encode(piece).decode(), sentences, sound.sample_rate)
-        yield chunk.model_dump_json().encode() + b"\n"
+        for start in range(0, len(piece), FRAME_BYTES):
+            audio = base64.b64encode(piece[start : start + FRAME_BYTES]).decode()
+            chunk = with_timestamps(audio, [] if start else sentences, sound.sample_rate)
+            yield chunk.model_dump_json().encode() + b"\n"

@@ -1,12 +1,13 @@
-"""``GET /healthz`` (the process is alive), ``GET /readyz`` (the service can be used), and KServe's routes for both."""
+"""``GET /healthz`` (the process is alive), ``GET /readyz`` (the service can be used), and KServe's routes."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 
 from service import __version__
+from service.api import kserve
 from service.api.http.openapi import documented
-from service.api.schemas import Health, KServeLive, KServeReady, KServeServer, Readiness
+from service.api.schemas import Health, KServeLive, KServeModel, KServeReady, KServeServer, Readiness
 from service.api.state import Service
 from service.errors import NotReady, stopping
 
@@ -60,6 +61,12 @@ async def live() -> KServeLive:
 async def all_ready() -> KServeReady:
     """As `/readyz`."""
     return KServeReady(ready=True)
+
+
+@router.get("/v2/models/{model_id}", summary="Model metadata (KServe)", responses=documented(400, 404))
+async def model_metadata(model_id: str, service: Service) -> KServeModel:
+    """Name, version, inputs and outputs of a model. Requests go to `/v1`: KServe's `infer` is not served."""
+    return kserve.metadata(service.catalog.model(model_id))
 
 
 @router.get("/v2/models/{model_id}/ready", summary="Readiness of a model (KServe)", responses=documented(400, 404, 503))

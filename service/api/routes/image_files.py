@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response, StreamingResponse
 
+from service.api.file_names import disposition
 from service.api.http.openapi import documented
 from service.api.state import Service
 from service.broker.job import Status
@@ -66,6 +67,7 @@ async def get_picture(
         "cache-control": "private, max-age=3600",
         "cross-origin-resource-policy": "cross-origin",
         "content-length": str(size),
+        **disposition(job, payload, index),
     }
     body = artifacts.read(job, start, start + size)
     return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[form])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
+from service.api.file_names import disposition
 from service.api.http.openapi import documented
 from service.api.routes.jobs import OwnJob
 from service.api.sample_headers import sample_headers
@@ -80,12 +81,14 @@ async def get_content(
     artifacts = Artifacts(service.broker, service.catalog, service.tasks)
     info = await artifacts.info(job)
     etag = f'"{info.sha256}"'
+    payload = service.tasks.payload(job)
     headers = {
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
         "etag": etag,
         "x-engine": job.engine or "",
-        **sample_headers(job, service.tasks.payload(job)),
+        **sample_headers(job, payload),
+        **disposition(job, payload),
     }
     if if_none_match is not None and _matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)

@@ -13,6 +13,8 @@ How much sound, in ms, has been fed when the first byte is returned, and when th
     aac        128, 86, 43           192, 128, 64   frames of 1024 samples; the first holds what the decoder warms on
     flac       the first sample      73, 49, 86     a header, then blocks of 1152 samples (4096 from 32 kHz on)
 
+mp3, opus and flac begin with the tags of the file, if it has any; the first bytes of a stream hold them.
+
 Without a length a WAV header says 0xFFFFFFFF, which many readers understand as "until the end" (Python's ``wave`` does
 not), and a FLAC header says 0, with which python-soundfile cannot read the file.
 
@@ -27,7 +29,7 @@ from typing import Final
 
 from models.audio.pcm import to_int16
 from service.errors import InvalidRequest
-from service.speech.codecs.base import Encoder, Wave
+from service.speech.codecs.base import NO_TAGS, Encoder, Tags, Wave
 from service.speech.codecs.ffmpeg import AacEncoder, OpusEncoder
 from service.speech.codecs.pcm import PcmEncoder, WavEncoder
 from service.speech.codecs.resampling import ResamplingEncoder, resampled_length
@@ -38,6 +40,7 @@ __all__ = [
     "MEDIA_TYPES",
     "PCM_RATE",
     "Encoder",
+    "Tags",
     "Wave",
     "check_rate",
     "encode_file",
@@ -89,7 +92,9 @@ def check_rate(form: str, rate: int) -> None:
         )
 
 
-def encoder(form: str, model_rate: int, sample_rate: int | None = None, length: int = 0) -> Encoder:
+def encoder(
+    form: str, model_rate: int, sample_rate: int | None = None, length: int = 0, tags: Tags = NO_TAGS
+) -> Encoder:
     """An encoder for one stream.
 
     Args:
@@ -97,29 +102,32 @@ def encoder(form: str, model_rate: int, sample_rate: int | None = None, length: 
         model_rate: the rate of the chunks that will be fed, in hertz.
         sample_rate: the rate of the bytes; see :func:`rate_of` for what it is if absent.
         length: samples that will be fed, for the headers of the formats in :data:`LENGTH_IN_HEADER`; 0 if not known.
+        tags: of the file; wav, pcm and aac have none.
 
     Raises:
         InvalidRequest: the format does not support the rate.
     """
     rate = rate_of(form, model_rate, sample_rate)
     check_rate(form, rate)
-    inner = _at_rate(form, rate, resampled_length(length, model_rate, rate))
+    inner = _at_rate(form, rate, resampled_length(length, model_rate, rate), tags)
     return inner if rate == model_rate else ResamplingEncoder(inner, model_rate, rate)
 
 
-def _at_rate(form: str, rate: int, length: int) -> Encoder:
+def _at_rate(form: str, rate: int, length: int, tags: Tags) -> Encoder:
     makers: dict[str, Callable[[], Encoder]] = {
-        "mp3": lambda: Mp3Encoder(rate),
-        "opus": lambda: OpusEncoder(rate),
+        "mp3": lambda: Mp3Encoder(rate, tags),
+        "opus": lambda: OpusEncoder(rate, tags),
         "aac": lambda: AacEncoder(rate),
-        "flac": lambda: FlacEncoder(rate, length),
+        "flac": lambda: FlacEncoder(rate, length, tags),
         "wav": lambda: WavEncoder(rate, length),
         "pcm": PcmEncoder,
     }
     return makers[form]()
 
 
-def encode_file(wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_rate: int | None = None) -> bytes:
+def encode_file(
+    wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_rate: int | None = None, tags: Tags = NO_TAGS
+) -> bytes:
     """A whole file: the stream's bytes with the length in the header.
 
     Args:
@@ -127,11 +135,12 @@ def encode_file(wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_
         form: a key of :data:`MEDIA_TYPES`.
         model_rate: in hertz.
         sample_rate: the rate of the bytes; see :func:`rate_of` for what it is if absent.
+        tags: of the file; wav, pcm and aac have none.
 
     Raises:
         InvalidRequest: the format does not support the rate.
     """
-    stream = encoder(form, model_rate, sample_rate)
+    stream = encoder(form, model_rate, sample_rate, tags=tags)
     data = bytearray()
     for wave in wave_chunks:
         data += stream.feed(wave)

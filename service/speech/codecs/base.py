@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,12 @@ Wave = NDArray[np.float32]
 
 Rewrite = tuple[int, bytes]
 """An offset in the file, and the bytes that replace those there."""
+
+
+Tags = Mapping[str, str]
+"""``title`` and ``comment`` of a file, for the formats that have them: mp3, opus and flac."""
+
+NO_TAGS: Final[Tags] = {}
 
 
 class Encoder(ABC):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.pcm import to_int16
-from service.speech.codecs.base import Encoder, Wave
+from service.speech.codecs.base import NO_TAGS, Encoder, Tags, Wave
 
 _OPUS_PAGE_MS: Final = 20
 _OPUS_BIT_RATE: Final = 48_000
@@ -42,12 +42,20 @@ class FfmpegEncoder(Encoder):
     """A codec in a container that needs no seeking. FFmpeg's encoders need whole frames; a partial one is buffered."""
 
     def __init__(
-        self, container: str, codec: str, sample_format: str, sample_rate: int, bit_rate: int, options: dict[str, str]
+        self,
+        container: str,
+        codec: str,
+        sample_format: str,
+        sample_rate: int,
+        bit_rate: int,
+        options: dict[str, str],
+        tags: Tags = NO_TAGS,
     ) -> None:
         self._sink = _Sink()
         # bitexact: no random serial number and no version in the bytes.
         muxing = {"fflags": "+bitexact+flush_packets", **options}
         self._container = av.open(self._sink, "w", format=container, options=muxing)
+        self._container.metadata.update(tags)
         # Closed explicitly when encoding is abandoned: PyAV before 18 crashes if garbage collection has to do it.
         self._close = weakref.finalize(self, self._container.close)
         stream = self._container.add_stream(
@@ -93,9 +101,9 @@ class FfmpegEncoder(Encoder):
 class OpusEncoder(FfmpegEncoder):
     """Ogg Opus, a page every 20 ms."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, tags: Tags) -> None:
         paging = {"page_duration": str(1000 * _OPUS_PAGE_MS)}
-        super().__init__("ogg", "libopus", "s16", sample_rate, _OPUS_BIT_RATE, paging)
+        super().__init__("ogg", "libopus", "s16", sample_rate, _OPUS_BIT_RATE, paging, tags)
 
 
 class AacEncoder(FfmpegEncoder):

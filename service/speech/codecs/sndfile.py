@@ -7,7 +7,8 @@ import io
 import soundfile
 
 from models.audio.pcm import to_int16
-from service.speech.codecs.base import Encoder, Rewrite, Wave
+from service.speech.codecs.base import Encoder, Rewrite, Tags, Wave
+from service.speech.codecs.id3 import id3
 
 
 class _Tail(io.RawIOBase):
@@ -72,15 +73,31 @@ class SoundfileEncoder(Encoder):
 
 
 class Mp3Encoder(SoundfileEncoder):
-    """An MP3 of constant bit rate, from which readers estimate the length of a stream.
+    """An MP3 of constant bit rate, from which readers estimate the length of a stream, after its tags.
 
     Its first frame is blank until it is rewritten with the number of frames, and of the samples at both ends that the
     encoder has added.
     """
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, tags: Tags) -> None:
         level = _compression_level(sample_rate)
         super().__init__("MP3", "MPEG_LAYER_III", sample_rate, bitrate_mode="CONSTANT", compression_level=level)
+        self._unsent = id3(tags)
+        self._offset = len(self._unsent)
+
+    def feed(self, wave: Wave) -> bytes:
+        """See :class:`Encoder`."""
+        tag, self._unsent = self._unsent, b""
+        return tag + super().feed(wave)
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        tag, self._unsent = self._unsent, b""
+        return tag + super().finish()
+
+    def rewrites(self) -> list[Rewrite]:
+        """See :class:`Encoder`."""
+        return [(self._offset + offset, data) for offset, data in super().rewrites()]
 
 
 def _compression_level(sample_rate: int) -> float:
@@ -97,10 +114,12 @@ def _compression_level(sample_rate: int) -> float:
 class FlacEncoder(SoundfileEncoder):
     """A FLAC whose header has its length from the start; 0 means "not known"."""
 
-    def __init__(self, sample_rate: int, length: int) -> None:
+    def __init__(self, sample_rate: int, length: int, tags: Tags) -> None:
         # Blocks of 1152 samples or of 4096. Long blocks only make oversampled speech smaller.
         level = 0.0 if sample_rate < 32000 else 0.625
         super().__init__("FLAC", "PCM_16", sample_rate, compression_level=level)
+        for name, text in tags.items():
+            setattr(self._file, name, text)
         self._length: int | None = length
 
     def feed(self, wave: Wave) -> bytes:

@@ -14,8 +14,9 @@ Voices and models are those of this server. Nothing is ignored silently; of what
     accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
     default, without effect                           (voices have no styles), chunk_length_schedule,
                                                       try_trigger_generation, optimize_streaming_latency
-                                                      (sampling never waits for more than a sentence), the
-                                                      bit rate in output_format
+                                                      (sampling never waits for more than a sentence),
+                                                      previous_text and next_text (each sentence is spoken by
+                                                      itself), the bit rate in output_format
     refused                                           everything else
     ================================================  ====================================================
 """
@@ -100,6 +101,8 @@ class TextToSpeech(StrictRequest):
     voice_settings: VoiceSettings | None = Field(default=None, description="Only `speed` changes anything.")
     seed: int | None = Field(default=None, ge=0, lt=SEEDS, description="Drawn if absent.")
     language_code: Literal["en"] | None = None
+    previous_text: str | None = Field(default=None, max_length=65536, description="Changes nothing.")
+    next_text: str | None = Field(default=None, max_length=65536, description="Changes nothing.")
     apply_text_normalization: Literal["auto", "on"] | None = None
     apply_language_text_normalization: Literal[False] | None = None
     pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = Field(

@@ -17,6 +17,7 @@ from models.text import phonemize
 from models.training.corpora.teachers import Heart, Joe
 from models.training.evaluation.speech import (
     Listener,
+    OpinionJudge,
     VoiceJudge,
     bits_per_sample,
     error_rates,
@@ -65,6 +66,14 @@ def test_noise_lowers_the_score() -> None:
     noisy = [wave + rng.normal(0, 0.05, len(wave)).astype(np.float32) for wave in clean]
     assert 1.0 <= noise_score(noisy) < noise_score(clean) - 0.5
     assert noise_score([clean[0] * 100.0]) <= 5.0
+
+
+def test_noise_lowers_the_opinion() -> None:
+    rng = np.random.default_rng(0)
+    clean, judge = said("heart"), OpinionJudge()
+    noisy = [wave + rng.normal(0, 0.05, len(wave)).astype(np.float32) for wave in clean]
+    assert 1.0 <= judge.score(noisy) < judge.score(clean) - 0.5
+    assert judge.score(clean) <= 5.0
 
 
 def test_voices_are_told_apart() -> None:

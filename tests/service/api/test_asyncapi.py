@@ -23,6 +23,7 @@ from tests.service.ws_client import CONFIG, LONG, SECONDS
 SCHEMA = Path(__file__).with_name("asyncapi-3.0.0.json.gz")
 """Unchanged from the npm package @asyncapi/specs 6.11.1 (Apache-2.0): schemas/3.0.0-without-$id.json."""
 ELEVENLABS = "/v1/text-to-speech/ann/stream-input?output_format=pcm_16000&model_id=tiny"
+CONTEXTS = ELEVENLABS.replace("stream-input", "multi-stream-input")
 Message = dict[str, Any]
 
 
@@ -48,7 +49,7 @@ def exchange(server: Server, path: str, *messages: Message) -> Iterator[Message]
 @pytest.fixture(scope="module")
 def recorded(server: Server) -> dict[str, list[Message]]:
     """What a live server sends over each websocket, by the id of its channel."""
-    config = {"type": "session.config"} | CONFIG | {"speed": 0.25, "timestamps": ["word"]}
+    config = {"type": "session.config"} | CONFIG | {"speed": 0.25, "timestamps": ["word", "phoneme"]}
     text, done = {"type": "input.text", "text": LONG}, {"type": "input.done"}
     close = {"type": "session.close"}
     speech = []
@@ -65,7 +66,16 @@ def recorded(server: Server) -> dict[str, list[Message]]:
             break
     spoken = list(exchange(server, ELEVENLABS, {"text": " "}, {"text": "The birch canoe slid."}, {"text": ""}))
     refused = list(exchange(server, ELEVENLABS, {"text": " ", "frog": 1}))
-    return {"speech": speech, "images": pictures, "elevenlabs": spoken + refused}
+    contexts = [
+        *exchange(
+            server, CONTEXTS, {"text": "The birch canoe slid.", "context_id": "a"},
+            {"context_id": "a", "close_context": True}, {"text": "слово. ", "flush": True}, {"close_socket": True},
+        ),
+        *exchange(server, CONTEXTS, {"frog": 1}),
+    ]  # fmt: skip
+    return {
+        "speech": speech, "images": pictures, "elevenlabs": spoken + refused, "elevenlabsMulti": contexts,
+    }  # fmt: skip
 
 
 def resolved(document: dict[str, Any], name: str) -> dict[str, Any]:

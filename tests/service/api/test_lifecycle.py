@@ -19,7 +19,7 @@ import pytest
 
 from tests.service.api.test_refusals import check_envelope
 from tests.service.processes import descendants, redis_of
-from tests.service.support import SPEECH, Server, running, write_model
+from tests.service.support import SPEECH, Server, running, sampled_by, write_model
 from tests.service.ws_client import eventually
 
 Serve = Callable[..., AbstractContextManager[Server]]
@@ -49,12 +49,18 @@ def rest(connection: socket.socket) -> bytes:
     return b"".join(received)
 
 
+def engines_of(engine: str) -> dict[str, str]:
+    """What really samples each model of the zoo where this engine is wanted."""
+    models = ("broken", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave")
+    return {name: sampled_by(name, engine) for name in models}
+
+
 @pytest.mark.every_engine
 def test_ready_says_when(server: Server, engine: str) -> None:
     with server.client() as client:
         assert client.get("/healthz").json() == {"status": "ok"}
-        models = ("broken", "fog", "free", "ink", "park", "shaped", "sketch", "tiny")
-        assert client.get("/readyz").json() == {"status": "ready", "engines": {name: [engine] for name in models}}
+        engines = {name: [found] for name, found in engines_of(engine).items()}
+        assert client.get("/readyz").json() == {"status": "ready", "engines": engines}
 
 
 def test_a_model_that_cannot_speak_is_never_ready(environment: dict[str, str], tmp_path: Path) -> None:
@@ -276,6 +282,4 @@ def test_a_failure_is_logged_once_with_its_request_id(serve: Serve) -> None:
 def test_a_worker_says_what_it_would_sample_with(process: Run, engine: str) -> None:
     done = process("worker", "--check")
     assert done.returncode == 0
-    assert done.stdout.decode().splitlines() == [
-        f"{name}: {engine}" for name in ("broken", "fog", "free", "ink", "park", "shaped", "sketch", "tiny")
-    ]
+    assert done.stdout.decode().splitlines() == [f"{name}: {found}" for name, found in engines_of(engine).items()]

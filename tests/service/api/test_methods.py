@@ -21,7 +21,9 @@ READABLE = [
     "/v2",
     "/v1/models",
     "/v1/models/tiny",
+    "/v1/audio/models",
     "/v1/audio/voices",
+    "/v1/voices",
     "/v1/images/classes",
     "/v1/jobs",
     "/openapi.json",
@@ -57,7 +59,13 @@ def test_head_of_a_job(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/audio/speech/stream", "/v1/images/stream", "/v1/text-to-speech/ann/stream-input"]
+    "path",
+    [
+        "/v1/audio/speech/stream",
+        "/v1/images/stream",
+        "/v1/text-to-speech/ann/stream-input",
+        "/v1/text-to-speech/ann/multi-stream-input",
+    ],
 )
 def test_a_websocket_is_not_served_over_http(server: Server, path: str) -> None:
     response = httpx.get(server.url + path)

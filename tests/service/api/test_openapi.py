@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from service.images.schemas import ImageCompleted, ImagePartial
 from service.jobs.schemas import JobEvent
-from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone
+from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
 from tests.paths import ROOT
 from tests.service.support import Server
 
@@ -27,6 +27,7 @@ ROUTES = {
     "GET /metrics",
     "GET /readyz",
     "POST /v1/audio/generations",
+    "GET /v1/audio/models",
     "POST /v1/audio/likelihood",
     "POST /v1/audio/speech",
     "GET /v1/audio/voices",
@@ -42,6 +43,7 @@ ROUTES = {
     "DELETE /v1/jobs/{job_id}",
     "GET /v1/jobs/{job_id}",
     "POST /v1/jobs/{job_id}/cancel",
+    "GET /v1/jobs/{job_id}/captions",
     "GET /v1/jobs/{job_id}/content",
     "GET /v1/jobs/{job_id}/events",
     "GET /v1/jobs/{job_id}/manifest",
@@ -49,10 +51,16 @@ ROUTES = {
     "GET /v1/models",
     "GET /v1/models/{model_id}",
     "GET /v1/models/{model_id}/card",
+    "POST /v1/text-to-speech/{voice_id}",
+    "POST /v1/text-to-speech/{voice_id}/stream",
+    "POST /v1/text-to-speech/{voice_id}/stream/with-timestamps",
+    "POST /v1/text-to-speech/{voice_id}/with-timestamps",
     "POST /v1/verify",
+    "GET /v1/voices",
     "GET /v2",
     "GET /v2/health/live",
     "GET /v2/health/ready",
+    "GET /v2/models/{model_id}",
     "GET /v2/models/{model_id}/ready",
 }
 BODY_ERRORS = {"400", "401", "404", "413", "415", "429", "500", "503"}
@@ -179,7 +187,8 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 EVENTS: dict[str, type[BaseModel]] = {
-    model.__name__: model for model in (SpeechAudioDelta, SpeechAudioDone, ImagePartial, ImageCompleted, JobEvent)
+    model.__name__: model
+    for model in (SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, ImagePartial, ImageCompleted, JobEvent)
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import soxr
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from models import checkpoint
 from models.architectures.wavenet import WaveNetSpec
@@ -215,6 +216,7 @@ def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) ->
     assert report["wer"] > report["teacher"]["wer"]
     assert report["teacher"]["wer"] < 0.5
     assert report["dnsmos"] < report["teacher"]["dnsmos"] <= 5.0
+    assert report["distillmos"] < report["teacher"]["distillmos"] <= 5.0
     assert report["bits_per_sample"] > 3.0
     assert tuple(report["f0_response"]) == ("0.85", "1.0", "1.15")
     assert 60.0 < report["teacher"]["median_f0"] < 500.0
@@ -227,6 +229,21 @@ def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) ->
     assert (kept.name, rate) == ("000.wav", 16000)
     assert np.abs(wave).max() > 0.0
     refused(run("evaluate", "speech", *arguments[:3], "eve", *arguments[4:]), 1, "tiny has no such voice")
+
+
+def test_voices_can_be_heard_beside_their_recordings(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    result = run("evaluate", "listen", corpora["ann"], corpora["bob"], "--model", "tiny", "-o", tmp_path / "page")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "page" / "README.md").read_text()
+    assert page.count(SENTENCES[0]) == 2  # one clip of each voice is held out
+    files = {path.name for path in (tmp_path / "page").iterdir()} - {"README.md"}
+    assert files == {f"{v}-0-{k}.{f}" for v in corpora for k in ("voice", "recording") for f in ("ogg", "png")}
+    assert all(f"({name})" in page for name in files)
+    recorded = soundfile.info(tmp_path / "page" / "ann-0-recording.ogg")
+    with Image.open(tmp_path / "page" / "ann-0-recording.png") as picture:
+        assert picture.width == pytest.approx(2 * recorded.duration * 100, abs=4)
+        assert len(picture.convert("RGB").getcolors(4096) or ()) > 30
+    refused(run("evaluate", "listen", corpora["ann"].parent, "--model", "tiny", "-o", tmp_path), 1, "metadata.csv")
 
 
 def test_voices_are_judged(run: Run, corpora: dict[str, Path]) -> None:

@@ -114,4 +114,4 @@ def base64_of(data: bytes) -> str:
 
 def engine_of(zoo: Path, model: str) -> ImageEngine:
     """What the server samples a model with."""
-    return NativeImageEngine(checkpoint.load(zoo / model / "pixelcnn"))
+    return NativeImageEngine(checkpoint.load(zoo / model / PICTURES[model].kind))

@@ -100,7 +100,7 @@ def test_rows_that_there_are_not(server: Server, rows: Any) -> None:
     check_envelope(complete(server, rows=rows), 400, "rows")
 
 
-@pytest.mark.parametrize("model", ["sketch", "ink", "fog"])
+@pytest.mark.parametrize("model", ["sketch", "ink", "fog", "weave"])
 @pytest.mark.parametrize("scale", [2, 5])
 def test_a_larger_picture_is_averaged(server: Server, model: str, scale: int) -> None:
     spec, changes = PICTURES[model], {"model": model, "prompt": None if model == "fog" else "any", "rows": 5}

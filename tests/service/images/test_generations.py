@@ -55,7 +55,7 @@ def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, te
     assert (found[0].shape, found[0].dtype) == ((spec.height, spec.width, spec.channels), np.uint8)
 
 
-@pytest.mark.parametrize("model", ["sketch", "ink"])
+@pytest.mark.parametrize("model", ["sketch", "ink", "weave"])
 @pytest.mark.every_engine(quick=True)
 def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to_be_led_from(
     server: Server, zoo: Path, model: str
@@ -244,8 +244,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"style": "pencil"}, "style", "style_not_found"),
     ({"model": "ink", "prompt": "one", "style": "oil"}, "style", "style_not_found"),
     ({"model": None}, "model", "missing_parameter"),
-    ({"quality": "high"}, "quality", "unknown_parameter"),
-    ({"background": "transparent"}, "background", "unknown_parameter"),
+    ({"quality": "high"}, "quality", "literal_error"),
+    ({"background": "transparent"}, "background", "literal_error"),
     ({"rows": 3}, "rows", "unknown_parameter"),
     ({"image": "iVBORw0KGgo="}, "image", "unknown_parameter"),
     ({"asked_class": "dog"}, "asked_class", "unknown_parameter"),

@@ -36,7 +36,7 @@ def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
     assert all(set(entry) == fields | special[entry["object"]] for entry in listed)
     assert [(entry["model"], entry["object"], entry["id"]) for entry in listed] == [
         (model, condition, name)
-        for model in ("ink", "park", "sketch")
+        for model in ("ink", "park", "sketch", "weave")
         for condition, names in (
             ("class", PICTURES[model].classes), ("style", PICTURES[model].styles), ("kind", PICTURES[model].subclasses)
         )

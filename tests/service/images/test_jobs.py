@@ -165,6 +165,8 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
         ("generations", {"n": 3, "temperature": 0.8}),
         ("generations", {"prompt": None, "class": "cow", "style": "oil", "output_format": "jpeg", "size": "80x60"}),
         ("generations", {"model": "fog", "prompt": None, "seed": None, "response_format": "url"}),
+        ("generations", {"model": "weave", "prompt": "twill", "n": 2}),
+        ("generations", {"model": "rug", "prompt": None}),
         ("generations", {"stream": True, "partial_images": 2}),
         ("interpolations", {"steps": 4, "output_format": "webp"}),
         ("interpolations", {"from": [0.5, -0.25, 1, 0, 2], "steps": 2}),

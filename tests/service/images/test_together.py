@@ -20,7 +20,7 @@ Order = tuple[str, dict[str, Any]]
 
 def order(number: int) -> Order:
     """No two of the requests are the same; one of four is for sound."""
-    model = list(PICTURES)[number % 4]
+    model = list(PICTURES)[number % len(PICTURES)]
     names = [*PICTURES[model].classes, "any"]
     own: dict[str, Any] = {
         "model": model,

@@ -120,13 +120,6 @@ def test_the_keyboard_is_enough(server: Server, visit: Visiting) -> None:
         assert float(page.page.inner_text(".time").split()[0]) < 0.1
 
 
-def test_it_is_painted_soon(server: Server, visit: Visiting) -> None:
-    with visit(server) as page:
-        page.open()
-        paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-        assert page.evaluate(paint) <= 300
-
-
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The script of axe-core (MPL-2.0), from npm: for this test only, and not kept."""

@@ -6,6 +6,7 @@ import gc
 import hashlib
 import io
 import itertools
+import json
 import struct
 import wave as stdlib_wave
 from collections.abc import Iterable
@@ -298,3 +299,50 @@ def test_a_stream_that_is_left_leaves_nothing_behind(form: str) -> None:
         codecs.encoder(form, RATE, 24000, LENGTH).feed(WAVE[:5000])
     gc.collect()
     assert streamed(form, [320]) == before
+
+
+TAGS = {"title": "ann, seed 7", "comment": json.dumps({"model": "tiny", "model_sha256": "ab" * 32, "seed": 7})}
+"""A comment of more characters than an ID3v1 tag has room for."""
+
+
+def tagged(form: str, sizes: Iterable[int], tags: codecs.Tags = TAGS) -> tuple[list[bytes], bytes]:
+    """The pieces of a stream, and the file."""
+    encoder = codecs.encoder(form, RATE, RATE, len(WAVE), tags)
+    stream = [*(encoder.feed(piece) for piece in pieces(sizes)), encoder.finish()]
+    file = bytearray(b"".join(stream))
+    for offset, part in encoder.rewrites():
+        file[offset : offset + len(part)] = part
+    assert bytes(file) == codecs.encode_file(pieces(sizes), form, RATE, RATE, tags)
+    return stream, bytes(file)
+
+
+@pytest.mark.parametrize("form", ["mp3", "opus", "flac"])
+def test_tags_are_found_at_the_beginning_by_another_reader(form: str) -> None:
+    stream, file = tagged(form, [5000])
+    first = next(piece for piece in stream if piece)
+    for data in (file, b"".join(stream)):
+        with av.open(io.BytesIO(data)) as container:
+            found = dict(container.metadata) | dict(container.streams.audio[0].metadata)
+        assert TAGS.items() <= found.items()
+    assert b"ann, seed 7" in first
+    assert tagged(form, [317])[1] == file, "the same sound and tags give the same bytes"
+    assert tagged(form, [5000], TAGS | {"title": "ann, seed 8"})[1] != file
+
+
+@pytest.mark.parametrize("form", ["mp3", "opus", "flac"])
+def test_tags_change_no_sample(form: str) -> None:
+    plain, _ = decoded(form, tagged(form, [5000], {})[1])
+    same, _ = decoded(form, tagged(form, [5000])[1])
+    np.testing.assert_array_equal(plain, same)
+    assert streamed(form, [5000], RATE) == b"".join(tagged(form, [5000], {})[0]), "without tags the bytes are as before"
+
+
+def test_an_mp3_with_tags_has_the_length_in_its_header() -> None:
+    _, file = tagged("mp3", [5000])
+    assert file.startswith(b"ID3\x04")
+    assert soundfile.info(io.BytesIO(file)).frames == LENGTH
+
+
+@pytest.mark.parametrize("form", ["wav", "pcm", "aac"])
+def test_formats_without_tags_stay_as_they_are(form: str) -> None:
+    assert tagged(form, [5000]) == tagged(form, [5000], {})

@@ -117,7 +117,7 @@ def test_captions_have_the_text_as_it_was_written() -> None:
         "WEBVTT", "", "00:00:00.100 --> 00:00:03.800", "Dr. Ann has &lt;2 &amp; 3&gt; canoes.",
     ]  # fmt: skip
     lines = captions(sentences, RATE, "srt").splitlines()
-    assert lines[:3] == ["1", "00:00:00.100 --> 00:00:03.800", "Dr. Ann has <2 & 3> canoes."]
+    assert lines[:3] == ["1", "00:00:00,100 --> 00:00:03,800", "Dr. Ann has <2 & 3> canoes."]
     assert (lines[4], lines[6]) == ("2", "Is it late?")
 
 

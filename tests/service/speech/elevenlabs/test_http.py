@@ -46,7 +46,9 @@ def test_the_voice_finds_its_model(server: Server) -> None:
 
 def test_settings(server: Server) -> None:
     settings = {"speed": 0.5, "stability": 0.5, "similarity_boost": 0.8, "style": 0.0, "use_speaker_boost": True}
-    response = post(server, voice_settings=settings, apply_text_normalization="auto", language_code="en")
+    response = post(
+        server, voice_settings=settings, apply_text_normalization="auto", language_code="en", previous_text="A."
+    )
     assert response.content == whole(server, TEXT, speed=0.5)
     seeds = {post(server, seed=None).headers["x-seed"] for _ in range(2)}
     assert len(seeds) == 2
@@ -93,7 +95,7 @@ def test_stream_with_timestamps(server: Server) -> None:
         ({"voice": "nobody", "model_id": None}, 404, "voice_id"),
         ({"model_id": "eleven_nothing"}, 404, "model_id"),
         ({"model_id": "free"}, 400, "model_id"),
-        ({"previous_text": "Before."}, 400, "previous_text"),
+        ({"previous_request_ids": ["a"]}, 400, "previous_request_ids"),
         ({"language_code": "de"}, 400, "language_code"),
         ({"seed": -1}, 400, "seed"),
         ({"voice_settings": {"speed": 9}}, 400, "voice_settings.speed"),

@@ -31,7 +31,11 @@ more on a slow machine. One left of each of its own connections would be ten tim
 GROWTH_KB: Final = 24 << 10
 """What allocators may keep for themselves."""
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
-PATHS = ("/v1/audio/speech/stream",) * 4 + ("/v1/text-to-speech/ann/stream-input?output_format=pcm_16000",)
+PATHS = (
+    *("/v1/audio/speech/stream",) * 4,
+    "/v1/text-to-speech/ann/stream-input?output_format=pcm_16000",
+    "/v1/text-to-speech/ann/multi-stream-input?output_format=pcm_16000",
+)
 TYPES = (
     "session.config",
     "input.text",

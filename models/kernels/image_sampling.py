@@ -1,0 +1,93 @@
+"""What the compiled loops of image networks share: from the features of a sub-pixel to its symbol."""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from models import noise
+from models.kernels.categorical import draw, log_likelihood
+from models.kernels.linear import add_to_each
+from models.kernels.noise import uniform
+
+_ZERO = np.float32(0.0)
+
+
+@cache
+def sources() -> int:
+    """A checksum of all files that loops are compiled from; numba's cache checks the loop's own file only."""
+    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(noise.__file__)]
+    return zlib.crc32(b"".join(file.read_bytes() for file in files))
+
+
+@njit(error_model="numpy")
+def copy(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    for j in range(size):
+        out[j] = x[j]
+
+
+@njit(error_model="numpy")
+def rectify(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    for j in range(size):
+        out[j] = max(x[j], _ZERO)
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def add(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    for j in range(size):
+        out[j] += x[j]
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def distribution(channels, levels, each, weights, c, out, begin, size, skips, hidden, logits):  # type: ignore[no-untyped-def]  # inferred
+    """From the inputs of the skips, ``out[:, begin : begin + size]``, to the logits of channel ``c``.
+
+    ``each`` is the number of output features of a channel. Returns the number of weights that were read.
+    """
+    lanes, seen = len(out), (c + 1) * each
+    total = np.empty((lanes, each), np.float32)
+    for lane in range(lanes):
+        copy(weights, total[lane], each)
+    add_to_each(out.reshape(-1)[begin:], out.shape[1], weights[each:], size, each, total, lanes)
+    at = each + size * each
+    for lane in range(lanes):
+        rectify(total[lane], skips[lane, c * each :], each)
+        copy(weights[at:], total[lane], each)
+    add_to_each(skips.reshape(-1), channels * each, weights[at + each :], seen, each, total, lanes)
+    at += each + seen * each
+    for lane in range(lanes):
+        rectify(total[lane], hidden[lane, c * each :], each)
+        copy(weights[at:], logits[lane], levels)
+    add_to_each(hidden.reshape(-1), channels * each, weights[at + levels :], seen, levels, logits, lanes)
+    return at + levels + seen * levels
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
+    t, x, c, channels, logits, cumulative, rows, given, seeds,
+    temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
+):  # fmt: skip
+    """The symbol of one sub-pixel of every lane, given or drawn, and its likelihood where that is wanted.
+
+    The logits of a guided picture become those of its unconditional pass, which is in the lane behind it, plus
+    ``guidance`` times the difference. (The unconditional pass copies the symbol.)
+    """
+    levels, i = logits.shape[1], x * channels + c
+    for lane in range(1, len(rows)):
+        if unconditional[lane]:
+            for j in range(levels):
+                free = logits[lane, j]
+                logits[lane - 1, j] = free + guidances[lane - 1] * (logits[lane - 1, j] - free)
+    for lane in range(len(rows)):
+        if unconditional[lane]:
+            symbols[lane, t, i] = symbols[lane - 1, t, i]
+        elif rows[lane] >= given[lane] and noise_index[rows[lane], x] >= 0:
+            u = uniform(seeds[lane], noise_index[rows[lane], x] * channels + c)
+            symbols[lane, t, i] = draw(logits[lane], temperatures[lane], 0.0, u, cumulative)
+        if likelihoods.shape[1] > 0:
+            symbol = np.int64(symbols[lane, t, i])
+            likelihoods[lane, t, i] = log_likelihood(logits[lane], symbol, cumulative)

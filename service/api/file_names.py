@@ -1,0 +1,52 @@
+"""The names of downloaded files: model, voice or class, and seed (``Content-Disposition``, RFC 6266 and RFC 8187)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote
+
+from service.broker.job import Job
+from service.images.payloads import PicturesPayload
+from service.jobs.payload import Payload
+from service.speech.payloads import AudioPayload
+
+_UNSAFE: Final = re.compile(r"[^\w.+-]+")
+"""Everything but letters and digits of any script, ``_``, ``.``, ``+`` and ``-``: no separators, quotes or controls."""
+_PART_CHARACTERS: Final = 60
+
+
+def disposition(job: Job, payload: Payload, index: int | None = None) -> dict[str, str]:
+    """The header that names the file of a job; none for a job that gives figures.
+
+    Args:
+        job: whose file is sent.
+        payload: of the job.
+        index: of one picture of several; None is the whole output, a ZIP archive if there are several pictures.
+    """
+    if isinstance(payload, AudioPayload):
+        name = _name(job.model, payload.voice, payload.seed, payload.response_format)
+    elif isinstance(payload, PicturesPayload):
+        whole = index is None and payload.count > 1
+        seed, form = payload.seeds[index or 0], "zip" if whole else payload.output_format
+        name = _name(job.model, payload.subject, seed, form)
+    else:
+        return {}
+    return {"content-disposition": _header(name)}
+
+
+def _name(model: str, subject: str | None, seed: int, form: str) -> str:
+    parts = [model, *([] if subject is None else [subject]), str(seed)]
+    return "-".join(filter(None, map(_safe, parts))) + f".{form}"
+
+
+def _safe(text: str) -> str:
+    """A part of a name that is safe in every file system: it has no separator, and no dot at its ends."""
+    return _UNSAFE.sub("_", text.strip()[:_PART_CHARACTERS]).strip("._-")
+
+
+def _header(name: str) -> str:
+    """``inline``, so that a browser still shows a picture. ``filename*`` only where ASCII is not enough."""
+    plain = re.sub(r"[^!-~]", "_", name)
+    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'inline; filename="{plain}"{extended}'

@@ -1,0 +1,219 @@
+"""The Helm chart: linted and rendered by Helm itself, valid, and the same in content as the kustomization."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service import __version__
+from tests.deploy import test_kubernetes as kustomization
+from tests.deploy.support import ROOT, settings
+
+CHART = ROOT / "deploy" / "helm" / "ancestral"
+EXAMPLES = sorted((ROOT / "deploy" / "helm" / "values").glob("*.yaml"))
+COMPONENT = "app.kubernetes.io/component"
+OPERATORS = ("keda.sh/", "monitoring.coreos.com/")
+"""The groups of resources whose schemas kubernetes-validate has not got."""
+Manifest = dict[str, Any]
+Manifests = dict[tuple[str, str], Manifest]
+
+helm = pytest.importorskip("helm_python", reason="helm-python-sdk has no wheel for this machine")
+
+
+def render(values: Mapping[str, Any] | None = None, name: str = "ancestral") -> Manifests:
+    """What `helm install NAME` would create, by kind and name."""
+    with helm.Chart.load(CHART) as chart:
+        chart.validate_schema(dict(values or {}))
+        files = chart.render(dict(values or {}), name=name, namespace="speech")
+    texts = [text for path, text in files.items() if not path.endswith("NOTES.txt")]
+    documents = [document for text in texts for document in yaml.safe_load_all(text) if document]
+    found = {(document["kind"], document["metadata"]["name"]): document for document in documents}
+    assert len(found) == len(documents), "two objects have one name"
+    return found
+
+
+def pod(found: Manifests, component: str) -> Manifest:
+    spec: Manifest = found["Deployment", f"ancestral-{component}"]["spec"]["template"]["spec"]
+    return spec
+
+
+def variables(found: Manifests, component: str) -> dict[str, str]:
+    """The environment of a container."""
+    (container,) = pod(found, component)["containers"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "ancestral"}}]
+    own = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+    return found["ConfigMap", "ancestral"]["data"] | own
+
+
+def values_of(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(path.read_text())
+    return values
+
+
+@pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(path.stem for path in EXAMPLES)])
+def test_helm_accepts_it(values: dict[str, Any]) -> None:
+    validate = pytest.importorskip("kubernetes_validate").validate
+    report = helm.lint(CHART, values=values, strict=True)
+    assert not report["errors"]
+    assert [found for found in report["messages"] if found["severity"] > 1] == []
+    for manifest in render(values).values():
+        if not manifest["apiVersion"].startswith(OPERATORS):
+            validate(manifest, kustomization.VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"api": {"replica": 3}}, "replica"),
+        ({"settings": {"ANCESTRAL_LOG_LEVEL": 1}}, "ANCESTRAL_LOG_LEVEL"),
+        ({"settings": {"ANCESTRAL_REDIS_URL": "redis://elsewhere"}}, "ANCESTRAL_REDIS_URL"),
+        ({"redis": {"enabled": False}}, "externalRedis"),
+        ({"apiKeys": {"file": "a b", "existingSecret": "keys"}}, "apiKeys"),
+    ],
+)
+def test_wrong_values_are_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(helm.HelmError, match=said):
+        render(values)
+
+
+def test_keda_needs_to_know_where_an_external_redis_is() -> None:
+    outside = {"redis": {"enabled": False}, "externalRedis": {"url": "redis://elsewhere:6379/0"}}
+    with pytest.raises(helm.HelmError, match=r"externalRedis\.address"):
+        render(outside)
+    found = render(outside | {"worker": {"autoscaling": {"enabled": False}}})
+    assert found["Secret", "ancestral-redis"]["stringData"] == {"url": "redis://elsewhere:6379/0"}
+
+
+def _same(manifest: object, component: str | None = None) -> Any:
+    """A manifest without what a chart names differently: release labels, the prefix of names, a checksum."""
+    if isinstance(manifest, dict):
+        kept = {
+            key: _same(value)
+            for key, value in manifest.items()
+            if (key, value) != ("type", "ClusterIP")  # the default
+            and key
+            not in ("checksum/config", "imagePullPolicy", "app.kubernetes.io/name", "app.kubernetes.io/instance")
+        }
+        return {key: value for key, value in kept.items() if not (key == "matchLabels" and value == {})}
+    if isinstance(manifest, list):
+        return [_same(entry) for entry in manifest]
+    if isinstance(manifest, str):
+        text = manifest.replace(".speech.svc", ".ancestral.svc").replace("ancestral:cpu", "ancestral")
+        return text.replace("ancestral-", "")
+    return manifest
+
+
+def test_it_has_the_content_of_the_kustomization() -> None:
+    ours = {(kind, name.removeprefix("ancestral-")): found for (kind, name), found in render().items()}
+    theirs = {(found["kind"], found["metadata"]["name"]): found for found in kustomization.manifests()}
+    assert ours.pop(("ConfigMap", "ancestral"))["data"] == {"ANCESTRAL_REDIS_URL": "redis://ancestral-redis:6379/0"}
+    del theirs["Namespace", "ancestral"]  # `helm install --create-namespace` makes it
+    assert ours.keys() == theirs.keys()
+    for key, found in ours.items():
+        assert _same(found["spec"]) == _same(theirs[key]["spec"]), key
+
+
+@pytest.mark.parametrize("values", [*map(values_of, EXAMPLES)], ids=[path.stem for path in EXAMPLES])
+@pytest.mark.parametrize("component", ["api", "worker"])
+def test_variables_are_settings(values: dict[str, Any], component: str) -> None:
+    found = render(values)
+    read = variables(found, component)
+    read.pop("ANCESTRAL_API_KEYS_FILE", None)  # it is not on this machine
+    own = settings(read)
+    if component == "api":
+        assert pod(found, "api")["terminationGracePeriodSeconds"] > own.drain_seconds + own.shutdown_seconds
+    for name, value in values.get("settings", {}).items():
+        assert str(getattr(own, name.removeprefix("ANCESTRAL_").lower())) == value
+
+
+def test_gpu_values_are_those_of_the_overlay() -> None:
+    (overlay,) = yaml.safe_load((ROOT / "deploy/kubernetes/gpu/kustomization.yaml").read_text())["patches"]
+    patches = {patch["path"]: patch["value"] for patch in yaml.safe_load(overlay["patch"])}
+    spec = pod(render(values_of(CHART.parent / "values/gpu.yaml")), "worker")
+    (container,) = spec["containers"]
+    assert spec["nodeSelector"] == patches["/spec/template/spec/nodeSelector"]
+    assert spec["tolerations"] == patches["/spec/template/spec/tolerations"]
+    assert container["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": 1}
+    assert container["image"] == "ancestral:gpu"
+
+
+def test_keys_come_from_a_secret() -> None:
+    text = "alice " + "0" * 64 + "\n"
+    found = render({"apiKeys": {"file": text}})
+    assert found["Secret", "ancestral-keys"]["stringData"] == {"keys": text}
+    for values, secret in (({"file": text}, "ancestral-keys"), ({"existingSecret": "mine"}, "mine")):
+        found = render({"apiKeys": values})
+        (volume,) = [volume for volume in pod(found, "api")["volumes"] if volume["name"] == "keys"]
+        assert volume["secret"]["secretName"] == secret
+        (container,) = pod(found, "api")["containers"]
+        (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "keys"]
+        path = variables(found, "api")["ANCESTRAL_API_KEYS_FILE"]
+        assert path == f"{mount['mountPath']}/keys", "the secret's key is the file's name"
+        assert "ANCESTRAL_API_KEYS_FILE" not in variables(found, "worker")
+
+
+def test_an_external_redis_needs_no_redis() -> None:
+    found = render(values_of(CHART.parent / "values/external-redis.yaml"))
+    assert not [key for key in found if key[0] == "StatefulSet" or key[1] == "ancestral-redis"]
+    for component in ("api", "worker"):
+        (container,) = pod(found, component)["containers"]
+        secret = {"secretKeyRef": {"name": "ancestral-redis", "key": "url"}}
+        assert {"name": "ANCESTRAL_REDIS_URL", "valueFrom": secret} in container["env"]
+        assert found["NetworkPolicy", f"ancestral-{component}"]["spec"]["egress"] == [{"ports": [{"port": 6380}]}]
+    for trigger in found["ScaledObject", "ancestral-worker"]["spec"]["triggers"]:
+        assert trigger["metadata"]["address"] == "redis.example.net:6380"
+        assert trigger["metadata"]["enableTLS"] == "true"
+
+
+def test_without_operators_only_kubernetes_is_needed() -> None:
+    found = render(values_of(CHART.parent / "values/small.yaml"))
+    assert not [key for key, manifest in found.items() if manifest["apiVersion"].startswith(OPERATORS)]
+    for component in ("api", "worker"):
+        assert found["Deployment", f"ancestral-{component}"]["spec"]["replicas"] == 1
+
+
+def test_monitors_select_what_serves_metrics() -> None:
+    found = render(values_of(CHART.parent / "values/public.yaml"))
+    service, monitor = found["Service", "ancestral-api"], found["ServiceMonitor", "ancestral-api"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
+    template = found["Deployment", "ancestral-worker"]["spec"]["template"]
+    pods = found["PodMonitor", "ancestral-worker"]["spec"]
+    assert pods["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (port,) = template["spec"]["containers"][0]["ports"]
+    assert pods["podMetricsEndpoints"][0]["port"] == port["name"]
+
+
+def test_two_releases_do_not_meet() -> None:
+    one, other = render(name="one"), render(name="other")
+    assert not one.keys() & other.keys()
+    for (kind, name), manifest in one.items():
+        if kind == "Service":
+            selector = manifest["spec"]["selector"]
+            for deployed in other.values():
+                labels = deployed.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
+                assert not selector.items() <= labels.items(), name
+
+
+def test_its_version_is_the_program_s() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__
+
+
+def test_the_schema_knows_every_value() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def compare(values: Mapping[str, Any], part: Mapping[str, Any], path: str) -> None:
+        if "properties" not in part:
+            return
+        assert values.keys() == part["properties"].keys() - {"global"}, path
+        for name, value in values.items():
+            if isinstance(value, dict):
+                compare(value, part["properties"][name], f"{path}.{name}")
+
+    compare(values_of(CHART / "values.yaml"), schema, "values")

@@ -1,0 +1,75 @@
+"""A network's probabilities of all possible small pictures sum to 1, for every image network and condition."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelrnn import PixelRNNSpec
+from models.spec import ImageSpec
+from tests.models.random_pictures import labels_of, network
+
+
+class _AnyPixelCNN(PixelCNNSpec):
+    """With any number of levels."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+class _AnyPixelRNN(PixelRNNSpec):
+    """With any number of levels."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+def networks(**sizes: object) -> dict[str, ImageSpec]:
+    """Specs of every network for pictures of one size."""
+    found: dict[str, ImageSpec] = {}
+    names = ("cat", "dog")
+    conditions: dict[str, dict[str, object]] = {
+        "unconditional": {}, "class": {"classes": names, "conditioning": "class"},
+    }  # fmt: skip
+    for condition, fields in conditions.items():
+        common = {**sizes, **fields, "features": 6, "output_features": 7}
+        for gated in (True, False):
+            name = "gated" if gated else "original"
+            found[f"{name}, {condition}"] = _AnyPixelCNN(gated=gated, layers=3, **common)  # type: ignore[arg-type]
+        for lstm in ("row", "diagonal"):
+            for layers, skips in ((1, False), (3, True)):
+                found[f"{lstm}, {layers} layers, {condition}"] = _AnyPixelRNN(
+                    lstm=lstm,
+                    layers=layers,
+                    skip_connections=skips,
+                    **common,  # type: ignore[arg-type]
+                )
+    location = {"classes": names, "conditioning": "location", "features": 6}
+    return found | {"gated, location": _AnyPixelCNN(layers=3, **sizes, **location)}  # type: ignore[arg-type]
+
+
+SPECS = {
+    f"{name}, {size}": spec
+    for size, sizes in {
+        "2 × 2 binary": {"height": 2, "width": 2, "channels": 1, "levels": 2},
+        "2 × 1, 3 levels, 3 channels": {"height": 2, "width": 1, "channels": 3, "levels": 3},
+    }.items()
+    for name, spec in networks(**sizes).items()
+}
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_the_probabilities_of_all_pictures_sum_to_one(spec: ImageSpec) -> None:
+    pictures = torch.tensor([*itertools.product(range(spec.levels), repeat=spec.dims)])
+    symbols = pictures.view(-1, spec.height, spec.width, spec.channels)
+    labels = labels_of(spec, 3) if spec.conditions else None
+    for row in [None] if labels is None else labels:
+        given = None if row is None else row.expand(len(symbols), -1)
+        # In single precision, as networks are trained and served.
+        logits = network(spec).float()(symbols, given)
+        nats = logits.double().log_softmax(-1).gather(-1, symbols[..., None]).flatten(1).sum(dim=1)
+        assert nats.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+        assert nats.std() > 0.01, "pictures differ in probability"
