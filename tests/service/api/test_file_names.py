@@ -32,7 +32,8 @@ def sound(voice: str) -> GenerationPayload:
 def picture(prompt: str | None, count: int = 1) -> ImagePayload:
     seeds = tuple(range(7, 7 + count))
     return ImagePayload(
-        prompt=prompt, asked_class=None, n=count, labels=((None,),) * count, requested=(None,), revised_prompts=(None,) * count, background="opaque", seeds=seeds,
+        prompt=prompt, asked_class=None, n=count, labels=((None,),) * count, requested=(None,),
+        revised_prompts=(None,) * count, background="opaque", seeds=seeds,
         **DRAWN,
     )  # fmt: skip
 
