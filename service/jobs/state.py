@@ -35,7 +35,7 @@ class State:
             return ["Redis does not answer."]
         problems = sorted({card.problem for card in cards if card.problem})
         if not any(card.ready for card in cards):
-            return problems or ["No worker is running."]
+            return problems or ["No worker is running, or it is still loading its models."]
         served = {pair for card in cards if card.ready for pair in card.models.items()}
         missing = [name for name, model in self.catalog.models.items() if (name, model.sha256) not in served]
         return [f"No worker has {name} loaded." for name in missing]

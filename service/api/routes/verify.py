@@ -114,29 +114,39 @@ def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
 def _job_of(service: State, manifest: Manifest) -> JobSpec[Payload, Model]:
     """The job that a manifest describes, checked like a new request."""
     model = service.catalog.model(manifest.model)
+    requested = manifest.request.get("model")
+    if isinstance(requested, str) and requested != manifest.model:
+        raise _inconsistent("model")  # first: the schema that the request is checked with depends on the model
     rule = service.tasks.manifest_rule(model, manifest.request)
     if manifest.prompt_sha256 is not None and rule.upload is not None and rule.upload not in manifest.request:
         param = f"request.{rule.upload}"
-        message = f"{param}: what was continued is not in the manifest; put it back"
+        message = f"{param}: required; a manifest does not contain what the request uploaded: add it"
         raise InvalidRequest(message, param=param, code="missing_parameter")
     try:
         request = rule.schema.model_validate(manifest.request)
     except ValidationError as error:
         first = error.errors()[0]
         raise from_validation([{**first, "loc": ("request", *first["loc"])}]) from None
-    for name in ("model", "seed"):
-        if getattr(request, name) != getattr(manifest, name):
-            raise InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
+    if request.seed != manifest.seed:
+        raise _inconsistent("seed")
     if model.sha256 != manifest.model_sha256:
-        message = f"model_sha256: the weights of {manifest.model} are others here"
+        message = f"model_sha256: this server has other weights of {manifest.model}"
         raise Conflict(message, param="model_sha256", code="model_changed")
     job_spec = rule.builder()(service.catalog, service.settings, request)
     _check_prompt(rule, manifest, job_spec.payload)
     return dataclasses.replace(job_spec, body=manifest.model_dump())
 
 
+def _inconsistent(name: str) -> InvalidRequest:
+    return InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
+
+
 def _check_prompt(rule: ManifestRule, manifest: Manifest, payload: Payload) -> None:
     assert isinstance(payload, SampledPayload)
     if payload.prompt_sha256 != manifest.prompt_sha256:
         param = "prompt_sha256" if rule.upload is None else f"request.{rule.upload}"
-        raise InvalidRequest(f"{param}: it is not that of the manifest", param=param, code="prompt_differs")
+        raise InvalidRequest(
+            f"{param}: differs from what the manifest was made with (its prompt_sha256)",
+            param=param,
+            code="prompt_differs",
+        )

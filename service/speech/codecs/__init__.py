@@ -67,8 +67,8 @@ PCM_RATE: Final = 24000
 """The rate that OpenAI's clients assume for ``pcm``."""
 
 _MPEG_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-RATES: Final = {"mp3": _MPEG_RATES, "opus": (8000, 12000, 16000, 24000, 48000), "aac": _MPEG_RATES}
-"""The sample rates, in hertz, of the formats that do not support every rate."""
+RATES: Final = {"mp3": _MPEG_RATES, "opus": (8000, 16000, 24000, 48000), "aac": _MPEG_RATES}
+"""The sample rates, in hertz, of the formats that do not support every rate. No request takes Opus's 12000."""
 
 
 def rate_of(form: str, model_rate: int, sample_rate: int | None) -> int:
@@ -84,9 +84,9 @@ def check_rate(form: str, rate: int) -> None:
     """
     rates = RATES.get(form)
     if rates is not None and rate not in rates:
-        carried = ", ".join(map(str, rates[:-1]))
+        *most, last = rates
         raise InvalidRequest(
-            f"sample_rate: {form} cannot carry {rate} Hz; it carries {carried} and {rates[-1]}",
+            f"sample_rate: {form} cannot carry {rate} Hz; choose {', '.join(map(str, most))} or {last}",
             param="sample_rate",
             code="unsupported_sample_rate",
         )

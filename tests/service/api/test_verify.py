@@ -183,6 +183,13 @@ def test_what_cannot_be_said_is_refused_as_by_the_route_itself(server: Server, m
     check_envelope(httpx.post(f"{server.url}/v1/verify", content=b"{}"), 415, None)
 
 
+def test_another_model_is_named_although_its_requests_have_other_fields(
+    server: Server, manifest: dict[str, Any]
+) -> None:
+    refused = verify(server, manifest | {"model": "free"})
+    assert check_envelope(refused, 400, "model")["code"] == "inconsistent_manifest"
+
+
 def test_other_weights(server: Server, manifest: dict[str, Any]) -> None:
     refused = verify(server, manifest | {"model_sha256": "0" * 64})
     assert check_envelope(refused, 409, "model_sha256")["code"] == "model_changed"
