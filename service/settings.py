@@ -100,9 +100,9 @@ class Settings(BaseSettings):
     )
     precision: Literal["fp32", "bf16", "int8"] = Field(
         default="fp32",
-        description="Precision of the native engine's audio weights: `fp32`; `int8`, 1.7 to 12 times as fast for 0.02 "
-        "bits per sample; `bf16`, between them. Set the same for all workers: a seed gives the same audio within one "
-        "precision only. `x-engine` names it.",
+        description="Precision of the native engine's audio weights: `fp32`; `int8`, 1.7 to 12 times as fast, with a "
+        "loss of 0.02 bits per sample; `bf16`, between the two. Use the same precision in all workers: a seed gives "
+        "the same audio only within one precision. `x-engine` names it.",
     )
     unload_seconds: int | None = Field(
         default=None,
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         ge=1,
         le=4096,
         description="Batch jobs (`Prefer: respond-async`) that a worker samples at the same time, with the capacity "
-        "that interactive streams leave. The default is one per core.",
+        "that interactive streams do not use. The default is one per core.",
     )
     max_queued_streams: int = Field(
         default=32,
@@ -155,7 +155,8 @@ class Settings(BaseSettings):
         default=2.0,
         ge=0.2,
         le=60.0,
-        description="Seconds of audio sampled ahead of what the client has read, before the stream is paused.",
+        description="How many seconds of audio a stream may be sampled ahead of what its client has read; then it is "
+        "paused.",
     )
     interactive_seconds: int = Field(
         default=1800,
