@@ -144,4 +144,15 @@ if not holder then return -1 end
 if holder ~= ARGV[1] then return 0 end
 return redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
-"""Keep the session for so many seconds from now; 0 deletes it. 0 if another connection holds it, -1 if it is gone."""
+"""Keep the session for so many seconds from now. 0 if another connection holds it, -1 if it is gone."""
+
+END_SESSION: Final = """
+-- KEYS: session; ARGV: holder, seconds to keep its last holder
+local holder = redis.call('HGET', KEYS[1], 'holder')
+if not holder then return -1 end
+if holder ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[1], 'owner', 'state')
+return redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+"""End the session. Its last holder stays for a while: without it, an earlier connection would take the session for
+lost, and write it again. 0 if another connection holds it, -1 if it is gone."""

@@ -14,7 +14,7 @@ from service.broker import Broker
 from service.speech.session.state import SessionState
 
 HELD_SECONDS: Final = 60
-"""The least time for which the session of a server that died is kept."""
+"""The least time for which the session of a server that died is kept, and the last holder of one that has ended."""
 
 
 class Resumable:
@@ -62,4 +62,4 @@ class Resumable:
 
     async def forget(self) -> bool:
         """End the session. False if another connection has claimed it."""
-        return bool(await self._run("HOLD_SESSION", 0))
+        return bool(await self._run("END_SESSION", HELD_SECONDS))

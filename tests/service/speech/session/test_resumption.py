@@ -181,6 +181,28 @@ def test_a_second_connection_takes_the_session_over(server: Server) -> None:
     assert second.sound == whole(server, LONG * 2, speed=0.25)
 
 
+@pytest.mark.parametrize("ends", ["session.close", "1000"])
+def test_a_session_that_a_second_connection_ends_is_over_for_the_first(server: Server, ends: str) -> None:
+    with talking(server) as first:
+        first.configure()
+        first.say("input.text", text="One.")
+        first.say("input.done")
+        first.until("session.done")
+        query = f"session_id={first.session['session_id']}&from_sample=0"
+        with talking(server, f"?{query}") as second:
+            second.say("input.done")
+            second.until("session.done")
+            if ends == "session.close":
+                second.say("session.close")
+                with pytest.raises(ConnectionClosed):
+                    second.until("never")
+        with pytest.raises(ConnectionClosed) as closed:  # although it has noticed nothing of the second
+            first.until("never")
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4409
+    assert refused(server, query)["code"] == "session_not_found"
+
+
 def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve: Serve) -> None:
     with serve() as own, talking(own) as talk:
         talk.configure(speed=0.25)
