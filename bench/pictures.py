@@ -111,8 +111,9 @@ def targets(rows: Sequence[Row]) -> list[Target]:
 def main() -> None:
     """Measure, then print the tables and the JSON."""
     torch.set_num_threads(1)
-    shipped = {path.parent.name: load(path) for path in sorted(ZOO.glob("pixelcnn-*/pixelcnn"))}
-    random = {name: random_checkpoint(spec) for name, spec in {LARGE: PixelCNNSpec(), **LSTMS}.items()}
+    shipped = {path.parent.name: load(path) for path in sorted(ZOO.glob("*/pixel?nn"))}
+    specs: dict[str, ImageSpec] = {LARGE: PixelCNNSpec(), **LSTMS}
+    random = {name: random_checkpoint(spec) for name, spec in specs.items()}
     models = {**random, **shipped}
     rows = [row for name, checkpoint in models.items() for row in measure_model(name, checkpoint)]
     found = targets(rows)

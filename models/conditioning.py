@@ -19,6 +19,8 @@ from models.palette import input_table
 from models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec
 
 Array = NDArray[np.float32]
+Speaker = int | Mapping[int, float]
+"""The index of a speaker; or a mix: the share of each speaker's embedding in the mean, which add up to 1."""
 _ENOUGH = 8
 """Rows of labels to draw one from, so that rare combinations do not always come with the same other labels."""
 
@@ -37,7 +39,24 @@ def padded_frames(spec: WaveNetSpec, frames: Array) -> Array:
     return np.asarray(frames[index], np.float32)
 
 
-def conditioning(spec: WaveNetSpec, tensors: Mapping[str, Array], frames: Array | None, speaker: int | None) -> Array:
+def speaker_vector(table: Array, speaker: Speaker) -> Array:
+    """The embedding of a speaker, or the weighted mean of several.
+
+    Args:
+        table: the embeddings ``[speakers, channels]``.
+        speaker: see :data:`Speaker`.
+    """
+    if isinstance(speaker, int):
+        return np.asarray(table[speaker])
+    if len(speaker) == 1:
+        return np.asarray(table[next(iter(speaker))])
+    mean = sum(share * table[index].astype(np.float64) for index, share in speaker.items())
+    return np.asarray(mean, table.dtype)
+
+
+def conditioning(
+    spec: WaveNetSpec, tensors: Mapping[str, Array], frames: Array | None, speaker: Speaker | None
+) -> Array:
     """h of every frame, or the one h of a model without frames.
 
     Args:
@@ -51,7 +70,7 @@ def conditioning(spec: WaveNetSpec, tensors: Mapping[str, Array], frames: Array 
     """
     h = tensors["conditioner.bias"][None]
     if speaker is not None:
-        h = h + tensors["conditioner.speaker"][speaker] @ tensors["conditioner.speaker_in"]
+        h = h + speaker_vector(tensors["conditioner.speaker"], speaker) @ tensors["conditioner.speaker_in"]
     if frames is None:
         return np.ascontiguousarray(h)
     h = h + padded_frames(spec, frames) @ tensors["conditioner.frames_in"]

@@ -250,6 +250,11 @@ class Settings(BaseSettings):
         description="Comma-separated other names of voices, `alias=id`. If it is not set, OpenAI's thirteen names "
         "(`alloy` to `verse`) stand for bundled voices. Empty: no aliases.",
     )
+    pronunciations: FilePath | None = Field(
+        default=None,
+        description="JSON file with words and their phonemes, in ARPAbet or IPA, for every text: "
+        '`{"Nginx": "EH1 N JH IH0 N EH1 K S"}`. API processes read it when they start.',
+    )
     public_lists: Literal["on", "off"] = Field(
         default="off",
         description="Whether the lists of models, voices and classes need no API key, as some web interfaces "

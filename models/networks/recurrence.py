@@ -98,7 +98,9 @@ def scan(z: Tensor, weights: Tensor, order: Order) -> Tensor:
         ``[H * W, B, h]`` in the type of ``z``.
     """
     if z.device.type == "cpu" and z.dtype != torch.float64:
-        scanned: Tensor = _FusedScan.apply(z.float().contiguous(), weights.float(), order)  # type: ignore[no-untyped-call]
+        # A copy in any case, because it is overwritten.
+        gates = z.clone(memory_format=torch.contiguous_format) if z.dtype == torch.float32 else z.float().contiguous()
+        scanned: Tensor = _FusedScan.apply(gates, weights.float(), order)  # type: ignore[no-untyped-call]
         return scanned.to(z.dtype)
     return _scan(z, weights.to(z.dtype), order)
 
@@ -131,74 +133,104 @@ def _pairs(steps: tuple[int, ...]) -> list[tuple[int, tuple[int, int]]]:
 
 
 class _FusedScan(torch.autograd.Function):
+    """The compiled passes. What the gates see of the input is overwritten with the gates, and these with their
+    gradients: most of the time goes into reading and writing memory."""
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, weights: Tensor, order: Order) -> Tensor:
-        (positions, batch, _), (directions, seen, wide) = z.shape, weights.shape
+    def forward(ctx: Any, gates: Tensor, weights: Tensor, order: Order) -> Tensor:
+        (positions, batch, _), (directions, seen, wide) = gates.shape, weights.shape
         features, taps = wide // GATES, order.before.shape[1]
-        rows = positions * batch
-        gates, cells = z.new_empty(directions, rows, wide), z.new_empty(directions, rows, features)
-        windows, outputs = z.new_zeros(directions, rows, seen), z.new_zeros(positions, batch, features)
         most = max(last - first for _, (first, last) in _pairs(order.steps)) * batch
-        sums, states = z.new_empty(directions, most, wide), z.new_empty(directions, most, features)
+        cells, states = (gates.new_empty(directions, positions * batch, features) for _ in range(2))
+        windows, sums = gates.new_zeros(directions, most, seen), gates.new_empty(directions, most, wide)
+        outputs = gates.new_zeros(positions, batch, features)
         sizes = directions, positions, batch, features, taps, order.carried, most
-        arrays = [t.numpy().reshape(-1) for t in (z, sums, gates, cells, states, windows, outputs)]
-        steps = (*order.steps, order.steps[-1])
-        for first, last, following in zip(steps, steps[1:], steps[2:], strict=False):
-            for d in range(directions):
-                torch.mm(windows[d, first * batch : last * batch], weights[d], out=sums[d, : (last - first) * batch])
+        arrays = [t.numpy().reshape(-1) for t in (gates, sums, cells, states, windows, outputs)]
+        parts = _parts(order, batch, windows, sums)
+        for first, last, following in _triples(order.steps):
+            for (window, total), weight in zip(parts[last - first], weights, strict=True):
+                torch.mm(window, weight, out=total)
             _step(sizes, order.pixels, order.targets, order.before, first, last, following, *arrays)
-        ctx.save_for_backward(gates, cells, windows, weights)
-        ctx.order, ctx.sizes = order, sizes
+        ctx.save_for_backward(cells, states, weights)
+        ctx.order, ctx.sizes, ctx.gates = order, sizes, gates
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        gates, cells, windows, weights = ctx.saved_tensors
-        order, (directions, positions, batch, features, _, _, most) = ctx.order, ctx.sizes
-        grad_outputs = grads[0].contiguous()
-        wide = GATES * features
-        grad_z = grad_outputs.new_empty(positions, batch, directions * wide)
+        cells, states, weights = ctx.saved_tensors
+        order, gates, (directions, _, batch, features, taps, _, most) = ctx.order, ctx.gates, ctx.sizes
+        ctx.gates = None  # it becomes its gradient, so there is no second backward pass
         grad_weights, transposed = torch.zeros_like(weights), weights.transpose(1, 2).contiguous()
-        into_gates, into_windows = (
-            gates.new_empty(directions, most, wide),
-            windows.new_empty(directions, most, weights.shape[1]),
+        into_gates, windows, into_windows, into_states, into_cells, carried = (
+            cells.new_empty(directions, most, size * features) for size in (GATES, taps, taps, 1, 1, 1)
         )
-        into_states, into_cells, carried = (cells.new_empty(directions, most, features) for _ in range(3))
-        tensors = grad_outputs, gates, cells, into_gates, into_windows, into_states, into_cells, carried, grad_z
+        tensors = (
+            grads[0].contiguous(), gates, cells, states, windows, into_gates, into_windows, into_states, into_cells,
+            carried,
+        )  # fmt: skip
         arrays = [t.numpy().reshape(-1) for t in tensors]
-        steps = (*order.steps, order.steps[-1])
-        for first, last, following in reversed([*zip(steps, steps[1:], steps[2:], strict=False)]):
+        parts = _parts(order, batch, into_gates, into_windows, windows)
+        for first, last, following in reversed(_triples(order.steps)):
             _step_back(ctx.sizes, order.pixels, order.targets, order.before, first, last, following, *arrays)
-            for d in range(directions):
-                into = into_gates[d, : (last - first) * batch]
-                torch.mm(into, transposed[d], out=into_windows[d, : len(into)])
-                grad_weights[d].addmm_(windows[d, first * batch : last * batch].t(), into)
-        return grad_z, grad_weights, None
+            ways = zip(parts[last - first], transposed, grad_weights, strict=True)
+            for (into, into_window, window), weight, grad in ways:
+                torch.mm(into, weight, out=into_window)
+                grad.addmm_(window.t(), into)
+        return gates, grad_weights, None
+
+
+def _triples(steps: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """For every step: its first position, that of the step that follows, and the end of that one."""
+    return [*zip(steps, steps[1:], (*steps[2:], steps[-1]), strict=False)]
+
+
+def _parts(order: Order, batch: int, *tensors: Tensor) -> dict[int, list[tuple[Tensor, ...]]]:
+    """For every number of positions of a step: of each direction, the parts of ``tensors`` that such a step fills."""
+    counts = {last - first for _, (first, last) in _pairs(order.steps)}
+    return {n: [tuple(t[: n * batch] for t in own) for own in zip(*tensors, strict=True)] for n in counts}
 
 
 @njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
-def _activate(z, at, sums, begin, gates, to, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    """The four gates; all offsets are unsigned, see models/kernels/linear.py."""
+def _see(sizes, before, first, last, states, windows):  # type: ignore[no-untyped-def]  # numba infers the types
+    """The states that the gates of one step see."""
+    directions, positions, batch, features, taps, _, most = sizes
+    size = np.uint64(features)
+    for d in range(directions):
+        for m in range(first, last):
+            for tap in range(taps):
+                for b in range(batch):
+                    window = np.uint64((d * most + (m - first) * batch + b) * taps + tap) * size
+                    if before[m, tap] >= 0:
+                        state = np.uint64((d * positions + before[m, tap]) * batch + b) * size
+                        for j in range(size):
+                            windows[window + j] = states[state + j]
+                    else:
+                        for j in range(size):
+                            windows[window + j] = _ZERO
+
+
+@njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
+def _activate(gates, gate, sums, begin, size):  # type: ignore[no-untyped-def]  # numba infers the types
+    """The four gates, in place; all offsets are unsigned, see models/kernels/linear.py."""
     for j in range(size):
-        gates[to + j] = tanh(z[at + j] + sums[begin + j])
+        gates[gate + j] = tanh(gates[gate + j] + sums[begin + j])
     for j in range(size, np.uint64(4) * size):
-        gates[to + j] = _HALF * tanh(_HALF * (z[at + j] + sums[begin + j])) + _HALF
+        gates[gate + j] = _HALF * tanh(_HALF * (gates[gate + j] + sums[begin + j])) + _HALF
 
 
 @njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
 def _step(  # type: ignore[no-untyped-def]  # numba infers the types
-    sizes, pixels, targets, before, first, last, following, z, sums, gates, cells, states, windows, outputs
+    sizes, pixels, targets, before, first, last, following, gates, sums, cells, states, windows, outputs
 ):  # fmt: skip
     """The states of one step, and the windows of the one that follows."""
-    directions, positions, batch, features, taps, carried, most = sizes
+    directions, positions, batch, features, _, carried, most = sizes
     size, wide = np.uint64(features), np.uint64(4 * features)
     for d in range(directions):
         for m in range(first, last):
             for b in range(batch):
-                row, own = np.uint64((d * positions + m) * batch + b), np.uint64(d * most + (m - first) * batch + b)
-                at = np.uint64((pixels[d, m] * batch + b) * directions + d)
-                gate, cell, state = row * wide, row * size, own * size
-                _activate(z, at * wide, sums, own * wide, gates, gate, size)
+                cell = np.uint64((d * positions + m) * batch + b) * size
+                gate = np.uint64((pixels[d, m] * batch + b) * directions + d) * wide
+                _activate(gates, gate, sums, np.uint64(d * most + (m - first) * batch + b) * wide, size)
                 into, out, keep = gate + size, gate + np.uint64(2) * size, gate + np.uint64(3) * size
                 for j in range(size):
                     cells[cell + j] = gates[into + j] * gates[gate + j]
@@ -207,29 +239,23 @@ def _step(  # type: ignore[no-untyped-def]  # numba infers the types
                     for j in range(size):
                         cells[cell + j] += gates[keep + j] * cells[old + j]
                 for j in range(size):
-                    states[state + j] = gates[out + j] * tanh(cells[cell + j])
+                    states[cell + j] = gates[out + j] * tanh(cells[cell + j])
                 if targets[d, m] >= 0:
                     target = np.uint64(targets[d, m] * batch + b) * size
                     for j in range(size):
-                        outputs[target + j] += states[state + j]
-        for m in range(last, following):
-            for tap in range(taps):
-                if before[m, tap] >= 0:
-                    for b in range(batch):
-                        state = np.uint64(d * most + (before[m, tap] - first) * batch + b) * size
-                        window = np.uint64(((d * positions + m) * batch + b) * taps + tap) * size
-                        for j in range(size):
-                            windows[window + j] = states[state + j]
+                        outputs[target + j] += states[cell + j]
+    _see(sizes, before, last, following, states, windows)
 
 
 @njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
 def _step_back(  # type: ignore[no-untyped-def]  # numba infers the types
     sizes, pixels, targets, before, first, last, following,
-    grad_outputs, gates, cells, into_gates, into_windows, into_states, into_cells, carried_back, grad_z,
+    grad_outputs, gates, cells, states, windows, into_gates, into_windows, into_states, into_cells, carried_back,
 ):  # fmt: skip
     """The gradients of one step, from those of the one that follows (``into_windows``, ``carried_back``)."""
     directions, positions, batch, features, taps, carried, most = sizes
     size, wide = np.uint64(features), np.uint64(4 * features)
+    _see(sizes, before, first, last, states, windows)
     for d in range(directions):
         for m in range(first, last):
             for b in range(batch):
@@ -253,16 +279,17 @@ def _step_back(  # type: ignore[no-untyped-def]  # numba infers the types
                                 into_cells[own + j] += carried_back[later * size + j]
         for m in range(first, last):
             for b in range(batch):
-                row, own = np.uint64((d * positions + m) * batch + b), np.uint64(d * most + (m - first) * batch + b)
-                at = np.uint64((pixels[d, m] * batch + b) * directions + d) * wide
+                cell = np.uint64((d * positions + m) * batch + b) * size
+                own = np.uint64(d * most + (m - first) * batch + b)
+                gate = np.uint64((pixels[d, m] * batch + b) * directions + d) * wide
                 old = np.uint64((d * positions + max(before[m, carried], 0)) * batch + b) * size
                 kept = _ONE if before[m, carried] >= 0 else _ZERO
                 _cell_back(
-                    gates, row * wide, cells, row * size, old, kept, into_states, into_cells, own * size,
+                    gates, gate, cells, cell, old, kept, into_states, into_cells, own * size,
                     into_gates, own * wide, carried_back, size,
                 )  # fmt: skip
                 for j in range(wide):
-                    grad_z[at + j] = into_gates[own * wide + j]
+                    gates[gate + j] = into_gates[own * wide + j]
 
 
 @njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)

@@ -50,10 +50,14 @@ class Conditioner(nn.Module):
         add_parameters(self, part(tensors(spec), "conditioner."))
 
     def forward(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
-        """``[B, F, width]`` from frames ``[B, F + 2 * margin, C]`` and speaker ``[B]``; F = 1 without frames."""
+        """``[B, F, width]`` from frames ``[B, F + 2 * margin, C]`` and speaker; F = 1 without frames.
+
+        The speaker is an index, ``int64 [B]``, or an embedding, ``[B, channels]``.
+        """
         h = self.bias.expand(batch, 1, -1)
         if speaker is not None:
-            h = h + (self.speaker[speaker] @ self.speaker_in)[:, None]
+            vectors = speaker if speaker.is_floating_point() else self.speaker[speaker]
+            h = h + (vectors @ self.speaker_in)[:, None]
         if frames is None:
             return h
         h = h + frames @ self.frames_in
@@ -98,7 +102,7 @@ class WaveNet(nn.Module):
         Args:
             symbols: ``int64 [B, T]``; logits at t depend on symbols before t only. Silence precedes the first.
             frames: ``[B, F + 2 * margin, local_channels]`` with T = F * local_hop, or None for a model without frames.
-            speaker: ``int64 [B]``, or None for a model without speakers.
+            speaker: ``int64 [B]``, or embeddings ``[B, channels]``; None for a model without speakers.
             dtype: the type of the sample-rate arithmetic (bfloat16 for training); None keeps the weights' own.
 
         Returns:

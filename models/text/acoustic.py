@@ -6,8 +6,8 @@ The network is models/networks/acoustic.py; this is inference of one sentence: n
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,13 @@ from models.architectures.acoustic import AcousticSpec
 from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
 from models.audio.harmonics import harmonic_ripple
 from models.checkpoint import Checkpoint
+from models.conditioning import speaker_vector
 from models.spec import FeatureSpec
-from models.text.phonemes import Phonemes
+from models.text.phonemes import Control, Phonemes
 
 Array = NDArray[np.float32]
+Speaker = str | Mapping[str, float]
+"""A speaker; or a mix of them: the share of each one's embedding in the mean, which add up to 1."""
 
 _POSITION_LIMIT = 20
 _SEMITONE = math.log(2.0) / 12.0 / LOG_F0_SCALE
@@ -57,11 +60,19 @@ class PitchControl:
     semitones: float = 0.0
     intonation: float = 1.0
 
-    def apply(self, pitch: Array, spec: FeatureSpec) -> Array:
-        """Scaled log-F0 and voicing ``[F, 2]``, with other F0. It stays within the range of the corpora's analysis."""
+    def apply(self, pitch: Array, spec: FeatureSpec, semitones: Array | None = None) -> Array:
+        """Scaled log-F0 and voicing ``[F, 2]``, with other F0. It stays within the range of the corpora's analysis.
+
+        Args:
+            pitch: as predicted.
+            spec: of the analysis.
+            semitones: by which each frame is higher besides ``[F]``.
+        """
         log_f0, voiced = pitch[:, 0], pitch[:, 1] > 0.0
         mean = log_f0[voiced].mean() if voiced.any() else log_f0.mean()
         moved = mean + (log_f0 - mean) * self.intonation + self.semitones * _SEMITONE
+        if semitones is not None:
+            moved = moved + semitones * _SEMITONE
         low, high = ((np.log(hz) - LOG_F0_MEAN) / LOG_F0_SCALE for hz in (spec.pitch_low_hz, spec.pitch_high_hz))
         return np.column_stack([np.clip(moved, low, high), pitch[:, 1]]).astype(np.float32)
 
@@ -78,15 +89,16 @@ class AcousticModel:
         self._phoneme = {p: i for i, p in enumerate(self.spec.phonemes)}
 
     def predict(
-        self, sentence: Phonemes, speaker: str, speed: float = 1.0, control: PitchControl = AS_PREDICTED
+        self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0, control: PitchControl = AS_PREDICTED
     ) -> Array:
         """The frames of one sentence.
 
         Args:
             sentence: from :func:`models.text.phonemize`, or its phonemes alone.
-            speaker: one of ``spec.speakers``.
-            speed: above 1 is faster; divides the durations.
-            control: of F0; only for a model that predicts F0 before the mels (``spec.pitch_layers``).
+            speaker: one of ``spec.speakers``, or a mix of them.
+            speed: above 1 is faster; divides the durations, except those that the sentence itself gives.
+            control: of F0; only for a model that predicts F0 before the mels (``spec.pitch_layers``), as are the
+                sentence's own semitones.
 
         Returns:
             ``float32 [F, outputs]``, one row per ``spec.hop`` samples.
@@ -94,25 +106,32 @@ class AcousticModel:
         return self.predict_with_timing(sentence, speaker, speed, control)[0]
 
     def predict_with_timing(
-        self, sentence: Phonemes, speaker: str, speed: float = 1.0, control: PitchControl = AS_PREDICTED
+        self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0, control: PitchControl = AS_PREDICTED
     ) -> tuple[Array, NDArray[np.int64]]:
         """What :meth:`predict` and :meth:`timing` give, for the cost of the former."""
         who = self._speaker(speaker)
         encoded, logarithms = self._encode(sentence.phones, sentence.word_starts, who)
-        durations = self.durations(logarithms, speed)
-        return self._decode(encoded, durations, who, control=control), durations
+        durations = self.durations(logarithms, speed, sentence.controls)
+        if not sentence.controls:
+            return self._decode(encoded, durations, who, control=control), durations
+        decoded = self._decoded_lengths(logarithms, speed, sentence.controls, durations)
+        semitones = None
+        if any(part.semitones for part in sentence.controls):
+            semitones = np.repeat(np.array([part.semitones for part in sentence.controls], np.float32), decoded)
+        frames = self._decode(encoded, decoded, who, control=control, semitones=semitones)
+        return self._lengthened(frames, decoded, durations), durations
 
-    def timing(self, sentence: Phonemes, speaker: str, speed: float = 1.0) -> NDArray[np.int64]:
+    def timing(self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0) -> NDArray[np.int64]:
         """The number of frames that :meth:`predict` gives every phoneme: ``[P]``."""
         _, logarithms = self._encode(sentence.phones, sentence.word_starts, self._speaker(speaker))
-        return self.durations(logarithms, speed)
+        return self.durations(logarithms, speed, sentence.controls)
 
     def predict_timed(
         self,
         phones: Sequence[str],
         word_starts: Sequence[bool],
         durations: NDArray[np.integer],
-        speaker: str,
+        speaker: Speaker,
         pitch: Array | None = None,
     ) -> Array:
         """The frames of a sentence whose phonemes have known durations ``[P]``, in frames.
@@ -121,24 +140,65 @@ class AcousticModel:
             phones: of the sentence ``[P]``.
             word_starts: whether each begins a word ``[P]``.
             durations: frames of each.
-            speaker: one of ``spec.speakers``.
+            speaker: one of ``spec.speakers``, or a mix of them.
             pitch: known log-F0 and voicing ``[F, 2]``; predicted by default. A model that predicts F0 beside the mels
                 ignores them.
         """
         who = self._speaker(speaker)
         return self._decode(self._encode(phones, word_starts, who)[0], durations, who, pitch)
 
-    def _speaker(self, speaker: str) -> Array:
-        who: Array = self._weights["speaker"][self.spec.speakers.index(speaker)]
-        return who
+    def _speaker(self, speaker: Speaker) -> Array:
+        index = self.spec.speakers.index
+        if isinstance(speaker, str):
+            return speaker_vector(self._weights["speaker"], index(speaker))
+        return speaker_vector(self._weights["speaker"], {index(name): share for name, share in speaker.items()})
 
-    def durations(self, logarithms: Array, speed: float) -> NDArray[np.int64]:
-        """Whole frames of every phoneme. The running sum is rounded, so that a sentence keeps its length."""
+    def durations(self, logarithms: Array, speed: float, controls: Sequence[Control] = ()) -> NDArray[np.int64]:
+        """Whole frames of every phoneme. The running sum is rounded, so that a sentence keeps its length.
+
+        Args:
+            logarithms: of the predicted durations ``[P]``.
+            speed: above 1 is faster.
+            controls: of the phonemes ``[P]``; empty if all are as predicted. Lengths in seconds become the nearest
+                whole number of frames, at least one.
+        """
         exact = np.maximum(np.expm1(logarithms.astype(np.float64)), 0.0) / speed
+        if controls:
+            exact /= [control.rate for control in controls]
         exact[0] = max(exact[0], SHORTEST_PAUSE)
         exact[-1] = max(exact[-1], SHORTEST_PAUSE)
+        per_second = self.spec.sample_rate / self.spec.hop
+        fixed = {i: c.seconds * per_second for i, c in enumerate(controls) if c.seconds is not None}
+        exact[list(fixed)] = 0.0
         edges = np.round(np.cumsum(exact)).astype(np.int64)
-        return np.diff(edges, prepend=0)
+        frames: NDArray[np.int64] = np.diff(edges, prepend=0)
+        for i, length in fixed.items():
+            frames[i] = max(1, round(length))
+        return frames
+
+    def _decoded_lengths(
+        self, logarithms: Array, speed: float, controls: Sequence[Control], durations: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The lengths that the decoder sees: a pause of given length is no longer than the model would have made it.
+
+        The corpora have no pauses of seconds, and what the decoder makes of one is breath and noise.
+        """
+        natural = self.durations(logarithms, speed, [replace(control, seconds=None) for control in controls])
+        given = np.array([control.seconds is not None for control in controls])
+        return np.where(given, np.minimum(durations, np.maximum(natural, SHORTEST_PAUSE)), durations)
+
+    def _lengthened(self, frames: Array, decoded: NDArray[np.int64], durations: NDArray[np.int64]) -> Array:
+        """Frames with silence at the quietest place of each phoneme that is to be longer than it was decoded."""
+        silence = frames[:1].copy()  # a sentence begins with it
+        silence[:, -1] = 0.0
+        bands, ends = self.spec.features.mel_bands, np.cumsum(decoded)
+        pieces, done = [], 0
+        for i in np.flatnonzero(durations - decoded):
+            start = ends[i] - decoded[i]
+            middle = start + int(frames[start : ends[i], :bands].mean(axis=1).argmin())
+            pieces += [frames[done:middle], np.repeat(silence, durations[i] - decoded[i], axis=0)]
+            done = middle
+        return np.concatenate([*pieces, frames[done:]])
 
     def _encode(self, phones: Sequence[str], word_starts: Sequence[bool], who: Array) -> tuple[Array, Array]:
         x = self._weights["phoneme"][[self._phoneme[p] for p in phones]]
@@ -155,18 +215,20 @@ class AcousticModel:
         who: Array,
         pitch: Array | None = None,
         control: PitchControl = AS_PREDICTED,
+        semitones: Array | None = None,
     ) -> Array:
         weights, spec = self._weights, self.spec
         repeated = np.repeat(encoded, durations, axis=0) + frame_positions(durations) @ weights["position"]
         x = repeated + who @ weights["decoder_speaker"]
         if not spec.pitch_layers:
             assert control == AS_PREDICTED, "this model's F0 cannot be changed"
+            assert semitones is None, "this model's F0 cannot be changed"
             x = self._blocks("decoder", [1] * spec.decoder_layers, x)
             frames = x @ weights["frames_out"] + weights["frames_bias"]
             frames[:, -1] = np.clip(frames[:, -1], 0.0, 1.0)
             return frames
         if pitch is None:
-            pitch = control.apply(self._pitch(repeated, who), spec.features)
+            pitch = control.apply(self._pitch(repeated, who), spec.features, semitones)
         ripple = harmonic_ripple(pitch[:, 0], pitch[:, 1], spec.features)
         x += pitch @ weights["pitch_in"] + ripple @ weights["ripple_in"]
         x = self._blocks("decoder", [1] * spec.decoder_layers, x)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.audio.features import log_mel, normalize_level
 from models.spec import FeatureSpec
-from models.text.acoustic import AcousticModel
+from models.text.acoustic import AcousticModel, Speaker
 from models.text.phonemes import Phonemes
 
 Array = NDArray[np.float32]
@@ -43,7 +43,7 @@ class AlignmentError(ValueError):
 
 
 def align(
-    wave: Array, sentences: Sequence[Phonemes], frame_model: AcousticModel, speaker: str, feature_spec: FeatureSpec
+    wave: Array, sentences: Sequence[Phonemes], frame_model: AcousticModel, speaker: Speaker, feature_spec: FeatureSpec
 ) -> Array:
     """The frames of a recording in which sentences are read.
 
@@ -52,7 +52,7 @@ def align(
             sound at the level of the corpora only: :func:`models.audio.features.normalize_level`.
         sentences: all that is said, in order, from :func:`models.text.phonemize`.
         frame_model: of the model that the sound is scored with.
-        speaker: one of its speakers.
+        speaker: one of its speakers, or a mix of them.
         feature_spec: the analysis that its frames were learnt from.
 
     Returns:
@@ -66,7 +66,7 @@ def align(
 
 
 def timings(
-    wave: Array, sentences: Sequence[Phonemes], frame_model: AcousticModel, speaker: str, feature_spec: FeatureSpec
+    wave: Array, sentences: Sequence[Phonemes], frame_model: AcousticModel, speaker: Speaker, feature_spec: FeatureSpec
 ) -> list[Integers]:
     """How many frames each phoneme of each sentence lasts in a recording: :func:`align` says of what.
 
@@ -119,7 +119,7 @@ def _spoken(raised: Array) -> tuple[int, int]:
     return max(int(spoken[0]) - _MARGIN, 0), min(int(spoken[-1]) + 1 + _MARGIN, len(raised))
 
 
-def _expected(sentences: Sequence[Phonemes], model: AcousticModel, speaker: str, frames: int) -> list[Integers]:
+def _expected(sentences: Sequence[Phonemes], model: AcousticModel, speaker: Speaker, frames: int) -> list[Integers]:
     """Frames of every phoneme of every sentence if the acoustic model were to fill about ``frames`` with them."""
     natural = sum(int(model.timing(sentence, speaker).sum()) for sentence in sentences)
     speed = natural / frames
@@ -134,7 +134,9 @@ def _expected(sentences: Sequence[Phonemes], model: AcousticModel, speaker: str,
     return [model.timing(sentence, speaker, speed) for sentence in sentences]
 
 
-def _frames(sentences: Sequence[Phonemes], model: AcousticModel, speaker: str, durations: Sequence[Integers]) -> Array:
+def _frames(
+    sentences: Sequence[Phonemes], model: AcousticModel, speaker: Speaker, durations: Sequence[Integers]
+) -> Array:
     made = [
         model.predict_timed(sentence.phones, sentence.word_starts, frames, speaker)
         for sentence, frames in zip(sentences, durations, strict=True)

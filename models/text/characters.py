@@ -17,6 +17,8 @@ from models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_
 KEPT: Final = frozenset("£€¥₹¢°µ")
 # Written before a letter that later stages must speak by its name; `fold` refuses control characters in its input.
 LETTER: Final = "\x01"
+# Written after a word that stands for something other than text (models/text/script.py).
+CUE: Final = "\x02"
 
 _MAX_NAMED: Final = 5
 _MAX_GREEK_RUN: Final = 2
@@ -59,6 +61,10 @@ _NAMED_SYMBOL: Final = re.compile("[\u00a0-\u00ff\u02c2-\u02df\u2000-\u27ff\u290
 
 class UnsupportedText(ValueError):
     """The text cannot be spoken: it has no words, a tag, or characters without an English reading."""
+
+
+class NothingToSpeak(UnsupportedText):
+    """The text has no words."""
 
 
 def _name(char: str) -> str:
@@ -152,18 +158,19 @@ def _greek_words(text: str) -> list[tuple[int, str]]:
     return [(run.start(), run[0][0]) for run in runs]
 
 
-def fold(text: str) -> str:
+def fold(text: str, start: int = 0) -> str:
     """Brings any text to ASCII and the signs in `KEPT`.
 
     Args:
         text: any Unicode string.
+        start: its position in the input, for messages.
 
     Returns:
         A string that may still be empty of words.
 
     Raises:
         UnsupportedText: for characters that have no English reading; the message gives each one's name and
-            its position in `text`.
+            its position in the input.
     """
     if text.isascii() and text.isprintable():
         return text.replace("`", "'")
@@ -182,5 +189,5 @@ def fold(text: str) -> str:
             pieces.append(folded)
             last_picture = last_picture if token[0].isspace() else ""
     if refused:
-        raise _refuse(sorted(refused))
+        raise _refuse((start + place, char) for place, char in sorted(refused))
     return "".join(pieces)

@@ -139,7 +139,8 @@ def letter_name(letter: str) -> Phones:
     return lexicon.lookup(letter.lower())[-1].phones
 
 
-def _plural(stem: Phones) -> Phones:
+def plural(stem: Phones) -> Phones:
+    """A word with the ending of a plural, or of a possessive."""
     if stem[-1] in _SIBILANTS:
         return (*stem, "IH0", "Z")
     return (*stem, "S" if stem[-1] in _VOICELESS else "Z")
@@ -176,7 +177,7 @@ def _inflected(word: str) -> Phones | None:
         endings = ("es", "s") if word.endswith(_SYLLABIC_PLURAL) else ("s",)
         stem = next((stem for ending in endings if (stem := _first_known(_stems(word, ending)))), None)
         if stem:
-            return _plural(stem)
+            return plural(stem)
     if word.endswith("ed") and (stem := _first_known(_stems(word, "ed"))):
         return _past(stem)
     for ending, phones in _SUFFIXES.items():
@@ -202,7 +203,7 @@ def _compound(word: str) -> Phones | None:
 
 def _with_apostrophe(word: str) -> Phones:
     if word.endswith("'s"):
-        return _plural(pronounce(word.removesuffix("'s"))[0].phones)
+        return plural(pronounce(word.removesuffix("'s"))[0].phones)
     for clitic, phones in _CLITICS.items():
         if word.endswith(clitic) and len(word) > len(clitic):
             return (*pronounce(word.removesuffix(clitic))[0].phones, *phones)
@@ -234,5 +235,5 @@ def pronounce(word: str) -> tuple[Pronunciation, ...]:
     """
     if word[0].isupper():
         name = letter_name(word[0])
-        return (Pronunciation(_plural(name) if word[1:] else name, ""),)
+        return (Pronunciation(plural(name) if word[1:] else name, ""),)
     return lexicon.lookup(word) or (Pronunciation(_unknown(word), ""),)

@@ -68,8 +68,8 @@ def refuse_tags(text: str) -> None:
     if found:
         tag = found[0] if len(found[0]) <= _LONGEST_SHOWN else f"{found[0][:_LONGEST_SHOWN]}…"
         raise UnsupportedText(
-            f"cannot speak {tag!r} (a tag, at position {found.start()}): SSML and other markup are not supported yet; "
-            'to compare, put a space after the sign, as in "a < b"'
+            f"cannot speak {tag!r} (a tag, at position {found.start()}): plain text has no tags; SSML needs "
+            'input_format ssml; to compare, put a space after the sign, as in "a < b"'
         )
 
 

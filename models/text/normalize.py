@@ -13,10 +13,12 @@ from typing import Final
 from models.text import lexicon
 from models.text.abbreviations import speak_abbreviations
 from models.text.addresses import speak_addresses
-from models.text.characters import LETTER, UnsupportedText, fold
-from models.text.markup import refuse_tags, speak_arrows, speak_markup
+from models.text.characters import CUE, LETTER, NothingToSpeak, fold
+from models.text.directives import read_plain
+from models.text.markup import speak_arrows, speak_markup
 from models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS
 from models.text.quantities import speak_quantities
+from models.text.script import Cue, Pause, Pronounced, Prosody, Script, Text
 from models.text.units import CURRENCIES
 
 # Acronyms that also are words, or that the lexicon gives in full.
@@ -77,9 +79,12 @@ _EARLY: Final = (
     (re.compile(r"\.{2,}(?=[\s\"')]*[A-Za-z0-9])"), " , "),
 )
 _ABOUT: Final = re.compile(r"~(?=\s?[\d$£€¥])")
-_WORD_OR_MARK: Final = re.compile(rf"{LETTER}?[A-Za-z]+(?:'[A-Za-z]+)*|[.,?!]")
+_WORD_OR_MARK: Final = re.compile(rf"[A-Za-z]+{CUE}|{LETTER}?[A-Za-z]+(?:'[A-Za-z]+)*|[.,?!]")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
+_OF_WORD: Final = re.compile(r"[\w']")
+_JOINED: Final = re.compile(r"[-(\"\s]?")
+_LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
 _LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])([A-Za-z])(?=\d)")
 
 
@@ -111,6 +116,8 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
     """One written word as spoken words; capital letters in the result are names of letters."""
     if word[0] == LETTER:
         return [word[1].upper() + word[2:]]
+    if word[-1] == CUE:
+        return [word]
     if len(word) == 1:
         return [word.lower() if word in "aiI" else word.upper()]
     if word in _SAID_AS:
@@ -142,7 +149,7 @@ def _is_article(words: list[str], i: int) -> bool:
 
 
 def _is_shouted(words: list[str]) -> bool:
-    letters = [word for word in words if word not in PAUSES and word[0] != LETTER]
+    letters = [word for word in words if word not in PAUSES and word[0] != LETTER and word[-1] != CUE]
     return len(letters) >= _SHOUTED_WORDS and not any(char.islower() for char in "".join(letters))
 
 
@@ -174,44 +181,96 @@ def _strongest(marks: list[str]) -> str:
     return next((mark for mark in "?!." if mark in marks), PHRASE_PAUSE)
 
 
-def _merge_marks(tokens: list[str]) -> list[str]:
+def _cues(gap: list[str | Cue]) -> list[str | Cue]:
+    """What stands before the first word: its pauses as one, and the last prosody."""
+    seconds = sum(token.seconds for token in gap if isinstance(token, Pause))
+    prosody: list[str | Cue] = [token for token in gap if isinstance(token, Prosody)]
+    return ([Pause(seconds)] if seconds else []) + prosody[-1:]
+
+
+def _between(gap: list[str | Cue]) -> list[str | Cue]:
+    """What stands between two words, in one form: a pause before the mark whose length it is, or after a sentence."""
+    marks = [token for token in gap if isinstance(token, str)]
+    end = next((i for i, token in enumerate(gap) if token in SENTENCE_ENDS), len(gap))
+    seconds = sum(token.seconds for token in gap[:end] if isinstance(token, Pause))
+    found: list[str | Cue] = [Pause(seconds)] if seconds else []
+    if marks or seconds:
+        found.append(_strongest(marks))
+    return found + _cues([token for i, token in enumerate(gap) if i >= end or isinstance(token, Prosody)])
+
+
+def _merge_marks(tokens: list[str | Cue]) -> list[str | Cue]:
     """One mark where several stand together, none at the start, and a sentence's end at the end."""
-    merged: list[str] = []
-    marks: list[str] = []
+    merged: list[str | Cue] = []
+    gap: list[str | Cue] = []
     for token in tokens:
-        if token in PAUSES:
-            marks.append(token)
+        if token in PAUSES or isinstance(token, Pause | Prosody):
+            gap.append(token)
             continue
-        if merged and marks:
-            merged.append(_strongest(marks))
-        marks = []
+        merged += _between(gap) if merged else _cues(gap)
         merged.append(token)
-    end = _strongest(marks) if marks else "."
-    return [*merged, "." if end == PHRASE_PAUSE else end]
+        gap = []
+    if not merged:
+        return _cues(gap)
+    if not any(token in SENTENCE_ENDS for token in gap):
+        gap.append(".")
+    return merged + [token for token in _between(gap) if not isinstance(token, Prosody)]
 
 
-def normalize(text: str) -> list[str]:
+def _place_holder(number: int, capital: bool) -> str:
+    """A word that no stage knows, with a capital where the text has one, which decides how its neighbours are read."""
+    letters = f"q{number:012b}".replace("0", "v").replace("1", "z")
+    return (letters.capitalize() if capital else letters) + CUE
+
+
+def _folded(script: Script, cues: dict[str, Cue]) -> str:
+    """The folded text of a script, with a word in place of each cue, which is added to `cues`."""
+    folded = ""
+    for number, piece in enumerate(script.pieces):
+        if isinstance(piece, Text):
+            text = fold(piece.spoken, piece.start)
+            folded += f" {text}" if folded[-1:] == CUE and _OF_WORD.match(text) else text
+            continue
+        seen = piece.written if isinstance(piece, Pronounced) else _following(script, number)
+        first = _LETTER_OR_DIGIT.search(seen)
+        holder = _place_holder(number, first is not None and first[0].isupper())
+        cues[holder.lower()] = piece
+        folded += holder if _JOINED.fullmatch(folded[-1:]) else f" {holder}"
+    return folded
+
+
+def _following(script: Script, number: int) -> str:
+    """What is written after a cue."""
+    return next((piece.written for piece in script.pieces[number + 1 :] if isinstance(piece, Text | Pronounced)), "")
+
+
+def normalize(text: str | Script) -> list[str | Cue]:
     """Text as a list of spoken words and marks.
 
     Args:
-        text: any Unicode string.
+        text: any Unicode string; or a script of one.
 
     Returns:
         Words in lower case (apostrophes kept), single capitals for letters spoken by name (an ending may
-        follow: `I's`), and the marks `,` `.` `?` `!`: never two in a row, never first, a sentence's end last.
+        follow: `I's`), and the marks `,` `.` `?` `!`: never two in a row, never first, a sentence's end last. Among
+        them stand the cues of a script. A pause stands before the mark whose length it is, or before the first word of
+        a sentence; at the end of the text it may follow the last mark.
 
     Raises:
         UnsupportedText: if there is nothing to speak, for tags, or for characters that have no English reading.
     """
-    refuse_tags(text)
-    folded = speak_arrows(fold(text)).strip()
+    script = read_plain(text) if isinstance(text, str) else text
+    cues: dict[str, Cue] = {}
+    folded = speak_arrows(_folded(script, cues)).strip()
     for pattern, replacement in _EARLY:
         folded = pattern.sub(replacement, folded)
     spoken = speak_abbreviations(speak_addresses(speak_markup(folded)))
     spoken = _LONE_LETTER.sub(lambda m: f"{LETTER}{m[1].lower()} ", spoken)
     spoken = speak_quantities(_ABOUT.sub(" about ", spoken))
     words = _WORD_OR_MARK.findall(spoken.translate(_SYMBOL_TABLE))
-    tokens = _merge_marks(_speak_words(words))
-    if len(tokens) < 2:
-        raise UnsupportedText("nothing to speak: the text has no letters, digits or symbols with a spoken name")
+    tokens = _merge_marks([cues[token.lower()] if token[-1] == CUE else token for token in _speak_words(words)])
+    if not any(
+        isinstance(token, Pause | Pronounced) or (isinstance(token, str) and token not in PAUSES) for token in tokens
+    ):
+        raise NothingToSpeak("nothing to speak: the text has no letters, digits or symbols with a spoken name")
     return tokens

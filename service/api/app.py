@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
+from models.text import phonemize as read_aloud
 from service import __version__
 from service.api.http import errors as error_responses
 from service.api.http.auth import Keys
@@ -31,6 +32,7 @@ from service.api.routes import (
     metrics,
     models,
     page,
+    phonemize,
     reference,
     samples,
     speech,
@@ -47,7 +49,6 @@ from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.jobs.tasks import Tasks
 from service.settings import Settings
-from service.speech.requests import read_text
 from service.speech.tasks import TASKS as SPEECH_TASKS
 from service.telemetry.metrics import ApiMetrics, Transport
 from service.telemetry.tracing import tracing
@@ -114,6 +115,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
     for router in (
         speech.router,
         voices.router,
+        phonemize.router,
         elevenlabs.router,
         generations.router,
         likelihood.router,
@@ -143,7 +145,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(read_text, "Ready.", "input")  # so that no request waits for the lexicon
+        await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
         broker = Broker(redis_url, counts)
         app.state.service = State(settings, catalog, Tasks(*SPEECH_TASKS, *IMAGE_TASKS), broker, counts, traces)
         app.state.limits = Limits(broker.redis, settings.requests_per_minute)

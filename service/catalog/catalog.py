@@ -9,9 +9,12 @@ import numpy as np
 
 from models.architectures.acoustic import AcousticSpec
 from models.checkpoint import Checkpoint, CheckpointError, load
-from models.library import LibraryError, ModelEntry, Voice, discover
+from models.library import LibraryError, ModelEntry, discover
 from models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
+from models.text import Pronunciations
 from service.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, in_force
+from service.catalog.lexicon import read_lexicon
+from service.catalog.mix import VoiceMix
 from service.catalog.models import ImageModel, Model, SpeechModel
 from service.errors import NotFound
 from service.settings import Settings
@@ -20,11 +23,15 @@ _M = TypeVar("_M", bound=Model)
 
 
 class Catalog:
-    """Every model, by id; see :mod:`service.catalog.aliases` for other names."""
+    """Every model, by id (see :mod:`service.catalog.aliases` for other names), and the deployment's lexicon."""
 
-    def __init__(self, models: Mapping[str, Model], aliases: Aliases | None = None) -> None:
+    def __init__(
+        self, models: Mapping[str, Model], aliases: Aliases | None = None, pronunciations: Pronunciations | None = None
+    ) -> None:
         self.models = dict(models)
         self.aliases = Aliases() if aliases is None else aliases
+        self.pronunciations = Pronunciations({}) if pronunciations is None else pronunciations
+        """Of the deployment."""
 
     def model(self, model_id: str) -> Model:
         """The model of this id or alias.
@@ -38,13 +45,13 @@ class Catalog:
             message = f"model: no such model; there is {', '.join(self.models)}"
             raise NotFound(message, param="model", code="model_not_found") from None
 
-    def voice(self, model: SpeechModel, voice_id: str) -> Voice:
-        """The voice of this id or alias.
+    def voice(self, model: SpeechModel, voice: str) -> VoiceMix:
+        """The voice of this id or alias, or a mix of voices.
 
         Raises:
-            InvalidRequest: the model has none.
+            InvalidRequest: it is no mix, or the model lacks one of its voices.
         """
-        return model.voice(self.aliases.voices.get(voice_id, voice_id))
+        return model.mix(voice, self.aliases.voices)
 
     def speech_model(self, model_id: str, capability: str) -> SpeechModel:
         """The model of this id or alias, which must have the capability.
@@ -125,14 +132,14 @@ def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None
 
 
 def load_catalog(settings: Settings) -> Catalog:
-    """Describe every model of the configured directories; raises as :func:`loaded` does, and for a wrong alias."""
+    """Describe every model of the configured directories; raises as :func:`loaded`, and for a wrong alias or entry."""
     models = {entry.id: describe(entry, sampled, acoustic) for entry, sampled, acoustic in loaded(settings)}
     voices = dict.fromkeys(voice.id for model in models.values() for voice in model.entry.voices)
     aliases = Aliases(
         in_force(settings.model_aliases, MODEL_ALIASES, models, "ANCESTRAL_MODEL_ALIASES"),
         in_force(settings.voice_aliases, VOICE_ALIASES, voices, "ANCESTRAL_VOICE_ALIASES"),
     )
-    return Catalog(models, aliases)
+    return Catalog(models, aliases, read_lexicon(settings.pronunciations))
 
 
 def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> None:

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.conditioning import parents
+from models.conditioning import Speaker, parents
 from models.library import ModelEntry, Voice
 from models.spec import STYLE, ImageSpec, SpeechSpec
+from service.catalog.mix import MixError, VoiceMix, mix, parse_weights
 from service.catalog.nearest import nearest
 from service.errors import InvalidRequest
 
@@ -65,12 +66,29 @@ class SpeechModel(Model):
         """Past samples that the next one depends on."""
         return self.spec.receptive_field
 
-    def voice(self, voice_id: str) -> Voice:
-        """The voice of this id.
+    def mix(self, text: str, aliases: Mapping[str, str] | None = None) -> VoiceMix:
+        """The voice of this id, or a mix of voices such as ``heart(2)+joe(1)``.
+
+        Args:
+            text: an id or a mix.
+            aliases: other names of voices.
 
         Raises:
-            InvalidRequest: the model has none.
+            InvalidRequest: it is no mix, or the model lacks one of its voices.
         """
+        known = aliases or {}
+        if any(voice.id == known.get(text, text) for voice in self.entry.voices):
+            return VoiceMix(((self._voice(known.get(text, text)), 1),))
+        try:
+            weights = parse_weights(text)
+            ids = {self._voice(known.get(name, name)).id: weight for name, weight in weights.items()}
+            if len(ids) < len(weights):
+                raise MixError("one voice is given twice, by its id and by an alias")
+            return mix(ids, self.entry.voices)
+        except MixError as error:
+            raise InvalidRequest(f"voice: {error}", param="voice", code="invalid_value") from error
+
+    def _voice(self, voice_id: str) -> Voice:
         for voice in self.entry.voices:
             if voice.id == voice_id:
                 return voice
@@ -79,9 +97,11 @@ class SpeechModel(Model):
             f"voice: {self.entry.id} has no such voice; it has {names}", param="voice", code="voice_not_found"
         )
 
-    def speaker(self, voice_id: str) -> int | None:
-        """The index of a voice among the network's speakers; None if it has no speakers."""
-        return self.spec.speakers.index(voice_id) if self.spec.speakers else None
+    def speaker(self, shares: Mapping[str, float]) -> Speaker | None:
+        """Voices, and the share of each, as the network's speakers; None if it has no speakers."""
+        if not self.spec.speakers:
+            return None
+        return {self.spec.speakers.index(voice): share for voice, share in shares.items()}
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,11 @@ def command() -> None:
 )
 def build(name: str, output: Path, count: int) -> None:
     """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, slt, awb, rms or kal16), or
-    pictures (digits, fashion, emoji, emoji-flat or adventurers)."""
-    from models.training.corpora import PICTURES, CorpusError, build
+    pictures (digits, fashion, emoji, emoji-flat, sprites, avatars or avatars-rgb)."""
+    from models.training.corpora import PICTURES, CorpusError, build, expected
 
     unit = "pictures" if name in PICTURES else "clips"
-    with explained(CorpusError, FileNotFoundError, ImportError), _shown(unit) as progress:
+    with explained(CorpusError, FileNotFoundError, ImportError), _shown(unit, expected(name)) as progress:
         done = build(name, output, count, progress)
     click.echo(f"{output}: {done} {unit}", err=True)
 
@@ -85,12 +85,13 @@ def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
 
 
 @contextmanager
-def _shown(unit: str) -> Iterator[Callable[[int], None]]:
-    """A progress display on standard error; the function that it yields sets the count."""
+def _shown(unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A progress display on standard error, with a bar if the total is known; it yields what sets the count."""
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed} " + unit), TimeElapsedColumn())
+    first = SpinnerColumn() if total is None else BarColumn()
+    columns = (first, TextColumn("{task.completed} " + unit), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=None)
+        task = progress.add_task("", total=total)
         yield lambda done: progress.update(task, completed=done)

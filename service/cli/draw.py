@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +14,28 @@ from models.library import MAX_GUIDANCE
 from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
+    from service.catalog.models import ImageModel
     from service.catalog.sampler import Part
     from service.images.decoder import BatchDecoder
+    from service.images.payloads import ImagePayload
     from service.images.sampler import ImageSampler
 
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_MOST = 1000
+"""Pictures at once."""
+
+
+def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """Rows and columns of a sheet."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,3})[xX×]([1-9]\d{0,3})", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not ROWSxCOLUMNS, such as 10x8")
+    rows, columns = map(int, found.groups())
+    if rows * columns > _MOST:
+        raise click.BadParameter(f"{text}: at most {_MOST} pictures")
+    return rows, columns
 
 
 @click.command(short_help="Draw pictures of a class into files.")
@@ -30,7 +49,14 @@ FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
     type=click.Path(dir_okay=False, path_type=Path),
     help="A .png, .webp or .jpg file; several pictures are numbered: name-0.png, name-1.png, …",
 )
-@click.option("-n", "--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Pictures.")
+@click.option("-n", "--count", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Pictures.")
+@click.option(
+    "--sheet",
+    "grid",
+    metavar="ROWSxCOLUMNS",
+    callback=_grid,
+    help="Write so many pictures as one sprite sheet instead, and a JSON atlas beside it (x, y, seed, attributes).",
+)
 @click.option(
     "--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Side in pixels of each drawn pixel."
 )
@@ -56,6 +82,7 @@ def command(
     style: str | None,
     output: Path,
     count: int,
+    grid: tuple[int, int] | None,
     scale: int,
     seed: int | None,
     temperature: float | None,
@@ -70,7 +97,7 @@ def command(
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
-    from service.images.artifact import decoder_of, picture_file
+    from service.images.artifact import decoder_of
     from service.images.requests import image_payload
     from service.images.schemas import ImageRequest
     from service.settings import SettingsError, load_settings
@@ -81,6 +108,10 @@ def command(
     if form is None:
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
     files = [output] if count == 1 else [output.with_stem(f"{output.stem}-{number}") for number in range(count)]
+    if grid is not None:
+        if count != 1:
+            raise click.UsageError("--sheet says how many pictures there are; leave --count out")
+        count = grid[0] * grid[1]
     check_output(files[0])
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
         settings = load_settings()
@@ -100,13 +131,27 @@ def command(
         )
         payload, sampler = image_payload(chosen, request), loaded_models.picture(chosen)
         batch = _sample(sampler, sampler.part(payload), decoder_of(payload, chosen))
-        payload = replace(payload, scale=scale)
-        for index, file in enumerate(files):
-            file.write_bytes(picture_file(payload, chosen, index, batch))
-    told = "; ".join(prompt for prompt in payload.told if prompt)
+        _write(replace(payload, scale=scale), chosen, batch, files, grid)
+    told = "" if grid is not None else "; ".join(prompt for prompt in payload.told if prompt)
     suffix = f": {told}" if told else ""
-    written = str(output) if count == 1 else f"{files[0]} to {files[-1]}"
+    written = str(output) if len(files) == 1 else f"{files[0]} to {files[-1]}"
     click.echo(f"{written}: {count} of {chosen.size}, seed {payload.seed}{suffix}", err=True)
+
+
+def _write(
+    payload: ImagePayload, model: ImageModel, batch: BatchDecoder, files: Sequence[Path], grid: tuple[int, int] | None
+) -> None:
+    """One file a picture, or a sheet and its atlas."""
+    from service.images.artifact import picture_file
+    from service.images.sheet import atlas, sheet_file
+
+    if grid is None:
+        for index, file in enumerate(files):
+            file.write_bytes(picture_file(payload, model, index, batch))
+        return
+    (file,), (_, columns) = files, grid
+    file.write_bytes(sheet_file(payload, model, batch, columns))
+    file.with_suffix(".json").write_bytes(atlas(payload, model, columns, file.name))
 
 
 def _sample(sampler: ImageSampler, part: Part, decode: BatchDecoder) -> BatchDecoder:

@@ -18,9 +18,7 @@ from service.cli import FiniteRange, check_output, explained
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
     from models.engines.speech.engine import SpeechEngine
-    from models.training.data.images import Pictures
     from models.training.evaluation.speech import Listener, OpinionJudge, Wave
-    from models.training.tasks.images import ImageTask
     from service.speech.payloads import SpeechPayload
     from service.speech.sampler import SpeechSampler
 
@@ -158,7 +156,7 @@ def listen(corpora: tuple[Path, ...], model: str, sentences: int, output: Path) 
 @command.command()
 @click.argument("checkpoint", type=_CORPUS)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Its training data.")
-@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, whose likelihood is computed. Default: all.")
 @click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of the samples.")
 @click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
@@ -176,13 +174,16 @@ def images(
 ) -> None:
     """Evaluate CHECKPOINT, an image network with attributes: write report.json and two sheets into a folder.
 
-    The first attribute is called the class here. The likelihood of real test pictures in nats and bits:
-    class-conditional, unconditional, and summed over the classes, beside that of independent pixels and of PNG; the
-    class accuracy of a classifier trained on real pictures, in all styles in turn; ten sampled pictures of every class
-    (sheet.png); sampled pictures beside the nearest real ones (nearest.png).
+    The first attribute is called the class here; the others of sampled pictures are drawn from what occurred together
+    in training. Measured are the likelihood of real test pictures in nats and bits (conditional, unconditional, summed
+    over the classes; beside it that of independent pixels and of PNG); how well a classifier trained on real pictures
+    recognises each attribute, of real and of sampled pictures; precision and recall in its features; and how near
+    sampled pictures are to training pictures, compared with test pictures. The sheets are ten sampled pictures of every
+    class (sheet.png), and sampled pictures beside the nearest real ones (nearest.png).
     """
     from models import checkpoint as checkpoints
     from models.engines import load_image_engine
+    from models.training.evaluation.image_report import fidelity_figures, likelihood_figures
     from models.training.evaluation.images import draw_classes, write_classes, write_nearest
     from models.training.model_card import SHEET
     from models.training.tasks.images import ImageTask
@@ -197,9 +198,9 @@ def images(
     made, seconds = draw_classes(engine, drawn, temperature, guidance)
     report: dict[str, Any] = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
-        **_picture_likelihood(loaded, task, test), **_baselines(task, test),
+        **likelihood_figures(loaded, task, test),
         "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
-        **_fidelity(task, test, made),
+        **fidelity_figures(task, made),
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
     write_classes(made, engine.spec, output / SHEET)
@@ -240,46 +241,6 @@ def table(checkpoints: tuple[Path, ...], data: Path, pictures: int | None, outpu
             rows.append(measure(path.absolute().parent.name, loaded, test, task.pictures.train))
             click.echo(f"{rows[-1].model}: {rows[-1].unconditional} nats", err=True)
     output.write_text(markdown(rows, len(test.images)))
-
-
-def _picture_likelihood(loaded: Checkpoint, task: ImageTask, test: Pictures) -> dict[str, float]:
-    import numpy as np
-    import torch
-
-    from models.training.evaluation.images import marginal_nats
-    from models.training.tasks.images import likelihood
-
-    model, spec, train = replace(task, start=loaded.path).network().eval(), task.spec, task.pictures.train
-    prior = np.bincount(train.labels[:, 0], minlength=len(spec.conditions[0])) / len(train.labels)
-    with torch.no_grad():
-        figures = likelihood(model, spec, test, torch.device("cpu"))
-        return {**figures, "nats_summed_over_classes": marginal_nats(model, spec, test, prior, torch.device("cpu"))}
-
-
-def _baselines(task: ImageTask, test: Pictures) -> dict[str, float]:
-    """Baselines without a network: independent sub-pixels, and PNG."""
-    from models.training.evaluation.images import independent_nats, png_bits
-
-    train, spec = task.held_out(task.pictures.train, None).images, task.spec
-    nats = independent_nats(train, test.images, spec.levels)
-    return {
-        "nats_of_independent_pixels": nats,
-        "bits_per_dim_of_independent_pixels": nats / spec.dims / math.log(2),
-        "bits_per_dim_of_png": png_bits(test.images, spec),
-    }
-
-
-def _fidelity(task: ImageTask, test: Pictures, made: Pictures) -> dict[str, float]:
-    """Class accuracy of a classifier on real test pictures and on sampled ones, and that of chance."""
-    from models.training.evaluation.images import Classifier
-
-    classes = len(task.spec.conditions[0])
-    classifier = Classifier(task.pictures.train, task.spec, classes)
-    return {
-        "chance": 1.0 / classes,
-        "classifier_on_real": float((classifier.classify(test.images) == test.labels[:, 0]).mean()),
-        "classifier_on_drawn": float((classifier.classify(made.images) == made.labels[:, 0]).mean()),
-    }
 
 
 def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:

@@ -22,7 +22,7 @@ FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac
 
 @click.command(short_help="Speak a text into a file.")
 @click.argument("text")
-@click.option("--voice", help="A voice of the model; its first one by default.")
+@click.option("--voice", help="A voice of the model, or a mix, 'heart(2)+joe(1)'; its first voice by default.")
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option(
     "-o",
@@ -43,6 +43,12 @@ FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac
     show_default=True,
     help="How far the pitch moves around its mean; 0 is monotone.",
 )
+@click.option("--ssml", is_flag=True, help="TEXT is an SSML document.")
+@click.option(
+    "--pronunciations",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file with words and their phonemes; ANCESTRAL_PRONUNCIATIONS by default.",
+)
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own by default.")
 def command(
     text: str,
@@ -53,11 +59,14 @@ def command(
     speed: float,
     pitch: float,
     intonation: float,
+    ssml: bool,
+    pronunciations: Path | None,
     temperature: float | None,
 ) -> None:
     """Speak TEXT (- reads it from standard input), with a progress bar."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
+    from service.catalog.lexicon import read_lexicon
     from service.catalog.seeds import draw_seed
     from service.errors import ServiceError
     from service.settings import SettingsError, load_settings
@@ -74,12 +83,14 @@ def command(
         settings = load_settings()
         configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
         loaded_models = load_models(settings, only=lambda entry: entry.id == model)
+        loaded_models.pronunciations = read_lexicon(pronunciations or settings.pronunciations)
         chosen = loaded_models.speech_model(model, "speech")
         voice_id = voice or chosen.entry.voices[0].id
         drawn = draw_seed() if seed is None else seed
         payload = prepare(
             loaded_models, model, voice_id, words, drawn,
             temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
+            input_format="ssml" if ssml else "text",
         )  # fmt: skip
         sampler = loaded_models.sound(chosen)
         if str(output) == "-":
@@ -116,7 +127,7 @@ def _with_progress(sampler: SpeechSampler, payload: SpeechPayload) -> Iterator[W
     with Progress(*columns, console=Console(stderr=True)) as progress:
         parts: list[Part] = list(sampler.parts(payload))
         total = sum(part.request.length for part in parts)
-        task = progress.add_task(sampler.model.voice(payload.voice).name, total=total, sound=0.0, factor=0.0)
+        task = progress.add_task(sampler.model.mix(payload.voice).name, total=total, sound=0.0, factor=0.0)
         for wave in render(sampler, payload, parts):
             sound = (progress.tasks[task].completed + len(wave)) / rate
             factor = sound / max(progress.tasks[task].elapsed or 0.0, 1e-9)

@@ -38,10 +38,13 @@ def picture_file(payload: PicturesPayload, model: ImageModel, index: int, batch:
     canvas = (width, height) if payload.fit == "pad" else None
     if not (model.spec.palette and payload.output_format == "png" and batch.complete):
         return encode(batch.pixels[index], payload.output_format, payload.scale, texts, canvas)
+    return encode_indexed(batch.symbols[index], shown_palette(payload, model), payload.scale, texts, canvas)
+
+
+def shown_palette(payload: PicturesPayload, model: ImageModel) -> NDArray[np.uint8]:
+    """The palette of a file, RGBA ``[P, 4]``: its transparent entry is white if the background is opaque."""
     colours = rgba(model.spec)
-    if payload.background == "opaque":
-        colours = np.where(colours[:, 3:] == 0, np.uint8(WHITE), colours)
-    return encode_indexed(batch.symbols[index], colours, payload.scale, texts, canvas)
+    return np.where(colours[:, 3:] == 0, np.uint8(WHITE), colours) if payload.background == "opaque" else colours
 
 
 def decoder_of(payload: PicturesPayload, model: ImageModel) -> BatchDecoder:

@@ -8,9 +8,9 @@ from typing import Any, Final
 from service.errors import InvalidRequest
 
 _VECTOR: Final = "a class, or a vector: a list of numbers from -1e6 to 1e6"
-_TWO_FORMS: Final = {"voice": "an id, or an object with an id", "from": _VECTOR, "to": _VECTOR}
+_TWO_FORMS: Final = {"voice": "an id, an object with an id, or weights of voices", "from": _VECTOR, "to": _VECTOR}
 """Fields that take either of two forms."""
-_OTHER_FORM: Final = frozenset({"string_type", "list_type", "model_type", "model_attributes_type"})
+_OTHER_FORM: Final = frozenset({"string_type", "list_type", "model_type", "model_attributes_type", "dict_type"})
 """What Pydantic says of the form that was not used."""
 _PATTERNS: Final[dict[str, str]] = {}
 

@@ -99,7 +99,7 @@ class SpeechScoringAttempt(ScoringAttempt):
         engine, rate = self.sampler.network, self.sampler.model.spec.sample_rate
         symbols, frames = await self.context.in_pool(partial(self._encoded, upload))
         await patiently(lambda: self.context.broker.set_total(self.job, len(symbols)))
-        speaker = self.sampler.model.speaker(self.payload.voice)
+        speaker = self.sampler.model.speaker(self.sampler.model.mix(self.payload.voice).shares)
         request = StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
         stream = await self.context.in_pool(lambda: engine.open(request))
         nats, size = np.empty(len(symbols)), int(SCORED_SECONDS * rate)
@@ -128,7 +128,8 @@ class SpeechScoringAttempt(ScoringAttempt):
     def _aligned(self, wave: Array) -> Array:
         assert self.sampler.frames is not None, "a model with frames has an acoustic model"
         try:
-            return align(wave, self.payload.sentences, self.sampler.frames, self.payload.voice, FeatureSpec())
+            voices = self.sampler.model.mix(self.payload.voice).shares
+            return align(wave, self.payload.sentences, self.sampler.frames, voices, FeatureSpec())
         except AlignmentError as error:
             raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
 

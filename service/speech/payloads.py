@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from pydantic import PlainSerializer, PlainValidator
 
 from models.library import Sampling
-from models.text import PhonemeSequence
+from models.text import InputFormat, PhonemeSequence, Pronunciations, Script, parse_text
+from models.text.phonemes import PLAIN
 from service.jobs.payload import Payload, SampledPayload
 
 PHONEMES_PER_SECOND = 13.0
@@ -43,10 +44,13 @@ class AudioPayload(SampledPayload):
 class SpeechPayload(AudioPayload):
     """A text to speak. Each sentence is a stream of its own, with its own seed."""
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     input: str
     """The text, for the manifest; workers read :attr:`sentences`."""
+    input_format: InputFormat = "text"
+    pronunciations: dict[str, str] = field(default_factory=dict)
+    """The entries of lexicons that the text uses, those of the deployment too, so that a manifest says all."""
     speed: float
     pitch: float
     """Semitones by which F0 is higher than the model predicts."""
@@ -62,7 +66,16 @@ class SpeechPayload(AudioPayload):
     @property
     def seconds(self) -> float:
         """The approximate duration of the sound."""
-        return self.input_tokens / PHONEMES_PER_SECOND / self.speed
+        controls = [
+            control for sentence in self.sentences for control in sentence.controls or (PLAIN,) * len(sentence.phones)
+        ]
+        pauses = sum(control.seconds for control in controls if control.seconds is not None)
+        phonemes = sum(1.0 / control.rate for control in controls if control.seconds is None)
+        return phonemes / PHONEMES_PER_SECOND / self.speed + pauses
+
+    def script(self) -> Script:
+        """The text and how it is to be read, as the front-end read it."""
+        return parse_text(self.input, self.input_format, Pronunciations(self.pronunciations))
 
 
 @dataclass(frozen=True, kw_only=True)

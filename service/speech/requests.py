@@ -6,6 +6,7 @@ The text front-end runs here and nowhere else: the payload carries phonemes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,17 @@ from models.audio.features import normalize_level
 from models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from models.audio.pcm import to_int16
 from models.spec import SpeechSpec
-from models.text import PhonemeSequence, UnsupportedText, phonemize
+from models.text import (
+    InputFormat,
+    PhonemeSequence,
+    PronunciationError,
+    Pronunciations,
+    Script,
+    Sentence,
+    UnsupportedText,
+    parse_text,
+    phonemize,
+)
 from service.catalog.catalog import Catalog
 from service.catalog.models import SpeechModel
 from service.catalog.seeds import draw_seed
@@ -50,6 +61,8 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
         request.voice_id,
         request.input,
         draw_seed() if request.seed is None else request.seed,
+        input_format=request.input_format,
+        pronunciations=request.pronunciations,
         temperature=request.temperature,
         speed=request.speed,
         pitch=request.pitch,
@@ -69,6 +82,8 @@ def prepare(
     text: str,
     seed: int,
     *,
+    input_format: InputFormat = "text",
+    pronunciations: Mapping[str, str] | None = None,
     temperature: float | None = None,
     speed: float = 1.0,
     pitch: float = 0.0,
@@ -80,12 +95,18 @@ def prepare(
 
     Raises:
         NotFound: no such model.
-        InvalidRequest: a model that does not speak text or whose pitch cannot be changed, no such voice, or a text that
-            cannot be spoken.
+        InvalidRequest: a model that does not speak text or whose pitch cannot be changed, no such voice, phonemes that
+            are none, or a text that cannot be spoken.
     """
     model = catalog.speech_model(model_id, "speech")
     voice = catalog.voice(model, voice_id)
     _check_pitch(model, pitch, intonation)
+    lexicon = catalog.pronunciations | read_pronunciations(pronunciations or {})
+    script, spoken = read_text(text, input_format, lexicon, "input")
+    sentences = tuple(PhonemeSequence.of(sentence) for sentence in spoken)
+    if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
+        message = f"input: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
+        raise InvalidRequest(message, param="input", code="unsupported_parameter")
     return SpeechPayload(
         seed=seed,
         temperature=model.entry.temperature if temperature is None else temperature,
@@ -94,26 +115,41 @@ def prepare(
         sample_rate=sample_rate,
         sampling=voice.sampling,
         input=text,
+        input_format=input_format,
+        pronunciations=lexicon.only(script.entries),
         speed=speed,
         pitch=pitch,
         intonation=intonation,
-        sentences=read_text(text, "input"),
+        sentences=sentences,
     )
 
 
-def read_text(text: str, param: str) -> Sentences:
-    """The phonemes of a text, sentence by sentence.
+def read_pronunciations(entries: Mapping[str, str]) -> Pronunciations:
+    """The lexicon of a request.
+
+    Raises:
+        InvalidRequest: an entry cannot be used; the message names it.
+    """
+    try:
+        return Pronunciations(entries)
+    except PronunciationError as error:
+        message = f"pronunciations: {error}"
+        raise InvalidRequest(message, param="pronunciations", code="unsupported_phonemes") from error
+
+
+def read_text(
+    text: str, input_format: InputFormat, lexicon: Pronunciations, param: str
+) -> tuple[Script, list[Sentence]]:
+    """What the front-end makes of a text.
 
     Raises:
         InvalidRequest: the text cannot be spoken; ``param`` is the field that it came in.
     """
     try:
-        sentences = tuple(PhonemeSequence.of(sentence) for sentence in phonemize(text))
+        script = parse_text(text, input_format, lexicon)
+        return script, phonemize(script)
     except UnsupportedText as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code="unsupported_text") from error
-    if not sentences:
-        raise InvalidRequest(f"{param}: there is nothing to say in it", param=param, code="unsupported_text")
-    return sentences
 
 
 def generation_job(
@@ -153,7 +189,8 @@ def likelihood_job(
     if "speech" in model.entry.capabilities:
         if text is None:
             raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
-        sentences = read_text(text, "text")
+        _, spoken = read_text(text, "text", catalog.pronunciations, "text")
+        sentences = tuple(PhonemeSequence.of(sentence) for sentence in spoken)
     elif text is not None:
         raise InvalidRequest("text: this model knows nothing of text", param="text", code="unknown_parameter")
     spec = model.spec
@@ -176,7 +213,8 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
     model, form = catalog.speech_model(config.model, "speech"), config.response_format
-    catalog.voice(model, config.voice if isinstance(config.voice, str) else config.voice.id)
+    catalog.voice(model, config.voice_id)
+    read_pronunciations(config.pronunciations)
     _check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))

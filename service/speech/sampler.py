@@ -55,13 +55,14 @@ class SpeechSampler(Sampler):
         assert self.frames is not None
         spec = self.model.spec
         control = PitchControl(payload.pitch, payload.intonation)
+        voices = self.model.mix(payload.voice).shares
         for index, sentence in enumerate(payload.sentences[first:], first):
-            frames, timing = self.frames.predict_with_timing(sentence, payload.voice, payload.speed, control)
+            frames, timing = self.frames.predict_with_timing(sentence, voices, payload.speed, control)
             request = StreamRequest(
                 length=len(frames) * spec.local_hop,
                 seed=part_seed(payload.seed, index),
                 temperature=payload.temperature,
-                speaker=self.model.speaker(payload.voice),
+                speaker=self.model.speaker(voices),
                 frames=frames,
                 sampling=payload.sampling,
             )
@@ -70,8 +71,9 @@ class SpeechSampler(Sampler):
     def lengths(self, payload: SpeechPayload, first: int = 0) -> Iterator[int]:
         """Samples of each sentence from number ``first`` on: those of :meth:`parts`, for a fifth of the work."""
         assert self.frames is not None
+        voices = self.model.mix(payload.voice).shares
         for sentence in payload.sentences[first:]:
-            yield int(self.frames.timing(sentence, payload.voice, payload.speed).sum()) * self.model.spec.local_hop
+            yield int(self.frames.timing(sentence, voices, payload.speed).sum()) * self.model.spec.local_hop
 
     def generation(self, payload: GenerationPayload, recording: Symbols) -> Part:
         """The part of a job without text.
@@ -81,7 +83,7 @@ class SpeechSampler(Sampler):
             recording: symbols to continue; may be empty. Only as many as the network sees are used.
         """
         prompt = recording[-self.model.spec.receptive_field :]
-        speaker = self.model.speaker(payload.voice)
+        speaker = self.model.speaker(self.model.mix(payload.voice).shares)
         length = len(prompt) + payload.samples
         request = StreamRequest(length, payload.seed, payload.temperature, speaker, sampling=payload.sampling)
         return Part(request, prompt)
@@ -108,7 +110,7 @@ class SpeechSampler(Sampler):
             for _ in itertools.islice(render(self, payload), 3):
                 pass
         else:
-            request = StreamRequest(length=160, seed=0, speaker=self.model.speaker(voice))
+            request = StreamRequest(length=160, seed=0, speaker=self.model.speaker({voice: 1.0}))
             self.engine.step([self.engine.open(request)], 160)
 
 

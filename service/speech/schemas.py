@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.text import InputFormat
+from models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
+from service.catalog.mix import MAX_VOICES
 from service.jobs.schemas import SEEDS, StrictRequest
 from service.speech.time_schemas import PhonemeTime, WordTime
 
@@ -18,6 +21,7 @@ SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
 Timestamps = list[Literal["word", "phoneme"]]
 
 MAX_INPUT_CHARACTERS = 4096
+MAX_PRONUNCIATIONS = 500
 MAX_DURATION = 3600.0
 """Seconds of sound that one generation may ask for."""
 
@@ -28,12 +32,37 @@ class VoiceReference(StrictRequest):
     id: str = Field(min_length=1, max_length=256)
 
 
+VoiceWeights = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[float, Field(gt=0.0, lt=1e6, allow_inf_nan=False)],
+    ],
+    Field(min_length=1, max_length=MAX_VOICES),
+]
+"""A mix of voices: the weight of each, with at most three decimals."""
+VoiceChoice = Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference | VoiceWeights
+Pronunciation = dict[
+    Annotated[str, Field(min_length=1, max_length=MAX_WORD_CHARACTERS)],
+    Annotated[str, Field(min_length=1, max_length=MAX_PHONEME_CHARACTERS)],
+]
+
+
+def voice_text(voice: str | VoiceReference | dict[str, float]) -> str:
+    """A voice, or a mix of voices, as text, whichever form it came in."""
+    if isinstance(voice, VoiceReference):
+        return voice.id
+    if isinstance(voice, str):
+        return voice
+    return "+".join(f"{name}({repr(weight).removesuffix('.0')})" for name, weight in voice.items())
+
+
 class AudioRequest(StrictRequest):
     """What every request for sound says: by whom, in which form, from which seed."""
 
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
-    voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference = Field(
-        description="One of `/v1/audio/voices`, as a string or as an object with an id."
+    voice: VoiceChoice = Field(
+        description="One of `/v1/audio/voices`, as a string or as an object with an id; or a mix of them with weights, "
+        '`"heart(2)+joe(1)"` or `{"heart": 2, "joe": 1}`.'
     )
     response_format: AudioFormat = Field(
         default="mp3", description="pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg."
@@ -61,14 +90,26 @@ class AudioRequest(StrictRequest):
 
     @property
     def voice_id(self) -> str:
-        """The voice, whichever form it came in."""
-        return self.voice if isinstance(self.voice, str) else self.voice.id
+        """The voice or mix of voices, whichever form it came in."""
+        return voice_text(self.voice)
 
 
 class SpeechRequest(AudioRequest):
     """``POST /v1/audio/speech``: text to speak, and how."""
 
-    input: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="The text to speak.")
+    input: str = Field(
+        min_length=1,
+        max_length=MAX_INPUT_CHARACTERS,
+        description="The text to speak. `[[HH AH0 L OW1]]` gives phonemes (ARPAbet or IPA), `[pause:1.5s]` a pause.",
+    )
+    input_format: InputFormat = Field(
+        default="text", description="`ssml`: `input` is an SSML document, one `<speak>` element."
+    )
+    pronunciations: Pronunciation = Field(
+        default={},
+        max_length=MAX_PRONUNCIATIONS,
+        description="How words of the text are said, in ARPAbet or IPA. A word in lower case stands for any case.",
+    )
     speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="2 speaks twice as fast.")
     pitch: float = Field(
         default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False, description="Semitones by which the voice is higher."

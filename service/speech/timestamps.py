@@ -66,7 +66,7 @@ class Timeline:
         """The sentences whose times are known so far, from the first one on."""
         if len(self._known) < len(self._payload.sentences):
             if not self._texts:
-                self._texts = await asyncio.to_thread(transcribe, self._payload.input)
+                self._texts = await asyncio.to_thread(lambda: transcribe(self._payload.script()))
             found = await self._broker.annotations(self._job, len(self._payload.sentences))
             for text in found[len(self._known) :]:
                 self._add(Timing.load(text))

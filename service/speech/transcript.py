@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from itertools import accumulate
 from typing import Final
 
-from models.text import Sentence, phonemize
+from models.text import Rest, Script, Sentence, Word, phonemize
 
 _TOKEN: Final = re.compile(r"\S+\s*")
 _PIECE: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
@@ -49,17 +49,17 @@ class SentenceText:
     """As it is read, with its marks, and a space at the end: one token per word."""
 
 
-def transcribe(text: str) -> list[SentenceText]:
+def transcribe(script: Script) -> list[SentenceText]:
     """The sentences of a text. Takes milliseconds: call it off the event loop.
 
     Args:
-        text: that :func:`models.text.phonemize` can read.
+        script: that :func:`models.text.phonemize` can read. Of its directives and tags nothing is written.
     """
-    sentences = phonemize(text)
-    words = [[item.text for item in sentence.items if not isinstance(item, str)] for sentence in sentences]
+    sentences = phonemize(script)
+    words = [[item.text for item in sentence.items if isinstance(item, Word)] for sentence in sentences]
     starts = list(accumulate(map(len, words), initial=0))
     tokens: list[list[Token]] = [[] for _ in sentences]
-    for token in _tokens(text, [word for of_sentence in words for word in of_sentence]):
+    for token in _tokens(script.written, [word for of_sentence in words for word in of_sentence]):
         # The sentence of its first word; a token without words stays with the word before it.
         anchor = token.first if token.last > token.first else max(0, token.first - 1)
         index = bisect_right(starts, anchor) - 1
@@ -74,11 +74,11 @@ def transcribe(text: str) -> list[SentenceText]:
 def _normalized(sentence: Sentence) -> tuple[Token, ...]:
     found: list[Token] = []
     for item in sentence.items:
-        if isinstance(item, str):
-            last = found[-1]
-            found[-1] = Token(f"{last.text[:-1]}{item} ", 0, last.spoken, last.first, last.last)
-        else:
+        if isinstance(item, Word):
             found.append(Token(f"{item.text} ", 0, len(item.text), len(found), len(found) + 1))
+        elif found:  # else it is the silence before the first word
+            last, mark = found[-1], item.mark if isinstance(item, Rest) else item
+            found[-1] = Token(f"{last.text[:-1]}{mark} ", 0, last.spoken, last.first, last.last)
     return tuple(found)
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.conditioning import Speaker
 from models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
 from models.library import PLAIN, Sampling
 from models.spec import SpeechSpec
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class StreamRequest:
     """0 … 2^63 - 1; keys the noise (models/noise.py)."""
     temperature: float = 1.0
     """Divides the logits; 0 takes the most likely symbol. ``sampling`` scales it."""
-    speaker: int | None = None
-    """Index into the spec's speakers; required exactly where the model has speakers."""
+    speaker: Speaker | None = None
+    """Index into the spec's speakers, or a mix of them; required exactly where the model has speakers."""
     frames: Array | None = None
     """``[F, local_channels]`` with F * local_hop >= length; required exactly where the model has local conditioning."""
     sampling: Sampling = PLAIN
@@ -82,7 +85,9 @@ class SpeechEngine(AlwaysLoaded, ABC):
             RequestError: the symbols reach beyond the request's length.
         """
 
-    def score(self, symbols: Symbols, frames: Array | None = None, speaker: int | None = None) -> NDArray[np.float64]:
+    def score(
+        self, symbols: Symbols, frames: Array | None = None, speaker: Speaker | None = None
+    ) -> NDArray[np.float64]:
         """ln p of every symbol of a whole stream.
 
         Args:
@@ -124,8 +129,8 @@ def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
         raise RequestError("sampling: temperatures by voicing need frames, and the model takes none")
     if (request.speaker is None) == bool(spec.speakers):
         raise RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
-    if request.speaker is not None and not 0 <= request.speaker < len(spec.speakers):
-        raise RequestError(f"speaker: must lie in 0 … {len(spec.speakers) - 1}")
+    if request.speaker is not None:
+        _check_speaker(len(spec.speakers), request.speaker)
     if (request.frames is None) == bool(spec.local_channels):
         raise RequestError("frames: " + ("the model needs them" if spec.local_channels else "the model takes none"))
     if request.frames is not None:
@@ -134,6 +139,14 @@ def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
             raise RequestError(f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}")
         if not np.isfinite(request.frames).all():
             raise RequestError("frames: must be finite")
+
+
+def _check_speaker(count: int, speaker: Speaker) -> None:
+    shares = {speaker: 1.0} if isinstance(speaker, int) else speaker
+    if not all(0 <= index < count for index in shares):
+        raise RequestError(f"speaker: must lie in 0 … {count - 1}")
+    if not (all(share > 0.0 for share in shares.values()) and abs(sum(shares.values()) - 1.0) < _ROUNDING):
+        raise RequestError("speaker: the shares of a mix must be positive and add up to 1")
 
 
 def check_teacher_forced(stream: Stream, symbols: Symbols) -> None:

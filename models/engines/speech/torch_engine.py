@@ -22,7 +22,7 @@ from models import categorical
 from models.architectures.wavenet import WaveNetSpec
 from models.audio.mu_law import SILENCE
 from models.checkpoint import Checkpoint
-from models.conditioning import padded_frames
+from models.conditioning import padded_frames, speaker_vector
 from models.engines.base import Stream, Symbols
 from models.engines.snapshots import pack, unpack
 from models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
@@ -45,7 +45,7 @@ class TorchStream:
     frames: Tensor | None
     """``[1, F + 2 * margin, local_channels]``."""
     speaker: Tensor | None
-    """``int64 [1]``."""
+    """The embedding, ``[1, channels]``."""
     condition: Tensor
     """h of every frame, ``[F, conditioner_channels]``."""
     symbol: int
@@ -88,7 +88,9 @@ class TorchEngine(SpeechEngine):
         if request.frames is not None:
             frames = torch.from_numpy(padded_frames(self.spec, request.frames))[None].to(model.embedding.dtype)
         if request.speaker is not None:
-            speaker = torch.tensor([request.speaker])
+            table = model.conditioner.speaker.double().numpy()
+            vector = torch.from_numpy(speaker_vector(table, request.speaker))[None]
+            speaker = vector.to(model.embedding.dtype)
         condition = model.conditioner(frames, speaker, 1)[0]
         window = torch.full((self.spec.receptive_field,), SILENCE, dtype=torch.uint8)
         past = model.initial_state(1).buffers if self._cached else (window,)

@@ -1,6 +1,6 @@
 """``ancestral corpus build NAME``: makes the corpora from packages; reads LJSpeech and VCTK layouts, too.
 
-Corpora of sound are folders in our layout (layouts.py), those of pictures hold a ``pictures.npz`` (../pictures.py).
+Corpora of sound are folders in our layout (layouts.py), those of pictures hold a ``pictures.npz`` (archive.py).
 """
 
 from __future__ import annotations
@@ -14,28 +14,40 @@ import soxr
 from numpy.typing import NDArray
 
 from models.text import Sentence, UnsupportedText, phonemize
-from models.training.corpora import adventurers, emoji
+from models.training.corpora import avatars, emoji, sprites
+from models.training.corpora.avatar_styles import STYLES
 from models.training.corpora.layouts import CorpusError, Writer, read
 from models.training.corpora.pictures import digits, fashion
 from models.training.corpora.sentences import script
+from models.training.corpora.wardrobe import SPECIES
 from models.training.data.speech import Clip, TimedPhone
 
-__all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "read"]
+__all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "expected", "read"]
+
+Progress = Callable[[int], None]
 
 # Where each voice starts in the list of sentences, so that no two read the same ones.
 _OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
 FLITE = ("slt", "awb", "rms", "kal16")
-PICTURES: dict[str, Callable[[Path], int]] = {
+PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "digits": digits,
     "fashion": fashion,
     "emoji": emoji.make,
     "emoji-flat": partial(emoji.make, styles=emoji.FLAT),
-    "adventurers": adventurers.make,
+    "sprites": sprites.make,
+    "avatars": avatars.make,
+    "avatars-rgb": partial(avatars.make, indexed=False),
 }
 NAMES = ("allison", "heart", "joe", *FLITE, *PICTURES)
 
 Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
-Progress = Callable[[int], None]
+
+
+def expected(name: str) -> int | None:
+    """How many pictures building a corpus makes before equal ones are left out; None where it is not known before."""
+    if name == "sprites":
+        return sprites.DRAWN * len(SPECIES)
+    return avatars.PEOPLE * avatars.PICTURES * len(STYLES) if name.startswith("avatars") else None
 
 
 def build(name: str, out: Path, count: int, progress: Progress = lambda done: None) -> int:
@@ -56,9 +68,7 @@ def build(name: str, out: Path, count: int, progress: Progress = lambda done: No
     if name not in NAMES:
         raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
     if name in PICTURES:
-        made = PICTURES[name](out)
-        progress(made)
-        return made
+        return PICTURES[name](out, progress)
     clips = _taught(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
     done = 0
     with Writer(out) as writer:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pocketsphinx import Decoder
 
-from models.text import Sentence
+from models.text import Rest, Sentence, Word
 from models.text.phonemes import PHRASE_PAUSE, is_pause, without_stress
 from models.training.data.speech import TimedPhone
 
@@ -51,7 +51,7 @@ class Aligner:
     def _teach(self, sentence: Sentence) -> list[str]:
         names = []
         for item in sentence.items:
-            if isinstance(item, str):
+            if not isinstance(item, Word):
                 continue
             plain = tuple("AH" if p == "AX0" else without_stress(p) for p in item.phones)
             if plain not in self._names:
@@ -98,8 +98,8 @@ def _timed(
             timed.append(TimedPhone(PHRASE_PAUSE, frames * _FRAME, False))
 
     for item in sentence.items:
-        if isinstance(item, str):
-            timed.append(TimedPhone(item, 0.0, False))
+        if not isinstance(item, Word):
+            timed.append(TimedPhone(item.mark if isinstance(item, Rest) else item, 0.0, False))
             continue
         for piece in heard:
             if isinstance(piece, int):

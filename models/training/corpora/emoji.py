@@ -6,20 +6,17 @@ out. Emoji sets with a share-alike licence are not used.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.training.corpora.archive import Part, Progress, part_of, write_pictures
 from models.training.corpora.packages import Package
-from models.training.data.images import ARCHIVE, decoded
+from models.training.corpora.vector import Image, on_white, rendered
 
-SIZE = 32
 STYLES = {
     "noto": "Noto Emoji (Google, Apache-2.0)",
     "fluent-3d": "Fluent Emoji 3D (Microsoft, MIT)",
@@ -54,16 +51,16 @@ _DRAWN = {
         "@iconify-json/fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef"
     ),
 }
-Image = NDArray[np.uint8]
 Drawn = tuple[str, str, Image]
 """The code of an emoji, its style, ``[32, 32, 3]``."""
 
 
-def make(out: Path, styles: Sequence[str] = tuple(STYLES)) -> int:
+def make(out: Path, progress: Progress, styles: Sequence[str] = tuple(STYLES)) -> int:
     """Write ``out/pictures.npz``; one emoji in ten is for the test, one in twenty for validation.
 
     Args:
         out: created, or its pictures replaced.
+        progress: called with the number of pictures done.
         styles: the emoji sets to use, of :data:`STYLES`, in the order of their numbers.
 
     Returns:
@@ -83,7 +80,9 @@ def make(out: Path, styles: Sequence[str] = tuple(STYLES)) -> int:
     with _FLUENT_3D.files() as read:
         paths = {code(Path(name).stem): name for name in sorted(read.names) if name.endswith(".webp")}
         pictures += _raster("fluent-3d", {name: path for name, path in paths.items() if name in subjects}, read)
-    pictures += _vector()
+    for picture in _vector():
+        pictures.append(picture)
+        progress(len(pictures))
     kept: dict[bytes, Drawn] = {}
     for picture in pictures:
         # Fluent has no flags of countries: those in its package are from another source, whose licence is not stated.
@@ -128,7 +127,6 @@ def plain(name: str) -> str:
 
 
 def _drawn(icon: Mapping[str, Any], defaults: Mapping[str, Any]) -> Image:
-    resvg: Any = import_module("resvg_py")  # imported here, since nothing else needs it
     left, top, width, height = (
         icon.get(key, defaults.get(key, other))
         for key, other in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
@@ -136,48 +134,29 @@ def _drawn(icon: Mapping[str, Any], defaults: Mapping[str, Any]) -> Image:
     side = max(width, height)
     box = f"{left - (side - width) / 2} {top - (side - height) / 2} {side} {side}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}"'
-    svg = f'{head} width="{side}" height="{side}">{icon["body"]}</svg>'
-    return on_white(bytes(resvg.svg_to_bytes(svg_string=svg, width=2 * SIZE, height=2 * SIZE, skip_system_fonts=True)))
-
-
-def on_white(data: bytes) -> Image:
-    """An encoded picture on white, reduced to 32 × 32 by averaging squares; it is cropped to whole squares first."""
-    pixels = np.asarray(decoded(data, "emoji").convert("RGBA"), np.float64)
-    side = min(pixels.shape[:2]) // SIZE * SIZE
-    top, left = ((length - side) // 2 for length in pixels.shape[:2])
-    pixels = pixels[top : top + side, left : left + side]
-    opacity = pixels[..., 3:] / 255.0
-    laid = pixels[..., :3] * opacity + 255.0 * (1.0 - opacity)
-    step = side // SIZE
-    means: Image = np.round(laid.reshape(SIZE, step, SIZE, step, 3).mean(axis=(1, 3))).astype(np.uint8)
-    return means
-
-
-def part(name: str) -> str:
-    """The set that an emoji belongs to; it depends on its code alone, so that it is the same in all styles."""
-    number = int(hashlib.sha256(name.encode()).hexdigest(), 16)
-    return "test" if number % 10 == 0 else "valid" if number % 20 == 1 else "train"
+    return rendered(f'{head} width="{side}" height="{side}">{icon["body"]}</svg>')
 
 
 def _write(out: Path, pictures: list[Drawn], subjects: Mapping[str, tuple[str, str]], styles: Sequence[str]) -> None:
     classes = sorted({category for category, _ in subjects.values()})
-    subclasses = sorted({subjects[name][1] for name, _, _ in pictures if part(name) == "train"})
-    arrays: dict[str, NDArray[Any]] = {
-        "attributes": np.array(["class", "style", "subclass"]),
-        "values_class": np.array(classes),
-        "values_style": np.array(styles),
-        "values_subclass": np.array(subclasses),
-        "source": np.array("Emoji without skin tones: " + ", ".join(STYLES[style] for style in styles)),
-    }
+    subclasses = sorted({subjects[name][1] for name, _, _ in pictures if part_of(name) == "train"})
+    parts = {}
     for which in ("train", "valid", "test"):
-        chosen = [picture for picture in pictures if part(picture[0]) == which]
-        arrays[f"x_{which}"] = np.stack([image for _, _, image in chosen])
-        labels = []
-        for name, style, _ in chosen:
-            category, subclass = subjects[name]
-            kind = subclasses.index(subclass) if subclass in subclasses else -1
-            labels.append((classes.index(category), styles.index(style), kind))
-        arrays[f"labels_{which}"] = np.array(labels, np.int16)
-    out.mkdir(parents=True, exist_ok=True)
-    save: Callable[..., None] = np.savez_compressed
-    save(out / ARCHIVE, **arrays)
+        chosen = [picture for picture in pictures if part_of(picture[0]) == which]
+        labels = [_labels(picture, subjects, classes, styles, subclasses) for picture in chosen]
+        parts[which] = Part(np.stack([image for _, _, image in chosen]), np.array(labels, np.int16))
+    source = "Emoji without skin tones: " + ", ".join(STYLES[style] for style in styles)
+    write_pictures(out, {"class": classes, "style": styles, "subclass": subclasses}, parts, source)
+
+
+def _labels(
+    picture: Drawn,
+    subjects: Mapping[str, tuple[str, str]],
+    classes: Sequence[str],
+    styles: Sequence[str],
+    subclasses: Sequence[str],
+) -> tuple[int, int, int]:
+    name, style, _ = picture
+    category, subclass = subjects[name]
+    kind = subclasses.index(subclass) if subclass in subclasses else -1
+    return classes.index(category), styles.index(style), kind

@@ -21,7 +21,7 @@ class Files:
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
-        self.names = frozenset(name.removeprefix("package/") for name in tar.getnames())
+        self.names = frozenset(m.name.removeprefix("package/") for m in tar.getmembers() if m.isfile())
 
     def __call__(self, name: str) -> bytes:
         """The content of one."""
@@ -61,3 +61,11 @@ class Package:
             raise CorpusError(f"{spelt}: the package is not the one that this corpus was made from")
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             yield Files(tar)
+
+    def unpack(self, folder: Path) -> None:
+        """Fetch the package, as :meth:`files` does, and write its files into ``folder``."""
+        with self.files() as read:
+            for name in read.names:
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(read(name))

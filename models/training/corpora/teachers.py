@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text import Sentence, Word
+from models.text import Rest, Sentence, Word
 from models.text.phonemes import is_vowel, without_stress
 
 Spoken = tuple[NDArray[np.float32], int, list[float]]
@@ -52,10 +52,11 @@ def spell(sentence: Sentence, alphabet: Mapping[str, str]) -> list[tuple[int, st
     """
     phones, symbols, index = sentence.phones, list[tuple[int, str]](), 1  # phones[0] is the opening silence
     for number, item in enumerate(sentence.items):
-        if isinstance(item, str):
-            if item == "sil":
+        if not isinstance(item, Word):
+            mark = item.mark if isinstance(item, Rest) else item
+            if mark == "sil":
                 continue
-            symbols.append((index, item))
+            symbols.append((index, mark))
             index += 1
             continue
         if symbols and number:

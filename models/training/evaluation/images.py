@@ -1,4 +1,4 @@
-"""Evaluation of image models: likelihood of real pictures, class accuracy of samples, nearest training pictures."""
+"""Evaluation of image models: likelihood of real pictures and its baselines, sampled pictures and their sheets."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from models.engines.images.engine import ImageEngine, ImageStreamRequest
-from models.networks.image import input_pixels
 from models.palette import pixels_of
 from models.spec import STYLE, ImageSpec
-from models.training.data.images import Images, Pictures, binarise, png_size, write_sheet
+from models.training.data.images import Images, Pictures, png_size, write_sheet
+from models.training.evaluation.judges import nearest
 from models.training.tasks.images import nats
 
-_BATCH = 100
 _SHOWN = 10
 """Pictures of a class on a sheet."""
 _SMALL = 64
@@ -71,62 +69,6 @@ def png_bits(images: Images, spec: ImageSpec) -> float:
     return 8.0 * sum(png_size(image, spec) for image in images) / images.size
 
 
-class Classifier:
-    """A small convolutional classifier; it is trained on real pictures when it is created."""
-
-    def __init__(self, pictures: Pictures, spec: ImageSpec, classes: int, seen: int = 500_000, seed: int = 0) -> None:
-        """Train.
-
-        Args:
-            pictures: real ones, not binarised; the first label counts.
-            spec: of the symbols that it will classify.
-            classes: the number of classes.
-            seen: training examples in all, so that small sets get more epochs.
-            seed: of the initial weights and of the order.
-        """
-        torch.manual_seed(seed)
-        self._spec = spec
-        self._network = _classifier(spec, classes)
-        rng = np.random.default_rng(seed)
-        count, steps = len(pictures.images), seen // _BATCH
-        epoch = max(count // _BATCH, 1)
-        optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-        for step in range(steps):
-            if step % epoch == 0:
-                order = rng.permutation(count)
-            chosen = order[step % epoch * _BATCH :][:_BATCH]
-            images = pictures.images[chosen]
-            symbols = binarise(images, rng) if spec.binary else images
-            optimizer.zero_grad()
-            loss = F.cross_entropy(self._logits(symbols), torch.from_numpy(pictures.labels[chosen, 0]))
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-        self._network.eval()
-
-    @torch.no_grad()
-    def classify(self, symbols: Images) -> NDArray[np.int64]:
-        """The most likely class of each picture ``[N, H, W, C]``."""
-        parts = [self._logits(symbols[i : i + _BATCH]).argmax(dim=1) for i in range(0, len(symbols), _BATCH)]
-        return torch.cat(parts).numpy()
-
-    def _logits(self, symbols: Images) -> Tensor:
-        pixels = input_pixels(self._spec, torch.from_numpy(symbols).long())
-        logits: Tensor = self._network(pixels.permute(0, 3, 1, 2))
-        return logits
-
-
-def _classifier(spec: ImageSpec, classes: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for inputs, outputs in ((spec.channels * spec.planes, 32), (32, 64)):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
-    hidden = 64 * (spec.height // 4) * (spec.width // 4)
-    return nn.Sequential(
-        *layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(hidden, 128), nn.ReLU(), nn.Linear(128, classes)
-    )
-
-
 def draw_classes(
     engine: ImageEngine, each: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
 ) -> tuple[Pictures, float]:
@@ -166,17 +108,8 @@ def write_nearest(made: Pictures, real: Images, spec: ImageSpec, file: Path) -> 
     Real pictures are pixels or, with a palette, symbols.
     """
     _, first = np.unique(made.labels[:, 0], return_index=True)
-    drawn = pixels_of(made.images[first], spec)
-    shown = pixels_of(real, spec) if spec.palette else real
-    rows = np.concatenate([drawn[:, None], shown[nearest(drawn, shown, _NEAREST)]], axis=1)
-    write_sheet(rows.reshape(-1, *drawn.shape[1:]), 1 + _NEAREST, file)
-
-
-def nearest(images: Images, real: Images, count: int) -> NDArray[np.int64]:
-    """The ``count`` nearest real pictures of each picture, by squared distance: ``[N, count]``, nearest first."""
-    flat = real.reshape(len(real), -1).astype(np.float32)
-    norms = (flat**2).sum(axis=1)
-    found = [
-        np.argsort(norms - 2.0 * (flat @ image))[:count] for image in images.reshape(len(images), -1).astype(np.float32)
-    ]
-    return np.stack(found)
+    chosen = made.images[first]
+    found, _ = nearest(pixels_of(chosen, spec), real, spec, _NEAREST)
+    shown = pixels_of(real[found], spec) if spec.palette else real[found]
+    rows = np.concatenate([pixels_of(chosen, spec)[:, None], shown], axis=1)
+    write_sheet(rows.reshape(-1, *rows.shape[2:]), 1 + _NEAREST, file)

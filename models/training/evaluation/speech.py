@@ -109,9 +109,13 @@ class VoiceJudge:
 
     def voice_of(self, wave: Wave) -> tuple[str, float]:
         """The nearest voice, and the cosine similarity to its centroid."""
-        similarities = self._centroids @ self._embed(wave)
-        best = int(similarities.argmax())
-        return self._voices[best], float(similarities[best])
+        found = self.similarities(wave)
+        best = max(found, key=found.__getitem__)
+        return best, found[best]
+
+    def similarities(self, wave: Wave) -> dict[str, float]:
+        """The cosine similarity to the centroid of each voice."""
+        return dict(zip(self._voices, map(float, self._centroids @ self._embed(wave)), strict=True))
 
 
 def recordings(corpus: Path, count: int) -> list[tuple[str, Wave]]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from service.catalog.catalog import Catalog
 from service.catalog.models import Model
-from service.errors import NotFound, ServiceError
+from service.errors import InvalidRequest, NotFound, ServiceError
 from service.speech.alignment import Alignment, normalized, written
 from service.speech.elevenlabs.messages import CharacterTimes
 from service.speech.elevenlabs.schemas import (
@@ -44,13 +44,18 @@ def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model
 
     Raises:
         NotFound: there is none.
+        InvalidRequest: it is a mix of voices that cannot be read.
     """
     if model_id is not None:
         return catalog.model(model_id)
-    wanted = catalog.aliases.voices.get(voice_id, voice_id)
     speaking = [model for model in catalog.speech_models if "speech" in model.entry.capabilities]
     for model in speaking:
-        if any(voice.id == wanted for voice in model.entry.voices):
+        try:
+            catalog.voice(model, voice_id)
+        except InvalidRequest as error:
+            if error.code != "voice_not_found":
+                raise
+        else:
             return model
     names = ", ".join(dict.fromkeys(voice.id for model in speaking for voice in model.entry.voices))
     raise NotFound(f"voice_id: no such voice; there is {names}", param="voice_id", code="voice_not_found")
@@ -103,6 +108,7 @@ def session_config(
         response_format=form,  # type: ignore[arg-type]  # a format of the query, as is the rate
         sample_rate=int(rate),  # type: ignore[arg-type]
         seed=query.seed,
+        input_format="ssml" if query.enable_ssml_parsing == "true" else "text",
         speed=(settings or VoiceSettings()).speed,
     )
 

@@ -4,11 +4,12 @@ Voices and models are those of this server. Nothing is ignored silently; of what
 
     ================================================  ====================================================
     supported                                         text, speed, flush, seed, model_id, output_format,
-                                                      inactivity_timeout, auto_mode (every message is spoken
-                                                      at once), sync_alignment, xi_api_key, context_id,
-                                                      close_context, close_socket
-    accepted, with only this value                    language_code=en, enable_ssml_parsing=false,
-                                                      enable_logging=true, apply_text_normalization=auto|on,
+                                                      inactivity_timeout, enable_ssml_parsing (over
+                                                      websockets; whole documents), auto_mode (every message
+                                                      is spoken at once), sync_alignment, xi_api_key,
+                                                      context_id, close_context, close_socket
+    accepted, with only this value                    language_code=en, enable_logging=true,
+                                                      apply_text_normalization=auto|on,
                                                       apply_language_text_normalization=false
     accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
     default, without effect                           (voices have no styles), chunk_length_schedule,
@@ -55,7 +56,9 @@ class StreamQuery(BaseModel):
         default=False, description="Count times from the start of the audio, not from the message that has them."
     )
     language_code: Literal["en"] | None = None
-    enable_ssml_parsing: Literal["false"] = "false"
+    enable_ssml_parsing: Literal["true", "false"] = Field(
+        default="false", description="The text is SSML documents, each a `<speak>` element; spoken when it has ended."
+    )
     enable_logging: Literal["true"] = "true"
     apply_text_normalization: Literal["auto", "on"] = "auto"
     apply_language_text_normalization: Literal["false"] = "false"

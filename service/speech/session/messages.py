@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from models.text import InputFormat
 from service.jobs.schemas import SEEDS, StrictRequest
 from service.speech.schemas import (
     MAX_INPUT_CHARACTERS,
+    MAX_PRONUNCIATIONS,
     AudioFormat,
+    Pronunciation,
     SampleRate,
     SpeechRequest,
     Timestamps,
-    VoiceReference,
+    VoiceChoice,
+    voice_text,
 )
 from service.ws.schemas import ApiKey, SessionClose
 
@@ -27,7 +31,7 @@ class SessionConfig(StrictRequest):
 
     type: Literal["session.config"] = "session.config"
     model: str = Field(min_length=1, max_length=256)
-    voice: Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference
+    voice: VoiceChoice
     response_format: AudioFormat = "pcm"
     sample_rate: SampleRate | None = None
     seed: int | None = Field(default=None, ge=0, lt=SEEDS)
@@ -35,12 +39,24 @@ class SessionConfig(StrictRequest):
     speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
     pitch: float = Field(default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False)
     intonation: float = Field(default=1.0, ge=0.0, le=2.0, allow_inf_nan=False)
+    input_format: InputFormat = Field(
+        default="text",
+        description="`ssml`: the text is SSML documents, each of which is spoken when its `</speak>` has come.",
+    )
+    pronunciations: Pronunciation = Field(
+        default={}, max_length=MAX_PRONUNCIATIONS, description="How words are said, in ARPAbet or IPA."
+    )
     timestamps: Timestamps = Field(
         default=[],
         max_length=2,
         description="`word`, `phoneme`, or both: every `audio.start` says when its words, or phonemes, are spoken.",
     )
     api_key: ApiKey = None
+
+    @property
+    def voice_id(self) -> str:
+        """The voice or mix of voices, whichever form it came in."""
+        return voice_text(self.voice)
 
     def request(self, text: str, seed: int) -> SpeechRequest:
         """The request over HTTP that says ``text`` in the same way."""

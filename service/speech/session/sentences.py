@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.text.characters import UnsupportedText, fold
-from models.text.markup import ends_in_open_tag, refuse_tags
+from models.text.characters import NothingToSpeak, UnsupportedText
+from models.text.directives import ends_in_open_directive
+from models.text.markup import ends_in_open_tag
 from models.text.normalize import normalize
 
 _PLACE: Final = re.compile(
@@ -31,14 +32,11 @@ _CONTEXT: Final = 100
 def nothing_to_say(text: str) -> bool:
     """Whether a text has only marks and white space; false if it cannot be spoken."""
     try:
-        refuse_tags(text)
-        fold(text)
+        normalize(text)
+    except NothingToSpeak:
+        return True
     except UnsupportedText:
         return False
-    try:
-        normalize(text)
-    except UnsupportedText:
-        return True
     return False
 
 
@@ -71,13 +69,25 @@ class Sentences:
         self._decided, self._tried = 0, -1
         return rest
 
+    def first(self, complete: str) -> str:
+        """What of a complete text is spoken as one utterance: all of it."""
+        return complete
+
+    def _context_start(self, end: int) -> int:
+        """Where the context of a position begins: not inside phonemes."""
+        start = max(0, end - _CONTEXT)
+        opening = self.pending.rfind("[[", 0, start + 1)
+        return opening if opening > self.pending.rfind("]]", 0, start) else start
+
     def _last_boundary(self) -> int:
         found, places, tried = 0, list(_PLACE.finditer(self.pending, self._decided)), self._tried
         if places:
             self._decided = places[-1].end()
         for place in reversed(places):
+            if ends_in_open_directive(self.pending[: place.end()]):
+                continue
             word = _NEXT_WORD.match(self.pending, place.end())
-            before = self.pending[max(0, place.end() - _CONTEXT) : place.end()]
+            before = self.pending[self._context_start(place.end()) : place.end()]
             if (word or place.start() > tried) and _is_boundary(before, word and word[0]):
                 found = place.end()
                 break

@@ -16,6 +16,7 @@ from typing import Any
 from service.catalog.seeds import part_seed
 from service.errors import InvalidRequest
 from service.speech.schemas import MAX_INPUT_CHARACTERS
+from service.speech.session.documents import Documents
 from service.speech.session.messages import SessionConfig
 from service.speech.session.sentences import Sentences, nothing_to_say
 
@@ -41,6 +42,10 @@ class Utterance:
     cancelled: bool = False
 
 
+def _splitter(config: SessionConfig, pending: str) -> Sentences | Documents:
+    return Documents(pending) if config.input_format == "ssml" else Sentences(pending)
+
+
 class SessionState:
     """One session.
 
@@ -62,7 +67,7 @@ class SessionState:
         """The position of the first of them, in samples of the session."""
         self._count = 0
         self._current = 0
-        self._incomplete = Sentences()
+        self._incomplete = _splitter(config, "")
         self._complete = ""
         self._taken = ""
         self._spoke = False
@@ -105,7 +110,8 @@ class SessionState:
         """The text of the next utterance, to be passed to :meth:`add_utterance`; empty if there is none yet."""
         if len(self.outstanding) >= MAX_OUTSTANDING or not self._complete:
             return ""
-        self._taken, self._complete, self._spoke = self._complete, "", True
+        self._taken, self._spoke = self._incomplete.first(self._complete), True
+        self._complete = self._complete[len(self._taken) :]
         return self._taken
 
     def put_back(self) -> None:
@@ -247,5 +253,5 @@ class SessionState:
         found.closing, found.first_sample = state["closing"], state["first_sample"]
         found.utterances = [Utterance(**utterance) for utterance in state["utterances"]]
         found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
-        found._incomplete = Sentences(state["incomplete"])
+        found._incomplete = _splitter(found.config, state["incomplete"])
         return found

@@ -118,6 +118,8 @@ def test_the_compiled_recurrence_and_its_gradient_are_those_of_autograd(
         outputs = scan(*inputs, order)  # type: ignore[call-arg]
         assert outputs.dtype == dtype
         found.append([outputs, *torch.autograd.grad(outputs, inputs, into.to(dtype))])
+        for tensor, given in zip(inputs, (z, weights), strict=True):
+            torch.testing.assert_close(tensor, given.to(dtype), rtol=0.0, atol=0.0, msg="an input was overwritten")
     for exact, fast in zip(*found, strict=True):
         torch.testing.assert_close(fast.double(), exact, rtol=1e-4, atol=1e-5)
 

@@ -15,7 +15,9 @@ from PIL import Image
 
 from models.training.corpora import CorpusError, build, emoji
 from models.training.corpora import pictures as corpora
+from models.training.corpora.archive import part_of
 from models.training.corpora.packages import Package
+from models.training.corpora.vector import on_white
 from models.training.data.images import (
     read_pictures,
 )
@@ -105,7 +107,7 @@ def png(colour: tuple[int, int, int, int], width: int, height: int) -> bytes:
 
 
 def test_emoji_are_laid_on_white_and_cut_to_a_square() -> None:
-    image = emoji.on_white(png((255, 0, 0, 51), 64, 70))
+    image = on_white(png((255, 0, 0, 51), 64, 70))
     assert image.shape == (32, 32, 3)
     assert np.array_equal(np.unique(image.reshape(-1, 3), axis=0), [[255, 204, 204]])
 
@@ -124,7 +126,7 @@ def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.Mo
     ]
     listed[-1] |= {"category": "Component", "subcategory": "hair-style"}
     # A kind of its own for one that is not trained on.
-    (lost, *_) = (entry for entry in listed[:-1] if emoji.part(entry["unified"].lower()) == "test")
+    (lost, *_) = (entry for entry in listed[:-1] if part_of(entry["unified"].lower()) == "test")
     lost["subcategory"] = "face-lost"
     files = {f"img/google/64/{c}.png": png((i, 0, 0, 255), 64, 64) for i, c in enumerate(codes)}
     monkeypatch.setattr(emoji, "_NOTO", packed(tmp_path, "noto", {**files, "emoji.json": json.dumps(listed).encode()}))

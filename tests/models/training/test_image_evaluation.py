@@ -20,11 +20,9 @@ from models.engines.images.native import NativeImageEngine
 from models.spec import ImageSpec
 from models.training.data.images import Pictures, read_image
 from models.training.evaluation.images import (
-    Classifier,
     draw_classes,
     independent_nats,
     marginal_nats,
-    nearest,
     png_bits,
     write_classes,
 )
@@ -57,18 +55,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def seen_as(levels: int, channels: int = 1, side: int = 8) -> ImageSpec:
     return ImageSpec(height=side, width=side, channels=channels, levels=levels)
-
-
-@pytest.mark.parametrize("levels", [2, 256])
-def test_a_classifier_learns_what_is_plain_to_see(levels: int) -> None:
-    classifier, test = Classifier(halves(400, 0), seen_as(levels), 2, seen=2000), halves(60, 1)
-    symbols = test.images // 128 if levels == 2 else test.images
-    assert (classifier.classify(symbols) == test.labels[:, 0]).mean() == 1.0
-
-
-def test_few_pictures_are_shown_more_often() -> None:
-    few = halves(30, 0)
-    assert (Classifier(few, seen_as(256), 2, seen=6000).classify(few.images) == few.labels[:, 0]).all()
 
 
 def test_png_needs_the_bits_of_its_files() -> None:
@@ -126,11 +112,6 @@ def test_the_sum_over_classes_is_the_definitions(data: Path) -> None:
     assert mine == pytest.approx(float(-total.log().mean()), rel=1e-5)
 
 
-def test_the_nearest_come_first() -> None:
-    real = np.array([0, 100, 50, 60], np.uint8).reshape(4, 1, 1, 1)
-    assert nearest(real[3:], real, 3).tolist() == [[3, 2, 1]]
-
-
 def run(*arguments: object) -> str:
     done = CliRunner().invoke(ancestral, [str(a) for a in arguments])
     assert done.exit_code == 0, done.output
@@ -155,9 +136,11 @@ def test_a_model_is_trained_and_judged_from_the_command_line(data: Path, tmp_pat
     bits = report["bits_per_dim_of_independent_pixels"]
     assert report["nats_of_independent_pixels"] == pytest.approx(bits * 64 * math.log(2))
     assert 0.0 < bits < 1.1 < report["bits_per_dim_of_png"], "a PNG's headers alone are longer than such a picture"
-    assert report["chance"] == 0.5
-    assert report["classifier_on_real"] == 1.0
-    assert 0.0 <= report["classifier_on_drawn"] <= 1.0
+    assert report["accuracy"]["class"]["chance"] == 0.5
+    assert report["accuracy"]["class"]["real"] == 1.0
+    assert 0.0 <= report["accuracy"]["class"]["drawn"] <= 1.0
+    assert set(report["fidelity"]) == set(report["fidelity_of_real"]) == {"precision", "recall"}
+    assert report["copies"]["equal_of_real"] == 0.0 < report["copies"]["distance_of_real"]
     assert report["seconds_per_picture"] > 0
     assert read_image(out / "sheet.png").shape == (2 * 18 + 2, 3 * 18 + 2, 3)
     assert read_image(out / "nearest.png").shape == (2 * 10 + 2, 7 * 10 + 2, 3)
@@ -181,7 +164,8 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     assert after.card == with_sheet(before.card) != before.card
     assert (checkpoint / "sheet.png").read_bytes() == (out / "sheet.png").read_bytes()
     assert read_image(out / "sheet.png").shape == (2 * 18 + 2, 10 * 18 + 2, 3)
-    assert json.loads((out / "report.json").read_text())["chance"] == 0.5
+    accuracy = json.loads((out / "report.json").read_text())["accuracy"]
+    assert {name: figures["chance"] for name, figures in accuracy.items()} == {"class": 0.5, "style": 1 / 3}
     engine = NativeImageEngine(after)
     made, _ = draw_classes(engine, 4, temperature=0.0)
     assert made.labels.tolist() == [[label, style % 3] for label in (0, 1) for style in range(4)]

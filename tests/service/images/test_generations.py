@@ -261,7 +261,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"style": "pencil"}, "style", "style_not_found"),
     ({"model": "ink", "prompt": "one", "style": "oil"}, "style", "style_not_found"),
     ({"model": None}, "model", "missing_parameter"),
-    ({"quality": "high"}, "quality", "unknown_parameter"),
+    ({"quality": "high"}, "quality", "literal_error"),
     ({"background": "transparent"}, "background", "model_not_capable"),
     (
         {"model": "doll", "prompt": "elf", "background": "transparent", "output_format": "jpeg"},

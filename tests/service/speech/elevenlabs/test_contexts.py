@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -131,8 +131,10 @@ def test_twenty_contexts_at_random(serve: Callable[..., AbstractContextManager[S
     chance = random.Random(7)
     names = [str(number) for number in range(20)]
     cancelled = set(chance.sample(names, 6))
-    with serve(max_queued_streams=64) as own, multi(own) as connection:
+    with ExitStack() as stack:
+        own = stack.enter_context(serve(max_queued_streams=64))
         expected = {name: whole(own, text(name)) for name in names}
+        connection = stack.enter_context(multi(own, f"{PCM}&inactivity_timeout=180"))
         listener = Listener(connection)
         pending = {name: list(_pieces(text(name), chance)) for name in names}
         while pending:

@@ -1,4 +1,4 @@
-"""Adventurers: a source package as apt brings it, and dolls that wear what their species wears, in the game's order."""
+"""Sprites: a source package as apt brings it; dolls that wear what their species wears, in the game's order; labels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.training.corpora import CorpusError, adventurers, build, debian
-from models.training.corpora.adventurers import SPECIES, dressed, laid, tiles
+from models.training.corpora import CorpusError, build, debian, expected, sprites
 from models.training.corpora.debian import SourcePackage, prepared
+from models.training.corpora.sprites import choices, colour_of, compose, dressed, tiles
+from models.training.corpora.wardrobe import ATTRIBUTES, SPECIES, value
 from models.training.data.images import PicturesError, read_pictures
 
 DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nSuites: trixie\nComponents: main\n"
@@ -109,15 +110,44 @@ def test_apt_understands_where_sources_are(tmp_path: Path, entries: Path, name: 
 def test_tiles_are_sorted_into_layers() -> None:
     files = {
         "base/human_m.png": tile((1, 2, 3)),
+        "head/horns1.png": tile((1, 2, 3)),
+        "head/horns2.png": tile((1, 2, 3)),
         "base/tall.png": tile((1, 2, 3), size=(24, 30)),
         "base/notes.txt": b"",
         "boots/hooves.png": tile((1, 2, 3)),
+        "body/robe_black_hood.png": tile((1, 2, 3)),
+        "hand1/nunchaku.png": tile((1, 2, 3)),
         "felids/cat1.png": tile((1, 2, 3)),
         "hand1/misc/orb.png": tile((1, 2, 3)),
+        "hand2/misc/book_red.png": tile((1, 2, 3)),
     }
-    assert {layer: list(names) for layer, names in tiles(files).items() if names} == {"base": ["human_m"]}
+    found = {layer: list(names) for layer, names in tiles(files).items() if names}
+    assert found == {"base": ["human_m"], "hand2": ["book_red"], "horns": ["horns2"]}
     with pytest.raises(PicturesError, match=r"base/orc_m\.png: not a picture"):
         tiles({"base/orc_m.png": b"GIF89a"})
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "said"),
+    [
+        ("body", "robe_black", "robe"), ("body", "robe_black_hood", None), ("body", "plate", "plate armour"),
+        ("body", "plate_and_cloth", "coat"), ("body", "sam", "coat"), ("body", "saruman", "robe"),
+        ("body", "shirt_white1", "shirt"), ("body", "shirt_black_and_cloth", "coat"), ("body", "belt1", None),
+        ("hand1", "sword_black", "sword"), ("hand1", "sword_thief", "dagger"), ("hand1", "mace_two", None),
+        ("hand1", "staff_fork", "trident"), ("hand1", "hand_crossbow", "crossbow"), ("hand1", "hand_axe", "axe"),
+        ("hand2", "kite_shield_round3", "round shield"), ("hand2", "kite_shield_kite1", "kite shield"),
+        ("head", "hood_white2", None), ("head", "viking_gold", "horned helmet"), ("cloak", "magenta", "purple cloak"),
+        ("gloves", "claws", ""), ("boots", "hooves", None),
+    ],
+)  # fmt: skip
+def test_tiles_are_called_what_a_person_calls_them(layer: str, name: str, said: str | None) -> None:
+    assert value(layer, name) == said
+
+
+def test_names_of_values_are_unique() -> None:
+    names = [name for values in ATTRIBUTES.values() for name in values]
+    assert len(names) == len(set(names))
+    assert len(ATTRIBUTES["species"]) == 22
 
 
 def tile(
@@ -132,15 +162,21 @@ def tile(
 
 
 def wardrobe() -> dict[str, bytes]:
-    """Bodies of every species, and a few tiles of every layer that they can be told by, each of its own colour."""
+    """Bodies of every species and a few tiles of every layer; each has a colour of its own, and places of its own."""
     names = [f"base/{species.base[0]}_{sex}" for species in SPECIES.values() for sex in "mf"]
     names += ["base/draconian_gold_m", "base/merfolk_water_m", "cloak/red", "cloak/scarf_red", "legs/skirt_red"]
-    names += ["legs/pants_red", "boots/long_red", "body/robe_red", "body/belt1", "body/frodo", "gloves/glove_red"]
+    names += ["legs/pants_red", "boots/long_red", "body/robe_red", "body/animal_skin", "body/frodo", "gloves/glove_red"]
     names += ["gloves/claws", "hair/elf_red", "hair/short_red", "hair/frodo", "hair/troll", "beard/full_red"]
     names += ["drchead/drchead_brown", "drchead/drchead_yellow", "drcwing/drcwing_brown", "drcwing/drcwing_yellow"]
-    names += ["head/wizard_red", "head/iron1", "head/viking_gold", "head/horns3", "head/band_red"]
-    names += ["hand1/bow", "hand1/dagger", "hand1/giant_club", "hand2/orb1"]
-    return {f"{name}.png": tile((number + 1, 0, 0)) for number, name in enumerate(names)}
+    names += ["head/wizard_red", "head/iron1", "head/viking_gold", "head/horns2", "head/band_red"]
+    names += ["hand1/bow", "hand1/dagger", "hand1/giant_club", "hand2/misc/book_red"]
+    layers = dict.fromkeys(name.split("/")[0] for name in names)
+    rows = {layer: number for number, layer in enumerate(layers)}
+    files = {}
+    for number, name in enumerate(names):
+        row = 2 * rows[name.split("/")[0]] if "horns" not in name else 28
+        files[f"{name}.png"] = tile((50 + number, 0, 0), (0, row, 32, row + 2))
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +189,7 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
     seen: dict[str, set[str]] = {}
     for name, species in SPECIES.items():
         for _ in range(200):
-            worn = dressed(species, layers, rng)
+            worn = dressed(species, choices(species, layers), rng)
             seen.setdefault(name, set()).update(f"{layer}/{tile}" for layer, tile in worn.items())
             assert worn["base"].startswith(species.base)
             assert not {"legs", "boots"} & set(worn) or not worn["base"].startswith(("naga", "merfolk_water"))
@@ -164,11 +200,17 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
             if name == "draconian":
                 colour = "yellow" if "gold" in worn["base"] else "brown"
                 assert (worn["drchead"], worn["drcwing"]) == (f"drchead_{colour}", f"drcwing_{colour}")
-    assert {"beard/full_red", "head/iron1", "hair/short_red", "hand2/orb1", "cloak/scarf_red"} <= seen["human"]
+    assert {"beard/full_red", "head/iron1", "hair/short_red", "hand2/book_red", "cloak/scarf_red"} <= seen["human"]
     assert "hair/short_red" not in seen["elf"]
-    assert {tile for tile in seen["ogre"] if tile.startswith(("body", "hand1"))} == {"body/belt1", "hand1/giant_club"}
-    assert {tile for tile in seen["minotaur"] if tile.startswith("head")} == {"head/horns3"}
+    assert {t for t in seen["ogre"] if t.startswith(("body", "hand1"))} == {"body/animal_skin", "hand1/giant_club"}
+    assert not {tile for tile in seen["minotaur"] if tile.startswith("head")}
     assert {name for name, tiles in seen.items() if "gloves/claws" in tiles} == {"troll"}
+
+
+def square(colour: tuple[int, int, int], box: tuple[int, int, int, int] = (0, 0, 32, 32)) -> Image.Image:
+    image = Image.new("RGBA", (32, 32))
+    image.paste((*colour, 255), box)
+    return image
 
 
 @pytest.mark.parametrize(
@@ -178,12 +220,8 @@ def test_later_layers_lie_over_earlier_ones(names: str) -> None:
     order = names.split()
     layers = {layer: {"it": square((number + 1, 0, 0))} for number, layer in enumerate(order)}
     for count in range(1, len(order) + 1):
-        doll = laid(dict.fromkeys(order[:count], "it") | {"base": "it"}, layers)
-        assert doll[0, 0, 0] == max(count, order.index("base") + 1)
-
-
-def square(colour: tuple[int, int, int]) -> Image.Image:
-    return Image.new("RGBA", (32, 32), (*colour, 255))
+        doll = compose("human", dict.fromkeys(order[:count], "it") | {"base": "it"}, layers)
+        assert doll.pixels[0, 0, 0] == max(count, order.index("base") + 1)
 
 
 def test_scarves_skirts_and_tails_are_laid_their_own_way() -> None:
@@ -192,54 +230,94 @@ def test_scarves_skirts_and_tails_are_laid_their_own_way() -> None:
         "boots": {"long": square((2, 0, 0))},
         "legs": {"skirt_red": square((3, 0, 0)), "pants": square((3, 0, 0))},
         "body": {"robe": square((4, 0, 0))},
-        "cloak": {"red": square((5, 0, 0)), "scarf_red": square((5, 0, 0))},
+        "cloak": {"red": square((5, 0, 0), (0, 16, 32, 32)), "scarf_red": square((5, 0, 0), (0, 16, 32, 32))},
     }
 
     def on_top(**worn: str) -> list[int]:
-        return [int(level) for level in laid(worn, layers)[[0, 17, 18, 31], 0, 0]]
+        return [int(level) for level in compose("human", worn, layers).pixels[[0, 17, 18, 31], 0, 0]]
 
     assert on_top(base="human_m", boots="long", legs="pants") == [2] * 4
     assert on_top(base="human_m", boots="long", legs="skirt_red") == [3] * 4
     assert on_top(base="human_m", body="robe", cloak="red") == [4] * 4
-    assert on_top(base="human_m", body="robe", cloak="scarf_red") == [5] * 4
+    assert on_top(base="human_m", body="robe", cloak="scarf_red") == [4, 5, 5, 5]
     assert on_top(base="naga_m", body="robe") == [4, 4, 1, 1]
 
 
-def test_what_no_tile_covers_is_black() -> None:
-    file = tile((9, 8, 7), box=(4, 5, 6, 7))
-    doll = laid({"base": "orc_m"}, tiles({"base/orc_m.png": file}))
-    assert np.argwhere(doll.any(axis=2)).tolist() == [[5, 4], [5, 5], [6, 4], [6, 5]]
-    assert doll[5, 4].tolist() == [9, 8, 7]
+def named(doll: sprites.Doll) -> dict[str, str | None]:
+    return {
+        name: None if label < 0 else values[label]
+        for (name, values), label in zip(ATTRIBUTES.items(), doll.labels, strict=True)
+    }
 
 
-def test_adventurers_are_built(tmp_path: Path, entries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_seen_is_taken_off_and_not_told() -> None:
+    layers = {
+        "base": {"orc_m": square((9, 9, 9), (8, 0, 24, 32))},
+        "body": {"robe_red": square((200, 0, 0), (8, 8, 24, 32))},
+        "cloak": {"blue": square((0, 0, 200), (6, 8, 26, 32)), "green": square((0, 200, 0), (9, 8, 23, 32))},
+        "hand2": {"tower_shield": square((90, 90, 90), (0, 0, 32, 26))},
+    }
+    worn = {"base": "orc_m", "body": "robe_red", "cloak": "blue"}
+    seen = compose("orc", worn, layers)
+    assert named(seen) == {
+        "species": "orc", "garment": "robe", "weapon": "no weapon", "shield": "no shield", "headgear": "no headgear",
+        "cloak": "blue cloak", "colour": "red",
+    }  # fmt: skip
+    assert seen.pixels[20, 6].tolist() == [0, 0, 200, 255]
+    behind = compose("orc", worn | {"cloak": "green"}, layers)
+    assert (behind.worn, named(behind)["cloak"]) == ({"base": "orc_m", "body": "robe_red"}, "no cloak")
+    covered = compose("orc", worn | {"hand2": "tower_shield"}, layers)
+    assert "body" not in covered.worn
+    assert (named(covered)["garment"], named(covered)["colour"]) == ("no garment", None)
+    assert named(covered)["shield"] == "tower shield"
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [((200, 0, 0), "red"), ((250, 240, 20), "yellow"), ((20, 150, 20), "green"), ((20, 200, 220), "cyan"),
+     ((0, 0, 200), "blue"), ((130, 20, 180), "purple"), ((130, 80, 30), "brown"), ((240, 240, 240), "white"),
+     ((140, 140, 140), "grey"), ((60, 60, 60), "black")],
+)  # fmt: skip
+def test_colours_have_their_names(rgb: tuple[int, int, int], name: str) -> None:
+    image = square(rgb, (0, 0, 20, 10))
+    image.paste((0, 0, 0, 255), (0, 10, 32, 32))  # outlines do not count
+    assert colour_of(image.tobytes()) == name
+
+
+def test_what_no_tile_covers_is_transparent() -> None:
+    files = {"base/orc_m.png": tile((9, 8, 7), box=(4, 5, 6, 7))}
+    doll = compose("orc", {"base": "orc_m"}, tiles(files))
+    assert np.argwhere(doll.pixels[..., 3]).tolist() == [[5, 4], [5, 5], [6, 4], [6, 5]]
+    assert doll.pixels[5, 4].tolist() == [9, 8, 7, 255]
+    assert not doll.pixels[doll.pixels[..., 3] == 0].any()
+
+
+def test_sprites_are_built(tmp_path: Path, entries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    # Three pixels that nothing covers tell bodies, legs and weapons apart.
-    boxes = {"base": 0, "legs": 1, "hand1": 2}
-    files = {}
-    for number, file in enumerate(wardrobe()):
-        column = boxes.get(file.split("/")[0], 3)  # all other tiles are black
-        colour = (number + 1 if column < 3 else 0, 0, 0)
-        files[f"source/rltiles/player/{file}"] = tile(colour, (column, 0, column + 1, 1))
-    monkeypatch.setattr(adventurers, "_CRAWL", packed(tmp_path, files))
-    monkeypatch.setattr(adventurers, "DRAWN", 30)
-    made = build("adventurers", tmp_path / "out", 0)
+    files = {f"source/rltiles/player/{name}": content for name, content in wardrobe().items()}
+    monkeypatch.setattr(sprites, "_CRAWL", packed(tmp_path, files))
+    monkeypatch.setattr(sprites, "DRAWN", 30)
+    told: list[int] = []
+    made = build("sprites", tmp_path / "out", 0, told.append)
     pictures = read_pictures(tmp_path / "out")
-    parts = (pictures.train, pictures.valid, pictures.test)
-    images = np.concatenate([part.images for part in parts])
-    assert len(images) == made == len({image.tobytes() for image in images}) < 30 * len(SPECIES)
-    assert images.shape[1:] == (32, 32, 3)
-    ((name, classes),) = pictures.attributes
-    assert (name, classes) == ("class", tuple(SPECIES))
-    assert len(classes) == 22
-    assert len(pictures.train.images) > len(pictures.test.images) > 0 < len(pictures.valid.images)
-    bodies = {name: level + 1 for level, name in enumerate(wardrobe())}
-    for part in parts:
-        for image, (label,) in zip(part.images, part.labels, strict=True):
-            beginnings = tuple(f"base/{name}" for name in SPECIES[classes[label]].base)
-            assert image[0, 0, 0] in {level for name, level in bodies.items() if name.startswith(beginnings)}
+    parts = {"train": pictures.train, "valid": pictures.valid, "test": pictures.test}
+    images = np.concatenate([part.images for part in parts.values()])
+    assert len(images) == made == len({image.tobytes() for image in images}) == told[-1] <= expected("sprites")
+    assert images.shape[1:] == (32, 32, 1)
+    assert pictures.attributes == tuple(ATTRIBUTES.items())
+    assert pictures.palette[0] == "#00000000"
+    assert not images[:, 30:].any(), "no tile of this wardrobe reaches the last rows"
+    assert len(parts["train"].images) > len(parts["test"].images) > 0 < len(parts["valid"].images)
+    bodies = {level + 50: name for level, name in enumerate(wardrobe())}
+    for part in parts.values():
+        for image, labels in zip(part.images, part.labels, strict=True):
+            colours = {int(pictures.palette[index][1:3], 16) for index in image[:2].ravel() if index}
+            names = [bodies[red] for red in colours]
+            base = tuple(f"base/{name}" for name in SPECIES[pictures.attributes[0][1][labels[0]]].base)
+            assert [name.startswith(base) for name in names] == [True]
+            assert image[28:30].any() == (names[0].startswith("base/minotaur"))
     assert "Stone Soup" in pictures.source
     assert "CC0" in pictures.source
-    build("adventurers", tmp_path / "again", 0)
+    build("sprites", tmp_path / "again", 0)
     again = read_pictures(tmp_path / "again")
     assert np.array_equal(again.train.images, pictures.train.images), "a seed decides everything"

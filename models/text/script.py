@@ -1,0 +1,114 @@
+"""A text with what its writer has said about how it is read: the common form of plain text and of SSML.
+
+models/text/directives.py and models/text/ssml.py make it, models/text/normalize.py reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from models.text.characters import UnsupportedText
+
+MAX_PAUSE_SECONDS: Final = 10.0
+"""Of one pause."""
+MAX_SILENCE_SECONDS: Final = 120.0
+"""Of all pauses of a text."""
+MIN_RATE, MAX_RATE = 0.25, 4.0
+MAX_SEMITONES: Final = 12.0
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text that the front-end reads."""
+
+    spoken: str
+    written: str
+    """What stands for it in captions and alignments: the text itself, unless it is read as something else."""
+    start: int = 0
+    """Its position in the input, for messages."""
+
+
+@dataclass(frozen=True)
+class Pronounced:
+    """Words whose phonemes are given."""
+
+    written: str
+    words: tuple[tuple[str, tuple[str, ...]], ...]
+    """The text of each, and its phonemes: at least one, no pauses."""
+    entry: str | None = None
+    """The entry of a lexicon that gave them."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A pause of exact length."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Prosody:
+    """How everything is spoken from here on."""
+
+    rate: float = 1.0
+    """Divides the predicted durations."""
+    semitones: float = 0.0
+    """By which F0 is higher."""
+
+
+Cue = Pronounced | Pause | Prosody
+Piece = Text | Cue
+
+
+@dataclass(frozen=True)
+class Script:
+    """A text in pieces, in the order in which they are spoken."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def written(self) -> str:
+        """The text as it was written, without pauses, tags and the like."""
+        return "".join(_written(self.pieces))
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The entries of lexicons that are used, each once."""
+        used = (piece.entry for piece in self.pieces if isinstance(piece, Pronounced))
+        return tuple(dict.fromkeys(entry for entry in used if entry is not None))
+
+    def check(self) -> Script:
+        """This script, if it has no more silence than it may.
+
+        Raises:
+            UnsupportedText: it has.
+        """
+        silence = sum(piece.seconds for piece in self.pieces if isinstance(piece, Pause))
+        if silence > MAX_SILENCE_SECONDS:
+            raise UnsupportedText(f"{silence:g} s of pauses; all together may take {MAX_SILENCE_SECONDS:g} s")
+        return self
+
+
+def pause_of(number: str, unit: str, shown: str) -> Pause | None:
+    """A pause from its number and its unit, ``s`` or ``ms``; None if it is empty.
+
+    Raises:
+        UnsupportedText: it is too long; the message shows it.
+    """
+    seconds = round(float(number) / (1000.0 if unit.lower() == "ms" else 1.0), 3)
+    if seconds > MAX_PAUSE_SECONDS:
+        raise UnsupportedText(f"{shown!r}: a pause may take {MAX_PAUSE_SECONDS:g} s")
+    return Pause(seconds) if seconds else None
+
+
+def _written(pieces: tuple[Piece, ...]) -> Iterator[str]:
+    last = ""
+    for piece in pieces:
+        if isinstance(piece, Pause):
+            part = "" if not last or last[-1].isspace() else " "
+        else:
+            part = "" if isinstance(piece, Prosody) else piece.written
+        yield part
+        last = part or last

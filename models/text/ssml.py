@@ -1,0 +1,233 @@
+"""SSML (W3C Speech Synthesis Markup Language 1.1), as far as the models can follow it.
+
+``<speak>``, ``<p>``, ``<s>``, ``<break time strength>``, ``<phoneme alphabet="ipa|x-arpabet" ph>``, ``<prosody rate
+pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``. Any other element or attribute is refused by name, and so
+are document types, entities and processing instructions: nothing is expanded, nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+from xml.parsers import expat
+
+from models.text.characters import UnsupportedText
+from models.text.directives import read_directives
+from models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
+from models.text.prosody import parse_pitch, parse_rate
+from models.text.say_as import say_as
+from models.text.script import (
+    MAX_RATE,
+    MAX_SEMITONES,
+    MIN_RATE,
+    Pause,
+    Piece,
+    Pronounced,
+    Prosody,
+    Script,
+    Text,
+    pause_of,
+)
+
+MAX_DEPTH: Final = 32
+MAX_CHARACTERS: Final = 1 << 20
+
+_SPACE: Final = re.compile(r"\s+")
+_TIME: Final = re.compile(r"\s*\+?([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})(ms|s)\s*")
+_STRENGTHS: Final = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.8, "x-strong": 1.2}
+"""Seconds."""
+_ALPHABETS: Final = ("ipa", "x-arpabet")
+_LANGUAGE: Final = "xml:lang"
+_ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
+    "speak": frozenset({"version", "xmlns", "xmlns:xsi", "xsi:schemaLocation", _LANGUAGE}),
+    "p": frozenset({_LANGUAGE}),
+    "s": frozenset({_LANGUAGE}),
+    "break": frozenset({"time", "strength"}),
+    "phoneme": frozenset({"alphabet", "ph"}),
+    "prosody": frozenset({"rate", "pitch"}),
+    "say-as": frozenset({"interpret-as", "format"}),
+    "sub": frozenset({"alias"}),
+}
+_REQUIRED: Final = {"phoneme": "ph", "say-as": "interpret-as", "sub": "alias"}
+_WHOLE: Final = frozenset({"phoneme", "say-as", "sub", "break"})
+"""Elements without elements in them."""
+_LONGEST_NAMED: Final = 40
+
+
+def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS) -> Script:
+    """A document: one ``<speak>`` element.
+
+    Raises:
+        UnsupportedText: it is not well-formed, or says something that cannot be followed; the message names it.
+    """
+    if len(document) > MAX_CHARACTERS:
+        raise UnsupportedText(f"SSML may take {MAX_CHARACTERS} characters, not {len(document)}")
+    reader = _Reader(lexicon)
+    parser = expat.ParserCreate("utf-8")  # whatever encoding the document declares: it is text already
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.StartDoctypeDeclHandler = _refuser("a document type (<!DOCTYPE>)")
+    parser.EntityDeclHandler = _refuser("an entity declaration")
+    parser.ExternalEntityRefHandler = _refuser("an external entity")
+    parser.ProcessingInstructionHandler = _refuser("a processing instruction")
+    try:
+        parser.Parse(document.strip().encode(), True)
+    except expat.ExpatError as error:
+        where = f"line {error.lineno}, column {error.offset + 1}"
+        raise UnsupportedText(f"the SSML is not well-formed: {expat.ErrorString(error.code)} ({where})") from error
+    except UnicodeEncodeError as error:
+        raise UnsupportedText("the SSML has an unpaired surrogate, which is no character") from error
+    return Script(tuple(reader.pieces)).check()
+
+
+def _refuser(what: str) -> Callable[..., Any]:
+    def refuse(*args: object) -> NoReturn:
+        raise UnsupportedText(f"SSML may not have {what}")
+
+    return refuse
+
+
+@dataclass
+class _Element:
+    """An open element."""
+
+    name: str
+    attributes: Mapping[str, str]
+    prosody: Prosody
+    """Of what is in it."""
+    content: list[str] = field(default_factory=list)
+    """The text of an element of :data:`_WHOLE`."""
+
+
+class _Reader:
+    """The handlers of one document."""
+
+    def __init__(self, lexicon: Pronunciations) -> None:
+        self.pieces: list[Piece] = []
+        self._lexicon = lexicon
+        self._open: list[_Element] = []
+        self._data: list[str] = []
+        self._written = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        self._flush()
+        if name not in _ATTRIBUTES:
+            known = ", ".join(f"<{element}>" for element in _ATTRIBUTES)
+            raise UnsupportedText(f"<{_shown(name)}> is not supported; SSML may have {known}")
+        if (name == "speak") != (not self._open):
+            raise UnsupportedText(f"<{name}>: SSML is one <speak> element, and there is no other in it")
+        if len(self._open) >= MAX_DEPTH:
+            raise UnsupportedText(f"<{name}>: elements may be nested {MAX_DEPTH} deep")
+        if self._open and self._open[-1].name in _WHOLE:
+            raise UnsupportedText(f"<{name}>: there may be no element in <{self._open[-1].name}>")
+        self._check_attributes(name, attributes)
+        prosody = self._open[-1].prosody if self._open else Prosody()
+        if name == "prosody":
+            prosody = _changed(prosody, attributes)
+            self.pieces.append(prosody)
+        elif name in ("p", "s"):
+            self._plain("\n\n")
+        self._open.append(_Element(name, attributes, prosody))
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        self._flush()
+        element = self._open.pop()
+        content = "".join(element.content)
+        if name == "prosody":
+            self.pieces.append(self._open[-1].prosody)
+        elif name in ("p", "s"):
+            self._plain("\n\n")
+        elif name == "break":
+            self._break(element.attributes, content)
+        elif name == "phoneme":
+            self._phoneme(element.attributes, content)
+        elif name == "sub":
+            self._plain(content, element.attributes["alias"])
+        elif name == "say-as":
+            self.pieces += say_as(element.attributes["interpret-as"], element.attributes.get("format"), content)
+            self._written += len(content)
+
+    def text(self, data: str) -> None:
+        """Text between tags, or a part of it."""
+        self._data.append(data)
+
+    def _flush(self) -> None:
+        """Read the text before a tag. White space only separates words; paragraphs are elements."""
+        data = _SPACE.sub(" ", "".join(self._data))
+        self._data = []
+        if not data:
+            return
+        if self._open[-1].name in _WHOLE:
+            self._open[-1].content.append(data)
+        else:
+            self.pieces += read_directives(data, self._lexicon, self._written)
+            self._written += len(data)
+
+    def _plain(self, written: str, spoken: str | None = None) -> None:
+        self.pieces.append(Text(written if spoken is None else spoken, written, self._written))
+        self._written += len(written)
+
+    def _check_attributes(self, name: str, attributes: Mapping[str, str]) -> None:
+        for attribute, value in attributes.items():
+            if attribute not in _ATTRIBUTES[name]:
+                known = ", ".join(sorted(_ATTRIBUTES[name]))
+                raise UnsupportedText(f"<{name} {_shown(attribute)}> is not supported; <{name}> may have {known}")
+            if attribute == _LANGUAGE and value.partition("-")[0].lower() != "en":
+                raise UnsupportedText(f"<{name} {attribute}>: only English is read, not {_shown(value)!r}")
+        if (required := _REQUIRED.get(name)) is not None and required not in attributes:
+            raise UnsupportedText(f"<{name}>: {required} is missing")
+
+    def _break(self, attributes: Mapping[str, str], content: str) -> None:
+        if content.strip():
+            raise UnsupportedText("<break>: there may be no text in it")
+        if "time" in attributes:
+            time = _TIME.fullmatch(attributes["time"])
+            if time is None:
+                raise UnsupportedText(f"<break time>: {_shown(attributes['time'])!r} is no time like 1.5s or 500ms")
+            pause = pause_of(time[1], time[2], attributes["time"])
+        else:
+            strength = attributes.get("strength", "medium")
+            if strength not in _STRENGTHS:
+                raise UnsupportedText(f"<break strength>: {_shown(strength)!r} is none of {', '.join(_STRENGTHS)}")
+            pause = Pause(_STRENGTHS[strength]) if _STRENGTHS[strength] else None
+        if pause is not None:
+            self.pieces.append(pause)
+
+    def _phoneme(self, attributes: Mapping[str, str], content: str) -> None:
+        alphabet, ph = attributes.get("alphabet", "ipa"), attributes["ph"]
+        if alphabet not in _ALPHABETS:
+            raise UnsupportedText(f"<phoneme alphabet>: {_shown(alphabet)!r} is none of {', '.join(_ALPHABETS)}")
+        try:
+            words = parse_phonemes(ph, alphabet)
+        except UnsupportedText as error:
+            raise UnsupportedText(f"<phoneme ph>: {error}") from error
+        written = content if content.strip() else ph
+        texts = written.split()
+        if len(texts) != len(words):
+            texts = [written.strip()] * len(words)
+        self.pieces.append(Pronounced(written, tuple(zip(texts, words, strict=True))))
+        self._written += len(written)
+
+
+def _changed(prosody: Prosody, attributes: Mapping[str, str]) -> Prosody:
+    """The prosody in a ``<prosody>`` element, from that around it.
+
+    Raises:
+        UnsupportedText: a value cannot be followed, or goes too far together with those around it.
+    """
+    rate = round(prosody.rate * parse_rate(attributes.get("rate", "medium")), 3)
+    semitones = round(prosody.semitones + parse_pitch(attributes.get("pitch", "medium")), 3)
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise UnsupportedText(f"<prosody rate>: {rate:g} times the speed; it must lie in {MIN_RATE:g} … {MAX_RATE:g}")
+    if abs(semitones) > MAX_SEMITONES:
+        raise UnsupportedText(f"<prosody pitch>: {semitones:+g} semitones; at most {MAX_SEMITONES:g} up or down")
+    return Prosody(rate, semitones)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}…"

@@ -1,0 +1,39 @@
+"""The lexicon of a deployment: ``ANCESTRAL_PRONUNCIATIONS``, a JSON file of words and their phonemes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from models.library import LibraryError
+from models.text import PronunciationError, Pronunciations
+
+_SETTING = "ANCESTRAL_PRONUNCIATIONS"
+
+
+def read_lexicon(path: Path | None) -> Pronunciations:
+    """The lexicon in a file; an empty one without a file.
+
+    Raises:
+        LibraryError: the file cannot be read, or an entry cannot be used; the message names the entry.
+    """
+    if path is None:
+        return Pronunciations({})
+    try:
+        return Pronunciations(json.loads(path.read_bytes(), object_pairs_hook=_entries))
+    except PronunciationError as error:
+        raise LibraryError(f"{_SETTING}: {path.name}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise LibraryError(f"{_SETTING}: {path.name}: cannot be read as JSON") from error
+
+
+def _entries(pairs: list[tuple[str, Any]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry, phonemes in pairs:
+        if not isinstance(phonemes, str):
+            raise PronunciationError(f"{entry!r}: must be a string of phonemes")
+        if entry in found:
+            raise PronunciationError(f"{entry!r}: given twice")
+        found[entry] = phonemes
+    return found

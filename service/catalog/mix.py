@@ -1,0 +1,104 @@
+"""Mixed voices: ``heart(2)+joe(1)`` has two thirds of heart's speaker vectors and one third of joe's.
+
+A mix has one canonical form: voices in the model's order, whole weights without a common divisor. So weights that scale
+give the same sound, and a mix of one voice is that voice. Jobs, manifests and response headers have the canonical form.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from models.library import Sampling, Voice
+
+MAX_VOICES: Final = 8
+_PART: Final = re.compile(r"([^()+]+)(?:\(([^()+]*)\))?")
+_WEIGHT: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,6}\.[0-9]{1,3}")
+_LARGEST: Final = 10**9
+
+
+class MixError(ValueError):
+    """A mix that cannot be read; the message says why."""
+
+
+@dataclass(frozen=True)
+class VoiceMix:
+    """Voices of one model, and the weight of each."""
+
+    weights: tuple[tuple[Voice, int], ...]
+    """In the model's order; at least one."""
+
+    @property
+    def id(self) -> str:
+        """The canonical form: of one voice its id."""
+        if len(self.weights) == 1:
+            return self.weights[0][0].id
+        return "+".join(f"{voice.id}({weight})" for voice, weight in self.weights)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return " + ".join(voice.name for voice, _ in self.weights)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of each voice, by its id; they add up to 1."""
+        total = sum(weight for _, weight in self.weights)
+        return {voice.id: weight / total for voice, weight in self.weights}
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it is sampled: the weighted mean of its voices."""
+        if len({voice.sampling for voice, _ in self.weights}) == 1:
+            return self.weights[0][0].sampling
+        shares = [(voice.sampling, self.shares[voice.id]) for voice, _ in self.weights]
+        return Sampling(
+            voiced_temperature=sum(share * sampling.voiced_temperature for sampling, share in shares),
+            unvoiced_temperature=sum(share * sampling.unvoiced_temperature for sampling, share in shares),
+            min_p=sum(share * sampling.min_p for sampling, share in shares),
+        )
+
+
+def parse_weights(text: str) -> dict[str, str]:
+    """The names of a mix and their weights as they are written; 1 where none is.
+
+    Raises:
+        MixError: it is not written as a mix.
+    """
+    parts = [_PART.fullmatch(part.strip()) for part in text.split("+", MAX_VOICES)]
+    if len(parts) > MAX_VOICES:
+        raise MixError(f"a mix may have {MAX_VOICES} voices")
+    found: dict[str, str] = {}
+    for part in parts:
+        if part is None:
+            raise MixError("a mix is written like heart(2)+joe(1)")
+        name = part[1].strip()
+        if name in found:
+            raise MixError(f"{name}: given twice")
+        found[name] = "1" if part[2] is None else part[2].strip()
+    return found
+
+
+def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
+    """A mix in its canonical form.
+
+    Args:
+        weights: of voices by their ids, as they are written.
+        voices: of the model, in its order; with all of these.
+
+    Raises:
+        MixError: a weight is no positive number with at most three decimals, or they differ too much.
+    """
+    for name, weight in weights.items():
+        if not _WEIGHT.fullmatch(weight) or not float(weight):
+            raise MixError(f"{name}: a weight is a positive number with at most three decimals, not {weight[:40]!r}")
+    scale = 1000 if any("." in weight for weight in weights.values()) else 1
+    whole = {name: round(float(weight) * scale) for name, weight in weights.items()}
+    divisor = math.gcd(*whole.values())
+    found = VoiceMix(tuple((voice, whole[voice.id] // divisor) for voice in voices if voice.id in whole))
+    if max(weight for _, weight in found.weights) >= _LARGEST:
+        raise MixError("the weights differ too much")
+    return found

@@ -1,0 +1,98 @@
+"""What the front-end makes of a text, as ``GET /v1/audio/phonemize`` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.text import InputFormat, Rest, Sentence, Word
+from service.speech.schemas import MAX_INPUT_CHARACTERS
+
+
+class PhonemizeQuery(BaseModel):
+    """The query parameters of ``GET /v1/audio/phonemize``."""
+
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="As `input` of `/v1/audio/speech`.")
+    input_format: InputFormat = Field(default="text", description="`ssml`: the text is an SSML document.")
+
+
+class PhonemizedWord(BaseModel):
+    """A word as it is read."""
+
+    type: Literal["word"] = "word"
+    text: str = Field(description="As it is read; numbers and abbreviations are written out.")
+    phonemes: str = Field(description="ARPAbet, separated by spaces; `[[…]]` around them gives the same sounds.")
+    rate: float = Field(description="How many times as fast as the rest of the text.")
+    pitch: float = Field(description="Semitones by which it is higher.")
+
+
+class PhonemizedPause(BaseModel):
+    """A pause."""
+
+    type: Literal["pause"] = "pause"
+    mark: str = Field(description="`,`, `.`, `?`, `!`; `sil` before the first word of a sentence.")
+    seconds: float | None = Field(description="Its length, if the text gives it; null if the model decides.")
+
+
+class PhonemizedSentence(BaseModel):
+    """A sentence, which is sampled as a whole."""
+
+    text: str = Field(description="Its words and marks as they are read.")
+    phonemes: str = Field(description="All that the model reads, from `sil` on.")
+    items: list[PhonemizedWord | PhonemizedPause]
+
+
+class Phonemized(BaseModel):
+    """What the front-end makes of a text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "phonemes",
+                    "sentences": [
+                        {
+                            "text": "hello.",
+                            "phonemes": "sil HH EH0 L OW1 .",
+                            "items": [
+                                {
+                                    "type": "word",
+                                    "text": "hello",
+                                    "phonemes": "HH EH0 L OW1",
+                                    "rate": 1.0,
+                                    "pitch": 0.0,
+                                },
+                                {"type": "pause", "mark": ".", "seconds": None},
+                            ],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    object: Literal["phonemes"] = "phonemes"
+    sentences: list[PhonemizedSentence]
+
+
+def phonemized(sentences: list[Sentence]) -> Phonemized:
+    """The sentences as clients see them."""
+    return Phonemized(
+        sentences=[
+            PhonemizedSentence(text=sentence.text, phonemes=" ".join(sentence.phones), items=list(_items(sentence)))
+            for sentence in sentences
+        ]
+    )
+
+
+def _items(sentence: Sentence) -> Iterator[PhonemizedWord | PhonemizedPause]:
+    for item in sentence.items:
+        if isinstance(item, Word):
+            rate, pitch = item.control.rate, item.control.semitones
+            yield PhonemizedWord(text=item.text, phonemes=" ".join(item.phones), rate=rate, pitch=pitch)
+        elif isinstance(item, Rest):
+            yield PhonemizedPause(mark=item.mark, seconds=item.seconds)
+        else:
+            yield PhonemizedPause(mark=item, seconds=None)
