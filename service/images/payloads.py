@@ -25,7 +25,7 @@ class PicturesPayload(SampledPayload):
     """``WIDTHxHEIGHT`` of the files, in pixels."""
     scale: int
     """Side of the square, in pixels of the file, that one pixel of the model becomes."""
-    fit: str | None = None
+    fit: str | None
     """``pad`` if the file is larger than the picture in it."""
     response_format: str
     output_format: str

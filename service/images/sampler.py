@@ -86,7 +86,7 @@ class ImageSampler(Sampler):
         """See :class:`Sampler`."""
         nothing = (None,) * len(self.model.spec.attributes)
         payload = ImagePayload(
-            seed=0, temperature=1.0, guidance=1.0, style=None, size=self.model.size, scale=1,
+            seed=0, temperature=1.0, guidance=1.0, style=None, size=self.model.size, scale=1, fit=None,
             response_format="b64_json", output_format="png", background="opaque", token="", seeds=(0,), prompt=None,
             asked_class=None, n=1, labels=(nothing,), requested=nothing, revised_prompts=(None,),
         )  # fmt: skip

@@ -124,7 +124,7 @@ def test_a_png_is_indexed_with_the_palette_of_the_model(server: Server) -> None:
     recipes = [json.loads(opened(data).info["recipe"]) for data in (file, opaque)]
     assert [recipe.get("background") for recipe in recipes] == ["transparent", None]
     assert recipes[0]["prompt"] == "elf"
-    white = decode(file)
+    white = decode(file).copy()
     white[white[..., 3] == 0] = 255
     assert np.array_equal(decode(opaque), white[..., :3])
 

@@ -28,7 +28,7 @@ GENERATION = GenerationPayload(
     deemphasis_state=math.pi * 1e-7, duration=0.1, samples=1600,
 )  # fmt: skip
 IMAGE = ImagePayload(
-    seed=7, temperature=0.9, guidance=1.0, style=None, size="16x12", scale=2, response_format="url",
+    seed=7, temperature=0.9, guidance=1.0, style=None, size="16x12", scale=2, fit="pad", response_format="url",
     output_format="png", background="opaque", token="t-_", seeds=(7, 8), prompt="cat", asked_class=None, n=2,
     labels=((0, None, 1), (0, None, None)), requested=(0, None, None), revised_prompts=("owl", None),
 )  # fmt: skip
@@ -36,7 +36,7 @@ COMPLETION = CompletionPayload(
     **vars(IMAGE) | {"rows": 2, "row_symbols": 24, "palette_distance": 1.5, "prompt_sha256": "cd" * 32}
 )
 INTERPOLATION = InterpolationPayload(
-    seed=7, temperature=0.9, guidance=2.5, style="oil", size="8x6", scale=1, response_format="b64_json",
+    seed=7, temperature=0.9, guidance=2.5, style="oil", size="8x6", scale=1, fit=None, response_format="b64_json",
     output_format="webp", background="transparent", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0),
     steps=3, ends=((0, 1), ((0.1, -1e-30, 3.0), 1)),
 )  # fmt: skip
