@@ -21,7 +21,10 @@ def read_lexicon(path: Path | None) -> Pronunciations:
     if path is None:
         return Pronunciations({})
     try:
-        return Pronunciations(json.loads(path.read_bytes(), object_pairs_hook=_entries))
+        entries = json.loads(path.read_bytes(), object_pairs_hook=_entries)
+        if not isinstance(entries, dict):
+            raise PronunciationError("must be one JSON object")
+        return Pronunciations(entries)
     except PronunciationError as error:
         raise LibraryError(f"{_SETTING}: {path.name}: {error}") from error
     except (OSError, ValueError, RecursionError) as error:

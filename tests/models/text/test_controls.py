@@ -35,7 +35,8 @@ def test_a_pause_is_silent_and_the_words_around_it_are_those_beside_a_comma(mode
     frames, durations = model.predict_with_timing(with_pause, "joe")
     natural, usual = model.predict_with_timing(comma, "joe")
     others = np.array([control.seconds is None for control in with_pause.controls])
-    assert (durations[others] == usual[others]).all()
+    # The running sum is rounded without the pause, so that a boundary may move by a frame.
+    assert abs(durations[others] - usual[others]).max() <= 1
     end = durations[:5].sum()
     pause = frames[end : end + 500]
     bands = model.spec.features.mel_bands
@@ -91,4 +92,4 @@ def test_a_mix_of_speakers_is_the_mean_of_their_vectors(model):
     mixed = model.predict(sentence, {first: 2 / 3, second: 1 / 3})
     assert (mixed == other.predict(sentence, first)).all()
     assert (model.predict(sentence, {first: 1.0}) == model.predict(sentence, first)).all()
-    assert not (mixed == model.predict(sentence, first)).all()
+    assert not np.array_equal(mixed, model.predict(sentence, first))
