@@ -98,7 +98,7 @@ def test_sound_that_is_streamed_and_its_job_have_one_name(server: Server) -> Non
 
 def test_pictures_by_url_and_their_archive(server: Server) -> None:
     body = {"model": "sketch", "prompt": "CAT", "style": "oil", "n": 2, "seed": 7, "response_format": "url"}
-    with server.client(timeout=60) as client:
+    with server.client() as client:
         drawn = client.post("/v1/images/generations", json=body)
         for entry in drawn.json()["data"]:
             header = client.get(entry["url"]).headers["content-disposition"]
