@@ -65,6 +65,7 @@ def test_figures_are_no_file() -> None:
         ('a"; filename="b', "a_filename_b"),
         ("a\r\nset-cookie: x\0", "a_set-cookie_x"),
         ("C:\\con", "C_con"),
+        ("heart(2)+joe(1)", "heart_2_+joe_1"),
         ("-.rc", "rc"),
         ("x" * 4096, "x" * 60),
     ],
