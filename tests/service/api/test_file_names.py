@@ -65,6 +65,7 @@ def test_figures_are_no_file() -> None:
         ('a"; filename="b', "a_filename_b"),
         ("a\r\nset-cookie: x\0", "a_set-cookie_x"),
         ("C:\\con", "C_con"),
+        ("heart(2)+joe(1)", "heart_2_+joe_1"),
         ("-.rc", "rc"),
         ("x" * 4096, "x" * 60),
     ],
@@ -98,7 +99,7 @@ def test_sound_that_is_streamed_and_its_job_have_one_name(server: Server) -> Non
 
 def test_pictures_by_url_and_their_archive(server: Server) -> None:
     body = {"model": "sketch", "prompt": "CAT", "style": "oil", "n": 2, "seed": 7, "response_format": "url"}
-    with server.client(timeout=60) as client:
+    with server.client() as client:
         drawn = client.post("/v1/images/generations", json=body)
         for entry in drawn.json()["data"]:
             header = client.get(entry["url"]).headers["content-disposition"]
