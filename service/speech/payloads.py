@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import PlainSerializer, PlainValidator
@@ -17,6 +17,13 @@ PHONEMES_PER_SECOND = 13.0
 
 Sentences = tuple[Annotated[PhonemeSequence, PlainValidator(PhonemeSequence.parse), PlainSerializer(str)], ...]
 """A text as the phonemes of its sentences. In JSON a sentence is one string."""
+
+Entries = Annotated[
+    tuple[tuple[str, str], ...],
+    PlainValidator(lambda entries: tuple(entries.items())),
+    PlainSerializer(dict),
+]
+"""Words and their phonemes. In JSON they are one object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +55,8 @@ class SpeechPayload(AudioPayload):
 
     input: str
     """The text, for the manifest; workers read :attr:`sentences`."""
-    input_format: InputFormat = "text"
-    pronunciations: dict[str, str] = field(default_factory=dict)
+    input_format: InputFormat
+    pronunciations: Entries
     """The entries of lexicons that the text uses, those of the deployment too, so that a manifest says all."""
     speed: float
     pitch: float
@@ -75,7 +82,7 @@ class SpeechPayload(AudioPayload):
 
     def script(self) -> Script:
         """The text and how it is to be read, as the front-end read it."""
-        return parse_text(self.input, self.input_format, Pronunciations(self.pronunciations))
+        return parse_text(self.input, self.input_format, Pronunciations(dict(self.pronunciations)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,7 +116,7 @@ def prepare(
         sampling=voice.sampling,
         input=text,
         input_format=input_format,
-        pronunciations=lexicon.only(script.entries),
+        pronunciations=tuple(lexicon.only(script.entries).items()),
         speed=speed,
         pitch=pitch,
         intonation=intonation,

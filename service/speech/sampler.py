@@ -105,7 +105,8 @@ class SpeechSampler(Sampler):
         if self.frames is not None:
             payload = SpeechPayload(
                 seed=0, temperature=1.0, voice=voice, response_format="wav", sample_rate=None,
-                sampling=PLAIN, input="Ready.", speed=1.0, pitch=0.0, intonation=1.0, sentences=(_WARM_UP,),
+                sampling=PLAIN, input="Ready.", input_format="text", pronunciations=(),
+                speed=1.0, pitch=0.0, intonation=1.0, sentences=(_WARM_UP,),
             )  # fmt: skip
             for _ in itertools.islice(render(self, payload), 3):
                 pass

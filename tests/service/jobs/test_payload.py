@@ -20,7 +20,8 @@ SENTENCES = tuple(PhonemeSequence.of(sentence) for sentence in phonemize("Is it 
 SPEECH = SpeechPayload(
     seed=2**63 - 1, temperature=0.1 + 0.2, voice="ann", response_format="mp3", sample_rate=None,
     sampling=Sampling(voiced_temperature=0.8, min_p=0.03),
-    input='Is it "late"? Nö!', speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES,
+    input='Is it "late"? Nö!', input_format="text", pronunciations=(("Nö", "N OW1"),),
+    speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES,
 )  # fmt: skip
 GENERATION = GenerationPayload(
     seed=0, temperature=1.0, prompt_sha256="ab" * 32, voice="bob", response_format="wav", sample_rate=8000,

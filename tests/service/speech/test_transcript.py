@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text import PhonemeSequence, UnsupportedText, phonemize
+from models.text import PhonemeSequence, UnsupportedText, parse_text, phonemize
 from service.speech.alignment import Alignment, normalized, written
 from service.speech.captions import captions, cues
 from service.speech.timestamps import SentenceTimes
@@ -24,7 +24,7 @@ def parts(text: str) -> list[tuple[str, str]]:
     """What is spoken of each token, and its words."""
     return [
         (token.text[token.before : token.before + token.spoken], " ".join(sentence.words[token.first : token.last]))
-        for sentence in transcribe(text)
+        for sentence in transcribe(parse_text(text))
         for token in sentence.written
     ]
 
@@ -49,7 +49,7 @@ def times(text: str) -> list[SentenceTimes]:
     """The sentences of a text in which each phoneme takes a tenth of a second."""
     found: list[SentenceTimes] = []
     offset = 0
-    for sentence, transcript in zip(phonemize(text), transcribe(text), strict=True):
+    for sentence, transcript in zip(phonemize(text), transcribe(parse_text(text)), strict=True):
         phonemes = PhonemeSequence.of(sentence)
         timing = Timing.of(np.arange(1, len(phonemes.phones) + 1) * PHONEME_SAMPLES)
         words = tuple((offset + start, offset + end) for start, end in timing.words(phonemes))

@@ -139,7 +139,7 @@ def test_what_their_clients_send_by_default(server: Server) -> None:
         ("model_id=eleven_turbo_v2_5", "model", "model_not_found"),
         ("model_id=free", "model", "model_not_capable"),
         ("language_code=de", "language_code", "literal_error"),
-        ("enable_ssml_parsing=true", "enable_ssml_parsing", "literal_error"),
+        ("enable_ssml_parsing=maybe", "enable_ssml_parsing", "literal_error"),
         ("enable_logging=false", "enable_logging", "literal_error"),
         ("apply_text_normalization=off", "apply_text_normalization", "literal_error"),
         ("inactivity_timeout=181", "inactivity_timeout", "less_than_equal"),
