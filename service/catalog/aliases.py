@@ -23,7 +23,7 @@ _SPEECH_MODELS: Final = (
 _IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1")
 MODEL_ALIASES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_SPEECH_MODELS, "wavenet-en"),
-    **dict.fromkeys(_IMAGE_MODELS, "pixelcnn-emoji"),
+    **dict.fromkeys(_IMAGE_MODELS, "pixelcnn-sprites"),
 }
 """OpenAI's and ElevenLabs' names of models, which their clients send by default."""
 
