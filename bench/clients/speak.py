@@ -99,7 +99,7 @@ async def openai_images(url: str) -> Result:
 
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY) as client:
         found: Any = await client.images.generate(
-            model="gpt-image-1", prompt="animal-mammal", size="1024x1024", n=1, quality="auto", background="auto"
+            model="gpt-image-1", prompt="elf, robe", size="1024x1024", n=1, quality="auto", background="auto"
         )
     assert found.size == "1024x1024"
     return Result("openai")
