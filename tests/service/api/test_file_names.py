@@ -18,7 +18,7 @@ from tests.service.support import ASYNC, SPEECH, Server
 JOB = Job("kind", Priority.BATCH, "a.model-en", "aa", "me", "{}", 0.0)
 DRAWN = {
     "guidance": 1.0, "style": None, "size": "8x6", "scale": 1, "response_format": "url", "output_format": "png",
-    "token": "t", "temperature": 1.0, "seed": 7,
+    "token": "t", "temperature": 1.0, "seed": 7, "background": "opaque",
 }  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def picture(prompt: str | None, count: int = 1) -> ImagePayload:
     seeds = tuple(range(7, 7 + count))
     return ImagePayload(
         prompt=prompt, asked_class=None, n=count, labels=((None,),) * count, requested=(None,),
-        revised_prompts=(None,) * count, background="opaque", seeds=seeds,
+        revised_prompts=(None,) * count, seeds=seeds,
         **DRAWN,
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_pictures_are_named_by_what_they_show() -> None:
 
 
 def test_figures_are_no_file() -> None:
-    assert disposition(JOB, ImageLikelihoodPayload(labels=(), map=False, white_bits=8)) == {}
+    assert disposition(JOB, ImageLikelihoodPayload(labels=(), map=False, white_bits=8, palette_distance=None)) == {}
 
 
 @pytest.mark.parametrize(
