@@ -168,7 +168,9 @@ def test_help_and_version(process: Run) -> None:
     listed = process("--help")
     assert listed.returncode == 0
     commands = re.findall(r"^  ([a-z]+)  ", listed.stdout.decode(), re.MULTILINE)
-    assert commands == ["serve", "worker", "keys", "say", "draw", "models", "corpus", "train", "evaluate", "export"]
+    assert commands == [
+        "serve", "worker", "keys", "say", "draw", "models", "voice", "corpus", "train", "evaluate", "export",
+    ]  # fmt: skip
     assert sorted(commands) == CommandModules().list_commands(click.Context(CommandModules()))
     without = process()
     assert (without.returncode, without.stderr.strip()) == (2, listed.stdout.strip())
