@@ -51,7 +51,7 @@ def rest(connection: socket.socket) -> bytes:
 
 def engines_of(engine: str) -> dict[str, str]:
     """What really samples each model of the zoo where this engine is wanted."""
-    models = ("broken", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave")
+    models = ("broken", "doll", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave")
     return {name: sampled_by(name, engine) for name in models}
 
 

@@ -17,7 +17,7 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         listed = client.get("/v1/models").json()
         assert listed["object"] == "list"
         assert [model["id"] for model in listed["data"]] == [
-            "broken", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave",
+            "broken", "doll", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave",
         ]  # fmt: skip
         tiny = listed["data"][-2]
         assert client.get("/v1/models/tiny").json() == tiny

@@ -28,6 +28,7 @@ ROUTES = {
     "GET /readyz",
     "POST /v1/audio/generations",
     "GET /v1/audio/models",
+    "GET /v1/audio/phonemize",
     "POST /v1/audio/likelihood",
     "POST /v1/audio/speech",
     "GET /v1/audio/voices",

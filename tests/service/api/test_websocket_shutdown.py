@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection
 from tests.service.api.test_lifecycle import reading_slowly
 from tests.service.images.test_websocket import watching
 from tests.service.processes import redis_of
-from tests.service.speech.session.test_elevenlabs import (
+from tests.service.speech.elevenlabs.support import (
     FIRST,
     hear,
     open_stream,

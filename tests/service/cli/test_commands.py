@@ -64,7 +64,7 @@ def test_say_reads_standard_input(environment: dict[str, str], server: Server) -
         (
             [TEXT, "-o", "a.wav", "--model", "other"],
             1,
-            b"no model has this id; there are broken, fog, free, ",
+            b"no model has this id; there are broken, doll, fog, free, ",
         ),
         (["\u4f60\u597d", "-o", "a.wav"], 1, b"input: "),
         (['Hi <break time="1s"/>', "-o", "a.wav"], 1, b"SSML"),

@@ -104,7 +104,7 @@ def test_what_was_wrong(client: openai.OpenAI) -> None:
     assert (caught.value.param, caught.value.code) == ("size", "invalid_size")
     with pytest.raises(openai.BadRequestError) as caught:
         client.images.generate(model="sketch", prompt="dog", quality="hd")
-    assert (caught.value.param, caught.value.code) == ("quality", "unknown_parameter")
+    assert (caught.value.param, caught.value.code) == ("quality", "literal_error")
     with pytest.raises(openai.NotFoundError) as missing:
         client.images.generate(model="gpt-image-1", prompt="dog")
     assert missing.value.code == "model_not_found"

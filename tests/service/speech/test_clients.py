@@ -127,7 +127,7 @@ def test_openai_sees_what_was_wrong(client: openai.OpenAI) -> None:
     assert "ann, bob" in str(caught.value)
     with pytest.raises(openai.BadRequestError) as caught:
         client.audio.speech.create(model="tiny", voice="ann", input="Hello.", instructions="Speak like a pirate.")
-    assert (caught.value.param, caught.value.code) == ("instructions", "unknown_parameter")
+    assert (caught.value.param, caught.value.code) == ("instructions", "unsupported_parameter")
 
 
 def test_openai_sees_what_is_not_there(client: openai.OpenAI) -> None:
