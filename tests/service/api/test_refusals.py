@@ -82,9 +82,11 @@ def test_a_bad_value_is_named(server: Server, param: str, value: Any, status: in
 def test_a_voice_that_is_too_long_is_told_so(server: Server) -> None:
     for voice, words in (("a" * 300, "at most 256 characters"), ("", "at least 1 character")):
         assert words in check_envelope(server.speak(voice=voice), 400, "voice")["message"]
-    for voice in (3, {"name": "ann"}, {"id": 3}):
+    for voice in (3, {"name": "ann"}):
         message = check_envelope(server.speak(voice=voice), 400, "voice")["message"]
         assert "an id, an object with an id, or weights" in message
+    # An object of numbers is weights of voices.
+    assert "no such voice" in check_envelope(server.speak(voice={"id": 3}), 400, "voice")["message"]
 
 
 def test_a_wrong_form_is_told_in_words(server: Server) -> None:

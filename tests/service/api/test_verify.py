@@ -56,6 +56,7 @@ def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: s
             "model": "tiny",
             "input": TEXT,
             "input_format": "text",
+            "pronunciations": {},
             "voice": "ann",
             "response_format": "mp3",
             "speed": 2.0,
