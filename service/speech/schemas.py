@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from models.text import InputFormat
 from models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
@@ -127,9 +127,8 @@ class SpeechRequest(AudioRequest):
         description="`word`, `phoneme`, or both: say when they are spoken. Needs `stream_format` `sse` or `json`; "
         "of a job, `/v1/jobs/{id}/timestamps` tells the same.",
     )
-    instructions: str | None = Field(
+    instructions: Annotated[str, WithJsonSchema({"type": "string", "maxLength": 0})] | None = Field(
         default=None,
-        max_length=MAX_INPUT_CHARACTERS,
         description="Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`.",
     )
     stream: bool | None = Field(default=None, description="Changes nothing: the audio always streams.")

@@ -18,6 +18,7 @@ REASONS = {
         "unsupported_text",
         "unsupported_sample_rate",
         "unknown_parameter",
+        "unsupported_phonemes",
         "invalid_base64",
         "invalid_audio",
         "invalid_image",

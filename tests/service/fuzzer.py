@@ -76,10 +76,12 @@ class Fuzzer:
         job = response.headers["x-job-id"]
         request = self.client.get(f"/v1/jobs/{job}/manifest").json()["request"]
         asked_size = asked.pop("size", "auto")
+        asked.pop("background", None)  # "auto" and "opaque" are one where nothing can be transparent
         for name in set(asked) - TRANSPORT:
             wanted = asked[name]["id"] if isinstance(asked[name], dict) else asked[name]
             assert request[name] == wanted, (name, wanted, request)
         assert asked_size in ("auto", request.get("size"))
+        assert request.get("background", "opaque") == "opaque"
         if "seed" in asked:
             assert response.headers["x-seed"] == str(int(asked["seed"]))
         kind = response.headers["content-type"].partition(";")[0]
