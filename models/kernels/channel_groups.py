@@ -1,6 +1,6 @@
 """The features of each channel of a pixel, as compiled kernels lay them out: groups of equal size, padded with zeros.
 
-A network divides its features among the channels in equal runs (networks/pixelrnn.py). So that loops need no table of
+A network divides its features among the channels in equal runs (networks/image.py). So that loops need no table of
 runs, every channel has the same number of features here; what a channel may see is then one run from the front.
 """
 

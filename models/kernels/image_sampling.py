@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-from functools import cache
-from pathlib import Path
-
 import numpy as np
 from numba import njit
 
-from models import noise
 from models.kernels.categorical import draw, log_likelihood
 from models.kernels.linear import add_to_each
 from models.kernels.noise import uniform
 
 _ZERO = np.float32(0.0)
-
-
-@cache
-def sources() -> int:
-    """A checksum of all files that loops are compiled from; numba's cache checks the loop's own file only."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(noise.__file__)]
-    return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
 @njit(error_model="numpy")

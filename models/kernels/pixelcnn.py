@@ -8,46 +8,28 @@ serves all networks.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models import noise
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.conditioning import upsample
-from models.kernels import scalar as shared
-from models.kernels.categorical import draw, log_likelihood
-from models.kernels.noise import uniform
-from models.kernels.pixelcnn_layers import copy, distribution, pixel_gated, pixel_original, row_gated, row_original
+from models.kernels.image_sampling import copy, distribution, take_symbols
+from models.kernels.pixelcnn_layers import pixel_gated, pixel_original, row_gated, row_original
 from models.kernels.pixelcnn_layout import PixelCNNLayout
+from models.kernels.sources import sources
 from models.palette import input_table
 
 Array = NDArray[np.float32]
 
 
-@njit(fastmath={"contract"}, error_model="numpy")
-def _guide(unconditional, guidance, logits, levels):  # type: ignore[no-untyped-def]  # numba infers the types
-    """Logits of a guided picture: those of its unconditional pass plus ``guidance`` times the difference."""
-    for j in range(levels):
-        logits[j] = unconditional[j] + guidance * (logits[j] - unconditional[j])
-
-
-@cache
-def _sources() -> int:
-    """A checksum of all files that the loop is compiled from; numba's cache checks the loop's own file only."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(shared.__file__), Path(noise.__file__)]
-    return zlib.crc32(b"".join(file.read_bytes() for file in files))
-
-
 @cache
 def _sampler() -> Callable[..., None]:
     """The loop; its first call compiles it, or loads it from the cache."""
-    SOURCES = _sources()
+    SOURCES = sources()
 
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
     def loop(  # type: ignore[no-untyped-def]  # numba infers the types
@@ -92,22 +74,16 @@ def _sampler() -> Callable[..., None]:
                     else:
                         at += pixel_original(sizes, weights[at:], x, c, rows, base, window, above, inner, out)
                         begin, size = (layers - 1) * flow, (c + 1) * (flow // channels)
-                    at += distribution(sizes, weights[at:], c, out, begin, size, skips, hidden, logits)
-                    for lane in range(1, lanes):
-                        if unconditional[lane]:
-                            _guide(logits[lane], guidances[lane - 1], logits[lane - 1], levels)
+                    at += distribution(
+                        channels, levels, outputs, weights[at:], c, out, begin, size, skips, hidden, logits
+                    )
+                    take_symbols(
+                        t, x, c, channels, logits, cumulative, rows, given, seeds,
+                        temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
+                    )  # fmt: skip
                     for lane in range(lanes):
-                        i = x * channels + c
-                        if unconditional[lane]:
-                            symbols[lane, t, i] = symbols[lane - 1, t, i]
-                        elif rows[lane] >= given[lane] and noise_index[rows[lane], x] >= 0:
-                            u = uniform(seeds[lane], noise_index[rows[lane], x] * channels + c)
-                            symbols[lane, t, i] = draw(logits[lane], temperatures[lane], 0.0, u, cumulative)
-                        if likelihoods.shape[1] > 0:
-                            symbol = np.int64(symbols[lane, t, i])
-                            likelihoods[lane, t, i] = log_likelihood(logits[lane], symbol, cumulative)
-                        cell = (rows[lane] + first) * line + first * inputs + i * planes
-                        copy(table[np.int64(symbols[lane, t, i])], pixels[lane, cell:], planes)
+                        cell = (rows[lane] + first) * line + first * inputs + (x * channels + c) * planes
+                        copy(table[np.int64(symbols[lane, t, x * channels + c])], pixels[lane, cell:], planes)
             for lane in range(lanes):
                 rows[lane] += 1
 

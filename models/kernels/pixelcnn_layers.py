@@ -1,5 +1,5 @@
 """The layers of a PixelCNN as compiled functions: the part of a row that depends on the rows above, one channel of a
-pixel, its logits.
+pixel.
 
 Each channel of a pixel computes its own features: weights that the masks of networks/pixelcnn.py set to zero are not
 read. Weights are read from front to back (pixelcnn_layout.py); every function returns how many it has read.
@@ -10,29 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from models.kernels.image_sampling import add, copy, rectify
 from models.kernels.linear import add_to_each, add_to_one
 from models.kernels.scalar import tanh
 
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
-
-
-@njit(error_model="numpy")
-def copy(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    for j in range(size):
-        out[j] = x[j]
-
-
-@njit(error_model="numpy")
-def _rectify(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    for j in range(size):
-        out[j] = max(x[j], _ZERO)
-
-
-@njit(fastmath={"contract"}, error_model="numpy")
-def _add(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    for j in range(size):
-        out[j] += x[j]
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
@@ -80,7 +63,7 @@ def row_gated(sizes, weights, pixels, above, condition, row, base):  # type: ign
                 at += (2 * reach + 1) * p * 2 * p
         if layer == 0 and condition.shape[1] > inner:
             for x in range(width):
-                _add(condition[row * width + x, inner:], z[x], 2 * p)
+                add(condition[row * width + x, inner:], z[x], 2 * p)
         link, target = at, base[layer * width * gates : (layer + 1) * width * gates].reshape((width, gates))
         at += 2 * p * gates
         at += _biases(condition, inner, row * width, weights[at:], gates, target, width)
@@ -89,7 +72,7 @@ def row_gated(sizes, weights, pixels, above, condition, row, base):  # type: ign
             at += _biases(condition, inner, row * width, weights[at:], 2 * p, biases, width)
             cell = (layer * (reach + 1) + row % (reach + 1)) * kept + reach * p
             for x in range(width):
-                _add(biases[x], z[x], 2 * p)
+                add(biases[x], z[x], 2 * p)
                 _gate(z[x], z[x, p:], above[cell + x * p :], p)
     return at
 
@@ -126,7 +109,7 @@ def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type
             for lane in range(lanes):
                 copy(weights[at:], passed[lane], each)
                 if layer > 0:
-                    _add(beside[lane, here - line :], passed[lane], each)
+                    add(beside[lane, here - line :], passed[lane], each)
             begin = layer * features
             add_to_each(flat_gated[begin:], gated.shape[1], weights[at + each :], seen, each, passed, lanes)
             at += each + seen * each
@@ -179,7 +162,7 @@ def pixel_original(sizes, weights, x, c, rows, base, window, above, convolved, o
     at += size * both
     for block in range(layers - 1):
         for lane in range(lanes):
-            _rectify(flow[lane], out[lane, block * all_flow + c * both :], both)
+            rectify(flow[lane], out[lane, block * all_flow + c * both :], both)
             copy(weights[at:], sums[lane], each)
         size = (c + 1) * both
         add_to_each(flat_out[block * all_flow :], out.shape[1], weights[at + each :], size, each, sums, lanes)
@@ -187,40 +170,18 @@ def pixel_original(sizes, weights, x, c, rows, base, window, above, convolved, o
         size = reach * hidden + (c + 1) * each
         for lane in range(lanes):
             line = (block * (reach + 1) + rows[lane] % (reach + 1)) * kept + x * hidden
-            _rectify(sums[lane], above[lane, line + reach * hidden + c * each :], each)
+            rectify(sums[lane], above[lane, line + reach * hidden + c * each :], each)
             copy(above[lane, line:], seen[lane], size)
             copy(base[lane, width * all_flow + (block * width + x) * hidden + c * each :], sums[lane], each)
         add_to_each(flat_seen, seen.shape[1], weights[at:], size, each, sums, lanes)
         at += size * each
         for lane in range(lanes):
-            _rectify(sums[lane], convolved[lane, block * hidden + c * each :], each)
-            _add(weights[at:], flow[lane], both)
+            rectify(sums[lane], convolved[lane, block * hidden + c * each :], each)
+            add(weights[at:], flow[lane], both)
         size = (c + 1) * each
         begin = block * hidden
         add_to_each(flat_convolved[begin:], convolved.shape[1], weights[at + both :], size, both, flow, lanes)
         at += both + size * both
     for lane in range(lanes):
-        _rectify(flow[lane], out[lane, (layers - 1) * all_flow + c * both :], both)
+        rectify(flow[lane], out[lane, (layers - 1) * all_flow + c * both :], both)
     return at
-
-
-@njit(fastmath={"contract"}, error_model="numpy")
-def distribution(sizes, weights, c, out, begin, size, skips, hidden, logits):  # type: ignore[no-untyped-def]  # inferred
-    """From the inputs of the skips, ``out[:, begin : begin + size]``, to the logits of channel ``c``."""
-    _, _, _, channels, _, levels, _, _, each, _, _, _ = sizes
-    lanes, seen = len(out), (c + 1) * each
-    total = np.empty((lanes, each), np.float32)
-    for lane in range(lanes):
-        copy(weights, total[lane], each)
-    add_to_each(out.reshape(-1)[begin:], out.shape[1], weights[each:], size, each, total, lanes)
-    at = each + size * each
-    for lane in range(lanes):
-        _rectify(total[lane], skips[lane, c * each :], each)
-        copy(weights[at:], total[lane], each)
-    add_to_each(skips.reshape(-1), channels * each, weights[at + each :], seen, each, total, lanes)
-    at += each + seen * each
-    for lane in range(lanes):
-        _rectify(total[lane], hidden[lane, c * each :], each)
-        copy(weights[at:], logits[lane], levels)
-    add_to_each(hidden.reshape(-1), channels * each, weights[at + levels :], seen, levels, logits, lanes)
-    return at + levels + seen * levels

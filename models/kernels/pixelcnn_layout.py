@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.kernels.channel_groups import ChannelGroups
 from models.kernels.wavenet_layout import aligned
 
 Array = NDArray[np.float32]
@@ -66,7 +67,7 @@ class PixelCNNLayout:
     def sizes(self) -> tuple[int, ...]:
         """What the compiled loop has to know."""
         numbers = (self.gated, self.layers, self.width, self.channels, self.planes, self.levels, self.features)
-        each = (self.each(self.features), self.each(self.outputs))
+        each = (self.groups.each(self.features), self.groups.each(self.outputs))
         return (*map(int, numbers), *each, self.first, self.above, self.condition)
 
     @property
@@ -77,18 +78,13 @@ class PixelCNNLayout:
     @property
     def above_cells(self) -> int:
         """Numbers in the cached features of the last rows."""
-        features = self.features if self.gated else self.channels * self.each(self.features)
+        features = self.features if self.gated else self.channels * self.groups.each(self.features)
         return (self.layers - 1) * (self.above + 1) * (self.width + 2 * self.above) * features
 
-    def each(self, features: int) -> int:
-        """Features of one channel, its padding included."""
-        return -(-features // self.channels)
-
-    def place(self, features: int) -> NDArray[np.int64]:
-        """The index of each feature after the padding of the channels."""
-        index = np.arange(features)
-        channel = index * self.channels // features
-        return index - np.searchsorted(channel, channel) + channel * self.each(features)
+    @property
+    def groups(self) -> ChannelGroups:
+        """Of the features."""
+        return ChannelGroups(self.channels)
 
     def pack(self, tensors: Mapping[str, Array]) -> Array:
         """The flat array."""
@@ -104,81 +100,62 @@ class PixelCNNLayout:
         for layer in range(self.layers):
             taps = tensors["vertical_first"] if layer == 0 else tensors["vertical"][layer - 1]
             yield taps.transpose(2, 3, 1, 0)
-            yield self._halves(tensors["link"][layer])
-            yield self._halves(tensors["horizontal_bias"][layer])
+            yield self.groups.fill_runs(tensors["link"][layer], 2)
+            yield self.groups.fill_runs(tensors["horizontal_bias"][layer], 2)
             if self.condition:
-                yield self._halves(tensors["horizontal_condition"][layer])
+                yield self.groups.fill_runs(tensors["horizontal_condition"][layer], 2)
             if layer < self.layers - 1:
                 yield tensors["vertical_bias"][layer]
                 if self.condition:
                     yield tensors["vertical_condition"][layer]
 
     def _gated_pixel(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
-        own, skips = self._own(self.features, channel), self._own(self.outputs, channel)
+        own, skips = self.groups.own(self.features, channel), self.groups.own(self.outputs, channel)
         seen = own.stop
         gates = slice(2 * own.start, 2 * own.stop)
         for layer in range(self.layers):
             taps = tensors["horizontal_first"] if layer == 0 else tensors["horizontal"][layer - 1]
-            grouped = self._halves(taps[:, :, 0].transpose(2, 1, 0))
+            grouped = self.groups.fill_runs(taps[:, :, 0].transpose(2, 1, 0), 2)
             if layer:
-                grouped = self._fill(grouped, 1)
+                grouped = self.groups.fill(grouped, 1)
             visible = channel * self.planes if layer == 0 else seen
             yield from (grouped[:-1, :, gates], grouped[-1, :visible, gates])
             if layer < self.layers - 1:
-                yield self._fill(tensors["residual_bias"][layer], 0)[own]
-                yield self._fill(self._fill(tensors["residual"][layer], 0), 1)[:seen, own]
-        skip = self._fill(self._fill(tensors["skip"], 1), 2)[:, :seen, skips]
-        yield self._fill(tensors["skip_bias"], 0)[skips]
+                yield self.groups.fill(tensors["residual_bias"][layer], 0)[own]
+                yield self.groups.fill(tensors["residual"][layer], 0, 1)[:seen, own]
+        skip = self.groups.fill(tensors["skip"], 1, 2)[:, :seen, skips]
+        yield self.groups.fill(tensors["skip_bias"], 0)[skips]
         # By channel first, so that what is seen is one run.
         yield skip.reshape(self.layers, channel + 1, -1, skip.shape[2]).swapaxes(0, 1)
 
     def _original_row(self, tensors: Mapping[str, Array]) -> Iterator[Array]:
-        yield self._fill(tensors["first_bias"], 0)
-        yield self._fill(tensors["first"].transpose(2, 3, 1, 0)[:-1], 3)
+        yield self.groups.fill(tensors["first_bias"], 0)
+        yield self.groups.fill(tensors["first"].transpose(2, 3, 1, 0)[:-1], 3)
         for block in range(self.layers - 1):
-            yield self._fill(tensors["masked_bias"][block], 0)
+            yield self.groups.fill(tensors["masked_bias"][block], 0)
             if self.condition:
-                yield self._fill(tensors["condition"][block], 1)
-            yield self._fill(self._fill(tensors["masked"][block].transpose(2, 3, 1, 0)[:-1], 2), 3)
+                yield self.groups.fill(tensors["condition"][block], 1)
+            yield self.groups.fill(tensors["masked"][block].transpose(2, 3, 1, 0)[:-1], 2, 3)
 
     def _original_pixel(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
-        hidden, wide = self._own(self.features, channel), self._own(2 * self.features, channel)
-        skips = self._own(self.outputs, channel)
-        first = self._fill(tensors["first"][:, :, -1].transpose(2, 1, 0), 2)
+        hidden, wide = self.groups.own(self.features, channel), self.groups.own(2 * self.features, channel)
+        skips = self.groups.own(self.outputs, channel)
+        first = self.groups.fill(tensors["first"][:, :, -1].transpose(2, 1, 0), 2)
         yield from (first[: self.first, :, wide], first[self.first, : channel * self.planes, wide])
         for block in range(self.layers - 1):
-            yield self._fill(tensors["reduce_bias"][block], 0)[hidden]
-            yield self._fill(self._fill(tensors["reduce"][block], 0), 1)[: wide.stop, hidden]
-            taps = self._fill(self._fill(tensors["masked"][block][:, :, -1].transpose(2, 1, 0), 1), 2)
+            yield self.groups.fill(tensors["reduce_bias"][block], 0)[hidden]
+            yield self.groups.fill(tensors["reduce"][block], 0, 1)[: wide.stop, hidden]
+            taps = self.groups.fill(tensors["masked"][block][:, :, -1].transpose(2, 1, 0), 1, 2)
             yield from (taps[: self.above, :, hidden], taps[self.above, : hidden.stop, hidden])
-            yield self._fill(tensors["expand_bias"][block], 0)[wide]
-            yield self._fill(self._fill(tensors["expand"][block], 0), 1)[: hidden.stop, wide]
-        yield self._fill(tensors["skip_bias"], 0)[skips]
-        yield self._fill(self._fill(tensors["skip"][0], 0), 1)[: wide.stop, skips]
+            yield self.groups.fill(tensors["expand_bias"][block], 0)[wide]
+            yield self.groups.fill(tensors["expand"][block], 0, 1)[: hidden.stop, wide]
+        yield self.groups.fill(tensors["skip_bias"], 0)[skips]
+        yield self.groups.fill(tensors["skip"][0], 0, 1)[: wide.stop, skips]
 
     def _head(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
-        own = self._own(self.outputs, channel)
-        yield self._fill(tensors["head_bias"], 0)[own]
-        yield self._fill(self._fill(tensors["head"], 0), 1)[: own.stop, own]
+        own = self.groups.own(self.outputs, channel)
+        yield self.groups.fill(tensors["head_bias"], 0)[own]
+        yield self.groups.fill(tensors["head"], 0, 1)[: own.stop, own]
         symbols = slice(channel * self.levels, (channel + 1) * self.levels)
         yield tensors["output_bias"][symbols]
-        yield self._fill(tensors["output"], 0)[: own.stop, symbols]
-
-    def _own(self, features: int, channel: int) -> slice:
-        return slice(channel * self.each(features), (channel + 1) * self.each(features))
-
-    def _fill(self, array: Array, axis: int) -> Array:
-        """``array`` with the features along ``axis`` padded to channels of equal size."""
-        features = array.shape[axis]
-        shape = list(array.shape)
-        shape[axis] = self.channels * self.each(features)
-        filled = np.zeros(shape, np.float32)
-        np.moveaxis(filled, axis, 0)[self.place(features)] = np.moveaxis(array, axis, 0)
-        return filled
-
-    def _halves(self, array: Array) -> Array:
-        """The same for the last axis of gates: for each channel its first half, then its second."""
-        parted = array.reshape(*array.shape[:-1], 2, -1)
-        filled = self._fill(parted, parted.ndim - 1)
-        grouped = filled.reshape(*parted.shape[:-1], self.channels, -1).swapaxes(-3, -2)
-        return grouped.reshape(*array.shape[:-1], -1)
+        yield self.groups.fill(tensors["output"], 0)[: own.stop, symbols]

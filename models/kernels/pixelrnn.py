@@ -16,9 +16,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.architectures.pixelrnn import PixelRNNSpec
-from models.kernels.image_sampling import copy, distribution, sources, take_symbols
+from models.kernels.image_sampling import copy, distribution, take_symbols
 from models.kernels.pixelrnn_layers import pixel, row_above, row_from_right
 from models.kernels.pixelrnn_layout import PixelRNNLayout
+from models.kernels.sources import sources
 
 Array = NDArray[np.float32]
 

@@ -7,21 +7,18 @@ a function among them, the key would differ in every process, and each would com
 
 from __future__ import annotations
 
-import zlib
 from functools import cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models import noise
-from models.kernels import scalar as shared
 from models.kernels.categorical import draw, log_likelihood
 from models.kernels.gemm import Instructions, Precision, add_products
 from models.kernels.noise import uniform
 from models.kernels.scalar import tanh
+from models.kernels.sources import sources
 from models.kernels.wavenet_layout import Layout
 from models.spec import SYMBOLS
 
@@ -89,19 +86,12 @@ def _copy(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the typ
 
 
 @cache
-def _sources() -> int:
-    """A checksum of all files that the loop is compiled from; numba's cache checks the loop's own file only."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(shared.__file__), Path(noise.__file__)]
-    return zlib.crc32(b"".join(file.read_bytes() for file in files))
-
-
-@cache
 def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
     """The loop for a network's sizes and a number of lanes; its first call compiles it, or loads it from the cache."""
     ONE, EXACT, PRECISION, INSTRUCTIONS = 1, int(Precision.FP32), int(layout.precision), int(instructions)
     LANES, LAYERS, CYCLE = lanes, layout.layers, layout.cycle
     RESIDUAL, GATE, HIDDEN, SKIP = layout.residual, layout.gate, layout.gate // 2, layout.skip
-    HEAD, WIDTH, SOURCES = layout.head, layout.condition, _sources()
+    HEAD, WIDTH, SOURCES = layout.head, layout.condition, sources()
     FLOW = RESIDUAL + SKIP
     TAPS, LAYERS_AT, LAYER_SIZE, TAPS_SIZE = 2 * RESIDUAL, layout.layers_at, layout.layer_size, layout.taps_size
     HEAD_AT, OUTPUT_AT, CONDITION_AT = layout.head_at, layout.output_at, layout.condition_at
