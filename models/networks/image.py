@@ -69,6 +69,25 @@ class ImageNetwork(nn.Module):
         """The same of pixels as :func:`input_pixels` gives them, in the type of the weights; ``dtype`` is given."""
         raise NotImplementedError
 
+    def _masked(self, weights: Tensor, dtype: torch.dtype) -> Tensor:
+        """Weights ``[..., in, out]`` of a product, under mask B."""
+        weights = weights.to(dtype)
+        if self.spec.channels == 1:
+            return weights
+        return weights * self._mask(weights.shape[-2], weights.shape[-1], "B", weights)
+
+    def _mask(self, inputs: int, outputs: int, kind: str, like: Tensor, runs: int = 1) -> Tensor:
+        """``[inputs, outputs]``: 1 where an output of one channel may see an input of another.
+
+        Features are divided among the channels in equal runs (1601.06759, section 3.4). Mask A sees the channels before
+        an output's own, mask B its own as well. The outputs of gates are ``runs`` times all features.
+        """
+        channels, features = self.spec.channels, outputs // runs
+        source = torch.arange(inputs) * channels // inputs
+        target = (torch.arange(features) * channels // features).repeat(runs)
+        seen = source[:, None] < target if kind == "A" else source[:, None] <= target
+        return seen.to(like)
+
 
 def input_pixels(spec: ImageSpec, symbols: Tensor) -> Tensor:
     """Symbols ``int64 [B, H, W, C]`` as the network sees them: ``float32 [B, H, W, C * planes]``, from -1 to 1."""

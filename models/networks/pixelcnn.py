@@ -100,8 +100,8 @@ class _PixelCNN(ImageNetwork):
         coarse = pixels[:, COARSE, COARSE] if self.spec.coarse_layers else None
         condition = self.conditioner(h, coarse) if self.spec.conditioning == "location" else h
         skips = self._skips(pixels.to(dtype), condition, coarse)
-        hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._before(self.head, dtype))
-        logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._before(self.output, dtype))
+        hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
+        logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
         logits = logits.view(*pixels.shape[:3], self.spec.channels, self.spec.levels)
         if coarse is not None:
             logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
@@ -110,21 +110,6 @@ class _PixelCNN(ImageNetwork):
     def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
         """``[B * H * W, output_features]`` from ``[B, H, W, C * planes]``, the conditions and the coarse pixels."""
         raise NotImplementedError
-
-    def _before(self, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Mask B on products with ``weights [..., in, out]``."""
-        weights = weights.to(dtype)
-        if self.spec.channels == 1:
-            return weights
-        return weights * self._mask(weights.shape[-2], weights.shape[-1], "B", weights)
-
-    def _mask(self, inputs: int, outputs: int, kind: str, like: Tensor, halves: int = 1) -> Tensor:
-        """``[inputs, outputs]``: 1 where an output of one channel may see an input of another; gates have 2 halves."""
-        channels = self.spec.channels
-        source = torch.arange(inputs) * channels // inputs
-        target = (torch.arange(outputs // halves) * channels // (outputs // halves)).repeat(halves)
-        seen = source[:, None] < target if kind == "A" else source[:, None] <= target
-        return seen.to(like)
 
 
 class GatedPixelCNN(_PixelCNN):
@@ -147,7 +132,7 @@ class GatedPixelCNN(_PixelCNN):
     def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
         dtype = pixels.dtype
         link, residual_bias = self.link.to(dtype), self.residual_bias.to(dtype)
-        residual = self._before(self.residual, dtype)
+        residual = self._masked(self.residual, dtype)
         vertical = horizontal = pixels
         gated: list[Tensor] = []
         for layer in range(self.spec.layers):
@@ -160,7 +145,7 @@ class GatedPixelCNN(_PixelCNN):
                 vertical = self._gate("vertical", layer, above.flatten(0, 2), condition).view(*above.shape[:3], -1)
                 passed = torch.addmm(residual_bias[layer], gated[layer], residual[layer]).view(vertical.shape)
                 horizontal = passed if layer == 0 else horizontal + passed
-        skip = self._before(self.skip, dtype).flatten(0, 1)
+        skip = self._masked(self.skip, dtype).flatten(0, 1)
         return torch.addmm(self.skip_bias.to(dtype), torch.cat(gated, dim=1), skip)
 
     def _gate(self, stack: str, layer: int, z: Tensor, condition: Tensor | None) -> Tensor:
@@ -185,7 +170,7 @@ class GatedPixelCNN(_PixelCNN):
         weights = (self.horizontal_first if layer == 0 else self.horizontal[layer - 1]).to(seen.dtype)
         if layer == 0 or self.spec.channels > 1:
             outputs, inputs, _, taps = weights.shape
-            here = self._mask(inputs, outputs, "A" if layer == 0 else "B", weights, halves=2).t()[:, :, None, None]
+            here = self._mask(inputs, outputs, "A" if layer == 0 else "B", weights, runs=2).t()[:, :, None, None]
             weights = weights * torch.cat([torch.ones_like(here).expand(-1, -1, -1, taps - 1), here], dim=3)
         return _convolve(F.pad(seen, (0, 0, weights.shape[3] - 1, 0)), weights)
 
@@ -208,11 +193,11 @@ class OriginalPixelCNN(_PixelCNN):
         dtype, shape = pixels.dtype, pixels.shape[:3]
         x = (self._convolve(pixels, self.first.to(dtype), "A") + self.first_bias.to(dtype)).flatten(0, 2)
         for block in range(self.spec.layers - 1):
-            reduced = torch.addmm(self.reduce_bias[block].to(dtype), F.relu(x), self._before(self.reduce[block], dtype))
+            reduced = torch.addmm(self.reduce_bias[block].to(dtype), F.relu(x), self._masked(self.reduce[block], dtype))
             z = self._convolve(F.relu(reduced).view(*shape, -1), self.masked[block].to(dtype), "B").flatten(0, 2)
             z = self._biased(z, block, condition)
-            x = x + torch.addmm(self.expand_bias[block].to(dtype), F.relu(z), self._before(self.expand[block], dtype))
-        return torch.addmm(self.skip_bias.to(dtype), F.relu(x), self._before(self.skip[0], dtype))
+            x = x + torch.addmm(self.expand_bias[block].to(dtype), F.relu(z), self._masked(self.expand[block], dtype))
+        return torch.addmm(self.skip_bias.to(dtype), F.relu(x), self._masked(self.skip[0], dtype))
 
     def _biased(self, z: Tensor, block: int, condition: Tensor | None) -> Tensor:
         bias = self.masked_bias[block][None]

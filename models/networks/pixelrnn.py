@@ -80,7 +80,7 @@ class PixelRNN(ImageNetwork):
         side //= 2
         mask = torch.ones_like(weights)
         mask[:, :, -1, side + 1 :] = 0
-        mask[:, :, -1, side] = self._mask(inputs, outputs, "A").t().to(mask)
+        mask[:, :, -1, side] = self._mask(inputs, outputs, "A", weights).t()
         right = side + self.spec.columns - self.spec.width
         padded = F.pad(pixels.permute(0, 3, 1, 2), (side, right, rows - 1, 0))
         return F.conv2d(padded, weights * mask, self.first_bias.to(pixels.dtype)).permute(2, 3, 0, 1).flatten(0, 2)
@@ -95,7 +95,7 @@ class PixelRNN(ImageNetwork):
             taps = [rows[:, batch * tap : batch * tap + size] for tap in range(spec.input_taps)]
             stream = torch.cat(taps, dim=2).flatten(0, 1)
         if spec.channels > 1:
-            here = self._mask(inputs, outputs, "B", runs=spec.directions * GATES).to(weights)
+            here = self._mask(inputs, outputs, "B", weights, runs=spec.directions * GATES)
             weights = weights * torch.cat([torch.ones_like(here)] * (spec.input_taps - 1) + [here])
         bias = torch.cat([self.gate_bias[layer], self.forget_bias[layer]], dim=1).flatten().to(stream.dtype)
         z = torch.addmm(bias, stream, weights).view(-1, batch, outputs)
@@ -106,18 +106,3 @@ class PixelRNN(ImageNetwork):
         spec = self.spec
         features = features.view(spec.height, spec.columns, batch, -1)[:, : spec.width]
         return features.permute(2, 0, 1, 3).flatten(0, 2)
-
-    def _masked(self, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Mask B on products with ``weights [..., in, out]``."""
-        weights = weights.to(dtype)
-        if self.spec.channels == 1:
-            return weights
-        return weights * self._mask(weights.shape[-2], weights.shape[-1], "B").to(weights)
-
-    def _mask(self, inputs: int, outputs: int, kind: str, runs: int = 1) -> Tensor:
-        """``[inputs, outputs]``: true where an output of one channel may see an input of another; outputs are ``runs``
-        runs of features."""
-        channels, features = self.spec.channels, outputs // runs
-        source = torch.arange(inputs) * channels // inputs
-        target = (torch.arange(features) * channels // features).repeat(runs)
-        return source[:, None] < target if kind == "A" else source[:, None] <= target
