@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def _quick(name: str) -> bool:
     return (list(CONDITIONS).index(condition) + (architecture == "gated") + (channels == "RGB")) % 2 == 0
 
 
-def each_of(specs: dict[str, PixelCNNSpec]) -> pytest.MarkDecorator:
+def each_of(specs: Mapping[str, ImageSpec]) -> pytest.MarkDecorator:
     """Run a test with each spec; of SPECS, half are slow."""
     return pytest.mark.parametrize(
         "spec",

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
 
-from models.architectures import tensor_table
 from models.architectures.pixelcnn import PixelCNNSpec
-from models.networks import build_network
-from models.spec import LABEL_ROWS, SpecError
-from models.tensors import shapes
+from models.spec import SpecError
 from tests.models.networks.support import Place, reached
-from tests.models.random_pictures import CLASS, CLASSES, SPECS, STYLES, SUBCLASSES, each_of, labels_of, network, tiny
+from tests.models.random_pictures import CLASS, CLASSES, SPECS, STYLES, SUBCLASSES, each_of, network, tiny
 
 EVERY = each_of(SPECS)
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
@@ -78,55 +73,6 @@ def test_reach_grows_with_kernels_and_layers(gated: bool, kernel_size: int) -> N
     spec = tiny(gated, 1, height=16, width=5, kernel_size=kernel_size, first_kernel_size=7)
     assert spec.reach == 3 + 2 * (kernel_size // 2)
     assert min(place[0] for place in reached(spec, (15, 2, 0))) == 15 - spec.reach
-
-
-@EVERY
-def test_every_weight_is_used_and_only_by_what_it_should(spec: PixelCNNSpec) -> None:
-    model = network(spec).requires_grad_(True)
-    symbols = torch.randint(0, spec.levels, (9, spec.height, spec.width, spec.channels))
-    model(symbols, labels_of(spec, 9)).pow(2).sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-@EVERY
-def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec: PixelCNNSpec) -> None:
-    model = network(spec)
-    symbols = torch.randint(0, spec.levels, (16, spec.height, spec.width, spec.channels))
-    for column, names in enumerate(spec.conditions):
-        labels = torch.zeros(16, len(spec.conditions), dtype=torch.long)
-        outputs = []
-        for label in range(len(names) + 1):
-            labels[:, column] = label
-            outputs.append(model(symbols, labels))
-        for one, two in pairwise(outputs):
-            assert (one - two).abs().amax(dim=(0, 3, 4)).min() > 1e-6, "every pixel's distribution changes"
-
-
-def test_a_batch_is_its_pictures() -> None:
-    spec = SPECS["gated, RGB, location"]
-    model = network(spec)
-    symbols, labels = torch.randint(0, 256, (4, 7, 9, 3)), labels_of(spec, 4)
-    assert labels is not None
-    whole = model(symbols, labels)
-    for i in range(4):
-        torch.testing.assert_close(whole[i : i + 1], model(symbols[i : i + 1], labels[i : i + 1]))
-
-
-@EVERY
-def test_a_checkpoint_expects_what_the_network_has(spec: PixelCNNSpec) -> None:
-    with torch.device("meta"):
-        state = build_network(spec).state_dict()
-    expected = shapes(tensor_table(spec))
-    if spec.label_rows:
-        assert expected.pop(LABEL_ROWS) == (spec.label_rows, len(spec.attributes) + 1)
-    assert {name: tuple(t.shape) for name, t in state.items()} == expected
-
-
-@EVERY
-def test_a_spec_survives_json(spec: PixelCNNSpec) -> None:
-    assert PixelCNNSpec.from_json(spec.to_json()) == spec
 
 
 def test_conditions_are_the_values_of_the_attributes_in_order() -> None:

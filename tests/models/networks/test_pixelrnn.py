@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 import pytest
 import torch
 
-from models.architectures import tensor_table
 from models.architectures.pixelrnn import PixelRNNSpec
-from models.networks import build_network
 from models.networks.recurrence import Order, diagonal_order, row_order, scan
 from models.spec import SpecError
-from models.tensors import shapes
 from tests.models.networks.support import Place, reached
 from tests.models.random_pictures import labels_of, network
-from tests.models.random_pixelrnn import EVERY_RNN, RNN_SPECS, tiny_rnn
+from tests.models.random_pixelrnn import EVERY_RNN, tiny_rnn
 
 POSITIONS = ((0, 0), (0, 8), (3, 0), (3, 4), (3, 8), (6, 1), (6, 5))
 
@@ -55,41 +51,6 @@ def test_the_field_is_the_triangle_or_all_of_left_and_above_at_every_depth(lstm:
     for place in ((0, 16, 0), (5, 0, 0), (5, 8, 0), (5, 16, 0)):
         assert reached(spec, place) == field(spec, place)
     assert (len(field(spec, (5, 8, 0))) == 5 * 17 + 8) == (lstm == "diagonal")
-
-
-@EVERY_RNN
-def test_every_weight_is_used(spec: PixelRNNSpec) -> None:
-    model = network(spec).requires_grad_(True)
-    symbols = torch.randint(0, spec.levels, (9, spec.height, spec.width, spec.channels))
-    model(symbols, labels_of(spec, 9)).pow(2).sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-@pytest.mark.parametrize("name", ["row, RGB, class and style", "diagonal, grey, class and style"])
-def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(name: str) -> None:
-    spec = RNN_SPECS[name]
-    model = network(spec)
-    symbols = torch.randint(0, spec.levels, (16, spec.height, spec.width, spec.channels))
-    for column, names in enumerate(spec.conditions):
-        labels = torch.zeros(16, len(spec.conditions), dtype=torch.long)
-        outputs = []
-        for label in range(len(names) + 1):
-            labels[:, column] = label
-            outputs.append(model(symbols, labels))
-        for one, two in pairwise(outputs):
-            assert (one - two).abs().amax(dim=(0, 3, 4)).min() > 1e-6, "every pixel's distribution changes"
-
-
-@EVERY_RNN
-def test_a_batch_is_its_pictures(spec: PixelRNNSpec) -> None:
-    model, labels = network(spec), labels_of(spec, 4)
-    symbols = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels))
-    whole = model(symbols, labels)
-    for i in range(4):
-        one = model(symbols[i : i + 1], None if labels is None else labels[i : i + 1])
-        torch.testing.assert_close(whole[i : i + 1], one)
 
 
 ORDERS = {
@@ -144,14 +105,6 @@ def test_single_precision_gives_the_gradients_of_double_precision(spec: PixelRNN
     torch.testing.assert_close(found[1][0].double(), found[0][0], rtol=1e-5, atol=1e-6)
     for exact, fast in zip(found[0][1], found[1][1], strict=True):
         assert (fast.double() - exact).abs().max() <= 1e-3 * exact.abs().max()
-
-
-@EVERY_RNN
-def test_a_checkpoint_expects_what_the_network_has_and_a_spec_survives_json(spec: PixelRNNSpec) -> None:
-    with torch.device("meta"):
-        state = build_network(spec).state_dict()
-    assert {name: tuple(t.shape) for name, t in state.items()} == shapes(tensor_table(spec))
-    assert PixelRNNSpec.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.parametrize(
