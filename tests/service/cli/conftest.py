@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from service.cli.main import ancestral
+from service.settings import PREFIX
+
+Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -19,3 +26,13 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("TMPDIR", directory)
         monkeypatch.setattr(tempfile, "tempdir", directory)
         yield Path(directory)
+
+
+@pytest.fixture
+def run(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, with the tiny models."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ANCESTRAL_MODELS_DIR", str(zoo))
+    monkeypatch.setenv("ANCESTRAL_DATA_DIR", str(tmp_path / "data"))
+    return lambda *arguments: CliRunner().invoke(ancestral, [str(a) for a in arguments])

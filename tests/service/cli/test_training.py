@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
 from models import checkpoint
 from models.architectures.wavenet import WaveNetSpec
 from models.text import phonemize
-from service.cli.main import ancestral
-from service.settings import PREFIX
+from tests.service.cli.conftest import Run
 from tests.service.support import VOICES
 
 SENTENCES = ("The birch canoe slid on the smooth planks.", "Rice is often served in round bowls.")
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in this process, with the tiny models."""
-    import os
-
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("ANCESTRAL_MODELS_DIR", str(zoo))
-    monkeypatch.setenv("ANCESTRAL_DATA_DIR", str(tmp_path / "data"))
-    return lambda *arguments: CliRunner().invoke(ancestral, [str(a) for a in arguments])
 
 
 def refused(result: Result, code: int, message: str) -> None:

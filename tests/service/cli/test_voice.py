@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import soundfile
 import soxr
-from click.testing import CliRunner, Result
 
 from models.text import phonemize
-from service.cli.main import ancestral
-from service.settings import PREFIX
+from tests.service.cli.conftest import Run
 
 SENTENCES = ("The birch canoe slid on the smooth planks.", "Rice is often served in round bowls.")
 SPEEDS = tuple(0.9 + 0.02 * step for step in range(15))
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in this process."""
-    import os
-
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("ANCESTRAL_MODELS_DIR", str(zoo))
-    monkeypatch.setenv("ANCESTRAL_DATA_DIR", str(tmp_path / "data"))
-    return lambda *arguments: CliRunner().invoke(ancestral, [str(a) for a in arguments])
 
 
 @pytest.fixture(scope="module")
