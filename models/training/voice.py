@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from models.architectures.acoustic import AcousticSpec
 from models.architectures.wavenet import WaveNetSpec
@@ -30,9 +31,8 @@ LEAST_SECONDS = 60.0
 """Of recordings to train on."""
 _HELD_OUT_EVERY = 12
 """One clip in so many is kept for evaluation."""
-_WAVENET_RATE, _ACOUSTIC_RATE = 1e-3, 7e-4
-_WARMUP = 50
-_DECAY = 0.5
+_WAVENET: Final = "wavenet"
+"""The run of the network that is sampled, in the work directory."""
 
 Report = Callable[[str], None]
 
@@ -103,25 +103,32 @@ def add_voice(new: NewVoice, clips: list[Clip], report: Report) -> None:
     Raises:
         ValueError: a recording is no sound file, or too little of them can be used.
     """
-    prepared, speakers = _prepared(new, clips, report), (new.voice.id,)
-    weights = {new.voice.id: 1.0}
-    for kind, path, steps in (
-        ("wavenet", new.base.sampled, new.wavenet_steps), (ACOUSTIC, new.base.path / ACOUSTIC, new.acoustic_steps),
-    ):  # fmt: skip
-        spec, run = load(path).spec, new.work / kind
-        assert isinstance(spec, WaveNetSpec | AcousticSpec)
-        fine_tuned = replace(spec, speakers=speakers)
-        rate = _WAVENET_RATE if kind == "wavenet" else _ACOUSTIC_RATE
-        config = LoopConfig(
-            steps, learning_rate=rate, warmup=_WARMUP, decay=_DECAY, ema=0.995, evaluate_every=steps, log_every=10
-        )
-        report(f"Fine-tuning {new.base.id}/{path.name}: {steps} steps")
-        if isinstance(fine_tuned, WaveNetSpec):
-            task = WaveNetTask(fine_tuned, (prepared,), weights, batch=2, crop_frames=40, blur=0.5, start=path)
-            train(task, config, run, new.processes)
-        else:
-            train(AcousticTask(fine_tuned, (prepared,), weights, batch=4, start=path), config, run, new.processes)
+    prepared, weights = _prepared(new, clips, report), {new.voice.id: 1.0}
+    wavenet, acoustic = _specs(new.base)
+    start = new.base.sampled
+    report(f"Fine-tuning {new.base.id}/{start.name}: {new.wavenet_steps} steps")
+    sampling = replace(wavenet, speakers=tuple(weights))
+    task = WaveNetTask(sampling, (prepared,), weights, batch=2, crop_frames=40, blur=0.5, start=start)
+    train(task, _config(new.wavenet_steps, 1e-3), new.work / _WAVENET, new.processes)
+    start = new.base.path / ACOUSTIC
+    report(f"Fine-tuning {new.base.id}/{start.name}: {new.acoustic_steps} steps")
+    predicting = replace(acoustic, speakers=tuple(weights))
+    train(
+        AcousticTask(predicting, (prepared,), weights, batch=4, start=start), _config(new.acoustic_steps, 7e-4),
+        new.work / ACOUSTIC, new.processes,
+    )  # fmt: skip
     _write_model(new)
+
+
+def _specs(base: ModelEntry) -> tuple[WaveNetSpec, AcousticSpec]:
+    """The specs of both networks."""
+    return load(base.sampled).spec_as(WaveNetSpec), load(base.path / ACOUSTIC).spec_as(AcousticSpec)
+
+
+def _config(steps: int, learning_rate: float) -> LoopConfig:
+    return LoopConfig(
+        steps, learning_rate=learning_rate, warmup=50, decay=0.5, ema=0.995, evaluate_every=steps, log_every=10
+    )
 
 
 def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
@@ -133,12 +140,9 @@ def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
             align_clips(clips, partial)
     if not prepared.exists():
         report("Computing frames and symbols")
-        spec = load(new.base.sampled).spec
-        acoustic = load(new.base.path / ACOUSTIC).spec
-        assert isinstance(spec, WaveNetSpec)
-        assert isinstance(acoustic, AcousticSpec)
+        wavenet, acoustic = _specs(new.base)
         with _whole(prepared) as partial:
-            prepare(read(corpus), partial, acoustic.features, Coding.of(spec), new.processes)
+            prepare(read(corpus), partial, acoustic.features, Coding.of(wavenet), new.processes)
     groups = by_speaker([Dataset(prepared)], evaluation=False)
     known = {name: [item for item in group if item[1].durations] for name, group in groups.items()}
     seconds = 60.0 * minutes_by_speaker(known).get(new.voice.id, 0.0)
@@ -162,7 +166,7 @@ def _whole(path: Path) -> Iterator[Path]:
 def _write_model(new: NewVoice) -> None:
     with _whole(new.out) as partial:
         partial.mkdir(parents=True)
-        for name, run in ((new.base.sampled.name, "wavenet"), (ACOUSTIC, ACOUSTIC)):
+        for name, run in ((new.base.sampled.name, _WAVENET), (ACOUSTIC, ACOUSTIC)):
             shutil.copytree(new.work / run / "checkpoint", partial / name)
         described = {
             "id": new.voice.id, "kind": "speech", "created": int(time.time()), "owned_by": "user",

@@ -18,6 +18,7 @@ from service.cli import FiniteRange, check_output, explained
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
     from models.engines.speech.engine import SpeechEngine
+    from models.training.evaluation.listening import Heard
     from models.training.evaluation.speech import Listener, OpinionJudge, Wave
     from service.speech.payloads import SpeechPayload
     from service.speech.sampler import SpeechSampler
@@ -102,20 +103,13 @@ def speech_report(
 @click.option("--sentences", type=click.IntRange(1), default=10, show_default=True, help="For each voice.")
 def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
     """Print how often each voice is recognised; CORPORA are one folder per voice, named like it."""
-    from models.training.evaluation.speech import VoiceJudge, recordings
-    from service.settings import load_settings
-    from service.speech.requests import prepare
-    from service.worker.model_loader import load_models
+    from models.training.evaluation.speech import VoiceJudge
 
-    with explained(ValueError):
-        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
-        sampler = loaded_models.sound(loaded_models.speech_model(model, "speech"))
-        real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
-    judge = VoiceJudge({voice: [wave for _, wave in clips] for voice, clips in real.items()})
+    _, spoken = _spoken(corpora, model, sentences)
+    judge = VoiceJudge({voice: [sentence.recording for sentence in heard] for voice, heard in spoken.items()})
     report = {}
-    for voice, clips in real.items():
-        spoken = [prepare(loaded_models, model, voice, text, seed) for seed, (text, _) in enumerate(clips)]
-        verdicts = [judge.voice_of(_speak(sampler, utterance)[0]) for utterance in spoken]
+    for voice, heard in spoken.items():
+        verdicts = [judge.voice_of(sentence.voice) for sentence in heard]
         report[voice] = {
             "recognised": sum(found == voice for found, _ in verdicts) / len(verdicts),
             "similarity": sum(similarity for _, similarity in verdicts) / len(verdicts),
@@ -133,7 +127,15 @@ def listen(corpora: tuple[Path, ...], model: str, sentences: int, output: Path) 
 
     CORPORA are one folder per voice, named like it.
     """
-    from models.training.evaluation.listening import Heard, write_listening_page
+    from models.training.evaluation.listening import write_listening_page
+
+    sampler, spoken = _spoken(corpora, model, sentences)
+    write_listening_page(output, model, sampler.model.sha256, spoken)
+
+
+def _spoken(corpora: Sequence[Path], model: str, sentences: int) -> tuple[SpeechSampler, dict[str, list[Heard]]]:
+    """Held-out sentences of each corpus, spoken by the voice of its name."""
+    from models.training.evaluation.listening import Heard
     from models.training.evaluation.speech import recordings
     from service.settings import load_settings
     from service.speech.requests import prepare
@@ -142,15 +144,14 @@ def listen(corpora: tuple[Path, ...], model: str, sentences: int, output: Path) 
     with explained(ValueError):
         loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
         sampler = loaded_models.sound(loaded_models.speech_model(model, "speech"))
-        clips = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
-    heard = {
+        real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    return sampler, {
         voice: [
             Heard(text, _speak(sampler, prepare(loaded_models, model, voice, text, seed))[0], recording)
-            for seed, (text, recording) in enumerate(real)
+            for seed, (text, recording) in enumerate(clips)
         ]
-        for voice, real in clips.items()
+        for voice, clips in real.items()
     }
-    write_listening_page(output, model, sampler.model.sha256, heard)
 
 
 @command.command()
