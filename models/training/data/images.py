@@ -7,6 +7,8 @@ An npz, alone or as the ``pictures.npz`` of a folder, holds
 - ``values_NAME``: the names of the values of each attribute, unique over all attributes
 - ``labels_train``, ``labels_test`` and with ``x_valid`` ``labels_valid``: ``int [N, attributes]``, indices of values;
   -1 for what is not known or does not apply
+- optionally, for all of the parts, ``identity_train`` and so on: ``int [N]``, who or what a picture shows, as a
+  number; no number is in two parts
 - optionally ``palette``: ``uint8 [P, 4]``, RGBA, of which the first may be transparent: then pictures are indices into
   it, of one channel
 - optionally ``source``: the credits of the pictures
@@ -53,6 +55,8 @@ class Pictures:
     """``[N, H, W, C]``."""
     labels: NDArray[np.int64]
     """``[N, attributes]``: indices of values; ``len(values)`` is "unspecified"."""
+    identities: NDArray[np.int64] | None = None
+    """``[N]``: who or what a picture shows, as a number. None where the set does not say it."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +125,17 @@ def _read_npz(path: Path) -> PictureSet:
     for part in ("train", "valid", "test"):
         if f"x_{part}" in arrays:
             images = _images(path, arrays, part, len(palette))
-            parts[part] = Pictures(images, _labels(path, arrays, part, len(images), attributes))
+            labels = _labels(path, arrays, part, len(images), attributes)
+            parts[part] = Pictures(images, labels, _identities(path, arrays, part, len(images)))
     if len({pictures.images.shape[1:] for pictures in parts.values()}) > 1:
         raise PicturesError(f"{path}: the pictures of training and test differ in shape")
+    _check_apart(path, parts)
     source = {"source": str(arrays["source"])} if "source" in arrays else {}
     valid = parts.get("valid", parts["test"])
     return PictureSet(attributes, parts["train"], valid, parts["test"], palette=palette, **source)
 
 
-_KEYS = frozenset({"x", "attributes", "values", "labels", "palette", "source"})
+_KEYS = frozenset({"x", "attributes", "values", "labels", "identity", "palette", "source"})
 
 
 def _attributes(path: Path, arrays: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -177,6 +183,30 @@ def _labels(
             raise PicturesError(f"{path}: labels_{part}: {name}: must lie in -1 … {len(values) - 1}")
     unknown = np.array([len(values) for _, values in attributes])
     return np.where(labels < 0, unknown, labels).astype(np.int64)
+
+
+def _identities(path: Path, arrays: Mapping[str, Any], part: str, count: int) -> NDArray[np.int64] | None:
+    found = arrays.get(f"identity_{part}")
+    if found is None:
+        return None
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise PicturesError(f"{path}: identity_{part}: expected whole numbers [{count}]")
+    return np.asarray(found, np.int64)
+
+
+def _check_apart(path: Path, parts: Mapping[str, Pictures]) -> None:
+    """That either all parts have identities or none, and that no identity is in two of them."""
+    known = {part: pictures.identities for part, pictures in parts.items()}
+    if all(numbers is None for numbers in known.values()):
+        return
+    seen: dict[int, str] = {}
+    for part, numbers in known.items():
+        if numbers is None:
+            raise PicturesError(f"{path}: identity_{part} is missing")
+        for number in set(numbers.tolist()):
+            if number in seen:
+                raise PicturesError(f"{path}: identity_{part}: {number} is in identity_{seen[number]}, too")
+            seen[number] = part
 
 
 def _read_folder(path: Path) -> PictureSet:

@@ -21,6 +21,7 @@ from models.engines.images.engine import ImageStreamRequest
 from models.networks import build_network
 from models.palette import pixels_of
 from models.spec import LABEL_ROWS, STYLE, ImageSpec
+from models.training.data.epochs import Epochs
 from models.training.data.images import Pictures, PictureSet, binarise, read_pictures, write_sheet
 from models.training.model_card import picture_card
 from models.training.start import load_weights, read_start
@@ -92,8 +93,7 @@ class ImageTask:
 
     def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor]:
         train = self.pictures.train
-        numbers = range(step * self.batch, (step + 1) * self.batch)
-        chosen = [self._shuffled(i // len(train.images), rank)[i % len(train.images)] for i in numbers]
+        chosen = self._epochs.take(step * self.batch, self.batch, rank)
         rng = np.random.default_rng([self.seed, step, rank])
         images, labels = train.images[chosen], train.labels[chosen].copy()
         if self.spec.binary:
@@ -106,18 +106,9 @@ class ImageTask:
             labels[dropped, column] = len(values)
         return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels)
 
-    def _shuffled(self, epoch: int, rank: int) -> NDArray[np.int64]:
-        """The order of one epoch. Two are cached, because a batch can cross the end of an epoch."""
-        if (epoch, rank) not in self._orders:
-            if len(self._orders) > 1:
-                self._orders.clear()
-            count = len(self.pictures.train.images)
-            self._orders[epoch, rank] = np.random.default_rng([self.seed, epoch, rank]).permutation(count)
-        return self._orders[epoch, rank]
-
     @cached_property
-    def _orders(self) -> dict[tuple[int, int], NDArray[np.int64]]:
-        return {}
+    def _epochs(self) -> Epochs:
+        return Epochs(len(self.pictures.train.images), self.seed)
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """Mean bits per sub-pixel of one batch; see :class:`Task`."""
@@ -131,7 +122,8 @@ class ImageTask:
         images = pictures.images
         if self.spec.binary:
             images = binarise(images, np.random.default_rng(self.seed))
-        return Pictures(images[:count], pictures.labels[:count])
+        identities = None if pictures.identities is None else pictures.identities[:count]
+        return Pictures(images[:count], pictures.labels[:count], identities)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:

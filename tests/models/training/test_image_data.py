@@ -46,6 +46,26 @@ def test_the_spec_of_a_set_has_its_attributes_its_palette_and_its_label_rows(ind
     assert (without.attributes, without.label_rows, without.palette) == ((), 0, pictures.palette)
 
 
+def test_identities_are_read_and_those_of_the_parts_are_apart(arrays: Arrays, tmp_path: Path) -> None:
+    arrays |= {
+        "identity_train": np.arange(COUNT) // 2,
+        "identity_valid": np.full(7, 90),
+        "identity_test": np.arange(50, 58),
+    }
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    pictures = read_pictures(tmp_path)
+    for part, read in (("train", pictures.train), ("valid", pictures.valid), ("test", pictures.test)):
+        assert read.identities is not None
+        assert read.identities.tolist() == arrays[f"identity_{part}"].tolist()
+    for name, value, message in (
+        ("identity_test", None, "identity_test is missing"),
+        ("identity_train", np.arange(5), r"identity_train: expected whole numbers \[23\]"),
+        ("identity_train", np.zeros(COUNT), "identity_train: expected whole numbers"),
+        ("identity_test", np.full(8, 90), "identity_test: 90 is in identity_valid, too"),
+    ):
+        check_refused(arrays, tmp_path, name, value, message)
+
+
 def check_refused(arrays: Arrays, path: Path, name: str, value: np.ndarray | None, message: str) -> None:
     """That an npz is refused in which one array is another, or none."""
     changed = {key: array for key, array in arrays.items() if key != name} | ({} if value is None else {name: value})
