@@ -76,7 +76,7 @@ def _evaluate(out: Path, asr: Path, corpus: Path) -> None:
     """Print what judges say of the voice, and write it into the card of its WaveNet."""
     from models import checkpoint as checkpoints
     from models.library import ModelEntry
-    from service.cli.evaluate import speech_report
+    from service.cli.evaluation.speech import speech_report
 
     click.echo("Evaluating", err=True)
     name = out.name
