@@ -104,6 +104,34 @@ def read_pictures(path: Path) -> PictureSet:
     return _read_folder(path) if path.is_dir() else _read_npz(path)
 
 
+def matching_pictures(path: Path, spec: ImageSpec) -> PictureSet:
+    """The pictures that a network is trained on, read from a npz file or a folder.
+
+    Raises:
+        ValueError: they are not pictures, not of the size of the spec, or have another palette.
+    """
+    pictures, expected = read_pictures(path), (spec.height, spec.width, spec.channels)
+    if pictures.shape != expected:
+        raise ValueError(f"{path}: pictures of {pictures.shape}, but those of the model are {expected}")
+    if pictures.palette != spec.palette:
+        raise ValueError(f"{path}: its palette is not the model's")
+    return pictures
+
+
+def held_out(pictures: Pictures, spec: ImageSpec, seed: int, count: int | None = None) -> Pictures:
+    """The first pictures of a set, or all, as a model sees them in evaluation: binarised always in the same way.
+
+    Args:
+        pictures: of a test or validation set.
+        spec: of the model.
+        seed: of the binarisation.
+        count: how many.
+    """
+    images = binarise(pictures.images, np.random.default_rng(seed)) if spec.binary else pictures.images
+    identities = None if pictures.identities is None else pictures.identities[:count]
+    return Pictures(images[:count], pictures.labels[:count], identities)
+
+
 def binarise(images: Images, rng: np.random.Generator) -> Images:
     """Draw every sub-pixel as 0 or 1, with its grey level as the probability of 1 (Salakhutdinov & Murray 2008)."""
     return (rng.random(images.shape, np.float32) * np.float32(255.0) < images).astype(np.uint8)

@@ -22,7 +22,7 @@ from models.networks import build_network
 from models.palette import pixels_of
 from models.spec import LABEL_ROWS, STYLE, ImageSpec
 from models.training.data.epochs import Epochs
-from models.training.data.images import Pictures, PictureSet, binarise, read_pictures, write_sheet
+from models.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures, write_sheet
 from models.training.model_card import picture_card
 from models.training.start import load_weights, read_start
 
@@ -65,12 +65,8 @@ class ImageTask:
         Raises:
             ValueError: they are not pictures of the spec's size, or have another palette or other attributes.
         """
-        pictures, spec = read_pictures(self.data), self.spec
-        expected = (spec.height, spec.width, spec.channels)
-        if pictures.shape != expected:
-            raise ValueError(f"{self.data}: pictures of {pictures.shape}, but those of the model are {expected}")
-        if pictures.palette != spec.palette:
-            raise ValueError(f"{self.data}: its palette is not the model's")
+        spec = self.spec
+        pictures = matching_pictures(self.data, spec)
         if spec.attributes and (spec.attributes, spec.label_rows) != (pictures.attributes, len(pictures.label_rows)):
             raise ValueError(f"{self.data}: its attributes are not the model's")
         return pictures
@@ -119,11 +115,7 @@ class ImageTask:
 
     def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
         """The first pictures of a set, or all, as the model sees them in evaluation."""
-        images = pictures.images
-        if self.spec.binary:
-            images = binarise(images, np.random.default_rng(self.seed))
-        identities = None if pictures.identities is None else pictures.identities[:count]
-        return Pictures(images[:count], pictures.labels[:count], identities)
+        return held_out(pictures, self.spec, self.seed, count)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
