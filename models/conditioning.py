@@ -1,4 +1,4 @@
-"""What networks are conditioned on, in numpy: frames and a speaker (WaveNet), labels (pictures).
+"""What networks are conditioned on, in numpy: frames and a speaker (WaveNet), labels or a picture (pictures).
 
 The first is the Conditioner of networks/wavenet.py, which replaces the upsampling network y = f(h) of WaveNet (van den
 Oord et al. 2016, section 2.5). A stream computes it once, when it is opened: small matrix products for a few thousand
@@ -8,17 +8,20 @@ frames, against millions of steps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.architectures.encoder import EncoderSpec
 from models.architectures.pixelcnn import PixelCNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.noise import uniforms
 from models.palette import input_table
-from models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec
+from models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec, PictureSpec
 
 Array = NDArray[np.float32]
+_F = TypeVar("_F", np.float32, np.float64)
 Speaker = int | Mapping[int, float]
 """The index of a speaker; or a mix: the share of each speaker's embedding in the mean, which add up to 1."""
 _ENOUGH = 8
@@ -171,6 +174,26 @@ def label_rows(labels: NDArray[np.int64], conditions: Sequence[Sequence[str]]) -
     return np.concatenate([rows, counts[:, None]], axis=1).astype(np.float32)
 
 
+def encode(spec: EncoderSpec, tensors: Mapping[str, Array], symbols: NDArray[np.uint8]) -> Array:
+    """h ``[code]`` of a picture ``[H, W, C]``; networks/encoder.py in numpy.
+
+    The sums are in double precision, so that h, rounded, does not depend on their order.
+
+    Args:
+        spec: of the encoder.
+        tensors: of its checkpoint.
+        symbols: of the picture.
+    """
+    seen = input_planes(spec, symbols).astype(np.float64)
+    for layer in range(spec.layers):
+        bias = tensors[f"convolution_{layer}_bias"][:, None, None]
+        seen = np.maximum(_convolved(seen, tensors[f"convolution_{layer}"], stride=2) + bias, 0.0)
+    h = seen.reshape(-1) @ tensors["code"].astype(np.float64) + tensors["code_bias"]
+    if spec.normalised:
+        h /= max(float(np.linalg.norm(h)), 1e-12)
+    return h.astype(np.float32)
+
+
 def upsample(
     spec: PixelCNNSpec, tensors: Mapping[str, Array], h: Array, coarse: NDArray[np.uint8] | None = None
 ) -> Array:
@@ -203,7 +226,7 @@ def upsample(
     return np.ascontiguousarray(whole.reshape(spec.height * spec.width, -1))
 
 
-def input_planes(spec: ImageSpec, symbols: NDArray[np.uint8]) -> Array:
+def input_planes(spec: PictureSpec, symbols: NDArray[np.uint8]) -> Array:
     """Symbols ``[H, W, C]`` as the network sees them, ``float32 [C * planes, H, W]``."""
     seen = input_table(spec)[symbols].reshape(*symbols.shape[:2], spec.channels * spec.planes)
     return np.ascontiguousarray(seen.transpose(2, 0, 1))
@@ -234,8 +257,8 @@ def _silu(x: Array) -> Array:
         return np.asarray(x / (np.float32(1.0) + np.exp(-x)), np.float32)
 
 
-def _convolved(x: Array, weights: Array) -> Array:
-    """``x [in, H, W]`` by ``weights [out, in, 3, 3]``, with zeros around it."""
+def _convolved(x: NDArray[_F], weights: Array, stride: int = 1) -> NDArray[_F]:
+    """``x [in, H, W]`` by ``weights [out, in, 3, 3]``, with zeros around it, in the type of ``x``."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))
-    found: Array = np.tensordot(weights, windows, axes=([1, 2, 3], [0, 3, 4]))
-    return found
+    chosen = windows[:, ::stride, ::stride]
+    return np.tensordot(weights.astype(x.dtype, copy=False), chosen, axes=([1, 2, 3], [0, 3, 4]))

@@ -10,13 +10,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import ImageSpec
+from models.spec import PictureSpec
 
 WHITE = 255
 
 
 @cache
-def input_table(spec: ImageSpec) -> NDArray[np.float32]:
+def input_table(spec: PictureSpec) -> NDArray[np.float32]:
     """The numbers from -1 to 1 that each symbol enters the network as: ``float32 [levels, planes]``, read-only."""
     if spec.palette:
         values = rgba(spec)[:, : spec.planes] * (2.0 / WHITE) - 1.0
@@ -28,13 +28,13 @@ def input_table(spec: ImageSpec) -> NDArray[np.float32]:
     return table
 
 
-def rgba(spec: ImageSpec) -> NDArray[np.uint8]:
+def rgba(spec: PictureSpec) -> NDArray[np.uint8]:
     """The colours of a palette, ``uint8 [levels, 4]``."""
     codes = [bytes.fromhex(colour[1:].ljust(8, "f")) for colour in spec.palette]
     return np.array([[*code] for code in codes], np.uint8)
 
 
-def pixels_of(symbols: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
+def pixels_of(symbols: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
     """Symbols ``[..., C]`` as 8-bit pixels, grey or RGB; what is transparent is white.
 
     Without a palette the highest level is white.
@@ -46,7 +46,7 @@ def pixels_of(symbols: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
     return opaque[symbols[..., 0]]
 
 
-def nearest_symbols(pixels: NDArray[np.uint8], spec: ImageSpec) -> tuple[NDArray[np.uint8], float]:
+def nearest_symbols(pixels: NDArray[np.uint8], spec: PictureSpec) -> tuple[NDArray[np.uint8], float]:
     """The nearest colours of a palette, and how far they are.
 
     Args:

@@ -180,16 +180,11 @@ _COLOUR: Final = re.compile(r"#[0-9a-f]{6}(00)?")
 
 
 @dataclass(frozen=True)
-class ImageSpec(Spec):
-    """What every network of pictures has: the size, the levels of a sub-pixel, the attributes, the palette.
+class PictureSpec(Spec):
+    """What every network that sees pictures has: the size, the levels of a sub-pixel, the palette.
 
     A sub-pixel is one channel of one pixel, a symbol below ``levels``. With a ``palette`` a pixel is one symbol, an
     index into it: the palette has one colour for each level, ``#rrggbb`` or, for a transparent one, ``#rrggbb00``.
-
-    ``attributes`` are the conditions: pairs of a name and the names of its values, which are unique over all
-    attributes. The embedding of a value has ``condition_channels`` numbers; the vector h that the network is
-    conditioned on is the sum of one embedding for each attribute. ``label_rows`` is the length of the tensor
-    :data:`LABEL_ROWS`.
     """
 
     height: int = 32
@@ -197,21 +192,14 @@ class ImageSpec(Spec):
     channels: int = 3
     levels: int = 256
     palette: tuple[str, ...] = ()
-    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    label_rows: int = 0
-    condition_channels: int = 32
 
     def __post_init__(self) -> None:
-        self.require_positive("height", "width", "condition_channels")
+        self.require_positive("height", "width")
         if self.channels not in (1, 3):
             raise SpecError(f"channels: must be 1 or 3, not {self.channels!r}")
         if not self.palette and self.levels not in (2, 256):
             raise SpecError(f"levels: must be 2 or 256, not {self.levels!r}")
         self._check_palette()
-        self._check_attributes()
-        rows: Any = self.label_rows
-        if not isinstance(rows, int) or not 0 <= rows <= (MAX_LABEL_ROWS if self.attributes else 0):
-            raise SpecError(f"label_rows: must lie in 0 … {MAX_LABEL_ROWS}, and be 0 without attributes, not {rows!r}")
 
     def _check_palette(self) -> None:
         if not self.palette:
@@ -224,42 +212,23 @@ class ImageSpec(Spec):
         if (self.channels, self.levels) != (1, len(self.palette)):
             raise SpecError("palette: a pixel is one channel, which has as many levels as the palette has colours")
 
-    def _check_attributes(self) -> None:
-        """Each name, and each name of a value, once: a prompt is a list of the latter, separated by commas."""
-        pairs: tuple[Any, ...] = self.attributes
-        if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], tuple) for pair in pairs):
-            raise SpecError("attributes: must be pairs of a name and a list of names of values")
-        names: list[Any] = [name for name, _ in pairs]
-        values: list[Any] = [value for _, known in pairs for value in known]
-        if not all(known for _, known in pairs):
-            raise SpecError("attributes: each must have a value")
-        for name in (*names, *values):
-            if not isinstance(name, str) or not name or name != name.strip() or "," in name:
-                raise SpecError(f"attributes: {name!r} is no name: it must be text without commas")
-        for group, said in ((names, "attributes"), (values, "values")):
-            if len({name.casefold() for name in group}) < len(group):
-                raise SpecError(f"attributes: two {said} have one name")
-
     @classmethod
     def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
         """The spec of a network to train.
 
         Args:
             shape: height, width and channels of the pictures.
-            data: the fields that follow from the set of pictures: ``attributes``, ``label_rows``, ``palette``.
+            data: what follows from the set of pictures: ``attributes``, ``label_rows``, ``levels``, ``palette``. What
+                is no field of this spec is left out.
             options: the other fields.
 
         Raises:
             SpecError: they describe no valid network.
         """
         height, width, channels = shape
-        fields: dict[str, Any] = {**data, **options}
-        return cls(height=height, width=width, channels=channels, **fields)
-
-    @property
-    def title(self) -> str:
-        """The network's name in model cards."""
-        return self.kind
+        names = {f.name for f in dataclasses.fields(cls)}
+        fields: dict[str, Any] = {name: value for name, value in data.items() if name in names}
+        return cls(height=height, width=width, channels=channels, **fields, **options)
 
     @property
     def dims(self) -> int:
@@ -283,6 +252,50 @@ class ImageSpec(Spec):
         if not self.palette:
             return 1
         return 4 if self.transparent else 3
+
+
+@dataclass(frozen=True)
+class ImageSpec(PictureSpec):
+    """What every network has whose output are pictures: what it is conditioned on.
+
+    ``attributes`` are the conditions: pairs of a name and the names of its values, which are unique over all
+    attributes. The embedding of a value has ``condition_channels`` numbers; the vector h that the network is
+    conditioned on is the sum of one embedding for each attribute. ``label_rows`` is the length of the tensor
+    :data:`LABEL_ROWS`.
+    """
+
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    label_rows: int = 0
+    condition_channels: int = option(32, "Numbers of the vector h that conditions the network.", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("condition_channels")
+        self._check_attributes()
+        rows: Any = self.label_rows
+        if not isinstance(rows, int) or not 0 <= rows <= (MAX_LABEL_ROWS if self.attributes else 0):
+            raise SpecError(f"label_rows: must lie in 0 … {MAX_LABEL_ROWS}, and be 0 without attributes, not {rows!r}")
+
+    def _check_attributes(self) -> None:
+        """Each name, and each name of a value, once: a prompt is a list of the latter, separated by commas."""
+        pairs: tuple[Any, ...] = self.attributes
+        if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], tuple) for pair in pairs):
+            raise SpecError("attributes: must be pairs of a name and a list of names of values")
+        names: list[Any] = [name for name, _ in pairs]
+        values: list[Any] = [value for _, known in pairs for value in known]
+        if not all(known for _, known in pairs):
+            raise SpecError("attributes: each must have a value")
+        for name in (*names, *values):
+            if not isinstance(name, str) or not name or name != name.strip() or "," in name:
+                raise SpecError(f"attributes: {name!r} is no name: it must be text without commas")
+        for group, said in ((names, "attributes"), (values, "values")):
+            if len({name.casefold() for name in group}) < len(group):
+                raise SpecError(f"attributes: two {said} have one name")
+
+    @property
+    def title(self) -> str:
+        """The network's name in model cards."""
+        return self.kind
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:

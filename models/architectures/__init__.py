@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.architectures.acoustic import ACOUSTIC
+from models.architectures.encoder import ENCODER
 from models.architectures.pixelcnn import PIXELCNN
 from models.architectures.pixelrnn import PIXELRNN
 from models.architectures.registry import (
@@ -29,7 +30,7 @@ __all__ = [
     "tensor_table",
 ]
 
-for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN):
+for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER):
     register(_builtin)
 
 

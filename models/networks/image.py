@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.networks.parameters import add_parameters
 from models.palette import input_table
-from models.spec import ImageSpec
+from models.spec import ImageSpec, PictureSpec
 from models.tensors import Tensor as TensorInit
 
 
@@ -89,7 +89,7 @@ class ImageNetwork(nn.Module):
         return seen.to(like)
 
 
-def input_pixels(spec: ImageSpec, symbols: Tensor) -> Tensor:
+def input_pixels(spec: PictureSpec, symbols: Tensor) -> Tensor:
     """Symbols ``int64 [B, H, W, C]`` as the network sees them: ``float32 [B, H, W, C * planes]``, from -1 to 1."""
     table = torch.tensor(input_table(spec), device=symbols.device)
     return table[symbols].flatten(3)

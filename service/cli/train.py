@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.architectures import ArchitectureError, architecture, kinds, load_object
-from models.spec import SHAPINGS, ImageSpec, Spec
+from models.spec import SHAPINGS, PictureSpec, Spec
 from service.cli import explained
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class _Weights(click.ParamType[dict[str, float]]):
 
 
 class _Commands(click.Group):
-    """A command for each speech architecture, and one for each image architecture, those of plugins included."""
+    """A command for each speech architecture, and one for each architecture of pictures, those of plugins included."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands below, and the image architectures."""
@@ -51,7 +51,7 @@ class _Commands(click.Group):
 
 def _is_image(kind: str) -> bool:
     try:
-        return issubclass(architecture(kind).spec, ImageSpec)
+        return issubclass(architecture(kind).spec, PictureSpec)
     except ArchitectureError:
         return False  # a broken plugin: training it by its name reports the reason
 
@@ -177,7 +177,7 @@ def _image_command(kind: str) -> click.Command | None:
         found = architecture(kind)
     except ArchitectureError as error:
         raise click.ClickException(str(error)) from None
-    if not issubclass(found.spec, ImageSpec) or found.task is None:
+    if not issubclass(found.spec, PictureSpec) or found.task is None:
         return None
     spec = found.spec
 
@@ -214,7 +214,6 @@ def _image_command(kind: str) -> click.Command | None:
             show_default=True,
             help="Of a sub-pixel; pictures with a palette have as many as it has colours.",
         ),
-        click.option("--condition-channels", type=click.IntRange(1), default=32, show_default=True),
         *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
         click.option("--precision", type=precision, default="bfloat16", show_default=True),
         _START,
