@@ -231,6 +231,11 @@ class PictureSpec(Spec):
         return cls(height=height, width=width, channels=channels, **fields, **options)
 
     @property
+    def title(self) -> str:
+        """The network's name in model cards."""
+        return self.kind
+
+    @property
     def dims(self) -> int:
         """Sub-pixels of a picture."""
         return self.height * self.width * self.channels
@@ -291,11 +296,6 @@ class ImageSpec(PictureSpec):
         for group, said in ((names, "attributes"), (values, "values")):
             if len({name.casefold() for name in group}) < len(group):
                 raise SpecError(f"attributes: two {said} have one name")
-
-    @property
-    def title(self) -> str:
-        """The network's name in model cards."""
-        return self.kind
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:

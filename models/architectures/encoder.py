@@ -36,6 +36,11 @@ class EncoderSpec(PictureSpec):
             raise SpecError(f"normalised: must be true or false, not {self.normalised!r}")
 
     @property
+    def title(self) -> str:
+        """The network's name in model cards."""
+        return "Encoder of pictures"
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Features before the first layer and after each."""
         return self.channels * self.planes, *(self.features << layer for layer in range(self.layers))
@@ -58,4 +63,9 @@ def tensors(spec: EncoderSpec) -> Table:
     return table
 
 
-ENCODER = Architecture(spec=EncoderSpec, tensors=tensors, network="models.networks.encoder:Encoder")
+ENCODER = Architecture(
+    spec=EncoderSpec,
+    tensors=tensors,
+    network="models.networks.encoder:Encoder",
+    task="models.training.tasks.embedding:EmbeddingTask",
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from models.spec import ImageSpec
+from models.spec import PictureSpec
 
 CREDITS: Mapping[str, str] = {
     "allison": "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0: the weights inherit it",
@@ -47,9 +47,9 @@ _BINARISED = (
 
 
 def picture_card(
-    spec: ImageSpec, source: str, pictures: int, trained: Mapping[str, Any], figures: Mapping[str, float]
+    spec: PictureSpec, source: str, pictures: int, trained: Mapping[str, Any], figures: Mapping[str, float]
 ) -> str:
-    """A README for a checkpoint of an image network.
+    """A README for a checkpoint of a network of pictures.
 
     Args:
         spec: of the network.

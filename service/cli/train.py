@@ -199,10 +199,12 @@ def _image_command(kind: str) -> click.Command | None:
             pictures = read_pictures(data)
             data_fields = {"levels": int(levels)} | pictures.spec_fields
             wanted = spec.for_pictures(pictures.shape, data_fields, **options)
-        task = _task(wanted)(wanted, data, batch=batch or 16, precision=precision, start=start, seed=seed)
+        task = _task(wanted)(
+            wanted, data, precision=precision, start=start, seed=seed, **({"batch": batch} if batch else {})
+        )
         _run(task, output, seed=seed, **loop)
 
-    train.__doc__ = f"Train a {kind} network on pictures; the loss is in bits per sub-pixel."
+    train.__doc__ = f"Train a network of pictures, {kind}."
     precision = click.Choice(["bfloat16", "float32"])
     decorators: tuple[Callable[..., Any], ...] = (
         click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="An npz or a folder."),

@@ -35,7 +35,7 @@ from PIL import Image
 
 from models.conditioning import label_rows
 from models.palette import WHITE, pixels_of, rgba
-from models.spec import ImageSpec
+from models.spec import ImageSpec, PictureSpec
 
 Images = NDArray[np.uint8]
 ARCHIVE = "pictures.npz"
@@ -104,7 +104,7 @@ def read_pictures(path: Path) -> PictureSet:
     return _read_folder(path) if path.is_dir() else _read_npz(path)
 
 
-def matching_pictures(path: Path, spec: ImageSpec) -> PictureSet:
+def matching_pictures(path: Path, spec: PictureSpec) -> PictureSet:
     """The pictures that a network is trained on, read from a npz file or a folder.
 
     Raises:
@@ -118,7 +118,7 @@ def matching_pictures(path: Path, spec: ImageSpec) -> PictureSet:
     return pictures
 
 
-def held_out(pictures: Pictures, spec: ImageSpec, seed: int, count: int | None = None) -> Pictures:
+def held_out(pictures: Pictures, spec: PictureSpec, seed: int, count: int | None = None) -> Pictures:
     """The first pictures of a set, or all, as a model sees them in evaluation: binarised always in the same way.
 
     Args:

@@ -42,7 +42,7 @@ class ImageTask:
 
     spec: ImageSpec
     data: Path
-    batch: int = 32
+    batch: int = 16
     """Pictures per process and step."""
     label_dropout: float = 1 / 7
     """The probability of replacing each label by "unspecified"."""

@@ -1,4 +1,4 @@
-"""``ancestral evaluate images`` and ``table``."""
+"""``ancestral evaluate images``, ``embedding`` and ``table``."""
 
 from __future__ import annotations
 
@@ -74,6 +74,43 @@ def images(
     click.echo(json.dumps(report, indent=2))
     if card:
         _show_in_card(loaded, output / SHEET)
+
+
+@click.command()
+@click.argument("checkpoint", type=_CHECKPOINT)
+@click.option("--data", type=_PICTURES, required=True, help="Pictures with identities.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def embedding(checkpoint: Path, data: Path, output: Path) -> None:
+    """Evaluate CHECKPOINT, an encoder trained to tell identities apart: write report.json and a sheet into a folder.
+
+    The first picture of every identity of the test set is asked with, and the second one of each is the gallery. The
+    report says how often the same identity is the nearest (rank_1) or among the nearest five (rank_5), by the vectors
+    and, without a network, by the pixels; beside it what guessing gives. The rows of the sheet (neighbours.png) are a
+    picture, the one to be found, and the nearest six.
+    """
+    from functools import partial
+
+    from models import checkpoint as checkpoints
+    from models.architectures.encoder import EncoderSpec
+    from models.networks import load_network
+    from models.training.data.images import held_out
+    from models.training.evaluation.retrieval import embed, pixel_vectors, retrieve, write_neighbours
+    from models.training.tasks.embedding import EmbeddingTask
+
+    with explained(ValueError):
+        loaded = checkpoints.load(checkpoint)
+        task = EmbeddingTask(loaded.spec_as(EncoderSpec), data)
+        test = held_out(task.pictures.test, task.spec, task.seed)
+    vectors = partial(embed, load_network(loaded))
+    report = {
+        "sha256": loaded.sha256,
+        "embedding": retrieve(vectors, test)._asdict(),
+        "pixels": retrieve(pixel_vectors(task.spec), test)._asdict(),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    write_neighbours(vectors, test, task.spec, output / "neighbours.png")
+    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    click.echo(json.dumps(report, indent=2))
 
 
 @click.command()
