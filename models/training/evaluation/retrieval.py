@@ -94,7 +94,7 @@ def embed(encoder: nn.Module, symbols: Images) -> NDArray[np.float32]:
 
 def pixel_vectors(spec: PictureSpec) -> Vectors:
     """The pixels themselves, as a baseline without a network."""
-    return lambda symbols: pixels_of(symbols, spec).reshape(len(symbols), -1) / np.float32(255.0)
+    return lambda symbols: pixels_of(symbols, spec).reshape(len(symbols), -1).astype(np.float32)
 
 
 def write_neighbours(vectors: Vectors, pictures: Pictures, spec: PictureSpec, file: Path) -> None:
