@@ -88,28 +88,11 @@ def embedding(checkpoint: Path, data: Path, output: Path) -> None:
     and, without a network, by the pixels; beside it what guessing gives. The rows of the sheet (neighbours.png) are a
     picture, the one to be found, and the nearest six.
     """
-    from functools import partial
-
-    from models import checkpoint as checkpoints
-    from models.architectures.encoder import EncoderSpec
-    from models.networks import load_network
-    from models.training.data.images import held_out
-    from models.training.evaluation.retrieval import embed, pixel_vectors, retrieve, write_neighbours
-    from models.training.tasks.embedding import EmbeddingTask
+    from models.checkpoint import load
+    from models.training.evaluation.embedding_report import write_embedding_report
 
     with explained(ValueError):
-        loaded = checkpoints.load(checkpoint)
-        task = EmbeddingTask(loaded.spec_as(EncoderSpec), data)
-        test = held_out(task.pictures.test, task.spec, task.seed)
-    vectors = partial(embed, load_network(loaded))
-    report = {
-        "sha256": loaded.sha256,
-        "embedding": retrieve(vectors, test)._asdict(),
-        "pixels": retrieve(pixel_vectors(task.spec), test)._asdict(),
-    }
-    output.mkdir(parents=True, exist_ok=True)
-    write_neighbours(vectors, test, task.spec, output / "neighbours.png")
-    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        report = write_embedding_report(load(checkpoint), data, output)
     click.echo(json.dumps(report, indent=2))
 
 
