@@ -94,6 +94,11 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True)),
         click.option("--processes", type=click.IntRange(1), help="Default: one per core, or one on a GPU."),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option(
+            "--precision",
+            type=click.Choice(["bfloat16", "float32"]),
+            help="Of the arithmetic. Default: bfloat16 on processors and GPUs with such products, otherwise float32.",
+        ),
     )
     for decorate in reversed(decorators):
         function = decorate(function)
@@ -124,6 +129,7 @@ def wavenet(
     blur: float,
     start: Path | None,
     batch: int | None,
+    precision: str | None,
     seed: int,
     **loop: Any,
 ) -> None:
@@ -136,6 +142,7 @@ def wavenet(
         channels = 0 if free else FeatureSpec().channels
         spec = WaveNetSpec(speakers=tuple(speakers), local_channels=channels, shaping=shaping, **sizes)
     options: dict[str, Any] = {"crop_frames": crop, "blur": blur, "start": start, "seed": seed}
+    options |= _given(precision=precision)
     _run(_task(spec)(spec, data, speakers, batch=batch or 2, **options), output, seed=seed, **loop)
 
 
@@ -149,6 +156,7 @@ def acoustic(
     speakers: dict[str, float],
     start: Path | None,
     batch: int | None,
+    precision: str | None,
     seed: int,
     **loop: Any,
 ) -> None:
@@ -161,7 +169,8 @@ def acoustic(
     spec = AcousticSpec(
         phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels, pitch_layers=PITCH_LAYERS
     )
-    _run(_task(spec)(spec, data, speakers, batch=batch or 16, start=start, seed=seed), output, seed=seed, **loop)
+    options = {"start": start, "seed": seed} | _given(precision=precision)
+    _run(_task(spec)(spec, data, speakers, batch=batch or 16, **options), output, seed=seed, **loop)
 
 
 def _task(spec: Spec) -> Any:
@@ -169,6 +178,11 @@ def _task(spec: Spec) -> Any:
     task = architecture(spec.kind).task
     assert task is not None
     return load_object(task)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that are not None: the others keep their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _image_command(kind: str) -> click.Command | None:
@@ -186,7 +200,7 @@ def _image_command(kind: str) -> click.Command | None:
         output: Path,
         levels: str,
         batch: int | None,
-        precision: str,
+        precision: str | None,
         start: Path | None,
         seed: int,
         **options: Any,
@@ -199,13 +213,10 @@ def _image_command(kind: str) -> click.Command | None:
             pictures = read_pictures(data)
             data_fields = {"levels": int(levels)} | pictures.spec_fields
             wanted = spec.for_pictures(pictures.shape, data_fields, **options)
-        task = _task(wanted)(
-            wanted, data, precision=precision, start=start, seed=seed, **({"batch": batch} if batch else {})
-        )
+        task = _task(wanted)(wanted, data, start=start, seed=seed, **_given(batch=batch, precision=precision))
         _run(task, output, seed=seed, **loop)
 
     train.__doc__ = f"Train a network of pictures, {kind}."
-    precision = click.Choice(["bfloat16", "float32"])
     decorators: tuple[Callable[..., Any], ...] = (
         click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="An npz or a folder."),
         _options,
@@ -217,7 +228,6 @@ def _image_command(kind: str) -> click.Command | None:
             help="Of a sub-pixel; pictures with a palette have as many as it has colours.",
         ),
         *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
-        click.option("--precision", type=precision, default="bfloat16", show_default=True),
         _START,
         _schedule_options,
     )
@@ -251,9 +261,7 @@ def _run(
     from models.training.loop import LoopConfig, train
     from models.training.start import branch
 
-    given = {name: value for name, value in schedule.items() if value is not None}
-    if learning_rate is not None:
-        given["learning_rate"] = learning_rate
+    given = _given(learning_rate=learning_rate, **schedule)
     count = processes or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     with explained(ValueError):
         if anneal_from is not None:

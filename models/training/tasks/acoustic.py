@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from models.training.data.acoustic import Batch, Item, collate, draw
 from models.training.data.speech import Dataset, by_speaker, minutes_by_speaker, require_clips
 from models.training.evaluation.mels import ripple_depth, variance_ratio
 from models.training.model_card import card
+from models.training.precision import fastest_precision
 from models.training.start import fit_acoustic, read_start
 
 _UNVOICED_PITCH_WEIGHT = 0.1
@@ -51,6 +52,8 @@ class AcousticTask:
     """The checkpoint whose weights the run begins with. Its speakers may be others; it may predict F0 beside mels."""
     adversary_after: int = 500
     """Steps without the losses of the discriminator, which learns from the first step; they rise for as many more."""
+    precision: str = field(default_factory=fastest_precision)
+    """Of the arithmetic, except that of the losses."""
     seed: int = 0
     unit: str = "frames"
     measure: str = "L1"
@@ -93,7 +96,7 @@ class AcousticTask:
         assert isinstance(model, AcousticTraining)
         items = draw(self._training, self.weights, self.batch, np.random.default_rng([self.seed, step, rank]))
         batch = collate(self.spec, items).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             mels, pitch, durations = run(model.generator, batch)
             adversary = adversarial_losses(model.discriminator, mels, batch.mels, batch.ripple, batch.frame_mask)
         parts = losses(mels.float(), pitch.float(), durations.float(), batch)

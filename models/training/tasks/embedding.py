@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from models.training.data.identities import IdentityBatches
 from models.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures
 from models.training.evaluation.retrieval import embed, retrieve
 from models.training.model_card import picture_card
+from models.training.precision import fastest_precision
 from models.training.start import load_weights, read_start
 from models.training.triplets import triplet_loss
 
@@ -37,7 +38,7 @@ class EmbeddingTask:
     data: Path
     batch: int = 256
     """Pictures per process and step."""
-    precision: str = "bfloat16"
+    precision: str = field(default_factory=fastest_precision)
     """Of the convolutions."""
     start: Path | None = None
     """The checkpoint whose weights the run starts from, of the same spec."""

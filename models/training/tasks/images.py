@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from models.spec import LABEL_ROWS, STYLE, ImageSpec
 from models.training.data.epochs import Epochs
 from models.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures, write_sheet
 from models.training.model_card import picture_card
+from models.training.precision import fastest_precision
 from models.training.start import load_weights, read_start
 
 _VALIDATED = 500
@@ -50,8 +51,8 @@ class ImageTask:
     """Of several attributes: the share of the pictures that lose all labels but the style, as in the unconditional pass
     of guidance, and of those that lose each label but the style with probability 1/2. Labels that are left out each by
     itself are hardly ever left out together."""
-    precision: str = "bfloat16"
-    """Of the arithmetic; ``float32`` is faster on processors without fast bfloat16 products."""
+    precision: str = field(default_factory=fastest_precision)
+    """Of the arithmetic."""
     start: Path | None = None
     """The checkpoint whose weights the run starts from, of the same spec."""
     seed: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from models.networks.wavenet import WaveNet
 from models.training.blur import Crop, blurred
 from models.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
 from models.training.model_card import card
+from models.training.precision import fastest_precision
 from models.training.start import fit_speakers, load_weights, read_start
 
 
@@ -43,6 +44,8 @@ class WaveNetTask:
     """The share of the crops whose mels are blurred; see models/training/blur.py."""
     start: Path | None = None
     """The checkpoint whose weights the run begins with. Its speakers may be others, and its sound shaped otherwise."""
+    precision: str = field(default_factory=fastest_precision)
+    """Of the arithmetic at the rate of samples."""
     seed: int = 0
     unit: str = "samples"
     measure: str = "bits"
@@ -149,7 +152,7 @@ class WaveNetTask:
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """Mean bits per sample of one batch; see :class:`Task`."""
         symbols, targets, frames, speakers = self._batch(step, rank, device)
-        logits: Tensor = model(symbols, frames, speakers, torch.bfloat16)
+        logits: Tensor = model(symbols, frames, speakers, getattr(torch, self.precision))
         return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten()) / math.log(2), targets.numel()
 
     @torch.no_grad()

@@ -16,6 +16,7 @@ from models.engines.speech.native import NativeEngine
 from models.tensors import shapes
 from models.training.data.speech import Dataset
 from models.training.model_card import card
+from models.training.precision import fastest_precision
 from models.training.tasks.acoustic import AcousticTask
 from models.training.tasks.wavenet import WaveNetTask
 from tests.models.training.sounds import FEATURES, FRAMES, SPEAKERS, WAVENET
@@ -113,6 +114,35 @@ def test_the_loss_is_what_the_engine_scores(prepared: Path, tmp_path: Path) -> N
     )
     assert loss.item() == pytest.approx(-scores.mean() / np.log(2), rel=0.01)
     assert items == len(scores)
+
+
+@torch.no_grad()
+def test_precision_is_that_of_the_arithmetic(task: WaveNetTask) -> None:
+    model = task.network()
+    whole, half = (replace(task, precision=p).loss(model, 0, 0, CPU)[0] for p in ("float32", "bfloat16"))
+    assert whole != half
+    assert float(whole) == pytest.approx(float(half), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("told", "precision"),
+    [
+        ("model name\t: EPYC\nflags\t\t: fpu avx2 avx512f avx512_bf16\n", "bfloat16"),
+        ("processor: 0\nFeatures\t: asimd i8mm bf16\n", "bfloat16"),
+        ("model name\t: bf16\nflags\t\t: fpu avx2 avx512f\n", "float32"),
+        ("", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_bfloat16_is_for_processors_that_multiply_it(
+    told: str | None, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a GPU multiplies it")
+    if told is not None:
+        (tmp_path / "cpuinfo").write_text(told, "ascii")
+    monkeypatch.setattr("models.training.precision._CPUINFO", tmp_path / "cpuinfo")
+    assert fastest_precision() == precision
 
 
 def test_a_model_without_frames_hears_one_clip_after_another(prepared: Path) -> None:

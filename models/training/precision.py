@@ -1,0 +1,27 @@
+"""The precision that this machine trains fastest in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+_CPUINFO = Path("/proc/cpuinfo")
+_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Of processors that multiply bfloat16 numbers: x86 with AVX-512 BF16 or AMX, ARM."""
+
+
+def fastest_precision() -> str:
+    """``bfloat16`` on a GPU and on processors with such products, otherwise ``float32``."""
+    if torch.cuda.is_available() or _FLAGS & processor_flags():
+        return "bfloat16"
+    return "float32"
+
+
+def processor_flags() -> set[str]:
+    """What Linux says this processor can do; nothing where there is no Linux."""
+    try:
+        lines = _CPUINFO.read_text("ascii", "replace").splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split(":", 1)[1].split()}
