@@ -1,4 +1,4 @@
-// The view "Draw": pictures that grow row by row, completions, interpolations.
+// The view "Draw": pictures that grow row by row, completions, pictures from a picture, interpolations.
 
 import { get } from "./api.js";
 import { ClassPicker } from "./classes.js";
@@ -6,12 +6,26 @@ import { historyPanel, modelsWith, requestPanel, Seed, segmented, select, slider
 import { announce, clearErrors, copy, field, h, problem, showAtField, toResult } from "./dom.js";
 import { partSeed } from "./json.js";
 import { Gallery } from "./gallery.js";
-import { Completion, Generation, Interpolation } from "./draw_modes.js";
+import { Completion, Generation, Interpolation, Reconstruction } from "./draw_modes.js";
 import { fromBase64, sizeOf } from "./pixels.js";
 import { remember, writeLink } from "./store.js";
 
+/** The capabilities of which a model needs one for each way to draw. */
+const NEEDED = {
+  draw: ["image_generation"],
+  complete: ["image_completion"],
+  picture: ["image_reconstruction", "image_portrait"],
+  interpolate: ["image_interpolation"],
+};
+const LABELS = {
+  draw: "Draw",
+  complete: "Continue the picture",
+  picture: "Draw from the picture",
+  interpolate: "Interpolate",
+};
+
 export async function open(values) {
-  const models = await modelsWith("image_generation");
+  const models = await modelsWith(...Object.values(NEEDED).flat());
   if (!models.length)
     return {
       element: h("div", { class: "sheet" }, h("h1", {}, "Draw"), h("p", {}, "This server has no model that draws.")),
@@ -61,12 +75,14 @@ class Draw {
     const parts = { draw: this, changed, seed: this.seed };
     this.generation = new Generation(parts);
     this.completion = new Completion(parts);
+    this.reconstruction = new Reconstruction(parts);
     this.interpolation = new Interpolation(parts);
     this.modes = segmented(
       "What to draw",
       [
         ["draw", "Draw"],
         ["complete", "Complete"],
+        ["picture", "From a picture"],
         ["interpolate", "Interpolate"],
       ],
       this.mode,
@@ -90,6 +106,7 @@ class Draw {
       this.modes,
       field("Model", this.modelSelect, { param: "model" }),
       this.completion.element,
+      this.reconstruction.element,
       this.interpolation.element,
       this.picker.element,
       this.count.element,
@@ -114,7 +131,7 @@ class Draw {
     this.history = historyPanel(
       "draw",
       (entry) =>
-        `${entry.mode === "interpolate" ? `${entry.from} → ${entry.to}` : (entry.prompt ?? "pictures")} · ${entry.model}`,
+        `${entry.from ? `${entry.from} → ${entry.to}` : (entry.prompt ?? "pictures")} · ${entry.model}`,
       (entry) => this.use(entry),
     );
     this.share = h("button", { type: "button", onclick: () => copy(location.href, this.share) }, "Copy link");
@@ -154,26 +171,38 @@ class Draw {
   chooseModel(prompt, style) {
     this.picker.show(this.model.id, prompt, style);
     this.guidance.element.hidden = !this.picker.any;
-    this.interpolation.chooseModel(this.picker);
+    this.interpolation.chooseModel(this.picker, this.model);
     this.completion.chooseModel(sizeOf(this.model));
-    const needed = { draw: "image_generation", complete: "image_completion", interpolate: "image_interpolation" };
-    for (const input of this.modes.querySelectorAll("input")) {
-      const possible = this.model.capabilities.includes(needed[input.value]);
-      input.disabled = !possible || (input.value === "interpolate" && !this.picker.any);
-    }
+    this.reconstruction.chooseModel(sizeOf(this.model), this.model);
+    for (const input of this.modes.querySelectorAll("input")) input.disabled = !this.possible(input.value);
+    if (!this.possible(this.mode)) this.chooseMode(Object.keys(NEEDED).find((mode) => this.possible(mode)));
+  }
+
+  /** Whether the model can draw in this way. */
+  possible(mode) {
+    const { capabilities } = this.model;
+    if (!NEEDED[mode].some((one) => capabilities.includes(one))) return false;
+    return mode !== "interpolate" || this.picker.any || capabilities.includes("image_encoding");
   }
 
   chooseMode(mode) {
     this.mode = mode;
+    this.modes.querySelector(`input[value=${mode}]`).checked = true;
     this.completion.element.hidden = mode !== "complete";
+    this.reconstruction.element.hidden = mode !== "picture";
     this.interpolation.element.hidden = mode !== "interpolate";
-    this.picker.element.hidden = mode === "interpolate";
+    this.picker.element.hidden = mode === "interpolate" || mode === "picture";
     this.count.element.hidden = mode === "interpolate";
     this.submit.textContent = this.submitLabel;
   }
 
+  get way() {
+    const { generation, completion, reconstruction, interpolation } = this;
+    return { draw: generation, complete: completion, picture: reconstruction, interpolate: interpolation }[this.mode];
+  }
+
   get submitLabel() {
-    return { draw: "Draw", complete: "Continue the picture", interpolate: "Interpolate" }[this.mode];
+    return LABELS[this.mode];
   }
 
   /** The fields of every request. */
@@ -191,7 +220,8 @@ class Draw {
   values() {
     if (this.mode === "interpolate") return { mode: this.mode, ...this.interpolation.values(), ...this.shared() };
     return {
-      ...(this.mode === "draw" ? {} : { mode: this.mode, rows: this.completion.rows }),
+      ...(this.mode === "draw" ? {} : { mode: this.mode }),
+      ...(this.mode === "complete" ? { rows: this.completion.rows } : {}),
       ...this.subject(),
       n: Number(this.count.input.value),
       ...this.shared(),
@@ -207,21 +237,7 @@ class Draw {
     const size = sizeOf(this.model)
       .map((side) => side * scale)
       .join("x");
-    if (this.mode === "interpolate") {
-      return { path: "v1/images/interpolations", json: { ...this.shared(), ...this.interpolation.values(), size } };
-    }
-    const json = { ...this.shared(), ...this.subject(), n: Number(this.count.input.value), size };
-    if (this.mode === "complete")
-      return {
-        path: "v1/images/completions",
-        json: { ...json, rows: this.completion.rows, image: "BASE64" },
-        note: "`image` is the picture in base64.",
-      };
-    return {
-      path: "v1/images/generations",
-      json,
-      note: "The same pictures, over HTTP. The page itself uses the websocket v1/images/stream, for every row as it is sampled.",
-    };
+    return this.way.describe(size);
   }
 
   changed() {
@@ -248,9 +264,7 @@ class Draw {
     toResult(this.element);
     announce("Sampling");
     try {
-      await { draw: this.generation, complete: this.completion, interpolate: this.interpolation }[this.mode].start(
-        controller.signal,
-      );
+      await this.way.start(controller.signal);
       remember("draw", this.values());
       this.history.show();
       announce("Complete");
@@ -295,14 +309,12 @@ class Draw {
   /** As many more pictures of the same attributes, with the seeds that follow. */
   more(card) {
     this.chooseMode("draw");
-    this.modes.querySelector("input").checked = true;
     this.seed.value = partSeed(card.fields.seed, Math.max(1, this.gallery.count));
     this.seed.hold(true);
     this.start({ keepGallery: true });
   }
 
   complete(card) {
-    this.modes.querySelectorAll("input")[1].checked = true;
     this.chooseMode("complete");
     this.completion.take(card.picture.canvas);
     this.form.scrollIntoView({ block: "start" });

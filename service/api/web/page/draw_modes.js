@@ -1,24 +1,26 @@
-// The three ways to draw: pictures of a class, completions of a picture, interpolations between two classes.
+// The ways to draw: pictures of a class, completions, pictures from a picture, interpolations.
 
-import { ApiError, events, get, request } from "./api.js";
-import { dropZone, select, slider } from "./controls.js";
+import { get } from "./api.js";
+import { select, slider } from "./controls.js";
 import { field, h } from "./dom.js";
+import { canvasOf, PictureInput, showStream } from "./picture_input.js";
 import { rowsOf, streamPictures } from "./picture_stream.js";
-import { fitted, fromBase64, Picture, sizeOf, toBase64 } from "./pixels.js";
-
-/** A canvas of a PNG in base64, and the file. */
-async function canvasOf(base64) {
-  const file = fromBase64(base64);
-  const bitmap = await createImageBitmap(file);
-  const canvas = h("canvas", { width: bitmap.width, height: bitmap.height, class: "picture" });
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
-  return { canvas, file };
-}
+import { Picture, sizeOf, toBase64, toBlob } from "./pixels.js";
 
 /** Pictures of a class, over the websocket. */
 export class Generation {
   constructor({ draw }) {
     this.draw = draw;
+  }
+
+  /** The request; `size` is that of the files. */
+  describe(size) {
+    const { draw } = this;
+    return {
+      path: "v1/images/generations",
+      json: { ...draw.shared(), ...draw.subject(), n: Number(draw.count.input.value), size },
+      note: "The same pictures, over HTTP. The page itself uses the websocket v1/images/stream, for every row as it is sampled.",
+    };
   }
 
   async start(signal) {
@@ -60,14 +62,16 @@ export class Generation {
 export class Completion {
   constructor({ draw, changed }) {
     this.draw = draw;
-    this.picture = null;
     this.line = slider("Rows that are kept", "rows", { min: 1, max: 27, step: 1, value: 14 });
     this.line.input.addEventListener("input", () => this.shade());
-    this.shown = h("div", { class: "kept", hidden: true });
-    this.shown.addEventListener("pointerdown", (event) => this.drag(event));
-    this.shown.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
-    this.drop = dropZone("Choose a picture", "image/*", (file) => this.choose(file));
-    this.element = h("div", { class: "stack" }, this.drop, this.shown, this.line.element);
+    this.veil = h("span", { class: "veil" });
+    this.input = new PictureInput(draw, "Choose a picture", () => {
+      this.input.shown.append(this.veil);
+      this.shade();
+    });
+    this.input.shown.addEventListener("pointerdown", (event) => this.drag(event));
+    this.input.shown.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
+    this.element = h("div", { class: "stack" }, this.input.element, this.line.element);
     this.changed = changed;
   }
 
@@ -75,67 +79,80 @@ export class Completion {
     return Number(this.line.input.value);
   }
 
-  chooseModel([width, height]) {
-    this.size = [width, height];
-    this.line.input.max = height - 1;
-    this.line.set(Math.floor(height / 2));
-    this.picture = null;
-    this.shown.hidden = true;
+  chooseModel(size) {
+    this.height = size[1];
+    this.line.input.max = this.height - 1;
+    this.line.set(Math.floor(this.height / 2));
+    this.input.resize(size);
   }
 
-  async choose(file) {
-    try {
-      this.take(await fitted(file, ...this.size));
-    } catch {
-      this.draw.fail(
-        new ApiError("image: the browser cannot read this file as a picture", { param: "image", status: 400 }),
-      );
-    }
-  }
-
-  /** Uses a canvas of the model's size. */
   take(canvas) {
-    const [width, height] = this.size;
-    this.picture = h("canvas", { width, height, class: "picture" });
-    const paint = this.picture.getContext("2d");
-    paint.imageSmoothingEnabled = false;
-    paint.drawImage(canvas, 0, 0, width, height);
-    this.veil = h("span", { class: "veil" });
-    this.shown.replaceChildren(this.picture, this.veil);
-    this.shown.hidden = false;
-    this.shade();
+    this.input.take(canvas);
   }
 
   shade() {
-    if (this.veil) this.veil.style.top = `${(100 * this.rows) / this.size[1]}%`;
+    this.veil.style.top = `${(100 * this.rows) / this.height}%`;
   }
 
   drag(event) {
     event.preventDefault();
-    const box = this.shown.getBoundingClientRect();
+    const box = this.input.shown.getBoundingClientRect();
     const share = (event.clientY - box.top) / box.height;
-    this.line.set(Math.min(this.size[1] - 1, Math.max(1, Math.round(share * this.size[1]))));
+    this.line.set(Math.min(this.height - 1, Math.max(1, Math.round(share * this.height))));
     this.shade();
     this.changed();
   }
 
+  describe(size) {
+    const { draw } = this;
+    const fields = { ...draw.shared(), ...draw.subject(), n: Number(draw.count.input.value), size };
+    return {
+      path: "v1/images/completions",
+      json: { ...fields, rows: this.rows, image: "BASE64" },
+      note: "`image` is the picture in base64.",
+    };
+  }
+
   async start(signal) {
     const { draw } = this;
-    if (!this.picture) throw new ApiError("image: choose a picture first", { param: "image", status: 400 });
     const fields = { ...draw.shared(), ...draw.subject(), n: Number(draw.count.input.value) };
-    const json = { ...fields, image: toBase64(this.picture), rows: this.rows, stream: true, partial_images: 3 };
-    const cards = new Map();
-    for await (const event of events(await request("v1/images/completions", { json, signal }))) {
-      const { canvas, file } = await canvasOf(event.b64_json);
-      let card = cards.get(event.index);
-      if (!card) {
-        card = draw.gallery.add({ canvas }, { ...fields, seed: String(event.seed), label: "" }, file);
-        cards.set(event.index, card);
-      }
-      card.picture.canvas.getContext("2d").drawImage(canvas, 0, 0);
-      card.file = file;
-      if (event.type === "image_generation.completed") card.complete();
-    }
+    const image = toBase64(this.input.chosen);
+    const json = { ...fields, image, rows: this.rows, stream: true, partial_images: 3 };
+    await showStream(draw, "v1/images/completions", { json, signal }, fields);
+  }
+}
+
+/** What a picture shows, drawn again by an autoencoder; or other pictures of the person on it. */
+export class Reconstruction {
+  constructor({ draw }) {
+    this.draw = draw;
+    this.input = new PictureInput(draw, "Choose a picture");
+    this.hint = h("p", { class: "hint" });
+    this.element = h("div", { class: "stack" }, this.input.element, this.hint);
+  }
+
+  chooseModel(size, model) {
+    this.input.resize(size);
+    this.path = model.capabilities.includes("image_portrait") ? "v1/images/portraits" : "v1/images/reconstructions";
+    this.hint.textContent = this.path.endsWith("portraits")
+      ? "New pictures of the person on it."
+      : "The model keeps a few numbers of it and draws what they say, each time anew.";
+  }
+
+  describe(size) {
+    const { draw } = this;
+    const fields = { ...draw.shared(), n: draw.count.input.value, size };
+    const form = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
+    return { path: this.path, form: { image: "@picture.png", ...form } };
+  }
+
+  async start(signal) {
+    const { draw } = this;
+    const fields = { ...draw.shared(), n: Number(draw.count.input.value) };
+    const form = new FormData();
+    for (const [name, value] of Object.entries({ ...fields, stream: true, partial_images: 3 })) form.append(name, value);
+    form.append("image", await toBlob(this.input.chosen), "picture.png");
+    await showStream(draw, this.path, { form, signal }, fields);
   }
 }
 
@@ -145,12 +162,18 @@ export class Interpolation {
     this.from = h("div", {});
     this.to = h("div", {});
     this.steps = slider("Steps", "steps", { min: 2, max: 16, step: 1, value: 8 });
-    this.element = h("div", { class: "stack" }, this.from, this.to, this.steps.element);
+    this.pictures = ["First picture", "Last picture"].map((label) => new PictureInput(draw, label));
+    this.uploads = h("div", { class: "row wrap" }, ...this.pictures.map((picture) => picture.element));
+    this.element = h("div", { class: "stack" }, this.from, this.to, this.uploads, this.steps.element);
     this.changed = changed;
   }
 
-  /** `picker`: of the model. Of several attributes the ends are lists of names. */
-  chooseModel(picker) {
+  /** `picker`: of the model. Of several attributes the ends are lists of names; without any they are pictures. */
+  chooseModel(picker, model) {
+    this.encodes = model.capabilities.includes("image_encoding");
+    for (const end of [this.from, this.to]) end.hidden = this.encodes;
+    this.uploads.hidden = !this.encodes;
+    for (const picture of this.pictures) picture.resize(sizeOf(model));
     const [classes, kinds] = [picker.of(picker.first), picker.of("kind")];
     const names = [...classes, ...kinds].map((one) => one.id);
     const second = kinds.length ? kinds[1].id : names[Math.min(7, names.length - 1)];
@@ -166,7 +189,31 @@ export class Interpolation {
   }
 
   values() {
-    return { from: this.begin.value, to: this.end.value, steps: Number(this.steps.input.value) };
+    const steps = Number(this.steps.input.value);
+    return this.encodes ? { steps } : { from: this.begin.value, to: this.end.value, steps };
+  }
+
+  /** The vectors of both pictures, of models that have no names for the ends. */
+  async ends(signal) {
+    if (!this.encodes) return {};
+    const vectors = this.pictures.map(async (picture) => {
+      const form = new FormData();
+      form.append("model", this.draw.model.id);
+      form.append("image", await toBlob(picture.chosen), "picture.png");
+      const { data } = await get("v1/images/encodings", { form, signal });
+      return data[0].embedding;
+    });
+    const [from, to] = await Promise.all(vectors);
+    return { from, to };
+  }
+
+  describe(size) {
+    const ends = this.encodes ? { from: "VECTOR", to: "VECTOR" } : {};
+    return {
+      path: "v1/images/interpolations",
+      json: { ...this.draw.shared(), ...ends, ...this.values(), size },
+      note: this.encodes ? "The vectors are those that v1/images/encodings gives of the pictures." : "",
+    };
   }
 
   async start(signal) {
@@ -174,7 +221,7 @@ export class Interpolation {
     const fields = { ...draw.shared(), ...this.values() };
     const size = sizeOf(draw.model).join("x");
     const { data } = await get("v1/images/interpolations", {
-      json: { ...fields, size, response_format: "b64_json" },
+      json: { ...fields, ...(await this.ends(signal)), size, response_format: "b64_json" },
       signal,
     });
     const pictures = await Promise.all(data.map((one) => canvasOf(one.b64_json)));
