@@ -14,6 +14,7 @@ from PIL import Image
 from models.audio.features import LOG_MEL_SCALE, log_mel
 from models.spec import FeatureSpec
 from models.training.evaluation.speech import RATE, Wave
+from models.training.model_card import CREDITS
 
 _COLOURS = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 _WIDTH, _ROWS = 2, 3
@@ -57,7 +58,8 @@ def write_listening_page(out: Path, model: str, sha256: str, voices: Mapping[str
         "`ancestral evaluate listen`.",
     ]  # fmt: skip
     for name, sentences in voices.items():
-        lines += ["", f"## {name}", "", "| | voice | recording |", "|---|---|---|"]
+        credit = [f"Recordings: {CREDITS[name].partition(':')[0]}.", ""] if name in CREDITS else []
+        lines += ["", f"## {name}", "", *credit, "| | voice | recording |", "|---|---|---|"]
         for number, sentence in enumerate(sentences):
             cells = []
             for kind, wave in (("voice", sentence.voice), ("recording", sentence.recording)):
