@@ -20,7 +20,7 @@ from service import cli as commands
 
 SECTIONS = {
     "Serve": ("serve", "worker", "keys"),
-    "Sample without a server": ("say", "draw", "models"),
+    "Sample without a server": ("say", "read", "draw", "models"),
     "Train models": ("voice", "corpus", "train", "evaluate", "export"),
 }
 """The commands as ``ancestral --help`` lists them."""
@@ -54,6 +54,7 @@ EPILOG = """\b
 Examples:
   ancestral serve
   ancestral say "Good morning." --voice joe -o morning.wav
+  ancestral read book.txt -o book.m4b
   ancestral draw 7 --scale 10 -o seven.png
 
 Settings are environment variables (ANCESTRAL_…): see docs/configuration.md.

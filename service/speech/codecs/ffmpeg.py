@@ -10,15 +10,23 @@ from typing import Final
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from models.audio.pcm import to_int16
 from service.speech.codecs.base import NO_TAGS, Encoder, Tags, Wave
 
+OPUS_BIT_RATE: Final = 48_000
 _OPUS_PAGE_MS: Final = 20
-_OPUS_BIT_RATE: Final = 48_000
 _AAC_BITS_A_SAMPLE: Final = 4
 _AAC_MAX_BIT_RATE: Final = 96_000
+_FRAME: Final = 4096
+"""Samples at a time for codecs that take any number."""
+
+
+def aac_bit_rate(sample_rate: int) -> int:
+    """Bits per second of AAC at a rate in hertz."""
+    return min(_AAC_BITS_A_SAMPLE * sample_rate, _AAC_MAX_BIT_RATE)
 
 
 class _Sink:
@@ -38,8 +46,61 @@ class _Sink:
         return data
 
 
+class AudioTrack:
+    """The one stream of sound in a container. FFmpeg's encoders need whole frames; a partial one is buffered.
+
+    Args:
+        container: that is being written.
+        codec: FFmpeg's name of an encoder.
+        sample_format: that it takes: ``s16``, ``s16p`` or ``fltp``.
+        sample_rate: in hertz.
+        bit_rate: per second; None for a lossless codec.
+    """
+
+    def __init__(
+        self, container: OutputContainer, codec: str, sample_format: str, sample_rate: int, bit_rate: int | None
+    ) -> None:
+        self._container = container
+        stream = container.add_stream(
+            codec, rate=sample_rate, options={"flags": "+bitexact"}, layout="mono", format=sample_format
+        )
+        assert isinstance(stream, av.AudioStream)
+        self._stream = stream
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
+        stream.codec_context.open()
+        self._frame_size = stream.codec_context.frame_size or _FRAME
+        self._sample_format = sample_format
+        self._sample_rate = sample_rate
+        self._waiting = np.zeros(0, np.int16)
+        self._position = 0
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        """Encode ``[T]``."""
+        samples = np.concatenate((self._waiting, samples))
+        whole = len(samples) - len(samples) % self._frame_size
+        for start in range(0, whole, self._frame_size):
+            self._encode(samples[start : start + self._frame_size])
+        self._waiting = samples[whole:]
+
+    def finish(self) -> None:
+        """Encode what has been buffered."""
+        if len(self._waiting):
+            self._encode(self._waiting)
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, samples: NDArray[np.int16]) -> None:
+        plane = samples[np.newaxis]
+        converted = plane.astype(np.float32) / np.float32(32768) if self._sample_format == "fltp" else plane
+        frame = av.AudioFrame.from_ndarray(converted, format=self._sample_format, layout="mono")
+        frame.sample_rate = self._sample_rate
+        frame.pts = self._position
+        self._position += len(samples)
+        self._container.mux(self._stream.encode(frame))
+
+
 class FfmpegEncoder(Encoder):
-    """A codec in a container that needs no seeking. FFmpeg's encoders need whole frames; a partial one is buffered."""
+    """A codec in a container that needs no seeking."""
 
     def __init__(
         self,
@@ -58,44 +119,18 @@ class FfmpegEncoder(Encoder):
         self._container.metadata.update(tags)
         # Closed explicitly when encoding is abandoned: PyAV before 18 crashes if garbage collection has to do it.
         self._close = weakref.finalize(self, self._container.close)
-        stream = self._container.add_stream(
-            codec, rate=sample_rate, options={"flags": "+bitexact"}, layout="mono", format=sample_format
-        )
-        assert isinstance(stream, av.AudioStream)
-        self._stream = stream
-        self._stream.bit_rate = bit_rate
-        self._stream.codec_context.open()
-        self._sample_format = sample_format
-        self._sample_rate = sample_rate
-        self._waiting = np.zeros(0, np.int16)
-        self._position = 0
+        self._track = AudioTrack(self._container, codec, sample_format, sample_rate, bit_rate)
 
     def feed(self, wave: Wave) -> bytes:
         """See :class:`Encoder`."""
-        samples = np.concatenate((self._waiting, to_int16(wave)))
-        size = self._stream.codec_context.frame_size
-        whole = len(samples) - len(samples) % size
-        for start in range(0, whole, size):
-            self._encode(samples[start : start + size])
-        self._waiting = samples[whole:]
+        self._track.feed(to_int16(wave))
         return self._sink.take()
 
     def finish(self) -> bytes:
         """See :class:`Encoder`."""
-        if len(self._waiting):
-            self._encode(self._waiting)
-        self._container.mux(self._stream.encode(None))
+        self._track.finish()
         self._close()
         return self._sink.take()
-
-    def _encode(self, samples: NDArray[np.int16]) -> None:
-        plane = samples[np.newaxis]
-        converted = plane.astype(np.float32) / np.float32(32768) if self._sample_format == "fltp" else plane
-        frame = av.AudioFrame.from_ndarray(converted, format=self._sample_format, layout="mono")
-        frame.sample_rate = self._sample_rate
-        frame.pts = self._position
-        self._position += len(samples)
-        self._container.mux(self._stream.encode(frame))
 
 
 class OpusEncoder(FfmpegEncoder):
@@ -103,12 +138,11 @@ class OpusEncoder(FfmpegEncoder):
 
     def __init__(self, sample_rate: int, tags: Tags) -> None:
         paging = {"page_duration": str(1000 * _OPUS_PAGE_MS)}
-        super().__init__("ogg", "libopus", "s16", sample_rate, _OPUS_BIT_RATE, paging, tags)
+        super().__init__("ogg", "libopus", "s16", sample_rate, OPUS_BIT_RATE, paging, tags)
 
 
 class AacEncoder(FfmpegEncoder):
     """AAC-LC in ADTS frames."""
 
     def __init__(self, sample_rate: int) -> None:
-        bit_rate = min(_AAC_BITS_A_SAMPLE * sample_rate, _AAC_MAX_BIT_RATE)
-        super().__init__("adts", "aac", "fltp", sample_rate, bit_rate, {})
+        super().__init__("adts", "aac", "fltp", sample_rate, aac_bit_rate(sample_rate), {})

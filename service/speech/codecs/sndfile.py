@@ -100,15 +100,20 @@ class Mp3Encoder(SoundfileEncoder):
         return [(self._offset + offset, data) for offset, data in super().rewrites()]
 
 
+def mp3_bit_rate(sample_rate: int) -> int:
+    """Bits per second of an MP3 at a rate in hertz."""
+    return 128_000 if sample_rate >= 32000 else 64_000 if sample_rate >= 16000 else 32_000
+
+
 def _compression_level(sample_rate: int) -> float:
-    """The level, between 0 and 1, that makes libsndfile choose the target bit rate (in kbit/s)."""
+    """The level, between 0 and 1, that makes libsndfile choose the bit rate."""
     if sample_rate >= 32000:
-        highest, lowest, target = 320, 32, 128
+        highest, lowest = 320, 32
     elif sample_rate >= 16000:
-        highest, lowest, target = 160, 8, 64
+        highest, lowest = 160, 8
     else:
-        highest, lowest, target = 64, 8, 32
-    return (highest - target) / (highest - lowest)
+        highest, lowest = 64, 8
+    return (highest - mp3_bit_rate(sample_rate) / 1000) / (highest - lowest)
 
 
 class FlacEncoder(SoundfileEncoder):

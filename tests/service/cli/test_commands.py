@@ -169,7 +169,7 @@ def test_help_and_version(process: Run) -> None:
     assert listed.returncode == 0
     commands = re.findall(r"^  ([a-z]+)  ", listed.stdout.decode(), re.MULTILINE)
     assert commands == [
-        "serve", "worker", "keys", "say", "draw", "models", "voice", "corpus", "train", "evaluate", "export",
+        "serve", "worker", "keys", "say", "read", "draw", "models", "voice", "corpus", "train", "evaluate", "export",
     ]  # fmt: skip
     assert sorted(commands) == CommandModules().list_commands(click.Context(CommandModules()))
     without = process()

@@ -1,0 +1,203 @@
+"""The parts of a book, a paragraph each (a long one is several), and the folder that keeps those that are finished.
+
+A part depends on nothing but the speaker, its own words and the book's seed. So whoever reads the book again after an
+interruption, or after a correction, samples only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from models.text import Pronunciations, UnsupportedText, parse_text, phonemize
+from models.text.characters import NothingToSpeak
+from service.cli.book.text import Book
+from service.speech.session.sentences import Sentences
+
+PARAGRAPH_SECONDS: Final = 0.5
+HEADING_SECONDS: Final = 1.0
+BREAK_SECONDS: Final = 1.5
+"""In place of a paragraph that has only marks, such as ``* * *``."""
+CHAPTER_SECONDS: Final = 2.0
+_PART_CHARACTERS: Final = 1000
+"""About a minute of sound: what an interruption costs at most."""
+_MOST_CHARACTERS: Final = 4096
+"""What a server takes in one request."""
+_MOST_PROBLEMS: Final = 10
+"""Of a text, in one message."""
+_ENGINE: Final = "engine"
+_OURS: Final = re.compile(r"engine|[0-9a-f]{32}\.flac|(engine|[0-9a-f]{32})\.\d+\.tmp")
+
+
+class BookError(Exception):
+    """A book that cannot be read; the message names the place."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is spoken as one request."""
+
+    chapter: int
+    """The number of its chapter, from 0."""
+    text: str
+    sentences: int
+    pronunciations: Mapping[str, str]
+    """The entries of the lexicon that it uses."""
+    seed: int
+    name: str
+    """Of its file: a digest of all that its sound depends on."""
+    pause: float
+    """Seconds of silence after it."""
+
+
+def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any]) -> list[Part]:
+    """Everything that is to be spoken, in order.
+
+    Args:
+        book: to read.
+        lexicon: words that are read otherwise.
+        seed: of the book. That of a part is a digest of it and of the part's text.
+        speaker: what else the sound depends on: model, voice, speed.
+
+    Raises:
+        BookError: some of the text cannot be spoken; the message has the lines of the first places.
+    """
+    found: list[Part] = []
+    problems: list[str] = []
+    for number, chapter in enumerate(book.chapters):
+        before = len(found)
+        for paragraph in chapter.paragraphs:
+            try:
+                spoken = [_part(number, text, lexicon, seed, speaker) for text in _pieces(paragraph.text)]
+            except UnsupportedText as error:
+                problems.append(f"line {paragraph.line}: {error}")
+                continue
+            found += [part for part in spoken if part is not None]
+            if len(found) > before:
+                spoke = any(part is not None for part in spoken)
+                pause = BREAK_SECONDS if not spoke else HEADING_SECONDS if paragraph.heading else PARAGRAPH_SECONDS
+                found[-1] = replace(found[-1], pause=pause)
+        if len(found) > before:
+            found[-1] = replace(found[-1], pause=CHAPTER_SECONDS)
+    if problems:
+        more = len(problems) - _MOST_PROBLEMS
+        raise BookError("\n".join([*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]))
+    if not found:
+        raise BookError("there is nothing to speak in it")
+    return found
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A paragraph, cut between sentences where it is long."""
+    while len(text) > _PART_CHARACTERS:
+        piece = Sentences().feed(text[:_PART_CHARACTERS]) or Sentences().feed(text[:_MOST_CHARACTERS])
+        if not piece and len(text) <= _MOST_CHARACTERS:
+            break
+        piece = piece or text[: text.rfind(" ", 1, _MOST_CHARACTERS) + 1 or _MOST_CHARACTERS]
+        yield piece
+        text = text[len(piece) :]
+    if text:
+        yield text
+
+
+def _part(chapter: int, text: str, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any]) -> Part | None:
+    """A part, with no pause after it; None if there is nothing to speak in it."""
+    script = parse_text(text, "text", lexicon)
+    try:
+        sentences = len(phonemize(script))
+    except NothingToSpeak:
+        return None
+    part_seed = int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8]) >> 1
+    pronunciations = lexicon.only(script.entries)
+    made_from = {**speaker, "text": text, "pronunciations": pronunciations, "seed": part_seed}
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    return Part(chapter, text, sentences, pronunciations, part_seed, f"{digest[:32]}.flac", 0.0)
+
+
+class PartsFolder:
+    """The finished parts, a FLAC each, and the name of the engine that sampled them.
+
+    Args:
+        path: of the folder, which is made if it does not exist.
+        sample_rate: of the parts, in hertz.
+    """
+
+    def __init__(self, path: Path, sample_rate: int) -> None:
+        self.path = path
+        self.sample_rate = sample_rate
+        path.mkdir(exist_ok=True)
+
+    def has(self, part: Part) -> bool:
+        """Whether a part is finished."""
+        return (self.path / part.name).exists()
+
+    def use(self, engine: str) -> None:
+        """Note which engine samples.
+
+        Raises:
+            BookError: it is not the one that sampled the parts in the folder.
+        """
+        note = self.path / _ENGINE
+        if not note.exists():
+            _write(note, engine.encode())
+        if (noted := note.read_text()) != engine:
+            raise BookError(
+                f"{self.path}: the engine {noted} sampled its parts, and this is {engine}; "
+                "use the same engine, or delete the folder to begin again"
+            )
+
+    def store(self, part: Part, flac: bytes) -> None:
+        """Keep a part. After this it is finished, whatever happens to the process or the machine."""
+        _write(self.path / part.name, flac)
+
+    def samples(self, part: Part) -> int:
+        """How long a finished part is, in samples, without the pause after it.
+
+        Raises:
+            BookError: the file is damaged.
+        """
+        path = self.path / part.name
+        try:
+            info = soundfile.info(path)
+        except soundfile.LibsndfileError as error:
+            raise BookError(f"{path}: damaged; delete it and read again") from error
+        assert info.samplerate == self.sample_rate
+        return int(info.frames)
+
+    def silence(self, part: Part) -> int:
+        """Samples of the pause after a part."""
+        return round(part.pause * self.sample_rate)
+
+    def sound(self, part: Part) -> NDArray[np.int16]:
+        """A finished part ``[T]``."""
+        samples, _ = soundfile.read(self.path / part.name, dtype="int16")
+        return np.asarray(samples, np.int16)
+
+    def remove(self) -> None:
+        """Delete the parts, those of earlier versions of the text too, and the folder if nothing else is in it."""
+        for path in self.path.iterdir():
+            if _OURS.fullmatch(path.name):
+                path.unlink()
+        with suppress(OSError):
+            self.path.rmdir()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file that is whole as soon as it has its name."""
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    with unfinished.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

@@ -1,0 +1,158 @@
+"""Has a server speak a book's parts, as batch jobs, which give way to listeners of the server."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException, HTTPMessage
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+from service.cli.book.parts import BookError, Part
+from service.cli.book.speaker import Spoken
+
+PARALLEL: Final = 4
+"""Jobs at a time: a server samples as many as it has batch slots, and the next ones wait in its queue."""
+ATTEMPTS: Final = 12
+"""Of one request, to a server that does not answer or has no room: together about three minutes."""
+_LONGEST_WAIT: Final = 30.0
+_TIMEOUT: Final = 60.0
+"""Seconds of silence after which a connection counts as lost."""
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+class RemoteSpeaker:
+    """A voice of a model of a server.
+
+    Args:
+        url: of the server, without a path.
+        key: the API key; None if the server needs none.
+        model_id: an id or an alias.
+        voice: one of its voices, or a mix; its first one if None.
+        speed: above 1 is faster.
+
+    Raises:
+        BookError: the server does not answer, or has no such model, or it cannot speak.
+    """
+
+    def __init__(self, url: str, key: str | None, model_id: str, voice: str | None, speed: float) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BookError(f"{url}: not the URL of a server, such as http://localhost:8000")
+        self._url = url.rstrip("/")
+        self._key = key
+        self._speed = speed
+        self._stopped = threading.Event()
+        model = self._json(f"/v1/models/{quote(model_id, safe='')}", attempts=1)
+        if "speech" not in model["capabilities"]:
+            raise BookError(f"{model['id']} is not made for speech")
+        self.model: str = model["id"]
+        self.model_sha256: str = model["sha256"]
+        self.sample_rate: int = model["sample_rate"]
+        if voice is None:
+            voice = self._json(f"/v1/audio/voices?model={quote(self.model, safe='')}")["voices"][0]["id"]
+        self.voice = voice
+
+    def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
+        """See :class:`service.cli.book.speaker.Speaker`."""
+        waiting: queue.SimpleQueue[Part] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[Spoken | Exception] = queue.SimpleQueue()
+        for part in parts:
+            waiting.put(part)
+        for _ in range(PARALLEL):  # daemons, so that Ctrl-C need not wait for the server
+            threading.Thread(target=self._work, args=(waiting, finished), daemon=True).start()
+        try:
+            for _ in parts:
+                spoken = finished.get()
+                if isinstance(spoken, Exception):
+                    raise spoken
+                yield spoken
+        finally:
+            self._stopped.set()
+
+    def _work(self, waiting: queue.SimpleQueue[Part], finished: queue.SimpleQueue[Spoken | Exception]) -> None:
+        while not self._stopped.is_set():
+            try:
+                finished.put(self._speak(waiting.get_nowait()))
+            except queue.Empty:
+                return
+            except Exception as error:  # noqa: BLE001 - raised where the parts are awaited
+                finished.put(error)
+                return
+
+    def _speak(self, part: Part) -> Spoken:
+        body = {
+            "model": self.model, "voice": self.voice, "input": part.text, "pronunciations": dict(part.pronunciations),
+            "seed": part.seed, "speed": self._speed, "response_format": "flac",
+        }  # fmt: skip
+        # With the key a part that was in progress when this program ended, or the connection, is found again.
+        submit = {"prefer": "respond-async", "idempotency-key": part.name, "content-type": "application/json"}
+        while not self._stopped.is_set():
+            job = json.loads(self._request("POST", "/v1/audio/speech", submit, json.dumps(body).encode())[0])
+            path = f"/v1/jobs/{job['id']}"
+            try:
+                while job["status"] in ("queued", "in_progress") and not self._stopped.is_set():
+                    self._request("GET", f"{path}/events")  # until the job has ended
+                    job = self._json(path)
+                if job["status"] == "failed":
+                    raise BookError(f"{self._url}: {job['error']['message']}")
+                flac, headers = self._request("GET", f"{path}/content")
+            except _Gone:  # it has expired, or somebody has deleted it
+                continue
+            self._request("DELETE", path)
+            return Spoken(part, flac, headers["x-engine"])
+        raise BookError("interrupted")
+
+    def _json(self, path: str, attempts: int = ATTEMPTS) -> Any:
+        return json.loads(self._request("GET", path, attempts=attempts)[0])
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> tuple[bytes, HTTPMessage]:
+        """The body and the headers of an answer; tries again where that can help.
+
+        Raises:
+            _Gone: 404.
+            BookError: any other error.
+        """
+        sent = dict(headers) | ({"authorization": f"Bearer {self._key}"} if self._key else {})
+        for attempt in range(1, attempts + 1):
+            pause = min(2.0**attempt / 4, _LONGEST_WAIT)
+            try:
+                request = Request(self._url + path, body, sent, method=method)  # noqa: S310 - http or https
+                with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+                    return answer.read(), answer.headers
+            except HTTPError as error:
+                problem = _message(error)
+                if error.code == 404:
+                    raise _Gone(f"{self._url}: {problem}") from error
+                retry = error.headers.get("retry-after")
+                if retry is None:
+                    raise BookError(f"{self._url}: {problem}") from error
+                pause = max(pause, min(float(retry), _LONGEST_WAIT))
+            except (URLError, HTTPException, OSError) as error:
+                problem = f"the server does not answer: {error}"
+            if attempt == attempts or self._stopped.wait(pause):
+                raise BookError(f"{self._url}: {problem}")
+        raise AssertionError("unreachable")
+
+
+class _Gone(BookError):
+    """What was asked for does not exist."""
+
+
+def _message(error: HTTPError) -> str:
+    """What the server says of an error."""
+    try:
+        return str(json.loads(error.read())["error"]["message"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"HTTP {error.code} {error.reason}"

@@ -1,0 +1,243 @@
+"""``ancestral read``: a text of any length into an audiobook, here or by a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli import FiniteRange, check_output, explained
+
+if TYPE_CHECKING:
+    from models.text import Pronunciations
+    from service.cli.book.parts import Part, PartsFolder
+    from service.cli.book.speaker import Speaker
+    from service.cli.book.text import Book
+    from service.speech.codecs.book import Chapter
+
+_SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav")
+_MAX_BYTES = 16 << 20
+"""Of a text; the longest novels have a quarter of that."""
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(short_help="Read a long text into an audiobook.")
+@click.argument("text", type=_FILE)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .m4b, .mp3, .flac, .opus or .wav file.",
+)
+@click.option("--voice", help="A voice of the model, or a mix, 'heart(2)+joe(1)'; its first voice by default.")
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Another seed gives another reading; the same one the same bytes.",
+)
+@click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option("--pronunciations", type=_FILE, help="A JSON file with words and their phonemes; see docs/text.md.")
+@click.option(
+    "--title", help="The name of the file by default, or the title in the header of a Project Gutenberg text."
+)
+@click.option("--author", help="The author in the header of a Project Gutenberg text by default.")
+@click.option("--cover", type=_FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac.")
+@click.option("--url", help="Let this server speak, such as http://localhost:8000, instead of this process.")
+@click.option("--api-key-file", type=_FILE, help="A file with the key for --url, if the server needs one.")
+@click.option(
+    "--parts",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that keeps the finished paragraphs after the end too, so that a corrected text costs only what has "
+    "changed. OUTPUT.parts by default, which is deleted at the end.",
+)
+def command(
+    text: Path,
+    output: Path,
+    voice: str | None,
+    model: str,
+    seed: int,
+    speed: float,
+    pronunciations: Path | None,
+    title: str | None,
+    author: str | None,
+    cover: Path | None,
+    url: str | None,
+    api_key_file: Path | None,
+    parts: Path | None,
+) -> None:
+    """Read TEXT, a UTF-8 file, with a progress bar. Chapters become chapter marks (docs/reading.md).
+
+    Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
+    """
+    from models.checkpoint import CheckpointError
+    from models.library import LibraryError
+    from service.cli.book.parts import BookError, PartsFolder, parts_of
+    from service.errors import ServiceError
+    from service.settings import SettingsError
+    from service.speech.codecs.book import COVERED, check_cover
+
+    form = output.suffix.lower().removeprefix(".")
+    if output.suffix.lower() not in _SUFFIXES:
+        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(_SUFFIXES)}", param_hint="--output")
+    if api_key_file is not None and url is None:
+        raise click.UsageError("--api-key-file is for --url")
+    if cover is not None and form not in COVERED:
+        raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
+    check_output(output)
+    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, BookError, OSError):
+        picture = None if cover is None else cover.read_bytes()
+        if picture is not None:
+            check_cover(picture)
+        book = _book(text)
+        if url is not None:
+            speaker, lexicon = _remote(url, api_key_file, model, voice, speed, pronunciations)
+        else:
+            speaker, lexicon = _local(model, voice, speed, pronunciations)
+        made_from = {
+            "model": speaker.model, "model_sha256": speaker.model_sha256, "voice": speaker.voice, "speed": speed,
+        }  # fmt: skip
+        found = parts_of(book, lexicon, seed, made_from)
+        folder = PartsFolder(parts or output.with_name(f"{output.name}.parts"), speaker.sample_rate)
+        try:
+            _speak(speaker, found, folder)
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted. The same command goes on where it was, with {folder.path}.", err=True)
+            raise
+        tags = _tags(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
+        chapters = _chapters(book, found, folder, tags["title"])
+        _write(output, form, tags, found, folder, chapters, picture)
+        if parts is None:
+            folder.remove()
+    minutes = chapters[-1].end / speaker.sample_rate / 60
+    click.echo(f"{output}: {len(chapters)} chapters, {minutes:.1f} minutes, seed {seed}", err=True)
+
+
+def _book(path: Path) -> Book:
+    from service.cli.book.parts import BookError
+    from service.cli.book.text import read_book
+
+    if path.stat().st_size > _MAX_BYTES:
+        raise BookError(f"{path}: more than {_MAX_BYTES >> 20} MiB")
+    try:
+        book = read_book(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BookError(f"{path}: not UTF-8 at byte {error.start}; iconv -f CP1252 -t UTF-8 may help") from error
+    except ValueError as error:
+        raise BookError(f"{path}: {error}") from error
+    if book.framed:
+        click.echo(f"{path}: header and licence of Project Gutenberg are left out.", err=True)
+    return book
+
+
+def _local(model: str, voice: str | None, speed: float, pronunciations: Path | None) -> tuple[Speaker, Pronunciations]:
+    """A model in this process, and the lexicon."""
+    from service.catalog.lexicon import read_lexicon
+    from service.cli.book.local import LocalSpeaker
+    from service.settings import load_settings
+    from service.telemetry.logging import configure_logging
+    from service.worker.model_loader import load_models
+
+    settings = load_settings()
+    configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
+    loaded_models = load_models(settings, only=lambda entry: entry.id == model)
+    lexicon = read_lexicon(pronunciations or settings.pronunciations)
+    return LocalSpeaker(loaded_models, settings, model, voice, speed), lexicon
+
+
+def _remote(
+    url: str, key_file: Path | None, model: str, voice: str | None, speed: float, pronunciations: Path | None
+) -> tuple[Speaker, Pronunciations]:
+    """A model of a server, and the lexicon that is sent to it."""
+    from service.catalog.lexicon import read_lexicon
+    from service.cli.book.remote import RemoteSpeaker
+
+    key = None if key_file is None else key_file.read_text().strip()
+    return RemoteSpeaker(url, key, model, voice, speed), read_lexicon(pronunciations)
+
+
+def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:
+    """Have the parts spoken that are not finished yet, with a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    each = {part.name: part for part in parts}  # what occurs twice sounds the same
+    missing = [part for part in each.values() if not folder.has(part)]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[sentences]} of {task.fields[total_sentences]} sentences"),
+        TimeRemainingColumn(),
+    )
+    total, total_sentences = (sum(size(part) for part in each.values()) for size in (_characters, _sentences))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(
+            speaker.voice,
+            total=total,
+            completed=total - sum(map(_characters, missing)),
+            sentences=total_sentences - sum(map(_sentences, missing)),
+            total_sentences=total_sentences,
+        )
+        for spoken in speaker.speak(missing):
+            folder.use(spoken.engine)
+            folder.store(spoken.part, spoken.flac)
+            sentences = progress.tasks[task].fields["sentences"] + spoken.part.sentences
+            progress.update(task, advance=_characters(spoken.part), sentences=sentences)
+
+
+def _characters(part: Part) -> int:
+    return len(part.text)
+
+
+def _sentences(part: Part) -> int:
+    return part.sentences
+
+
+def _tags(title: str, author: str | None, recipe: dict[str, object]) -> dict[str, str]:
+    """The tags of the file; the comment says, as JSON, what its sound was made from, like that of other files."""
+    named = {} if author is None else {"artist": author, "album_artist": author}
+    return {"title": title, "album": title, **named, "genre": "Audiobook", "comment": json.dumps(recipe)}
+
+
+def _chapters(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str) -> list[Chapter]:
+    """Where the chapters are in the sound. One without a heading has the title of the book."""
+    from service.speech.codecs.book import Chapter
+
+    found: list[Chapter] = []
+    end, before = 0, None
+    for part in parts:
+        start, end = end, end + folder.samples(part) + folder.silence(part)
+        if part.chapter != before:
+            found.append(Chapter(book.chapters[part.chapter].title or title, start, end))
+        found[-1] = Chapter(found[-1].title, found[-1].start, end)
+        before = part.chapter
+    return found
+
+
+def _write(
+    output: Path,
+    form: str,
+    tags: dict[str, str],
+    parts: Sequence[Part],
+    folder: PartsFolder,
+    chapters: Sequence[Chapter],
+    cover: bytes | None,
+) -> None:
+    """Assemble the file. It has its name as soon as it is whole."""
+    import numpy as np
+
+    from service.speech.codecs.book import BookWriter
+
+    unfinished = output.with_name(f"{output.name}.unfinished")
+    with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:
+        for part in parts:
+            writer.feed(folder.sound(part))
+            writer.feed(np.zeros(folder.silence(part), np.int16))
+        writer.finish()
+    unfinished.replace(output)
