@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from http.client import HTTPException, HTTPMessage
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
@@ -15,6 +17,7 @@ from urllib.request import Request, urlopen
 from service.cli.book.parts import BookError, Part
 from service.cli.book.speaker import Spoken
 
+T = TypeVar("T")
 PARALLEL: Final = 4
 """Jobs at a time: a server samples as many as it has batch slots, and the next ones wait in its queue."""
 ATTEMPTS: Final = 12
@@ -92,33 +95,43 @@ class RemoteSpeaker:
         # With the key a part that was in progress when this program ended, or the connection, is found again.
         submit = {"prefer": "respond-async", "idempotency-key": part.name, "content-type": "application/json"}
         while not self._stopped.is_set():
-            job = json.loads(self._request("POST", "/v1/audio/speech", submit, json.dumps(body).encode())[0])
+            job = self._request("POST", "/v1/audio/speech", _parsed, submit, json.dumps(body).encode())
             path = f"/v1/jobs/{job['id']}"
             try:
                 while job["status"] in ("queued", "in_progress") and not self._stopped.is_set():
-                    self._request("GET", f"{path}/events")  # until the job has ended
+                    self._request("GET", f"{path}/events", _nothing)  # until the job has ended
                     job = self._json(path)
                 if job["status"] == "failed":
                     raise BookError(f"{self._url}: {job['error']['message']}")
-                flac, headers = self._request("GET", f"{path}/content")
+                flac, engine = self._request("GET", f"{path}/content", _file)
             except _Gone:  # it has expired, or somebody has deleted it
                 continue
-            self._request("DELETE", path)
-            return Spoken(part, flac, headers["x-engine"])
+            with suppress(_Gone):  # the first attempt may have succeeded without an answer
+                self._request("DELETE", path, _nothing)
+            return Spoken(part, flac, engine)
         raise BookError("interrupted")
 
     def _json(self, path: str, attempts: int = ATTEMPTS) -> Any:
-        return json.loads(self._request("GET", path, attempts=attempts)[0])
+        return self._request("GET", path, _parsed, attempts=attempts)
 
     def _request(
         self,
         method: str,
         path: str,
+        read: Callable[[bytes, HTTPMessage], T],
         headers: Mapping[str, str] = _NO_HEADERS,
         body: bytes | None = None,
         attempts: int = ATTEMPTS,
-    ) -> tuple[bytes, HTTPMessage]:
-        """The body and the headers of an answer; tries again where that can help.
+    ) -> T:
+        """An answer; tries again where that can help.
+
+        Args:
+            method: of HTTP.
+            path: with the query.
+            read: makes something of the body and the headers of the answer; raises ValueError if they are incomplete.
+            headers: of the request.
+            body: of the request.
+            attempts: how often to try.
 
         Raises:
             _Gone: 404.
@@ -130,20 +143,37 @@ class RemoteSpeaker:
             try:
                 request = Request(self._url + path, body, sent, method=method)  # noqa: S310 - http or https
                 with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-                    return answer.read(), answer.headers
+                    return read(answer.read(), answer.headers)
             except HTTPError as error:
                 problem = _message(error)
                 if error.code == 404:
                     raise _Gone(f"{self._url}: {problem}") from error
                 retry = error.headers.get("retry-after")
-                if retry is None:
+                if retry is None and error.code < 500:
                     raise BookError(f"{self._url}: {problem}") from error
-                pause = max(pause, min(float(retry), _LONGEST_WAIT))
-            except (URLError, HTTPException, OSError) as error:
+                if retry is not None and retry.isdigit():
+                    pause = max(pause, min(float(retry), _LONGEST_WAIT))
+            except (URLError, HTTPException, OSError, ValueError) as error:
                 problem = f"the server does not answer: {error}"
             if attempt == attempts or self._stopped.wait(pause):
                 raise BookError(f"{self._url}: {problem}")
         raise AssertionError("unreachable")
+
+
+def _parsed(body: bytes, _headers: HTTPMessage) -> Any:
+    """What an answer says."""
+    return json.loads(body)
+
+
+def _file(body: bytes, headers: HTTPMessage) -> tuple[bytes, str]:
+    """A job's output, and the engine that sampled it. A connection that breaks within the headers goes unnoticed."""
+    if headers["etag"] != f'"{hashlib.sha256(body).hexdigest()}"' or not headers["x-engine"]:
+        raise ValueError("the answer is incomplete")
+    return body, headers["x-engine"]
+
+
+def _nothing(_body: bytes, _headers: HTTPMessage) -> None:
+    """An answer that only has to end."""
 
 
 class _Gone(BookError):
@@ -154,5 +184,5 @@ def _message(error: HTTPError) -> str:
     """What the server says of an error."""
     try:
         return str(json.loads(error.read())["error"]["message"])
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, HTTPException):
         return f"HTTP {error.code} {error.reason}"

@@ -122,7 +122,7 @@ class BookWriter:
         self._close()
 
     def _add_cover(self, cover: bytes) -> None:
-        with av.open(io.BytesIO(cover), format=check_cover(cover)) as picture:
+        with av.open(io.BytesIO(cover), "r", format=check_cover(cover)) as picture:
             template = picture.streams.video[0]
             stream = self._container.add_stream_from_template(template)
             stream.disposition = av.stream.Disposition.attached_pic
