@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from contextlib import suppress
 from typing import Final, NoReturn
 
 from starlette.datastructures import QueryParams
@@ -23,10 +22,10 @@ from starlette.datastructures import QueryParams
 from service.errors import InvalidRequest, ServiceError
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
+from service.speech.elevenlabs.failures import fail, fail_idle
 from service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage, FailureMessage
 from service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from service.speech.elevenlabs.schemas import MultiStreamQuery
-from service.speech.elevenlabs.stream_input import REASON_CHARACTERS
 from service.speech.requests import new_session_state
 from service.speech.session.runner import TICK_SECONDS, SessionRunner
 from service.speech.session.state import Utterance
@@ -188,7 +187,7 @@ class MultiContextConnection(WsConnection):
                     await self._handle_message(message, query)
         except ServiceError as error:
             self._state.metrics.refused(error, Transport.WEBSOCKET)
-            await self._fail(error.message, error.code or error.type)
+            await fail(self._websocket, error.message, error.code or error.type)
 
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
         """See :class:`WsConnection`. Every context has cancelled its own jobs."""
@@ -204,10 +203,7 @@ class MultiContextConnection(WsConnection):
 
     async def on_idle(self, end: IdleTimeout) -> CloseConnection:
         """The reason; then the connection is closed."""
-        try:
-            await self._fail("Nothing came within inactivity_timeout.", "input_timeout_exceeded")
-        except (CloseConnection, Disconnected) as error:
-            return error if isinstance(error, CloseConnection) else end
+        return await fail_idle(self._websocket, end)
 
     async def _watch(self, idle_seconds: int) -> NoReturn:
         """Close the connection when nothing is left to do, or nothing has come for too long while nothing is open."""
@@ -291,8 +287,3 @@ class MultiContextConnection(WsConnection):
         self._state.metrics.refused(error, Transport.WEBSOCKET)
         failure = ContextFailure(message=error.message, error=error.code or error.type, contextId=name)
         await self._websocket.send_json(failure.model_dump())
-
-    async def _fail(self, message: str, code: str) -> NoReturn:
-        with suppress(CloseConnection):
-            await self._websocket.send_json(FailureMessage(message=message, error=code).model_dump())
-        raise CloseConnection(1008, code[:REASON_CHARACTERS])

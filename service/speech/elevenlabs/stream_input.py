@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Any, Final, NoReturn
+from typing import Any
 
 from starlette.datastructures import QueryParams
 
 from service.errors import InvalidRequest, ServiceError
 from service.jobs.rate_limit import Limits
 from service.jobs.state import State
+from service.speech.elevenlabs.failures import fail, fail_idle
 from service.speech.elevenlabs.messages import AudioMessage, FailureMessage, FirstMessage, TextMessage
 from service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from service.speech.elevenlabs.schemas import StreamQuery
@@ -26,13 +27,10 @@ from service.speech.session.connection import SpeechConnection
 from service.speech.session.runner import SessionRunner
 from service.speech.session.state import Utterance
 from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
+from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, IdleTimeout
 from service.ws.channel import Channel
 from service.ws.credentials import Credentials
 from service.ws.messages import checked, parse_query
-
-REASON_CHARACTERS: Final = 120
-"""The most that fits in a close frame."""
 
 CHANNEL = Channel(
     id="elevenlabs",
@@ -142,15 +140,8 @@ class ElevenLabsConnection(SpeechConnection):
     async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
         """The reason; then the connection is closed."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        await self._fail(error.message, error.code or error.type)
+        await fail(self._websocket, error.message, error.code or error.type)
 
     async def on_idle(self, end: IdleTimeout) -> CloseConnection:
         """The reason; then the connection is closed."""
-        try:
-            await self._fail("Nothing came within inactivity_timeout.", "input_timeout_exceeded")
-        except (CloseConnection, Disconnected) as error:
-            return error if isinstance(error, CloseConnection) else end
-
-    async def _fail(self, message: str, code: str) -> NoReturn:
-        await self._websocket.send_json(FailureMessage(message=message, error=code).model_dump())
-        raise CloseConnection(1008, code[:REASON_CHARACTERS])
+        return await fail_idle(self._websocket, end)
