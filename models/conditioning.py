@@ -222,7 +222,7 @@ def upsample(
     whole = _upsampled(cells, tensors["conditioner.upsampling"])[: spec.height, : spec.width]
     if spec.coarse_inputs:
         assert pixels is not None, "a network in two scales needs its coarse pixels"
-        whole = np.concatenate([whole, _coarse_map(tensors, pixels)], axis=2)
+        whole = np.concatenate([whole, coarse_map(tensors, pixels)], axis=2)
     return np.ascontiguousarray(whole.reshape(spec.height * spec.width, -1))
 
 
@@ -232,8 +232,8 @@ def input_planes(spec: PictureSpec, symbols: NDArray[np.uint8]) -> Array:
     return np.ascontiguousarray(seen.transpose(2, 0, 1))
 
 
-def _coarse_map(tensors: Mapping[str, Array], pixels: Array) -> Array:
-    """The map of the coarse pixels ``[C * planes, rows, columns]`` for the vertical stack, ``[H, W, map_width]``."""
+def coarse_map(tensors: Mapping[str, Array], pixels: Array) -> Array:
+    """The map ``[H, W, n]`` of the coarse pixels ``[C * planes, rows, columns]``; networks/image.py's in numpy."""
     taps, neighbours = tensors["coarse_map.taps"], tensors["coarse_map.neighbour_taps"]
     cells = _silu(_convolved(pixels, taps) + tensors["coarse_map.taps_bias"][:, None, None])
     cells = cells + _silu(_convolved(cells, neighbours) + tensors["coarse_map.neighbour_bias"][:, None, None])

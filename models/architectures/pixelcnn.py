@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from models.architectures.coarse import coarse_map_tensors, require_whole_cells
 from models.architectures.registry import Architecture, Exporter
 from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
 from models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
@@ -75,10 +76,9 @@ class PixelCNNSpec(ImageSpec):
         inputs: Any = self.coarse_inputs
         if not isinstance(inputs, int) or inputs < 0:
             raise SpecError(f"coarse_inputs: must be a whole number, at least 0, not {inputs!r}")
-        whole_cells = self.height % COARSE_STRIDE == self.width % COARSE_STRIDE == 0
-        if self.conditioning != "location" or not whole_cells:
-            message = "coarse_layers: needs 'location' conditioning and pictures of whole cells"
-            raise SpecError(f"{message} ({COARSE_STRIDE} x {COARSE_STRIDE})")
+        if self.conditioning != "location":
+            raise SpecError("coarse_layers: needs 'location' conditioning")
+        require_whole_cells(self)
         _ = self.coarse  # which checks its own fields
 
     @classmethod
@@ -134,7 +134,7 @@ def tensors(spec: PixelCNNSpec) -> Table:
         # It is given h, so it has no conditioner of its own.
         table |= prefixed(COARSE_PREFIX, layer_tensors(spec.coarse))
     if spec.coarse_inputs:
-        table |= prefixed("coarse_map.", coarse_map_tensors(spec))
+        table |= prefixed("coarse_map.", coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
     return table
 
 
@@ -165,18 +165,6 @@ def conditioner_tensors(spec: PixelCNNSpec) -> Table:
         table["coarse_taps"] = convolution(inner, spec.channels * spec.planes, 3, 3)
         table["neighbour_taps"] = convolution(inner, inner, 3, 3)
     return table
-
-
-def coarse_map_tensors(spec: PixelCNNSpec) -> Table:
-    """The weights of the map of the coarse pixels for the vertical stack (networks/pixelcnn.py's CoarseMap)."""
-    inner = spec.coarse_inputs
-    return {
-        "taps": convolution(inner, spec.channels * spec.planes, 3, 3, gain=1.4),
-        "taps_bias": zeros(inner),
-        "neighbour_taps": convolution(inner, inner, 3, 3, gain=1.4),
-        "neighbour_bias": zeros(inner),
-        "upsampling": normal(inner, spec.map_width, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5),
-    }
 
 
 def _gated_tensors(spec: PixelCNNSpec) -> Table:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from models.architectures.coarse import coarse_map_tensors, require_whole_cells
 from models.architectures.registry import Architecture
-from models.spec import LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
-from models.tensors import Table, Tensor, convolution, matrix, normal, zeros
+from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
+from models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
 LSTMS = ("row", "diagonal")
 CONDITIONINGS = ("none", "class")
@@ -22,6 +24,10 @@ class PixelRNNSpec(ImageSpec):
 
     ``features`` is h, the size of an LSTM's state; the residual connections (section 3.3) have 2h features. The vector
     h of the conditions enters the gates of every LSTM as V·h.
+
+    With ``coarse_layers`` a picture is sampled in two scales (section 3.6): first its coarse pixels
+    (models.spec.COARSE), by a network of so many layers of ``coarse_features``; then the others. A map of all coarse
+    pixels, of ``coarse_channels``, enters the gates of every LSTM, like h.
     """
 
     kind: ClassVar[str] = "pixelrnn"
@@ -34,6 +40,11 @@ class PixelRNNSpec(ImageSpec):
     output_features: int = option(32, least=1)
     skip_connections: bool = option(False, "From every layer to the output.", off="no-skip-connections")
     conditioning: str = option("none", choices=CONDITIONINGS, suggested="class")
+    coarse_layers: int = option(
+        0, "Of a network that samples every fourth pixel each way before all others; 0 is none.", least=0
+    )
+    coarse_features: int = option(16, "As --features, of that network.", least=1)
+    coarse_channels: int = option(16, "Of the map of the coarse pixels.", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,6 +65,11 @@ class PixelRNNSpec(ImageSpec):
             raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
         if bool(self.conditions) == (self.conditioning == "none"):
             raise SpecError("conditioning: must be 'none' exactly where there are no attributes")
+        if self.coarse_layers != 0:
+            self.require_positive("coarse_layers", "coarse_features", "coarse_channels")
+            require_whole_cells(self)
+            if self.coarse_features < self.channels:
+                raise SpecError(f"coarse_features: must be at least {self.channels}, one per channel")
 
     @classmethod
     def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
@@ -63,7 +79,18 @@ class PixelRNNSpec(ImageSpec):
     @property
     def title(self) -> str:
         """The network's name in model cards."""
-        return "PixelRNN, Row LSTM" if self.lstm == "row" else "PixelRNN, Diagonal BiLSTM"
+        scales = "Multi-Scale PixelRNN" if self.coarse_layers else "PixelRNN"
+        return f"{scales}, {'Row LSTM' if self.lstm == 'row' else 'Diagonal BiLSTM'}"
+
+    @property
+    def coarse(self) -> PixelRNNSpec | None:
+        """The network that samples the coarse pixels; its h is that of the whole."""
+        if not self.coarse_layers:
+            return None
+        return dataclasses.replace(
+            self, height=self.height // COARSE_STRIDE, width=self.width // COARSE_STRIDE, layers=self.coarse_layers,
+            features=self.coarse_features, coarse_layers=0, label_rows=0,
+        )  # fmt: skip
 
     @property
     def directions(self) -> int:
@@ -91,7 +118,19 @@ class PixelRNNSpec(ImageSpec):
 
 
 def tensors(spec: PixelRNNSpec) -> Table:
-    """The weights. Gates are ordered by direction, then by gate (:data:`GATES`)."""
+    """The weights."""
+    table = layer_tensors(spec)
+    if spec.conditions:
+        table[LABEL_EMBEDDING] = normal(spec.embedding_rows, spec.condition_channels, std=0.3)
+    if spec.coarse is not None:
+        # It is given h, so it has no embedding of its own.
+        table |= prefixed(COARSE_PREFIX, layer_tensors(spec.coarse))
+        table |= prefixed("coarse_map.", coarse_map_tensors(spec, spec.coarse_channels, spec.coarse_channels))
+    return table
+
+
+def layer_tensors(spec: PixelRNNSpec) -> Table:
+    """The weights of the layers. Gates are ordered by direction, then by gate (:data:`GATES`)."""
     layers, state, outputs = spec.layers, spec.features, spec.output_features
     stream, directions, symbols = 2 * state, spec.directions, spec.channels * spec.levels
     table: Table = {
@@ -115,8 +154,9 @@ def tensors(spec: PixelRNNSpec) -> Table:
         # One product over the outputs of all layers, so all of them are inputs.
         table["layer_skip"] = Tensor((layers, state, outputs), std=1.0 / (layers * state) ** 0.5)
     if spec.conditions:
-        table[LABEL_EMBEDDING] = normal(spec.embedding_rows, spec.condition_channels, std=0.3)
         table["condition"] = matrix(layers, spec.condition_channels, directions * GATES * state)
+    if spec.coarse_layers:
+        table["coarse_condition"] = matrix(layers, spec.coarse_channels, directions * GATES * state)
     return table
 
 

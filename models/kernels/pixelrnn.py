@@ -16,8 +16,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.architectures.pixelrnn import PixelRNNSpec
+from models.conditioning import coarse_map, input_planes
 from models.kernels.image_sampling import copy, distribution, take_symbols
-from models.kernels.pixelrnn_layers import pixel, row_above, row_from_right
+from models.kernels.pixelrnn_layers import of_row, pixel, row_above, row_from_right
 from models.kernels.pixelrnn_layout import PixelRNNLayout
 from models.kernels.sources import sources
 
@@ -50,7 +51,8 @@ def _sampler() -> Callable[..., None]:
         line, scale, once = (columns + 2 * first) * channels, np.float32(2.0 / (levels - 1)), 0
         for t in range(symbols.shape[1]):
             for lane in range(lanes):
-                own = pixels[lane], hidden[lane], conditions[lane, 0], rows[lane], convolved[lane], base[lane]
+                condition = of_row(conditions[lane], rows[lane], columns)
+                own = pixels[lane], hidden[lane], condition, rows[lane], convolved[lane], base[lane]
                 once = row_above(sizes, weights, *own)
             for x in range(columns):
                 at, head = once, heads
@@ -76,7 +78,8 @@ def _sampler() -> Callable[..., None]:
                         pixels[lane, cell] = np.float32(symbols[lane, t, x * channels + c]) * scale - _ONE
             for lane in range(lanes):
                 if diagonal:
-                    row_from_right(sizes, weights[after:], conditions[lane, 0], streams[lane], right[lane])
+                    condition = of_row(conditions[lane], rows[lane], columns)
+                    row_from_right(sizes, weights[after:], condition, streams[lane], right[lane])
                 rows[lane] += 1
 
     compiled: Callable[..., None] = loop
@@ -91,7 +94,7 @@ class PixelRNNKernel:
     """
 
     def __init__(self, spec: PixelRNNSpec, tensors: Mapping[str, Array]) -> None:
-        self._layout = PixelRNNLayout(spec)
+        self._spec, self._tensors, self._layout = spec, tensors, PixelRNNLayout(spec)
         self._weights, self._heads, self._after = self._layout.pack(tensors)
 
     def blank(self) -> tuple[Array, ...]:
@@ -100,11 +103,17 @@ class PixelRNNKernel:
 
     def blank_condition(self) -> Array:
         """Zeros."""
-        return np.zeros((1, self._layout.condition), np.float32)
+        spec = self._spec
+        return np.zeros((spec.height * spec.columns if spec.coarse_layers else 1, self._layout.condition), np.float32)
 
     def condition(self, h: Array, coarse: NDArray[np.uint8] | None) -> Array:
-        """h, ``[1, condition_channels]``."""
-        return h[None]
+        """h, ``[1, condition_channels]``; in two scales ``[H * columns, n]``, h followed by the coarse pixels' map."""
+        if coarse is None:
+            return h[None]
+        spec, condition = self._spec, self.blank_condition().reshape(self._spec.height, self._spec.columns, -1)
+        condition[..., : len(h)] = h
+        condition[:, : spec.width, len(h) :] = coarse_map(self._tensors, input_planes(spec, coarse))
+        return condition.reshape(-1, condition.shape[2])
 
     def run(
         self,

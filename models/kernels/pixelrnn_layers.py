@@ -34,13 +34,28 @@ def _lstm(gates, old, cells, states, size):  # type: ignore[no-untyped-def]  # n
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def _biases(condition, weights, outputs, out, width):  # type: ignore[no-untyped-def]  # numba infers the types
-    """b + V·h for every pixel of a row; b is followed by V. Returns the number of weights."""
-    inputs = len(condition)
+    """b + V·h for every pixel of a row; b is followed by V. h is that of all or each has its own (:func:`of_row`).
+
+    Returns the number of weights.
+    """
+    count, inputs = condition.shape
     copy(weights, out, outputs)
-    add_to_one(condition, weights[outputs:], inputs, outputs, out)
+    if count == 1:
+        add_to_one(condition[0], weights[outputs:], inputs, outputs, out)
     for x in range(1, width):
         copy(out, out[x * outputs :], outputs)
+    if count > 1:
+        each = condition.reshape(-1)
+        add_to_each(each, inputs, weights[outputs:], inputs, outputs, out.reshape((width, outputs)), width)
     return outputs * (1 + inputs)
+
+
+@njit(error_model="numpy")
+def of_row(conditions, row, columns):  # type: ignore[no-untyped-def]  # numba infers the types
+    """The part of ``[1 or H * columns, n]`` that a row sees: ``[1, n]``, or one h for each of its pixels."""
+    if len(conditions) == 1:
+        return conditions
+    return conditions[row * columns : (row + 1) * columns]
 
 
 @njit(fastmath={"contract"}, error_model="numpy")

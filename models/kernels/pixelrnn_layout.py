@@ -43,8 +43,9 @@ class PixelRNNLayout:
 
     @property
     def condition(self) -> int:
-        """Numbers of h; 0 without conditions."""
-        return self.spec.condition_channels if self.spec.conditions else 0
+        """Numbers of h, and of the coarse pixels' map at one pixel."""
+        spec = self.spec
+        return spec.condition_channels * bool(spec.conditions) + spec.coarse_channels * bool(spec.coarse_layers)
 
     @property
     def state_cells(self) -> tuple[int, int, int, int]:
@@ -81,9 +82,9 @@ class PixelRNNLayout:
         bias = np.concatenate([tensors[f"{name}_bias"][layer, direction] for name in ("gate", "forget")])
         inputs = parted(tensors["input_to_state"][layer]).reshape(spec.input_taps, 2 * spec.features, -1)
         states = groups.fill_runs(tensors["state_to_state"][layer, direction], GATES)
-        condition = parted(tensors["condition"][layer]) if self.condition else np.zeros(0, np.float32)
+        seen = [parted(tensors[name][layer]) for name in ("condition", "coarse_condition") if name in tensors]
         return {
-            "bias": np.concatenate([groups.fill_runs(bias.reshape(-1), GATES), condition.ravel()]),
+            "bias": np.concatenate([groups.fill_runs(bias.reshape(-1), GATES), *(part.ravel() for part in seen)]),
             "input": groups.fill(inputs, 1),
             "state": groups.fill(states.reshape(spec.state_taps, spec.features, -1), 1),
         }

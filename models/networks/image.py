@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.networks.parameters import add_parameters
 from models.palette import input_table
-from models.spec import ImageSpec, PictureSpec
+from models.spec import COARSE_STRIDE, ImageSpec, PictureSpec
 from models.tensors import Tensor as TensorInit
 
 
@@ -35,6 +36,30 @@ class LabelEmbedding(nn.Module):
             starts.append(starts[-1] + len(names) + 1)
         h: Tensor = self.embedding[labels + torch.tensor(starts, device=labels.device)].sum(dim=1)
         return h
+
+
+class CoarseMap(nn.Module):
+    """What a network sees of the coarse pixels: all of them, below and right of a pixel as well.
+
+    Args:
+        table: of :func:`models.architectures.coarse.coarse_map_tensors`.
+    """
+
+    taps: nn.Parameter
+    taps_bias: nn.Parameter
+    neighbour_taps: nn.Parameter
+    neighbour_bias: nn.Parameter
+    upsampling: nn.Parameter
+
+    def __init__(self, table: Mapping[str, TensorInit]) -> None:
+        super().__init__()
+        add_parameters(self, table)
+
+    def forward(self, coarse: Tensor) -> Tensor:
+        """The map ``[B, H, W, n]`` of the coarse pixels ``[B, rows, columns, C * planes]``."""
+        cells = F.silu(F.conv2d(coarse.permute(0, 3, 1, 2), self.taps, self.taps_bias, padding=1))
+        cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, self.neighbour_bias, padding=1))
+        return F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE).permute(0, 2, 3, 1)
 
 
 class ImageNetwork(nn.Module):

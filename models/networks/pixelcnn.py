@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.pixelcnn import PixelCNNSpec, coarse_map_tensors, conditioner_tensors, layer_tensors
+from models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors, tensors
 from models.networks.gate import gate
-from models.networks.image import ImageNetwork, LabelEmbedding
+from models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
 from models.networks.parameters import add_parameters
 from models.spec import COARSE, COARSE_STRIDE
 
@@ -49,26 +49,6 @@ class Conditioner(LabelEmbedding):
             cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, padding=1))
         whole = F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE)[:, :, : spec.height, : spec.width]
         return whole.permute(0, 2, 3, 1).reshape(-1, spec.location_channels)
-
-
-class CoarseMap(nn.Module):
-    """What the vertical stack sees of the coarse pixels: all of them, below and right of a pixel as well."""
-
-    taps: nn.Parameter
-    taps_bias: nn.Parameter
-    neighbour_taps: nn.Parameter
-    neighbour_bias: nn.Parameter
-    upsampling: nn.Parameter
-
-    def __init__(self, spec: PixelCNNSpec) -> None:
-        super().__init__()
-        add_parameters(self, coarse_map_tensors(spec))
-
-    def forward(self, coarse: Tensor) -> Tensor:
-        """``[B, H, W, map_width]`` from the coarse pixels ``[B, rows, columns, C * planes]``."""
-        cells = F.silu(F.conv2d(coarse.permute(0, 3, 1, 2), self.taps, self.taps_bias, padding=1))
-        cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, self.neighbour_bias, padding=1))
-        return F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE).permute(0, 2, 3, 1)
 
 
 class _PixelCNN(ImageNetwork):
@@ -127,7 +107,7 @@ class GatedPixelCNN(_PixelCNN):
     def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec, part)
         if spec.coarse_inputs:
-            self.coarse_map = CoarseMap(spec)
+            self.coarse_map = CoarseMap(part(tensors(spec), "coarse_map."))
 
     def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
         dtype = pixels.dtype

@@ -13,14 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.architectures.pixelrnn import GATES, PixelRNNSpec, tensors
-from models.networks.image import ImageNetwork, LabelEmbedding
+from models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
 from models.networks.parameters import add_parameters
 from models.networks.recurrence import Order, diagonal_order, row_order, scan
+from models.spec import COARSE
 from models.tensors import own, part
 
 
 class PixelRNN(ImageNetwork):
-    """Residual layers of LSTMs between a masked convolution and two 1 × 1 layers (table 1)."""
+    """Residual layers of LSTMs between a masked convolution and two 1 × 1 layers (table 1).
+
+    Args:
+        spec: of the network.
+        is_part: whether it samples the coarse pixels of another network, which gives it h.
+    """
 
     spec: PixelRNNSpec
     first: nn.Parameter
@@ -30,6 +36,7 @@ class PixelRNN(ImageNetwork):
     gate_bias: nn.Parameter
     forget_bias: nn.Parameter
     condition: nn.Parameter
+    coarse_condition: nn.Parameter
     expand: nn.Parameter
     expand_bias: nn.Parameter
     skip: nn.Parameter
@@ -40,20 +47,30 @@ class PixelRNN(ImageNetwork):
     output: nn.Parameter
     output_bias: nn.Parameter
 
-    def __init__(self, spec: PixelRNNSpec) -> None:
+    def __init__(self, spec: PixelRNNSpec, is_part: bool = False) -> None:
         super().__init__(spec)
         table = tensors(spec)
-        if spec.conditions:
+        if spec.coarse is not None:
+            self.coarse = PixelRNN(spec.coarse, is_part=True)
+            self.coarse_map = CoarseMap(part(table, "coarse_map."))
+        if spec.conditions and not is_part:
             self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
         add_parameters(self, own(table))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """See :class:`ImageNetwork`. The recurrence runs in single precision where ``dtype`` has fewer digits."""
+        """See :class:`ImageNetwork`. The recurrence runs in single precision where ``dtype`` has fewer digits.
+
+        In a network in two scales the coarse pixels precede all others.
+        """
         spec, batch = self.spec, len(pixels)
+        coarse = pixels[:, COARSE, COARSE] if spec.coarse_layers else None
+        seen_of_coarse = None if coarse is None else self._map_of(coarse, dtype)
         stream = self._convolve(pixels.to(dtype))
         outputs = []
         for layer in range(spec.layers):
             z = self._inputs_of_gates(stream, layer, batch, h)
+            if seen_of_coarse is not None:
+                z = z + (seen_of_coarse @ self.coarse_condition[layer].to(dtype))
             outputs.append(scan(z, self.state_to_state[layer], self._order).flatten(0, 1))
             expand = self._masked(self.expand[layer], dtype)
             stream = stream + torch.addmm(self.expand_bias[layer].to(dtype), outputs[layer], expand)
@@ -64,7 +81,15 @@ class PixelRNN(ImageNetwork):
         skips = torch.addmm(self.skip_bias.to(dtype), seen, skip)
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
         logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
-        return logits.view(*pixels.shape, spec.levels)
+        logits = logits.view(*pixels.shape, spec.levels)
+        if coarse is not None:
+            logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
+        return logits
+
+    def _map_of(self, coarse: Tensor, dtype: torch.dtype) -> Tensor:
+        """The map of the coarse pixels for the gates, ``[H * columns, B, coarse_channels]``, zero past the edge."""
+        found = self.coarse_map(coarse).to(dtype).permute(1, 2, 0, 3)
+        return F.pad(found, (0, 0, 0, 0, 0, self.spec.columns - self.spec.width)).flatten(0, 1)
 
     @property
     def _order(self) -> Order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.architectures.pixelrnn import LSTMS, PixelRNNSpec
-from tests.models.random_pictures import CLASS, STYLE
+from tests.models.random_pictures import CLASS, STYLE, TWO_SCALES
 
 CONDITIONS: dict[str, dict[str, object]] = {
     "none": {},
@@ -32,6 +32,12 @@ RNN_SPECS = {
     "row, RGB, 2 levels, skips": tiny_rnn("row", 3, levels=2, skip_connections=True, layers=1, kernel_size=5),
     "diagonal, grey, 256 levels, skips": tiny_rnn("diagonal", 1, levels=256, skip_connections=True, layers=3),
     "diagonal, RGB, 2 levels, skips": tiny_rnn("diagonal", 3, levels=2, skip_connections=True, layers=1),
+    "row, grey, none, two scales": tiny_rnn("row", 1, **TWO_SCALES, coarse_channels=6),
+    "diagonal, grey, none, two scales": tiny_rnn("diagonal", 1, **TWO_SCALES, coarse_channels=6),
+    "row, RGB, class and style, two scales": tiny_rnn("row", 3, **CONDITIONS["class and style"], **TWO_SCALES),
+    "diagonal, RGB, class and style, two scales": tiny_rnn(
+        "diagonal", 3, **CONDITIONS["class and style"], **TWO_SCALES
+    ),
 }
 
 EVERY_RNN = pytest.mark.parametrize("spec", RNN_SPECS.values(), ids=RNN_SPECS)

@@ -56,7 +56,7 @@ class ImageStream:
     symbols: Pixels
     """``[H, W, C]``, of which the first ``rows`` count."""
     condition: Array
-    """``[1 or H * W, n]``: what the network's conditioning weights are multiplied by."""
+    """``[1, n]``, or one row for each pixel: what the network's conditioning weights are multiplied by."""
     unconditional_pass: ImageStream | None = None
     """Of a guided picture: the same symbols, with the condition of the unconditional pass."""
 
@@ -151,8 +151,9 @@ class ImageEngine(AlwaysLoaded, ABC):
         picture.request = request
         if coarse is not None:
             picture.symbols[COARSE, COARSE] = coarse
-        if request.h is not None:
-            picture.condition = self._condition(request.h.astype(np.float32), coarse)
+        if request.h is not None or coarse is not None:
+            h = np.zeros(0, np.float32) if request.h is None else request.h.astype(np.float32)
+            picture.condition = self._condition(h, coarse)
         return picture
 
     def step(self, pictures: Sequence[ImageStream], rows: int) -> list[Pixels]:
@@ -231,7 +232,12 @@ class ImageEngine(AlwaysLoaded, ABC):
 
     @abstractmethod
     def _condition(self, h: Array, coarse: Pixels | None) -> Array:
-        """:attr:`ImageStream.condition` of a picture with these conditions and coarse pixels."""
+        """:attr:`ImageStream.condition` of a picture with these conditions and coarse pixels.
+
+        Args:
+            h: ``[condition_channels]``; of no numbers where the model has no conditions, but coarse pixels.
+            coarse: symbols ``[rows, columns, C]``, of a network in two scales.
+        """
 
     @abstractmethod
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:

@@ -30,10 +30,10 @@ class ImageKernel(Protocol):
         """The state of a picture without rows: arrays that the kernel keeps its activations in."""
 
     def blank_condition(self) -> Array:
-        """The condition of a model without conditions."""
+        """The condition of a model without conditions, which says how large it is."""
 
     def condition(self, h: Array, coarse: Pixels | None) -> Array:
-        """``[1 or H * W, n]`` of h ``[condition_channels]`` and the coarse pixels, where there are such."""
+        """``[1, n]``, or one row for each pixel, of h (see :meth:`ImageEngine._condition`) and the coarse pixels."""
 
     def run(
         self,
@@ -53,7 +53,7 @@ class ImageKernel(Protocol):
 
         Args:
             state: as in :meth:`blank`, with an axis of lanes in front; in and out.
-            conditions: ``[lanes, 1 or H * W, n]``.
+            conditions: ``[lanes, …, n]``, as :meth:`condition` made them.
             rows: ``[lanes]``: the next row.
             given: ``[lanes]``: the number of given rows.
             seeds: ``[lanes]``.

@@ -14,7 +14,7 @@ from models.architectures import Architecture, ArchitectureError, architecture, 
 from models.architectures.pixelcnn import PIXELCNN
 from models.spec import ImageSpec
 
-BUILT_IN = ("acoustic", "pixelcnn", "pixelrnn", "wavenet")
+BUILT_IN = ("acoustic", "encoder", "pixelcnn", "pixelrnn", "wavenet")
 TOY = Path(__file__).parents[2] / "toy_architecture"
 
 

@@ -9,16 +9,30 @@ import torch
 
 from models.architectures.pixelrnn import PixelRNNSpec
 from models.networks.recurrence import Order, diagonal_order, row_order, scan
-from models.spec import SpecError
+from models.spec import COARSE, SpecError
 from tests.models.networks.support import Place, reached
 from tests.models.random_pictures import labels_of, network
 from tests.models.random_pixelrnn import EVERY_RNN, tiny_rnn
 
-POSITIONS = ((0, 0), (0, 8), (3, 0), (3, 4), (3, 8), (6, 1), (6, 5))
+POSITIONS = ((0, 0), (0, 8), (3, 0), (3, 4), (3, 8), (6, 1), (6, 5), (2, 2), (6, 6))
 
 
 def field(spec: PixelRNNSpec, place: Place) -> set[Place]:
-    """All that a distribution depends on.
+    """All that a distribution depends on; in two scales, all coarse pixels, which depend on each other only."""
+    if spec.coarse is None:
+        return field_of_one_scale(spec, place)
+    start, stride = COARSE.start, COARSE.step
+    every = range(spec.channels)
+    coarse = {(y, x, c) for y in range(spec.height)[COARSE] for x in range(spec.width)[COARSE] for c in every}
+    if place not in coarse:
+        return field_of_one_scale(spec, place) | coarse
+    row, column, channel = place
+    inner = field_of_one_scale(spec.coarse, ((row - start) // stride, (column - start) // stride, channel))
+    return {(start + stride * y, start + stride * x, c) for y, x, c in inner}
+
+
+def field_of_one_scale(spec: PixelRNNSpec, place: Place) -> set[Place]:
+    """The same without coarse pixels.
 
     Diagonal BiLSTM: all of left and above. Row LSTM: a triangle, whose sides are k // 2 wider in every row further up,
     and which each layer moves k // 2 further to the left; the first convolution adds half of its size.
@@ -120,6 +134,10 @@ def test_single_precision_gives_the_gradients_of_double_precision(spec: PixelRNN
         ({"conditioning": "location"}, "conditioning"),
         ({"conditioning": "class"}, "conditioning"),
         ({"levels": 16}, "levels"),
+        ({"coarse_layers": -1}, "coarse_layers"),
+        ({"coarse_layers": 2, "height": 30}, "coarse_layers"),
+        ({"coarse_layers": 2, "coarse_features": 2}, "coarse_features"),
+        ({"coarse_layers": 2, "coarse_channels": 0}, "coarse_channels"),
     ],
 )
 def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field_name: str) -> None:
