@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors, tensors
+from models.architectures.coarse import coarse_map_tensors
+from models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors
 from models.networks.gate import gate
 from models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
 from models.networks.parameters import add_parameters
@@ -107,7 +108,7 @@ class GatedPixelCNN(_PixelCNN):
     def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec, part)
         if spec.coarse_inputs:
-            self.coarse_map = CoarseMap(part(tensors(spec), "coarse_map."))
+            self.coarse_map = CoarseMap(coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
 
     def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
         dtype = pixels.dtype
