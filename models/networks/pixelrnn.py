@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.architectures.coarse import coarse_map_tensors
 from models.architectures.pixelrnn import GATES, PixelRNNSpec, tensors
 from models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
 from models.networks.parameters import add_parameters
@@ -52,7 +53,7 @@ class PixelRNN(ImageNetwork):
         table = tensors(spec)
         if spec.coarse is not None:
             self.coarse = PixelRNN(spec.coarse, is_part=True)
-            self.coarse_map = CoarseMap(part(table, "coarse_map."))
+            self.coarse_map = CoarseMap(coarse_map_tensors(spec, spec.coarse_channels, spec.coarse_channels))
         if spec.conditions and not is_part:
             self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
         add_parameters(self, own(table))
