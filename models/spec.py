@@ -176,6 +176,8 @@ COARSE: Final = slice(COARSE_STRIDE // 2, None, COARSE_STRIDE)
 """The rows, and the columns, of the coarse pixels."""
 COARSE_PREFIX: Final = "coarse."
 """Of the tensors of the network that samples the coarse pixels."""
+ENCODER_PREFIX: Final = "encoder."
+"""Of the tensors of the encoder, of a network whose h is that of a picture."""
 _COLOUR: Final = re.compile(r"#[0-9a-f]{6}(00)?")
 
 
@@ -264,9 +266,9 @@ class ImageSpec(PictureSpec):
     """What every network has whose output are pictures: what it is conditioned on.
 
     ``attributes`` are the conditions: pairs of a name and the names of its values, which are unique over all
-    attributes. The embedding of a value has ``condition_channels`` numbers; the vector h that the network is
-    conditioned on is the sum of one embedding for each attribute. ``label_rows`` is the length of the tensor
-    :data:`LABEL_ROWS`.
+    attributes; there are none where the network is conditioned on a picture. The embedding of a value has
+    ``condition_channels`` numbers; the vector h that the network is conditioned on is the sum of one embedding for each
+    attribute. ``label_rows`` is the length of the tensor :data:`LABEL_ROWS`.
     """
 
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -311,6 +313,16 @@ class ImageSpec(PictureSpec):
     def embedding_rows(self) -> int:
         """Rows of :data:`LABEL_EMBEDDING`: one for each label, and one for "unspecified", of each condition."""
         return sum(len(names) + 1 for names in self.conditions)
+
+    @property
+    def encoder(self) -> PictureSpec | None:
+        """The spec of the encoder, of a network whose h is that of a picture (models/architectures/encoder.py)."""
+        return None
+
+    @property
+    def conditioned(self) -> bool:
+        """Whether the network is conditioned on a vector h: of labels, or of a picture."""
+        return bool(self.attributes) or self.encoder is not None
 
     @property
     def coarse(self) -> ImageSpec | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ class Tensor:
     std: float = 0.0
 
 
+_T = TypeVar("_T")
 Table = dict[str, Tensor]
 """Tensors by their names in the network's ``state_dict``."""
 
@@ -53,8 +55,8 @@ def prefixed(prefix: str, table: Mapping[str, Tensor]) -> Table:
     return {prefix + name: tensor for name, tensor in table.items()}
 
 
-def part(table: Mapping[str, Tensor], prefix: str) -> Table:
-    """The inverse of :func:`prefixed`: the table of one part."""
+def part(table: Mapping[str, _T], prefix: str) -> dict[str, _T]:
+    """The inverse of :func:`prefixed`: the table, or the tensors, of one part."""
     return {name.removeprefix(prefix): tensor for name, tensor in table.items() if name.startswith(prefix)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.architectures.acoustic import ACOUSTIC
 from models.architectures.encoder import ENCODER
 from models.architectures.pixelcnn import PIXELCNN
+from models.architectures.pixelcnn_autoencoder import PIXELCNN_AUTOENCODER
 from models.architectures.pixelrnn import PIXELRNN
 from models.architectures.registry import (
     Architecture,
@@ -30,7 +31,7 @@ __all__ = [
     "tensor_table",
 ]
 
-for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER):
+for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER, PIXELCNN_AUTOENCODER):
     register(_builtin)
 
 

@@ -64,8 +64,8 @@ class PixelCNNSpec(ImageSpec):
             raise SpecError(f"output_features: must be at least {self.channels}, one per channel")
         if self.conditioning not in CONDITIONINGS:
             raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
-        if bool(self.conditions) == (self.conditioning == "none"):
-            raise SpecError("conditioning: must be 'none' exactly where there are no attributes")
+        if self.conditioned == (self.conditioning == "none"):
+            raise SpecError("conditioning: must be 'none' exactly where there is nothing to be conditioned on")
         if self.coarse_inputs and not (self.gated and self.coarse_layers):
             raise SpecError("coarse_inputs: needs a gated network in two scales")
         if self.coarse_layers != 0:
@@ -128,7 +128,7 @@ class PixelCNNSpec(ImageSpec):
 def tensors(spec: PixelCNNSpec) -> Table:
     """The weights."""
     table = layer_tensors(spec)
-    if spec.conditions:
+    if spec.conditioned:
         table |= prefixed("conditioner.", conditioner_tensors(spec))
     if spec.coarse is not None:
         # It is given h, so it has no conditioner of its own.
@@ -153,7 +153,9 @@ def layer_tensors(spec: PixelCNNSpec) -> Table:
 def conditioner_tensors(spec: PixelCNNSpec) -> Table:
     """The weights of h and, where conditioning depends on the location, of s = m(h) (section 2.4 of 1606.05328)."""
     embedding = LABEL_EMBEDDING.removeprefix("conditioner.")
-    table: Table = {embedding: normal(spec.embedding_rows, spec.condition_channels, std=0.3)}
+    table: Table = {}
+    if spec.conditions:
+        table[embedding] = normal(spec.embedding_rows, spec.condition_channels, std=0.3)
     if spec.conditioning != "location":
         return table
     inner = spec.location_channels
@@ -184,7 +186,7 @@ def _gated_tensors(spec: PixelCNNSpec) -> Table:
         # One product over the gate outputs of all layers, so all of them are inputs.
         "skip": Tensor((layers, features, spec.output_features), std=2.0 / (layers * features) ** 0.5),
     }
-    if spec.conditions:
+    if spec.conditioned:
         table["vertical_condition"] = matrix(layers - 1, spec.condition_width, gate)
         table["horizontal_condition"] = matrix(layers, spec.condition_width, gate)
     return table
@@ -206,7 +208,7 @@ def _original_tensors(spec: PixelCNNSpec) -> Table:
         "expand_bias": zeros(blocks, features),
         "skip": matrix(1, features, spec.output_features),
     }
-    if spec.conditions:
+    if spec.conditioned:
         table["condition"] = matrix(blocks, spec.condition_width, hidden)
     return table
 

@@ -117,10 +117,10 @@ def check_pixelcnn(checkpoint: Checkpoint) -> None:
     assert isinstance(model, ImageNetwork)
     wanted = _pictures(engine)
     images = engine.draw(wanted)
-    hs = np.stack([request.h for request in wanted if request.h is not None]) if spec.conditions else None
+    hs = np.stack([request.h for request in wanted if request.h is not None]) if spec.conditioned else None
     logits = _picture_logits(model, images, hs)
     free = logits
-    if spec.conditions:
+    if spec.conditioned:
         unconditional = [r.h if r.unconditional is None else r.unconditional for r in wanted]
         free = _picture_logits(model, images, np.stack([h for h in unconditional if h is not None]))
     scores = engine.score(images, hs).reshape(engine.lanes, -1)

@@ -41,7 +41,7 @@ def above(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
     pixels = g.input("pixels", "float32", "B", spec.channels * spec.planes, first, spec.width)
     kept = g.input("features", "float32", count, "B", features, spec.kernel_size // 2, spec.width)
     condition = None
-    if spec.conditions:
+    if spec.conditioned:
         located = spec.conditioning == "location"
         given = g.input("condition", "float32", "B", spec.width if located else 1, spec.condition_width)
         condition = g.op("Transpose", given, perm=[0, 2, 1])

@@ -59,7 +59,7 @@ class PixelCNNLayout:
             first=spec.first_kernel_size // 2,
             above=spec.kernel_size // 2,
             outputs=spec.output_features,
-            condition=spec.condition_width if spec.conditions else 0,
+            condition=spec.condition_width if spec.conditioned else 0,
             located=spec.conditioning == "location",
         )
 

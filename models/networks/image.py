@@ -71,19 +71,28 @@ class ImageNetwork(nn.Module):
         super().__init__()
         self.spec = spec
 
-    def forward(self, symbols: Tensor, labels: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
+    def forward(self, symbols: Tensor, given: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """The distribution of every symbol given those before it, row by row, pixel by pixel, red, green, blue.
 
         Args:
             symbols: ``int64 [B, H, W, C]``, each below ``levels``.
-            labels: ``int64 [B, conditions]``, in the order of ``spec.conditions``; ``len(names)`` is "unspecified".
-                None exactly where the network has no conditions.
+            given: what the network is conditioned on; see :meth:`h_of`.
             dtype: the type of the arithmetic (bfloat16 for training); None keeps the weights' own.
 
         Returns:
             Logits ``[B, H, W, C, levels]``.
         """
-        return self.score(symbols, None if labels is None else self.conditioner.embed(labels), dtype)
+        return self.score(symbols, self.h_of(symbols, given), dtype)
+
+    def h_of(self, symbols: Tensor, given: Tensor | None) -> Tensor | None:
+        """h ``[B, condition_channels]``; None where the network is conditioned on nothing.
+
+        Args:
+            symbols: the pictures whose distribution is wanted.
+            given: labels ``int64 [B, conditions]``, in the order of ``spec.conditions``, where ``len(names)`` is
+                "unspecified"; None exactly where the network has no conditions.
+        """
+        return None if given is None else self.conditioner.embed(given)
 
     def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
         """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""

@@ -70,7 +70,7 @@ class _PixelCNN(ImageNetwork):
 
     def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec)
-        if spec.conditions and not part:
+        if spec.conditioned and not part:
             self.conditioner = Conditioner(spec)
         if spec.coarse is not None:
             self.coarse = type(self)(spec.coarse, part=True)

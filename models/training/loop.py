@@ -83,6 +83,11 @@ def _resumable(state: Path, config: LoopConfig, world: int) -> dict[str, str]:
     return meta
 
 
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name: those of a part that the task has frozen are not."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
 class Trainer:
     """One process's share of a run. Rank 0 also averages, logs, saves and evaluates."""
 
@@ -91,9 +96,10 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(config.seed)
         self.model = task.network().to(self.device)
-        self.average = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        trained = trained_parameters(self.model)
+        self.average = {n: p.detach().clone() for n, p in trained.items()}
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+            trained.values(), lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
         )
         self.step = 0
         self.items = 0
@@ -114,7 +120,7 @@ class Trainer:
         with safe_open(self._state_file, "pt", device=str(self.device)) as file:
             self.step, self.items, self.seconds = int(meta["step"]), int(meta["items"]), float(meta["seconds"])
             with torch.no_grad():
-                for name, parameter in self.model.named_parameters():
+                for name, parameter in trained_parameters(self.model).items():
                     parameter.copy_(file.get_tensor(f"model.{name}"))
                     self.average[name].copy_(file.get_tensor(f"average.{name}"))
                     self.optimizer.state[parameter] = {
@@ -126,7 +132,7 @@ class Trainer:
     def save(self) -> None:
         """Write weights, averages and optimiser state; the old file stays until the new one is complete."""
         tensors = {}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in trained_parameters(self.model).items():
             state = self.optimizer.state[parameter]
             tensors[f"model.{name}"] = parameter.detach()
             tensors[f"average.{name}"] = self.average[name]
@@ -174,14 +180,14 @@ class Trainer:
     def _update_average(self) -> None:
         # The average follows faster at first, or the random initial weights would stay in it for thousands of steps.
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        parameters = dict(self.model.named_parameters())
+        parameters = trained_parameters(self.model)
         torch._foreach_lerp_(list(self.average.values()), [parameters[n] for n in self.average], 1.0 - keep)
 
     def averaged(self) -> nn.Module:
         """The network with its averaged weights."""
         model = self.task.network().to(self.device)
         with torch.no_grad():
-            for name, parameter in model.named_parameters():
+            for name, parameter in trained_parameters(model).items():
                 parameter.copy_(self.average[name])
         return model.eval()
 

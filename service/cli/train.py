@@ -68,6 +68,9 @@ def _speech_options(function: Callable[..., None]) -> Callable[..., None]:
     return data(names(_options(function)))
 
 
+_ENCODER = click.option(
+    "--encoder", type=_PREPARED, help="Of portraits: the checkpoint of an encoder of identities, which stays as it is."
+)
 _START = click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run starts from.")
 
 
@@ -209,11 +212,14 @@ def _image_command(kind: str) -> click.Command | None:
 
         schedule = ("steps", "learning_rate", "processes", "warmup", "decay", "anneal_from")
         loop = {name: options.pop(name) for name in schedule}
+        parts: dict[str, Any] = {name: options.pop(name) for name in ("encoder",) if name in options}
+        if parts.get("encoder") is not None:
+            options["portraits"] = True
         with explained(ValueError):
             pictures = read_pictures(data)
             data_fields = {"levels": int(levels)} | pictures.spec_fields
             wanted = spec.for_pictures(pictures.shape, data_fields, **options)
-        task = _task(wanted)(wanted, data, start=start, seed=seed, **_given(batch=batch, precision=precision))
+        task = _task(wanted)(wanted, data, start=start, seed=seed, **_given(batch=batch, precision=precision), **parts)
         _run(task, output, seed=seed, **loop)
 
     train.__doc__ = f"Train a network of pictures, {kind}."
@@ -228,6 +234,7 @@ def _image_command(kind: str) -> click.Command | None:
             help="Of a sub-pixel; pictures with a palette have as many as it has colours.",
         ),
         *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
+        *([_ENCODER] if "portraits" in {field.name for field in dataclasses.fields(spec)} else []),
         _START,
         _schedule_options,
     )

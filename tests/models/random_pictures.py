@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from models.architectures import tensor_table
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from models.checkpoint import Checkpoint
 from models.networks import load_network
 from models.networks.image import ImageNetwork
@@ -45,6 +48,12 @@ def tiny(gated: bool, channels: int, **changes: object) -> PixelCNNSpec:
     return PixelCNNSpec(**{**sizes, **changes})  # type: ignore[arg-type]
 
 
+def tiny_autoencoder(channels: int, **changes: object) -> PixelCNNAutoencoderSpec:
+    """A network of the same sizes that is conditioned on a picture."""
+    fields = dataclasses.asdict(tiny(True, channels)) | {"conditioning": "class", "encoder_layers": 2}
+    return PixelCNNAutoencoderSpec(**{**fields, "encoder_features": 6, **changes})
+
+
 INDEXED = {"palette": PALETTE, "levels": len(PALETTE)}
 SPECS = {
     f"{'gated' if gated else 'original'}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny(gated, channels, **fields)
@@ -58,6 +67,11 @@ SPECS = {
         True, 1, palette=PALETTE[1:], levels=4, attributes=(CLASS,), conditioning="location", **TWO_SCALES
     ),
     "gated, palette, coarse inputs": tiny(True, 1, **INDEXED, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
+    "autoencoder, grey, class": tiny_autoencoder(1),
+    "autoencoder, RGB, location": tiny_autoencoder(3, conditioning="location", normalised=True, portraits=True),
+    "autoencoder, palette, coarse inputs": tiny_autoencoder(
+        1, **INDEXED, conditioning="location", coarse_inputs=5, **TWO_SCALES
+    ),
     "gated, RGB, coarse inputs": tiny(True, 3, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
 }
 
@@ -86,10 +100,18 @@ def network(spec: ImageSpec, seed: int = 0) -> ImageNetwork:
     return oracle(checkpoint_of(spec, seed))
 
 
-def labels_of(spec: ImageSpec, batch: int) -> torch.Tensor | None:
-    """Labels of every condition, "unspecified" among them; None for a network without conditions."""
+def given_of(spec: ImageSpec, batch: int) -> torch.Tensor | None:
+    """What a network is given: labels of every condition, "unspecified" among them; pictures; or None for neither."""
+    if spec.encoder is not None:
+        return torch.from_numpy(pictures_of(spec, batch).astype(np.int64))
     columns = [torch.arange(batch) % (len(names) + 1) for names in spec.conditions]
     return torch.stack(columns, dim=1) if columns else None
+
+
+def pictures_of(spec: ImageSpec, count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Random symbols."""
+    shape = (count, spec.height, spec.width, spec.channels)
+    return np.random.default_rng(seed).integers(0, spec.levels, shape, np.uint8)
 
 
 def checkpoint_of(spec: ImageSpec, seed: int = 0) -> Checkpoint:

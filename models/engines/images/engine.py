@@ -15,10 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from models.architectures.encoder import EncoderSpec
 from models.checkpoint import Checkpoint
-from models.conditioning import draw_labels, embed_labels
+from models.conditioning import draw_labels, embed_labels, encode
 from models.engines.base import AlwaysLoaded, RequestError
-from models.spec import COARSE, COARSE_PREFIX, LABEL_ROWS, STYLE, ImageSpec
+from models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
+from models.tensors import part
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -34,8 +36,8 @@ class ImageStreamRequest:
     temperature: float = 1.0
     """Divides the logits; 0 takes the most likely symbol."""
     h: Array | None = None
-    """``[condition_channels]``: of :meth:`ImageEngine.embed_labels`, or an interpolation; required exactly where the
-    model has conditions."""
+    """``[condition_channels]``: of :meth:`ImageEngine.embed_labels`, of :meth:`ImageEngine.encode`, or an
+    interpolation; required exactly where the model has conditions."""
     given: Pixels | None = None
     """``[rows, W, C]``: the first rows, which are kept as they are."""
     guidance: float = 1.0
@@ -113,6 +115,18 @@ class ImageEngine(AlwaysLoaded, ABC):
             if isinstance(label, np.ndarray) and label.shape != (self.spec.condition_channels,):
                 raise RequestError(f"labels: a vector has {self.spec.condition_channels} numbers")
         return embed_labels(self.spec, self._tensors, labels)
+
+    def encode(self, picture: Pixels) -> Array:
+        """h of a picture ``[H, W, C]``, of a model with an encoder.
+
+        Raises:
+            RequestError: the picture does not fit the model.
+        """
+        encoder = self.spec.encoder
+        assert isinstance(encoder, EncoderSpec), "only a model with an encoder has h of a picture"
+        if picture.shape != (self.spec.height, self.spec.width, self.spec.channels):
+            raise RequestError(f"picture: {list(picture.shape)} is not that of the model")
+        return encode(encoder, part(self._tensors, ENCODER_PREFIX), picture)
 
     def unconditional(self, labels: Sequence[int | Array | None]) -> Array:
         """h of the unconditional pass of guided pictures: nothing but the style of ``labels``, if there is one."""
@@ -259,9 +273,7 @@ def coarse_checkpoint(checkpoint: Checkpoint) -> Checkpoint | None:
     spec = checkpoint.spec_as(ImageSpec).coarse
     if spec is None:
         return None
-    tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(COARSE_PREFIX)}
-    inner = {name.removeprefix(COARSE_PREFIX): tensor for name, tensor in tensors.items()}
-    return replace(checkpoint, spec=spec, tensors=inner)
+    return replace(checkpoint, spec=spec, tensors=part(checkpoint.tensors, COARSE_PREFIX))
 
 
 def _check(spec: ImageSpec, request: ImageStreamRequest) -> None:
@@ -270,8 +282,8 @@ def _check(spec: ImageSpec, request: ImageStreamRequest) -> None:
         raise RequestError("seed: must lie in 0 … 2^63 - 1")
     if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
         raise RequestError("temperature: must be a finite number, at least 0")
-    if (request.h is None) == bool(spec.conditions):
-        raise RequestError("h: " + ("the model needs it" if spec.conditions else "the model has no conditions"))
+    if (request.h is None) == spec.conditioned:
+        raise RequestError("h: " + ("the model needs it" if spec.conditioned else "the model has no conditions"))
     _check_vector(spec, "h", request.h)
     _check_guidance(spec, request)
     if request.given is not None:

@@ -136,7 +136,7 @@ class OnnxImageEngine(ImageEngine):
             at = p.rows * spec.width
             conditions.append(p.condition[at : at + spec.width] if len(p.condition) > 1 else p.condition)
         inputs = {"pixels": pixels, "features": np.stack([p.features for p in lanes], axis=1)}
-        if spec.conditions:
+        if spec.conditioned:
             stacked = np.stack(conditions)
             inputs["condition"] = stacked[..., : spec.condition_width]
             if spec.coarse_inputs:

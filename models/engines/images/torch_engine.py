@@ -94,4 +94,4 @@ class TorchImageEngine(ImageEngine):
         return categorical.log_likelihoods(logits, symbols.reshape(-1)).reshape(1, self.spec.height, -1)
 
     def _h(self, picture: ImageStream) -> torch.Tensor | None:
-        return torch.from_numpy(picture.condition) if self.spec.conditions else None
+        return torch.from_numpy(picture.condition) if self.spec.conditioned else None

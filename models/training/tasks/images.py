@@ -88,7 +88,8 @@ class ImageTask:
         """The checkpoint ``start``, read once, so that the model card names the weights that were really used."""
         return read_start(self.start, self.spec)
 
-    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None]:
+        """Pictures ``int64 [B, H, W, C]``, and what the network is given beside them: labels, if it has conditions."""
         train = self.pictures.train
         chosen = self._epochs.take(step * self.batch, self.batch, rank)
         rng = np.random.default_rng([self.seed, step, rank])
@@ -101,7 +102,7 @@ class ImageTask:
         for column, (name, values) in enumerate(self.spec.attributes):
             dropped = rng.random(len(labels)) < (self.label_dropout if name == STYLE else rates)
             labels[dropped, column] = len(values)
-        return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels)
+        return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels) if self.spec.conditions else None
 
     @cached_property
     def _epochs(self) -> Epochs:
@@ -109,10 +110,11 @@ class ImageTask:
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """Mean bits per sub-pixel of one batch; see :class:`Task`."""
-        images, labels = (t.to(device) for t in self._batch(step, rank))
-        logits: Tensor = model(images, labels if self.spec.conditions else None, getattr(torch, self.precision))
+        images, given = self._batch(step, rank)
+        images, given = images.to(device), None if given is None else given.to(device)
+        logits: Tensor = model(images, given, getattr(torch, self.precision))
         nats = F.cross_entropy(logits.float().flatten(0, 3), images.flatten())
-        return nats / math.log(2), self.batch
+        return nats / math.log(2), len(images)
 
     def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
         """The first pictures of a set, or all, as the model sees them in evaluation."""
@@ -150,13 +152,20 @@ class ImageTask:
 
 @torch.no_grad()
 def nats(
-    model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64] | None, device: torch.device
+    model: nn.Module, images: NDArray[np.uint8], given: NDArray[np.int64] | None, device: torch.device
 ) -> Iterator[NDArray[np.float32]]:
-    """-ln p of every sub-pixel, ``[B, H, W, C]``, batch by batch."""
+    """-ln p of every sub-pixel, ``[B, H, W, C]``, batch by batch.
+
+    Args:
+        model: an image network.
+        images: symbols.
+        given: what the network is given beside each of them: labels, or a picture; None: nothing.
+        device: that the model is on.
+    """
     for start in range(0, len(images), _SCORED):
         symbols = torch.from_numpy(images[start : start + _SCORED].astype(np.int64)).to(device)
-        given = None if labels is None else torch.from_numpy(labels[start : start + _SCORED]).to(device)
-        logits = model(symbols, given)
+        part = None if given is None else torch.from_numpy(given[start : start + _SCORED]).to(device)
+        logits = model(symbols, part)
         scores = F.cross_entropy(logits.flatten(0, 3), symbols.flatten(), reduction="none").view(symbols.shape)
         yield scores.cpu().numpy()
 

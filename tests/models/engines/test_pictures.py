@@ -23,7 +23,7 @@ from models.engines.images.native import NativeImageEngine
 from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
 from models.networks.reference_sampler import draw
 from tests.models.exported import exported
-from tests.models.random_pictures import SPECS, checkpoint_of, each_of, oracle, tiny
+from tests.models.random_pictures import SPECS, checkpoint_of, each_of, oracle, pictures_of, tiny
 
 EVERY = each_of(SPECS)
 # Kernels of five rows, a first one that is wider than the rest, features that do not divide by the channels.
@@ -49,7 +49,9 @@ def make(request: pytest.FixtureRequest) -> Maker:
 
 
 def conditions(engine: ImageEngine, count: int) -> list[NDArray[np.float32] | None]:
-    """What each picture is asked for: something between two labels, then every label in turn, and nothing."""
+    """h of each picture: of pictures; or of something between two labels, then every label in turn, and nothing."""
+    if engine.spec.encoder is not None:
+        return [engine.encode(picture) for picture in pictures_of(engine.spec, count)]
     if not engine.spec.conditions:
         return [None] * count
     lists = [[*range(len(names)), None] for names in engine.spec.conditions]
@@ -181,7 +183,7 @@ def test_scores_are_the_networks_log_likelihood(spec: PixelCNNSpec, make: Maker)
     checkpoint = checkpoint_of(spec)
     engine, model = make(checkpoint), oracle(checkpoint)
     images = np.random.default_rng(0).integers(0, spec.levels, (5, spec.height, spec.width, spec.channels), np.uint8)
-    hs = None if not spec.conditions else np.stack([h for h in conditions(engine, 5) if h is not None])
+    hs = None if not spec.conditioned else np.stack([h for h in conditions(engine, 5) if h is not None])
     symbols = torch.from_numpy(images.astype(np.int64))
     logits = model.score(symbols, None if hs is None else torch.from_numpy(hs).double())
     exact = logits.log_softmax(-1).gather(-1, symbols[..., None])[..., 0].numpy()
@@ -251,6 +253,17 @@ def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
     cow, any_style = rows[2], rows[-1]
     assert np.array_equal(engine.embed_labels([cow, 1]), engine.embed_labels([2, 1]))
     assert np.array_equal(engine.embed_labels([cow / 2, None]), cow / 2 + any_style)
+
+
+def test_an_engine_encodes_as_the_network_does(make: Maker) -> None:
+    spec = SPECS["autoencoder, grey, class"]
+    checkpoint = checkpoint_of(spec)
+    engine, pictures = make(checkpoint), pictures_of(spec, 3)
+    exact = oracle(checkpoint).h_of(torch.from_numpy(pictures.astype(np.int64)), None)
+    assert exact is not None
+    np.testing.assert_allclose([engine.encode(picture) for picture in pictures], exact.numpy(), atol=1e-5)
+    with pytest.raises(RequestError, match=r"^picture: \[6, 9, 1\] is not that of the model"):
+        engine.encode(pictures[0, 1:])
 
 
 def test_labels_and_images_that_do_not_fit_are_refused() -> None:

@@ -15,9 +15,14 @@ from models.engines.images.engine import ImageEngine, ImageStreamRequest
 from models.engines.images.native import NativeImageEngine
 from models.engines.images.torch_engine import TorchImageEngine
 from tests.models.random_models import TINY_SPECS, random_checkpoint
-from tests.models.random_pictures import SPECS, checkpoint_of
+from tests.models.random_pictures import SPECS, checkpoint_of, pictures_of
 
-CHOSEN = ("original, RGB, none", "gated, RGB, class", "gated, grey, subclasses, two scales")
+CHOSEN = (
+    "original, RGB, none",
+    "gated, RGB, class",
+    "gated, grey, subclasses, two scales",
+    "autoencoder, RGB, location",
+)
 EVERY = pytest.mark.parametrize("spec", [SPECS[name] for name in CHOSEN], ids=CHOSEN)
 
 
@@ -26,7 +31,9 @@ def requests(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
     wanted = []
     for seed in range(count):
         request = ImageStreamRequest(seed, (1.0, 0.8, 0.0)[seed % 3])
-        if engine.spec.conditions:
+        if engine.spec.encoder is not None:
+            request = replace(request, h=engine.encode(pictures_of(engine.spec, 1, seed)[0]))
+        elif engine.spec.conditions:
             labels = [(*range(len(names)), None)[seed % (len(names) + 1)] for names in engine.spec.conditions]
             request = replace(request, h=engine.embed_labels(labels))
             if seed % 2:
@@ -43,7 +50,7 @@ def test_its_pictures_are_those_of_the_native_engine(spec: PixelCNNSpec) -> None
     wanted = requests(engine, 3)
     drawn = engine.draw(wanted)
     np.testing.assert_array_equal(drawn, native.draw(wanted))
-    hs = np.stack([request.h for request in wanted if request.h is not None]) if spec.conditions else None
+    hs = np.stack([request.h for request in wanted if request.h is not None]) if spec.conditioned else None
     np.testing.assert_allclose(engine.score(drawn, hs), native.score(drawn, hs), atol=1e-4)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.spec import ImageSpec
-from tests.models.random_pictures import labels_of, network
+from tests.models.random_pictures import given_of, network
 
 Place = tuple[int, int, int]
 """Row, column and channel of a sub-pixel."""
@@ -18,8 +18,8 @@ def reached(spec: ImageSpec, place: Place) -> set[Place]:
     torch.manual_seed(1)
     pixels = 2.0 * torch.rand(8, spec.height, spec.width, spec.channels * spec.planes, dtype=torch.float64) - 1.0
     pixels.requires_grad_()
-    model, labels = network(spec), labels_of(spec, 8)
-    h = None if labels is None else model.conditioner.embed(labels)
+    model, given = network(spec), given_of(spec, 8)
+    h = None if given is None else model.h_of(given, given)
     logits: Tensor = model.score_pixels(pixels, h, torch.float64)
     (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), pixels)
     moved = grad.abs().sum(dim=0).unflatten(2, (spec.channels, spec.planes)).sum(dim=3)

@@ -7,10 +7,12 @@ import itertools
 import pytest
 import torch
 
+from models.architectures.encoder import EncoderSpec
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from models.architectures.pixelrnn import PixelRNNSpec
 from models.spec import ImageSpec
-from tests.models.random_pictures import labels_of, network
+from tests.models.random_pictures import given_of, network
 
 
 class _AnyPixelCNN(PixelCNNSpec):
@@ -25,6 +27,25 @@ class _AnyPixelRNN(PixelRNNSpec):
 
     def __post_init__(self) -> None:
         pass
+
+
+class _AnyEncoder(EncoderSpec):
+    """With any number of levels."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+class _AnyAutoencoder(PixelCNNAutoencoderSpec):
+    """With any number of levels."""
+
+    def __post_init__(self) -> None:
+        pass
+
+    @property
+    def encoder(self) -> EncoderSpec:
+        sizes = {name: getattr(self, name) for name in ("height", "width", "channels", "levels")}
+        return _AnyEncoder(layers=1, features=4, code=self.condition_channels, normalised=self.portraits, **sizes)
 
 
 def networks(**sizes: object) -> dict[str, ImageSpec]:
@@ -47,6 +68,10 @@ def networks(**sizes: object) -> dict[str, ImageSpec]:
                     skip_connections=skips,
                     **common,  # type: ignore[arg-type]
                 )
+    encoded: dict[str, object] = {"conditioning": "location", "encoder_layers": 1, "encoder_features": 4}
+    for portraits in (False, True):
+        name = "portraits" if portraits else "autoencoder"
+        found[name] = _AnyAutoencoder(layers=3, features=6, portraits=portraits, **sizes, **encoded)  # type: ignore[arg-type]
     location = {"attributes": attributes, "conditioning": "location", "features": 6}
     return found | {"gated, location": _AnyPixelCNN(layers=3, **sizes, **location)}  # type: ignore[arg-type]
 
@@ -65,9 +90,9 @@ SPECS = {
 def test_the_probabilities_of_all_pictures_sum_to_one(spec: ImageSpec) -> None:
     pictures = torch.tensor([*itertools.product(range(spec.levels), repeat=spec.dims)])
     symbols = pictures.view(-1, spec.height, spec.width, spec.channels)
-    labels = labels_of(spec, 3) if spec.conditions else None
-    for row in [None] if labels is None else labels:
-        given = None if row is None else row.expand(len(symbols), -1)
+    conditions = given_of(spec, 3)
+    for row in [None] if conditions is None else conditions:
+        given = None if row is None else row.expand(len(symbols), *row.shape)
         # In single precision, as networks are trained and served.
         logits = network(spec).float()(symbols, given)
         nats = logits.double().log_softmax(-1).gather(-1, symbols[..., None]).flatten(1).sum(dim=1)

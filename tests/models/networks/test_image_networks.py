@@ -10,7 +10,7 @@ from models.architectures import tensor_table
 from models.networks import build_network
 from models.spec import LABEL_ROWS, ImageSpec
 from models.tensors import shapes
-from tests.models.random_pictures import SPECS, each_of, labels_of, network
+from tests.models.random_pictures import SPECS, each_of, given_of, network
 from tests.models.random_pixelrnn import RNN_SPECS
 
 EVERY = each_of(SPECS | RNN_SPECS)
@@ -20,7 +20,7 @@ EVERY = each_of(SPECS | RNN_SPECS)
 def test_every_weight_is_used(spec: ImageSpec) -> None:
     model = network(spec).requires_grad_(True)
     symbols = torch.randint(0, spec.levels, (9, spec.height, spec.width, spec.channels))
-    model(symbols, labels_of(spec, 9)).pow(2).sum().backward()
+    model(symbols, given_of(spec, 9)).pow(2).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -42,7 +42,7 @@ def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec: Imag
 
 @EVERY
 def test_a_batch_is_its_pictures(spec: ImageSpec) -> None:
-    model, labels = network(spec), labels_of(spec, 4)
+    model, labels = network(spec), given_of(spec, 4)
     symbols = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels))
     whole = model(symbols, labels)
     for i in range(4):

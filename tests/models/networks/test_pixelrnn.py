@@ -11,7 +11,7 @@ from models.architectures.pixelrnn import PixelRNNSpec
 from models.networks.recurrence import Order, diagonal_order, row_order, scan
 from models.spec import COARSE, SpecError
 from tests.models.networks.support import Place, reached
-from tests.models.random_pictures import labels_of, network
+from tests.models.random_pictures import given_of, network
 from tests.models.random_pixelrnn import EVERY_RNN, tiny_rnn
 
 POSITIONS = ((0, 0), (0, 8), (3, 0), (3, 4), (3, 8), (6, 1), (6, 5), (2, 2), (6, 6))
@@ -109,7 +109,7 @@ def test_the_gradient_of_autograd_is_that_of_finite_differences() -> None:
 @EVERY_RNN
 def test_single_precision_gives_the_gradients_of_double_precision(spec: PixelRNNSpec) -> None:
     """The whole network: bits within 1e-5, gradients within a thousandth of the largest."""
-    symbols, labels = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels)), labels_of(spec, 4)
+    symbols, labels = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels)), given_of(spec, 4)
     found = []
     for dtype in (torch.float64, torch.float32):
         model = network(spec).to(dtype).requires_grad_(True)

@@ -1,0 +1,84 @@
+"""A Gated PixelCNN conditioned on a picture, not on labels (van den Oord et al. 2016, arXiv:1606.05328).
+
+Section 3.4, the PixelCNN autoencoder: a convolutional encoder gives the vector h of a picture, and the PixelCNN decodes
+it; both are trained end to end. Section 3.3, portraits: the encoder is the embedding network of faces, which stays as
+it is, and the PixelCNN draws other pictures of the same person.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from models.architectures import encoder, pixelcnn
+from models.architectures.encoder import EncoderSpec
+from models.architectures.pixelcnn import PIXELCNN, PixelCNNSpec
+from models.spec import ENCODER_PREFIX, SpecError, option
+from models.tensors import Table, prefixed
+
+CONDITIONINGS = ("class", "location")
+
+
+@dataclass(frozen=True)
+class PixelCNNAutoencoderSpec(PixelCNNSpec):
+    """A Gated PixelCNN whose h is what an encoder gives of a picture, ``condition_channels`` numbers.
+
+    With ``portraits`` the picture that h is of shows the same person as the one that the network draws; without, it is
+    the same picture.
+    """
+
+    kind: ClassVar[str] = "pixelcnn-autoencoder"
+
+    gated: bool = True
+    condition_channels: int = option(10, "Numbers of the vector h of a picture.", least=1)
+    conditioning: str = option("class", "V·h in every layer, or V * m(h).", choices=CONDITIONINGS)
+    encoder_layers: int = option(3, "Convolutions with stride 2.", least=1)
+    encoder_features: int = option(32, "Of the first; each later one has twice as many.", least=1)
+    normalised: bool = option(False, "Whether h has length 1.", off="not-normalised")
+    portraits: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("encoder_layers", "encoder_features")
+        for name in ("normalised", "portraits"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"{name}: must be true or false, not {getattr(self, name)!r}")
+        if not self.gated:
+            raise SpecError("gated: must be true, as the decoder of an autoencoder is")
+        if self.attributes:
+            raise SpecError("attributes: must be none, because the network is conditioned on a picture")
+
+    @classmethod
+    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
+        """See :meth:`PictureSpec.for_pictures`; attributes are not used."""
+        return super().for_pictures(shape, {**data, "attributes": (), "label_rows": 0}, **options)
+
+    @property
+    def title(self) -> str:
+        """The network's name in model cards."""
+        return "Portraits by a Gated PixelCNN" if self.portraits else "PixelCNN autoencoder"
+
+    @property
+    def encoder(self) -> EncoderSpec:
+        """See :class:`ImageSpec`."""
+        names = ("height", "width", "channels", "levels", "palette", "normalised")
+        shared = {name: getattr(self, name) for name in names}
+        return EncoderSpec(
+            layers=self.encoder_layers, features=self.encoder_features, code=self.condition_channels, **shared
+        )
+
+
+def tensors(spec: PixelCNNAutoencoderSpec) -> Table:
+    """The weights: those of the PixelCNN, and those of the encoder."""
+    return pixelcnn.tensors(spec) | prefixed(ENCODER_PREFIX, encoder.tensors(spec.encoder))
+
+
+PIXELCNN_AUTOENCODER = dataclasses.replace(
+    PIXELCNN,
+    spec=PixelCNNAutoencoderSpec,
+    tensors=tensors,
+    network="models.networks.pixelcnn_autoencoder:PixelCNNAutoencoder",
+    task="models.training.tasks.reconstruction:ReconstructionTask",
+)

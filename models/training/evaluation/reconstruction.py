@@ -1,0 +1,33 @@
+"""Evaluation of networks that are conditioned on a picture: reconstructions, or portraits, and their sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engines.images.engine import ImageEngine, ImageStreamRequest
+from models.palette import pixels_of
+from models.spec import ImageSpec
+from models.training.data.images import Images, write_sheet
+
+
+def reconstruct(
+    engine: ImageEngine, pictures: Images, samples: int, temperature: float = 1.0, seed: int = 0
+) -> NDArray[np.uint8]:
+    """Sample what the vectors of pictures ``[N, H, W, C]`` stand for, ``[samples, N, H, W, C]``."""
+    hs = [engine.encode(picture) for picture in pictures]
+    requests = [
+        ImageStreamRequest(seed + sample * len(hs) + number, temperature, h)
+        for sample in range(samples)
+        for number, h in enumerate(hs)
+    ]
+    return engine.draw(requests).reshape(samples, *pictures.shape)
+
+
+def write_reconstructions(rows: Sequence[Images], spec: ImageSpec, file: Path) -> None:
+    """Write a sheet: a row for each of ``rows`` (symbols ``[N, H, W, C]``), at twice their size."""
+    images = pixels_of(np.concatenate(rows), spec)
+    write_sheet(images.repeat(2, axis=1).repeat(2, axis=2), len(rows[0]), file)
