@@ -29,7 +29,7 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "audio": ("generation", "continuation", "likelihood"),
     "image": ("image_generation", "image_completion", "image_interpolation", "image_likelihood"),
 }
-"""What a model of each kind can do."""
+"""What a model of each kind can do; an image model, if it draws what labels say."""
 
 ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""
@@ -129,11 +129,6 @@ class ModelEntry:
     def acoustic(self) -> Path | None:
         """The checkpoint of the acoustic model, in a model that reads text."""
         return self.path / ACOUSTIC if self.kind == "speech" else None
-
-    @property
-    def capabilities(self) -> tuple[str, ...]:
-        """What the model can do."""
-        return CAPABILITIES[self.kind]
 
     @classmethod
     def read(cls, path: Path) -> Self:

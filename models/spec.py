@@ -320,6 +320,12 @@ class ImageSpec(PictureSpec):
         return None
 
     @property
+    def drawn_from(self) -> str:
+        """What decides, besides the seed, what a picture shows: its ``labels``; another ``picture``, which it is to
+        reconstruct; or a ``person`` on another picture."""
+        return "labels"
+
+    @property
     def conditioned(self) -> bool:
         """Whether the network is conditioned on a vector h: of labels, or of a picture."""
         return bool(self.attributes) or self.encoder is not None

@@ -61,6 +61,11 @@ class PixelCNNAutoencoderSpec(PixelCNNSpec):
         return "Portraits by a Gated PixelCNN" if self.portraits else "PixelCNN autoencoder"
 
     @property
+    def drawn_from(self) -> str:
+        """See :class:`ImageSpec`."""
+        return "person" if self.portraits else "picture"
+
+    @property
     def encoder(self) -> EncoderSpec:
         """See :class:`ImageSpec`."""
         names = ("height", "width", "channels", "levels", "palette", "normalised")

@@ -26,6 +26,7 @@ from service.api.routes import (
     health,
     image_files,
     image_likelihood,
+    image_sources,
     images,
     jobs,
     likelihood,
@@ -57,6 +58,9 @@ UPLOADS = (
     "/v1/audio/generations",
     "/v1/audio/likelihood",
     "/v1/images/completions",
+    "/v1/images/reconstructions",
+    "/v1/images/portraits",
+    "/v1/images/encodings",
     "/v1/images/likelihood",
     "/v1/verify",
 )
@@ -72,7 +76,7 @@ Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at
 TAGS = [
     {"name": "speech", "description": "Speech and other audio: sampled, continued, scored."},
     {"name": "elevenlabs", "description": "Speech for clients of ElevenLabs."},
-    {"name": "images", "description": "Pictures: sampled, completed, interpolated, scored."},
+    {"name": "images", "description": "Pictures: sampled, completed, reconstructed, interpolated, scored."},
     {
         "name": "jobs",
         "description": "Every request that samples is a job. Its output can be fetched later, and verified.",
@@ -120,6 +124,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         generations.router,
         likelihood.router,
         images.router,
+        image_sources.router,
         image_likelihood.router,
         jobs.router,
         artifacts.router,

@@ -26,16 +26,17 @@ def metadata(model: Model) -> KServeModel:
 
 
 def _of_speech(model: SpeechModel) -> tuple[dict[str, Datatype], KServeTensor]:
-    speaks = "speech" in model.entry.capabilities
+    speaks = "speech" in model.capabilities
     inputs: dict[str, Datatype] = {"input": "BYTES"} if speaks else {"duration": "FP32"}
     return inputs | {"voice": "BYTES"}, KServeTensor(name="audio", datatype="INT16", shape=[-1])
 
 
 def _of_pictures(model: ImageModel) -> tuple[dict[str, Datatype], KServeTensor]:
     spec, inputs = model.spec, dict[str, Datatype]()
+    inputs |= {"image": "BYTES"} if spec.encoder is not None else {"guidance": "FP32"}
     if any(name != STYLE for name in spec.named):
         inputs["prompt"] = "BYTES"
     if STYLE in spec.named:
         inputs["style"] = "BYTES"
     shape = [-1, spec.height, spec.width, spec.channels if not spec.palette else 4 if spec.transparent else 3]
-    return inputs | {"n": "INT64", "guidance": "FP32"}, KServeTensor(name="images", datatype="UINT8", shape=shape)
+    return inputs | {"n": "INT64"}, KServeTensor(name="images", datatype="UINT8", shape=shape)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.conditioning import Speaker, parents
-from models.library import ModelEntry, Voice
+from models.library import CAPABILITIES, ModelEntry, Voice
 from models.spec import STYLE, ImageSpec, SpeechSpec
 from service.catalog.mix import MixError, VoiceMix, mix, parse_weights
 from service.catalog.nearest import nearest
@@ -20,6 +20,14 @@ from service.errors import InvalidRequest
 
 ANY: Final = "any"
 """The name of a class, a style or any other attribute that is left unspecified."""
+
+
+CAPABILITIES_FROM: Final[Mapping[str, tuple[str, ...]]] = {
+    "labels": CAPABILITIES["image"],
+    "picture": ("image_reconstruction", "image_encoding", "image_interpolation", "image_likelihood"),
+    "person": ("image_portrait", "image_encoding", "image_interpolation", "image_likelihood"),
+}
+"""What an image model can do, by what it draws from (:attr:`models.spec.ImageSpec.drawn_from`)."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +45,19 @@ class Model(ABC):
     def receptive_field(self) -> int:
         """How far back the network sees."""
 
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the model can do."""
+        return CAPABILITIES[self.entry.kind]
+
     def require(self, capability: str) -> None:
         """Require a capability of the model.
 
         Raises:
             InvalidRequest: it has not got it.
         """
-        if capability not in self.entry.capabilities:
-            able = ", ".join(self.entry.capabilities)
+        if capability not in self.capabilities:
+            able = ", ".join(self.capabilities)
             raise InvalidRequest(
                 f"model: {self.entry.id} is not made for {capability}; it is made for {able}",
                 param="model",
@@ -115,6 +128,11 @@ class ImageModel(Model):
     network has no attributes."""
     label_rows: NDArray[np.float32] = field(compare=False, repr=False)
     """The labels that occurred together in training (:func:`models.conditioning.draw_labels`)."""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """See :class:`Model`."""
+        return CAPABILITIES_FROM[self.spec.drawn_from]
 
     @property
     def size(self) -> str:

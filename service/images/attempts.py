@@ -13,7 +13,7 @@ from models.engines.base import Stream
 from models.engines.images.batch import ImageBatch
 from service.broker import patiently
 from service.catalog.sampler import Part
-from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, PicturesPayload
+from service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
 from service.images.sampler import ImageSampler
 from service.jobs.attempt import ScoringAttempt
 from service.jobs.sampling_attempt import SamplingAttempt
@@ -51,19 +51,19 @@ class ImageAttempt(SamplingAttempt):
             await patiently(partial(self.context.broker.preview, self.job, self.attempt, stream.coarse.tobytes()))
 
 
-class CompletionAttempt(ImageAttempt):
-    """Pictures whose first rows were uploaded."""
-
-    payload: CompletionPayload
+class UploadAttempt(ImageAttempt):
+    """Pictures whose first rows, or the picture that they are drawn from, were uploaded."""
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
-        rows = np.frombuffer(await patiently(lambda: self.context.broker.upload(self.job)), np.uint8)
-        return iter([self.sampler.part(self.payload, rows)])
+        upload = np.frombuffer(await patiently(lambda: self.context.broker.upload(self.job)), np.uint8)
+        # In the pool: a vector takes a few milliseconds.
+        return iter([await self.context.in_pool(partial(self.sampler.part, self.payload, upload))])
 
 
 class ImageScoringAttempt(ScoringAttempt):
-    """ln p of every sub-pixel of the upload, given those before it."""
+    """ln p of every sub-pixel of the upload, given those before it and, of a model that draws from pictures, its own
+    vector."""
 
     sampler: ImageSampler
     payload: ImageLikelihoodPayload
@@ -74,9 +74,7 @@ class ImageScoringAttempt(ScoringAttempt):
         upload = await patiently(lambda: self.context.broker.upload(self.job))
         await patiently(lambda: self.context.broker.set_total(self.job, spec.dims))
         image = np.frombuffer(upload, np.uint8).reshape(1, spec.height, spec.width, spec.channels)
-        h = self.sampler.embed(self.payload.labels)
-        score = partial(self.sampler.engine.pictures.score, image, None if h is None else h[None])
-        scores = await self.context.in_pool(score)
+        scores = await self.context.in_pool(partial(self.sampler.score, image, self.payload.labels))
         bits = -scores[0] / math.log(2.0)
         return {
             "bits_per_dim": round(float(bits.mean()), 6),
@@ -84,3 +82,17 @@ class ImageScoringAttempt(ScoringAttempt):
             "dims": spec.dims,
             "bits": [[round(float(pixel), 3) for pixel in row] for row in bits.sum(axis=2)],
         }
+
+
+class EncodingAttempt(ScoringAttempt):
+    """The vector of the upload (1606.05328, section 3.4)."""
+
+    sampler: ImageSampler
+    payload: EncodingPayload
+
+    async def work(self) -> dict[str, Any] | None:
+        """See :class:`JobAttempt`."""
+        upload = await patiently(lambda: self.context.broker.upload(self.job))
+        await patiently(lambda: self.context.broker.set_total(self.job, len(upload)))
+        h = await self.context.in_pool(partial(self.sampler.encode, np.frombuffer(upload, np.uint8)))
+        return {"embedding": [float(number) for number in h], "dims": len(upload)}

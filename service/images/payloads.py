@@ -10,7 +10,8 @@ from service.jobs.payload import Payload, SampledPayload
 Label = int | tuple[float, ...] | None
 """The value of one attribute: an index, an embedding vector ``[condition_channels]``, or None for unconditional."""
 Labels = tuple[Label, ...]
-"""A label for each attribute of the model, in the order of ``spec.attributes``."""
+"""A label for each attribute of the model, in the order of ``spec.attributes``; of a model that draws from pictures,
+the vector of one alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,11 @@ class PicturesPayload(SampledPayload):
     def prompt_symbols(self) -> int:
         """Symbols per picture that came with the request."""
         return 0
+
+    @property
+    def image_tokens(self) -> int:
+        """What the request is charged for its upload."""
+        return self.prompt_symbols * self.count
 
     @property
     def text_tokens(self) -> int:
@@ -144,6 +150,37 @@ class CompletionPayload(ImagePayload):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReconstructionPayload(PicturesPayload):
+    """Pictures of what another one shows; its symbols are the job's upload."""
+
+    n: int
+    source_symbols: int
+    """Of the upload."""
+    palette_distance: float | None
+    """Of the upload (models.palette.nearest_symbols), of a model with a palette."""
+
+    @property
+    def distance(self) -> float | None:
+        """See :class:`PicturesPayload`."""
+        return self.palette_distance
+
+    @property
+    def requested_labels(self) -> tuple[Labels, ...]:
+        """See :class:`PicturesPayload`: none."""
+        return ()
+
+    @property
+    def image_tokens(self) -> int:
+        """See :class:`PicturesPayload`."""
+        return self.source_symbols
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`PicturesPayload`. The upload is named by its hash alone; there is no guidance."""
+        recipe = super().recipe(index) | {"prompt_sha256": self.prompt_sha256}
+        return {name: value for name, value in recipe.items() if name != "guidance"}
+
+
+@dataclass(frozen=True, kw_only=True)
 class InterpolationPayload(PicturesPayload):
     """Pictures between two ends, all from one seed."""
 
@@ -178,5 +215,13 @@ class ImageLikelihoodPayload(Payload):
     """Whether the answer shows the likelihood of every pixel."""
     white_bits: int
     """Bits per symbol that are white in that map."""
+    palette_distance: float | None
+    """How far the picture's colours were from those of the palette, of a model with one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingPayload(Payload):
+    """A picture whose vector is wanted; its symbols are the job's upload."""
+
     palette_distance: float | None
     """How far the picture's colours were from those of the palette, of a model with one."""

@@ -27,14 +27,21 @@ from service.images.payloads import (
     Label,
     Labels,
 )
-from service.images.schemas import BaseImageRequest, CompletionRequest, ImageRequest, InterpolationRequest
+from service.images.schemas import (
+    BaseImageRequest,
+    CompletionRequest,
+    DecodingRequest,
+    ImageRequest,
+    InterpolationRequest,
+    PictureRequest,
+)
 from service.images.tasks import COMPLETION, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
 from service.images.uploads import MAX_SIDE, decode_picture, multiple
 from service.jobs.submit import JobSpec
 from service.jobs.uploads import from_base64
 from service.settings import Settings
 
-_R = TypeVar("_R", bound=BaseImageRequest)
+_R = TypeVar("_R", bound=PictureRequest)
 
 
 def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> JobSpec[ImagePayload, ImageModel]:
@@ -44,7 +51,7 @@ def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> Jo
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
-    model, request = catalog.image_model(request.model, "image_generation"), _with_fit(catalog, request)
+    model, request = catalog.image_model(request.model, "image_generation"), with_fit(catalog, request)
     payload = image_payload(model, request)
     kept = payload.response_format == "url"
     return JobSpec(IMAGE, model, request.model_dump(by_alias=True), payload, 0.0, kept=kept)
@@ -52,9 +59,9 @@ def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> Jo
 
 def image_payload(model: ImageModel, request: ImageRequest) -> ImagePayload:
     """Everything that is needed to sample them; raises as :func:`image_job` does."""
-    _check_stream(request)
+    check_stream(request)
     labels = requested_labels(model, request.prompt, request.asked_class, request.style)
-    shared = _shared(model, request, _seeds(request, request.n))
+    shared = shared_fields(model, request, picture_seeds(request, request.n))
     resolved = [_drawn(model, labels, seed, named_style=request.style is not None) for seed in shared["seeds"]]
     return ImagePayload(
         **shared,
@@ -71,12 +78,12 @@ def completion_job(
     catalog: Catalog, settings: Settings, request: CompletionRequest
 ) -> JobSpec[CompletionPayload, ImageModel]:
     """The rest of a picture. Takes a moment, as the picture is decoded; raises as :func:`image_job` does."""
-    model, request = catalog.image_model(request.model, "image_completion"), _with_fit(catalog, request)
-    _check_stream(request)
+    model, request = catalog.image_model(request.model, "image_completion"), with_fit(catalog, request)
+    check_stream(request)
     labels = requested_labels(model, request.prompt, request.asked_class, request.style)
     rows, distance = _kept_rows(request, model)
     payload = CompletionPayload(
-        **_shared(model, request, _seeds(request, request.n)),
+        **shared_fields(model, request, picture_seeds(request, request.n)),
         prompt=request.prompt,
         asked_class=request.asked_class,
         n=request.n,
@@ -95,16 +102,16 @@ def completion_job(
 def interpolation_job(
     catalog: Catalog, settings: Settings, request: InterpolationRequest
 ) -> JobSpec[InterpolationPayload, ImageModel]:
-    """One picture for every step from one list of names to another; raises as :func:`image_job` does."""
-    model, request = catalog.image_model(request.model, "image_interpolation"), _with_fit(catalog, request)
-    if not _subjects(model):
+    """One picture for every step from one list of names, or vector, to another; raises as :func:`image_job` does."""
+    model, request = catalog.image_model(request.model, "image_interpolation"), with_fit(catalog, request)
+    if not _subjects(model) and model.spec.encoder is None:
         message = f"model: {model.entry.id} has no classes to go between"
         raise InvalidRequest(message, param="model", code="model_not_capable")
     begin = _end(model, request.begin, request.style, "from")
     end = _end(model, request.end, request.style, "to")
     seed = draw_seed() if request.seed is None else request.seed
     payload = InterpolationPayload(
-        **_shared(model, request, (seed,) * request.steps),
+        **shared_fields(model, request, (seed,) * request.steps),
         begin=_frozen(request.begin),
         end=_frozen(request.end),
         steps=request.steps,
@@ -180,12 +187,19 @@ def _drawn(model: ImageModel, labels: Labels, seed: int, *, named_style: bool) -
 
 
 def _end(model: ImageModel, end: str | list[float], style: str | None, param: str) -> Labels:
-    """The labels of one end; a vector stands for the first attribute that is not the style."""
+    """The labels of one end; a vector stands for the first attribute that is not the style, or for a picture."""
+    if model.spec.encoder is not None:
+        model.style(style)  # it has none
+        if isinstance(end, str):
+            message = f"{param}: {model.entry.id} goes between vectors of pictures, which /v1/images/encodings gives"
+            raise InvalidRequest(message, param=param, code="invalid_embedding")
     if isinstance(end, str):
         return _labels(model, model.labels(end, param), style)
     if len(end) != model.spec.condition_channels:
         message = f"{param}: a vector of {model.entry.id} has {model.spec.condition_channels} numbers, not {len(end)}"
         raise InvalidRequest(message, param=param, code="invalid_embedding")
+    if model.spec.encoder is not None:
+        return (tuple(end),)
     labels: list[Label] = [*_labels(model, {}, style)]
     labels[next(index for index, name in enumerate(model.spec.named) if name != STYLE)] = tuple(end)
     return tuple(labels)
@@ -195,21 +209,27 @@ def _frozen(end: str | list[float]) -> str | tuple[float, ...]:
     return end if isinstance(end, str) else tuple(end)
 
 
-def _seeds(request: BaseImageRequest, count: int) -> tuple[int, ...]:
+def picture_seeds(request: PictureRequest, count: int) -> tuple[int, ...]:
     """A seed for every picture; the first one has the request's own."""
     seed = draw_seed() if request.seed is None else request.seed
     return tuple(part_seed(seed, index) for index in range(count))
 
 
-def _check_stream(request: ImageRequest) -> None:
+def check_stream(request: ImageRequest | DecodingRequest) -> None:
+    """Raise :class:`InvalidRequest` if partial pictures are wanted without a stream."""
     if request.partial_images and not request.stream:
         message = "partial_images: only a stream shows unfinished pictures"
         raise InvalidRequest(message, param="partial_images", code="needs_stream")
 
 
-def _shared(model: ImageModel, request: BaseImageRequest, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """The fields of every :class:`PicturesPayload`."""
-    streams = isinstance(request, ImageRequest) and request.stream
+def shared_fields(model: ImageModel, request: PictureRequest, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """The fields of every :class:`PicturesPayload`.
+
+    Raises:
+        InvalidRequest: one cannot be what the request says.
+    """
+    streams = isinstance(request, ImageRequest | DecodingRequest) and request.stream
+    labelled = isinstance(request, BaseImageRequest)
     if streams and request.response_format == "url":
         message = "response_format: a stream has b64_json alone"
         raise InvalidRequest(message, param="response_format", code="conflict")
@@ -218,8 +238,8 @@ def _shared(model: ImageModel, request: BaseImageRequest, seeds: tuple[int, ...]
         "seed": seeds[0],
         "seeds": seeds,
         "temperature": model.entry.temperature if request.temperature is None else request.temperature,
-        "guidance": _guidance(model, request.guidance),
-        "style": request.style,
+        "guidance": _guidance(model, request.guidance) if labelled else 1.0,
+        "style": request.style if labelled else None,
         "size": request.size if padded else f"{model.spec.width * scale}x{model.spec.height * scale}",
         "scale": scale,
         "fit": "pad" if padded else None,
@@ -230,7 +250,7 @@ def _shared(model: ImageModel, request: BaseImageRequest, seeds: tuple[int, ...]
     }
 
 
-def _background(model: ImageModel, request: BaseImageRequest) -> str:
+def _background(model: ImageModel, request: PictureRequest) -> str:
     """``opaque`` or ``transparent``."""
     able = model.spec.transparent and request.output_format != "jpeg"
     if request.background == "transparent" and not able:
@@ -242,7 +262,7 @@ def _background(model: ImageModel, request: BaseImageRequest) -> str:
     return "transparent" if able and request.background != "opaque" else "opaque"
 
 
-def _with_fit(catalog: Catalog, request: _R) -> _R:
+def with_fit(catalog: Catalog, request: _R) -> _R:
     """The request with its default of ``fit``: clients of another service cannot know the sizes of ours."""
     pad = request.fit is None and request.model in catalog.aliases.models
     return request.model_copy(update={"fit": "pad"}) if pad else request
@@ -293,11 +313,16 @@ def _kept_rows(request: CompletionRequest, model: ImageModel) -> tuple[NDArray[n
     if rows is not None and rows > spec.height:
         message = f"rows: a picture of {model.entry.id} has {spec.height}"
         raise InvalidRequest(message, param="rows", code="invalid_value")
-    symbols, distance = decode_picture(_bytes(request.image), spec, "image")
+    symbols, distance = decode_picture(file_of(request.image), spec, "image")
     return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows]), distance
 
 
-def _bytes(text: str) -> bytes:
+def file_of(text: str) -> bytes:
+    """The file in the field ``image``: base64, or a ``data:`` URL.
+
+    Raises:
+        InvalidRequest: it is neither.
+    """
     if text.startswith("data:"):
         head, _, text = text.partition(",")
         if not head.endswith(";base64"):

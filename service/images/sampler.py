@@ -13,7 +13,14 @@ from models.engines.images.engine import ImageStreamRequest
 from models.spec import STYLE
 from service.catalog.models import ImageModel
 from service.catalog.sampler import Part, Sampler
-from service.images.payloads import ImagePayload, InterpolationPayload, Label, Labels, PicturesPayload
+from service.images.payloads import (
+    ImagePayload,
+    InterpolationPayload,
+    Label,
+    Labels,
+    PicturesPayload,
+    ReconstructionPayload,
+)
 
 _Conditions = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
 _NO_PROMPT: Final = np.zeros(0, np.uint8)
@@ -26,28 +33,47 @@ class ImageSampler(Sampler):
     model: ImageModel
     engine: BatchEngine
 
-    def part(self, payload: PicturesPayload, rows: NDArray[np.uint8] | None = None) -> Part:
+    def part(self, payload: PicturesPayload, upload: NDArray[np.uint8] | None = None) -> Part:
         """The part that a job consists of.
 
         Args:
             payload: of the job.
-            rows: the symbols of the rows that are kept, ``[rows * W * C]``.
+            upload: symbols: of the rows that are kept, ``[rows * W * C]``; or of the picture that others are drawn
+                from, ``[H * W * C]``.
         """
-        spec = self.model.spec
-        kept = None if rows is None else rows.reshape(-1, spec.width, spec.channels)
+        spec, kept = self.model.spec, None
+        if isinstance(payload, ReconstructionPayload):
+            assert upload is not None
+            conditions: list[_Conditions] = [(self.encode(upload), None)] * payload.count
+        else:
+            kept = None if upload is None else upload.reshape(-1, spec.width, spec.channels)
+            conditions = self._conditions(payload)
         pictures = [
             ImageStreamRequest(seed, payload.temperature, h, kept, 1.0 if free is None else payload.guidance, free)
-            for seed, (h, free) in zip(payload.seeds, self._conditions(payload), strict=True)
+            for seed, (h, free) in zip(payload.seeds, conditions, strict=True)
         ]
         return Part(self.engine.request(pictures), _NO_PROMPT)
 
+    def encode(self, symbols: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The vector h of a picture ``[H * W * C]``, of a model that draws from pictures."""
+        spec = self.model.spec
+        return self.engine.pictures.encode(symbols.reshape(spec.height, spec.width, spec.channels))
+
     def embed(self, labels: Labels) -> NDArray[np.float32] | None:
         """The conditioning vector h of these labels; None for a model without conditions."""
+        if self.model.spec.encoder is not None:
+            (vector,) = labels
+            return np.array(vector, np.float32)
         return (
             self.engine.pictures.embed_labels([_array(label) for label in labels])
             if self.model.spec.conditions
             else None
         )
+
+    def score(self, picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.float64]:
+        """ln p of every sub-pixel of a picture ``[1, H, W, C]``, given its labels or its own vector."""
+        h = self.embed(labels) if self.model.spec.encoder is None else self.encode(picture)
+        return self.engine.pictures.score(picture, None if h is None else h[None])
 
     def _conditions(self, payload: PicturesPayload) -> list[_Conditions]:
         """h of every picture, and h of its unconditional pass."""
@@ -59,7 +85,7 @@ class ImageSampler(Sampler):
         assert isinstance(payload, InterpolationPayload)
         guided = any(self._guided(payload, labels) for labels in payload.ends)
         begin, end = (self.embed(labels) for labels in payload.ends)
-        begin_free, end_free = (self._style(labels) for labels in payload.ends)
+        begin_free, end_free = (self._style(labels) if guided else None for labels in payload.ends)
         shares = np.linspace(0.0, 1.0, payload.count)
         return [
             (_between(begin, end, share), _between(begin_free, end_free, share) if guided else None) for share in shares
@@ -84,13 +110,11 @@ class ImageSampler(Sampler):
 
     def warm(self) -> None:
         """See :class:`Sampler`."""
-        nothing = (None,) * len(self.model.spec.attributes)
-        payload = ImagePayload(
-            seed=0, temperature=1.0, guidance=1.0, style=None, size=self.model.size, scale=1, fit=None,
-            response_format="b64_json", output_format="png", background="opaque", token="", seeds=(0,), prompt=None,
-            asked_class=None, n=1, labels=(nothing,), requested=nothing, revised_prompts=(None,),
-        )  # fmt: skip
-        self.engine.step([self.open(self.part(payload))], 1)
+        spec = self.model.spec
+        if spec.encoder is not None:
+            self.encode(np.zeros(spec.dims, np.uint8))
+        h = np.zeros(spec.condition_channels, np.float32) if spec.conditioned else None
+        self.engine.step([self.engine.open(self.engine.request([ImageStreamRequest(0, h=h)]))], 1)
 
 
 def _between(begin: NDArray[np.float32] | None, end: NDArray[np.float32] | None, share: float) -> NDArray[np.float32]:

@@ -16,19 +16,17 @@ Background = Literal["auto", "transparent", "opaque"]
 
 MAX_PICTURES = 10
 MAX_STEPS = 16
+_PARTIAL = "Number of partial pictures that a stream sends before each finished one."
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Names = Annotated[str, Field(min_length=1, max_length=4096)]
 _Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
 
 
-class BaseImageRequest(StrictRequest):
+class PictureRequest(StrictRequest):
     """The fields of every request for pictures."""
 
     model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
-    style: _Name | None = Field(
-        default=None, description="A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."
-    )
     size: str | None = Field(
         default=None,
         pattern=_SIZE,
@@ -63,6 +61,14 @@ class BaseImageRequest(StrictRequest):
         description="Divides the logits; 0 takes the most likely level, 1 samples the model as it is. "
         "The default is the model's own.",
     )
+
+
+class BaseImageRequest(PictureRequest):
+    """The fields of every request for pictures of a model that has classes or other attributes."""
+
+    style: _Name | None = Field(
+        default=None, description="A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."
+    )
     guidance: float | None = Field(
         default=None,
         ge=0.0,
@@ -87,9 +93,7 @@ class ImageRequest(BaseImageRequest):
     asked_class: _Names | None = Field(default=None, alias="class", description="The same as `prompt`.")
     n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
     stream: bool = Field(default=False, description="Answer with server-sent events.")
-    partial_images: int = Field(
-        default=0, ge=0, le=3, description="Number of partial pictures that a stream sends before each finished one."
-    )
+    partial_images: int = Field(default=0, ge=0, le=3, description=_PARTIAL)
     moderation: Literal["auto", "low"] | None = Field(default=None, description="Changes nothing.")
     quality: Literal["auto"] | None = Field(default=None, description="Changes nothing.")
     user: str | None = Field(default=None, max_length=256, description="Changes nothing.")
@@ -105,12 +109,27 @@ class CompletionRequest(ImageRequest):
     rows: int | None = Field(default=None, ge=1, description="Number of rows that are kept; half of them if absent.")
 
 
+class DecodingRequest(PictureRequest):
+    """The fields of requests for pictures of what an uploaded picture shows, but for that picture."""
+
+    n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures, each with a seed of its own.")
+    stream: bool = Field(default=False, description="Answer with server-sent events.")
+    partial_images: int = Field(default=0, ge=0, le=3, description=_PARTIAL)
+
+
+class ReconstructionRequest(DecodingRequest):
+    """``POST /v1/images/reconstructions`` and ``/portraits``, with the picture as text, as manifests are verified."""
+
+    image: str = Field(min_length=1, description="A PNG, WebP or JPEG file in base64, or as a `data:` URL.")
+
+
 class InterpolationRequest(BaseImageRequest):
-    """``POST /v1/images/interpolations``: from one class to another, one picture per step, from one seed."""
+    """``POST /v1/images/interpolations``: from one class or picture to another, one picture per step, one seed."""
 
     begin: _Names | _Embedding = Field(
         alias="from",
-        description="Names as in a prompt, or a vector like those of `/v1/images/classes?embeddings=true`.",
+        description="Names as in a prompt, or a vector like those of `/v1/images/classes?embeddings=true`; of a model "
+        "that draws from pictures, a vector of `/v1/images/encodings`.",
     )
     end: _Names | _Embedding = Field(alias="to", description="The same.")
     steps: int = Field(default=8, ge=2, le=MAX_STEPS, description="Number of pictures, both ends included.")
@@ -280,6 +299,31 @@ class ImageLikelihood(BaseModel):
         description="A PNG in base64, if requested: brighter pixels were less likely, white at 8 bits for each "
         "sub-pixel (1 bit, where a sub-pixel has two levels).",
     )
+
+
+class Encoding(BaseModel):
+    """The vector of a picture."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] = Field(description="Usable as `from` and `to` of interpolations of the same model.")
+
+
+class EncodingUsage(BaseModel):
+    """The tokens of a request: the sub-pixels of the picture."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EncodingList(BaseModel):
+    """The vectors of pictures, in the shape of OpenAI's embeddings."""
+
+    object: Literal["list"] = "list"
+    data: list[Encoding]
+    model: str
+    usage: EncodingUsage
+    palette_distance: float | None = Field(default=None, description=_DISTANCE)
 
 
 class ClassesQuery(BaseModel):

@@ -14,8 +14,18 @@ from service.broker.job import Job
 from service.catalog.models import ImageModel
 from service.images.artifact import decoder_of, picture_file
 from service.images.encoding import encode
-from service.images.payloads import ImageLikelihoodPayload, PicturesPayload
-from service.images.schemas import ImageCompleted, ImageObject, ImagePartial, ImagesObject, ImageUsage, TokenDetails
+from service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
+from service.images.schemas import (
+    Encoding,
+    EncodingList,
+    EncodingUsage,
+    ImageCompleted,
+    ImageObject,
+    ImagePartial,
+    ImagesObject,
+    ImageUsage,
+    TokenDetails,
+)
 from service.jobs.events import event
 from service.jobs.stream import JobReader
 
@@ -50,8 +60,8 @@ def usage_of(payload: PicturesPayload, samples: int) -> ImageUsage:
         payload: of the job.
         samples: symbols of the pictures, those of uploaded rows included.
     """
-    image_tokens, text_tokens = payload.prompt_symbols * payload.count, payload.text_tokens
-    output_tokens = samples - image_tokens
+    image_tokens, text_tokens = payload.image_tokens, payload.text_tokens
+    output_tokens = samples - payload.prompt_symbols * payload.count
     return ImageUsage(
         input_tokens=image_tokens + text_tokens,
         output_tokens=output_tokens,
@@ -146,3 +156,16 @@ def likelihood(job: Job, payload: ImageLikelihoodPayload) -> dict[str, Any]:
     white = payload.white_bits * figures["dims"] / bits.size
     brightness = np.round(np.clip(bits / white, 0.0, 1.0) * 255.0).astype(np.uint8)
     return figures | {"map": _base64(encode(brightness[..., None], "png"))}
+
+
+def encoding(job: Job, payload: EncodingPayload) -> dict[str, Any]:
+    """The answer to a request for a picture's vector."""
+    assert job.result is not None
+    tokens = job.result["dims"]
+    answer = EncodingList(
+        data=[Encoding(index=0, embedding=job.result["embedding"])],
+        model=job.model,
+        usage=EncodingUsage(prompt_tokens=tokens, total_tokens=tokens),
+        palette_distance=payload.palette_distance,
+    )
+    return answer.model_dump(exclude_none=True)

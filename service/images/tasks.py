@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, ImagePayload, InterpolationPayload
-from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
+from service.images.payloads import (
+    CompletionPayload,
+    EncodingPayload,
+    ImageLikelihoodPayload,
+    ImagePayload,
+    InterpolationPayload,
+    ReconstructionPayload,
+)
+from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest, ReconstructionRequest
 from service.jobs.tasks import ManifestRule, Task
 
 _ATTEMPT: Final = "service.images.attempts:ImageAttempt"
+_UPLOAD_ATTEMPT: Final = "service.images.attempts:UploadAttempt"
 _ENCODER: Final = "service.images.artifact:ImageEncoder"
 _TRANSPORT: Final = frozenset({"stream", "partial_images", "background", "moderation", "quality", "user"})
 """Also the fields of OpenAI's that change nothing where they are accepted."""
@@ -25,12 +33,38 @@ IMAGE: Final = Task(
 COMPLETION: Final = Task(
     kind="completion",
     payload=CompletionPayload,
-    attempt="service.images.attempts:CompletionAttempt",
+    attempt=_UPLOAD_ATTEMPT,
     encoder=_ENCODER,
     manifest=ManifestRule(
         "image_completion",
         CompletionRequest,
         "service.images.requests:completion_job",
+        upload="image",
+        transport_fields=_TRANSPORT,
+    ),
+)
+RECONSTRUCTION: Final = Task(
+    kind="reconstruction",
+    payload=ReconstructionPayload,
+    attempt=_UPLOAD_ATTEMPT,
+    encoder=_ENCODER,
+    manifest=ManifestRule(
+        "image_reconstruction",
+        ReconstructionRequest,
+        "service.images.source_requests:reconstruction_job",
+        upload="image",
+        transport_fields=_TRANSPORT,
+    ),
+)
+PORTRAIT: Final = Task(
+    kind="portrait",
+    payload=ReconstructionPayload,
+    attempt=_UPLOAD_ATTEMPT,
+    encoder=_ENCODER,
+    manifest=ManifestRule(
+        "image_portrait",
+        ReconstructionRequest,
+        "service.images.source_requests:portrait_job",
         upload="image",
         transport_fields=_TRANSPORT,
     ),
@@ -48,4 +82,10 @@ IMAGE_LIKELIHOOD: Final = Task(
     attempt="service.images.attempts:ImageScoringAttempt",
     report="service.images.stream:likelihood",
 )
-TASKS: Final = (IMAGE, COMPLETION, INTERPOLATION, IMAGE_LIKELIHOOD)
+ENCODING: Final = Task(
+    kind="encoding",
+    payload=EncodingPayload,
+    attempt="service.images.attempts:EncodingAttempt",
+    report="service.images.stream:encoding",
+)
+TASKS: Final = (IMAGE, COMPLETION, RECONSTRUCTION, PORTRAIT, INTERPOLATION, IMAGE_LIKELIHOOD, ENCODING)

@@ -138,7 +138,7 @@ class Tasks:
             InvalidRequest: the model is capable of none.
         """
         rules = [task.manifest for task in self._tasks.values() if task.manifest is not None]
-        fitting = [rule for rule in rules if rule.capability in model.entry.capabilities]
+        fitting = [rule for rule in rules if rule.capability in model.capabilities]
         if not fitting:
             message = f"model: {model.entry.id} makes nothing that has a manifest"
             raise InvalidRequest(message, param="model", code="model_not_capable")

@@ -186,7 +186,7 @@ def likelihood_job(
     model = catalog.speech_model(model_id, "likelihood")
     voice = catalog.voice(model, voice_id)
     sentences: Sentences = ()
-    if "speech" in model.entry.capabilities:
+    if "speech" in model.capabilities:
         if text is None:
             raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
         _, spoken = read_text(text, "text", catalog.pronunciations, "text")

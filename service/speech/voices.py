@@ -19,7 +19,7 @@ def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:
         base_url: of this server, as the client sees it; ends with a slash.
     """
     found: dict[str, VoiceObject] = {}
-    for model in sorted(catalog.speech_models, key=lambda model: "speech" not in model.entry.capabilities):
+    for model in sorted(catalog.speech_models, key=lambda model: "speech" not in model.capabilities):
         for voice in model.entry.voices:
             listed = found.setdefault(
                 voice.id,
@@ -38,6 +38,6 @@ def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:
                 ),
             )
             listed.models.append(model.entry.id)
-            for capability in model.entry.capabilities:
+            for capability in model.capabilities:
                 listed.capabilities.setdefault(capability, []).append(model.entry.id)
     return list(found.values())

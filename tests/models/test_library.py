@@ -37,18 +37,15 @@ def test_what_is_there_is_found(tmp_path: Path) -> None:
     assert first.voices == (Voice(**VOICE),)
 
 
-def test_what_each_kind_can_do(tmp_path: Path) -> None:
+def test_the_checkpoints_of_each_kind(tmp_path: Path) -> None:
     write(tmp_path, MODEL)
     write(tmp_path, MODEL | {"id": "b", "kind": "audio"}, "b")
     write(tmp_path, IMAGE | {"id": "c"}, "c")
     for path in ("a/wavenet", "a/acoustic", "b/anything", "c/pixelcnn"):
         (tmp_path / path).mkdir()
     reads, babbles, draws = discover(tmp_path)
-    assert draws.capabilities == ("image_generation", "image_completion", "image_interpolation", "image_likelihood")
     assert (draws.sampled, draws.acoustic, draws.voices) == (tmp_path / "c" / "pixelcnn", None, ())
     assert (reads.guidance, draws.guidance) == (1.0, 1.5)
-    assert reads.capabilities == ("speech", "likelihood")
-    assert babbles.capabilities == ("generation", "continuation", "likelihood")
     assert (reads.sampled, reads.acoustic) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "acoustic")
     assert (babbles.sampled, babbles.acoustic) == (tmp_path / "b" / "anything", None)
 

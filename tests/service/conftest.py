@@ -17,6 +17,7 @@ from service.api.http.auth import digest, new_key
 from service.cli.main import ancestral as group
 from tests.service.support import (
     CALLERS,
+    ENCODED,
     PICTURES,
     Server,
     command,
@@ -30,13 +31,13 @@ from tests.service.support import (
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, `free`, which takes no text, and
-    those that draw. `shaped` samples an excitation."""
+    those that draw, from names or from pictures. `shaped` samples an excitation."""
     directory = tmp_path_factory.mktemp("zoo")
     write_model(directory / "tiny")
     write_model(directory / "broken", fails_on="ZH")
     write_model(directory / "free", kind="audio")
     write_model(directory / "shaped", shaping="linear_prediction")
-    for name, spec in PICTURES.items():
+    for name, spec in (PICTURES | ENCODED).items():
         write_picture_model(directory / name, spec)
     compile_kernels(directory, tmp_path_factory.getbasetemp().parent / "compiling")
     return directory

@@ -23,6 +23,7 @@ from models import checkpoint
 from models.architectures import architecture, tensor_table
 from models.architectures.acoustic import AcousticSpec
 from models.architectures.pixelcnn import PixelCNNSpec
+from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from models.architectures.pixelrnn import PixelRNNSpec
 from models.architectures.wavenet import WaveNetSpec
 from models.engines import load_engine
@@ -78,6 +79,18 @@ PICTURES: dict[str, ImageSpec] = {
 """The models that draw: in colour, in black and white, and in grey; `fog` and `rug` have no attributes, `park` has
 subclasses of some classes and samples in two scales, `doll` has a palette with a transparent colour; `weave` is a
 Diagonal BiLSTM and `rug` a Row LSTM, which have no graphs."""
+ENCODED: dict[str, ImageSpec] = {
+    "mirror": PixelCNNAutoencoderSpec(
+        height=7, width=6, channels=1, levels=2, layers=2, features=6, first_kernel_size=3, output_features=8,
+        condition_channels=5, encoder_layers=2, encoder_features=4,
+    ),
+    "twin": PixelCNNAutoencoderSpec(
+        height=8, width=8, channels=1, levels=4, palette=("#00000000", "#000000", "#ff8000", "#2040c0"), layers=2,
+        features=6, first_kernel_size=3, output_features=8, condition_channels=4, conditioning="location",
+        location_channels=3, encoder_layers=2, encoder_features=4, normalised=True, portraits=True,
+    ),
+}  # fmt: skip
+"""The models that draw from a picture: an autoencoder in black and white, and portraits with a palette."""
 LABEL_ROWS_OF = {
     "park": [(0, -1, 0, 4), (0, -1, 1, 2), (1, -1, 2, 5), (0, -1, 3, 3)],
     "doll": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],

@@ -27,6 +27,7 @@ from service.images.schemas import (
     ClassList,
     ClassObject,
     CompletionRequest,
+    DecodingRequest,
     ImageCompleted,
     ImagePartial,
     ImageRequest,
@@ -38,9 +39,9 @@ from service.jobs.submit import JobSpec
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
-_PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": headers_of_samples("pictures")}
-_GROWING = _PICTURES | {"content": {"text/event-stream": event_stream(ImagePartial, ImageCompleted)}}
-_ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
+PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": headers_of_samples("pictures")}
+GROWING = PICTURES | {"content": {"text/event-stream": event_stream(ImagePartial, ImageCompleted)}}
+ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
 
 
 @router.post(
@@ -48,12 +49,12 @@ _ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
     summary="Generate pictures of a class",
     response_model=ImagesObject,
     response_model_exclude_none=True,
-    responses={200: _GROWING} | ACCEPTED | _ERRORS,
+    responses={200: GROWING} | ACCEPTED | ERRORS,
 )
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
     """Sample ``n`` pictures of what the prompt names, row by row; the same ``seed`` gives the same pictures."""
     job_spec = image_job(context.service.catalog, context.service.settings, body)
-    return await _draw(context, job_spec, body)
+    return await draw_pictures(context, job_spec, body)
 
 
 @router.post(
@@ -61,26 +62,26 @@ async def create_image(body: ImageRequest, context: ContextDep) -> Response:
     summary="Complete a picture",
     response_model=ImagesObject,
     response_model_exclude_none=True,
-    responses={200: _GROWING} | ACCEPTED | _ERRORS,
+    responses={200: GROWING} | ACCEPTED | ERRORS,
 )
 async def complete_image(body: CompletionRequest, context: ContextDep) -> Response:
     """Keep the first ``rows`` rows of ``image`` unchanged and sample the rest, ``n`` times."""
     service = context.service
     job_spec = await asyncio.to_thread(completion_job, service.catalog, service.settings, body)
-    return await _draw(context, job_spec, body)
+    return await draw_pictures(context, job_spec, body)
 
 
 @router.post(
     "/interpolations",
-    summary="Interpolate between two prompts",
+    summary="Interpolate between two prompts or pictures",
     response_model=ImagesObject,
     response_model_exclude_none=True,
-    responses={200: _PICTURES} | ACCEPTED | _ERRORS,
+    responses={200: PICTURES} | ACCEPTED | ERRORS,
 )
 async def interpolate_images(body: InterpolationRequest, context: ContextDep) -> Response:
     """One picture per step, from one seed, interpolating from ``from`` to ``to``."""
     job_spec = interpolation_job(context.service.catalog, context.service.settings, body)
-    return await _draw(context, job_spec, None)
+    return await draw_pictures(context, job_spec, None)
 
 
 @router.get(
@@ -132,8 +133,10 @@ def _classes(model: ImageModel, base_url: str) -> list[ClassObject]:
     return found
 
 
-async def _draw(
-    context: RequestContext, job_spec: JobSpec[PicturesPayload, ImageModel], request: ImageRequest | None
+async def draw_pictures(
+    context: RequestContext,
+    job_spec: JobSpec[PicturesPayload, ImageModel],
+    request: ImageRequest | DecodingRequest | None,
 ) -> Response:
     """Submit a job, and answer with its pictures, with events while they grow, or with the job.
 

@@ -28,7 +28,7 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
         owned_by=model.entry.owned_by,
         description=model.entry.description,
         kind=model.entry.kind,
-        capabilities=list(model.entry.capabilities),
+        capabilities=list(model.capabilities),
         sample_rate=model.spec.sample_rate if isinstance(model, SpeechModel) else None,
         size=model.size if isinstance(model, ImageModel) else None,
         sha256=model.sha256,

@@ -49,7 +49,7 @@ async def preview_voice(
         "model": found.entry.id, "voice": voice.id, "response_format": "mp3", "seed": SAMPLE_SEED,
     }  # fmt: skip
     catalog, settings = service.catalog, service.settings
-    if "generation" in found.entry.capabilities:
+    if "generation" in found.capabilities:
         generation = generation_job(catalog, settings, GenerationRequest(**fields, duration=_PREVIEW_SECONDS))
         return await sample_file(request, service, caller, generation, codecs.MEDIA_TYPES["mp3"])
     speech = speech_job(catalog, settings, SpeechRequest(**fields, input=f"Hello, this is {voice.name}."))

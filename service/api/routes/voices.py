@@ -39,6 +39,6 @@ async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], 
 )
 async def list_speech_models(service: Service) -> SpeechModelList:
     """The models of `/v1/models` that speak text, for clients that offer them in a menu."""
-    speaking = [model for model in service.catalog.speech_models if "speech" in model.entry.capabilities]
+    speaking = [model for model in service.catalog.speech_models if "speech" in model.capabilities]
     models = [describe_model(service.catalog, model) for model in speaking]
     return SpeechModelList(models=models, data=models)

@@ -54,24 +54,44 @@ def _summary(model: Model) -> str:
     if isinstance(model, ImageModel):
         return f"pictures, {model.size} pixels"
     voices = ", ".join(voice.id for voice in model.entry.voices)
-    return f"{'speech' if 'speech' in model.entry.capabilities else 'sound without text'}, voices {voices}"
+    return f"{'speech' if 'speech' in model.capabilities else 'sound without text'}, voices {voices}"
+
+
+def _preference(model: Model) -> int:
+    """Models that speak come first, those that need an upload last."""
+    return 0 if "speech" in model.capabilities else 1 + _needs_upload(model)
+
+
+def _needs_upload(model: Model) -> bool:
+    return isinstance(model, ImageModel) and model.spec.encoder is not None
 
 
 def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
-    """A curl command for the first model that speaks, or else for the first one."""
-    models = catalog.models.values()
-    model = next((model for model in models if "speech" in model.entry.capabilities), next(iter(models)))
+    """A curl command for the first model that speaks, or else for the first one that needs no upload."""
+    models = sorted(catalog.models.values(), key=_preference)
+    model = models[0]
+    if _needs_upload(model):
+        route = "portraits" if "image_portrait" in model.capabilities else "reconstructions"
+        form = [f"  -F model={model.entry.id} -F image=@picture.png"]
+        return [f"curl {shlex.quote(f'{url}/v1/images/{route}')} -o picture.json \\", *_key(keys=keys), *form]
     body: dict[str, object] = {"model": model.entry.id}
     if isinstance(model, ImageModel):
         body |= {"prompt": ANY} if model.spec.attributes else {}
         return _curl(f"{url}/v1/images/generations", body, "picture.json", keys=keys)
     body |= {"voice": model.entry.voices[0].id, "response_format": "wav"}
-    if "speech" in model.entry.capabilities:
+    if "speech" in model.capabilities:
         return _curl(f"{url}/v1/audio/speech", body | {"input": "Hello, world."}, "hello.wav", keys=keys)
     return _curl(f"{url}/v1/audio/generations", body | {"duration": 3}, "sound.wav", keys=keys)
 
 
 def _curl(url: str, body: Mapping[str, object], output: str, *, keys: bool) -> list[str]:
-    key = ['  -H "authorization: Bearer $KEY" \\'] if keys else []
     data = shlex.quote(json.dumps(body, separators=(",", ":")))
-    return [f"curl {shlex.quote(url)} -o {output} -H 'content-type: application/json' \\", *key, f"  -d {data}"]
+    return [
+        f"curl {shlex.quote(url)} -o {output} -H 'content-type: application/json' \\",
+        *_key(keys=keys),
+        f"  -d {data}",
+    ]
+
+
+def _key(*, keys: bool) -> list[str]:
+    return ['  -H "authorization: Bearer $KEY" \\'] if keys else []

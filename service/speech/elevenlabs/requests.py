@@ -48,7 +48,7 @@ def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model
     """
     if model_id is not None:
         return catalog.model(model_id)
-    speaking = [model for model in catalog.speech_models if "speech" in model.entry.capabilities]
+    speaking = [model for model in catalog.speech_models if "speech" in model.capabilities]
     for model in speaking:
         try:
             catalog.voice(model, voice_id)
@@ -65,7 +65,7 @@ def elevenlabs_models(catalog: Catalog) -> list[ElevenLabsModel]:
     """The models that speak, as ElevenLabs' clients expect them."""
     found = []
     for model in catalog.speech_models:
-        if "speech" in model.entry.capabilities:
+        if "speech" in model.capabilities:
             languages = dict.fromkeys(voice.language.partition("-")[0] for voice in model.entry.voices)
             found.append(
                 ElevenLabsModel(

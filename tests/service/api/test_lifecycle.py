@@ -51,7 +51,21 @@ def rest(connection: socket.socket) -> bytes:
 
 def engines_of(engine: str) -> dict[str, str]:
     """What really samples each model of the zoo where this engine is wanted."""
-    models = ("broken", "doll", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave")
+    models = (
+        "broken",
+        "doll",
+        "fog",
+        "free",
+        "ink",
+        "mirror",
+        "park",
+        "rug",
+        "shaped",
+        "sketch",
+        "tiny",
+        "twin",
+        "weave",
+    )
     return {name: sampled_by(name, engine) for name in models}
 
 

@@ -17,9 +17,10 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         listed = client.get("/v1/models").json()
         assert listed["object"] == "list"
         assert [model["id"] for model in listed["data"]] == [
-            "broken", "doll", "fog", "free", "ink", "park", "rug", "shaped", "sketch", "tiny", "weave",
+            "broken", "doll", "fog", "free", "ink", "mirror", "park", "rug", "shaped", "sketch", "tiny",
+            "twin", "weave",
         ]  # fmt: skip
-        tiny = listed["data"][-2]
+        tiny = listed["data"][-3]
         assert client.get("/v1/models/tiny").json() == tiny
     stored = checkpoint.load(zoo / "tiny" / "wavenet")
     assert tiny == {
@@ -59,6 +60,13 @@ def test_a_model_that_draws(server: Server, zoo: Path) -> None:
         "temperature": 1.0,
         "guidance": 1.0,
     }
+
+
+@pytest.mark.parametrize(("model", "draws"), [("mirror", "image_reconstruction"), ("twin", "image_portrait")])
+def test_a_model_that_draws_from_a_picture_says_what(server: Server, model: str, draws: str) -> None:
+    with server.client() as client:
+        found = client.get(f"/v1/models/{model}").json()
+    assert found["capabilities"] == [draws, "image_encoding", "image_interpolation", "image_likelihood"]
 
 
 def test_the_list_of_voices(server: Server) -> None:

@@ -17,9 +17,10 @@ from models import checkpoint
 from models.engines.images.engine import ImageEngine
 from models.engines.images.native import NativeImageEngine
 from models.palette import pixels_of, rgba
-from tests.service.support import PICTURES, Server
+from tests.service.support import ENCODED, PICTURES, Server
 
 Pixels = NDArray[np.uint8]
+SPECS: Final = PICTURES | ENCODED
 DRAWING: Final[dict[str, Any]] = {"model": "sketch", "prompt": "dog", "seed": 7, "response_format": "b64_json"}
 COMPLETION: Final[dict[str, Any]] = DRAWING | {"rows": 2}
 INTERPOLATION: Final[dict[str, Any]] = {
@@ -98,14 +99,14 @@ def noise(model: str, scale: int = 1, seed: int = 0) -> Pixels:
 
 def random_symbols(model: str, scale: int = 1, seed: int = 0) -> Pixels:
     """The symbols of :func:`noise`."""
-    spec = PICTURES[model]
+    spec = SPECS[model]
     size = (spec.height * scale, spec.width * scale, spec.channels)
     return np.random.default_rng(seed).integers(0, spec.levels, size).astype(np.uint8)
 
 
 def visible(model: str, symbols: Pixels) -> Pixels:
     """The pixels of symbols ``[..., C]``: grey, RGB, or RGBA where the palette has a transparent colour."""
-    spec = PICTURES[model]
+    spec = SPECS[model]
     return rgba(spec)[symbols[..., 0]] if spec.transparent else pixels_of(symbols, spec)
 
 
@@ -132,4 +133,4 @@ def base64_of(data: bytes) -> str:
 
 def engine_of(zoo: Path, model: str) -> ImageEngine:
     """What the server samples a model with."""
-    return NativeImageEngine(checkpoint.load(zoo / model / PICTURES[model].kind))
+    return NativeImageEngine(checkpoint.load(zoo / model / SPECS[model].kind))

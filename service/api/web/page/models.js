@@ -43,6 +43,9 @@ const NAMES = {
   image_completion: "completes pictures",
   image_interpolation: "interpolates",
   image_likelihood: "scores pictures",
+  image_reconstruction: "reconstructs pictures",
+  image_portrait: "draws portraits of a person on a picture",
+  image_encoding: "gives the vector of a picture",
 };
 
 function card(model, voices) {

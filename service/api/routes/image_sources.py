@@ -1,0 +1,93 @@
+"""The routes under ``/v1/images`` that take a picture to draw from: reconstructions, portraits, and its vector."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, UploadFile
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.deps import ContextDep
+from service.api.http.json_route import FormRoute
+from service.api.responses import ACCEPTED
+from service.api.results import figures
+from service.api.routes.images import ERRORS, GROWING, draw_pictures
+from service.images.schemas import DecodingRequest, EncodingList, ImagesObject, ReconstructionRequest
+from service.images.source_requests import encoding_job, portrait_job, reconstruction_job
+
+router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
+
+_FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
+
+
+class ReconstructionForm(DecodingRequest):
+    """The fields of the form, which are text."""
+
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+    image: UploadFile = Field(description=_FILE)
+
+    async def request(self) -> ReconstructionRequest:
+        """The same request with the file as text."""
+        fields: dict[str, Any] = self.model_dump(exclude={"image"})
+        return ReconstructionRequest(**fields, image=base64.b64encode(await self.image.read()).decode())
+
+
+class EncodingForm(BaseModel):
+    """The fields of the form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: UploadFile = Field(description=_FILE)
+    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
+
+
+@router.post(
+    "/reconstructions",
+    summary="Draw again what a picture shows",
+    response_model=ImagesObject,
+    response_model_exclude_none=True,
+    responses={200: GROWING} | ACCEPTED | ERRORS,
+)
+async def reconstruct_image(
+    form: Annotated[ReconstructionForm, Form(media_type="multipart/form-data")], context: ContextDep
+) -> Response:
+    """Sample ``n`` pictures from the vector of ``image``: what the model has kept of it, each time drawn anew."""
+    request, service = await form.request(), context.service
+    job_spec = await asyncio.to_thread(reconstruction_job, service.catalog, service.settings, request)
+    return await draw_pictures(context, job_spec, request)
+
+
+@router.post(
+    "/portraits",
+    summary="Draw portraits of a person",
+    response_model=ImagesObject,
+    response_model_exclude_none=True,
+    responses={200: GROWING} | ACCEPTED | ERRORS,
+)
+async def draw_portraits(
+    form: Annotated[ReconstructionForm, Form(media_type="multipart/form-data")], context: ContextDep
+) -> Response:
+    """Sample ``n`` new pictures of the person on ``image``, who need not be among those that the model has seen."""
+    request, service = await form.request(), context.service
+    job_spec = await asyncio.to_thread(portrait_job, service.catalog, service.settings, request)
+    return await draw_pictures(context, job_spec, request)
+
+
+@router.post(
+    "/encodings",
+    summary="Get the vector of a picture",
+    response_model=EncodingList,
+    response_model_exclude_none=True,
+    responses=ACCEPTED | ERRORS,
+)
+async def encode_image(
+    form: Annotated[EncodingForm, Form(media_type="multipart/form-data")], context: ContextDep
+) -> Response:
+    """The vector that a model draws from; interpolations take two of them, and so go from one picture to another."""
+    data, service = await form.image.read(), context.service
+    body = form.model_dump(exclude={"image"})
+    return await figures(context, await asyncio.to_thread(encoding_job, service.catalog, service.settings, body, data))
