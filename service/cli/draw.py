@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,11 +14,15 @@ from models.library import MAX_GUIDANCE
 from service.cli import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from service.catalog.models import ImageModel
     from service.catalog.sampler import Part
     from service.images.decoder import BatchDecoder
-    from service.images.payloads import ImagePayload
+    from service.images.payloads import ImagePayload, PicturesPayload, ReconstructionPayload
     from service.images.sampler import ImageSampler
+    from service.worker.model_loader import LoadedModels
 
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _MOST = 1000
@@ -38,8 +42,13 @@ def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -
     return rows, columns
 
 
-@click.command(short_help="Draw pictures of a class into files.")
-@click.argument("name", metavar="CLASS")
+@click.command(short_help="Draw pictures of a class, or of what a picture shows, into files.")
+@click.argument("name", metavar="[CLASS]", required=False)
+@click.option(
+    "--like",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A picture to draw from, in the place of CLASS: to reconstruct, or of the person to draw.",
+)
 @click.option("--model", default="pixelcnn-digits", show_default=True, help="A model's id.")
 @click.option("--style", help="One of the model's styles; any by default.")
 @click.option(
@@ -77,7 +86,8 @@ def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -
     help="Of models with a transparent colour; auto is transparent where the format can be.",
 )
 def command(
-    name: str,
+    name: str | None,
+    like: Path | None,
     model: str,
     style: str | None,
     output: Path,
@@ -92,14 +102,13 @@ def command(
     """Draw pictures of CLASS, with a progress bar.
 
     CLASS is a name that `ancestral models` lists, or several of different attributes, separated by commas; `any` is
-    nothing in particular.
+    nothing in particular. With --like, a model that draws from pictures reconstructs that picture, or draws portraits
+    of the person on it.
     """
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
     from service.images.artifact import decoder_of
-    from service.images.requests import image_payload
-    from service.images.schemas import ImageRequest
     from service.settings import SettingsError, load_settings
     from service.telemetry.logging import configure_logging
     from service.worker.model_loader import load_models
@@ -112,25 +121,27 @@ def command(
         if count != 1:
             raise click.UsageError("--sheet says how many pictures there are; leave --count out")
         count = grid[0] * grid[1]
+    if (name is None) == (like is None):
+        raise click.UsageError("what to draw: either CLASS or --like")
+    if like is not None and (style, guidance, grid) != (None, None, None):
+        raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
     check_output(files[0])
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
         settings = load_settings()
         configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
         loaded_models = load_models(settings, only=lambda entry: entry.id == model)
-        chosen = loaded_models.image_model(model, "image_generation")
-        request = ImageRequest.model_construct(  # not validated: a server limits the number of pictures
-            model=model,
-            asked_class=name if chosen.spec.attributes or name != "any" else None,
-            style=style,
-            n=count,
-            seed=seed,
-            temperature=temperature,
-            guidance=guidance,
-            background=background,
-            output_format=form,
-        )
-        payload, sampler = image_payload(chosen, request), loaded_models.picture(chosen)
-        batch = _sample(sampler, sampler.part(payload), decoder_of(payload, chosen))
+        fields = {
+            "model": model, "n": count, "seed": seed, "temperature": temperature, "background": background,
+            "output_format": form,
+        }  # fmt: skip
+        payload: PicturesPayload
+        if like is not None:
+            chosen, payload, upload = _like(loaded_models, like, fields)
+        else:
+            chosen, payload = _named(loaded_models, name or "", fields | {"style": style, "guidance": guidance})
+            upload = None
+        sampler = loaded_models.picture(chosen)
+        batch = _sample(sampler, sampler.part(payload, upload), decoder_of(payload, chosen))
         _write(replace(payload, scale=scale), chosen, batch, files, grid)
     told = "" if grid is not None else "; ".join(prompt for prompt in payload.told if prompt)
     suffix = f": {told}" if told else ""
@@ -138,17 +149,52 @@ def command(
     click.echo(f"{written}: {count} of {chosen.size}, seed {payload.seed}{suffix}", err=True)
 
 
+def _named(models: LoadedModels, name: str, fields: dict[str, Any]) -> tuple[ImageModel, ImagePayload]:
+    """The model, and what it is to draw: pictures of a class, or of other attributes."""
+    from service.images.requests import image_payload
+    from service.images.schemas import ImageRequest
+
+    model = models.image_model(fields["model"], "image_generation")
+    asked = name if model.spec.attributes or name != "any" else None
+    # Not validated: a server limits the number of pictures.
+    return model, image_payload(model, ImageRequest.model_construct(asked_class=asked, **fields))
+
+
+def _like(
+    models: LoadedModels, file: Path, fields: dict[str, Any]
+) -> tuple[ImageModel, ReconstructionPayload, NDArray[np.uint8]]:
+    """The model, what it is to draw, and the symbols of the picture that it draws from."""
+    from base64 import b64encode
+
+    import numpy as np
+
+    from service.images.schemas import ReconstructionRequest
+    from service.images.source_requests import source_payload
+
+    portraits = "image_portrait" in models.model(fields["model"]).capabilities
+    model = models.image_model(fields["model"], "image_portrait" if portraits else "image_reconstruction")
+    image = b64encode(file.read_bytes()).decode()
+    payload, upload = source_payload(model, ReconstructionRequest.model_construct(image=image, **fields))
+    return model, payload, np.frombuffer(upload, np.uint8)
+
+
 def _write(
-    payload: ImagePayload, model: ImageModel, batch: BatchDecoder, files: Sequence[Path], grid: tuple[int, int] | None
+    payload: PicturesPayload,
+    model: ImageModel,
+    batch: BatchDecoder,
+    files: Sequence[Path],
+    grid: tuple[int, int] | None,
 ) -> None:
     """One file a picture, or a sheet and its atlas."""
     from service.images.artifact import picture_file
+    from service.images.payloads import ImagePayload
     from service.images.sheet import atlas, sheet_file
 
     if grid is None:
         for index, file in enumerate(files):
             file.write_bytes(picture_file(payload, model, index, batch))
         return
+    assert isinstance(payload, ImagePayload), "a sheet is of a model with attributes"
     (file,), (_, columns) = files, grid
     file.write_bytes(sheet_file(payload, model, batch, columns))
     file.with_suffix(".json").write_bytes(atlas(payload, model, columns, file.name))

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engines.images.engine import ImageEngine, ImageStreamRequest
-from models.palette import pixels_of
-from models.spec import ImageSpec
 from models.training.data.images import Images, write_sheet
 
 
@@ -27,7 +25,6 @@ def reconstruct(
     return engine.draw(requests).reshape(samples, *pictures.shape)
 
 
-def write_reconstructions(rows: Sequence[Images], spec: ImageSpec, file: Path) -> None:
-    """Write a sheet: a row for each of ``rows`` (symbols ``[N, H, W, C]``), at twice their size."""
-    images = pixels_of(np.concatenate(rows), spec)
-    write_sheet(images.repeat(2, axis=1).repeat(2, axis=2), len(rows[0]), file)
+def write_rows(rows: Sequence[Images], file: Path) -> None:
+    """Write a sheet with a row for each of ``rows``, pixels ``[N, H, W, C]``, at twice their size."""
+    write_sheet(np.concatenate(rows).repeat(2, axis=1).repeat(2, axis=2), len(rows[0]), file)

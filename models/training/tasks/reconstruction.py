@@ -16,9 +16,10 @@ from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from models.checkpoint import Checkpoint, load
 from models.engines import load_image_engine
 from models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
+from models.palette import pixels_of
 from models.training.data.identities import IdentityBatches, first_two
 from models.training.data.images import Pictures, PictureSet, binarise
-from models.training.evaluation.reconstruction import reconstruct, write_reconstructions
+from models.training.evaluation.reconstruction import reconstruct, write_rows
 from models.training.start import load_weights
 from models.training.tasks.images import ImageTask, nats
 
@@ -111,7 +112,7 @@ class ReconstructionTask(ImageTask):
         """Reconstructions of validation pictures, or portraits, below each of them."""
         engine = load_image_engine("native", checkpoint)
         given, _ = self.pairs(self.pictures.valid, _SHOWN)
-        write_reconstructions([given, *reconstruct(engine, given, _SAMPLES)], self.spec, file)
+        write_rows([pixels_of(one, self.spec) for one in (given, *reconstruct(engine, given, _SAMPLES))], file)
 
 
 def _identities(pictures: Pictures) -> NDArray[np.int64]:

@@ -31,9 +31,9 @@ class ReconstructionForm(DecodingRequest):
     image: UploadFile = Field(description=_FILE)
 
     async def request(self) -> ReconstructionRequest:
-        """The same request with the file as text."""
+        """The same request with the file as text. Its fields have been validated here; the file has not."""
         fields: dict[str, Any] = self.model_dump(exclude={"image"})
-        return ReconstructionRequest(**fields, image=base64.b64encode(await self.image.read()).decode())
+        return ReconstructionRequest.model_construct(**fields, image=base64.b64encode(await self.image.read()).decode())
 
 
 class EncodingForm(BaseModel):

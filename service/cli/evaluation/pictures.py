@@ -37,7 +37,7 @@ def images(
     card: bool,
     output: Path,
 ) -> None:
-    """Evaluate CHECKPOINT, an image network with attributes: write report.json and two sheets into a folder.
+    """Evaluate CHECKPOINT, an image network with attributes: write report.json and sheets into a folder.
 
     The first attribute is called the class here; the others of sampled pictures are drawn from what occurred together
     in training. Measured are the likelihood of real test pictures in nats and bits (conditional, unconditional, summed
@@ -45,23 +45,36 @@ def images(
     recognises each attribute, of real and of sampled pictures; precision and recall in its features; and how near
     sampled pictures are to training pictures, compared with test pictures. The sheets are ten sampled pictures of every
     class (sheet.png), and sampled pictures beside the nearest real ones (nearest.png).
+
+    CHECKPOINT may also be a network that draws from pictures. Of an autoencoder the report says how likely test
+    pictures are given their own vectors, and how often a classifier sees the class of the original in four
+    reconstructions of so many of them as --drawn says, and in those of a decoder that minimises the squared error. Of
+    portraits it says how often they lead to another real picture of the same person. The rows of the sheet are
+    originals; reconstructions by the other decoder, or other real pictures of the same person; and four samples.
     """
     from models import checkpoint as checkpoints
     from models.engines import load_image_engine
     from models.training.evaluation.image_report import fidelity_figures, likelihood_figures
     from models.training.evaluation.images import draw_classes, write_classes, write_nearest
+    from models.training.evaluation.reconstruction_report import write_reconstruction_report
     from models.training.model_card import SHEET
     from models.training.tasks.images import ImageTask
 
     with explained(ValueError):
         loaded = checkpoints.load(checkpoint)
         engine = load_image_engine("native", loaded)
+        if engine.spec.encoder is not None:
+            if guidance != 1.0 or pictures is not None:
+                raise ValueError("guidance, pictures: of a network of labels alone")
+            report = write_reconstruction_report(loaded, engine, data, output, drawn, temperature)
+            _finish(loaded, report, output, card=card)
+            return
         task = ImageTask(engine.spec, data)
         test = task.held_out(task.pictures.test, pictures)
         if not engine.spec.attributes:
             raise ValueError(f"{checkpoint}: the model has no attributes")
     made, seconds = draw_classes(engine, drawn, temperature, guidance)
-    report: dict[str, Any] = {
+    report = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
         **likelihood_figures(loaded, task, test),
         "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
@@ -71,6 +84,13 @@ def images(
     write_classes(made, engine.spec, output / SHEET)
     write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
     (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    _finish(loaded, report, output, card=card)
+
+
+def _finish(loaded: Checkpoint, report: dict[str, Any], output: Path, *, card: bool) -> None:
+    """Print the report, and put the sheet beside the checkpoint's card if that is wanted."""
+    from models.training.model_card import SHEET
+
     click.echo(json.dumps(report, indent=2))
     if card:
         _show_in_card(loaded, output / SHEET)

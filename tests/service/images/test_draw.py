@@ -8,9 +8,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.service.images.pictures import decode, draw, files, post, same
+from tests.service.images.pictures import decode, draw, files, noise, post, same, written
 from tests.service.support import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -55,6 +56,18 @@ def test_kinds_that_the_seeds_drew_are_told(ancestral: Run, server: Server, tmp_
     assert b"seed 7\n" in ancestral("draw", "owl", *words).stderr
 
 
+@pytest.mark.parametrize(("model", "route"), [("mirror", "reconstructions"), ("twin", "portraits")])
+def test_like_a_picture(ancestral: Run, server: Server, tmp_path: Path, model: str, route: str) -> None:
+    source = written(noise(model))
+    (tmp_path / "source.png").write_bytes(source)
+    arguments = ("--like", str(tmp_path / "source.png"), "--model", model, "-n", "2", "--seed", "7")
+    done = ancestral("draw", *arguments, "-o", str(tmp_path / "a.png"))
+    assert done.returncode == 0, done.stderr
+    form = {"model": model, "n": "2", "seed": "7", "response_format": "b64_json"}
+    answer = httpx.post(f"{server.url}/v1/images/{route}", data=form, files={"image": source}, timeout=60)
+    assert [(tmp_path / f"a-{number}.png").read_bytes() for number in (0, 1)] == files(answer)
+
+
 def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     done = ancestral("draw", "any", "--model", "sketch", "-o", str(path))
@@ -80,6 +93,10 @@ def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path
         (["dog", "-o", "/nowhere/a.png"], 1, b"/nowhere/a.png"),
         (["dog"], 2, b"--output"),
         (["-o", "a.png"], 2, b"CLASS"),
+        (["dog", "-o", "a.png", "--like", __file__], 2, b"either CLASS or --like"),
+        (["-o", "a.png", "--like", __file__], 1, b"sketch is not made for image_reconstruction"),
+        (["-o", "a.png", "--like", __file__, "--model", "mirror"], 1, b"not a PNG, WebP or JPEG file"),
+        (["-o", "a.png", "--like", __file__, "--guidance", "2"], 2, b"--guidance"),
     ],
 )
 def test_it_refuses(ancestral: Run, arguments: list[str], code: int, message: bytes) -> None:

@@ -1,0 +1,139 @@
+"""The report of ``ancestral evaluate images`` of a network that draws from pictures: autoencoders, portraits."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from models.checkpoint import Checkpoint
+from models.engines.images.engine import ImageEngine
+from models.networks import load_network
+from models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
+from models.palette import pixels_of
+from models.spec import ImageSpec
+from models.training.data.identities import first_two
+from models.training.data.images import Images
+from models.training.evaluation.judges import Classifier
+from models.training.evaluation.mean_decoder import MeanAutoencoder
+from models.training.evaluation.reconstruction import reconstruct, write_rows
+from models.training.evaluation.retrieval import Vectors, embed, pixel_vectors, retrieval
+from models.training.model_card import SHEET
+from models.training.tasks.images import nats
+from models.training.tasks.reconstruction import ReconstructionTask
+
+_SAMPLES = 4
+"""Drawn from every picture."""
+_SHOWN = 12
+"""Pictures of a sheet."""
+_SEEN = 100_000
+"""Training examples of the judge of classes, and of the decoder to compare with."""
+
+
+def write_reconstruction_report(
+    checkpoint: Checkpoint, engine: ImageEngine, data: Path, out: Path, count: int, temperature: float
+) -> dict[str, Any]:
+    """Write ``report.json`` and ``sheet.png`` into a folder.
+
+    Args:
+        checkpoint: of a network that draws from pictures.
+        engine: that samples it.
+        data: its training data.
+        out: the folder, created.
+        count: pictures of the test set to draw from; the likelihood is that of the whole set.
+        temperature: of the samples.
+
+    Returns:
+        The report: the likelihood of a picture given its own vector or, of portraits, that of another picture of the
+        same person; how much the samples of one picture differ; then :func:`_classes` or :func:`_people`.
+
+    Raises:
+        ValueError: the data are not the network's.
+    """
+    task = ReconstructionTask(checkpoint.spec_as(PixelCNNAutoencoderSpec), data)
+    given, wanted = task.pairs(task.pictures.test, None)
+    network = load_network(checkpoint)
+    with torch.no_grad():
+        total = sum(float(part.sum()) for part in nats(network, wanted, given.astype(np.int64), torch.device("cpu")))
+    drawn = reconstruct(engine, given[:count], _SAMPLES, temperature)
+    report = {
+        "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(wanted), "drawn_from": count,
+        "nats": total / len(wanted), "bits_per_dim": total / wanted.size / math.log(2), "temperature": temperature,
+        "pixels_that_differ": {
+            "between_samples": _differing(drawn[:-1], drawn[1:]),
+            "from_the_original": _differing(drawn, given[None, :count]),
+            "between_originals": _differing(given[: count - 1], given[1:count]),
+        },
+    }  # fmt: skip
+    if task.spec.portraits:
+        assert isinstance(network, PixelCNNAutoencoder)
+        report["retrieval"] = _people(task, network, drawn)
+        second = pixels_of(wanted[:_SHOWN], task.spec)
+    else:
+        mean = MeanAutoencoder(task.pictures.train.images, task.spec.encoder, _SEEN)
+        means = mean.means(given[:count])
+        report["same_class_as_the_original"] = _classes(task, given[:count], drawn, mean.symbols(means))
+        second = mean.pixels(means[:_SHOWN])
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [pixels_of(one[:_SHOWN], task.spec) for one in drawn]
+    write_rows([pixels_of(given[:_SHOWN], task.spec), second, *rows], out / SHEET)
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _differing(one: Images, two: Images) -> float:
+    return float((one != two).mean())
+
+
+def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Images) -> dict[str, Any]:
+    """For each attribute, the share of samples in which a classifier sees what it sees in the original.
+
+    Beside it that of the reconstructions of the decoder that minimises the squared error (``squared_error``), and the
+    accuracy of the classifier on the originals (``classifier``).
+    """
+    pictures, spec = task.pictures, task.spec
+    if not pictures.attributes:
+        return {}
+    judged = ImageSpec(spec.height, spec.width, spec.channels, spec.levels, spec.palette, pictures.attributes)
+    classifier = Classifier(pictures.train, judged, seen=_SEEN)
+    truth, seen = pictures.test.labels[: len(given)], classifier.classify(given)
+    found = np.stack([classifier.classify(one) for one in drawn])
+    mean = classifier.classify(means)
+    return {
+        name: {
+            "samples": float((found[..., column] == seen[:, column]).mean()),
+            "squared_error": float((mean[:, column] == seen[:, column]).mean()),
+            "classifier": float((seen[:, column] == truth[:, column])[truth[:, column] < len(values)].mean()),
+        }
+        for column, (name, values) in enumerate(pictures.attributes)
+    }
+
+
+def _people(task: ReconstructionTask, network: PixelCNNAutoencoder, drawn: NDArray[np.uint8]) -> dict[str, Any]:
+    """How often a portrait leads to another real picture of the person whom it was drawn for, among all test persons.
+
+    By the vectors of the encoder, and by pixels; beside it what the uploaded pictures themselves lead to.
+    """
+    test = task.held_out(task.pictures.test, None)
+    assert test.identities is not None
+    asked, found = first_two(test.identities)
+    people, gallery = test.identities[asked], test.images[found]
+    report: dict[str, Any] = {}
+    vectors: dict[str, Vectors] = {"embedding": partial(embed, network.encoder), "pixels": pixel_vectors(task.spec)}
+    for name, compare in vectors.items():
+        owned = compare(gallery)
+        count = drawn.shape[1]
+        report[name] = {
+            "portraits": retrieval(
+                compare(np.concatenate(list(drawn))), np.tile(people[:count], len(drawn)), owned, people
+            )._asdict(),
+            "uploads": retrieval(compare(test.images[asked[:count]]), people[:count], owned, people)._asdict(),
+        }
+    return report
