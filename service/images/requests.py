@@ -229,7 +229,9 @@ def shared_fields(model: ImageModel, request: PictureRequest, seeds: tuple[int, 
         InvalidRequest: one cannot be what the request says.
     """
     streams = isinstance(request, ImageRequest | DecodingRequest) and request.stream
-    labelled = isinstance(request, BaseImageRequest)
+    style, guidance = None, 1.0
+    if isinstance(request, BaseImageRequest):
+        style, guidance = request.style, _guidance(model, request.guidance)
     if streams and request.response_format == "url":
         message = "response_format: a stream has b64_json alone"
         raise InvalidRequest(message, param="response_format", code="conflict")
@@ -238,8 +240,8 @@ def shared_fields(model: ImageModel, request: PictureRequest, seeds: tuple[int, 
         "seed": seeds[0],
         "seeds": seeds,
         "temperature": model.entry.temperature if request.temperature is None else request.temperature,
-        "guidance": _guidance(model, request.guidance) if labelled else 1.0,
-        "style": request.style if labelled else None,
+        "guidance": guidance,
+        "style": style,
         "size": request.size if padded else f"{model.spec.width * scale}x{model.spec.height * scale}",
         "scale": scale,
         "fit": "pad" if padded else None,

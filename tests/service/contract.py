@@ -46,7 +46,11 @@ def _recording() -> str:
 
 RECORDING = _recording()
 PICTURE = "RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/\x07@\x01\0\x07\x10\x11}NDDo\x03"
-"""A WebP of the size of `sketch`, all of one colour, whose bytes are all ASCII, too."""
+"""A WebP of the size of `sketch`, `mirror` and `twin`, all of one colour, whose bytes are all ASCII, too."""
+SOURCES = {
+    "/v1/images/reconstructions": "mirror", "/v1/images/portraits": "twin", "/v1/images/encodings": "mirror",
+}  # fmt: skip
+"""The routes that draw from a picture, and a model for each."""
 MANIFESTS: list[dict[str, Any]] = []
 """Of jobs that have been made, of nothing that would have to be put back."""
 SPOKEN: list[str] = []
@@ -83,6 +87,9 @@ def _adapt(case: schemathesis.Case) -> None:
     elif case.path == "/v1/images/likelihood":
         case.body.update(file=PICTURE, model="sketch")
         _forget(case, "class", "style")
+    elif case.path in SOURCES:
+        case.body.update(image=PICTURE, model=SOURCES[case.path])
+        _forget(case, "size", "response_format", "partial_images", "background")
     elif case.path.startswith("/v1/images/"):
         case.body["model"] = "sketch"
         _forget(case, "class", "style", "size")

@@ -117,14 +117,14 @@ class Fuzzer:
             assert (picture.format or "").lower() == form
             assert f"{picture.width}x{picture.height}" == answer["size"]
 
-    def form(self, path: str, fields: dict[str, Any], file: bytes) -> None:
-        """A form: refused by name, or scored."""
+    def form(self, path: str, fields: dict[str, Any], file: bytes, file_field: str) -> None:
+        """A form: refused by name, or answered."""
         text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
         text = {clean(name): clean(value) for name, value in text.items()}
-        response = self.client.post(path, data=text, files={"file": file})
+        response = self.client.post(path, data=text, files={file_field: file})
         self.counts[response.status_code] += 1
         if response.status_code >= 400:
-            check_refusal(response, {"file", *text}, self.fields(path))
+            check_refusal(response, {file_field, *text}, self.fields(path))
         else:
             assert set(text) <= self.fields(path)
 

@@ -138,7 +138,7 @@ def _body(exchange: Exchange, first: Exchange) -> dict[str, Any]:
     if base.json is not None:
         return {"json": {**base.json, **changes}}
     if base.form is not None:
-        return {"data": {**base.form, **changes}, "files": {"file": base64.b64decode(base.file or "")}}
+        return {"data": {**base.form, **changes}, "files": {base.file_field: base64.b64decode(base.file or "")}}
     return {}
 
 

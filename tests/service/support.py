@@ -81,11 +81,11 @@ subclasses of some classes and samples in two scales, `doll` has a palette with 
 Diagonal BiLSTM and `rug` a Row LSTM, which have no graphs."""
 ENCODED: dict[str, ImageSpec] = {
     "mirror": PixelCNNAutoencoderSpec(
-        height=7, width=6, channels=1, levels=2, layers=2, features=6, first_kernel_size=3, output_features=8,
+        height=6, width=8, channels=1, levels=2, layers=2, features=6, first_kernel_size=3, output_features=8,
         condition_channels=5, encoder_layers=2, encoder_features=4,
     ),
     "twin": PixelCNNAutoencoderSpec(
-        height=8, width=8, channels=1, levels=4, palette=("#00000000", "#000000", "#ff8000", "#2040c0"), layers=2,
+        height=6, width=8, channels=1, levels=4, palette=("#00000000", "#000000", "#ff8000", "#2040c0"), layers=2,
         features=6, first_kernel_size=3, output_features=8, condition_channels=4, conditioning="location",
         location_channels=3, encoder_layers=2, encoder_features=4, normalised=True, portraits=True,
     ),

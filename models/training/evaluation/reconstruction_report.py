@@ -33,12 +33,18 @@ _SAMPLES = 4
 """Drawn from every picture."""
 _SHOWN = 12
 """Pictures of a sheet."""
-_SEEN = 100_000
+_SEEN = 60_000
 """Training examples of the judge of classes, and of the decoder to compare with."""
 
 
 def write_reconstruction_report(
-    checkpoint: Checkpoint, engine: ImageEngine, data: Path, out: Path, count: int, temperature: float
+    checkpoint: Checkpoint,
+    engine: ImageEngine,
+    data: Path,
+    out: Path,
+    count: int,
+    temperature: float = 1.0,
+    seen: int = _SEEN,
 ) -> dict[str, Any]:
     """Write ``report.json`` and ``sheet.png`` into a folder.
 
@@ -49,6 +55,7 @@ def write_reconstruction_report(
         out: the folder, created.
         count: pictures of the test set to draw from; the likelihood is that of the whole set.
         temperature: of the samples.
+        seen: training examples of the judge of classes, and of the decoder that minimises the squared error.
 
     Returns:
         The report: the likelihood of a picture given its own vector or, of portraits, that of another picture of the
@@ -72,18 +79,19 @@ def write_reconstruction_report(
             "between_originals": _differing(given[: count - 1], given[1:count]),
         },
     }  # fmt: skip
+    shown = min(count, _SHOWN)
     if task.spec.portraits:
         assert isinstance(network, PixelCNNAutoencoder)
         report["retrieval"] = _people(task, network, drawn)
-        second = pixels_of(wanted[:_SHOWN], task.spec)
+        second = pixels_of(wanted[:shown], task.spec)
     else:
-        mean = MeanAutoencoder(task.pictures.train.images, task.spec.encoder, _SEEN)
+        mean = MeanAutoencoder(task.pictures.train.images, task.spec.encoder, seen)
         means = mean.means(given[:count])
-        report["same_class_as_the_original"] = _classes(task, given[:count], drawn, mean.symbols(means))
-        second = mean.pixels(means[:_SHOWN])
+        report["same_class_as_the_original"] = _classes(task, given[:count], drawn, mean.symbols(means), seen)
+        second = mean.pixels(means[:shown])
     out.mkdir(parents=True, exist_ok=True)
-    rows = [pixels_of(one[:_SHOWN], task.spec) for one in drawn]
-    write_rows([pixels_of(given[:_SHOWN], task.spec), second, *rows], out / SHEET)
+    rows = [pixels_of(one[:shown], task.spec) for one in drawn]
+    write_rows([pixels_of(given[:shown], task.spec), second, *rows], out / SHEET)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -92,7 +100,7 @@ def _differing(one: Images, two: Images) -> float:
     return float((one != two).mean())
 
 
-def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Images) -> dict[str, Any]:
+def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Images, count: int) -> dict[str, Any]:
     """For each attribute, the share of samples in which a classifier sees what it sees in the original.
 
     Beside it that of the reconstructions of the decoder that minimises the squared error (``squared_error``), and the
@@ -102,7 +110,7 @@ def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Imag
     if not pictures.attributes:
         return {}
     judged = ImageSpec(spec.height, spec.width, spec.channels, spec.levels, spec.palette, pictures.attributes)
-    classifier = Classifier(pictures.train, judged, seen=_SEEN)
+    classifier = Classifier(pictures.train, judged, seen=count)
     truth, seen = pictures.test.labels[: len(given)], classifier.classify(given)
     found = np.stack([classifier.classify(one) for one in drawn])
     mean = classifier.classify(means)

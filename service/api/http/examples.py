@@ -37,6 +37,8 @@ class Exchange:
     """The fields of a form, or None."""
     file: str | None = None
     """The file of the form, in base64."""
+    file_field: str = "file"
+    """Its field."""
     changes: Mapping[str, Any] | None = None
     """The body is that of the operation's first exchange, with these changes."""
     job: str | None = None
@@ -83,7 +85,7 @@ def _add_request(operation: dict[str, Any], exchange: Exchange) -> None:
     if exchange.json is not None:
         content[_JSON].setdefault("examples", {})[exchange.name] = {"value": exchange.json}
     elif exchange.form is not None:
-        value = {"file": "(the bytes of the file)", **exchange.form}
+        value = {exchange.file_field: "(the bytes of the file)", **exchange.form}
         content[_FORM].setdefault("examples", {})[exchange.name] = {"value": value}
 
 

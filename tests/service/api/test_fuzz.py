@@ -83,6 +83,16 @@ FORMS: Final = {
         written(noise("sketch")),
     ),
 }
+SOURCE: Final = {
+    "seed": "7", "n": "2", "temperature": "0.5", "size": "16x12", "response_format": "b64_json",
+    "output_format": "webp", "stream": "true", "partial_images": "1", "background": "auto", "fit": "pad",
+}  # fmt: skip
+SOURCES: Final = {
+    "/v1/images/reconstructions": (SOURCE | {"model": "mirror"}, written(noise("mirror"))),
+    "/v1/images/portraits": (SOURCE | {"model": "twin"}, written(noise("twin"))),
+    "/v1/images/encodings": ({"model": "mirror"}, written(noise("mirror"))),
+}
+"""Forms whose file is the field ``image``."""
 GETS: Final = (
     "GET /v1/audio/voices", "GET /v1/images/classes", "GET /v1/models", "GET /v1/models/{model_id}", "GET /v1/jobs",
     "GET /v1/jobs/{job_id}", "GET /v1/jobs/{job_id}/content", "GET /v1/jobs/{job_id}/events",
@@ -127,11 +137,14 @@ def flood(fuzzer: Fuzzer, count: int) -> None:
         elif kind == "manifest":
             fuzzer.post("/v1/verify", draw(changed(whole, frozenset(whole))))
         elif kind == "form":
-            path = draw(st.sampled_from(sorted(FORMS)))
-            fields, file = FORMS[path]
+            path = draw(st.sampled_from(sorted(FORMS | SOURCES)))
+            fields, file = (FORMS | SOURCES)[path]
             valid = {name: st.just(value) for name, value in fields.items()}
             fuzzer.form(
-                path, draw(changed(valid, frozenset(("model",)))), draw(st.sampled_from((file, file[:50], b"a")))
+                path,
+                draw(changed(valid, frozenset(("model",)))),
+                draw(st.sampled_from((file, file[:50], b"a"))),
+                "image" if path in SOURCES else "file",
             )
         else:
             operation = draw(st.sampled_from(GETS))
