@@ -132,11 +132,16 @@ def check_pixelcnn(checkpoint: Checkpoint) -> None:
 
 
 def _pictures(engine: OnnxImageEngine) -> list[ImageStreamRequest]:
-    """One request for each lane, at two temperatures; where there are conditions, all but the first are guided."""
+    """One request for each lane, at two temperatures; where there are labels, all but the first are guided."""
+    spec = engine.spec
     wanted = [ImageStreamRequest(n, (1.0, 0.7)[n % 2]) for n in range(engine.lanes)]
-    if not engine.spec.conditions:
+    if spec.encoder is not None:
+        shape = (engine.lanes, spec.height, spec.width, spec.channels)
+        sources = np.random.default_rng(0).integers(0, spec.levels, shape, np.uint8)
+        return [replace(r, h=engine.encode(source)) for r, source in zip(wanted, sources, strict=True)]
+    if not spec.conditions:
         return wanted
-    lists = [(*range(len(names)), None) for names in engine.spec.conditions]
+    lists = [(*range(len(names)), None) for names in spec.conditions]
     free = engine.embed_labels([None] * len(lists))
     hs = [engine.embed_labels([labels[n % len(labels)] for labels in lists]) for n in range(engine.lanes)]
     first, *others = [replace(request, h=h) for request, h in zip(wanted, hs, strict=True)]
