@@ -43,6 +43,7 @@ def write_reconstruction_report(
     data: Path,
     out: Path,
     count: int,
+    scored: int | None = None,
     temperature: float = 1.0,
     seen: int = _SEEN,
 ) -> dict[str, Any]:
@@ -53,7 +54,8 @@ def write_reconstruction_report(
         engine: that samples it.
         data: its training data.
         out: the folder, created.
-        count: pictures of the test set to draw from; the likelihood is that of the whole set.
+        count: pictures of the test set to draw from.
+        scored: pictures of the test set whose likelihood is computed; None is all.
         temperature: of the samples.
         seen: training examples of the judge of classes, and of the decoder that minimises the squared error.
 
@@ -67,12 +69,13 @@ def write_reconstruction_report(
     task = ReconstructionTask(checkpoint.spec_as(PixelCNNAutoencoderSpec), data)
     given, wanted = task.pairs(task.pictures.test, None)
     network = load_network(checkpoint)
+    sources, targets = given[:scored].astype(np.int64), wanted[:scored]
     with torch.no_grad():
-        total = sum(float(part.sum()) for part in nats(network, wanted, given.astype(np.int64), torch.device("cpu")))
+        total = sum(float(part.sum()) for part in nats(network, targets, sources, torch.device("cpu")))
     drawn = reconstruct(engine, given[:count], _SAMPLES, temperature)
     report = {
-        "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(wanted), "drawn_from": count,
-        "nats": total / len(wanted), "bits_per_dim": total / wanted.size / math.log(2), "temperature": temperature,
+        "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(targets), "drawn_from": count,
+        "nats": total / len(targets), "bits_per_dim": total / targets.size / math.log(2), "temperature": temperature,
         "pixels_that_differ": {
             "between_samples": _differing(drawn[:-1], drawn[1:]),
             "from_the_original": _differing(drawn, given[None, :count]),

@@ -64,9 +64,9 @@ def images(
         loaded = checkpoints.load(checkpoint)
         engine = load_image_engine("native", loaded)
         if engine.spec.encoder is not None:
-            if guidance != 1.0 or pictures is not None:
-                raise ValueError("guidance, pictures: of a network of labels alone")
-            report = write_reconstruction_report(loaded, engine, data, output, drawn, temperature)
+            if guidance != 1.0:
+                raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
+            report = write_reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature)
             _finish(loaded, report, output, card=card)
             return
         task = ImageTask(engine.spec, data)
