@@ -275,5 +275,5 @@ def _run(
             begun, rate = branch(anneal_from, output)
             given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
             steps += begun
-        config: Any = LoopConfig(steps, seed=seed, **given)  # type: ignore[arg-type]  # warmup is an int
+        config: Any = LoopConfig(steps, seed=seed, **given)
         train(task, config, output, count)
