@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import httpx
 
-from tests.service.images.pictures import draw
+from tests.service.images.pictures import draw, noise, shown, written
 from tests.service.page.conftest import Visiting
 from tests.service.support import Server
 
@@ -38,6 +39,36 @@ def test_draw(server: Server, visit: Visiting) -> None:
         pixels = [colours[i : i + 3] for i in range(0, len(colours), 4)]
         assert pixels == expected.reshape(-1, 3).tolist()
         page.check()
+
+
+_COLOURS = """selector => Array.from(document.querySelectorAll(selector), canvas => {
+  const { width, height } = canvas;
+  return Array.from(canvas.getContext("2d").getImageData(0, 0, width, height).data).filter((_, i) => i % 4 === 0);
+})"""
+"""The red values of some canvases."""
+
+
+def test_draw_from_a_picture(server: Server, visit: Visiting, tmp_path: Path) -> None:
+    """The model cannot draw without one, so the view offers no other way."""
+    pixels = noise("mirror")
+    (tmp_path / "mine.png").write_bytes(written(pixels))
+    with visit(server) as page:
+        page.open("#draw?model=mirror&n=2&seed=4&temperature=0.9")
+        assert page.page.locator(".segmented input:checked").get_attribute("value") == "picture"
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".drop .wrong:has-text('Choose a picture first')")
+        page.page.set_input_files("input[type=file] >> visible=true", tmp_path / "mine.png")
+        page.page.wait_for_selector(".kept canvas")
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        (given,) = page.evaluate(_COLOURS, ".kept canvas")
+        drawn = page.evaluate(_COLOURS, ".shot canvas")
+        page.check()
+    assert given == pixels.ravel().tolist()
+    form = {"model": "mirror", "n": "2", "seed": "4", "temperature": "0.9", "response_format": "b64_json"}
+    files = {"image": ("mine.png", written(pixels))}
+    expected = shown(httpx.post(f"{server.url}/v1/images/reconstructions", data=form, files=files, timeout=60.0))
+    assert drawn == [picture[..., 0].ravel().tolist() for picture in expected]
 
 
 def test_every_view_opens(server: Server, visit: Visiting) -> None:

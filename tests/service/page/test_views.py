@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.paths import ROOT
+from tests.service.images.pictures import noise, shown, written
 from tests.service.page.conftest import Visiting
 from tests.service.support import Server
 
@@ -209,6 +210,33 @@ def test_interpolate(real: Server, visit: Visiting) -> None:
         page.page.fill(".stagebox input[type=range]", "7")
         assert page.evaluate(PIXELS, [".stage", 28]) == page.evaluate(PIXELS, [".shot:nth-child(8) canvas", 28])
         page.check()
+
+
+def test_interpolate_between_two_pictures(server: Server, visit: Visiting, tmp_path: Path) -> None:
+    pixels = noise("mirror"), 255 - noise("mirror")
+    vectors = []
+    for number, picture in enumerate(pixels):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(written(picture))
+        form, files = {"model": "mirror"}, {"image": path.read_bytes()}
+        answer = httpx.post(f"{server.url}/v1/images/encodings", data=form, files=files, timeout=60.0)
+        vectors.append(answer.json()["data"][0]["embedding"])
+    with visit(server) as page:
+        page.open("#draw?mode=interpolate&model=mirror&seed=5&temperature=1")
+        for number in range(2):
+            page.page.set_input_files(f"input[type=file] >> visible=true >> nth={number}", tmp_path / f"{number}.png")
+        page.page.wait_for_selector(".kept canvas >> nth=1")
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".shot:nth-child(8)")
+        drawn = page.evaluate(
+            "Array.from(document.querySelectorAll('.shot canvas'), canvas => Array.from("
+            "canvas.getContext('2d').getImageData(0, 0, 8, 6).data).filter((_, i) => i % 4 === 0))"
+        )
+        page.check()
+    body = {"model": "mirror", "from": vectors[0], "to": vectors[1], "steps": 8, "seed": 5, "temperature": 1}
+    url = f"{server.url}/v1/images/interpolations"
+    expected = shown(httpx.post(url, json=body | {"response_format": "b64_json"}, timeout=60.0))
+    assert drawn == [picture[..., 0].ravel().tolist() for picture in expected]
 
 
 def test_score_a_picture_and_a_sound(real: Server, visit: Visiting, tmp_path: Path) -> None:
