@@ -2,10 +2,11 @@
 
 Needs an environment of its own, because the clients bring many dependencies::
 
-    python -m venv build/clients
+    python3.12 -m venv build/clients
     build/clients/bin/pip install openai elevenlabs "pipecat-ai[openai,elevenlabs]" livekit-agents \
-        livekit-plugins-openai livekit-plugins-elevenlabs soundfile
-    build/clients/bin/python bench/clients/speak.py http://localhost:8000 build/spoken
+        livekit-plugins-openai livekit-plugins-elevenlabs wyoming_openai soundfile
+    npm install --prefix build/clients openai
+    build/clients/bin/python -m bench.clients.speak http://localhost:8000 build/spoken
 
 Each client writes NAME.wav and NAME.json (its version, the seconds to its first audio, and words with their starts in
 seconds, of clients that tell them). ``python -m bench.clients.hear build/spoken`` listens to the files.
@@ -14,67 +15,14 @@ seconds, of clients that tell them). ``python -m bench.clients.hear build/spoken
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import sys
 import time
-import wave
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-SENTENCES = ("Four hours of steady work faced us.", "The box was thrown beside the parked truck.")
-TEXT = " ".join(SENTENCES)
-KEY = "unused"
-RATE = 24000
-
-
-@dataclass
-class Result:
-    """What a client got."""
-
-    package: str
-    started: float = field(default_factory=time.perf_counter)
-    first_audio: float | None = None
-    """Seconds."""
-    sound: bytearray = field(default_factory=bytearray)
-    """16-bit PCM, or a file."""
-    rate: int | None = RATE
-    """In hertz; None if the sound is a file."""
-    words: list[tuple[str, float]] = field(default_factory=list)
-    clock: bool = False
-    """Whether the starts of words are those of the client's own clock."""
-
-    def add(self, data: bytes) -> None:
-        """Some of the sound."""
-        if self.first_audio is None:
-            self.first_audio = time.perf_counter() - self.started
-        self.sound += data
-
-    def save(self, folder: Path, name: str) -> None:
-        """Write sound and figures."""
-        if self.rate is None:
-            import soundfile
-
-            samples, self.rate = soundfile.read(io.BytesIO(bytes(self.sound)), dtype="int16")
-            self.sound = bytearray(samples.tobytes())
-        with wave.open(str(folder / f"{name}.wav"), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(self.rate)
-            file.writeframes(bytes(self.sound))
-        figures = {
-            "package": self.package,
-            "version": version(self.package),
-            "text": TEXT,
-            "seconds": round(len(self.sound) / 2 / self.rate, 3),
-            "first_audio": None if self.first_audio is None else round(self.first_audio, 3),
-            "words": self.words,
-            "clock": self.clock,
-        }
-        (folder / f"{name}.json").write_text(json.dumps(figures, indent=1))
+from bench.clients.others import openai_js_events, openai_js_images, openai_js_speech, wyoming_openai
+from bench.clients.result import KEY, RATE, SENTENCES, TEXT, Result
 
 
 async def openai_speech(url: str) -> Result:
@@ -326,9 +274,10 @@ async def livekit_elevenlabs_http(url: str) -> Result:
 CLIENTS: dict[str, Callable[[str], Coroutine[Any, Any, Result]]] = {
     run.__name__: run
     for run in (
-        openai_speech, openai_images, elevenlabs_convert, elevenlabs_stream, elevenlabs_timestamps,
-        elevenlabs_stream_timestamps, elevenlabs_realtime, pipecat_openai, pipecat_elevenlabs, pipecat_elevenlabs_http,
-        livekit_openai, livekit_elevenlabs, livekit_elevenlabs_http,
+        openai_speech, openai_images, openai_js_speech, openai_js_events, openai_js_images, elevenlabs_convert,
+        elevenlabs_stream, elevenlabs_timestamps, elevenlabs_stream_timestamps, elevenlabs_realtime, pipecat_openai,
+        pipecat_elevenlabs, pipecat_elevenlabs_http, livekit_openai, livekit_elevenlabs, livekit_elevenlabs_http,
+        wyoming_openai,
     )
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ from service.jobs.uploads import from_base64
 from service.settings import Settings
 
 _R = TypeVar("_R", bound=PictureRequest)
+_ALWAYS_BASE64: Final = "gpt-image"
+"""How the names of those models of OpenAI's begin that give no URLs."""
 
 
 def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> JobSpec[ImagePayload, ImageModel]:
@@ -51,7 +53,7 @@ def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> Jo
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
-    model, request = catalog.image_model(request.model, "image_generation"), with_fit(catalog, request)
+    model, request = catalog.image_model(request.model, "image_generation"), with_defaults(catalog, request)
     payload = image_payload(model, request)
     kept = payload.response_format == "url"
     return JobSpec(IMAGE, model, request.model_dump(by_alias=True), payload, 0.0, kept=kept)
@@ -78,7 +80,7 @@ def completion_job(
     catalog: Catalog, settings: Settings, request: CompletionRequest
 ) -> JobSpec[CompletionPayload, ImageModel]:
     """The rest of a picture. Takes a moment, as the picture is decoded; raises as :func:`image_job` does."""
-    model, request = catalog.image_model(request.model, "image_completion"), with_fit(catalog, request)
+    model, request = catalog.image_model(request.model, "image_completion"), with_defaults(catalog, request)
     check_stream(request)
     labels = requested_labels(model, request.prompt, request.asked_class, request.style)
     rows, distance = _kept_rows(request, model)
@@ -103,7 +105,7 @@ def interpolation_job(
     catalog: Catalog, settings: Settings, request: InterpolationRequest
 ) -> JobSpec[InterpolationPayload, ImageModel]:
     """One picture for every step from one list of names, or vector, to another; raises as :func:`image_job` does."""
-    model, request = catalog.image_model(request.model, "image_interpolation"), with_fit(catalog, request)
+    model, request = catalog.image_model(request.model, "image_interpolation"), with_defaults(catalog, request)
     if not _subjects(model) and model.spec.encoder is None:
         message = f"model: {model.entry.id} has no classes to go between"
         raise InvalidRequest(message, param="model", code="model_not_capable")
@@ -264,10 +266,19 @@ def _background(model: ImageModel, request: PictureRequest) -> str:
     return "transparent" if able and request.background != "opaque" else "opaque"
 
 
-def with_fit(catalog: Catalog, request: _R) -> _R:
-    """The request with its default of ``fit``: clients of another service cannot know the sizes of ours."""
-    pad = request.fit is None and request.model in catalog.aliases.models
-    return request.model_copy(update={"fit": "pad"}) if pad else request
+def with_defaults(catalog: Catalog, request: _R) -> _R:
+    """The request with the defaults of other services, for a model named by an alias.
+
+    Their clients cannot know the sizes of ours; and OpenAI's GPT Image models answer with base64, without being asked.
+    """
+    if request.model not in catalog.aliases.models:
+        return request
+    update: dict[str, str] = {}
+    if request.fit is None:
+        update["fit"] = "pad"
+    if request.response_format is None and request.model.startswith(_ALWAYS_BASE64):
+        update["response_format"] = "b64_json"
+    return request.model_copy(update=update)
 
 
 def _guidance(model: ImageModel, guidance: float | None) -> float:

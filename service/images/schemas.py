@@ -39,7 +39,9 @@ class PictureRequest(StrictRequest):
         "`pad` if `model` is an alias.",
     )
     response_format: Literal["url", "b64_json"] | None = Field(
-        default=None, description="`url` is the default; a stream always uses `b64_json`."
+        default=None,
+        description="The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image`, as it "
+        "is at OpenAI. A stream always uses `b64_json`.",
     )
     output_format: ImageFormat = Field(default="png", description="webp is lossless, jpeg is not.")
     background: Background = Field(

@@ -8,7 +8,7 @@ from typing import Any
 from service.catalog.catalog import Catalog
 from service.catalog.models import ImageModel
 from service.images.payloads import EncodingPayload, ReconstructionPayload
-from service.images.requests import check_stream, file_of, picture_seeds, shared_fields, with_fit
+from service.images.requests import check_stream, file_of, picture_seeds, shared_fields, with_defaults
 from service.images.schemas import ReconstructionRequest
 from service.images.tasks import ENCODING, PORTRAIT, RECONSTRUCTION
 from service.images.uploads import decode_picture
@@ -70,7 +70,7 @@ def source_payload(model: ImageModel, request: ReconstructionRequest) -> tuple[R
 def _job(
     task: Task[ReconstructionPayload], model: ImageModel, catalog: Catalog, request: ReconstructionRequest
 ) -> JobSpec[ReconstructionPayload, ImageModel]:
-    request = with_fit(catalog, request)
+    request = with_defaults(catalog, request)
     payload, upload = source_payload(model, request)
     kept = payload.response_format == "url"
     return JobSpec(task, model, request.model_dump(by_alias=True), payload, 0.0, upload, kept)

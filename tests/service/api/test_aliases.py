@@ -18,7 +18,7 @@ from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, sa
 from tests.service.support import SPEECH, Server
 from tests.service.ws_client import speak, talking
 
-ALIASES = {"model_aliases": "tts-1=tiny, dall-e-3=sketch", "voice_aliases": "alloy=bob,nova=ann"}
+ALIASES = {"model_aliases": "tts-1=tiny, dall-e-3=sketch, gpt-image-1=sketch", "voice_aliases": "alloy=bob,nova=ann"}
 LISTS = ("/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/v1/audio/voices", "/v1/images/classes", "/v1/voices")
 
 
@@ -46,7 +46,7 @@ def test_an_alias_gives_the_same_bytes_and_is_resolved_in_the_answer(aliased: Se
 def test_the_lists_have_the_aliases(aliased: Server) -> None:
     with aliased.client() as client:
         models = {model["id"]: model["aliases"] for model in client.get("/v1/models").json()["data"]}
-        assert (models["tiny"], models["sketch"], models["free"]) == (["tts-1"], ["dall-e-3"], [])
+        assert (models["tiny"], models["sketch"], models["free"]) == (["tts-1"], ["dall-e-3", "gpt-image-1"], [])
         assert client.get("/v1/models/tts-1").json() == client.get("/v1/models/tiny").json()
         voices = client.get("/v1/audio/voices", params={"model": "tts-1"}).json()["voices"]
         assert {voice["id"]: voice["aliases"] for voice in voices} == {"ann": ["nova"], "bob": ["alloy"]}
@@ -104,6 +104,17 @@ def test_any_size_for_who_cannot_know_better(aliased: Server) -> None:
     edge = {tuple(pixel) for pixel in np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])}
     assert len(edge) == 1
     assert edge <= {tuple(pixel) for pixel in np.concatenate([own[0], own[-1], own[:, 0], own[:, -1]])}
+
+
+def test_pictures_of_gpt_image_are_base64_unless_asked_otherwise(aliased: Server) -> None:
+    asked = {"response_format": None}
+    for model, changes, given in (
+        ("gpt-image-1", {}, "b64_json"),
+        ("dall-e-3", {}, "url"),
+        ("gpt-image-1", {"response_format": "url"}, "url"),
+    ):
+        (picture,) = _generate(aliased, model=model, **(asked | changes)).json()["data"]
+        assert picture[given]
 
 
 def test_a_size_that_fits_is_not_padded(aliased: Server) -> None:
