@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.architectures.encoder import EncoderSpec
 from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from models.checkpoint import Checkpoint
 from models.engines.images.engine import ImageEngine
@@ -20,7 +21,7 @@ from models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from models.palette import pixels_of
 from models.spec import ImageSpec
 from models.training.data.identities import first_two
-from models.training.data.images import Images
+from models.training.data.images import Images, matching_pictures
 from models.training.evaluation.judges import Classifier
 from models.training.evaluation.mean_decoder import MeanAutoencoder
 from models.training.evaluation.reconstruction import reconstruct, write_rows
@@ -45,6 +46,7 @@ def write_reconstruction_report(
     count: int,
     scored: int | None = None,
     temperature: float = 1.0,
+    judge: Checkpoint | None = None,
     seen: int = _SEEN,
 ) -> dict[str, Any]:
     """Write ``report.json`` and ``sheet.png`` into a folder.
@@ -57,6 +59,7 @@ def write_reconstruction_report(
         count: pictures of the test set to draw from.
         scored: pictures of the test set whose likelihood is computed; None is all.
         temperature: of the samples.
+        judge: another encoder of identities than the network's own, for portraits.
         seen: training examples of the judge of classes, and of the decoder that minimises the squared error.
 
     Returns:
@@ -85,7 +88,7 @@ def write_reconstruction_report(
     shown = min(count, _SHOWN)
     if task.spec.portraits:
         assert isinstance(network, PixelCNNAutoencoder)
-        report["retrieval"] = _people(task, network, drawn)
+        report["retrieval"] = _people(task, network, judge, drawn)
         second = pixels_of(wanted[:shown], task.spec)
     else:
         mean = MeanAutoencoder(task.pictures.train.images, task.spec.encoder, seen)
@@ -127,10 +130,13 @@ def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Imag
     }
 
 
-def _people(task: ReconstructionTask, network: PixelCNNAutoencoder, drawn: NDArray[np.uint8]) -> dict[str, Any]:
+def _people(
+    task: ReconstructionTask, network: PixelCNNAutoencoder, judge: Checkpoint | None, drawn: NDArray[np.uint8]
+) -> dict[str, Any]:
     """How often a portrait leads to another real picture of the person whom it was drawn for, among all test persons.
 
-    By the vectors of the encoder, and by pixels; beside it what the uploaded pictures themselves lead to.
+    By the vectors of the encoder that it was drawn from, of a judge, and by pixels; beside it what the uploaded
+    pictures themselves lead to.
     """
     test = task.held_out(task.pictures.test, None)
     assert test.identities is not None
@@ -138,6 +144,9 @@ def _people(task: ReconstructionTask, network: PixelCNNAutoencoder, drawn: NDArr
     people, gallery = test.identities[asked], test.images[found]
     report: dict[str, Any] = {}
     vectors: dict[str, Vectors] = {"embedding": partial(embed, network.encoder), "pixels": pixel_vectors(task.spec)}
+    if judge is not None:
+        _ = matching_pictures(task.data, judge.spec_as(EncoderSpec))
+        vectors["judge"] = partial(embed, load_network(judge))
     for name, compare in vectors.items():
         owned = compare(gallery)
         count = drawn.shape[1]

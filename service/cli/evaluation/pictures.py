@@ -25,6 +25,7 @@ _PICTURES = click.Path(exists=True, path_type=Path)
 @click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of the samples.")
 @click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
+@click.option("--judge", type=_CHECKPOINT, help="Of portraits: another encoder of identities than the network's own.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 def images(
@@ -34,6 +35,7 @@ def images(
     drawn: int,
     temperature: float,
     guidance: float,
+    judge: Path | None,
     card: bool,
     output: Path,
 ) -> None:
@@ -63,10 +65,13 @@ def images(
     with explained(ValueError):
         loaded = checkpoints.load(checkpoint)
         engine = load_image_engine("native", loaded)
+        other = None if judge is None else checkpoints.load(judge)
+        if judge is not None and engine.spec.drawn_from != "person":
+            raise ValueError("judge: of a network of portraits alone")
         if engine.spec.encoder is not None:
             if guidance != 1.0:
                 raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
-            report = write_reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature)
+            report = write_reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
             _finish(loaded, report, output, card=card)
             return
         task = ImageTask(engine.spec, data)

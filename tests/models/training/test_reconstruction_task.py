@@ -122,14 +122,17 @@ def test_the_report(people: Path, tmp_path: Path, spec: PixelCNNAutoencoderSpec)
     save(tmp_path / "checkpoint", spec, random_tensors(tensor_table(spec)), "")
     checkpoint = load(tmp_path / "checkpoint")
     engine, out = load_image_engine("native", checkpoint), tmp_path / "report"
-    report = write_reconstruction_report(checkpoint, engine, people, out, 4, seen=300)
+    save(tmp_path / "judge", spec.encoder, random_tensors(tensor_table(spec.encoder), 1), "")
+    judge = load(tmp_path / "judge") if spec.portraits else None
+    report = write_reconstruction_report(checkpoint, engine, people, out, 4, judge=judge, seen=300)
     task = ReconstructionTask(spec, people)
     given, wanted = task.pairs(task.pictures.test, None)
     h = np.stack([engine.encode(picture) for picture in given])
     assert report["nats"] == pytest.approx(-engine.score(wanted, h).sum() / len(given), rel=1e-4)
     assert read_image(out / "sheet.png").shape[0] == 6 * 14 + 2, "originals, another row, four samples"
     if spec.portraits:
-        figures = report["retrieval"]["embedding"]["portraits"]
-        assert (figures["identities"], figures["chance_1"]) == (6, pytest.approx(1 / 6))
+        assert set(report["retrieval"]) == {"embedding", "pixels", "judge"}
+        for found in report["retrieval"].values():
+            assert (found["portraits"]["identities"], found["portraits"]["chance_1"]) == (6, pytest.approx(1 / 6))
     else:
         assert set(report["same_class_as_the_original"]["class"]) == {"samples", "squared_error", "classifier"}
