@@ -33,10 +33,13 @@ def _of_speech(model: SpeechModel) -> tuple[dict[str, Datatype], KServeTensor]:
 
 def _of_pictures(model: ImageModel) -> tuple[dict[str, Datatype], KServeTensor]:
     spec, inputs = model.spec, dict[str, Datatype]()
-    inputs |= {"image": "BYTES"} if spec.encoder is not None else {"guidance": "FP32"}
     if any(name != STYLE for name in spec.named):
         inputs["prompt"] = "BYTES"
     if STYLE in spec.named:
         inputs["style"] = "BYTES"
     shape = [-1, spec.height, spec.width, spec.channels if not spec.palette else 4 if spec.transparent else 3]
-    return inputs | {"n": "INT64"}, KServeTensor(name="images", datatype="UINT8", shape=shape)
+    if spec.encoder is not None:
+        inputs |= {"image": "BYTES", "n": "INT64"}
+    else:
+        inputs |= {"n": "INT64", "guidance": "FP32"}
+    return inputs, KServeTensor(name="images", datatype="UINT8", shape=shape)

@@ -50,11 +50,12 @@ def test_a_model_that_draws(server: Server) -> None:
     assert shape[3] in (1, 3)
 
 
-@pytest.mark.parametrize("model", ["tiny", "free", "sketch", "fog"])
+@pytest.mark.parametrize("model", ["tiny", "free", "sketch", "fog", "mirror"])
 def test_inputs_are_fields_of_the_requests(server: Server, model: str) -> None:
     schemas = get(server, "/openapi.json")["components"]["schemas"]
     names = tensors(get(server, f"/v2/models/{model}")["inputs"]).keys()
-    request = {"tiny": "SpeechRequest", "free": "GenerationRequest"}.get(model, "ImageRequest")
+    requests = {"tiny": "SpeechRequest", "free": "GenerationRequest", "mirror": "ReconstructionForm"}
+    request = requests.get(model, "ImageRequest")
     assert names <= schemas[request]["properties"].keys()
 
 
