@@ -19,6 +19,8 @@ from models.spec import ENCODER_PREFIX, SpecError, option
 from models.tensors import Table, prefixed
 
 CONDITIONINGS = ("class", "location")
+_CONDITIONS = ("vertical_condition", "horizontal_condition")
+"""The weights V of h."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,16 @@ class PixelCNNAutoencoderSpec(PixelCNNSpec):
 
 
 def tensors(spec: PixelCNNAutoencoderSpec) -> Table:
-    """The weights: those of the PixelCNN, and those of the encoder."""
-    return pixelcnn.tensors(spec) | prefixed(ENCODER_PREFIX, encoder.tensors(spec.encoder))
+    """The weights: those of the PixelCNN, and those of the encoder.
+
+    The numbers of a vector of length 1 are small: the weights that it meets first begin larger, so that it is noticed.
+    """
+    table = pixelcnn.tensors(spec)
+    if spec.normalised:
+        first = ("conditioner.map",) if spec.conditioning == "location" else _CONDITIONS
+        scale = spec.condition_channels**0.5
+        table |= {name: dataclasses.replace(table[name], std=table[name].std * scale) for name in first}
+    return table | prefixed(ENCODER_PREFIX, encoder.tensors(spec.encoder))
 
 
 PIXELCNN_AUTOENCODER = dataclasses.replace(

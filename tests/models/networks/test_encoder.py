@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from models.conditioning import encode
 from models.networks import load_network
 from models.spec import SpecError
 from models.tensors import random_tensors
-from tests.models.random_pictures import PALETTE
+from tests.models.random_pictures import PALETTE, tiny_autoencoder
 
 KINDS: dict[str, dict[str, object]] = {
     "binary": {"channels": 1, "levels": 2},
@@ -66,3 +67,11 @@ def test_a_field_that_makes_no_network_is_named(field: str) -> None:
 def test_the_spec_survives_json() -> None:
     spec = encoder(**KINDS["palette"])
     assert EncoderSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("conditioning", ["class", "location"])
+def test_a_vector_of_length_1_meets_weights_that_begin_as_large_as_if_its_numbers_were_1(conditioning: str) -> None:
+    name = "vertical_condition" if conditioning == "class" else "conditioner.map"
+    plain = tiny_autoencoder(1, conditioning=conditioning)
+    short = tensor_table(dataclasses.replace(plain, normalised=True))
+    assert short[name].std == pytest.approx(tensor_table(plain)[name].std * plain.condition_channels**0.5)
