@@ -185,7 +185,7 @@ _BELOW: Final = """
 Only rows of one binarisation, and figures of one column, can be compared. Pictures and hours are those of the last run,
 from the model card. Milliseconds are those of one core, one picture at a time; naive means that the whole network is
 run for every pixel. "Cached = naive" compares whole pictures, symbol by symbol, with naive sampling in double
-precision.
+precision. What the order of the rows says: [benchmarks.md](benchmarks.md#mnist-beside-the-papers).
 
 Binarisation:
 """
