@@ -119,17 +119,24 @@ def matching_pictures(path: Path, spec: PictureSpec) -> PictureSet:
 
 
 def held_out(pictures: Pictures, spec: PictureSpec, seed: int, count: int | None = None) -> Pictures:
-    """The first pictures of a set, or all, as a model sees them in evaluation: binarised always in the same way.
+    """Pictures of a set, or all, as a model sees them in evaluation: binarised always in the same way.
 
     Args:
         pictures: of a test or validation set.
         spec: of the model.
         seed: of the binarisation.
-        count: how many.
+        count: how many. They are spread evenly over the set, because some sets are sorted by what the pictures show.
     """
     images = binarise(pictures.images, np.random.default_rng(seed)) if spec.binary else pictures.images
-    identities = None if pictures.identities is None else pictures.identities[:count]
-    return Pictures(images[:count], pictures.labels[:count], identities)
+    chosen = spread(len(images), count)
+    identities = None if pictures.identities is None else pictures.identities[chosen]
+    return Pictures(images[chosen], pictures.labels[chosen], identities)
+
+
+def spread(size: int, count: int | None) -> NDArray[np.int64]:
+    """``count`` of ``size`` indices, at equal distances; all of them if ``count`` is None or not smaller."""
+    wanted = size if count is None else min(size, count)
+    return np.arange(wanted) * size // max(wanted, 1)
 
 
 def binarise(images: Images, rng: np.random.Generator) -> Images:

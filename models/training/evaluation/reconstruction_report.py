@@ -21,7 +21,7 @@ from models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from models.palette import pixels_of
 from models.spec import ImageSpec
 from models.training.data.identities import first_two
-from models.training.data.images import Images, matching_pictures
+from models.training.data.images import Images, matching_pictures, spread
 from models.training.evaluation.judges import Classifier
 from models.training.evaluation.mean_decoder import MeanAutoencoder
 from models.training.evaluation.reconstruction import reconstruct, write_rows
@@ -29,6 +29,8 @@ from models.training.evaluation.retrieval import Vectors, embed, pixel_vectors, 
 from models.training.model_card import SHEET
 from models.training.tasks.images import nats
 from models.training.tasks.reconstruction import ReconstructionTask
+
+Indices = NDArray[np.int64]
 
 _SAMPLES = 4
 """Drawn from every picture."""
@@ -72,32 +74,34 @@ def write_reconstruction_report(
     task = ReconstructionTask(checkpoint.spec_as(PixelCNNAutoencoderSpec), data)
     given, wanted = task.pairs(task.pictures.test, None)
     network = load_network(checkpoint)
-    sources, targets = given[:scored].astype(np.int64), wanted[:scored]
+    scoring, chosen = spread(len(given), scored), spread(len(given), count)
+    sources, targets = given[scoring].astype(np.int64), wanted[scoring]
     with torch.no_grad():
         total = sum(float(part.sum()) for part in nats(network, targets, sources, torch.device("cpu")))
-    drawn = reconstruct(engine, given[:count], _SAMPLES, temperature)
+    originals = given[chosen]
+    drawn = reconstruct(engine, originals, _SAMPLES, temperature)
     report = {
-        "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(targets), "drawn_from": count,
+        "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(targets), "drawn_from": len(chosen),
         "nats": total / len(targets), "bits_per_dim": total / targets.size / math.log(2), "temperature": temperature,
         "pixels_that_differ": {
             "between_samples": _differing(drawn[:-1], drawn[1:]),
-            "from_the_original": _differing(drawn, given[None, :count]),
-            "between_originals": _differing(given[: count - 1], given[1:count]),
+            "from_the_original": _differing(drawn, originals[None]),
+            "between_originals": _differing(originals[:-1], originals[1:]),
         },
     }  # fmt: skip
-    shown = min(count, _SHOWN)
+    shown = spread(len(chosen), _SHOWN)
     if task.spec.portraits:
         assert isinstance(network, PixelCNNAutoencoder)
-        report["retrieval"] = _people(task, network, judge, drawn)
-        second = pixels_of(wanted[:shown], task.spec)
+        report["retrieval"] = _people(task, network, judge, chosen, drawn)
+        second = pixels_of(wanted[chosen][shown], task.spec)
     else:
         mean = MeanAutoencoder(task.pictures.train.images, task.spec.encoder, seen)
-        means = mean.means(given[:count])
-        report["same_class_as_the_original"] = _classes(task, given[:count], drawn, mean.symbols(means), seen)
-        second = mean.pixels(means[:shown])
+        means = mean.means(originals)
+        report["same_class_as_the_original"] = _classes(task, chosen, originals, drawn, mean.symbols(means), seen)
+        second = mean.pixels(means[shown])
     out.mkdir(parents=True, exist_ok=True)
-    rows = [pixels_of(one[:shown], task.spec) for one in drawn]
-    write_rows([pixels_of(given[:shown], task.spec), second, *rows], out / SHEET)
+    rows = [pixels_of(one[shown], task.spec) for one in drawn]
+    write_rows([pixels_of(originals[shown], task.spec), second, *rows], out / SHEET)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -106,7 +110,9 @@ def _differing(one: Images, two: Images) -> float:
     return float((one != two).mean())
 
 
-def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Images, count: int) -> dict[str, Any]:
+def _classes(
+    task: ReconstructionTask, chosen: Indices, given: Images, drawn: Images, means: Images, count: int
+) -> dict[str, Any]:
     """For each attribute, the share of samples in which a classifier sees what it sees in the original.
 
     Beside it that of the reconstructions of the decoder that minimises the squared error (``squared_error``), and the
@@ -117,7 +123,7 @@ def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Imag
         return {}
     judged = ImageSpec(spec.height, spec.width, spec.channels, spec.levels, spec.palette, pictures.attributes)
     classifier = Classifier(pictures.train, judged, seen=count)
-    truth, seen = pictures.test.labels[: len(given)], classifier.classify(given)
+    truth, seen = pictures.test.labels[chosen], classifier.classify(given)
     found = np.stack([classifier.classify(one) for one in drawn])
     mean = classifier.classify(means)
     return {
@@ -131,7 +137,7 @@ def _classes(task: ReconstructionTask, given: Images, drawn: Images, means: Imag
 
 
 def _people(
-    task: ReconstructionTask, network: PixelCNNAutoencoder, judge: Checkpoint | None, drawn: NDArray[np.uint8]
+    task: ReconstructionTask, network: PixelCNNAutoencoder, judge: Checkpoint | None, chosen: Indices, drawn: Images
 ) -> dict[str, Any]:
     """How often a portrait leads to another real picture of the person whom it was drawn for, among all test persons.
 
@@ -149,11 +155,10 @@ def _people(
         vectors["judge"] = partial(embed, load_network(judge))
     for name, compare in vectors.items():
         owned = compare(gallery)
-        count = drawn.shape[1]
         report[name] = {
             "portraits": retrieval(
-                compare(np.concatenate(list(drawn))), np.tile(people[:count], len(drawn)), owned, people
+                compare(np.concatenate(list(drawn))), np.tile(people[chosen], len(drawn)), owned, people
             )._asdict(),
-            "uploads": retrieval(compare(test.images[asked[:count]]), people[:count], owned, people)._asdict(),
+            "uploads": retrieval(compare(test.images[asked[chosen]]), people[chosen], owned, people)._asdict(),
         }
     return report

@@ -18,7 +18,7 @@ from models.engines import load_image_engine
 from models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from models.palette import pixels_of
 from models.training.data.identities import IdentityBatches, first_two
-from models.training.data.images import Pictures, PictureSet, binarise
+from models.training.data.images import Pictures, PictureSet, binarise, spread
 from models.training.evaluation.reconstruction import reconstruct, write_rows
 from models.training.start import load_weights
 from models.training.tasks.images import ImageTask, nats
@@ -99,7 +99,8 @@ class ReconstructionTask(ImageTask):
         if not self.spec.portraits:
             return seen.images, seen.images
         given, wanted = first_two(_identities(pictures))
-        return seen.images[given[:count]], seen.images[wanted[:count]]
+        chosen = spread(len(given), count)
+        return seen.images[given[chosen]], seen.images[wanted[chosen]]
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:

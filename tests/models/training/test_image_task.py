@@ -18,6 +18,7 @@ from models.spec import LABEL_ROWS
 from models.training.data.images import (
     read_image,
     read_pictures,
+    spread,
 )
 from models.training.loop import LoopConfig, Trainer, train
 from models.training.tasks.images import ImageTask, likelihood
@@ -67,6 +68,18 @@ def test_held_out_pictures_are_binarised_the_same_way_each_time(data: Path) -> N
     assert np.array_equal(one, two)
     assert set(np.unique(one)) == {0, 1}
     assert len(one) == 5
+
+
+def test_held_out_pictures_are_spread_over_the_set(data: Path) -> None:
+    """A set may be sorted by what its pictures show."""
+    assert spread(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert spread(10, 3).tolist() == [0, 3, 6]
+    assert spread(3, None).tolist() == spread(3, 7).tolist() == [0, 1, 2]
+    assert spread(0, 5).tolist() == spread(5, 0).tolist() == []
+    task = ImageTask(SPEC, data)
+    every, some = (task.held_out(task.pictures.test, count) for count in (None, 4))
+    assert np.array_equal(some.images, every.images[spread(len(every.images), 4)])
+    assert np.array_equal(some.labels, every.labels[spread(len(every.labels), 4)])
 
 
 @pytest.mark.parametrize("levels", [2, 256])
