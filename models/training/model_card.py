@@ -79,7 +79,7 @@ SHEET = "sheet.png"
 
 def with_sheet(text: str) -> str:
     """The card with :data:`SHEET` below its title, unless it has it already."""
-    image = f"![Sampled pictures, one row per class]({SHEET})"
+    image = f"![Sampled pictures]({SHEET})"
     title, _, rest = text.partition("\n")
     return text if f"]({SHEET})" in text else f"{title}\n\n{image}\n{rest}"
 

@@ -19,7 +19,7 @@ _ATTEMPT: Final = "service.images.attempts:ImageAttempt"
 _UPLOAD_ATTEMPT: Final = "service.images.attempts:UploadAttempt"
 _ENCODER: Final = "service.images.artifact:ImageEncoder"
 _STREAMED: Final = frozenset({"stream", "partial_images"})
-_TRANSPORT: Final = _STREAMED | {"background", "moderation", "quality", "user"}
+_TRANSPORT: Final = _STREAMED | {"moderation", "quality", "user"}
 """Also the fields of OpenAI's that change nothing where they are accepted."""
 
 IMAGE: Final = Task(

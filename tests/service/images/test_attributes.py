@@ -255,9 +255,10 @@ def test_interpolation_goes_between_lists(server: Server, zoo: Path) -> None:
     assert json.loads(opened(files(found)[0]).info["recipe"])["from"] == "elf, robe"
 
 
-def test_a_job_is_the_same_picture_and_is_verified(server: Server) -> None:
-    job = submit(server, **DOLL, n=1, response_format=None)
-    assert content(server, job).content == files(post(server, "generations", **DOLL))[0]
+@pytest.mark.parametrize("background", [None, "opaque"])
+def test_a_job_is_the_same_picture_and_is_verified(server: Server, background: str | None) -> None:
+    job = submit(server, **DOLL, n=1, response_format=None, background=background)
+    assert content(server, job).content == files(post(server, "generations", **DOLL, background=background))[0]
     assert verify(server, manifest_of(server, job)).json()["equal"] is True
 
 

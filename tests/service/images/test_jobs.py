@@ -142,6 +142,7 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
             "seed": seed,
             "temperature": 1.0,
             "guidance": 1.0,
+            "background": "opaque",
             "response_format": "b64_json",
             "output_format": "webp",
         },
