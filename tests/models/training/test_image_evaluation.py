@@ -82,7 +82,7 @@ def test_a_sheet_has_a_row_of_ten_for_each_class(tmp_path: Path) -> None:
 
 def test_a_card_shows_its_sheet_once() -> None:
     text = with_sheet("# Title\n\n## Data\n")
-    assert text == "# Title\n\n![Sampled pictures, one row per class](sheet.png)\n\n## Data\n"
+    assert text == "# Title\n\n![Sampled pictures](sheet.png)\n\n## Data\n"
     assert with_sheet(text) == text
 
 
