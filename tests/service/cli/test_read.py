@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import av
@@ -144,7 +144,8 @@ def _forward(listener: socket.socket, port: int) -> None:
 
 
 def _connect(client: socket.socket, port: int, most: int | None) -> None:
-    with client, socket.create_connection(("127.0.0.1", port)) as server:
+    # Either side may go first: the reader hangs up when it has the answer.
+    with suppress(ConnectionError), client, socket.create_connection(("127.0.0.1", port)) as server:
         server.sendall(client.recv(65536))
         sent = 0
         while (most is None or sent < most) and (data := server.recv(65536 if most is None else most)):

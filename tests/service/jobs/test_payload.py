@@ -10,7 +10,14 @@ import pytest
 
 from models.library import PLAIN, Sampling
 from models.text import PhonemeSequence, phonemize
-from service.images.payloads import CompletionPayload, ImageLikelihoodPayload, ImagePayload, InterpolationPayload
+from service.images.payloads import (
+    CompletionPayload,
+    EncodingPayload,
+    ImageLikelihoodPayload,
+    ImagePayload,
+    InterpolationPayload,
+    ReconstructionPayload,
+)
 from service.images.tasks import TASKS as IMAGE_TASKS
 from service.jobs.payload import Payload, PayloadError
 from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
@@ -41,6 +48,11 @@ INTERPOLATION = InterpolationPayload(
     output_format="webp", background="transparent", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0),
     steps=3, ends=((0, 1), ((0.1, -1e-30, 3.0), 1)),
 )  # fmt: skip
+RECONSTRUCTION = ReconstructionPayload(
+    seed=7, temperature=0.8, prompt_sha256="ef" * 32, guidance=1.0, style=None, size="8x6", scale=1, fit=None,
+    response_format="url", output_format="png", background="opaque", token="t-_", seeds=(7, 8), n=2, source_symbols=48,
+    palette_distance=None,
+)  # fmt: skip
 PAYLOADS: list[Payload] = [
     SPEECH,
     GENERATION,
@@ -49,6 +61,8 @@ PAYLOADS: list[Payload] = [
     IMAGE,
     COMPLETION,
     INTERPOLATION,
+    RECONSTRUCTION,
+    EncodingPayload(palette_distance=2.5),
     ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_distance=None),
     ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_distance=0.5),
 ]
