@@ -163,7 +163,7 @@ export class Interpolation {
     this.to = h("div", {});
     this.steps = slider("Steps", "steps", { min: 2, max: 16, step: 1, value: 8 });
     this.pictures = ["First picture", "Last picture"].map((label) => new PictureInput(draw, label));
-    this.uploads = h("div", { class: "row wrap" }, ...this.pictures.map((picture) => picture.element));
+    this.uploads = h("div", { class: "stack" }, ...this.pictures.map((picture) => picture.element));
     this.element = h("div", { class: "stack" }, this.from, this.to, this.uploads, this.steps.element);
     this.changed = changed;
   }
