@@ -23,10 +23,19 @@ router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 _FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
 
 
+def _without_null(schema: dict[str, Any]) -> None:
+    """A field of a form is there or not: it cannot be null."""
+    for field in schema["properties"].values():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            del field["anyOf"]
+            field |= kinds[0] | field
+
+
 class ReconstructionForm(DecodingRequest):
     """The fields of the form, which are text."""
 
-    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True, json_schema_extra=_without_null)
 
     image: UploadFile = Field(description=_FILE)
 
