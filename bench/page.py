@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 VISITS = 10
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 _BUSY = "while True: pass"
-_MINUTES = 3 * 60_000
-"""The longest wait for the end of the sound, in milliseconds."""
+_TIMEOUT_MS = 3 * 60_000
+"""The longest wait for the end of the sound."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def _play(browser: Browser, address: str, measurement: str) -> Playback:
     page = browser.new_context().new_page()
     page.goto(f"{address}#speak?model=wavenet-en&voice=joe&seed=7&text={quote(' '.join(TEXTS))}")
     page.click("button.primary")
-    page.wait_for_selector(".stats[data-sha256]", state="attached", timeout=_MINUTES)
-    page.wait_for_selector("button:text-is('Play'):not([disabled])", timeout=_MINUTES)
+    page.wait_for_selector(".stats[data-sha256]", state="attached", timeout=_TIMEOUT_MS)
+    page.wait_for_selector("button:text-is('Play'):not([disabled])", timeout=_TIMEOUT_MS)
     shown = page.inner_text(".figures")
     page.context.close()
     return Playback(

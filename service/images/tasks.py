@@ -18,8 +18,7 @@ from service.jobs.tasks import ManifestRule, Task
 _ATTEMPT: Final = "service.images.attempts:ImageAttempt"
 _UPLOAD_ATTEMPT: Final = "service.images.attempts:UploadAttempt"
 _ENCODER: Final = "service.images.artifact:ImageEncoder"
-_STREAMED: Final = frozenset({"stream", "partial_images"})
-_TRANSPORT: Final = _STREAMED | {"moderation", "quality", "user"}
+_TRANSPORT: Final = frozenset({"stream", "partial_images", "moderation", "quality", "user"})
 """Also the fields of OpenAI's that change nothing where they are accepted."""
 
 IMAGE: Final = Task(
@@ -54,7 +53,7 @@ RECONSTRUCTION: Final = Task(
         ReconstructionRequest,
         "service.images.source_requests:reconstruction_job",
         upload="image",
-        transport_fields=_STREAMED,
+        transport_fields=_TRANSPORT,
     ),
 )
 PORTRAIT: Final = Task(
@@ -67,7 +66,7 @@ PORTRAIT: Final = Task(
         ReconstructionRequest,
         "service.images.source_requests:portrait_job",
         upload="image",
-        transport_fields=_STREAMED,
+        transport_fields=_TRANSPORT,
     ),
 )
 INTERPOLATION: Final = Task(

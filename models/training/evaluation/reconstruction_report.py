@@ -83,11 +83,7 @@ def write_reconstruction_report(
     report = {
         "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(targets), "drawn_from": len(chosen),
         "nats": total / len(targets), "bits_per_dim": total / targets.size / math.log(2), "temperature": temperature,
-        "pixels_that_differ": {
-            "between_samples": _differing(drawn[:-1], drawn[1:]),
-            "from_the_original": _differing(drawn, originals[None]),
-            "between_originals": _differing(originals[:-1], originals[1:]),
-        },
+        "pixels_that_differ": _differences(originals, drawn),
     }  # fmt: skip
     shown = spread(len(chosen), _SHOWN)
     if task.spec.portraits:
@@ -104,6 +100,14 @@ def write_reconstruction_report(
     write_rows([pixels_of(originals[shown], task.spec), second, *rows], out / SHEET)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _differences(originals: Images, drawn: Images) -> dict[str, float]:
+    return {
+        "between_samples": _differing(drawn[:-1], drawn[1:]),
+        "from_the_original": _differing(drawn, originals[None]),
+        "between_originals": _differing(originals[:-1], originals[1:]),
+    }
 
 
 def _differing(one: Images, two: Images) -> float:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.deps import ContextDep
+from service.api.deps import ContextDep, RequestContext
 from service.api.http.json_route import FormRoute
 from service.api.responses import ACCEPTED
 from service.api.results import figures
 from service.api.routes.images import ERRORS, GROWING, draw_pictures
+from service.catalog.catalog import Catalog
+from service.catalog.models import ImageModel
+from service.images.payloads import ReconstructionPayload
 from service.images.schemas import DecodingRequest, EncodingList, ImagesObject, ReconstructionRequest
 from service.images.source_requests import encoding_job, portrait_job, reconstruction_job
+from service.jobs.submit import JobSpec
+from service.settings import Settings
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
@@ -65,9 +71,7 @@ async def reconstruct_image(
     form: Annotated[ReconstructionForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
     """Sample ``n`` pictures from the vector of ``image``: what the model has kept of it, each time drawn anew."""
-    request, service = await form.request(), context.service
-    job_spec = await asyncio.to_thread(reconstruction_job, service.catalog, service.settings, request)
-    return await draw_pictures(context, job_spec, request)
+    return await _draw_from(form, context, reconstruction_job)
 
 
 @router.post(
@@ -81,9 +85,7 @@ async def draw_portraits(
     form: Annotated[ReconstructionForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
     """Sample ``n`` new pictures of the person on ``image``, who need not be among those that the model has seen."""
-    request, service = await form.request(), context.service
-    job_spec = await asyncio.to_thread(portrait_job, service.catalog, service.settings, request)
-    return await draw_pictures(context, job_spec, request)
+    return await _draw_from(form, context, portrait_job)
 
 
 @router.post(
@@ -100,3 +102,13 @@ async def encode_image(
     data, service = await form.image.read(), context.service
     body = form.model_dump(exclude={"image"})
     return await figures(context, await asyncio.to_thread(encoding_job, service.catalog, service.settings, body, data))
+
+
+async def _draw_from(
+    form: ReconstructionForm,
+    context: RequestContext,
+    job_of: Callable[[Catalog, Settings, ReconstructionRequest], JobSpec[ReconstructionPayload, ImageModel]],
+) -> Response:
+    request, service = await form.request(), context.service
+    job_spec = await asyncio.to_thread(job_of, service.catalog, service.settings, request)
+    return await draw_pictures(context, job_spec, request)
