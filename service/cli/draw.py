@@ -113,10 +113,7 @@ def command(
     from service.telemetry.logging import configure_logging
     from service.worker.model_loader import load_models
 
-    form = FORMATS.get(output.suffix.lower())
-    if form is None:
-        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
-    files = [output] if count == 1 else [output.with_stem(f"{output.stem}-{number}") for number in range(count)]
+    form, files = _files(output, count)
     if grid is not None:
         if count != 1:
             raise click.UsageError("--sheet says how many pictures there are; leave --count out")
@@ -125,7 +122,6 @@ def command(
         raise click.UsageError("what to draw: either CLASS or --like")
     if like is not None and (style, guidance, grid) != (None, None, None):
         raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
-    check_output(files[0])
     with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
         settings = load_settings()
         configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
@@ -149,6 +145,16 @@ def command(
     click.echo(f"{written}: {count} of {chosen.size}, seed {payload.seed}{suffix}", err=True)
 
 
+def _files(output: Path, count: int) -> tuple[str, list[Path]]:
+    """The format, and the names of so many files."""
+    form = FORMATS.get(output.suffix.lower())
+    if form is None:
+        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
+    files = [output] if count == 1 else [output.with_stem(f"{output.stem}-{number}") for number in range(count)]
+    check_output(files[0])
+    return form, files
+
+
 def _named(models: LoadedModels, name: str, fields: dict[str, Any]) -> tuple[ImageModel, ImagePayload]:
     """The model, and what it is to draw: pictures of a class, or of other attributes."""
     from service.images.requests import image_payload
@@ -168,8 +174,8 @@ def _like(
 
     import numpy as np
 
-    from service.images.schemas import ReconstructionRequest
     from service.images.source_requests import source_payload
+    from service.images.source_schemas import ReconstructionRequest
 
     portraits = "image_portrait" in models.model(fields["model"]).capabilities
     model = models.image_model(fields["model"], "image_portrait" if portraits else "image_reconstruction")

@@ -30,11 +30,11 @@ from service.images.payloads import (
 from service.images.schemas import (
     BaseImageRequest,
     CompletionRequest,
-    DecodingRequest,
     ImageRequest,
     InterpolationRequest,
     PictureRequest,
 )
+from service.images.source_schemas import DecodingRequest
 from service.images.tasks import COMPLETION, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
 from service.images.uploads import MAX_SIDE, decode_picture, multiple
 from service.jobs.submit import JobSpec

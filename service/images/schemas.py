@@ -16,7 +16,7 @@ Background = Literal["auto", "transparent", "opaque"]
 
 MAX_PICTURES = 10
 MAX_STEPS = 16
-_PARTIAL = "Number of partial pictures that a stream sends before each finished one."
+PARTIAL_IMAGES = "Number of partial pictures that a stream sends before each finished one."
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Names = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -95,7 +95,7 @@ class ImageRequest(BaseImageRequest):
     asked_class: _Names | None = Field(default=None, alias="class", description="The same as `prompt`.")
     n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
     stream: bool = Field(default=False, description="Answer with server-sent events.")
-    partial_images: int = Field(default=0, ge=0, le=3, description=_PARTIAL)
+    partial_images: int = Field(default=0, ge=0, le=3, description=PARTIAL_IMAGES)
     moderation: Literal["auto", "low"] | None = Field(default=None, description="Changes nothing.")
     quality: Literal["auto"] | None = Field(default=None, description="Changes nothing.")
     user: str | None = Field(default=None, max_length=256, description="Changes nothing.")
@@ -109,20 +109,6 @@ class CompletionRequest(ImageRequest):
         description="A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple.",
     )
     rows: int | None = Field(default=None, ge=1, description="Number of rows that are kept; half of them if absent.")
-
-
-class DecodingRequest(PictureRequest):
-    """The fields of requests for pictures of what an uploaded picture shows, but for that picture."""
-
-    n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures, each with a seed of its own.")
-    stream: bool = Field(default=False, description="Answer with server-sent events.")
-    partial_images: int = Field(default=0, ge=0, le=3, description=_PARTIAL)
-
-
-class ReconstructionRequest(DecodingRequest):
-    """``POST /v1/images/reconstructions`` and ``/portraits``, with the picture as text, as manifests are verified."""
-
-    image: str = Field(min_length=1, description="A PNG, WebP or JPEG file in base64, or as a `data:` URL.")
 
 
 class InterpolationRequest(BaseImageRequest):
@@ -187,7 +173,7 @@ IMAGE_MESSAGES: dict[str, type[ImageMessage]] = {
 _REVISED = (
     "The prompt with the names that the seed has drawn, if it has drawn any; with it the seed gives this picture."
 )
-_DISTANCE = (
+PALETTE_DISTANCE = (
     "How far the uploaded colours were from those of the model's palette, which took their places: the root mean "
     "square of the differences of red, green and blue, in 0 to 255. Only of models with a palette."
 )
@@ -274,7 +260,7 @@ class ImageCompleted(ImageEvent):
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
     usage: ImageUsage = Field(description="The usage of all pictures of the request.")
-    palette_distance: float | None = Field(default=None, description=_DISTANCE)
+    palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
 
 
 class ImagesObject(BaseModel):
@@ -286,7 +272,7 @@ class ImagesObject(BaseModel):
     size: str = Field(description="Of the files.")
     drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
     usage: ImageUsage
-    palette_distance: float | None = Field(default=None, description=_DISTANCE)
+    palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
 
 
 class ImageLikelihood(BaseModel):
@@ -295,37 +281,12 @@ class ImageLikelihood(BaseModel):
     bits_per_dim: float
     nats: float
     dims: int
-    palette_distance: float | None = Field(default=None, description=_DISTANCE)
+    palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
     map: str | None = Field(
         default=None,
         description="A PNG in base64, if requested: brighter pixels were less likely, white at 8 bits for each "
         "sub-pixel (1 bit, where a sub-pixel has two levels).",
     )
-
-
-class Encoding(BaseModel):
-    """The vector of a picture."""
-
-    object: Literal["embedding"] = "embedding"
-    index: int
-    embedding: list[float] = Field(description="Usable as `from` and `to` of interpolations of the same model.")
-
-
-class EncodingUsage(BaseModel):
-    """The tokens of a request: the sub-pixels of the picture."""
-
-    prompt_tokens: int
-    total_tokens: int
-
-
-class EncodingList(BaseModel):
-    """The vectors of pictures, in the shape of OpenAI's embeddings."""
-
-    object: Literal["list"] = "list"
-    data: list[Encoding]
-    model: str
-    usage: EncodingUsage
-    palette_distance: float | None = Field(default=None, description=_DISTANCE)
 
 
 class ClassesQuery(BaseModel):

@@ -9,7 +9,7 @@ from service.catalog.catalog import Catalog
 from service.catalog.models import ImageModel
 from service.images.payloads import EncodingPayload, ReconstructionPayload
 from service.images.requests import check_stream, file_of, picture_seeds, shared_fields, with_defaults
-from service.images.schemas import ReconstructionRequest
+from service.images.source_schemas import ReconstructionRequest
 from service.images.tasks import ENCODING, PORTRAIT, RECONSTRUCTION
 from service.images.uploads import decode_picture
 from service.jobs.submit import JobSpec

@@ -16,9 +16,6 @@ from service.images.artifact import decoder_of, picture_file
 from service.images.encoding import encode
 from service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
 from service.images.schemas import (
-    Encoding,
-    EncodingList,
-    EncodingUsage,
     ImageCompleted,
     ImageObject,
     ImagePartial,
@@ -26,6 +23,7 @@ from service.images.schemas import (
     ImageUsage,
     TokenDetails,
 )
+from service.images.source_schemas import Encoding, EncodingList, EncodingUsage
 from service.jobs.events import event
 from service.jobs.stream import JobReader
 

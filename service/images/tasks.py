@@ -12,13 +12,15 @@ from service.images.payloads import (
     InterpolationPayload,
     ReconstructionPayload,
 )
-from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest, ReconstructionRequest
+from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
+from service.images.source_schemas import ReconstructionRequest
 from service.jobs.tasks import ManifestRule, Task
 
 _ATTEMPT: Final = "service.images.attempts:ImageAttempt"
 _UPLOAD_ATTEMPT: Final = "service.images.attempts:UploadAttempt"
 _ENCODER: Final = "service.images.artifact:ImageEncoder"
-_TRANSPORT: Final = frozenset({"stream", "partial_images", "moderation", "quality", "user"})
+_STREAMED: Final = frozenset({"stream", "partial_images"})
+_TRANSPORT: Final = _STREAMED | {"moderation", "quality", "user"}
 """Also the fields of OpenAI's that change nothing where they are accepted."""
 
 IMAGE: Final = Task(
@@ -53,7 +55,7 @@ RECONSTRUCTION: Final = Task(
         ReconstructionRequest,
         "service.images.source_requests:reconstruction_job",
         upload="image",
-        transport_fields=_TRANSPORT,
+        transport_fields=_STREAMED,
     ),
 )
 PORTRAIT: Final = Task(
@@ -66,7 +68,7 @@ PORTRAIT: Final = Task(
         ReconstructionRequest,
         "service.images.source_requests:portrait_job",
         upload="image",
-        transport_fields=_TRANSPORT,
+        transport_fields=_STREAMED,
     ),
 )
 INTERPOLATION: Final = Task(

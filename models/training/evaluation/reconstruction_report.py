@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from functools import partial
 from pathlib import Path
@@ -40,7 +39,7 @@ _SEEN = 60_000
 """Training examples of the judge of classes, and of the decoder to compare with."""
 
 
-def write_reconstruction_report(
+def reconstruction_report(
     checkpoint: Checkpoint,
     engine: ImageEngine,
     data: Path,
@@ -51,7 +50,7 @@ def write_reconstruction_report(
     judge: Checkpoint | None = None,
     seen: int = _SEEN,
 ) -> dict[str, Any]:
-    """Write ``report.json`` and ``sheet.png`` into a folder.
+    """Evaluate a network that draws from pictures, and write ``sheet.png`` into a folder.
 
     Args:
         checkpoint: of a network that draws from pictures.
@@ -98,7 +97,6 @@ def write_reconstruction_report(
     out.mkdir(parents=True, exist_ok=True)
     rows = [pixels_of(one[shown], task.spec) for one in drawn]
     write_rows([pixels_of(originals[shown], task.spec), second, *rows], out / SHEET)
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
 

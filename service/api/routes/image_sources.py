@@ -19,8 +19,9 @@ from service.api.routes.images import ERRORS, GROWING, draw_pictures
 from service.catalog.catalog import Catalog
 from service.catalog.models import ImageModel
 from service.images.payloads import ReconstructionPayload
-from service.images.schemas import DecodingRequest, EncodingList, ImagesObject, ReconstructionRequest
+from service.images.schemas import ImagesObject
 from service.images.source_requests import encoding_job, portrait_job, reconstruction_job
+from service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
 from service.jobs.submit import JobSpec
 from service.settings import Settings
 

@@ -27,13 +27,13 @@ from service.images.schemas import (
     ClassList,
     ClassObject,
     CompletionRequest,
-    DecodingRequest,
     ImageCompleted,
     ImagePartial,
     ImageRequest,
     ImagesObject,
     InterpolationRequest,
 )
+from service.images.source_schemas import DecodingRequest
 from service.images.stream import ImageReader, as_events, images_object
 from service.jobs.submit import JobSpec
 

@@ -58,7 +58,7 @@ def images(
     from models.engines import load_image_engine
     from models.training.evaluation.image_report import fidelity_figures, likelihood_figures
     from models.training.evaluation.images import draw_classes, write_classes, write_nearest
-    from models.training.evaluation.reconstruction_report import write_reconstruction_report
+    from models.training.evaluation.reconstruction_report import reconstruction_report
     from models.training.model_card import SHEET
     from models.training.tasks.images import ImageTask
 
@@ -71,7 +71,7 @@ def images(
         if engine.spec.encoder is not None:
             if guidance != 1.0:
                 raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
-            report = write_reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
+            report = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
             _finish(loaded, report, output, card=card)
             return
         task = ImageTask(engine.spec, data)
@@ -88,15 +88,16 @@ def images(
     output.mkdir(parents=True, exist_ok=True)
     write_classes(made, engine.spec, output / SHEET)
     write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
-    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     _finish(loaded, report, output, card=card)
 
 
 def _finish(loaded: Checkpoint, report: dict[str, Any], output: Path, *, card: bool) -> None:
-    """Print the report, and put the sheet beside the checkpoint's card if that is wanted."""
+    """Write and print the report, and put the sheet beside the checkpoint's card if that is wanted."""
     from models.training.model_card import SHEET
 
-    click.echo(json.dumps(report, indent=2))
+    text = json.dumps(report, indent=2)
+    (output / "report.json").write_text(text + "\n")
+    click.echo(text)
     if card:
         _show_in_card(loaded, output / SHEET)
 

@@ -16,7 +16,7 @@ from models.engines import load_image_engine
 from models.spec import SpecError
 from models.tensors import random_tensors
 from models.training.data.images import read_image
-from models.training.evaluation.reconstruction_report import write_reconstruction_report
+from models.training.evaluation.reconstruction_report import reconstruction_report
 from models.training.loop import LoopConfig, Trainer
 from models.training.tasks.reconstruction import ReconstructionTask
 from tests.models.training.picture_sets import CPU
@@ -124,7 +124,7 @@ def test_the_report(people: Path, tmp_path: Path, spec: PixelCNNAutoencoderSpec)
     engine, out = load_image_engine("native", checkpoint), tmp_path / "report"
     save(tmp_path / "judge", spec.encoder, random_tensors(tensor_table(spec.encoder), 1), "")
     judge = load(tmp_path / "judge") if spec.portraits else None
-    report = write_reconstruction_report(checkpoint, engine, people, out, 4, judge=judge, seen=300)
+    report = reconstruction_report(checkpoint, engine, people, out, 4, judge=judge, seen=300)
     task = ReconstructionTask(spec, people)
     given, wanted = task.pairs(task.pictures.test, None)
     h = np.stack([engine.encode(picture) for picture in given])
