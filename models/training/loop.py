@@ -7,6 +7,7 @@ step, rank). So a run that is killed and resumed from its last state continues e
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass
@@ -191,18 +192,19 @@ class Trainer:
                 parameter.copy_(self.average[name])
         return model.eval()
 
-    def run(self, parent: int | None = None) -> None:
+    def run(self, parent: int | None = None, minutes: float = math.inf) -> None:
         """Train to the end (rank 0 with a progress bar), saving on the way.
 
         Args:
             parent: a process without which this one must not go on.
+            minutes: after which to stop and save before the end, so that the run can be resumed.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         began, counted, before = time.monotonic(), self.items, self.seconds
         losses: list[float] = []
         with _progress(self.task.unit, self.rank != 0) as progress:
             bar = progress.add_task("training", total=self.config.steps, completed=self.step, figures="")
-            while self.step < self.config.steps:
+            while self.step < self.config.steps and self.seconds - before < 60.0 * minutes:
                 if parent is not None and os.getppid() != parent:
                     raise SystemExit("the process that started this one is gone")
                 loss, norm = self.run_step()
@@ -217,11 +219,11 @@ class Trainer:
                     self._log({"loss": mean, "norm": norm, "items_per_second": speed})
                     text = f"{mean:.3f} {self.task.measure}, {speed / 1000:.1f}k {self.task.unit}/s"
                     progress.update(bar, completed=self.step, figures=text)
-                self._keep()
+                self._keep(60.0 * minutes - (self.seconds - before))
 
-    def _keep(self) -> None:
-        """Evaluate and save when due, and at the end."""
-        last = self.step == self.config.steps
+    def _keep(self, left: float) -> None:
+        """Evaluate and save when due, and at the end, also if it is the end of the time: ``left`` is in seconds."""
+        last = self.step == self.config.steps or left <= 0.0
         if self.step % self.config.evaluate_every == 0 or last:
             self._figures = self.task.evaluate(self.averaged(), self.device)
             self._log(self._figures)
@@ -258,19 +260,22 @@ def _process(rank: int, world: int, task: Task, config: LoopConfig, out: Path, r
         dist.destroy_process_group()
 
 
-def train(task: Task, config: LoopConfig, out: Path, processes: int) -> None:
+def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: float = math.inf) -> None:
     """Train ``task`` in ``out`` with one CPU process per core (or a single one on a GPU), resuming an earlier run.
 
     Raises:
-        ValueError: what is there was trained with another seed or number of processes; the task has no network.
+        ValueError: what is there was trained with another seed or number of processes; the task has no network; several
+            processes shall stop after so many ``minutes``, which each would measure by its own clock.
     """
+    if processes > 1 and minutes != math.inf:
+        raise ValueError("minutes: only with one process")
     # Here, because an exception in a child process is no ValueError.
     task.network()
     out.mkdir(parents=True, exist_ok=True)
     if (out / STATE).exists():
         _resumable(out / STATE, config, processes)
     if processes == 1:
-        Trainer(task, config, out).run()
+        Trainer(task, config, out).run(minutes=minutes)
         return
     rendezvous = out / "rendezvous"
     rendezvous.unlink(missing_ok=True)  # left behind by a killed run, it would join us to processes that are gone

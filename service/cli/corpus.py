@@ -70,6 +70,19 @@ def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: st
 
 
 @command.command()
+@click.argument("prepared", type=_CORPUS, nargs=-1, required=True)
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the parts go; empty, or created.")
+@click.option("--size", type=click.IntRange(1), default=40, show_default=True, help="MiB of a part, at most.")
+def pack(prepared: tuple[Path, ...], output: Path, size: int) -> None:
+    """Divide PREPARED corpora into parts, to take them to a machine piece by piece: each can be given to --data."""
+    from models.training.data.pack import pack
+
+    with explained(ValueError):
+        parts = pack(prepared, output, size << 20)
+    click.echo(f"{output}: {len(parts)} parts", err=True)
+
+
+@command.command()
 @click.argument("prepared", type=_CORPUS)
 @click.option("--acoustic", "checkpoint", type=_CORPUS, required=True, help="An acoustic model's checkpoint.")
 @click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the copy goes.")

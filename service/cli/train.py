@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,12 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
             "--precision",
             type=click.Choice(["bfloat16", "float32"]),
             help="Of the arithmetic. Default: bfloat16 on processors and GPUs with such products, otherwise float32.",
+        ),
+        click.option(
+            "--minutes",
+            type=click.FloatRange(0.0, min_open=True),
+            default=math.inf,
+            help="Stop and save after so long; the same command goes on. With one process.",
         ),
     )
     for decorate in reversed(decorators):
@@ -210,7 +217,7 @@ def _image_command(kind: str) -> click.Command | None:
     ) -> None:
         from models.training.data.images import read_pictures
 
-        schedule = ("steps", "learning_rate", "processes", "warmup", "decay", "anneal_from")
+        schedule = ("steps", "learning_rate", "processes", "minutes", "warmup", "decay", "anneal_from")
         loop = {name: options.pop(name) for name in schedule}
         parts: dict[str, Any] = {name: options.pop(name) for name in ("encoder",) if name in options}
         if parts.get("encoder") is not None:
@@ -259,6 +266,7 @@ def _run(
     steps: int,
     learning_rate: float | None,
     processes: int | None,
+    minutes: float,
     seed: int,
     anneal_from: Path | None = None,
     **schedule: float | None,
@@ -276,4 +284,4 @@ def _run(
             given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
             steps += begun
         config: Any = LoopConfig(steps, seed=seed, **given)
-        train(task, config, output, count)
+        train(task, config, output, count, minutes)

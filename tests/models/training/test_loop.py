@@ -102,6 +102,19 @@ def test_a_killed_run_ends_where_it_would_have(prepared: Path, tmp_path: Path, p
     assert one.sha256 == other.sha256
 
 
+def test_a_run_of_limited_time_is_saved_and_goes_on(prepared: Path, tmp_path: Path) -> None:
+    task = WaveNetTask(WAVENET, (prepared,), EVEN, batch=2, crop_frames=8)
+    config = LoopConfig(6, 1e-2, warmup=1, save_seconds=1e9)
+    for step in range(1, 7):
+        train(task, config, tmp_path / "slices", 1, minutes=1e-9)  # a step takes longer
+        assert state(tmp_path / "slices")[0]["step"] == str(step)
+    train(task, config, tmp_path / "whole", 1)
+    one, other = (load(tmp_path / name / "checkpoint") for name in ("slices", "whole"))
+    assert one.sha256 == other.sha256
+    with pytest.raises(ValueError, match="minutes: only with one process"):
+        train(task, config, tmp_path / "several", 2, minutes=1.0)
+
+
 def test_children_end_with_their_parent(prepared: Path, tmp_path: Path) -> None:
     process = start(prepared, tmp_path / "run", 2, steps=1_000_000)
     # It only returns when the pipe, which the children hold, is closed.
