@@ -34,8 +34,8 @@ from service.api.routes import (
     models,
     page,
     phonemize,
+    previews,
     reference,
-    samples,
     speech,
     timestamps,
     verify,
@@ -131,7 +131,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         timestamps.router,
         verify.router,
         models.router,
-        samples.router,
+        previews.router,
     ):
         app.include_router(router, dependencies=[Depends(check_key), Depends(check_query)])
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key

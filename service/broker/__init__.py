@@ -17,7 +17,7 @@ Keys, all with the prefix ``ancestral:``
     durations:PRIORITY list: seconds that the last 32 jobs ran
     jobs:OWNER         sorted set: an owner's jobs by creation; unfinished:OWNER those that have not ended
     counter            the order of the job that arrived last; owners: those who may have unfinished jobs
-    sample:HASH        string: the preview of a voice, or the thumbnail of a class (service/api/samples.py)
+    sample:HASH        string: the preview of a voice, or the thumbnail of a class (service/api/previews.py)
     workers            sorted set: workers by the time at which they count as dead; worker_info: their descriptions
 
 The life of a job

@@ -144,8 +144,12 @@ class Clients(Records):
         if await self.run("PARK", keys + all_else(job), [job.id, job.retention]):
             await replied(self.redis.publish(channel(job.id), "park"))
 
-    async def unpark(self, job: Job, *, queue: int) -> None:
+    async def unpark(self, job: Job, *, queue: float) -> None:
         """A client reconnected: unpark the job, back into its queue. No effect on a job that is not parked.
+
+        Args:
+            job: parked, or about to be.
+            queue: how many jobs may wait when every slot is taken; infinity for any number.
 
         Raises:
             QueueFull: it stays parked.

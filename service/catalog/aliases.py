@@ -14,18 +14,19 @@ from models.library import LibraryError
 VOICE_ALIASES: Final[Mapping[str, str]] = {
     "alloy": "heart", "ash": "joe", "ballad": "awb", "cedar": "joe", "coral": "allison", "echo": "rms", "fable": "awb",
     "marin": "heart", "nova": "allison", "onyx": "joe", "sage": "slt", "shimmer": "slt", "verse": "rms",
+    "af_heart": "heart", "af_bella": "allison", "am_adam": "joe", "am_michael": "rms", "bm_george": "awb",
 }  # fmt: skip
-"""OpenAI's names of voices. Some clients accept no others."""
+"""OpenAI's names of voices, some clients of which accept no others; and those of Kokoro that its examples use."""
 _SPEECH_MODELS: Final = (
     "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "eleven_monolingual_v1", "eleven_multilingual_v2", "eleven_turbo_v2",
-    "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5",
+    "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5", "kokoro",
 )  # fmt: skip
 _IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1")
 MODEL_ALIASES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_SPEECH_MODELS, "wavenet-en"),
     **dict.fromkeys(_IMAGE_MODELS, "pixelcnn-sprites"),
 }
-"""OpenAI's and ElevenLabs' names of models, which their clients send by default."""
+"""Names of models that clients of OpenAI, ElevenLabs and Kokoro-FastAPI send by default."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def in_force(
         return {alias: target for alias, target in default.items() if target in ids and alias not in ids}
     for alias, target in configured.items():
         if target not in ids:
-            raise LibraryError(f"{setting}: {alias}={target}: there is no {target}; there is {', '.join(ids)}")
+            raise LibraryError(f"{setting}: {alias}={target}: there is no {target}; available: {', '.join(ids)}")
         if alias in ids:
             raise LibraryError(f"{setting}: {alias}={target}: {alias} is an id itself")
     return dict(configured)

@@ -42,7 +42,7 @@ class Catalog:
         try:
             return self.models[self.aliases.models.get(model_id, model_id)]
         except KeyError:
-            message = f"model: no such model; there is {', '.join(self.models)}"
+            message = f"model: no such model; available: {', '.join(self.models)}"
             raise NotFound(message, param="model", code="model_not_found") from None
 
     def voice(self, model: SpeechModel, voice: str) -> VoiceMix:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from numpy.typing import NDArray
@@ -55,7 +57,7 @@ class JobReader:
             ServiceError: the job failed, was cancelled or is gone, or Redis stays away.
         """
         try:
-            async for entry in self._broker.entries(self.job.id, self._remind):
+            async for entry in self._broker.entries(self.job.id, self._idle):
                 if isinstance(entry, Begin):
                     self.started = entry
                 elif isinstance(entry, Preview):
@@ -71,6 +73,13 @@ class JobReader:
             raise content_expired() from error
         except UNAVAILABLE as error:
             raise queue_away() from error
+
+    async def _idle(self) -> None:
+        """Nothing has been published for a while: an earlier connection of the same job may have parked it when it
+        ended, which its server can notice long after this one began."""
+        with suppress(*UNAVAILABLE):
+            await self._broker.unpark(self.job, queue=math.inf)
+        await self._remind()
 
     async def _preview(self, data: bytes) -> None:
         """Called with what may be shown before the first symbols, once for each attempt."""

@@ -55,7 +55,7 @@ def parse_message(message: Mapping[str, Any], kinds: Mapping[str, type[_Q]]) -> 
     kind = kinds.get(name) if isinstance(name, str) else None
     if kind is None:
         known = ", ".join(kinds)
-        raise InvalidRequest(f"type: no such message; there is {known}", param="type", code="unknown_message")
+        raise InvalidRequest(f"type: no such message; available: {known}", param="type", code="unknown_message")
     return checked(kind, message)
 
 

@@ -140,7 +140,7 @@ class FailureMessage(_Message):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"message": "voice_id: no such voice; there is heart, joe", "error": "voice_not_found", "code": 1008}
+                {"message": "voice_id: no such voice; available: heart, joe", "error": "voice_not_found", "code": 1008}
             ]
         }
     )

@@ -58,7 +58,7 @@ def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model
         else:
             return model
     names = ", ".join(dict.fromkeys(voice.id for model in speaking for voice in model.entry.voices))
-    raise NotFound(f"voice_id: no such voice; there is {names}", param="voice_id", code="voice_not_found")
+    raise NotFound(f"voice_id: no such voice; available: {names}", param="voice_id", code="voice_not_found")
 
 
 def elevenlabs_models(catalog: Catalog) -> list[ElevenLabsModel]:

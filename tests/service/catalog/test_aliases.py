@@ -15,7 +15,7 @@ SETTING = "ANCESTRAL_VOICE_ALIASES"
 def test_the_defaults_stand_for_bundled_voices_and_models() -> None:
     catalog = load_catalog(load_settings({}))
     assert catalog.aliases == Aliases(MODEL_ALIASES, VOICE_ALIASES)
-    assert len(VOICE_ALIASES) == 13
+    assert len(VOICE_ALIASES) == 18
     for alias, model in MODEL_ALIASES.items():
         assert catalog.model(alias).entry.id == model
     for alias, voice in VOICE_ALIASES.items():

@@ -78,6 +78,21 @@ def test_who_comes_back_gets_the_whole(server: Server, key: str, form: str) -> N
     assert whole.content == server.speak(input=LONG, response_format=form).content
 
 
+def test_a_connection_that_ends_late_does_not_take_the_job_from_the_next(server: Server, key: str) -> None:
+    body, headers = SPEECH | {"input": LONG, "speed": 0.25, "response_format": "wav"}, {"idempotency-key": key}
+    url = f"{server.url}/v1/audio/speech"
+    with httpx.stream("POST", url, json=body, headers=headers, timeout=60) as late:
+        held = late.iter_raw()  # a generator that nothing refers to closes the response
+        assert next(held)
+        with httpx.stream("POST", url, json=body, headers=headers, timeout=60) as response:
+            pieces = response.iter_raw()
+            whole = next(pieces)
+            late.close()
+            whole += b"".join(pieces)
+    assert late.headers["x-job-id"] == response.headers["x-job-id"]
+    assert whole == server.speak(input=LONG, speed=0.25, response_format="wav").content
+
+
 def test_a_key_whose_job_came_to_nothing_is_free_again(server: Server, key: str) -> None:
     body = {"input": LONG, "speed": 0.25}
     first = speak(server, key, ASYNC, **body).json()["id"]

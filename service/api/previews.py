@@ -21,11 +21,11 @@ from service.jobs.rate_limit import Limits
 from service.jobs.state import State
 from service.jobs.submit import JobSpec
 
-SAMPLE_SEED: Final = 7
+PREVIEW_SEED: Final = 7
 _KEPT_SECONDS: Final = 30 * 86400
 
 
-async def sample_file(
+async def preview_file(
     request: Request, service: State, caller: Caller, job_spec: JobSpec[Payload, Model], media_type: str
 ) -> Response:
     """The file that a request makes. Only the first request for it samples, and counts against the rate limit.

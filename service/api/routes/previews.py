@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from service.api.http.openapi import documented
-from service.api.samples import SAMPLE_SEED, sample_file
+from service.api.previews import PREVIEW_SEED, preview_file
 from service.api.state import Known, Service
 from service.errors import NotFound
 from service.images.requests import image_job
@@ -46,14 +46,14 @@ async def preview_voice(
         raise NotFound("voice_id: no such voice", param="voice_id", code="voice_not_found")
     found = service.catalog.model(voice.model if model is None else model)
     fields: dict[str, Any] = {
-        "model": found.entry.id, "voice": voice.id, "response_format": "mp3", "seed": SAMPLE_SEED,
+        "model": found.entry.id, "voice": voice.id, "response_format": "mp3", "seed": PREVIEW_SEED,
     }  # fmt: skip
     catalog, settings = service.catalog, service.settings
     if "generation" in found.capabilities:
         generation = generation_job(catalog, settings, GenerationRequest(**fields, duration=_PREVIEW_SECONDS))
-        return await sample_file(request, service, caller, generation, codecs.MEDIA_TYPES["mp3"])
+        return await preview_file(request, service, caller, generation, codecs.MEDIA_TYPES["mp3"])
     speech = speech_job(catalog, settings, SpeechRequest(**fields, input=f"Hello, this is {voice.name}."))
-    return await sample_file(request, service, caller, speech, codecs.MEDIA_TYPES["mp3"])
+    return await preview_file(request, service, caller, speech, codecs.MEDIA_TYPES["mp3"])
 
 
 @router.get(
@@ -71,7 +71,7 @@ async def show_class(
     name: Annotated[str, Query(alias="class", min_length=1, max_length=256, description="Names as in a prompt.")],
 ) -> Response:
     """A picture of a class or subclass, of the model's own size. Sampled once, from a fixed seed, then kept."""
-    fields = {"model": model, "class": name, "seed": SAMPLE_SEED, "response_format": "b64_json"}
+    fields = {"model": model, "class": name, "seed": PREVIEW_SEED, "response_format": "b64_json"}
     body = ImageRequest.model_validate(fields)
     job_spec = image_job(service.catalog, service.settings, body)
-    return await sample_file(request, service, caller, job_spec, "image/png")
+    return await preview_file(request, service, caller, job_spec, "image/png")
