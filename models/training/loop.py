@@ -201,10 +201,11 @@ class Trainer:
         """
         self.out.mkdir(parents=True, exist_ok=True)
         began, counted, before = time.monotonic(), self.items, self.seconds
+        end = before + 60.0 * minutes
         losses: list[float] = []
         with _progress(self.task.unit, self.rank != 0) as progress:
             bar = progress.add_task("training", total=self.config.steps, completed=self.step, figures="")
-            while self.step < self.config.steps and self.seconds - before < 60.0 * minutes:
+            while not self._ended(end):
                 if parent is not None and os.getppid() != parent:
                     raise SystemExit("the process that started this one is gone")
                 loss, norm = self.run_step()
@@ -219,11 +220,14 @@ class Trainer:
                     self._log({"loss": mean, "norm": norm, "items_per_second": speed})
                     text = f"{mean:.3f} {self.task.measure}, {speed / 1000:.1f}k {self.task.unit}/s"
                     progress.update(bar, completed=self.step, figures=text)
-                self._keep(60.0 * minutes - (self.seconds - before))
+                self._keep(last=self._ended(end))
 
-    def _keep(self, left: float) -> None:
-        """Evaluate and save when due, and at the end, also if it is the end of the time: ``left`` is in seconds."""
-        last = self.step == self.config.steps or left <= 0.0
+    def _ended(self, end: float) -> bool:
+        """Whether all steps are done, or this run has trained for ``end`` seconds, earlier runs included."""
+        return self.step >= self.config.steps or self.seconds >= end
+
+    def _keep(self, *, last: bool) -> None:
+        """Evaluate and save when due, and after the last step."""
         if self.step % self.config.evaluate_every == 0 or last:
             self._figures = self.task.evaluate(self.averaged(), self.device)
             self._log(self._figures)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +31,13 @@ def predict_corpus(model: AcousticModel, source: Path, out: Path, progress: Call
     """
     dataset = Dataset(source)
     clips = [clip for clip in dataset.clips if clip.durations and not held_out(clip.id)]
-    symbols, frames, entries, position = list[NDArray[np.uint8]](), list[NDArray[np.float16]](), list[PreparedClip](), 0
+    symbols, frames = list[NDArray[np.uint8]](), list[NDArray[np.float16]]()
     for number, clip in enumerate(clips):
         pitch = dataset.frames(clip)[:, model.spec.bands :].astype(np.float32)
         made = model.predict_timed(clip.phones, clip.word_starts, np.array(clip.durations), clip.speaker, pitch)
         frames.append(made.astype(np.float16))
         symbols.append(_symbols_for(dataset, clip, frames[-1]))
-        entries.append(replace(clip, start=position))
-        position += clip.frames
         progress(number + 1)
     waves = [dataset.wave(c) for c in clips]
-    write_prepared(out, symbols, frames, waves, entries, dataset.spec, dataset.coding, dataset.pitch_ranges)
-    return len(entries)
+    write_prepared(out, symbols, frames, waves, clips, dataset.spec, dataset.coding, dataset.pitch_ranges)
+    return len(clips)

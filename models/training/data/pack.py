@@ -7,7 +7,6 @@ there are. Every part has its share of each speaker and of the held-out clips.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +61,13 @@ def pack(prepared: Sequence[Path], out: Path, limit: int, seed: int = 0) -> list
 
 
 def _write(group: Sequence[tuple[Dataset, PreparedClip]], out: Path, ranges: dict[str, tuple[float, float]]) -> Path:
-    starts = np.cumsum([0, *(clip.frames for _, clip in group)])
-    entries = [replace(clip, start=int(start)) for (_, clip), start in zip(group, starts[:-1], strict=True)]
     first = group[0][0]
     write_prepared(
         out,
         [dataset.symbols(clip) for dataset, clip in group],
         [dataset.frames(clip) for dataset, clip in group],
         [dataset.wave(clip) for dataset, clip in group],
-        entries,
+        [clip for _, clip in group],
         first.spec,
         first.coding,
         ranges,

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -169,7 +169,6 @@ def prepare(
     """
     arrays: list[_Prepared] = []
     entries: list[PreparedClip] = []
-    position = 0
     ranges = pitch_ranges(clips, spec)
     work = partial(_prepare_clip, spec=spec, coding=coding, ranges=ranges)
     with ExitStack() as stack:
@@ -185,11 +184,8 @@ def prepare(
             arrays.append(made)
             names, starts = tuple(p.phone for p in clip.phones), tuple(p.starts_word for p in clip.phones)
             entries.append(
-                PreparedClip(
-                    clip.id, clip.speaker, position, len(made.frames), clip.text, names, made.durations, starts
-                )
+                PreparedClip(clip.id, clip.speaker, 0, len(made.frames), clip.text, names, made.durations, starts)
             )
-            position += len(made.frames)
     if not entries:
         raise ValueError(f"none of {len(clips)} clips has {MINIMUM_FRAMES} frames of sound")
     columns = [p.symbols for p in arrays], [p.frames for p in arrays], [p.wave for p in arrays]
@@ -207,14 +203,19 @@ def write_prepared(
     coding: Coding,
     ranges: Mapping[str, PitchRange],
 ) -> None:
-    """Write a prepared directory; clip i has ``symbols[i]``, ``frames[i]`` and, for an excitation, ``waves[i]``."""
+    """Write a prepared directory; clip i has ``symbols[i]``, ``frames[i]`` and, for an excitation, ``waves[i]``.
+
+    The clips' :attr:`~PreparedClip.start` is set here: where they were in another directory means nothing in this one.
+    """
+    starts = np.cumsum([0, *map(len, frames)]).tolist()
+    placed = [replace(clip, start=start) for clip, start in zip(clips, starts[:-1], strict=True)]
     out.mkdir(parents=True, exist_ok=True)
     np.save(out / "symbols.npy", np.concatenate(symbols))
     np.save(out / "frames.npy", np.concatenate(frames))
     if coding.shaping == "linear_prediction":
         np.save(out / "wave.npy", np.concatenate(waves))
     index = {
-        "features": spec.to_json(), **asdict(coding), "pitch_ranges": ranges, "clips": [asdict(c) for c in clips],
+        "features": spec.to_json(), **asdict(coding), "pitch_ranges": ranges, "clips": [asdict(c) for c in placed],
     }  # fmt: skip
     (out / "clips.json").write_text(json.dumps(index))
 
