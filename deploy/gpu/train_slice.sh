@@ -4,7 +4,7 @@
 #   deploy/gpu/train_slice.sh FROM TO MINUTES KIND [OPTIONS OF ancestral train KIND, but for --output]
 #
 # FROM  what the slice before left in TO; an empty or missing folder starts a new run
-# TO    where this slice leaves state.NN (pieces of at most 15 MiB), log.jsonl and the checkpoint
+# TO    where this slice leaves state.NN (pieces of at most 15 MiB), log.jsonl, of a branch branch.json, and the checkpoint
 #
 # PYTHON is the interpreter (default: python3). It needs torch, numpy, safetensors, numba, soundfile, soxr, click and rich.
 set -euo pipefail
@@ -14,17 +14,18 @@ if [ $# -lt 4 ]; then
 fi
 from=$1 to=$2 minutes=$3 kind=$4
 shift 4
+root=$(cd "$(dirname "$0")/../.." && pwd)
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
 mkdir -p "$to"
 if compgen -G "$from/state.[0-9][0-9]" >/dev/null; then
   cat "$from"/state.[0-9][0-9] >"$run/state.safetensors"
-  cp "$from/log.jsonl" "$run/"
+  for note in log.jsonl branch.json; do
+    if [ -e "$from/$note" ]; then cp "$from/$note" "$run/"; fi
+  done
 fi
-cd "$(dirname "$0")/../.."
-"${PYTHON:-python3}" -c 'from service.cli.main import main; main()' \
+PYTHONPATH=$root "${PYTHON:-python3}" -c 'from service.cli.main import main; main()' \
   train "$kind" "$@" --processes 1 --minutes "$minutes" --output "$run"
-cd - >/dev/null
 rm -f "$to"/state.[0-9][0-9]
 split --bytes=15M --numeric-suffixes --suffix-length=2 "$run/state.safetensors" "$to/state."
-cp "$run/log.jsonl" "$run"/checkpoint/* "$to/"
+cp "$run"/*.json* "$run"/checkpoint/* "$to/"
