@@ -40,7 +40,8 @@ def speech(
     model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
 ) -> None:
     """Print a JSON report: word and character errors, distillmos, DNSMOS, F0 and voicing, speed, bits per sample; the
-    teacher's beside them. ``f0_response`` is F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
+    teacher's beside them, and those of the model on the recordings' own frames (``copy_synthesis``). ``f0_response`` is
+    F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
     from models.checkpoint import CheckpointError
     from models.library import LibraryError
     from service.errors import ServiceError
@@ -74,6 +75,7 @@ def speech_report(
     ]
     loaded = loaded_models.sound(loaded_models.speech_model(model, "speech"))
     made = [_speak(loaded, utterance) for utterance in utterances]
+    copied = [_copy(loaded, utterance, wave) for utterance, (_, wave) in zip(utterances, clips, strict=True)]
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
@@ -86,6 +88,7 @@ def speech_report(
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
         "bits_per_sample": _bits(loaded.network, voice, [wave for _, wave in clips]),
         "f0_response": _f0_response(loaded, utterances[:_RESPONSE_SENTENCES]),
+        "copy_synthesis": _judged(texts, copied, *judges),
         "teacher": _judged(texts, [wave for _, wave in clips], *judges),
     }  # fmt: skip
 
@@ -158,6 +161,29 @@ def _speak(sampler: SpeechSampler, payload: SpeechPayload) -> tuple[Wave, float,
         first = first or time.perf_counter() - start
         waves.append(wave)
     return np.concatenate(waves), first, time.perf_counter() - start
+
+
+def _copy(sampler: SpeechSampler, payload: SpeechPayload, recording: Wave) -> Wave:
+    """Copy-synthesis: the sound that the WaveNet makes of a recording's own frames. The acoustic model has no part in
+    it, so that the difference to the spoken text is what that model costs."""
+    import numpy as np
+
+    from models.engines.speech.engine import StreamRequest
+    from models.spec import FeatureSpec
+    from models.training.data.f0 import analyze
+    from service.catalog.sampler import Part
+    from service.speech.sampler import render
+
+    frames = analyze(recording, FeatureSpec())
+    request = StreamRequest(
+        length=len(frames) * sampler.model.spec.local_hop,
+        seed=payload.seed,
+        temperature=payload.temperature,
+        speaker=sampler.model.speaker(sampler.model.mix(payload.voice).shares),
+        frames=frames,
+        sampling=payload.sampling,
+    )
+    return np.concatenate(list(render(sampler, payload, [Part(request, np.zeros(0, np.uint8))])))
 
 
 def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge) -> dict[str, Any]:

@@ -236,7 +236,10 @@ def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) ->
     assert report["bits_per_sample"] > 3.0
     assert tuple(report["f0_response"]) == ("0.85", "1.0", "1.15")
     assert 60.0 < report["teacher"]["median_f0"] < 500.0
-    assert all(0.0 <= part["voiced_share"] <= 1.0 for part in (report, report["teacher"]))
+    copied = report["copy_synthesis"]
+    assert copied["distillmos"] < report["teacher"]["distillmos"]
+    assert copied["distillmos"] != report["distillmos"]
+    assert all(0.0 <= part["voiced_share"] <= 1.0 for part in (report, copied, report["teacher"]))
     assert report["real_time_factor"] > 0.0
     assert report["time_to_first_audio_seconds"] > 0.0
     assert len(report["heard"]) == len(report["teacher"]["heard"]) == 1
