@@ -54,6 +54,9 @@ class Sampling:
     """The same in unvoiced frames."""
     min_p: float = 0.0
     """Symbols are left out that are less likely, at that temperature, than this share of the most likely one."""
+    low_shelf_db: float = 0.0
+    """Gain of the lowest frequencies in voiced frames (models/audio/shaping.py), for models with linear prediction: a
+    low voiced temperature makes the first harmonics too loud."""
 
     def __post_init__(self) -> None:
         for name in ("voiced_temperature", "unvoiced_temperature"):
@@ -61,6 +64,8 @@ class Sampling:
                 raise ValueError(f"{name}: must lie above 0 and not above 2, not {getattr(self, name)}")
         if not 0.0 <= self.min_p < 1.0:
             raise ValueError(f"min_p: must lie in 0 … 1, below 1, not {self.min_p}")
+        if not -12.0 <= self.low_shelf_db <= 12.0:
+            raise ValueError(f"low_shelf_db: must lie in -12 … 12, not {self.low_shelf_db}")
 
     @property
     def by_voicing(self) -> bool:

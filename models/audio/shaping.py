@@ -32,6 +32,7 @@ LIMIT = 8.0
 """The all-pole filter's output stays within. Speech stays below 1; a filter that turns into an altogether different one
 every frame can get out of hand."""
 
+_SHELF_HZ = 700.0
 _LAG_WINDOW_HZ = 40.0
 _WHITE_NOISE = 1e-4
 _LEAST_ENERGY = 1e-12
@@ -51,15 +52,19 @@ class Predictor(NamedTuple):
     hop: int
 
 
-def predictor(frames: NDArray[np.floating], spec: FeatureSpec) -> Predictor:
+def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: float = 0.0) -> Predictor:
     """The filter that belongs to conditioning frames.
 
     Args:
-        frames: ``[F, C]``, of which the first ``spec.mel_bands`` columns are scaled log-mel energies.
+        frames: ``[F, C]``, of which the first ``spec.mel_bands`` columns are scaled log-mel energies, and the last is
+            the voicing.
         spec: how they were made.
+        low_shelf_db: for synthesis alone: gain of the frequencies below 700 Hz in voiced frames.
     """
-    envelope = log_magnitudes(_renewed(frames[:, : spec.mel_bands]), spec)
-    lags = np.fft.irfft(np.exp(2.0 * _on_bins(envelope, spec)), axis=1)[:, : ORDER + 1] * _lag_window(spec)
+    envelope = _on_bins(log_magnitudes(_renewed(frames[:, : spec.mel_bands]), spec), spec)
+    if low_shelf_db:
+        envelope += low_shelf_db * np.clip(_renewed(frames[:, -1:]), 0.0, 1.0) * _low_shelf(spec)
+    lags = np.fft.irfft(np.exp(2.0 * envelope), axis=1)[:, : ORDER + 1] * _lag_window(spec)
     coefficients, energies = levinson(lags)
     levels = np.sqrt(np.maximum(energies, _LEAST_ENERGY)) / (LEVEL * window_gain(spec))
     return Predictor(coefficients, levels, spec.hop // RENEWALS)
@@ -95,6 +100,12 @@ def _on_bins(bands: Floats, spec: FeatureSpec) -> Floats:
     """Bands ``[N, B]`` interpolated onto the bins of the transform, the outer ones prolonged: ``[N, bins]``."""
     below, share = _bin_weights(spec)
     return bands[:, below] * (1.0 - share) + bands[:, below + 1] * share
+
+
+def _low_shelf(spec: FeatureSpec) -> Floats:
+    """What a shelf of 1 dB adds to the log-magnitude of every bin: half of that decibel at 700 Hz, all of it below."""
+    hertz = np.linspace(0.0, spec.sample_rate / 2.0, fft_size(spec) // 2 + 1)
+    return np.asarray(np.log(10.0) / 20.0 / (1.0 + (hertz / _SHELF_HZ) ** 4))
 
 
 def _lag_window(spec: FeatureSpec) -> Floats:

@@ -175,3 +175,5 @@ def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec
     for voice in entry.voices:
         if voice.id not in speakers:
             raise LibraryError(f"{entry.id}: voices: the checkpoints have no speaker {voice.id!r}")
+        if voice.sampling.low_shelf_db and sampled.shaping != "linear_prediction":
+            raise LibraryError(f"{entry.id}: voices: sampling: low_shelf_db needs a model with linear prediction")

@@ -59,6 +59,7 @@ class VoiceMix:
             voiced_temperature=sum(share * sampling.voiced_temperature for sampling, share in shares),
             unvoiced_temperature=sum(share * sampling.unvoiced_temperature for sampling, share in shares),
             min_p=sum(share * sampling.min_p for sampling, share in shares),
+            low_shelf_db=sum(share * sampling.low_shelf_db for sampling, share in shares),
         )
 
 

@@ -64,6 +64,7 @@ def test_how_a_voice_is_sampled(tmp_path: Path) -> None:
         ({"top_p": 0.9}, "a: voices: sampling: top_p: unknown key"),
         ({"min_p": 0}, "a: voices: sampling: min_p: expected float, found int"),
         ({"min_p": 1.5}, "a: voices: sampling: min_p: must lie in 0"),
+        ({"low_shelf_db": -13.0}, "a: voices: sampling: low_shelf_db: must lie in -12"),
         ({"voiced_temperature": 0.0}, "a: voices: sampling: voiced_temperature: must lie above 0"),
     ],
 )

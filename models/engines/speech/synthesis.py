@@ -110,9 +110,10 @@ class SynthesisEngine:
         return self._filtered(self.network.restore(request, inner), np.frombuffer(memory, "<f8"))
 
     def _filtered(self, symbols: Stream, memory: NDArray[np.float64]) -> SynthesisStream:
-        assert isinstance(symbols.request, StreamRequest)
-        assert symbols.request.frames is not None, "the spec demands frames"
-        filters = predictor(symbols.request.frames, self._features)
+        request = symbols.request
+        assert isinstance(request, StreamRequest)
+        assert request.frames is not None, "the spec demands frames"
+        filters = predictor(request.frames, self._features, request.sampling.low_shelf_db)
         return SynthesisStream(symbols, Synthesis(filters, memory, symbols.position, compiled_all_pole))
 
 

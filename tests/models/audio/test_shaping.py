@@ -110,6 +110,26 @@ def test_blurred_frames_give_the_sound_back_too(wave: Wave, width: int) -> None:
     assert snr(wave, decode_excitation(encode_excitation(wave, filters), filters, compiled_all_pole)) > 25.0
 
 
+@pytest.mark.parametrize("gain", [-6.0, 4.0])
+def test_a_low_shelf_moves_low_frequencies_of_voiced_frames_alone(wave: Wave, filters: Predictor, gain: float) -> None:
+    mels = log_mel(wave.astype(np.float32), SPEC)
+    voicing = (np.arange(len(mels)) >= len(mels) // 2).astype(np.float32)[:, None]
+    shelved = predictor(np.concatenate([mels, voicing], axis=1), SPEC, gain)
+    excitation = mu_law_decode(encode_excitation(wave, filters))
+    plain, found = (Synthesis(f)(excitation) for f in (filters, shelved))
+    half = len(mels) // 2 * SPEC.hop
+    np.testing.assert_array_equal(found[: half - SPEC.hop], plain[: half - SPEC.hop])
+    power = [np.abs(np.fft.rfft(sound[half + SPEC.hop :])) ** 2 for sound in (found, plain)]
+    hertz = np.linspace(0.0, SPEC.sample_rate / 2.0, len(power[0]))
+    change = {
+        band: 10.0 * np.log10(power[0][inside].sum() / power[1][inside].sum())
+        for band in ((100, 350), (1500, 6000))
+        for inside in [(hertz >= band[0]) & (hertz < band[1])]
+    }
+    assert change[100, 350] == pytest.approx(gain, abs=1.0)
+    assert change[1500, 6000] == pytest.approx(0.0, abs=0.7)
+
+
 @pytest.mark.parametrize("kind", ["noise", "extremes", "peaks", "zeros"])
 def test_whatever_the_frames_the_filter_is_stable(kind: str) -> None:
     rng = np.random.default_rng(2)

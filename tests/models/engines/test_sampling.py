@@ -114,6 +114,8 @@ def test_min_p_without_frames() -> None:
     assert (solo(engine, with_floor) != solo(engine, request)).any()
     with pytest.raises(RequestError, match=r"^sampling: temperatures by voicing need frames"):
         engine.open(replace(request, sampling=Sampling(voiced_temperature=0.8)))
+    with pytest.raises(RequestError, match=r"^sampling: low_shelf_db needs a model with linear prediction"):
+        engine.open(replace(request, sampling=Sampling(low_shelf_db=-3.0)))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,8 @@ def test_min_p_without_frames() -> None:
         ({"voiced_temperature": float("nan")}, "voiced_temperature"),
         ({"min_p": 1.0}, "min_p"),
         ({"min_p": -0.1}, "min_p"),
+        ({"low_shelf_db": 12.5}, "low_shelf_db"),
+        ({"low_shelf_db": float("nan")}, "low_shelf_db"),
     ],
 )
 def test_settings_out_of_range(fields: dict[str, float], name: str) -> None:

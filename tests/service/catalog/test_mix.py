@@ -6,7 +6,7 @@ from models.library import Sampling, Voice
 from service.catalog.mix import MixError, mix, parse_weights
 
 VOICES = [
-    Voice(name, name.title(), "en-US", "", "", "", Sampling(voiced_temperature=temperature, min_p=min_p))
+    Voice(name, name.title(), "en-US", "", "", "", Sampling(temperature, 1.0, min_p, -10.0 * min_p))
     for name, temperature, min_p in (("ann", 0.6, 0.0), ("bob", 0.9, 0.3), ("eve", 0.9, 0.3))
 ]
 
@@ -38,6 +38,7 @@ def test_shares_add_up_and_sampling_is_the_mean():
     assert found.shares == {"ann": 2 / 3, "bob": 1 / 3}
     assert found.sampling.voiced_temperature == pytest.approx(0.7)
     assert found.sampling.min_p == pytest.approx(0.1)
+    assert found.sampling.low_shelf_db == pytest.approx(-1.0)
     assert found.sampling.unvoiced_temperature == pytest.approx(1.0)
     assert mix({"bob": "1", "eve": "2"}, VOICES).sampling is VOICES[1].sampling
 

@@ -205,12 +205,18 @@ def _unknown_voice(model: Path) -> None:
     manifest.write_text(manifest.read_text().replace('"id": "bob"', '"id": "eve"'))
 
 
+def _low_shelf(model: Path) -> None:
+    manifest = model / "model.json"
+    manifest.write_text(manifest.read_text().replace('"id": "bob"', '"sampling": {"low_shelf_db": -4.0}, "id": "bob"'))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (_swap, b"tiny: needs the checkpoint of a speech network"),
         (_other_hop, b"tiny: the acoustic model makes frames of (66, 80, 16000)"),
         (_unknown_voice, b"tiny: voices: the checkpoints have no speaker 'eve'"),
+        (_low_shelf, b"tiny: voices: sampling: low_shelf_db needs a model with linear prediction"),
     ],
 )
 def test_parts_that_do_not_fit(

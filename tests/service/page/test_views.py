@@ -157,7 +157,7 @@ def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
 
 def test_draw_cancel_and_more(real: Server, visit: Visiting) -> None:
     with visit(real) as page:
-        page.open("#draw?model=pixelcnn-emoji&prompt=animal-bird&n=10&seed=5")
+        page.open("#draw?model=pixelcnn-avatars-rgb&prompt=micah&n=10&seed=5")
         page.page.click("button.primary")
         page.page.wait_for_selector(".shot.growing")
         page.page.click("button.primary:text-is('Cancel')")

@@ -49,7 +49,7 @@ class Draw {
 
   build(values) {
     const changed = () => this.changed();
-    const preferred = ["sprites", "emoji"].map((name) => this.models.find(({ id }) => id.includes(name))).find(Boolean);
+    const preferred = ["sprites", "avatars"].map((name) => this.models.find(({ id }) => id.includes(name))).find(Boolean);
     this.modelSelect = select(
       this.models.map((model) => model.id),
       values.model ?? (preferred ?? this.models[0]).id,

@@ -87,7 +87,7 @@ class Score {
     const names = this.models.filter((model) => model.capabilities.includes(capability)).map((model) => model.id);
     this.modelSelect = select(
       names,
-      names.find((name) => name.includes("emoji")),
+      names.find((name) => name.includes("avatars")),
       () => this.chooseModel(),
     );
     this.modelOptions = h("div", { class: "stack" });
