@@ -31,7 +31,7 @@ _RELEASE_SECONDS = 0.06
 
 
 def clicks(wave: Wave) -> int:
-    """Steps between samples that stand out from those within 10 ms, twelve times (consonants of recordings reach ten)."""
+    """Steps between samples that stand out from those within 10 ms. Consonants of recordings reach ten times them."""
     steps = np.abs(np.diff(wave, prepend=wave[:1]))
     energy = sliding_window_view(np.pad(steps.astype(np.float64) ** 2, _AROUND), 2 * _AROUND + 1).sum(axis=1)
     around = np.sqrt(np.maximum(energy - steps**2, 0.0) / (2 * _AROUND))
