@@ -1,7 +1,7 @@
 """Faults that an ear would notice at once, in many clips of every voice: ``python -m bench.artefacts 84``.
 
 Counts clips with clicks, clipped samples, a silence of over a second inside, or sound after the last phoneme. The
-argument is the number of clips a voice.
+argument is the number of clips a voice. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.word_times import MODEL, SENTENCES
-from models.text.phonemes import is_pause
 from service.settings import Settings
 from service.speech.decoder import Wave
 from service.speech.requests import prepare
@@ -72,8 +71,8 @@ def main(count: int) -> None:
             payload = prepare(models, MODEL, voice.id, SENTENCES[seed % len(SENTENCES)], seed)
             (part,) = sampler.parts(payload)
             (sentence,) = payload.sentences
-            spoken = [end for phone, end in zip(sentence.phones, part.timing.ends, strict=True) if not is_pause(phone)]
-            counts.update(faults(np.concatenate(list(render(sampler, payload, [part]))), spoken[-1]))
+            _, (_, end) = part.timing.phonemes(sentence)[-1]
+            counts.update(faults(np.concatenate(list(render(sampler, payload, [part]))), end))
         found = " | ".join(str(counts[name]) for name in ("click", "clipped", "silence", "tail"))
         print(f"| {voice.id} | {count} | {found} |", flush=True)
 

@@ -56,8 +56,8 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: flo
     """The filter that belongs to conditioning frames.
 
     Args:
-        frames: ``[F, C]``, of which the first ``spec.mel_bands`` columns are scaled log-mel energies, and the last is
-            the voicing.
+        frames: ``[F, C]``, of which the first ``spec.mel_bands`` columns are scaled log-mel energies. A low shelf needs
+            the voicing, too, in the last column.
         spec: how they were made.
         low_shelf_db: for synthesis alone: gain of the frequencies below 700 Hz in voiced frames.
     """

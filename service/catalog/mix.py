@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from models.library import Sampling, Voice
@@ -54,12 +54,10 @@ class VoiceMix:
         """How it is sampled: the weighted mean of its voices."""
         if len({voice.sampling for voice, _ in self.weights}) == 1:
             return self.weights[0][0].sampling
-        shares = [(voice.sampling, self.shares[voice.id]) for voice, _ in self.weights]
+        shares = self.shares
+        settings = [field.name for field in fields(Sampling)]
         return Sampling(
-            voiced_temperature=sum(share * sampling.voiced_temperature for sampling, share in shares),
-            unvoiced_temperature=sum(share * sampling.unvoiced_temperature for sampling, share in shares),
-            min_p=sum(share * sampling.min_p for sampling, share in shares),
-            low_shelf_db=sum(share * sampling.low_shelf_db for sampling, share in shares),
+            **{name: sum(shares[v.id] * getattr(v.sampling, name) for v, _ in self.weights) for name in settings}
         )
 
 

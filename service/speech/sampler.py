@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.engines.base import Stream, Symbols
+from models.engines.base import Array, Stream, Symbols
 from models.engines.speech.engine import SpeechEngine, StreamRequest
 from models.engines.speech.synthesis import SynthesisEngine
 from models.library import PLAIN
@@ -53,20 +54,24 @@ class SpeechSampler(Sampler):
     def parts(self, payload: SpeechPayload, first: int = 0) -> Iterator[SentencePart]:
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.frames is not None
-        spec = self.model.spec
         control = PitchControl(payload.pitch, payload.intonation)
         voices = self.model.mix(payload.voice).shares
         for index, sentence in enumerate(payload.sentences[first:], first):
             frames, timing = self.frames.predict_with_timing(sentence, voices, payload.speed, control)
-            request = StreamRequest(
-                length=len(frames) * spec.local_hop,
-                seed=part_seed(payload.seed, index),
-                temperature=payload.temperature,
-                speaker=self.model.speaker(voices),
-                frames=frames,
-                sampling=payload.sampling,
-            )
-            yield SentencePart(request, _NO_PROMPT, Timing.of(np.cumsum(timing) * spec.local_hop))
+            yield self.framed(payload, index, frames, np.cumsum(timing))
+
+    def framed(self, payload: SpeechPayload, index: int, frames: Array, ends: NDArray[np.integer]) -> SentencePart:
+        """The part number ``index``, of frames ``[F, C]`` whose phonemes end before frames ``ends [P]``."""
+        hop = self.model.spec.local_hop
+        request = StreamRequest(
+            length=len(frames) * hop,
+            seed=part_seed(payload.seed, index),
+            temperature=payload.temperature,
+            speaker=self.model.speaker(self.model.mix(payload.voice).shares),
+            frames=frames,
+            sampling=payload.sampling,
+        )
+        return SentencePart(request, _NO_PROMPT, Timing.of(ends * hop))
 
     def lengths(self, payload: SpeechPayload, first: int = 0) -> Iterator[int]:
         """Samples of each sentence from number ``first`` on: those of :meth:`parts`, for a fifth of the work."""

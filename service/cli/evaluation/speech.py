@@ -168,22 +168,13 @@ def _copy(sampler: SpeechSampler, payload: SpeechPayload, recording: Wave) -> Wa
     it, so that the difference to the spoken text is what that model costs."""
     import numpy as np
 
-    from models.engines.speech.engine import StreamRequest
     from models.spec import FeatureSpec
     from models.training.data.f0 import analyze
-    from service.catalog.sampler import Part
     from service.speech.sampler import render
 
     frames = analyze(recording, FeatureSpec())
-    request = StreamRequest(
-        length=len(frames) * sampler.model.spec.local_hop,
-        seed=payload.seed,
-        temperature=payload.temperature,
-        speaker=sampler.model.speaker(sampler.model.mix(payload.voice).shares),
-        frames=frames,
-        sampling=payload.sampling,
-    )
-    return np.concatenate(list(render(sampler, payload, [Part(request, np.zeros(0, np.uint8))])))
+    part = sampler.framed(payload, 0, frames, np.array([len(frames)]))
+    return np.concatenate(list(render(sampler, payload, [part])))
 
 
 def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge) -> dict[str, Any]:

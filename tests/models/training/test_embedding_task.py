@@ -39,6 +39,7 @@ def people(tmp_path: Path) -> Path:
 
 def test_a_batch_and_its_loss_follow_from_seed_step_and_rank(people: Path) -> None:
     task = EmbeddingTask(SPEC, people, batch=16, precision="float32")
+    torch.manual_seed(0)  # with some weights two negatives are about as near, and rounding chooses between them
     model = task.network()
 
     def loss(which: EmbeddingTask, step: int, rank: int) -> tuple[float, int]:
@@ -50,11 +51,11 @@ def test_a_batch_and_its_loss_follow_from_seed_step_and_rank(people: Path) -> No
     assert loss(replace(task), 3, 1) == first
     others = loss(task, 2, 1), loss(task, 3, 0), loss(replace(task, seed=1), 3, 1)
     assert all(other != first for other in others)
+    assert loss(replace(task, precision="bfloat16"), 3, 1)[0] == pytest.approx(first[0], rel=0.05)
 
 
 def test_bfloat16_rounds_the_vectors(people: Path) -> None:
-    """The loss is no measure of it: where two negatives are about as near, rounding makes another one the semi-hard
-    one."""
+    """Whatever the weights, unlike the loss, which depends on the choice of negatives."""
     task = EmbeddingTask(SPEC, people, batch=64, precision="float32")
     model = task.network()
     vectors: list[torch.Tensor] = []
