@@ -25,9 +25,9 @@ _FASTEST, _SLOWEST = 5.0, 0.2
 """The range of speeds, relative to the acoustic model's, at which a recording can be one of the text."""
 _BACKGROUND_PERCENTILE = 10
 _SPOKEN_SHARE = 0.3
-_SMOOTHING, _MARGIN = 9, 10
+_SMOOTHING, _MARGIN = 9, 20
 """Frames: what is spoken stands out from the background by a share of what the loudest does, over some frames; some
-frames around it belong to it."""
+frames around it belong to it, enough for the end of a sentence that fades."""
 _SHORT = 1500
 """Frames of the longest recording that is aligned in one pass."""
 _POOL = 4

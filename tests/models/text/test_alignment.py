@@ -81,10 +81,10 @@ def errors(wave: Wave, reading: JobReader, model: AcousticModel, begins: int = 0
 
 
 def test_boundaries_are_found(readings: list[JobReader], frame_model: AcousticModel) -> None:
-    offs = [errors(reading.wave, reading, frame_model) for reading in readings]
-    assert max(np.median(off) for off in offs) <= 0.01
-    # Over all of them: a stop at the end that is not released, like allison's in "background", has no end to be heard.
-    assert (np.concatenate(offs) > 0.05).mean() < 0.03
+    for reading in readings:
+        off = errors(reading.wave, reading, frame_model)
+        assert np.median(off) <= 0.01
+        assert (off > 0.05).mean() < 0.05
 
 
 @pytest.mark.parametrize("speed", [0.4, 2.5])
