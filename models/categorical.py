@@ -9,20 +9,23 @@ from numpy.typing import NDArray
 
 
 def draw(
-    logits: NDArray[np.floating[Any]], temperature: float, noise: NDArray[np.float64], min_p: float = 0.0
+    logits: NDArray[np.floating[Any]],
+    temperature: float | NDArray[np.float64],
+    noise: NDArray[np.float64],
+    min_p: float = 0.0,
 ) -> NDArray[np.int64]:
     """The first symbol whose cumulative probability exceeds the noise; at temperature 0 the most likely one.
 
     Args:
         logits: ``[N, levels]``.
-        temperature: divides them; at least 0.
+        temperature: divides them; at least 0, or ``[N]``, each above 0.
         noise: ``[N]``, uniform in (0, 1).
         min_p: symbols are left out that are less likely than this share of the most likely one.
 
     Returns:
         ``[N]``.
     """
-    if temperature == 0.0:
+    if not np.any(temperature):
         return np.asarray(logits.argmax(axis=1))
     sums = cumulative(logits, temperature, min_p)
     return np.asarray((sums[:, :-1] <= noise[:, None] * sums[:, -1:]).sum(axis=1))

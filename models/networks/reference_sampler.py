@@ -24,9 +24,9 @@ def draw(
     network: ImageNetwork,
     h: Tensor | None,
     seeds: Sequence[int],
-    temperature: float = 1.0,
+    temperature: float | NDArray[np.float64] = 1.0,
     count: int | None = None,
-    guidance: float = 1.0,
+    guidance: float | NDArray[np.float64] = 1.0,
     unconditional: Tensor | None = None,
 ) -> NDArray[np.uint8]:
     """One picture for each seed.
@@ -35,7 +35,7 @@ def draw(
         network: in double precision, if the symbols are to be compared with an engine's.
         h: ``[B, condition_channels]``, where the network has conditions.
         seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel.
-        temperature: divides the logits; above 0.
+        temperature: divides the logits; of all pictures, or ``[B]``; above 0.
         count: sub-pixels to sample, where it is not all of them; those after them stay 0.
         guidance: see :func:`sub_pixel_logits`.
         unconditional: like ``h``; required where guidance is not 1.
@@ -57,7 +57,7 @@ def sub_pixel_logits(
     symbols: NDArray[np.uint8],
     position: int,
     h: Tensor | None,
-    guidance: float,
+    guidance: float | NDArray[np.float64],
     unconditional: Tensor | None,
 ) -> NDArray[np.float64]:
     """The logits ``[B, levels]`` of one sub-pixel of every picture, given those sampled before.
@@ -70,8 +70,8 @@ def sub_pixel_logits(
         symbols: ``[B, H, W, C]``; those not yet sampled have no effect.
         position: (row * W + column) * C + channel.
         h: ``[B, condition_channels]``, where the network has conditions.
-        guidance: 1 is the network as it is.
-        unconditional: h of the unconditional pass; None exactly where guidance is 1.
+        guidance: 1 is the network as it is; of all pictures, or ``[B]``.
+        unconditional: h of the unconditional pass; None exactly where guidance is 1 for all pictures.
     """
     tensor = torch.from_numpy(symbols.astype(np.int64))
 
@@ -81,7 +81,7 @@ def sub_pixel_logits(
     if unconditional is None:
         return logits(h)
     free = logits(unconditional)
-    return free + guidance * (logits(h) - free)
+    return free + np.reshape(guidance, (-1, 1)) * (logits(h) - free)
 
 
 def sampling_order(spec: ImageSpec) -> list[int]:

@@ -13,7 +13,7 @@ from models.engines import load_engine
 from models.engines.images.batch import BatchEngine
 from models.engines.images.native import NativeImageEngine
 from models.engines.images.torch_engine import TorchImageEngine
-from tests.models.engines.test_pictures import as_bytes, conditions, drawn_by_oracle, guided, requests
+from tests.models.engines.test_pictures import conditions, drawn_by_oracle, guided, guided_by_oracle, requests, tempered
 from tests.models.random_pictures import checkpoint_of, oracle
 from tests.models.random_pixelrnn import EVERY_RNN, RNN_SPECS, tiny_rnn
 
@@ -36,23 +36,17 @@ NARROW = {
 @pytest.mark.parametrize("spec", [*RNN_SPECS.values(), *NARROW.values()], ids=[*RNN_SPECS, *NARROW])
 def test_whole_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> None:
     engine = NativeImageEngine(checkpoint_of(spec))
-    wanted = requests(engine, 5)
-    seeds, hs = tuple(r.seed for r in wanted), tuple(as_bytes(r.h) for r in wanted)
-    for temperature in (1.0, 0.6):
-        mine = engine.draw([replace(r, temperature=temperature) for r in wanted])
-        np.testing.assert_array_equal(mine, drawn_by_oracle(spec, seeds, hs, temperature, 1.0, b""))
-        assert spec.dims < 4 or len(np.unique(mine)) > 1
+    wanted = tempered(requests(engine, 5))
+    mine = engine.draw(wanted)
+    np.testing.assert_array_equal(mine, drawn_by_oracle(spec, wanted))
+    assert spec.dims < 4 or len(np.unique(mine)) > 1
 
 
 @CONDITIONED
 def test_guided_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> None:
     engine = NativeImageEngine(checkpoint_of(spec))
     wanted = guided(engine, 3)
-    drawn = engine.draw(wanted)
-    for request, mine in zip(wanted, drawn, strict=True):
-        h, free = as_bytes(request.h), as_bytes(request.unconditional)
-        theirs = drawn_by_oracle(spec, (request.seed,), (h,), 1.0, request.guidance, free)
-        np.testing.assert_array_equal(mine, theirs[0])
+    np.testing.assert_array_equal(engine.draw(wanted), guided_by_oracle(engine, wanted))
 
 
 @EVERY_RNN
