@@ -35,32 +35,31 @@ def network(tmp_path: Path) -> list[object]:
     return ["pixelcnn", *size, "--conditioning", "none", "--batch", "4", "--warmup", "1"]
 
 
-def test_slices_are_one_run(network: list[object], tmp_path: Path) -> None:
-    # The time is over after the first step, the second slice is given enough for the rest.
-    first = train_slice(tmp_path / "nothing", tmp_path / "one", 1e-9, *network, "--steps", "3")
-    assert first.returncode == 0, first.stderr
-    second = train_slice(tmp_path / "one", tmp_path / "two", 9, *network, "--steps", "3")
-    assert second.returncode == 0, second.stderr
-    pieces = sorted(file.name for file in (tmp_path / "two").glob("state.*"))
-    assert pieces == ["state.00"]
-    with safe_open(tmp_path / "two" / "state.00", "pt") as state:
-        assert state.metadata()["step"] == "3"
-    steps = [json.loads(line)["step"] for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
+def step_of(folder: Path) -> int:
+    assert [file.name for file in folder.glob("state.*")] == ["state.00"]
+    with safe_open(folder / "state.00", "pt") as state:
+        return int(state.metadata()["step"])
+
+
+def in_two_slices(folder: Path, *options: object) -> list[int]:
+    """The steps after each slice: the time is over after the first step, then there is enough for the rest."""
+    steps = []
+    for before, after, minutes in (("none", "one", 1e-9), ("one", "two", 9)):
+        done = train_slice(folder / before, folder / after, minutes, *options)
+        assert done.returncode == 0, done.stderr
+        steps.append(step_of(folder / after))
+    return steps
+
+
+def test_slices_are_one_run_of_a_trunk_and_of_a_branch(network: list[object], tmp_path: Path) -> None:
+    trunk = tmp_path / "two"
+    assert in_two_slices(tmp_path, *network, "--steps", "3", "--decay", "0") == [1, 3]
+    steps = [json.loads(line)["step"] for line in (trunk / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == (1, 3)
-    assert "| step | 3 |" in load(tmp_path / "two").card
-
-
-def test_slices_of_a_branch(network: list[object], tmp_path: Path) -> None:
-    trunk = train_slice(tmp_path / "nothing", tmp_path / "trunk", 9, *network, "--steps", "2", "--decay", "0")
-    assert trunk.returncode == 0, trunk.stderr
-    (tmp_path / "trunk" / "state.00").rename(tmp_path / "trunk" / "state.safetensors")
-    annealed = [*network, "--anneal-from", tmp_path / "trunk", "--steps", "2"]
-    for before, after, minutes, step in (("none", "one", 1e-9, 3), ("one", "two", 9, 4)):
-        done = train_slice(tmp_path / before, tmp_path / after, minutes, *annealed)
-        assert done.returncode == 0, done.stderr
-        with safe_open(tmp_path / after / "state.00", "pt") as state:
-            assert state.metadata()["step"] == str(step)
+    assert "| step | 3 |" in load(trunk).card
+    (trunk / "state.00").rename(trunk / "state.safetensors")
+    assert in_two_slices(tmp_path / "branch", *network, "--anneal-from", trunk, "--steps", "2") == [4, 5]
 
 
 @pytest.mark.parametrize("arguments", [(), ("a", "b", "9")])
