@@ -78,9 +78,9 @@ def parse_phonemes(text: str, alphabet: str | None = None) -> tuple[Phones, ...]
 
 
 def _arpabet(symbols: list[str]) -> Phones:
-    names = [symbol.rstrip("012") for symbol in symbols]
+    names = [symbol[:-1] if symbol[-1] in "012" else symbol for symbol in symbols]
     for symbol, name in zip(symbols, names, strict=True):
-        if name not in (_VOWEL_NAMES if len(symbol) - len(name) == 1 else _VOWEL_NAMES.union(CONSONANTS)):
+        if name not in (_VOWEL_NAMES.union(CONSONANTS) if name == symbol else _VOWEL_NAMES):
             known = f"vowels {', '.join(sorted(_VOWEL_NAMES))} with a stress of 0, 1 or 2; {', '.join(CONSONANTS)}"
             raise UnsupportedText(f"{symbol!r} is no phoneme of ARPAbet; there are the {known}")
     stressed = [name if name not in _VOWEL_NAMES else symbol for symbol, name in zip(symbols, names, strict=True)]

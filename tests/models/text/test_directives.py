@@ -1,9 +1,20 @@
 """Phonemes, pauses and lexicons in plain text."""
 
+from itertools import product
+
 import pytest
 
-from models.text import PhonemeSequence, PronunciationError, Pronunciations, UnsupportedText, parse_text, phonemize
+from models.text import (
+    PHONEMES,
+    PhonemeSequence,
+    PronunciationError,
+    Pronunciations,
+    UnsupportedText,
+    parse_text,
+    phonemize,
+)
 from models.text.normalize import normalize
+from models.text.phonemes import CONSONANTS, VOWELS
 from models.text.pronunciations import parse_phonemes
 
 LEXICON = Pronunciations(
@@ -40,10 +51,43 @@ def test_ipa_may_have_several_words():
     assert parse_phonemes("həˈloʊ ˈwɝld") == (("HH", "AX0", "L", "OW1"), ("W", "ER1", "L", "D"))
 
 
-@pytest.mark.parametrize("text", ["", " ", "QQ", "K1", "AE3", "AE1 ?", "ʙ", "ˈ", "日", "K " * 65, "a" * 257])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "QQ",
+        "K1",
+        "AE3",
+        "AE12",
+        "AE00",
+        "K12",
+        "1",
+        "AE1 ?",
+        "ʙ",
+        "ˈ",
+        "日",
+        "K " * 65,
+        "a" * 257,
+        "SIL",
+        "Ｋ",
+    ],
+)
 def test_what_is_no_phoneme_is_refused(text):
     with pytest.raises(UnsupportedText):
         parse_phonemes(text)
+
+
+def test_whatever_is_accepted_is_a_phoneme():
+    vowels = {vowel[:-1] for vowel in VOWELS}
+    digits = ["", *"0123", *(first + second for first in "012" for second in "012")]
+    for name, stress in product([*vowels, *CONSONANTS], digits):
+        if stress == "" or (name in vowels and stress in ("0", "1", "2")):
+            (word,) = parse_phonemes(name + stress)
+            assert set(word) <= set(PHONEMES)
+        else:
+            with pytest.raises(UnsupportedText):
+                parse_phonemes(name + stress)
 
 
 def test_given_phonemes_are_spoken_and_neighbours_are_read_as_beside_any_word():
