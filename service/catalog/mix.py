@@ -24,6 +24,10 @@ class MixError(ValueError):
     """A mix that cannot be read; the message says why."""
 
 
+class UnknownVoice(MixError):
+    """A voice that a model lacks; the message has its name."""
+
+
 @dataclass(frozen=True)
 class VoiceMix:
     """Voices of one model, and the weight of each."""
@@ -101,3 +105,28 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
     if max(weight for _, weight in found.weights) >= _LARGEST:
         raise MixError("the weights differ too much")
     return found
+
+
+def find_voice(text: str, voices: Sequence[Voice], aliases: Mapping[str, str]) -> VoiceMix:
+    """The voice of this id or alias, or a mix of voices such as ``heart(2)+joe(1)``.
+
+    Args:
+        text: as it was requested.
+        voices: of the model, in its order.
+        aliases: other names of voices, and the ids that they stand for.
+
+    Raises:
+        UnknownVoice: the model lacks a voice.
+        MixError: it is no mix.
+    """
+    known = {voice.id: voice for voice in voices}
+    if (alone := known.get(aliases.get(text, text))) is not None:
+        return VoiceMix(((alone, 1),))
+    weights = parse_weights(text)
+    ids = {aliases.get(name, name): weight for name, weight in weights.items()}
+    for name in ids:
+        if name not in known:
+            raise UnknownVoice(name)
+    if len(ids) < len(weights):
+        raise MixError("one voice is given twice, by its id and by an alias")
+    return mix(ids, voices)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.conditioning import Speaker, parents
-from models.library import CAPABILITIES, ModelEntry, Voice
+from models.library import CAPABILITIES, ModelEntry
 from models.spec import STYLE, ImageSpec, SpeechSpec
-from service.catalog.mix import MixError, VoiceMix, mix, parse_weights
+from service.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
 from service.catalog.nearest import nearest
 from service.errors import InvalidRequest
 
@@ -89,26 +89,14 @@ class SpeechModel(Model):
         Raises:
             InvalidRequest: it is no mix, or the model lacks one of its voices.
         """
-        known = aliases or {}
-        if any(voice.id == known.get(text, text) for voice in self.entry.voices):
-            return VoiceMix(((self._voice(known.get(text, text)), 1),))
         try:
-            weights = parse_weights(text)
-            ids = {self._voice(known.get(name, name)).id: weight for name, weight in weights.items()}
-            if len(ids) < len(weights):
-                raise MixError("one voice is given twice, by its id and by an alias")
-            return mix(ids, self.entry.voices)
+            return find_voice(text, self.entry.voices, aliases or {})
+        except UnknownVoice as error:
+            names = ", ".join(voice.id for voice in self.entry.voices)
+            message = f"voice: {self.entry.id} has no such voice; it has {names}"
+            raise InvalidRequest(message, param="voice", code="voice_not_found") from error
         except MixError as error:
             raise InvalidRequest(f"voice: {error}", param="voice", code="invalid_value") from error
-
-    def _voice(self, voice_id: str) -> Voice:
-        for voice in self.entry.voices:
-            if voice.id == voice_id:
-                return voice
-        names = ", ".join(voice.id for voice in self.entry.voices)
-        raise InvalidRequest(
-            f"voice: {self.entry.id} has no such voice; it has {names}", param="voice", code="voice_not_found"
-        )
 
     def speaker(self, shares: Mapping[str, float]) -> Speaker | None:
         """Voices, and the share of each, as the network's speakers; None if it has no speakers."""

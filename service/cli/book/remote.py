@@ -8,12 +8,15 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from http.client import HTTPException, HTTPMessage
 from typing import Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
+from models.library import Voice
+from service.catalog.mix import MixError, UnknownVoice, find_voice
 from service.cli.book.parts import BookError, Part
 from service.cli.book.speaker import Spoken
 
@@ -35,11 +38,11 @@ class RemoteSpeaker:
         url: of the server, without a path.
         key: the API key; None if the server needs none.
         model_id: an id or an alias.
-        voice: one of its voices, or a mix; its first one if None.
+        voice: one of its voices, by its id or an alias, or a mix; its first one if None.
         speed: above 1 is faster.
 
     Raises:
-        BookError: the server does not answer, or has no such model, or it cannot speak.
+        BookError: the server does not answer, or has no such model or voice, or the model cannot speak.
     """
 
     def __init__(self, url: str, key: str | None, model_id: str, voice: str | None, speed: float) -> None:
@@ -56,9 +59,21 @@ class RemoteSpeaker:
         self.model: str = model["id"]
         self.model_sha256: str = model["sha256"]
         self.sample_rate: int = model["sample_rate"]
-        if voice is None:
-            voice = self._json(f"/v1/audio/voices?model={quote(self.model, safe='')}")["voices"][0]["id"]
-        self.voice = voice
+        self.voice = self._voice(voice)
+
+    def _voice(self, text: str | None) -> str:
+        """The canonical form of a voice or mix: what a part is made from must not depend on how it was written."""
+        listed = self._json(f"/v1/audio/voices?model={quote(self.model, safe='')}")["voices"]
+        names = [field.name for field in fields(Voice) if field.name != "sampling"]
+        voices = [Voice(**{name: voice[name] for name in names}) for voice in listed]
+        aliases = {alias: voice["id"] for voice in listed for alias in voice["aliases"]}
+        try:
+            return find_voice(voices[0].id if text is None else text, voices, aliases).id
+        except UnknownVoice as error:
+            known = ", ".join(voice.id for voice in voices)
+            raise BookError(f"voice: {self.model} has no such voice; it has {known}") from error
+        except MixError as error:
+            raise BookError(f"voice: {error}") from error
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`service.cli.book.speaker.Speaker`."""

@@ -168,10 +168,14 @@ def _killed(line: list[str], environment: dict[str, str], parts: Path, count: in
 
 
 @pytest.mark.slow
-def test_a_reader_that_is_killed_goes_on(environment: dict[str, str], ancestral: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["here", "by a server"])
+def test_a_reader_that_is_killed_goes_on(
+    environment: dict[str, str], ancestral: Run, server: Server, tmp_path: Path, where: str
+) -> None:
     text, parts, output = tmp_path / "book.txt", tmp_path / "a.m4b.parts", tmp_path / "a.m4b"
     text.write_text(LONG)
-    line = command("read", str(text), "-o", str(output), "--model", "tiny", "--seed", "7")
+    options = [] if where == "here" else ["--url", server.url]
+    line = command("read", str(text), "-o", str(output), "--model", "tiny", "--seed", "7", *options)
     assert _killed(line, environment, parts, 3, signal.SIGKILL) == -signal.SIGKILL
     finished = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.flac")}
     assert _killed(line, environment, parts, len(finished) + 4, signal.SIGKILL) == -signal.SIGKILL
@@ -179,7 +183,7 @@ def test_a_reader_that_is_killed_goes_on(environment: dict[str, str], ancestral:
     now = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.flac")}
     assert finished.items() < now.items()  # nothing is sampled twice
     assert not output.exists()
-    resumed = _read(ancestral, text, output)
+    resumed = _read(ancestral, text, output, *options)
     assert not parts.exists()
     assert resumed == _read(ancestral, text, tmp_path / "b.m4b")
 
