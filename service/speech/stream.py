@@ -76,7 +76,7 @@ class AudioReader(JobReader):
 
 
 async def encoded(
-    reader: AudioReader, model_rate: int, form: str, sample_rate: int | None
+    reader: AudioReader, model_rate: int, form: str, sample_rate: int | None, *, tagged: bool = True
 ) -> AsyncGenerator[bytes, None]:
     """The encoded bytes of a job, as they become available. None of the pieces is empty.
 
@@ -85,11 +85,12 @@ async def encoded(
         model_rate: of its symbols, in hertz.
         form: a key of :data:`service.speech.codecs.MEDIA_TYPES`.
         sample_rate: of the bytes; the format's default if None.
+        tagged: whether they begin with the tags of a file, in formats that have them.
     """
     waves = reader.waves()
     first = await anext(waves, None)  # by now the length of a short text is known as well
     length = await reader.length() if form in codecs.LENGTH_IN_HEADER else 0
-    tags = tags_of(reader.payload, reader.job.model, reader.job.sha256)
+    tags = tags_of(reader.payload, reader.job.model, reader.job.sha256) if tagged else codecs.NO_TAGS
     encoder = codecs.encoder(form, model_rate, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(first)):
         yield data

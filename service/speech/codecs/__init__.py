@@ -38,6 +38,7 @@ from service.speech.codecs.sndfile import FlacEncoder, Mp3Encoder
 __all__ = [
     "LENGTH_IN_HEADER",
     "MEDIA_TYPES",
+    "NO_TAGS",
     "PCM_RATE",
     "Encoder",
     "Tags",

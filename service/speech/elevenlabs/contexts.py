@@ -264,7 +264,7 @@ class MultiContextConnection(WsConnection):
         found = Context(message.context_id, self._state, self._websocket, sync=query.sync_alignment)
         found.runner = SessionRunner(
             self._state, self._limits, caller, new_session_state(self._state.catalog, config), found, None,
-            idle_seconds=query.inactivity_timeout,
+            idle_seconds=query.inactivity_timeout, tagged=False,
         )  # fmt: skip
         self._contexts[message.context_id] = found
         self.start(self._run_context(message.context_id, found))

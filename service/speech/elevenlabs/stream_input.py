@@ -101,8 +101,9 @@ class ElevenLabsConnection(SpeechConnection):
         caller = self._credentials.check(first.xi_api_key)
         config = session_config(self._state.catalog, self._voice_id, query, first.voice_settings)
         session_state = new_session_state(self._state.catalog, config)
-        idle = query.inactivity_timeout
-        return SessionRunner(self._state, self._limits, caller, session_state, self, None, idle_seconds=idle)
+        return SessionRunner(
+            self._state, self._limits, caller, session_state, self, None, query.inactivity_timeout, tagged=False
+        )
 
     async def _handle_message(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
         if runner.session_state.closing:

@@ -187,7 +187,7 @@ class NativeConnection(SpeechConnection):
         assert caller is not None
         self._session.owner = caller.name
         return SessionRunner(
-            self._state, self._limits, caller, session_state, self, self._session, idle_seconds=IDLE_SECONDS
+            self._state, self._limits, caller, session_state, self, self._session, IDLE_SECONDS, tagged=True
         )
 
     # Messages to the client

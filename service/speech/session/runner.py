@@ -51,6 +51,8 @@ class SessionRunner:
         sink: to the client.
         resumable: stores the session; None if it cannot be resumed.
         idle_seconds: after which an idle session is closed.
+        tagged: whether each utterance is a file of its own, with tags. Where they are pieces of one file, a tag between
+            two of them is damage to a decoder.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class SessionRunner:
         sink: EventSink,
         resumable: Resumable | None,
         idle_seconds: float,
+        *,
+        tagged: bool,
     ) -> None:
         self.session_state = session_state
         self._state = state
@@ -70,6 +74,7 @@ class SessionRunner:
         self._sink = sink
         self._resumable = resumable
         self._idle_seconds = idle_seconds
+        self._tagged = tagged
         config = session_state.config
         self._model = state.catalog.speech_model(config.model, "speech")
         self.sample_rate = codecs.rate_of(config.response_format, self._model.spec.sample_rate, config.sample_rate)
@@ -234,7 +239,7 @@ class SessionRunner:
         try:
             job = await self._job(utterance)
             reader = AudioReader(self._state.broker, job, SPEECH.parse(job), self._model.spec)
-            source = encoded(reader, rate, form, self.sample_rate)
+            source = encoded(reader, rate, form, self.sample_rate, tagged=self._tagged)
             async with aclosing(track_playback(source, self._playback(utterance), sender.seconds)) as pieces:
                 async for piece in pieces:
                     await sender.send(piece, self._resampled(reader.samples))
