@@ -28,7 +28,7 @@ _FLAGS: Final = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
-_HOOK: Final = """
+HOOK: Final = """
 window.soundAt = null;
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
@@ -36,6 +36,7 @@ AudioNode.prototype.connect = function (target, ...rest) {
   return connect.call(this, target, ...rest);
 };
 function listen(node) {
+  window.device = node.context;
   const analyser = new AnalyserNode(node.context, { fftSize: 2048 });
   connect.call(node, analyser);
   const levels = new Float32Array(2048);
@@ -130,7 +131,7 @@ def visiting(browser: Browser, server: Server, *, capture: bool = False, **optio
     """A visit by somebody who has never been here; what they hear is kept, if that is wanted."""
     context: BrowserContext = browser.new_context(bypass_csp=capture, **options)
     context.set_default_timeout(SECONDS)
-    context.add_init_script(_HOOK)
+    context.add_init_script(HOOK)
     if capture:
         context.add_init_script(_CAPTURE)
     page = context.new_page()

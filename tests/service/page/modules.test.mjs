@@ -13,6 +13,7 @@ const { rowsOf } = await page("picture_stream.js");
 const { wordAt } = await page("words.js");
 const { blocks, spans } = await page("markdown.js");
 const { shuffledBlocks, noiseLike } = await page("score.js");
+const { peaks } = await page("curve.js");
 
 test("seeds beyond 2^53 survive JSON", () => {
   const text = '{"seed": 9223372036854775807, "seeds": [2177342782468422684, 7], "text": "id 9223372036854775807", "x": 0.12345678901234567}';
@@ -159,4 +160,9 @@ test("a shuffled sound has the same samples, noise the same level", () => {
   assert.deepEqual([...shuffledBlocks(sound, 100)].sort(), [...sound].sort());
   const power = (x) => x.reduce((sum, value) => sum + value * value, 0) / x.length;
   assert.ok(Math.abs(power(noiseLike(sound)) / power(sound) - 1) < 0.3);
+});
+
+test("the peaks of a waveform", () => {
+  assert.deepEqual(peaks(Float32Array.of(0, -0.5, 0.25, 0.125, 1, -0.75), 3), [0.5, 0.25, 1]);
+  assert.deepEqual(peaks(Float32Array.of(0.5), 2), [0, 0.5]);
 });

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import re
-import wave
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.paths import ROOT
 from tests.service.images.pictures import noise, shown, written
+from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
 from tests.service.support import Server
 
@@ -26,133 +23,40 @@ PIXELS = """([selector, rows]) => {
   return Array.from(paint.getImageData(0, 0, 28, rows).data);
 }"""
 """The colours of the first rows of a canvas of 28 columns."""
-TEXT = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background."
-SPEAK = "#speak?model=wavenet-en&voice=joe&seed=7&temperature=1&speed=1&text=" + TEXT.replace(" ", "%20")
-PNG = ROOT / "models/zoo/pixelcnn-digits/pixelcnn/sheet.png"
+ROWS = "[data-param=rows] input"
+TEXT = "The birch canoe slid on the smooth planks."
 
 
-def pcm(server: Server, **changes: Any) -> bytes:
-    """What the HTTP route gives."""
-    body = {"model": "wavenet-en", "voice": "joe", "input": TEXT, "response_format": "pcm", "seed": 7, "temperature": 1}
-    return httpx.post(f"{server.url}/v1/audio/speech", json=body | changes, timeout=240.0).content
+GROWTH = """() => {
+  window.growth = [];
+  const put = CanvasRenderingContext2D.prototype.putImageData;
+  CanvasRenderingContext2D.prototype.putImageData = function (image, ...rest) {
+    put.call(this, image, ...rest);
+    if (this.canvas === document.querySelector(".shot canvas")) window.growth.push(Array.from(image.data));
+  };
+}"""
+"""Keeps every state of the first picture."""
+THINNED = 170
+"""The opacity of squares of the coarse scale."""
 
 
-def silence_cut(data: bytes) -> bytes:
-    samples = np.trim_zeros(np.frombuffer(data, "<i2"))
-    return samples.tobytes()
-
-
-def test_what_is_heard_are_the_bytes_of_http(server: Server, visit: Visiting) -> None:
-    text = "The birch canoe slid. " * 6
-    with visit(server) as page:
-        page.open(f"#speak?model=tiny&voice=ann&seed=9&text={text.strip().replace(' ', '%20')}")
-        page.evaluate("addEventListener('click', () => (window.clicked = performance.now()), { capture: true })")
-        sha256 = page.speak()
-        page.played()
-        page.page.wait_for_timeout(300)
-        expected = pcm(server, model="tiny", voice="ann", input=text.strip(), seed=9)
-        assert sha256 == hashlib.sha256(expected).hexdigest()
-        assert re.search(r"Underruns\s+0\b", page.page.inner_text(".figures"))
-        assert page.evaluate("window.soundAt - window.clicked") <= 500
-        page.check()
-
-
-def test_the_worklet_plays_every_sample_once(server: Server, visit: Visiting) -> None:
-    """The capture starts with the second sound: its own module loads while the first one begins."""
-    with visit(server, capture=True) as page:
-        page.open("#speak?model=tiny&voice=ann&seed=9&text=The%20birch%20canoe%20slid.")
-        page.speak()
-        page.played()
-        page.evaluate("window.heard = []")
-        page.page.click("button[aria-label='Keep this seed'][aria-pressed=true]")
-        page.page.fill("input[inputmode=numeric]", "10")
-        page.speak()
-        page.played()
-        page.page.wait_for_timeout(300)
-        expected = pcm(server, model="tiny", voice="ann", input="The birch canoe slid.", seed=10)
-        assert page.heard() == silence_cut(expected)
-
-
-@pytest.mark.parametrize("changes", [{}, {"pitch": 3, "intonation": 0.5}])
-def test_a_link_gives_the_same_bytes(real: Server, visit: Visiting, changes: dict[str, float]) -> None:
+def test_sprites_grow_row_by_row(real: Server, visit: Visiting) -> None:
     with visit(real) as page:
-        page.open(SPEAK + "".join(f"&{name}={value}" for name, value in changes.items()))
-        sha256 = page.speak()
-        link = page.page.url
-        page.page.click("button:text-is('Verify')")
-        page.page.wait_for_selector(".tick[data-good=true]:has-text('Sampled again: the same bytes')")
-        page.check()
-    with visit(real) as page:
-        page.page.goto(link)
-        page.page.wait_for_selector("main h1")
-        assert page.page.input_value("textarea") == TEXT
-        assert page.speak() == sha256 == hashlib.sha256(pcm(real, **changes)).hexdigest()
-        assert page.page.inner_text(".tick") == "✓ The same bytes as in the link"
-
-
-def test_words_are_lit_when_they_are_heard(real: Server, visit: Visiting) -> None:
-    with visit(real) as page:
-        page.open(SPEAK)
-        page.speak()
-        page.played()
-        job = real.newest()
-        words = httpx.get(f"{real.url}/v1/jobs/{job}/timestamps").json()["words"]
-        assert page.page.inner_text(".words").split() == TEXT.split()
-        page.evaluate(
-            """() => { window.lit = []; const span = () => document.querySelector('.words .lit');
-            const time = () => document.querySelector('.time').textContent;
-            new MutationObserver(() => span() && window.lit.push([span().textContent, time()]))
-              .observe(document.querySelector('.words'), { subtree: true, attributes: true }); }"""
-        )
-        page.page.click("button:text-is('Play')")
-        page.page.wait_for_timeout(500)
-        page.played()
-        lit: list[tuple[str, str]] = [tuple(entry) for entry in page.evaluate("window.lit")]
-        seen = dict.fromkeys(name for name, _ in lit)
-        assert len(seen) >= len(set(TEXT.split())) - 1
-        for name, shown in lit:
-            at = float(shown.split(" / ")[0])
-            spans = [
-                (w["start"] / 16000, w["end"] / 16000)
-                for w, text in zip(words, TEXT.split(), strict=True)
-                if text == name
-            ]
-            assert any(start - 0.15 <= at <= end + 0.15 for start, end in spans), (
-                name,
-                at,
-                spans,
-            )  # 0.05 s are rounding
-
-
-def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
-    with visit(real) as page:
-        page.open(SPEAK.replace("planks.", "planks. " * 12))
+        page.open("#draw?model=pixelcnn-sprites&prompt=elf&n=2&seed=5")
+        page.evaluate(GROWTH)
         page.page.click("button.primary")
-        page.page.wait_for_selector("button:text-is('Pause')")
-        page.page.wait_for_timeout(500)
-        page.page.click("button.primary:text-is('Stop')")
-        page.page.wait_for_selector("button:text-is('Play')")
-        newest = real.newest()
-        assert newest is not None
-        assert real.ended(newest)["status"] == "cancelled"
-        page.page.fill("textarea", TEXT)
-        page.page.click("label:has-text('Heart')")
-        page.speak()
-        page.played()
-        box = page.page.locator("canvas.scope").bounding_box()
-        assert box is not None
-        page.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
-        page.page.wait_for_timeout(300)
-        now, whole = map(float, re.findall(r"[\d.]+", page.page.inner_text(".time")))
-        assert abs(now / whole - 0.5) < 0.05
-        seed = page.page.input_value("input[inputmode=numeric]")
-        with page.page.expect_download() as download:
-            page.page.click("button:text-is('Download')")
-        assert download.value.suggested_filename == f"wavenet-en-heart-{seed}.wav"
-        with wave.open(str(download.value.path())) as file:
-            found = file.readframes(file.getnframes())
-        assert found == pcm(real, voice="heart", seed=int(seed))
+        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        states = np.array(page.evaluate("window.growth"), np.uint8).reshape(-1, 32, 32, 4)
         page.check()
+    squares = [state[..., 3] == THINNED for state in states]
+    coarse, *_, last = squares
+    assert coarse.any()  # the coarse scale comes first …
+    assert np.array_equal(coarse[::2], coarse[1::2])  # … in squares …
+    assert np.array_equal(coarse[:, ::2], coarse[:, 1::2])
+    assert not last.any()
+    done = [sum(not line.any() for line in square) for square in squares]
+    assert done == sorted(done)
+    assert len(set(done)) >= 8
 
 
 def test_draw_cancel_and_more(real: Server, visit: Visiting) -> None:
@@ -162,6 +66,8 @@ def test_draw_cancel_and_more(real: Server, visit: Visiting) -> None:
         page.page.wait_for_selector(".shot.growing")
         page.page.click("button.primary:text-is('Cancel')")
         page.page.wait_for_selector(".status:has-text('Cancelled')")
+        jobs = httpx.get(f"{real.url}/v1/jobs?limit=30").json()["data"]
+        assert ("pixelcnn-avatars-rgb", "cancelled") in [(job["model"], job["status"]) for job in jobs]
         page.open("#draw?model=pixelcnn-digits&prompt=7&n=2&seed=5")
         page.page.click("button.primary")
         page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
@@ -194,21 +100,67 @@ def test_complete_a_picture(real: Server, visit: Visiting, tmp_path: Path) -> No
         page.open("#draw?mode=complete&model=pixelcnn-digits&prompt=7&n=2&seed=5")
         page.page.set_input_files("input[type=file]", seven(real, tmp_path))
         page.page.wait_for_selector(".kept canvas")
-        page.page.fill("input[type=range][max='27']", "20")
+        drag_the_line(page, 20)
         page.page.click("button.primary")
         page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
         assert page.evaluate(PIXELS, [".kept canvas", 20]) == page.evaluate(PIXELS, [".shot canvas", 20])
+        drawn = page.evaluate(PIXELS, [".shot canvas", 28])
+        link = page.page.url
         page.check()
+    with visit(real) as page:
+        page.page.goto(link)
+        page.page.set_input_files("input[type=file] >> visible=true", seven(real, tmp_path))
+        page.page.wait_for_selector(".kept canvas")
+        assert page.page.input_value(ROWS) == "20"
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        assert page.evaluate(PIXELS, [".shot canvas", 28]) == drawn
+
+
+def drag_the_line(page: Visit, row: int) -> None:
+    box = page.page.locator(".kept").bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2
+    page.page.mouse.move(middle, box["y"] + 5)
+    page.page.mouse.down()
+    page.page.mouse.move(middle, box["y"] + box["height"] * row / 28)
+    page.page.mouse.up()
+    assert page.page.input_value(ROWS) == str(row)
+
+
+def interpolated(page: Visit, steps: int) -> Any:
+    """The pictures, once they are drawn."""
+    page.page.click("button.primary")
+    page.page.wait_for_selector(f".shot:nth-child({steps})")
+    page.page.fill(".stagebox input[type=range]", str(steps - 1))
+    last = page.evaluate(PIXELS, [f".shot:nth-child({steps}) canvas", 28])
+    assert page.evaluate(PIXELS, [".stage", 28]) == last
+    return [page.evaluate(PIXELS, [f".shot:nth-child({step + 1}) canvas", 28]) for step in range(steps)]
 
 
 def test_interpolate(real: Server, visit: Visiting) -> None:
     with visit(real) as page:
         page.open("#draw?mode=interpolate&model=pixelcnn-digits&seed=5")
-        page.page.click("button.primary")
-        page.page.wait_for_selector(".stage")
-        page.page.wait_for_selector(".shot:nth-child(8)")
-        page.page.fill(".stagebox input[type=range]", "7")
-        assert page.evaluate(PIXELS, [".stage", 28]) == page.evaluate(PIXELS, [".shot:nth-child(8) canvas", 28])
+        page.page.select_option("[data-param=from] select", "3")
+        page.page.select_option("[data-param=to] select", "9")
+        page.page.fill("[data-param=steps] input", "5")
+        drawn = interpolated(page, 5)
+        link = page.page.url
+        page.check()
+    with visit(real) as page:
+        page.page.goto(link)
+        page.page.wait_for_selector("main h1")
+        assert interpolated(page, 5) == drawn
+
+
+def test_a_link_restores_ends_that_are_lists(real: Server, visit: Visiting) -> None:
+    link = "#draw?mode=interpolate&from=elf%2C+robe&to=orc%2C+axe&steps=3&model=pixelcnn-sprites&seed=5"
+    with visit(real) as page:
+        page.open(link)
+        ends = [page.page.input_value(f"[data-param={end}] input") for end in ("from", "to", "steps")]
+        assert ends == ["elf, robe", "orc, axe", "3"]
+        page.open("#draw?mode=nonsense&model=pixelcnn-digits")
+        assert page.page.locator(".segmented input:checked").get_attribute("value") == "draw"
         page.check()
 
 

@@ -18,7 +18,8 @@ async function open() {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${name[0].toUpperCase()}${name.slice(1)} · Ancestral`;
+  const title = `${name[0].toUpperCase()}${name.slice(1)}`;
+  document.title = `${title} · Ancestral`;
   main.replaceChildren(h("p", { class: "loading", role: "status" }, "Loading…"));
   const wanted = location.hash;
   try {
@@ -32,7 +33,7 @@ async function open() {
     main.replaceChildren(made.element);
     made.shown?.();
   } catch (error) {
-    main.replaceChildren(h("div", { class: "sheet" }, problem(error, open)));
+    main.replaceChildren(h("div", { class: "sheet" }, h("h1", {}, title), problem(error, open)));
     if (!("status" in error)) throw error;
   }
 }

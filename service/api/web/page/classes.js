@@ -20,7 +20,7 @@ export class ClassPicker {
     this.onchange = onchange;
     this.chips = h("fieldset", { class: "chips", dataset: { param: "prompt class" } });
     this.kinds = h("fieldset", { class: "chips small" });
-    this.others = h("div", { class: "row wrap" });
+    this.others = h("div", { class: "others" });
     this.element = h("div", {}, this.chips, this.kinds, this.others);
     this.styleField = h("div", {});
   }
@@ -94,8 +94,8 @@ export class ClassPicker {
 /** The name of an attribute as a label. */
 const title = (name) => (name ?? "class").replace(/^./, (letter) => letter.toUpperCase()).replaceAll("_", " ");
 
-function chipsOf(options, chosen, onchoose) {
-  const name = id("chip");
+/** Makes pictures of classes that are loaded when they come into view. */
+export function thumbnailMaker() {
   const observer = new IntersectionObserver((entries) => {
     for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
       observer.unobserve(target);
@@ -103,6 +103,17 @@ function chipsOf(options, chosen, onchoose) {
       loadNext();
     }
   });
+  return (one, size = 32, alt = "") => {
+    const image = h("img", { alt: "", title: alt || null, width: size, height: size, dataset: { source: one.thumbnail_url } });
+    image.addEventListener("load", () => (image.alt = alt)); // the text would be shown while it loads
+    observer.observe(image);
+    return image;
+  };
+}
+
+function chipsOf(options, chosen, onchoose) {
+  const name = id("chip");
+  const thumbnail = thumbnailMaker();
   return options.map((option) => {
     const input = h("input", {
       type: "radio",
@@ -112,9 +123,7 @@ function chipsOf(options, chosen, onchoose) {
       checked: option.id === (chosen ?? ANY),
     });
     input.addEventListener("change", () => onchoose(option.id));
-    const source = option.thumbnail_url;
-    const image = source && h("img", { alt: "", width: 32, height: 32, dataset: { source } });
-    if (image) observer.observe(image);
+    const image = option.thumbnail_url && thumbnail(option);
     return h(
       "span",
       { class: "chip" },

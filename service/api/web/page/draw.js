@@ -36,10 +36,12 @@ export async function open(values) {
 
 class Draw {
   constructor(models, classes, values) {
-    Object.assign(this, { models, busy: null, mode: values.mode ?? "draw" });
+    Object.assign(this, { models, busy: null, mode: Object.hasOwn(NEEDED, values.mode) ? values.mode : "draw" });
     this.picker = new ClassPicker(classes, () => this.changed());
     this.build(values);
     this.chooseModel(values.prompt, values.style);
+    this.completion.restore(values);
+    this.interpolation.restore(values);
     this.chooseMode(this.mode);
   }
 

@@ -86,6 +86,11 @@ export class Completion {
     this.input.resize(size);
   }
 
+  /** Takes the line from the values of a link. */
+  restore({ rows }) {
+    if (rows) this.line.set(rows);
+  }
+
   take(canvas) {
     this.input.take(canvas);
   }
@@ -186,6 +191,14 @@ export class Interpolation {
     this.end = end(second);
     this.from.replaceChildren(field("From", this.begin, { param: "from" }));
     this.to.replaceChildren(field("To", this.end, { param: "to" }));
+  }
+
+  /** Takes both ends and the steps from the values of a link. */
+  restore({ from, to, steps }) {
+    if (steps) this.steps.set(steps);
+    for (const [end, name] of [[this.begin, from], [this.end, to]]) {
+      if (name && (!end.options || [...end.options].some((option) => option.value === name))) end.value = name;
+    }
   }
 
   values() {

@@ -53,7 +53,7 @@ class Card {
       h(
         "div",
         { class: "row caption" },
-        h("span", { class: "grow cut", title: `seed ${seed}` }, label || `seed ${seed}`),
+        h("span", { class: "grow two", title: [label, `seed ${seed}`].filter(Boolean).join(", ") }, this.caption),
         this.buttons,
       ),
     );
@@ -62,6 +62,14 @@ class Card {
   complete() {
     this.element.classList.remove("growing");
     this.buttons.hidden = false;
+  }
+
+  /** What was not asked for, since that is the same for all; or the seed. */
+  get caption() {
+    const { label, prompt, seed } = this.fields;
+    const asked = (prompt ?? "").split(",").map((name) => name.trim());
+    const others = (label ?? "").split(", ").filter((name) => !asked.includes(name));
+    return others.join(", ") || label || `seed ${seed}`;
   }
 
   get name() {

@@ -212,5 +212,6 @@ function describe(job) {
       .join(", ");
   }
   if (job.status === "failed") return job.error?.message ?? "";
-  return `${job.samples_done.toLocaleString("en")} symbols · ${at}`;
+  const symbols = job.samples_done || job.samples_total; // what is scored is not sampled
+  return symbols ? `${symbols.toLocaleString("en")} symbols · ${at}` : at;
 }

@@ -2,19 +2,30 @@
 
 import { get, request } from "./api.js";
 import { figures, models as loadModels } from "./controls.js";
-import { copy, h } from "./dom.js";
+import { thumbnailMaker } from "./classes.js";
+import { copy, h, problem } from "./dom.js";
 import { markdown } from "./markdown.js";
+import { previewButton, silence } from "./voices.js";
+
+const MOST_SAMPLES = 6;
 
 export async function open() {
   const models = await loadModels();
   const voices = models.some((model) => model.sample_rate) ? (await get("v1/audio/voices")).voices : [];
-  const cards = models.map((model) =>
-    card(
+  const draws = models.some((model) => model.capabilities.includes("image_generation"));
+  const classes = draws ? (await get("v1/images/classes")).data : [];
+  const thumbnail = thumbnailMaker();
+  const cards = models.map((model) => {
+    const shown = classes.filter((one) => one.model === model.id).slice(0, MOST_SAMPLES);
+    const samples = shown.map((one) => thumbnail(one, 48, `A sample: ${one.id}`));
+    return card(
       model,
       voices.filter((voice) => voice.models.includes(model.id)),
-    ),
-  );
+      samples,
+    );
+  });
   return {
+    leave: silence,
     element: h(
       "div",
       { class: "stack" },
@@ -48,7 +59,7 @@ const NAMES = {
   image_encoding: "gives the vector of a picture",
 };
 
-function card(model, voices) {
+function card(model, voices, samples) {
   const hash = h(
     "button",
     {
@@ -102,14 +113,26 @@ function card(model, voices) {
       ],
       ["SHA-256", hash],
     ]),
-    voices.length > 0 &&
-      h(
-        "ul",
-        { class: "plain" },
-        voices.map((voice) => h("li", {}, h("strong", {}, voice.name), ` ${voice.description} (${voice.license})`)),
-      ),
+    samples.length > 0 && h("div", { class: "row wrap samples" }, samples),
+    voices.length > 0 && voiceList(model, voices),
     details,
   );
+}
+
+function voiceList(model, voices) {
+  const message = h("div", { class: "message" });
+  const fail = (error, retry) => {
+    if (!("status" in error)) throw error;
+    message.replaceChildren(problem(error, () => message.replaceChildren() ?? retry()));
+  };
+  const item = (voice) =>
+    h(
+      "li",
+      { class: "row" },
+      previewButton(voice, model.id, fail),
+      h("span", {}, h("strong", {}, voice.name), ` ${voice.description} (${voice.license})`),
+    );
+  return h("div", { class: "stack" }, message, h("ul", { class: "plain" }, voices.map(item)));
 }
 
 function count(number) {

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { dropZone, modelsWith, requestPanel, segmented, select } from "./controls.js";
+import { curve, waveform } from "./curve.js";
 import { announce, clearErrors, field, h, problem, showAtField } from "./dom.js";
 import { fitted, noise, shuffled, sizeOf, toBlob } from "./pixels.js";
 import { wav } from "./sound.js";
@@ -150,6 +151,7 @@ class Score {
     const shows = this.kind === "picture" ? "bright pixels surprised the model" : "peaks surprised the model";
     this.message.replaceChildren(h("p", { class: "hint" }, `Fewer bits are more probable; ${shows}.`));
     this.results.replaceChildren();
+    this.curves = [];
     this.panel.show();
     const run = (this.current = {});
     announce("Scoring");
@@ -192,16 +194,26 @@ class Score {
     }
     const bits = found.bits_per_dim ?? found.bits_per_sample;
     const unit = found.bits_per_dim === undefined ? "bits per sample" : "bits per dim";
-    item.lastChild.replaceWith(
-      h("p", { class: "bits" }, h("strong", {}, bits.toFixed(3)), ` ${unit}`),
-      found.map
-        ? h("img", {
-            class: "picture",
-            alt: `Heat map: bright pixels of ${item.querySelector("h2").textContent} surprised the model`,
-            src: `data:image/png;base64,${found.map}`,
-          })
-        : curve(found.curve),
-    );
+    item.lastChild.replaceWith(h("p", { class: "bits" }, h("strong", {}, bits.toFixed(3)), ` ${unit}`));
+    if (found.curve) this.addCurve(item, found.curve);
+    else
+      item.append(
+        h("img", {
+          class: "picture",
+          alt: `Heat map: bright pixels of ${item.querySelector("h2").textContent} surprised the model`,
+          src: `data:image/png;base64,${found.map}`,
+        }),
+      );
+  }
+
+  /** Shows the curve of one more sound; all have the same scale. */
+  addCurve(item, values) {
+    this.curves.push({ item, values });
+    const top = Math.max(1, ...this.curves.flatMap((one) => one.values));
+    for (const one of this.curves) {
+      one.item.querySelector(".curve:not(.wave)")?.remove();
+      one.item.append(curve(one.values, top));
+    }
   }
 
   async pictures() {
@@ -228,7 +240,7 @@ class Score {
     ];
     return all.map(([name, samples]) => ({
       name,
-      shown: null,
+      shown: waveform(samples, name),
       blob: new Blob(
         [
           wav(
@@ -269,27 +281,4 @@ export function shuffledBlocks(samples, size) {
 export function noiseLike(samples) {
   const level = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
   return Float32Array.from(samples, () => level * Math.sqrt(3) * (2 * Math.random() - 1));
-}
-
-/** The bits of each 10 ms as a line. */
-function curve(values) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const line = document.createElementNS(svg.namespaceURI, "polyline");
-  const most = Math.max(...values, 1);
-  line.setAttribute(
-    "points",
-    values
-      .map(
-        (value, i) =>
-          `${((600 * i) / Math.max(1, values.length - 1)).toFixed(1)},${(98 - (94 * value) / most).toFixed(1)}`,
-      )
-      .join(" "),
-  );
-  svg.setAttribute("viewBox", "0 0 600 100");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("class", "curve");
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `Bits over time: at most ${Math.round(most)} in 10 ms`);
-  svg.append(line);
-  return svg;
 }

@@ -8,7 +8,7 @@ import { Samples } from "./sound.js";
 import { SoundActions } from "./sound_actions.js";
 import { SoundPanel } from "./sound_panel.js";
 import { remember, writeLink } from "./store.js";
-import { VoicePicker } from "./voices.js";
+import { silence, VoicePicker } from "./voices.js";
 
 const RATE = 24_000;
 const EXAMPLE = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.";
@@ -261,7 +261,7 @@ class Speak {
   }
 
   begin() {
-    this.voices.silence();
+    silence();
     this.hash = this.job = null;
     this.actions.clear();
     this.message.replaceChildren();

@@ -4,6 +4,32 @@ import { here, request } from "./api.js";
 import { h, icon, id } from "./dom.js";
 
 const previews = new Map();
+let sample = null;
+
+/** Stops a preview. */
+export const silence = () => sample?.pause();
+
+/** A button that plays a sentence of a voice; `fail(error, retry)` shows why it cannot be heard. */
+export function previewButton(voice, model, fail) {
+  const play = async () => {
+    const url = here(voice.preview_url);
+    url.searchParams.set("model", model);
+    button.classList.add("busy");
+    try {
+      if (!previews.has(url.href)) previews.set(url.href, URL.createObjectURL(await (await request(url)).blob()));
+      silence();
+      sample = new Audio(previews.get(url.href));
+      await sample.play();
+    } catch (error) {
+      if (error.name !== "AbortError") fail(error, play); // another one was chosen meanwhile
+    } finally {
+      button.classList.remove("busy");
+    }
+  };
+  const label = { "aria-label": `Preview ${voice.name}`, title: "Preview" };
+  const button = h("button", { type: "button", class: "icon preview", ...label, onclick: play }, icon("play"));
+  return button;
+}
 
 export class VoicePicker {
   /** `fail(error, retry)` shows why a preview cannot be heard. */
@@ -33,44 +59,12 @@ export class VoicePicker {
 
   card(voice, name, details, checked) {
     const input = h("input", { type: "radio", name, value: voice.id, id: id("voice"), checked });
-    const preview = h(
-      "button",
-      {
-        type: "button",
-        class: "icon preview",
-        "aria-label": `Preview ${voice.name}`,
-        title: "Preview",
-        onclick: () => this.preview(voice, preview),
-      },
-      icon("play"),
-    );
     const label = h(
       "label",
       { for: input.id, title: voice.description },
       h("strong", {}, voice.name),
       h("span", { class: "dim" }, details),
     );
-    return h("div", { class: "card" }, input, label, preview);
-  }
-
-  async preview(voice, button) {
-    const url = here(voice.preview_url);
-    url.searchParams.set("model", this.model);
-    button.classList.add("busy");
-    try {
-      if (!previews.has(url.href)) previews.set(url.href, URL.createObjectURL(await (await request(url)).blob()));
-      this.silence();
-      this.sample = new Audio(previews.get(url.href));
-      await this.sample.play();
-    } catch (error) {
-      this.fail(error, () => this.preview(voice, button));
-    } finally {
-      button.classList.remove("busy");
-    }
-  }
-
-  /** Stops a preview. */
-  silence() {
-    this.sample?.pause();
+    return h("div", { class: "card" }, input, label, previewButton(voice, this.model, this.fail));
   }
 }

@@ -1,0 +1,230 @@
+"""The page for people who see or type otherwise, or have a small screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.paths import ROOT
+from tests.service.images.pictures import noise, written
+from tests.service.page.browser import Visit
+from tests.service.page.conftest import Visiting
+from tests.service.support import Server
+
+pytestmark = pytest.mark.slow
+
+SPEAK = "#speak?model=tiny&voice=ann&seed=9&text=The%20birch%20canoe%20slid."
+LONG = "The birch canoe slid on the smooth planks. Incomprehensibilities."
+CUT = """() => {
+  const scrolls = (one) => /auto|scroll/.test(getComputedStyle(one).overflowX);
+  const hidden = (one) => one.closest(".hidden, .skip, [hidden]") || !one.getClientRects().length;
+  const cut = [];
+  for (const one of document.querySelectorAll("body *")) {
+    if (hidden(one)) continue;
+    let above = one.parentElement;
+    while (above && !scrolls(above)) above = above.parentElement;
+    const beyond = !above && one.getBoundingClientRect().right > innerWidth + 0.5;
+    const narrow = one.matches("button, label, a, h1, h2, dd, legend") && one.scrollWidth > one.clientWidth + 1;
+    if (beyond || (narrow && one.clientWidth)) cut.push(one.outerHTML.slice(0, 90));
+  }
+  return cut;
+}"""
+"""What stands beyond the edge of the window, or is wider than its own box."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Those of a server that the views are shown with."""
+
+    speech: str
+    voice: str
+    pictures: str
+    sounds: str
+
+
+TINY = Models("tiny", "ann", "park", "free")
+REAL = Models("wavenet-en", "joe", "pixelcnn-sprites", "wavenet-babble")
+
+
+def tab_to(page: Visit, selector: str) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(120):
+        page.page.keyboard.press("Tab")
+        if page.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
+            return
+    raise AssertionError(f"Tab does not reach {selector}")
+
+
+def test_the_keyboard_is_enough(server: Server, visit: Visiting) -> None:
+    with visit(server) as page:
+        page.open(SPEAK)
+        page.page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        reached = set()
+        for _ in range(60):
+            page.page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.textContent || document.activeElement.type || ''"))
+        assert {"Speak", "Draw", "Jobs", "API key", "textarea", "radio", "range", "Copy link"} <= reached
+        page.page.focus("textarea")
+        page.page.keyboard.press("Control+Enter")
+        page.page.wait_for_selector(".stats[data-sha256]", state="attached")
+        page.played()
+        page.page.focus("input.position")
+        page.page.keyboard.press("Home")
+        page.page.keyboard.press("ArrowRight")
+        page.page.wait_for_timeout(200)
+        assert float(page.page.inner_text(".time").split()[0]) < 0.1
+
+
+def test_the_keyboard_draws(server: Server, visit: Visiting) -> None:
+    with visit(server) as page:
+        page.open("#draw?model=park&n=2&seed=4&prompt=Birds")
+        tab_to(page, ".chip input")
+        page.page.keyboard.press("ArrowRight")
+        assert page.page.input_value(".chips input:checked >> nth=0") == "Beasts"
+        tab_to(page, "button.primary")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        tab_to(page, ".frame")
+        page.page.keyboard.press("Enter")
+        tab_to(page, "dialog button:nth-of-type(3)")
+        assert page.evaluate("document.activeElement.textContent") == "Complete it"
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector("dialog", state="detached")
+        tab_to(page, "[data-param=rows] input")
+        page.page.keyboard.press("End")
+        assert page.page.input_value("[data-param=rows] input") == "7"
+        tab_to(page, "button.primary")
+        page.page.keyboard.press("Space")
+        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        page.check()
+
+
+def test_the_keyboard_scores_verifies_and_reads(server: Server, visit: Visiting, tmp_path: Path) -> None:
+    with visit(server) as page:
+        page.open("#score")
+        tab_to(page, ".file")
+        with page.page.expect_file_chooser() as chooser:
+            page.page.keyboard.press("Space")
+        (tmp_path / "mine.png").write_bytes(written(noise("park")))
+        chooser.value.set_files(tmp_path / "mine.png")
+        page.page.wait_for_selector(".score:nth-child(3) .bits")
+        assert server.speak().status_code == 200
+        page.page.focus("nav a")
+        tab_to(page, "nav a[href='#jobs']")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector("main h1:text-is('Jobs')")
+        tab_to(page, "button[aria-label^=Verify]")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector(".tick:has-text('The same bytes')")
+        page.page.focus("nav a")
+        tab_to(page, "nav a[href='#models']")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector("main h1:text-is('Models')")
+        tab_to(page, "summary")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector(".card-text :text('Random weights')")
+        page.check()
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core (MPL-2.0), from npm: for this test only, and not kept."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    folder = tmp_path_factory.mktemp("axe")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "tests/service/page" / name, folder)
+    words = ["npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=os.environ)
+    if done.returncode:
+        pytest.skip(f"axe-core cannot be installed: {done.stderr[-200:]}")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+
+
+def states(page: Visit, server: Server, folder: Path, models: Models) -> Iterator[str]:
+    """Goes through the views and their states, and says the name of each one that is reached."""
+    sound, picture = folder / "mine.wav", folder / "mine.png"
+    sound.write_bytes(server.speak(model=models.speech, voice=models.voice).content)
+    picture.write_bytes(written(noise("park")))
+    page.open(f"#speak?model={models.speech}&voice={models.voice}&seed=9&text={quote(LONG)}")
+    page.speak()
+    yield "speak"
+    page.page.fill("textarea", "…")
+    page.page.click("button.primary")
+    page.page.wait_for_selector("[data-param=input] .wrong:not(:empty)")
+    yield "an error at its field"
+    page.page.click("#key")
+    page.page.wait_for_selector("dialog[open]")
+    yield "the key"
+    page.page.keyboard.press("Escape")
+    page.open(f"#draw?model={models.pictures}&n=2&seed=5")
+    page.page.click("button.primary")
+    page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+    yield "draw"
+    page.page.click(".frame >> nth=0")
+    page.page.wait_for_selector("dialog[open]")
+    yield "a picture, enlarged"
+    page.page.click("dialog button:text-is('Complete it')")
+    page.page.click("button.primary")
+    page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+    yield "a completion"
+    page.page.click(".segmented label:text-is('Interpolate')")
+    page.page.click("button.primary")
+    page.page.wait_for_selector(".stage")
+    yield "an interpolation"
+    page.open("#score")
+    for label, model, file in (("A picture", models.pictures, picture), ("A sound", models.sounds, sound)):
+        page.page.click(f"label:text-is('{label}')")
+        page.page.select_option("[data-param=model] select", model)
+        page.page.set_input_files("input[type=file]", file)
+        page.page.wait_for_selector(".score:nth-child(3) .bits, .score:nth-child(3) .hint")
+        yield f"score {label.lower()}"
+    page.open("#jobs")
+    yield "jobs"
+    page.open("#models")
+    yield "models"
+    page.page.context.set_offline(True)
+    page.page.click("nav a[href='#jobs']")
+    page.page.wait_for_selector(".problem")
+    yield "offline"
+    page.page.context.set_offline(False)
+
+
+def open_panels(page: Visit) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.page.wait_for_timeout(500)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(server: Server, visit: Visiting, axe: str, scheme: str, width: int, tmp_path: Path) -> None:
+    with visit(server, color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
+        for state in states(page, server, tmp_path, TINY):
+            open_panels(page)
+            page.evaluate(axe)
+            found: dict[str, Any] = page.evaluate("axe.run()")
+            problems = [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
+            assert problems == [], (state, json.dumps(problems, indent=1))
+
+
+def test_nothing_is_cut_on_a_phone(real: Server, visit: Visiting, tmp_path: Path) -> None:
+    with visit(real, viewport={"width": 390, "height": 844}) as page:
+        for state in states(page, real, tmp_path, REAL):
+            open_panels(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, state
+            assert page.evaluate(CUT) == [], state
+
+
+def test_the_lock_file_names_axe_alone() -> None:
+    lock = json.loads(Path(ROOT / "tests/service/page/package-lock.json").read_text())
+    assert [name for name in lock["packages"] if name] == ["node_modules/axe-core"]

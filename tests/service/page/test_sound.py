@@ -1,0 +1,167 @@
+"""The view Speak in a browser, against a real server: what is heard, when, and what can be done with it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import wave
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.service.page.browser import Visit
+from tests.service.page.conftest import Visiting
+from tests.service.support import Server
+
+pytestmark = pytest.mark.slow
+
+TEXT = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background."
+SPEAK = "#speak?model=wavenet-en&voice=joe&seed=7&temperature=1&speed=1&text=" + TEXT.replace(" ", "%20")
+LIT = """() => {
+  window.soundAt = null;
+  window.lit = [];
+  const line = document.querySelector(".words");
+  new MutationObserver(() => {
+    const index = [...line.children].findIndex((word) => word.classList.contains("lit"));
+    if (index >= 0 && index !== window.lit.at(-1)?.[0]) window.lit.push([index, performance.now()]);
+  }).observe(line, { subtree: true, attributes: true });
+}"""
+"""Notes when each word is lit."""
+
+
+def pcm(server: Server, **changes: Any) -> bytes:
+    """What the HTTP route gives."""
+    body = {"model": "wavenet-en", "voice": "joe", "input": TEXT, "response_format": "pcm", "seed": 7, "temperature": 1}
+    return httpx.post(f"{server.url}/v1/audio/speech", json=body | changes, timeout=240.0).content
+
+
+def silence_cut(data: bytes) -> bytes:
+    samples = np.trim_zeros(np.frombuffer(data, "<i2"))
+    return samples.tobytes()
+
+
+def test_what_is_heard_are_the_bytes_of_http(server: Server, visit: Visiting) -> None:
+    text = "The birch canoe slid. " * 6
+    with visit(server) as page:
+        page.open(f"#speak?model=tiny&voice=ann&seed=9&text={text.strip().replace(' ', '%20')}")
+        page.evaluate("addEventListener('click', () => (window.clicked = performance.now()), { capture: true })")
+        sha256 = page.speak()
+        page.played()
+        page.page.wait_for_timeout(300)
+        expected = pcm(server, model="tiny", voice="ann", input=text.strip(), seed=9)
+        assert sha256 == hashlib.sha256(expected).hexdigest()
+        assert re.search(r"Underruns\s+0\b", page.page.inner_text(".figures"))
+        assert page.evaluate("window.soundAt - window.clicked") <= 500
+        page.check()
+
+
+def test_the_worklet_plays_every_sample_once(server: Server, visit: Visiting) -> None:
+    """The capture starts with the second sound: its own module loads while the first one begins."""
+    with visit(server, capture=True) as page:
+        page.open("#speak?model=tiny&voice=ann&seed=9&text=The%20birch%20canoe%20slid.")
+        page.speak()
+        page.played()
+        page.evaluate("window.heard = []")
+        page.page.click("button[aria-label='Keep this seed'][aria-pressed=true]")
+        page.page.fill("input[inputmode=numeric]", "10")
+        page.speak()
+        page.played()
+        page.page.wait_for_timeout(300)
+        expected = pcm(server, model="tiny", voice="ann", input="The birch canoe slid.", seed=10)
+        assert page.heard() == silence_cut(expected)
+
+
+@pytest.mark.parametrize("changes", [{}, {"pitch": 3, "intonation": 0.5}])
+def test_a_link_gives_the_same_bytes(real: Server, visit: Visiting, changes: dict[str, float]) -> None:
+    with visit(real) as page:
+        page.open(SPEAK + "".join(f"&{name}={value}" for name, value in changes.items()))
+        sha256 = page.speak()
+        link = page.page.url
+        page.page.click("button:text-is('Verify')")
+        page.page.wait_for_selector(".tick[data-good=true]:has-text('Sampled again: the same bytes')")
+        page.check()
+    with visit(real) as page:
+        page.page.goto(link)
+        page.page.wait_for_selector("main h1")
+        assert page.page.input_value("textarea") == TEXT
+        assert page.speak() == sha256 == hashlib.sha256(pcm(real, **changes)).hexdigest()
+        assert page.page.inner_text(".tick") == "✓ The same bytes as in the link"
+
+
+class Heard:
+    """When words were lit, against when the AnalyserNode heard them; in seconds."""
+
+    def __init__(self, page: Visit, server: Server, data: bytes) -> None:
+        self.page = page
+        found = httpx.get(f"{server.url}/v1/jobs/{server.newest()}/timestamps").json()
+        self.starts = [word["start"] / found["sample_rate"] for word in found["words"]]
+        samples = np.frombuffer(data, "<i2") / 32768
+        self.first = float(np.argmax(np.abs(samples) > 1e-4)) / 24000
+        """The first sample that the AnalyserNode takes for sound."""
+
+    def check(self) -> None:
+        """Every word was lit, in order, and at most 0.1 s from its time."""
+        lit = self.page.evaluate("window.lit")
+        assert [index for index, _ in lit] == list(range(len(self.starts)))
+        began, latency = self.page.evaluate("[window.soundAt, 1000 * (window.device.outputLatency || 0)]")
+        late = [(at - began - latency) / 1000 - (self.starts[index] - self.first) for index, at in lit]
+        assert max(map(abs, late)) <= 0.1, late
+
+
+def test_words_are_lit_while_they_are_sampled(server: Server, visit: Visiting) -> None:
+    text = "The birch canoe slid on the smooth planks."
+    with visit(server) as page:
+        page.open(f"#speak?model=tiny&voice=ann&seed=9&speed=0.5&text={text.replace(' ', '%20')}")
+        page.evaluate(LIT)
+        page.speak()
+        page.played()
+        Heard(page, server, pcm(server, model="tiny", voice="ann", input=text, seed=9, speed=0.5)).check()
+        page.check()
+
+
+def test_words_are_lit_when_they_are_heard_again(real: Server, visit: Visiting) -> None:
+    with visit(real) as page:
+        page.open(SPEAK)
+        page.speak()
+        page.played()
+        assert page.page.inner_text(".words").split() == TEXT.split()
+        heard = Heard(page, real, pcm(real))
+        page.evaluate(LIT)
+        page.page.click("button:text-is('Play')")
+        page.page.wait_for_selector("button:text-is('Pause')")
+        page.played()
+        heard.check()
+        page.check()
+
+
+def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
+    with visit(real) as page:
+        page.open(SPEAK.replace("planks.", "planks. " * 12))
+        page.page.click("button.primary")
+        page.page.wait_for_selector("button:text-is('Pause')")
+        page.page.wait_for_timeout(500)
+        page.page.click("button.primary:text-is('Stop')")
+        page.page.wait_for_selector("button:text-is('Play')")
+        newest = real.newest()
+        assert newest is not None
+        assert real.ended(newest)["status"] == "cancelled"
+        page.page.fill("textarea", TEXT)
+        page.page.click("label:has-text('Heart')")
+        page.speak()
+        page.played()
+        box = page.page.locator("canvas.scope").bounding_box()
+        assert box is not None
+        page.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
+        page.page.wait_for_timeout(300)
+        now, whole = map(float, re.findall(r"[\d.]+", page.page.inner_text(".time")))
+        assert abs(now / whole - 0.5) < 0.05
+        seed = page.page.input_value("input[inputmode=numeric]")
+        with page.page.expect_download() as download:
+            page.page.click("button:text-is('Download')")
+        assert download.value.suggested_filename == f"wavenet-en-heart-{seed}.wav"
+        with wave.open(str(download.value.path())) as file:
+            found = file.readframes(file.getnframes())
+        assert found == pcm(real, voice="heart", seed=int(seed))
+        page.check()
