@@ -53,7 +53,7 @@ class Card {
       h(
         "div",
         { class: "row caption" },
-        h("span", { class: "grow two", title: [label, `seed ${seed}`].filter(Boolean).join(", ") }, this.caption),
+        h("span", { class: "grow few", title: [label, `seed ${seed}`].filter(Boolean).join(", ") }, this.caption),
         this.buttons,
       ),
     );
