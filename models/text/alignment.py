@@ -61,8 +61,7 @@ def align(
     Raises:
         AlignmentError: the recording is silent, or much too short or too long for the text.
     """
-    found = timings(wave, sentences, frame_model, speaker, feature_spec)
-    return _frames(sentences, frame_model, speaker, found)
+    return frames_of(sentences, frame_model, speaker, timings(wave, sentences, frame_model, speaker, feature_spec))
 
 
 def timings(
@@ -85,7 +84,7 @@ def timings(
     sound = np.maximum(sound, background)
     begin, end = _spoken(sound - background)
     expected = _expected(sentences, frame_model, speaker, end - begin)
-    text = _frames(sentences, frame_model, speaker, expected)[:, : feature_spec.mel_bands]
+    text = frames_of(sentences, frame_model, speaker, expected)[:, : feature_spec.mel_bands]
     counts = np.concatenate(expected)
     path = _warp(sound[begin:end], np.maximum(text, background), int(counts[0]), int(counts[-1]))
     found = np.bincount(np.repeat(np.arange(len(counts)), counts)[path], minlength=len(counts))
@@ -134,9 +133,10 @@ def _expected(sentences: Sequence[Phonemes], model: AcousticModel, speaker: Spea
     return [model.timing(sentence, speaker, speed) for sentence in sentences]
 
 
-def _frames(
+def frames_of(
     sentences: Sequence[Phonemes], model: AcousticModel, speaker: Speaker, durations: Sequence[Integers]
 ) -> Array:
+    """The frames of sentences whose phonemes last so many frames each, as :func:`timings` tells."""
     made = [
         model.predict_timed(sentence.phones, sentence.word_starts, frames, speaker)
         for sentence, frames in zip(sentences, durations, strict=True)

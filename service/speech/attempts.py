@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,8 @@ from models.audio.shaping import encode_excitation, predictor
 from models.engines.base import Array, Stream, Symbols
 from models.engines.speech.engine import StreamRequest
 from models.spec import FeatureSpec
-from models.text.alignment import AlignmentError, align
+from models.text.alignment import AlignmentError, Integers, frames_of, timings
+from models.text.phonemes import Phonemes
 from service.broker import patiently
 from service.catalog.sampler import Part
 from service.errors import InvalidRequest
@@ -24,6 +25,7 @@ from service.jobs.attempt import ScoringAttempt
 from service.jobs.sampling_attempt import SamplingAttempt
 from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from service.speech.sampler import SentencePart, SpeechSampler
+from service.speech.timing import Span, Timing
 
 MIN_MEASURED_SECONDS = 0.5
 """Of sound: the real-time factor of less than that means nothing."""
@@ -97,7 +99,7 @@ class SpeechScoringAttempt(ScoringAttempt):
         """See :class:`JobAttempt`."""
         upload = await patiently(lambda: self.context.broker.upload(self.job))
         engine, rate = self.sampler.network, self.sampler.model.spec.sample_rate
-        symbols, frames = await self.context.in_pool(partial(self._encoded, upload))
+        symbols, frames, durations = await self.context.in_pool(partial(self._encoded, upload))
         await patiently(lambda: self.context.broker.set_total(self.job, len(symbols)))
         speaker = self.sampler.model.speaker(self.sampler.model.mix(self.payload.voice).shares)
         request = StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
@@ -108,28 +110,31 @@ class SpeechScoringAttempt(ScoringAttempt):
                 return None
             block = symbols[start : start + size]
             nats[start : start + size] = await self.context.in_pool(partial(engine.teacher_force, stream, block))
-        return figures(nats, int(CURVE_SECONDS * rate))
+        spans = word_spans(self.payload.sentences, durations, self.sampler.model.spec.local_hop)
+        return figures(nats, int(CURVE_SECONDS * rate)) | of_words(nats, self.payload.words, spans)
 
-    def _encoded(self, upload: bytes) -> tuple[Symbols, Array | None]:
-        """The symbols of the upload, and the frames that align the text with it, of a model that speaks text.
+    def _encoded(self, upload: bytes) -> tuple[Symbols, Array | None, Sequence[Integers]]:
+        """The symbols of the upload; of a model that speaks text also the frames that align the text with it, and how
+        many of them each phoneme of each sentence has.
 
         With linear prediction the symbols depend on the frames: the upload is 16-bit sound.
         """
         spec = self.sampler.model.spec
         if spec.shaping == "linear_prediction":
             wave = from_int16(np.frombuffer(upload, "<i2"))
-            frames = self._aligned(wave)
-            return encode_excitation(wave, predictor(frames, FeatureSpec())), frames
+            frames, durations = self._aligned(wave)
+            return encode_excitation(wave, predictor(frames, FeatureSpec())), frames, durations
         symbols = np.frombuffer(upload, np.uint8)
         if self.sampler.frames is None:
-            return symbols, None
-        return symbols, self._aligned(decode_wave(symbols, spec.preemphasis, spec.gain))
+            return symbols, None, ()
+        return symbols, *self._aligned(decode_wave(symbols, spec.preemphasis, spec.gain))
 
-    def _aligned(self, wave: Array) -> Array:
+    def _aligned(self, wave: Array) -> tuple[Array, list[Integers]]:
         assert self.sampler.frames is not None, "a model with frames has an acoustic model"
         try:
             voices = self.sampler.model.mix(self.payload.voice).shares
-            return align(wave, self.payload.sentences, self.sampler.frames, voices, FeatureSpec())
+            durations = timings(wave, self.payload.sentences, self.sampler.frames, voices, FeatureSpec())
+            return frames_of(self.payload.sentences, self.sampler.frames, voices, durations), durations
         except AlignmentError as error:
             raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
 
@@ -148,4 +153,41 @@ def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:
         "nats": round(float(-nats.sum()), 3),
         "samples": len(nats),
         "curve": curve,
+    }
+
+
+def word_spans(sentences: Sequence[Phonemes], durations: Sequence[Integers], hop: int) -> list[Span]:
+    """When the words of a recording are said, in samples.
+
+    Args:
+        sentences: that are read in it.
+        durations: frames of every phoneme of each of them.
+        hop: samples of a frame.
+    """
+    found: list[Span] = []
+    offset = 0
+    for sentence, frames in zip(sentences, durations, strict=True):
+        timing = Timing.of(np.cumsum(frames) * hop)
+        found += [(offset + start, offset + end) for start, end in timing.words(sentence)]
+        offset += timing.length
+    return found
+
+
+def of_words(nats: NDArray[np.float64], words: Sequence[str], spans: Sequence[Span]) -> dict[str, Any]:
+    """What a scoring job tells of each word; nothing without words.
+
+    Args:
+        nats: ln p of every symbol ``[T]``.
+        words: as they are read.
+        spans: when they are said, in symbols; the last frame of a recording may be longer than the recording.
+    """
+    if not words:
+        return {}
+    inside = [(start, min(end, len(nats))) for start, end in spans]
+    bits = [round(float(-nats[start:end].sum() / math.log(2.0)), 3) for start, end in inside]
+    return {
+        "words": [
+            {"word": word, "start": start, "end": end, "bits": surprise}
+            for word, (start, end), surprise in zip(words, inside, bits, strict=True)
+        ]
     }

@@ -99,6 +99,10 @@ class GenerationPayload(AudioPayload):
 class SpeechLikelihoodPayload(Payload):
     """A recording to score. The job's upload holds its symbols or, for a model with linear prediction, 16-bit sound."""
 
+    VERSION: ClassVar[int] = 2
+
     voice: str
     sentences: Sentences
     """What is said in it; empty for a model without text."""
+    words: tuple[str, ...]
+    """The words of all sentences, as they are read."""

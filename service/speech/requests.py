@@ -23,6 +23,7 @@ from models.text import (
     Script,
     Sentence,
     UnsupportedText,
+    Word,
     parse_text,
     phonemize,
 )
@@ -186,18 +187,20 @@ def likelihood_job(
     model = catalog.speech_model(model_id, "likelihood")
     voice = catalog.voice(model, voice_id)
     sentences: Sentences = ()
+    words: tuple[str, ...] = ()
     if "speech" in model.capabilities:
         if text is None:
             raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
         _, spoken = read_text(text, "text", catalog.pronunciations, "text")
         sentences = tuple(PhonemeSequence.of(sentence) for sentence in spoken)
+        words = tuple(item.text for sentence in spoken for item in sentence.items if isinstance(item, Word))
     elif text is not None:
         raise InvalidRequest("text: this model knows nothing of text", param="text", code="unknown_parameter")
     spec = model.spec
     wave = decode_upload(file, sample_rate=spec.sample_rate, max_seconds=settings.max_upload_seconds, param="file")
     wave = normalize_level(wave, spec.sample_rate)  # models only know sound at the level of their corpora
     body = {"model": model_id, "voice": voice_id, "text": text}
-    payload = SpeechLikelihoodPayload(voice=voice.id, sentences=sentences)
+    payload = SpeechLikelihoodPayload(voice=voice.id, sentences=sentences, words=words)
     if spec.shaping == "linear_prediction":  # its symbols depend on the frames, which the worker makes
         upload = to_int16(wave).tobytes()
     else:

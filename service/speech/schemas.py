@@ -264,6 +264,12 @@ class GenerationRequest(AudioRequest):
     )
 
 
+class WordBits(WordTime):
+    """A word of a recording: when it is said, as far as its text could be aligned, and how much it surprised."""
+
+    bits: float
+
+
 class LikelihoodResult(BaseModel):
     """How likely a recording is. ``nats`` is minus the logarithm of its probability."""
 
@@ -271,3 +277,6 @@ class LikelihoodResult(BaseModel):
     nats: float
     samples: int
     curve: list[float] = Field(description="The bits of each 10 ms of audio.")
+    words: list[WordBits] | None = Field(
+        default=None, description="Of a model that speaks text: the words, as they are read. Pauses are in none."
+    )

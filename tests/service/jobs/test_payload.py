@@ -56,8 +56,8 @@ RECONSTRUCTION = ReconstructionPayload(
 PAYLOADS: list[Payload] = [
     SPEECH,
     GENERATION,
-    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES),
-    SpeechLikelihoodPayload(voice="ann", sentences=()),
+    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES, words=("is", "it", "late", "nö")),
+    SpeechLikelihoodPayload(voice="ann", sentences=(), words=()),
     IMAGE,
     COMPLETION,
     INTERPOLATION,

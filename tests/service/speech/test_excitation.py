@@ -139,6 +139,13 @@ def test_a_recording_is_scored_as_the_excitation_of_its_frames(server: Server, z
     assert found["samples"] == len(nats)
     assert found["bits_per_sample"] == pytest.approx(-nats.mean() / math.log(2), abs=1e-6)
     assert len(found["curve"]) == -(-len(nats) // 160)
+    assert [word["word"] for word in found["words"]] == ["the", "birch", "canoe", "slid"]
+    edges = [edge for word in found["words"] for edge in (word["start"], word["end"])]
+    assert edges == sorted(edges)
+    assert 0 < edges[0] < edges[-1] <= len(nats)
+    for word in found["words"]:
+        bits = -nats[word["start"] : word["end"]].sum() / math.log(2)
+        assert word["bits"] == pytest.approx(bits, abs=1e-2)
 
 
 @pytest.mark.every_engine

@@ -74,6 +74,10 @@ def test_a_model_that_speaks_is_told_what_is_said(server: Server) -> None:
     right = score(server, SPOKEN, sound)
     assert right.status_code == 200
     assert right.json()["samples"] == len(soundfile.read(io.BytesIO(sound))[0])
+    assert [word["word"] for word in right.json()["words"]] == ["the", "birch", "canoe", "slid"]
+    two = score(server, SPOKEN | {"text": "It was $5. It was."}, sound).json()
+    assert [word["word"] for word in two["words"]] == ["it", "was", "five", "dollars", "it", "was"]
+    assert sum(word["bits"] for word in two["words"]) < sum(two["curve"])
     assert score(server, SPOKEN, sound).json() == right.json()
     missing = {name: value for name, value in SPOKEN.items() if name != "text"}
     check_envelope(score(server, missing, sound), 400, "text")
