@@ -244,8 +244,8 @@ class Settings(BaseSettings):
         default=None,
         description="Comma-separated other names of models, `alias=id`. If it is not set, the names that clients of "
         "OpenAI, ElevenLabs and Kokoro-FastAPI send by default (`tts-1`, `tts-1-hd`, `gpt-4o-mini-tts`, "
-        "`eleven_turbo_v2_5` and so on, `kokoro`; `dall-e-2`, `dall-e-3`, `gpt-image-1`) stand for `wavenet-en` and "
-        "`pixelcnn-sprites`. Empty: no aliases.",
+        "`eleven_turbo_v2_5` and so on, `kokoro`; `dall-e-2`, `dall-e-3`, `gpt-image-1` and so on) stand for "
+        "`wavenet-en` and `pixelcnn-sprites`. Empty: no aliases.",
     )
     voice_aliases: Aliases = Field(
         default=None,

@@ -21,7 +21,7 @@ _SPEECH_MODELS: Final = (
     "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "eleven_monolingual_v1", "eleven_multilingual_v2", "eleven_turbo_v2",
     "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5", "kokoro",
 )  # fmt: skip
-_IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1")
+_IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5")
 MODEL_ALIASES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_SPEECH_MODELS, "wavenet-en"),
     **dict.fromkeys(_IMAGE_MODELS, "pixelcnn-sprites"),
