@@ -32,13 +32,14 @@ window.soundAt = window.clicked = null;
 addEventListener("click", () => (window.clicked ??= performance.now()), { capture: true });
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
-  const analyser = new AnalyserNode(this.context, { fftSize: 2048 });
+  const analyser = new AnalyserNode(this.context, { fftSize: 32768 });
   connect.call(this, analyser);
-  const levels = new Float32Array(2048);
+  const levels = new Float32Array(32768);
   setInterval(() => {
     analyser.getFloatTimeDomainData(levels);
-    if (levels.some((level) => Math.abs(level) > 1e-4)) window.soundAt ??= performance.now();
-  }, 5);
+    const first = levels.findIndex((level) => Math.abs(level) > 1e-4);
+    if (first >= 0) window.soundAt ??= performance.now() - (1000 * (levels.length - first)) / this.context.sampleRate;
+  }, 10);
   return connect.call(this, target, ...rest);
 };
 """

@@ -37,17 +37,19 @@ AudioNode.prototype.connect = function (target, ...rest) {
 };
 function listen(node) {
   window.device = node.context;
-  const analyser = new AnalyserNode(node.context, { fftSize: 2048 });
+  const analyser = new AnalyserNode(node.context, { fftSize: 32768 });
   connect.call(node, analyser);
-  const levels = new Float32Array(2048);
+  const levels = new Float32Array(32768);
   setInterval(() => {
     analyser.getFloatTimeDomainData(levels);
-    if (window.soundAt === null && levels.some((level) => Math.abs(level) > 1e-4)) window.soundAt = performance.now();
+    const first = levels.findIndex((level) => Math.abs(level) > 1e-4);
+    if (window.soundAt === null && first >= 0)
+      window.soundAt = performance.now() - (1000 * (levels.length - first)) / node.context.sampleRate;
   }, 10);
   window.capture?.(node, connect);
 }
 """
-"""Notes when an AnalyserNode beside the sound device hears the first sound."""
+"""Notes when an AnalyserNode beside the sound device heard the first sound of its last second."""
 _CAPTURE: Final = """
 const processor = `registerProcessor("capture", class extends AudioWorkletProcessor {
   process([[input]]) {

@@ -128,6 +128,7 @@ def test_words_are_lit_when_they_are_heard_again(real: Server, visit: Visiting) 
         page.played()
         assert page.page.inner_text(".words").split() == TEXT.split()
         heard = Heard(page, real, pcm(real))
+        page.page.wait_for_timeout(1500)  # the AnalyserNode remembers 1.4 s
         page.evaluate(LIT)
         page.page.click("button:text-is('Play')")
         page.page.wait_for_selector("button:text-is('Pause')")

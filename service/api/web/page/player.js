@@ -5,6 +5,7 @@ export class Player extends EventTarget {
   constructor(rate) {
     super();
     this.rate = rate;
+    this.commands = 0;
     this.clear();
   }
 
@@ -28,6 +29,7 @@ export class Player extends EventTarget {
     this.node = new AudioWorkletNode(this.context, "sample-player", { numberOfInputs: 0, outputChannelCount: [1] });
     this.node.connect(this.context.destination);
     this.node.port.onmessage = ({ data }) => {
+      if (data.commands !== this.commands) return; // sent before the last command was heard of
       Object.assign(this, data);
       this.dispatchEvent(new Event("change"));
     };
@@ -42,11 +44,16 @@ export class Player extends EventTarget {
     this.node?.port.postMessage(message);
   }
 
+  command(message) {
+    this.commands += 1;
+    this.send({ ...message, commands: this.commands });
+  }
+
   reset() {
     this.clear();
     this.source?.stop();
     this.source = null;
-    this.send({ type: "reset" });
+    this.command({ type: "reset" });
   }
 
   feed(samples) {
@@ -65,7 +72,7 @@ export class Player extends EventTarget {
     this.context?.resume();
     if (this.node) {
       if (this.ended && this.position >= this.length) this.seek(0);
-      this.send({ type: "play" });
+      this.command({ type: "play" });
     } else if (this.ended) {
       this.playWhole();
     }
@@ -76,13 +83,13 @@ export class Player extends EventTarget {
   pause() {
     this.playing = false;
     this.source?.stop();
-    this.send({ type: "pause" });
+    this.command({ type: "pause" });
     this.dispatchEvent(new Event("change"));
   }
 
   seek(position) {
     this.position = position;
-    this.send({ type: "seek", position });
+    this.command({ type: "seek", position });
     if (this.source && this.playing) this.playWhole();
     this.dispatchEvent(new Event("change"));
   }

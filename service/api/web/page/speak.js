@@ -14,6 +14,8 @@ const RATE = 24_000;
 const EXAMPLE = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.";
 /** About so many characters are spoken in a second. */
 const CHARACTERS_PER_SECOND = 15;
+/** The longest that sound waits for the times of its words. */
+const WORDS_MS = 250;
 
 let player = null; // one sound device for the whole visit
 const reads = (model) => Number(model.capabilities.includes("speech"));
@@ -249,10 +251,10 @@ class Speak {
       const device = player.open();
       const { path, json } = this.describe("pcm");
       const response = await request(path, { json, signal: controller.signal });
-      await device;
-      player.play();
       this.job = response.headers.get("x-job-id");
       this.engine = response.headers.get("x-engine");
+      await Promise.all([device, this.speaks && this.firstWords()]);
+      player.play();
       await this.receive(response, clicked);
     } catch (error) {
       if (error.name !== "AbortError") this.fail(error, () => this.start());
@@ -274,6 +276,12 @@ class Speak {
     announce("Sampling");
   }
 
+  /** The first words are to be lit in time, too; but the sound does not wait long for them. */
+  firstWords() {
+    const known = this.panel.words.load(this.job, this.text.value, () => this.busy !== null || player.length > 0);
+    return Promise.race([known, new Promise((resolve) => setTimeout(resolve, WORDS_MS))]);
+  }
+
   async receive(response, clicked) {
     const samples = new Samples();
     const bytes = [];
@@ -282,8 +290,6 @@ class Speak {
       bytes.push(piece);
       if (first === null) {
         first = performance.now();
-        if (this.speaks)
-          this.panel.words.load(this.job, this.text.value, () => this.busy !== null || player.length > 0);
         announce("Sound begins");
       }
       this.panel.feed(samples.take(piece));

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { h } from "./dom.js";
 
 const ASK_AGAIN_MS = 400;
+const AWAITED_MS = 50;
 
 /** The word that is said at a time, in seconds; -1 if none is. `words` are in order. */
 export function wordAt(words, seconds) {
@@ -33,10 +34,17 @@ export class WordLine {
     this.element.replaceChildren();
   }
 
-  /** Asks for the words of a job until all are known; `wanted` says whether to go on. `text` is what was written. */
-  async load(job, text, wanted) {
+  /**
+   * Asks for the words of a job until all are known; `wanted` says whether to go on. `text` is what was written.
+   * Resolves when the first ones are known, or cannot be.
+   */
+  load(job, text, wanted) {
     this.loading = job;
     this.written = text.split(/\s+/).filter((token) => /[\p{L}\p{N}]/u.test(token));
+    return new Promise((resolve, reject) => this.ask(job, wanted, resolve).then(resolve, reject));
+  }
+
+  async ask(job, wanted, known) {
     try {
       for (;;) {
         const { words, sample_rate: rate, complete } = await get(`v1/jobs/${job}/timestamps`);
@@ -48,7 +56,8 @@ export class WordLine {
         );
         if (complete) this.asWritten();
         if (complete || !wanted()) return;
-        await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+        if (words.length) known();
+        await new Promise((resolve) => setTimeout(resolve, words.length ? ASK_AGAIN_MS : AWAITED_MS));
       }
     } catch (error) {
       if (!("status" in error)) throw error; // without its words the sound is still complete

@@ -8,7 +8,11 @@ class SamplePlayer extends AudioWorkletProcessor {
   constructor() {
     super();
     this.reset();
-    this.port.onmessage = ({ data }) => this[data.type](data);
+    this.commands = 0; // that have been heard of
+    this.port.onmessage = ({ data }) => {
+      this.commands = data.commands ?? this.commands;
+      this[data.type](data);
+    };
   }
 
   reset() {
@@ -52,8 +56,8 @@ class SamplePlayer extends AudioWorkletProcessor {
   }
 
   report() {
-    const { position, length, playing, waiting, underruns } = this;
-    this.port.postMessage({ position, length, playing, waiting: playing && waiting, underruns });
+    const { position, length, playing, waiting, underruns, commands } = this;
+    this.port.postMessage({ position, length, playing, waiting: playing && waiting, underruns, commands });
   }
 
   process(_, [[out]]) {
