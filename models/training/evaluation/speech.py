@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio.features import normalize_level
+from models.engines.base import Array
 from models.engines.speech.native import NativeEngine
 from models.spec import FeatureSpec
 from models.training.corpora import read
-from models.training.data.f0 import analyze
+from models.training.data.f0 import analyze, speaker_pitch_range
 from models.training.data.speech import Coding, held_out, load_wave
 
 RATE = 16000
@@ -130,12 +131,20 @@ def recordings(corpus: Path, count: int) -> list[tuple[str, Wave]]:
     return [(clip.text, normalize_level(load_wave(clip.path, RATE), RATE)) for clip in clips]
 
 
-def bits_per_sample(engine: NativeEngine, waves: Sequence[Wave], speaker: int, features: FeatureSpec) -> float:
-    """Bits per sample of real sound under the model, teacher-forced with the frames of that sound."""
+def frames_of(waves: Sequence[Wave], features: FeatureSpec) -> list[Array]:
+    """The frames of a speaker's recordings. F0 is sought in the speaker's range, as in training: an F0 that the network
+    has never seen of a speaker can cost hundreds of bits a sample."""
+    pitch_range = speaker_pitch_range(waves, features)
+    return [analyze(wave, features, pitch_range) for wave in waves]
+
+
+def bits_per_sample(
+    engine: NativeEngine, waves: Sequence[Wave], frames: Sequence[Array], speaker: int, features: FeatureSpec
+) -> float:
+    """Bits per sample of a speaker's recordings under the model, given their frames."""
     nats, samples, coding = 0.0, 0, Coding.of(engine.spec)
-    for wave in waves:
-        frames = analyze(wave, features)
-        symbols = coding.encode(wave[: len(frames) * features.hop], frames, features)
-        nats -= float(engine.score(symbols, frames, speaker).sum())
+    for wave, of_wave in zip(waves, frames, strict=True):
+        symbols = coding.encode(wave[: len(of_wave) * features.hop], of_wave, features)
+        nats -= float(engine.score(symbols, of_wave, speaker).sum())
         samples += len(symbols)
     return nats / samples / math.log(2)

@@ -15,6 +15,7 @@ import click
 from service.cli import explained
 
 if TYPE_CHECKING:
+    from models.engines.base import Array
     from models.engines.speech.engine import SpeechEngine
     from models.training.evaluation.listening import Heard
     from models.training.evaluation.speech import Listener, OpinionJudge, Wave
@@ -61,7 +62,8 @@ def speech_report(
         ValueError: there is no such model or voice, or the corpus holds out no clips.
         ImportError: a judge is not installed.
     """
-    from models.training.evaluation.speech import Listener, OpinionJudge, recordings
+    from models.spec import FeatureSpec
+    from models.training.evaluation.speech import Listener, OpinionJudge, frames_of, recordings
     from service.settings import load_settings
     from service.speech.requests import prepare
     from service.worker.model_loader import load_models
@@ -75,7 +77,9 @@ def speech_report(
     ]
     loaded = loaded_models.sound(loaded_models.speech_model(model, "speech"))
     made = [_speak(loaded, utterance) for utterance in utterances]
-    copied = [_copy(loaded, utterance, wave) for utterance, (_, wave) in zip(utterances, clips, strict=True)]
+    real = [wave for _, wave in clips]
+    frames = frames_of(real, FeatureSpec())
+    copied = [_copy(loaded, utterance, of_wave) for utterance, of_wave in zip(utterances, frames, strict=True)]
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
@@ -86,10 +90,10 @@ def speech_report(
         **_judged(texts, waves, *judges),
         "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
-        "bits_per_sample": _bits(loaded.network, voice, [wave for _, wave in clips]),
+        "bits_per_sample": _bits(loaded.network, voice, real, frames),
         "f0_response": _f0_response(loaded, utterances[:_RESPONSE_SENTENCES]),
         "copy_synthesis": _judged(texts, copied, *judges),
-        "teacher": _judged(texts, [wave for _, wave in clips], *judges),
+        "teacher": _judged(texts, real, *judges),
     }  # fmt: skip
 
 
@@ -163,16 +167,13 @@ def _speak(sampler: SpeechSampler, payload: SpeechPayload) -> tuple[Wave, float,
     return np.concatenate(waves), first, time.perf_counter() - start
 
 
-def _copy(sampler: SpeechSampler, payload: SpeechPayload, recording: Wave) -> Wave:
+def _copy(sampler: SpeechSampler, payload: SpeechPayload, frames: Array) -> Wave:
     """Copy-synthesis: the sound that the WaveNet makes of a recording's own frames. The acoustic model has no part in
     it, so that the difference to the spoken text is what that model costs."""
     import numpy as np
 
-    from models.spec import FeatureSpec
-    from models.training.data.f0 import analyze
     from service.speech.sampler import render
 
-    frames = analyze(recording, FeatureSpec())
     part = sampler.framed(payload, 0, frames, np.array([len(frames)]))
     return np.concatenate(list(render(sampler, payload, [part])))
 
@@ -211,7 +212,7 @@ def _f0_response(sampler: SpeechSampler, payloads: Sequence[SpeechPayload]) -> d
     return found
 
 
-def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave]) -> float | None:
+def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave], frames: Sequence[Array]) -> float | None:
     """Bits per sample of the recordings; None on an engine that does not score."""
     from models.engines.speech.native import NativeEngine
     from models.spec import FeatureSpec
@@ -219,7 +220,7 @@ def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave]) -> float | No
 
     if not isinstance(engine, NativeEngine):
         return None
-    return bits_per_sample(engine, waves, engine.spec.speakers.index(voice), FeatureSpec())
+    return bits_per_sample(engine, waves, frames, engine.spec.speakers.index(voice), FeatureSpec())
 
 
 def _keep(folder: Path, waves: Sequence[Wave]) -> None:

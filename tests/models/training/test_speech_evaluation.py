@@ -15,12 +15,14 @@ from models.checkpoint import load
 from models.engines.speech.native import NativeEngine
 from models.text import phonemize
 from models.training.corpora.teachers import Heart, Joe
+from models.training.data.f0 import analyze
 from models.training.evaluation.speech import (
     Listener,
     OpinionJudge,
     VoiceJudge,
     bits_per_sample,
     error_rates,
+    frames_of,
     noise_score,
     recordings,
 )
@@ -96,6 +98,12 @@ def test_recordings_are_those_held_out(corpus: Path, tmp_path: Path) -> None:
         recordings(tmp_path, 5)
 
 
+def test_f0_of_recordings_is_sought_in_the_range_of_their_speaker() -> None:
+    *_, stray = frames_of([tone(2.0, 120.0, 12), tone(2.0, 120.0, 12), tone(0.5, 400.0, 12)], FEATURES)
+    alone = analyze(tone(0.5, 400.0, 12), FEATURES)
+    assert alone[25, -2] > stray[25, -2] + 1.0
+
+
 def test_bits_per_sample(corpus: Path, prepared: Path, tmp_path: Path) -> None:
     task = WaveNetTask(WAVENET, (prepared,), dict.fromkeys(SPEAKERS, 1.0))
     torch.manual_seed(0)
@@ -103,9 +111,10 @@ def test_bits_per_sample(corpus: Path, prepared: Path, tmp_path: Path) -> None:
     task.export(network, tmp_path / "a", {}, {})
     engine = NativeEngine(load(tmp_path / "a"))
     waves = [wave for _, wave in recordings(corpus, 2)]
-    each = [bits_per_sample(engine, [wave], 0, FEATURES) for wave in waves]
+    frames = frames_of(waves, FEATURES)
+    each = [bits_per_sample(engine, [w], [f], 0, FEATURES) for w, f in zip(waves, frames, strict=True)]
     lengths = [len(wave) // FEATURES.hop for wave in waves]
-    assert bits_per_sample(engine, waves, 0, FEATURES) == pytest.approx(np.average(each, weights=lengths))
+    assert bits_per_sample(engine, waves, frames, 0, FEATURES) == pytest.approx(np.average(each, weights=lengths))
     assert min(each) > 3.0
     # A model that knows nothing but that all symbols are equally likely needs eight bits for each.
     with torch.no_grad():
@@ -113,4 +122,4 @@ def test_bits_per_sample(corpus: Path, prepared: Path, tmp_path: Path) -> None:
         network.output_bias.zero_()
     task.export(network, tmp_path / "b", {}, {})
     blank = NativeEngine(load(tmp_path / "b"))
-    assert bits_per_sample(blank, waves, 1, FEATURES) == pytest.approx(8.0, abs=1e-5)
+    assert bits_per_sample(blank, waves, frames, 1, FEATURES) == pytest.approx(8.0, abs=1e-5)
