@@ -1,12 +1,13 @@
 // The view "Speak": text to speech, heard while it is sampled.
 
 import { chunks, get, request, sha256 } from "./api.js";
-import { historyPanel, modelsWith, requestPanel, Seed, select, slider, temperatureSlider } from "./controls.js";
+import { historyPanel, modelsWith, requestPanel, Seed, select, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, field, h, problem, showAtField, toResult } from "./dom.js";
 import { Player } from "./player.js";
 import { Samples } from "./sound.js";
 import { SoundActions } from "./sound_actions.js";
 import { SoundPanel } from "./sound_panel.js";
+import { soundSliders } from "./sound_sliders.js";
 import { remember, writeLink } from "./store.js";
 import { silence, VoicePicker } from "./voices.js";
 
@@ -66,36 +67,9 @@ class Speak {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.start();
     });
     this.textField = field("Text", this.text, { param: "input", hint: "English. Ctrl + Enter speaks." });
-    this.duration = slider("Seconds", "duration", {
-      min: 1,
-      max: 20,
-      step: 0.5,
-      value: values.duration ?? 4,
-      format: (v) => `${v} s`,
-    });
+    Object.assign(this, soundSliders(values));
     this.seed = new Seed(values.seed, changed);
     this.temperature = temperatureSlider(values.temperature ?? this.model.temperature);
-    this.speed = slider("Speed", "speed", {
-      min: 0.5,
-      max: 2,
-      step: 0.05,
-      value: values.speed ?? 1,
-      format: (v) => `${Number(v).toFixed(2)} ×`,
-    });
-    this.pitch = slider("Pitch", "pitch", {
-      min: -12,
-      max: 12,
-      step: 0.5,
-      value: values.pitch ?? 0,
-      format: (v) => `${v > 0 ? "+" : ""}${v} semitones`,
-    });
-    this.intonation = slider("Intonation", "intonation", {
-      min: 0,
-      max: 2,
-      step: 0.05,
-      value: values.intonation ?? 1,
-      format: (v) => `${Number(v).toFixed(2)} ×`,
-    });
     this.submit = h("button", { type: "submit", class: "primary" }, "Speak");
     this.element = h("div", { class: "view" }, this.buildForm(), this.buildResult());
   }
