@@ -21,7 +21,7 @@ from models.engines.speech.native import NativeEngine
 from models.scheduler import End, Scheduler
 from tests.models.exported import exported
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
-from tests.models.random_pictures import SPECS, checkpoint_of, each_of, tiny
+from tests.models.random_pictures import SPECS, checkpoint_of, each_of, pictures_of, tiny
 from tests.models.scheduler.support import RATE, Sink, held, solo
 
 CHOSEN = ("none", "class", "location", "subclasses, two scales")
@@ -45,6 +45,8 @@ def picture(engine: BatchEngine, seed: int, given: Pixels | None = None) -> Imag
     conditions = engine.spec.conditions
     labels = [(*range(len(names)), None)[seed % (len(names) + 1)] for names in conditions]
     h = engine.pictures.embed_labels(labels) if conditions else None
+    if engine.spec.encoder is not None:
+        h = engine.pictures.encode(pictures_of(engine.spec, 1, seed)[0])
     request = ImageStreamRequest(seed, (1.0, 0.8, 1.2)[seed % 3], h, given)
     if not conditions or seed % 2 == 0:
         return request
