@@ -8,6 +8,7 @@ Nothing but its timing is taken from the recording: under another text, the fram
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -42,10 +43,19 @@ class AlignmentError(ValueError):
     """A recording that cannot be one of the text."""
 
 
+class Aligned(NamedTuple):
+    """Sentences in a recording."""
+
+    frames: Array
+    """``float32 [F, outputs]``, F = ⌈samples / hop⌉: for all of the recording."""
+    durations: list[Integers]
+    """Frames of every phoneme, ``int64 [P]`` a sentence; their sum is F."""
+
+
 def align(
     wave: Array, sentences: Sequence[Phonemes], frame_model: AcousticModel, speaker: Speaker, feature_spec: FeatureSpec
-) -> Array:
-    """The frames of a recording in which sentences are read.
+) -> Aligned:
+    """When the phonemes of sentences are said in a recording, and the frames that it has therefore.
 
     Args:
         wave: mono, at the rate of ``feature_spec``, at any level. The likelihood under the frames means something for
@@ -55,26 +65,16 @@ def align(
         speaker: one of its speakers, or a mix of them.
         feature_spec: the analysis that its frames were learnt from.
 
-    Returns:
-        ``float32 [F, outputs]``, F = ⌈samples / hop⌉: frames for all of the recording.
-
     Raises:
         AlignmentError: the recording is silent, or much too short or too long for the text.
     """
-    return frames_of(sentences, frame_model, speaker, timings(wave, sentences, frame_model, speaker, feature_spec))
+    durations = _durations(wave, sentences, frame_model, speaker, feature_spec)
+    return Aligned(_frames(sentences, frame_model, speaker, durations), durations)
 
 
-def timings(
+def _durations(
     wave: Array, sentences: Sequence[Phonemes], frame_model: AcousticModel, speaker: Speaker, feature_spec: FeatureSpec
 ) -> list[Integers]:
-    """How many frames each phoneme of each sentence lasts in a recording: :func:`align` says of what.
-
-    Returns:
-        One ``int64 [P]`` a sentence; their sum is ⌈samples / hop⌉.
-
-    Raises:
-        AlignmentError: as :func:`align`.
-    """
     made = (frame_model.spec.outputs, frame_model.spec.hop, frame_model.spec.sample_rate)
     assert made == (feature_spec.channels, feature_spec.hop, feature_spec.sample_rate), made
     whole = np.pad(wave, (0, -len(wave) % feature_spec.hop))
@@ -84,7 +84,7 @@ def timings(
     sound = np.maximum(sound, background)
     begin, end = _spoken(sound - background)
     expected = _expected(sentences, frame_model, speaker, end - begin)
-    text = frames_of(sentences, frame_model, speaker, expected)[:, : feature_spec.mel_bands]
+    text = _frames(sentences, frame_model, speaker, expected)[:, : feature_spec.mel_bands]
     counts = np.concatenate(expected)
     path = _warp(sound[begin:end], np.maximum(text, background), int(counts[0]), int(counts[-1]))
     found = np.bincount(np.repeat(np.arange(len(counts)), counts)[path], minlength=len(counts))
@@ -133,10 +133,9 @@ def _expected(sentences: Sequence[Phonemes], model: AcousticModel, speaker: Spea
     return [model.timing(sentence, speaker, speed) for sentence in sentences]
 
 
-def frames_of(
+def _frames(
     sentences: Sequence[Phonemes], model: AcousticModel, speaker: Speaker, durations: Sequence[Integers]
 ) -> Array:
-    """The frames of sentences whose phonemes last so many frames each, as :func:`timings` tells."""
     made = [
         model.predict_timed(sentence.phones, sentence.word_starts, frames, speaker)
         for sentence, frames in zip(sentences, durations, strict=True)

@@ -16,7 +16,7 @@ from models.audio.shaping import encode_excitation, predictor
 from models.engines.base import Array, Stream, Symbols
 from models.engines.speech.engine import StreamRequest
 from models.spec import FeatureSpec
-from models.text.alignment import AlignmentError, Integers, frames_of, timings
+from models.text.alignment import Aligned, AlignmentError, Integers, align
 from models.text.phonemes import Phonemes
 from service.broker import patiently
 from service.catalog.sampler import Part
@@ -122,19 +122,18 @@ class SpeechScoringAttempt(ScoringAttempt):
         spec = self.sampler.model.spec
         if spec.shaping == "linear_prediction":
             wave = from_int16(np.frombuffer(upload, "<i2"))
-            frames, durations = self._aligned(wave)
+            frames, durations = self._align(wave)
             return encode_excitation(wave, predictor(frames, FeatureSpec())), frames, durations
         symbols = np.frombuffer(upload, np.uint8)
         if self.sampler.frames is None:
             return symbols, None, ()
-        return symbols, *self._aligned(decode_wave(symbols, spec.preemphasis, spec.gain))
+        return symbols, *self._align(decode_wave(symbols, spec.preemphasis, spec.gain))
 
-    def _aligned(self, wave: Array) -> tuple[Array, list[Integers]]:
+    def _align(self, wave: Array) -> Aligned:
         assert self.sampler.frames is not None, "a model with frames has an acoustic model"
         try:
             voices = self.sampler.model.mix(self.payload.voice).shares
-            durations = timings(wave, self.payload.sentences, self.sampler.frames, voices, FeatureSpec())
-            return frames_of(self.payload.sentences, self.sampler.frames, voices, durations), durations
+            return align(wave, self.payload.sentences, self.sampler.frames, voices, FeatureSpec())
         except AlignmentError as error:
             raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
 

@@ -16,7 +16,7 @@ from models.engines.speech.native import NativeEngine
 from models.spec import FeatureSpec
 from models.text import Sentence, alignment, phonemize
 from models.text.acoustic import AcousticModel
-from models.text.alignment import AlignmentError, align, timings
+from models.text.alignment import AlignmentError, align
 from tests.models.random_models import ZOO
 
 FEATURES = FeatureSpec()
@@ -74,7 +74,7 @@ def readings(engine: NativeEngine, frame_model: AcousticModel) -> list[JobReader
 
 def errors(wave: Wave, reading: JobReader, model: AcousticModel, begins: int = 0) -> NDArray[np.float64]:
     """How far each boundary between phonemes is from where it is, in seconds."""
-    found = np.concatenate(timings(wave, reading.sentences, model, reading.voice, FEATURES))
+    found = np.concatenate(align(wave, reading.sentences, model, reading.voice, FEATURES).durations)
     assert found.sum() == -(-len(wave) // HOP)
     assert found.min() >= 0
     return np.abs(np.cumsum(found)[:-1] - np.cumsum(reading.durations)[:-1] - begins) * HOP / RATE
@@ -135,11 +135,11 @@ def test_the_right_text_is_likelier(
     another voice 0.75 to 1.5."""
     for reading, (_, other_text), other_voice in zip(readings, TEXTS, VOICES[1:] + VOICES[:1], strict=True):
         wave = reading.wave
-        aligned = align(wave, reading.sentences, frame_model, reading.voice, FEATURES)
+        aligned = align(wave, reading.sentences, frame_model, reading.voice, FEATURES).frames
         assert (aligned.dtype, aligned.shape) == (np.float32, (len(wave) // HOP, FEATURES.channels))
         right = bits(engine, reading, aligned, reading.voice)
-        wrong_text = align(wave, phonemize(other_text), frame_model, reading.voice, FEATURES)
-        wrong_voice = align(wave, reading.sentences, frame_model, other_voice, FEATURES)
+        wrong_text = align(wave, phonemize(other_text), frame_model, reading.voice, FEATURES).frames
+        wrong_voice = align(wave, reading.sentences, frame_model, other_voice, FEATURES).frames
         assert right < bits(engine, reading, reading.frames, reading.voice) + 0.08
         assert right < bits(engine, reading, wrong_text, reading.voice) - 0.3
         assert right < bits(engine, reading, wrong_voice, other_voice) - 0.3
@@ -149,7 +149,7 @@ def test_the_right_text_is_likelier(
 def test_frames_cover_all_of_the_recording(readings: list[JobReader], frame_model: AcousticModel, samples: int) -> None:
     reading = readings[0]
     longer = np.concatenate([reading.wave, np.zeros(samples, np.float32)])
-    frames = align(longer, reading.sentences, frame_model, reading.voice, FEATURES)
+    frames = align(longer, reading.sentences, frame_model, reading.voice, FEATURES).frames
     assert len(frames) == len(reading.wave) // HOP + -(-samples // HOP)
     assert np.isfinite(frames).all()
 

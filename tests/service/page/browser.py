@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from bench.page import FIRST_SOUND
 from tests.service.support import Server
 
 if TYPE_CHECKING:
@@ -28,28 +29,6 @@ _FLAGS: Final = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
-HOOK: Final = """
-window.soundAt = null;
-const connect = AudioNode.prototype.connect;
-AudioNode.prototype.connect = function (target, ...rest) {
-  if (target instanceof AudioDestinationNode) listen(this);
-  return connect.call(this, target, ...rest);
-};
-function listen(node) {
-  window.device = node.context;
-  const analyser = new AnalyserNode(node.context, { fftSize: 32768 });
-  connect.call(node, analyser);
-  const levels = new Float32Array(32768);
-  setInterval(() => {
-    analyser.getFloatTimeDomainData(levels);
-    const first = levels.findIndex((level) => Math.abs(level) > 1e-4);
-    if (window.soundAt === null && first >= 0)
-      window.soundAt = performance.now() - (1000 * (levels.length - first)) / node.context.sampleRate;
-  }, 10);
-  window.capture?.(node, connect);
-}
-"""
-"""Notes when an AnalyserNode beside the sound device heard the first sound of its last second."""
 _CAPTURE: Final = """
 const processor = `registerProcessor("capture", class extends AudioWorkletProcessor {
   process([[input]]) {
@@ -133,7 +112,7 @@ def visiting(browser: Browser, server: Server, *, capture: bool = False, **optio
     """A visit by somebody who has never been here; what they hear is kept, if that is wanted."""
     context: BrowserContext = browser.new_context(bypass_csp=capture, **options)
     context.set_default_timeout(SECONDS)
-    context.add_init_script(HOOK)
+    context.add_init_script(FIRST_SOUND)
     if capture:
         context.add_init_script(_CAPTURE)
     page = context.new_page()

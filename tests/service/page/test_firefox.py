@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from bench.page import FIRST_SOUND
 from tests.service.images.pictures import draw
-from tests.service.page.browser import HOOK
 from tests.service.page.firefox import Firefox, firefox
 from tests.service.support import Server
 
@@ -31,7 +32,7 @@ def window(server: Server) -> Iterator[Firefox]:
 
 def test_speak(server: Server, window: Firefox) -> None:
     text = "The birch canoe slid. " * 6
-    window.open(f"{server.url}/#speak?model=tiny&voice=bob&seed=9&text={text.strip().replace(' ', '%20')}", HOOK)
+    window.open(f"{server.url}/#speak?model=tiny&voice=bob&seed=9&text={text.strip().replace(' ', '%20')}", FIRST_SOUND)
     window.until(f"{SHOWN} === 'Speak'")
     window.click("button.primary")
     sha256 = window.until("document.querySelector('.stats[data-sha256]')?.dataset.sha256")
@@ -40,6 +41,7 @@ def test_speak(server: Server, window: Firefox) -> None:
     body = {"model": "tiny", "voice": "bob", "input": text.strip(), "response_format": "pcm", "seed": 9}
     expected = httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=60.0).content
     assert sha256 == hashlib.sha256(expected).hexdigest()
+    assert re.search(r"Underruns\s*0\b", window.evaluate("document.querySelector('.figures').innerText"))
 
 
 def test_draw(server: Server, window: Firefox) -> None:

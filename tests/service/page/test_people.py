@@ -64,6 +64,14 @@ def tab_to(page: Visit, selector: str) -> None:
     raise AssertionError(f"Tab does not reach {selector}")
 
 
+def go_to(page: Visit, view: str) -> None:
+    """Open a view from the navigation, by the keyboard."""
+    page.page.focus("nav a")
+    tab_to(page, f"nav a[href='#{view.lower()}']")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector(f"main h1:text-is('{view}')")
+
+
 def test_the_keyboard_is_enough(server: Server, visit: Visiting) -> None:
     with visit(server) as page:
         page.open(SPEAK)
@@ -119,17 +127,11 @@ def test_the_keyboard_scores_verifies_and_reads(server: Server, visit: Visiting,
         chooser.value.set_files(tmp_path / "mine.png")
         page.page.wait_for_selector(".score:nth-child(3) .bits")
         assert server.speak().status_code == 200
-        page.page.focus("nav a")
-        tab_to(page, "nav a[href='#jobs']")
-        page.page.keyboard.press("Enter")
-        page.page.wait_for_selector("main h1:text-is('Jobs')")
+        go_to(page, "Jobs")
         tab_to(page, "button[aria-label^=Verify]")
         page.page.keyboard.press("Enter")
         page.page.wait_for_selector(".tick:has-text('The same bytes')")
-        page.page.focus("nav a")
-        tab_to(page, "nav a[href='#models']")
-        page.page.keyboard.press("Enter")
-        page.page.wait_for_selector("main h1:text-is('Models')")
+        go_to(page, "Models")
         tab_to(page, "summary")
         page.page.keyboard.press("Enter")
         page.page.wait_for_selector(".card-text :text('Random weights')")

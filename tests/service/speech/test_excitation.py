@@ -133,7 +133,7 @@ def test_a_recording_is_scored_as_the_excitation_of_its_frames(server: Server, z
     loaded = checkpoint.load(zoo / "shaped" / "wavenet")
     acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"))
     wave = from_int16(to_int16(normalize_level(from_int16(samples_of(file)), 16000)))
-    frames = align(wave, phonemize(text), acoustic, "ann", FeatureSpec())
+    frames = align(wave, phonemize(text), acoustic, "ann", FeatureSpec()).frames
     symbols = encode_excitation(wave, predictor(frames, FeatureSpec()))
     nats = load_engine(engine, loaded).score(symbols, frames, VOICES.index("ann"))
     assert found["samples"] == len(nats)
