@@ -14,8 +14,9 @@ EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
 JUDGES := 'distillmos==0.9.1' 'xls-r-sqa==0.1.0'
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-# Three processes for two cores, because many tests wait.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Three processes for two cores, because many tests wait. Compiled modules are kept even where the environment forbids it:
+# otherwise each of the hundreds of processes that tests start compiles them again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

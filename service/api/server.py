@@ -12,11 +12,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from service.api.app import create_app
-from service.api.http.auth import Keys
 from service.api.readiness import until_ready
 from service.api.websocket_protocol import SocketProtocol
-from service.catalog.catalog import Catalog
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -93,16 +90,8 @@ class Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
-def serve(
-    settings: Settings,
-    catalog: Catalog,
-    keys: Keys,
-    redis_url: str,
-    listener: socket.socket,
-    on_ready: Callable[[], None],
-) -> None:
+def serve(app: FastAPI, settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve on a listening socket until a signal comes; ``on_ready`` is called when every model can be served."""
-    app = create_app(settings, catalog, keys, redis_url)
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import click
 
-from service.cli import explained
+from service.cli import explained, startup
 
 
 @click.command(short_help="Serve over HTTP.")
@@ -24,16 +24,18 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
     requests in flight have ANCESTRAL_SHUTDOWN_SECONDS to finish; a second Ctrl-C cancels them at once.
     docs/configuration.md lists all settings.
     """
-    from models.checkpoint import CheckpointError
-    from models.library import LibraryError
-    from service.api.http.auth import Keys, KeysError
-    from service.api.server import serve
-    from service.catalog.catalog import load_catalog
-    from service.cli.local import embedded
-    from service.cli.local.banner import address_of, banner
-    from service.cli.local.sockets import AddressError, listen
-    from service.settings import SettingsError, load_settings
-    from service.telemetry import logging as logs
+    with startup():
+        from models.checkpoint import CheckpointError
+        from models.library import LibraryError
+        from service.api.app import create_app
+        from service.api.http.auth import Keys, KeysError
+        from service.api.server import serve
+        from service.catalog.catalog import load_catalog
+        from service.cli.local import embedded
+        from service.cli.local.banner import address_of, banner
+        from service.cli.local.sockets import AddressError, listen
+        from service.settings import SettingsError, load_settings
+        from service.telemetry import logging as logs
 
     errors = (SettingsError, LibraryError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
     with explained(*errors):
@@ -64,4 +66,6 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
                 if open_page:
                     webbrowser.open(f"{url}/")
 
-            serve(settings, catalog, keys, url, listener, on_ready)
+            with startup():
+                app = create_app(settings, catalog, keys, url)
+            serve(app, settings, listener, on_ready)

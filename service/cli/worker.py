@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from contextlib import nullcontext
@@ -10,7 +11,7 @@ from socket import socket
 
 import click
 
-from service.cli import explained
+from service.cli import explained, startup
 
 log = logging.getLogger(__name__)
 
@@ -23,20 +24,21 @@ def command(check: bool) -> None:
     Run any number, on any machine, each with the same models as the API servers. docs/configuration.md lists all
     settings.
     """
-    from models.checkpoint import CheckpointError
-    from models.library import LibraryError
-    from service.broker import Broker
-    from service.cli.local.sockets import AddressError, listen
-    from service.images.tasks import TASKS as IMAGE_TASKS
-    from service.jobs.tasks import Tasks
-    from service.settings import Settings, SettingsError, load_settings
-    from service.speech.tasks import TASKS as SPEECH_TASKS
-    from service.telemetry.logging import configure_logging
-    from service.telemetry.metrics import WorkerMetrics
-    from service.telemetry.tracing import tracing
-    from service.worker.model_loader import LoadedModels, load_models
-    from service.worker.probes import answering
-    from service.worker.worker import Worker
+    with startup():
+        from models.checkpoint import CheckpointError
+        from models.library import LibraryError
+        from service.broker import Broker
+        from service.cli.local.sockets import AddressError, listen
+        from service.images.tasks import TASKS as IMAGE_TASKS
+        from service.jobs.tasks import Tasks
+        from service.settings import Settings, SettingsError, load_settings
+        from service.speech.tasks import TASKS as SPEECH_TASKS
+        from service.telemetry.logging import configure_logging
+        from service.telemetry.metrics import WorkerMetrics
+        from service.telemetry.tracing import tracing
+        from service.worker.model_loader import LoadedModels, load_models
+        from service.worker.probes import answering
+        from service.worker.worker import Worker
 
     async def work(settings: Settings, loaded_models: LoadedModels, url: str, listener: socket | None) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -64,4 +66,7 @@ def command(check: bool) -> None:
         configure_logging(settings.log_level, settings.log_format)
         log.info("worker starting")
         listener = None if settings.metrics_port is None else listen(settings.host, settings.metrics_port)
-        asyncio.run(work(settings, load_models(settings), settings.redis_url, listener))
+        loaded_models = load_models(settings)
+        gc.collect()  # where kernels were compiled, hundreds of megabytes
+        gc.freeze()
+        asyncio.run(work(settings, loaded_models, settings.redis_url, listener))

@@ -42,9 +42,10 @@ def connected(url: str) -> Iterator[Redis]:
 
 
 def server_pid(url: str) -> int | None:
-    """The pid of the Valkey that answers."""
+    """The pid of the Valkey that answers, and has loaded its data."""
     with connected(url) as client:
         try:
+            client.ping()  # refused while it loads, unlike INFO
             return int(client.info("server")["process_id"])
         except NoConnection:
             return None
