@@ -34,7 +34,7 @@ def explained(*kinds: type[Exception]) -> Iterator[None]:
 
 
 @contextmanager
-def startup() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """Import and make what lasts as long as the process, and leave it out of all garbage collections.
 
     Otherwise hundreds of thousands of objects are looked at many times while they are made, in every full collection of

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import click
 
-from service.cli import explained, startup
+from service.cli import explained, gc_frozen
 
 
 @click.command(short_help="Serve over HTTP.")
@@ -24,7 +24,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
     requests in flight have ANCESTRAL_SHUTDOWN_SECONDS to finish; a second Ctrl-C cancels them at once.
     docs/configuration.md lists all settings.
     """
-    with startup():
+    with gc_frozen():
         from models.checkpoint import CheckpointError
         from models.library import LibraryError
         from service.api.app import create_app
@@ -66,6 +66,6 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
                 if open_page:
                     webbrowser.open(f"{url}/")
 
-            with startup():
+            with gc_frozen():
                 app = create_app(settings, catalog, keys, url)
             serve(app, settings, listener, on_ready)

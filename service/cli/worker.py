@@ -11,7 +11,7 @@ from socket import socket
 
 import click
 
-from service.cli import explained, startup
+from service.cli import explained, gc_frozen
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def command(check: bool) -> None:
     Run any number, on any machine, each with the same models as the API servers. docs/configuration.md lists all
     settings.
     """
-    with startup():
+    with gc_frozen():
         from models.checkpoint import CheckpointError
         from models.library import LibraryError
         from service.broker import Broker
