@@ -16,8 +16,10 @@ COPY requirements/ requirements/
 RUN python3 -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY ancestral/ ancestral/
 COPY models/ models/
 COPY service/ service/
+COPY training/ training/
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels/ancestral .
 
 COPY deploy/container/assemble.sh /usr/local/bin/assemble

@@ -12,12 +12,12 @@ from collections import Counter
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ancestral.service.settings import Settings
+from ancestral.service.speech.decoder import Wave
+from ancestral.service.speech.requests import prepare
+from ancestral.service.speech.sampler import render
+from ancestral.service.worker.model_loader import load_models
 from bench.word_times import MODEL, SENTENCES
-from service.settings import Settings
-from service.speech.decoder import Wave
-from service.speech.requests import prepare
-from service.speech.sampler import render
-from service.worker.model_loader import load_models
 
 RATE, FRAME = 16000, 160
 _CLIPPED = 32767 / 32768

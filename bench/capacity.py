@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import redis
 
+from ancestral.service.broker import PREFIX, WorkerInfo, scripts
+from ancestral.service.cli.local.embedded import EmbeddedRedis
 from bench.listeners import MODEL, TEXTS, play, run_clients, serving
 from bench.report import report
-from service.broker import PREFIX, WorkerInfo, scripts
-from service.cli.local.embedded import EmbeddedRedis
 
 LISTENERS = 8
 LISTENING_SECONDS = 20.0
@@ -171,7 +171,7 @@ def cpu_seconds() -> dict[str, float]:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         seconds = (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
-        if b"service.cli.local.supervisor" in words:
+        if b"ancestral.service.cli.local.supervisor" in words:
             continue
         if b"valkey-server" in words[0]:
             used["redis"] += seconds

@@ -19,20 +19,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, load, save
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.kernels.gemm import Precision
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.tensors import shapes
+from ancestral.training.export import write
 from bench.peer import NAME, Peer
 from bench.report import Target, report, show
 from bench.roofline import roofline
-from models.architectures import tensor_table
-from models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
-from models.checkpoint import Checkpoint, load, save
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.onnx import OnnxEngine
-from models.engines.speech.torch_engine import TorchEngine
-from models.export import write
-from models.kernels.gemm import Precision
-from models.spec import FeatureSpec
-from models.tensors import shapes
 
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
 TRAINED = ZOO / "wavenet-en" / "wavenet"

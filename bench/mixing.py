@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.training.evaluation.speech import VoiceJudge
-from service.settings import Settings
-from service.speech.decoder import Wave
-from service.speech.requests import prepare
-from service.speech.sampler import render
-from service.worker.model_loader import LoadedModels, load_models
+from ancestral.service.settings import Settings
+from ancestral.service.speech.decoder import Wave
+from ancestral.service.speech.requests import prepare
+from ancestral.service.speech.sampler import render
+from ancestral.service.worker.model_loader import LoadedModels, load_models
+from ancestral.training.evaluation.speech import VoiceJudge
 
 MODEL = "wavenet-en"
 LEARNT = (

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
+from ancestral.models.kernels.gemm import Precision
+from ancestral.models.spec import FeatureSpec
 from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, lively_checkpoint, measure
 from bench.report import report
-from models.architectures.wavenet import MEDIUM, WaveNetSpec
-from models.checkpoint import Checkpoint, load
-from models.engines.images.engine import ImageStreamRequest
-from models.engines.images.native import NativeImageEngine
-from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.onnx import LANES, OnnxEngine
-from models.kernels.gemm import Precision
-from models.spec import FeatureSpec
 
 SAMPLES = 1600
 

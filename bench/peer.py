@@ -8,8 +8,8 @@ import warnings
 import torch
 from wavenet_vocoder.wavenet import WaveNet
 
-from models.architectures.wavenet import WaveNetSpec
-from models.spec import SYMBOLS
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.spec import SYMBOLS
 
 NAME = "wavenet_vocoder"
 

@@ -16,19 +16,19 @@ from pathlib import Path
 
 import torch
 
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.networks import load_network
+from ancestral.models.networks.image import ImageNetwork
+from ancestral.models.networks.reference_sampler import draw
+from ancestral.models.spec import ImageSpec
+from ancestral.models.tensors import random_tensors
 from bench.engines import REPETITIONS, ZOO
 from bench.report import Target, report, show
-from models.architectures import tensor_table
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.architectures.pixelrnn import PixelRNNSpec
-from models.checkpoint import Checkpoint, load
-from models.engines.images.engine import ImageStreamRequest
-from models.engines.images.native import NativeImageEngine
-from models.networks import load_network
-from models.networks.image import ImageNetwork
-from models.networks.reference_sampler import draw
-from models.spec import ImageSpec
-from models.tensors import random_tensors
 
 LARGE = "32x32x3, 15 x 64"
 LSTMS: Mapping[str, ImageSpec] = {

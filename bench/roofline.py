@@ -19,10 +19,10 @@ from numba import njit, types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
-from models.architectures.wavenet import WaveNetSpec
-from models.kernels.gemm import FLOATS, INTS, WIDTH, Emitter, Precision, best_instructions
-from models.kernels.wavenet_layout import Layout, aligned
-from models.spec import SYMBOLS
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.kernels.gemm import FLOATS, INTS, WIDTH, Emitter, Precision, best_instructions
+from ancestral.models.kernels.wavenet_layout import Layout, aligned
+from ancestral.models.spec import SYMBOLS
 
 cgutils: Any = untyped
 _CHAINS = 12

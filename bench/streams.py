@@ -13,6 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ancestral.service.settings import Settings
+from ancestral.service.speech import codecs
+from ancestral.service.speech.requests import prepare
+from ancestral.service.speech.sampler import render
+from ancestral.service.worker.model_loader import LoadedModels, load_models
 from bench.listeners import (
     JITTER_SECONDS,
     MODEL,
@@ -28,11 +33,6 @@ from bench.listeners import (
 )
 from bench.report import report
 from bench.scrape import quantile
-from service.settings import Settings
-from service.speech import codecs
-from service.speech.requests import prepare
-from service.speech.sampler import render
-from service.worker.model_loader import LoadedModels, load_models
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
 LISTENING_SECONDS = 10.0

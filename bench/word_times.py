@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.text import phonemize
-from models.text.phonemes import is_pause
-from models.training.corpora.align import Aligner
-from models.training.data.speech import TimedPhone
-from service.settings import Settings
-from service.speech.requests import prepare
-from service.speech.sampler import SpeechSampler, render
-from service.worker.model_loader import LoadedModels, load_models
+from ancestral.models.text import phonemize
+from ancestral.models.text.phonemes import is_pause
+from ancestral.service.settings import Settings
+from ancestral.service.speech.requests import prepare
+from ancestral.service.speech.sampler import SpeechSampler, render
+from ancestral.service.worker.model_loader import LoadedModels, load_models
+from ancestral.training.corpora.align import Aligner
+from ancestral.training.data.speech import TimedPhone
 
 MODEL = "wavenet-en"
 SENTENCES = (

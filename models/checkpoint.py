@@ -26,9 +26,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
-from models.architectures import ArchitectureError, architecture, tensor_table
-from models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
-from models.tensors import shapes
+from ancestral.models.architectures import ArchitectureError, architecture, tensor_table
+from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
+from ancestral.models.tensors import shapes
 
 Tensors = dict[str, NDArray[np.float32]]
 _S = TypeVar("_S", bound=Spec)

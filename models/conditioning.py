@@ -13,12 +13,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.encoder import EncoderSpec
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.architectures.wavenet import WaveNetSpec
-from models.noise import uniforms
-from models.palette import input_table
-from models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec, PictureSpec
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.noise import uniforms
+from ancestral.models.palette import input_table
+from ancestral.models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec, PictureSpec
 
 Array = NDArray[np.float32]
 _F = TypeVar("_F", np.float32, np.float64)
@@ -111,7 +111,7 @@ def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed
 
     Args:
         spec: of the network.
-        rows: the tensor ``models.spec.LABEL_ROWS`` of its checkpoint, ``[label_rows, attributes + 1]``: for each
+        rows: the tensor ``LABEL_ROWS`` of its checkpoint, ``[label_rows, attributes + 1]``: for each
             attribute a label, -1 where there was none, and how often the row occurred.
         labels: an index, or None for "unspecified", for each of ``spec.conditions``.
         seed: of the picture.
@@ -158,9 +158,9 @@ def parents(rows: Array) -> dict[int, tuple[int, dict[int, int]]]:
 
 
 def label_rows(labels: NDArray[np.int64], conditions: Sequence[Sequence[str]]) -> Array:
-    """The tensor ``models.spec.LABEL_ROWS`` of a training set.
+    """The tensor ``LABEL_ROWS`` of a training set.
 
-    Of more different rows than :data:`~models.spec.MAX_LABEL_ROWS`, those of so many pictures, chosen at random.
+    Of more different rows than ``MAX_LABEL_ROWS``, those of so many pictures, chosen at random.
 
     Args:
         labels: ``[N, attributes]``; ``len(values)`` is "unspecified".

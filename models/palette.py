@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import PictureSpec
+from ancestral.models.spec import PictureSpec
 
 WHITE = 255
 

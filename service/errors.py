@@ -15,7 +15,7 @@
     ├── Overloaded                  429  with Retry-After
     └── NotReady                    503  with Retry-After
 
-:mod:`service.api.http.errors` makes HTTP responses of them. This module needs no web framework: workers raise these
+api/http/errors.py makes HTTP responses of them. This module needs no web framework: workers raise these
 errors, too.
 """
 

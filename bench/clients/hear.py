@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from models.training.evaluation.speech import RATE, Listener, error_rates
+from ancestral.training.evaluation.speech import RATE, Listener, error_rates
 
 MAX_WORD_ERROR_RATE = 0.2
 

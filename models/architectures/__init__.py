@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from models.architectures.acoustic import ACOUSTIC
-from models.architectures.encoder import ENCODER
-from models.architectures.pixelcnn import PIXELCNN
-from models.architectures.pixelcnn_autoencoder import PIXELCNN_AUTOENCODER
-from models.architectures.pixelrnn import PIXELRNN
-from models.architectures.registry import (
+from ancestral.models.architectures.acoustic import ACOUSTIC
+from ancestral.models.architectures.encoder import ENCODER
+from ancestral.models.architectures.pixelcnn import PIXELCNN
+from ancestral.models.architectures.pixelcnn_autoencoder import PIXELCNN_AUTOENCODER
+from ancestral.models.architectures.pixelrnn import PIXELRNN
+from ancestral.models.architectures.registry import (
     Architecture,
     ArchitectureError,
     Exporter,
@@ -16,9 +16,9 @@ from models.architectures.registry import (
     load_object,
     register,
 )
-from models.architectures.wavenet import WAVENET
-from models.spec import LABEL_ROWS, ImageSpec, Spec
-from models.tensors import Table, Tensor
+from ancestral.models.architectures.wavenet import WAVENET
+from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec
+from ancestral.models.tensors import Table, Tensor
 
 __all__ = [
     "Architecture",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.architectures.registry import Architecture, Exporter
-from models.spec import FeatureSpec, Spec, SpecError
-from models.tensors import Table, Tensor, matrix, normal, prefixed, zeros
+from ancestral.models.architectures.registry import Architecture, Exporter
+from ancestral.models.spec import FeatureSpec, Spec, SpecError
+from ancestral.models.tensors import Table, Tensor, matrix, normal, prefixed, zeros
 
 PITCH_CHANNELS = 2
 """The last numbers of a frame: log-F0 and voicing."""
@@ -135,7 +135,11 @@ def block_tensors(channels: int, kernel_size: int) -> Table:
 ACOUSTIC = Architecture(
     spec=AcousticSpec,
     tensors=tensors,
-    network="models.networks.acoustic:AcousticNetwork",
-    exporter=Exporter(format="1", graphs="models.export.acoustic:graphs", check="models.export.parity:check_acoustic"),
-    task="models.training.tasks.acoustic:AcousticTask",
+    network="ancestral.models.networks.acoustic:AcousticNetwork",
+    exporter=Exporter(
+        format="1",
+        graphs="ancestral.training.export.acoustic:graphs",
+        check="ancestral.training.export.parity:check_acoustic",
+    ),
+    task="ancestral.training.tasks.acoustic:AcousticTask",
 )

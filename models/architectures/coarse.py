@@ -1,14 +1,14 @@
 """Pictures in two scales: what networks have in common that sample their coarse pixels first.
 
 Multi-Scale PixelRNN (van den Oord et al. 2016, arXiv:1601.06759, section 3.6): a network of its own samples the coarse
-pixels (models.spec.COARSE). A small network of convolutions, the last of which upsamples (deconvolves), makes a map as
+pixels (spec.COARSE). A small network of convolutions, the last of which upsamples (deconvolves), makes a map as
 large as the picture of them, which the network of all other pixels is conditioned on.
 """
 
 from __future__ import annotations
 
-from models.spec import COARSE_STRIDE, ImageSpec, SpecError
-from models.tensors import Table, convolution, normal, zeros
+from ancestral.models.spec import COARSE_STRIDE, ImageSpec, SpecError
+from ancestral.models.tensors import Table, convolution, normal, zeros
 
 
 def require_whole_cells(spec: ImageSpec) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.architectures.registry import Architecture
-from models.spec import PictureSpec, SpecError, option
-from models.tensors import Table, convolution, matrix, zeros
+from ancestral.models.architectures.registry import Architecture
+from ancestral.models.spec import PictureSpec, SpecError, option
+from ancestral.models.tensors import Table, convolution, matrix, zeros
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,6 @@ def tensors(spec: EncoderSpec) -> Table:
 ENCODER = Architecture(
     spec=EncoderSpec,
     tensors=tensors,
-    network="models.networks.encoder:Encoder",
-    task="models.training.tasks.embedding:EmbeddingTask",
+    network="ancestral.models.networks.encoder:Encoder",
+    task="ancestral.training.tasks.embedding:EmbeddingTask",
 )

@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from models.architectures.coarse import coarse_map_tensors, require_whole_cells
-from models.architectures.registry import Architecture, Exporter
-from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
-from models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
+from ancestral.models.architectures.coarse import coarse_map_tensors, require_whole_cells
+from ancestral.models.architectures.registry import Architecture, Exporter
+from ancestral.models.spec import (
+    COARSE_PREFIX,
+    COARSE_STRIDE,
+    LABEL_EMBEDDING,
+    ImageSpec,
+    SpecError,
+    option,
+    without_attributes,
+)
+from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
 CONDITIONINGS = ("none", "class", "location")
 
@@ -24,7 +32,7 @@ class PixelCNNSpec(ImageSpec):
     a map of ``location_channels`` (``location``).
 
     With ``coarse_layers`` a picture is sampled in two scales (Multi-Scale PixelRNN, section 3.6 of 1601.06759): first
-    its coarse pixels (models.spec.COARSE), by a network of so many layers of ``coarse_features``; then the others,
+    its coarse pixels (spec.COARSE), by a network of so many layers of ``coarse_features``; then the others,
     which see all coarse pixels through s and, with ``coarse_inputs``, in the vertical stack: a map of all of them,
     of so many channels, enters its first layer beside the rows above.
     """
@@ -216,13 +224,13 @@ def _original_tensors(spec: PixelCNNSpec) -> Table:
 PIXELCNN = Architecture(
     spec=PixelCNNSpec,
     tensors=tensors,
-    network="models.networks.pixelcnn:build",
-    kernel="models.kernels.pixelcnn:PixelCNNKernel",
+    network="ancestral.models.networks.pixelcnn:build",
+    kernel="ancestral.models.kernels.pixelcnn:PixelCNNKernel",
     exporter=Exporter(
         format="4",
-        graphs="models.export.pixelcnn:graphs",
-        check="models.export.parity:check_pixelcnn",
-        engine="models.engines.images.onnx:OnnxImageEngine",
+        graphs="ancestral.training.export.pixelcnn:graphs",
+        check="ancestral.training.export.parity:check_pixelcnn",
+        engine="ancestral.models.engines.images.onnx:OnnxImageEngine",
     ),
-    task="models.training.tasks.images:ImageTask",
+    task="ancestral.training.tasks.images:ImageTask",
 )

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from models.architectures import encoder, pixelcnn
-from models.architectures.encoder import EncoderSpec
-from models.architectures.pixelcnn import PIXELCNN, PixelCNNSpec
-from models.spec import ENCODER_PREFIX, SpecError, option
-from models.tensors import Table, prefixed
+from ancestral.models.architectures import encoder, pixelcnn
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PIXELCNN, PixelCNNSpec
+from ancestral.models.spec import ENCODER_PREFIX, SpecError, option
+from ancestral.models.tensors import Table, prefixed
 
 CONDITIONINGS = ("class", "location")
 _CONDITIONS = ("vertical_condition", "horizontal_condition")
@@ -94,6 +94,6 @@ PIXELCNN_AUTOENCODER = dataclasses.replace(
     PIXELCNN,
     spec=PixelCNNAutoencoderSpec,
     tensors=tensors,
-    network="models.networks.pixelcnn_autoencoder:PixelCNNAutoencoder",
-    task="models.training.tasks.reconstruction:ReconstructionTask",
+    network="ancestral.models.networks.pixelcnn_autoencoder:PixelCNNAutoencoder",
+    task="ancestral.training.tasks.reconstruction:ReconstructionTask",
 )

@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from models.architectures.coarse import coarse_map_tensors, require_whole_cells
-from models.architectures.registry import Architecture
-from models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option, without_attributes
-from models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
+from ancestral.models.architectures.coarse import coarse_map_tensors, require_whole_cells
+from ancestral.models.architectures.registry import Architecture
+from ancestral.models.spec import (
+    COARSE_PREFIX,
+    COARSE_STRIDE,
+    LABEL_EMBEDDING,
+    ImageSpec,
+    SpecError,
+    option,
+    without_attributes,
+)
+from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
 LSTMS = ("row", "diagonal")
 CONDITIONINGS = ("none", "class")
@@ -26,7 +34,7 @@ class PixelRNNSpec(ImageSpec):
     h of the conditions enters the gates of every LSTM as V·h.
 
     With ``coarse_layers`` a picture is sampled in two scales (section 3.6): first its coarse pixels
-    (models.spec.COARSE), by a network of so many layers of ``coarse_features``; then the others. A map of all coarse
+    (spec.COARSE), by a network of so many layers of ``coarse_features``; then the others. A map of all coarse
     pixels, of ``coarse_channels``, enters the gates of every LSTM, like h.
     """
 
@@ -163,7 +171,7 @@ def layer_tensors(spec: PixelRNNSpec) -> Table:
 PIXELRNN = Architecture(
     spec=PixelRNNSpec,
     tensors=tensors,
-    network="models.networks.pixelrnn:PixelRNN",
-    kernel="models.kernels.pixelrnn:PixelRNNKernel",
-    task="models.training.tasks.images:ImageTask",
+    network="ancestral.models.networks.pixelrnn:PixelRNN",
+    kernel="ancestral.models.kernels.pixelrnn:PixelRNNKernel",
+    task="ancestral.training.tasks.images:ImageTask",
 )

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from typing import Any
 
-from models.spec import ImageSpec, Spec
-from models.tensors import Table
+from ancestral.models.spec import ImageSpec, Spec
+from ancestral.models.tensors import Table
 
 ENTRY_POINTS = "ancestral.architectures"
 
 _IMAGE_ENGINES: Mapping[str, str] = {
-    "native": "models.engines.images.native:NativeImageEngine",
-    "torch": "models.engines.images.torch_engine:TorchImageEngine",
+    "native": "ancestral.models.engines.images.native:NativeImageEngine",
+    "torch": "ancestral.models.engines.images.torch_engine:TorchImageEngine",
 }
 
 
@@ -39,7 +39,7 @@ class Exporter:
     format: str
     """Of the graphs' inputs and outputs: graphs of another format are stale."""
     graphs: str
-    """``(spec, WeightFile) -> list[Graph]`` (models/export/graph.py)."""
+    """``(spec, WeightFile) -> list[Graph]`` (training/export/graph.py)."""
     check: str
     """``(checkpoint) -> None``: raises ParityError where the graphs do not compute what the network does."""
     engine: str | None = None
@@ -66,7 +66,7 @@ class Architecture:
     exporter: Exporter | None = None
     """None: there are no graphs; where an onnx engine is wanted, the native one samples it."""
     task: str | None = None
-    """Its training task (models/training/loop.py)."""
+    """Its training task (training/loop.py)."""
 
     @property
     def kind(self) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from models.architectures.registry import Architecture, Exporter
-from models.spec import SYMBOLS, SpecError, SpeechSpec
-from models.tensors import Table, Tensor, matrix, normal, zeros
+from ancestral.models.architectures.registry import Architecture, Exporter
+from ancestral.models.spec import SYMBOLS, SpecError, SpeechSpec
+from ancestral.models.tensors import Table, Tensor, matrix, normal, zeros
 
 
 @dataclass(frozen=True)
@@ -100,17 +100,17 @@ def tensors(spec: WaveNetSpec) -> Table:
 WAVENET = Architecture(
     spec=WaveNetSpec,
     tensors=tensors,
-    network="models.networks.wavenet:WaveNet",
+    network="ancestral.models.networks.wavenet:WaveNet",
     engines={
-        "native": "models.engines.speech.native:NativeEngine",
-        "torch": "models.engines.speech.torch_engine:TorchEngine",
+        "native": "ancestral.models.engines.speech.native:NativeEngine",
+        "torch": "ancestral.models.engines.speech.torch_engine:TorchEngine",
     },
     precisions=("fp32", "bf16", "int8"),
     exporter=Exporter(
         format="2",
-        graphs="models.export.wavenet:graphs",
-        check="models.export.parity:check_wavenet",
-        engine="models.engines.speech.onnx:OnnxEngine",
+        graphs="ancestral.training.export.wavenet:graphs",
+        check="ancestral.training.export.parity:check_wavenet",
+        engine="ancestral.models.engines.speech.onnx:OnnxEngine",
     ),
-    task="models.training.tasks.wavenet:WaveNetTask",
+    task="ancestral.training.tasks.wavenet:WaveNetTask",
 )

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import FeatureSpec
+from ancestral.models.spec import FeatureSpec
 
 Array = NDArray[np.float32]
 

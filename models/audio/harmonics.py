@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, fft_size, mel_bank
-from models.spec import FeatureSpec
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, fft_size, mel_bank
+from ancestral.models.spec import FeatureSpec
 
 Array = NDArray[np.float32]
 

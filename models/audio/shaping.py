@@ -6,7 +6,7 @@ filter gives the sound. Quantisation noise and sampling errors then follow the s
 (ExcitNet, Song et al. 2019, arXiv:1811.04769, with LPCNet's way from bands to predictor, Valin & Skoglund 2019,
 arXiv:1810.11846).
 
-Pure numpy and Python. :func:`all_pole` is slow as it stands; ``models.kernels.shaping`` has it compiled, with the
+Pure numpy and Python. :func:`all_pole` is slow as it stands; kernels/shaping.py has it compiled, with the
 same bits.
 """
 
@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.features import fft_size, log_magnitudes, mel_bank, window_gain
-from models.audio.mu_law import mu_law_decode, mu_law_encode
-from models.spec import FeatureSpec
+from ancestral.models.audio.features import fft_size, log_magnitudes, mel_bank, window_gain
+from ancestral.models.audio.mu_law import mu_law_decode, mu_law_encode
+from ancestral.models.spec import FeatureSpec
 
 ORDER = 16
 RENEWALS = 4

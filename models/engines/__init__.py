@@ -6,11 +6,11 @@ import logging
 from importlib import metadata
 from typing import Any
 
-from models.architectures import architecture, load_object
-from models.checkpoint import Checkpoint
-from models.engines.base import Engine, EngineError
-from models.engines.images.batch import BatchEngine
-from models.engines.images.engine import ImageEngine
+from ancestral.models.architectures import architecture, load_object
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import Engine, EngineError
+from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.images.engine import ImageEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``onnx-cuda`` where CUDA really runs, else ``native``."""
@@ -69,7 +69,7 @@ def _native(checkpoint: Checkpoint, precision: str) -> Engine:
         return _engine("torch", checkpoint)
     if precision == "fp32":
         return _engine("native", checkpoint)
-    from models.kernels.gemm import Precision
+    from ancestral.models.kernels.gemm import Precision
 
     return _engine("native", checkpoint, Precision[precision.upper()])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
-from models.engines.base import RequestError
-from models.spec import SYMBOLS
+from ancestral.models.engines.base import RequestError
+from ancestral.models.spec import SYMBOLS
 
 _MAGIC = b"ANC2"
 _HEADER = struct.Struct("<4s16s32sqqI")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from models.kernels.categorical import draw, log_likelihood
-from models.kernels.linear import add_to_each
-from models.kernels.noise import uniform
+from ancestral.models.kernels.categorical import draw, log_likelihood
+from ancestral.models.kernels.linear import add_to_each
+from ancestral.models.kernels.noise import uniform
 
 _ZERO = np.float32(0.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from models.noise import BITS, DROPPED, HALF, SCALE, WORD, philox
+from ancestral.models.noise import BITS, DROPPED, HALF, SCALE, WORD, philox
 
 _philox = njit(inline="always")(philox)
 

@@ -15,13 +15,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.conditioning import upsample
-from models.kernels.image_sampling import copy, distribution, take_symbols
-from models.kernels.pixelcnn_layers import pixel_gated, pixel_original, row_gated, row_original
-from models.kernels.pixelcnn_layout import PixelCNNLayout
-from models.kernels.sources import sources
-from models.palette import input_table
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.conditioning import upsample
+from ancestral.models.kernels.image_sampling import copy, distribution, take_symbols
+from ancestral.models.kernels.pixelcnn_layers import pixel_gated, pixel_original, row_gated, row_original
+from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
+from ancestral.models.kernels.sources import sources
+from ancestral.models.palette import input_table
 
 Array = NDArray[np.float32]
 

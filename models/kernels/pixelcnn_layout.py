@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.kernels.channel_groups import ChannelGroups
-from models.kernels.wavenet_layout import aligned
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.kernels.channel_groups import ChannelGroups
+from ancestral.models.kernels.wavenet_layout import aligned
 
 Array = NDArray[np.float32]
 

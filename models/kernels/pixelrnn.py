@@ -15,12 +15,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.architectures.pixelrnn import PixelRNNSpec
-from models.conditioning import coarse_map, input_planes
-from models.kernels.image_sampling import copy, distribution, take_symbols
-from models.kernels.pixelrnn_layers import of_row, pixel, row_above, row_from_right
-from models.kernels.pixelrnn_layout import PixelRNNLayout
-from models.kernels.sources import sources
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.conditioning import coarse_map, input_planes
+from ancestral.models.kernels.image_sampling import copy, distribution, take_symbols
+from ancestral.models.kernels.pixelrnn_layers import of_row, pixel, row_above, row_from_right
+from ancestral.models.kernels.pixelrnn_layout import PixelRNNLayout
+from ancestral.models.kernels.sources import sources
 
 Array = NDArray[np.float32]
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from models.kernels.image_sampling import add, copy, rectify
-from models.kernels.linear import add_to_each, add_to_one
-from models.kernels.scalar import tanh
+from ancestral.models.kernels.image_sampling import add, copy, rectify
+from ancestral.models.kernels.linear import add_to_each, add_to_one
+from ancestral.models.kernels.scalar import tanh
 
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)

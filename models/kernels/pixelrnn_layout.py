@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.pixelrnn import GATES, PixelRNNSpec
-from models.kernels.channel_groups import ChannelGroups
-from models.kernels.wavenet_layout import aligned
+from ancestral.models.architectures.pixelrnn import GATES, PixelRNNSpec
+from ancestral.models.kernels.channel_groups import ChannelGroups
+from ancestral.models.kernels.wavenet_layout import aligned
 
 Array = NDArray[np.float32]
 

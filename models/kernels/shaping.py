@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from models.audio.shaping import all_pole
+from ancestral.models.audio.shaping import all_pole
 
 compiled_all_pole = njit(cache=True, error_model="numpy")(all_pole)
 """The same function, and the same bits."""

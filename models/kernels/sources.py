@@ -6,7 +6,7 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-from models import noise
+from ancestral.models import noise
 
 
 @cache

@@ -14,13 +14,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.kernels.categorical import draw, log_likelihood
-from models.kernels.gemm import Instructions, Precision, add_products
-from models.kernels.noise import uniform
-from models.kernels.scalar import tanh
-from models.kernels.sources import sources
-from models.kernels.wavenet_layout import Layout
-from models.spec import SYMBOLS
+from ancestral.models.kernels.categorical import draw, log_likelihood
+from ancestral.models.kernels.gemm import Instructions, Precision, add_products
+from ancestral.models.kernels.noise import uniform
+from ancestral.models.kernels.scalar import tanh
+from ancestral.models.kernels.sources import sources
+from ancestral.models.kernels.wavenet_layout import Layout
+from ancestral.models.spec import SYMBOLS
 
 POSITION, SYMBOL, FRAME = 0, 1, 2
 """Columns of ``marks``: the next position, the symbol before it, the frame of the current gate biases (-1: none)."""

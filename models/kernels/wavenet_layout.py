@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.wavenet import WaveNetSpec
-from models.kernels.gemm import WIDTH, Precision, pack, words
-from models.spec import SYMBOLS
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.kernels.gemm import WIDTH, Precision, pack, words
+from ancestral.models.spec import SYMBOLS
 
 Array = NDArray[np.float32]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models.architectures import architecture, load_object
-from models.checkpoint import Checkpoint
-from models.spec import LABEL_ROWS, Spec
+from ancestral.models.architectures import architecture, load_object
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.spec import LABEL_ROWS, Spec
 
 
 def build_network(spec: Spec) -> nn.Module:

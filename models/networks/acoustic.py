@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.acoustic import AcousticSpec, block_tensors, tensors
-from models.networks.parameters import add_parameters
-from models.tensors import own
+from ancestral.models.architectures.acoustic import AcousticSpec, block_tensors, tensors
+from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.tensors import own
 
 
 class GatedBlock(nn.Module):
@@ -44,7 +44,7 @@ class GatedBlock(nn.Module):
 
 
 class AcousticNetwork(nn.Module):
-    """The acoustic model in torch; :class:`models.text.acoustic.AcousticModel` runs the same weights in numpy."""
+    """The acoustic model in torch; ``AcousticModel`` of text/acoustic.py runs the same weights in numpy."""
 
     phoneme: nn.Parameter
     word_start: nn.Parameter

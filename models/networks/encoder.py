@@ -1,13 +1,13 @@
-"""The encoder of pictures in torch; models.conditioning.encode is the same in numpy."""
+"""The encoder of pictures in torch; ancestral.models.conditioning.encode is the same in numpy."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.encoder import EncoderSpec, tensors
-from models.networks.image import input_pixels
-from models.networks.parameters import add_parameters
+from ancestral.models.architectures.encoder import EncoderSpec, tensors
+from ancestral.models.networks.image import input_pixels
+from ancestral.models.networks.parameters import add_parameters
 
 
 class Encoder(nn.Module):

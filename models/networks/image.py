@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.networks.parameters import add_parameters
-from models.palette import input_table
-from models.spec import COARSE_STRIDE, ImageSpec, PictureSpec
-from models.tensors import Tensor as TensorInit
+from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.palette import input_table
+from ancestral.models.spec import COARSE_STRIDE, ImageSpec, PictureSpec
+from ancestral.models.tensors import Tensor as TensorInit
 
 
 class LabelEmbedding(nn.Module):
-    """h of a list of labels: the sum of one embedding for each condition (models.spec.LABEL_EMBEDDING).
+    """h of a list of labels: the sum of one embedding for each condition (ancestral.models.spec.LABEL_EMBEDDING).
 
     Args:
         spec: of the network, which has conditions.
@@ -42,7 +42,7 @@ class CoarseMap(nn.Module):
     """What a network sees of the coarse pixels: all of them, below and right of a pixel as well.
 
     Args:
-        table: of :func:`models.architectures.coarse.coarse_map_tensors`.
+        table: of :func:`ancestral.models.architectures.coarse.coarse_map_tensors`.
     """
 
     taps: nn.Parameter

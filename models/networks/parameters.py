@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from models.tensors import Tensor
+from ancestral.models.tensors import Tensor
 
 
 def add_parameters(module: nn.Module, table: Mapping[str, Tensor]) -> None:

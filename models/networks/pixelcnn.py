@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.coarse import coarse_map_tensors
-from models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors
-from models.networks.gate import gate
-from models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
-from models.networks.parameters import add_parameters
-from models.spec import COARSE, COARSE_STRIDE
+from ancestral.models.architectures.coarse import coarse_map_tensors
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors
+from ancestral.models.networks.gate import gate
+from ancestral.models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
+from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.spec import COARSE, COARSE_STRIDE
 
 
 class Conditioner(LabelEmbedding):

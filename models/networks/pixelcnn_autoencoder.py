@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
-from models.networks.encoder import Encoder
-from models.networks.pixelcnn import GatedPixelCNN
+from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.networks.encoder import Encoder
+from ancestral.models.networks.pixelcnn import GatedPixelCNN
 
 
 class PixelCNNAutoencoder(GatedPixelCNN):

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.coarse import coarse_map_tensors
-from models.architectures.pixelrnn import GATES, PixelRNNSpec, tensors
-from models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
-from models.networks.parameters import add_parameters
-from models.networks.recurrence import Order, diagonal_order, row_order, scan
-from models.spec import COARSE
-from models.tensors import own, part
+from ancestral.models.architectures.coarse import coarse_map_tensors
+from ancestral.models.architectures.pixelrnn import GATES, PixelRNNSpec, tensors
+from ancestral.models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
+from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.networks.recurrence import Order, diagonal_order, row_order, scan
+from ancestral.models.spec import COARSE
+from ancestral.models.tensors import own, part
 
 
 class PixelRNN(ImageNetwork):

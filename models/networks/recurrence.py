@@ -21,8 +21,8 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.architectures.pixelrnn import GATES
-from models.kernels.scalar import tanh
+from ancestral.models.architectures.pixelrnn import GATES
+from ancestral.models.kernels.scalar import tanh
 
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
@@ -90,7 +90,7 @@ def scan(z: Tensor, weights: Tensor, order: Order) -> Tensor:
 
     Args:
         z: ``[H * W, B, directions * 4 * h]``, what the gates see of the input; gates as in
-            :data:`~models.architectures.pixelrnn.GATES`.
+            :data:`~ancestral.models.architectures.pixelrnn.GATES`.
         weights: ``[directions, taps * h, 4 * h]``, state to state.
         order: of the positions.
 

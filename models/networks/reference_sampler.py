@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import categorical
-from models.networks.image import ImageNetwork
-from models.noise import uniforms
-from models.spec import COARSE, ImageSpec
+from ancestral.models import categorical
+from ancestral.models.networks.image import ImageNetwork
+from ancestral.models.noise import uniforms
+from ancestral.models.spec import COARSE, ImageSpec
 
 
 @torch.no_grad()

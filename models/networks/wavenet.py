@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architectures.wavenet import WaveNetSpec, tensors
-from models.audio.mu_law import SILENCE
-from models.networks.gate import gate
-from models.networks.parameters import add_parameters
-from models.spec import SYMBOLS
-from models.tensors import own, part
+from ancestral.models.architectures.wavenet import WaveNetSpec, tensors
+from ancestral.models.audio.mu_law import SILENCE
+from ancestral.models.networks.gate import gate
+from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.spec import SYMBOLS
+from ancestral.models.tensors import own, part
 
 
 class WaveNetState(NamedTuple):

@@ -5,7 +5,7 @@ Threads and callbacks only; what comes out of them may go to an event loop, a fi
 
 from __future__ import annotations
 
-from models.scheduler.scheduler import Figures, Scheduler
-from models.scheduler.slots import Chunk, End, Slot
+from ancestral.models.scheduler.scheduler import Figures, Scheduler
+from ancestral.models.scheduler.slots import Chunk, End, Slot
 
 __all__ = ["Chunk", "End", "Figures", "Scheduler", "Slot"]

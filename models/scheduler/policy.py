@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.engines.base import Engine
+from ancestral.models.engines.base import Engine
 
 FIRST_CHUNKS_MS = (20, 40)
 """The first chunks of a slot are short, so that its sound starts early."""

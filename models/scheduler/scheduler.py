@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.engines.base import Engine, Samples, Stream
-from models.scheduler.policy import SlotState, choose
-from models.scheduler.slots import Chunk, End, Slot
+from ancestral.models.engines.base import Engine, Samples, Stream
+from ancestral.models.scheduler.policy import SlotState, choose
+from ancestral.models.scheduler.slots import Chunk, End, Slot
 
 log = logging.getLogger(__name__)
 

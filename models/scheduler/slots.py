@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.engines.base import Samples, Stream
-from models.scheduler.policy import SlotState
+from ancestral.models.engines.base import Samples, Stream
+from ancestral.models.scheduler.policy import SlotState
 
 
 class End(StrEnum):

@@ -1,10 +1,10 @@
 """Text front-end: written English to the phonemes a model is conditioned on. Offline, without torch."""
 
-from models.text.characters import UnsupportedText
-from models.text.frontend import InputFormat, Rest, Sentence, Word, parse_text, phonemize
-from models.text.phonemes import PHONEMES, PhonemeSequence
-from models.text.pronunciations import PronunciationError, Pronunciations
-from models.text.script import Script
+from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.frontend import InputFormat, Rest, Sentence, Word, parse_text, phonemize
+from ancestral.models.text.phonemes import PHONEMES, PhonemeSequence
+from ancestral.models.text.pronunciations import PronunciationError, Pronunciations
+from ancestral.models.text.script import Script
 
 __all__ = [
     "PHONEMES",

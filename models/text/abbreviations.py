@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.text.addresses import letters
-from models.text.numerals import cardinal, ordinal
+from ancestral.models.text.addresses import letters
+from ancestral.models.text.numerals import cardinal, ordinal
 
 Match = re.Match[str]
 

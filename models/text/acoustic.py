@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.acoustic import AcousticSpec
-from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
-from models.audio.harmonics import harmonic_ripple
-from models.checkpoint import Checkpoint
-from models.conditioning import speaker_vector
-from models.spec import FeatureSpec
-from models.text.phonemes import Control, Phonemes
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
+from ancestral.models.audio.harmonics import harmonic_ripple
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.conditioning import speaker_vector
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.text.phonemes import Control, Phonemes
 
 Array = NDArray[np.float32]
 Speaker = str | Mapping[str, float]
@@ -94,7 +94,7 @@ class AcousticModel:
         """The frames of one sentence.
 
         Args:
-            sentence: from :func:`models.text.phonemize`, or its phonemes alone.
+            sentence: from :func:`ancestral.models.text.phonemize`, or its phonemes alone.
             speaker: one of ``spec.speakers``, or a mix of them.
             speed: above 1 is faster; divides the durations, except those that the sentence itself gives.
             control: of F0; only for a model that predicts F0 before the mels (``spec.pitch_layers``), as are the

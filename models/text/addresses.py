@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.text.characters import LETTER
+from ancestral.models.text.characters import LETTER
 
 Match = re.Match[str]
 

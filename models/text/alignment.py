@@ -14,10 +14,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.audio.features import log_mel, normalize_level
-from models.spec import FeatureSpec
-from models.text.acoustic import AcousticModel, Speaker
-from models.text.phonemes import Phonemes
+from ancestral.models.audio.features import log_mel, normalize_level
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.text.acoustic import AcousticModel, Speaker
+from ancestral.models.text.phonemes import Phonemes
 
 Array = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -59,8 +59,8 @@ def align(
 
     Args:
         wave: mono, at the rate of ``feature_spec``, at any level. The likelihood under the frames means something for
-            sound at the level of the corpora only: :func:`models.audio.features.normalize_level`.
-        sentences: all that is said, in order, from :func:`models.text.phonemize`.
+            sound at the level of the corpora only: :func:`ancestral.models.audio.features.normalize_level`.
+        sentences: all that is said, in order, from :func:`ancestral.models.text.phonemize`.
         frame_model: of the model that the sound is scored with.
         speaker: one of its speakers, or a mix of them.
         feature_spec: the analysis that its frames were learnt from.

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
+from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
 
 KEPT: Final = frozenset("£€¥₹¢°µ")
 # Written before a letter that later stages must speak by its name; `fold` refuses control characters in its input.

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from models.text.characters import LETTER
-from models.text.numerals import cardinal, digits
+from ancestral.models.text.characters import LETTER
+from ancestral.models.text.numerals import cardinal, digits
 
 Match = re.Match[str]
 

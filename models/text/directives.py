@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from models.text.characters import UnsupportedText
-from models.text.markup import refuse_tags
-from models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
-from models.text.script import Piece, Pronounced, Script, Text, pause_of
+from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.markup import refuse_tags
+from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
+from ancestral.models.text.script import Piece, Pronounced, Script, Text, pause_of
 
 _DIRECTIVE: Final = re.compile(
     r"\[\[(?P<phonemes>[^\[\]]*)\]\]|\[\[|\[pause:(?P<pause>[^\[\]]*)\]|\[pause:", re.IGNORECASE

@@ -29,7 +29,7 @@ _OTHER_NAMES: Final = {
 
 @cache
 def _names() -> dict[str, str]:
-    lines = (resources.files("models.text") / "emoji.txt").read_text("utf-8").splitlines()
+    lines = (resources.files("ancestral.models.text") / "emoji.txt").read_text("utf-8").splitlines()
     return dict(line.split("\t") for line in lines if not line.startswith("#")) | _OTHER_NAMES
 
 

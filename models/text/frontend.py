@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from models.text.directives import read_plain
-from models.text.normalize import normalize
-from models.text.phonemes import PAUSES, PHRASE_PAUSE, PLAIN, SENTENCE_ENDS, SILENCE, Control, is_vowel
-from models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
-from models.text.reading import read
-from models.text.script import Cue, Pause, Pronounced, Prosody, Script
-from models.text.ssml import read_ssml
+from ancestral.models.text.directives import read_plain
+from ancestral.models.text.normalize import normalize
+from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, PLAIN, SENTENCE_ENDS, SILENCE, Control, is_vowel
+from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
+from ancestral.models.text.reading import read
+from ancestral.models.text.script import Cue, Pause, Pronounced, Prosody, Script
+from ancestral.models.text.ssml import read_ssml
 
 InputFormat = Literal["text", "ssml"]
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from models.text import lexicon
-from models.text.lexicon import Pronunciation
-from models.text.phonemes import SCHWA, from_ipa, is_vowel, with_stress
+from ancestral.models.text import lexicon
+from ancestral.models.text.lexicon import Pronunciation
+from ancestral.models.text.phonemes import SCHWA, from_ipa, is_vowel, with_stress
 
 if TYPE_CHECKING:
     from pycrfsuite import Tagger

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from models.text.phonemes import from_ipa
+from ancestral.models.text.phonemes import from_ipa
 
 _ROLE_PREFIX: Final = "gruut:"
 _COPY: Final = """

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.text.characters import LETTER, UnsupportedText
+from ancestral.models.text.characters import LETTER, UnsupportedText
 
 _NAME: Final = r"[A-Za-z][\w:-]*"
 _ATTRIBUTE: Final = rf"\s+{_NAME}\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\s\"'<>=]+)"

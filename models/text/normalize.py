@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.text import lexicon
-from models.text.abbreviations import speak_abbreviations
-from models.text.addresses import speak_addresses
-from models.text.characters import CUE, LETTER, NothingToSpeak, fold
-from models.text.directives import read_plain
-from models.text.markup import speak_arrows, speak_markup
-from models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS
-from models.text.quantities import speak_quantities
-from models.text.script import Cue, Pause, Pronounced, Prosody, Script, Text
-from models.text.units import CURRENCIES
+from ancestral.models.text import lexicon
+from ancestral.models.text.abbreviations import speak_abbreviations
+from ancestral.models.text.addresses import speak_addresses
+from ancestral.models.text.characters import CUE, LETTER, NothingToSpeak, fold
+from ancestral.models.text.directives import read_plain
+from ancestral.models.text.markup import speak_arrows, speak_markup
+from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS
+from ancestral.models.text.quantities import speak_quantities
+from ancestral.models.text.script import Cue, Pause, Pronounced, Prosody, Script, Text
+from ancestral.models.text.units import CURRENCIES
 
 # Acronyms that also are words, or that the lexicon gives in full.
 _SPELLED: Final = frozenset(

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, Self
 
-from models.text.characters import UnsupportedText
-from models.text.g2p import plural
-from models.text.phonemes import CONSONANTS, SCHWA, VOWELS, with_stress
+from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.g2p import plural
+from ancestral.models.text.phonemes import CONSONANTS, SCHWA, VOWELS, with_stress
 
 Phones = tuple[str, ...]
 

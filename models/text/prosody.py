@@ -6,7 +6,7 @@ import math
 import re
 from typing import Final
 
-from models.text.characters import UnsupportedText
+from ancestral.models.text.characters import UnsupportedText
 
 _RATES: Final = {
     "x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.75,

@@ -10,11 +10,21 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from models.text import codes
-from models.text.characters import LETTER
-from models.text.codes import Rule, pairs
-from models.text.numerals import cardinal, digits, fraction, is_year, number, ordinal, plain_number, plural, year
-from models.text.units import CURRENCIES, UNITS
+from ancestral.models.text import codes
+from ancestral.models.text.characters import LETTER
+from ancestral.models.text.codes import Rule, pairs
+from ancestral.models.text.numerals import (
+    cardinal,
+    digits,
+    fraction,
+    is_year,
+    number,
+    ordinal,
+    plain_number,
+    plural,
+    year,
+)
+from ancestral.models.text.units import CURRENCIES, UNITS
 
 Match = re.Match[str]
 

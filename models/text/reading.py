@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from models.text.g2p import pronounce
-from models.text.lexicon import Pronunciation
-from models.text.phonemes import PAUSES, is_vowel, with_stress
+from ancestral.models.text.g2p import pronounce
+from ancestral.models.text.lexicon import Pronunciation
+from ancestral.models.text.phonemes import PAUSES, is_vowel, with_stress
 
 Phones = tuple[str, ...]
 

@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from models.text.characters import UnsupportedText
-from models.text.g2p import letter_name
-from models.text.numerals import cardinal, digits, fraction, number, ordinal
-from models.text.script import Piece, Pronounced, Text
-from models.text.units import CURRENCIES, UNITS
+from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.g2p import letter_name
+from ancestral.models.text.numerals import cardinal, digits, fraction, number, ordinal
+from ancestral.models.text.script import Piece, Pronounced, Text
+from ancestral.models.text.units import CURRENCIES, UNITS
 
 _WHOLE: Final = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,64}"
 _NUMBER: Final = re.compile(rf"(-?)((?:{_WHOLE})(?:\.[0-9]{{1,64}})?|\.[0-9]{{1,64}})")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from models.text.characters import UnsupportedText
+from ancestral.models.text.characters import UnsupportedText
 
 MAX_PAUSE_SECONDS: Final = 10.0
 """Of one pause."""

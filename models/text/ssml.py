@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
-from models.text.characters import UnsupportedText
-from models.text.directives import read_directives
-from models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
-from models.text.prosody import parse_pitch, parse_rate
-from models.text.say_as import say_as
-from models.text.script import (
+from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.directives import read_directives
+from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
+from ancestral.models.text.prosody import parse_pitch, parse_rate
+from ancestral.models.text.say_as import say_as
+from ancestral.models.text.script import (
     MAX_RATE,
     MAX_SEMITONES,
     MIN_RATE,

@@ -9,18 +9,18 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from models.text import phonemize as read_aloud
-from service import __version__
-from service.api.http import errors as error_responses
-from service.api.http.auth import Keys
-from service.api.http.cors import check_origin, install_cors
-from service.api.http.head import HeadMiddleware
-from service.api.http.middleware import BodyLimit, RootMiddleware
-from service.api.http.openapi import complete
-from service.api.http.public_lists import check_key
-from service.api.http.query import check_query
-from service.api.http.rate_limit import RateHeaders
-from service.api.routes import (
+from ancestral.models.text import phonemize as read_aloud
+from ancestral.service import __version__
+from ancestral.service.api.http import errors as error_responses
+from ancestral.service.api.http.auth import Keys
+from ancestral.service.api.http.cors import check_origin, install_cors
+from ancestral.service.api.http.head import HeadMiddleware
+from ancestral.service.api.http.middleware import BodyLimit, RootMiddleware
+from ancestral.service.api.http.openapi import complete
+from ancestral.service.api.http.public_lists import check_key
+from ancestral.service.api.http.query import check_query
+from ancestral.service.api.http.rate_limit import RateHeaders
+from ancestral.service.api.routes import (
     elevenlabs,
     generations,
     health,
@@ -41,18 +41,18 @@ from service.api.routes import (
     verify,
     voices,
 )
-from service.api.routes import job_content as artifacts
-from service.api.routes import websockets as streams
-from service.broker import UNAVAILABLE, Broker
-from service.catalog.catalog import Catalog
-from service.images.tasks import TASKS as IMAGE_TASKS
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.jobs.tasks import Tasks
-from service.settings import Settings
-from service.speech.tasks import TASKS as SPEECH_TASKS
-from service.telemetry.metrics import ApiMetrics, Transport
-from service.telemetry.tracing import tracing
+from ancestral.service.api.routes import job_content as artifacts
+from ancestral.service.api.routes import websockets as streams
+from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.settings import Settings
+from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.telemetry.metrics import ApiMetrics, Transport
+from ancestral.service.telemetry.tracing import tracing
 
 UPLOADS = (
     "/v1/audio/generations",

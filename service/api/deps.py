@@ -7,13 +7,13 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from service.api.state import Counted, Service
-from service.broker.job import Job
-from service.catalog.models import Model
-from service.jobs.caller import Caller
-from service.jobs.payload import Payload
-from service.jobs.state import State
-from service.jobs.submit import JobSpec, submit_job
+from ancestral.service.api.state import Counted, Service
+from ancestral.service.broker.job import Job
+from ancestral.service.catalog.models import Model
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.payload import Payload
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.submit import JobSpec, submit_job
 
 Prefer = Annotated[
     str | None,
@@ -41,7 +41,7 @@ class RequestContext:
     """The idempotency key."""
 
     async def submit(self, job_spec: JobSpec[Payload, Model]) -> Job:
-        """Submit the job; raises as :func:`service.jobs.submit.submit_job` does."""
+        """Submit the job; raises as :func:`ancestral.service.jobs.submit.submit_job` does."""
         return await submit_job(self.service, self.caller, job_spec, prefer=self.prefer, key=self.key)
 
     @property

@@ -6,10 +6,10 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from service.broker.job import Job
-from service.images.payloads import PicturesPayload
-from service.jobs.payload import Payload
-from service.speech.payloads import AudioPayload
+from ancestral.service.broker.job import Job
+from ancestral.service.images.payloads import PicturesPayload
+from ancestral.service.jobs.payload import Payload
+from ancestral.service.speech.payloads import AudioPayload
 
 _UNSAFE: Final = re.compile(r"[^\w.+-]+")
 """Everything but letters and digits of any script, ``_``, ``.``, ``+`` and ``-``: no separators, quotes or controls."""

@@ -6,9 +6,9 @@ requested at ``/v1/audio`` and ``/v1/images``, and the protocol's ``infer`` is n
 
 from __future__ import annotations
 
-from models.spec import STYLE
-from service.api.schemas import Datatype, KServeModel, KServeTensor
-from service.catalog.models import ImageModel, Model, SpeechModel
+from ancestral.models.spec import STYLE
+from ancestral.service.api.schemas import Datatype, KServeModel, KServeTensor
+from ancestral.service.catalog.models import ImageModel, Model, SpeechModel
 
 
 def metadata(model: Model) -> KServeModel:

@@ -9,17 +9,17 @@ from typing import Final
 from fastapi import Request
 from fastapi.responses import Response
 
-from service.api.deps import RequestContext
-from service.api.results import completed
-from service.broker import PREFIX, UNAVAILABLE
-from service.catalog.models import Model
-from service.errors import queue_away
-from service.jobs.artifacts import Artifacts
-from service.jobs.caller import Caller
-from service.jobs.payload import Payload
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.jobs.submit import JobSpec
+from ancestral.service.api.deps import RequestContext
+from ancestral.service.api.results import completed
+from ancestral.service.broker import PREFIX, UNAVAILABLE
+from ancestral.service.catalog.models import Model
+from ancestral.service.errors import queue_away
+from ancestral.service.jobs.artifacts import Artifacts
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.payload import Payload
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.submit import JobSpec
 
 PREVIEW_SEED: Final = 7
 _KEPT_SECONDS: Final = 30 * 86400

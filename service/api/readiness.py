@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 
-from service.jobs.state import State
-from service.telemetry.logging import without_password
-from service.telemetry.outage import REMIND_SECONDS
+from ancestral.service.jobs.state import State
+from ancestral.service.telemetry.logging import without_password
+from ancestral.service.telemetry.outage import REMIND_SECONDS
 
 POLL_SECONDS = 0.25
 

@@ -9,21 +9,21 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
-from service.api.deps import RequestContext
-from service.api.sample_headers import sample_headers
-from service.api.streamed_response import EVENTS, StreamedResponse, while_connected
-from service.broker.job import Job, Priority, Standing
-from service.catalog.models import SpeechModel
-from service.jobs.schemas import JobError, JobObject
-from service.jobs.state import State
-from service.jobs.submit import JobSpec
-from service.speech import codecs
-from service.speech.payloads import AudioPayload, SpeechPayload
-from service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest
-from service.speech.stream import AudioReader, as_events, encoded, timed, times_of, usage_of
-from service.speech.timestamps import SentenceTimes, Timeline
-from service.telemetry.metrics import Transport
-from service.telemetry.playback import Playback, track_playback
+from ancestral.service.api.deps import RequestContext
+from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
+from ancestral.service.broker.job import Job, Priority, Standing
+from ancestral.service.catalog.models import SpeechModel
+from ancestral.service.jobs.schemas import JobError, JobObject
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.speech import codecs
+from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
+from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest
+from ancestral.service.speech.stream import AudioReader, as_events, encoded, timed, times_of, usage_of
+from ancestral.service.speech.timestamps import SentenceTimes, Timeline
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.telemetry.playback import Playback, track_playback
 
 
 def headers_of_samples(what: str) -> dict[str, Any]:
@@ -134,7 +134,7 @@ async def stream_audio(
         request: says in which form the sound is sent.
 
     Raises:
-        ServiceError: as :func:`service.jobs.submit.submit_job` does.
+        ServiceError: as :func:`ancestral.service.jobs.submit.submit_job` does.
     """
     job = await context.submit(job_spec)
     if job.priority is Priority.BATCH:

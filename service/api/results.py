@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from fastapi.responses import JSONResponse, Response
 
-from service.api.deps import RequestContext
-from service.api.responses import accepted
-from service.api.sample_headers import sample_headers
-from service.api.streamed_response import while_connected
-from service.broker import Broker
-from service.broker.job import Job, Priority
-from service.catalog.models import Model
-from service.errors import NotFound
-from service.jobs.payload import Payload
-from service.jobs.stream import check_end
-from service.jobs.submit import JobSpec
+from ancestral.service.api.deps import RequestContext
+from ancestral.service.api.responses import accepted
+from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.api.streamed_response import while_connected
+from ancestral.service.broker import Broker
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.catalog.models import Model
+from ancestral.service.errors import NotFound
+from ancestral.service.jobs.payload import Payload
+from ancestral.service.jobs.stream import check_end
+from ancestral.service.jobs.submit import JobSpec
 
 
 async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) -> Response:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from service.broker.job import Job
-from service.jobs.payload import Payload, SampledPayload
-from service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
+from ancestral.service.broker.job import Job
+from ancestral.service.jobs.payload import Payload, SampledPayload
+from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
 
 
 def sample_headers(job: Job, payload: Payload) -> dict[str, str]:

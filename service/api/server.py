@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from service.api.readiness import until_ready
-from service.api.websocket_protocol import SocketProtocol
-from service.settings import Settings
+from ancestral.service.api.readiness import until_ready
+from ancestral.service.api.websocket_protocol import SocketProtocol
+from ancestral.service.settings import Settings
 
 log = logging.getLogger(__name__)
 

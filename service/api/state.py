@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from service.api.http.auth import caller_of
-from service.api.http.rate_limit import counted_caller
-from service.jobs.caller import Caller
-from service.jobs.state import State
+from ancestral.service.api.http.auth import caller_of
+from ancestral.service.api.http.rate_limit import counted_caller
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.state import State
 
 
 def service_state(connection: HTTPConnection) -> State:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.api.file_names import disposition
-from service.api.sample_headers import sample_headers
-from service.broker import UNAVAILABLE, Broker
-from service.broker.job import Job
-from service.errors import BrokenOff, ClientLeft, ServiceError, envelope
-from service.jobs.events import event
-from service.jobs.stream import JobReader
+from ancestral.service.api.file_names import disposition
+from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker.job import Job
+from ancestral.service.errors import BrokenOff, ClientLeft, ServiceError, envelope
+from ancestral.service.jobs.events import event
+from ancestral.service.jobs.stream import JobReader
 
 EVENTS = "text/event-stream; charset=utf-8"
 

@@ -7,7 +7,7 @@ as well: it would never be sent, and the connection would stay open for as long 
 
 When the server stops, uvicorn closes websockets itself, and the socket at once. If the client is just sending, that
 becomes a reset, which loses what the client has not read yet, the close frame included; and a session that cannot be
-resumed would end in the middle. So the app closes its websockets (:mod:`service.ws.connection`).
+resumed would end in the middle. So the app closes its websockets (:mod:`ancestral.service.ws.connection`).
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ Records are JSON, symbols raw bytes; no pickle.
 
 from __future__ import annotations
 
-from service.broker.clients import Clients
-from service.broker.connection import PATIENCE_SECONDS, PREFIX, UNAVAILABLE, BrokerHooks, patiently, sent
-from service.broker.messages import (
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import PATIENCE_SECONDS, PREFIX, UNAVAILABLE, BrokerHooks, patiently, sent
+from ancestral.service.broker.messages import (
     Begin,
     Ended,
     Entry,
@@ -58,8 +58,8 @@ from service.broker.messages import (
     TooMany,
     WorkerInfo,
 )
-from service.broker.queue import Claim
-from service.broker.workers import Workers
+from ancestral.service.broker.queue import Claim
+from ancestral.service.broker.workers import Workers
 
 __all__ = [
     "PATIENCE_SECONDS",

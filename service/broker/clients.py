@@ -9,11 +9,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from itertools import takewhile
 from typing import Final
 
-from service.broker.connection import BLOCK_MS, LIFE_SECONDS, PATIENCE_SECONDS, PREFIX, patiently, replied, sent
-from service.broker.control import channel
-from service.broker.job import Job, Priority, Standing, Status
-from service.broker.messages import Ended, Entry, Gone, QueueFull, TooMany, parsed
-from service.broker.records import Records, all_else, text
+from ancestral.service.broker.connection import (
+    BLOCK_MS,
+    LIFE_SECONDS,
+    PATIENCE_SECONDS,
+    PREFIX,
+    patiently,
+    replied,
+    sent,
+)
+from ancestral.service.broker.control import channel
+from ancestral.service.broker.job import Job, Priority, Standing, Status
+from ancestral.service.broker.messages import Ended, Entry, Gone, QueueFull, TooMany, parsed
+from ancestral.service.broker.records import Records, all_else, text
 
 _TOMBSTONE_SECONDS: Final = 60
 

@@ -14,9 +14,9 @@ from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from service.broker import queue_scripts, scripts
-from service.broker.job import Job, Status
-from service.broker.pool import IdleLimitedPool
+from ancestral.service.broker import queue_scripts, scripts
+from ancestral.service.broker.job import Job, Status
+from ancestral.service.broker.pool import IdleLimitedPool
 
 
 class Unwritable(exceptions.ResponseError):

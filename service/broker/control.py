@@ -13,7 +13,7 @@ from typing import Any
 
 from redis import asyncio as redis
 
-from service.broker.connection import PREFIX, REPLY_SECONDS
+from ancestral.service.broker.connection import PREFIX, REPLY_SECONDS
 
 
 class Control:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from service.broker.job import Failure, Status
+from ancestral.service.broker.job import Failure, Status
 
 
 @dataclass(frozen=True)

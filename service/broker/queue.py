@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service.broker.connection import LIFE_SECONDS, PREFIX, BrokerHooks, replied
-from service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status
-from service.broker.messages import Signals
-from service.broker.records import Records, all_else, text
+from ancestral.service.broker.connection import LIFE_SECONDS, PREFIX, BrokerHooks, replied
+from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status
+from ancestral.service.broker.messages import Signals
+from ancestral.service.broker.records import Records, all_else, text
 
 LEASE_SECONDS: Final = 5.0
 """A job whose lease has not been renewed for so long is given to another worker."""

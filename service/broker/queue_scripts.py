@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.broker.scripts import ADD_EVENT
+from ancestral.service.broker.scripts import ADD_EVENT
 
 SUBMIT: Final = (
     ADD_EVENT

@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.broker.connection import PREFIX, BrokerHooks, Connection, sent
-from service.broker.job import Failure, Job, Priority, Status, encode_field
-from service.broker.messages import Lost, WorkerInfo
+from ancestral.service.broker.connection import PREFIX, BrokerHooks, Connection, sent
+from ancestral.service.broker.job import Failure, Job, Priority, Status, encode_field
+from ancestral.service.broker.messages import Lost, WorkerInfo
 
 
 class Records(Connection):

@@ -18,7 +18,7 @@ local function add_event(events, job, kind)
 end
 """
 """The beginning of scripts that add an event to a job. An event has the figures of its time, for those who read it
-later (:meth:`service.broker.job.Job.at`)."""
+later (:meth:`ancestral.service.broker.job.Job.at`)."""
 
 PUBLISH: Final = (
     ADD_EVENT

@@ -7,11 +7,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from service.broker.connection import ALIVE_SECONDS, LIFE_SECONDS, PREFIX, UNAVAILABLE, BrokerHooks, replied, sent
-from service.broker.control import Control
-from service.broker.job import Job
-from service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Snapshot, WorkerInfo, kind_of
-from service.broker.queue import Queue
+from ancestral.service.broker.connection import (
+    ALIVE_SECONDS,
+    LIFE_SECONDS,
+    PREFIX,
+    UNAVAILABLE,
+    BrokerHooks,
+    replied,
+    sent,
+)
+from ancestral.service.broker.control import Control
+from ancestral.service.broker.job import Job
+from ancestral.service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Snapshot, WorkerInfo, kind_of
+from ancestral.service.broker.queue import Queue
 
 
 class Workers(Queue):

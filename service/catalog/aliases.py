@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from models.library import LibraryError
+from ancestral.models.library import LibraryError
 
 VOICE_ALIASES: Final[Mapping[str, str]] = {
     "alloy": "heart", "ash": "joe", "ballad": "awb", "cedar": "joe", "coral": "allison", "echo": "rms", "fable": "awb",

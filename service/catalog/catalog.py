@@ -7,23 +7,23 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.architectures.acoustic import AcousticSpec
-from models.checkpoint import Checkpoint, CheckpointError, load
-from models.library import LibraryError, ModelEntry, discover
-from models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
-from models.text import Pronunciations
-from service.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, in_force
-from service.catalog.lexicon import read_lexicon
-from service.catalog.mix import VoiceMix
-from service.catalog.models import ImageModel, Model, SpeechModel
-from service.errors import NotFound
-from service.settings import Settings
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
+from ancestral.models.library import LibraryError, ModelEntry, discover
+from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
+from ancestral.models.text import Pronunciations
+from ancestral.service.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, in_force
+from ancestral.service.catalog.lexicon import read_lexicon
+from ancestral.service.catalog.mix import VoiceMix
+from ancestral.service.catalog.models import ImageModel, Model, SpeechModel
+from ancestral.service.errors import NotFound
+from ancestral.service.settings import Settings
 
 _M = TypeVar("_M", bound=Model)
 
 
 class Catalog:
-    """Every model, by id (see :mod:`service.catalog.aliases` for other names), and the deployment's lexicon."""
+    """Every model, by id (aliases.py has other names), and the deployment's lexicon."""
 
     def __init__(
         self, models: Mapping[str, Model], aliases: Aliases | None = None, pronunciations: Pronunciations | None = None

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from models.library import LibraryError
-from models.text import PronunciationError, Pronunciations
+from ancestral.models.library import LibraryError
+from ancestral.models.text import PronunciationError, Pronunciations
 
 _SETTING = "ANCESTRAL_PRONUNCIATIONS"
 

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.conditioning import Speaker, parents
-from models.library import CAPABILITIES, ModelEntry
-from models.spec import STYLE, ImageSpec, SpeechSpec
-from service.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
-from service.catalog.nearest import nearest
-from service.errors import InvalidRequest
+from ancestral.models.conditioning import Speaker, parents
+from ancestral.models.library import CAPABILITIES, ModelEntry
+from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
+from ancestral.service.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
+from ancestral.service.catalog.nearest import nearest
+from ancestral.service.errors import InvalidRequest
 
 ANY: Final = "any"
 """The name of a class, a style or any other attribute that is left unspecified."""
@@ -27,7 +27,7 @@ CAPABILITIES_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "picture": ("image_reconstruction", "image_encoding", "image_interpolation", "image_likelihood"),
     "person": ("image_portrait", "image_encoding", "image_interpolation", "image_likelihood"),
 }
-"""What an image model can do, by what it draws from (:attr:`models.spec.ImageSpec.drawn_from`)."""
+"""What an image model can do, by what it draws from (:attr:`ancestral.models.spec.ImageSpec.drawn_from`)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class ImageModel(Model):
     """The label embedding: of each attribute a vector for every value, then one for "unspecified". Empty where the
     network has no attributes."""
     label_rows: NDArray[np.float32] = field(compare=False, repr=False)
-    """The labels that occurred together in training (:func:`models.conditioning.draw_labels`)."""
+    """The labels that occurred together in training (:func:`ancestral.models.conditioning.draw_labels`)."""
 
     @property
     def capabilities(self) -> tuple[str, ...]:

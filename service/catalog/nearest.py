@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture
+from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture
 
 _MAX_BY_MEANING: Final = 5
 _MAX_BY_LETTERS: Final = 3

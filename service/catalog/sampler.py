@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from models.engines.base import Engine, Length, Stream, Symbols
-from service.catalog.models import Model
+from ancestral.models.engines.base import Engine, Length, Stream, Symbols
+from ancestral.service.catalog.models import Model
 
 
 @dataclass(frozen=True)

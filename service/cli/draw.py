@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.library import MAX_GUIDANCE
-from service.cli import FiniteRange, check_output, explained
+from ancestral.command_line import FiniteRange, check_output, explained
+from ancestral.models.library import MAX_GUIDANCE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from service.catalog.models import ImageModel
-    from service.catalog.sampler import Part
-    from service.images.decoder import BatchDecoder
-    from service.images.payloads import ImagePayload, PicturesPayload, ReconstructionPayload
-    from service.images.sampler import ImageSampler
-    from service.worker.model_loader import LoadedModels
+    from ancestral.service.catalog.models import ImageModel
+    from ancestral.service.catalog.sampler import Part
+    from ancestral.service.images.decoder import BatchDecoder
+    from ancestral.service.images.payloads import ImagePayload, PicturesPayload, ReconstructionPayload
+    from ancestral.service.images.sampler import ImageSampler
+    from ancestral.service.worker.model_loader import LoadedModels
 
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _MOST = 1000
@@ -105,13 +105,13 @@ def command(
     nothing in particular. With --like, a model that draws from pictures reconstructs that picture, or draws portraits
     of the person on it.
     """
-    from models.checkpoint import CheckpointError
-    from models.library import LibraryError
-    from service.errors import ServiceError
-    from service.images.artifact import decoder_of
-    from service.settings import SettingsError, load_settings
-    from service.telemetry.logging import configure_logging
-    from service.worker.model_loader import load_models
+    from ancestral.models.checkpoint import CheckpointError
+    from ancestral.models.library import LibraryError
+    from ancestral.service.errors import ServiceError
+    from ancestral.service.images.artifact import decoder_of
+    from ancestral.service.settings import SettingsError, load_settings
+    from ancestral.service.telemetry.logging import configure_logging
+    from ancestral.service.worker.model_loader import load_models
 
     form, files = _files(output, count)
     if grid is not None:
@@ -157,8 +157,8 @@ def _files(output: Path, count: int) -> tuple[str, list[Path]]:
 
 def _named(models: LoadedModels, name: str, fields: dict[str, Any]) -> tuple[ImageModel, ImagePayload]:
     """The model, and what it is to draw: pictures of a class, or of other attributes."""
-    from service.images.requests import image_payload
-    from service.images.schemas import ImageRequest
+    from ancestral.service.images.requests import image_payload
+    from ancestral.service.images.schemas import ImageRequest
 
     model = models.image_model(fields["model"], "image_generation")
     asked = name if model.spec.attributes or name != "any" else None
@@ -174,8 +174,8 @@ def _like(
 
     import numpy as np
 
-    from service.images.source_requests import source_payload
-    from service.images.source_schemas import ReconstructionRequest
+    from ancestral.service.images.source_requests import source_payload
+    from ancestral.service.images.source_schemas import ReconstructionRequest
 
     portraits = "image_portrait" in models.model(fields["model"]).capabilities
     model = models.image_model(fields["model"], "image_portrait" if portraits else "image_reconstruction")
@@ -192,9 +192,9 @@ def _write(
     grid: tuple[int, int] | None,
 ) -> None:
     """One file a picture, or a sheet and its atlas."""
-    from service.images.artifact import picture_file
-    from service.images.payloads import ImagePayload
-    from service.images.sheet import atlas, sheet_file
+    from ancestral.service.images.artifact import picture_file
+    from ancestral.service.images.payloads import ImagePayload
+    from ancestral.service.images.sheet import atlas, sheet_file
 
     if grid is None:
         for index, file in enumerate(files):

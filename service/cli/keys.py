@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from service.cli import explained
+from ancestral.command_line import explained
 
 _FILE = click.option(
     "--file",
@@ -36,7 +36,7 @@ def command() -> None:
 @click.option("--concurrent-streams", type=_LIMIT, help="Unfinished jobs at a time; the server's setting by default.")
 def create(name: str, path: Path, requests_per_minute: int | None, concurrent_streams: int | None) -> None:
     """Add a key called NAME and print it. It is not shown again: the file holds only its hash."""
-    from service.api.http.auth import NAME, NAME_RULE, KeysError, digest, new_key
+    from ancestral.service.api.http.auth import NAME, NAME_RULE, KeysError, digest, new_key
 
     if not NAME.fullmatch(name):
         raise click.BadParameter(NAME_RULE, param_hint="NAME")
@@ -60,7 +60,7 @@ def create(name: str, path: Path, requests_per_minute: int | None, concurrent_st
 @_FILE
 def list_(path: Path) -> None:
     """List the names of the keys and their limits."""
-    from service.api.http.auth import KeysError, read_keys
+    from ancestral.service.api.http.auth import KeysError, read_keys
 
     with explained(KeysError):
         callers = [entry.caller for entry in read_keys(path)]
@@ -74,7 +74,7 @@ def list_(path: Path) -> None:
 @_FILE
 def revoke(name: str, path: Path) -> None:
     """Remove the key called NAME: new requests with it are refused, requests in flight continue."""
-    from service.api.http.auth import KeysError, fields
+    from ancestral.service.api.http.auth import KeysError, fields
 
     def removed(lines: list[str], names: set[str]) -> list[str]:
         if name not in names:
@@ -100,7 +100,7 @@ def _rewrite(path: Path, change: Callable[[list[str], set[str]], list[str]], *, 
         KeysError: the file is not valid.
         OSError: it cannot be written.
     """
-    from service.api.http.auth import read_keys
+    from ancestral.service.api.http.auth import read_keys
 
     real = path.resolve()  # so that a symbolic link is not replaced by a file
     directory = os.open(real.parent, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""``ancestral``: each subcommand is one module of ``service.cli`` with an attribute ``command``.
+"""``ancestral``: each subcommand is one module with an attribute ``command``.
 
 A module is imported only when its command is run or listed, so that no command pays for another's imports.
 
@@ -10,41 +10,41 @@ from __future__ import annotations
 
 import importlib
 import os
-import pkgutil
 import sys
 
 import click
 
-from service import __version__
-from service import cli as commands
+from ancestral.service import __version__
 
+_SERVICE, _TRAINING = "ancestral.service.cli", "ancestral.training.cli"
 SECTIONS = {
-    "Serve": ("serve", "worker", "keys"),
-    "Sample without a server": ("say", "read", "draw", "models"),
-    "Train models": ("voice", "corpus", "train", "evaluate", "export"),
+    "Serve": (_SERVICE, ("serve", "worker", "keys")),
+    "Sample without a server": (_SERVICE, ("say", "read", "draw", "models")),
+    "Train models": (_TRAINING, ("voice", "corpus", "train", "evaluate", "export")),
 }
-"""The commands as ``ancestral --help`` lists them."""
+"""The package and the commands of each section of ``ancestral --help``."""
+_PACKAGES = {name: package for package, names in SECTIONS.values() for name in names}
 
 
 class CommandModules(click.Group):
-    """A group whose commands are the modules of a package."""
+    """A group whose commands are modules, which are imported when they are run or listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the modules, without this one and packages."""
-        return sorted(m.name for m in pkgutil.iter_modules(commands.__path__) if not m.ispkg and m.name != "main")
+        """The names of the commands."""
+        return sorted(_PACKAGES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The ``command`` of the module of this name."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in _PACKAGES:
             return None
-        command = importlib.import_module(f"{commands.__name__}.{cmd_name}").command
+        command = importlib.import_module(f"{_PACKAGES[cmd_name]}.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, by section."""
-        width = max(len(name) for names in SECTIONS.values() for name in names)
-        for title, names in SECTIONS.items():
+        width = max(map(len, _PACKAGES))
+        for title, (_, names) in SECTIONS.items():
             listed = [(name, self.get_command(ctx, name)) for name in names]
             with formatter.section(title):
                 formatter.write_dl([(f"{name:<{width}}", c.get_short_help_str(80)) for name, c in listed if c])

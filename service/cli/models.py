@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli import explained
+from ancestral.command_line import explained
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from service.catalog.models import ImageModel, SpeechModel
+    from ancestral.service.catalog.models import ImageModel, SpeechModel
 
 
 @click.command(short_help="List the models, their voices and classes.")
@@ -20,11 +20,11 @@ def command() -> None:
     """List the models in ANCESTRAL_MODELS_DIR and ANCESTRAL_DATA_DIR/models, after checking their checkpoints."""
     from rich.console import Console
 
-    from models.checkpoint import CheckpointError
-    from models.library import LibraryError
-    from service.catalog.catalog import load_catalog
-    from service.catalog.models import ImageModel, SpeechModel
-    from service.settings import SettingsError, load_settings
+    from ancestral.models.checkpoint import CheckpointError
+    from ancestral.models.library import LibraryError
+    from ancestral.service.catalog.catalog import load_catalog
+    from ancestral.service.catalog.models import ImageModel, SpeechModel
+    from ancestral.service.settings import SettingsError, load_settings
 
     with explained(SettingsError, LibraryError, CheckpointError):
         catalog = load_catalog(load_settings())

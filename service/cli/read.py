@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli import FiniteRange, check_output, explained
+from ancestral.command_line import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
-    from models.text import Pronunciations
-    from service.cli.book.parts import Part, PartsFolder
-    from service.cli.book.speaker import Speaker
-    from service.cli.book.text import Book
-    from service.speech.codecs.book import Chapter
+    from ancestral.models.text import Pronunciations
+    from ancestral.service.cli.book.parts import Part, PartsFolder
+    from ancestral.service.cli.book.speaker import Speaker
+    from ancestral.service.cli.book.text import Book
+    from ancestral.service.speech.codecs.book import Chapter
 
 _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav")
 _MAX_BYTES = 16 << 20
@@ -76,12 +76,12 @@ def command(
 
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
-    from models.checkpoint import CheckpointError
-    from models.library import LibraryError
-    from service.cli.book.parts import BookError, PartsFolder, parts_of
-    from service.errors import ServiceError
-    from service.settings import SettingsError
-    from service.speech.codecs.book import COVERED, check_cover
+    from ancestral.models.checkpoint import CheckpointError
+    from ancestral.models.library import LibraryError
+    from ancestral.service.cli.book.parts import BookError, PartsFolder, parts_of
+    from ancestral.service.errors import ServiceError
+    from ancestral.service.settings import SettingsError
+    from ancestral.service.speech.codecs.book import COVERED, check_cover
 
     form = output.suffix.lower().removeprefix(".")
     if output.suffix.lower() not in _SUFFIXES:
@@ -120,8 +120,8 @@ def command(
 
 
 def _book(path: Path) -> Book:
-    from service.cli.book.parts import BookError
-    from service.cli.book.text import read_book
+    from ancestral.service.cli.book.parts import BookError
+    from ancestral.service.cli.book.text import read_book
 
     if path.stat().st_size > _MAX_BYTES:
         raise BookError(f"{path}: more than {_MAX_BYTES >> 20} MiB")
@@ -138,11 +138,11 @@ def _book(path: Path) -> Book:
 
 def _local(model: str, voice: str | None, speed: float, pronunciations: Path | None) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the lexicon."""
-    from service.catalog.lexicon import read_lexicon
-    from service.cli.book.local import LocalSpeaker
-    from service.settings import load_settings
-    from service.telemetry.logging import configure_logging
-    from service.worker.model_loader import load_models
+    from ancestral.service.catalog.lexicon import read_lexicon
+    from ancestral.service.cli.book.local import LocalSpeaker
+    from ancestral.service.settings import load_settings
+    from ancestral.service.telemetry.logging import configure_logging
+    from ancestral.service.worker.model_loader import load_models
 
     settings = load_settings()
     configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
@@ -155,8 +155,8 @@ def _remote(
     url: str, key_file: Path | None, model: str, voice: str | None, speed: float, pronunciations: Path | None
 ) -> tuple[Speaker, Pronunciations]:
     """A model of a server, and the lexicon that is sent to it."""
-    from service.catalog.lexicon import read_lexicon
-    from service.cli.book.remote import RemoteSpeaker
+    from ancestral.service.catalog.lexicon import read_lexicon
+    from ancestral.service.cli.book.remote import RemoteSpeaker
 
     key = None if key_file is None else key_file.read_text().strip()
     return RemoteSpeaker(url, key, model, voice, speed), read_lexicon(pronunciations)
@@ -207,7 +207,7 @@ def _tags(title: str, author: str | None, recipe: dict[str, object]) -> dict[str
 
 def _chapters(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str) -> list[Chapter]:
     """Where the chapters are in the sound. One without a heading has the title of the book."""
-    from service.speech.codecs.book import Chapter
+    from ancestral.service.speech.codecs.book import Chapter
 
     found: list[Chapter] = []
     end, before = 0, None
@@ -232,7 +232,7 @@ def _write(
     """Assemble the file. It has its name as soon as it is whole."""
     import numpy as np
 
-    from service.speech.codecs.book import BookWriter
+    from ancestral.service.speech.codecs.book import BookWriter
 
     unfinished = output.with_name(f"{output.name}.unfinished")
     with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli import FiniteRange, check_output, explained
+from ancestral.command_line import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
-    from service.catalog.sampler import Part
-    from service.speech.decoder import Wave
-    from service.speech.payloads import SpeechPayload
-    from service.speech.sampler import SpeechSampler
+    from ancestral.service.catalog.sampler import Part
+    from ancestral.service.speech.decoder import Wave
+    from ancestral.service.speech.payloads import SpeechPayload
+    from ancestral.service.speech.sampler import SpeechSampler
 
 FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac"}
 
@@ -64,15 +64,15 @@ def command(
     temperature: float | None,
 ) -> None:
     """Speak TEXT (- reads it from standard input), with a progress bar."""
-    from models.checkpoint import CheckpointError
-    from models.library import LibraryError
-    from service.catalog.lexicon import read_lexicon
-    from service.catalog.seeds import draw_seed
-    from service.errors import ServiceError
-    from service.settings import SettingsError, load_settings
-    from service.speech.requests import prepare
-    from service.telemetry.logging import configure_logging
-    from service.worker.model_loader import load_models
+    from ancestral.models.checkpoint import CheckpointError
+    from ancestral.models.library import LibraryError
+    from ancestral.service.catalog.lexicon import read_lexicon
+    from ancestral.service.catalog.seeds import draw_seed
+    from ancestral.service.errors import ServiceError
+    from ancestral.service.settings import SettingsError, load_settings
+    from ancestral.service.speech.requests import prepare
+    from ancestral.service.telemetry.logging import configure_logging
+    from ancestral.service.worker.model_loader import load_models
 
     if str(output) != "-":
         if output.suffix.lower() not in FORMATS:
@@ -100,8 +100,8 @@ def command(
 
 
 def _stream(sampler: SpeechSampler, payload: SpeechPayload) -> None:
-    from service.speech import codecs
-    from service.speech.sampler import render
+    from ancestral.service.speech import codecs
+    from ancestral.service.speech.sampler import render
 
     encoder = codecs.encoder("wav", sampler.model.spec.sample_rate, length=sum(sampler.lengths(payload)))
     for wave in render(sampler, payload):
@@ -115,7 +115,7 @@ def _with_progress(sampler: SpeechSampler, payload: SpeechPayload) -> Iterator[W
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from service.speech.sampler import render
+    from ancestral.service.speech.sampler import render
 
     columns = (
         TextColumn("{task.description}"),
@@ -136,8 +136,8 @@ def _with_progress(sampler: SpeechSampler, payload: SpeechPayload) -> Iterator[W
 
 
 def _write(output: Path, sampler: SpeechSampler, payload: SpeechPayload) -> None:
-    from service.speech import codecs
-    from service.speech.tags import tags_of
+    from ancestral.service.speech import codecs
+    from ancestral.service.speech.tags import tags_of
 
     rate, waves = sampler.model.spec.sample_rate, list(_with_progress(sampler, payload))
     tags = tags_of(payload, sampler.model.entry.id, sampler.model.sha256)

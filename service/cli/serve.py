@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import click
 
-from service.cli import explained, gc_frozen
+from ancestral.command_line import explained, gc_frozen
 
 
 @click.command(short_help="Serve over HTTP.")
@@ -25,17 +25,17 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
     docs/configuration.md lists all settings.
     """
     with gc_frozen():
-        from models.checkpoint import CheckpointError
-        from models.library import LibraryError
-        from service.api.app import create_app
-        from service.api.http.auth import Keys, KeysError
-        from service.api.server import serve
-        from service.catalog.catalog import load_catalog
-        from service.cli.local import embedded
-        from service.cli.local.banner import address_of, banner
-        from service.cli.local.sockets import AddressError, listen
-        from service.settings import SettingsError, load_settings
-        from service.telemetry import logging as logs
+        from ancestral.models.checkpoint import CheckpointError
+        from ancestral.models.library import LibraryError
+        from ancestral.service.api.app import create_app
+        from ancestral.service.api.http.auth import Keys, KeysError
+        from ancestral.service.api.server import serve
+        from ancestral.service.catalog.catalog import load_catalog
+        from ancestral.service.cli.local import embedded
+        from ancestral.service.cli.local.banner import address_of, banner
+        from ancestral.service.cli.local.sockets import AddressError, listen
+        from ancestral.service.settings import SettingsError, load_settings
+        from ancestral.service.telemetry import logging as logs
 
     errors = (SettingsError, LibraryError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
     with explained(*errors):

@@ -11,7 +11,7 @@ from socket import socket
 
 import click
 
-from service.cli import explained, gc_frozen
+from ancestral.command_line import explained, gc_frozen
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +25,20 @@ def command(check: bool) -> None:
     settings.
     """
     with gc_frozen():
-        from models.checkpoint import CheckpointError
-        from models.library import LibraryError
-        from service.broker import Broker
-        from service.cli.local.sockets import AddressError, listen
-        from service.images.tasks import TASKS as IMAGE_TASKS
-        from service.jobs.tasks import Tasks
-        from service.settings import Settings, SettingsError, load_settings
-        from service.speech.tasks import TASKS as SPEECH_TASKS
-        from service.telemetry.logging import configure_logging
-        from service.telemetry.metrics import WorkerMetrics
-        from service.telemetry.tracing import tracing
-        from service.worker.model_loader import LoadedModels, load_models
-        from service.worker.probes import answering
-        from service.worker.worker import Worker
+        from ancestral.models.checkpoint import CheckpointError
+        from ancestral.models.library import LibraryError
+        from ancestral.service.broker import Broker
+        from ancestral.service.cli.local.sockets import AddressError, listen
+        from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+        from ancestral.service.jobs.tasks import Tasks
+        from ancestral.service.settings import Settings, SettingsError, load_settings
+        from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+        from ancestral.service.telemetry.logging import configure_logging
+        from ancestral.service.telemetry.metrics import WorkerMetrics
+        from ancestral.service.telemetry.tracing import tracing
+        from ancestral.service.worker.model_loader import LoadedModels, load_models
+        from ancestral.service.worker.probes import answering
+        from ancestral.service.worker.worker import Worker
 
     async def work(settings: Settings, loaded_models: LoadedModels, url: str, listener: socket | None) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.palette import WHITE, rgba
-from service.catalog.models import ImageModel
-from service.images.decoder import BatchDecoder
-from service.images.encoding import MEDIA_TYPES, encode, encode_indexed
-from service.images.payloads import PicturesPayload
-from service.jobs.artifacts import Encoder
+from ancestral.models.palette import WHITE, rgba
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.images.decoder import BatchDecoder
+from ancestral.service.images.encoding import MEDIA_TYPES, encode, encode_indexed
+from ancestral.service.images.payloads import PicturesPayload
+from ancestral.service.jobs.artifacts import Encoder
 
 ZIP: Final = "application/zip"
 _NAMES: Final = frozenset({"prompt", "style", "from", "to"})

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from models.engines.base import Stream
-from models.engines.images.batch import ImageBatch
-from service.broker import patiently
-from service.catalog.sampler import Part
-from service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
-from service.images.sampler import ImageSampler
-from service.jobs.attempt import ScoringAttempt
-from service.jobs.sampling_attempt import SamplingAttempt
+from ancestral.models.engines.base import Stream
+from ancestral.models.engines.images.batch import ImageBatch
+from ancestral.service.broker import patiently
+from ancestral.service.catalog.sampler import Part
+from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
+from ancestral.service.images.sampler import ImageSampler
+from ancestral.service.jobs.attempt import ScoringAttempt
+from ancestral.service.jobs.sampling_attempt import SamplingAttempt
 
 
 class ImageAttempt(SamplingAttempt):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.palette import WHITE, pixels_of, rgba
-from models.spec import COARSE_STRIDE, ImageSpec
+from ancestral.models.palette import WHITE, pixels_of, rgba
+from ancestral.models.spec import COARSE_STRIDE, ImageSpec
 
 Pixels = NDArray[np.uint8]
 """``[H, W, C]``: grey (C = 1), RGB or RGBA, 0 … 255."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from service.images.decoder import Pixels
+from ancestral.service.images.decoder import Pixels
 
 MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 """The formats of :func:`encode`, and their ``Content-Type``."""

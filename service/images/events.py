@@ -1,4 +1,4 @@
-"""The server's messages of ``WS /v1/images/stream``. The client's are in :mod:`service.images.schemas`."""
+"""The server's messages of ``WS /v1/images/stream``. The client's are in :mod:`ancestral.service.images.schemas`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.ws.schemas import ServerEvent, without_default
+from ancestral.service.ws.schemas import ServerEvent, without_default
 
 
 class ImageStart(ServerEvent):

@@ -1,11 +1,11 @@
-"""What jobs that make or score pictures are to do; :mod:`service.jobs.payload` says how payloads travel."""
+"""What jobs that make or score pictures are to do; :mod:`ancestral.service.jobs.payload` says how payloads travel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from service.jobs.payload import Payload, SampledPayload
+from ancestral.service.jobs.payload import Payload, SampledPayload
 
 Label = int | tuple[float, ...] | None
 """The value of one attribute: an index, an embedding vector ``[condition_channels]``, or None for unconditional."""
@@ -132,7 +132,7 @@ class CompletionPayload(ImagePayload):
     row_symbols: int
     """Symbols per row."""
     palette_distance: float | None
-    """Of the whole upload (models.palette.nearest_symbols), of a model with a palette."""
+    """Of the whole upload (ancestral.models.palette.nearest_symbols), of a model with a palette."""
 
     @property
     def distance(self) -> float | None:
@@ -157,7 +157,7 @@ class ReconstructionPayload(PicturesPayload):
     source_symbols: int
     """Of the upload."""
     palette_distance: float | None
-    """Of the upload (models.palette.nearest_symbols), of a model with a palette."""
+    """Of the upload (ancestral.models.palette.nearest_symbols), of a model with a palette."""
 
     @property
     def distance(self) -> float | None:

@@ -13,13 +13,13 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.conditioning import draw_labels
-from models.spec import STYLE
-from service.catalog.catalog import Catalog
-from service.catalog.models import ANY, ImageModel
-from service.catalog.seeds import draw_seed, part_seed
-from service.errors import InvalidRequest
-from service.images.payloads import (
+from ancestral.models.conditioning import draw_labels
+from ancestral.models.spec import STYLE
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import ANY, ImageModel
+from ancestral.service.catalog.seeds import draw_seed, part_seed
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.images.payloads import (
     CompletionPayload,
     ImageLikelihoodPayload,
     ImagePayload,
@@ -27,19 +27,19 @@ from service.images.payloads import (
     Label,
     Labels,
 )
-from service.images.schemas import (
+from ancestral.service.images.schemas import (
     BaseImageRequest,
     CompletionRequest,
     ImageRequest,
     InterpolationRequest,
     PictureRequest,
 )
-from service.images.source_schemas import DecodingRequest
-from service.images.tasks import COMPLETION, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
-from service.images.uploads import MAX_SIDE, decode_picture, multiple
-from service.jobs.submit import JobSpec
-from service.jobs.uploads import from_base64
-from service.settings import Settings
+from ancestral.service.images.source_schemas import DecodingRequest
+from ancestral.service.images.tasks import COMPLETION, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
+from ancestral.service.images.uploads import MAX_SIDE, decode_picture, multiple
+from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.uploads import from_base64
+from ancestral.service.settings import Settings
 
 _R = TypeVar("_R", bound=PictureRequest)
 _ALWAYS_BASE64: Final = "gpt-image"

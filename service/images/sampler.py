@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
-from models.engines.images.engine import ImageStreamRequest
-from models.spec import STYLE
-from service.catalog.models import ImageModel
-from service.catalog.sampler import Part, Sampler
-from service.images.payloads import (
+from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.spec import STYLE
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.catalog.sampler import Part, Sampler
+from ancestral.service.images.payloads import (
     ImagePayload,
     InterpolationPayload,
     Label,

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from models.library import MAX_GUIDANCE
-from service.jobs.schemas import SEEDS, StrictRequest
-from service.jobs.validation import pattern
-from service.ws.schemas import ApiKey, SessionClose
+from ancestral.models.library import MAX_GUIDANCE
+from ancestral.service.jobs.schemas import SEEDS, StrictRequest
+from ancestral.service.jobs.validation import pattern
+from ancestral.service.ws.schemas import ApiKey, SessionClose
 
 ImageFormat = Literal["png", "webp", "jpeg"]
 Background = Literal["auto", "transparent", "opaque"]

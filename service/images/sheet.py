@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.catalog.models import ImageModel
-from service.images.artifact import shown_palette
-from service.images.decoder import BatchDecoder
-from service.images.encoding import encode, encode_indexed
-from service.images.payloads import ImagePayload
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.images.artifact import shown_palette
+from ancestral.service.images.decoder import BatchDecoder
+from ancestral.service.images.encoding import encode, encode_indexed
+from ancestral.service.images.payloads import ImagePayload
 
 
 def sheet_file(payload: ImagePayload, model: ImageModel, batch: BatchDecoder, columns: int) -> bytes:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from service.catalog.catalog import Catalog
-from service.catalog.models import ImageModel
-from service.images.payloads import EncodingPayload, ReconstructionPayload
-from service.images.requests import check_stream, file_of, picture_seeds, shared_fields, with_defaults
-from service.images.source_schemas import ReconstructionRequest
-from service.images.tasks import ENCODING, PORTRAIT, RECONSTRUCTION
-from service.images.uploads import decode_picture
-from service.jobs.submit import JobSpec
-from service.jobs.tasks import Task
-from service.settings import Settings
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.images.payloads import EncodingPayload, ReconstructionPayload
+from ancestral.service.images.requests import check_stream, file_of, picture_seeds, shared_fields, with_defaults
+from ancestral.service.images.source_schemas import ReconstructionRequest
+from ancestral.service.images.tasks import ENCODING, PORTRAIT, RECONSTRUCTION
+from ancestral.service.images.uploads import decode_picture
+from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.tasks import Task
+from ancestral.service.settings import Settings
 
 
 def reconstruction_job(

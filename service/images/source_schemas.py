@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from service.images.schemas import MAX_PICTURES, PALETTE_DISTANCE, PARTIAL_IMAGES, PictureRequest
+from ancestral.service.images.schemas import MAX_PICTURES, PALETTE_DISTANCE, PARTIAL_IMAGES, PictureRequest
 
 
 class DecodingRequest(PictureRequest):

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.broker import Broker
-from service.broker.job import Job
-from service.catalog.models import ImageModel
-from service.images.artifact import decoder_of, picture_file
-from service.images.encoding import encode
-from service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
-from service.images.schemas import (
+from ancestral.service.broker import Broker
+from ancestral.service.broker.job import Job
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.images.artifact import decoder_of, picture_file
+from ancestral.service.images.encoding import encode
+from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
+from ancestral.service.images.schemas import (
     ImageCompleted,
     ImageObject,
     ImagePartial,
@@ -23,9 +23,9 @@ from service.images.schemas import (
     ImageUsage,
     TokenDetails,
 )
-from service.images.source_schemas import Encoding, EncodingList, EncodingUsage
-from service.jobs.events import event
-from service.jobs.stream import JobReader
+from ancestral.service.images.source_schemas import Encoding, EncodingList, EncodingUsage
+from ancestral.service.jobs.events import event
+from ancestral.service.jobs.stream import JobReader
 
 
 class ImageReader(JobReader):

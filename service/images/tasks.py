@@ -1,10 +1,10 @@
-"""The tasks of pictures; :mod:`service.jobs.tasks` is the registry."""
+"""The tasks of pictures; :mod:`ancestral.service.jobs.tasks` is the registry."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from service.images.payloads import (
+from ancestral.service.images.payloads import (
     CompletionPayload,
     EncodingPayload,
     ImageLikelihoodPayload,
@@ -12,13 +12,13 @@ from service.images.payloads import (
     InterpolationPayload,
     ReconstructionPayload,
 )
-from service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
-from service.images.source_schemas import ReconstructionRequest
-from service.jobs.tasks import ManifestRule, Task
+from ancestral.service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
+from ancestral.service.images.source_schemas import ReconstructionRequest
+from ancestral.service.jobs.tasks import ManifestRule, Task
 
-_ATTEMPT: Final = "service.images.attempts:ImageAttempt"
-_UPLOAD_ATTEMPT: Final = "service.images.attempts:UploadAttempt"
-_ENCODER: Final = "service.images.artifact:ImageEncoder"
+_ATTEMPT: Final = "ancestral.service.images.attempts:ImageAttempt"
+_UPLOAD_ATTEMPT: Final = "ancestral.service.images.attempts:UploadAttempt"
+_ENCODER: Final = "ancestral.service.images.artifact:ImageEncoder"
 _STREAMED: Final = frozenset({"stream", "partial_images"})
 _TRANSPORT: Final = _STREAMED | {"moderation", "quality", "user"}
 """Also the fields of OpenAI's that change nothing where they are accepted."""
@@ -29,7 +29,7 @@ IMAGE: Final = Task(
     attempt=_ATTEMPT,
     encoder=_ENCODER,
     manifest=ManifestRule(
-        "image_generation", ImageRequest, "service.images.requests:image_job", transport_fields=_TRANSPORT
+        "image_generation", ImageRequest, "ancestral.service.images.requests:image_job", transport_fields=_TRANSPORT
     ),
 )
 COMPLETION: Final = Task(
@@ -40,7 +40,7 @@ COMPLETION: Final = Task(
     manifest=ManifestRule(
         "image_completion",
         CompletionRequest,
-        "service.images.requests:completion_job",
+        "ancestral.service.images.requests:completion_job",
         upload="image",
         transport_fields=_TRANSPORT,
     ),
@@ -53,7 +53,7 @@ RECONSTRUCTION: Final = Task(
     manifest=ManifestRule(
         "image_reconstruction",
         ReconstructionRequest,
-        "service.images.source_requests:reconstruction_job",
+        "ancestral.service.images.source_requests:reconstruction_job",
         upload="image",
         transport_fields=_STREAMED,
     ),
@@ -66,7 +66,7 @@ PORTRAIT: Final = Task(
     manifest=ManifestRule(
         "image_portrait",
         ReconstructionRequest,
-        "service.images.source_requests:portrait_job",
+        "ancestral.service.images.source_requests:portrait_job",
         upload="image",
         transport_fields=_STREAMED,
     ),
@@ -76,18 +76,20 @@ INTERPOLATION: Final = Task(
     payload=InterpolationPayload,
     attempt=_ATTEMPT,
     encoder=_ENCODER,
-    manifest=ManifestRule("image_interpolation", InterpolationRequest, "service.images.requests:interpolation_job"),
+    manifest=ManifestRule(
+        "image_interpolation", InterpolationRequest, "ancestral.service.images.requests:interpolation_job"
+    ),
 )
 IMAGE_LIKELIHOOD: Final = Task(
     kind="image_likelihood",
     payload=ImageLikelihoodPayload,
-    attempt="service.images.attempts:ImageScoringAttempt",
-    report="service.images.stream:likelihood",
+    attempt="ancestral.service.images.attempts:ImageScoringAttempt",
+    report="ancestral.service.images.stream:likelihood",
 )
 ENCODING: Final = Task(
     kind="encoding",
     payload=EncodingPayload,
-    attempt="service.images.attempts:EncodingAttempt",
-    report="service.images.stream:encoding",
+    attempt="ancestral.service.images.attempts:EncodingAttempt",
+    report="ancestral.service.images.stream:encoding",
 )
 TASKS: Final = (IMAGE, COMPLETION, RECONSTRUCTION, PORTRAIT, INTERPOLATION, IMAGE_LIKELIHOOD, ENCODING)

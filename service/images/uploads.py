@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
-from models.palette import WHITE, nearest_symbols
-from models.spec import ImageSpec
-from service.errors import InvalidRequest
+from ancestral.models.palette import WHITE, nearest_symbols
+from ancestral.models.spec import ImageSpec
+from ancestral.service.errors import InvalidRequest
 
 MAX_SIDE: Final = 4096
 """The largest side of a picture, in pixels, that is taken or sent."""
@@ -47,7 +47,7 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np
 
     Returns:
         Symbols, ``uint8 [H, W, C]``, and of a model with a palette how far the colours were
-        (:func:`models.palette.nearest_symbols`).
+        (:func:`ancestral.models.palette.nearest_symbols`).
 
     Raises:
         InvalidRequest: the file is of another format, damaged or truncated, or the picture's size or colours are not

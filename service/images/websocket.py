@@ -17,26 +17,26 @@ import hashlib
 from contextlib import suppress
 from typing import Any
 
-from service.broker import UNAVAILABLE
-from service.broker.job import Job
-from service.catalog.models import ImageModel
-from service.errors import ServiceError, Unauthorized, queue_away
-from service.images.decoder import Pixels
-from service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
-from service.images.requests import image_job
-from service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
-from service.images.stream import ImageReader
-from service.images.tasks import IMAGE
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.jobs.submit import submit_job
-from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
-from service.ws.channel import Channel
-from service.ws.connection import WsConnection, receive_loop
-from service.ws.credentials import Credentials
-from service.ws.messages import NoQuery, parse_message, wrong_order
-from service.ws.schemas import ErrorEvent, ServerEvent, error_event
+from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.broker.job import Job
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.errors import ServiceError, Unauthorized, queue_away
+from ancestral.service.images.decoder import Pixels
+from ancestral.service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
+from ancestral.service.images.requests import image_job
+from ancestral.service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
+from ancestral.service.images.stream import ImageReader
+from ancestral.service.images.tasks import IMAGE
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.submit import submit_job
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
+from ancestral.service.ws.channel import Channel
+from ancestral.service.ws.connection import WsConnection, receive_loop
+from ancestral.service.ws.credentials import Credentials
+from ancestral.service.ws.messages import NoQuery, parse_message, wrong_order
+from ancestral.service.ws.schemas import ErrorEvent, ServerEvent, error_event
 
 CHANNEL = Channel(
     id="images",

@@ -22,12 +22,12 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece, sent
-from service.broker.job import Job, Status
-from service.catalog.catalog import Catalog
-from service.errors import BrokenOff, Conflict, NotFound, content_expired
-from service.jobs.stream import failure_error, unseen
-from service.jobs.tasks import Tasks
+from ancestral.service.broker import PREFIX, UNAVAILABLE, Broker, Ended, Gone, Piece, sent
+from ancestral.service.broker.job import Job, Status
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.errors import BrokenOff, Conflict, NotFound, content_expired
+from ancestral.service.jobs.stream import failure_error, unseen
+from ancestral.service.jobs.tasks import Tasks
 
 PIECE_BYTES: Final = 1 << 18
 """Bytes read from Redis at a time."""

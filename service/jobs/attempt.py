@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from models.scheduler import Scheduler
-from service.broker import UNAVAILABLE, Broker, Lost, Signals, patiently
-from service.broker.job import Failure, Job, Status
-from service.catalog.catalog import Catalog
-from service.catalog.sampler import Sampler
-from service.errors import InvalidRequest, internal_error
-from service.jobs.payload import Payload
-from service.settings import Settings
-from service.telemetry.metrics import WorkerMetrics
+from ancestral.models.scheduler import Scheduler
+from ancestral.service.broker import UNAVAILABLE, Broker, Lost, Signals, patiently
+from ancestral.service.broker.job import Failure, Job, Status
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.sampler import Sampler
+from ancestral.service.errors import InvalidRequest, internal_error
+from ancestral.service.jobs.payload import Payload
+from ancestral.service.settings import Settings
+from ancestral.service.telemetry.metrics import WorkerMetrics
 
 RENEW_SECONDS = 1.5
 """Between two renewals of the lease, which also read the signals of messages that were lost."""

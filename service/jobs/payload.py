@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import TypeAdapter
 
-from service.errors import Conflict
+from ancestral.service.errors import Conflict
 
 
 class PayloadError(Conflict):

@@ -1,7 +1,7 @@
 """How often a caller may ask: requests in any sixty seconds.
 
 They are counted in Redis, so the limit holds for all the servers of a deployment together. How many unfinished jobs a
-caller may have is decided where a job gets its place in a priority, in ``service.broker``.
+caller may have is decided where a job gets its place in a priority, in ``ancestral.service.broker``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from service.broker import UNAVAILABLE
-from service.errors import NotReady, Overloaded
-from service.jobs.caller import Caller
+from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.errors import NotReady, Overloaded
+from ancestral.service.jobs.caller import Caller
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

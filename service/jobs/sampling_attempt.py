@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from models.engines.base import Stream
-from models.scheduler import Chunk, End, Slot
-from service.broker import Lost, Overtaken, Piece, Resume, Snapshot, patiently
-from service.broker.job import Job, Priority
-from service.catalog.sampler import Part, Sampler
-from service.jobs.attempt import AttemptContext, JobAttempt, Stop
-from service.jobs.payload import Payload
+from ancestral.models.engines.base import Stream
+from ancestral.models.scheduler import Chunk, End, Slot
+from ancestral.service.broker import Lost, Overtaken, Piece, Resume, Snapshot, patiently
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.catalog.sampler import Part, Sampler
+from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
+from ancestral.service.jobs.payload import Payload
 
 BATCH_AHEAD_SECONDS = 10.0
 """How far sampling runs ahead of what Redis has stored, if no client is listening."""

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from service.broker.job import Status
-from service.jobs.validation import pattern
+from ancestral.service.broker.job import Status
+from ancestral.service.jobs.validation import pattern
 
 SEEDS = 2**63
 """Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.broker import UNAVAILABLE, Broker
-from service.broker.job import Priority
-from service.catalog.catalog import Catalog
-from service.catalog.models import Model
-from service.errors import NotReady
-from service.jobs.tasks import Tasks
-from service.settings import Settings
-from service.telemetry.metrics import ApiMetrics
-from service.telemetry.tracing import Tracing
+from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker.job import Priority
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import Model
+from ancestral.service.errors import NotReady
+from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.settings import Settings
+from ancestral.service.telemetry.metrics import ApiMetrics
+from ancestral.service.telemetry.tracing import Tracing
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece, Preview
-from service.broker.job import Failure, Job, Status
-from service.errors import Conflict, InvalidRequest, ServiceError, content_expired, queue_away
-from service.jobs.payload import SampledPayload
+from ancestral.service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece, Preview
+from ancestral.service.broker.job import Failure, Job, Status
+from ancestral.service.errors import Conflict, InvalidRequest, ServiceError, content_expired, queue_away
+from ancestral.service.jobs.payload import SampledPayload
 
 
 def failure_error(failure: Failure | None) -> ServiceError:

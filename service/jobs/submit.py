@@ -14,15 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from service.broker import QueueFull, TooMany
-from service.broker.job import Job, Priority, Status
-from service.catalog.models import Model
-from service.errors import InvalidRequest, Overloaded, Unprocessable
-from service.jobs.caller import Caller
-from service.jobs.payload import Payload
-from service.jobs.state import State
-from service.jobs.tasks import Task
-from service.telemetry.logging import current_job, request_id
+from ancestral.service.broker import QueueFull, TooMany
+from ancestral.service.broker.job import Job, Priority, Status
+from ancestral.service.catalog.models import Model
+from ancestral.service.errors import InvalidRequest, Overloaded, Unprocessable
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.payload import Payload
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.tasks import Task
+from ancestral.service.telemetry.logging import current_job, request_id
 
 IDEMPOTENCY_SECONDS = 86400
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")

@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from service.broker.job import Job
-from service.catalog.catalog import Catalog
-from service.catalog.models import Model
-from service.errors import InvalidRequest
-from service.jobs.payload import Payload, PayloadError
-from service.jobs.schemas import StrictRequest
-from service.settings import Settings
+from ancestral.service.broker.job import Job
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import Model
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.jobs.payload import Payload, PayloadError
+from ancestral.service.jobs.schemas import StrictRequest
+from ancestral.service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.jobs.artifacts import Encoder
-    from service.jobs.attempt import JobAttempt
-    from service.jobs.submit import JobSpec
+    from ancestral.service.jobs.artifacts import Encoder
+    from ancestral.service.jobs.attempt import JobAttempt
+    from ancestral.service.jobs.submit import JobSpec
 
 P_co = TypeVar("P_co", bound=Payload, covariant=True)
 
@@ -71,9 +71,9 @@ class Task(Generic[P_co]):
     kind: str
     payload: type[P_co]
     attempt: str
-    """``"module:Class"`` of a :class:`service.jobs.attempt.JobAttempt`, for workers."""
+    """``"module:Class"`` of a :class:`ancestral.service.jobs.attempt.JobAttempt`, for workers."""
     encoder: str | None = None
-    """``"module:Class"`` of a :class:`service.jobs.artifacts.Encoder`, for API processes: (payload, model) → it."""
+    """``"module:Class"`` of an ``Encoder`` (artifacts.py), for API processes: (payload, model) → it."""
     report: str | None = None
     """``"module:function"``: (job, payload) → the JSON object that answers the request."""
     paced: bool = False

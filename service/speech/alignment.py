@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from service.speech.timestamps import SentenceTimes
-from service.speech.timing import Span
-from service.speech.transcript import Token
+from ancestral.service.speech.timestamps import SentenceTimes
+from ancestral.service.speech.timing import Span
+from ancestral.service.speech.transcript import Token
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.catalog.models import SpeechModel
-from service.jobs.artifacts import Encoder
-from service.speech import codecs
-from service.speech.decoder import AudioDecoder
-from service.speech.payloads import AudioPayload
-from service.speech.tags import tags_of
+from ancestral.service.catalog.models import SpeechModel
+from ancestral.service.jobs.artifacts import Encoder
+from ancestral.service.speech import codecs
+from ancestral.service.speech.decoder import AudioDecoder
+from ancestral.service.speech.payloads import AudioPayload
+from ancestral.service.speech.tags import tags_of
 
 
 class AudioEncoder(Encoder):

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.mu_law import decode_wave
-from models.audio.pcm import from_int16
-from models.audio.shaping import encode_excitation, predictor
-from models.engines.base import Array, Stream, Symbols
-from models.engines.speech.engine import StreamRequest
-from models.spec import FeatureSpec
-from models.text.alignment import Aligned, AlignmentError, Integers, align
-from models.text.phonemes import Phonemes
-from service.broker import patiently
-from service.catalog.sampler import Part
-from service.errors import InvalidRequest
-from service.jobs.attempt import ScoringAttempt
-from service.jobs.sampling_attempt import SamplingAttempt
-from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from service.speech.sampler import SentencePart, SpeechSampler
-from service.speech.timing import Span, Timing
+from ancestral.models.audio.mu_law import decode_wave
+from ancestral.models.audio.pcm import from_int16
+from ancestral.models.audio.shaping import encode_excitation, predictor
+from ancestral.models.engines.base import Array, Stream, Symbols
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.text.alignment import Aligned, AlignmentError, Integers, align
+from ancestral.models.text.phonemes import Phonemes
+from ancestral.service.broker import patiently
+from ancestral.service.catalog.sampler import Part
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.jobs.attempt import ScoringAttempt
+from ancestral.service.jobs.sampling_attempt import SamplingAttempt
+from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
+from ancestral.service.speech.sampler import SentencePart, SpeechSampler
+from ancestral.service.speech.timing import Span, Timing
 
 MIN_MEASURED_SECONDS = 0.5
 """Of sound: the real-time factor of less than that means nothing."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from service.speech.alignment import token_spans
-from service.speech.timestamps import SentenceTimes
+from ancestral.service.speech.alignment import token_spans
+from ancestral.service.speech.timestamps import SentenceTimes
 
 CaptionFormat = Literal["vtt", "srt"]
 MEDIA_TYPES: Final[dict[str, str]] = {

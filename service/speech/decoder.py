@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.mu_law import Deemphasis, mu_law_decode
-from models.audio.pcm import from_int16
-from models.spec import SpeechSpec
+from ancestral.models.audio.mu_law import Deemphasis, mu_law_decode
+from ancestral.models.audio.pcm import from_int16
+from ancestral.models.spec import SpeechSpec
 
 Wave = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""What jobs that make or score sound are to do; :mod:`service.jobs.payload` says how payloads travel."""
+"""What jobs that make or score sound are to do; :mod:`ancestral.service.jobs.payload` says how payloads travel."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import PlainSerializer, PlainValidator
 
-from models.library import Sampling
-from models.text import InputFormat, PhonemeSequence, Pronunciations, Script, parse_text
-from models.text.phonemes import PLAIN
-from service.jobs.payload import Payload, SampledPayload
+from ancestral.models.library import Sampling
+from ancestral.models.text import InputFormat, PhonemeSequence, Pronunciations, Script, parse_text
+from ancestral.models.text.phonemes import PLAIN
+from ancestral.service.jobs.payload import Payload, SampledPayload
 
 PHONEMES_PER_SECOND = 13.0
 """Of running speech, at speed 1."""

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.text import InputFormat, Rest, Sentence, Word
-from service.speech.schemas import MAX_INPUT_CHARACTERS
+from ancestral.models.text import InputFormat, Rest, Sentence, Word
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 
 class PhonemizeQuery(BaseModel):

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.features import normalize_level
-from models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
-from models.audio.pcm import to_int16
-from models.spec import SpeechSpec
-from models.text import (
+from ancestral.models.audio.features import normalize_level
+from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
+from ancestral.models.audio.pcm import to_int16
+from ancestral.models.spec import SpeechSpec
+from ancestral.models.text import (
     InputFormat,
     PhonemeSequence,
     PronunciationError,
@@ -27,20 +27,20 @@ from models.text import (
     parse_text,
     phonemize,
 )
-from service.catalog.catalog import Catalog
-from service.catalog.models import SpeechModel
-from service.catalog.seeds import draw_seed
-from service.errors import InvalidRequest
-from service.jobs.submit import JobSpec
-from service.jobs.uploads import from_base64
-from service.settings import Settings
-from service.speech import codecs
-from service.speech.payloads import GenerationPayload, Sentences, SpeechLikelihoodPayload, SpeechPayload
-from service.speech.schemas import AudioRequest, GenerationRequest, SpeechRequest
-from service.speech.session.messages import SessionConfig
-from service.speech.session.state import SessionState
-from service.speech.tasks import GENERATION, LIKELIHOOD, SPEECH
-from service.speech.uploads import decode_upload
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import SpeechModel
+from ancestral.service.catalog.seeds import draw_seed
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.uploads import from_base64
+from ancestral.service.settings import Settings
+from ancestral.service.speech import codecs
+from ancestral.service.speech.payloads import GenerationPayload, Sentences, SpeechLikelihoodPayload, SpeechPayload
+from ancestral.service.speech.schemas import AudioRequest, GenerationRequest, SpeechRequest
+from ancestral.service.speech.session.messages import SessionConfig
+from ancestral.service.speech.session.state import SessionState
+from ancestral.service.speech.tasks import GENERATION, LIKELIHOOD, SPEECH
+from ancestral.service.speech.uploads import decode_upload
 
 
 def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> JobSpec[SpeechPayload, SpeechModel]:

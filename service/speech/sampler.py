@@ -10,18 +10,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engines.base import Array, Stream, Symbols
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.engines.speech.synthesis import SynthesisEngine
-from models.library import PLAIN
-from models.text import PhonemeSequence
-from models.text.acoustic import AcousticModel, PitchControl
-from service.catalog.models import SpeechModel
-from service.catalog.sampler import Part, Sampler
-from service.catalog.seeds import part_seed
-from service.speech.decoder import AudioDecoder, Wave
-from service.speech.payloads import GenerationPayload, SpeechPayload
-from service.speech.timing import Timing
+from ancestral.models.engines.base import Array, Stream, Symbols
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.library import PLAIN
+from ancestral.models.text import PhonemeSequence
+from ancestral.models.text.acoustic import AcousticModel, PitchControl
+from ancestral.service.catalog.models import SpeechModel
+from ancestral.service.catalog.sampler import Part, Sampler
+from ancestral.service.catalog.seeds import part_seed
+from ancestral.service.speech.decoder import AudioDecoder, Wave
+from ancestral.service.speech.payloads import GenerationPayload, SpeechPayload
+from ancestral.service.speech.timing import Timing
 
 FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
@@ -130,7 +130,7 @@ def render(sampler: SpeechSampler, payload: SpeechPayload, parts: Sequence[Part]
 
     Args:
         sampler: of the model.
-        payload: from :func:`service.speech.requests.prepare`.
+        payload: from :func:`ancestral.service.speech.requests.prepare`.
         parts: of every sentence, if they have been made already.
 
     Yields:

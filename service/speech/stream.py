@@ -7,19 +7,19 @@ import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from models.spec import SpeechSpec
-from service.broker import PATIENCE_SECONDS, UNAVAILABLE, Broker, patiently
-from service.broker.job import Job
-from service.errors import NotFound, queue_away
-from service.jobs.events import event
-from service.jobs.stream import JobReader, check_end
-from service.speech import codecs
-from service.speech.codecs import Wave
-from service.speech.decoder import AudioDecoder
-from service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
-from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
-from service.speech.tags import tags_of
-from service.speech.timestamps import SentenceTimes, Timeline
+from ancestral.models.spec import SpeechSpec
+from ancestral.service.broker import PATIENCE_SECONDS, UNAVAILABLE, Broker, patiently
+from ancestral.service.broker.job import Job
+from ancestral.service.errors import NotFound, queue_away
+from ancestral.service.jobs.events import event
+from ancestral.service.jobs.stream import JobReader, check_end
+from ancestral.service.speech import codecs
+from ancestral.service.speech.codecs import Wave
+from ancestral.service.speech.decoder import AudioDecoder
+from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
+from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
+from ancestral.service.speech.tags import tags_of
+from ancestral.service.speech.timestamps import SentenceTimes, Timeline
 
 ACKNOWLEDGE_SECONDS = 0.2
 """Of sound; reading is reported no more often."""
@@ -83,7 +83,7 @@ async def encoded(
     Args:
         reader: of the job.
         model_rate: of its symbols, in hertz.
-        form: a key of :data:`service.speech.codecs.MEDIA_TYPES`.
+        form: a key of :data:`ancestral.service.speech.codecs.MEDIA_TYPES`.
         sample_rate: of the bytes; the format's default if None.
         tagged: whether they begin with the tags of a file, in formats that have them.
     """

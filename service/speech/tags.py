@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from service.speech.codecs import Tags
-from service.speech.payloads import AudioPayload
+from ancestral.service.speech.codecs import Tags
+from ancestral.service.speech.payloads import AudioPayload
 
 
 def tags_of(payload: AudioPayload, model: str, model_sha256: str) -> Tags:

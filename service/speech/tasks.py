@@ -1,12 +1,12 @@
-"""The tasks of speech; :mod:`service.jobs.tasks` is the registry."""
+"""The tasks of speech; :mod:`ancestral.service.jobs.tasks` is the registry."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from service.jobs.tasks import ManifestRule, Task
-from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from service.speech.schemas import GenerationRequest, SpeechRequest
+from ancestral.service.jobs.tasks import ManifestRule, Task
+from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
+from ancestral.service.speech.schemas import GenerationRequest, SpeechRequest
 
 _TRANSPORT: Final = frozenset({"stream_format"})
 _OF_THE_ANSWER: Final = frozenset({"timestamps"}) | _TRANSPORT
@@ -16,23 +16,26 @@ _NO_EFFECT: Final = frozenset({"instructions", "stream", "user"})
 SPEECH: Final = Task(
     kind="speech",
     payload=SpeechPayload,
-    attempt="service.speech.attempts:SpeechAttempt",
-    encoder="service.speech.artifact:AudioEncoder",
+    attempt="ancestral.service.speech.attempts:SpeechAttempt",
+    encoder="ancestral.service.speech.artifact:AudioEncoder",
     paced=True,
     manifest=ManifestRule(
-        "speech", SpeechRequest, "service.speech.requests:speech_job", transport_fields=_OF_THE_ANSWER | _NO_EFFECT
+        "speech",
+        SpeechRequest,
+        "ancestral.service.speech.requests:speech_job",
+        transport_fields=_OF_THE_ANSWER | _NO_EFFECT,
     ),
 )
 GENERATION: Final = Task(
     kind="generation",
     payload=GenerationPayload,
-    attempt="service.speech.attempts:GenerationAttempt",
-    encoder="service.speech.artifact:AudioEncoder",
+    attempt="ancestral.service.speech.attempts:GenerationAttempt",
+    encoder="ancestral.service.speech.artifact:AudioEncoder",
     paced=True,
     manifest=ManifestRule(
         "generation",
         GenerationRequest,
-        "service.speech.requests:generation_job",
+        "ancestral.service.speech.requests:generation_job",
         upload="prompt_audio",
         transport_fields=_TRANSPORT,
     ),
@@ -40,7 +43,7 @@ GENERATION: Final = Task(
 LIKELIHOOD: Final = Task(
     kind="likelihood",
     payload=SpeechLikelihoodPayload,
-    attempt="service.speech.attempts:SpeechScoringAttempt",
-    report="service.speech.stream:likelihood",
+    attempt="ancestral.service.speech.attempts:SpeechScoringAttempt",
+    report="ancestral.service.speech.stream:likelihood",
 )
 TASKS: Final = (SPEECH, GENERATION, LIKELIHOOD)

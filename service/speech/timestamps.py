@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from service.broker import Broker
-from service.broker.job import Job
-from service.speech.codecs import resampled_length
-from service.speech.payloads import SpeechPayload
-from service.speech.time_schemas import PhonemeTime, WordTime
-from service.speech.timing import Span, Timing
-from service.speech.transcript import SentenceText, transcribe
+from ancestral.service.broker import Broker
+from ancestral.service.broker.job import Job
+from ancestral.service.speech.codecs import resampled_length
+from ancestral.service.speech.payloads import SpeechPayload
+from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
+from ancestral.service.speech.timing import Span, Timing
+from ancestral.service.speech.transcript import SentenceText, transcribe
 
 _POLL_SECONDS: Final = 0.02
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from models.text.phonemes import Phonemes, is_pause
+from ancestral.models.text.phonemes import Phonemes, is_pause
 
 Span = tuple[int, int]
 """The first sample, and the first one after it."""

@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from itertools import accumulate
 from typing import Final
 
-from models.text import Rest, Script, Sentence, Word, phonemize
+from ancestral.models.text import Rest, Script, Sentence, Word, phonemize
 
 _TOKEN: Final = re.compile(r"\S+\s*")
 _PIECE: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
@@ -53,7 +53,7 @@ def transcribe(script: Script) -> list[SentenceText]:
     """The sentences of a text. Takes milliseconds: call it off the event loop.
 
     Args:
-        script: that :func:`models.text.phonemize` can read. Of its directives and tags nothing is written.
+        script: that :func:`ancestral.models.text.phonemize` can read. Of its directives and tags nothing is written.
     """
     sentences = phonemize(script)
     words = [[item.text for item in sentence.items if isinstance(item, Word)] for sentence in sentences]

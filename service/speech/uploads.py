@@ -20,8 +20,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from service.errors import InvalidRequest
-from service.speech.codecs import Wave
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech.codecs import Wave
 
 Floats = NDArray[np.floating]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from service.catalog.catalog import Catalog
-from service.speech.schemas import VoiceObject
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.speech.schemas import VoiceObject
 
 
 def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:

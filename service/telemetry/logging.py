@@ -94,7 +94,7 @@ def _escaped(text: str) -> str:
 
 _SUPPRESSED = frozenset(
     {
-        "Exception in ASGI application\n",  # service.api.http.middleware has logged it, with its traceback
+        "Exception in ASGI application\n",  # ancestral.service.api.http.middleware has logged it, with its traceback
         "ASGI callable returned without completing handshake.",  # a refused websocket, which is no error
     }
 )

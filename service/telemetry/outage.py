@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.broker import UNAVAILABLE
-from service.telemetry.logging import without_password
+from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.telemetry.logging import without_password
 
 REMIND_SECONDS = 30.0
 """Between two lines about the same outage."""

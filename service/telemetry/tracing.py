@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from service import __version__
-from service.broker.job import Job
-from service.settings import Settings, SettingsError
+from ancestral.service import __version__
+from ancestral.service.broker.job import Job
+from ancestral.service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from models.checkpoint import Checkpoint
-from models.engines import load_engine
-from models.engines.base import EngineError
-from models.engines.images.batch import BatchEngine
-from models.engines.speech.engine import SpeechEngine
-from models.engines.speech.synthesis import SynthesisEngine
-from models.library import LibraryError, ModelEntry
-from models.text.acoustic import AcousticModel
-from service.catalog.catalog import Catalog, describe, loaded
-from service.catalog.models import ImageModel, SpeechModel
-from service.catalog.sampler import Sampler
-from service.images.sampler import ImageSampler
-from service.settings import Settings
-from service.speech.sampler import SpeechSampler
-from service.worker.compilation import compilation_logged
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines import load_engine
+from ancestral.models.engines.base import EngineError
+from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.speech.engine import SpeechEngine
+from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.library import LibraryError, ModelEntry
+from ancestral.models.text.acoustic import AcousticModel
+from ancestral.service.catalog.catalog import Catalog, describe, loaded
+from ancestral.service.catalog.models import ImageModel, SpeechModel
+from ancestral.service.catalog.sampler import Sampler
+from ancestral.service.images.sampler import ImageSampler
+from ancestral.service.settings import Settings
+from ancestral.service.speech.sampler import SpeechSampler
+from ancestral.service.worker.compilation import compilation_logged
 
 log = logging.getLogger(__name__)
 _S = TypeVar("_S", bound=Sampler)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 
-from service.telemetry.metrics import CONTENT_TYPE, WorkerMetrics
-from service.worker.worker import Worker
+from ancestral.service.telemetry.metrics import CONTENT_TYPE, WorkerMetrics
+from ancestral.service.worker.worker import Worker
 
 ANSWER_SECONDS = 10.0
 """For which a client may keep a connection open without sending a request."""

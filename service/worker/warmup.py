@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Mapping
 
-from service.catalog.sampler import Sampler
-from service.worker.compilation import compilation_logged
+from ancestral.service.catalog.sampler import Sampler
+from ancestral.service.worker.compilation import compilation_logged
 
 log = logging.getLogger(__name__)
 

@@ -18,20 +18,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from models.scheduler import Scheduler
-from service.broker import UNAVAILABLE, Broker, Claim, WorkerInfo, patiently
-from service.broker.job import Failure, Priority, Status
-from service.broker.queue import LEASE_SECONDS, RECLAIM_SECONDS
-from service.jobs.attempt import AttemptContext, JobAttempt, Stop
-from service.jobs.payload import PayloadError
-from service.jobs.tasks import Tasks
-from service.settings import Settings
-from service.telemetry.logging import current_job, request_id
-from service.telemetry.metrics import WorkerMetrics, Workload
-from service.telemetry.outage import RedisOutage
-from service.telemetry.tracing import Tracing
-from service.worker.model_loader import LoadedModels
-from service.worker.warmup import warm_up
+from ancestral.models.scheduler import Scheduler
+from ancestral.service.broker import UNAVAILABLE, Broker, Claim, WorkerInfo, patiently
+from ancestral.service.broker.job import Failure, Priority, Status
+from ancestral.service.broker.queue import LEASE_SECONDS, RECLAIM_SECONDS
+from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
+from ancestral.service.jobs.payload import PayloadError
+from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.settings import Settings
+from ancestral.service.telemetry.logging import current_job, request_id
+from ancestral.service.telemetry.metrics import WorkerMetrics, Workload
+from ancestral.service.telemetry.outage import RedisOutage
+from ancestral.service.telemetry.tracing import Tracing
+from ancestral.service.worker.model_loader import LoadedModels
+from ancestral.service.worker.warmup import warm_up
 
 ANNOUNCE_SECONDS = 1.5
 HUNG_SECONDS = 60.0

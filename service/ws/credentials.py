@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from service.errors import Unauthorized
-from service.jobs.caller import Caller
-from service.ws.bounded_websocket import CloseConnection
+from ancestral.service.errors import Unauthorized
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.ws.bounded_websocket import CloseConnection
 
 KEY_SECONDS: Final = 20.0
 """For which a connection without a key in its headers may stay open before its first message."""

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.errors import ServiceError, envelope
-from service.jobs.schemas import StrictRequest
+from ancestral.service.errors import ServiceError, envelope
+from ancestral.service.jobs.schemas import StrictRequest
 
 ApiKey = Annotated[
     str | None,

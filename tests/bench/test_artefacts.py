@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ancestral.service.speech.decoder import Wave
 from bench.artefacts import RATE, clicks, faults, longest_silence
-from service.speech.decoder import Wave
 
 SECOND = np.arange(RATE) / RATE
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral.models.kernels.gemm import Precision
 from bench.engines import BATCHES, Row, lively_checkpoint, measure_model, targets
 from bench.report import report
 from bench.roofline import multiply_adds, roofline
-from models.architectures.wavenet import MEDIUM, WaveNetSpec
-from models.kernels.gemm import Precision
 from tests.models.random_models import TINY_SPECS
 
 JSON = {

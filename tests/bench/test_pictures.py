@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.spec import ImageSpec
 from bench.pictures import BATCHES, LARGE, LSTMS, Row, measure_model, random_checkpoint, targets
 from bench.report import report
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.architectures.pixelrnn import PixelRNNSpec
-from models.spec import ImageSpec
 
 CLASS = (("class", ("a", "b")),)
 TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, attributes=CLASS, conditioning="class")

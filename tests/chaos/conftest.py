@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from tests.chaos.support import House, work
 from tests.service.support import compile_kernels, write_model, write_picture_model
 

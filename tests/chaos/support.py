@@ -24,7 +24,7 @@ import httpx
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from service.cli.local.embedded import EmbeddedRedis
+from ancestral.service.cli.local.embedded import EmbeddedRedis
 from tests.chaos.process import SECONDS, Process, eventually
 from tests.service.support import ASYNC, SPEECH, Server, running
 

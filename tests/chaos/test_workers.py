@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from service.broker.job import MAX_DEATHS
+from ancestral.service.broker.job import MAX_DEATHS
 from tests.chaos.support import FETCHED, LISTENED, SECONDS, House, Process, eventually, held_by, order, work
 from tests.service.support import ASYNC
 

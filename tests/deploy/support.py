@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 
-from service.settings import PREFIX, Settings, load_settings
+from ancestral.service.settings import PREFIX, Settings, load_settings
 from tests.paths import ROOT
 
 UID = 10001

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from service.cli.local.embedded import _DATA_SAFETY
-from service.cli.main import ancestral
-from service.settings import PREFIX
+from ancestral.service.cli.local.embedded import _DATA_SAFETY
+from ancestral.service.cli.main import ancestral
+from ancestral.service.settings import PREFIX
 from tests.deploy.support import ROOT, run_tool, settings
 
 FILES = ("docker-compose.yml", "compose.gpu.yml")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service import __version__
+from ancestral.service import __version__
 from tests.deploy import test_kubernetes as kustomization
 from tests.deploy.support import ROOT, settings
 

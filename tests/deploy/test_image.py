@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from service.settings import PREFIX
+from ancestral.service.settings import PREFIX
 from tests.deploy.support import ROOT, UID, run_tool, settings
 
 PROBE = ROOT / "deploy" / "container" / "probe.py"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from service.broker import PREFIX
-from service.broker.job import Priority
+from ancestral.service.broker import PREFIX
+from ancestral.service.broker.job import Priority
 from tests.deploy.support import ROOT, UID, run_tool, settings
 
 BASE = ROOT / "deploy" / "kubernetes" / "base"

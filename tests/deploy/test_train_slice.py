@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from models.checkpoint import load
+from ancestral.models.checkpoint import load
 from tests.deploy.support import ROOT
 
 SCRIPT = ROOT / "deploy" / "gpu" / "train_slice.sh"

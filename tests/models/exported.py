@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from models.checkpoint import Checkpoint, load, save
-from models.export import write
+from ancestral.models.checkpoint import Checkpoint, load, save
+from ancestral.training.export import write
 
 _made: dict[str, Checkpoint] = {}
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.speech.engine import StreamRequest
 from bench.engines import lively_checkpoint
-from models.architectures.wavenet import MEDIUM, WaveNetSpec
-from models.checkpoint import Checkpoint
-from models.engines.speech.engine import StreamRequest
 from tests.paths import ROOT
 
 ZOO = ROOT / "models" / "zoo" / "wavenet-en"

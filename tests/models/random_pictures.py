@@ -11,14 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.architectures import tensor_table
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
-from models.checkpoint import Checkpoint
-from models.networks import load_network
-from models.networks.image import ImageNetwork
-from models.spec import LABEL_ROWS, ImageSpec
-from models.tensors import random_tensors
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.networks import load_network
+from ancestral.models.networks.image import ImageNetwork
+from ancestral.models.spec import LABEL_ROWS, ImageSpec
+from ancestral.models.tensors import random_tensors
 
 CLASSES, STYLES, SUBCLASSES = ("cat", "dog", "cow"), ("oil", "ink"), ("lion", "tiger", "pug", "lynx")
 CLASS, STYLE, SUBCLASS = ("class", CLASSES), ("style", STYLES), ("subclass", SUBCLASSES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.architectures.pixelrnn import LSTMS, PixelRNNSpec
+from ancestral.models.architectures.pixelrnn import LSTMS, PixelRNNSpec
 from tests.models.random_pictures import CLASS, STYLE, TWO_SCALES
 
 CONDITIONS: dict[str, dict[str, object]] = {

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral.models.checkpoint import CheckpointError, load, save
+from ancestral.models.networks.wavenet import WaveNet
+from ancestral.models.tensors import shapes
 from bench.engines import lively_checkpoint
-from models.architectures import tensor_table
-from models.architectures.wavenet import MEDIUM, WaveNetSpec
-from models.checkpoint import CheckpointError, load, save
-from models.networks.wavenet import WaveNet
-from models.tensors import shapes
 from tests.models.random_models import TINY_SPECS
 
 SPEC = TINY_SPECS["conditional"]

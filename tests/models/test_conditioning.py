@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.conditioning import conditioning, draw_labels, label_rows, padded_frames, parents
-from models.networks.wavenet import Conditioner
-from models.noise import uniforms
-from models.spec import MAX_LABEL_ROWS
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.conditioning import conditioning, draw_labels, label_rows, padded_frames, parents
+from ancestral.models.networks.wavenet import Conditioner
+from ancestral.models.noise import uniforms
+from ancestral.models.spec import MAX_LABEL_ROWS
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint
 from tests.models.random_pictures import ROWS, SPECS
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from models.checkpoint import load
-from models.library import PLAIN, LibraryError, Sampling, Voice, discover
+from ancestral.models.checkpoint import load
+from ancestral.models.library import PLAIN, LibraryError, Sampling, Voice, discover
 from tests.models.random_models import ZOO
 
 VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}

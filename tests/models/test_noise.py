@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from models.kernels.noise import uniform
-from models.noise import philox, uniforms
+from ancestral.models.kernels.noise import uniform
+from ancestral.models.noise import philox, uniforms
 
 # From Random123's known-answer tests (kat_vectors): counter, key, result.
 KNOWN = [

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from service.api.http.auth import digest, new_key
-from service.cli.main import ancestral as group
+from ancestral.service.api.http.auth import digest, new_key
+from ancestral.service.cli.main import ancestral as group
 from tests.service.support import (
     CALLERS,
     ENCODED,

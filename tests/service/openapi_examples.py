@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import httpx
 
-import models
-from service.api.http.auth import digest, new_key
-from service.api.http.examples import EXAMPLES_FILE, Exchange
+from ancestral import models
+from ancestral.service.api.http.auth import digest, new_key
+from ancestral.service.api.http.examples import EXAMPLES_FILE, Exchange
 from tests.service.processes import redis_of
 from tests.service.support import Server, running
 

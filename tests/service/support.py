@@ -19,18 +19,18 @@ from typing import Any
 import httpx
 import numpy as np
 
-from models import checkpoint
-from models.architectures import architecture, tensor_table
-from models.architectures.acoustic import AcousticSpec
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
-from models.architectures.pixelrnn import PixelRNNSpec
-from models.architectures.wavenet import WaveNetSpec
-from models.engines import load_engine
-from models.export import write as write_graphs
-from models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
-from models.tensors import shapes
-from models.text import PHONEMES
+from ancestral.models import checkpoint
+from ancestral.models.architectures import architecture, tensor_table
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.engines import load_engine
+from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
+from ancestral.models.tensors import shapes
+from ancestral.models.text import PHONEMES
+from ancestral.training.export import write as write_graphs
 
 VOICES = ("ann", "bob")
 PICTURES: dict[str, ImageSpec] = {

@@ -11,7 +11,7 @@ import httpx
 import jsonschema
 import pytest
 
-from service.api.http.examples import load_exchanges
+from ancestral.service.api.http.examples import load_exchanges
 from tests.paths import ROOT
 from tests.service.doc_examples import differences, examples_of, run_examples
 from tests.service.openapi_examples import Player, all_servers, bundled_server, is_json

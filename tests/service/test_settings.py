@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from service.settings import PREFIX, Settings, SettingsError, load_settings
+from ancestral.service.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "configuration.md"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.engines.base import RequestError, Symbols
-from models.engines.images.engine import ImageEngine, ImageStream, ImageStreamRequest, Pixels
-from models.engines.snapshots import pack, unpack
-from models.spec import COARSE, ImageSpec
+from ancestral.models.engines.base import RequestError, Symbols
+from ancestral.models.engines.images.engine import ImageEngine, ImageStream, ImageStreamRequest, Pixels
+from ancestral.models.engines.snapshots import pack, unpack
+from ancestral.models.spec import COARSE, ImageSpec
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ImageBatch:
 
 
 class BatchEngine:
-    """An :class:`~models.engines.images.engine.ImageEngine` as a scheduler's engine; as thread-safe as that one."""
+    """An ``ImageEngine`` as a scheduler's engine; as thread-safe as that one."""
 
     def __init__(self, pictures: ImageEngine) -> None:
         self.pictures = pictures
@@ -101,11 +101,11 @@ class BatchEngine:
 
     @property
     def loaded(self) -> bool:
-        """See :class:`~models.engines.base.Engine`."""
+        """See :class:`~ancestral.models.engines.base.Engine`."""
         return self.pictures.loaded
 
     def unload(self, idle_seconds: float) -> bool:
-        """See :class:`~models.engines.base.Engine`."""
+        """See :class:`~ancestral.models.engines.base.Engine`."""
         return self.pictures.unload(idle_seconds)
 
     def snapshot(self, batch: ImageBatch) -> bytes:

@@ -15,12 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.encoder import EncoderSpec
-from models.checkpoint import Checkpoint
-from models.conditioning import draw_labels, embed_labels, encode
-from models.engines.base import AlwaysLoaded, RequestError
-from models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
-from models.tensors import part
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.conditioning import draw_labels, embed_labels, encode
+from ancestral.models.engines.base import AlwaysLoaded, RequestError
+from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
+from ancestral.models.tensors import part
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -134,7 +134,7 @@ class ImageEngine(AlwaysLoaded, ABC):
         return self.embed_labels([label if attribute == STYLE else None for attribute, label in named])
 
     def draw_labels(self, labels: Sequence[int | None], seed: int) -> list[int | None]:
-        """The labels of one picture, those that are unspecified drawn (:func:`models.conditioning.draw_labels`)."""
+        """The labels of one picture, those that are unspecified drawn (conditioning.py)."""
         rows = self._tensors.get(LABEL_ROWS, np.zeros((0, len(labels) + 1), np.float32))
         return draw_labels(self.spec, rows, labels, seed)
 

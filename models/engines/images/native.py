@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures import architecture, load_object
-from models.checkpoint import Checkpoint
-from models.engines.base import EngineError
-from models.engines.images.engine import (
+from ancestral.models.architectures import architecture, load_object
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import EngineError
+from ancestral.models.engines.images.engine import (
     Array,
     ImageEngine,
     ImageStream,

@@ -1,4 +1,4 @@
-"""PixelCNN on onnxruntime: rows of exported graphs (models/export/pixelcnn.py), without torch.
+"""PixelCNN on onnxruntime: rows of exported graphs (training/export/pixelcnn.py), without torch.
 
 What a row depends on of the rows above is computed once per row. The row itself is found by fixed-point iteration (Song
 et al. 2021, arXiv:2002.03629): all its symbols are drawn at once, from a guess of those before them, again and again
@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.categorical import log_likelihoods
-from models.checkpoint import Checkpoint
-from models.conditioning import input_planes, upsample
-from models.engines.base import GREEDY
-from models.engines.images.engine import (
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.categorical import log_likelihoods
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.conditioning import input_planes, upsample
+from ancestral.models.engines.base import GREEDY
+from ancestral.models.engines.images.engine import (
     Array,
     ImageEngine,
     ImageStream,
@@ -30,10 +30,10 @@ from models.engines.images.engine import (
     Pixels,
     unconditional_lanes,
 )
-from models.engines.images.native import NativeImageEngine
-from models.engines.onnx.ort_session import open_session
-from models.engines.unloadable import LazyResource
-from models.noise import uniforms
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.engines.unloadable import LazyResource
+from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 
@@ -49,7 +49,7 @@ class OnnxImageStream(ImageStream):
 
 
 class _Graphs(NamedTuple):
-    """Sessions of the graphs of models/export/pixelcnn.py."""
+    """Sessions of the graphs of training/export/pixelcnn.py."""
 
     above: Any
     beside: Any

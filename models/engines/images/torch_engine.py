@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import categorical
-from models.checkpoint import Checkpoint
-from models.engines.images.engine import Array, ImageEngine, ImageStream, ImageStreamRequest, Pixels
-from models.networks import load_network
-from models.networks.image import ImageNetwork
-from models.networks.reference_sampler import sampling_order, sub_pixel_logits
-from models.noise import uniforms
+from ancestral.models import categorical
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.images.engine import Array, ImageEngine, ImageStream, ImageStreamRequest, Pixels
+from ancestral.models.networks import load_network
+from ancestral.models.networks.image import ImageNetwork
+from ancestral.models.networks.reference_sampler import sampling_order, sub_pixel_logits
+from ancestral.models.noise import uniforms
 
 
 @dataclass

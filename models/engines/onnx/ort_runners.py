@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import OrtValue
 
-from models.architectures.wavenet import WaveNetSpec
-from models.checkpoint import Checkpoint
-from models.engines.base import Array
-from models.engines.onnx.ort_session import open_session
-from models.spec import SYMBOLS
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import Array
+from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.spec import SYMBOLS
 
 
 class Inputs(NamedTuple):
-    """The inputs of a graph (models/export/wavenet.py)."""
+    """The inputs of a graph (training/export/wavenet.py)."""
 
     symbol: NDArray[np.int64]
     position: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""onnxruntime sessions of exported graphs (models/export), checked when they are opened.
+"""onnxruntime sessions of exported graphs (training/export), checked when they are opened.
 
 onnxruntime-gpu lists CUDA on machines that have none, and then computes on the CPU with a line in the log. Here a
 requested provider that does not run is an error that says what to do.
@@ -14,9 +14,9 @@ from typing import Any
 
 import onnxruntime
 
-from models.architectures import architecture
-from models.checkpoint import Checkpoint
-from models.engines.base import EngineError
+from ancestral.models.architectures import architecture
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import EngineError
 
 PROVIDERS: Mapping[str, str] = {"onnx-cpu": "CPUExecutionProvider", "onnx-cuda": "CUDAExecutionProvider"}
 """Engines that run on onnxruntime, and their providers."""

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures.wavenet import WaveNetSpec
-from models.checkpoint import Checkpoint
-from models.conditioning import conditioning
-from models.engines.base import Array, Stream, Symbols, group_by_length
-from models.engines.snapshots import pack, unpack
-from models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.conditioning import conditioning
+from ancestral.models.engines.base import Array, Stream, Symbols, group_by_length
+from ancestral.models.engines.snapshots import pack, unpack
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
 
 
 @dataclass

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.conditioning import Speaker
-from models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
-from models.library import PLAIN, Sampling
-from models.spec import SpeechSpec
+from ancestral.models.conditioning import Speaker
+from ancestral.models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
+from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.spec import SpeechSpec
 
 _ROUNDING = 1e-9
 

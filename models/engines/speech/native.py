@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.mu_law import SILENCE
-from models.checkpoint import Checkpoint
-from models.engines.base import Array, Symbols
-from models.engines.speech.cached import CachedEngine, CachedStream
-from models.engines.speech.engine import StreamRequest
-from models.kernels.gemm import Instructions, Precision, best_instructions
-from models.kernels.wavenet import sampler
-from models.kernels.wavenet_layout import Layout
+from ancestral.models.audio.mu_law import SILENCE
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import Array, Symbols
+from ancestral.models.engines.speech.cached import CachedEngine, CachedStream
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
+from ancestral.models.kernels.wavenet import sampler
+from ancestral.models.kernels.wavenet_layout import Layout
 
 log = logging.getLogger(__name__)
 

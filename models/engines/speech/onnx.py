@@ -1,4 +1,4 @@
-"""The engines on onnxruntime: exported graphs (models/export/wavenet.py) on a CPU or a CUDA device, without torch.
+"""The engines on onnxruntime: exported graphs (training/export/wavenet.py) on a CPU or a CUDA device, without torch.
 
 Products of one row and of four rows add in different orders, so every call has the same number of lanes, unused ones
 filled with silence: then a stream's bits do not depend on the other streams. On a CPU one call of the graph with the
@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.mu_law import SILENCE
-from models.categorical import log_likelihoods
-from models.checkpoint import Checkpoint
-from models.engines.base import GREEDY, Array, Symbols
-from models.engines.onnx.ort_runners import Blocks, Chunks, Inputs, Runner
-from models.engines.speech.cached import CachedEngine, CachedStream
-from models.engines.speech.engine import StreamRequest
-from models.engines.unloadable import LazyResource
-from models.noise import uniforms
+from ancestral.models.audio.mu_law import SILENCE
+from ancestral.models.categorical import log_likelihoods
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import GREEDY, Array, Symbols
+from ancestral.models.engines.onnx.ort_runners import Blocks, Chunks, Inputs, Runner
+from ancestral.models.engines.speech.cached import CachedEngine, CachedStream
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.unloadable import LazyResource
+from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 _LONGEST = 512

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio.mu_law import mu_law_decode
-from models.audio.pcm import to_int16
-from models.audio.shaping import ORDER, Synthesis, predictor
-from models.engines.base import RequestError, Stream
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.kernels.shaping import compiled_all_pole
-from models.spec import FeatureSpec
+from ancestral.models.audio.mu_law import mu_law_decode
+from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.shaping import ORDER, Synthesis, predictor
+from ancestral.models.engines.base import RequestError, Stream
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.kernels.shaping import compiled_all_pole
+from ancestral.models.spec import FeatureSpec
 
 _HEADER = struct.Struct(f"<4s{8 * ORDER}sI")
 """Magic with version, the filter's memory in float64, CRC-32 of the memory and of the network's snapshot after it."""
@@ -49,7 +49,7 @@ class SynthesisStream:
 
 
 class SynthesisEngine:
-    """An :class:`~models.engines.base.Engine` that samples sound.
+    """An :class:`~ancestral.models.engines.base.Engine` that samples sound.
 
     Args:
         network: samples the excitation; its spec says ``shaping: linear_prediction``.

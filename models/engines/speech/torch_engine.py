@@ -18,17 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import categorical
-from models.architectures.wavenet import WaveNetSpec
-from models.audio.mu_law import SILENCE
-from models.checkpoint import Checkpoint
-from models.conditioning import padded_frames, speaker_vector
-from models.engines.base import Stream, Symbols
-from models.engines.snapshots import pack, unpack
-from models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
-from models.networks import load_network
-from models.networks.wavenet import WaveNet, WaveNetState
-from models.noise import uniforms
+from ancestral.models import categorical
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.mu_law import SILENCE
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.conditioning import padded_frames, speaker_vector
+from ancestral.models.engines.base import Stream, Symbols
+from ancestral.models.engines.snapshots import pack, unpack
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
+from ancestral.models.networks import load_network
+from ancestral.models.networks.wavenet import WaveNet, WaveNetState
+from ancestral.models.noise import uniforms
 
 Choice = Callable[[int, int, NDArray[np.floating]], int]
 """The symbol of a lane (an index into the streams of the call) at a step, from its logits ``[256]``."""

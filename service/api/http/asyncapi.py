@@ -8,8 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from service import __version__
-from service.ws.channel import Channel
+from ancestral.service import __version__
+from ancestral.service.ws.channel import Channel
 
 _REF: Final = "#/components/schemas/{model}"
 _JSON: Final = "application/json"

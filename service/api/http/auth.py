@@ -19,8 +19,8 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
-from service.errors import Unauthorized
-from service.jobs.caller import ANONYMOUS, Caller
+from ancestral.service.errors import Unauthorized
+from ancestral.service.jobs.caller import ANONYMOUS, Caller
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
-from service.errors import Forbidden
+from ancestral.service.errors import Forbidden
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.errors import (
+from ancestral.service.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
@@ -31,7 +31,7 @@ from service.errors import (
     envelope,
     queue_away,
 )
-from service.jobs.validation import from_validation
+from ancestral.service.jobs.validation import from_validation
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from service.api.http.errors import PROBLEM, problem
-from service.errors import envelope, internal_error
+from ancestral.service.api.http.errors import PROBLEM, problem
+from ancestral.service.errors import envelope, internal_error
 
 EXAMPLES_FILE: Final = Path(__file__).with_name("examples.json")
 _JSON: Final = "application/json"

@@ -14,9 +14,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from service.api.http.auth import caller_of
-from service.errors import InvalidRequest, UnsupportedMedia
-from service.jobs.strict_json import parse_json
+from ancestral.service.api.http.auth import caller_of
+from ancestral.service.errors import InvalidRequest, UnsupportedMedia
+from ancestral.service.jobs.strict_json import parse_json
 
 _MAX_FIELDS: Final = 16
 """Fields, and files, of a form."""

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.http.errors import respond
-from service.errors import BrokenOff, PayloadTooLarge, ServiceError, internal_error, stopping
-from service.telemetry.logging import ACCESS_LOGGER, request_id
-from service.telemetry.metrics import ApiMetrics, Transport
-from service.telemetry.tracing import Tracing
+from ancestral.service.api.http.errors import respond
+from ancestral.service.errors import BrokenOff, PayloadTooLarge, ServiceError, internal_error, stopping
+from ancestral.service.telemetry.logging import ACCESS_LOGGER, request_id
+from ancestral.service.telemetry.metrics import ApiMetrics, Transport
+from ancestral.service.telemetry.tracing import Tracing
 
 log = logging.getLogger(ACCESS_LOGGER)
 

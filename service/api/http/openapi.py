@@ -9,11 +9,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.http.errors import PROBLEM
-from service.api.http.examples import add_examples
-from service.api.schemas import ErrorEnvelope, Problem
-from service.errors import NotReady, Overloaded
-from service.jobs.schemas import JobEvent, JobObject
+from ancestral.service.api.http.errors import PROBLEM
+from ancestral.service.api.http.examples import add_examples
+from ancestral.service.api.schemas import ErrorEnvelope, Problem
+from ancestral.service.errors import NotReady, Overloaded
+from ancestral.service.jobs.schemas import JobEvent, JobObject
 
 _REF: Final = "#/components/schemas/{model}"
 

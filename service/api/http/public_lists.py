@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from service.api.http.auth import caller_of
+from ancestral.service.api.http.auth import caller_of
 
 PUBLIC_LISTS: Final = frozenset(
     {

@@ -9,9 +9,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.http.auth import caller_of
-from service.jobs.caller import Caller
-from service.jobs.rate_limit import Limits
+from ancestral.service.api.http.auth import caller_of
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.rate_limit import Limits
 
 
 async def counted_caller(connection: HTTPConnection, caller: Annotated[Caller, Depends(caller_of)]) -> Caller:

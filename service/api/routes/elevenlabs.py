@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from service.api.deps import ContextDep, RequestContext
-from service.api.http.json_route import JsonRoute
-from service.api.http.openapi import documented
-from service.api.responses import (
+from ancestral.service.api.deps import ContextDep, RequestContext
+from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.responses import (
     ACCEPTED,
     HEADERS_OF_SOUND,
     Sound,
@@ -24,27 +24,27 @@ from service.api.responses import (
     stream_audio,
     streamed,
 )
-from service.api.state import Service
-from service.broker.job import Job, Priority
-from service.catalog.models import SpeechModel
-from service.errors import ServiceError
-from service.jobs.submit import JobSpec
-from service.speech import codecs
-from service.speech.elevenlabs.requests import renamed, speech_request, with_timestamps
-from service.speech.elevenlabs.schemas import (
+from ancestral.service.api.state import Service
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.catalog.models import SpeechModel
+from ancestral.service.errors import ServiceError
+from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.speech import codecs
+from ancestral.service.speech.elevenlabs.requests import renamed, speech_request, with_timestamps
+from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     ElevenLabsVoice,
     ElevenLabsVoices,
     SpeechQuery,
     TextToSpeech,
 )
-from service.speech.payloads import SpeechPayload
-from service.speech.requests import speech_job
-from service.speech.schemas import SpeechRequest
-from service.speech.stream import timed
-from service.speech.voices import voices_of
-from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import FRAME_BYTES
+from ancestral.service.speech.payloads import SpeechPayload
+from ancestral.service.speech.requests import speech_job
+from ancestral.service.speech.schemas import SpeechRequest
+from ancestral.service.speech.stream import timed
+from ancestral.service.speech.voices import voices_of
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.ws.bounded_websocket import FRAME_BYTES
 
 router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=JsonRoute)
 

@@ -7,13 +7,13 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from service.api.deps import ContextDep
-from service.api.http.json_route import JsonRoute
-from service.api.http.openapi import documented
-from service.api.responses import ACCEPTED, stream_audio
-from service.api.routes.speech import SOUND
-from service.speech.requests import generation_job
-from service.speech.schemas import GenerationRequest
+from ancestral.service.api.deps import ContextDep
+from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.responses import ACCEPTED, stream_audio
+from ancestral.service.api.routes.speech import SOUND
+from ancestral.service.speech.requests import generation_job
+from ancestral.service.speech.schemas import GenerationRequest
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 
-from service import __version__
-from service.api import kserve
-from service.api.http.openapi import documented
-from service.api.schemas import Health, KServeLive, KServeModel, KServeReady, KServeServer, Readiness
-from service.api.state import Service
-from service.errors import NotReady, stopping
+from ancestral.service import __version__
+from ancestral.service.api import kserve
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.schemas import Health, KServeLive, KServeModel, KServeReady, KServeServer, Readiness
+from ancestral.service.api.state import Service
+from ancestral.service.errors import NotReady, stopping
 
 router = APIRouter(tags=["health"])
 

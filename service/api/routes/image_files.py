@@ -1,6 +1,6 @@
 """``GET /v1/images/files/…``: the pictures of a job, at the URLs that ``response_format: url`` gives.
 
-The first request for any picture of a job writes the job's file (:mod:`service.jobs.artifacts`); every picture is a
+The first request for any picture of a job writes the job's file (jobs/artifacts.py); every picture is a
 range of it, so that nothing is decoded again.
 """
 
@@ -12,16 +12,16 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response, StreamingResponse
 
-from service.api.file_names import disposition
-from service.api.http.openapi import documented
-from service.api.state import Service
-from service.broker.job import Status
-from service.errors import Conflict, NotFound
-from service.images.encoding import MEDIA_TYPES
-from service.images.payloads import PicturesPayload
-from service.images.schemas import ImageFormat
-from service.jobs.artifacts import Artifacts
-from service.jobs.schemas import JOB_ID
+from ancestral.service.api.file_names import disposition
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.state import Service
+from ancestral.service.broker.job import Status
+from ancestral.service.errors import Conflict, NotFound
+from ancestral.service.images.encoding import MEDIA_TYPES
+from ancestral.service.images.payloads import PicturesPayload
+from ancestral.service.images.schemas import ImageFormat
+from ancestral.service.jobs.artifacts import Artifacts
+from ancestral.service.jobs.schemas import JOB_ID
 
 router = APIRouter(prefix="/v1/images/files", tags=["images"])
 

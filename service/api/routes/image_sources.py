@@ -11,19 +11,19 @@ from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.deps import ContextDep, RequestContext
-from service.api.http.json_route import FormRoute
-from service.api.responses import ACCEPTED
-from service.api.results import figures
-from service.api.routes.images import ERRORS, GROWING, draw_pictures
-from service.catalog.catalog import Catalog
-from service.catalog.models import ImageModel
-from service.images.payloads import ReconstructionPayload
-from service.images.schemas import ImagesObject
-from service.images.source_requests import encoding_job, portrait_job, reconstruction_job
-from service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
-from service.jobs.submit import JobSpec
-from service.settings import Settings
+from ancestral.service.api.deps import ContextDep, RequestContext
+from ancestral.service.api.http.json_route import FormRoute
+from ancestral.service.api.responses import ACCEPTED
+from ancestral.service.api.results import figures
+from ancestral.service.api.routes.images import ERRORS, GROWING, draw_pictures
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.images.payloads import ReconstructionPayload
+from ancestral.service.images.schemas import ImagesObject
+from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job
+from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
+from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.settings import Settings
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 

@@ -10,19 +10,19 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from models.spec import STYLE
-from service.api.deps import ContextDep, RequestContext
-from service.api.http.json_route import JsonRoute
-from service.api.http.openapi import documented, event_stream
-from service.api.responses import ACCEPTED, accepted, headers_of_samples
-from service.api.sample_headers import sample_headers
-from service.api.state import Service
-from service.api.streamed_response import EVENTS, StreamedResponse, while_connected
-from service.broker.job import Priority
-from service.catalog.models import ImageModel
-from service.images.payloads import PicturesPayload
-from service.images.requests import completion_job, image_job, interpolation_job
-from service.images.schemas import (
+from ancestral.models.spec import STYLE
+from ancestral.service.api.deps import ContextDep, RequestContext
+from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.api.http.openapi import documented, event_stream
+from ancestral.service.api.responses import ACCEPTED, accepted, headers_of_samples
+from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.api.state import Service
+from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
+from ancestral.service.broker.job import Priority
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.images.payloads import PicturesPayload
+from ancestral.service.images.requests import completion_job, image_job, interpolation_job
+from ancestral.service.images.schemas import (
     ClassesQuery,
     ClassList,
     ClassObject,
@@ -33,9 +33,9 @@ from service.images.schemas import (
     ImagesObject,
     InterpolationRequest,
 )
-from service.images.source_schemas import DecodingRequest
-from service.images.stream import ImageReader, as_events, images_object
-from service.jobs.submit import JobSpec
+from ancestral.service.images.source_schemas import DecodingRequest
+from ancestral.service.images.stream import ImageReader, as_events, images_object
+from ancestral.service.jobs.submit import JobSpec
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 

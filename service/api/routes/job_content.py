@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
-from service.api.file_names import disposition
-from service.api.http.openapi import documented
-from service.api.routes.jobs import OwnJob
-from service.api.sample_headers import sample_headers
-from service.api.state import Service
-from service.errors import RangeNotSatisfiable
-from service.images import encoding
-from service.images.artifact import ZIP
-from service.jobs.artifacts import Artifacts
-from service.speech import codecs
+from ancestral.service.api.file_names import disposition
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.routes.jobs import OwnJob
+from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.api.state import Service
+from ancestral.service.errors import RangeNotSatisfiable
+from ancestral.service.images import encoding
+from ancestral.service.images.artifact import ZIP
+from ancestral.service.jobs.artifacts import Artifacts
+from ancestral.service.speech import codecs
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
-from service.api.http.openapi import documented, event_stream
-from service.api.responses import describe_job
-from service.api.state import Known, Service
-from service.broker import UNAVAILABLE, Gone
-from service.broker.job import Job, Standing, Status
-from service.errors import BrokenOff, Conflict, NotFound, envelope
-from service.jobs.events import event
-from service.jobs.schemas import EVENT_ID, JOB_ID, DeletedJob, JobEvent, JobList, JobObject, JobsQuery
-from service.jobs.state import State
+from ancestral.service.api.http.openapi import documented, event_stream
+from ancestral.service.api.responses import describe_job
+from ancestral.service.api.state import Known, Service
+from ancestral.service.broker import UNAVAILABLE, Gone
+from ancestral.service.broker.job import Job, Standing, Status
+from ancestral.service.errors import BrokenOff, Conflict, NotFound, envelope
+from ancestral.service.jobs.events import event
+from ancestral.service.jobs.schemas import EVENT_ID, JOB_ID, DeletedJob, JobEvent, JobList, JobObject, JobsQuery
+from ancestral.service.jobs.state import State
 
 KEEP_ALIVE_SECONDS = 10.0
 """A stream of events sends a comment when it has been silent for so long."""

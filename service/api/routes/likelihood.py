@@ -9,13 +9,13 @@ from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.deps import ContextDep
-from service.api.http.json_route import FormRoute
-from service.api.http.openapi import documented
-from service.api.responses import ACCEPTED
-from service.api.results import figures
-from service.speech.requests import likelihood_job
-from service.speech.schemas import MAX_INPUT_CHARACTERS, LikelihoodResult
+from ancestral.service.api.deps import ContextDep
+from ancestral.service.api.http.json_route import FormRoute
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.responses import ACCEPTED
+from ancestral.service.api.results import figures
+from ancestral.service.speech.requests import likelihood_job
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LikelihoodResult
 
 
 class LikelihoodForm(BaseModel):

@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from service.api.http.openapi import documented
-from service.api.state import Service
-from service.broker import UNAVAILABLE, Broker
-from service.broker.job import Priority
-from service.telemetry.metrics import CONTENT_TYPE, Shared
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.state import Service
+from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker.job import Priority
+from ancestral.service.telemetry.metrics import CONTENT_TYPE, Shared
 
 router = APIRouter(tags=["health"])
 

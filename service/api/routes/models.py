@@ -7,14 +7,14 @@ import asyncio
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from service.api.http.openapi import documented
-from service.api.schemas import ModelList, ModelObject
-from service.api.state import Service
-from service.catalog.catalog import Catalog
-from service.catalog.models import ImageModel, Model, SpeechModel
-from service.errors import NotFound
-from service.speech.elevenlabs.requests import elevenlabs_models
-from service.speech.elevenlabs.schemas import ElevenLabsModel
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.schemas import ModelList, ModelObject
+from ancestral.service.api.state import Service
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import ImageModel, Model, SpeechModel
+from ancestral.service.errors import NotFound
+from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
+from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
-from service.api.http.page_policy import page_policy
-from service.errors import NotFound
+from ancestral.service.api.http.page_policy import page_policy
+from ancestral.service.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 
@@ -43,7 +43,8 @@ def _read(name: str, data: bytes) -> _File:
 
 
 _FILES: Final = {
-    entry.name: _read(entry.name, entry.read_bytes()) for entry in files("service.api").joinpath("web/page").iterdir()
+    entry.name: _read(entry.name, entry.read_bytes())
+    for entry in files("ancestral.service.api").joinpath("web/page").iterdir()
 }
 
 _Encoding = Annotated[str, Header()]

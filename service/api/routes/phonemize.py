@@ -7,10 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service.api.http.openapi import documented
-from service.api.state import Service
-from service.speech.phonemes import Phonemized, PhonemizeQuery, phonemized
-from service.speech.requests import read_text
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.state import Service
+from ancestral.service.speech.phonemes import Phonemized, PhonemizeQuery, phonemized
+from ancestral.service.speech.requests import read_text
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"])
 

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from service.api.http.openapi import documented
-from service.api.previews import PREVIEW_SEED, preview_file
-from service.api.state import Known, Service
-from service.errors import NotFound
-from service.images.requests import image_job
-from service.images.schemas import ImageRequest
-from service.speech import codecs
-from service.speech.requests import generation_job, speech_job
-from service.speech.schemas import GenerationRequest, SpeechRequest
-from service.speech.voices import voices_of
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.previews import PREVIEW_SEED, preview_file
+from ancestral.service.api.state import Known, Service
+from ancestral.service.errors import NotFound
+from ancestral.service.images.requests import image_job
+from ancestral.service.images.schemas import ImageRequest
+from ancestral.service.speech import codecs
+from ancestral.service.speech.requests import generation_job, speech_job
+from ancestral.service.speech.schemas import GenerationRequest, SpeechRequest
+from ancestral.service.speech.voices import voices_of
 
 router = APIRouter(prefix="/v1")
 

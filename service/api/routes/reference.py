@@ -10,10 +10,10 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from service.api.http.asyncapi import document
-from service.api.http.page_policy import page_policy
-from service.api.routes.websockets import CHANNELS
-from service.errors import NotFound
+from ancestral.service.api.http.asyncapi import document
+from ancestral.service.api.http.page_policy import page_policy
+from ancestral.service.api.routes.websockets import CHANNELS
+from ancestral.service.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 

@@ -7,18 +7,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from service.api.http.openapi import documented
-from service.api.routes.jobs import OwnJob
-from service.api.state import Service
-from service.broker.job import Job
-from service.catalog.models import SpeechModel
-from service.errors import Conflict
-from service.jobs.state import State
-from service.jobs.stream import check_end
-from service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
-from service.speech.payloads import SpeechPayload
-from service.speech.time_schemas import SpeechTimes
-from service.speech.timestamps import Timeline
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.routes.jobs import OwnJob
+from ancestral.service.api.state import Service
+from ancestral.service.broker.job import Job
+from ancestral.service.catalog.models import SpeechModel
+from ancestral.service.errors import Conflict
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.stream import check_end
+from ancestral.service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
+from ancestral.service.speech.payloads import SpeechPayload
+from ancestral.service.speech.time_schemas import SpeechTimes
+from ancestral.service.speech.timestamps import Timeline
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

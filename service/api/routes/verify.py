@@ -10,24 +10,24 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
-from service import __version__
-from service.api.deps import ContextDep
-from service.api.http.json_route import JsonRoute
-from service.api.http.openapi import documented
-from service.api.responses import ACCEPTED, accepted
-from service.api.results import completed
-from service.api.routes.jobs import OwnJob
-from service.api.state import Service
-from service.broker.job import Job
-from service.catalog.models import Model
-from service.errors import Conflict, InvalidRequest
-from service.jobs.artifacts import ArtifactInfo, Artifacts
-from service.jobs.payload import Payload, SampledPayload
-from service.jobs.schemas import Manifest, Output, Verification
-from service.jobs.state import State
-from service.jobs.submit import JobSpec, wants_job
-from service.jobs.tasks import ManifestRule
-from service.jobs.validation import from_validation
+from ancestral.service import __version__
+from ancestral.service.api.deps import ContextDep
+from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.responses import ACCEPTED, accepted
+from ancestral.service.api.results import completed
+from ancestral.service.api.routes.jobs import OwnJob
+from ancestral.service.api.state import Service
+from ancestral.service.broker.job import Job
+from ancestral.service.catalog.models import Model
+from ancestral.service.errors import Conflict, InvalidRequest
+from ancestral.service.jobs.artifacts import ArtifactInfo, Artifacts
+from ancestral.service.jobs.payload import Payload, SampledPayload
+from ancestral.service.jobs.schemas import Manifest, Output, Verification
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.submit import JobSpec, wants_job
+from ancestral.service.jobs.tasks import ManifestRule
+from ancestral.service.jobs.validation import from_validation
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
 

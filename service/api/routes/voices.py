@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from service.api.http.openapi import documented
-from service.api.routes.models import describe_model
-from service.api.schemas import SpeechModelList
-from service.api.state import Service
-from service.speech.schemas import VoiceList, VoicesQuery
-from service.speech.voices import voices_of
+from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.routes.models import describe_model
+from ancestral.service.api.schemas import SpeechModelList
+from ancestral.service.api.state import Service
+from ancestral.service.speech.schemas import VoiceList, VoicesQuery
+from ancestral.service.speech.voices import voices_of
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"])
 

@@ -12,25 +12,25 @@ import time
 from fastapi import APIRouter, WebSocket
 from starlette.datastructures import Headers
 
-from service.api.http.auth import Keys, caller_of
-from service.api.http.errors import respond
-from service.api.state import Service
-from service.errors import ServiceError, Unauthorized
-from service.images import websocket as images
-from service.images.websocket import ImageConnection
-from service.jobs.caller import Caller
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.speech.elevenlabs import contexts, stream_input
-from service.speech.elevenlabs.contexts import MultiContextConnection
-from service.speech.elevenlabs.stream_input import ElevenLabsConnection
-from service.speech.session import native
-from service.speech.session.native import NativeConnection, SpeechQuery
-from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import BoundedWebSocket
-from service.ws.connection import WsConnection
-from service.ws.credentials import Credentials
-from service.ws.messages import NoQuery, parse_query
+from ancestral.service.api.http.auth import Keys, caller_of
+from ancestral.service.api.http.errors import respond
+from ancestral.service.api.state import Service
+from ancestral.service.errors import ServiceError, Unauthorized
+from ancestral.service.images import websocket as images
+from ancestral.service.images.websocket import ImageConnection
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.speech.elevenlabs import contexts, stream_input
+from ancestral.service.speech.elevenlabs.contexts import MultiContextConnection
+from ancestral.service.speech.elevenlabs.stream_input import ElevenLabsConnection
+from ancestral.service.speech.session import native
+from ancestral.service.speech.session.native import NativeConnection, SpeechQuery
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.ws.bounded_websocket import BoundedWebSocket
+from ancestral.service.ws.connection import WsConnection
+from ancestral.service.ws.credentials import Credentials
+from ancestral.service.ws.messages import NoQuery, parse_query
 
 router = APIRouter(tags=["websockets"])
 CHANNELS = (native.CHANNEL, stream_input.CHANNEL, contexts.CHANNEL, images.CHANNEL)
@@ -39,7 +39,7 @@ log = logging.getLogger("service.access")
 
 @router.websocket(native.CHANNEL.path)
 async def stream_speech(websocket: WebSocket, service: Service) -> None:
-    """Speak text while it arrives; :mod:`service.speech.session.native` has the messages."""
+    """Speak text while it arrives; :mod:`ancestral.service.speech.session.native` has the messages."""
     try:
         credentials = await _credentials(websocket)
         query = parse_query(SpeechQuery, websocket.query_params).check()
@@ -52,7 +52,7 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
 
 @router.websocket(images.CHANNEL.path)
 async def stream_images(websocket: WebSocket, service: Service) -> None:
-    """Send pictures while they are sampled; :mod:`service.images.websocket` has the messages."""
+    """Send pictures while they are sampled; :mod:`ancestral.service.images.websocket` has the messages."""
     try:
         credentials = await _credentials(websocket)
         parse_query(NoQuery, websocket.query_params)
@@ -65,13 +65,13 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
 
 @router.websocket(stream_input.CHANNEL.path)
 async def stream_text(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """The same for ElevenLabs' clients; :mod:`service.speech.elevenlabs.stream_input` has the messages."""
+    """The same for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.stream_input` has the messages."""
     await _serve_elevenlabs(ElevenLabsConnection, websocket, voice_id, service)
 
 
 @router.websocket(contexts.CHANNEL.path)
 async def stream_contexts(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """The same with several contexts; :mod:`service.speech.elevenlabs.contexts` has the messages."""
+    """The same with several contexts; :mod:`ancestral.service.speech.elevenlabs.contexts` has the messages."""
     await _serve_elevenlabs(MultiContextConnection, websocket, voice_id, service)
 
 

@@ -8,14 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from models.scheduler import Chunk, End, Scheduler
-from service.cli.book.parts import Part
-from service.cli.book.speaker import Spoken
-from service.settings import Settings
-from service.speech import codecs
-from service.speech.decoder import AudioDecoder, Wave
-from service.speech.requests import prepare
-from service.worker.model_loader import LoadedModels
+from ancestral.models.scheduler import Chunk, End, Scheduler
+from ancestral.service.cli.book.parts import Part
+from ancestral.service.cli.book.speaker import Spoken
+from ancestral.service.settings import Settings
+from ancestral.service.speech import codecs
+from ancestral.service.speech.decoder import AudioDecoder, Wave
+from ancestral.service.speech.requests import prepare
+from ancestral.service.worker.model_loader import LoadedModels
 
 CHUNK_MS: Final = 200
 """Sound sampled between two decisions of the scheduler: nobody listens."""
@@ -50,7 +50,7 @@ class LocalSpeaker:
         self.sample_rate = model.spec.sample_rate
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
-        """See :class:`service.cli.book.speaker.Speaker`."""
+        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
         scheduler = Scheduler(self._threads, chunk_ms=CHUNK_MS)
         finished: queue.SimpleQueue[Spoken | Exception] = queue.SimpleQueue()
         waiting, running = list(reversed(parts)), 0

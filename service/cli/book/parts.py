@@ -20,10 +20,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from models.text import Pronunciations, UnsupportedText, parse_text, phonemize
-from models.text.characters import NothingToSpeak
-from service.cli.book.text import Book
-from service.speech.session.sentences import Sentences
+from ancestral.models.text import Pronunciations, UnsupportedText, parse_text, phonemize
+from ancestral.models.text.characters import NothingToSpeak
+from ancestral.service.cli.book.text import Book
+from ancestral.service.speech.session.sentences import Sentences
 
 PARAGRAPH_SECONDS: Final = 0.5
 HEADING_SECONDS: Final = 1.0

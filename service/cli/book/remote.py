@@ -15,10 +15,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-from models.library import Voice
-from service.catalog.mix import MixError, UnknownVoice, find_voice
-from service.cli.book.parts import BookError, Part
-from service.cli.book.speaker import Spoken
+from ancestral.models.library import Voice
+from ancestral.service.catalog.mix import MixError, UnknownVoice, find_voice
+from ancestral.service.cli.book.parts import BookError, Part
+from ancestral.service.cli.book.speaker import Spoken
 
 T = TypeVar("T")
 PARALLEL: Final = 4
@@ -76,7 +76,7 @@ class RemoteSpeaker:
             raise BookError(f"voice: {error}") from error
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
-        """See :class:`service.cli.book.speaker.Speaker`."""
+        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
         waiting: queue.SimpleQueue[Part] = queue.SimpleQueue()
         finished: queue.SimpleQueue[Spoken | Exception] = queue.SimpleQueue()
         for part in parts:

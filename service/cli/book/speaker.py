@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.cli.book.parts import Part
+from ancestral.service.cli.book.parts import Part
 
 
 @dataclass(frozen=True)

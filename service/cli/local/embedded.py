@@ -1,6 +1,6 @@
 """The processes that ``ancestral serve`` starts: the bundled Valkey, if no Redis is set, and one worker.
 
-Both run under a supervisor (:mod:`service.cli.local.supervisor`), which restarts them when they exit and stops them
+Both run under a supervisor (supervisor.py), which restarts them when they exit and stops them
 when this process ends, however it ends.
 """
 
@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote
 
-from service.settings import Settings
+from ancestral.service.settings import Settings
 
 LOCK_SECONDS = 10.0
 """How long the Valkey of an earlier server may take to exit."""
@@ -86,7 +86,7 @@ class SupervisedProcess:
         # In a session of its own, so that a terminal's Ctrl-C does not reach it and this process decides in which
         # order things stop. With -P the current directory is not searched for a package of the same name.
         self._supervisor = subprocess.Popen(  # noqa: S603 - nothing from outside
-            [sys.executable, "-P", "-m", "service.cli.local.supervisor", *options, "--", *command],
+            [sys.executable, "-P", "-m", "ancestral.service.cli.local.supervisor", *options, "--", *command],
             stdin=subprocess.PIPE,
             env=environment,
             pass_fds=descriptors,
@@ -272,7 +272,7 @@ def redis_url(settings: Settings) -> Iterator[str]:
 
 
 # With -c, because the script `ancestral` may be installed anywhere.
-_WORKER = [sys.executable, "-P", "-c", "from service.cli.main import main; main()", "worker"]
+_WORKER = [sys.executable, "-P", "-c", "from ancestral.service.cli.main import main; main()", "worker"]
 
 
 def check_worker(settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """Runs a command, restarts it when it exits, and stops it when the parent ends.
 
-``python -m service.cli.local.supervisor … -- COMMAND``. The parent holds the other end of this process's standard
-input. When that end closes, because the parent stopped or was killed, the supervisor stops the command and exits; so it
-does on SIGTERM. The command inherits every descriptor that the supervisor was given.
+``python -m ancestral.service.cli.local.supervisor … -- COMMAND``. The parent holds the other end of this process's
+standard input. When that end closes, because the parent stopped or was killed, the supervisor stops the command and
+exits; so it does on SIGTERM. The command inherits every descriptor that the supervisor was given.
 
 A supervisor runs beside a server all the time, so it loads the standard library only.
 """
@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from service.telemetry.logging import configure_logging
+from ancestral.service.telemetry.logging import configure_logging
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -36,7 +36,7 @@ OUTPUT_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
-log = logging.getLogger("service.cli.local.supervisor")
+log = logging.getLogger("ancestral.service.cli.local.supervisor")
 
 
 def _die_with_parent() -> Callable[[], None] | None:
@@ -139,7 +139,8 @@ class Supervisor:
 def main() -> None:
     """Supervise a command until standard input closes or a signal arrives."""
     parser = argparse.ArgumentParser(
-        prog="python -m service.cli.local.supervisor", description="Run a command and restart it when it exits."
+        prog="python -m ancestral.service.cli.local.supervisor",
+        description="Run a command and restart it when it exits.",
     )
     parser.add_argument("--name", required=True, help="its name in the log")
     parser.add_argument("--grace", type=float, required=True, help="seconds between SIGTERM and SIGKILL")

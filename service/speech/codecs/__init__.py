@@ -27,13 +27,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from models.audio.pcm import to_int16
-from service.errors import InvalidRequest
-from service.speech.codecs.base import NO_TAGS, Encoder, Tags, Wave
-from service.speech.codecs.ffmpeg import AacEncoder, OpusEncoder
-from service.speech.codecs.pcm import PcmEncoder, WavEncoder
-from service.speech.codecs.resampling import ResamplingEncoder, resampled_length
-from service.speech.codecs.sndfile import FlacEncoder, Mp3Encoder
+from ancestral.models.audio.pcm import to_int16
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech.codecs.base import NO_TAGS, Encoder, Tags, Wave
+from ancestral.service.speech.codecs.ffmpeg import AacEncoder, OpusEncoder
+from ancestral.service.speech.codecs.pcm import PcmEncoder, WavEncoder
+from ancestral.service.speech.codecs.resampling import ResamplingEncoder, resampled_length
+from ancestral.service.speech.codecs.sndfile import FlacEncoder, Mp3Encoder
 
 __all__ = [
     "LENGTH_IN_HEADER",

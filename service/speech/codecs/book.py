@@ -26,10 +26,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import InvalidRequest
-from service.speech.codecs.base import Tags
-from service.speech.codecs.ffmpeg import OPUS_BIT_RATE, AudioTrack, aac_bit_rate
-from service.speech.codecs.sndfile import mp3_bit_rate
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech.codecs.base import Tags
+from ancestral.service.speech.codecs.ffmpeg import OPUS_BIT_RATE, AudioTrack, aac_bit_rate
+from ancestral.service.speech.codecs.sndfile import mp3_bit_rate
 
 FORMATS: Final = ("m4b", "mp3", "flac", "opus", "wav")
 COVERED: Final = ("m4b", "mp3", "flac")
@@ -65,7 +65,7 @@ class BookWriter:
     Args:
         path: of the file.
         form: one of :data:`FORMATS`.
-        sample_rate: in hertz, one that the format supports (:func:`service.speech.codecs.check_rate`).
+        sample_rate: in hertz, one that the format supports (:func:`ancestral.service.speech.codecs.check_rate`).
         tags: ``title``, ``artist``, ``album``, ``comment`` and the like, as FFmpeg names them.
         chapters: in order, of samples at the same rate.
         cover: from :func:`check_cover`.

@@ -13,8 +13,8 @@ import numpy as np
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
-from models.audio.pcm import to_int16
-from service.speech.codecs.base import NO_TAGS, Encoder, Tags, Wave
+from ancestral.models.audio.pcm import to_int16
+from ancestral.service.speech.codecs.base import NO_TAGS, Encoder, Tags, Wave
 
 OPUS_BIT_RATE: Final = 48_000
 _OPUS_PAGE_MS: Final = 20

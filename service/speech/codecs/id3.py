@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.speech.codecs.base import Tags
+from ancestral.service.speech.codecs.base import Tags
 
 _UTF8 = b"\x03"
 

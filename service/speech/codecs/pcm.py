@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from models.audio.pcm import to_int16
-from service.speech.codecs.base import Encoder, Rewrite, Wave
+from ancestral.models.audio.pcm import to_int16
+from ancestral.service.speech.codecs.base import Encoder, Rewrite, Wave
 
 _UNKNOWN: Final = 0xFFFFFFFF
 _HEADER_BYTES: Final = 44

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from service.speech.codecs.base import Encoder, Rewrite, Wave
+from ancestral.service.speech.codecs.base import Encoder, Rewrite, Wave
 
 
 class ResamplingEncoder(Encoder):

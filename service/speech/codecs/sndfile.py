@@ -6,9 +6,9 @@ import io
 
 import soundfile
 
-from models.audio.pcm import to_int16
-from service.speech.codecs.base import Encoder, Rewrite, Tags, Wave
-from service.speech.codecs.id3 import id3
+from ancestral.models.audio.pcm import to_int16
+from ancestral.service.speech.codecs.base import Encoder, Rewrite, Tags, Wave
+from ancestral.service.speech.codecs.id3 import id3
 
 
 class _Tail(io.RawIOBase):

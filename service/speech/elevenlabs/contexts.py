@@ -19,23 +19,23 @@ from typing import Final, NoReturn
 
 from starlette.datastructures import QueryParams
 
-from service.errors import InvalidRequest, ServiceError
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.speech.elevenlabs.failures import fail, fail_idle
-from service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage, FailureMessage
-from service.speech.elevenlabs.requests import UtteranceAlignment, session_config
-from service.speech.elevenlabs.schemas import MultiStreamQuery
-from service.speech.requests import new_session_state
-from service.speech.session.runner import TICK_SECONDS, SessionRunner
-from service.speech.session.state import Utterance
-from service.speech.session.utterance_sender import EventSink
-from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
-from service.ws.channel import Channel
-from service.ws.connection import WsConnection
-from service.ws.credentials import Credentials
-from service.ws.messages import checked, parse_query
+from ancestral.service.errors import InvalidRequest, ServiceError
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
+from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage, FailureMessage
+from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
+from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery
+from ancestral.service.speech.requests import new_session_state
+from ancestral.service.speech.session.runner import TICK_SECONDS, SessionRunner
+from ancestral.service.speech.session.state import Utterance
+from ancestral.service.speech.session.utterance_sender import EventSink
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
+from ancestral.service.ws.channel import Channel
+from ancestral.service.ws.connection import WsConnection
+from ancestral.service.ws.credentials import Credentials
+from ancestral.service.ws.messages import checked, parse_query
 
 MAX_CONTEXTS: Final = 64
 """Open contexts of one connection."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, NoReturn
 
-from service.speech.elevenlabs.messages import FailureMessage
-from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
+from ancestral.service.speech.elevenlabs.messages import FailureMessage
+from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
 
 _REASON_CHARACTERS: Final = 120
 """The most that fits in a close frame."""

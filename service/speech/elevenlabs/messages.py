@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.speech.elevenlabs.schemas import VoiceSettings
-from service.speech.schemas import MAX_INPUT_CHARACTERS
+from ancestral.service.speech.elevenlabs.schemas import VoiceSettings
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 _ALIGNMENT_EXAMPLE: dict[str, Any] = {
     "chars": ["H", "i", "."], "charStartTimesMs": [80, 140, 260], "charDurationsMs": [60, 120, 140],

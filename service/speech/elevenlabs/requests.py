@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from service.catalog.catalog import Catalog
-from service.catalog.models import Model
-from service.errors import InvalidRequest, NotFound, ServiceError
-from service.speech.alignment import Alignment, normalized, written
-from service.speech.elevenlabs.messages import CharacterTimes
-from service.speech.elevenlabs.schemas import (
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.models import Model
+from ancestral.service.errors import InvalidRequest, NotFound, ServiceError
+from ancestral.service.speech.alignment import Alignment, normalized, written
+from ancestral.service.speech.elevenlabs.messages import CharacterTimes
+from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     ElevenLabsLanguage,
     ElevenLabsModel,
@@ -20,11 +20,11 @@ from service.speech.elevenlabs.schemas import (
     TextToSpeech,
     VoiceSettings,
 )
-from service.speech.schemas import SpeechRequest
-from service.speech.session.messages import SessionConfig
-from service.speech.session.runner import SessionRunner
-from service.speech.session.state import Utterance
-from service.speech.timestamps import SentenceTimes
+from ancestral.service.speech.schemas import SpeechRequest
+from ancestral.service.speech.session.messages import SessionConfig
+from ancestral.service.speech.session.runner import SessionRunner
+from ancestral.service.speech.session.state import Utterance
+from ancestral.service.speech.timestamps import SentenceTimes
 
 _NAMES: Final = {"input": "text", "model": "model_id", "voice": "voice_id"}
 """ElevenLabs' names of our fields."""

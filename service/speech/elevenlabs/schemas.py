@@ -27,8 +27,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.jobs.schemas import SEEDS, StrictRequest
-from service.speech.schemas import MAX_INPUT_CHARACTERS
+from ancestral.service.jobs.schemas import SEEDS, StrictRequest
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 OutputFormat = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000",

@@ -4,7 +4,7 @@ In comes ``{"text": " ", "voice_settings": {…}, "generation_config": {…}, "x
 "flush": true}``, and ``{"text": ""}`` at the end; out go ``{"audio": …, "isFinal": null, …}`` and, last, ``{"audio":
 null, "isFinal": true, …}``. A sentence is sampled as soon as it is complete; the first audio of each utterance comes
 with the times of its characters. An error is answered with ``{"message", "error", "code"}``, and the connection is
-closed with 1008. :mod:`service.speech.elevenlabs.schemas` says which fields have an effect.
+closed with 1008. :mod:`ancestral.service.speech.elevenlabs.schemas` says which fields have an effect.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from service.errors import InvalidRequest, ServiceError
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.speech.elevenlabs.failures import fail, fail_idle
-from service.speech.elevenlabs.messages import AudioMessage, FailureMessage, FirstMessage, TextMessage
-from service.speech.elevenlabs.requests import UtteranceAlignment, session_config
-from service.speech.elevenlabs.schemas import StreamQuery
-from service.speech.requests import new_session_state
-from service.speech.session.connection import SpeechConnection
-from service.speech.session.runner import SessionRunner
-from service.speech.session.state import Utterance
-from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, IdleTimeout
-from service.ws.channel import Channel
-from service.ws.credentials import Credentials
-from service.ws.messages import checked, parse_query
+from ancestral.service.errors import InvalidRequest, ServiceError
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
+from ancestral.service.speech.elevenlabs.messages import AudioMessage, FailureMessage, FirstMessage, TextMessage
+from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
+from ancestral.service.speech.elevenlabs.schemas import StreamQuery
+from ancestral.service.speech.requests import new_session_state
+from ancestral.service.speech.session.connection import SpeechConnection
+from ancestral.service.speech.session.runner import SessionRunner
+from ancestral.service.speech.session.state import Utterance
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, IdleTimeout
+from ancestral.service.ws.channel import Channel
+from ancestral.service.ws.credentials import Credentials
+from ancestral.service.ws.messages import checked, parse_query
 
 CHANNEL = Channel(
     id="elevenlabs",
@@ -118,7 +118,7 @@ class ElevenLabsConnection(SpeechConnection):
     # Messages to the client
 
     async def started(self, utterance: Utterance) -> None:
-        """See :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
+        """See :class:`ancestral.service.speech.session.utterance_sender.EventSink`, as for all that follow."""
         assert self.runner is not None
         await self._alignment.begin(self.runner, utterance)
 

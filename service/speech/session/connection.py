@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.speech.session.runner import SessionRunner
-from service.speech.session.utterance_sender import EventSink
-from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
-from service.ws.connection import WsConnection
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.speech.session.runner import SessionRunner
+from ancestral.service.speech.session.utterance_sender import EventSink
+from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
+from ancestral.service.ws.connection import WsConnection
 
 _DONE = (1000, 1001)
 """Close codes of clients that will not resume the session."""

@@ -1,4 +1,4 @@
-"""The server's messages of ``WS /v1/audio/speech/stream``. The client's are in :mod:`service.speech.schemas`."""
+"""The server's messages of ``WS /v1/audio/speech/stream``. The client's are in schemas.py."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.jobs.schemas import SEEDS
-from service.speech.schemas import AudioFormat
-from service.speech.time_schemas import PhonemeTime, WordTime
-from service.ws.schemas import ServerEvent, without_default
+from ancestral.service.jobs.schemas import SEEDS
+from ancestral.service.speech.schemas import AudioFormat
+from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
+from ancestral.service.ws.schemas import ServerEvent, without_default
 
 _SHA256 = "3b16d3f0a3aa3c1d3fd4c0ee6a2f30d1fd7e9f2a0d7c4a4bd1b5c0ab8a4bd6f5"
 SESSION_ID = "session_0123456789abcdef0123456789abcdef"

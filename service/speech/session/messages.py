@@ -1,4 +1,4 @@
-"""The client's messages of ``WS /v1/audio/speech/stream``. The server's are in :mod:`service.speech.session.events`."""
+"""The client's messages of ``WS /v1/audio/speech/stream``. The server's are in events.py."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from models.text import InputFormat
-from service.jobs.schemas import SEEDS, StrictRequest
-from service.speech.schemas import (
+from ancestral.models.text import InputFormat
+from ancestral.service.jobs.schemas import SEEDS, StrictRequest
+from ancestral.service.speech.schemas import (
     MAX_INPUT_CHARACTERS,
     MAX_PRONUNCIATIONS,
     AudioFormat,
@@ -19,7 +19,7 @@ from service.speech.schemas import (
     VoiceChoice,
     voice_text,
 )
-from service.ws.schemas import ApiKey, SessionClose
+from ancestral.service.ws.schemas import ApiKey, SessionClose
 
 
 class SessionConfig(StrictRequest):

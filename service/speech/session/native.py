@@ -28,13 +28,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.broker import UNAVAILABLE
-from service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized, queue_away
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.speech.requests import new_session_state
-from service.speech.session.connection import SpeechConnection
-from service.speech.session.events import (
+from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized, queue_away
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.speech.requests import new_session_state
+from ancestral.service.speech.session.connection import SpeechConnection
+from ancestral.service.speech.session.events import (
     AudioCancelled,
     AudioDone,
     AudioProgress,
@@ -42,7 +42,7 @@ from service.speech.session.events import (
     SessionCreated,
     SessionDone,
 )
-from service.speech.session.messages import (
+from ancestral.service.speech.session.messages import (
     SPEECH_MESSAGES,
     InputCancel,
     InputDone,
@@ -50,16 +50,16 @@ from service.speech.session.messages import (
     SessionConfig,
     SessionResume,
 )
-from service.speech.session.resumption import Resumable
-from service.speech.session.runner import SessionRunner
-from service.speech.session.state import SessionState, Utterance
-from service.telemetry.metrics import Transport
-from service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
-from service.ws.channel import Channel
-from service.ws.connection import IDLE_SECONDS, receive_loop
-from service.ws.credentials import Credentials
-from service.ws.messages import parse_message, wrong_order
-from service.ws.schemas import ErrorEvent, ServerEvent, SessionClose, error_event
+from ancestral.service.speech.session.resumption import Resumable
+from ancestral.service.speech.session.runner import SessionRunner
+from ancestral.service.speech.session.state import SessionState, Utterance
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
+from ancestral.service.ws.channel import Channel
+from ancestral.service.ws.connection import IDLE_SECONDS, receive_loop
+from ancestral.service.ws.credentials import Credentials
+from ancestral.service.ws.messages import parse_message, wrong_order
+from ancestral.service.ws.schemas import ErrorEvent, ServerEvent, SessionClose, error_event
 
 
 class SpeechQuery(BaseModel):
@@ -199,7 +199,7 @@ class NativeConnection(SpeechConnection):
         await self._send(SessionCreated(session_id=self._session.id, received_characters=received))
 
     async def started(self, utterance: Utterance) -> None:
-        """See :class:`service.speech.session.utterance_sender.EventSink`, as for all that follow."""
+        """See :class:`ancestral.service.speech.session.utterance_sender.EventSink`, as for all that follow."""
         assert self.runner is not None
         config, rate = self.runner.session_state.config, self.runner.sample_rate
         start = AudioStart(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
-from service.broker import Broker
-from service.speech.session.state import SessionState
+from ancestral.service.broker import Broker
+from ancestral.service.speech.session.state import SessionState
 
 HELD_SECONDS: Final = 60
 """The least time for which the session of a server that died is kept, and the last holder of one that has ended."""

@@ -13,24 +13,24 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any
 
-from service.broker import UNAVAILABLE
-from service.broker.job import Job
-from service.errors import NotFound, NotReady, Overloaded, ServiceError, queue_away
-from service.jobs.caller import Caller
-from service.jobs.rate_limit import Limits
-from service.jobs.state import State
-from service.jobs.submit import resume, submit_job
-from service.speech import codecs
-from service.speech.requests import speech_job
-from service.speech.session.resumption import Resumable
-from service.speech.session.state import SessionState, Utterance
-from service.speech.session.utterance_sender import EventSink, UtteranceSender
-from service.speech.stream import AudioReader, encoded
-from service.speech.tasks import SPEECH
-from service.speech.timestamps import SentenceTimes, Timeline
-from service.telemetry.metrics import Transport
-from service.telemetry.playback import Playback, track_playback
-from service.ws.bounded_websocket import CloseConnection, IdleTimeout
+from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.broker.job import Job
+from ancestral.service.errors import NotFound, NotReady, Overloaded, ServiceError, queue_away
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.state import State
+from ancestral.service.jobs.submit import resume, submit_job
+from ancestral.service.speech import codecs
+from ancestral.service.speech.requests import speech_job
+from ancestral.service.speech.session.resumption import Resumable
+from ancestral.service.speech.session.state import SessionState, Utterance
+from ancestral.service.speech.session.utterance_sender import EventSink, UtteranceSender
+from ancestral.service.speech.stream import AudioReader, encoded
+from ancestral.service.speech.tasks import SPEECH
+from ancestral.service.speech.timestamps import SentenceTimes, Timeline
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.telemetry.playback import Playback, track_playback
+from ancestral.service.ws.bounded_websocket import CloseConnection, IdleTimeout
 
 TICK_SECONDS = 0.5
 """Shorter than the shortest ``stall_seconds``."""

@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.text.characters import NothingToSpeak, UnsupportedText
-from models.text.directives import ends_in_open_directive
-from models.text.markup import ends_in_open_tag
-from models.text.normalize import normalize
+from ancestral.models.text.characters import NothingToSpeak, UnsupportedText
+from ancestral.models.text.directives import ends_in_open_directive
+from ancestral.models.text.markup import ends_in_open_tag
+from ancestral.models.text.normalize import normalize
 
 _PLACE: Final = re.compile(
     # Marks with closing quotes and brackets; the end of a paragraph; the start of a list item.

@@ -13,12 +13,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from service.catalog.seeds import part_seed
-from service.errors import InvalidRequest
-from service.speech.schemas import MAX_INPUT_CHARACTERS
-from service.speech.session.documents import Documents
-from service.speech.session.messages import SessionConfig
-from service.speech.session.sentences import Sentences, nothing_to_say
+from ancestral.service.catalog.seeds import part_seed
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
+from ancestral.service.speech.session.documents import Documents
+from ancestral.service.speech.session.messages import SessionConfig
+from ancestral.service.speech.session.sentences import Sentences, nothing_to_say
 
 MAX_OUTSTANDING = 2
 """Unfinished utterances at a time: one is being sent, one is sampled ahead."""

@@ -6,9 +6,9 @@ import hashlib
 import time
 from typing import Final, Protocol
 
-from service.errors import InvalidRequest, ServiceError
-from service.speech.session.state import Utterance
-from service.ws.bounded_websocket import FRAME_BYTES
+from ancestral.service.errors import InvalidRequest, ServiceError
+from ancestral.service.speech.session.state import Utterance
+from ancestral.service.ws.bounded_websocket import FRAME_BYTES
 
 _HEADER_BYTES: Final = {"pcm": 0, "wav": 44}
 """Size of the header, for the formats that can be cut at any sample."""

@@ -8,8 +8,8 @@ no texts, jobs or keys.
 
 from __future__ import annotations
 
-from service.telemetry.metrics.api import ApiMetrics, Shared, Transport
-from service.telemetry.metrics.base import CONTENT_TYPE
-from service.telemetry.metrics.worker import WorkerMetrics, Workload
+from ancestral.service.telemetry.metrics.api import ApiMetrics, Shared, Transport
+from ancestral.service.telemetry.metrics.base import CONTENT_TYPE
+from ancestral.service.telemetry.metrics.worker import WorkerMetrics, Workload
 
 __all__ = ["CONTENT_TYPE", "ApiMetrics", "Shared", "Transport", "WorkerMetrics", "Workload"]

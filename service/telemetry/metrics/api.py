@@ -10,10 +10,10 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
-from service.broker import WorkerInfo
-from service.broker.job import Priority
-from service.errors import Overloaded, ServiceError
-from service.telemetry.metrics.base import DURATIONS, Metrics, StaticCollector, gauge
+from ancestral.service.broker import WorkerInfo
+from ancestral.service.broker.job import Priority
+from ancestral.service.errors import Overloaded, ServiceError
+from ancestral.service.telemetry.metrics.base import DURATIONS, Metrics, StaticCollector, gauge
 
 FIRST_AUDIO: Final = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Histogram buckets of the time to first audio, in seconds."""
@@ -50,13 +50,13 @@ class Shared:
 
 
 class PlaybackCounters:
-    """Counters of one audio stream; an :class:`service.telemetry.playback.PlaybackObserver`."""
+    """Counters of one audio stream; an :class:`ancestral.service.telemetry.playback.PlaybackObserver`."""
 
     def __init__(self, metrics: ApiMetrics, transport: Transport, model: str) -> None:
         self._metrics, self._labels = metrics, (transport.value, model)
 
     def began(self, seconds: float | None) -> None:
-        """See :class:`service.telemetry.playback.PlaybackObserver`."""
+        """See :class:`ancestral.service.telemetry.playback.PlaybackObserver`."""
         self._metrics.streams.labels(*self._labels).inc()
         self._metrics.underruns.labels(*self._labels).inc(0)
         self._metrics.silence.labels(*self._labels).inc(0)
@@ -64,7 +64,7 @@ class PlaybackCounters:
             self._metrics.first_audio.labels(*self._labels).observe(seconds)
 
     def silence(self, seconds: float, *, first: bool) -> None:
-        """See :class:`service.telemetry.playback.PlaybackObserver`."""
+        """See :class:`ancestral.service.telemetry.playback.PlaybackObserver`."""
         self._metrics.silence.labels(*self._labels).inc(seconds)
         if first:
             self._metrics.underruns.labels(*self._labels).inc()

@@ -13,9 +13,9 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service import __version__
-from service.broker import BrokerHooks
-from service.broker.job import Job, Status
+from ancestral.service import __version__
+from ancestral.service.broker import BrokerHooks
+from ancestral.service.broker.job import Job, Status
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` series would double the number of series
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -11,11 +11,11 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from models.scheduler import Figures
-from service.broker.job import Job, Priority
-from service.catalog.sampler import Sampler
-from service.telemetry import gpus
-from service.telemetry.metrics.base import WAITS, Metrics, gauge
+from ancestral.models.scheduler import Figures
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.catalog.sampler import Sampler
+from ancestral.service.telemetry import gpus
+from ancestral.service.telemetry.metrics.base import WAITS, Metrics, gauge
 
 FACTORS: Final = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0)
 """Histogram buckets of the real-time factor; below 1 the listener has to wait."""

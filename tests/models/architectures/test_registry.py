@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from models.architectures import Architecture, ArchitectureError, architecture, kinds, load_object, register
-from models.architectures.pixelcnn import PIXELCNN
-from models.spec import ImageSpec
+from ancestral.models.architectures import Architecture, ArchitectureError, architecture, kinds, load_object, register
+from ancestral.models.architectures.pixelcnn import PIXELCNN
+from ancestral.models.spec import ImageSpec
 
 BUILT_IN = ("acoustic", "encoder", "pixelcnn", "pixelrnn", "wavenet")
 TOY = Path(__file__).parents[2] / "toy_architecture"
@@ -36,7 +36,7 @@ def test_every_part_of_a_built_in_architecture_exists(kind: str) -> None:
 
 def test_the_registry_imports_neither_torch_nor_numba_nor_a_runtime() -> None:
     code = (
-        "import sys; from models.architectures import architecture, tensor_table; "
+        "import sys; from ancestral.models.architectures import architecture, tensor_table; "
         f"[architecture(kind) for kind in {[*BUILT_IN, 'toy']}]; "
         "assert not {'torch', 'numba', 'onnx', 'onnxruntime'} & sys.modules.keys()"
     )
@@ -78,7 +78,11 @@ def install(directory: Path, name: str, target: str, module: str) -> None:
         ("broken_module:A", "", "cannot be loaded: .* has no attribute 'A'"),
         ("elsewhere:A", "", "cannot be loaded: No module named 'elsewhere'"),
         ("broken_module:A", "A = 1", "is not an architecture of this kind"),
-        ("broken_module:A", "from models.architectures.pixelcnn import PIXELCNN as A", "is not an architecture of"),
+        (
+            "broken_module:A",
+            "from ancestral.models.architectures.pixelcnn import PIXELCNN as A",
+            "is not an architecture of",
+        ),
     ],
 )
 def test_a_broken_plugin_is_named(

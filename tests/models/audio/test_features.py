@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from models.audio.features import log_mel, normalize_level
-from tests.models.training.sounds import FEATURES, RATE, tone
+from ancestral.models.audio.features import log_mel, normalize_level
+from tests.training.sounds import FEATURES, RATE, tone
 
 
 @pytest.mark.parametrize("hz", [300.0, 1000.0, 3000.0, 6000.0])
@@ -70,6 +70,8 @@ def test_what_has_its_level_keeps_it() -> None:
 
 
 def test_nothing_that_serves_needs_what_trains() -> None:
-    code = "import sys, models.text.alignment; print(sorted({'torch', 'models.training'} & set(sys.modules)))"
+    code = (
+        "import sys, ancestral.models.text.alignment; print(sorted({'torch', 'ancestral.training'} & set(sys.modules)))"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

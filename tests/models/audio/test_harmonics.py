@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, log_mel
-from models.audio.harmonics import harmonic_ripple
-from models.spec import FeatureSpec
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, log_mel
+from ancestral.models.audio.harmonics import harmonic_ripple
+from ancestral.models.spec import FeatureSpec
 
 SPEC = FeatureSpec()
 VOICED = np.ones(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.audio.mu_law import (
+from ancestral.models.audio.mu_law import (
     SILENCE,
     Deemphasis,
     decode_wave,

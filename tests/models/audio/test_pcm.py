@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.pcm import from_int16, to_int16
 
 
 def test_every_sample_comes_back() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.audio.features import log_magnitudes, log_mel
-from models.audio.mu_law import SILENCE, mu_law_decode
-from models.audio.shaping import (
+from ancestral.models.audio.features import log_magnitudes, log_mel
+from ancestral.models.audio.mu_law import SILENCE, mu_law_decode
+from ancestral.models.audio.shaping import (
     LEVEL,
     LIMIT,
     ORDER,
@@ -22,8 +22,8 @@ from models.audio.shaping import (
     predictor,
     section,
 )
-from models.kernels.shaping import compiled_all_pole
-from models.spec import FeatureSpec
+from ancestral.models.kernels.shaping import compiled_all_pole
+from ancestral.models.spec import FeatureSpec
 
 SPEC = FeatureSpec()
 Wave = NDArray[np.float64]

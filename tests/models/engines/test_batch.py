@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.checkpoint import Checkpoint
-from models.engines.base import RequestError, Symbols
-from models.engines.images.batch import BatchEngine, BatchRequest
-from models.engines.images.engine import ImageStreamRequest, Pixels
-from models.engines.images.native import NativeImageEngine
-from models.engines.images.onnx import OnnxImageEngine
-from models.engines.speech.engine import StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.scheduler import End, Scheduler
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import RequestError, Symbols
+from ancestral.models.engines.images.batch import BatchEngine, BatchRequest
+from ancestral.models.engines.images.engine import ImageStreamRequest, Pixels
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.onnx import OnnxImageEngine
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.scheduler import End, Scheduler
 from tests.models.exported import exported
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
 from tests.models.random_pictures import SPECS, checkpoint_of, each_of, pictures_of, tiny

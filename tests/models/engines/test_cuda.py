@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.architectures.wavenet import WaveNetSpec
-from models.checkpoint import Checkpoint, load
-from models.engines import load_engine, load_image_engine
-from models.engines.base import EngineError
-from models.engines.images.engine import ImageStreamRequest
-from models.engines.onnx.ort_session import open_session
-from models.engines.speech.torch_engine import TorchEngine
-from models.networks.reference_sampler import draw
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.engines import load_engine, load_image_engine
+from ancestral.models.engines.base import EngineError
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.networks.reference_sampler import draw
 from tests.models.engines.test_onnx import apart, speaking
 from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.architectures.wavenet import WaveNetSpec
-from models.conditioning import padded_frames
-from models.engines.speech.native import NativeEngine
-from models.networks.wavenet import WaveNet
-from models.noise import uniforms
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.conditioning import padded_frames
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.networks.wavenet import WaveNet
+from ancestral.models.noise import uniforms
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, random_checkpoint, requests
 
 STEPS = 1120

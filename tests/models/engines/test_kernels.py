@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numba import njit
 
-from models import categorical
-from models.architectures.wavenet import WaveNetSpec
-from models.checkpoint import save
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.torch_engine import TorchEngine
-from models.kernels.categorical import draw, exp, log_likelihood, most_likely
-from models.kernels.gemm import (
+from ancestral.models import categorical
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import save
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.kernels.categorical import draw, exp, log_likelihood, most_likely
+from ancestral.models.kernels.gemm import (
     Instructions,
     Precision,
     add_products,
@@ -29,9 +29,9 @@ from models.kernels.gemm import (
     unpack,
     words,
 )
-from models.kernels.linear import add_to_each, add_to_one
-from models.kernels.wavenet_layout import Layout
-from models.noise import uniforms
+from ancestral.models.kernels.linear import add_to_each, add_to_one
+from ancestral.models.kernels.wavenet_layout import Layout
+from ancestral.models.noise import uniforms
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
 
 # None of these is a multiple of four or eight: all products have remainders.
@@ -196,12 +196,12 @@ def test_a_fresh_process_loads_the_kernels_and_not_torch(precision: Precision, t
     (line,) = run(f"""
 import json, sys
 from pathlib import Path
-from models.checkpoint import load
-from models.engines import load_engine
-from models.kernels.wavenet_layout import Layout
-from models.kernels.gemm import Precision, best_instructions
-from models.kernels.wavenet import sampler
-from models.engines.speech.native import NativeEngine
+from ancestral.models.checkpoint import load
+from ancestral.models.engines import load_engine
+from ancestral.models.kernels.wavenet_layout import Layout
+from ancestral.models.kernels.gemm import Precision, best_instructions
+from ancestral.models.kernels.wavenet import sampler
+from ancestral.models.engines.speech.native import NativeEngine
 checkpoint, precision = load(Path({str(tmp_path / "model")!r})), Precision({int(precision)})
 load_engine("auto", checkpoint, precision.name.lower())
 layout = Layout.of(checkpoint.spec, precision)
@@ -217,7 +217,7 @@ def test_the_loop_means_the_same_without_a_compiler() -> None:
     program = """
 import json
 import numpy as np
-from models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.native import NativeEngine
 from tests.models.engines.test_kernels import ODD_SPEC
 from tests.models.random_models import random_checkpoint, requests
 engine = NativeEngine(random_checkpoint(ODD_SPEC))

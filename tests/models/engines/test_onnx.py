@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.architectures.wavenet import WaveNetSpec
-from models.checkpoint import Checkpoint, CheckpointError, load
-from models.engines import load_engine
-from models.engines.base import EngineError
-from models.engines.onnx.ort_session import open_session
-from models.engines.speech.engine import StreamRequest
-from models.engines.speech.onnx import OnnxEngine
-from models.engines.speech.torch_engine import TorchEngine
-from models.export.parity import TIE
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
+from ancestral.models.engines import load_engine
+from ancestral.models.engines.base import EngineError
+from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.training.export.parity import TIE
 from tests.models.engines.test_parity import distance_to_a_boundary, double_network, exact_logits, likely_frames
 from tests.models.exported import exported
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.architectures.wavenet import WaveNetSpec
-from models.checkpoint import Checkpoint, load
-from models.conditioning import conditioning, padded_frames
-from models.engines.base import Symbols
-from models.engines.speech.engine import StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.torch_engine import TorchEngine
-from models.networks.wavenet import WaveNet
-from models.noise import uniforms
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.conditioning import conditioning, padded_frames
+from ancestral.models.engines.base import Symbols
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.networks.wavenet import WaveNet
+from ancestral.models.noise import uniforms
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
 
 STREAMS, STEPS = 20, 1000
@@ -31,8 +31,8 @@ def trained() -> Checkpoint:
 
 def likely_frames(count: int, length: int = STEPS) -> list[StreamRequest]:
     """Requests as synthesis makes them: frames of real sentences, for every speaker."""
-    from models.text import phonemize
-    from models.text.acoustic import AcousticModel
+    from ancestral.models.text import phonemize
+    from ancestral.models.text.acoustic import AcousticModel
 
     model = AcousticModel(load(ZOO / "acoustic"))
     sentences = phonemize("The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.")

@@ -15,14 +15,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.checkpoint import Checkpoint
-from models.engines.base import RequestError
-from models.engines.images.engine import ImageEngine, ImageStreamRequest
-from models.engines.images.native import NativeImageEngine
-from models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
-from models.networks.reference_sampler import draw
-from models.spec import ImageSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.engines.base import RequestError
+from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
+from ancestral.models.networks.reference_sampler import draw
+from ancestral.models.spec import ImageSpec
 from tests.models.exported import exported
 from tests.models.random_pictures import SPECS, checkpoint_of, each_of, oracle, pictures_of, tiny
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from models.architectures.wavenet import WaveNetSpec
-from models.engines.base import RequestError
-from models.engines.onnx.ort_runners import Blocks
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.onnx import OnnxEngine
-from models.engines.speech.torch_engine import TorchEngine
-from models.export.parity import compare_draws, exact_logits
-from models.library import PLAIN, Sampling
-from models.networks import load_network
-from models.networks.wavenet import WaveNet
-from models.noise import uniforms
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.engines.base import RequestError
+from ancestral.models.engines.onnx.ort_runners import Blocks
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.networks import load_network
+from ancestral.models.networks.wavenet import WaveNet
+from ancestral.models.noise import uniforms
+from ancestral.training.export.parity import compare_draws, exact_logits
 from tests.models.engines.test_streams import EVERY, solo
 from tests.models.exported import exported
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests

@@ -11,15 +11,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.architectures.wavenet import WaveNetSpec
-from models.engines import load_engine
-from models.engines.base import EngineError, RequestError, Symbols
-from models.engines.onnx.ort_runners import Blocks
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.onnx import OnnxEngine
-from models.engines.speech.torch_engine import TorchEngine
-from models.kernels.gemm import Instructions, Precision, best_instructions
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.engines import load_engine
+from ancestral.models.engines.base import EngineError, RequestError, Symbols
+from ancestral.models.engines.onnx.ort_runners import Blocks
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
 from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint, requests
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.architectures.wavenet import WaveNetSpec
-from models.audio.pcm import from_int16, to_int16
-from models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
-from models.checkpoint import load
-from models.engines.base import RequestError
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.synthesis import SynthesisEngine
-from models.kernels.shaping import compiled_all_pole
-from models.spec import FeatureSpec
-from models.text import phonemize
-from models.text.acoustic import AcousticModel
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
+from ancestral.models.checkpoint import load
+from ancestral.models.engines.base import RequestError
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.kernels.shaping import compiled_all_pole
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.text import phonemize
+from ancestral.models.text.acoustic import AcousticModel
 from tests.models.engines.test_streams import EVERY, solo
 from tests.models.random_models import TINY_SPECS, ZOO, random_checkpoint, requests
 

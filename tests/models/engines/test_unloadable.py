@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.engines.images.batch import BatchEngine
-from models.engines.images.engine import ImageStreamRequest
-from models.engines.images.onnx import OnnxImageEngine
-from models.engines.onnx.ort_runners import Blocks, Chunks
-from models.engines.speech.native import NativeEngine
-from models.engines.speech.onnx import OnnxEngine
-from models.engines.unloadable import LazyResource
+from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.onnx import OnnxImageEngine
+from ancestral.models.engines.onnx.ort_runners import Blocks, Chunks
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.engines.unloadable import LazyResource
 from tests.models.exported import exported
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
 from tests.models.random_pictures import SPECS, checkpoint_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.spec import ImageSpec
+from ancestral.models.spec import ImageSpec
 from tests.models.random_pictures import given_of, network
 
 Place = tuple[int, int, int]

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.architectures import tensor_table
-from models.architectures.encoder import EncoderSpec
-from models.checkpoint import Checkpoint
-from models.conditioning import encode
-from models.networks import load_network
-from models.spec import SpecError
-from models.tensors import random_tensors
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.conditioning import encode
+from ancestral.models.networks import load_network
+from ancestral.models.spec import SpecError
+from ancestral.models.tensors import random_tensors
 from tests.models.random_pictures import PALETTE, tiny_autoencoder
 
 KINDS: dict[str, dict[str, object]] = {

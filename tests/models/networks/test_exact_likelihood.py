@@ -7,11 +7,11 @@ import itertools
 import pytest
 import torch
 
-from models.architectures.encoder import EncoderSpec
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
-from models.architectures.pixelrnn import PixelRNNSpec
-from models.spec import ImageSpec
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.spec import ImageSpec
 from tests.models.random_pictures import given_of, network
 
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import torch
 
-from models.architectures import tensor_table
-from models.networks import build_network
-from models.spec import LABEL_ROWS, ImageSpec
-from models.tensors import shapes
+from ancestral.models.architectures import tensor_table
+from ancestral.models.networks import build_network
+from ancestral.models.spec import LABEL_ROWS, ImageSpec
+from ancestral.models.tensors import shapes
 from tests.models.random_pictures import SPECS, each_of, given_of, network
 from tests.models.random_pixelrnn import RNN_SPECS
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.architectures.pixelcnn import PixelCNNSpec
-from models.spec import SpecError
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.spec import SpecError
 from tests.models.networks.support import Place, reached
 from tests.models.random_pictures import CLASS, CLASSES, SPECS, STYLES, SUBCLASSES, each_of, network, tiny
 

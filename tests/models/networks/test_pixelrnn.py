@@ -7,9 +7,9 @@ import re
 import pytest
 import torch
 
-from models.architectures.pixelrnn import PixelRNNSpec
-from models.networks.recurrence import Order, diagonal_order, row_order, scan
-from models.spec import COARSE, SpecError
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.networks.recurrence import Order, diagonal_order, row_order, scan
+from ancestral.models.spec import COARSE, SpecError
 from tests.models.networks.support import Place, reached
 from tests.models.random_pictures import given_of, network
 from tests.models.random_pixelrnn import EVERY_RNN, tiny_rnn

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.architectures import tensor_table
-from models.architectures.wavenet import MEDIUM, WaveNetSpec
-from models.audio.mu_law import SILENCE
-from models.networks.gate import gate
-from models.networks.wavenet import WaveNet
-from models.spec import SpecError
-from models.tensors import shapes
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral.models.audio.mu_law import SILENCE
+from ancestral.models.networks.gate import gate
+from ancestral.models.networks.wavenet import WaveNet
+from ancestral.models.spec import SpecError
+from ancestral.models.tensors import shapes
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS
 
 TINY = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())

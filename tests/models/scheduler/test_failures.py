@@ -8,9 +8,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from models.engines.base import Stream, Symbols
-from models.engines.speech.native import NativeEngine
-from models.scheduler import Chunk, End, Scheduler
+from ancestral.models.engines.base import Stream, Symbols
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.scheduler import Chunk, End, Scheduler
 from tests.models.scheduler.support import RATE, Sink, engine, held, request, solo, speak
 
 

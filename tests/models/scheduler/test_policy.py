@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from models.engines.speech.native import NativeEngine
-from models.scheduler.policy import SlotState, choose
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.scheduler.policy import SlotState, choose
 from tests.models.scheduler.support import Solo, engine
 
 FOUR, ONE = engine(), engine(make=Solo)

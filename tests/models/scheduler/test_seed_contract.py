@@ -8,10 +8,10 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from models.engines.base import Symbols
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.scheduler import Chunk, End, Scheduler, Slot
+from ancestral.models.engines.base import Symbols
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.scheduler import Chunk, End, Scheduler, Slot
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
 from tests.models.scheduler.support import RATE, Sink, engine, held, request, solo
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from models.scheduler import Chunk, End, Scheduler
+from ancestral.models.scheduler import Chunk, End, Scheduler
 from tests.models.scheduler.support import PATIENCE, RATE, Sink, Solo, engine, held, request, solo, speak
 
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from models import checkpoint
-from models.architectures import tensor_table
-from models.architectures.acoustic import AcousticSpec
-from models.architectures.wavenet import WaveNetSpec
-from models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
-from models.audio.harmonics import harmonic_ripple
-from models.checkpoint import CheckpointError
-from models.networks.acoustic import AcousticNetwork
-from models.spec import SpecError
-from models.tensors import shapes
-from models.text import PHONEMES, Sentence, Word, phonemize
-from models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
-from models.text.phonemes import is_pause
+from ancestral.models import checkpoint
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
+from ancestral.models.audio.harmonics import harmonic_ripple
+from ancestral.models.checkpoint import CheckpointError
+from ancestral.models.networks.acoustic import AcousticNetwork
+from ancestral.models.spec import SpecError
+from ancestral.models.tensors import shapes
+from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
+from ancestral.models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
+from ancestral.models.text.phonemes import is_pause
 
 OLD = AcousticSpec(
     phonemes=PHONEMES, speakers=("ann", "bob"), outputs=20, channels=24, encoder_layers=2, decoder_layers=2,

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.audio.shaping import decode_excitation, predictor
-from models.checkpoint import load
-from models.engines.speech.engine import StreamRequest
-from models.engines.speech.native import NativeEngine
-from models.spec import FeatureSpec
-from models.text import Sentence, alignment, phonemize
-from models.text.acoustic import AcousticModel
-from models.text.alignment import AlignmentError, align
+from ancestral.models.audio.shaping import decode_excitation, predictor
+from ancestral.models.checkpoint import load
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.text import Sentence, alignment, phonemize
+from ancestral.models.text.acoustic import AcousticModel
+from ancestral.models.text.alignment import AlignmentError, align
 from tests.models.random_models import ZOO
 
 FEATURES = FeatureSpec()

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.checkpoint import load
-from models.text import PhonemeSequence, parse_text, phonemize
-from models.text.acoustic import AcousticModel
+from ancestral.models.checkpoint import load
+from ancestral.models.text import PhonemeSequence, parse_text, phonemize
+from ancestral.models.text.acoustic import AcousticModel
 from tests.models.random_models import ZOO
 
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from models.text import (
+from ancestral.models.text import (
     PHONEMES,
     PhonemeSequence,
     PronunciationError,
@@ -13,9 +13,9 @@ from models.text import (
     parse_text,
     phonemize,
 )
-from models.text.normalize import normalize
-from models.text.phonemes import CONSONANTS, VOWELS
-from models.text.pronunciations import parse_phonemes
+from ancestral.models.text.normalize import normalize
+from ancestral.models.text.phonemes import CONSONANTS, VOWELS
+from ancestral.models.text.pronunciations import parse_phonemes
 
 LEXICON = Pronunciations(
     {"Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S", "Node.js": "N OW1 D"}

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from models.text import PHONEMES, lexicon, phonemize
-from models.text.normalize import normalize
-from models.text.phonemes import PAUSES, without_stress
+from ancestral.models.text import PHONEMES, lexicon, phonemize
+from ancestral.models.text.normalize import normalize
+from ancestral.models.text.phonemes import PAUSES, without_stress
 
 KNOWN_WRONG = {
     "It's the year 2100.",

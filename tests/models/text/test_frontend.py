@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from models.text import PHONEMES, UnsupportedText, phonemize
-from models.text.phonemes import PAUSES
+from ancestral.models.text import PHONEMES, UnsupportedText, phonemize
+from ancestral.models.text.phonemes import PAUSES
 
 SENTENCES = {
     "Dr. Smith paid 3.5 dollars, e.g. this. Then he left!": 2,
@@ -156,6 +156,7 @@ def test_the_longest_request_becomes_sentences_of_bounded_length(unit):
 
 
 def test_import_is_light():
-    code = "import sys, models.text; print(sorted({'torch', 'num2words', 'pycrfsuite', 'gruut'} & set(sys.modules)))"
+    heavy = {"torch", "num2words", "pycrfsuite", "gruut"}
+    code = f"import sys, ancestral.models.text\nprint(sorted({heavy!r} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

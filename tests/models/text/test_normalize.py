@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from models.text.characters import UnsupportedText
-from models.text.normalize import normalize
+from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.normalize import normalize
 
 SPOKEN = {
     # numbers

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from models.text import lexicon, phonemes, phonemize
+from ancestral.models.text import lexicon, phonemes, phonemize
 
 
 def test_inventory_is_complete_and_pauses_come_first():

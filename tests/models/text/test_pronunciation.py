@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from models.text import g2p, lexicon, phonemize
+from ancestral.models.text import g2p, lexicon, phonemize
 
 
 def said(text):

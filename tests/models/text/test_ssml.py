@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from models.text import PhonemeSequence, UnsupportedText, parse_text, phonemize
+from ancestral.models.text import PhonemeSequence, UnsupportedText, parse_text, phonemize
 
 
 def read(document):

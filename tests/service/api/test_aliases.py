@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.api.http.auth import digest
+from ancestral.service.api.http.auth import digest
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import DRAWING, decode, draw
 from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, say

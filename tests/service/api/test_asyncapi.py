@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from service.api.routes.websockets import CHANNELS, router
+from ancestral.service.api.routes.websockets import CHANNELS, router
 from tests.paths import ROOT
 from tests.service.support import Server
 from tests.service.ws_client import CONFIG, LONG, SECONDS

@@ -8,11 +8,11 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from models.library import PLAIN
-from service.api.file_names import disposition
-from service.broker.job import Job, Priority
-from service.images.payloads import ImageLikelihoodPayload, ImagePayload, InterpolationPayload
-from service.speech.payloads import GenerationPayload
+from ancestral.models.library import PLAIN
+from ancestral.service.api.file_names import disposition
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.images.payloads import ImageLikelihoodPayload, ImagePayload, InterpolationPayload
+from ancestral.service.speech.payloads import GenerationPayload
 from tests.service.support import ASYNC, SPEECH, Server
 
 JOB = Job("kind", Priority.BATCH, "a.model-en", "aa", "me", "{}", 0.0)

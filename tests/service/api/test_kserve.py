@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from models import checkpoint
-from service import __version__
+from ancestral.models import checkpoint
+from ancestral.service import __version__
 from tests.service.api.test_refusals import check_envelope
 from tests.service.support import Server
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from redis import Redis
 
-from service.broker.pool import MAX_IDLE
-from service.speech.codecs import MEDIA_TYPES
+from ancestral.service.broker.pool import MAX_IDLE
+from ancestral.service.speech.codecs import MEDIA_TYPES
 from tests.service.processes import command_line, descendants, redis_of
 from tests.service.support import GENERATION, SPEECH, Server
 
@@ -43,7 +43,7 @@ def holdings(server: Server) -> dict[str, Holdings]:
     (worker,) = (
         pid
         for pid in descendants(server.process.pid)
-        if "service.cli.local.supervisor" not in command_line(pid) and "worker" in command_line(pid)
+        if "ancestral.service.cli.local.supervisor" not in command_line(pid) and "worker" in command_line(pid)
     )
     found = {}
     for name, pid in (("api", server.process.pid), ("worker", worker)):

@@ -163,7 +163,7 @@ def test_a_signal_ends_it_with_exit_code_0(serve: Serve, number: signal.Signals)
     with serve() as server:
         assert server.speak().status_code == 200
         assert server.stop(number) == 0
-    assert [line["message"] for line in server.log if line["logger"] == "service.api.server"] == [
+    assert [line["message"] for line in server.log if line["logger"] == "ancestral.service.api.server"] == [
         "listening",
         "stopping",
         "stopped",

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models import checkpoint
+from ancestral.models import checkpoint
 from tests.service.api.test_refusals import check_envelope
 from tests.service.support import VOICES, Server
 

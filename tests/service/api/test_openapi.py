@@ -16,9 +16,9 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from service.images.schemas import ImageCompleted, ImagePartial
-from service.jobs.schemas import JobEvent
-from service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
+from ancestral.service.images.schemas import ImageCompleted, ImagePartial
+from ancestral.service.jobs.schemas import JobEvent
+from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
 from tests.paths import ROOT
 from tests.service.support import Server
 

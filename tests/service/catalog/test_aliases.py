@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models.library import LibraryError
-from service.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, in_force
-from service.catalog.catalog import load_catalog
-from service.settings import load_settings
+from ancestral.models.library import LibraryError
+from ancestral.service.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, in_force
+from ancestral.service.catalog.catalog import load_catalog
+from ancestral.service.settings import load_settings
 
 SETTING = "ANCESTRAL_VOICE_ALIASES"
 

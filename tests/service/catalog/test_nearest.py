@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoint import load
-from models.library import LibraryError, discover
-from service.catalog.catalog import describe, load_catalog
-from service.catalog.models import ImageModel
-from service.catalog.nearest import nearest
-from service.errors import InvalidRequest
-from service.settings import Settings
+from ancestral.models.checkpoint import load
+from ancestral.models.library import LibraryError, discover
+from ancestral.service.catalog.catalog import describe, load_catalog
+from ancestral.service.catalog.models import ImageModel
+from ancestral.service.catalog.nearest import nearest
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.settings import Settings
 from tests.models.random_models import ZOO
 
 EMOJI = (

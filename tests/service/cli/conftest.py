@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from service.cli.main import ancestral
-from service.settings import PREFIX
+from ancestral.service.cli.main import ancestral
+from ancestral.service.settings import PREFIX
 
 Run = Callable[..., Result]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.text import Pronunciations
-from service.cli.book.parts import (
+from ancestral.models.text import Pronunciations
+from ancestral.service.cli.book.parts import (
     BREAK_SECONDS,
     CHAPTER_SECONDS,
     HEADING_SECONDS,
@@ -14,7 +14,7 @@ from service.cli.book.parts import (
     Part,
     parts_of,
 )
-from service.cli.book.text import MAX_CHAPTERS, Book, read_book
+from ancestral.service.cli.book.text import MAX_CHAPTERS, Book, read_book
 
 ALICE = """The Project Gutenberg eBook of Alice
 

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from models import checkpoint
-from service.cli.main import CommandModules
+from ancestral.models import checkpoint
+from ancestral.service.cli.main import CommandModules
 from tests.service.support import SPEECH, Server, command
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -93,8 +93,9 @@ def test_the_output_is_checked_first(ancestral: Run, tmp_path: Path, arguments: 
 
 
 def test_an_output_that_may_not_be_written() -> None:
+    # As another user, because root may write everywhere.
     code = (
-        "import os, pathlib, sys, service.cli as cli; os.getuid() or os.setuid(65534); "  # root may write everywhere
+        "import os, pathlib, sys; from ancestral import command_line as cli; os.getuid() or os.setuid(65534); "
         "cli.check_output(pathlib.Path(sys.argv[1]))"
     )
     with tempfile.TemporaryDirectory() as directory:
@@ -180,8 +181,8 @@ def test_help_and_version(process: Run) -> None:
 
 def test_serving_needs_no_torch() -> None:
     code = (
-        "import sys, service.cli.main, service.api.server, service.cli.say; "
-        "from models.engines.speech.native import NativeEngine; assert 'torch' not in sys.modules"
+        "import sys, ancestral.service.cli.main, ancestral.service.api.server, ancestral.service.cli.say; "
+        "from ancestral.models.engines.speech.native import NativeEngine; assert 'torch' not in sys.modules"
     )
     start = time.perf_counter()
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60, env=os.environ)

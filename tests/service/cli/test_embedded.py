@@ -16,15 +16,15 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from service.cli.local import embedded
-from service.cli.local.embedded import EmbeddedError, EmbeddedRedis
+from ancestral.service.cli.local import embedded
+from ancestral.service.cli.local.embedded import EmbeddedError, EmbeddedRedis
 from tests.service.cli.child_processes import CHILD, alive, eventually, parent_of, pids, python
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and PR_SET_PDEATHSIG")
 PARENT = f"""
 import signal, sys
 from pathlib import Path
-from service.cli.local.embedded import EmbeddedRedis, SupervisedProcess
+from ancestral.service.cli.local.embedded import EmbeddedRedis, SupervisedProcess
 
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 data = Path(sys.argv[1])

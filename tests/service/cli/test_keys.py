@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 from starlette.datastructures import Headers
 
-from service.api.http.auth import Keys, digest
-from service.cli.main import ancestral
-from service.errors import Unauthorized
-from service.jobs.caller import Caller
+from ancestral.service.api.http.auth import Keys, digest
+from ancestral.service.cli.main import ancestral
+from ancestral.service.errors import Unauthorized
+from ancestral.service.jobs.caller import Caller
 from tests.service.api.http.test_auth import bearer, make_app, served, until
 from tests.service.support import command
 

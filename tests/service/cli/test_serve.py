@@ -18,9 +18,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.catalog.catalog import Catalog, load_catalog
-from service.cli.local.banner import address_of, banner
-from service.settings import Settings
+from ancestral.service.catalog.catalog import Catalog, load_catalog
+from ancestral.service.cli.local.banner import address_of, banner
+from ancestral.service.settings import Settings
 from tests.service.support import SPEECH, Server, command
 
 Serve = Callable[..., AbstractContextManager[Server]]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.local import supervisor
-from service.cli.local.embedded import SupervisedProcess
+from ancestral.service.cli.local import supervisor
+from ancestral.service.cli.local.embedded import SupervisedProcess
 from tests.service.cli.child_processes import CHILD, HOLDER, SECONDS, STUBBORN, alive, eventually, pids, python
 
 

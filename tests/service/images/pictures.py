@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models import checkpoint
-from models.engines.images.engine import ImageEngine
-from models.engines.images.native import NativeImageEngine
-from models.palette import pixels_of, rgba
+from ancestral.models import checkpoint
+from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.palette import pixels_of, rgba
 from tests.service.support import ENCODED, PICTURES, Server
 
 Pixels = NDArray[np.uint8]

@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from models.engines.images.engine import ImageStreamRequest
-from service.images.schemas import MAX_STEPS
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.service.images.schemas import MAX_STEPS
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import classes_of, draw, engine_of, post, same, seeds, shown
 from tests.service.support import PICTURES, Server

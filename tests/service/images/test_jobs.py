@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-import service
+from ancestral import service
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import base64_of, decode, draw, files, noise, post, same, shown, written
 from tests.service.support import ASYNC, Server

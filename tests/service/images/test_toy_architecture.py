@@ -17,11 +17,11 @@ import httpx
 import numpy as np
 import pytest
 
-from models import checkpoint
-from models.engines import load_engine, load_image_engine
-from models.engines.images.batch import BatchEngine
-from models.engines.images.engine import ImageEngine, ImageStreamRequest
-from service.catalog.seeds import part_seed
+from ancestral.models import checkpoint
+from ancestral.models.engines import load_engine, load_image_engine
+from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.service.catalog.seeds import part_seed
 from tests.service.images.pictures import decode, files, written
 from tests.service.support import Server, command, running
 
@@ -128,7 +128,8 @@ def test_it_exports_nothing_and_is_not_sampled_by_onnx_engines(installed: dict[s
 
 def test_an_api_process_describes_it_without_torch(installed: dict[str, str], trained: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from models.checkpoint import load; import service.api.app; "
+        "import sys; from pathlib import Path; from ancestral.models.checkpoint import load; "
+        "import ancestral.service.api.app; "
         f"assert load(Path({str(trained)!r})).spec.kind == 'toy'; "
         "assert not {'torch', 'numba'} & sys.modules.keys()"
     )

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from service.errors import InvalidRequest
-from service.images.uploads import MAX_SIDE, decode_picture
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.images.uploads import MAX_SIDE, decode_picture
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from service.catalog.seeds import part_seed
-from service.ws.credentials import KEY_SECONDS
+from ancestral.service.catalog.seeds import part_seed
+from ancestral.service.ws.credentials import KEY_SECONDS
 from tests.service.images.pictures import Pixels, classes_of, draw, post, same, shown
 from tests.service.images.websocket_client import watching
 from tests.service.support import PICTURES, Server

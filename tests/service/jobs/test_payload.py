@@ -8,9 +8,9 @@ import math
 
 import pytest
 
-from models.library import PLAIN, Sampling
-from models.text import PhonemeSequence, phonemize
-from service.images.payloads import (
+from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.text import PhonemeSequence, phonemize
+from ancestral.service.images.payloads import (
     CompletionPayload,
     EncodingPayload,
     ImageLikelihoodPayload,
@@ -18,10 +18,10 @@ from service.images.payloads import (
     InterpolationPayload,
     ReconstructionPayload,
 )
-from service.images.tasks import TASKS as IMAGE_TASKS
-from service.jobs.payload import Payload, PayloadError
-from service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.jobs.payload import Payload, PayloadError
+from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
+from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 
 SENTENCES = tuple(PhonemeSequence.of(sentence) for sentence in phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(

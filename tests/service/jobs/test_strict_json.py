@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.errors import InvalidRequest
-from service.jobs.strict_json import parse_json
-from service.ws.bounded_websocket import parse
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.jobs.strict_json import parse_json
+from ancestral.service.ws.bounded_websocket import parse
 
 
 @pytest.mark.parametrize("value", [{}, [], {"a": {"b": [1, -2.5e3, True, None, "é"]}}, 2**64, "", {"": 0}])

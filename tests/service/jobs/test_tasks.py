@@ -17,17 +17,17 @@ import httpx
 import pytest
 from redis import Redis
 
-from service.broker.job import Job, Priority
-from service.catalog.catalog import load_catalog
-from service.images.tasks import COMPLETION, IMAGE, INTERPOLATION
-from service.images.tasks import TASKS as IMAGE_TASKS
-from service.jobs.artifacts import Encoder
-from service.jobs.attempt import JobAttempt
-from service.jobs.payload import PayloadError
-from service.jobs.tasks import Task, Tasks
-from service.settings import Settings
-from service.speech.tasks import GENERATION, SPEECH
-from service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.catalog.catalog import load_catalog
+from ancestral.service.images.tasks import COMPLETION, IMAGE, INTERPOLATION
+from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.jobs.artifacts import Encoder
+from ancestral.service.jobs.attempt import JobAttempt
+from ancestral.service.jobs.payload import PayloadError
+from ancestral.service.jobs.tasks import Task, Tasks
+from ancestral.service.settings import Settings
+from ancestral.service.speech.tasks import GENERATION, SPEECH
+from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import files, post
 from tests.service.support import ASYNC, Server
@@ -37,8 +37,8 @@ ALL: tuple[Task[Any], ...] = (*SPEECH_TASKS, *IMAGE_TASKS)
 
 _IMPORTS = """
 import pkgutil, sys
-from service.speech.tasks import TASKS as SPEECH_TASKS
-from service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 {more}
 for task in (*SPEECH_TASKS, *IMAGE_TASKS):
     for name in {names}:
@@ -72,14 +72,14 @@ def test_what_is_named_exists(task: Task[Any]) -> None:
 
 
 def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
-    more = "import service.cli.worker, service.worker.worker, service.worker.model_loader"
+    more = "import ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.service.worker.model_loader"
     modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "pycrfsuite", "gruut_lang_en", "numba")
     assert imported(more, "[task.attempt]", *modules) == "numba"
 
 
 def test_an_api_process_imports_no_compiled_kernels() -> None:
     names = "[n for n in (task.encoder, task.report, task.manifest and task.manifest.build) if n]"
-    assert imported("import service.api.app", names, "numba", "torch", "av", "fastapi") == "av fastapi"
+    assert imported("import ancestral.service.api.app", names, "numba", "torch", "av", "fastapi") == "av fastapi"
 
 
 @pytest.mark.parametrize(

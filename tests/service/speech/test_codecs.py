@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.errors import InvalidRequest
-from service.speech import codecs
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech import codecs
 
 Samples = NDArray[np.float64]
 

@@ -18,18 +18,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from models import checkpoint
-from models.audio.features import normalize_level
-from models.audio.pcm import from_int16, to_int16
-from models.audio.shaping import encode_excitation, predictor
-from models.engines import load_engine
-from models.engines.speech.engine import SpeechEngine, StreamRequest
-from models.engines.speech.synthesis import SynthesisEngine
-from models.library import PLAIN, Sampling
-from models.spec import FeatureSpec
-from models.text import phonemize
-from models.text.acoustic import AcousticModel
-from models.text.alignment import align
+from ancestral.models import checkpoint
+from ancestral.models.audio.features import normalize_level
+from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.shaping import encode_excitation, predictor
+from ancestral.models.engines import load_engine
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.text import phonemize
+from ancestral.models.text.acoustic import AcousticModel
+from ancestral.models.text.alignment import align
 from tests.service.api.test_verify import made, verify
 from tests.service.speech.test_likelihood import score
 from tests.service.support import BOBS_SAMPLING, SPEECH, VOICES, Server

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from models import checkpoint
-from models.audio.features import normalize_level
-from models.audio.mu_law import encode_wave
-from models.engines import load_engine
+from ancestral.models import checkpoint
+from ancestral.models.audio.features import normalize_level
+from ancestral.models.audio.mu_law import encode_wave
+from ancestral.models.engines import load_engine
 from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, SPEECH, VOICES, Server
 

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from models.library import LibraryError
-from service.catalog.lexicon import read_lexicon
-from service.speech.session.messages import SessionConfig
-from service.speech.session.state import SessionState
+from ancestral.models.library import LibraryError
+from ancestral.service.catalog.lexicon import read_lexicon
+from ancestral.service.speech.session.messages import SessionConfig
+from ancestral.service.speech.session.state import SessionState
 from tests.service.support import Server
 
 NGINX = {"Nginx": "EH1 N JH IH0 N EH1 K S"}

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from models.text import phonemize
+from ancestral.models.text import phonemize
 from tests.service.support import FRAMES_A_PHONEME, SPEECH, Server
 
 RATE, HOP = 16000, 160

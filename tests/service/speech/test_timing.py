@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.text import PhonemeSequence
-from service.speech.timing import Timing
+from ancestral.models.text import PhonemeSequence
+from ancestral.service.speech.timing import Timing
 
 
 def test_pauses_belong_to_no_word() -> None:

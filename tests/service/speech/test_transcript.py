@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text import PhonemeSequence, UnsupportedText, parse_text, phonemize
-from service.speech.alignment import Alignment, normalized, written
-from service.speech.captions import captions, cues
-from service.speech.timestamps import SentenceTimes
-from service.speech.timing import Timing
-from service.speech.transcript import transcribe
+from ancestral.models.text import PhonemeSequence, UnsupportedText, parse_text, phonemize
+from ancestral.service.speech.alignment import Alignment, normalized, written
+from ancestral.service.speech.captions import captions, cues
+from ancestral.service.speech.timestamps import SentenceTimes
+from ancestral.service.speech.timing import Timing
+from ancestral.service.speech.transcript import transcribe
 
 RATE = 16000
 PHONEME_SAMPLES = 1600

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from service.errors import InvalidRequest
-from service.speech.codecs import Wave
-from service.speech.uploads import decode_upload
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech.codecs import Wave
+from ancestral.service.speech.uploads import decode_upload
 
 RATE = 16000
 KINDS = [

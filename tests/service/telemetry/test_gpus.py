@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from service.telemetry import gpus
+from ancestral.service.telemetry import gpus
 
 with_gpu = pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="no NVIDIA GPU")
 

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from service.telemetry.logging import (
+from ancestral.service.telemetry.logging import (
     ACCESS_LOGGER,
     JsonFormatter,
     TextFormatter,
@@ -23,7 +23,7 @@ from service.telemetry.logging import (
 
 PROGRAM = """
 import logging, sys
-from service.telemetry.logging import configure_logging
+from ancestral.service.telemetry.logging import configure_logging
 
 configure_logging("info", sys.argv[1])
 logging.getLogger("service.test").info("a line", extra={"key": "two words"})

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 import httpx
 import pytest
 
-from service.telemetry.metrics import ApiMetrics, WorkerMetrics
+from ancestral.service.telemetry.metrics import ApiMetrics, WorkerMetrics
 from tests.paths import ROOT
 from tests.service.api.test_lifecycle import ENDLESS, reading_slowly
 from tests.service.processes import command_line, descendants
@@ -39,7 +39,7 @@ def process_of(server: Server, word: str) -> int:
     """The pid of what `serve` brought along: `worker`, or `valkey`."""
     for pid in descendants(server.process.pid):
         words = command_line(pid)
-        if "service.cli.local.supervisor" not in words and any(word in part for part in words):
+        if "ancestral.service.cli.local.supervisor" not in words and any(word in part for part in words):
             return pid
     raise AssertionError(f"no {word}")
 

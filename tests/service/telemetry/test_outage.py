@@ -7,8 +7,8 @@ import logging
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
-from service.telemetry import outage
-from service.telemetry.outage import RedisOutage
+from ancestral.service.telemetry import outage
+from ancestral.service.telemetry.outage import RedisOutage
 
 
 def call(redis: RedisOutage, *, fails: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 
 import pytest
 
-from service.telemetry.playback import BUFFER_SECONDS, Playback, track_playback
+from ancestral.service.telemetry.playback import BUFFER_SECONDS, Playback, track_playback
 
 
 class Clock:

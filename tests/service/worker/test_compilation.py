@@ -7,7 +7,7 @@ import logging
 import numba
 import pytest
 
-from service.worker.compilation import compilation_logged
+from ancestral.service.worker.compilation import compilation_logged
 
 
 def test_compilation_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service.cli.local.embedded import EmbeddedRedis
+from ancestral.service.cli.local.embedded import EmbeddedRedis
 from tests.service.support import command
 
 SECONDS = 480.0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-import models
+from ancestral import models
 from tests.service.support import Server, running
 
 BUNDLED = Path(models.__file__).with_name("zoo")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.architectures import Architecture
-from models.spec import LABEL_EMBEDDING, ImageSpec, option
-from models.tensors import Table, convolution, matrix, normal, zeros
+from ancestral.models.architectures import Architecture
+from ancestral.models.spec import LABEL_EMBEDDING, ImageSpec, option
+from ancestral.models.tensors import Table, convolution, matrix, normal, zeros
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ TOY = Architecture(
     spec=ToySpec,
     tensors=tensors,
     network="toy_images.network:ToyNetwork",
-    task="models.training.tasks.images:ImageTask",
+    task="ancestral.training.tasks.images:ImageTask",
 )

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.networks.image import ImageNetwork, LabelEmbedding
-from models.networks.parameters import add_parameters
-from models.tensors import own, part
+from ancestral.models.networks.image import ImageNetwork, LabelEmbedding
+from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.tensors import own, part
 from toy_images.architecture import ToySpec, tensors
 
 

@@ -16,13 +16,13 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from websockets.sync.client import connect
 
-from service.api.http import errors as error_responses
-from service.api.http.auth import (
+from ancestral.service.api.http import errors as error_responses
+from ancestral.service.api.http.auth import (
     Keys,
     caller_of,
 )
-from service.api.http.cors import check_origin, install_cors
-from service.jobs.caller import Caller
+from ancestral.service.api.http.cors import check_origin, install_cors
+from ancestral.service.jobs.caller import Caller
 
 KEYS = {name: f"anc_{name:x<43}" for name in ("first", "second", "third")}
 PAGE = "https://page.example"

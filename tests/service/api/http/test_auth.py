@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings
 from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 
-from service.api.http.auth import (
+from ancestral.service.api.http.auth import (
     Keys,
     KeysError,
     caller_of,
@@ -26,9 +26,9 @@ from service.api.http.auth import (
     parse_keys,
     read_keys,
 )
-from service.api.http.json_route import JsonRoute
-from service.jobs.caller import Caller
-from service.settings import Origins
+from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served, until
 
 

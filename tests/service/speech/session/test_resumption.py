@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from service.cli.local.embedded import EmbeddedRedis
+from ancestral.service.cli.local.embedded import EmbeddedRedis
 from tests.service.processes import redis_of
 from tests.service.support import Server
 from tests.service.ws_client import (

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text import UnsupportedText, phonemize
-from service.speech.session.sentences import Sentences, nothing_to_say
+from ancestral.models.text import UnsupportedText, phonemize
+from ancestral.service.speech.session.sentences import Sentences, nothing_to_say
 
 WORDS = (
     "the", "The", "a", "A", "I", "man", "canoe", "slid", "Smith", "Dr.", "Mr.", "St.", "e.g.", "i.e.", "etc.", "U.S.",

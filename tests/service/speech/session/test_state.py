@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from service.catalog.seeds import part_seed
-from service.errors import InvalidRequest
-from service.speech.session.messages import SessionConfig
-from service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
+from ancestral.service.catalog.seeds import part_seed
+from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech.session.messages import SessionConfig
+from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
 
 KEEP = 120.0
 

@@ -1,0 +1,1 @@
+"""Autoregressive models that speak and draw."""

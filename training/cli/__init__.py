@@ -1,0 +1,1 @@
+"""The commands that build corpora, train, evaluate and export."""

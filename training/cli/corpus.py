@@ -1,0 +1,110 @@
+"""``ancestral corpus``: build, align and prepare training data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ancestral.command_line import explained
+from ancestral.models.spec import SHAPINGS
+
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+_CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(short_help="Build, align and prepare training corpora.")
+def command() -> None:
+    """Build corpora of speech or pictures from packages; align your own recordings, prepare them for training."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the corpus goes.")
+@click.option(
+    "--count", type=click.IntRange(1), default=2600, show_default=True, help="Sentences for a synthetic voice."
+)
+def build(name: str, output: Path, count: int) -> None:
+    """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, slt, awb, rms or kal16), or
+    pictures (digits, fashion, emoji, emoji-flat, sprites, avatars or avatars-rgb)."""
+    from ancestral.training.corpora import PICTURES, CorpusError, build, expected
+
+    unit = "pictures" if name in PICTURES else "clips"
+    with explained(CorpusError, FileNotFoundError, ImportError), _shown(unit, expected(name)) as progress:
+        done = build(name, output, count, progress)
+    click.echo(f"{output}: {done} {unit}", err=True)
+
+
+@command.command()
+@click.argument("source", type=_CORPUS)
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the aligned corpus goes.")
+def align(source: Path, output: Path) -> None:
+    """Align the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, with its recordings."""
+    from ancestral.training.corpora import align_corpus
+
+    with explained(ValueError), _shown("clips") as progress:
+        done = align_corpus(source, output, progress)
+    click.echo(f"{output}: {done} clips", err=True)
+
+
+@command.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the prepared arrays go.")
+@click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--shaping", type=click.Choice(SHAPINGS), default="preemphasis", show_default=True)
+def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: str) -> None:
+    """Turn CORPORA into symbols and conditioning frames, memory-mapped for training."""
+    from ancestral.models.architectures.wavenet import WaveNetSpec
+    from ancestral.models.spec import FeatureSpec
+    from ancestral.training.corpora import read
+    from ancestral.training.data.speech import Coding, prepare
+
+    coding = replace(Coding.of(WaveNetSpec()), shaping=shaping)
+    with explained(ValueError), _shown("clips") as progress:
+        clips = [clip for corpus in corpora for clip in read(corpus)]
+        kept = prepare(clips, output, FeatureSpec(), coding, processes, progress)
+    click.echo(f"{output}: {kept} of {len(clips)} clips", err=True)
+
+
+@command.command()
+@click.argument("prepared", type=_CORPUS, nargs=-1, required=True)
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the parts go; empty, or created.")
+@click.option("--size", type=click.IntRange(1), default=40, show_default=True, help="MiB of a part, at most.")
+def pack(prepared: tuple[Path, ...], output: Path, size: int) -> None:
+    """Divide PREPARED corpora into parts, to take them to a machine piece by piece: each can be given to --data."""
+    from ancestral.training.data.pack import pack
+
+    with explained(ValueError):
+        parts = pack(prepared, output, size << 20)
+    click.echo(f"{output}: {len(parts)} parts", err=True)
+
+
+@command.command()
+@click.argument("prepared", type=_CORPUS)
+@click.option("--acoustic", "checkpoint", type=_CORPUS, required=True, help="An acoustic model's checkpoint.")
+@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the copy goes.")
+def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
+    """Copy PREPARED with the frames that an acoustic model predicts, to train WaveNet on the frames of service."""
+    from ancestral.models.checkpoint import CheckpointError, load
+    from ancestral.models.text.acoustic import AcousticModel
+    from ancestral.training.predict import predict_corpus
+
+    with explained(CheckpointError), _shown("clips") as progress:
+        done = predict_corpus(AcousticModel(load(checkpoint)), prepared, output, progress)
+    click.echo(f"{output}: {done} clips", err=True)
+
+
+@contextmanager
+def _shown(unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A progress display on standard error, with a bar if the total is known; it yields what sets the count."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    first = SpinnerColumn() if total is None else BarColumn()
+    columns = (first, TextColumn("{task.completed} " + unit), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done: progress.update(task, completed=done)

@@ -1,0 +1,161 @@
+"""``ancestral evaluate images``, ``embedding`` and ``table``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ancestral.command_line import FiniteRange, check_output, explained
+from ancestral.models.library import MAX_GUIDANCE
+
+if TYPE_CHECKING:
+    from ancestral.models.checkpoint import Checkpoint
+
+_CHECKPOINT = click.Path(exists=True, file_okay=False, path_type=Path)
+_PICTURES = click.Path(exists=True, path_type=Path)
+
+
+@click.command()
+@click.argument("checkpoint", type=_CHECKPOINT)
+@click.option("--data", type=_PICTURES, required=True, help="Its training data.")
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, whose likelihood is computed. Default: all.")
+@click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
+@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of the samples.")
+@click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
+@click.option("--judge", type=_CHECKPOINT, help="Of portraits: another encoder of identities than the network's own.")
+@click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def images(
+    checkpoint: Path,
+    data: Path,
+    pictures: int | None,
+    drawn: int,
+    temperature: float,
+    guidance: float,
+    judge: Path | None,
+    card: bool,
+    output: Path,
+) -> None:
+    """Evaluate CHECKPOINT, an image network with attributes: write report.json and sheets into a folder.
+
+    The first attribute is called the class here; the others of sampled pictures are drawn from what occurred together
+    in training. Measured are the likelihood of real test pictures in nats and bits (conditional, unconditional, summed
+    over the classes; beside it that of independent pixels and of PNG); how well a classifier trained on real pictures
+    recognises each attribute, of real and of sampled pictures; precision and recall in its features; and how near
+    sampled pictures are to training pictures, compared with test pictures. The sheets are ten sampled pictures of every
+    class (sheet.png), and sampled pictures beside the nearest real ones (nearest.png).
+
+    CHECKPOINT may also be a network that draws from pictures. Of an autoencoder the report says how likely test
+    pictures are given their own vectors, and how often a classifier sees the class of the original in four
+    reconstructions of so many of them as --drawn says, and in those of a decoder that minimises the squared error. Of
+    portraits it says how often they lead to another real picture of the same person. The rows of the sheet are
+    originals; reconstructions by the other decoder, or other real pictures of the same person; and four samples.
+    """
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.models.engines import load_image_engine
+    from ancestral.training.evaluation.image_report import fidelity_figures, likelihood_figures
+    from ancestral.training.evaluation.images import draw_classes, write_classes, write_nearest
+    from ancestral.training.evaluation.reconstruction_report import reconstruction_report
+    from ancestral.training.model_card import SHEET
+    from ancestral.training.tasks.images import ImageTask
+
+    with explained(ValueError):
+        loaded = checkpoints.load(checkpoint)
+        engine = load_image_engine("native", loaded)
+        other = None if judge is None else checkpoints.load(judge)
+        if judge is not None and engine.spec.drawn_from != "person":
+            raise ValueError("judge: of a network of portraits alone")
+        if engine.spec.encoder is not None:
+            if guidance != 1.0:
+                raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
+            report = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
+            _finish(loaded, report, output, card=card)
+            return
+        task = ImageTask(engine.spec, data)
+        test = task.held_out(task.pictures.test, pictures)
+        if not engine.spec.attributes:
+            raise ValueError(f"{checkpoint}: the model has no attributes")
+    made, seconds = draw_classes(engine, drawn, temperature, guidance)
+    report = {
+        "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
+        **likelihood_figures(loaded, task, test),
+        "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
+        **fidelity_figures(task, made),
+    }  # fmt: skip
+    output.mkdir(parents=True, exist_ok=True)
+    write_classes(made, engine.spec, output / SHEET)
+    write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
+    _finish(loaded, report, output, card=card)
+
+
+def _finish(loaded: Checkpoint, report: dict[str, Any], output: Path, *, card: bool) -> None:
+    """Write and print the report, and put the sheet beside the checkpoint's card if that is wanted."""
+    from ancestral.training.model_card import SHEET
+
+    text = json.dumps(report, indent=2)
+    (output / "report.json").write_text(text + "\n")
+    click.echo(text)
+    if card:
+        _show_in_card(loaded, output / SHEET)
+
+
+@click.command()
+@click.argument("checkpoint", type=_CHECKPOINT)
+@click.option("--data", type=_PICTURES, required=True, help="Pictures with identities.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def embedding(checkpoint: Path, data: Path, output: Path) -> None:
+    """Evaluate CHECKPOINT, an encoder trained to tell identities apart: write report.json and a sheet into a folder.
+
+    The first picture of every identity of the test set is asked with, and the second one of each is the gallery. The
+    report says how often the same identity is the nearest (rank_1) or among the nearest five (rank_5), by the vectors
+    and, without a network, by the pixels; beside it what guessing gives. The rows of the sheet (neighbours.png) are a
+    picture, the one to be found, and the nearest six.
+    """
+    from ancestral.models.checkpoint import load
+    from ancestral.training.evaluation.embedding_report import write_embedding_report
+
+    with explained(ValueError):
+        report = write_embedding_report(load(checkpoint), data, output)
+    click.echo(json.dumps(report, indent=2))
+
+
+@click.command()
+@click.argument("checkpoints", type=_CHECKPOINT, nargs=-1, required=True)
+@click.option("--data", type=_PICTURES, required=True, help="The pictures of all of them.")
+@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A Markdown file.")
+def table(checkpoints: tuple[Path, ...], data: Path, pictures: int | None, output: Path) -> None:
+    """Write a table of CHECKPOINTS, image networks of two levels trained on MNIST, beside published figures.
+
+    Likelihood, parameters, training, speed of naive and of cached sampling, and whether both draw the same pictures.
+    The name of a row is that of the folder which the checkpoint is in.
+    """
+    from ancestral.models.checkpoint import load
+    from ancestral.models.spec import ImageSpec
+    from ancestral.training.evaluation.table import PUBLISHED, markdown, measure
+    from ancestral.training.tasks.images import ImageTask
+
+    check_output(output)
+    rows = [*PUBLISHED]
+    with explained(ValueError):
+        for path in checkpoints:
+            loaded = load(path)
+            task = ImageTask(loaded.spec_as(ImageSpec), data)
+            if task.spec.levels != 2:
+                raise ValueError(f"{path}: not a network of two levels")
+            test = task.held_out(task.pictures.test, pictures)
+            rows.append(measure(path.absolute().parent.name, loaded, test, task.pictures.train))
+            click.echo(f"{rows[-1].model}: {rows[-1].unconditional} nats", err=True)
+    output.write_text(markdown(rows, len(test.images)))
+
+
+def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
+    """Rewrite the checkpoint with the sheet in its card, and the sheet beside it. The weights are unchanged."""
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.training.model_card import SHEET, with_sheet
+
+    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card))
+    (loaded.path / SHEET).write_bytes(sheet.read_bytes())

@@ -1,0 +1,287 @@
+"""``ancestral train``: train networks. A run that was stopped is resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ancestral.command_line import explained
+from ancestral.models.architectures import ArchitectureError, architecture, kinds, load_object
+from ancestral.models.spec import SHAPINGS, PictureSpec, Spec
+
+if TYPE_CHECKING:
+    from ancestral.training.loop import Task
+
+_PREPARED = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class _Weights(click.ParamType[dict[str, float]]):
+    """``heart=0.4,joe=0.3``: how often each speaker is drawn."""
+
+    name = "speaker=weight,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        try:
+            pairs = [part.partition("=") for part in str(value).split(",")]
+            weights = {name.strip(): float(weight or 1.0) for name, _, weight in pairs}
+        except ValueError:
+            self.fail(f"{value!r} is no list of speaker=weight", param, ctx)
+        if not all(name and weight > 0.0 for name, weight in weights.items()):
+            self.fail(f"{value!r}: every speaker needs a name and a positive weight", param, ctx)
+        return weights
+
+
+class _Commands(click.Group):
+    """A command for each speech architecture, and one for each architecture of pictures, those of plugins included."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands below, and the image architectures."""
+        return [*super().list_commands(ctx), *(kind for kind in kinds() if _is_image(kind))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command below, or that of an image architecture."""
+        found = super().get_command(ctx, cmd_name)
+        return found or (_image_command(cmd_name) if cmd_name in kinds() else None)
+
+
+def _is_image(kind: str) -> bool:
+    try:
+        return issubclass(architecture(kind).spec, PictureSpec)
+    except ArchitectureError:
+        return False  # a broken plugin: training it by its name reports the reason
+
+
+@click.group(cls=_Commands, short_help="Train a speech, acoustic or image network.")
+def command() -> None:
+    """Train on prepared corpora; the same command again resumes a run that was stopped or killed."""
+
+
+def _speech_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of all speech networks."""
+    data = click.option("--data", type=_PREPARED, multiple=True, required=True, help="A prepared corpus; repeatable.")
+    names = click.option("--speakers", type=_Weights(), required=True, help="In the order of the model's embedding.")
+    return data(names(_options(function)))
+
+
+_ENCODER = click.option(
+    "--encoder", type=_PREPARED, help="Of portraits: the checkpoint of an encoder of identities, which stays as it is."
+)
+_START = click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run starts from.")
+
+
+def _schedule_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The learning rate over time: a trunk without decay, and branches of it that have nothing else."""
+    decorators = (
+        click.option("--warmup", type=click.IntRange(1), help="Steps until the learning rate is reached."),
+        click.option("--decay", type=click.FloatRange(0.0, 1.0), help="Share of the steps over which it falls to 0."),
+        click.option(
+            "--anneal-from", type=_PREPARED, help="A run to go on from, its learning rate falling to 0 in --steps."
+        ),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
+def _options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of all networks."""
+    decorators = (
+        click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True),
+        click.option("--steps", type=click.IntRange(1), required=True, help="In all, including those already done."),
+        click.option("--batch", type=click.IntRange(1), help="Items per process and step."),
+        click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True)),
+        click.option("--processes", type=click.IntRange(1), help="Default: one per core, or one on a GPU."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option(
+            "--precision",
+            type=click.Choice(["bfloat16", "float32"]),
+            help="Of the arithmetic. Default: bfloat16 on processors and GPUs with such products, otherwise float32.",
+        ),
+        click.option(
+            "--minutes",
+            type=click.FloatRange(0.0, min_open=True),
+            default=math.inf,
+            help="Stop and save after so long; the same command goes on. With one process.",
+        ),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
+@command.command()
+@_speech_options
+@click.option("--size", type=click.Choice(["S", "M"]), default="S", show_default=True)
+@click.option("--free", is_flag=True, help="Without frames: free generation instead of text to speech.")
+@click.option("--stacks", type=click.IntRange(1), help="How often dilations start from 1; fewer see further back.")
+@click.option("--crop", type=click.IntRange(4), default=30, show_default=True, help="Frames of 10 ms per item.")
+@click.option("--shaping", type=click.Choice(SHAPINGS), default="preemphasis", show_default=True)
+@click.option(
+    "--blur", type=click.FloatRange(0.0, 1.0), default=0.0, show_default=True, help="Share of items with blurred mels."
+)
+@_START
+@_schedule_options
+def wavenet(
+    data: tuple[Path, ...],
+    output: Path,
+    speakers: dict[str, float],
+    size: str,
+    free: bool,
+    stacks: int | None,
+    crop: int,
+    shaping: str,
+    blur: float,
+    start: Path | None,
+    batch: int | None,
+    precision: str | None,
+    seed: int,
+    **loop: Any,
+) -> None:
+    """Train a WaveNet on frames and a speaker, or on a speaker alone; the loss is in bits per sample."""
+    from ancestral.models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
+    from ancestral.models.spec import FeatureSpec, SpecError
+
+    sizes = {"S": SMALL, "M": MEDIUM}[size] | ({"stacks": stacks} if stacks else {})
+    with explained(SpecError):
+        channels = 0 if free else FeatureSpec().channels
+        spec = WaveNetSpec(speakers=tuple(speakers), local_channels=channels, shaping=shaping, **sizes)
+    options: dict[str, Any] = {"crop_frames": crop, "blur": blur, "start": start, "seed": seed}
+    options |= _given(precision=precision)
+    _run(_task(spec)(spec, data, speakers, batch=batch or 2, **options), output, seed=seed, **loop)
+
+
+@command.command()
+@_speech_options
+@_START
+@_schedule_options
+def acoustic(
+    data: tuple[Path, ...],
+    output: Path,
+    speakers: dict[str, float],
+    start: Path | None,
+    batch: int | None,
+    precision: str | None,
+    seed: int,
+    **loop: Any,
+) -> None:
+    """Train the acoustic model: phonemes to conditioning frames; the loss is a mean absolute error, and that of a
+    discriminator of mels."""
+    from ancestral.models.architectures.acoustic import PITCH_LAYERS, AcousticSpec
+    from ancestral.models.spec import FeatureSpec
+    from ancestral.models.text.phonemes import PHONEMES
+
+    spec = AcousticSpec(
+        phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels, pitch_layers=PITCH_LAYERS
+    )
+    options = {"start": start, "seed": seed} | _given(precision=precision)
+    _run(_task(spec)(spec, data, speakers, batch=batch or 16, **options), output, seed=seed, **loop)
+
+
+def _task(spec: Spec) -> Any:
+    """The class of an architecture's training task."""
+    task = architecture(spec.kind).task
+    assert task is not None
+    return load_object(task)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that are not None: the others keep their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _image_command(kind: str) -> click.Command | None:
+    """The command that trains an image architecture: its options are the fields of its spec."""
+    try:
+        found = architecture(kind)
+    except ArchitectureError as error:
+        raise click.ClickException(str(error)) from None
+    if not issubclass(found.spec, PictureSpec) or found.task is None:
+        return None
+    spec = found.spec
+
+    def train(
+        data: Path,
+        output: Path,
+        levels: str,
+        batch: int | None,
+        precision: str | None,
+        start: Path | None,
+        seed: int,
+        **options: Any,
+    ) -> None:
+        from ancestral.training.data.images import read_pictures
+
+        schedule = ("steps", "learning_rate", "processes", "minutes", "warmup", "decay", "anneal_from")
+        loop = {name: options.pop(name) for name in schedule}
+        parts: dict[str, Any] = {name: options.pop(name) for name in ("encoder",) if name in options}
+        if parts.get("encoder") is not None:
+            options["portraits"] = True
+        with explained(ValueError):
+            pictures = read_pictures(data)
+            data_fields = {"levels": int(levels)} | pictures.spec_fields
+            wanted = spec.for_pictures(pictures.shape, data_fields, **options)
+        task = _task(wanted)(wanted, data, start=start, seed=seed, **_given(batch=batch, precision=precision), **parts)
+        _run(task, output, seed=seed, **loop)
+
+    train.__doc__ = f"Train a network of pictures, {kind}."
+    decorators: tuple[Callable[..., Any], ...] = (
+        click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="An npz or a folder."),
+        _options,
+        click.option(
+            "--levels",
+            type=click.Choice(["2", "256"]),
+            default="256",
+            show_default=True,
+            help="Of a sub-pixel; pictures with a palette have as many as it has colours.",
+        ),
+        *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
+        *([_ENCODER] if "portraits" in {field.name for field in dataclasses.fields(spec)} else []),
+        _START,
+        _schedule_options,
+    )
+    decorated: Callable[..., Any] = train
+    for decorate in reversed(decorators):
+        decorated = decorate(decorated)
+    return click.command(kind)(decorated)
+
+
+def _spec_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
+    meta, name = field.metadata, f"--{field.name.replace('_', '-')}"
+    if meta["off"] is not None:
+        return click.option(f"{name}/--{meta['off']}", default=meta["default"], help=meta["description"])
+    choice = click.Choice(meta["choices"]) if meta["choices"] else click.IntRange(meta["least"])
+    return click.option(name, type=choice, default=meta["default"], show_default=True, help=meta["description"])
+
+
+def _run(
+    task: Task,
+    output: Path,
+    *,
+    steps: int,
+    learning_rate: float | None,
+    processes: int | None,
+    minutes: float,
+    seed: int,
+    anneal_from: Path | None = None,
+    **schedule: float | None,
+) -> None:
+    import torch
+
+    from ancestral.training.loop import LoopConfig, train
+    from ancestral.training.start import branch
+
+    given = _given(learning_rate=learning_rate, **schedule)
+    count = processes or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    with explained(ValueError):
+        if anneal_from is not None:
+            begun, rate = branch(anneal_from, output)
+            given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
+            steps += begun
+        config: Any = LoopConfig(steps, seed=seed, **given)
+        train(task, config, output, count, minutes)

@@ -1,0 +1,92 @@
+"""``ancestral voice``: add a voice of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from ancestral.command_line import explained
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(short_help="Add a voice made from your own recordings.")
+def command() -> None:
+    """Make voices from recordings."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--audio", type=_FOLDER, required=True, help="The folder of the recordings: wav, flac, ogg or mp3.")
+@click.option(
+    "--text", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+    help="A line for each recording: FILE|TEXT.",
+)  # fmt: skip
+@click.option("--base", default="wavenet-en", show_default=True, help="The model to fine-tune.")
+@click.option("--gender", type=click.Choice(["female", "male", "neutral"]), default="neutral", show_default=True)
+@click.option("--language", default="en-US", show_default=True)
+@click.option("--licence", default="not stated", show_default=True, help="Of the recordings.")
+@click.option("--wavenet-steps", type=click.IntRange(1), default=1200, show_default=True)
+@click.option("--acoustic-steps", type=click.IntRange(1), default=1200, show_default=True)
+@click.option("--processes", type=click.IntRange(1), help="Default: one per core.")
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="For the runs. [default: build/voices/NAME]",
+)
+@click.option("--asr", type=_FOLDER, help="A CTranslate2 folder of a Whisper model: the voice is evaluated with it.")
+def add(
+    name: str, audio: Path, text: Path, base: str, gender: str, language: str, licence: str, wavenet_steps: int,
+    acoustic_steps: int, processes: int | None, work: Path | None, asr: Path | None,
+) -> None:  # fmt: skip
+    """Make the model NAME, which has the voice NAME, from recordings and their text.
+
+    Both networks of --base are fine-tuned; the other voices stay as they are. The same command again goes on where it
+    was stopped. A server that is started afterwards lists the model.
+    """
+    from ancestral.models.library import LibraryError, Voice, discover, model_id
+    from ancestral.service.settings import SettingsError, load_settings
+    from ancestral.training.voice import NewVoice, add_voice, read_recordings
+
+    with explained(SettingsError, LibraryError, ImportError, ValueError, OSError):
+        settings = load_settings()
+        models = settings.data_dir / "models"
+        entries = {entry.id: entry for entry in discover(settings.models_dir) + discover(models)}
+        if base not in entries or entries[base].kind != "speech":
+            raise ValueError(f"base: {base!r} is no model that reads text")
+        out = models / model_id(name)
+        if name in entries or out.exists():
+            raise ValueError(f"name: there is a model {name!r} already")
+        models.mkdir(parents=True, exist_ok=True)
+        clips = read_recordings(audio, text, name)
+        sampling = entries[base].voices[0].sampling
+        voice = Voice(name, name.capitalize(), language, gender, f"Fine-tuned from {base}", licence, sampling)
+        folder, count = work or Path("build/voices") / name, processes or os.cpu_count() or 1
+        new = NewVoice(voice, entries[base], folder, out, wavenet_steps, acoustic_steps, count)
+        add_voice(new, clips, lambda line: click.echo(line, err=True))
+        if asr is not None:
+            _evaluate(out, asr, folder / "corpus")
+    click.echo(f"{out}: start the server again, and the voice {name!r} is listed", err=True)
+
+
+def _evaluate(out: Path, asr: Path, corpus: Path) -> None:
+    """Print what judges say of the voice, and write it into the card of its WaveNet."""
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.models.library import ModelEntry
+    from ancestral.training.cli.evaluation.speech import speech_report
+
+    click.echo("Evaluating", err=True)
+    name = out.name
+    report = speech_report(name, name, asr, corpus, sentences=100, temperature=None, keep=None)
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    loaded = checkpoints.load(ModelEntry.read(out).sampled)
+    rows = [
+        f"| {figure} | {report[figure]:.3f} | {report['teacher'][figure]:.3f} |"
+        for figure in ("wer", "distillmos", "dnsmos", "median_f0", "voiced_share")
+    ]
+    table = ["## Served from text", "", f"{report['sentences']} held-out sentences.", "", "| | voice | recordings |"]
+    card = "\n".join([loaded.card.rstrip(), "", *table, "|---|---|---|", *rows, ""])
+    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, card)

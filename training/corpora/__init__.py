@@ -1,0 +1,139 @@
+"""``ancestral corpus build NAME``: makes the corpora from packages; reads LJSpeech and VCTK layouts, too.
+
+Corpora of sound are folders in our layout (layouts.py), those of pictures hold a ``pictures.npz`` (archive.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from ancestral.models.text import Sentence, UnsupportedText, phonemize
+from ancestral.training.corpora import avatars, emoji, sprites
+from ancestral.training.corpora.avatar_styles import STYLES
+from ancestral.training.corpora.layouts import CorpusError, Writer, read
+from ancestral.training.corpora.pictures import digits, fashion
+from ancestral.training.corpora.sentences import script
+from ancestral.training.corpora.wardrobe import SPECIES
+from ancestral.training.data.speech import Clip, TimedPhone
+
+__all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "expected", "read"]
+
+Progress = Callable[[int], None]
+
+# Where each voice starts in the list of sentences, so that no two read the same ones.
+_OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
+FLITE = ("slt", "awb", "rms", "kal16")
+PICTURES: dict[str, Callable[[Path, Progress], int]] = {
+    "digits": digits,
+    "fashion": fashion,
+    "emoji": emoji.make,
+    "emoji-flat": partial(emoji.make, styles=emoji.FLAT),
+    "sprites": sprites.make,
+    "avatars": avatars.make,
+    "avatars-rgb": partial(avatars.make, indexed=False),
+}
+NAMES = ("allison", "heart", "joe", *FLITE, *PICTURES)
+
+Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
+
+
+def expected(name: str) -> int | None:
+    """How many pictures building a corpus makes before equal ones are left out; None where it is not known before."""
+    if name == "sprites":
+        return sprites.DRAWN * len(SPECIES)
+    return avatars.PEOPLE * avatars.PICTURES * len(STYLES) if name.startswith("avatars") else None
+
+
+def build(name: str, out: Path, count: int, progress: Progress = lambda done: None) -> int:
+    """Make corpus ``name`` in directory ``out``.
+
+    Args:
+        name: one of :data:`NAMES`.
+        out: created, or its corpus replaced.
+        count: sentences besides the held-out ones; ``allison`` has the prompts that exist, and pictures have none.
+        progress: called with the number of clips or pictures done.
+
+    Returns:
+        The number of clips or pictures written.
+
+    Raises:
+        CorpusError: there is no such corpus.
+    """
+    if name not in NAMES:
+        raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
+    if name in PICTURES:
+        return PICTURES[name](out, progress)
+    clips = _taught(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
+    done = 0
+    with Writer(out) as writer:
+        for clip_id, text, wave, phones in clips:
+            writer.add(clip_id, name, text, wave, phones)
+            done += 1
+            progress(done)
+    return done
+
+
+def _taught(name: str, count: int) -> Iterator[Labelled]:
+    from ancestral.training.corpora.teachers import Heart, Joe, Teacher
+
+    teacher: Teacher = Heart() if name == "heart" else Joe()
+    for suffix, text in script(_OFFSETS[name], count):
+        sentence = _one(text)
+        if sentence is None:
+            continue
+        wave, rate, seconds = teacher.speak(sentence)
+        phones = list(map(TimedPhone, sentence.phones, seconds, sentence.word_starts))
+        yield f"{name}_{suffix}", text, soxr.resample(wave, rate, 16000), phones
+
+
+def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
+    from ancestral.training.corpora.align import Aligner
+    from ancestral.training.corpora.recordings import allison, flite
+
+    aligner = Aligner()
+    recordings = allison() if name == "allison" else flite(name, _OFFSETS[name], count, out)
+    for clip_id, text, wave in recordings:
+        sentence = _one(text)
+        phones = aligner.align(wave, sentence) if sentence else None
+        # A clip without phonemes still teaches WaveNet how the voice sounds.
+        yield clip_id, text, wave, phones or []
+
+
+def align_corpus(directory: Path, out: Path, progress: Progress = lambda done: None) -> int:
+    """Align a corpus in LJSpeech's or VCTK's layout, and write it in our layout into ``out``."""
+    return align_clips(read(directory), out, progress)
+
+
+def align_clips(clips: Sequence[Clip], out: Path, progress: Progress = lambda done: None) -> int:
+    """Align recordings with their text, and write them in our layout into ``out``.
+
+    Raises:
+        ValueError: one is no sound file.
+    """
+    from ancestral.training.corpora.align import Aligner
+    from ancestral.training.data.speech import load_wave
+
+    aligner, done = Aligner(), 0
+    with Writer(out) as writer:
+        for clip in clips:
+            wave, sentence = load_wave(clip.path, 16000), _one(clip.text)
+            phones = aligner.align(wave, sentence) if sentence else None
+            writer.add(clip.id, clip.speaker, clip.text, wave, phones or [])
+            done += 1
+            progress(done)
+    return done
+
+
+def _one(text: str) -> Sentence | None:
+    """A clip's text as one sentence, whatever full stops it has inside; None for text that cannot be spoken."""
+    try:
+        sentences = phonemize(text)
+    except UnsupportedText:
+        return None
+    return Sentence(text, tuple(item for sentence in sentences for item in sentence.items))

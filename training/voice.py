@@ -1,0 +1,176 @@
+"""A voice of one's own: recordings and their text become a model that speaks with that voice.
+
+Both networks of a model are fine-tuned on the recordings alone, so the result is a model of its own and the voices of
+the first one stay as they are. Every step leaves its result in a work directory, where the same call goes on from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import load
+from ancestral.models.library import ACOUSTIC, MANIFEST, ModelEntry, Voice
+from ancestral.training.corpora import CorpusError, align_clips, read
+from ancestral.training.data.speech import Clip, Coding, Dataset, by_speaker, minutes_by_speaker, prepare
+from ancestral.training.loop import LoopConfig, train
+from ancestral.training.tasks.acoustic import AcousticTask
+from ancestral.training.tasks.wavenet import WaveNetTask
+
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+LEAST_SECONDS = 60.0
+"""Of recordings to train on."""
+_HELD_OUT_EVERY = 12
+"""One clip in so many is kept for evaluation."""
+_WAVENET: Final = "wavenet"
+"""The run of the network that is sampled, in the work directory."""
+
+Report = Callable[[str], None]
+
+
+class VoiceError(ValueError):
+    """Recordings or a text file that no voice can be made from; the message names the file."""
+
+
+@dataclass(frozen=True)
+class NewVoice:
+    """What to make, from which model, and for how long."""
+
+    voice: Voice
+    base: ModelEntry
+    """The model whose two networks are fine-tuned."""
+    work: Path
+    """Where the corpus and the runs are kept."""
+    out: Path
+    """The directory of the new model."""
+    wavenet_steps: int
+    acoustic_steps: int
+    processes: int
+
+
+def read_recordings(audio: Path, text: Path, voice: str) -> list[Clip]:
+    """The clips of a text file, ``FILE|TEXT`` a line (or LJSpeech's ``FILE|TEXT|NORMALISED TEXT``), named for training.
+
+    Args:
+        audio: the folder of the recordings, ``FILE.wav`` (flac, ogg, mp3).
+        text: the text file.
+        voice: the name of the voice.
+
+    Raises:
+        VoiceError: a line is no such line, or a recording is missing.
+    """
+    clips: list[Clip] = []
+    for number, line in enumerate(text.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        fields = line.split("|")
+        if len(fields) not in (2, 3) or not fields[-1].strip():
+            raise VoiceError(f"{text.name}:{number}: expected FILE|TEXT")
+        clips.append(Clip("", voice, _sound(audio, fields[0].strip(), f"{text.name}:{number}"), fields[-1].strip()))
+    if len(clips) < _HELD_OUT_EVERY:
+        raise VoiceError(f"{text.name}: {len(clips)} recordings; at least {_HELD_OUT_EVERY} are needed")
+    held_out = range(_HELD_OUT_EVERY - 1, len(clips), _HELD_OUT_EVERY)
+    names = {position: f"{voice}_s{count:04d}" for count, position in enumerate(held_out)}
+    return [replace(clip, id=names.get(i, f"{voice}_{i:05d}")) for i, clip in enumerate(clips)]
+
+
+def _sound(folder: Path, name: str, where: str) -> Path:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise VoiceError(f"{where}: {name!r} is not in {folder}")
+    for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in SOUNDS)):
+        if path.is_file() and path.suffix in SOUNDS:
+            return path
+    raise VoiceError(f"{where}: {folder / name} is missing ({', '.join(SOUNDS)})")
+
+
+def add_voice(new: NewVoice, clips: list[Clip], report: Report) -> None:
+    """Align, prepare, fine-tune both networks, and write the model.
+
+    Args:
+        new: what to make.
+        clips: of :func:`read_recordings`.
+        report: told what is being done.
+
+    Raises:
+        ValueError: a recording is no sound file, or too little of them can be used.
+    """
+    prepared, weights = _prepared(new, clips, report), {new.voice.id: 1.0}
+    wavenet, acoustic = _specs(new.base)
+    start = new.base.sampled
+    report(f"Fine-tuning {new.base.id}/{start.name}: {new.wavenet_steps} steps")
+    sampling = replace(wavenet, speakers=tuple(weights))
+    task = WaveNetTask(sampling, (prepared,), weights, batch=2, crop_frames=40, blur=0.5, start=start)
+    train(task, _config(new.wavenet_steps, 1e-3), new.work / _WAVENET, new.processes)
+    start = new.base.path / ACOUSTIC
+    report(f"Fine-tuning {new.base.id}/{start.name}: {new.acoustic_steps} steps")
+    predicting = replace(acoustic, speakers=tuple(weights))
+    train(
+        AcousticTask(predicting, (prepared,), weights, batch=4, start=start), _config(new.acoustic_steps, 7e-4),
+        new.work / ACOUSTIC, new.processes,
+    )  # fmt: skip
+    _write_model(new)
+
+
+def _specs(base: ModelEntry) -> tuple[WaveNetSpec, AcousticSpec]:
+    """The specs of both networks."""
+    return load(base.sampled).spec_as(WaveNetSpec), load(base.path / ACOUSTIC).spec_as(AcousticSpec)
+
+
+def _config(steps: int, learning_rate: float) -> LoopConfig:
+    return LoopConfig(
+        steps, learning_rate=learning_rate, warmup=50, decay=0.5, ema=0.995, evaluate_every=steps, log_every=10
+    )
+
+
+def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
+    """The prepared directory, made in a directory that is renamed when it is whole."""
+    corpus, prepared = new.work / "corpus", new.work / "prepared"
+    if not corpus.exists():
+        report(f"Aligning {len(clips)} recordings with their text")
+        with _whole(corpus) as partial:
+            align_clips(clips, partial)
+    if not prepared.exists():
+        report("Computing frames and symbols")
+        wavenet, acoustic = _specs(new.base)
+        with _whole(prepared) as partial:
+            prepare(read(corpus), partial, acoustic.features, Coding.of(wavenet), new.processes)
+    groups = by_speaker([Dataset(prepared)], evaluation=False)
+    known = {name: [item for item in group if item[1].durations] for name, group in groups.items()}
+    seconds = 60.0 * minutes_by_speaker(known).get(new.voice.id, 0.0)
+    if seconds < LEAST_SECONDS:
+        shutil.rmtree(corpus)
+        shutil.rmtree(prepared)
+        message = f"{seconds:.0f} seconds of speech could be aligned with the text"
+        raise CorpusError(f"{message}; at least {LEAST_SECONDS:.0f} are needed")
+    report(f"{seconds / 60.0:.1f} minutes of speech to train on")
+    return prepared
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    yield partial
+    os.replace(partial, path)
+
+
+def _write_model(new: NewVoice) -> None:
+    with _whole(new.out) as partial:
+        partial.mkdir(parents=True)
+        for name, run in ((new.base.sampled.name, _WAVENET), (ACOUSTIC, ACOUSTIC)):
+            shutil.copytree(new.work / run / "checkpoint", partial / name)
+        described = {
+            "id": new.voice.id, "kind": "speech", "created": int(time.time()), "owned_by": "user",
+            "description": f"The voice {new.voice.name}, fine-tuned from {new.base.id}",
+            "temperature": new.base.temperature, "voices": [asdict(new.voice)],
+        }  # fmt: skip
+        (partial / MANIFEST).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", "utf-8")
