@@ -57,47 +57,6 @@ class Readiness(BaseModel):
     engines: dict[str, list[str]] = Field(description="The engines that sample each model, of all workers.")
 
 
-class KServeServer(BaseModel):
-    """``GET /v2``: the server as KServe's protocol describes it."""
-
-    name: Literal["ancestral"] = "ancestral"
-    version: str
-    extensions: list[str] = []
-
-
-class KServeLive(BaseModel):
-    """Whether the process is alive."""
-
-    live: bool
-
-
-class KServeReady(BaseModel):
-    """Whether the server, or a model, can be used."""
-
-    ready: bool
-
-
-Datatype = Literal["BYTES", "FP32", "INT16", "INT64", "UINT8"]
-
-
-class KServeTensor(BaseModel):
-    """An input or output of a model; a dimension of -1 has any size."""
-
-    name: str
-    datatype: Datatype
-    shape: list[int]
-
-
-class KServeModel(BaseModel):
-    """``GET /v2/models/{id}``: a model as KServe's protocol describes it."""
-
-    name: str
-    versions: list[str] = Field(description="One: the SHA-256 of the weights.")
-    platform: str
-    inputs: list[KServeTensor] = Field(description="Fields of the request, at `/v1/audio` or `/v1/images`.")
-    outputs: list[KServeTensor]
-
-
 class ErrorBody(BaseModel):
     """An error; all four keys are always present."""
 

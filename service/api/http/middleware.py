@@ -33,7 +33,7 @@ _SAFE = {
 }
 """Unless the response has its own."""
 
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Polled every few seconds: logged only when they fail."""
 
 

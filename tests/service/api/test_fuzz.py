@@ -97,8 +97,7 @@ GETS: Final = (
     "GET /v1/audio/voices", "GET /v1/images/classes", "GET /v1/models", "GET /v1/models/{model_id}", "GET /v1/jobs",
     "GET /v1/jobs/{job_id}", "GET /v1/jobs/{job_id}/content", "GET /v1/jobs/{job_id}/events",
     "GET /v1/jobs/{job_id}/manifest", "POST /v1/jobs/{job_id}/cancel", "DELETE /v1/jobs/{job_id}",
-    "GET /v1/images/files/{job_id}/{index}.{form}", "GET /healthz", "GET /readyz", "GET /metrics", "GET /v2",
-    "GET /v2/health/live", "GET /v2/health/ready", "GET /v2/models/{model_id}", "GET /v2/models/{model_id}/ready",
+    "GET /v1/images/files/{job_id}/{index}.{form}", "GET /healthz", "GET /readyz", "GET /metrics",
     "GET /docs", "GET /asyncapi.json", "PUT /v1/models", "GET /v1/nothing",
 )  # fmt: skip
 QUERY: Final = ("model", "language", "gender", "embeddings", "after", "limit", "token", "frog")

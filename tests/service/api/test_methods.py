@@ -18,7 +18,6 @@ READABLE = [
     "/healthz",
     "/readyz",
     "/metrics",
-    "/v2",
     "/v1/models",
     "/v1/models/tiny",
     "/v1/audio/models",

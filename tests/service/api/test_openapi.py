@@ -61,11 +61,6 @@ ROUTES = {
     "POST /v1/text-to-speech/{voice_id}/with-timestamps",
     "POST /v1/verify",
     "GET /v1/voices",
-    "GET /v2",
-    "GET /v2/health/live",
-    "GET /v2/health/ready",
-    "GET /v2/models/{model_id}",
-    "GET /v2/models/{model_id}/ready",
 }
 BODY_ERRORS = {"400", "401", "404", "413", "415", "429", "500", "503"}
 """What every route that takes a body may answer."""

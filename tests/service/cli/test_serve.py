@@ -102,7 +102,7 @@ def test_json_on_a_terminal(environment: dict[str, str], tmp_path: Path) -> None
 def test_no_access_lines_of_probes(server: Server) -> None:
     before = len(server.log)
     with server.client() as client:
-        for path in ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"):
+        for path in ("/healthz", "/readyz", "/metrics"):
             assert client.get(path, headers={"x-request-id": "a-probe"}).status_code == 200
         assert client.get("/v1/models", headers={"x-request-id": "no-probe"}).status_code == 200
     deadline = time.monotonic() + SECONDS

@@ -254,4 +254,3 @@ def test_models_that_draw_say_nothing(server: Server, model: str) -> None:
 def test_models_that_draw_have_no_voices(server: Server) -> None:
     voices = httpx.get(f"{server.url}/v1/audio/voices").json()["data"]
     assert not {model for voice in voices for model in voice["models"]} & {"sketch", "ink", "fog"}
-    assert httpx.get(f"{server.url}/v2/models/sketch/ready").status_code == 200
