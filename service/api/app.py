@@ -69,7 +69,7 @@ UPLOADS = (
 DESCRIPTION = """\
 Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
 `/v1/images` and `/v1/models` are those of OpenAI's API, so its clients work unchanged; `seed`, `temperature` and
-`sample_rate` are additions. ElevenLabs' clients work as well. [asyncapi.json](asyncapi.json) describes the websockets.
+`sample_rate` are additions. ElevenLabs' clients work as well. `docs/api.md` describes the websockets.
 """
 
 

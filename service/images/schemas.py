@@ -126,12 +126,6 @@ class InterpolationRequest(BaseImageRequest):
 class ImageGenerate(StrictRequest):
     """The message that requests pictures over a websocket; fields as in :class:`ImageRequest`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"type": "image.generate", "model": "pixelcnn-digits", "prompt": "7", "seed": 7}]
-        }
-    )
-
     type: Literal["image.generate"]
     model: str = Field(min_length=1, max_length=256)
     prompt: str | None = Field(default=None, min_length=1, max_length=4096)
@@ -155,8 +149,6 @@ class ImageGenerate(StrictRequest):
 
 class ImageCancel(StrictRequest):
     """Cancel the request in progress."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "image.cancel"}]})
 
     type: Literal["image.cancel"]
 

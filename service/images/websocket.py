@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from ancestral.service.broker import UNAVAILABLE
 from ancestral.service.broker.job import Job
@@ -32,24 +32,12 @@ from ancestral.service.jobs.state import State
 from ancestral.service.jobs.submit import submit_job
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
-from ancestral.service.ws.channel import Channel
 from ancestral.service.ws.connection import WsConnection, receive_loop
 from ancestral.service.ws.credentials import Credentials
-from ancestral.service.ws.messages import NoQuery, parse_message, wrong_order
-from ancestral.service.ws.schemas import ErrorEvent, ServerEvent, error_event
+from ancestral.service.ws.messages import parse_message, wrong_order
+from ancestral.service.ws.schemas import ServerEvent, error_event
 
-CHANNEL = Channel(
-    id="images",
-    path="/v1/images/stream",
-    summary="Send pictures while they are sampled",
-    description="Send `image.generate`. The rows of the pictures follow in binary frames, from the top.",
-    query=NoQuery,
-    client=tuple(IMAGE_MESSAGES.values()),
-    server=(ImageStart, ImageCoarse, ImageDone, ImageCancelled, ErrorEvent),
-    frames="Whole rows of pixels, `width * channels` bytes each, 0 to 255: the first row of every picture, then the "
-    "second row of every picture, and so on. After `image.coarse`: the coarse pixels of the first picture, row by row, "
-    "then those of the second one, and so on.",
-)
+PATH: Final = "/v1/images/stream"
 
 
 class ImageConnection(WsConnection):

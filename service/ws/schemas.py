@@ -21,15 +21,8 @@ ApiKey = Annotated[
 ]
 
 
-def without_default(schema: dict[str, Any]) -> None:
-    """For the JSON schema of a field that may be absent: it then has no value."""
-    del schema["default"]
-
-
 class SessionClose(StrictRequest):
     """Ends the session; it will not be resumed."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "session.close"}]})
 
     type: Literal["session.close"]
 
@@ -62,22 +55,6 @@ class EventError(BaseModel):
 
 class ErrorEvent(ServerEvent):
     """A message or its work has failed; the connection goes on."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "error",
-                    "error": {
-                        "message": "type: session.config comes first",
-                        "type": "invalid_request_error",
-                        "param": "type",
-                        "code": "wrong_order",
-                    },
-                }
-            ]
-        }
-    )
 
     type: Literal["error"] = "error"
     error: EventError

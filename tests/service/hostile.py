@@ -1,7 +1,7 @@
 """What the fuzz tests send, and what they expect of every answer.
 
-A request or message is valid but for a few changes. The schemas of ``/openapi.json`` and ``/asyncapi.json`` are the
-oracle: what they do not allow must be refused, and a refusal names a field that was sent or is missing.
+A request or message is valid but for a few changes. The schemas of ``/openapi.json`` and of the websockets' messages
+are the oracle: what they do not allow must be refused, and a refusal names a field that was sent or is missing.
 """
 
 from __future__ import annotations

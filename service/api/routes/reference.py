@@ -1,18 +1,15 @@
-"""``GET /docs``: the API reference, by a copy of Swagger UI that needs no other host; ``GET /asyncapi.json``."""
+"""``GET /docs``: the API reference, by a copy of Swagger UI that needs no other host."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
-from ancestral.service.api.http.asyncapi import document
 from ancestral.service.api.http.page_policy import page_policy
-from ancestral.service.api.routes.websockets import CHANNELS
 from ancestral.service.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -46,15 +43,3 @@ def _file(name: str, media_type: str, headers: Mapping[str, str]) -> Response:
     return Response(
         (_FILES / name).read_bytes(), media_type=media_type, headers={"cache-control": "no-cache", **headers}
     )
-
-
-@router.get("/asyncapi.json")
-async def describe_websockets() -> JSONResponse:
-    """The websockets as AsyncAPI 3.0."""
-    return JSONResponse(_asyncapi())
-
-
-@cache
-def _asyncapi() -> dict[str, Any]:
-    """Made when it is first asked for, as ``/openapi.json`` is."""
-    return document(CHANNELS)

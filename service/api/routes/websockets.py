@@ -33,11 +33,10 @@ from ancestral.service.ws.credentials import Credentials
 from ancestral.service.ws.messages import NoQuery, parse_query
 
 router = APIRouter(tags=["websockets"])
-CHANNELS = (native.CHANNEL, stream_input.CHANNEL, contexts.CHANNEL, images.CHANNEL)
 log = logging.getLogger("service.access")
 
 
-@router.websocket(native.CHANNEL.path)
+@router.websocket(native.PATH)
 async def stream_speech(websocket: WebSocket, service: Service) -> None:
     """Speak text while it arrives; :mod:`ancestral.service.speech.session.native` has the messages."""
     try:
@@ -50,7 +49,7 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
     await _run(websocket, service, NativeConnection(service, _limits(websocket), bounded, credentials, query))
 
 
-@router.websocket(images.CHANNEL.path)
+@router.websocket(images.PATH)
 async def stream_images(websocket: WebSocket, service: Service) -> None:
     """Send pictures while they are sampled; :mod:`ancestral.service.images.websocket` has the messages."""
     try:
@@ -63,13 +62,13 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
     await _run(websocket, service, ImageConnection(service, _limits(websocket), bounded, credentials))
 
 
-@router.websocket(stream_input.CHANNEL.path)
+@router.websocket(stream_input.PATH)
 async def stream_text(websocket: WebSocket, voice_id: str, service: Service) -> None:
     """The same for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.stream_input` has the messages."""
     await _serve_elevenlabs(ElevenLabsConnection, websocket, voice_id, service)
 
 
-@router.websocket(contexts.CHANNEL.path)
+@router.websocket(contexts.PATH)
 async def stream_contexts(websocket: WebSocket, voice_id: str, service: Service) -> None:
     """The same with several contexts; :mod:`ancestral.service.speech.elevenlabs.contexts` has the messages."""
     await _serve_elevenlabs(MultiContextConnection, websocket, voice_id, service)

@@ -23,7 +23,7 @@ from ancestral.service.errors import InvalidRequest, ServiceError
 from ancestral.service.jobs.rate_limit import Limits
 from ancestral.service.jobs.state import State
 from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
-from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage, FailureMessage
+from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery
 from ancestral.service.speech.requests import new_session_state
@@ -32,7 +32,6 @@ from ancestral.service.speech.session.state import Utterance
 from ancestral.service.speech.session.utterance_sender import EventSink
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
-from ancestral.service.ws.channel import Channel
 from ancestral.service.ws.connection import WsConnection
 from ancestral.service.ws.credentials import Credentials
 from ancestral.service.ws.messages import checked, parse_query
@@ -40,16 +39,7 @@ from ancestral.service.ws.messages import checked, parse_query
 MAX_CONTEXTS: Final = 64
 """Open contexts of one connection."""
 
-CHANNEL = Channel(
-    id="elevenlabsMulti",
-    path="/v1/text-to-speech/{voice_id}/multi-stream-input",
-    summary="Speak several texts over one connection, for clients of ElevenLabs",
-    description="Each `context_id` is a text of its own. Its first message opens it, `close_context` ends it.",
-    query=MultiStreamQuery,
-    client=(ContextMessage,),
-    server=(ContextAudio, ContextFailure, FailureMessage),
-    path_parameters={"voice_id": "One of `/v1/audio/voices`."},
-)
+PATH: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
 
 
 class _ContextEnded(Exception):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.service.speech.elevenlabs.schemas import VoiceSettings
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
-
-_ALIGNMENT_EXAMPLE: dict[str, Any] = {
-    "chars": ["H", "i", "."], "charStartTimesMs": [80, 140, 260], "charDurationsMs": [60, 120, 140],
-}  # fmt: skip
 
 
 class _Message(BaseModel):
@@ -27,8 +23,6 @@ class GenerationConfig(_Message):
 class TextMessage(_Message):
     """A piece of text; an empty one ends the input."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "The birch canoe slid "}, {"text": ""}]})
-
     text: str = Field(max_length=MAX_INPUT_CHARACTERS)
     flush: bool = False
     try_trigger_generation: bool = False
@@ -37,8 +31,6 @@ class TextMessage(_Message):
 class FirstMessage(TextMessage):
     """The first message, which has the settings."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": " ", "voice_settings": {"speed": 1.0}}]})
-
     voice_settings: VoiceSettings | None = None
     generation_config: GenerationConfig | None = None
     xi_api_key: str | None = Field(default=None, max_length=256)
@@ -46,19 +38,6 @@ class FirstMessage(TextMessage):
 
 class ContextMessage(_Message):
     """A message for one of several contexts, each of which is spoken by itself."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"text": " ", "context_id": "a", "voice_settings": {"speed": 1.0}},
-                {"text": "The birch canoe slid. ", "context_id": "a"},
-                {"context_id": "a", "flush": True},
-                {"context_id": "a", "close_context": True},
-                {"text": "", "context_id": "a"},
-                {"close_socket": True},
-            ]
-        }
-    )
 
     context_id: str | None = Field(
         default=None, min_length=1, max_length=256, description="Any name; messages without one have a context too."
@@ -91,20 +70,6 @@ class CharacterTimes(_Message):
 class AudioMessage(_Message):
     """Some of the audio; the last message has none, and ``isFinal`` is true."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "audio": "SUQzBAAAAAAA",
-                    "isFinal": None,
-                    "normalizedAlignment": _ALIGNMENT_EXAMPLE,
-                    "alignment": _ALIGNMENT_EXAMPLE,
-                },
-                {"audio": None, "isFinal": True, "normalizedAlignment": None, "alignment": None},
-            ]
-        }
-    )
-
     audio: str | None = Field(json_schema_extra={"contentEncoding": "base64"})
     isFinal: Literal[True] | None  # noqa: N815
     normalizedAlignment: CharacterTimes | None = Field(  # noqa: N815
@@ -116,34 +81,11 @@ class AudioMessage(_Message):
 class ContextAudio(AudioMessage):
     """Some of the audio of a context; its last message has none, and ``isFinal`` is true."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "audio": "SUQzBAAAAAAA",
-                    "isFinal": None,
-                    "normalizedAlignment": None,
-                    "alignment": None,
-                    "contextId": "a",
-                },
-                {"audio": None, "isFinal": True, "normalizedAlignment": None, "alignment": None, "contextId": "a"},
-            ]
-        }
-    )
-
     contextId: str | None  # noqa: N815
 
 
 class FailureMessage(_Message):
     """What went wrong; the connection is closed after it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"message": "voice_id: no such voice; available: heart, joe", "error": "voice_not_found", "code": 1008}
-            ]
-        }
-    )
 
     message: str
     error: str = Field(description="The code of the error.")
@@ -152,18 +94,6 @@ class FailureMessage(_Message):
 
 class ContextFailure(_Message):
     """What went wrong with one context, which has ended; the others go on."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "message": "text: there is nothing to say in it",
-                    "error": "unsupported_text",
-                    "contextId": "a",
-                }
-            ]
-        }
-    )
 
     message: str
     error: str = Field(description="The code of the error.")

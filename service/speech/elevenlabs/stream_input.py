@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Any
+from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 
@@ -19,7 +19,7 @@ from ancestral.service.errors import InvalidRequest, ServiceError
 from ancestral.service.jobs.rate_limit import Limits
 from ancestral.service.jobs.state import State
 from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
-from ancestral.service.speech.elevenlabs.messages import AudioMessage, FailureMessage, FirstMessage, TextMessage
+from ancestral.service.speech.elevenlabs.messages import AudioMessage, FirstMessage, TextMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from ancestral.service.speech.elevenlabs.schemas import StreamQuery
 from ancestral.service.speech.requests import new_session_state
@@ -28,20 +28,10 @@ from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.state import Utterance
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, IdleTimeout
-from ancestral.service.ws.channel import Channel
 from ancestral.service.ws.credentials import Credentials
 from ancestral.service.ws.messages import checked, parse_query
 
-CHANNEL = Channel(
-    id="elevenlabs",
-    path="/v1/text-to-speech/{voice_id}/stream-input",
-    summary="Speak a text while it is written, for clients of ElevenLabs",
-    description="The first message has the settings, the next ones have text, and an empty text ends the input.",
-    query=StreamQuery,
-    client=(FirstMessage, TextMessage),
-    server=(AudioMessage, FailureMessage),
-    path_parameters={"voice_id": "One of `/v1/audio/voices`."},
-)
+PATH: Final = "/v1/text-to-speech/{voice_id}/stream-input"
 
 
 class ElevenLabsConnection(SpeechConnection):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from ancestral.models.text import InputFormat
 from ancestral.service.jobs.schemas import SEEDS, StrictRequest
@@ -24,10 +24,6 @@ from ancestral.service.ws.schemas import ApiKey, SessionClose
 
 class SessionConfig(StrictRequest):
     """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"type": "session.config", "model": "wavenet-en", "voice": "joe", "seed": 7}]}
-    )
 
     type: Literal["session.config"] = "session.config"
     model: str = Field(min_length=1, max_length=256)
@@ -66,16 +62,12 @@ class SessionConfig(StrictRequest):
 class SessionResume(StrictRequest):
     """The key of a client that resumes a session and cannot set headers: its first message."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "session.resume", "api_key": "anc_example"}]})
-
     type: Literal["session.resume"]
     api_key: ApiKey
 
 
 class InputText(StrictRequest):
     """A piece of text. It is spoken as soon as a sentence is complete."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.text", "text": "The birch canoe slid."}]})
 
     type: Literal["input.text"]
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
@@ -84,15 +76,11 @@ class InputText(StrictRequest):
 class InputDone(StrictRequest):
     """No more text: the rest is spoken, complete or not."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.done"}]})
-
     type: Literal["input.done"]
 
 
 class InputCancel(StrictRequest):
     """Nothing of what has not been sent yet is wanted."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "input.cancel"}]})
 
     type: Literal["input.cancel"]
 

@@ -24,7 +24,7 @@ can resume the session.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,11 +55,10 @@ from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.state import SessionState, Utterance
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
-from ancestral.service.ws.channel import Channel
 from ancestral.service.ws.connection import IDLE_SECONDS, receive_loop
 from ancestral.service.ws.credentials import Credentials
 from ancestral.service.ws.messages import parse_message, wrong_order
-from ancestral.service.ws.schemas import ErrorEvent, ServerEvent, SessionClose, error_event
+from ancestral.service.ws.schemas import ServerEvent, SessionClose, error_event
 
 
 class SpeechQuery(BaseModel):
@@ -92,17 +91,7 @@ class SpeechQuery(BaseModel):
         return self
 
 
-CHANNEL = Channel(
-    id="speech",
-    path="/v1/audio/speech/stream",
-    summary="Speak a text while it is written",
-    description="Send `session.config` once, then `input.text` any number of times, then `input.done`. A sentence is "
-    "sampled as soon as it is complete. A client that lost its connection resumes with `session_id` and `from_sample`.",
-    query=SpeechQuery,
-    client=tuple(SPEECH_MESSAGES.values()),
-    server=(SessionCreated, AudioStart, AudioProgress, AudioDone, AudioCancelled, SessionDone, ErrorEvent),
-    frames="The audio of the utterance that the last `audio.start` announced, in its format: at most 32768 bytes.",
-)
+PATH: Final = "/v1/audio/speech/stream"
 
 
 class NativeConnection(SpeechConnection):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-import httpx
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,11 +12,14 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from ancestral.service.images import websocket as images
+from ancestral.service.speech.elevenlabs import stream_input
+from ancestral.service.speech.session import native
 from tests.service.hostile import changed, check_error, encoded
 from tests.service.support import Server
+from tests.service.websocket_messages import WEBSOCKETS, schema
 from tests.service.ws_client import SECONDS
 
-Document = dict[str, Any]
 Strategies = dict[str, st.SearchStrategy[Any]]
 QUICK, FULL = 200, 10_000
 A_CONNECTION: Final = 15
@@ -49,28 +51,16 @@ ELEVENLABS: Final[list[Strategies]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def document(server: Server) -> Document:
-    found: Document = httpx.get(f"{server.url}/asyncapi.json").json()
-    return found
-
-
 class Messages:
-    """What clients may send over one websocket, by its description."""
+    """What clients may send over one websocket."""
 
-    def __init__(self, document: Document, channel: str) -> None:
-        self._schemas = [
-            document | document["components"]["messages"][reference["$ref"].rpartition("/")[2]]["payload"]
-            for reference in document["operations"][f"{channel}.receive"]["messages"]
-        ]
-        self.fields: set[str] = set()
-        for reference in document["operations"][f"{channel}.receive"]["messages"]:
-            payload = document["components"]["messages"][reference["$ref"].rpartition("/")[2]]["payload"]
-            self.fields |= set(document["components"]["schemas"][payload["$ref"].rpartition("/")[2]]["properties"])
+    def __init__(self, path: str) -> None:
+        self._schemas = [schema(model, "validation") for model in WEBSOCKETS[path].client]
+        self.fields = {name for found in self._schemas for name in found["properties"]}
 
     def allow(self, message: Any) -> bool:
         """Whether one of the schemas does."""
-        return any(jsonschema.Draft202012Validator(schema).is_valid(message) for schema in self._schemas)
+        return any(jsonschema.Draft202012Validator(found).is_valid(message) for found in self._schemas)
 
 
 def path_of(server: Server, path: str) -> str:
@@ -90,9 +80,9 @@ def next_json(connection: ClientConnection) -> dict[str, Any]:
     return found
 
 
-def flood(server: Server, path: str, messages: Messages, kinds: list[Strategies], count: int) -> int:
+def flood(server: Server, path: str, kinds: list[Strategies], count: int) -> int:
     """Send so many messages that are not allowed: each gets one error, which names a field. Returns how many."""
-    sent = 0
+    sent, messages = 0, Messages(path)
 
     @settings(max_examples=count // A_CONNECTION, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(wrong(messages, kinds), min_size=A_CONNECTION, max_size=A_CONNECTION))
@@ -112,9 +102,9 @@ def flood(server: Server, path: str, messages: Messages, kinds: list[Strategies]
     return sent
 
 
-def flood_elevenlabs(server: Server, messages: Messages, count: int) -> int:
+def flood_elevenlabs(server: Server, count: int) -> int:
     """The same for the protocol in which an error ends the connection. Its error has no field of its own."""
-    sent = 0
+    sent, messages = 0, Messages(stream_input.PATH)
 
     @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
     @given(wrong(messages, ELEVENLABS))
@@ -139,21 +129,21 @@ def flood_elevenlabs(server: Server, messages: Messages, count: int) -> int:
     return sent
 
 
-def check_flood(server: Server, document: Document, count: int) -> None:
+def check_flood(server: Server, count: int) -> None:
     with server.unharmed():
-        sent = flood(server, "/v1/audio/speech/stream", Messages(document, "speech"), SPEECH, count // 2)
-        sent += flood(server, "/v1/images/stream", Messages(document, "images"), PICTURES, count // 2)
-        sent += flood_elevenlabs(server, Messages(document, "elevenlabs"), count // 10)
+        sent = flood(server, native.PATH, SPEECH, count // 2)
+        sent += flood(server, images.PATH, PICTURES, count // 2)
+        sent += flood_elevenlabs(server, count // 10)
     assert sent >= count
 
 
-def test_wrong_messages_are_named(server: Server, document: Document) -> None:
-    check_flood(server, document, QUICK)
+def test_wrong_messages_are_named(server: Server) -> None:
+    check_flood(server, QUICK)
 
 
 @pytest.mark.slow
-def test_ten_thousand_messages(server: Server, document: Document) -> None:
-    check_flood(server, document, FULL)
+def test_ten_thousand_messages(server: Server) -> None:
+    check_flood(server, FULL)
 
 
 def pictures_of(connection: ClientConnection, request: dict[str, Any]) -> None:
@@ -173,8 +163,8 @@ def pictures_of(connection: ClientConnection, request: dict[str, Any]) -> None:
     assert json.loads(received)["type"] == "image.done"
 
 
-def test_requests_for_pictures_are_honoured(server: Server, document: Document) -> None:
-    messages = Messages(document, "images")
+def test_requests_for_pictures_are_honoured(server: Server) -> None:
+    messages = Messages(images.PATH)
     kind = PICTURES[0]
     allowed = changed(kind, frozenset(("type", "model"))).filter(
         lambda message: messages.allow(message) and message.get("type") == "image.generate"

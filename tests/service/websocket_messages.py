@@ -1,0 +1,67 @@
+"""The messages of every websocket, as the code validates and sends them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
+
+from ancestral.service.images import events as image_events
+from ancestral.service.images import websocket as images
+from ancestral.service.images.schemas import IMAGE_MESSAGES
+from ancestral.service.speech.elevenlabs import contexts, stream_input
+from ancestral.service.speech.elevenlabs import messages as elevenlabs
+from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery, StreamQuery
+from ancestral.service.speech.session import events, native
+from ancestral.service.speech.session.messages import SPEECH_MESSAGES
+from ancestral.service.ws.messages import NoQuery
+from ancestral.service.ws.schemas import ErrorEvent
+
+
+@dataclass(frozen=True)
+class Websocket:
+    """One route."""
+
+    query: type[BaseModel]
+    client: tuple[type[BaseModel], ...]
+    server: tuple[type[BaseModel], ...]
+
+
+WEBSOCKETS: Final = {
+    native.PATH: Websocket(
+        native.SpeechQuery,
+        tuple(SPEECH_MESSAGES.values()),
+        (
+            events.SessionCreated, events.AudioStart, events.AudioProgress, events.AudioDone, events.AudioCancelled,
+            events.SessionDone, ErrorEvent,
+        ),
+    ),
+    images.PATH: Websocket(
+        NoQuery,
+        tuple(IMAGE_MESSAGES.values()),
+        (
+            image_events.ImageStart, image_events.ImageCoarse, image_events.ImageDone, image_events.ImageCancelled,
+            ErrorEvent,
+        ),
+    ),
+    stream_input.PATH: Websocket(
+        StreamQuery,
+        (elevenlabs.FirstMessage, elevenlabs.TextMessage),
+        (elevenlabs.AudioMessage, elevenlabs.FailureMessage),
+    ),
+    contexts.PATH: Websocket(
+        MultiStreamQuery,
+        (elevenlabs.ContextMessage,),
+        (elevenlabs.ContextAudio, elevenlabs.ContextFailure, elevenlabs.FailureMessage),
+    ),
+}  # fmt: skip
+
+
+def schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    """The JSON schema of a message. Its `type` has a default in the code, not on the wire."""
+    found = model.model_json_schema(mode=mode)
+    if "const" in found["properties"].get("type", {}):
+        found["required"] = ["type", *(name for name in found.get("required", []) if name != "type")]
+    return found
