@@ -16,6 +16,11 @@ Background = Literal["auto", "transparent", "opaque"]
 
 MAX_PICTURES = 10
 MAX_STEPS = 16
+_PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAVUlEQVR4nNWPOw4AIAhDrfe/Mw5GwqeQODjYCXi0yhg/CVqJbwn0M7sq2CsU"
+    "asIZzu5DDKKEYuqrWOmgfZJAc1yALjU7UUJvTE6UMBijEx3sFHPfaAEOaAshdQo8RQAAAABJRU5ErkJggg=="
+)
+"""A PNG file of 28 by 28 pixels, for an example."""
 PARTIAL_IMAGES = "Number of partial pictures that a stream sends before each finished one."
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
@@ -85,6 +90,12 @@ class BaseImageRequest(PictureRequest):
 class ImageRequest(BaseImageRequest):
     """``POST /v1/images/generations``: pictures of a class, or of other attributes."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": "pixelcnn-digits", "prompt": "7", "n": 2, "size": "280x280", "seed": 7}]
+        }
+    )
+
     prompt: str | None = Field(
         default=None,
         min_length=1,
@@ -104,6 +115,12 @@ class ImageRequest(BaseImageRequest):
 class CompletionRequest(ImageRequest):
     """``POST /v1/images/completions``: the rest of a picture whose first rows are given."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": "pixelcnn-digits", "class": "7", "rows": 14, "seed": 8, "image": _PICTURE}]
+        }
+    )
+
     image: str = Field(
         min_length=1,
         description="A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple.",
@@ -113,6 +130,12 @@ class CompletionRequest(ImageRequest):
 
 class InterpolationRequest(BaseImageRequest):
     """``POST /v1/images/interpolations``: from one class or picture to another, one picture per step, one seed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": "pixelcnn-fashion", "from": "sandal", "to": "ankle boot", "steps": 5, "seed": 7}]
+        }
+    )
 
     begin: _Names | _Embedding = Field(
         alias="from",

@@ -132,6 +132,32 @@ class Output(StrictRequest):
 class Manifest(StrictRequest):
     """All that a job's sound or pictures depend on, and their hashes: enough to make them again and to compare."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "manifest",
+                    "job": JOB_EXAMPLE["id"],
+                    "created_at": 1700000000,
+                    "model": "pixelcnn-digits",
+                    "model_sha256": "0" * 64,
+                    "engine": "native",
+                    "seed": 7,
+                    "request": {"model": "pixelcnn-digits", "prompt": "7", "n": 2, "size": "280x280", "seed": 7},
+                    "prompt_sha256": None,
+                    "output": {
+                        "sha256": "0" * 64,
+                        "bytes": 1829,
+                        "symbols_sha256": "0" * 64,
+                        "samples": 1568,
+                        "media_type": "application/zip",
+                    },
+                    "version": "0.1.0",
+                }
+            ]
+        }
+    )
+
     object: Literal["manifest"] = "manifest"
     job: str = Field(pattern=JOB_ID)
     created_at: int

@@ -97,6 +97,20 @@ class AudioRequest(StrictRequest):
 class SpeechRequest(AudioRequest):
     """``POST /v1/audio/speech``: text to speak, and how."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "wavenet-en",
+                    "voice": "joe",
+                    "input": "The birch canoe slid on the smooth planks.",
+                    "response_format": "wav",
+                    "seed": 7,
+                }
+            ]
+        }
+    )
+
     input: str = Field(
         min_length=1,
         max_length=MAX_INPUT_CHARACTERS,
@@ -251,6 +265,14 @@ class VoiceList(BaseModel):
 
 class GenerationRequest(AudioRequest):
     """``POST /v1/audio/generations``: sound of nothing in particular, or the continuation of a recording."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": "wavenet-babble", "voice": "joe", "duration": 1.0, "response_format": "wav", "seed": 7}
+            ]
+        }
+    )
 
     duration: float = Field(
         gt=0.0, le=MAX_DURATION, allow_inf_nan=False, description="Seconds of audio to generate, without the prompt."

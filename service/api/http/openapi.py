@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from ancestral.service.api.http.errors import PROBLEM
-from ancestral.service.api.http.examples import add_examples
 from ancestral.service.api.schemas import ErrorEnvelope, Problem
 from ancestral.service.errors import NotReady, Overloaded
-from ancestral.service.jobs.schemas import JobEvent, JobObject
+from ancestral.service.jobs.schemas import JobEvent, JobObject, Manifest
+from ancestral.service.speech.phonemes import Phonemized
 
 _REF: Final = "#/components/schemas/{model}"
 
@@ -64,7 +64,7 @@ def _example(model: type[BaseModel]) -> Any:
 def complete(document: dict[str, Any]) -> None:
     """Finish what FastAPI has made of the routes.
 
-    The schemas of events move to the components of the document, examples are added. Those of models that have nulls
+    The schemas of events move to the components of the document, and examples that have nulls
     are put in again: FastAPI drops them.
     """
     schemas = document["components"]["schemas"]
@@ -74,6 +74,5 @@ def complete(document: dict[str, Any]) -> None:
             for media in response.get("content", {}).values():
                 for name, schema in media.get("schema", {}).pop("$defs", {}).items():
                     schemas.setdefault(name, schema)
-    for model in (JobObject, JobEvent):
+    for model in (JobObject, JobEvent, Manifest, Phonemized):
         schemas[model.__name__]["examples"] = [_example(model)]
-    add_examples(document)

@@ -21,7 +21,7 @@ from ancestral.service.images.encoding import MEDIA_TYPES
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.images.schemas import ImageFormat
 from ancestral.service.jobs.artifacts import Artifacts
-from ancestral.service.jobs.schemas import JOB_ID
+from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID
 
 router = APIRouter(prefix="/v1/images/files", tags=["images"])
 
@@ -38,9 +38,9 @@ _FILE = {
     responses={200: _FILE, **documented(400, 404, 503)},
 )
 async def get_picture(
-    job_id: Annotated[str, Path(pattern=JOB_ID)],
-    index: Annotated[int, Path(ge=0, lt=100)],
-    form: ImageFormat,
+    job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],
+    index: Annotated[int, Path(ge=0, lt=100, examples=[0])],
+    form: Annotated[ImageFormat, Path(examples=["png"])],
     token: Annotated[str, Query(max_length=64, description="Part of the URL in the response.")],
     service: Service,
 ) -> Response:

@@ -26,13 +26,19 @@ class ImageLikelihoodForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     file: UploadFile = Field(description="A PNG, WebP or JPEG file of the model's size or a whole multiple of it.")
-    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
+    model: str = Field(
+        min_length=1,
+        max_length=256,
+        description="The id of a model that `/v1/models` lists.",
+        examples=["pixelcnn-digits"],
+    )
     asked_class: str = Field(
         default="any",
         alias="class",
         min_length=1,
         max_length=256,
         description="The class; `any`: unconditional.",
+        examples=["7"],
     )
     style: str | None = Field(default=None, min_length=1, max_length=256, description="The style of the picture.")
     map: bool = Field(default=False, description="Also return a picture that shows how likely each pixel was.")

@@ -28,6 +28,8 @@ from ancestral.service.settings import Settings
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
 _FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
+_MODEL = "The id of a model that `/v1/models` lists."
+_EXAMPLE = "pixelcnn-autoencoder-digits"
 
 
 def _without_null(schema: dict[str, Any]) -> None:
@@ -45,6 +47,7 @@ class ReconstructionForm(DecodingRequest):
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True, json_schema_extra=_without_null)
 
     image: UploadFile = Field(description=_FILE)
+    model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE, "pixelcnn-portraits"])
 
     async def request(self) -> ReconstructionRequest:
         """The same request with the file as text. Its fields have been validated here; the file has not."""
@@ -58,7 +61,7 @@ class EncodingForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     image: UploadFile = Field(description=_FILE)
-    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
+    model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE])
 
 
 @router.post(

@@ -17,7 +17,16 @@ from ancestral.service.broker import UNAVAILABLE, Gone
 from ancestral.service.broker.job import Job, Standing, Status
 from ancestral.service.errors import BrokenOff, Conflict, NotFound, envelope
 from ancestral.service.jobs.events import event
-from ancestral.service.jobs.schemas import EVENT_ID, JOB_ID, DeletedJob, JobEvent, JobList, JobObject, JobsQuery
+from ancestral.service.jobs.schemas import (
+    EVENT_ID,
+    JOB_EXAMPLE,
+    JOB_ID,
+    DeletedJob,
+    JobEvent,
+    JobList,
+    JobObject,
+    JobsQuery,
+)
 from ancestral.service.jobs.state import State
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -28,7 +37,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
 async def own_job(
-    job_id: Annotated[str, Path(pattern=JOB_ID, examples=["job_0123456789abcdef01234567"])],
+    job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],
     service: Service,
     caller: Known,
 ) -> Job:

@@ -24,8 +24,13 @@ class LikelihoodForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     file: UploadFile = Field(description="A WAV, FLAC, Ogg or MP3 file.")
-    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
-    voice: str = Field(min_length=1, max_length=256, description="One of `/v1/audio/voices`.")
+    model: str = Field(
+        min_length=1,
+        max_length=256,
+        description="The id of a model that `/v1/models` lists.",
+        examples=["wavenet-babble"],
+    )
+    voice: str = Field(min_length=1, max_length=256, description="One of `/v1/audio/voices`.", examples=["joe"])
     text: str | None = Field(
         default=None,
         min_length=1,

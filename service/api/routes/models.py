@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from ancestral.service.api.http.openapi import documented
@@ -15,6 +16,8 @@ from ancestral.service.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.service.errors import NotFound
 from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
 from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
+
+_ModelId = Annotated[str, Path(examples=["wavenet-en"])]
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -48,7 +51,7 @@ async def list_models(request: Request, service: Service) -> ModelList | list[El
 
 
 @router.get("/{model_id}", summary="Get a model", response_model_exclude_none=True, responses=documented(400, 401, 404))
-async def get_model(model_id: str, service: Service) -> ModelObject:
+async def get_model(model_id: _ModelId, service: Service) -> ModelObject:
     """The model of this id or alias."""
     return describe_model(service.catalog, service.catalog.model(model_id))
 
@@ -59,7 +62,7 @@ async def get_model(model_id: str, service: Service) -> ModelObject:
     response_class=Response,
     responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}, **documented(400, 401, 404)},
 )
-async def get_card(model_id: str, service: Service) -> Response:
+async def get_card(model_id: _ModelId, service: Service) -> Response:
     """Data, licence, training and figures of a model, as Markdown."""
     entry = service.catalog.model(model_id).entry
     parts = [path / "README.md" for path in (entry.sampled, entry.acoustic) if path is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from ancestral.service.api.http.openapi import documented
@@ -37,7 +37,11 @@ def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     responses=_file("audio/mpeg", "An MP3 file.") | documented(400, 401, 404, 429, 500, 503),
 )
 async def preview_voice(
-    voice_id: str, request: Request, service: Service, caller: Known, model: _ModelId = None
+    voice_id: Annotated[str, Path(examples=["joe"])],
+    request: Request,
+    service: Service,
+    caller: Known,
+    model: _ModelId = None,
 ) -> Response:
     """A sentence of a voice, or, of a model without text, a few seconds. Sampled once, from a fixed seed, then kept."""
     known = service.catalog.aliases.voices.get(voice_id, voice_id)

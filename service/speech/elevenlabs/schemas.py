@@ -92,7 +92,10 @@ class VoiceSettings(_Strict):
 class TextToSpeech(StrictRequest):
     """The body of a request over HTTP: text to speak."""
 
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={"examples": [{"text": "Hello.", "model_id": "wavenet-en", "seed": 7}]},
+    )
 
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="The text to speak.")
     model_id: str | None = Field(
