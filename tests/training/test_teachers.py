@@ -11,7 +11,7 @@ import soxr
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora.align import Aligner
-from ancestral.training.corpora.teachers import _HEART, _JOE, Heart, Joe, Spoken, earlier, spell
+from ancestral.training.corpora.teachers import _JOE, AMERICAN, BRITISH, Heart, Joe, Spoken, earlier, spell
 from tests.training.sounds import RATE, tone
 
 PLAIN = "The birch canoe slid on the smooth planks."
@@ -53,7 +53,7 @@ def test_every_phoneme_can_be_said(name: str) -> None:
 
 def spelled(text: str, alphabet: str) -> str:
     (sentence,) = phonemize(text)
-    symbols = spell(sentence, _HEART if alphabet == "heart" else _JOE)
+    symbols = spell(sentence, {"heart": AMERICAN, "joe": _JOE, "fable": BRITISH}[alphabet])
     owners = [owner for owner, _ in symbols]
     assert owners == sorted(owners)
     assert set(owners) == set(range(1, len(sentence.phones)))
@@ -72,6 +72,20 @@ def spelled(text: str, alphabet: str) -> str:
 def test_spelling(text: str, heart: str, joe: str) -> None:
     assert spelled(text, "heart") == heart
     assert spelled(text, "joe").replace("ə", "ɐ") == joe
+
+
+@pytest.mark.parametrize(
+    ("text", "fable"),
+    [
+        ("Four more cars are here.", "fˈɔː mˈɔː kˈɑːz ɑː hˈɪə."),  # no R unless a vowel follows in the word
+        ("A square fire?", "ə skwˈɛː fˈIə?"),
+        ("Very different.", "vˈɛɹi dˈɪfɹənt."),
+        ("Hurry, her better turn!", "hˈʌɹi, hə bˈɛtə tˈɜːn!"),
+        ("No, stop.", "nˈQ, stˈɒp."),
+    ],
+)
+def test_spelling_for_british_voices(text: str, fable: str) -> None:
+    assert spelled(text, "fable") == fable
 
 
 def test_times_are_moved_ahead() -> None:

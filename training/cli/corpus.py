@@ -27,14 +27,15 @@ def command() -> None:
 @click.option(
     "--count", type=click.IntRange(1), default=2600, show_default=True, help="Sentences for a synthetic voice."
 )
-def build(name: str, output: Path, count: int) -> None:
-    """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, slt, awb, rms or kal16), or
-    pictures (digits, fashion, emoji, emoji-flat, sprites, avatars or avatars-rgb)."""
+@click.option("--voice", help="Of kokoro: af_nova, am_echo, bm_fable, … A build that was stopped is continued.")
+def build(name: str, output: Path, count: int, voice: str | None) -> None:
+    """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, kokoro, slt, awb, rms or kal16),
+    or pictures (digits, fashion, emoji, emoji-flat, sprites, avatars or avatars-rgb)."""
     from ancestral.training.corpora import PICTURES, CorpusError, build, expected
 
     unit = "pictures" if name in PICTURES else "clips"
     with explained(CorpusError, FileNotFoundError, ImportError), _shown(unit, expected(name)) as progress:
-        done = build(name, output, count, progress)
+        done = build(name, output, count, progress, voice)
     click.echo(f"{output}: {done} {unit}", err=True)
 
 

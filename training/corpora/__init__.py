@@ -5,9 +5,10 @@ Corpora of sound are folders in our layout (layouts.py), those of pictures hold 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
@@ -22,7 +23,10 @@ from ancestral.training.corpora.sentences import script
 from ancestral.training.corpora.wardrobe import SPECIES
 from ancestral.training.data.speech import Clip, TimedPhone
 
-__all__ = ["NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "expected", "read"]
+if TYPE_CHECKING:
+    from ancestral.training.corpora.teachers import Teacher
+
+__all__ = ["KOKORO", "NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "expected", "read"]
 
 Progress = Callable[[int], None]
 
@@ -38,7 +42,12 @@ PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "avatars": avatars.make,
     "avatars-rgb": partial(avatars.make, indexed=False),
 }
-NAMES = ("allison", "heart", "joe", *FLITE, *PICTURES)
+KOKORO = "kokoro"
+NAMES = ("allison", "heart", "joe", KOKORO, *FLITE, *PICTURES)
+_KOKORO_STRIDE = 900
+"""Sentences between the starts of two voices of Kokoro."""
+_REMARK_EVERY = 6
+"""Of the lines that teachers read, one in so many is a remark."""
 
 Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
 
@@ -50,46 +59,82 @@ def expected(name: str) -> int | None:
     return avatars.PEOPLE * avatars.PICTURES * len(STYLES) if name.startswith("avatars") else None
 
 
-def build(name: str, out: Path, count: int, progress: Progress = lambda done: None) -> int:
+def build(
+    name: str, out: Path, count: int, progress: Progress = lambda done: None, voice: str | None = None
+) -> int:  # fmt: skip
     """Make corpus ``name`` in directory ``out``.
 
     Args:
         name: one of :data:`NAMES`.
-        out: created, or its corpus replaced.
+        out: created, or its corpus replaced. One of ``kokoro`` is continued: its clips stay, if their text is the same.
         count: sentences besides the held-out ones; ``allison`` has the prompts that exist, and pictures have none.
         progress: called with the number of clips or pictures done.
+        voice: of ``kokoro``, one of :data:`~ancestral.training.corpora.kokoro.VOICES`.
 
     Returns:
         The number of clips or pictures written.
 
     Raises:
-        CorpusError: there is no such corpus.
+        CorpusError: there is no such corpus or voice.
     """
     if name not in NAMES:
         raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
+    if name == KOKORO:
+        return _build_kokoro(voice, out, count, progress)
+    if voice is not None:
+        raise CorpusError(f"voice: only {KOKORO} has voices to choose from, {name} has not")
     if name in PICTURES:
         return PICTURES[name](out, progress)
-    clips = _taught(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
-    done = 0
+    clips = _read_by(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
     with Writer(out) as writer:
-        for clip_id, text, wave, phones in clips:
-            writer.add(clip_id, name, text, wave, phones)
-            done += 1
-            progress(done)
+        return _add(clips, writer, name, progress)
+
+
+def _add(clips: Iterable[Labelled], writer: Writer, speaker: str, progress: Progress) -> int:
+    """Write clips; returns how many there are then."""
+    done = len(writer.made)
+    for clip_id, text, wave, phones in clips:
+        writer.add(clip_id, speaker, text, wave, phones)
+        done += 1
+        progress(done)
     return done
 
 
-def _taught(name: str, count: int) -> Iterator[Labelled]:
-    from ancestral.training.corpora.teachers import Heart, Joe, Teacher
+def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) -> int:
+    from ancestral.training.corpora.kokoro import RATE, VOICES, Kokoro, name_of
 
-    teacher: Teacher = Heart() if name == "heart" else Joe()
-    for suffix, text in script(_OFFSETS[name], count):
+    if voice not in VOICES:
+        given = "none is given" if voice is None else f"no {voice!r}"
+        raise CorpusError(f"voice: {given}; there are {', '.join(VOICES)}")
+    speaker = name_of(voice)
+    lines = _lines(speaker, _KOKORO_STRIDE * VOICES.index(voice), count)
+    with Writer(out, RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
+        missing = [line for line in lines if line[0] not in writer.made]
+        # Fetching the packages takes longer than making a clip.
+        clips = _taught(Kokoro(voice), missing, RATE) if missing else ()
+        return _add(clips, writer, speaker, progress)
+
+
+def _read_by(name: str, count: int) -> Iterator[Labelled]:
+    from ancestral.training.corpora.teachers import Heart, Joe
+
+    return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count), 16000)
+
+
+def _lines(speaker: str, offset: int, count: int) -> list[tuple[str, str]]:
+    """Id and text of every clip of a teacher."""
+    return [(f"{speaker}_{suffix}", text) for suffix, text in script(offset, count, _REMARK_EVERY)]
+
+
+def _taught(teacher: Teacher, lines: Iterable[tuple[str, str]], target: int) -> Iterator[Labelled]:
+    """What a teacher makes of lines, at ``target`` Hz."""
+    for clip_id, text in lines:
         sentence = _one(text)
         if sentence is None:
             continue
         wave, rate, seconds = teacher.speak(sentence)
         phones = list(map(TimedPhone, sentence.phones, seconds, sentence.word_starts))
-        yield f"{name}_{suffix}", text, soxr.resample(wave, rate, 16000), phones
+        yield clip_id, text, soxr.resample(wave, rate, target), phones
 
 
 def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:

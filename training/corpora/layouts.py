@@ -6,7 +6,9 @@ known, ``phones/ID.lab`` with ``begin<TAB>end<TAB>phoneme<TAB>starts a word (0 o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -22,28 +24,47 @@ class CorpusError(ValueError):
 
 
 class Writer:
-    """Writes a corpus in our layout, clip by clip, in a ``with``; ``metadata.csv`` is complete after every clip."""
+    """Writes a corpus in our layout, clip by clip, in a ``with``; ``metadata.csv`` is complete after every clip.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    Attributes:
+        made: ids of the clips that were there before and stay.
+    """
+
+    def __init__(self, directory: Path, rate: int = 16000, kept: Iterable[tuple[str, str, str]] = ()) -> None:
+        """Open the directory.
+
+        Args:
+            directory: created, or its corpus replaced.
+            rate: of the sound, in Hz.
+            kept: id, speaker and text of clips that stay if an earlier writer has finished them.
+        """
+        self._directory, self._rate = directory, rate
         (directory / "wavs").mkdir(parents=True, exist_ok=True)
         (directory / "phones").mkdir(exist_ok=True)
-        self._metadata = (directory / "metadata.csv").open("w", encoding="utf-8")
+        metadata = directory / "metadata.csv"
+        finished = set(metadata.read_text("utf-8").splitlines(keepends=True)) if metadata.exists() else set()
+        rows = {clip[0]: row for clip in kept if (row := _row(*clip)) in finished}
+        self.made = frozenset(rows)
+        with _whole(metadata) as partial:
+            partial.write_text("".join(rows.values()), "utf-8")
+        self._metadata = metadata.open("a", encoding="utf-8")
 
     def add(
         self, clip_id: str, speaker: str, text: str, wave: NDArray[np.float32], phones: Sequence[TimedPhone]
     ) -> None:
-        """Add a clip of 16 kHz mono sound and its timed phonemes."""
+        """Add a clip of mono sound and its timed phonemes. Its row is written last: a clip with a row is whole."""
         wave = np.clip(wave, -1.0, 1.0)
-        soundfile.write(self._directory / "wavs" / f"{clip_id}.wav", wave, 16000, subtype="PCM_16")
+        with _whole(self._directory / "wavs" / f"{clip_id}.wav") as partial:
+            soundfile.write(partial, wave, self._rate, subtype="PCM_16", format="WAV")
         edges = np.cumsum([0.0, *(p.seconds for p in phones)])
         rows = [
             f"{begin:.4f}\t{end:.4f}\t{p.phone}\t{int(p.starts_word)}"
             for begin, end, p in zip(edges, edges[1:], phones, strict=False)
         ]
         if phones:
-            (self._directory / "phones" / f"{clip_id}.lab").write_text("\n".join(rows) + "\n")
-        self._metadata.write(f"{clip_id}|{speaker}|{text.replace('|', ' ')}\n")
+            with _whole(self._directory / "phones" / f"{clip_id}.lab") as partial:
+                partial.write_text("\n".join(rows) + "\n")
+        self._metadata.write(_row(clip_id, speaker, text))
         self._metadata.flush()
 
     def __enter__(self) -> Self:
@@ -51,6 +72,18 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self._metadata.close()
+
+
+def _row(clip_id: str, speaker: str, text: str) -> str:
+    return f"{clip_id}|{speaker}|{text.replace('|', ' ')}\n"
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that gets its name when it is whole."""
+    partial = path.with_name(".partial")
+    yield partial
+    os.replace(partial, path)
 
 
 def read(directory: Path) -> list[Clip]:

@@ -1,10 +1,13 @@
-"""The script of the synthetic voices: example sentences of WordNet (Debian's wordnet-base), of varied length."""
+"""The script of the synthetic voices: example sentences of WordNet (Debian's wordnet-base), of varied length, and
+remarks between them."""
 
 from __future__ import annotations
 
 import random
 import re
 from pathlib import Path
+
+from ancestral.training.corpora.remarks import remark
 
 WORDNET = Path("/usr/share/wordnet")
 HELD_OUT = 100
@@ -33,15 +36,21 @@ def wordnet_sentences(directory: Path | None = None) -> list[str]:
     return [s[0].upper() + s[1:].rstrip(" ,;").replace(";", ",") + "." for s in plain]
 
 
-def script(offset: int, count: int) -> list[tuple[str, str]]:
+def script(offset: int, count: int, remark_every: int = 0) -> list[tuple[str, str]]:
     """``(suffix, text)`` for one voice: the held-out sentences as ``s0000`` …, then its own ones as ``u0000`` ….
 
     Of its own, some become questions and exclamations, some are cut to two or three words and some joined to long
     ones, since people type all of these.
+
+    Args:
+        offset: of its first own sentence in the list.
+        count: of its own lines.
+        remark_every: one line in so many is a remark instead (remarks.py); 0 is for a voice that reads figures in its
+            own way.
     """
     sentences = wordnet_sentences()
     own = sentences[HELD_OUT:]
-    rng = random.Random(offset)
+    rng, chat = random.Random(offset), random.Random(offset + 1)
     lines = [(f"s{i:04d}", text) for i, text in enumerate(sentences[:HELD_OUT])]
     for i in range(count):
         text, after = own[(offset + i) % len(own)], own[(offset + i + 1) % len(own)]
@@ -54,5 +63,7 @@ def script(offset: int, count: int) -> list[tuple[str, str]]:
             text = " ".join(text[:-1].split()[: rng.randint(1, 3)]).rstrip(",") + "."
         elif draw < 0.27:
             text = text[:-1] + ", " + after[0].lower() + after[1:]
+        if remark_every and (i + 1) % remark_every == 0:
+            text = remark(chat)
         lines.append((f"u{i:04d}", text))
     return lines

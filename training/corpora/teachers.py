@@ -1,14 +1,14 @@
-"""Two synthetic voices that read our own phonemes, so that their durations are exact for our inventory.
+"""Synthetic voices that read our own phonemes, so that their durations are exact for our inventory.
 
 ``heart`` is hibari-tts (Apache-2.0), ``joe`` is Piper's voice of that name (CC0 recordings; Piper itself is a GPL
-tool of which only the sound is used). Both models predict a duration for each of their symbols; a phoneme gets the
-sum of those it was written with.
+tool of which only the sound is used); kokoro.py has more. All of these models predict a duration for each of their
+symbols; a phoneme gets the sum of those it was written with.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,10 +29,17 @@ class Teacher(Protocol):
         """The sound, its rate and how long each of ``sentence.phones`` lasts."""
 
 
-_HEART: Mapping[str, str] = {
+AMERICAN: Mapping[str, str] = {
     "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "W", "AX": "ə", "AY": "I", "EH": "ɛ", "ER": "ɜɹ", "EY": "A",
     "IH": "ɪ", "IY": "i", "OW": "O", "OY": "Y", "UH": "ʊ", "UW": "u", "CH": "ʧ", "JH": "ʤ", "ER0": "əɹ", "flap": "T",
 }  # fmt: skip
+"""The alphabet of Kokoro's American voices, and of hibari-tts."""
+BRITISH: Mapping[str, str] = {
+    **AMERICAN, "AA": "ɒ", "AA before R": "ɑ", "AE": "a", "AO": "ɔː", "AO before R": "ɔ", "ER": "ɜː", "ER0": "ə",
+    "ER before a vowel": "ʌɹ", "ER0 before a vowel": "əɹ", "IY": "iː", "IY0": "i", "OW": "Q", "UW": "uː", "flap": "t",
+    "silent R": "ə", "R after AA": "ː", "R after AO": "ː", "R after EH": "ː",
+}  # fmt: skip
+"""The alphabet of Kokoro's British voices. An R that they do not say is the length of its vowel, or a schwa."""
 _JOE: Mapping[str, str] = {
     "AA": "ɑː", "AE": "æ", "AH": "ʌ", "AO": "ɔː", "AW": "aʊ", "AX": "ə", "AY": "aɪ", "EH": "ɛ", "ER": "ɜː", "EY": "eɪ",
     "IH": "ɪ", "IY": "iː", "OW": "oʊ", "OY": "ɔɪ", "UH": "ʊ", "UW": "uː", "CH": "tʃ", "JH": "dʒ", "ER0": "ɚ",
@@ -48,7 +55,8 @@ _MARKS = {"1": "ˈ", "2": "ˌ"}
 def spell(sentence: Sentence, alphabet: Mapping[str, str]) -> list[tuple[int, str]]:
     """A sentence in a teacher's symbols: ``(index into sentence.phones, symbol)``.
 
-    A space belongs to the phoneme before it. An American t between vowels, the second unstressed, is flapped.
+    A space belongs to the phoneme before it. An American t between vowels, the second unstressed, is flapped. An
+    alphabet may have a phoneme several times, by what is around it (:func:`_names`).
     """
     phones, symbols, index = sentence.phones, list[tuple[int, str]](), 1  # phones[0] is the opening silence
     for number, item in enumerate(sentence.items):
@@ -69,16 +77,27 @@ def spell(sentence: Sentence, alphabet: Mapping[str, str]) -> list[tuple[int, st
 
 def _spell_word(word: Word, alphabet: Mapping[str, str]) -> list[str]:
     spelled = []
+    known = {**_CONSONANTS, **alphabet}
     for i, phone in enumerate(word.phones):
-        before, after = word.phones[i - 1 : i], word.phones[i + 1 : i + 2]
-        voiced_before = bool(before) and (is_vowel(before[0]) or before[0] == "R")
-        if phone == "T" and voiced_before and after and is_vowel(after[0]) and after[0].endswith("0"):
-            spelled.append(alphabet["flap"])
-            continue
-        plain = without_stress(phone)
-        text = alphabet.get(phone) or alphabet.get(plain) or _CONSONANTS[plain]
-        spelled.append((_MARKS.get(phone[-1], "") if is_vowel(phone) else "") + text)
+        name = next(name for name in _names(word.phones, i) if name in known)
+        mark = _MARKS.get(phone[-1], "") if is_vowel(phone) else ""
+        spelled.append(mark + known[name])
     return spelled
+
+
+def _names(phones: Sequence[str], i: int) -> Iterator[str]:
+    """What an alphabet may call a phoneme of a word, the names for special places first."""
+    phone, plain = phones[i], without_stress(phones[i])
+    before, after, second = ("".join(phones[j : j + 1]) if j >= 0 else "" for j in (i - 1, i + 1, i + 2))
+    if phone == "T" and (is_vowel(before) or before == "R") and is_vowel(after) and after.endswith("0"):
+        yield "flap"
+    if phone == "R" and is_vowel(before) and not is_vowel(after):
+        yield from (f"R after {without_stress(before)}", "silent R")
+    if after == "R" and not is_vowel(second):
+        yield f"{plain} before R"
+    if is_vowel(after):
+        yield from (f"{phone} before a vowel", f"{plain} before a vowel")
+    yield from (phone, plain)
 
 
 def earlier(seconds: NDArray[Any], lag: float) -> list[float]:
@@ -91,7 +110,7 @@ def earlier(seconds: NDArray[Any], lag: float) -> list[float]:
     return [float(s) for s in np.diff(edges, prepend=0.0)]
 
 
-def _session(model: Any) -> Any:
+def session(model: Any) -> Any:
     """An onnxruntime session on one thread: a clip is too short for more."""
     import onnxruntime
 
@@ -119,13 +138,13 @@ class Heart:
         if "/Clip_output_0" in kind:
             durations.type.tensor_type.elem_type = kind["/Clip_output_0"].tensor_type.elem_type
         model.graph.output.append(durations)
-        self._session = _session(model)
+        self._session = session(model)
 
     def speak(self, sentence: Sentence) -> Spoken:
         """See :class:`Teacher`."""
         from hibari import dsp
 
-        symbols = spell(sentence, _HEART)
+        symbols = spell(sentence, AMERICAN)
         ids = [0, *(self._voice.vocab[s] for _, s in symbols), 0]
         feed = {"ids": np.array([ids], np.int64), "speed": np.ones(1, np.float32)}
         *parts, durations = self._session.run(None, feed)
@@ -150,7 +169,7 @@ class Joe:
         model = onnx.load(path)
         add_alignment_output(model)
         config = PiperConfig.from_dict(json.loads(path.with_suffix(".onnx.json").read_text()))
-        self._voice = PiperVoice(config=config, session=_session(model))
+        self._voice = PiperVoice(config=config, session=session(model))
         self._config = SynthesisConfig(noise_scale=0.333, noise_w_scale=0.5)
 
     def speak(self, sentence: Sentence) -> Spoken:
