@@ -11,6 +11,7 @@ from typing import Final
 
 from ancestral.models.text.addresses import letters
 from ancestral.models.text.numerals import cardinal, ordinal
+from ancestral.models.text.spans import SpannedText
 
 Match = re.Match[str]
 
@@ -145,7 +146,7 @@ _RULES: Final = (
 )
 
 
-def speak_abbreviations(text: str) -> str:
+def speak_abbreviations(text: SpannedText) -> SpannedText:
     """Replaces abbreviations, initials and Roman numerals by words.
 
     Args:
@@ -155,5 +156,5 @@ def speak_abbreviations(text: str) -> str:
         Text in which every remaining full stop between words ends a sentence, numbers aside.
     """
     for pattern, speak in _RULES:
-        text = pattern.sub(speak, text)
+        text = text.sub(pattern, speak)
     return text

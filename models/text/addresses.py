@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER
+from ancestral.models.text.spans import SpannedText
 
 Match = re.Match[str]
 
@@ -82,14 +83,14 @@ _RULES: Final = (
 )
 
 
-def speak_addresses(text: str) -> str:
+def speak_addresses(text: SpannedText) -> SpannedText:
     """Replaces addresses, file names, paths, hashtags and mentions by words.
 
     Args:
         text: folded text (`characters.fold`), with its original capitals.
     """
-    if not _SIGN.search(text):
+    if not _SIGN.search(text.text):
         return text
     for pattern, speak in _RULES:
-        text = pattern.sub(speak, text)
+        text = text.sub(pattern, speak)
     return text

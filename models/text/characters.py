@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
+from ancestral.models.text.spans import SpannedText
 
 KEPT: Final = frozenset("£€¥₹¢°µ")
 # Written before a letter that later stages must speak by its name; `fold` refuses control characters in its input.
@@ -49,6 +50,7 @@ _TOKEN: Final = re.compile(
     "|.",
     re.DOTALL,
 )
+_BACKQUOTE: Final = re.compile("`")
 _GREEK_LETTER: Final = re.compile(r"GREEK (?:\w+ )*LETTER (?:\w+ )*?(\w+)(?: WITH [\w ]+)?$")
 _LATIN_LETTER: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH [\w ]+)?$")
 # Combining marks that English text, loan words and mathematics use; others belong to other scripts.
@@ -158,7 +160,7 @@ def _greek_words(text: str) -> list[tuple[int, str]]:
     return [(run.start(), run[0][0]) for run in runs]
 
 
-def fold(text: str, start: int = 0) -> str:
+def fold(text: SpannedText, start: int = 0) -> SpannedText:
     """Brings any text to ASCII and the signs in `KEPT`.
 
     Args:
@@ -166,28 +168,31 @@ def fold(text: str, start: int = 0) -> str:
         start: its position in the input, for messages.
 
     Returns:
-        A string that may still be empty of words.
+        A text that may still be empty of words.
 
     Raises:
         UnsupportedText: for characters that have no English reading; the message gives each one's name and
             its position in the input.
     """
-    if text.isascii() and text.isprintable():
-        return text.replace("`", "'")
-    pieces: list[str] = []
-    refused = _greek_words(text)
+    if text.text.isascii() and text.text.isprintable():
+        return text.sub(_BACKQUOTE, "'")
+    refused = _greek_words(text.text)
     last_picture = ""
-    for token in _TOKEN.finditer(text):
+
+    def speak(token: re.Match[str]) -> str:
+        nonlocal last_picture
         folded = _fold_token(token)
         if folded is None:
             refused.append((token.start(), token[0][0]))
-        elif token["picture"] or token["flag"]:
+            return ""
+        if token["picture"] or token["flag"]:
             # A row of the same picture is said once.
-            pieces.append("" if folded == last_picture else f" , {folded} , ")
-            last_picture = folded
-        else:
-            pieces.append(folded)
-            last_picture = last_picture if token[0].isspace() else ""
+            said, last_picture = folded == last_picture, folded
+            return "" if said else f" , {folded} , "
+        last_picture = last_picture if token[0].isspace() else ""
+        return folded
+
+    folded = text.sub(_TOKEN, speak)
     if refused:
         raise _refuse((start + place, char) for place, char in sorted(refused))
-    return "".join(pieces)
+    return folded

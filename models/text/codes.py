@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from ancestral.models.text.characters import LETTER
 from ancestral.models.text.numerals import cardinal, digits
+from ancestral.models.text.spans import SpannedText
 
 Match = re.Match[str]
 
@@ -32,12 +33,12 @@ class Rule(NamedTuple):
     pattern: re.Pattern[str]
     speak: Callable[[Match], str]
 
-    def apply(self, text: str) -> str:
+    def apply(self, text: SpannedText) -> SpannedText:
         """Replaces every match."""
-        if self.signs and not any(sign in text for sign in self.signs):
+        if self.signs and not any(sign in text.text for sign in self.signs):
             return text
         # Spaces keep the words apart from letters that touched the digits (mp3, 5x).
-        return self.pattern.sub(lambda match: f" {self.speak(match)} ", text)
+        return text.sub(self.pattern, lambda match: f" {self.speak(match)} ")
 
 
 def pairs(text: str) -> str:

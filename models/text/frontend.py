@@ -11,11 +11,12 @@ from functools import cached_property
 from typing import Literal
 
 from ancestral.models.text.directives import read_plain
-from ancestral.models.text.normalize import normalize
+from ancestral.models.text.normalize import Token, normalize
 from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, PLAIN, SENTENCE_ENDS, SILENCE, Control, is_vowel
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.reading import read
 from ancestral.models.text.script import Cue, Pause, Pronounced, Prosody, Script
+from ancestral.models.text.spans import Span
 from ancestral.models.text.ssml import read_ssml
 
 InputFormat = Literal["text", "ssml"]
@@ -35,11 +36,13 @@ class Word:
     Attributes:
         text: the word as normalised: lower case, or a capital for a letter spoken by name.
         phones: members of `phonemes.PHONEMES`, at least one, no pauses.
-        control: of each of them.
+        span: where it stands in :attr:`Script.written`. What is written as one has one span: "5 km", "API".
+        control: of each of its phones.
     """
 
     text: str
     phones: tuple[str, ...]
+    span: Span
     control: Control = PLAIN
 
 
@@ -109,10 +112,10 @@ def _mark(item: Item) -> str | None:
     return item if isinstance(item, str) else item.mark if isinstance(item, Rest) else None
 
 
-def _sentences(tokens: list[str | Cue]) -> Iterator[list[str | Cue]]:
+def _sentences(tokens: list[Token]) -> Iterator[list[Token]]:
     start = 0
     for i, token in enumerate(tokens, 1):
-        if token in SENTENCE_ENDS or i == len(tokens):
+        if token.spoken in SENTENCE_ENDS or i == len(tokens):
             yield tokens[start:i]
             start = i
 
@@ -168,37 +171,36 @@ def _text(items: list[Item]) -> str:
     return text
 
 
-def _as_read(token: str | Cue) -> str:
+def _as_read(spoken: str | Cue) -> str:
     """A token as its neighbours see it. Given phonemes are a letter whose name begins with the same kind of sound."""
-    if isinstance(token, str):
-        return token
-    if isinstance(token, Pronounced):
-        return "A" if is_vowel(token.words[0][1][0]) else "B"
+    if isinstance(spoken, str):
+        return spoken
+    if isinstance(spoken, Pronounced):
+        return "A" if is_vowel(spoken.words[0][1][0]) else "B"
     return SILENCE
 
 
-def _items(tokens: Sequence[str | Cue], prosody: Prosody) -> tuple[list[Item], Prosody]:
+def _items(tokens: Sequence[Token], prosody: Prosody) -> tuple[list[Item], Prosody]:
     """The items of one sentence, and the prosody at its end."""
-    rests = {i + 1: token for i, token in enumerate(tokens) if isinstance(token, Pause)}
-    heard = {i: n for n, i in enumerate(i for i, t in enumerate(tokens) if not isinstance(t, Pause | Prosody))}
-    words = [_as_read(tokens[i]) for i in heard]
+    spoken = [token.spoken for token in tokens]
+    rests = {i + 1: token for i, token in enumerate(spoken) if isinstance(token, Pause)}
+    heard = {i: n for n, i in enumerate(i for i, t in enumerate(spoken) if not isinstance(t, Pause | Prosody))}
+    words = [_as_read(spoken[i]) for i in heard]
     items: list[Item] = []
-    for i, token in enumerate(tokens):
+    for i, (token, span) in enumerate(tokens):
+        control = Control(None, prosody.rate, prosody.semitones)
         if isinstance(token, Prosody):
             prosody = token
         elif isinstance(token, Pronounced):
-            items += [
-                Word(text, phones, Control(None, prosody.rate, prosody.semitones)) for text, phones in token.words
-            ]
+            items += [Word(text, phones, span, control) for text, phones in token.words]
         elif isinstance(token, Pause):
-            if tokens[i + 1 : i + 2] and tokens[i + 1] in PAUSES:
+            if spoken[i + 1 : i + 2] and spoken[i + 1] in PAUSES:
                 continue  # the next token is the mark whose length it is
             items.append(Rest(SILENCE, token.seconds))
         elif token in PAUSES:
             items.append(Rest(token, rests[i].seconds) if i in rests else token)
         else:
-            control = Control(None, prosody.rate, prosody.semitones)
-            items.append(Word(token, read(words, heard[i]), control))
+            items.append(Word(token, read(words, heard[i]), span, control))
     return items, prosody
 
 

@@ -15,6 +15,7 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER, UnsupportedText
+from ancestral.models.text.spans import SpannedText
 
 _NAME: Final = r"[A-Za-z][\w:-]*"
 _ATTRIBUTE: Final = rf"\s+{_NAME}\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\s\"'<>=]+)"
@@ -84,14 +85,14 @@ def _speak_arrow(match: re.Match[str]) -> str:
     return f"{f'{LETTER}a' if match[1] else ''} {direction} arrow "
 
 
-def speak_arrows(text: str) -> str:
+def speak_arrows(text: SpannedText) -> SpannedText:
     """Replaces ``->``, ``=>``, ``<-`` by words: before layout is read, where a dash is a pause."""
-    if "<" not in text and ">" not in text:
+    if "<" not in text.text and ">" not in text.text:
         return text
-    return _ARROW.sub(_speak_arrow, text)
+    return text.sub(_ARROW, _speak_arrow)
 
 
-def speak_markup(text: str) -> str:
+def speak_markup(text: SpannedText) -> SpannedText:
     """Replaces angle brackets, relations and emoticons by words.
 
     Args:
@@ -100,11 +101,11 @@ def speak_markup(text: str) -> str:
     Returns:
         Text without ``<`` and ``>``.
     """
-    if not _SIGNS.search(text):
+    if not _SIGNS.search(text.text):
         return text
-    text = _EMOTICON.sub(lambda match: f" , {_EMOTICONS[match[1]]} , ", text)
-    text = _HEART.sub("heart", _ADDRESS.sub(r" , \1 , ", text))
-    text = _VARIABLE.sub(f"{LETTER}a", text)
+    text = text.sub(_EMOTICON, lambda match: f" , {_EMOTICONS[match[1]]} , ")
+    text = text.sub(_ADDRESS, lambda match: f" , {match[1]} , ").sub(_HEART, "heart")
+    text = text.sub(_VARIABLE, f"{LETTER}a")
     for pattern, spoken in _RELATIONS:
-        text = pattern.sub(spoken, text)
+        text = text.sub(pattern, spoken)
     return text

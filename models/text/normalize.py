@@ -8,7 +8,8 @@ describes what is spoken.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from ancestral.models.text import lexicon
 from ancestral.models.text.abbreviations import speak_abbreviations
@@ -19,38 +20,14 @@ from ancestral.models.text.markup import speak_arrows, speak_markup
 from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS
 from ancestral.models.text.quantities import speak_quantities
 from ancestral.models.text.script import Cue, Pause, Pronounced, Prosody, Script, Text
+from ancestral.models.text.spans import Span, SpannedText, cover, disjoint
 from ancestral.models.text.units import CURRENCIES
 
 # Acronyms that also are words, or that the lexicon gives in full.
-_SPELLED: Final = frozenset(
-    {
-        "US",
-        "UK",
-        "UN",
-        "EU",
-        "TV",
-        "PC",
-        "IT",
-        "ID",
-        "AI",
-        "PM",
-        "AM",
-        "DC",
-        "IQ",
-        "PR",
-        "HR",
-        "AD",
-        "BC",
-        "CE",
-        "CO",
-        "EST",
-        "LA",
-        "LED",
-        "MIT",
-        "OS",
-        "PST",
-    }
-)
+_SPELLED: Final = frozenset({
+    "US", "UK", "UN", "EU", "TV", "PC", "IT", "ID", "AI", "PM", "AM", "DC", "IQ", "PR", "HR", "AD", "BC", "CE", "CO",
+    "EST", "LA", "LED", "MIT", "OS", "PST",
+})  # fmt: skip
 _SAID_AS: Final = {"JSON": "jason"}
 # After these words a capital A is a letter: "A is for apple", "A and B".
 _AFTER_LETTER: Final = frozenset({"is", "and", "or", "was", "for"})
@@ -67,11 +44,11 @@ _SYMBOLS: Final = {
     **dict.fromkeys("_*~^/\"", " "),
     **dict.fromkeys("|()[]{};:", " , "),
 }  # fmt: skip
-_SYMBOL_TABLE: Final = str.maketrans(_SYMBOLS)
-_EARLY: Final = (
+_SYMBOL: Final = re.compile(f"[{re.escape(''.join(_SYMBOLS))}]")
+_EARLY: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     # Paragraphs and list items end a sentence.
     (re.compile(r"\n[ \t]*(?:\n\s*|(?=[-*#>]\s|\d+[.)]\s))"), " . "),
-    (re.compile(r"(^|(?<= \. )|[.?!][\"')\]]*\s)\s*(?!>+\s*\d)[-*#>]+\s+"), r"\1 "),
+    (re.compile(r"(^|(?<= \. )|[.?!][\"')\]]*\s)\s*(?!>+\s*\d)[-*#>]+\s+"), lambda m: f"{m[1]} "),
     (re.compile(r"\s+"), " "),
     (re.compile(r"(?<![^\s(])\.(?=[A-Za-z])"), " dot "),
     (re.compile(r"(?<!\d) -+ | -+ (?!\d)|-{2,}|(?<=\S)- (?!(?:and|or)\b)"), " , "),
@@ -86,6 +63,21 @@ _OF_WORD: Final = re.compile(r"[\w']")
 _JOINED: Final = re.compile(r"[-(\"\s]?")
 _LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
 _LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])([A-Za-z])(?=\d)")
+
+
+class Token(NamedTuple):
+    """What is spoken, and where it was written."""
+
+    spoken: str | Cue
+    """A word in lower case, apostrophes kept; a capital for a letter spoken by name, with its ending (`I's`); one of
+    the marks `,` `.` `?` `!`; or a cue."""
+    span: Span
+    """In :attr:`Script.written`."""
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is spoken, and no pause."""
+        return isinstance(self.spoken, Pronounced) or (isinstance(self.spoken, str) and self.spoken not in PAUSES)
 
 
 def _is_acronym(word: str, shouted: bool) -> bool:
@@ -153,58 +145,58 @@ def _is_shouted(words: list[str]) -> bool:
     return len(letters) >= _SHOUTED_WORDS and not any(char.islower() for char in "".join(letters))
 
 
-def _speak_sentence(words: list[str]) -> list[str]:
+def _speak_sentence(words: list[str]) -> Iterator[list[str]]:
     shouted = _is_shouted(words)
-    spoken: list[str] = []
     for i, word in enumerate(words):
         if word in PAUSES:
-            spoken.append(word)
+            yield [word]
         elif word == "A":
-            spoken.append("a" if _is_article(words, i) else "A")
+            yield ["a" if _is_article(words, i) else "A"]
         else:
-            spoken.extend(_speak_word(word, shouted))
-    return spoken
+            yield _speak_word(word, shouted)
 
 
-def _speak_words(words: list[str]) -> list[str]:
-    spoken: list[str] = []
+def _speak_words(words: list[str]) -> Iterator[list[str]]:
+    """For each written word or mark what is spoken."""
     start = 0
     for i, word in enumerate(words, 1):
         # Each sentence on its own: only one of them may be shouted.
         if word in SENTENCE_ENDS or i == len(words):
-            spoken.extend(_speak_sentence(words[start:i]))
+            yield from _speak_sentence(words[start:i])
             start = i
-    return spoken
 
 
-def _strongest(marks: list[str]) -> str:
-    return next((mark for mark in "?!." if mark in marks), PHRASE_PAUSE)
+def _strongest(marks: list[Token]) -> str:
+    return next((mark for mark in "?!." if any(token.spoken == mark for token in marks)), PHRASE_PAUSE)
 
 
-def _cues(gap: list[str | Cue]) -> list[str | Cue]:
+def _pause(gap: Sequence[Token]) -> list[Token]:
+    """The pauses of exact length as one."""
+    seconds = round(sum(token.spoken.seconds for token in gap if isinstance(token.spoken, Pause)), 3)
+    return [Token(Pause(seconds), cover([token.span for token in gap]))] if seconds else []
+
+
+def _cues(gap: Sequence[Token]) -> list[Token]:
     """What stands before the first word: its pauses as one, and the last prosody."""
-    seconds = sum(token.seconds for token in gap if isinstance(token, Pause))
-    prosody: list[str | Cue] = [token for token in gap if isinstance(token, Prosody)]
-    return ([Pause(seconds)] if seconds else []) + prosody[-1:]
+    return _pause(gap) + [token for token in gap if isinstance(token.spoken, Prosody)][-1:]
 
 
-def _between(gap: list[str | Cue]) -> list[str | Cue]:
+def _between(gap: list[Token]) -> list[Token]:
     """What stands between two words, in one form: a pause before the mark whose length it is, or after a sentence."""
-    marks = [token for token in gap if isinstance(token, str)]
-    end = next((i for i, token in enumerate(gap) if token in SENTENCE_ENDS), len(gap))
-    seconds = sum(token.seconds for token in gap[:end] if isinstance(token, Pause))
-    found: list[str | Cue] = [Pause(seconds)] if seconds else []
-    if marks or seconds:
-        found.append(_strongest(marks))
-    return found + _cues([token for i, token in enumerate(gap) if i >= end or isinstance(token, Prosody)])
+    marks = [token for token in gap if isinstance(token.spoken, str)]
+    end = next((i for i, token in enumerate(gap) if token.spoken in SENTENCE_ENDS), len(gap))
+    found = _pause(gap[:end])
+    if marks or found:
+        found.append(Token(_strongest(marks), cover([token.span for token in marks or found])))
+    return found + _cues([token for i, token in enumerate(gap) if i >= end or isinstance(token.spoken, Prosody)])
 
 
-def _merge_marks(tokens: list[str | Cue]) -> list[str | Cue]:
+def _merge_marks(tokens: list[Token]) -> list[Token]:
     """One mark where several stand together, none at the start, and a sentence's end at the end."""
-    merged: list[str | Cue] = []
-    gap: list[str | Cue] = []
+    merged: list[Token] = []
+    gap: list[Token] = []
     for token in tokens:
-        if token in PAUSES or isinstance(token, Pause | Prosody):
+        if not token.is_word:
             gap.append(token)
             continue
         merged += _between(gap) if merged else _cues(gap)
@@ -212,9 +204,21 @@ def _merge_marks(tokens: list[str | Cue]) -> list[str | Cue]:
         gap = []
     if not merged:
         return _cues(gap)
-    if not any(token in SENTENCE_ENDS for token in gap):
-        gap.append(".")
-    return merged + [token for token in _between(gap) if not isinstance(token, Prosody)]
+    if not any(token.spoken in SENTENCE_ENDS for token in gap):
+        gap.append(Token(".", gap[-1].span if gap else (merged[-1].span[1], merged[-1].span[1])))
+    return merged + [token for token in _between(gap) if not isinstance(token.spoken, Prosody)]
+
+
+def _disjoint(tokens: list[Token], written: str) -> Iterator[Token]:
+    """Words that were written as one, or in another order than they are read, have one span together."""
+    spans = iter(disjoint([token.span for token in tokens if token.is_word]))
+    for token in tokens:
+        if not token.is_word:
+            yield token
+            continue
+        start, end = next(spans)
+        text = written[start:end]
+        yield token._replace(span=(end - len(text.lstrip()), start + len(text.rstrip())))
 
 
 def _place_holder(number: int, capital: bool) -> str:
@@ -223,20 +227,29 @@ def _place_holder(number: int, capital: bool) -> str:
     return (letters.capitalize() if capital else letters) + CUE
 
 
-def _folded(script: Script, cues: dict[str, Cue]) -> str:
+def _folded(script: Script, cues: dict[str, Cue]) -> SpannedText:
     """The folded text of a script, with a word in place of each cue, which is added to `cues`."""
     folded = ""
-    for number, piece in enumerate(script.pieces):
+    spans: list[Span] = []
+    for number, (piece, shown, start) in enumerate(script.placed()):
+        span = start, start + len(shown)
         if isinstance(piece, Text):
-            text = fold(piece.spoken, piece.start)
-            folded += f" {text}" if folded[-1:] == CUE and _OF_WORD.match(text) else text
+            whole = SpannedText(piece.spoken, [span] * len(piece.spoken))
+            text = fold(SpannedText.of(shown, start) if piece.spoken == shown else whole, piece.start)
+            if folded[-1:] == CUE and _OF_WORD.match(text.text):
+                folded += " "
+                spans.append(span)
+            folded += text.text
+            spans += text.spans
             continue
         seen = piece.written if isinstance(piece, Pronounced) else _following(script, number)
         first = _LETTER_OR_DIGIT.search(seen)
         holder = _place_holder(number, first is not None and first[0].isupper())
         cues[holder.lower()] = piece
-        folded += holder if _JOINED.fullmatch(folded[-1:]) else f" {holder}"
-    return folded
+        added = holder if _JOINED.fullmatch(folded[-1:]) else f" {holder}"
+        folded += added
+        spans += [span] * len(added)
+    return SpannedText(folded, spans)
 
 
 def _following(script: Script, number: int) -> str:
@@ -244,17 +257,16 @@ def _following(script: Script, number: int) -> str:
     return next((piece.written for piece in script.pieces[number + 1 :] if isinstance(piece, Text | Pronounced)), "")
 
 
-def normalize(text: str | Script) -> list[str | Cue]:
+def normalize(text: str | Script) -> list[Token]:
     """Text as a list of spoken words and marks.
 
     Args:
         text: any Unicode string; or a script of one.
 
     Returns:
-        Words in lower case (apostrophes kept), single capitals for letters spoken by name (an ending may
-        follow: `I's`), and the marks `,` `.` `?` `!`: never two in a row, never first, a sentence's end last. Among
-        them stand the cues of a script. A pause stands before the mark whose length it is, or before the first word of
-        a sentence; at the end of the text it may follow the last mark.
+        Words and marks: never two marks in a row, never one first, a sentence's end last. Among them stand the cues of
+        a script. A pause stands before the mark whose length it is, or before the first word of a sentence; at the end
+        of the text it may follow the last mark. The spans of words are in order; two of them are the same or apart.
 
     Raises:
         UnsupportedText: if there is nothing to speak, for tags, or for characters that have no English reading.
@@ -263,14 +275,18 @@ def normalize(text: str | Script) -> list[str | Cue]:
     cues: dict[str, Cue] = {}
     folded = speak_arrows(_folded(script, cues)).strip()
     for pattern, replacement in _EARLY:
-        folded = pattern.sub(replacement, folded)
+        folded = folded.sub(pattern, replacement)
     spoken = speak_abbreviations(speak_addresses(speak_markup(folded)))
-    spoken = _LONE_LETTER.sub(lambda m: f"{LETTER}{m[1].lower()} ", spoken)
-    spoken = speak_quantities(_ABOUT.sub(" about ", spoken))
-    words = _WORD_OR_MARK.findall(spoken.translate(_SYMBOL_TABLE))
-    tokens = _merge_marks([cues[token.lower()] if token[-1] == CUE else token for token in _speak_words(words)])
-    if not any(
-        isinstance(token, Pause | Pronounced) or (isinstance(token, str) and token not in PAUSES) for token in tokens
-    ):
+    spoken = spoken.sub(_LONE_LETTER, lambda m: f"{LETTER}{m[1].lower()} ").sub(_ABOUT, " about ")
+    spoken = speak_quantities(spoken).sub(_SYMBOL, lambda m: _SYMBOLS[m[0]])
+    written = list(_WORD_OR_MARK.finditer(spoken.text))
+    tokens = _merge_marks(
+        [
+            Token(cues[word.lower()] if word[-1] == CUE else word, cover(spoken.spans[match.start() : match.end()]))
+            for match, words in zip(written, _speak_words([match[0] for match in written]), strict=True)
+            for word in words
+        ]
+    )
+    if not any(token.is_word or isinstance(token.spoken, Pause) for token in tokens):
         raise NothingToSpeak("nothing to speak: the text has no letters, digits or symbols with a spoken name")
-    return tokens
+    return list(_disjoint(tokens, script.written))

@@ -24,6 +24,7 @@ from ancestral.models.text.numerals import (
     plural,
     year,
 )
+from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.units import CURRENCIES, UNITS
 
 Match = re.Match[str]
@@ -289,7 +290,7 @@ _SUBTRACTION: Final = re.compile(r"(?<=\d) - (?=[\d.]+ ?=)")
 _MULTIPLICATION: Final = re.compile(r"(?<=\d) ?[*] ?(?=\d)")
 
 
-def speak_quantities(text: str) -> str:
+def speak_quantities(text: SpannedText) -> SpannedText:
     """Replaces every digit of `text` by words.
 
     Args:
@@ -298,12 +299,10 @@ def speak_quantities(text: str) -> str:
     Returns:
         Text without digits.
     """
-    if not _DIGIT.search(text):
+    if not _DIGIT.search(text.text):
         return text
-    text = _ENDLESS.sub(lambda match: f"{' point ' if match[1] else ''}{digits(match[2])} ", text)
-    text = _SUBTRACTION.sub(" minus ", text)
-    text = _MINUS.sub(" minus ", text)
-    text = _MULTIPLICATION.sub(" times ", text)
+    text = text.sub(_ENDLESS, lambda match: f"{' point ' if match[1] else ''}{digits(match[2])} ")
+    text = text.sub(_SUBTRACTION, " minus ").sub(_MINUS, " minus ").sub(_MULTIPLICATION, " times ")
     for rule in RULES:
         text = rule.apply(text)
-    return _SPOKEN_RANGE.sub(" to ", text)
+    return text.sub(_SPOKEN_RANGE, " to ")

@@ -71,7 +71,18 @@ class Script:
     @property
     def written(self) -> str:
         """The text as it was written, without pauses, tags and the like."""
-        return "".join(_written(self.pieces))
+        return "".join(shown for _, shown, _ in self.placed())
+
+    def placed(self) -> Iterator[tuple[Piece, str, int]]:
+        """Each piece, what of :attr:`written` it is, and where that begins. A pause between two words is a space."""
+        last, start = " ", 0
+        for piece in self.pieces:
+            if isinstance(piece, Pause):
+                shown = "" if last.isspace() else " "
+            else:
+                shown = "" if isinstance(piece, Prosody) else piece.written
+            yield piece, shown, start
+            last, start = shown[-1:] or last, start + len(shown)
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -101,14 +112,3 @@ def pause_of(number: str, unit: str, shown: str) -> Pause | None:
     if seconds > MAX_PAUSE_SECONDS:
         raise UnsupportedText(f"{shown!r}: a pause may take {MAX_PAUSE_SECONDS:g} s")
     return Pause(seconds) if seconds else None
-
-
-def _written(pieces: tuple[Piece, ...]) -> Iterator[str]:
-    last = ""
-    for piece in pieces:
-        if isinstance(piece, Pause):
-            part = "" if not last or last[-1].isspace() else " "
-        else:
-            part = "" if isinstance(piece, Prosody) else piece.written
-        yield part
-        last = part or last

@@ -17,6 +17,7 @@ from ancestral.models.text.characters import NothingToSpeak, UnsupportedText
 from ancestral.models.text.directives import ends_in_open_directive
 from ancestral.models.text.markup import ends_in_open_tag
 from ancestral.models.text.normalize import normalize
+from ancestral.models.text.script import Cue
 
 _PLACE: Final = re.compile(
     # Marks with closing quotes and brackets; the end of a paragraph; the start of a list item.
@@ -113,4 +114,8 @@ def _is_boundary(before: str, word: str | None) -> bool:
 
 def _is_separable(before: str, after: str) -> bool:
     """Whether two texts are spoken the same separately and as one."""
-    return normalize(before + after) == normalize(before) + normalize(after)
+    return _read(before + after) == _read(before) + _read(after)
+
+
+def _read(text: str) -> list[str | Cue]:
+    return [token.spoken for token in normalize(text)]

@@ -63,7 +63,7 @@ EXAMPLES = examples()
 
 
 def words(text: str) -> list[str]:
-    return [token for token in normalize(text) if token != ","]
+    return [str(token.spoken) for token in normalize(text) if token.spoken != ","]
 
 
 def is_right(example: Example) -> bool:
