@@ -228,7 +228,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
     _rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
     _rule("x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b))", lambda m: f"{m[1]} times"),
-    _rule("/", r"(?<![\w/])(\d{1,2})/(\d{1,3}) ?(tsp|tbsp|oz|lb|in|mi|ml|l|L)\b\.?", _fraction_of_unit),
+    _rule("/", r"(?<![\w/])(\d{1,2})/(\d{1,3}) ?(in\.|(?:tsp|tbsp|oz|lb|mi|ml|l|L)\b)\.?", _fraction_of_unit),
     _rule(" ", r"(?<= ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
     _rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
     _rule("/", r"(?<![\w/.])((?:19|20)\d\d)/(\d\d)(?![\w/])", _season),

@@ -45,6 +45,7 @@ SPOKEN = {
     "5 km, 1 km, 3kg and 20°C": "five kilometers , one kilometer , three kilograms and twenty degrees celsius .",
     "a 5-km run at 100 km/h": "a five kilometer run at one hundred kilometers per hour .",
     "6 ft. tall, 5 µm, 3 m²": "six feet tall , five micrometers , three square meters .",
+    "1/2 in the box, 3/4 in. wide, 1/4 tsp.": "one half in the box , three quarters inch wide , one quarter teaspoon .",
     # abbreviations
     "Dr. Smith lives on Elm Dr. with Mrs. Jones.": "doctor smith lives on elm drive with missus jones .",
     "St. Mary's St. is near.": "saint mary's street is near .",
