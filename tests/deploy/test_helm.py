@@ -1,4 +1,4 @@
-"""The Helm chart: linted and rendered by Helm itself, valid, and the same in content as the kustomization."""
+"""The Helm chart: linted and rendered by Helm itself, valid, and true to the image, the settings and the queue."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 from ancestral.service import __version__
-from tests.deploy import test_kubernetes as kustomization
-from tests.deploy.support import ROOT, settings
+from ancestral.service.broker import PREFIX
+from ancestral.service.broker.job import Priority
+from tests.deploy.support import ROOT, UID, settings
 
 CHART = ROOT / "deploy" / "helm" / "ancestral"
 EXAMPLES = sorted((ROOT / "deploy" / "helm" / "values").glob("*.yaml"))
-COMPONENT = "app.kubernetes.io/component"
+VERSIONS = ("1.29", "1.32")
+"""Of Kubernetes."""
 OPERATORS = ("keda.sh/", "monitoring.coreos.com/")
 """The groups of resources whose schemas kubernetes-validate has not got."""
 Manifest = dict[str, Any]
@@ -38,7 +40,8 @@ def render(values: Mapping[str, Any] | None = None, name: str = "ancestral") -> 
 
 
 def pod(found: Manifests, component: str) -> Manifest:
-    spec: Manifest = found["Deployment", f"ancestral-{component}"]["spec"]["template"]["spec"]
+    kind = "StatefulSet" if component == "redis" else "Deployment"
+    spec: Manifest = found[kind, f"ancestral-{component}"]["spec"]["template"]["spec"]
     return spec
 
 
@@ -63,7 +66,8 @@ def test_helm_accepts_it(values: dict[str, Any]) -> None:
     assert [found for found in report["messages"] if found["severity"] > 1] == []
     for manifest in render(values).values():
         if not manifest["apiVersion"].startswith(OPERATORS):
-            validate(manifest, kustomization.VERSIONS[-1], strict=True)
+            for version in VERSIONS:
+                validate(manifest, version, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -89,55 +93,104 @@ def test_keda_needs_to_know_where_an_external_redis_is() -> None:
     assert found["Secret", "ancestral-redis"]["stringData"] == {"url": "redis://elsewhere:6379/0"}
 
 
-def _same(manifest: object, component: str | None = None) -> Any:
-    """A manifest without what a chart names differently: release labels, the prefix of names, a checksum."""
-    if isinstance(manifest, dict):
-        kept = {
-            key: _same(value)
-            for key, value in manifest.items()
-            if (key, value) != ("type", "ClusterIP")  # the default
-            and key
-            not in ("checksum/config", "imagePullPolicy", "app.kubernetes.io/name", "app.kubernetes.io/instance")
-        }
-        return {key: value for key, value in kept.items() if not (key == "matchLabels" and value == {})}
-    if isinstance(manifest, list):
-        return [_same(entry) for entry in manifest]
-    if isinstance(manifest, str):
-        text = manifest.replace(".speech.svc", ".ancestral.svc").replace("ancestral:cpu", "ancestral")
-        return text.replace("ancestral-", "")
-    return manifest
+@pytest.fixture(scope="module")
+def default() -> Manifests:
+    """What the chart makes with its own values."""
+    return render()
 
 
-def test_it_has_the_content_of_the_kustomization() -> None:
-    ours = {(kind, name.removeprefix("ancestral-")): found for (kind, name), found in render().items()}
-    theirs = {(found["kind"], found["metadata"]["name"]): found for found in kustomization.manifests()}
-    assert ours.pop(("ConfigMap", "ancestral"))["data"] == {"ANCESTRAL_REDIS_URL": "redis://ancestral-redis:6379/0"}
-    del theirs["Namespace", "ancestral"]  # `helm install --create-namespace` makes it
-    assert ours.keys() == theirs.keys()
-    for key, found in ours.items():
-        assert _same(found["spec"]) == _same(theirs[key]["spec"]), key
+def test_the_default_values_make_every_object_once(default: Manifests) -> None:
+    assert default.keys() == {
+        ("ConfigMap", "ancestral"),
+        *((kind, "ancestral-api") for kind in ("Deployment", "Service", "HorizontalPodAutoscaler")),
+        *((kind, "ancestral-worker") for kind in ("Deployment", "ScaledObject")),
+        *((kind, "ancestral-redis") for kind in ("StatefulSet", "Service")),
+        *(("NetworkPolicy", f"ancestral-{component}") for component in ("api", "worker", "redis", "default")),
+        *(("PodDisruptionBudget", f"ancestral-{component}") for component in ("api", "worker")),
+    }
+    for component in ("api", "worker"):
+        assert settings(variables(default, component)).redis_url == "redis://ancestral-redis:6379/0"
 
 
-@pytest.mark.parametrize("values", [*map(values_of, EXAMPLES)], ids=[path.stem for path in EXAMPLES])
+def test_balancers_notice_before_the_socket_closes(default: Manifests) -> None:
+    (container,) = pod(default, "api")["containers"]
+    probe = container["readinessProbe"]
+    notices = (probe["periodSeconds"] + probe["timeoutSeconds"]) * probe["failureThreshold"]
+    assert probe["httpGet"]["path"] == "/readyz"
+    assert settings(variables(default, "api")).drain_seconds >= notices
+
+
+@pytest.mark.parametrize("component", ["api", "worker", "redis"])
+def test_pods_are_restricted(default: Manifests, component: str) -> None:
+    spec = pod(default, component)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    (container,) = spec["containers"]
+    allowed = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert container["securityContext"] == allowed
+    assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
+    if component != "redis":
+        assert spec["securityContext"]["runAsUser"] == UID
+        mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounted == {"/data", "/tmp", "/var/cache/ancestral"}
+
+
+@pytest.mark.parametrize(("component", "setting"), [("api", "port"), ("worker", "metrics_port")])
+def test_probes_and_scrapes_use_the_port_that_listens(default: Manifests, component: str, setting: str) -> None:
+    (container,) = pod(default, component)["containers"]
+    (port,) = container["ports"]
+    assert port["containerPort"] == getattr(settings(variables(default, component)), setting)
+    probes = [value for key, value in container.items() if key.endswith("Probe")]
+    assert len(probes) >= 2
+    for probe in probes:
+        assert probe["httpGet"]["port"] == port["name"]
+        assert probe["httpGet"]["path"] in ("/healthz", "/readyz")
+    template = default["Deployment", f"ancestral-{component}"]["spec"]["template"]
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
+
+
+def test_selectors_match_the_labels_of_the_pods(default: Manifests) -> None:
+    labels = {
+        component: default["Deployment", f"ancestral-{component}"]["spec"]["template"]["metadata"]["labels"]
+        for component in ("api", "worker")
+    }
+    for component, found in labels.items():
+        name = f"ancestral-{component}"
+        for kind in ("Deployment", "PodDisruptionBudget"):
+            assert default[kind, name]["spec"]["selector"]["matchLabels"] == found
+        assert default["NetworkPolicy", name]["spec"]["podSelector"]["matchLabels"] == found
+    assert default["Service", "ancestral-api"]["spec"]["selector"] == labels["api"]
+    assert default["HorizontalPodAutoscaler", "ancestral-api"]["spec"]["scaleTargetRef"]["name"] == "ancestral-api"
+    assert default["ScaledObject", "ancestral-worker"]["spec"]["scaleTargetRef"]["name"] == "ancestral-worker"
+
+
+def test_workers_are_scaled_on_the_keys_of_the_queue(default: Manifests) -> None:
+    spec = default["ScaledObject", "ancestral-worker"]["spec"]
+    followed = {trigger["metadata"]["listName"] for trigger in spec["triggers"]}
+    assert followed == {f"{PREFIX}{part}:{priority}" for priority in Priority for part in ("waiting", "running")}
+    formula = spec["advanced"]["scalingModifiers"]
+    assert all(trigger["name"] in formula["formula"] for trigger in spec["triggers"])
+    assert int(formula["target"]) == 0.75 * settings(variables(default, "worker")).interactive_slots
+
+
+@pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(path.stem for path in EXAMPLES)])
 @pytest.mark.parametrize("component", ["api", "worker"])
 def test_variables_are_settings(values: dict[str, Any], component: str) -> None:
     found = render(values)
     read = variables(found, component)
     read.pop("ANCESTRAL_API_KEYS_FILE", None)  # it is not on this machine
     own = settings(read)
-    if component == "api":
-        assert pod(found, "api")["terminationGracePeriodSeconds"] > own.drain_seconds + own.shutdown_seconds
+    assert pod(found, component)["terminationGracePeriodSeconds"] > own.drain_seconds + own.shutdown_seconds
     for name, value in values.get("settings", {}).items():
         assert str(getattr(own, name.removeprefix("ANCESTRAL_").lower())) == value
 
 
-def test_gpu_values_are_those_of_the_overlay() -> None:
-    (overlay,) = yaml.safe_load((ROOT / "deploy/kubernetes/gpu/kustomization.yaml").read_text())["patches"]
-    patches = {patch["path"]: patch["value"] for patch in yaml.safe_load(overlay["patch"])}
+def test_gpu_values_place_workers_on_gpus() -> None:
     spec = pod(render(values_of(CHART.parent / "values/gpu.yaml")), "worker")
     (container,) = spec["containers"]
-    assert spec["nodeSelector"] == patches["/spec/template/spec/nodeSelector"]
-    assert spec["tolerations"] == patches["/spec/template/spec/tolerations"]
+    assert spec["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert container["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": 1}
     assert container["image"] == "ancestral:gpu"
 
