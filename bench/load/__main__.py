@@ -125,8 +125,6 @@ class Resources:
     worker_mb: float
     api_files: int
     worker_files: int
-    redis_mb: float
-    redis_keys: int
 
 
 def read_resources(port: int, worker_port: int, since: float) -> Resources:
@@ -139,8 +137,6 @@ def read_resources(port: int, worker_port: int, since: float) -> Resources:
         round(total(worker, memory) / 1e6, 1),
         int(total(api, files)),
         int(total(worker, files)),
-        round(total(api, "ancestral_redis_memory_bytes") / 1e6, 2),
-        int(total(api, "ancestral_redis_keys")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
@@ -135,11 +135,3 @@ class Connection:
             raise
         self._hooks.replied(script, time.perf_counter() - begun)
         return reply
-
-    async def info(self) -> tuple[Mapping[str, Any], int]:
-        """The reply to INFO, and the number of keys."""
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.info()
-            pipe.dbsize()
-            figures, keys = await sent(pipe)
-        return figures, int(keys)

@@ -94,6 +94,9 @@ def test_what_is_mounted_is_there_and_asks_who_answers(services: dict[str, Any])
     for name, port in ports.items():  # every replica: an A record is an address of one
         config = asked[f"ancestral-{name}"]
         assert (config["names"], config["type"], config["port"]) == ([name], "A", port)
+    assert asked["redis"]["names"] == ["redis-exporter"]
+    assert services["redis-exporter"]["environment"]["REDIS_ADDR"] == "redis://redis:6379"
+    assert asked["gpu"]["names"] == ["dcgm-exporter"]
 
 
 def test_images_are_of_one_version(services: dict[str, Any]) -> None:
@@ -102,9 +105,10 @@ def test_images_are_of_one_version(services: dict[str, Any]) -> None:
         assert tag not in ("", "latest"), name
 
 
-def test_the_gpu_file_changes_workers_alone() -> None:
+def test_the_gpu_file_gives_gpus_to_workers_and_their_exporter() -> None:
     changed = yaml.safe_load((ROOT / FILES[1]).read_text())["services"]
-    assert list(changed) == ["worker"]
+    assert list(changed) == ["worker", "dcgm-exporter"]
     assert changed["worker"]["build"]["target"] == "gpu"
-    (device,) = changed["worker"]["deploy"]["resources"]["reservations"]["devices"]
-    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    for service in changed.values():
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])

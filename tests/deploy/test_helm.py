@@ -126,13 +126,13 @@ def test_pods_are_restricted(default: Manifests, component: str) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert spec["automountServiceAccountToken"] is False
-    (container,) = spec["containers"]
     allowed = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-    assert container["securityContext"] == allowed
-    assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
+    for container in spec["containers"]:
+        assert container["securityContext"] == allowed
+        assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
     if component != "redis":
         assert spec["securityContext"]["runAsUser"] == UID
-        mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+        mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
         assert mounted == {"/data", "/tmp", "/var/cache/ancestral"}
 
 
@@ -235,11 +235,12 @@ def test_monitors_select_what_serves_metrics() -> None:
     service, monitor = found["Service", "ancestral-api"], found["ServiceMonitor", "ancestral-api"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
-    template = found["Deployment", "ancestral-worker"]["spec"]["template"]
-    pods = found["PodMonitor", "ancestral-worker"]["spec"]
-    assert pods["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
-    (port,) = template["spec"]["containers"][0]["ports"]
-    assert pods["podMetricsEndpoints"][0]["port"] == port["name"]
+    for kind, component in (("Deployment", "worker"), ("StatefulSet", "redis")):
+        template = found[kind, f"ancestral-{component}"]["spec"]["template"]
+        pods = found["PodMonitor", f"ancestral-{component}"]["spec"]
+        assert pods["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        (port,) = template["spec"]["containers"][-1]["ports"]
+        assert pods["podMetricsEndpoints"][0]["port"] == port["name"] == "metrics"
 
 
 def test_two_releases_do_not_meet() -> None:

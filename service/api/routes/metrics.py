@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 from fastapi import APIRouter
@@ -35,9 +34,5 @@ async def metrics(service: Service) -> Response:
 
 
 async def _shared(broker: Broker) -> Shared:
-    begun = time.perf_counter()
-    await broker.ping()
-    ping_seconds = time.perf_counter() - begun
-    info, keys = await broker.info()
     depths = {priority: await broker.depths(priority) for priority in Priority}
-    return Shared(await broker.roster(), depths, await broker.unfinished(), info, keys, ping_seconds)
+    return Shared(await broker.roster(), depths, await broker.unfinished())

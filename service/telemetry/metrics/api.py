@@ -1,14 +1,14 @@
-"""Metrics of an API process: requests, time to first audio, underruns, errors; state of queues, workers and Redis."""
+"""Metrics of an API process: requests, time to first audio, underruns, errors; state of queues and workers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 
 from ancestral.service.broker import WorkerInfo
 from ancestral.service.broker.job import Priority
@@ -41,12 +41,6 @@ class Shared:
     """Waiting and running jobs of each priority."""
     unfinished: tuple[int, int]
     """Unfinished jobs, which count against the limits of their owners: in all, and of the owner with the most."""
-    info: Mapping[str, Any]
-    """The fields of Redis's ``INFO``."""
-    keys: int
-    """Number of keys in the database."""
-    ping_seconds: float
-    """Round trip of one ``PING``."""
 
 
 class PlaybackCounters:
@@ -178,7 +172,7 @@ class ApiMetrics(Metrics):
         """
         registry = CollectorRegistry()
         up = gauge("ancestral_redis_up", "Whether Redis answered this scrape.", [((), shared is not None)], [])
-        registry.register(StaticCollector([up] if shared is None else [up, *_fleet(shared), *_redis(shared)]))
+        registry.register(StaticCollector([up] if shared is None else [up, *_fleet(shared)]))
         return self.exposition() + generate_latest(registry)
 
 
@@ -229,34 +223,3 @@ def _fleet(shared: Shared) -> list[Metric]:
             ["model"],
         ),
     ]
-
-
-def _redis(shared: Shared) -> list[Metric]:
-    """Metrics from Redis's INFO."""
-    info = shared.info
-    current = {
-        "ancestral_redis_ping_seconds": ("Round trip of a PING to Redis, at this scrape.", shared.ping_seconds),
-        "ancestral_redis_keys": ("Keys in Redis.", shared.keys),
-        "ancestral_redis_memory_bytes": ("Memory that Redis uses for data.", info["used_memory"]),
-        "ancestral_redis_memory_rss_bytes": ("Resident memory of Redis.", info["used_memory_rss"]),
-        "ancestral_redis_memory_limit_bytes": ("Redis maxmemory; 0 for no limit.", info["maxmemory"]),
-        "ancestral_redis_clients": ("Connections to Redis.", info["connected_clients"]),
-        "ancestral_redis_blocked_clients": ("Connections blocked on a read.", info["blocked_clients"]),
-        "ancestral_redis_aof_bytes": (
-            "Size of the append-only file; 0 without one.",
-            info.get("aof_current_size", 0),
-        ),
-        "ancestral_redis_aof_ok": (
-            "Whether the last write to the append-only file succeeded; 1 without one.",
-            info.get("aof_last_write_status", "ok") == "ok",
-        ),
-        "ancestral_redis_uptime_seconds": ("Time since Redis started.", info["uptime_in_seconds"]),
-    }
-    totals = {
-        "ancestral_redis_commands": ("Commands executed by Redis.", info["total_commands_processed"]),
-        "ancestral_redis_received_bytes": ("Bytes received by Redis.", info["total_net_input_bytes"]),
-        "ancestral_redis_sent_bytes": ("Bytes sent by Redis.", info["total_net_output_bytes"]),
-        "ancestral_redis_evicted_keys": ("Keys that Redis evicted because memory was full.", info["evicted_keys"]),
-    }
-    gauges = [gauge(name, text, [((), float(value))], []) for name, (text, value) in current.items()]
-    return [*gauges, *(CounterMetricFamily(name, text, value=value) for name, (text, value) in totals.items())]

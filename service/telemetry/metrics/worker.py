@@ -14,7 +14,6 @@ from prometheus_client.registry import Collector
 from ancestral.models.scheduler import Figures
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.catalog.sampler import Sampler
-from ancestral.service.telemetry import gpus
 from ancestral.service.telemetry.metrics.base import WAITS, Metrics, gauge
 
 FACTORS: Final = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0)
@@ -152,7 +151,6 @@ class _WorkloadCollector(Collector):
         yield from _worker(load)
         yield from _scheduler(load.figures)
         yield from _models(load)
-        yield from _gpus()
 
 
 def _worker(load: Workload) -> Iterable[Metric]:
@@ -202,16 +200,3 @@ def _models(load: Workload) -> Iterable[Metric]:
         ),
     ):
         yield gauge(f"ancestral_model_{what}_timestamp_seconds", text, [([n], t) for n, t in at.items()], ["model"])
-
-
-def _gpus() -> Iterable[Metric]:
-    cards = gpus.read()
-    for name, text in (
-        ("memory_used_bytes", "GPU memory in use, by all processes."),
-        ("memory_total_bytes", "Total GPU memory."),
-        ("busy_ratio", "GPU utilisation, 0 to 1."),
-        ("temperature_celsius", "GPU temperature."),
-        ("power_watts", "GPU power draw."),
-    ):
-        values = [([str(card.index), card.name], getattr(card, name)) for card in cards]
-        yield gauge(f"ancestral_gpu_{name}", text, values, ["gpu", "name"])
