@@ -14,8 +14,8 @@ from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import load
 from ancestral.models.networks import load_network
 from ancestral.training.data.images import held_out, read_image
-from ancestral.training.evaluation.retrieval import embed, pixel_vectors, retrieve, write_neighbours
 from ancestral.training.loop import LoopConfig, Trainer
+from ancestral.training.metrics.retrieval import embed, pixel_vectors, retrieve, write_neighbours
 from ancestral.training.tasks.embedding import EmbeddingTask
 from tests.training.picture_sets import CPU
 

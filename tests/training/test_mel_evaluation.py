@@ -7,7 +7,7 @@ import pytest
 
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.blur import smooth
-from ancestral.training.evaluation.mels import ripple_depth, variance_ratio
+from ancestral.training.metrics.mels import ripple_depth, variance_ratio
 
 SPEC = FeatureSpec()
 

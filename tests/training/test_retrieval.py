@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ancestral.training.evaluation.retrieval import Retrieval, retrieval
+from ancestral.training.metrics.retrieval import Retrieval, retrieval
 
 
 def test_ranks_are_those_of_identities_by_their_nearest_picture() -> None:

@@ -11,7 +11,7 @@ from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.networks import load_network
 from ancestral.training.data.images import held_out
-from ancestral.training.evaluation.retrieval import embed, pixel_vectors, retrieve, write_neighbours
+from ancestral.training.metrics.retrieval import embed, pixel_vectors, retrieve, write_neighbours
 from ancestral.training.tasks.embedding import EmbeddingTask
 
 

@@ -23,8 +23,8 @@ from ancestral.training.data.identities import first_two
 from ancestral.training.data.images import Images, matching_pictures, spread
 from ancestral.training.evaluation.judges import Classifier
 from ancestral.training.evaluation.mean_decoder import MeanAutoencoder
-from ancestral.training.evaluation.reconstruction import reconstruct, write_rows
-from ancestral.training.evaluation.retrieval import Vectors, embed, pixel_vectors, retrieval
+from ancestral.training.metrics.reconstruction import reconstruct, write_rows
+from ancestral.training.metrics.retrieval import Vectors, embed, pixel_vectors, retrieval
 from ancestral.training.model_card import SHEET
 from ancestral.training.tasks.images import nats
 from ancestral.training.tasks.reconstruction import ReconstructionTask

@@ -17,7 +17,7 @@ from ancestral.models.checkpoint import Checkpoint, save
 from ancestral.models.networks import build_network
 from ancestral.training.data.identities import IdentityBatches
 from ancestral.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures
-from ancestral.training.evaluation.retrieval import embed, retrieve
+from ancestral.training.metrics.retrieval import embed, retrieve
 from ancestral.training.model_card import picture_card
 from ancestral.training.precision import fastest_precision
 from ancestral.training.start import load_weights, read_start
