@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 import redis
 
-from ancestral.service.broker import PREFIX, WorkerInfo, scripts
+from ancestral.service.broker import WorkerInfo
+from ancestral.service.broker.keys import PREFIX
+from ancestral.service.broker.scripts import ANNOUNCE, ROSTER
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from bench.listeners import MODEL, TEXTS, play, run_clients, serving
 from bench.report import report
@@ -211,8 +213,8 @@ def roster_cost(client: redis.Redis) -> float:
     names, slots = [f"{MODEL}-{number}" for number in range(5)], {"interactive": 10, "batch": 2}
     engines, models = dict.fromkeys(names, "native"), dict.fromkeys(names, "0" * 64)
     description = vars(WorkerInfo("worker-0000000000-00000000", True, engines, models, slots))
-    announce, roster = (client.register_script(getattr(scripts, name)) for name in ("ANNOUNCE", "ROSTER"))
-    keys, costs = [f"{PREFIX}capacity:workers", f"{PREFIX}capacity:cards"], []
+    announce, roster = (client.register_script(script.source) for script in (ANNOUNCE, ROSTER))
+    keys, costs = [f"{PREFIX}capacity:workers", f"{PREFIX}capacity:info"], []
     for count in WORKER_COUNTS:
         for number in range(count):
             announce(keys=keys, args=[f"worker-{number}", json.dumps(description), 600])

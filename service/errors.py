@@ -165,11 +165,11 @@ class NotReady(ServiceError):
         super().__init__(message, headers={"retry-after": str(max(1, retry_after))})
 
 
-class BrokenOff(Exception):
+class ResponseAborted(Exception):
     """Breaks off a response that has begun, for a reason that is no failure of the server."""
 
 
-class ClientLeft(BrokenOff):
+class ClientDisconnected(ResponseAborted):
     """The client has disconnected."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ def content_expired() -> NotFound:
     return NotFound("The output of this job has expired.", code="content_expired")
 
 
-def queue_away() -> NotReady:
+def redis_unavailable() -> NotReady:
     """Redis is unavailable."""
     return NotReady("The queue does not answer.")
 

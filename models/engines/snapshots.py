@@ -8,7 +8,7 @@ import zlib
 from ancestral.models.engines.base import RequestError
 from ancestral.models.spec import SYMBOLS
 
-_MAGIC = b"ANC2"
+_MAGIC = b"ANC1"
 _HEADER = struct.Struct("<4s16s32sqqI")
 """Magic with version, engine, SHA-256 of the weights, position, last symbol, CRC-32 of all else."""
 

@@ -92,7 +92,7 @@ class Scheduler:
             sink: takes the chunks, in order, on a sampler thread. It must not block, or call :meth:`close`; if it
                 raises, this slot fails, and no other.
             realtime: whether a client listens while it is sampled.
-            limit: positions below it may be sampled, until :meth:`Slot.allow` changes it; None for all.
+            limit: positions below it may be sampled, until :meth:`Slot.extend_limit` changes it; None for all.
             start: its first position, if it continues from a snapshot.
             index: of its first stream, if it continues from a snapshot.
 

@@ -92,7 +92,7 @@ class Slot:
             if self.cancelled_at is None:  # or else streams were dropped
                 self._finished = True
 
-    def allow(self, limit: int | None) -> None:
+    def extend_limit(self, limit: int | None) -> None:
         """Allow the positions below ``limit`` to be sampled, for now; None allows all."""
         with self._change():
             self._limit = limit

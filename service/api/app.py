@@ -43,11 +43,10 @@ from ancestral.service.api.routes import (
 )
 from ancestral.service.api.routes import job_content as artifacts
 from ancestral.service.api.routes import websockets as streams
-from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker import UNAVAILABLE, Clients, Connection
 from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.settings import Settings
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
@@ -151,13 +150,12 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
-        broker = Broker(redis_url, counts)
-        app.state.service = State(settings, catalog, Tasks(*SPEECH_TASKS, *IMAGE_TASKS), broker, counts, traces)
-        app.state.limits = Limits(broker.redis, settings.requests_per_minute)
+        connection, tasks = Connection(redis_url, counts), Tasks(*SPEECH_TASKS, *IMAGE_TASKS)
+        app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces)
         try:
             yield
         finally:
-            await broker.close()
+            await connection.close()
             await asyncio.to_thread(traces.close)
 
     app = Application(

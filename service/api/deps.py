@@ -1,4 +1,4 @@
-"""Dependencies of every route that submits a job: who sent the request, and how it is to be answered."""
+"""Dependencies of routes: the state of the app, who sent the request, and how it is to be answered."""
 
 from __future__ import annotations
 
@@ -6,14 +6,45 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from starlette.requests import HTTPConnection
 
-from ancestral.service.api.state import Counted, Service
+from ancestral.service.api.http.auth import caller_of
 from ancestral.service.broker.job import Job
 from ancestral.service.catalog.models import Model
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.state import State
-from ancestral.service.jobs.submit import JobSpec, submit_job
+from ancestral.service.jobs.rate_limit import count_request
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.submit import submit_job
+from ancestral.service.jobs.tasks import JobSpec
+
+
+def service_state(connection: HTTPConnection) -> AppState:
+    """The state of the app that serves a request or a websocket."""
+    state = connection.app.state.service
+    assert isinstance(state, AppState)
+    return state
+
+
+Service = Annotated[AppState, Depends(service_state)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
+"""The caller."""
+
+
+async def counted_caller(connection: HTTPConnection, service: Service, caller: CallerDep) -> Caller:
+    """Dependency of routes whose requests count against the rate limit.
+
+    Raises:
+        Unauthorized: the request has no key, or an unknown one.
+        Overloaded: the caller has reached the limit.
+        NotReady: Redis is unavailable.
+    """
+    connection.state.ratelimit = await count_request(service, caller)
+    return caller
+
+
+RateLimitedCaller = Annotated[Caller, Depends(counted_caller)]
+"""The caller, on routes whose requests count against the rate limit."""
 
 Prefer = Annotated[
     str | None,
@@ -33,7 +64,7 @@ class RequestContext:
     """One request that submits a job."""
 
     request: Request
-    service: State
+    service: AppState
     caller: Caller
     prefer: str | None
     """The ``Prefer`` header."""
@@ -46,12 +77,16 @@ class RequestContext:
 
     @property
     def keep(self) -> bool:
-        """Whether the job is parked, and not cancelled, when the client disconnects: it may send the request again."""
+        """Whether the job is suspended, not cancelled, when the client disconnects: it may send the request again."""
         return self.key is not None
 
 
 async def _request_context(
-    request: Request, service: Service, caller: Counted, prefer: Prefer = None, idempotency_key: IdempotencyKey = None
+    request: Request,
+    service: Service,
+    caller: RateLimitedCaller,
+    prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> RequestContext:
     return RequestContext(request, service, caller, prefer, idempotency_key)
 

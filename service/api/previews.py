@@ -11,22 +11,20 @@ from fastapi.responses import Response
 
 from ancestral.service.api.deps import RequestContext
 from ancestral.service.api.results import completed
-from ancestral.service.broker import PREFIX, UNAVAILABLE
+from ancestral.service.broker import UNAVAILABLE
 from ancestral.service.catalog.models import Model
-from ancestral.service.errors import queue_away
-from ancestral.service.jobs.artifacts import Artifacts
+from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
-from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.rate_limit import count_request
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.tasks import JobSpec
 
 PREVIEW_SEED: Final = 7
-_KEPT_SECONDS: Final = 30 * 86400
 
 
 async def preview_file(
-    request: Request, service: State, caller: Caller, job_spec: JobSpec[Payload, Model], media_type: str
+    request: Request, service: AppState, caller: Caller, job_spec: JobSpec[Payload, Model], media_type: str
 ) -> Response:
     """The file that a request makes. Only the first request for it samples, and counts against the rate limit.
 
@@ -46,23 +44,20 @@ async def preview_file(
     if f'"{name}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     try:
-        data: bytes | None = await service.broker.redis.get(f"{PREFIX}sample:{name}")
+        data = await service.broker.preview(name)
         if data is None:
             data = await _sample(request, service, caller, job_spec)
-            await service.broker.redis.set(f"{PREFIX}sample:{name}", data, ex=_KEPT_SECONDS)
+            await service.broker.keep_preview(name, data)
     except UNAVAILABLE as error:
-        raise queue_away() from error
+        raise redis_unavailable() from error
     return Response(data, headers=headers, media_type=media_type)
 
 
-async def _sample(request: Request, service: State, caller: Caller, job_spec: JobSpec[Payload, Model]) -> bytes:
-    limits = request.app.state.limits
-    assert isinstance(limits, Limits)
-    await limits.count(caller)
+async def _sample(request: Request, service: AppState, caller: Caller, job_spec: JobSpec[Payload, Model]) -> bytes:
+    await count_request(service, caller)
     context = RequestContext(request, service, caller, prefer="respond-async", key=None)
     job = await completed(context, await context.submit(job_spec))
-    artifacts = Artifacts(service.broker, service.catalog, service.tasks)
-    info = await artifacts.info(job)
-    data = b"".join([piece async for piece in artifacts.read(job, 0, info.bytes)])
+    info = await service.artifacts.info(job)
+    data = b"".join([piece async for piece in service.artifacts.read(job, 0, info.bytes)])
     await service.broker.delete(job)  # it is not what the caller asked for, and would only fill their list
     return data

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 from ancestral.service.telemetry.logging import without_password
 from ancestral.service.telemetry.outage import REMIND_SECONDS
 
@@ -15,12 +15,12 @@ POLL_SECONDS = 0.25
 log = logging.getLogger(__name__)
 
 
-async def until_ready(service: State) -> None:
+async def until_ready(service: AppState) -> None:
     """Return once every model can be served; until then log what is missing, when it changes and once in a while."""
     logged, logged_at = "", 0.0
     url = service.settings.redis_url
     redis = {} if url is None else {"redis": without_password(url)}
-    while obstacles := await service.obstacles():
+    while obstacles := await service.readiness_problems():
         reason = " ".join(obstacles)
         if reason != logged or time.monotonic() - logged_at >= REMIND_SECONDS:
             log.info("not ready yet", extra={"reason": reason, **redis})

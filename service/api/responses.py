@@ -12,11 +12,11 @@ from fastapi.responses import JSONResponse, Response
 from ancestral.service.api.deps import RequestContext
 from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
-from ancestral.service.broker.job import Job, Priority, Standing
+from ancestral.service.broker.job import Job, Priority, QueuePosition
 from ancestral.service.catalog.models import SpeechModel
 from ancestral.service.jobs.schemas import JobError, JobObject
-from ancestral.service.jobs.state import State
-from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.speech import codecs
 from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
 from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest
@@ -170,7 +170,7 @@ async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list
     """All bytes, and the times of all sentences.
 
     Raises:
-        ClientLeft: the client disconnected before the end.
+        ClientDisconnected: the client disconnected before the end.
         ServiceError: the job failed, or is gone.
     """
     audio, sentences = bytearray(), list[SentenceTimes]()
@@ -192,13 +192,13 @@ def headers_of(sound: Sound) -> dict[str, str]:
     return sample_headers(reader.job, reader.payload) | engine
 
 
-async def accepted(service: State, job: Job) -> Response:
+async def accepted(service: AppState, job: Job) -> Response:
     """202, with the job."""
-    view = describe_job(job, await service.broker.standing(job))
+    view = describe_job(job, await service.broker.position(job))
     return JSONResponse(view.model_dump(), 202, {"location": f"/v1/jobs/{job.id}", "x-job-id": job.id})
 
 
-def describe_job(job: Job, standing: Standing) -> JobObject:
+def describe_job(job: Job, standing: QueuePosition) -> JobObject:
     """A job as clients see it."""
     error = None if job.error is None else JobError(**vars(job.error))
     return JobObject(

@@ -1,4 +1,4 @@
-"""Answers of routes that wait for a job to end; the job is cancelled or parked if the client disconnects."""
+"""Answers of routes that wait for a job to end; the job is cancelled or suspended if the client disconnects."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ancestral.service.api.deps import RequestContext
 from ancestral.service.api.responses import accepted
 from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.api.streamed_response import while_connected
-from ancestral.service.broker import Broker
+from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.catalog.models import Model
 from ancestral.service.errors import NotFound
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.stream import check_end
-from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.tasks import JobSpec
 
 
 async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) -> Response:
@@ -25,7 +25,7 @@ async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) ->
         job_spec: the checked request.
 
     Raises:
-        ClientLeft: the client disconnected before the answer.
+        ClientDisconnected: the client disconnected before the answer.
         ServiceError: it was not accepted, or failed.
     """
     job = await context.submit(job_spec)
@@ -44,7 +44,7 @@ async def completed(context: RequestContext, job: Job) -> Job:
         job: submitted.
 
     Raises:
-        ClientLeft: the client disconnected.
+        ClientDisconnected: the client disconnected.
         ServiceError: the job failed, was cancelled or is gone.
     """
     broker = context.service.broker
@@ -53,7 +53,7 @@ async def completed(context: RequestContext, job: Job) -> Job:
     return ended
 
 
-async def _end(broker: Broker, job: Job) -> Job:
+async def _end(broker: Clients, job: Job) -> Job:
     last = "0-0"
     while True:
         now = await broker.job(job.id)

@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from ancestral.service.api.file_names import disposition
 from ancestral.service.api.sample_headers import sample_headers
-from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker import UNAVAILABLE, Clients
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import BrokenOff, ClientLeft, ServiceError, envelope
+from ancestral.service.errors import ClientDisconnected, ResponseAborted, ServiceError, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader
 
@@ -34,7 +34,7 @@ class StreamedResponse(Response):
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Clients,
         reader: JobReader,
         source: AsyncIterator[bytes],
         media_type: str,
@@ -48,7 +48,7 @@ class StreamedResponse(Response):
         source: the body; it drives the reader.
         media_type: of the body.
         stall_seconds: after which a client that reads nothing is disconnected.
-        keep: park the job when the client disconnects, instead of cancelling it.
+        keep: suspend the job when the client disconnects, instead of cancelling it.
         """
         self.status_code = 200
         self.background = None
@@ -73,7 +73,7 @@ class StreamedResponse(Response):
         job, heartbeat = self._reader.job, asyncio.create_task(self._heartbeat())
         try:
             await while_connected(self._send_all(send), receive, self._broker, job, keep=self._keep)
-        except ClientLeft:
+        except ClientDisconnected:
             log.info("client disconnected", extra={"job": job.id})
         finally:
             heartbeat.cancel()
@@ -83,7 +83,7 @@ class StreamedResponse(Response):
         while self._reader.job.paced:
             await asyncio.sleep(self._stall_seconds / 3)
             with suppress(*UNAVAILABLE):
-                await self._broker.attend(self._reader.job)
+                await self._broker.heartbeat(self._reader.job)
 
     async def _send_all(self, send: Send) -> None:
         piece = await anext(self._source, None)
@@ -102,37 +102,37 @@ class StreamedResponse(Response):
         except ServiceError as error:  # a client of server-sent events gets the error before the connection is aborted
             if self._events:
                 await self._send(send, event(envelope(error)))
-            raise BrokenOff(error.message) from error
+            raise ResponseAborted(error.message) from error
 
     async def _send(self, send: Send, body: bytes) -> None:
         try:
             async with asyncio.timeout(self._stall_seconds):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
-            raise BrokenOff(f"the client read nothing for {self._stall_seconds} s") from None
+            raise ResponseAborted(f"the client read nothing for {self._stall_seconds} s") from None
 
 
 async def while_connected(
-    work: Coroutine[Any, Any, _T], receive: Receive, broker: Broker, job: Job, *, keep: bool
+    work: Coroutine[Any, Any, _T], receive: Receive, broker: Clients, job: Job, *, keep: bool
 ) -> _T:
-    """Await the answer to a request that waits for a job. On failure or disconnect, the job is cancelled or parked.
+    """Await the answer to a request that waits for a job. On failure or disconnect, the job is cancelled or suspended.
 
     Args:
         work: produces the answer.
         receive: of the request, whose body has been read.
         broker: where the job is.
         job: submitted.
-        keep: park the job instead of cancelling it.
+        keep: suspend the job instead of cancelling it.
 
     Raises:
-        ClientLeft: the client disconnected before the answer was complete.
+        ClientDisconnected: the client disconnected before the answer was complete.
         Exception: what ``work`` raises.
     """
     answering, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
-            raise ClientLeft
+            raise ClientDisconnected
         return await answering
     finally:
         for task in (answering, gone):
@@ -142,10 +142,10 @@ async def while_connected(
             await asyncio.shield(_abandon(broker, job, keep=keep))
 
 
-async def _abandon(broker: Broker, job: Job, *, keep: bool) -> None:
+async def _abandon(broker: Clients, job: Job, *, keep: bool) -> None:
     try:
         if keep:
-            await broker.ask_park(job)
+            await broker.suspend(job)
         else:
             await broker.cancel(job)
     except UNAVAILABLE:  # the worker will notice that nothing is read

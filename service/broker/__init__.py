@@ -1,14 +1,14 @@
 """Redis, the only state that processes share: the queue, jobs and their symbols, snapshots, workers.
 
-Keys, all with the prefix ``ancestral:``
+Keys, all with the prefix ``ancestral:`` (keys.py)
 
-    job:ID             hash: the record (service/broker/job.py), and order, attempt, worker, claim, read, wanted, parked
-                       and part:N, what was known of part N of the output before it was sampled
+    job:ID             hash: the record (job.py), and order, attempt, worker, claim, read, wanted, suspended, content
+                       (what is known of the file) and timings:N, when the phonemes of sentence N are said
     stream:ID          stream: the symbols, or the sound made of them, in order; the last entry is the end mark
     events:ID          stream: what happened to the job, for clients
     snapshot:ID        string: the sampler's state after some of the symbols
     input:ID           string: what was uploaded with the job
-    content:ID         string: the finished file (service/jobs/artifacts.py)
+    content:ID         string: the finished file; draft:ID:TOKEN while it is written; drafting:ID while somebody does
     control:ID         channel: messages to the worker that runs the job
     waiting:PRIORITY   sorted set: waiting jobs by order of arrival
     running:PRIORITY   sorted set: leased jobs by the end of the lease, in seconds of Redis's clock
@@ -17,6 +17,9 @@ Keys, all with the prefix ``ancestral:``
     durations:PRIORITY list: seconds that the last 32 jobs ran
     jobs:OWNER         sorted set: an owner's jobs by creation; unfinished:OWNER those that have not ended
     counter            the order of the job that arrived last; owners: those who may have unfinished jobs
+    idempotency:OWNER:KEY  string: the job that was submitted with an idempotency key, and the hash of its request
+    session:ID         hash: a websocket session: owner, holder (the connection that has it), state
+    rate:…             requests of a caller in the last minute, by the package `limits`
     sample:HASH        string: the preview of a voice, or the thumbnail of a class (service/api/previews.py)
     workers            sorted set: workers by the time at which they count as dead; worker_info: their descriptions
 
@@ -27,65 +30,68 @@ The life of a job
               an earlier attempt publishes, renews, releases or ends has no effect
     renew     extends the lease, every 1.5 s, while the worker runs the job
     publish   appends samples, with a snapshot about every second of sound
-    release   (the worker stops, or the client has gone) back to ``waiting`` at its old place, or parked
+    release   (the worker stops, or the client disconnected) back to ``waiting`` at its old place, or suspended
     reclaim   (the worker died, its lease expired) the same, and counts a death; after three in a row without progress
               the job fails. A job whose next death would be the last runs beside no other such job of the same worker
-    park      no client listens: out of the queue, with its snapshot, until it expires or unpark puts it back at the end
+    suspend   no client listens: out of the queue, with its snapshot, until it expires or resume puts it back at the end
     end       completed, failed or cancelled, once; it leaves every set, its record stays for the retention time
 
 Each of these is one Lua script, so a process that dies between two of them leaves nothing half done. While Redis is
 unavailable, everybody waits; leases that could not be renewed meanwhile are extended (``EXPIRED`` in queue_scripts.py).
 Records are JSON, symbols raw bytes; no pickle.
+
+A process has one :class:`Connection`. API processes use it through :class:`Clients`, workers through :class:`Workers`,
+which gives them a :class:`Lease` of each job that they run.
 """
 
 from __future__ import annotations
 
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import PATIENCE_SECONDS, PREFIX, UNAVAILABLE, BrokerHooks, patiently, sent
+from ancestral.service.broker.connection import (
+    PATIENCE_SECONDS,
+    UNAVAILABLE,
+    BrokerHooks,
+    Connection,
+    retry_while_unavailable,
+)
+from ancestral.service.broker.lease import Lease
 from ancestral.service.broker.messages import (
     Begin,
     Ended,
-    Entry,
-    Gone,
-    Lost,
-    Overtaken,
+    JobExpired,
     Piece,
     Preview,
     QueueFull,
-    Resume,
+    ResumePoint,
     Signals,
     Snapshot,
+    StaleAttempt,
+    SymbolsLost,
     TooMany,
     WorkerInfo,
 )
-from ancestral.service.broker.queue import Claim
 from ancestral.service.broker.workers import Workers
 
 __all__ = [
     "PATIENCE_SECONDS",
-    "PREFIX",
     "UNAVAILABLE",
     "Begin",
-    "Broker",
     "BrokerHooks",
-    "Claim",
+    "Clients",
+    "Connection",
     "Ended",
-    "Entry",
-    "Gone",
-    "Lost",
-    "Overtaken",
+    "JobExpired",
+    "Lease",
     "Piece",
     "Preview",
     "QueueFull",
-    "Resume",
+    "ResumePoint",
     "Signals",
     "Snapshot",
+    "StaleAttempt",
+    "SymbolsLost",
     "TooMany",
     "WorkerInfo",
-    "patiently",
-    "sent",
-]  # fmt: skip
-
-
-class Broker(Clients, Workers):
-    """A connection to Redis, and every operation on it. One per process and event loop."""
+    "Workers",
+    "retry_while_unavailable",
+]

@@ -1,7 +1,8 @@
-"""What an API process does: submit, list, read, park, cancel and delete jobs."""
+"""What an API process may do: submit, list, read, suspend, cancel and delete jobs."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
@@ -9,25 +10,85 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from itertools import takewhile
 from typing import Final
 
+from ancestral.service.broker.artifacts import ArtifactStore
 from ancestral.service.broker.connection import (
-    BLOCK_MS,
-    LIFE_SECONDS,
     PATIENCE_SECONDS,
-    PREFIX,
-    patiently,
-    replied,
-    sent,
+    Connection,
+    execute,
+    retry_while_unavailable,
+    with_timeout,
 )
-from ancestral.service.broker.control import channel
-from ancestral.service.broker.job import Job, Priority, Standing, Status
-from ancestral.service.broker.messages import Ended, Entry, Gone, QueueFull, TooMany, parsed
-from ancestral.service.broker.records import Records, all_else, text
+from ancestral.service.broker.job import Job, Priority, QueuePosition, Status
+from ancestral.service.broker.keys import LIFE_SECONDS, Keys, key
+from ancestral.service.broker.messages import Ended, Entry, JobExpired, QueueFull, TooMany, WorkerInfo, parse_entry
+from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
+from ancestral.service.broker.rate_limits import RequestWindow
+from ancestral.service.broker.records import decoded, end_job, read_jobs
+from ancestral.service.broker.scripts import ROSTER, SET_FIELD, UNFINISHED
+from ancestral.service.broker.sessions import StoredSession
 
+BLOCK_MS: Final = 2000
+"""For which a read waits for something to arrive."""
 _TOMBSTONE_SECONDS: Final = 60
+_WORKERS_SECONDS: Final = 0.5
+"""How old a list of workers may be."""
+_PREVIEW_SECONDS: Final = 30 * 86400
 
 
-class Clients(Records):
+class Clients:
     """The operations of an API process."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+        self._workers: tuple[float, list[WorkerInfo]] = (-math.inf, [])
+        self.artifacts = ArtifactStore(connection)
+        self.request_window = RequestWindow(connection)
+
+    # The deployment
+
+    async def ping(self) -> None:
+        """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""
+        async with asyncio.timeout(2):
+            await with_timeout(self._redis.ping())
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The workers that are alive, as of at most half a second ago."""
+        read_at, workers = self._workers
+        if time.monotonic() - read_at > _WORKERS_SECONDS:
+            workers = [WorkerInfo(**json.loads(info)) for info in await self._connection.run(ROSTER)]
+            self._workers = (time.monotonic(), workers)
+        return workers
+
+    async def _slots(self, priority: Priority) -> int:
+        return sum(info.slots[priority] for info in await self.workers() if info.ready)
+
+    async def depths(self, priority: Priority) -> tuple[int, int]:
+        """How many jobs of a priority wait, and how many run."""
+        keys = Keys(priority=priority)
+        async with self._redis.pipeline() as pipe:
+            pipe.zcard(keys["waiting"])
+            pipe.zcard(keys["running"])
+            waiting, running = await execute(pipe)
+        return int(waiting), int(running)
+
+    async def unfinished(self) -> tuple[int, int]:
+        """The number of unfinished jobs of all owners together, and the largest number of any owner."""
+        since = time.time() - LIFE_SECONDS
+        total, most = await self._connection.run(UNFINISHED, unfinished_prefix=key("unfinished", ""), since=since)
+        return int(total), int(most)
+
+    async def _pace(self, priority: Priority) -> float | None:
+        """Seconds between the ends of two jobs while every slot is taken; None before any job has ended."""
+        found = await with_timeout(self._redis.lrange(Keys(priority=priority)["durations"], 0, -1))
+        slots = await self._slots(priority)
+        return sum(map(float, found)) / len(found) / slots if found and slots else None
+
+    async def _retry_after(self, priority: Priority) -> int:
+        """Seconds until a full queue is likely to have room."""
+        return max(1, min(300, math.ceil(await self._pace(priority) or 1.0)))
+
+    # Admission
 
     async def submit(self, job: Job, *, queue: int, limit: int = 0, upload: bytes | None = None) -> None:
         """Put a job into its queue.
@@ -42,41 +103,42 @@ class Clients(Records):
             QueueFull: it was not accepted.
             TooMany: it was not accepted, because of the limit.
         """
+        keys = Keys.for_job(job)
         if upload is not None:
-            await replied(self.redis.set(f"{PREFIX}input:{job.id}", upload, ex=LIFE_SECONDS))
-        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", f"jobs:{job.owner}", "counter"]
-        keys += [f"events:{job.id}", f"unfinished:{job.owner}", "owners", f"wake:{job.priority}"]
-        record = [item for pair in job.fields().items() for item in pair]
-        room = await self._slots(job.priority) + queue
-        args = [job.id, room, job.created_at, LIFE_SECONDS, limit, job.owner, *record]
-        accepted = await self.run("SUBMIT", keys, args)
+            await with_timeout(self._redis.set(keys["input"], upload, ex=LIFE_SECONDS))
+        accepted = await self._connection.run(
+            SUBMIT,
+            keys,
+            id=job.id,
+            room=await self._slots(job.priority) + queue,
+            created_at=job.created_at,
+            life=LIFE_SECONDS,
+            limit=limit,
+            owner=job.owner,
+            record=[item for pair in job.fields().items() for item in pair],
+        )
         if accepted < 1:
-            await replied(self.redis.delete(f"{PREFIX}input:{job.id}"))
-            raise (TooMany if accepted else QueueFull)(await self.retry_after(job.priority))
+            await with_timeout(self._redis.delete(keys["input"]))
+            raise (TooMany if accepted else QueueFull)(await self._retry_after(job.priority))
 
-    async def depths(self, priority: Priority) -> tuple[int, int]:
-        """How many jobs of a priority wait, and how many run."""
-        async with self.redis.pipeline() as pipe:
-            pipe.zcard(f"{PREFIX}waiting:{priority}")
-            pipe.zcard(f"{PREFIX}running:{priority}")
-            waiting, running = await sent(pipe)
-        return int(waiting), int(running)
+    async def idempotent(self, owner: str, name: str, fingerprint: str, job_id: str, seconds: int) -> tuple[str, str]:
+        """The job of an owner's idempotency key and the fingerprint of its request: those given, if the key is new."""
+        bound = key("idempotency", owner, name)
+        if await with_timeout(self._redis.set(bound, json.dumps([job_id, fingerprint]), nx=True, ex=seconds)):
+            return job_id, fingerprint
+        found = await with_timeout(self._redis.get(bound))
+        earlier, print_ = json.loads(found) if found else (job_id, fingerprint)
+        return earlier, print_
 
-    async def unfinished(self) -> tuple[int, int]:
-        """The number of unfinished jobs of all owners together, and the largest number of any owner."""
-        total, most = await self.run("UNFINISHED", ["owners"], [PREFIX, time.time() - LIFE_SECONDS])
-        return int(total), int(most)
+    async def forget_idempotent(self, owner: str, name: str) -> None:
+        """Release an idempotency key whose job failed: the next request with it makes a new one."""
+        await with_timeout(self._redis.delete(key("idempotency", owner, name)))
 
-    async def retry_after(self, priority: Priority) -> int:
-        """Seconds until a full queue is likely to have room."""
-        pace = await self._pace(priority)
-        return max(1, min(300, math.ceil(pace or 1.0)))
+    # One job
 
-    async def _pace(self, priority: Priority) -> float | None:
-        """Seconds between the ends of two jobs while every slot is taken; None before any job has ended."""
-        durations = [float(value) for value in await replied(self.redis.lrange(f"{PREFIX}durations:{priority}", 0, -1))]
-        slots = await self._slots(priority)
-        return sum(durations) / len(durations) / slots if durations and slots else None
+    async def job(self, job_id: str) -> Job | None:
+        """The record of a job, or None."""
+        return (await read_jobs(self._connection, [job_id]))[0]
 
     async def jobs(self, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
         """An owner's jobs, newest first, and whether there are more.
@@ -87,100 +149,102 @@ class Clients(Records):
             limit: the largest number of jobs to return.
 
         Raises:
-            Gone: there is no job ``after``.
+            JobExpired: there is no job ``after``.
         """
-        index, first = f"{PREFIX}jobs:{owner}", 0
+        index, first = Keys(owner=owner)["jobs"], 0
         if after is not None:
-            rank = await replied(self.redis.zrevrank(index, after))
+            rank = await with_timeout(self._redis.zrevrank(index, after))
             if rank is None:
-                raise Gone(after)
+                raise JobExpired(after)
             first = int(rank) + 1
         found: list[Job] = []
         while len(found) <= limit:
-            ids = [name.decode() for name in await replied(self.redis.zrevrange(index, first, first + limit))]
-            records = await self._records(ids)
+            ids = [name.decode() for name in await with_timeout(self._redis.zrevrange(index, first, first + limit))]
+            records = await read_jobs(self._connection, ids)
             found += [job for job in records if job is not None]
             first += len(records) - records.count(None)
-            if gone := [job_id for job_id, job in zip(ids, records, strict=True) if job is None]:
-                await replied(self.redis.zrem(index, *gone))
+            if expired := [job_id for job_id, job in zip(ids, records, strict=True) if job is None]:
+                await with_timeout(self._redis.zrem(index, *expired))
             if len(ids) <= limit:
                 break
         return found[:limit], len(found) > limit
 
-    async def standing(self, job: Job) -> Standing:
+    async def position(self, job: Job) -> QueuePosition:
         """The position of a job in its queue, and when it is likely to end."""
-        if job.status.terminal:
-            return Standing(None, None)
         if job.status is Status.IN_PROGRESS:
             spent = time.time() - (job.started_at or time.time())
             left = (job.samples_total or 0) - job.samples_done
-            return Standing(None, spent * left / job.samples_done if job.samples_total and job.samples_done else None)
-        rank = await replied(self.redis.zrank(f"{PREFIX}waiting:{job.priority}", job.id))
+            return QueuePosition(
+                eta=spent * left / job.samples_done if job.samples_total and job.samples_done else None
+            )
+        rank = None
+        if job.status is Status.QUEUED:
+            rank = await with_timeout(self._redis.zrank(Keys.for_job(job)["waiting"], job.id))
         if rank is None:
-            return Standing(None, None)
+            return QueuePosition()
         pace, slots = await self._pace(job.priority), await self._slots(job.priority)
-        return Standing(int(rank), pace * (int(rank) + slots) if pace is not None else None)
+        return QueuePosition(int(rank), pace * (int(rank) + slots) if pace is not None else None)
 
-    async def annotations(self, job: Job, parts: int) -> list[str]:
-        """What workers have stored with :meth:`Workers.annotate` of the job's first ``parts`` parts, up to a gap."""
-        names = [f"part:{part}" for part in range(parts)]
-        found = await replied(self.redis.hmget(f"{PREFIX}job:{job.id}", names))
+    async def timings(self, job: Job, sentences: int) -> list[str]:
+        """What :meth:`Workers.store_timings` has stored of the job's first sentences, up to a gap."""
+        names = [f"timings:{sentence}" for sentence in range(sentences)]
+        found = await with_timeout(self._redis.hmget(Keys(job.id)["job"], names))
         return [text.decode() for text in takewhile(lambda text: text is not None, found)]
+
+    async def cancel(self, job: Job) -> bool:
+        """End a job and notify the worker that runs it. False if it had ended before."""
+        ended = await end_job(self._connection, job, Status.CANCELLED)
+        await self._notify(job, "cancel")
+        return ended
 
     async def delete(self, job: Job) -> None:
         """Delete a job; it is cancelled first if it has not ended."""
         await self.cancel(job)
-        keys = [f"{PREFIX}{part}:{job.id}" for part in ("stream", "events", "snapshot", "input", "content")]
-        async with self.redis.pipeline() as pipe:
-            pipe.delete(*keys)
+        keys = Keys.for_job(job)
+        async with self._redis.pipeline() as pipe:
+            pipe.delete(*keys.data_keys(), keys["content"])
             # A record without a kind counts as absent. It is kept for a while: a worker may be about to write a field,
             # which would create a record that never expires.
-            pipe.hdel(f"{PREFIX}job:{job.id}", "kind")
-            pipe.expire(f"{PREFIX}job:{job.id}", _TOMBSTONE_SECONDS)
-            pipe.zrem(f"{PREFIX}jobs:{job.owner}", job.id)
-            await sent(pipe)
+            pipe.hdel(keys["job"], "kind")
+            pipe.expire(keys["job"], _TOMBSTONE_SECONDS)
+            pipe.zrem(keys["jobs"], job.id)
+            await execute(pipe)
 
-    async def cancel(self, job: Job) -> bool:
-        """End a job and notify the worker that runs it. False if it had ended before."""
-        ended = await self.end(job, Status.CANCELLED)
-        await replied(self.redis.publish(channel(job.id), "cancel"))
-        return ended
+    async def suspend(self, job: Job) -> None:
+        """The client disconnected: suspend the job. Its slot is freed, its state is kept."""
+        if await self._connection.run(SUSPEND, Keys.for_job(job), id=job.id, retention=job.retention):
+            await self._notify(job, "suspend")
 
-    async def ask_park(self, job: Job) -> None:
-        """The client disconnected: park the job. Its slot is freed, its state is kept."""
-        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"unfinished:{job.owner}"]
-        if await self.run("PARK", keys + all_else(job), [job.id, job.retention]):
-            await replied(self.redis.publish(channel(job.id), "park"))
-
-    async def unpark(self, job: Job, *, queue: float) -> None:
-        """A client reconnected: unpark the job, back into its queue. No effect on a job that is not parked.
+    async def resume(self, job: Job, *, queue: float) -> None:
+        """A client reconnected: put a suspended job back into its queue. No effect on any other job.
 
         Args:
-            job: parked, or about to be.
+            job: suspended, or about to be.
             queue: how many jobs may wait when every slot is taken; infinity for any number.
 
         Raises:
-            QueueFull: it stays parked.
+            QueueFull: it stays suspended.
         """
-        keys = [f"job:{job.id}", f"waiting:{job.priority}", f"running:{job.priority}", "counter"]
-        keys += [f"unfinished:{job.owner}", "owners", f"wake:{job.priority}"]
-        args = [job.id, await self._slots(job.priority) + queue, time.time(), LIFE_SECONDS, job.owner]
-        if not await self.run("UNPARK", keys + all_else(job), args):
-            raise QueueFull(await self.retry_after(job.priority))
+        room, now = await self._slots(job.priority) + queue, time.time()
+        args = {"id": job.id, "room": room, "resumed_at": now, "life": LIFE_SECONDS, "owner": job.owner}
+        if not await self._connection.run(RESUME, Keys.for_job(job), **args):
+            raise QueueFull(await self._retry_after(job.priority))
 
-    async def idempotent(self, owner: str, key: str, fingerprint: str, job_id: str, seconds: int) -> tuple[str, str]:
-        """The job of an owner's idempotency key and the fingerprint of its request: those given, if the key is new."""
-        name = f"{PREFIX}idempotency:{owner}:{key}"
-        own = json.dumps([job_id, fingerprint])
-        if await replied(self.redis.set(name, own, nx=True, ex=seconds)):
-            return job_id, fingerprint
-        found = await replied(self.redis.get(name))
-        earlier, print_ = json.loads(found) if found else (job_id, fingerprint)
-        return earlier, print_
+    async def acknowledge(self, job: Job, position: int) -> None:
+        """Record that a client has read ``position`` symbols of a paced job. Waits while Redis is unavailable."""
+        args = {"field": "read", "value": position, "message": f"read {position}"}
+        run = self._connection.run
+        await retry_while_unavailable(lambda: run(SET_FIELD, Keys(job.id), **args), PATIENCE_SECONDS)
 
-    async def forget_idempotent(self, owner: str, key: str) -> None:
-        """Release an idempotency key whose job failed: the next request with it makes a new one."""
-        await replied(self.redis.delete(f"{PREFIX}idempotency:{owner}:{key}"))
+    async def heartbeat(self, job: Job) -> None:
+        """A client still listens to a paced job, though it has read nothing more."""
+        await self._notify(job, "read 0")
+
+    async def _notify(self, job: Job, message: str) -> None:
+        """Send a message to the worker that runs a job."""
+        await with_timeout(self._redis.publish(Keys(job.id)["control"], message))
+
+    # Streams
 
     async def entries(self, job_id: str, idle: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Entry]:
         """The entries of a job's stream as they arrive, until the end mark. Waits while Redis is unavailable.
@@ -190,43 +254,50 @@ class Clients(Records):
             idle: called whenever nothing has come for :data:`BLOCK_MS`.
 
         Raises:
-            Gone: the job has expired.
+            JobExpired: the job has expired.
         """
-        last, key = b"0", f"{PREFIX}stream:{job_id}"
+        last, stream = b"0", Keys(job_id)["stream"]
 
         async def read() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
-            reply = await replied(self.redis.xread({key: last}, count=64, block=BLOCK_MS))
+            reply = await with_timeout(self._redis.xread({stream: last}, count=64, block=BLOCK_MS))
             if not reply and await self._exhausted(job_id):
-                raise Gone(job_id)
+                raise JobExpired(job_id)
             return list(reply[0][1]) if reply else []
 
         while True:
-            if not (found := await patiently(read, PATIENCE_SECONDS)) and idle is not None:
+            if not (found := await retry_while_unavailable(read, PATIENCE_SECONDS)) and idle is not None:
                 await idle()
             for name, fields in found:
-                last, entry = name, parsed(fields)
+                last, entry = name, parse_entry(fields)
                 yield entry
                 if isinstance(entry, Ended):
                     return
 
     async def _exhausted(self, job_id: str) -> bool:
         """Whether no more entries can come: the job has expired, or it has ended and its stream has expired."""
-        async with self.redis.pipeline() as pipe:
-            pipe.hget(f"{PREFIX}job:{job_id}", "status")
-            pipe.exists(f"{PREFIX}stream:{job_id}")
-            status, exists = await sent(pipe)
+        keys = Keys(job_id)
+        async with self._redis.pipeline() as pipe:
+            pipe.hget(keys["job"], "status")
+            pipe.exists(keys["stream"])
+            status, exists = await execute(pipe)
         return status is None or (not exists and Status(json.loads(status)).terminal)
-
-    async def acknowledge(self, job: Job, position: int) -> None:
-        """Record that a client has read ``position`` symbols of a paced job. Waits while Redis is unavailable."""
-        args = ["read", position, channel(job.id), f"read {position}"]
-        await patiently(lambda: self.run("SET_FIELD", [f"job:{job.id}"], args), PATIENCE_SECONDS)
-
-    async def attend(self, job: Job) -> None:
-        """A client still listens to a paced job, though it has read nothing more."""
-        await replied(self.redis.publish(channel(job.id), "read 0"))
 
     async def events(self, job_id: str, last: str, block_ms: int = BLOCK_MS) -> list[tuple[str, dict[str, str]]]:
         """Ids and fields of a job's events after ``last`` (``0``: all); waits up to ``block_ms`` for the first."""
-        reply = await replied(self.redis.xread({f"{PREFIX}events:{job_id}": last}, block=block_ms))
-        return [(name.decode(), text(fields)) for name, fields in (reply[0][1] if reply else [])]
+        reply = await with_timeout(self._redis.xread({Keys(job_id)["events"]: last}, block=block_ms))
+        return [(name.decode(), decoded(fields)) for name, fields in (reply[0][1] if reply else [])]
+
+    # Sessions and previews
+
+    def session(self, session_id: str | None, seconds: int) -> StoredSession:
+        """A websocket session, as one connection holds it; see :class:`StoredSession`."""
+        return StoredSession(self._connection, session_id, seconds)
+
+    async def preview(self, name: str) -> bytes | None:
+        """A preview that was kept; None if there is none."""
+        found: bytes | None = await with_timeout(self._redis.get(key("sample", name)))
+        return found
+
+    async def keep_preview(self, name: str, data: bytes) -> None:
+        """Keep a preview for a month."""
+        await with_timeout(self._redis.set(key("sample", name), data, ex=_PREVIEW_SECONDS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
@@ -13,10 +13,12 @@ from redis import exceptions
 from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.commands.core import AsyncScript
 
-from ancestral.service.broker import queue_scripts, scripts
 from ancestral.service.broker.job import Job, Status
+from ancestral.service.broker.keys import SHARED, Keys
 from ancestral.service.broker.pool import IdleLimitedPool
+from ancestral.service.broker.script import Script
 
 
 class Unwritable(exceptions.ResponseError):
@@ -26,7 +28,6 @@ class Unwritable(exceptions.ResponseError):
 # redis-py has no classes of its own for these.
 DefaultParser.EXCEPTION_CLASSES.update(MISCONF=Unwritable, NOREPLICAS=Unwritable)
 
-PREFIX: Final = "ancestral:"
 UNAVAILABLE: Final = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -39,11 +40,6 @@ UNAVAILABLE: Final = (
 """What a call raises while Redis is unreachable or accepts no writes (out of memory, a replica, :class:`Unwritable`),
 or was restarted between the loading of a script and its use."""
 
-LIFE_SECONDS: Final = 2 * 86400
-"""Time to live of the keys of a job that never ends."""
-ALIVE_SECONDS: Final = 6
-"""A worker that has not announced itself for so long counts as dead."""
-BLOCK_MS: Final = 2000
 REPLY_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 120.0
 """For which streaming requests wait for Redis to come back."""
@@ -64,7 +60,7 @@ class BrokerHooks:
         """This process has ended a job."""
 
 
-async def replied(value: Awaitable[_T] | _T) -> _T:
+async def with_timeout(reply: Awaitable[_T] | _T) -> _T:
     """The reply to a command.
 
     redis-py types its commands as perhaps awaitable; on an asynchronous client all of them are.
@@ -73,16 +69,15 @@ async def replied(value: Awaitable[_T] | _T) -> _T:
         TimeoutError: it has not come within :data:`REPLY_SECONDS`.
     """
     async with asyncio.timeout(REPLY_SECONDS):
-        return await cast("Awaitable[_T]", value)
+        return await cast("Awaitable[_T]", reply)
 
 
-async def sent(pipe: redis.client.Pipeline) -> list[Any]:
-    """The replies to all commands of a pipeline; raises TimeoutError as :func:`replied` does."""
-    async with asyncio.timeout(REPLY_SECONDS):
-        return await pipe.execute()
+async def execute(pipe: redis.client.Pipeline) -> list[Any]:
+    """The replies to all commands of a pipeline; raises as :func:`with_timeout` does."""
+    return await with_timeout(pipe.execute())
 
 
-async def patiently(work: Callable[[], Awaitable[_T]], seconds: float = math.inf) -> _T:
+async def retry_while_unavailable(work: Callable[[], Awaitable[_T]], seconds: float = math.inf) -> _T:
     """Call ``work``, again and again while Redis is unavailable.
 
     Args:
@@ -103,35 +98,39 @@ async def patiently(work: Callable[[], Awaitable[_T]], seconds: float = math.inf
 
 
 class Connection:
-    """A client of Redis, and operations that concern no job. One per process and event loop."""
+    """A client of Redis. One per process and event loop."""
 
     def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
-        self._hooks = hooks or BrokerHooks()
+        self.hooks = hooks or BrokerHooks()
         retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 4)
         # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
-        # cancellation of its task, so that a client that left kept its slot. `replied` limits the time instead.
+        # cancellation of its task, so that a client that left kept its slot. `with_timeout` limits the time instead.
         options = {} if url.startswith("unix:") else {"socket_keepalive": True}
         pool = IdleLimitedPool.from_url(url, retry=retry, socket_connect_timeout=5, **options)
         self.redis = redis.Redis.from_pool(pool)
-        texts = vars(queue_scripts) | vars(scripts)
-        self._scripts = {name: self.redis.register_script(text) for name, text in texts.items() if name.isupper()}
+        self._registered: dict[Script, AsyncScript] = {}
 
     async def close(self) -> None:
         """Close every connection."""
         await self.redis.aclose(close_connection_pool=True)
 
-    async def ping(self) -> None:
-        """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""
-        async with asyncio.timeout(2):
-            await replied(self.redis.ping())
+    async def run(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> Any:
+        """Run a script.
 
-    async def run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a script of service/broker/queue_scripts.py or scripts.py. Keys are given without the prefix."""
+        Args:
+            script: to run.
+            keys: that it names.
+            given: its arguments, by name.
+        """
+        registered = self._registered.get(script)
+        if registered is None:
+            registered = self._registered[script] = self.redis.register_script(script.source)
+        names, args = script.bind(keys, given)
         begun = time.perf_counter()
         try:
-            reply = await replied(self._scripts[script](keys=[PREFIX + key for key in keys], args=list(args)))
+            reply = await with_timeout(registered(keys=names, args=args))
         except UNAVAILABLE:
-            self._hooks.unanswered()
+            self.hooks.unanswered()
             raise
-        self._hooks.replied(script, time.perf_counter() - begun)
+        self.hooks.replied(script.name, time.perf_counter() - begun)
         return reply

@@ -1,4 +1,4 @@
-"""Messages of clients to the worker that runs their job (cancel, park, read so far), over a channel for each job.
+"""Messages of clients to the worker that runs their job (cancel, suspend, read so far), over a channel for each job.
 
 In redis-py any task that finds the connection of a subscription broken reconnects it; a task that listens and one that
 subscribes then read each other's replies, or wait for ever. So one task does both; others only change what is wanted.
@@ -13,7 +13,8 @@ from typing import Any
 
 from redis import asyncio as redis
 
-from ancestral.service.broker.connection import PREFIX, REPLY_SECONDS
+from ancestral.service.broker.connection import REPLY_SECONDS
+from ancestral.service.broker.keys import Keys
 
 
 class Control:
@@ -21,7 +22,7 @@ class Control:
 
     def __init__(self, client: redis.Redis) -> None:
         self._pubsub = client.pubsub(ignore_subscribe_messages=True)
-        self._wanted = {channel("")}  # never used: a subscription needs at least one
+        self._wanted = {_channel("")}  # never used: a subscription needs at least one
         self._changed = asyncio.Event()
 
     async def close(self) -> None:
@@ -29,18 +30,18 @@ class Control:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     @contextmanager
-    def of(self, job_id: str) -> Iterator[None]:
+    def for_job(self, job_id: str) -> Iterator[None]:
         """Receive the messages of a job in :meth:`messages`, from about now on, until the block ends."""
-        self._wanted.add(channel(job_id))
+        self._wanted.add(_channel(job_id))
         self._changed.set()
         try:
             yield
         finally:
-            self._wanted.discard(channel(job_id))
+            self._wanted.discard(_channel(job_id))
             self._changed.set()
 
     async def messages(self) -> AsyncIterator[tuple[str, str, int]]:
-        """Messages: id of the job, ``cancel`` | ``park`` | ``read``, and the symbols read. For one task only.
+        """Messages: id of the job, ``cancel`` | ``suspend`` | ``read``, and the symbols read. For one task only.
 
         Raises:
             Exception: one of :data:`UNAVAILABLE`; it may be called again.
@@ -77,6 +78,5 @@ class Control:
             await asyncio.gather(reading, changing, return_exceptions=True)
 
 
-def channel(job_id: str) -> str:
-    """The name of a job's channel."""
-    return f"{PREFIX}control:{job_id}"
+def _channel(job_id: str) -> str:
+    return Keys(job_id)["control"]

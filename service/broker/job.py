@@ -1,7 +1,7 @@
 """A job as pure data: the request, its status, its progress. No I/O.
 
 queued ──> in_progress ──> completed | failed | cancelled
-   ^____________|   parked, released, or reclaimed from a dead worker: it resumes from its snapshot
+   ^____________|   suspended, released, or reclaimed from a dead worker: it resumes from its snapshot
 """
 
 from __future__ import annotations
@@ -123,10 +123,9 @@ class Job:
     @classmethod
     def parse(cls, record: Mapping[str, str]) -> Self:
         """What :meth:`fields` wrote; fields of the broker's own are passed over."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        known.discard("payload")
+        known = {field.name for field in dataclasses.fields(cls)} - {"payload"}
         values: dict[str, Any] = {name: json.loads(text) for name, text in record.items() if name in known}
-        values["payload"] = record.get("payload", "")  # none in a record of an earlier version
+        values["payload"] = record["payload"]
         values["priority"], values["status"] = Priority(values["priority"]), Status(values["status"])
         if values.get("error") is not None:
             values["error"] = Failure(**values["error"])
@@ -141,10 +140,10 @@ def encode_field(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A job's place in its queue."""
+class QueuePosition:
+    """A job's position in its queue, and when it is likely to end."""
 
-    position: int | None
+    position: int | None = None
     """How many jobs are before it; None if it does not wait."""
-    eta: float | None
+    eta: float | None = None
     """Seconds until it is likely to end, from the measured pace; None if unknown or ended."""

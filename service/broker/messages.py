@@ -34,13 +34,13 @@ class Piece:
     """Whether it is sound."""
 
     @classmethod
-    def of(cls, index: int, start: int, samples: NDArray[Any]) -> Self:
+    def from_samples(cls, index: int, start: int, samples: NDArray[Any]) -> Self:
         """A piece with ``uint8 [T]`` symbols or ``int16 [T]`` sound."""
         return cls(index, start, samples.tobytes(), samples.dtype == np.int16)
 
     @property
     def samples(self) -> NDArray[Any]:
-        """What :meth:`of` was given."""
+        """What :meth:`from_samples` was given."""
         return np.frombuffer(self.data, "<i2" if self.pcm else np.uint8)
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Resume:
+class ResumePoint:
     """Where an attempt resumes."""
 
     published: int
@@ -95,8 +95,8 @@ class Signals:
     status: Status
     read: int
     """Symbols that the client has read."""
-    park: bool
-    """The client has gone and may come back: release the job."""
+    suspend: bool
+    """The client has disconnected and may come back: release the job."""
 
 
 @dataclass(frozen=True)
@@ -127,32 +127,23 @@ class TooMany(QueueFull):
     """The owner has as many unfinished jobs as it may have."""
 
 
-class Gone(LookupError):
+class JobExpired(LookupError):
     """The job or its symbols have expired."""
 
 
-class Overtaken(Exception):
-    """The attempt has lost the job to a later one, or the job has ended."""
+class StaleAttempt(Exception):
+    """A later attempt has the job, or the job has ended."""
 
 
-class Lost(Exception):
+class SymbolsLost(Exception):
     """Redis has lost symbols that it had stored: it was killed, or restored from a backup."""
 
 
-_SYMBOLS, _PCM = _PIECES = b"piece", b"pcm"
-"""The kinds of entries that hold samples. A version of this software that knows no sound refuses the second."""
-
-
-def kind_of(piece: Piece) -> bytes:
-    """The kind of a piece's entry in a stream."""
-    return _PCM if piece.pcm else _SYMBOLS
-
-
-def parsed(fields: Mapping[bytes, bytes]) -> Entry:
+def parse_entry(fields: Mapping[bytes, bytes]) -> Entry:
     """An entry of a stream from its fields."""
     kind = fields[b"k"]
-    if kind in _PIECES:
-        return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"], kind == _PCM)
+    if kind in (b"piece", b"pcm"):
+        return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"], kind == b"pcm")
     if kind == b"begin":
         return Begin(int(fields[b"attempt"]), fields[b"engine"].decode(), fields[b"sha256"].decode())
     if kind == b"preview":

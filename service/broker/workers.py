@@ -1,117 +1,153 @@
-"""What a worker does besides claiming jobs: announce itself, publish symbols and snapshots, read uploads."""
+"""What a worker may do: announce itself, claim jobs, and reclaim those of dead workers.
+
+The queue has two priorities, each a sorted set of waiting jobs and one of leased jobs. A worker claims the job that has
+waited longest, renews its :class:`Lease` while it runs the job, and releases it if it stops before the end. Any worker
+finds the expired leases of dead workers and puts those jobs back at their old places. All of it happens in Lua scripts
+(queue_scripts.py): a job is in exactly one of the two sets, or suspended, or has ended, and no crash leaves anything to
+repair.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import secrets
+import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Final
 
-from ancestral.service.broker.connection import (
-    ALIVE_SECONDS,
-    LIFE_SECONDS,
-    PREFIX,
-    UNAVAILABLE,
-    BrokerHooks,
-    replied,
-    sent,
-)
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, execute, with_timeout
 from ancestral.service.broker.control import Control
-from ancestral.service.broker.job import Job
-from ancestral.service.broker.messages import Gone, Lost, Overtaken, Piece, Resume, Snapshot, WorkerInfo, kind_of
-from ancestral.service.broker.queue import Queue
+from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status
+from ancestral.service.broker.keys import LIFE_SECONDS, SHARED, Keys, key
+from ancestral.service.broker.lease import Lease
+from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.broker.queue_scripts import CLAIM, EXPIRED
+from ancestral.service.broker.records import LEASE_SECONDS, decoded, end_job, read_jobs, release_job
+from ancestral.service.broker.scripts import ANNOUNCE
+
+ALIVE_SECONDS: Final = 6
+"""A worker that has not announced itself for so long counts as dead."""
+RECLAIM_SECONDS: Final = 1.0
+"""Between two checks for expired leases, by every worker."""
+UNCHECKED_SECONDS: Final = 2.0
+"""If no worker has checked for so long, Redis was unavailable and leases could not be renewed. Together with the
+interval of renewals, 1.5 s, less than a lease."""
+UNCHECKED_COUNTS: Final = 0.5
+"""The seconds of that time that count for leases, however long it was."""
+WAIT_SECONDS: Final = 1.0
+"""For which a worker waits to be woken before it tries to claim a job all the same."""
+_REFUSALS: Final = {
+    "model_changed": "The model was replaced after the job had been accepted.",
+    # Listeners have symbols of another engine or precision, which this one cannot continue bit for bit.
+    "engine_changed": "The engine was replaced while the job was being sampled.",
+}
 
 
-class Workers(Queue):
+@dataclass(frozen=True)
+class Orphan:
+    """A job whose worker died."""
+
+    job: Job
+    worker: str
+
+
+class Workers:
     """The operations of a worker."""
 
-    def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
-        super().__init__(url, hooks)
-        self.control = Control(self.redis)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+        self._unanswered: dict[Priority, str] = {}
+        self.control = Control(connection.redis)
         """Messages of clients about jobs that this worker runs."""
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Stop listening to clients."""
         with suppress(*UNAVAILABLE):
             await self.control.close()
-        await super().close()
 
     async def announce(self, info: WorkerInfo) -> None:
         """Announce that a worker is alive, and its capabilities."""
-        described = json.dumps(vars(info) | {"models": dict(info.models), "slots": dict(info.slots)})
-        await self.run("ANNOUNCE", ["workers", "worker_info"], [info.id, described, ALIVE_SECONDS])
+        described = json.dumps(asdict(info))
+        await self._connection.run(ANNOUNCE, worker=info.id, info=described, alive_seconds=ALIVE_SECONDS)
 
     async def leave(self, worker: str) -> None:
         """Withdraw a worker that is ending."""
-        async with self.redis.pipeline() as pipe:
-            pipe.zrem(PREFIX + "workers", worker)
-            pipe.hdel(PREFIX + "worker_info", worker)
-            await sent(pipe)
+        async with self._redis.pipeline() as pipe:
+            pipe.zrem(SHARED["workers"], worker)
+            pipe.hdel(SHARED["worker_info"], worker)
+            await execute(pipe)
 
-    async def publish(
-        self, job: Job, attempt: int, pieces: Sequence[Piece], snapshot: Snapshot | None, *, event: bool
-    ) -> None:
-        """Append samples to the job's stream and store a snapshot, in one round trip.
+    async def wait_for_job(self, priority: Priority) -> None:
+        """Return once a job may be waiting, at the latest after :data:`WAIT_SECONDS`.
+
+        Redis wakes the worker that has waited longest, so jobs are spread over all of them. May be cancelled.
+        """
+        await with_timeout(self._redis.blpop([Keys(priority=priority)["wake"]], timeout=WAIT_SECONDS))
+
+    async def claim(
+        self, priority: Priority, worker: str, models: Mapping[str, tuple[str, str]], *, lease: float = LEASE_SECONDS
+    ) -> Lease | None:
+        """Lease the job that has waited longest and begin an attempt at it.
+
+        Not to be cancelled: a job could be leased to a worker that does not know of it. For the same reason a claim
+        whose reply got lost is repeated by the next call. One call at a time for each priority.
 
         Args:
-            job: claimed.
-            attempt: that sampled them.
-            pieces: in order; may be empty.
-            snapshot: of the sampler's state after all or some of them.
-            event: whether to add a progress event.
+            priority: of the queue.
+            worker: its id.
+            models: SHA-256 of the weights and name of the engine, by the id of the model.
+            lease: seconds.
 
-        Raises:
-            Overtaken: the attempt is not the current one, or the job has ended.
-            Lost: symbols before these are missing; they have to be sampled again.
+        Returns:
+            None if there is nothing to do at the moment.
         """
-        state = b""
-        if snapshot is not None:
-            state = json.dumps([snapshot.index, snapshot.position]).encode() + b"\n" + snapshot.state
-        args: list[Any] = [attempt, int(event), state, LIFE_SECONDS]
-        for piece in pieces:
-            args += [kind_of(piece), piece.index, piece.start, piece.data]
-        keys = [f"{part}:{job.id}" for part in ("job", "stream", "events", "snapshot")]
-        published = await self.run("PUBLISH", keys, args)
-        if published < 1:
-            raise Lost(job.id) if published else Overtaken(job.id)
+        (other,) = set(Priority) - {priority}
+        while True:
+            repeated = priority in self._unanswered
+            reply = await self._connection.run(
+                CLAIM,
+                Keys(priority=priority),
+                other_running=Keys(priority=other)["running"],
+                **{f"{kind}_prefix": key(kind, "") for kind in ("job", "events", "stream")},
+                worker=worker,
+                claim=self._unanswered.setdefault(priority, secrets.token_hex(8)),
+                repeated=int(repeated),
+                started_at=time.time(),
+                lease=lease,
+                life=LIFE_SECONDS,
+                alone_from=MAX_DEATHS - 1,
+                models=json.dumps(models),
+            )
+            del self._unanswered[priority]
+            if reply is None:
+                return None
+            attempt, refusal, fields = reply
+            job = Job.parse(decoded(dict(zip(fields[::2], fields[1::2], strict=True))))
+            if not refusal:
+                return Lease(self._connection, job, attempt)
+            failure = Failure(_REFUSALS[refusal.decode()], refusal.decode())
+            await end_job(self._connection, job, Status.FAILED, attempt=attempt, error=failure)
 
-    async def preview(self, job: Job, attempt: int, data: bytes) -> None:
-        """Append a preview to the job's stream, unless the attempt is not the current one."""
-        await self.run("PREVIEW", [f"job:{job.id}", f"stream:{job.id}"], [attempt, data])
+    async def reclaim(self, priority: Priority, *, lease: float = LEASE_SECONDS) -> list[Orphan]:
+        """Put jobs whose lease has expired back at their old places. A job fails whose workers died too often.
 
-    async def set_total(self, job: Job, samples: int) -> None:
-        """Store how many symbols the job will have."""
-        await self.run("SET_FIELD", [f"job:{job.id}"], ["samples_total", samples])
-
-    async def annotate(self, job: Job, part: int, text: str) -> None:
-        """Store what is known of part ``part`` of the job's output before it is sampled."""
-        await self.run("SET_FIELD", [f"job:{job.id}"], [f"part:{part}", text])
-
-    async def clear_deaths(self, job: Job) -> None:
-        """Reset the count of workers that died while they ran the job: it was not the cause."""
-        await replied(self.redis.hdel(f"{PREFIX}job:{job.id}", "deaths"))
-
-    async def resume_point(self, job: Job) -> Resume:
-        """Where an earlier attempt got to."""
-        async with self.redis.pipeline() as pipe:
-            pipe.hmget(f"{PREFIX}job:{job.id}", ["samples_done", "read"])
-            pipe.get(f"{PREFIX}snapshot:{job.id}")
-            (done, read), value = await sent(pipe)
-        published, snapshot = int(done or 0), None
-        if value is not None:
-            head, _, state = value.partition(b"\n")
-            index, position = json.loads(head)
-            # If Redis lost symbols in a crash, a snapshot after them would leave a hole: all are sampled again.
-            snapshot = Snapshot(index, position, state) if position <= published else None
-        return Resume(published, int(read or 0), snapshot)
-
-    async def upload(self, job: Job) -> bytes:
-        """What was submitted with the job.
-
-        Raises:
-            Gone: they have expired.
+        Returns:
+            Those that this call has put back or ended.
         """
-        value = await replied(self.redis.get(f"{PREFIX}input:{job.id}"))
-        if value is None:
-            raise Gone(job.id)
-        return bytes(value)
+        orphans: list[Orphan] = []
+        checks = {"lease": lease, "unchecked": UNCHECKED_SECONDS, "counted": UNCHECKED_COUNTS}
+        expired = await self._connection.run(EXPIRED, Keys(priority=priority), job_prefix=key("job", ""), **checks)
+        for job_id, attempt, worker in expired:
+            (job,) = await read_jobs(self._connection, [job_id.decode()])
+            if job is None:
+                continue
+            if released := await release_job(self._connection, job, attempt, max_deaths=MAX_DEATHS):
+                orphans.append(Orphan(job, worker.decode()))
+            if released < 0:
+                message = f"{MAX_DEATHS} workers in a row died while they ran this job; it was given up."
+                failure = Failure(message, "worker_lost")
+                await end_job(self._connection, job, Status.FAILED, attempt=attempt, error=failure)
+        return orphans

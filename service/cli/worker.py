@@ -27,7 +27,7 @@ def command(check: bool) -> None:
     with gc_frozen():
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.library import LibraryError
-        from ancestral.service.broker import Broker
+        from ancestral.service.broker import Connection, Workers
         from ancestral.service.cli.local.sockets import AddressError, listen
         from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
         from ancestral.service.jobs.tasks import Tasks
@@ -45,7 +45,8 @@ def command(check: bool) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         metrics = WorkerMetrics()
-        broker = Broker(url, metrics)
+        connection = Connection(url, metrics)
+        broker = Workers(connection)
         traces = tracing(settings, "worker")
         worker = Worker(settings, loaded_models, Tasks(*SPEECH_TASKS, *IMAGE_TASKS), broker, metrics, traces)
         try:
@@ -53,6 +54,7 @@ def command(check: bool) -> None:
                 await worker.run(stopping)
         finally:
             await broker.close()
+            await connection.close()
             await asyncio.to_thread(traces.close)
 
     with explained(SettingsError, LibraryError, CheckpointError, AddressError):

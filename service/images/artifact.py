@@ -16,7 +16,7 @@ from ancestral.service.catalog.models import ImageModel
 from ancestral.service.images.decoder import BatchDecoder
 from ancestral.service.images.encoding import MEDIA_TYPES, encode, encode_indexed
 from ancestral.service.images.payloads import PicturesPayload
-from ancestral.service.jobs.artifacts import Encoder
+from ancestral.service.jobs.encoder import Encoder
 
 ZIP: Final = "application/zip"
 _NAMES: Final = frozenset({"prompt", "style", "from", "to"})

@@ -11,7 +11,6 @@ import numpy as np
 
 from ancestral.models.engines.base import Stream
 from ancestral.models.engines.images.batch import ImageBatch
-from ancestral.service.broker import patiently
 from ancestral.service.catalog.sampler import Part
 from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
 from ancestral.service.images.sampler import ImageSampler
@@ -31,11 +30,11 @@ class ImageAttempt(SamplingAttempt):
         has to wait for them."""
         return self.payload.count * self.sampler.model.spec.dims
 
-    def count(self, symbols: int) -> None:
+    def on_sampled(self, symbols: int) -> None:
         """See :class:`SamplingAttempt`."""
         self.context.metrics.count_pixels(self.sampler, symbols, self.sampler.model.spec.channels)
 
-    def over(self, symbols: int, seconds: float) -> None:
+    def on_finished(self, symbols: int, seconds: float) -> None:
         """See :class:`SamplingAttempt`."""
         if self.stopped is None:
             self.context.metrics.finished(self.sampler, self.payload.count)
@@ -44,11 +43,11 @@ class ImageAttempt(SamplingAttempt):
         """See :class:`SamplingAttempt`."""
         return iter([self.sampler.part(self.payload)])
 
-    async def opened(self, part: Part, stream: Stream) -> None:
+    async def on_opened(self, part: Part, stream: Stream) -> None:
         """See :class:`SamplingAttempt`. The coarse scale has been sampled: clients may show it."""
         if self.sampler.model.spec.coarse is not None:
             assert isinstance(stream, ImageBatch)
-            await patiently(partial(self.context.broker.preview, self.job, self.attempt, stream.coarse.tobytes()))
+            await self.lease.preview(stream.coarse.tobytes())
 
 
 class UploadAttempt(ImageAttempt):
@@ -56,7 +55,7 @@ class UploadAttempt(ImageAttempt):
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
-        upload = np.frombuffer(await patiently(lambda: self.context.broker.upload(self.job)), np.uint8)
+        upload = np.frombuffer(await self.lease.upload(), np.uint8)
         # In the pool: a vector takes a few milliseconds.
         return iter([await self.context.in_pool(partial(self.sampler.part, self.payload, upload))])
 
@@ -71,8 +70,8 @@ class ImageScoringAttempt(ScoringAttempt):
     async def work(self) -> dict[str, Any] | None:
         """See :class:`JobAttempt`."""
         spec = self.sampler.model.spec
-        upload = await patiently(lambda: self.context.broker.upload(self.job))
-        await patiently(lambda: self.context.broker.set_total(self.job, spec.dims))
+        upload = await self.lease.upload()
+        await self.lease.set_total(spec.dims)
         image = np.frombuffer(upload, np.uint8).reshape(1, spec.height, spec.width, spec.channels)
         scores = await self.context.in_pool(partial(self.sampler.score, image, self.payload.labels))
         bits = -scores[0] / math.log(2.0)
@@ -92,7 +91,7 @@ class EncodingAttempt(ScoringAttempt):
 
     async def work(self) -> dict[str, Any] | None:
         """See :class:`JobAttempt`."""
-        upload = await patiently(lambda: self.context.broker.upload(self.job))
-        await patiently(lambda: self.context.broker.set_total(self.job, len(upload)))
+        upload = await self.lease.upload()
+        await self.lease.set_total(len(upload))
         h = await self.context.in_pool(partial(self.sampler.encode, np.frombuffer(upload, np.uint8)))
         return {"embedding": [float(number) for number in h], "dims": len(upload)}

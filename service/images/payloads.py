@@ -18,8 +18,6 @@ the vector of one alone."""
 class PicturesPayload(SampledPayload):
     """Pictures in one format; they are sampled together, as one stream."""
 
-    VERSION = 2
-
     guidance: float
     style: str | None
     size: str
@@ -207,8 +205,6 @@ class InterpolationPayload(PicturesPayload):
 @dataclass(frozen=True, kw_only=True)
 class ImageLikelihoodPayload(Payload):
     """A picture to score; its symbols are the job's upload."""
-
-    VERSION = 2
 
     labels: Labels
     map: bool

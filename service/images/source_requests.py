@@ -12,8 +12,7 @@ from ancestral.service.images.requests import check_stream, file_of, picture_see
 from ancestral.service.images.source_schemas import ReconstructionRequest
 from ancestral.service.images.tasks import ENCODING, PORTRAIT, RECONSTRUCTION
 from ancestral.service.images.uploads import decode_picture
-from ancestral.service.jobs.submit import JobSpec
-from ancestral.service.jobs.tasks import Task
+from ancestral.service.jobs.tasks import JobSpec, Task
 from ancestral.service.settings import Settings
 
 

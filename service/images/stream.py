@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.service.broker import Broker
+from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.catalog.models import ImageModel
 from ancestral.service.images.artifact import decoder_of, picture_file
@@ -33,7 +33,7 @@ class ImageReader(JobReader):
 
     payload: PicturesPayload
 
-    def __init__(self, broker: Broker, job: Job, payload: PicturesPayload, model: ImageModel) -> None:
+    def __init__(self, broker: Clients, job: Job, payload: PicturesPayload, model: ImageModel) -> None:
         super().__init__(broker, job, payload)
         self.batch = decoder_of(payload, model)
         self.model = model

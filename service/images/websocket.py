@@ -20,15 +20,15 @@ from typing import Any, Final
 from ancestral.service.broker import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.catalog.models import ImageModel
-from ancestral.service.errors import ServiceError, Unauthorized, queue_away
+from ancestral.service.errors import ServiceError, Unauthorized, redis_unavailable
 from ancestral.service.images.decoder import Pixels
 from ancestral.service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from ancestral.service.images.stream import ImageReader
 from ancestral.service.images.tasks import IMAGE
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.rate_limit import count_request
+from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import submit_job
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
@@ -43,10 +43,9 @@ PATH: Final = "/v1/images/stream"
 class ImageConnection(WsConnection):
     """One connection."""
 
-    def __init__(self, state: State, limits: Limits, websocket: BoundedWebSocket, credentials: Credentials) -> None:
+    def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
         super().__init__(websocket)
         self._state = state
-        self._limits = limits
         self._credentials = credentials
         self._job: Job | None = None
         self._shutting_down = False
@@ -83,7 +82,7 @@ class ImageConnection(WsConnection):
             else:
                 raise CloseConnection(1000, "")
         except UNAVAILABLE:
-            raise queue_away() from None
+            raise redis_unavailable() from None
 
     async def _generate(self, message: ImageGenerate) -> None:
         if self._job is not None:
@@ -94,7 +93,7 @@ class ImageConnection(WsConnection):
             await self._send_error(error)
             raise CloseConnection(1008, "no valid API key") from None
         job_spec = image_job(self._state.catalog, self._state.settings, message.request())
-        await self._limits.count(caller)
+        await count_request(self._state, caller)
         self._job = await submit_job(self._state, caller, job_spec, prefer=None, key=None)
         self.start(self._send_pictures(self._job, job_spec.model, coarse=message.coarse))
 

@@ -1,8 +1,7 @@
 """One attempt of a worker at one job: what every kind of job shares.
 
-An attempt ends in one of six ways: completed, failed, cancelled by a client, stalled (the client stopped
-reading), released (to another worker, or parked until the client reconnects), or overtaken (a later attempt has the
-job).
+An attempt ends in one of six ways: completed, failed, cancelled by a client, stalled (the client stopped reading),
+released (to another worker, or suspended until the client reconnects), or stale (a later attempt has the job).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker import UNAVAILABLE, Broker, Lost, Signals, patiently
-from ancestral.service.broker.job import Failure, Job, Status
+from ancestral.service.broker import UNAVAILABLE, Lease, Signals, SymbolsLost
+from ancestral.service.broker.job import Failure, Status
 from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.catalog.sampler import Sampler
 from ancestral.service.errors import InvalidRequest, internal_error
@@ -39,11 +38,11 @@ log = logging.getLogger(__name__)
 class Stop(Enum):
     """Why an attempt stops before its end."""
 
-    ENDED = "ended"
+    CANCELLED = "cancelled"
     """A client cancelled the job; its record is already updated."""
     RELEASED = "released"
     """The worker stops, or the client disconnected and may come back."""
-    OVERTAKEN = "overtaken"
+    STALE = "stale"
     """A later attempt has the job."""
     STALLED = "stalled"
     """The client has not read for too long."""
@@ -55,7 +54,6 @@ class AttemptContext:
 
     settings: Settings
     catalog: Catalog
-    broker: Broker
     scheduler: Scheduler
     pool: ThreadPoolExecutor
     """Threads for work that would block the event loop: text, frames, scores."""
@@ -72,17 +70,16 @@ class JobAttempt(ABC):
     Args:
         context: of the worker.
         sampler: of the job's model.
-        job: claimed.
+        lease: of the job.
         payload: of the job.
-        attempt: its number, under which the worker has the lease.
     """
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, payload: Payload, attempt: int) -> None:
+    def __init__(self, context: AttemptContext, sampler: Sampler, lease: Lease, payload: Payload) -> None:
         self.context = context
         self.sampler = sampler
-        self.job = job
+        self.lease = lease
+        self.job = lease.job
         self.payload = payload
-        self.attempt = attempt
         self.stopped: Stop | None = None
         self.symbols: int | None = None
         """The number of symbols of the whole job, once the last is published; None if the result is figures."""
@@ -98,12 +95,12 @@ class JobAttempt(ABC):
         """Make :meth:`work` return soon."""
 
     @abstractmethod
-    def allow(self, read: int) -> None:
+    def on_read(self, read: int) -> None:
         """The client has read ``read`` symbols."""
 
     @property
     @abstractmethod
-    def starved(self) -> bool:
+    def waiting_for_reader(self) -> bool:
         """Whether it waits for its client to read."""
 
     async def run(self) -> None:
@@ -112,7 +109,7 @@ class JobAttempt(ABC):
         try:
             end = await self._run()
         finally:
-            self.context.metrics.over(self.job, end)
+            self.context.metrics.attempt_ended(self.job, end)
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
@@ -121,37 +118,32 @@ class JobAttempt(ABC):
         try:
             result = await self.work()
         except InvalidRequest as error:  # found only while working
-            failure = Failure(error.message, error.code or "invalid", error.param)
-            await self._end(Status.FAILED, error=failure)
+            await self.lease.end(Status.FAILED, error=Failure(error.message, error.code or "invalid", error.param))
             return "failed"
         except Exception:  # one job's failure is not the worker's
             log.exception("job failed", extra={"job": self.job.id})
             internal = internal_error()
-            await self._end(Status.FAILED, error=Failure(internal.message, internal.code or internal.type))
+            await self.lease.end(Status.FAILED, error=Failure(internal.message, internal.code or internal.type))
             return "failed"
         finished = self.symbols is not None or result is not None
         if finished and self.stopped in (None, Stop.RELEASED) and await self._completed(result):
             return "done"
         assert self.stopped is not None, "what is not complete was stopped"
         if self.stopped is Stop.RELEASED:
-            await patiently(lambda: self.context.broker.release(self.job, self.attempt))
+            await self.lease.release()
         elif self.stopped is Stop.STALLED:
-            await self._end(Status.CANCELLED)
+            await self.lease.end(Status.CANCELLED)
         # Publishing cannot distinguish a cancelled job from one that a later attempt has.
-        return str((Stop.ENDED if self.stopped is Stop.OVERTAKEN else self.stopped).value)
+        return str((Stop.CANCELLED if self.stopped is Stop.STALE else self.stopped).value)
 
     async def _completed(self, result: dict[str, Any] | None) -> bool:
         """End the job as completed, unless Redis has lost some of its symbols."""
         try:
-            await self._end(Status.COMPLETED, result=result, symbols=self.symbols)
-        except Lost:
-            self.lose()
+            await self.lease.end(Status.COMPLETED, result=result, symbols=self.symbols)
+        except SymbolsLost:
+            self.on_symbols_lost()
             return False
         return True
-
-    async def _end(self, status: Status, **details: Any) -> None:
-        """End the job, if this attempt still has it. Waits while Redis is unavailable."""
-        await patiently(lambda: self.context.broker.end(self.job, status, attempt=self.attempt, **details))
 
     def stop(self, why: Stop) -> None:
         """Stop early."""
@@ -159,7 +151,7 @@ class JobAttempt(ABC):
             self.stopped = why
             self.halt()
 
-    def lose(self) -> None:
+    def on_symbols_lost(self) -> None:
         """Redis has lost symbols of the job: an attempt that resumes before them has to sample them again."""
         log.warning("redis has lost symbols", extra={"job": self.job.id})
         self.stop(Stop.RELEASED)
@@ -168,17 +160,17 @@ class JobAttempt(ABC):
         """Handle a message of the client."""
         if verb == "read":
             self.read_at = time.monotonic()
-            self.allow(value)
+            self.on_read(value)
         else:
-            self.stop(Stop.RELEASED if verb == "park" else Stop.ENDED)
+            self.stop(Stop.RELEASED if verb == "suspend" else Stop.CANCELLED)
 
     async def _renew(self) -> None:
         """Renew the lease, and read the signals of messages that were lost."""
         while True:
             try:
-                self._check(await self.context.broker.renew(self.job, self.attempt))
-                if self.starved and self.job.deaths:
-                    await self.context.broker.clear_deaths(self.job)
+                self._check(await self.lease.renew())
+                if self.waiting_for_reader and self.job.deaths:
+                    await self.lease.clear_deaths()
             except UNAVAILABLE:
                 self.read_at = time.monotonic()  # acknowledgements could not arrive
                 await asyncio.sleep(RETRY_SECONDS)
@@ -187,20 +179,20 @@ class JobAttempt(ABC):
 
     def _check(self, signals: Signals | None) -> None:
         if signals is None or signals.status.terminal:
-            self.stop(Stop.ENDED)
-        elif signals.attempt != self.attempt or signals.status is Status.QUEUED:
-            self.stop(Stop.OVERTAKEN)
-        elif signals.park:
+            self.stop(Stop.CANCELLED)
+        elif signals.attempt != self.lease.attempt or signals.status is Status.QUEUED:
+            self.stop(Stop.STALE)
+        elif signals.suspend:
             self.stop(Stop.RELEASED)
         else:
-            self.allow(signals.read)
+            self.on_read(signals.read)
             if self._is_stalled(time.monotonic()):
                 log.info("client stopped reading; job cancelled", extra={"job": self.job.id})
                 self.stop(Stop.STALLED)
 
     def _is_stalled(self, now: float) -> bool:
         """Whether it has waited for its client longer than ``stall_seconds``."""
-        if not self.starved:
+        if not self.waiting_for_reader:
             self._waits_since = None
             return False
         self._waits_since = self._waits_since or now
@@ -213,10 +205,10 @@ class ScoringAttempt(JobAttempt):
     def halt(self) -> None:
         """See :class:`JobAttempt`; :meth:`work` checks :attr:`stopped` between its pieces."""
 
-    def allow(self, read: int) -> None:
+    def on_read(self, read: int) -> None:
         """See :class:`JobAttempt`."""
 
     @property
-    def starved(self) -> bool:
+    def waiting_for_reader(self) -> bool:
         """See :class:`JobAttempt`."""
         return False

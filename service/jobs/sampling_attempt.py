@@ -12,8 +12,8 @@ from functools import partial
 
 from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Chunk, End, Slot
-from ancestral.service.broker import Lost, Overtaken, Piece, Resume, Snapshot, patiently
-from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker import Lease, Piece, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
+from ancestral.service.broker.job import Priority
 from ancestral.service.catalog.sampler import Part, Sampler
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.payload import Payload
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class SamplingAttempt(JobAttempt):
     """Streams of symbols, one after the other, through the scheduler to the job's readers."""
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, job: Job, payload: Payload, attempt: int) -> None:
-        super().__init__(context, sampler, job, payload, attempt)
+    def __init__(self, context: AttemptContext, sampler: Sampler, lease: Lease, payload: Payload) -> None:
+        super().__init__(context, sampler, lease, payload)
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._slot: Slot | None = None
         self._read = 0
@@ -44,11 +44,11 @@ class SamplingAttempt(JobAttempt):
         """Symbols per second of output."""
 
     @abstractmethod
-    def count(self, symbols: int) -> None:
+    def on_sampled(self, symbols: int) -> None:
         """Record that ``symbols`` more have been sampled."""
 
     @abstractmethod
-    def over(self, symbols: int, seconds: float) -> None:
+    def on_finished(self, symbols: int, seconds: float) -> None:
         """Record the total symbols and the sampling time in seconds, without waits for the reader."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class SamplingAttempt(JobAttempt):
         """Symbols of each stream after number ``index``. A step takes a moment where they have to be predicted."""
         return iter(())
 
-    async def opened(self, part: Part, stream: Stream) -> None:
+    async def on_opened(self, part: Part, stream: Stream) -> None:
         """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
 
     def halt(self) -> None:
@@ -67,23 +67,23 @@ class SamplingAttempt(JobAttempt):
         if self._slot is not None:
             self._slot.cancel()
 
-    def allow(self, read: int) -> None:
+    def on_read(self, read: int) -> None:
         """See :class:`JobAttempt`."""
         if self.job.paced and read > self._read:
             self._read = read
             if self._slot is not None:
-                self._slot.allow(read + self._ahead)
+                self._slot.extend_limit(read + self._ahead)
             self._note_idleness()
 
     @property
-    def starved(self) -> bool:
+    def waiting_for_reader(self) -> bool:
         """See :class:`JobAttempt`."""
         return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
 
     def _note_idleness(self) -> None:
         """Add up the time spent waiting for the reader."""
         now = time.monotonic()
-        if self.starved:
+        if self.waiting_for_reader:
             self._idle_since = self._idle_since or now
         elif self._idle_since is not None:
             self._idle_seconds += now - self._idle_since
@@ -96,15 +96,14 @@ class SamplingAttempt(JobAttempt):
 
     async def work(self) -> None:
         """See :class:`JobAttempt`."""
-        resume = Resume(0, 0, None)  # a first attempt has nothing to resume
-        if self.attempt > 1:
-            resume = await patiently(lambda: self.context.broker.resume_point(self.job))
+        retry = self.lease.attempt > 1
+        resume = await self.lease.resume_point() if retry else ResumePoint(0, 0, None)
         snapshot, self._read = resume.snapshot, max(self._read, resume.read)
         start, index = (snapshot.position, snapshot.index) if snapshot is not None else (0, 0)
         if snapshot is not None:
             self.context.metrics.resumed(self.job)
-        if self.attempt > 1:
-            figures = {"attempt": self.attempt, "position": start, "published": resume.published}
+        if retry:
+            figures = {"attempt": self.lease.attempt, "position": start, "published": resume.published}
             log.info("job taken up again", extra={"job": self.job.id, **figures})
         self._slot = slot = self.context.scheduler.open(
             self.sampler.engine,
@@ -118,13 +117,13 @@ class SamplingAttempt(JobAttempt):
         if self.stopped is not None:
             slot.cancel()
         feeding = asyncio.create_task(self._feed(slot, snapshot))
-        feeding.add_done_callback(partial(self._fed, slot))
+        feeding.add_done_callback(partial(self._feeder_done, slot))
         begun = time.monotonic()
         try:
-            if await self._hand_on(slot, resume.published):
+            if await self._publish_chunks(slot, resume.published):
                 self.symbols = slot.position
             self._note_idleness()
-            self.over(slot.position - start, time.monotonic() - begun - self._idle_seconds)
+            self.on_finished(slot.position - start, time.monotonic() - begun - self._idle_seconds)
         finally:
             feeding.cancel()
             slot.cancel()
@@ -142,32 +141,32 @@ class SamplingAttempt(JobAttempt):
         """Give the scheduler one stream after another; text and frames are computed meanwhile."""
         first = snapshot.index if snapshot is not None else 0
         parts = await self.parts(first)
-        telling: asyncio.Task[None] | None = None
+        storing: asyncio.Task[None] | None = None
         try:
             while (part := await self.context.in_pool(partial(next, parts, None))) is not None:
                 stream = await self.context.in_pool(partial(self._open, part, snapshot))
-                if telling is None:
+                if storing is None:
                     before = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
                     so_far = before + part.request.length - len(part.prompt)
-                    telling = asyncio.create_task(self._tell_total(so_far, first))
+                    storing = asyncio.create_task(self._store_total(so_far, first))
                 snapshot = None
-                await self.opened(part, stream)
+                await self.on_opened(part, stream)
                 slot.feed(stream)
-            assert telling is not None, "a job without streams"
-            await telling  # before the end, so that no job ends without its total
+            assert storing is not None, "a job without streams"
+            await storing  # before the end, so that no job ends without its total
         finally:
-            if telling is not None:
-                telling.cancel()
+            if storing is not None:
+                storing.cancel()
         slot.finish()
 
-    async def _tell_total(self, so_far: int, index: int) -> None:
+    async def _store_total(self, so_far: int, index: int) -> None:
         """Store the job's length, which headers of formats and estimates need: known long before its last stream is."""
         total, lengths = so_far, self.lengths_after(index)
         while (length := await self.context.in_pool(partial(next, lengths, None))) is not None:
             total += length
-        await patiently(lambda: self.context.broker.set_total(self.job, total))
+        await self.lease.set_total(total)
 
-    def _fed(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
+    def _feeder_done(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
         """If a stream could not be opened, fail the job once all streams before it have been sampled."""
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
             self._error = error
@@ -176,7 +175,7 @@ class SamplingAttempt(JobAttempt):
     def _open(self, part: Part, snapshot: Snapshot | None) -> Stream:
         return self.sampler.open(part) if snapshot is None else self.sampler.restore(part, snapshot.state)
 
-    async def _hand_on(self, slot: Slot, published: int) -> bool:
+    async def _publish_chunks(self, slot: Slot, published: int) -> bool:
         """Publish chunks as they are sampled, until the slot's last.
 
         Args:
@@ -191,33 +190,32 @@ class SamplingAttempt(JobAttempt):
             while not self._chunks.empty():
                 chunks.append(self._chunks.get_nowait())
             last = chunks[-1]
-            self.count(sum(len(chunk.symbols) for chunk in chunks))
+            self.on_sampled(sum(len(chunk.symbols) for chunk in chunks))
             self._note_idleness()
             if failed := [chunk for chunk in chunks if chunk.end is End.FAILED]:
                 raise failed[0].error or AssertionError("a slot failed without an error")
             pieces = _pieces(chunks, published)
             snapshots = [Snapshot(c.index, c.start + len(c.symbols), c.snapshot) for c in chunks if c.snapshot]
-            if (pieces or snapshots) and self.stopped not in (Stop.ENDED, Stop.OVERTAKEN):
+            if (pieces or snapshots) and self.stopped not in (Stop.CANCELLED, Stop.STALE):
                 await self._publish(pieces, snapshots[-1] if snapshots else None)
             if self._error is not None and last.end is End.COMPLETED:
                 raise self._error
             if last.end is not None:
                 return last.end is End.COMPLETED
             if not self.job.paced:
-                slot.allow(last.start + len(last.symbols) + self._ahead)
+                slot.extend_limit(last.start + len(last.symbols) + self._ahead)
 
     async def _publish(self, pieces: list[Piece], snapshot: Snapshot | None) -> None:
         now = time.monotonic()
         event = now - self._last_event_at >= EVENT_SECONDS
         if event:
             self._last_event_at = now
-        publish = partial(self.context.broker.publish, self.job, self.attempt, pieces, snapshot, event=event)
         try:
-            await patiently(publish)
-        except Overtaken:
-            self.stop(Stop.OVERTAKEN)
-        except Lost:
-            self.lose()
+            await self.lease.publish(pieces, snapshot, event=event)
+        except StaleAttempt:
+            self.stop(Stop.STALE)
+        except SymbolsLost:
+            self.on_symbols_lost()
 
 
 def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
@@ -227,7 +225,7 @@ def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
         new = chunk.symbols[max(0, published - chunk.start) :]
         if not len(new):
             continue
-        piece = Piece.of(chunk.index, chunk.start + len(chunk.symbols) - len(new), new)
+        piece = Piece.from_samples(chunk.index, chunk.start + len(chunk.symbols) - len(new), new)
         if pieces and pieces[-1].index == piece.index:
             pieces[-1] = replace(pieces[-1], data=pieces[-1].data + piece.data)
         else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker import UNAVAILABLE, Clients, WorkerInfo
 from ancestral.service.broker.job import Priority
 from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.catalog.models import Model
 from ancestral.service.errors import NotReady
+from ancestral.service.jobs.artifacts import Artifacts
 from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import ApiMetrics
@@ -16,35 +18,39 @@ from ancestral.service.telemetry.tracing import Tracing
 
 
 @dataclass(frozen=True)
-class State:
+class AppState:
     """One running API process."""
 
     settings: Settings
     catalog: Catalog
     tasks: Tasks
-    broker: Broker
+    broker: Clients
     metrics: ApiMetrics
     tracing: Tracing
 
-    async def obstacles(self) -> list[str]:
+    @property
+    def artifacts(self) -> Artifacts:
+        """The files of finished jobs."""
+        return Artifacts(self.broker, self.catalog, self.tasks)
+
+    async def readiness_problems(self) -> list[str]:
         """Why the service cannot be used; empty when it can."""
         try:
             await self.broker.ping()
-            cards = await self.broker.roster()
+            workers = await self.broker.workers()
         except UNAVAILABLE:
             return ["Redis does not answer."]
-        problems = sorted({card.problem for card in cards if card.problem})
-        if not any(card.ready for card in cards):
-            return problems or ["No worker is running, or it is still loading its models."]
-        served = {pair for card in cards if card.ready for pair in card.models.items()}
+        if not any(worker.ready for worker in workers):
+            return _problems(workers) or ["No worker is running, or it is still loading its models."]
+        served = {pair for worker in workers if worker.ready for pair in worker.models.items()}
         missing = [name for name, model in self.catalog.models.items() if (name, model.sha256) not in served]
         return [f"No worker has {name} loaded." for name in missing]
 
     async def engines(self) -> dict[str, list[str]]:
         """The engines that sample each model, over all workers that are ready."""
         found: dict[str, set[str]] = {}
-        for card in await self.broker.roster():
-            for name, engine in card.engines.items() if card.ready else ():
+        for worker in await self.broker.workers():
+            for name, engine in worker.engines.items() if worker.ready else ():
                 found.setdefault(name, set()).add(engine)
         return {name: sorted(engines) for name, engines in sorted(found.items())}
 
@@ -54,11 +60,15 @@ class State:
         Raises:
             NotReady: no worker has the model.
         """
-        cards = await self.broker.roster()
-        if not any(card.ready and card.models.get(model.entry.id) == model.sha256 for card in cards):
-            problems = sorted({card.problem for card in cards if card.problem})
-            raise NotReady(problems[0] if problems else f"No worker has {model.entry.id} loaded.")
+        workers, name = await self.broker.workers(), model.entry.id
+        if not any(worker.ready and worker.models.get(name) == model.sha256 for worker in workers):
+            raise NotReady(next(iter(_problems(workers)), f"No worker has {name} loaded."))
 
     def queue_of(self, priority: Priority) -> int:
         """How many jobs of a priority may wait."""
         return self.settings.max_queued_streams if priority is Priority.INTERACTIVE else self.settings.max_queued_jobs
+
+
+def _problems(workers: Sequence[WorkerInfo]) -> list[str]:
+    """Why workers are not ready."""
+    return sorted({worker.problem for worker in workers if worker.problem})

@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ancestral.service.broker import UNAVAILABLE, Begin, Broker, Ended, Gone, Piece, Preview
+from ancestral.service.broker import UNAVAILABLE, Begin, Clients, Ended, JobExpired, Piece, Preview
 from ancestral.service.broker.job import Failure, Job, Status
-from ancestral.service.errors import Conflict, InvalidRequest, ServiceError, content_expired, queue_away
+from ancestral.service.errors import Conflict, InvalidRequest, ServiceError, content_expired, redis_unavailable
 from ancestral.service.jobs.payload import SampledPayload
 
 
@@ -31,7 +31,7 @@ def check_end(status: Status, failure: Failure | None) -> None:
         raise Conflict("The job was cancelled.", code="job_cancelled")
 
 
-def unseen(piece: Piece, samples: int) -> NDArray[Any]:
+def drop_published(piece: Piece, samples: int) -> NDArray[Any]:
     """What a piece holds after the first ``samples`` of the job: an attempt may publish again what another has."""
     assert piece.start <= samples, "a gap in the stream"
     return piece.samples[samples - piece.start :]
@@ -40,7 +40,7 @@ def unseen(piece: Piece, samples: int) -> NDArray[Any]:
 class JobReader:
     """Reads the symbols of one job, from the first one on."""
 
-    def __init__(self, broker: Broker, job: Job, payload: SampledPayload) -> None:
+    def __init__(self, broker: Clients, job: Job, payload: SampledPayload) -> None:
         self.job = job
         self.payload = payload
         self.started: Begin | None = None
@@ -65,20 +65,20 @@ class JobReader:
                 elif isinstance(entry, Ended):
                     check_end(entry.status, entry.error)
                     return
-                elif len(symbols := unseen(entry, self.samples)):
+                elif len(symbols := drop_published(entry, self.samples)):
                     self.samples += len(symbols)
                     yield entry.index, symbols
                     await self._acknowledge()
-        except Gone as error:
+        except JobExpired as error:
             raise content_expired() from error
         except UNAVAILABLE as error:
-            raise queue_away() from error
+            raise redis_unavailable() from error
 
     async def _idle(self) -> None:
-        """Nothing has been published for a while: an earlier connection of the same job may have parked it when it
+        """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it
         ended, which its server can notice long after this one began."""
         with suppress(*UNAVAILABLE):
-            await self._broker.unpark(self.job, queue=math.inf)
+            await self._broker.resume(self.job, queue=math.inf)
         await self._remind()
 
     async def _preview(self, data: bytes) -> None:

@@ -10,9 +10,6 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
 
 from ancestral.service.broker import QueueFull, TooMany
 from ancestral.service.broker.job import Job, Priority, Status
@@ -20,33 +17,12 @@ from ancestral.service.catalog.models import Model
 from ancestral.service.errors import InvalidRequest, Overloaded, Unprocessable
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.state import State
-from ancestral.service.jobs.tasks import Task
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.telemetry.logging import current_job, request_id
 
 IDEMPOTENCY_SECONDS = 86400
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-P_co = TypeVar("P_co", bound=Payload, covariant=True)
-M_co = TypeVar("M_co", bound=Model, covariant=True)
-
-
-@dataclass(frozen=True)
-class JobSpec(Generic[P_co, M_co]):
-    """A request that has passed every check."""
-
-    task: Task[P_co]
-    model: M_co
-    body: Mapping[str, Any]
-    """The request as the client sent it; an idempotency key is bound to it."""
-    payload: P_co
-    seconds: float
-    """The approximate duration of the sound that it makes."""
-    upload: bytes | None = None
-    """Symbols that came with the request."""
-    kept: bool = False
-    """The output is fetched after the request has been answered."""
 
 
 def wants_job(prefer: str | None) -> bool:
@@ -55,7 +31,7 @@ def wants_job(prefer: str | None) -> bool:
 
 
 async def submit_job(
-    state: State, caller: Caller, job_spec: JobSpec[Payload, Model], *, prefer: str | None, key: str | None
+    state: AppState, caller: Caller, job_spec: JobSpec[Payload, Model], *, prefer: str | None, key: str | None
 ) -> Job:
     """Submit a job, or find the one that an earlier request with the same idempotency key has submitted.
 
@@ -102,7 +78,7 @@ async def submit_job(
     return job
 
 
-async def _submit(state: State, caller: Caller, job: Job, upload: bytes | None) -> None:
+async def _submit(state: AppState, caller: Caller, job: Job, upload: bytes | None) -> None:
     limit = caller.concurrent_streams or state.settings.concurrent_streams or 0
     try:
         await state.broker.submit(job, queue=state.queue_of(job.priority), limit=limit, upload=upload)
@@ -113,8 +89,10 @@ async def _submit(state: State, caller: Caller, job: Job, upload: bytes | None) 
         raise _overloaded(full) from full
 
 
-async def _earlier(state: State, caller: Caller, job_spec: JobSpec[Payload, Model], key: str, job: Job) -> Job | None:
-    """The job that the key was used for before, resumed if it was parked; None if ``job`` is the first."""
+async def _earlier(
+    state: AppState, caller: Caller, job_spec: JobSpec[Payload, Model], key: str, job: Job
+) -> Job | None:
+    """The job that the key was used for before, resumed if it was suspended; None if ``job`` is the first."""
     if not _KEY.fullmatch(key):
         message = "Idempotency-Key: 1 to 255 visible ASCII characters"
         raise InvalidRequest(message, param="Idempotency-Key", code="invalid_idempotency_key")
@@ -136,14 +114,14 @@ async def _earlier(state: State, caller: Caller, job_spec: JobSpec[Payload, Mode
         await state.broker.forget_idempotent(*names)  # that job failed: the key is free
 
 
-async def resume(state: State, job: Job) -> None:
-    """Put a parked job back into its queue.
+async def resume(state: AppState, job: Job) -> None:
+    """Put a suspended job back into its queue.
 
     Raises:
         Overloaded: there is no room.
     """
     try:
-        await state.broker.unpark(job, queue=state.queue_of(job.priority))
+        await state.broker.resume(job, queue=state.queue_of(job.priority))
     except QueueFull as full:
         raise _overloaded(full) from full
 

@@ -21,11 +21,11 @@ from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.settings import Settings
 
 if TYPE_CHECKING:
-    from ancestral.service.jobs.artifacts import Encoder
     from ancestral.service.jobs.attempt import JobAttempt
-    from ancestral.service.jobs.submit import JobSpec
+    from ancestral.service.jobs.encoder import Encoder
 
 P_co = TypeVar("P_co", bound=Payload, covariant=True)
+M_co = TypeVar("M_co", bound=Model, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Task(Generic[P_co]):
     attempt: str
     """``"module:Class"`` of a :class:`ancestral.service.jobs.attempt.JobAttempt`, for workers."""
     encoder: str | None = None
-    """``"module:Class"`` of an ``Encoder`` (artifacts.py), for API processes: (payload, model) → it."""
+    """``"module:Class"`` of an ``Encoder`` (encoder.py), for API processes: (payload, model) → it."""
     report: str | None = None
     """``"module:function"``: (job, payload) → the JSON object that answers the request."""
     paced: bool = False
@@ -107,6 +107,23 @@ class Task(Generic[P_co]):
         return answer
 
 
+@dataclass(frozen=True)
+class JobSpec(Generic[P_co, M_co]):
+    """A request that has passed every check."""
+
+    task: Task[P_co]
+    model: M_co
+    body: Mapping[str, Any]
+    """The request as the client sent it; an idempotency key is bound to it."""
+    payload: P_co
+    seconds: float
+    """The approximate duration of the sound that it makes."""
+    upload: bytes | None = None
+    """Symbols that came with the request."""
+    kept: bool = False
+    """The output is fetched after the request has been answered."""
+
+
 class Tasks:
     """Every kind of job that this process knows."""
 
@@ -117,7 +134,7 @@ class Tasks:
     def __iter__(self) -> Iterator[Task[Payload]]:
         return iter(self._tasks.values())
 
-    def of(self, job: Job) -> Task[Payload]:
+    def get(self, job: Job) -> Task[Payload]:
         """The task of a job.
 
         Raises:
@@ -128,8 +145,8 @@ class Tasks:
         return task
 
     def payload(self, job: Job) -> Payload:
-        """A job's payload; raises as :meth:`of` and :meth:`Task.parse` do."""
-        return self.of(job).parse(job)
+        """A job's payload; raises as :meth:`get` and :meth:`Task.parse` do."""
+        return self.get(job).parse(job)
 
     def manifest_rule(self, model: Model, request: Mapping[str, Any]) -> ManifestRule:
         """The rule for a manifest: of the tasks that its model is capable of, the one whose fields its request has.

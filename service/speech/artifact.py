@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ancestral.service.catalog.models import SpeechModel
-from ancestral.service.jobs.artifacts import Encoder
+from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.speech import codecs
 from ancestral.service.speech.decoder import AudioDecoder
 from ancestral.service.speech.payloads import AudioPayload

@@ -18,7 +18,6 @@ from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text.alignment import Aligned, AlignmentError, Integers, align
 from ancestral.models.text.phonemes import Phonemes
-from ancestral.service.broker import patiently
 from ancestral.service.catalog.sampler import Part
 from ancestral.service.errors import InvalidRequest
 from ancestral.service.jobs.attempt import ScoringAttempt
@@ -44,11 +43,11 @@ class AudioAttempt(SamplingAttempt):
         """See :class:`SamplingAttempt`."""
         return self.sampler.model.spec.sample_rate
 
-    def count(self, symbols: int) -> None:
+    def on_sampled(self, symbols: int) -> None:
         """See :class:`SamplingAttempt`."""
         self.context.metrics.count_audio(self.sampler, symbols, self.rate)
 
-    def over(self, symbols: int, seconds: float) -> None:
+    def on_finished(self, symbols: int, seconds: float) -> None:
         """See :class:`SamplingAttempt`."""
         if symbols >= MIN_MEASURED_SECONDS * self.rate and seconds > 0:
             self.context.metrics.factor(self.job, symbols / self.rate / seconds)
@@ -68,12 +67,12 @@ class SpeechAttempt(AudioAttempt):
         """See :class:`SamplingAttempt`."""
         return self.sampler.lengths(self.payload, index + 1)
 
-    async def opened(self, part: Part, stream: Stream) -> None:
+    async def on_opened(self, part: Part, stream: Stream) -> None:
         """See :class:`SamplingAttempt`. Stores when the phonemes of the sentence are said."""
         assert isinstance(part, SentencePart)
         sentence = self._sentence
         self._sentence += 1
-        await patiently(lambda: self.context.broker.annotate(self.job, sentence, part.timing.dump()))
+        await self.lease.store_timings(sentence, part.timing.dump())
 
 
 class GenerationAttempt(AudioAttempt):
@@ -85,7 +84,7 @@ class GenerationAttempt(AudioAttempt):
         """See :class:`SamplingAttempt`."""
         prompt = b""
         if self.payload.prompt_sha256 is not None:
-            prompt = await patiently(lambda: self.context.broker.upload(self.job))
+            prompt = await self.lease.upload()
         return iter([self.sampler.generation(self.payload, np.frombuffer(prompt, np.uint8))])
 
 
@@ -97,10 +96,10 @@ class SpeechScoringAttempt(ScoringAttempt):
 
     async def work(self) -> dict[str, Any] | None:
         """See :class:`JobAttempt`."""
-        upload = await patiently(lambda: self.context.broker.upload(self.job))
+        upload = await self.lease.upload()
         engine, rate = self.sampler.network, self.sampler.model.spec.sample_rate
         symbols, frames, durations = await self.context.in_pool(partial(self._encoded, upload))
-        await patiently(lambda: self.context.broker.set_total(self.job, len(symbols)))
+        await self.lease.set_total(len(symbols))
         speaker = self.sampler.model.speaker(self.sampler.model.mix(self.payload.voice).shares)
         request = StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
         stream = await self.context.in_pool(lambda: engine.open(request))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -30,8 +30,6 @@ Entries = Annotated[
 class AudioPayload(SampledPayload):
     """Sound of one voice in one format."""
 
-    VERSION = 2
-
     voice: str
     response_format: str
     sample_rate: int | None
@@ -50,8 +48,6 @@ class AudioPayload(SampledPayload):
 @dataclass(frozen=True, kw_only=True)
 class SpeechPayload(AudioPayload):
     """A text to speak. Each sentence is a stream of its own, with its own seed."""
-
-    VERSION: ClassVar[int] = 3
 
     input: str
     """The text, for the manifest; workers read :attr:`sentences`."""
@@ -98,8 +94,6 @@ class GenerationPayload(AudioPayload):
 @dataclass(frozen=True, kw_only=True)
 class SpeechLikelihoodPayload(Payload):
     """A recording to score. The job's upload holds its symbols or, for a model with linear prediction, 16-bit sound."""
-
-    VERSION: ClassVar[int] = 2
 
     voice: str
     sentences: Sentences

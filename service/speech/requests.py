@@ -31,14 +31,12 @@ from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.catalog.models import SpeechModel
 from ancestral.service.catalog.seeds import draw_seed
 from ancestral.service.errors import InvalidRequest
-from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.jobs.uploads import from_base64
 from ancestral.service.settings import Settings
 from ancestral.service.speech import codecs
 from ancestral.service.speech.payloads import GenerationPayload, Sentences, SpeechLikelihoodPayload, SpeechPayload
 from ancestral.service.speech.schemas import AudioRequest, GenerationRequest, SpeechRequest
-from ancestral.service.speech.session.messages import SessionConfig
-from ancestral.service.speech.session.state import SessionState
 from ancestral.service.speech.tasks import GENERATION, LIKELIHOOD, SPEECH
 from ancestral.service.speech.uploads import decode_upload
 
@@ -101,7 +99,7 @@ def prepare(
     """
     model = catalog.speech_model(model_id, "speech")
     voice = catalog.voice(model, voice_id)
-    _check_pitch(model, pitch, intonation)
+    check_pitch(model, pitch, intonation)
     lexicon = catalog.pronunciations | read_pronunciations(pronunciations or {})
     script, spoken = read_text(text, input_format, lexicon, "input")
     sentences = tuple(PhonemeSequence.of(sentence) for sentence in spoken)
@@ -208,22 +206,8 @@ def likelihood_job(
     return JobSpec(LIKELIHOOD, model, body, payload, len(wave) / spec.sample_rate, upload)
 
 
-def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
-    """A session in which speech can be requested.
-
-    Raises:
-        NotFound: no such model.
-        InvalidRequest: it cannot be served; ``param`` names the field.
-    """
-    model, form = catalog.speech_model(config.model, "speech"), config.response_format
-    catalog.voice(model, config.voice_id)
-    read_pronunciations(config.pronunciations)
-    _check_pitch(model, config.pitch, config.intonation)
-    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
-    return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))
-
-
-def _check_pitch(model: SpeechModel, pitch: float, intonation: float) -> None:
+def check_pitch(model: SpeechModel, pitch: float, intonation: float) -> None:
+    """Raise InvalidRequest if the pitch is to be changed and the model cannot."""
     for param, changed in (("pitch", pitch != 0.0), ("intonation", intonation != 1.0)):
         if changed and not model.pitch_control:
             message = f"{param}: the pitch of {model.entry.id} cannot be changed"

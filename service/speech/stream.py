@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from ancestral.models.spec import SpeechSpec
-from ancestral.service.broker import PATIENCE_SECONDS, UNAVAILABLE, Broker, patiently
+from ancestral.service.broker import PATIENCE_SECONDS, UNAVAILABLE, Clients, retry_while_unavailable
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import NotFound, queue_away
+from ancestral.service.errors import NotFound, redis_unavailable
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader, check_end
 from ancestral.service.speech import codecs
@@ -31,7 +31,7 @@ class AudioReader(JobReader):
 
     payload: AudioPayload
 
-    def __init__(self, broker: Broker, job: Job, payload: AudioPayload, spec: SpeechSpec) -> None:
+    def __init__(self, broker: Clients, job: Job, payload: AudioPayload, spec: SpeechSpec) -> None:
         super().__init__(broker, job, payload)
         self._spec = spec
         self._acknowledged = 0
@@ -63,9 +63,9 @@ class AudioReader(JobReader):
         """
         while True:
             try:
-                job = await patiently(lambda: self._broker.job(self.job.id), PATIENCE_SECONDS)
+                job = await retry_while_unavailable(lambda: self._broker.job(self.job.id), PATIENCE_SECONDS)
             except UNAVAILABLE as error:
-                raise queue_away() from error
+                raise redis_unavailable() from error
             if job is None:
                 raise NotFound("The job is gone.", code="job_not_found")
             if job.samples_total is not None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from ancestral.service.broker import Broker
+from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.speech.codecs import resampled_length
 from ancestral.service.speech.payloads import SpeechPayload
@@ -52,7 +52,7 @@ class Timeline:
     """
 
     def __init__(
-        self, broker: Broker, job: Job, payload: SpeechPayload, model_rate: int, rate: int | None = None
+        self, broker: Clients, job: Job, payload: SpeechPayload, model_rate: int, rate: int | None = None
     ) -> None:
         self._broker = broker
         self._job = job
@@ -67,7 +67,7 @@ class Timeline:
         if len(self._known) < len(self._payload.sentences):
             if not self._texts:
                 self._texts = await asyncio.to_thread(lambda: transcribe(self._payload.script()))
-            found = await self._broker.annotations(self._job, len(self._payload.sentences))
+            found = await self._broker.timings(self._job, len(self._payload.sentences))
             for text in found[len(self._known) :]:
                 self._add(Timing.load(text))
         return self._known

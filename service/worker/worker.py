@@ -19,9 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker import UNAVAILABLE, Broker, Claim, WorkerInfo, patiently
+from ancestral.service.broker import UNAVAILABLE, Lease, WorkerInfo, Workers
 from ancestral.service.broker.job import Failure, Priority, Status
-from ancestral.service.broker.queue import LEASE_SECONDS, RECLAIM_SECONDS
+from ancestral.service.broker.records import LEASE_SECONDS
+from ancestral.service.broker.workers import RECLAIM_SECONDS
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.payload import PayloadError
 from ancestral.service.jobs.tasks import Tasks
@@ -50,7 +51,7 @@ class Worker:
         settings: Settings,
         loaded_models: LoadedModels,
         tasks: Tasks,
-        broker: Broker,
+        broker: Workers,
         metrics: WorkerMetrics,
         tracing: Tracing,
     ) -> None:
@@ -79,9 +80,7 @@ class Worker:
         scheduler = Scheduler(
             self._settings.threads, chunk_ms=self._settings.chunk_ms, on_cancel=self._metrics.cancels.observe
         )
-        self._context = AttemptContext(
-            self._settings, self._loaded_models, self._broker, scheduler, pool, self._metrics
-        )
+        self._context = AttemptContext(self._settings, self._loaded_models, scheduler, pool, self._metrics)
         self._metrics.watch(self._workload)
         upkeep: list[asyncio.Task[Any]] = []
         upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._reclaim)]
@@ -220,45 +219,44 @@ class Worker:
             try:
                 await self._broker.wait_for_job(priority)
                 async with self._claiming:  # held until its task is there: a worker that stops waits for it
-                    if (claim := await self._broker.claim(priority, self.id, models)) is not None:
-                        task = asyncio.create_task(self._perform(claim))
+                    if (lease := await self._broker.claim(priority, self.id, models)) is not None:
+                        task = asyncio.create_task(self._perform(lease))
                         self._running.add(task)
                         task.add_done_callback(self._running.discard)
                         return task
             except UNAVAILABLE:
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _perform(self, claim: Claim) -> None:
+    async def _perform(self, lease: Lease) -> None:
         """Make an attempt at a job. Should this fail unexpectedly, the lease expires as if the worker had died."""
-        job = claim.job
+        job = lease.job
         request_id.set(job.request_id)
         current_job.set(job.id)
-        self._metrics.began(job, claim.attempt)
+        self._metrics.began(job, lease.attempt)
         try:
-            if (job_attempt := await self._opened(claim)) is None:
+            if (job_attempt := await self._opened(lease)) is None:
                 return
             self._attempts.append(job_attempt)
             if self._stopping:
                 job_attempt.stop(Stop.RELEASED)
             try:
-                with self._tracing.attempt(job, claim.attempt), self._broker.control.of(job.id):
+                with self._tracing.attempt(job, lease.attempt), self._broker.control.for_job(job.id):
                     await job_attempt.run()
             finally:
                 self._attempts.remove(job_attempt)
         except Exception:  # one job's failure is not the worker's
             log.exception("attempt failed", extra={"job": job.id})
 
-    async def _opened(self, claim: Claim) -> JobAttempt | None:
+    async def _opened(self, lease: Lease) -> JobAttempt | None:
         """The attempt at a claimed job; None after a job has failed whose payload this version cannot read."""
-        job, sampler = claim.job, self._loaded_models.samplers[claim.job.model]
         try:
-            task = self._tasks.of(job)
-            payload = task.parse(job)
+            task = self._tasks.get(lease.job)
+            payload = task.parse(lease.job)
         except PayloadError as error:
-            failure = Failure(error.message, error.code or "payload_version")
-            await patiently(lambda: self._broker.end(job, Status.FAILED, attempt=claim.attempt, error=failure))
+            await lease.end(Status.FAILED, error=Failure(error.message, error.code or "payload_version"))
             return None
-        return task.attempt_class()(self._context, sampler, job, payload, claim.attempt)
+        sampler = self._loaded_models.samplers[lease.job.model]
+        return task.attempt_class()(self._context, sampler, lease, payload)
 
     async def _release_all(self) -> None:
         """Let attempts finish that are finishing, and release the jobs of the others.

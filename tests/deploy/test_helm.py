@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from ancestral.service import __version__
-from ancestral.service.broker import PREFIX
 from ancestral.service.broker.job import Priority
+from ancestral.service.broker.keys import PREFIX
 from tests.deploy.support import ROOT, UID, settings
 
 CHART = ROOT / "deploy" / "helm" / "ancestral"

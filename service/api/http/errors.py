@@ -29,7 +29,7 @@ from ancestral.service.errors import (
     UnsupportedMedia,
     UpgradeRequired,
     envelope,
-    queue_away,
+    redis_unavailable,
 )
 from ancestral.service.jobs.validation import from_validation
 
@@ -120,7 +120,7 @@ def install(
 
     async def unavailable(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         log.warning("redis is unavailable", extra={"reason": type(error).__name__})
-        return answer(connection, queue_away())
+        return answer(connection, redis_unavailable())
 
     async def own(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)

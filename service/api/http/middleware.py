@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ancestral.service.api.http.errors import respond
-from ancestral.service.errors import BrokenOff, PayloadTooLarge, ServiceError, internal_error, stopping
+from ancestral.service.errors import PayloadTooLarge, ResponseAborted, ServiceError, internal_error, stopping
 from ancestral.service.telemetry.logging import ACCESS_LOGGER, request_id
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
 from ancestral.service.telemetry.tracing import Tracing
@@ -95,7 +95,7 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
     metrics.in_progress.inc()
     try:
         await app(scope, receive, stamped)
-    except BrokenOff as reason:
+    except ResponseAborted as reason:
         log.info("response broken off", extra={"reason": str(reason)})
         raise
     except asyncio.CancelledError:  # the server stops, and the time for requests in flight is over

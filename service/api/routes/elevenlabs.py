@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from ancestral.service.api.deps import ContextDep, RequestContext
+from ancestral.service.api.deps import ContextDep, RequestContext, Service
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import (
@@ -24,11 +24,10 @@ from ancestral.service.api.responses import (
     stream_audio,
     streamed,
 )
-from ancestral.service.api.state import Service
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.catalog.models import SpeechModel
 from ancestral.service.errors import ServiceError
-from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.speech import codecs
 from ancestral.service.speech.elevenlabs.requests import renamed, speech_request, with_timestamps
 from ancestral.service.speech.elevenlabs.schemas import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.schemas import Health, Readiness
-from ancestral.service.api.state import Service
 from ancestral.service.errors import NotReady, stopping
 
 router = APIRouter(tags=["health"])
@@ -25,6 +25,6 @@ async def ready(request: Request, service: Service) -> Readiness:
     """
     if request.app.state.draining.is_set():
         raise stopping()
-    if obstacles := await service.obstacles():
+    if obstacles := await service.readiness_problems():
         raise NotReady(" ".join(obstacles))
     return Readiness(status="ready", engines=await service.engines())

@@ -12,15 +12,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response, StreamingResponse
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.file_names import disposition
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.state import Service
 from ancestral.service.broker.job import Status
 from ancestral.service.errors import Conflict, NotFound
 from ancestral.service.images.encoding import MEDIA_TYPES
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.images.schemas import ImageFormat
-from ancestral.service.jobs.artifacts import Artifacts
 from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID
 
 router = APIRouter(prefix="/v1/images/files", tags=["images"])
@@ -56,9 +55,8 @@ async def get_picture(
         or form != payload.output_format
     ):
         raise _not_found()
-    artifacts = Artifacts(service.broker, service.catalog, service.tasks)
     try:
-        info = await artifacts.info(job)
+        info = await service.artifacts.info(job)
     except (Conflict, NotFound) as error:
         raise _not_found() from error
     start, size = info.entries[index]
@@ -69,7 +67,7 @@ async def get_picture(
         "content-length": str(size),
         **disposition(job, payload, index),
     }
-    body = artifacts.read(job, start, start + size)
+    body = service.artifacts.read(job, start, start + size)
     return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[form])
 
 

@@ -22,7 +22,7 @@ from ancestral.service.images.payloads import ReconstructionPayload
 from ancestral.service.images.schemas import ImagesObject
 from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job
 from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
-from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.settings import Settings
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)

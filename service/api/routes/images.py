@@ -11,12 +11,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ancestral.models.spec import STYLE
-from ancestral.service.api.deps import ContextDep, RequestContext
+from ancestral.service.api.deps import ContextDep, RequestContext, Service
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import ACCEPTED, accepted, headers_of_samples
 from ancestral.service.api.sample_headers import sample_headers
-from ancestral.service.api.state import Service
 from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
 from ancestral.service.broker.job import Priority
 from ancestral.service.catalog.models import ImageModel
@@ -35,7 +34,7 @@ from ancestral.service.images.schemas import (
 )
 from ancestral.service.images.source_schemas import DecodingRequest
 from ancestral.service.images.stream import ImageReader, as_events, images_object
-from ancestral.service.jobs.submit import JobSpec
+from ancestral.service.jobs.tasks import JobSpec
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 

@@ -8,15 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.file_names import disposition
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.api.sample_headers import sample_headers
-from ancestral.service.api.state import Service
 from ancestral.service.errors import RangeNotSatisfiable
 from ancestral.service.images import encoding
 from ancestral.service.images.artifact import ZIP
-from ancestral.service.jobs.artifacts import Artifacts
 from ancestral.service.speech import codecs
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
@@ -78,7 +77,7 @@ async def get_content(
     if_none_match: Annotated[str | None, Header(description="Answer 304 if the file has this ETag.")] = None,
 ) -> Response:
     """The file: the bytes of the stream, with a header that contains the length."""
-    artifacts = Artifacts(service.broker, service.catalog, service.tasks)
+    artifacts = service.artifacts
     info = await artifacts.info(job)
     etag = f'"{info.sha256}"'
     payload = service.tasks.payload(job)

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
+from ancestral.service.api.deps import CallerDep, Service
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import describe_job
-from ancestral.service.api.state import Known, Service
-from ancestral.service.broker import UNAVAILABLE, Gone
-from ancestral.service.broker.job import Job, Standing, Status
-from ancestral.service.errors import BrokenOff, Conflict, NotFound, envelope
+from ancestral.service.broker import UNAVAILABLE, JobExpired
+from ancestral.service.broker.job import Job, QueuePosition, Status
+from ancestral.service.errors import Conflict, NotFound, ResponseAborted, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.schemas import (
     EVENT_ID,
@@ -27,7 +27,7 @@ from ancestral.service.jobs.schemas import (
     JobObject,
     JobsQuery,
 )
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 
 KEEP_ALIVE_SECONDS = 10.0
 """A stream of events sends a comment when it has been silent for so long."""
@@ -39,7 +39,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 async def own_job(
     job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],
     service: Service,
-    caller: Known,
+    caller: CallerDep,
 ) -> Job:
     """Dependency of every route about one job.
 
@@ -60,11 +60,11 @@ def _not_found(param: str) -> NotFound:
 
 
 @router.get("", summary="List your jobs", responses=documented(400, 401, 404, 503))
-async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, caller: Known) -> JobList:
+async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, caller: CallerDep) -> JobList:
     """Your jobs, newest first. For the next page, give the last one's id as ``after``."""
     try:
         jobs, more = await service.broker.jobs(caller.name, query.after, query.limit)
-    except Gone as error:
+    except JobExpired as error:
         raise _not_found("after") from error
     data = [await _describe(service, job) for job in jobs]
     first, last = (data[0].id, data[-1].id) if data else (None, None)
@@ -95,8 +95,8 @@ async def delete_job(job: OwnJob, service: Service) -> DeletedJob:
     return DeletedJob(id=job.id)
 
 
-async def _describe(service: State, job: Job) -> JobObject:
-    return describe_job(job, await service.broker.standing(job))
+async def _describe(service: AppState, job: Job) -> JobObject:
+    return describe_job(job, await service.broker.position(job))
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
@@ -130,7 +130,7 @@ async def watch_job(
     return EventSourceResponse(_events(service, job.id, last_event_id), headers=headers)
 
 
-async def _events(service: State, job_id: str, last: str) -> AsyncIterator[bytes]:
+async def _events(service: AppState, job_id: str, last: str) -> AsyncIterator[bytes]:
     sent = time.monotonic()
     try:
         while True:
@@ -138,13 +138,13 @@ async def _events(service: State, job_id: str, last: str) -> AsyncIterator[bytes
             job = await service.broker.job(job_id)
             if job is None:
                 yield event(envelope(_not_found("job_id")))
-                raise BrokenOff("the job was deleted")
-            standing = await service.broker.standing(job)
+                raise ResponseAborted("the job was deleted")
+            standing = await service.broker.position(job)
             for last, fields in found:
                 kind, past = fields["type"], job.at(fields)
                 # Place and estimate are not recorded: only the latest event can have them.
                 is_latest = last == found[-1][0] and past.status is job.status
-                view = describe_job(past, standing if is_latest else Standing(None, None))
+                view = describe_job(past, standing if is_latest else QueuePosition(None, None))
                 data = JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
                 yield format_sse_event(data_str=data, event=kind, id=last)
                 if kind in _ENDS:
@@ -155,4 +155,4 @@ async def _events(service: State, job_id: str, last: str) -> AsyncIterator[bytes
                 sent = time.monotonic()
                 yield format_sse_event(comment="keep-alive")
     except UNAVAILABLE as error:  # the client reconnects with the id of the last event
-        raise BrokenOff("redis is unavailable") from error
+        raise ResponseAborted("redis is unavailable") from error

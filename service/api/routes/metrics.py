@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.state import Service
-from ancestral.service.broker import UNAVAILABLE, Broker
+from ancestral.service.broker import UNAVAILABLE, Clients
 from ancestral.service.broker.job import Priority
 from ancestral.service.telemetry.metrics import CONTENT_TYPE, Shared
 
@@ -33,6 +33,6 @@ async def metrics(service: Service) -> Response:
     return Response(service.metrics.page(shared), media_type=CONTENT_TYPE)
 
 
-async def _shared(broker: Broker) -> Shared:
+async def _shared(broker: Clients) -> Shared:
     depths = {priority: await broker.depths(priority) for priority in Priority}
-    return Shared(await broker.roster(), depths, await broker.unfinished())
+    return Shared(await broker.workers(), depths, await broker.unfinished())

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.schemas import ModelList, ModelObject
-from ancestral.service.api.state import Service
 from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.service.errors import NotFound

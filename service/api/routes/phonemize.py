@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.state import Service
 from ancestral.service.speech.phonemes import Phonemized, PhonemizeQuery, phonemized
 from ancestral.service.speech.requests import read_text
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from ancestral.service.api.deps import CallerDep, Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.previews import PREVIEW_SEED, preview_file
-from ancestral.service.api.state import Known, Service
 from ancestral.service.errors import NotFound
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import ImageRequest
@@ -40,7 +40,7 @@ async def preview_voice(
     voice_id: Annotated[str, Path(examples=["joe"])],
     request: Request,
     service: Service,
-    caller: Known,
+    caller: CallerDep,
     model: _ModelId = None,
 ) -> Response:
     """A sentence of a voice, or, of a model without text, a few seconds. Sampled once, from a fixed seed, then kept."""
@@ -70,7 +70,7 @@ async def preview_voice(
 async def show_class(
     request: Request,
     service: Service,
-    caller: Known,
+    caller: CallerDep,
     model: Annotated[str, Query(min_length=1, max_length=256, description="The id of a model.")],
     name: Annotated[str, Query(alias="class", min_length=1, max_length=256, description="Names as in a prompt.")],
 ) -> Response:

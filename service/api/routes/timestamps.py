@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
-from ancestral.service.api.state import Service
 from ancestral.service.broker.job import Job
 from ancestral.service.catalog.models import SpeechModel
 from ancestral.service.errors import Conflict
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end
 from ancestral.service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
 from ancestral.service.speech.payloads import SpeechPayload
@@ -68,7 +68,7 @@ async def get_captions(
     return Response(captions(sentences, sample_rate, form), media_type=MEDIA_TYPES[form])
 
 
-def _timeline(service: State, job: Job) -> tuple[Timeline, int]:
+def _timeline(service: AppState, job: Job) -> tuple[Timeline, int]:
     """The times of a job, and the rate at which they are counted."""
     payload = service.tasks.payload(job)
     if not isinstance(payload, SpeechPayload):

@@ -11,22 +11,21 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from ancestral.service import __version__
-from ancestral.service.api.deps import ContextDep
+from ancestral.service.api.deps import ContextDep, Service
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import ACCEPTED, accepted
 from ancestral.service.api.results import completed
 from ancestral.service.api.routes.jobs import OwnJob
-from ancestral.service.api.state import Service
 from ancestral.service.broker.job import Job
 from ancestral.service.catalog.models import Model
 from ancestral.service.errors import Conflict, InvalidRequest
-from ancestral.service.jobs.artifacts import ArtifactInfo, Artifacts
+from ancestral.service.jobs.artifacts import ArtifactInfo
 from ancestral.service.jobs.payload import Payload, SampledPayload
 from ancestral.service.jobs.schemas import Manifest, Output, Verification
-from ancestral.service.jobs.state import State
-from ancestral.service.jobs.submit import JobSpec, wants_job
-from ancestral.service.jobs.tasks import ManifestRule
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.submit import wants_job
+from ancestral.service.jobs.tasks import JobSpec, ManifestRule
 from ancestral.service.jobs.validation import from_validation
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
@@ -43,10 +42,10 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 )
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
-    task, payload = service.tasks.of(job), service.tasks.payload(job)
+    task, payload = service.tasks.get(job), service.tasks.payload(job)
     if task.manifest is None or not isinstance(payload, SampledPayload):
         raise Conflict("Nothing was sampled for this job.", code="no_manifest")
-    info = await Artifacts(service.broker, service.catalog, service.tasks).info(job)
+    info = await service.artifacts.info(job)
     return Manifest(
         job=job.id,
         created_at=int(job.created_at),
@@ -89,7 +88,7 @@ async def verify(manifest: Manifest, context: ContextDep) -> Response:
     if wants_job(context.prefer):
         return await accepted(service, job)
     ended = await completed(context, job)
-    info = await Artifacts(service.broker, service.catalog, service.tasks).info(ended)
+    info = await service.artifacts.info(ended)
     differs = _differences(manifest, ended, _output(info))
     verification = Verification(
         equal=not differs,
@@ -111,7 +110,7 @@ def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
     return differs + [f"output.{name}" for name, value in found.items() if claimed[name] != value]
 
 
-def _job_of(service: State, manifest: Manifest) -> JobSpec[Payload, Model]:
+def _job_of(service: AppState, manifest: Manifest) -> JobSpec[Payload, Model]:
     """The job that a manifest describes, checked like a new request."""
     model = service.catalog.model(manifest.model)
     requested = manifest.request.get("model")

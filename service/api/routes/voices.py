@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.models import describe_model
 from ancestral.service.api.schemas import SpeechModelList
-from ancestral.service.api.state import Service
 from ancestral.service.speech.schemas import VoiceList, VoicesQuery
 from ancestral.service.speech.voices import voices_of
 

@@ -12,15 +12,14 @@ import time
 from fastapi import APIRouter, WebSocket
 from starlette.datastructures import Headers
 
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.auth import Keys, caller_of
 from ancestral.service.api.http.errors import respond
-from ancestral.service.api.state import Service
 from ancestral.service.errors import ServiceError, Unauthorized
 from ancestral.service.images import websocket as images
 from ancestral.service.images.websocket import ImageConnection
 from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs import contexts, stream_input
 from ancestral.service.speech.elevenlabs.contexts import MultiContextConnection
 from ancestral.service.speech.elevenlabs.stream_input import ElevenLabsConnection
@@ -46,7 +45,7 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _run(websocket, service, NativeConnection(service, _limits(websocket), bounded, credentials, query))
+    await _run(websocket, service, NativeConnection(service, bounded, credentials, query))
 
 
 @router.websocket(images.PATH)
@@ -59,7 +58,7 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _run(websocket, service, ImageConnection(service, _limits(websocket), bounded, credentials))
+    await _run(websocket, service, ImageConnection(service, bounded, credentials))
 
 
 @router.websocket(stream_input.PATH)
@@ -78,7 +77,7 @@ async def _serve_elevenlabs(
     kind: type[ElevenLabsConnection] | type[MultiContextConnection],
     websocket: WebSocket,
     voice_id: str,
-    service: State,
+    service: AppState,
 ) -> None:
     try:
         credentials = await _credentials(websocket)
@@ -87,7 +86,7 @@ async def _serve_elevenlabs(
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
     query = websocket.query_params
-    await _run(websocket, service, kind(service, _limits(websocket), bounded, credentials, voice_id, query))
+    await _run(websocket, service, kind(service, bounded, credentials, voice_id, query))
 
 
 async def _credentials(websocket: WebSocket) -> Credentials:
@@ -110,13 +109,7 @@ async def _credentials(websocket: WebSocket) -> Credentials:
         return Credentials(None, identify)
 
 
-def _limits(websocket: WebSocket) -> Limits:
-    limits = websocket.app.state.limits
-    assert isinstance(limits, Limits)
-    return limits
-
-
-async def _refuse(websocket: WebSocket, service: State, error: ServiceError) -> None:
+async def _refuse(websocket: WebSocket, service: AppState, error: ServiceError) -> None:
     await websocket.receive()  # the request to connect
     service.metrics.refused(error, Transport.HTTP)
     await websocket.send_denial_response(respond(error, websocket.headers.get("accept", "")))
@@ -127,7 +120,7 @@ async def _accept(websocket: WebSocket, stall_seconds: float) -> BoundedWebSocke
     return BoundedWebSocket(websocket, stall_seconds)
 
 
-async def _run(websocket: WebSocket, service: State, connection: WsConnection) -> None:
+async def _run(websocket: WebSocket, service: AppState, connection: WsConnection) -> None:
     start, route = time.perf_counter(), websocket.scope["route"].path
     with service.metrics.websockets.labels(route).track_inprogress():
         code = await connection.run(websocket.app.state.stopping)

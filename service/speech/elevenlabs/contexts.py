@@ -20,15 +20,13 @@ from typing import Final, NoReturn
 from starlette.datastructures import QueryParams
 
 from ancestral.service.errors import InvalidRequest, ServiceError
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
 from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery
-from ancestral.service.speech.requests import new_session_state
 from ancestral.service.speech.session.runner import TICK_SECONDS, SessionRunner
-from ancestral.service.speech.session.state import Utterance
+from ancestral.service.speech.session.state import Utterance, new_session_state
 from ancestral.service.speech.session.utterance_sender import EventSink
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
@@ -58,7 +56,7 @@ class Context(EventSink):
 
     runner: SessionRunner
 
-    def __init__(self, name: str | None, state: State, websocket: BoundedWebSocket, *, sync: bool) -> None:
+    def __init__(self, name: str | None, state: AppState, websocket: BoundedWebSocket, *, sync: bool) -> None:
         self._name = name
         self._state = state
         self._websocket = websocket
@@ -137,7 +135,6 @@ class MultiContextConnection(WsConnection):
 
     Args:
         state: of the service.
-        limits: of callers.
         websocket: to the client.
         credentials: of the caller.
         voice_id: from the path.
@@ -146,8 +143,7 @@ class MultiContextConnection(WsConnection):
 
     def __init__(
         self,
-        state: State,
-        limits: Limits,
+        state: AppState,
         websocket: BoundedWebSocket,
         credentials: Credentials,
         voice_id: str,
@@ -155,7 +151,6 @@ class MultiContextConnection(WsConnection):
     ) -> None:
         super().__init__(websocket)
         self._state = state
-        self._limits = limits
         self._credentials = credentials
         self._voice_id = voice_id
         self._query = query
@@ -253,7 +248,7 @@ class MultiContextConnection(WsConnection):
         config = session_config(self._state.catalog, self._voice_id, query, message.voice_settings)
         found = Context(message.context_id, self._state, self._websocket, sync=query.sync_alignment)
         found.runner = SessionRunner(
-            self._state, self._limits, caller, new_session_state(self._state.catalog, config), found, None,
+            self._state, caller, new_session_state(self._state.catalog, config), found, None,
             idle_seconds=query.inactivity_timeout, tagged=False,
         )  # fmt: skip
         self._contexts[message.context_id] = found

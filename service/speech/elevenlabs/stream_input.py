@@ -16,16 +16,14 @@ from typing import Any, Final
 from starlette.datastructures import QueryParams
 
 from ancestral.service.errors import InvalidRequest, ServiceError
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
 from ancestral.service.speech.elevenlabs.messages import AudioMessage, FirstMessage, TextMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from ancestral.service.speech.elevenlabs.schemas import StreamQuery
-from ancestral.service.speech.requests import new_session_state
 from ancestral.service.speech.session.connection import SpeechConnection
 from ancestral.service.speech.session.runner import SessionRunner
-from ancestral.service.speech.session.state import Utterance
+from ancestral.service.speech.session.state import Utterance, new_session_state
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, IdleTimeout
 from ancestral.service.ws.credentials import Credentials
@@ -39,7 +37,6 @@ class ElevenLabsConnection(SpeechConnection):
 
     Args:
         state: of the service.
-        limits: of callers.
         websocket: to the client.
         credentials: of the caller.
         voice_id: from the path.
@@ -48,14 +45,13 @@ class ElevenLabsConnection(SpeechConnection):
 
     def __init__(
         self,
-        state: State,
-        limits: Limits,
+        state: AppState,
         websocket: BoundedWebSocket,
         credentials: Credentials,
         voice_id: str,
         query: QueryParams,
     ) -> None:
-        super().__init__(state, limits, websocket)
+        super().__init__(state, websocket)
         self._credentials = credentials
         self._voice_id = voice_id
         self._query = query
@@ -91,9 +87,7 @@ class ElevenLabsConnection(SpeechConnection):
         caller = self._credentials.check(first.xi_api_key)
         config = session_config(self._state.catalog, self._voice_id, query, first.voice_settings)
         session_state = new_session_state(self._state.catalog, config)
-        return SessionRunner(
-            self._state, self._limits, caller, session_state, self, None, query.inactivity_timeout, tagged=False
-        )
+        return SessionRunner(self._state, caller, session_state, self, None, query.inactivity_timeout, tagged=False)
 
     async def _handle_message(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
         if runner.session_state.closing:

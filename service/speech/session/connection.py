@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.utterance_sender import EventSink
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
@@ -16,11 +15,10 @@ _DONE = (1000, 1001)
 class SpeechConnection(WsConnection, EventSink):
     """A connection with a session."""
 
-    def __init__(self, state: State, limits: Limits, websocket: BoundedWebSocket) -> None:
+    def __init__(self, state: AppState, websocket: BoundedWebSocket) -> None:
         super().__init__(websocket)
         self.runner: SessionRunner | None = None
         self._state = state
-        self._limits = limits
 
     def start_session(self, runner: SessionRunner) -> None:
         """Start to send what is spoken."""

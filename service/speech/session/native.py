@@ -29,10 +29,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.service.broker import UNAVAILABLE
-from ancestral.service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized, queue_away
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
-from ancestral.service.speech.requests import new_session_state
+from ancestral.service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized, redis_unavailable
+from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.session.connection import SpeechConnection
 from ancestral.service.speech.session.events import (
     AudioCancelled,
@@ -50,9 +48,8 @@ from ancestral.service.speech.session.messages import (
     SessionConfig,
     SessionResume,
 )
-from ancestral.service.speech.session.resumption import Resumable
 from ancestral.service.speech.session.runner import SessionRunner
-from ancestral.service.speech.session.state import SessionState, Utterance
+from ancestral.service.speech.session.state import SessionState, Utterance, new_session_state
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
 from ancestral.service.ws.connection import IDLE_SECONDS, receive_loop
@@ -98,12 +95,12 @@ class NativeConnection(SpeechConnection):
     """One connection with the native protocol."""
 
     def __init__(
-        self, state: State, limits: Limits, websocket: BoundedWebSocket, credentials: Credentials, query: SpeechQuery
+        self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, query: SpeechQuery
     ) -> None:
-        super().__init__(state, limits, websocket)
+        super().__init__(state, websocket)
         self._credentials = credentials
         self._query = query
-        self._session = Resumable(state.broker, query.session_id, state.settings.stream_seconds)
+        self._session = state.broker.session(query.session_id, state.settings.stream_seconds)
 
     async def receive(self) -> None:
         """See :class:`WsConnection`."""
@@ -156,15 +153,16 @@ class NativeConnection(SpeechConnection):
     async def _resume(self, sample: int) -> None:
         try:
             assert self._credentials.caller is not None
-            session_state = await self._session.claim(self._credentials.caller.name)
-            if session_state is None:
+            found = await self._session.claim(self._credentials.caller.name)
+            if found is None:
                 raise NotFound("session_id: no such session", param="session_id", code="session_not_found")
+            session_state = SessionState.load(found)
             runner = self._runner(session_state)
             await self._send_created(session_state.received)
             await runner.rewind(sample)
             self._state.metrics.resumed.inc()
         except UNAVAILABLE:
-            await self.failed(queue_away())
+            await self.failed(redis_unavailable())
             raise CloseConnection(1013, "try again") from None
         except ServiceError as error:
             await self.failed(error)
@@ -175,9 +173,7 @@ class NativeConnection(SpeechConnection):
         caller = self._credentials.caller
         assert caller is not None
         self._session.owner = caller.name
-        return SessionRunner(
-            self._state, self._limits, caller, session_state, self, self._session, IDLE_SECONDS, tagged=True
-        )
+        return SessionRunner(self._state, caller, session_state, self, self._session, IDLE_SECONDS, tagged=True)
 
     # Messages to the client
 

@@ -15,14 +15,14 @@ from typing import Any
 
 from ancestral.service.broker import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import NotFound, NotReady, Overloaded, ServiceError, queue_away
+from ancestral.service.broker.sessions import StoredSession
+from ancestral.service.errors import NotFound, NotReady, Overloaded, ServiceError, redis_unavailable
 from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.rate_limit import Limits
-from ancestral.service.jobs.state import State
+from ancestral.service.jobs.rate_limit import count_request
+from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import resume, submit_job
 from ancestral.service.speech import codecs
 from ancestral.service.speech.requests import speech_job
-from ancestral.service.speech.session.resumption import Resumable
 from ancestral.service.speech.session.state import SessionState, Utterance
 from ancestral.service.speech.session.utterance_sender import EventSink, UtteranceSender
 from ancestral.service.speech.stream import AudioReader, encoded
@@ -45,11 +45,10 @@ class SessionRunner:
 
     Args:
         state: of the service.
-        limits: of callers.
         caller: who has opened the session.
         session_state: its state.
         sink: to the client.
-        resumable: stores the session; None if it cannot be resumed.
+        stored: the session in Redis; None if it cannot be resumed.
         idle_seconds: after which an idle session is closed.
         tagged: whether each utterance is a file of its own, with tags. Where they are pieces of one file, a tag between
             two of them is damage to a decoder.
@@ -57,22 +56,20 @@ class SessionRunner:
 
     def __init__(
         self,
-        state: State,
-        limits: Limits,
+        state: AppState,
         caller: Caller,
         session_state: SessionState,
         sink: EventSink,
-        resumable: Resumable | None,
+        stored: StoredSession | None,
         idle_seconds: float,
         *,
         tagged: bool,
     ) -> None:
         self.session_state = session_state
         self._state = state
-        self._limits = limits
         self._caller = caller
         self._sink = sink
-        self._resumable = resumable
+        self._stored = stored
         self._idle_seconds = idle_seconds
         self._tagged = tagged
         config = session_state.config
@@ -166,10 +163,10 @@ class SessionRunner:
         job_spec = await asyncio.to_thread(speech_job, self._state.catalog, self._state.settings, request)
         payload = job_spec.payload
         try:
-            await self._limits.count(self._caller)
+            await count_request(self._state, self._caller)
             job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)
         except UNAVAILABLE as error:
-            raise queue_away() from error
+            raise redis_unavailable() from error
         is_first = self.session_state.current() is None
         estimate = round(payload.seconds * self.sample_rate)
         self.session_state.add_utterance(job.id, len(payload.sentences), estimate)
@@ -265,7 +262,7 @@ class SessionRunner:
         try:
             job = await self._state.broker.job(utterance.job_id)
         except UNAVAILABLE as error:
-            raise queue_away() from error
+            raise redis_unavailable() from error
         if job is None:
             raise NotFound("The sound of this utterance has expired.", code="content_expired")
         return job
@@ -292,17 +289,17 @@ class SessionRunner:
             elif time.monotonic() - self._busy_at > self._idle_seconds:
                 raise IdleTimeout(1000, "idle timeout")
             with suppress(*UNAVAILABLE):
-                if self._resumable is not None and not await self._resumable.renew(self.session_state):
+                if self._stored is not None and not await self._stored.renew(self.session_state.dump):
                     raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
 
     async def _keep_jobs_alive(self) -> None:
-        """Resume parked jobs, and tell workers that the client is still connected."""
-        with suppress(Overloaded):  # they stay parked until there is room
+        """Resume suspended jobs, and tell workers that the client is still connected."""
+        with suppress(Overloaded):  # they stay suspended until there is room
             await self._for_each_job(self.session_state.outstanding, self._resume_job)
 
     async def _resume_job(self, job: Job) -> None:
         await resume(self._state, job)
-        await self._state.broker.attend(job)
+        await self._state.broker.heartbeat(job)
 
     async def _report_done(self) -> None:
         if self.session_state.report_done():
@@ -312,19 +309,19 @@ class SessionRunner:
     async def save(self) -> bool:
         """Store the session. False if another connection has it."""
         with suppress(*UNAVAILABLE):
-            return self._resumable is None or await self._resumable.save(self.session_state)
+            return self._stored is None or await self._stored.save(self.session_state.dump())
         return True
 
     async def on_disconnect(self, *, keep: bool) -> None:
-        """The connection has ended: park the session's jobs so that it can be resumed (``keep``), or end it."""
+        """The connection has ended: suspend the session's jobs so that it can be resumed (``keep``), or end it."""
         async with self._lock:
             with suppress(*UNAVAILABLE):
-                if self._resumable is None:
+                if self._stored is None:
                     keep = False
-                elif not await (self._resumable.release(self.session_state) if keep else self._resumable.forget()):
+                elif not await (self._stored.release(self.session_state.dump) if keep else self._stored.end()):
                     return
             broker = self._state.broker
-            await self._for_each_job(self.session_state.outstanding, broker.ask_park if keep else broker.cancel)
+            await self._for_each_job(self.session_state.outstanding, broker.suspend if keep else broker.cancel)
 
 
 def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

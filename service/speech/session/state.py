@@ -13,8 +13,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ancestral.service.catalog.seeds import part_seed
+from ancestral.service.catalog.catalog import Catalog
+from ancestral.service.catalog.seeds import draw_seed, part_seed
 from ancestral.service.errors import InvalidRequest
+from ancestral.service.speech import codecs
+from ancestral.service.speech.requests import check_pitch, read_pronunciations
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 from ancestral.service.speech.session.documents import Documents
 from ancestral.service.speech.session.messages import SessionConfig
@@ -255,3 +258,18 @@ class SessionState:
         found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
         found._incomplete = _splitter(found.config, state["incomplete"])
         return found
+
+
+def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
+    """A session in which speech can be requested.
+
+    Raises:
+        NotFound: no such model.
+        InvalidRequest: it cannot be served; ``param`` names the field.
+    """
+    model, form = catalog.speech_model(config.model, "speech"), config.response_format
+    catalog.voice(model, config.voice_id)
+    read_pronunciations(config.pronunciations)
+    check_pitch(model, config.pitch, config.intonation)
+    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
+    return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))

@@ -69,8 +69,8 @@ class WorkerMetrics(Metrics):
         )
         self._ends = Counter(
             "ancestral_attempt_ends_total",
-            "Attempts that ended: done, failed, requeued or parked (released), not read by the client (stalled), or "
-            "cancelled or superseded by another attempt (ended).",
+            "Attempts that ended: done, failed, requeued or suspended (released), not read by the client (stalled), or "
+            "cancelled by the client or superseded by another attempt (cancelled).",
             ["priority", "end"],
             registry=registry,
         )
@@ -113,7 +113,7 @@ class WorkerMetrics(Metrics):
         """Count an attempt that resumes from a snapshot."""
         self._resumes.labels(job.priority.value).inc()
 
-    def over(self, job: Job, end: str) -> None:
+    def attempt_ended(self, job: Job, end: str) -> None:
         """Count an attempt that ended."""
         self._ends.labels(job.priority.value, end).inc()
 

@@ -53,7 +53,7 @@ class Utterance:
         while self.unfed:
             self.feed()
         self.slot.finish()
-        self.slot.allow(None)
+        self.slot.extend_limit(None)
 
     def disturb(self, rng: np.random.Generator, scheduler: Scheduler) -> None:
         """Do something at random to it."""
@@ -61,11 +61,11 @@ class Utterance:
             case 0 | 1:
                 self.feed()
             case 2 | 3 | 4:
-                self.slot.allow(self.slot.position + int(rng.integers(0, 90)))
+                self.slot.extend_limit(self.slot.position + int(rng.integers(0, 90)))
             case 5:
-                self.slot.allow(None)
+                self.slot.extend_limit(None)
             case 6:
-                self.slot.allow(0)
+                self.slot.extend_limit(0)
             case 7:
                 self.slot.cancel()
                 if self.sinks[-1].wait() is End.CANCELLED:
@@ -91,7 +91,7 @@ def test_the_symbols_are_those_of_streams_sampled_alone(threads: int) -> None:
             for utterance in utterances[:16]:
                 utterance.begin(scheduler)
                 utterance.feed()
-                utterance.slot.allow(int(rng.integers(30, 120)))
+                utterance.slot.extend_limit(int(rng.integers(30, 120)))
         begun = utterances[:16]
         for _ in range(400):
             if len(begun) < len(utterances) and rng.random() < 0.1:

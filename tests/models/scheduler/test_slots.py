@@ -42,10 +42,10 @@ def test_a_limit_holds_and_is_moved() -> None:
         assert other.wait() is End.COMPLETED
         assert slot.position == 70
         assert scheduler.figures().waiting == 1
-        slot.allow(69)
-        slot.allow(71)
+        slot.extend_limit(69)
+        slot.extend_limit(71)
         sink.wait_for(71)
-        slot.allow(None)
+        slot.extend_limit(None)
         assert sink.wait() is End.COMPLETED
     assert sink.sizes[:4] == [20, 40, 10, 1]
     np.testing.assert_array_equal(sink.symbols(), solo(made, request(300)))
@@ -87,7 +87,7 @@ def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state() -> None:
         slot = speak(scheduler, made, request(10_000), sink, limit=60)
         sink.wait_for(60)
         with held(scheduler):
-            slot.allow(None)
+            slot.extend_limit(None)
             slot.cancel()
             now[0] = 7.5
             slot.cancel()
@@ -161,7 +161,7 @@ def test_what_is_asked_of_a_slot_after_its_end_has_no_effect() -> None:
             assert slot.ended
             slot.feed(made.open(request(30)))
             slot.finish()
-            slot.allow(None)
+            slot.extend_limit(None)
             slot.cancel()
         after = Sink()
         speak(scheduler, made, request(30), after)
@@ -229,7 +229,7 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called() -> None:
     asked = []
 
     def ask(where: str) -> None:
-        thread = threading.Thread(target=lambda: (slot.allow(None), scheduler.figures(), asked.append(where)))
+        thread = threading.Thread(target=lambda: (slot.extend_limit(None), scheduler.figures(), asked.append(where)))
         thread.start()
         thread.join(PATIENCE)
 

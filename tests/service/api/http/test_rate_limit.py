@@ -23,12 +23,19 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from ancestral.service import errors
+from ancestral.service.api.deps import counted_caller
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, digest, new_key
-from ancestral.service.api.http.rate_limit import RateHeaders, counted_caller
-from ancestral.service.broker import Broker
+from ancestral.service.api.http.rate_limit import RateHeaders
+from ancestral.service.broker import Clients, Connection
+from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.rate_limit import Limits
+from ancestral.service.jobs.rate_limit import count_request
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.settings import Settings
+from ancestral.service.telemetry.metrics import ApiMetrics
+from ancestral.service.telemetry.tracing import tracing
 from tests.service.api.http.test_auth import bearer, served
 
 KEYS = {name: new_key() for name in ("three", "five", "default")}
@@ -51,15 +58,21 @@ def redis_url(valkey: ValkeyServer) -> str:
     return f"unix://{valkey.unix_socket_path}"
 
 
-def run(redis_url: str, act: Callable[[Limits, Redis], Awaitable[Any]]) -> Any:
-    """Do something with the limits of a server that has no default."""
+def state_of(connection: Connection, requests_per_minute: int | None) -> AppState:
+    """What the requests of a server without models share."""
+    settings = Settings(requests_per_minute=requests_per_minute)
+    return AppState(settings, Catalog({}), Tasks(), Clients(connection), ApiMetrics(), tracing(settings, "api"))
+
+
+def run(redis_url: str, act: Callable[[AppState, Redis], Awaitable[Any]]) -> Any:
+    """Do something as a server that has no default limit."""
 
     async def task() -> Any:
-        broker = Broker(redis_url)
+        connection = Connection(redis_url)
         try:
-            return await act(Limits(broker.redis, None), broker.redis)
+            return await act(state_of(connection, None), connection.redis)
         finally:
-            await broker.close()
+            await connection.close()
 
     return asyncio.run(task())
 
@@ -69,10 +82,10 @@ def make_app(redis_url: str, keys: Path | None, requests_per_minute: int | None)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        broker = Broker(redis_url)
-        app.state.limits = Limits(broker.redis, requests_per_minute)
+        connection = Connection(redis_url)
+        app.state.service = state_of(connection, requests_per_minute)
         yield
-        await broker.close()
+        await connection.close()
 
     app = FastAPI(lifespan=lifespan)
     error_responses.install(app)
@@ -151,7 +164,7 @@ def test_without_a_limit_nothing_is_counted(redis_url: str, keys: Path) -> None:
             response = httpx.get(f"{url}/v1/say", headers=bearer(KEYS["default"]))
             assert (response.status_code, [name for name in HEADERS if name in response.headers]) == (200, [])
 
-    async def all_keys(_: Limits, redis: Redis) -> list[bytes]:
+    async def all_keys(_: AppState, redis: Redis) -> list[bytes]:
         return list(await redis.keys("*"))
 
     assert run(redis_url, all_keys) == []
@@ -164,7 +177,7 @@ def test_callers_without_keys_share_the_default(redis_url: str) -> None:
 
 
 def test_the_window_moves(redis_url: str, keys: Path) -> None:
-    async def a_while_ago(_: Limits, redis: Redis) -> None:
+    async def a_while_ago(_: AppState, redis: Redis) -> None:
         """Let the counted requests have been sent 58, 50 and 40 seconds ago."""
         (key,) = await redis.keys("ancestral:rate:*")
         assert await redis.llen(key) == 3
@@ -184,15 +197,15 @@ def test_the_window_moves(redis_url: str, keys: Path) -> None:
 
 
 def test_no_connection_is_opened_besides_the_brokers(redis_url: str) -> None:
-    async def act(limits: Limits, redis: Redis) -> int:
-        await limits.count(Caller("shop", requests_per_minute=3))
+    async def act(state: AppState, redis: Redis) -> int:
+        await count_request(state, Caller("shop", requests_per_minute=3))
         return len(await redis.client_list())
 
     assert run(redis_url, act) == 1
 
 
 def test_when_redis_does_not_answer(redis_url: str, valkey: ValkeyServer, keys: Path) -> None:
-    async def process_id(_: Limits, redis: Redis) -> int:
+    async def process_id(_: AppState, redis: Redis) -> int:
         return int((await redis.info("server"))["process_id"])
 
     def say(name: str) -> httpx.Response:

@@ -31,7 +31,7 @@ def test_a_cancelled_job_is_not_revived_when_its_session_is_resumed(serve: Serve
                 talk.until_bytes(1000)
                 (job,) = [each for each in _jobs(server) if each["status"] == "in_progress"]
                 talk.vanish()
-            assert eventually(lambda: unfinished(server) == 0)  # it is parked
+            assert eventually(lambda: unfinished(server) == 0)  # it is suspended
             cancelled = httpx.post(f"{server.url}/v1/jobs/{job['id']}/cancel")
             assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
             query = f"?session_id={talk.session['session_id']}&from_sample={len(talk.sound) // 2}"

@@ -1,0 +1,110 @@
+"""The bytes of finished files: written as a draft by one process, then kept as long as their job."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
+
+from ancestral.service.broker.connection import Connection, execute
+from ancestral.service.broker.keys import Keys, key
+from ancestral.service.broker.messages import JobExpired
+from ancestral.service.broker.scripts import KEEP
+
+PIECE_BYTES: Final = 1 << 18
+"""Bytes read from Redis at a time."""
+_DRAFT_SECONDS: Final = 60
+_CLAIM_SECONDS: Final = 15
+"""After which another process takes over from one that died while writing."""
+
+
+class ArtifactStore:
+    """The files of jobs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def info(self, job_id: str) -> str | None:
+        """What was stored about a file with :meth:`Draft.keep`; None if there is no file.
+
+        Raises:
+            JobExpired: nor is there a job.
+        """
+        keys = Keys(job_id)
+        fields, exists = await _commands(
+            self._connection, ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
+        )
+        status, info = fields
+        if status is None:
+            raise JobExpired(job_id)
+        return info.decode() if info is not None and exists else None
+
+    def read(self, job_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
+        return _read(self._connection, Keys(job_id)["content"], start, stop)
+
+    def draft(self, job_id: str) -> Draft:
+        """A new draft, empty, of a job's file."""
+        return Draft(self._connection, job_id)
+
+
+class Draft:
+    """A file that is being written. One process at a time has the claim to write that of a job."""
+
+    def __init__(self, connection: Connection, job_id: str) -> None:
+        self._connection = connection
+        self._keys = Keys(job_id)
+        self._draft = key("draft", job_id, secrets.token_hex(8))
+
+    async def claim(self) -> bool:
+        """Claim the job's file. False if another process is writing it."""
+        (claimed,) = await self._run(["SET", self._keys["drafting"], 1, "NX", "EX", _CLAIM_SECONDS])
+        return bool(claimed)
+
+    async def append(self, data: bytes) -> None:
+        """Append bytes, and renew the claim."""
+        await self._run(
+            ["APPEND", self._draft, data],
+            ["EXPIRE", self._draft, _DRAFT_SECONDS],
+            ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS],
+        )
+
+    async def overwrite(self, parts: Iterable[tuple[int, bytes]]) -> None:
+        """Write bytes at offsets, over those already written."""
+        await self._run(*(["SETRANGE", self._draft, offset, part] for offset, part in parts))
+
+    async def size(self) -> int:
+        """Bytes so far."""
+        return int((await self._run(["STRLEN", self._draft]))[0])
+
+    def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """As :meth:`ArtifactStore.read`."""
+        return _read(self._connection, self._draft, start, stop)
+
+    async def keep(self, info: str) -> None:
+        """Make the draft the job's file, if both still exist. ``info`` describes it."""
+        await self._connection.run(KEEP, self._keys, draft=self._draft, info=info)
+
+    async def discard(self) -> None:
+        """Delete the draft, if it was not kept, and release the claim."""
+        await self._run(["DEL", self._keys["drafting"]], ["DEL", self._draft])
+
+    async def _run(self, *commands: list[Any]) -> list[Any]:
+        return await _commands(self._connection, *commands)
+
+
+async def _read(connection: Connection, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    while start < stop:
+        (piece,) = await _commands(connection, ["GETRANGE", name, start, min(start + PIECE_BYTES, stop) - 1])
+        if not piece:
+            raise JobExpired(name)
+        start += len(piece)
+        yield piece
+
+
+async def _commands(connection: Connection, *commands: list[Any]) -> list[Any]:
+    """The replies to commands."""
+    async with connection.redis.pipeline(transaction=False) as pipe:
+        for command in commands:
+            pipe.execute_command(*command)
+        return await execute(pipe)
