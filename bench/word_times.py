@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ancestral.models.text import phonemize
 from ancestral.models.text.phonemes import is_pause
 from ancestral.service.settings import Settings
 from ancestral.service.speech.requests import prepare
@@ -79,12 +78,12 @@ def differences(models: LoadedModels, sampler: SpeechSampler, aligner: Aligner, 
     payload = prepare(models, MODEL, voice, SENTENCES[seed], seed)
     parts = list(sampler.parts(payload))
     wave = np.concatenate(list(render(sampler, payload, parts)))
-    (sentence,) = phonemize(payload.script())
+    (sentence,) = payload.sentences
     timed = aligner.align(wave, sentence)
     if timed is None:
         return Differences(failed=1)
     rate = sampler.model.spec.sample_rate
-    told = parts[0].timing.words(payload.sentences[0])
+    told = parts[0].timing.words(sentence)
     pairs = list(zip(told, word_spans(timed), strict=True))
     starts, ends = (tuple(1000 * (mine[i] / rate - theirs[i]) for mine, theirs in pairs) for i in (0, 1))
     return Differences(starts, ends)

@@ -1,15 +1,15 @@
 """Text front-end: written English to the phonemes a model is conditioned on. Offline, without torch."""
 
 from ancestral.models.text.characters import UnsupportedText
-from ancestral.models.text.frontend import InputFormat, Rest, Sentence, Word, parse_text, phonemize
-from ancestral.models.text.phonemes import PHONEMES, PhonemeSequence
+from ancestral.models.text.frontend import InputFormat, parse_text, phonemize
+from ancestral.models.text.phonemes import PHONEMES
 from ancestral.models.text.pronunciations import PronunciationError, Pronunciations
 from ancestral.models.text.script import Script
+from ancestral.models.text.sentence import Rest, Sentence, Word
 
 __all__ = [
     "PHONEMES",
     "InputFormat",
-    "PhonemeSequence",
     "PronunciationError",
     "Pronunciations",
     "Rest",

@@ -6,17 +6,15 @@ normalize (text → words and marks) → sentences of speakable length → readi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 from ancestral.models.text.directives import read_plain
 from ancestral.models.text.normalize import Token, normalize
-from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, PLAIN, SENTENCE_ENDS, SILENCE, Control, is_vowel
+from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, SILENCE, Control, is_vowel
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.reading import read
 from ancestral.models.text.script import Cue, Pause, Pronounced, Prosody, Script
-from ancestral.models.text.spans import Span
+from ancestral.models.text.sentence import Item, Rest, Sentence, Word, mark_of
 from ancestral.models.text.ssml import read_ssml
 
 InputFormat = Literal["text", "ssml"]
@@ -27,89 +25,6 @@ _MAX_PHONES = 200
 _CONJUNCTIONS = frozenset(
     ("and", "but", "or", "because", "which", "while", "although", "when", "where", "so", "that", "who", "if", "then")
 )
-
-
-@dataclass(frozen=True)
-class Word:
-    """A spoken word.
-
-    Attributes:
-        text: the word as normalised: lower case, or a capital for a letter spoken by name.
-        phones: members of `phonemes.PHONEMES`, at least one, no pauses.
-        span: where it stands in :attr:`Script.written`. What is written as one has one span: "5 km", "API".
-        control: of each of its phones.
-    """
-
-    text: str
-    phones: tuple[str, ...]
-    span: Span
-    control: Control = PLAIN
-
-
-@dataclass(frozen=True)
-class Rest:
-    """A pause of exact length.
-
-    Attributes:
-        mark: the pause from `phonemes.PAUSES` that has this length; `sil` before the first word.
-        seconds: its length.
-    """
-
-    mark: str
-    seconds: float
-
-
-Item = Word | Rest | str
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """What is said in one breath, up to about 15 s.
-
-    Attributes:
-        text: the words and marks as they are spoken.
-        items: words, pauses as strings from `phonemes.PAUSES`, and pauses of exact length; never two pauses in a row.
-            The last is a `.`, `?` or `!`; the first is a word, or a rest in place of the silence before it. A pause
-            at the end of a text is a sentence without words: that rest alone.
-    """
-
-    text: str
-    items: tuple[Item, ...]
-
-    @property
-    def phones(self) -> tuple[str, ...]:
-        """The phoneme sequence, from `sil` to the sentence's end."""
-        return tuple(phone for phone, _, _ in self._sequence)
-
-    @property
-    def word_starts(self) -> tuple[bool, ...]:
-        """For each of `phones`, whether a word starts there."""
-        return tuple(starts for _, starts, _ in self._sequence)
-
-    @property
-    def controls(self) -> tuple[Control, ...]:
-        """For each of `phones` how it differs from the prediction; empty if none does."""
-        controls = tuple(control for _, _, control in self._sequence)
-        return () if all(control == PLAIN for control in controls) else controls
-
-    @cached_property
-    def _sequence(self) -> tuple[tuple[str, bool, Control], ...]:
-        control = next((item.control for item in self.items if isinstance(item, Word)), PLAIN)
-        sequence = [] if _mark(self.items[0]) == SILENCE else [(SILENCE, False, control)]
-        for item in self.items:
-            if isinstance(item, Word):
-                control = item.control
-                sequence.extend((phone, i == 0, control) for i, phone in enumerate(item.phones))
-            elif isinstance(item, Rest):
-                sequence.append((item.mark, False, replace(control, seconds=item.seconds)))
-            else:
-                sequence.append((item, False, control))
-        return tuple(sequence)
-
-
-def _mark(item: Item) -> str | None:
-    """The pause that an item is; None for a word."""
-    return item if isinstance(item, str) else item.mark if isinstance(item, Rest) else None
 
 
 def _sentences(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -137,7 +52,7 @@ def _cut(items: list[Item]) -> int:
     """
     middle = len(items) / 2
     inner = range(1, len(items) - 1)
-    pauses = [i + 1 for i in inner if _mark(items[i]) == PHRASE_PAUSE]
+    pauses = [i + 1 for i in inner if mark_of(items[i]) == PHRASE_PAUSE]
     joints = [i for i in inner if isinstance(word := items[i], Word) and word.text in _CONJUNCTIONS]
     words = [i for i in inner if isinstance(items[i], Word)]
     for places in (pauses, joints):
@@ -159,16 +74,6 @@ def _fit(items: list[Item]) -> Iterator[list[Item]]:
     else:
         yield from _fit([*items[: cut - 1], Rest(".", last.seconds) if isinstance(last, Rest) else "."])
     yield from _fit(items[cut:])
-
-
-def _text(items: list[Item]) -> str:
-    text = ""
-    for item in items:
-        if isinstance(item, Word):
-            text += f" {item.text}" if text else item.text
-        elif (mark := _mark(item)) is not None and mark != SILENCE:
-            text += mark
-    return text
 
 
 def _as_read(spoken: str | Cue) -> str:
@@ -236,5 +141,5 @@ def phonemize(text: str | Script) -> list[Sentence]:
     prosody = Prosody()
     for tokens in _sentences(normalize(text)):
         items, prosody = _items(tokens, prosody)
-        sentences.extend(Sentence(_text(part), tuple(part)) for part in _fit(items))
+        sentences.extend(Sentence(tuple(part)) for part in _fit(items))
     return sentences

@@ -7,9 +7,8 @@ in a model's embedding table, so the order here is part of every checkpoint: app
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 SILENCE: Final = "sil"
 PHRASE_PAUSE: Final = ","
@@ -27,11 +26,6 @@ CONSONANTS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 PHONEMES: Final[tuple[str, ...]] = (*PAUSES, *VOWELS, *CONSONANTS)
 
-_WORD_START: Final = "_"
-_WRITTEN: Final = re.compile(
-    r"(?P<start>_?)(?P<phone>[^:*^]+)(?::(?P<seconds>[\d.]+))?(?:\*(?P<rate>[\d.]+))?(?:\^(?P<semitones>-?[\d.]+))?"
-)
-_PHONEME_SET: Final = frozenset(PHONEMES)
 _PAUSE_SET: Final = frozenset(PAUSES)
 _VOWEL_SET: Final = frozenset(VOWELS)
 _STRESS_OF_MARK: Final = {"ˈ": "1", "ˌ": "2"}
@@ -95,7 +89,7 @@ def from_ipa(symbol: str) -> str:
 
 @dataclass(frozen=True)
 class Control:
-    """How one phoneme differs from what the acoustic model predicts. Numbers have at most three decimals."""
+    """How one phoneme differs from what the acoustic model predicts."""
 
     seconds: float | None = None
     """Its exact length, whatever the speed; None if it is predicted."""
@@ -103,11 +97,6 @@ class Control:
     """Divides its predicted length."""
     semitones: float = 0.0
     """By which F0 is higher."""
-
-    def __str__(self) -> str:
-        seconds = "" if self.seconds is None else f":{self.seconds:.3f}"
-        rate = "" if self.rate == 1.0 else f"*{self.rate:.3f}"
-        return seconds + rate + ("" if self.semitones == 0.0 else f"^{self.semitones:.3f}")
 
 
 PLAIN: Final = Control()
@@ -128,48 +117,3 @@ class Phonemes(Protocol):
     @property
     def controls(self) -> tuple[Control, ...]:
         """One for each of `phones`; empty if all are as predicted."""
-
-
-@dataclass(frozen=True)
-class PhonemeSequence:
-    """The phonemes of one sentence without its words, in the form in which they travel: `sil _DH AX0 _K AE1 T .`
-
-    A phoneme with a control is followed by it: `,:1.500` lasts 1.5 s, `_K*0.800^2.000` is slower and higher.
-    """
-
-    phones: tuple[str, ...]
-    word_starts: tuple[bool, ...]
-    controls: tuple[Control, ...] = ()
-
-    def __str__(self) -> str:
-        controls = self.controls or (PLAIN,) * len(self.phones)
-        triples = zip(self.phones, self.word_starts, controls, strict=True)
-        return " ".join(f"{_WORD_START if starts else ''}{phone}{control}" for phone, starts, control in triples)
-
-    @classmethod
-    def of(cls, sentence: Phonemes) -> Self:
-        """The phonemes of a sentence."""
-        return cls(sentence.phones, sentence.word_starts, sentence.controls)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """What `str()` wrote.
-
-        Raises:
-            ValueError: it is written otherwise, or one of the phonemes is not in `PHONEMES`.
-        """
-        parts = {part: _WRITTEN.fullmatch(part) for part in text.split(" ")}
-        if unknown := [part for part, match in parts.items() if match is None or match["phone"] not in _PHONEME_SET]:
-            raise ValueError(f"unknown phonemes: {sorted(unknown)}")
-        found = [match for part in text.split(" ") if (match := parts[part]) is not None]
-        phones = tuple(match["phone"] for match in found)
-        controls = tuple(
-            Control(
-                None if match["seconds"] is None else float(match["seconds"]),
-                float(match["rate"] or 1.0),
-                float(match["semitones"] or 0.0),
-            )
-            for match in found
-        )
-        plain = all(control == PLAIN for control in controls)
-        return cls(phones, tuple(bool(match["start"]) for match in found), () if plain else controls)

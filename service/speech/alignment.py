@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ancestral.service.speech.text_parts import TextPart, read_parts
 from ancestral.service.speech.timestamps import SentenceTimes
 from ancestral.service.speech.timing import Span
-from ancestral.service.speech.transcript import Token
 
 
 @dataclass(frozen=True)
@@ -26,49 +26,34 @@ class Alignment:
 
 def written(sentences: Sequence[SentenceTimes]) -> Alignment:
     """The characters of the text as it was written."""
-    return _aligned([(sentence.text.written, sentence) for sentence in sentences])
+    return _aligned([(sentence.written, sentence) for sentence in sentences])
 
 
 def normalized(sentences: Sequence[SentenceTimes]) -> Alignment:
     """The characters of the words as they are read, with a space after each."""
-    return _aligned([(sentence.text.normalized, sentence) for sentence in sentences])
+    return _aligned([(read_parts(sentence.sentence), sentence) for sentence in sentences])
 
 
-def token_spans(tokens: Sequence[Token], sentence: SentenceTimes) -> list[Span]:
-    """When each token is spoken. One without words has an empty span, where the next word begins."""
-    found: list[Span] = []
-    after = sentence.span[1]
-    for token in reversed(tokens):
-        if token.last > token.first:
-            found.append((sentence.word_spans[token.first][0], sentence.word_spans[token.last - 1][1]))
-        else:
-            found.append((after, after))
-        after = found[-1][0]
-    return found[::-1]
-
-
-def _aligned(parts: Sequence[tuple[Sequence[Token], SentenceTimes]]) -> Alignment:
+def _aligned(shown: Sequence[tuple[Sequence[TextPart], SentenceTimes]]) -> Alignment:
     characters: list[str] = []
     spans: list[Span] = []
-    for tokens, sentence in parts:
-        if not tokens:  # the words of the sentence belong to a token of the one before
+    for parts, sentence in shown:
+        if not parts:  # what the sentence says is a part of the one before
             continue
-        for token, span, end in _timed(tokens, sentence):
-            before, spoken = token.text[: token.before], token.text[token.before : token.before + token.spoken]
-            rest = token.text[token.before + token.spoken :]
-            characters += token.text
-            spans += [(span[0], span[0])] * len(before)
-            spans += _evenly(span, len(spoken))
-            spans += _evenly((span[1], end), len(rest))
+        for part, span, end in _timed(parts, sentence):
+            characters += part.text
+            spans += [(span[0], span[0])] * part.before
+            spans += _evenly(span, part.spoken)
+            spans += _evenly((span[1], end), len(part.text) - part.before - part.spoken)
         spans[-1] = (spans[-1][0], sentence.span[1])
     return Alignment(tuple(characters), tuple(spans))
 
 
-def _timed(tokens: Sequence[Token], sentence: SentenceTimes) -> Iterator[tuple[Token, Span, int]]:
-    """Each token with its span, and the start of the next one."""
-    spans = token_spans(tokens, sentence)
+def _timed(parts: Sequence[TextPart], sentence: SentenceTimes) -> Iterator[tuple[TextPart, Span, int]]:
+    """Each part with its span, and the start of the next one."""
+    spans = [sentence.span_of(part) for part in parts]
     ends = [*(start for start, _ in spans[1:]), sentence.span[1]]
-    yield from zip(tokens, spans, ends, strict=True)
+    yield from zip(parts, spans, ends, strict=True)
 
 
 def _evenly(span: Span, count: int) -> list[Span]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ancestral.service.speech.alignment import token_spans
 from ancestral.service.speech.timestamps import SentenceTimes
+from ancestral.service.speech.timing import Span
 
 CaptionFormat = Literal["vtt", "srt"]
 MEDIA_TYPES: Final[dict[str, str]] = {
@@ -35,19 +35,29 @@ def cues(sentences: Sequence[SentenceTimes], sample_rate: int) -> Iterator[Cue]:
     for sentence in sentences:
         words: list[str] = []
         first = last = 0.0
-        spans = token_spans(sentence.text.written, sentence)
-        for token, (start, end) in zip(sentence.text.written, spans, strict=True):
+        for word, (start, end) in _words(sentence):
             begins, ends = start / sample_rate, end / sample_rate
-            too_long = len(" ".join([*words, token.text.strip()])) > _CUE_CHARACTERS or ends - first > _CUE_SECONDS
-            if words and token.spoken and too_long:
+            too_long = len(" ".join([*words, word])) > _CUE_CHARACTERS or ends - first > _CUE_SECONDS
+            if words and too_long:
                 yield Cue(_lines(words), first, last)
                 words = []
             if not words:
                 first = begins
-            words.append(token.text.strip())
-            last = max(first, ends)
+            words.append(word)
+            last = ends
         if words:
             yield Cue(_lines(words), first, last)
+
+
+def _words(sentence: SentenceTimes) -> Iterator[tuple[str, Span]]:
+    """What is written between white space, which is never parted, and when it is said."""
+    text, starts = "", 0
+    for index, part in enumerate(sentence.written, 1):
+        start, end = sentence.span_of(part)
+        text, starts = text + part.text, start if not text else starts
+        if text[-1].isspace() or index == len(sentence.written):
+            yield " ".join(text.split()), (starts, end)
+            text = ""
 
 
 def _lines(words: Sequence[str]) -> str:

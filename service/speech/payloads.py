@@ -8,15 +8,15 @@ from typing import Annotated
 from pydantic import PlainSerializer, PlainValidator
 
 from ancestral.models.library import Sampling
-from ancestral.models.text import InputFormat, PhonemeSequence, Pronunciations, Script, parse_text
+from ancestral.models.text import InputFormat, Sentence
 from ancestral.models.text.phonemes import PLAIN
 from ancestral.service.jobs.payload import Payload, SampledPayload
 
 PHONEMES_PER_SECOND = 13.0
 """Of running speech, at speed 1."""
 
-Sentences = tuple[Annotated[PhonemeSequence, PlainValidator(PhonemeSequence.parse), PlainSerializer(str)], ...]
-"""A text as the phonemes of its sentences. In JSON a sentence is one string."""
+Sentences = tuple[Annotated[Sentence, PlainValidator(Sentence.from_json), PlainSerializer(Sentence.as_json)], ...]
+"""A text as its sentences, with the words and their phonemes."""
 
 Entries = Annotated[
     tuple[tuple[str, str], ...],
@@ -51,6 +51,8 @@ class SpeechPayload(AudioPayload):
 
     input: str
     """The text, for the manifest; workers read :attr:`sentences`."""
+    plain_input: str | None
+    """The text without directives and tags; None if it has none."""
     input_format: InputFormat
     pronunciations: Entries
     """The entries of lexicons that the text uses, those of the deployment too, so that a manifest says all."""
@@ -76,9 +78,10 @@ class SpeechPayload(AudioPayload):
         phonemes = sum(1.0 / control.rate for control in controls if control.seconds is None)
         return phonemes / PHONEMES_PER_SECOND / self.speed + pauses
 
-    def script(self) -> Script:
-        """The text and how it is to be read, as the front-end read it."""
-        return parse_text(self.input, self.input_format, Pronunciations(dict(self.pronunciations)))
+    @property
+    def written(self) -> str:
+        """The text as captions show it, in which the spans of the words count."""
+        return self.input if self.plain_input is None else self.plain_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,5 +101,8 @@ class SpeechLikelihoodPayload(Payload):
     voice: str
     sentences: Sentences
     """What is said in it; empty for a model without text."""
-    words: tuple[str, ...]
-    """The words of all sentences, as they are read."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of all sentences, as they are read."""
+        return tuple(word.text for sentence in self.sentences for word in sentence.words)

@@ -17,13 +17,11 @@ from ancestral.models.audio.pcm import to_int16
 from ancestral.models.spec import SpeechSpec
 from ancestral.models.text import (
     InputFormat,
-    PhonemeSequence,
     PronunciationError,
     Pronunciations,
     Script,
     Sentence,
     UnsupportedText,
-    Word,
     parse_text,
     phonemize,
 )
@@ -102,7 +100,7 @@ def prepare(
     check_pitch(model, pitch, intonation)
     lexicon = catalog.pronunciations | read_pronunciations(pronunciations or {})
     script, spoken = read_text(text, input_format, lexicon, "input")
-    sentences = tuple(PhonemeSequence.of(sentence) for sentence in spoken)
+    sentences = tuple(spoken)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
         message = f"input: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
         raise InvalidRequest(message, param="input", code="unsupported_parameter")
@@ -114,6 +112,7 @@ def prepare(
         sample_rate=sample_rate,
         sampling=voice.sampling,
         input=text,
+        plain_input=None if script.written == text else script.written,
         input_format=input_format,
         pronunciations=tuple(lexicon.only(script.entries).items()),
         speed=speed,
@@ -185,20 +184,18 @@ def likelihood_job(
     model = catalog.speech_model(model_id, "likelihood")
     voice = catalog.voice(model, voice_id)
     sentences: Sentences = ()
-    words: tuple[str, ...] = ()
     if "speech" in model.capabilities:
         if text is None:
             raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
         _, spoken = read_text(text, "text", catalog.pronunciations, "text")
-        sentences = tuple(PhonemeSequence.of(sentence) for sentence in spoken)
-        words = tuple(item.text for sentence in spoken for item in sentence.items if isinstance(item, Word))
+        sentences = tuple(spoken)
     elif text is not None:
         raise InvalidRequest("text: this model knows nothing of text", param="text", code="unknown_parameter")
     spec = model.spec
     wave = decode_upload(file, sample_rate=spec.sample_rate, max_seconds=settings.max_upload_seconds, param="file")
     wave = normalize_level(wave, spec.sample_rate)  # models only know sound at the level of their corpora
     body = {"model": model_id, "voice": voice_id, "text": text}
-    payload = SpeechLikelihoodPayload(voice=voice.id, sentences=sentences, words=words)
+    payload = SpeechLikelihoodPayload(voice=voice.id, sentences=sentences)
     if spec.shaping == "linear_prediction":  # its symbols depend on the frames, which the worker makes
         upload = to_int16(wave).tobytes()
     else:

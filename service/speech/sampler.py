@@ -14,7 +14,7 @@ from ancestral.models.engines.base import Array, Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.library import PLAIN
-from ancestral.models.text import PhonemeSequence
+from ancestral.models.text import Sentence, Word
 from ancestral.models.text.acoustic import AcousticModel, PitchControl
 from ancestral.service.catalog.models import SpeechModel
 from ancestral.service.catalog.sampler import Part, Sampler
@@ -26,7 +26,7 @@ from ancestral.service.speech.timing import Timing
 FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
 _NO_PROMPT: Final = np.zeros(0, np.uint8)
-_WARM_UP: Final = PhonemeSequence.parse("sil _R EH1 D IY0 .")
+_WARM_UP: Final = Sentence((Word("ready", ("R", "EH1", "D", "IY0"), (0, 5)), "."))
 """As phonemes: sampling needs no text front-end."""
 
 
@@ -110,7 +110,7 @@ class SpeechSampler(Sampler):
         if self.frames is not None:
             payload = SpeechPayload(
                 seed=0, temperature=1.0, voice=voice, response_format="wav", sample_rate=None,
-                sampling=PLAIN, input="Ready.", input_format="text", pronunciations=(),
+                sampling=PLAIN, input="Ready.", plain_input=None, input_format="text", pronunciations=(),
                 speed=1.0, pitch=0.0, intonation=1.0, sentences=(_WARM_UP,),
             )  # fmt: skip
             for _ in itertools.islice(render(self, payload), 3):

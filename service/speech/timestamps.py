@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ancestral.models.text import Sentence
 from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.speech.codecs import resampled_length
 from ancestral.service.speech.payloads import SpeechPayload
+from ancestral.service.speech.text_parts import TextPart, written_parts
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
 from ancestral.service.speech.timing import Span, Timing
-from ancestral.service.speech.transcript import SentenceText, transcribe
 
 _POLL_SECONDS: Final = 0.02
 
@@ -21,23 +23,29 @@ _POLL_SECONDS: Final = 0.02
 class SentenceTimes:
     """One sentence in the sound of a job. Every span is counted from the start of the job."""
 
-    text: SentenceText
+    sentence: Sentence
+    written: Sequence[TextPart]
+    """What is written of it."""
     span: Span
     word_spans: tuple[Span, ...]
-    """One per word of :attr:`text`."""
+    """One per word of :attr:`sentence`."""
     phoneme_spans: tuple[tuple[str, Span], ...]
     """Pauses are left out."""
 
     @property
     def words(self) -> list[WordTime]:
         """The words, as they are read."""
-        pairs = zip(self.text.words, self.word_spans, strict=True)
-        return [WordTime(word=word, start=start, end=end) for word, (start, end) in pairs]
+        pairs = zip(self.sentence.words, self.word_spans, strict=True)
+        return [WordTime(word=word.text, start=start, end=end) for word, (start, end) in pairs]
 
     @property
     def phonemes(self) -> list[PhonemeTime]:
         """The phonemes."""
         return [PhonemeTime(phoneme=name, start=start, end=end) for name, (start, end) in self.phoneme_spans]
+
+    def span_of(self, part: TextPart) -> Span:
+        """When a part of the sentence is said: from its first to its last word."""
+        return self.word_spans[part.first][0], self.word_spans[part.last - 1][1]
 
 
 class Timeline:
@@ -58,15 +66,13 @@ class Timeline:
         self._job = job
         self._payload = payload
         self._rates = (model_rate, model_rate if rate is None else rate)
-        self._texts: list[SentenceText] = []
+        self._written = written_parts(payload.written, payload.sentences)
         self._known: list[SentenceTimes] = []
         self._length = 0
 
     async def known(self) -> list[SentenceTimes]:
         """The sentences whose times are known so far, from the first one on."""
         if len(self._known) < len(self._payload.sentences):
-            if not self._texts:
-                self._texts = await asyncio.to_thread(lambda: transcribe(self._payload.script()))
             found = await self._broker.timings(self._job, len(self._payload.sentences))
             for text in found[len(self._known) :]:
                 self._add(Timing.load(text))
@@ -101,7 +107,8 @@ class Timeline:
         self._length += timing.length
         self._known.append(
             SentenceTimes(
-                text=self._texts[index],
+                sentence=sentence,
+                written=self._written[index],
                 span=moved((0, timing.length)),
                 word_spans=tuple(moved(span) for span in timing.words(sentence)),
                 phoneme_spans=tuple((name, moved(span)) for name, span in timing.phonemes(sentence)),

@@ -23,7 +23,7 @@ from tests.training.sounds import CODING, FEATURES
 from tests.training.test_image_corpora import npm, packed
 
 SYMBOLS = sorted({*"".join([*AMERICAN.values(), *BRITISH.values(), string.ascii_lowercase, ",.?! ˈˌðɡŋɹʃθʒ"])})
-EVERY = Sentence("Every sound.", (*(Word(p, (p,)) for p in PHONEMES if not is_pause(p)), "."))
+EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))
 
 
 def graph() -> bytes:

@@ -16,7 +16,7 @@ from tests.training.sounds import RATE, tone
 
 PLAIN = "The birch canoe slid on the smooth planks."
 PAUSED = "When the sun came up, the water was better."
-EVERY = Sentence("Every sound.", (*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))
+EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))
 
 
 @cache

@@ -181,4 +181,4 @@ def _one(text: str) -> Sentence | None:
         sentences = phonemize(text)
     except UnsupportedText:
         return None
-    return Sentence(text, tuple(item for sentence in sentences for item in sentence.items))
+    return Sentence(tuple(item for sentence in sentences for item in sentence.items))

@@ -6,7 +6,6 @@ import pytest
 
 from ancestral.models.text import (
     PHONEMES,
-    PhonemeSequence,
     PronunciationError,
     Pronunciations,
     UnsupportedText,
@@ -16,6 +15,7 @@ from ancestral.models.text import (
 from ancestral.models.text.normalize import normalize
 from ancestral.models.text.phonemes import CONSONANTS, VOWELS
 from ancestral.models.text.pronunciations import parse_phonemes
+from tests.models.text.sequences import sequence
 
 LEXICON = Pronunciations(
     {"Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S", "Node.js": "N OW1 D"}
@@ -23,7 +23,7 @@ LEXICON = Pronunciations(
 
 
 def sequences(text, lexicon=LEXICON):
-    return [str(PhonemeSequence.of(sentence)) for sentence in phonemize(parse_text(text, "text", lexicon))]
+    return [sequence(sentence) for sentence in phonemize(parse_text(text, "text", lexicon))]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_later_lexicon_wins_and_only_used_entries_are_told():
     both = LEXICON | Pronunciations({"Nginx": "N AA1"})
     script = parse_text("Nginx, Nginx.", "text", both)
     assert both.only(script.entries) == {"Nginx": "N AA1"}
-    assert [str(PhonemeSequence.of(sentence)) for sentence in phonemize(script)] == ["sil _N AA1 , _N AA1 ."]
+    assert [sequence(sentence) for sentence in phonemize(script)] == ["sil _N AA1 , _N AA1 ."]
 
 
 @pytest.mark.parametrize(

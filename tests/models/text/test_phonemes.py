@@ -1,10 +1,11 @@
 """The inventory: what a checkpoint's embedding table relies on."""
 
+import json
 import sqlite3
 
 import pytest
 
-from ancestral.models.text import lexicon, phonemes, phonemize
+from ancestral.models.text import Sentence, lexicon, parse_text, phonemes, phonemize
 
 
 def test_inventory_is_complete_and_pauses_come_first():
@@ -45,16 +46,23 @@ def test_unknown_ipa_is_an_error():
         phonemes.from_ipa("ʁ")
 
 
-def test_a_sequence_travels_as_text():
-    sequence = phonemes.PhonemeSequence(("sil", "DH", "AX0", "K", "."), (False, True, False, True, False))
-    assert str(sequence) == "sil _DH AX0 _K ."
-    assert phonemes.PhonemeSequence.parse(str(sequence)) == sequence
-    for wrong in ("", "sil _XX .", "sil  ."):
-        with pytest.raises(ValueError, match="unknown"):
-            phonemes.PhonemeSequence.parse(wrong)
+def test_a_sentence_travels_as_json():
+    document = (
+        '<speak>Well, <prosody rate="80%" pitch="+2st">it is late.</prosody> Is it? <break time="1.5s"/>5 km, '
+        '<break time="300ms"/> <phoneme ph="kæt">d"og</phoneme>!<break/></speak>'
+    )
+    sentences = phonemize(parse_text(document, "ssml"))
+    assert [Sentence.from_json(json.loads(json.dumps(sentence.as_json()))) for sentence in sentences] == sentences
+    assert sentences[0].as_json()[:4] == [
+        ["well", 0, 4, "W EH1 L"], ",", ["it", 6, 8, "IH0 T", 0.8, 2.0], ["is", 9, 11, "IH0 Z", 0.8, 2.0],
+    ]  # fmt: skip
+    assert sentences[2].as_json()[:2] == [["sil", 1.5], ["five", 25, 29, "F AY1 V"]]
 
 
-def test_a_sequence_has_what_the_acoustic_model_reads_of_a_sentence():
-    for sentence in phonemize("Well, it is late. Is it? Dr. O'Neill's 3 cats slid!"):
-        sequence = phonemes.PhonemeSequence.parse(str(phonemes.PhonemeSequence.of(sentence)))
-        assert (sequence.phones, sequence.word_starts) == (sentence.phones, sentence.word_starts)
+@pytest.mark.parametrize(
+    "wrong",
+    ["", None, [], [None], ["sil _XX ."], [["a", 0, 1, "QQ"]], [["a", 0, 1, ""]], [["a", 0, 1]], [["K", 1.0]], ["K"]],
+)
+def test_no_other_json_is_a_sentence(wrong):
+    with pytest.raises((ValueError, TypeError)):
+        Sentence.from_json(wrong)

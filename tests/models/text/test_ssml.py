@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from ancestral.models.text import PhonemeSequence, UnsupportedText, parse_text, phonemize
+from ancestral.models.text import UnsupportedText, parse_text, phonemize
+from tests.models.text.sequences import sequence
 
 
 def read(document):
@@ -12,11 +13,11 @@ def read(document):
 
 
 def phones(document):
-    return " ".join(str(PhonemeSequence.of(sentence)) for sentence in read(document))
+    return " ".join(sequence(sentence) for sentence in read(document))
 
 
 def plain(text):
-    return " ".join(str(PhonemeSequence.of(sentence)) for sentence in phonemize(text))
+    return " ".join(sequence(sentence) for sentence in phonemize(text))
 
 
 @pytest.mark.parametrize(
@@ -69,8 +70,6 @@ def test_prosody_changes_its_part_only_and_nests():
         (1.0, 0.0), (0.5, 2.0), (0.625, 1.0), (0.5, 2.0), (1.0, 0.0),
     ]  # fmt: skip
     assert sentence.phones == phonemize("one two three four five")[0].phones
-    sequence = PhonemeSequence.of(sentence)
-    assert PhonemeSequence.parse(str(sequence)) == sequence
 
 
 def test_what_is_written_has_no_tags():

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from ancestral.models.library import PLAIN, Sampling
-from ancestral.models.text import PhonemeSequence, phonemize
+from ancestral.models.text import phonemize
 from ancestral.service.images.payloads import (
     CompletionPayload,
     EncodingPayload,
@@ -23,11 +23,11 @@ from ancestral.service.jobs.payload import Payload, PayloadError
 from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 
-SENTENCES = tuple(PhonemeSequence.of(sentence) for sentence in phonemize("Is it late? No, the birch canoe slid!"))
+SENTENCES = tuple(phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(
     seed=2**63 - 1, temperature=0.1 + 0.2, voice="ann", response_format="mp3", sample_rate=None,
     sampling=Sampling(voiced_temperature=0.8, min_p=0.03, low_shelf_db=-4.0),
-    input='Is it "late"? Nö!', input_format="text", pronunciations=(("Nö", "N OW1"),),
+    input='Is it "late"? Nö!', plain_input="Is it", input_format="text", pronunciations=(("Nö", "N OW1"),),
     speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES,
 )  # fmt: skip
 GENERATION = GenerationPayload(
@@ -56,8 +56,8 @@ RECONSTRUCTION = ReconstructionPayload(
 PAYLOADS: list[Payload] = [
     SPEECH,
     GENERATION,
-    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES, words=("is", "it", "late", "nö")),
-    SpeechLikelihoodPayload(voice="ann", sentences=(), words=()),
+    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES),
+    SpeechLikelihoodPayload(voice="ann", sentences=()),
     IMAGE,
     COMPLETION,
     INTERPOLATION,
@@ -104,13 +104,13 @@ def test_what_is_no_payload_is_refused(text: str) -> None:
 
 def test_an_unknown_phoneme_is_refused() -> None:
     with pytest.raises(PayloadError):
-        SpeechPayload.load(SPEECH.dump().replace("_IH0", "_QQ0"))
+        SpeechPayload.load(SPEECH.dump().replace("IH0", "QQ0"))
 
 
-def test_phonemes_travel_as_one_short_string_a_sentence() -> None:
-    fields = json.loads(SPEECH.dump())
-    assert fields["sentences"][0] == "sil _IH0 Z _IH0 T _L EY1 T ?"
-    assert len(json.dumps(fields["sentences"])) < 5 * SPEECH.input_tokens
+def test_words_travel_with_their_phonemes_and_spans() -> None:
+    sentences = json.dumps(json.loads(SPEECH.dump())["sentences"], separators=(",", ":"))
+    assert sentences.startswith('[[["is",0,2,"IH0 Z"],["it",3,5,"IH0 T"],["late",6,10,"L EY1 T"],"?"],')
+    assert len(sentences) < 10 * SPEECH.input_tokens
 
 
 def test_what_a_request_is_charged_for() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ancestral.models.text import PhonemeSequence
+from ancestral.models.text import Sentence, Word
 from ancestral.service.speech.timing import Timing
 
 
 def test_pauses_belong_to_no_word() -> None:
-    sentence = PhonemeSequence.parse("sil _Y EH1 S , _N OW1 .")
+    sentence = Sentence((Word("yes", ("Y", "EH1", "S"), (0, 3)), ",", Word("no", ("N", "OW1"), (5, 7)), "."))
     timing = Timing.of(np.cumsum([4, 2, 3, 1, 5, 2, 2, 6]) * 160)
     assert timing.words(sentence) == [(640, 1600), (2400, 3040)]
     assert timing.phonemes(sentence) == [
@@ -20,5 +20,5 @@ def test_pauses_belong_to_no_word() -> None:
 
 
 def test_words_without_a_pause_touch() -> None:
-    sentence = PhonemeSequence.parse("sil _DH AX0 _K AE1 T .")
+    sentence = Sentence((Word("the", ("DH", "AX0"), (0, 3)), Word("cat", ("K", "AE1", "T"), (4, 7)), "."))
     assert Timing.of(np.arange(1, 8)).words(sentence) == [(1, 3), (3, 6)]
