@@ -100,6 +100,16 @@ def test_captions(server: Server) -> None:
     check_envelope(httpx.get(url, params={"format": "ass"}), 400, "format")
 
 
+def test_a_caption_lasts_from_its_first_to_its_last_word(server: Server) -> None:
+    text = "5-10 km/h, e.g. 3 m²."
+    job = server.speak(input=text, stream_format="sse", timestamps=["word"]).headers["x-job-id"]
+    told = job_times(server, job)
+    times = [told["words"][0]["start"] / told["sample_rate"], told["words"][-1]["end"] / told["sample_rate"]]
+    begin, end = (f"00:00:{seconds:06.3f}".replace(".", ",") for seconds in times)
+    subrip = httpx.get(f"{server.url}/v1/jobs/{job}/captions", params={"format": "srt"}).text
+    assert subrip == f"1\n{begin} --> {end}\n{text}\n"
+
+
 def test_a_job_without_words_has_no_captions(server: Server) -> None:
     job = server.generate(duration=0.1).headers["x-job-id"]
     assert check_envelope(httpx.get(f"{server.url}/v1/jobs/{job}/captions"), 409, None)["code"] == "no_words"
