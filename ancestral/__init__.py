@@ -1,1 +1,42 @@
-"""Autoregressive models that speak and draw."""
+"""Autoregressive models that speak and draw: exact likelihoods, and seeds that give the same bytes.
+
+    import ancestral
+
+    voice = ancestral.load("wavenet-en").voice("joe")
+    voice.speak("The birch canoe slid on the smooth planks.", seed=7).save("a.flac")
+    ancestral.load("pixelcnn-sprites").draw("elf, robe", seed=7).save("elf.png", scale=8)
+
+docs/library.md has every public name. Importing this module imports neither torch nor a web framework; the sampler's
+own parts are imported by :func:`load`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from ancestral.errors import AncestralError, InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from ancestral.images.picture import Picture, Pictures
+    from ancestral.model import Model, load
+    from ancestral.speech.speech import Speech
+    from ancestral.speech.voice import Voice
+
+__all__ = ["AncestralError", "InvalidRequest", "Model", "NotFound", "Picture", "Pictures", "Speech", "Voice", "load"]
+
+_LAZY: Final = {
+    "Model": "ancestral.model",
+    "Picture": "ancestral.images.picture",
+    "Pictures": "ancestral.images.picture",
+    "Speech": "ancestral.speech.speech",
+    "Voice": "ancestral.speech.voice",
+    "load": "ancestral.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

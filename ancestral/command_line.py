@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 class FiniteRange(click.FloatRange):
@@ -58,3 +61,22 @@ def check_output(output: Path) -> None:
         raise click.ClickException(f"{output}: there is no directory {output.parent}")
     if not os.access(output if output.exists() else output.parent, os.W_OK):
         raise click.ClickException(f"{output}: permission denied")
+
+
+def model_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Options that say which models there are and how they are sampled, as ``ANCESTRAL_*`` say it to a server.
+
+    The command gets ``config`` (a :class:`~ancestral.catalog.catalog.CatalogConfig`), ``engine`` and ``precision``.
+    """
+
+    @click.option("--models-dir", type=_FOLDER, envvar="ANCESTRAL_MODELS_DIR", help="Of models, not the bundled ones.")
+    @click.option("--data-dir", type=_FOLDER, envvar="ANCESTRAL_DATA_DIR", default="data", show_default=True)
+    @click.option("--engine", envvar="ANCESTRAL_ENGINE", default="auto", show_default=True)
+    @click.option("--precision", envvar="ANCESTRAL_PRECISION", default="fp32", show_default=True)
+    @functools.wraps(function)
+    def with_config(models_dir: Path | None, data_dir: Path, **arguments: Any) -> None:
+        from ancestral.catalog.catalog import BUNDLED, CatalogConfig
+
+        function(config=CatalogConfig((models_dir or BUNDLED, data_dir / "models")), **arguments)
+
+    return with_config

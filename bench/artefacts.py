@@ -12,11 +12,8 @@ from collections import Counter
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ancestral.service.settings import Settings
-from ancestral.service.speech.decoder import Wave
-from ancestral.service.speech.requests import prepare
-from ancestral.service.speech.sampler import render
-from ancestral.service.worker.model_loader import load_models
+from ancestral import load
+from ancestral.speech.decoder import Wave
 from bench.word_times import MODEL, SENTENCES
 
 RATE, FRAME = 16000, 160
@@ -62,19 +59,15 @@ def faults(wave: Wave, end: int) -> list[str]:
 
 def main(count: int) -> None:
     """Print a row of counts for every voice."""
-    models = load_models(Settings(), lambda entry: entry.id == MODEL)
-    sampler = models.sound(models.speech_model(MODEL, "speech"))
+    model = load(MODEL)
     print("| voice | clips | click | clipped | silence over 1 s | sound after the end |\n|---|---|---|---|---|---|")
-    for voice in sampler.model.entry.voices:
+    for name in model.voices:
         counts = Counter[str]()
         for seed in range(count):
-            payload = prepare(models, MODEL, voice.id, SENTENCES[seed % len(SENTENCES)], seed)
-            (part,) = sampler.parts(payload)
-            (sentence,) = payload.sentences
-            _, (_, end) = part.timing.phonemes(sentence)[-1]
-            counts.update(faults(np.concatenate(list(render(sampler, payload, [part]))), end))
-        found = " | ".join(str(counts[name]) for name in ("click", "clipped", "silence", "tail"))
-        print(f"| {voice.id} | {count} | {found} |", flush=True)
+            speech = model.voice(name).speak(SENTENCES[seed % len(SENTENCES)], seed=seed)
+            counts.update(faults(speech.samples, round(speech.phonemes[-1].end * speech.sample_rate)))
+        found = " | ".join(str(counts[fault]) for fault in ("click", "clipped", "silence", "tail"))
+        print(f"| {name} | {count} | {found} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ancestral.service.settings import Settings
-from ancestral.service.speech.decoder import Wave
-from ancestral.service.speech.requests import prepare
-from ancestral.service.speech.sampler import render
-from ancestral.service.worker.model_loader import LoadedModels, load_models
+from ancestral import Model, load
+from ancestral.speech.decoder import Wave
 from ancestral.training.evaluation.speech import VoiceJudge
 
 MODEL = "wavenet-en"
@@ -34,21 +31,19 @@ SPOKEN = (
 WEIGHTS = ((1, 0), (3, 1), (1, 1), (1, 3), (0, 1))
 
 
-def speak(models: LoadedModels, voice: str, sentences: Sequence[str]) -> list[Wave]:
+def speak(model: Model, voice: str, sentences: Sequence[str]) -> list[Wave]:
     """The sound of every sentence, each from a seed of its own."""
-    model = models.speech_model(MODEL, "speech")
-    payloads = [prepare(models, MODEL, voice, text, seed) for seed, text in enumerate(sentences)]
-    return [np.concatenate(list(render(models.sound(model), payload))) for payload in payloads]
+    return [model.voice(voice).speak(text, seed=seed).samples for seed, text in enumerate(sentences)]
 
 
 def main(first: str, second: str) -> None:
     """Print a table of similarities: the mean over the sentences."""
-    models = load_models(Settings(), lambda entry: entry.id == MODEL)
-    judge = VoiceJudge({voice: speak(models, voice, LEARNT) for voice in (first, second)})
+    model = load(MODEL)
+    judge = VoiceJudge({voice: speak(model, voice, LEARNT) for voice in (first, second)})
     print(f"| {first} : {second} | similarity to {first} | to {second} |\n|---|---|---|")
     for weights in WEIGHTS:
         voice = "+".join(f"{name}({weight})" for name, weight in zip((first, second), weights, strict=True) if weight)
-        found = [judge.similarities(wave) for wave in speak(models, voice, SPOKEN)]
+        found = [judge.similarities(wave) for wave in speak(model, voice, SPOKEN)]
         means = [np.mean([similarity[name] for similarity in found]) for name in (first, second)]
         print(f"| {weights[0]} : {weights[1]} | {means[0]:.3f} | {means[1]:.3f} |", flush=True)
 

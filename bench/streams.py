@@ -13,11 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ancestral import Model, codecs, load
 from ancestral.service.settings import Settings
-from ancestral.service.speech import codecs
-from ancestral.service.speech.requests import prepare
-from ancestral.service.speech.sampler import render
-from ancestral.service.worker.model_loader import LoadedModels, load_models
 from bench.listeners import (
     JITTER_SECONDS,
     MODEL,
@@ -117,24 +114,23 @@ async def over_http(port: int, seed: int, sample_rate: int) -> tuple[float, floa
     return first, time.perf_counter() - start
 
 
-def in_process(loaded_models: LoadedModels, seed: int, sample_rate: int) -> tuple[float, float]:
+def in_process(model: Model, seed: int, sample_rate: int) -> tuple[float, float]:
     """The same, in this process."""
     start, first = time.perf_counter(), 0.0
-    payload = prepare(loaded_models, MODEL, VOICES[seed % len(VOICES)], SENTENCE, seed)
     encoder = codecs.encoder("pcm", sample_rate, sample_rate)
-    for wave in render(loaded_models.sound(loaded_models.speech_model(MODEL, "speech")), payload):
+    for wave in model.voice(VOICES[seed % len(VOICES)]).speak(SENTENCE, seed=seed):
         if encoder.feed(wave):
             first = first or time.perf_counter() - start
     encoder.finish()
     return first, time.perf_counter() - start
 
 
-def compare(port: int, loaded_models: LoadedModels) -> list[Row]:
+def compare(port: int, model: Model) -> list[Row]:
     """The latency that HTTP and Redis add for one client: the same sentences, alternating."""
-    rate = loaded_models.speech_model(MODEL, "speech").spec.sample_rate
-    in_process(loaded_models, 0, rate)
+    rate = model.voice().sample_rate
+    in_process(model, 0, rate)
     asyncio.run(over_http(port, 0, rate))
-    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(loaded_models, n, rate)) for n in range(REPETITIONS)]
+    pairs = [(asyncio.run(over_http(port, n, rate)), in_process(model, n, rate)) for n in range(REPETITIONS)]
     rows = []
     for place, what in enumerate(("first audio", "whole sentence")):
         there, here = [far[place] for far, _ in pairs], [near[place] for _, near in pairs]
@@ -204,10 +200,10 @@ def warm(port: int) -> None:
 
 def main() -> None:
     """Measure, then print the table and the JSON."""
-    loaded_models = load_models(Settings(), lambda entry: entry.id == MODEL)
+    model = load(MODEL)
     with serving(interactive_slots=LISTENERS[-1]) as port:
         warm(port)
-        rows = increase_listeners(port) + compare(port, loaded_models)
+        rows = increase_listeners(port) + compare(port, model)
     with serving(interactive_slots=SLOTS, max_queued_streams=QUEUE) as port:
         warm(port)
         rows.append(run_clients(overload(port)))

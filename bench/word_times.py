@@ -13,11 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ancestral import Voice, load
 from ancestral.models.text.phonemes import is_pause
-from ancestral.service.settings import Settings
-from ancestral.service.speech.requests import prepare
-from ancestral.service.speech.sampler import SpeechSampler, render
-from ancestral.service.worker.model_loader import LoadedModels, load_models
 from ancestral.training.corpora.align import Aligner
 from ancestral.training.data.speech import TimedPhone
 
@@ -73,20 +70,16 @@ def word_spans(timed: Sequence[TimedPhone]) -> list[tuple[float, float]]:
     return found
 
 
-def differences(models: LoadedModels, sampler: SpeechSampler, aligner: Aligner, voice: str, seed: int) -> Differences:
+def differences(voice: Voice, aligner: Aligner, seed: int) -> Differences:
     """Those of one sentence, which has the number of its seed."""
-    payload = prepare(models, MODEL, voice, SENTENCES[seed], seed)
-    parts = list(sampler.parts(payload))
-    wave = np.concatenate(list(render(sampler, payload, parts)))
-    (sentence,) = payload.sentences
-    timed = aligner.align(wave, sentence)
+    speech = voice.speak(SENTENCES[seed], seed=seed)
+    (sentence,) = speech.utterance.sentences
+    timed = aligner.align(speech.samples, sentence)
     if timed is None:
         return Differences(failed=1)
-    rate = sampler.model.spec.sample_rate
-    told = parts[0].timing.words(sentence)
-    pairs = list(zip(told, word_spans(timed), strict=True))
-    starts, ends = (tuple(1000 * (mine[i] / rate - theirs[i]) for mine, theirs in pairs) for i in (0, 1))
-    return Differences(starts, ends)
+    pairs = list(zip(speech.words, word_spans(timed), strict=True))
+    starts = tuple(1000 * (word.start - start) for word, (start, _) in pairs)
+    return Differences(starts, tuple(1000 * (word.end - end) for word, (_, end) in pairs))
 
 
 def row(name: str, found: Differences) -> str:
@@ -101,14 +94,12 @@ def row(name: str, found: Differences) -> str:
 
 def main(*voices: str) -> None:
     """Print a table: per voice the median difference, the median absolute one, and its 95th percentile."""
-    models = load_models(Settings(), lambda entry: entry.id == MODEL)
-    model = models.speech_model(MODEL, "speech")
-    sampler, aligner, total = models.sound(model), Aligner(), Differences()
+    model, aligner, total = load(MODEL), Aligner(), Differences()
     print("| voice | words | not aligned | starts | ends | both | within 100 ms |\n|---|---|---|---|---|---|---|")
-    for voice in voices or [voice.id for voice in model.entry.voices]:
+    for voice in voices or model.voices:
         found = Differences()
         for seed in range(len(SENTENCES)):
-            found += differences(models, sampler, aligner, voice, seed)
+            found += differences(model.voice(voice), aligner, seed)
         print(row(voice, found), flush=True)
         total += found
     print(row("all", total))

@@ -1,10 +1,10 @@
-"""Errors as clients see them: one tree of exceptions, one envelope on the wire.
+"""Errors as clients see them: statuses for those of the library, the service's own, and one envelope on the wire.
 
-    ServiceError                    500  server_error, the base
-    ├── InvalidRequest              400  a value that cannot be served; ``param`` names it
+    InvalidRequest                  400  a value that cannot be served; ``param`` names it (ancestral/errors.py)
+    NotFound                        404  no such model, job or route (ancestral/errors.py)
+    ServiceError                    500  server_error, the base of those that follow
     ├── Unauthorized                401  with WWW-Authenticate
     ├── Forbidden                   403  a web page of an origin that is not allowed
-    ├── NotFound                    404  no such model, job or route
     ├── MethodNotAllowed            405
     ├── Conflict                    409  not in this state of the job
     ├── PayloadTooLarge             413
@@ -22,14 +22,19 @@ errors, too.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+from ancestral.errors import AncestralError, InvalidRequest, NotFound
+
+_STATUS: Final[dict[type[AncestralError], int]] = {InvalidRequest: 400, NotFound: 404}
+"""Of the library's errors."""
 
 
-class ServiceError(Exception):
+class ServiceError(AncestralError):
     """Something that ends a request with an error response."""
 
     status = 500
     type = "server_error"
-    code: str | None = None
 
     def __init__(
         self,
@@ -39,18 +44,23 @@ class ServiceError(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
-        self.code = code or self.code
+        super().__init__(message, param=param, code=code)
         self.headers = dict(headers or {})
 
 
-class InvalidRequest(ServiceError):
-    """A request that can never be served as it stands."""
+def status_of(error: AncestralError) -> int:
+    """The HTTP status of an error."""
+    return error.status if isinstance(error, ServiceError) else _STATUS[type(error)]
 
-    status = 400
-    type = "invalid_request_error"
+
+def type_of(error: AncestralError) -> str:
+    """The ``type`` of an error, as OpenAI's clients know it."""
+    return error.type if isinstance(error, ServiceError) else "invalid_request_error"
+
+
+def error_headers(error: AncestralError) -> dict[str, str]:
+    """The headers that the response to an error has."""
+    return error.headers if isinstance(error, ServiceError) else {}
 
 
 class Unauthorized(ServiceError):
@@ -70,14 +80,6 @@ class Forbidden(ServiceError):
     status = 403
     type = "invalid_request_error"
     code = "forbidden"
-
-
-class NotFound(ServiceError):
-    """Nothing has this name."""
-
-    status = 404
-    type = "invalid_request_error"
-    code = "not_found"
 
 
 class MethodNotAllowed(ServiceError):
@@ -198,6 +200,6 @@ def internal_error() -> ServiceError:
     )
 
 
-def envelope(error: ServiceError) -> dict[str, dict[str, str | None]]:
+def envelope(error: AncestralError) -> dict[str, dict[str, str | None]]:
     """The body of an error response, and the data of an error inside a stream of events."""
-    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+    return {"error": {"message": error.message, "type": type_of(error), "param": error.param, "code": error.code}}

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ancestral import models
+from ancestral.catalog.catalog import BUNDLED, CatalogConfig
 
 PREFIX = "ANCESTRAL_"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*,A-Z]+")
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         description="Directory for the bundled Redis's data. Models in its `models/` are served as well.",
     )
     models_dir: DirectoryPath = Field(
-        default=Path(models.__file__).with_name("zoo"),
+        default=BUNDLED,
         description="The bundled models: a directory with one subdirectory per model.",
     )
     redis_url: str | None = Field(
@@ -275,6 +275,12 @@ class Settings(BaseSettings):
         description="`json`: one object per line; `text`: lines for people; `auto`: `text` on a terminal, else `json`. "
         "Text is coloured on a terminal unless `NO_COLOR` is set.",
     )
+
+    @property
+    def catalog_config(self) -> CatalogConfig:
+        """Where the models are, and what else they are called."""
+        directories = (self.models_dir, self.data_dir / "models")
+        return CatalogConfig(directories, self.model_aliases, self.voice_aliases, self.pronunciations)
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

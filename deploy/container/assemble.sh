@@ -21,6 +21,6 @@ fi
 # Keep only the bytecode of imported modules. The kernels are compiled for the CPU of the machine that runs the image.
 export NUMBA_CACHE_DIR=/tmp/numba ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp
-/opt/ancestral/bin/python3 -c 'import ancestral.service.api.server, ancestral.service.worker.worker, ancestral.service.worker.model_loader'
+/opt/ancestral/bin/python3 -c 'import ancestral.service.api.server, ancestral.service.worker.worker, ancestral.loader'
 for form in wav flac mp3 opus aac; do /opt/ancestral/bin/ancestral say "Ready." --output "ready.$form"; done
 /opt/ancestral/bin/ancestral draw 7 --output seven.png

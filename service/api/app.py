@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
+from ancestral.catalog.catalog import Catalog
 from ancestral.models.text import phonemize as read_aloud
 from ancestral.service import __version__
 from ancestral.service.api.http import errors as error_responses
@@ -44,7 +45,6 @@ from ancestral.service.api.routes import (
 from ancestral.service.api.routes import job_content as artifacts
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker import UNAVAILABLE, Clients, Connection
-from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import Tasks

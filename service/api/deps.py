@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from starlette.requests import HTTPConnection
 
+from ancestral.catalog.models import Model
 from ancestral.service.api.http.auth import caller_of
 from ancestral.service.broker.job import Job
-from ancestral.service.catalog.models import Model
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.rate_limit import count_request

@@ -29,7 +29,7 @@ def disposition(job: Job, payload: Payload, index: int | None = None) -> dict[st
     elif isinstance(payload, PicturesPayload):
         whole = index is None and payload.count > 1
         seed, form = payload.seeds[index or 0], "zip" if whole else payload.output_format
-        name = _name(job.model, payload.subject, seed, form)
+        name = _name(job.model, payload.prompt, seed, form)
     else:
         return {}
     return {"content-disposition": _header(name)}

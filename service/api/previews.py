@@ -9,10 +9,10 @@ from typing import Final
 from fastapi import Request
 from fastapi.responses import Response
 
+from ancestral.catalog.models import Model
 from ancestral.service.api.deps import RequestContext
 from ancestral.service.api.results import completed
 from ancestral.service.broker import UNAVAILABLE
-from ancestral.service.catalog.models import Model
 from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload

@@ -9,15 +9,15 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
+from ancestral import codecs
+from ancestral.catalog.models import SpeechModel
 from ancestral.service.api.deps import RequestContext
 from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
 from ancestral.service.broker.job import Job, Priority, QueuePosition
-from ancestral.service.catalog.models import SpeechModel
 from ancestral.service.jobs.schemas import JobError, JobObject
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import JobSpec
-from ancestral.service.speech import codecs
 from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
 from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest
 from ancestral.service.speech.stream import AudioReader, as_events, encoded, timed, times_of, usage_of

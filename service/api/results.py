@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi.responses import JSONResponse, Response
 
+from ancestral.catalog.models import Model
+from ancestral.errors import NotFound
 from ancestral.service.api.deps import RequestContext
 from ancestral.service.api.responses import accepted
 from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.api.streamed_response import while_connected
 from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.catalog.models import Model
-from ancestral.service.errors import NotFound
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.stream import check_end
 from ancestral.service.jobs.tasks import JobSpec

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ancestral.errors import AncestralError
 from ancestral.service.api.file_names import disposition
 from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.broker import UNAVAILABLE, Clients
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import ClientDisconnected, ResponseAborted, ServiceError, envelope
+from ancestral.service.errors import ClientDisconnected, ResponseAborted, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader
 
@@ -99,7 +100,9 @@ class StreamedResponse(Response):
     async def _next_or_abort(self, send: Send) -> bytes | None:
         try:
             return await anext(self._source, None)
-        except ServiceError as error:  # a client of server-sent events gets the error before the connection is aborted
+        except (
+            AncestralError
+        ) as error:  # a client of server-sent events gets the error before the connection is aborted
             if self._events:
                 await self._send(send, event(envelope(error)))
             raise ResponseAborted(error.message) from error

@@ -12,7 +12,7 @@ from ancestral.command_line import explained
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ancestral.service.catalog.models import ImageModel, SpeechModel
+    from ancestral.catalog.models import ImageModel, SpeechModel
 
 
 @click.command(short_help="List the models, their voices and classes.")
@@ -20,14 +20,14 @@ def command() -> None:
     """List the models in ANCESTRAL_MODELS_DIR and ANCESTRAL_DATA_DIR/models, after checking their checkpoints."""
     from rich.console import Console
 
+    from ancestral.catalog.catalog import load_catalog
+    from ancestral.catalog.models import ImageModel, SpeechModel
     from ancestral.models.checkpoint import CheckpointError
     from ancestral.models.library import LibraryError
-    from ancestral.service.catalog.catalog import load_catalog
-    from ancestral.service.catalog.models import ImageModel, SpeechModel
     from ancestral.service.settings import SettingsError, load_settings
 
     with explained(SettingsError, LibraryError, CheckpointError):
-        catalog = load_catalog(load_settings())
+        catalog = load_catalog(load_settings().catalog_config)
     console = Console()
     for model in catalog.models.values():
         if isinstance(model, ImageModel):

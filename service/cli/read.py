@@ -12,11 +12,11 @@ import click
 from ancestral.command_line import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
+    from ancestral.codecs.book import Chapter
     from ancestral.models.text import Pronunciations
     from ancestral.service.cli.book.parts import Part, PartsFolder
     from ancestral.service.cli.book.speaker import Speaker
     from ancestral.service.cli.book.text import Book
-    from ancestral.service.speech.codecs.book import Chapter
 
 _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav")
 _MAX_BYTES = 16 << 20
@@ -76,12 +76,9 @@ def command(
 
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
-    from ancestral.models.checkpoint import CheckpointError
-    from ancestral.models.library import LibraryError
+    from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.cli.book.parts import BookError, PartsFolder, parts_of
-    from ancestral.service.errors import ServiceError
-    from ancestral.service.settings import SettingsError
-    from ancestral.service.speech.codecs.book import COVERED, check_cover
+    from ancestral.service.cli.local.model import FAILURES
 
     form = output.suffix.lower().removeprefix(".")
     if output.suffix.lower() not in _SUFFIXES:
@@ -91,7 +88,7 @@ def command(
     if cover is not None and form not in COVERED:
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
     check_output(output)
-    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, BookError, OSError):
+    with explained(*FAILURES, BookError):
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)
@@ -138,24 +135,21 @@ def _book(path: Path) -> Book:
 
 def _local(model: str, voice: str | None, speed: float, pronunciations: Path | None) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the lexicon."""
-    from ancestral.service.catalog.lexicon import read_lexicon
+    from ancestral.catalog.lexicon import read_lexicon
     from ancestral.service.cli.book.local import LocalSpeaker
+    from ancestral.service.cli.local.model import configured_model
     from ancestral.service.settings import load_settings
-    from ancestral.service.telemetry.logging import configure_logging
-    from ancestral.service.worker.model_loader import load_models
 
-    settings = load_settings()
-    configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
-    loaded_models = load_models(settings, only=lambda entry: entry.id == model)
+    settings, loaded = load_settings(), configured_model(model, pronunciations)
     lexicon = read_lexicon(pronunciations or settings.pronunciations)
-    return LocalSpeaker(loaded_models, settings, model, voice, speed), lexicon
+    return LocalSpeaker(loaded, voice, speed, settings.threads), lexicon
 
 
 def _remote(
     url: str, key_file: Path | None, model: str, voice: str | None, speed: float, pronunciations: Path | None
 ) -> tuple[Speaker, Pronunciations]:
     """A model of a server, and the lexicon that is sent to it."""
-    from ancestral.service.catalog.lexicon import read_lexicon
+    from ancestral.catalog.lexicon import read_lexicon
     from ancestral.service.cli.book.remote import RemoteSpeaker
 
     key = None if key_file is None else key_file.read_text().strip()
@@ -207,7 +201,7 @@ def _tags(title: str, author: str | None, recipe: dict[str, object]) -> dict[str
 
 def _chapters(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str) -> list[Chapter]:
     """Where the chapters are in the sound. One without a heading has the title of the book."""
-    from ancestral.service.speech.codecs.book import Chapter
+    from ancestral.codecs.book import Chapter
 
     found: list[Chapter] = []
     end, before = 0, None
@@ -232,7 +226,7 @@ def _write(
     """Assemble the file. It has its name as soon as it is whole."""
     import numpy as np
 
-    from ancestral.service.speech.codecs.book import BookWriter
+    from ancestral.codecs.book import BookWriter
 
     unfinished = output.with_name(f"{output.name}.unfinished")
     with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,7 @@ import click
 from ancestral.command_line import FiniteRange, check_output, explained
 
 if TYPE_CHECKING:
-    from ancestral.service.catalog.sampler import Part
-    from ancestral.service.speech.decoder import Wave
-    from ancestral.service.speech.payloads import SpeechPayload
-    from ancestral.service.speech.sampler import SpeechSampler
-
-FORMATS = {".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac"}
+    from ancestral.speech.speech import Speech
 
 
 @click.command(short_help="Speak a text into a file.")
@@ -64,82 +58,53 @@ def command(
     temperature: float | None,
 ) -> None:
     """Speak TEXT (- reads it from standard input), with a progress bar."""
-    from ancestral.models.checkpoint import CheckpointError
-    from ancestral.models.library import LibraryError
-    from ancestral.service.catalog.lexicon import read_lexicon
-    from ancestral.service.catalog.seeds import draw_seed
-    from ancestral.service.errors import ServiceError
-    from ancestral.service.settings import SettingsError, load_settings
-    from ancestral.service.speech.requests import prepare
-    from ancestral.service.telemetry.logging import configure_logging
-    from ancestral.service.worker.model_loader import load_models
+    from ancestral import codecs
+    from ancestral.service.cli.local.model import FAILURES, configured_model
 
     if str(output) != "-":
-        if output.suffix.lower() not in FORMATS:
-            raise click.BadParameter(f"{output.name}: the name must end in {', '.join(FORMATS)}", param_hint="--output")
+        if output.suffix.lower() not in codecs.SUFFIXES:
+            names = ", ".join(codecs.SUFFIXES)
+            raise click.BadParameter(f"{output.name}: the name must end in {names}", param_hint="--output")
         check_output(output)
     words = sys.stdin.read() if text == "-" else text
-    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, OSError):
-        settings = load_settings()
-        configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
-        loaded_models = load_models(settings, only=lambda entry: entry.id == model)
-        loaded_models.pronunciations = read_lexicon(pronunciations or settings.pronunciations)
-        chosen = loaded_models.speech_model(model, "speech")
-        voice_id = voice or chosen.entry.voices[0].id
-        drawn = draw_seed() if seed is None else seed
-        payload = prepare(
-            loaded_models, model, voice_id, words, drawn,
-            temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
+    with explained(*FAILURES):
+        speaker = configured_model(model, pronunciations).voice(voice)
+        speech = speaker.speak(
+            words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
             input_format="ssml" if ssml else "text",
         )  # fmt: skip
-        sampler = loaded_models.sound(chosen)
         if str(output) == "-":
-            _stream(sampler, payload)
+            _stream(speech)
         else:
-            _write(output, sampler, payload)
+            _sample(speech, speaker.name)
+            speech.save(output)
+            click.echo(f"{output}: {speech.duration:.2f} s, seed {speech.seed}", err=True)
 
 
-def _stream(sampler: SpeechSampler, payload: SpeechPayload) -> None:
-    from ancestral.service.speech import codecs
-    from ancestral.service.speech.sampler import render
+def _stream(speech: Speech) -> None:
+    from ancestral import codecs
 
-    encoder = codecs.encoder("wav", sampler.model.spec.sample_rate, length=sum(sampler.lengths(payload)))
-    for wave in render(sampler, payload):
+    encoder = codecs.encoder("wav", speech.sample_rate, length=round(speech.duration * speech.sample_rate))
+    for wave in speech:
         sys.stdout.buffer.write(encoder.feed(wave))
         sys.stdout.buffer.flush()
     sys.stdout.buffer.write(encoder.finish())
 
 
-def _with_progress(sampler: SpeechSampler, payload: SpeechPayload) -> Iterator[Wave]:
-    """The sound, chunk by chunk, with a progress bar on standard error."""
+def _sample(speech: Speech, name: str) -> None:
+    """Sample all of it, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from ancestral.service.speech.sampler import render
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[sound]:.1f} s of sound, {task.fields[factor]:.1f}× real time"),
+        TextColumn("{task.completed:.1f} s of sound, {task.fields[factor]:.1f}× real time"),
         TimeRemainingColumn(),
     )
-    rate = sampler.model.spec.sample_rate
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        parts: list[Part] = list(sampler.parts(payload))
-        total = sum(part.request.length for part in parts)
-        task = progress.add_task(sampler.model.mix(payload.voice).name, total=total, sound=0.0, factor=0.0)
-        for wave in render(sampler, payload, parts):
-            sound = (progress.tasks[task].completed + len(wave)) / rate
+        task = progress.add_task(name, total=speech.duration, factor=0.0)
+        for wave in speech:
+            sound = progress.tasks[task].completed + len(wave) / speech.sample_rate
             factor = sound / max(progress.tasks[task].elapsed or 0.0, 1e-9)
-            progress.update(task, advance=len(wave), sound=sound, factor=factor)
-            yield wave
-
-
-def _write(output: Path, sampler: SpeechSampler, payload: SpeechPayload) -> None:
-    from ancestral.service.speech import codecs
-    from ancestral.service.speech.tags import tags_of
-
-    rate, waves = sampler.model.spec.sample_rate, list(_with_progress(sampler, payload))
-    tags = tags_of(payload, sampler.model.entry.id, sampler.model.sha256)
-    output.write_bytes(codecs.encode_file(waves, FORMATS[output.suffix.lower()], rate, tags=tags))
-    click.echo(f"{output}: {sum(map(len, waves)) / rate:.2f} s, seed {payload.seed}", err=True)
+            progress.update(task, completed=sound, factor=factor)

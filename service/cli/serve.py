@@ -25,12 +25,12 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
     docs/configuration.md lists all settings.
     """
     with gc_frozen():
+        from ancestral.catalog.catalog import load_catalog
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.library import LibraryError
         from ancestral.service.api.app import create_app
         from ancestral.service.api.http.auth import Keys, KeysError
         from ancestral.service.api.server import serve
-        from ancestral.service.catalog.catalog import load_catalog
         from ancestral.service.cli.local import embedded
         from ancestral.service.cli.local.banner import address_of, banner
         from ancestral.service.cli.local.sockets import AddressError, listen
@@ -47,7 +47,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         if open_page and settings.page == "off":
             raise click.UsageError("--open: ANCESTRAL_PAGE is off, so there is no page to open.")
         logs.configure_logging(settings.log_level, settings.log_format)
-        keys, catalog = Keys.load(settings.api_keys_file), load_catalog(settings)
+        keys, catalog = Keys.load(settings.api_keys_file), load_catalog(settings.catalog_config)
         if not no_worker:
             embedded.check_worker(settings)
         with (

@@ -25,6 +25,7 @@ def command(check: bool) -> None:
     settings.
     """
     with gc_frozen():
+        from ancestral.loader import LoadedModels, load_models
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.library import LibraryError
         from ancestral.service.broker import Connection, Workers
@@ -36,9 +37,11 @@ def command(check: bool) -> None:
         from ancestral.service.telemetry.logging import configure_logging
         from ancestral.service.telemetry.metrics import WorkerMetrics
         from ancestral.service.telemetry.tracing import tracing
-        from ancestral.service.worker.model_loader import LoadedModels, load_models
         from ancestral.service.worker.probes import answering
         from ancestral.service.worker.worker import Worker
+
+    def load(settings: Settings) -> LoadedModels:
+        return load_models(settings.catalog_config, settings.engine, settings.precision)
 
     async def work(settings: Settings, loaded_models: LoadedModels, url: str, listener: socket | None) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -60,7 +63,9 @@ def command(check: bool) -> None:
     with explained(SettingsError, LibraryError, CheckpointError, AddressError):
         settings = load_settings()
         if check:
-            for name, sampler in load_models(settings).samplers.items():
+            for name, sampler in load_models(
+                settings.catalog_config, settings.engine, settings.precision
+            ).samplers.items():
                 click.echo(f"{name}: {sampler.engine.name}")
             return
         if settings.redis_url is None:
@@ -68,7 +73,7 @@ def command(check: bool) -> None:
         configure_logging(settings.log_level, settings.log_format)
         log.info("worker starting")
         listener = None if settings.metrics_port is None else listen(settings.host, settings.metrics_port)
-        loaded_models = load_models(settings)
+        loaded_models = load(settings)
         gc.collect()  # where kernels were compiled, hundreds of megabytes
         gc.freeze()
         asyncio.run(work(settings, loaded_models, settings.redis_url, listener))

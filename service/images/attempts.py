@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ancestral.catalog.sampler import Part
+from ancestral.images.sampler import ImageSampler
+from ancestral.images.scoring import report
 from ancestral.models.engines.base import Stream
 from ancestral.models.engines.images.batch import ImageBatch
-from ancestral.service.catalog.sampler import Part
 from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
-from ancestral.service.images.sampler import ImageSampler
 from ancestral.service.jobs.attempt import ScoringAttempt
 from ancestral.service.jobs.sampling_attempt import SamplingAttempt
 
@@ -74,13 +74,7 @@ class ImageScoringAttempt(ScoringAttempt):
         await self.lease.set_total(spec.dims)
         image = np.frombuffer(upload, np.uint8).reshape(1, spec.height, spec.width, spec.channels)
         scores = await self.context.in_pool(partial(self.sampler.score, image, self.payload.labels))
-        bits = -scores[0] / math.log(2.0)
-        return {
-            "bits_per_dim": round(float(bits.mean()), 6),
-            "nats": round(float(-scores.sum()), 3),
-            "dims": spec.dims,
-            "bits": [[round(float(pixel), 3) for pixel in row] for row in bits.sum(axis=2)],
-        }
+        return report(scores)
 
 
 class EncodingAttempt(ScoringAttempt):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.models import ImageModel
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import ImageModel
+from ancestral.images.decoding import decode_picture
+from ancestral.images.resolve import reconstruction
 from ancestral.service.images.payloads import EncodingPayload, ReconstructionPayload
-from ancestral.service.images.requests import check_stream, file_of, picture_seeds, shared_fields, with_defaults
+from ancestral.service.images.requests import delivery, file_of, options_of, with_defaults
 from ancestral.service.images.source_schemas import ReconstructionRequest
 from ancestral.service.images.tasks import ENCODING, PORTRAIT, RECONSTRUCTION
-from ancestral.service.images.uploads import decode_picture
 from ancestral.service.jobs.tasks import JobSpec, Task
 from ancestral.service.settings import Settings
 
@@ -47,29 +47,16 @@ def encoding_job(
         file: the picture.
     """
     model = catalog.image_model(body["model"], "image_encoding")
-    symbols, distance = decode_picture(file, model.spec, "image")
-    return JobSpec(ENCODING, model, body, EncodingPayload(palette_distance=distance), 0.0, symbols.tobytes())
-
-
-def source_payload(model: ImageModel, request: ReconstructionRequest) -> tuple[ReconstructionPayload, bytes]:
-    """Everything that is needed to sample them, and the symbols of the upload."""
-    check_stream(request)
-    symbols, distance = decode_picture(file_of(request.image), model.spec, "image")
-    upload = symbols.tobytes()
-    payload = ReconstructionPayload(
-        **shared_fields(model, request, picture_seeds(request, request.n)),
-        n=request.n,
-        source_symbols=len(upload),
-        palette_distance=distance,
-        prompt_sha256=hashlib.sha256(upload).hexdigest(),
-    )
-    return payload, upload
+    symbols, palette_error = decode_picture(file, model.spec, "image")
+    return JobSpec(ENCODING, model, body, EncodingPayload(palette_error=palette_error), 0.0, symbols.tobytes())
 
 
 def _job(
     task: Task[ReconstructionPayload], model: ImageModel, catalog: Catalog, request: ReconstructionRequest
 ) -> JobSpec[ReconstructionPayload, ImageModel]:
     request = with_defaults(catalog, request)
-    payload, upload = source_payload(model, request)
+    symbols, palette_error = decode_picture(file_of(request.image), model.spec, "image")
+    drawing = reconstruction(model, symbols, palette_error, request.n, options_of(request))
+    payload = ReconstructionPayload(**vars(drawing), **delivery(request, drawing), n=request.n)
     kept = payload.response_format == "url"
-    return JobSpec(task, model, request.model_dump(by_alias=True), payload, 0.0, upload, kept)
+    return JobSpec(task, model, request.model_dump(by_alias=True), payload, 0.0, symbols.tobytes(), kept)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.catalog.models import ImageModel
+from ancestral.images.encoding import encode
+from ancestral.images.files import decoder_of, picture_file
 from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job
-from ancestral.service.catalog.models import ImageModel
-from ancestral.service.images.artifact import decoder_of, picture_file
-from ancestral.service.images.encoding import encode
 from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
 from ancestral.service.images.schemas import (
     ImageCompleted,
@@ -76,7 +76,7 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         base_url: of this server, as the client sees it; ends with a slash.
     """
     payload, data = reader.payload, []
-    for index, (seed, told) in enumerate(zip(payload.seeds, payload.told, strict=True)):
+    for index, (seed, told) in enumerate(zip(payload.seeds, payload.revised_prompts, strict=True)):
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
@@ -89,7 +89,7 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         size=payload.size,
         drawn_size=_drawn_size(reader),
         usage=usage_of(payload, reader.samples),
-        palette_distance=payload.distance,
+        palette_distance=payload.palette_error,
     )
 
 
@@ -113,7 +113,7 @@ async def as_events(reader: ImageReader, partial_images: int) -> AsyncGenerator[
             shown += 1
     usage = usage_of(reader.payload, reader.samples)
     for index in range(len(batch.pixels)):
-        distance = reader.payload.distance
+        distance = reader.payload.palette_error
         yield event(ImageCompleted(**_fields(reader, index), usage=usage, palette_distance=distance))
 
 
@@ -129,7 +129,7 @@ def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
         "index": index,
         "seed": payload.seeds[index],
         "background": payload.background,
-        "revised_prompt": payload.told[index],
+        "revised_prompt": payload.revised_prompts[index],
     }
 
 
@@ -146,8 +146,8 @@ def likelihood(job: Job, payload: ImageLikelihoodPayload) -> dict[str, Any]:
     """The answer to a request for a picture's likelihood."""
     assert job.result is not None
     figures = {name: value for name, value in job.result.items() if name != "bits"}
-    if payload.palette_distance is not None:
-        figures["palette_distance"] = payload.palette_distance
+    if payload.palette_error is not None:
+        figures["palette_distance"] = payload.palette_error
     if not payload.map:
         return figures
     bits = np.array(job.result["bits"])  # per pixel, [H, W]
@@ -164,6 +164,6 @@ def encoding(job: Job, payload: EncodingPayload) -> dict[str, Any]:
         data=[Encoding(index=0, embedding=job.result["embedding"])],
         model=job.model,
         usage=EncodingUsage(prompt_tokens=tokens, total_tokens=tokens),
-        palette_distance=payload.palette_distance,
+        palette_distance=payload.palette_error,
     )
     return answer.model_dump(exclude_none=True)

@@ -20,8 +20,8 @@ _ATTEMPT: Final = "ancestral.service.images.attempts:ImageAttempt"
 _UPLOAD_ATTEMPT: Final = "ancestral.service.images.attempts:UploadAttempt"
 _ENCODER: Final = "ancestral.service.images.artifact:ImageEncoder"
 _STREAMED: Final = frozenset({"stream", "partial_images"})
-_TRANSPORT: Final = _STREAMED | {"moderation", "quality", "user"}
-"""Also the fields of OpenAI's that change nothing where they are accepted."""
+_TRANSPORT: Final = _STREAMED | {"asked_class", "moderation", "quality", "user"}
+"""Also ``class``, which the payload has as the prompt, and the fields of OpenAI's that change nothing."""
 
 IMAGE: Final = Task(
     kind="image",

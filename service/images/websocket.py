@@ -17,11 +17,12 @@ import hashlib
 from contextlib import suppress
 from typing import Any, Final
 
+from ancestral.catalog.models import ImageModel
+from ancestral.errors import AncestralError
+from ancestral.images.pixels import Pixels
 from ancestral.service.broker import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.catalog.models import ImageModel
-from ancestral.service.errors import ServiceError, Unauthorized, redis_unavailable
-from ancestral.service.images.decoder import Pixels
+from ancestral.service.errors import Unauthorized, error_headers, redis_unavailable
 from ancestral.service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
@@ -103,7 +104,7 @@ class ImageConnection(WsConnection):
             reader.on_coarse = self._send_coarse
         try:
             rows, digest = await self._send_rows(reader)
-        except ServiceError as error:
+        except AncestralError as error:
             self._job = None
             if error.code == "job_cancelled":
                 await self._send(ImageCancelled())
@@ -136,8 +137,8 @@ class ImageConnection(WsConnection):
             seed=payload.seed,
             seeds=list(payload.seeds),
         )
-        if any(payload.told):
-            start = start.model_copy(update={"revised_prompts": list(payload.told)})
+        if any(payload.revised_prompts):
+            start = start.model_copy(update={"revised_prompts": list(payload.revised_prompts)})
         await self._send(start)
         digest = hashlib.sha256()
         rows_per_frame = max(1, FRAME_BYTES // (count * spec.width * reader.batch.channels))
@@ -152,7 +153,7 @@ class ImageConnection(WsConnection):
     async def _send(self, event: ServerEvent) -> None:
         await self._websocket.send_json(event.message())
 
-    async def _send_error(self, error: ServiceError) -> None:
+    async def _send_error(self, error: AncestralError) -> None:
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        seconds = error.headers.get("retry-after")
+        seconds = error_headers(error).get("retry-after")
         await self._send(error_event(error, None if seconds is None else int(seconds)))

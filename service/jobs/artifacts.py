@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.errors import NotFound
 from ancestral.service.broker import UNAVAILABLE, Clients, Ended, JobExpired, Piece
 from ancestral.service.broker.artifacts import Draft
 from ancestral.service.broker.job import Job, Status
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.errors import Conflict, NotFound, ResponseAborted, content_expired
+from ancestral.service.errors import Conflict, ResponseAborted, content_expired
 from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.stream import failure_error
 from ancestral.service.jobs.tasks import Tasks

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.sampler import Sampler
+from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Scheduler
 from ancestral.service.broker import UNAVAILABLE, Lease, Signals, SymbolsLost
 from ancestral.service.broker.job import Failure, Status
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.sampler import Sampler
-from ancestral.service.errors import InvalidRequest, internal_error
+from ancestral.service.errors import internal_error
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import WorkerMetrics

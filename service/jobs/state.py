@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import Model
 from ancestral.service.broker import UNAVAILABLE, Clients, WorkerInfo
 from ancestral.service.broker.job import Priority
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.models import Model
 from ancestral.service.errors import NotReady
 from ancestral.service.jobs.artifacts import Artifacts
 from ancestral.service.jobs.tasks import Tasks

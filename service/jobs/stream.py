@@ -9,18 +9,20 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.broker import UNAVAILABLE, Begin, Clients, Ended, JobExpired, Piece, Preview
 from ancestral.service.broker.job import Failure, Job, Status
-from ancestral.service.errors import Conflict, InvalidRequest, ServiceError, content_expired, redis_unavailable
+from ancestral.service.errors import Conflict, ServiceError, content_expired, redis_unavailable
 from ancestral.service.jobs.payload import SampledPayload
 
 
-def failure_error(failure: Failure | None) -> ServiceError:
+def failure_error(failure: Failure | None) -> AncestralError:
     """The error response for a failed job."""
     if failure is None:
         return ServiceError("The job failed.", code="internal_error")
-    kind = ServiceError if failure.param is None else InvalidRequest
-    return kind(failure.message, code=failure.code, param=failure.param)
+    if failure.param is None:
+        return ServiceError(failure.message, code=failure.code)
+    return InvalidRequest(failure.message, code=failure.code, param=failure.param)
 
 
 def check_end(status: Status, failure: Failure | None) -> None:

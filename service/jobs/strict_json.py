@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ancestral.service.errors import InvalidRequest
+from ancestral.errors import InvalidRequest
 
 _MAX_DIGITS: Final = 4000
 """Python refuses to convert integers of more than 4300 digits."""

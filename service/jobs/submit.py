@@ -11,10 +11,11 @@ import json
 import re
 import time
 
+from ancestral.catalog.models import Model
+from ancestral.errors import InvalidRequest
 from ancestral.service.broker import QueueFull, TooMany
 from ancestral.service.broker.job import Job, Priority, Status
-from ancestral.service.catalog.models import Model
-from ancestral.service.errors import InvalidRequest, Overloaded, Unprocessable
+from ancestral.service.errors import Overloaded, Unprocessable
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.state import AppState

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import Model
+from ancestral.errors import InvalidRequest
 from ancestral.service.broker.job import Job
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.models import Model
-from ancestral.service.errors import InvalidRequest
 from ancestral.service.jobs.payload import Payload, PayloadError
 from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.settings import Settings

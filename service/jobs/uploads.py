@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from ancestral.service.errors import InvalidRequest
+from ancestral.errors import InvalidRequest
 
 
 def from_base64(text: str, param: str) -> bytes:

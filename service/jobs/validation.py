@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ancestral.service.errors import InvalidRequest
+from ancestral.errors import InvalidRequest
 
 _VECTOR: Final = "a class, or a vector: a list of numbers from -1e6 to 1e6"
 _TWO_FORMS: Final = {"voice": "an id, an object with an id, or weights of voices", "from": _VECTOR, "to": _VECTOR}

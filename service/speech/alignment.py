@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from ancestral.service.speech.text_parts import TextPart, read_parts
 from ancestral.service.speech.timestamps import SentenceTimes
-from ancestral.service.speech.timing import Span
+from ancestral.speech.timing import Span
 
 
 @dataclass(frozen=True)

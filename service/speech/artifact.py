@@ -7,12 +7,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ancestral.service.catalog.models import SpeechModel
+from ancestral import codecs
+from ancestral.catalog.models import SpeechModel
 from ancestral.service.jobs.encoder import Encoder
-from ancestral.service.speech import codecs
-from ancestral.service.speech.decoder import AudioDecoder
 from ancestral.service.speech.payloads import AudioPayload
-from ancestral.service.speech.tags import tags_of
+from ancestral.speech.decoder import AudioDecoder
+from ancestral.speech.tags import tags_of
 
 
 class AudioEncoder(Encoder):

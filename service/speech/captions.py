@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ancestral.service.speech.timestamps import SentenceTimes
-from ancestral.service.speech.timing import Span
+from ancestral.speech.timing import Span
 
 CaptionFormat = Literal["vtt", "srt"]
 MEDIA_TYPES: Final[dict[str, str]] = {

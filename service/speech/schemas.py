@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from ancestral.catalog.mix import MAX_VOICES
+from ancestral.formats import AudioFormat
 from ancestral.models.text import InputFormat
 from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
-from ancestral.service.catalog.mix import MAX_VOICES
 from ancestral.service.jobs.schemas import SEEDS, StrictRequest
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
 
-AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
 
 Timestamps = list[Literal["word", "phoneme"]]

@@ -7,19 +7,20 @@ import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from ancestral import codecs
+from ancestral.codecs import Wave
+from ancestral.errors import NotFound
 from ancestral.models.spec import SpeechSpec
 from ancestral.service.broker import PATIENCE_SECONDS, UNAVAILABLE, Clients, retry_while_unavailable
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import NotFound, redis_unavailable
+from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader, check_end
-from ancestral.service.speech import codecs
-from ancestral.service.speech.codecs import Wave
-from ancestral.service.speech.decoder import AudioDecoder
 from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
-from ancestral.service.speech.tags import tags_of
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline
+from ancestral.speech.decoder import AudioDecoder
+from ancestral.speech.tags import tags_of
 
 ACKNOWLEDGE_SECONDS = 0.2
 """Of sound; reading is reported no more often."""
@@ -83,7 +84,7 @@ async def encoded(
     Args:
         reader: of the job.
         model_rate: of its symbols, in hertz.
-        form: a key of :data:`ancestral.service.speech.codecs.MEDIA_TYPES`.
+        form: a key of :data:`ancestral.codecs.MEDIA_TYPES`.
         sample_rate: of the bytes; the format's default if None.
         tagged: whether they begin with the tags of a file, in formats that have them.
     """

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ancestral.codecs import resampled_length
 from ancestral.models.text import Sentence
 from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job
-from ancestral.service.speech.codecs import resampled_length
 from ancestral.service.speech.payloads import SpeechPayload
 from ancestral.service.speech.text_parts import TextPart, written_parts
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
-from ancestral.service.speech.timing import Span, Timing
+from ancestral.speech.timing import Span, Timing
 
 _POLL_SECONDS: Final = 0.02
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from ancestral.service.catalog.catalog import Catalog
+from ancestral.catalog.catalog import Catalog
 from ancestral.service.speech.schemas import VoiceObject
 
 

@@ -18,6 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ancestral.loader import LoadedModels
 from ancestral.models.scheduler import Scheduler
 from ancestral.service.broker import UNAVAILABLE, Lease, WorkerInfo, Workers
 from ancestral.service.broker.job import Failure, Priority, Status
@@ -31,8 +32,7 @@ from ancestral.service.telemetry.logging import current_job, request_id
 from ancestral.service.telemetry.metrics import WorkerMetrics, Workload
 from ancestral.service.telemetry.outage import RedisOutage
 from ancestral.service.telemetry.tracing import Tracing
-from ancestral.service.worker.model_loader import LoadedModels
-from ancestral.service.worker.warmup import warm_up
+from ancestral.warmup import warm_up
 
 ANNOUNCE_SECONDS = 1.5
 HUNG_SECONDS = 60.0

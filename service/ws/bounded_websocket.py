@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ancestral.service.errors import InvalidRequest
+from ancestral.errors import InvalidRequest
 from ancestral.service.jobs.strict_json import parse_json
 
 MAX_MESSAGE_CHARACTERS = 65536

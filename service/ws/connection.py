@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
-from ancestral.service.errors import ServiceError
+from ancestral.errors import AncestralError
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
 
 IDLE_SECONDS: Final = 600.0
@@ -101,7 +101,7 @@ class WsConnection(ABC):
 async def receive_loop(
     websocket: BoundedWebSocket,
     handle_message: Callable[[dict[str, Any]], Awaitable[None]],
-    send_error: Callable[[ServiceError], Awaitable[None]],
+    send_error: Callable[[AncestralError], Awaitable[None]],
     is_busy: Callable[[], bool],
     handling: asyncio.Lock,
 ) -> NoReturn:
@@ -125,7 +125,7 @@ async def receive_loop(
                 message = await websocket.receive()
             async with handling:
                 await handle_message(message)
-        except ServiceError as error:
+        except AncestralError as error:
             await send_error(error)
             errors += 1
             if errors >= MAX_ERRORS:

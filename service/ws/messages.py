@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import QueryParams
 
-from ancestral.service.errors import InvalidRequest
+from ancestral.errors import InvalidRequest
 from ancestral.service.jobs.validation import from_validation
 
 _Q = TypeVar("_Q", bound=BaseModel)

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ancestral.service.errors import ServiceError, envelope
+from ancestral.errors import AncestralError
+from ancestral.service.errors import envelope
 from ancestral.service.jobs.schemas import StrictRequest
 
 ApiKey = Annotated[
@@ -60,7 +61,7 @@ class ErrorEvent(ServerEvent):
     error: EventError
 
 
-def error_event(error: ServiceError, retry_after: int | None = None) -> ErrorEvent:
+def error_event(error: AncestralError, retry_after: int | None = None) -> ErrorEvent:
     """The message for an error.
 
     Args:

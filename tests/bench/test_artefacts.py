@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ancestral.service.speech.decoder import Wave
+from ancestral.speech.decoder import Wave
 from bench.artefacts import RATE, clicks, faults, longest_silence
 
 SECOND = np.arange(RATE) / RATE

@@ -13,7 +13,7 @@ import httpx
 import jsonschema
 from PIL import Image
 
-from ancestral.service.speech.codecs import MEDIA_TYPES
+from ancestral.codecs import MEDIA_TYPES
 from tests.service.hostile import check_refusal, encoded
 
 JSON_HEADERS: Final = {"content-type": "application/json"}

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.command_line import explained
+from ancestral.command_line import explained, model_options
+
+if TYPE_CHECKING:
+    from ancestral.catalog.catalog import CatalogConfig
+    from ancestral.model import Model
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -38,23 +43,22 @@ def command() -> None:
     help="For the runs. [default: build/voices/NAME]",
 )
 @click.option("--asr", type=_FOLDER, help="A CTranslate2 folder of a Whisper model: the voice is evaluated with it.")
+@model_options
 def add(
     name: str, audio: Path, text: Path, base: str, gender: str, language: str, licence: str, wavenet_steps: int,
     acoustic_steps: int, processes: int | None, work: Path | None, asr: Path | None,
+    config: CatalogConfig, engine: str, precision: str,
 ) -> None:  # fmt: skip
     """Make the model NAME, which has the voice NAME, from recordings and their text.
 
     Both networks of --base are fine-tuned; the other voices stay as they are. The same command again goes on where it
     was stopped. A server that is started afterwards lists the model.
     """
-    from ancestral.models.library import LibraryError, Voice, discover, model_id
-    from ancestral.service.settings import SettingsError, load_settings
+    from ancestral.models.library import Voice, model_id
     from ancestral.training.voice import NewVoice, add_voice, read_recordings
 
-    with explained(SettingsError, LibraryError, ImportError, ValueError, OSError):
-        settings = load_settings()
-        models = settings.data_dir / "models"
-        entries = {entry.id: entry for entry in discover(settings.models_dir) + discover(models)}
+    with explained(ImportError, ValueError, OSError):
+        models, entries = config.directories[-1], config.entries()
         if base not in entries or entries[base].kind != "speech":
             raise ValueError(f"base: {base!r} is no model that reads text")
         out = models / model_id(name)
@@ -68,19 +72,20 @@ def add(
         new = NewVoice(voice, entries[base], folder, out, wavenet_steps, acoustic_steps, count)
         add_voice(new, clips, lambda line: click.echo(line, err=True))
         if asr is not None:
-            _evaluate(out, asr, folder / "corpus")
+            from ancestral.model import load_from
+
+            _evaluate(load_from(config, name, engine, precision), out, asr, folder / "corpus")
     click.echo(f"{out}: start the server again, and the voice {name!r} is listed", err=True)
 
 
-def _evaluate(out: Path, asr: Path, corpus: Path) -> None:
+def _evaluate(model: Model, out: Path, asr: Path, corpus: Path) -> None:
     """Print what judges say of the voice, and write it into the card of its WaveNet."""
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.library import ModelEntry
     from ancestral.training.cli.evaluation.speech import speech_report
 
     click.echo("Evaluating", err=True)
-    name = out.name
-    report = speech_report(name, name, asr, corpus, sentences=100, temperature=None, keep=None)
+    report = speech_report(model, model.id, asr, corpus, sentences=100, temperature=None, keep=None)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     loaded = checkpoints.load(ModelEntry.read(out).sampled)
     rows = [

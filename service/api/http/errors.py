@@ -20,16 +20,17 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.errors import (
-    InvalidRequest,
     MethodNotAllowed,
-    NotFound,
     PayloadTooLarge,
     ServiceError,
     UnsupportedMedia,
     UpgradeRequired,
     envelope,
+    error_headers,
     redis_unavailable,
+    status_of,
 )
 from ancestral.service.jobs.validation import from_validation
 
@@ -51,13 +52,12 @@ def problem(status: int, error: Mapping[str, str | None]) -> dict[str, Any]:
     }
 
 
-def respond(error: ServiceError, accept: str) -> JSONResponse:
+def respond(error: AncestralError, accept: str) -> JSONResponse:
     """The response for ``error``, in the shape that the request's ``Accept`` header asks for."""
+    status, headers, body = status_of(error), error_headers(error), envelope(error)
     if _accepts_problem(accept):
-        return JSONResponse(
-            problem(error.status, envelope(error)["error"]), error.status, error.headers, media_type=PROBLEM
-        )
-    return JSONResponse(envelope(error), error.status, error.headers)
+        return JSONResponse(problem(status, body["error"]), status, headers, media_type=PROBLEM)
+    return JSONResponse(body, status, headers)
 
 
 def _accepts_problem(accept: str) -> bool:
@@ -68,12 +68,10 @@ def _accepts_problem(accept: str) -> bool:
     return False
 
 
-_BY_STATUS: dict[int, type[ServiceError]] = {
-    error.status: error for error in (InvalidRequest, NotFound, PayloadTooLarge, UnsupportedMedia)
-}
+_BY_STATUS: dict[int, type[ServiceError]] = {error.status: error for error in (PayloadTooLarge, UnsupportedMedia)}
 
 
-def from_http(error: HTTPException, connection: HTTPConnection) -> ServiceError:
+def from_http(error: HTTPException, connection: HTTPConnection) -> AncestralError:
     """The framework's own errors (no such route, wrong method) as ours."""
     scope, path = connection.scope, connection.url.path
     method = scope.get("method", "WEBSOCKET")
@@ -85,6 +83,8 @@ def from_http(error: HTTPException, connection: HTTPConnection) -> ServiceError:
         allowed = [name for name in _METHODS if _matches(connection, {**scope, "method": name})]
         allowed += ["HEAD"] if "GET" in allowed else []
         return MethodNotAllowed(f"{path} does not take {method}.", headers={"allow": ", ".join(allowed)})
+    if error.status_code == 400:
+        return InvalidRequest(str(error.detail))
     own = _BY_STATUS.get(error.status_code, ServiceError)(str(error.detail), headers=error.headers)
     own.status = error.status_code
     return own
@@ -104,7 +104,7 @@ async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
 def install(
     app: FastAPI,
     unavailable_errors: Sequence[type[Exception]] = (),
-    on_error: Callable[[ServiceError], None] = lambda error: None,
+    on_error: Callable[[AncestralError], None] = lambda error: None,
 ) -> None:
     """Answer every error that a route or the framework raises in the envelope.
 
@@ -114,7 +114,7 @@ def install(
         on_error: called with every error that is answered.
     """
 
-    def answer(connection: HTTPConnection, error: ServiceError) -> JSONResponse:
+    def answer(connection: HTTPConnection, error: AncestralError) -> JSONResponse:
         on_error(error)
         return respond(error, connection.headers.get("accept", ""))
 
@@ -123,7 +123,7 @@ def install(
         return answer(connection, redis_unavailable())
 
     async def own(connection: Request | WebSocket, error: Exception) -> JSONResponse:
-        assert isinstance(error, ServiceError)
+        assert isinstance(error, AncestralError)
         return answer(connection, error)
 
     async def http(connection: Request | WebSocket, error: Exception) -> JSONResponse:
@@ -134,7 +134,7 @@ def install(
         assert isinstance(error, RequestValidationError)
         return answer(connection, from_validation(error.errors()))
 
-    app.add_exception_handler(ServiceError, own)
+    app.add_exception_handler(AncestralError, own)
     for kind in unavailable_errors:
         app.add_exception_handler(kind, unavailable)
     app.add_exception_handler(HTTPException, http)

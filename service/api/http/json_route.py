@@ -14,8 +14,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from ancestral.errors import InvalidRequest
 from ancestral.service.api.http.auth import caller_of
-from ancestral.service.errors import InvalidRequest, UnsupportedMedia
+from ancestral.service.errors import UnsupportedMedia
 from ancestral.service.jobs.strict_json import parse_json
 
 _MAX_FIELDS: Final = 16

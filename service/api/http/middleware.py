@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ancestral.errors import AncestralError
 from ancestral.service.api.http.errors import respond
-from ancestral.service.errors import PayloadTooLarge, ResponseAborted, ServiceError, internal_error, stopping
+from ancestral.service.errors import PayloadTooLarge, ResponseAborted, internal_error, status_of, stopping
 from ancestral.service.telemetry.logging import ACCESS_LOGGER, request_id
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
 from ancestral.service.telemetry.tracing import Tracing
@@ -116,7 +117,7 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
         log.log(level, "request", extra=figures | {"milliseconds": round(1000 * seconds, 1)})
 
 
-async def _fail(error: ServiceError, scope: Scope, receive: Receive, send: Send, metrics: ApiMetrics) -> None:
+async def _fail(error: AncestralError, scope: Scope, receive: Receive, send: Send, metrics: ApiMetrics) -> None:
     metrics.refused(error, Transport.HTTP)
     await respond(error, Headers(scope=scope).get("accept", ""))(scope, receive, send)
 
@@ -185,7 +186,7 @@ class BodyLimit:
         async def lingering(message: Message) -> None:
             nonlocal refusing
             if message["type"] == "http.response.start":
-                refusing = message["status"] == error.status
+                refusing = message["status"] == status_of(error)
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
             if not (refusing and last) or ended or "expect" in headers:
                 await send(message)

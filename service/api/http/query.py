@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
-from ancestral.service.errors import InvalidRequest
+from ancestral.errors import InvalidRequest
 
 
 async def check_query(request: Request) -> None:

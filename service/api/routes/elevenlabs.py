@@ -10,6 +10,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from ancestral import codecs
+from ancestral.catalog.models import SpeechModel
+from ancestral.errors import AncestralError
 from ancestral.service.api.deps import ContextDep, RequestContext, Service
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
@@ -25,10 +28,7 @@ from ancestral.service.api.responses import (
     streamed,
 )
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.catalog.models import SpeechModel
-from ancestral.service.errors import ServiceError
 from ancestral.service.jobs.tasks import JobSpec
-from ancestral.service.speech import codecs
 from ancestral.service.speech.elevenlabs.requests import renamed, speech_request, with_timestamps
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
@@ -170,7 +170,7 @@ async def _checked(
     try:
         request = speech_request(service.catalog, voice_id, body, query)
         return request, await asyncio.to_thread(speech_job, service.catalog, service.settings, request)
-    except ServiceError as error:
+    except AncestralError as error:
         raise renamed(error) from None
 
 

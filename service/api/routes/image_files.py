@@ -12,12 +12,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response, StreamingResponse
 
+from ancestral.errors import NotFound
+from ancestral.images.encoding import MEDIA_TYPES
 from ancestral.service.api.deps import Service
 from ancestral.service.api.file_names import disposition
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.broker.job import Status
-from ancestral.service.errors import Conflict, NotFound
-from ancestral.service.images.encoding import MEDIA_TYPES
+from ancestral.service.errors import Conflict
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.images.schemas import ImageFormat
 from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import ImageModel
 from ancestral.service.api.deps import ContextDep, RequestContext
 from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.responses import ACCEPTED
 from ancestral.service.api.results import figures
 from ancestral.service.api.routes.images import ERRORS, GROWING, draw_pictures
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.models import ImageModel
 from ancestral.service.images.payloads import ReconstructionPayload
 from ancestral.service.images.schemas import ImagesObject
 from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job

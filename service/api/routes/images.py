@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from ancestral.catalog.models import ImageModel
 from ancestral.models.spec import STYLE
 from ancestral.service.api.deps import ContextDep, RequestContext, Service
 from ancestral.service.api.http.json_route import JsonRoute
@@ -18,7 +19,6 @@ from ancestral.service.api.responses import ACCEPTED, accepted, headers_of_sampl
 from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
 from ancestral.service.broker.job import Priority
-from ancestral.service.catalog.models import ImageModel
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.images.requests import completion_job, image_job, interpolation_job
 from ancestral.service.images.schemas import (

@@ -8,15 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
+from ancestral import codecs
+from ancestral.images import encoding
 from ancestral.service.api.deps import Service
 from ancestral.service.api.file_names import disposition
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.errors import RangeNotSatisfiable
-from ancestral.service.images import encoding
 from ancestral.service.images.artifact import ZIP
-from ancestral.service.speech import codecs
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
+from ancestral.errors import NotFound
 from ancestral.service.api.deps import CallerDep, Service
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import describe_job
 from ancestral.service.broker import UNAVAILABLE, JobExpired
 from ancestral.service.broker.job import Job, QueuePosition, Status
-from ancestral.service.errors import Conflict, NotFound, ResponseAborted, envelope
+from ancestral.service.errors import Conflict, ResponseAborted, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.schemas import (
     EVENT_ID,

@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import ImageModel, Model, SpeechModel
+from ancestral.errors import NotFound
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.schemas import ModelList, ModelObject
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.models import ImageModel, Model, SpeechModel
-from ancestral.service.errors import NotFound
 from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
 from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
 

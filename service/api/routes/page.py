@@ -11,8 +11,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
+from ancestral.errors import NotFound
 from ancestral.service.api.http.page_policy import page_policy
-from ancestral.service.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.speech.phonemes import Phonemized, PhonemizeQuery, phonemized
-from ancestral.service.speech.requests import read_text
+from ancestral.speech.utterance import read_text
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"])
 

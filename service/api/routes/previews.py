@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from ancestral import codecs
+from ancestral.errors import NotFound
 from ancestral.service.api.deps import CallerDep, Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.previews import PREVIEW_SEED, preview_file
-from ancestral.service.errors import NotFound
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import ImageRequest
-from ancestral.service.speech import codecs
 from ancestral.service.speech.requests import generation_job, speech_job
 from ancestral.service.speech.schemas import GenerationRequest, SpeechRequest
 from ancestral.service.speech.voices import voices_of

@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from ancestral import codecs
 from ancestral.service.api.deps import ContextDep
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, stream_audio
-from ancestral.service.speech import codecs
 from ancestral.service.speech.requests import speech_job
 from ancestral.service.speech.schemas import (
     SpeechAudioDelta,

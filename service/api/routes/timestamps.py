@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from ancestral.catalog.models import SpeechModel
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.broker.job import Job
-from ancestral.service.catalog.models import SpeechModel
 from ancestral.service.errors import Conflict
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end

@@ -10,6 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
+from ancestral.catalog.models import Model
+from ancestral.errors import InvalidRequest
 from ancestral.service import __version__
 from ancestral.service.api.deps import ContextDep, Service
 from ancestral.service.api.http.json_route import JsonRoute
@@ -18,8 +20,7 @@ from ancestral.service.api.responses import ACCEPTED, accepted
 from ancestral.service.api.results import completed
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.broker.job import Job
-from ancestral.service.catalog.models import Model
-from ancestral.service.errors import Conflict, InvalidRequest
+from ancestral.service.errors import Conflict
 from ancestral.service.jobs.artifacts import ArtifactInfo
 from ancestral.service.jobs.payload import Payload, SampledPayload
 from ancestral.service.jobs.schemas import Manifest, Output, Verification

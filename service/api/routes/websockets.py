@@ -12,10 +12,11 @@ import time
 from fastapi import APIRouter, WebSocket
 from starlette.datastructures import Headers
 
+from ancestral.errors import AncestralError
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.auth import Keys, caller_of
 from ancestral.service.api.http.errors import respond
-from ancestral.service.errors import ServiceError, Unauthorized
+from ancestral.service.errors import Unauthorized
 from ancestral.service.images import websocket as images
 from ancestral.service.images.websocket import ImageConnection
 from ancestral.service.jobs.caller import Caller
@@ -41,7 +42,7 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
     try:
         credentials = await _credentials(websocket)
         query = parse_query(SpeechQuery, websocket.query_params).check()
-    except ServiceError as error:
+    except AncestralError as error:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
@@ -54,7 +55,7 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
     try:
         credentials = await _credentials(websocket)
         parse_query(NoQuery, websocket.query_params)
-    except ServiceError as error:
+    except AncestralError as error:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
@@ -81,7 +82,7 @@ async def _serve_elevenlabs(
 ) -> None:
     try:
         credentials = await _credentials(websocket)
-    except ServiceError as error:
+    except AncestralError as error:
         await _refuse(websocket, service, error)
         return
     bounded = await _accept(websocket, service.settings.stall_seconds)
@@ -109,7 +110,7 @@ async def _credentials(websocket: WebSocket) -> Credentials:
         return Credentials(None, identify)
 
 
-async def _refuse(websocket: WebSocket, service: AppState, error: ServiceError) -> None:
+async def _refuse(websocket: WebSocket, service: AppState, error: AncestralError) -> None:
     await websocket.receive()  # the request to connect
     service.metrics.refused(error, Transport.HTTP)
     await websocket.send_denial_response(respond(error, websocket.headers.get("accept", "")))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import click
 
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.models import ANY, ImageModel, Model
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import ANY, ImageModel, Model
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 

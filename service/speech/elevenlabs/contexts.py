@@ -19,7 +19,8 @@ from typing import Final, NoReturn
 
 from starlette.datastructures import QueryParams
 
-from ancestral.service.errors import InvalidRequest, ServiceError
+from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
 from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage
@@ -120,13 +121,13 @@ class Context(EventSink):
             self._ended.set()
             await self._websocket.send_json(ContextAudio(audio=None, isFinal=True, contextId=self._name).model_dump())
 
-    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """The reason; then the context ends. If there will be another attempt, nothing has failed yet."""
         if retry_after is not None or self.has_ended:
             return
         self._ended.set()
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        failure = ContextFailure(message=error.message, error=error.code or error.type, contextId=self._name)
+        failure = ContextFailure(message=error.message, error=error.code or type_of(error), contextId=self._name)
         await self._websocket.send_json(failure.model_dump())
 
 
@@ -170,9 +171,9 @@ class MultiContextConnection(WsConnection):
                 self._credentials.check(message.xi_api_key)
                 async with self._handling:
                     await self._handle_message(message, query)
-        except ServiceError as error:
+        except AncestralError as error:
             self._state.metrics.refused(error, Transport.WEBSOCKET)
-            await fail(self._websocket, error.message, error.code or error.type)
+            await fail(self._websocket, error.message, error.code or type_of(error))
 
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
         """See :class:`WsConnection`. Every context has cancelled its own jobs."""
@@ -221,7 +222,7 @@ class MultiContextConnection(WsConnection):
                 await self._close(context)
             elif message.flush or (message.text and query.auto_mode):
                 await context.runner.flush()
-        except ServiceError as error:
+        except AncestralError as error:
             if context is None:
                 await self._send_failure(message.context_id, error)
             else:
@@ -268,7 +269,7 @@ class MultiContextConnection(WsConnection):
         else:
             await context.runner.close()
 
-    async def _send_failure(self, name: str | None, error: ServiceError) -> None:
+    async def _send_failure(self, name: str | None, error: AncestralError) -> None:
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        failure = ContextFailure(message=error.message, error=error.code or error.type, contextId=name)
+        failure = ContextFailure(message=error.message, error=error.code or type_of(error), contextId=name)
         await self._websocket.send_json(failure.model_dump())

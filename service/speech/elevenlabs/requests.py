@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.models import Model
-from ancestral.service.errors import InvalidRequest, NotFound, ServiceError
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import Model
+from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.speech.alignment import Alignment, normalized, written
 from ancestral.service.speech.elevenlabs.messages import CharacterTimes
 from ancestral.service.speech.elevenlabs.schemas import (
@@ -30,7 +30,7 @@ _NAMES: Final = {"input": "text", "model": "model_id", "voice": "voice_id"}
 """ElevenLabs' names of our fields."""
 
 
-def renamed(error: ServiceError) -> ServiceError:
+def renamed(error: AncestralError) -> AncestralError:
     """An error about a field of ours, with the name that ElevenLabs' clients know."""
     if error.param in _NAMES:
         name = _NAMES[error.param]

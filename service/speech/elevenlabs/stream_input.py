@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 
-from ancestral.service.errors import InvalidRequest, ServiceError
+from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
 from ancestral.service.speech.elevenlabs.messages import AudioMessage, FirstMessage, TextMessage
@@ -68,7 +69,7 @@ class ElevenLabsConnection(SpeechConnection):
             await self._handle_message(runner, first, query)
             while True:
                 await self._handle_message(runner, checked(TextMessage, await self._websocket.receive()), query)
-        except ServiceError as error:
+        except AncestralError as error:
             await self.failed(error)
 
     def on_shutdown(self) -> None:
@@ -122,10 +123,10 @@ class ElevenLabsConnection(SpeechConnection):
         await self._websocket.send_json(AudioMessage(audio=None, isFinal=True).model_dump())
         raise CloseConnection(1000, "", final=True)
 
-    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """The reason; then the connection is closed."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        await fail(self._websocket, error.message, error.code or error.type)
+        await fail(self._websocket, error.message, error.code or type_of(error))
 
     async def on_idle(self, end: IdleTimeout) -> CloseConnection:
         """The reason; then the connection is closed."""

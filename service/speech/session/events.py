@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from ancestral.formats import AudioFormat
 from ancestral.service.jobs.schemas import SEEDS
-from ancestral.service.speech.schemas import AudioFormat
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
 from ancestral.service.ws.schemas import ServerEvent
 

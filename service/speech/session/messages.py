@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from ancestral.formats import AudioFormat
 from ancestral.models.text import InputFormat
 from ancestral.service.jobs.schemas import SEEDS, StrictRequest
 from ancestral.service.speech.schemas import (
     MAX_INPUT_CHARACTERS,
     MAX_PRONUNCIATIONS,
-    AudioFormat,
     Pronunciation,
     SampleRate,
     SpeechRequest,

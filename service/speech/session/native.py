@@ -28,8 +28,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.broker import UNAVAILABLE
-from ancestral.service.errors import InvalidRequest, NotFound, ServiceError, Unauthorized, redis_unavailable
+from ancestral.service.errors import Unauthorized, redis_unavailable
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.session.connection import SpeechConnection
 from ancestral.service.speech.session.events import (
@@ -164,7 +165,7 @@ class NativeConnection(SpeechConnection):
         except UNAVAILABLE:
             await self.failed(redis_unavailable())
             raise CloseConnection(1013, "try again") from None
-        except ServiceError as error:
+        except AncestralError as error:
             await self.failed(error)
             raise CloseConnection(1008, "the session cannot be resumed") from None
         self.start_session(runner)
@@ -220,7 +221,7 @@ class NativeConnection(SpeechConnection):
         """``session.done``."""
         await self._send(SessionDone())
 
-    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """``error``."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
         await self._send(error_event(error, retry_after))

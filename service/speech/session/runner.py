@@ -13,15 +13,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any
 
+from ancestral import codecs
+from ancestral.errors import AncestralError, NotFound
 from ancestral.service.broker import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.broker.sessions import StoredSession
-from ancestral.service.errors import NotFound, NotReady, Overloaded, ServiceError, redis_unavailable
+from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.rate_limit import count_request
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import resume, submit_job
-from ancestral.service.speech import codecs
 from ancestral.service.speech.requests import speech_job
 from ancestral.service.speech.session.state import SessionState, Utterance
 from ancestral.service.speech.session.utterance_sender import EventSink, UtteranceSender
@@ -154,7 +155,7 @@ class SessionRunner:
                     self._retry_at = time.monotonic() + seconds
                     if not ahead:  # else the client is not waiting for it yet
                         await self._sink.failed(error, seconds)
-                except ServiceError as error:
+                except AncestralError as error:
                     self.session_state.drop()
                     await self._sink.failed(_with_text_param(error))
 
@@ -241,7 +242,7 @@ class SessionRunner:
                 async for piece in pieces:
                     await sender.send(piece, self._resampled(reader.samples))
             await sender.end(self._resampled(reader.samples))
-        except ServiceError as error:
+        except AncestralError as error:
             await self._sink.failed(error)
 
     async def times(self, utterance: Utterance) -> list[SentenceTimes]:
@@ -331,7 +332,7 @@ def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return task
 
 
-def _with_text_param(error: ServiceError) -> ServiceError:
+def _with_text_param(error: AncestralError) -> AncestralError:
     """The error with the name that the text has in a session."""
     if error.param == "input":
         error.param, error.message = "text", f"text{error.message.removeprefix('input')}"

@@ -13,15 +13,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ancestral.service.catalog.catalog import Catalog
-from ancestral.service.catalog.seeds import draw_seed, part_seed
-from ancestral.service.errors import InvalidRequest
-from ancestral.service.speech import codecs
-from ancestral.service.speech.requests import check_pitch, read_pronunciations
+from ancestral import codecs
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.seeds import draw_seed, part_seed
+from ancestral.errors import InvalidRequest
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 from ancestral.service.speech.session.documents import Documents
 from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.sentences import Sentences, nothing_to_say
+from ancestral.speech.utterance import check_pitch, read_pronunciations
 
 MAX_OUTSTANDING = 2
 """Unfinished utterances at a time: one is being sent, one is sampled ahead."""

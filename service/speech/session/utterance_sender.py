@@ -6,7 +6,7 @@ import hashlib
 import time
 from typing import Final, Protocol
 
-from ancestral.service.errors import InvalidRequest, ServiceError
+from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.speech.session.state import Utterance
 from ancestral.service.ws.bounded_websocket import FRAME_BYTES
 
@@ -32,7 +32,7 @@ class EventSink(Protocol):
     async def finished(self) -> None:
         """The whole input has been spoken."""
 
-    async def failed(self, error: ServiceError, retry_after: int | None = None) -> None:
+    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """Something failed; with ``retry_after`` (seconds) the server will try again."""
 
 

@@ -10,9 +10,10 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 
+from ancestral.errors import AncestralError
 from ancestral.service.broker import WorkerInfo
 from ancestral.service.broker.job import Priority
-from ancestral.service.errors import Overloaded, ServiceError
+from ancestral.service.errors import Overloaded, status_of
 from ancestral.service.telemetry.metrics.base import DURATIONS, Metrics, StaticCollector, gauge
 
 FIRST_AUDIO: Final = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -158,9 +159,9 @@ class ApiMetrics(Metrics):
         """Count a websocket that closed."""
         self._closed.labels(route, str(code) if code in _CLOSES else "other").inc()
 
-    def refused(self, error: ServiceError, transport: Transport) -> None:
+    def refused(self, error: AncestralError, transport: Transport) -> None:
         """Count an error sent to a client."""
-        self._errors.labels(transport.value, str(error.status)).inc()
+        self._errors.labels(transport.value, str(status_of(error))).inc()
         if isinstance(error, Overloaded):
             self._rejected.labels(error.code).inc()
 

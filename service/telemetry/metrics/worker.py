@@ -11,9 +11,9 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ancestral.catalog.sampler import Sampler
 from ancestral.models.scheduler import Figures
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.catalog.sampler import Sampler
 from ancestral.service.telemetry.metrics.base import WAITS, Metrics, gauge
 
 FACTORS: Final = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0)

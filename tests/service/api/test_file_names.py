@@ -32,8 +32,7 @@ def sound(voice: str) -> GenerationPayload:
 def picture(prompt: str | None, count: int = 1) -> ImagePayload:
     seeds = tuple(range(7, 7 + count))
     return ImagePayload(
-        prompt=prompt, asked_class=None, n=count, labels=((None,),) * count, requested=(None,),
-        revised_prompts=(None,) * count, seeds=seeds,
+        prompt=prompt, n=count, labels=((None,),) * count, requested=((None,),), seeds=seeds,
         **DRAWN,
     )  # fmt: skip
 
@@ -50,12 +49,14 @@ def test_pictures_are_named_by_what_they_show() -> None:
         'inline; filename="a.model-en-cat-9.png"': disposition(JOB, picture("cat", 3), 2),
     }
     assert named == {header: {"content-disposition": header} for header in named}
-    between = InterpolationPayload(begin="cat", end=(0.5,), steps=2, ends=((0,), (None,)), seeds=(7, 7), **DRAWN)
+    between = InterpolationPayload(
+        prompt="cat-to-embedding", begin="cat", end=(0.5,), steps=2, ends=((0,), (None,)), seeds=(7, 7), **DRAWN
+    )
     assert 'filename="a.model-en-cat-to-embedding-7.zip"' in disposition(JOB, between)["content-disposition"]
 
 
 def test_figures_are_no_file() -> None:
-    assert disposition(JOB, ImageLikelihoodPayload(labels=(), map=False, white_bits=8, palette_distance=None)) == {}
+    assert disposition(JOB, ImageLikelihoodPayload(labels=(), map=False, white_bits=8, palette_error=None)) == {}
 
 
 @pytest.mark.parametrize(

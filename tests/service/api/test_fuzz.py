@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ancestral.service.speech.codecs import MEDIA_TYPES
+from ancestral.codecs import MEDIA_TYPES
 from tests.service.fuzzer import Document, Fuzzer
 from tests.service.hostile import SCALARS, changed
 from tests.service.images.pictures import base64_of, noise, written

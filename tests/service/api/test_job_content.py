@@ -9,9 +9,9 @@ import httpx
 import pytest
 import soundfile
 
+from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.routes.job_content import byte_range
 from ancestral.service.errors import RangeNotSatisfiable
-from ancestral.service.speech.codecs import MEDIA_TYPES
 from tests.service.api.job_requests import HEADER, cancel, content, state, submit, url
 from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, SPEECH, Server

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from redis import Redis
 
+from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.broker.pool import MAX_IDLE
-from ancestral.service.speech.codecs import MEDIA_TYPES
 from tests.service.processes import command_line, descendants, redis_of
 from tests.service.support import GENERATION, SPEECH, Server
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from ancestral.catalog.catalog import CatalogConfig, describe, load_catalog
+from ancestral.catalog.models import ImageModel
+from ancestral.catalog.nearest import nearest
+from ancestral.errors import InvalidRequest
 from ancestral.models.checkpoint import load
 from ancestral.models.library import LibraryError, discover
-from ancestral.service.catalog.catalog import describe, load_catalog
-from ancestral.service.catalog.models import ImageModel
-from ancestral.service.catalog.nearest import nearest
-from ancestral.service.errors import InvalidRequest
-from ancestral.service.settings import Settings
 from tests.models.random_models import ZOO
 
 EMOJI = (
@@ -106,7 +105,7 @@ def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None
     with pytest.raises(
         LibraryError, match="pixelcnn-digits: synonyms: the checkpoint has no value '10' of an attribute"
     ):
-        load_catalog(Settings(models_dir=tmp_path, data_dir=tmp_path))
+        load_catalog(CatalogConfig((tmp_path,)))
 
 
 def test_meaning_comes_before_letters() -> None:

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from ancestral.service.speech.codecs.book import COVERED, FORMATS
+from ancestral.codecs.book import COVERED, FORMATS
 from tests.service.support import Server, command
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]

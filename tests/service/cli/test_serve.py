@@ -18,9 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ancestral.service.catalog.catalog import Catalog, load_catalog
+from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.service.cli.local.banner import address_of, banner
-from ancestral.service.settings import Settings
 from tests.service.support import SPEECH, Server, command
 
 Serve = Callable[..., AbstractContextManager[Server]]
@@ -156,7 +155,7 @@ def test_a_second_ctrl_c_cancels_requests(serve: Serve) -> None:
 
 @pytest.fixture(scope="module")
 def catalog(zoo: Path) -> Catalog:
-    return load_catalog(Settings(models_dir=zoo))
+    return load_catalog(CatalogConfig((zoo,)))
 
 
 def show(

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ancestral.images.decoding import decode_picture
+from ancestral.images.pixels import UNDRAWN, BatchDecoder
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.palette import pixels_of, rgba
-from ancestral.service.images.decoder import UNDRAWN, BatchDecoder
-from ancestral.service.images.uploads import decode_picture
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import (
     base64_of,

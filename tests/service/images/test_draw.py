@@ -82,7 +82,7 @@ def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path
         (["cats", "-o", "a.png"], 1, b"nearest: cat"),
         (["dog", "-o", "a.png", "--style", "pencil"], 1, b"sketch has no such style"),
         (["dog", "-o", "a.png", "--model", "tiny"], 1, b"tiny is not made for image_generation"),
-        (["dog", "-o", "a.png", "--model", "nothing"], 1, b"no model"),
+        (["dog", "-o", "a.png", "--model", "nothing"], 1, b"no such model"),
         (["dog", "-o", "a.png", "--model", "fog"], 1, b"fog has no classes"),
         (["dog", "-o", "a.gif"], 2, b".png, .webp, .jpg, .jpeg"),
         (["dog", "-o", "png"], 2, b".png, .webp, .jpg, .jpeg"),

@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from ancestral.service.catalog.seeds import part_seed
-from ancestral.service.images.decoder import UNDRAWN
+from ancestral.catalog.seeds import part_seed
+from ancestral.images.pixels import UNDRAWN
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, decode, draw, events, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ancestral.catalog.seeds import part_seed
 from ancestral.models.engines.images.engine import ImageStreamRequest
-from ancestral.service.catalog.seeds import part_seed
 from tests.service.api.test_refusals import check_envelope
 from tests.service.images.pictures import (
     DRAWING,

@@ -17,11 +17,11 @@ import httpx
 import numpy as np
 import pytest
 
+from ancestral.catalog.seeds import part_seed
 from ancestral.models import checkpoint
 from ancestral.models.engines import load_engine, load_image_engine
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
-from ancestral.service.catalog.seeds import part_seed
 from tests.service.images.pictures import decode, files, written
 from tests.service.support import Server, command, running
 

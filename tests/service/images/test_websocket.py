@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from ancestral.service.catalog.seeds import part_seed
+from ancestral.catalog.seeds import part_seed
 from ancestral.service.ws.credentials import KEY_SECONDS
 from tests.service.images.pictures import Pixels, classes_of, draw, post, same, shown
 from tests.service.images.websocket_client import watching

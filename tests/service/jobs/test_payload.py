@@ -37,22 +37,27 @@ GENERATION = GenerationPayload(
 )  # fmt: skip
 IMAGE = ImagePayload(
     seed=7, temperature=0.9, guidance=1.0, style=None, size="16x12", scale=2, fit="pad", response_format="url",
-    output_format="png", background="opaque", token="t-_", seeds=(7, 8), prompt="cat", asked_class=None, n=2,
-    labels=((0, None, 1), (0, None, None)), requested=(0, None, None), revised_prompts=("owl", None),
+    output_format="png", background="opaque", token="t-_", seeds=(7, 8), prompt="cat", n=2,
+    labels=((0, None, 1), (0, None, None)), requested=((0, None, None),), revised_prompts=("owl", None),
 )  # fmt: skip
 COMPLETION = CompletionPayload(
-    **vars(IMAGE) | {"rows": 2, "row_symbols": 24, "palette_distance": 1.5, "prompt_sha256": "cd" * 32}
+    **vars(IMAGE) | {"rows": 2, "prompt_symbols": 48, "palette_error": 1.5, "prompt_sha256": "cd" * 32}
 )
 INTERPOLATION = InterpolationPayload(
     seed=7, temperature=0.9, guidance=2.5, style="oil", size="8x6", scale=1, fit=None, response_format="b64_json",
     output_format="webp", background="transparent", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0),
-    steps=3, ends=((0, 1), ((0.1, -1e-30, 3.0), 1)),
+    steps=3, ends=((0, 1), ((0.1, -1e-30, 3.0), 1)), requested=((0, 1), ((0.1, -1e-30, 3.0), 1)),
 )  # fmt: skip
 RECONSTRUCTION = ReconstructionPayload(
     seed=7, temperature=0.8, prompt_sha256="ef" * 32, guidance=1.0, style=None, size="8x6", scale=1, fit=None,
     response_format="url", output_format="png", background="opaque", token="t-_", seeds=(7, 8), n=2, source_symbols=48,
-    palette_distance=None,
 )  # fmt: skip
+OPTIONAL = {
+    field.name
+    for payload in (GENERATION, IMAGE)
+    for field in dataclasses.fields(payload)
+    if field.default is not dataclasses.MISSING
+}
 PAYLOADS: list[Payload] = [
     SPEECH,
     GENERATION,
@@ -62,9 +67,9 @@ PAYLOADS: list[Payload] = [
     COMPLETION,
     INTERPOLATION,
     RECONSTRUCTION,
-    EncodingPayload(palette_distance=2.5),
-    ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_distance=None),
-    ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_distance=0.5),
+    EncodingPayload(palette_error=2.5),
+    ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_error=None),
+    ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_error=0.5),
 ]
 
 
@@ -89,7 +94,7 @@ def test_other_versions_are_refused(payload: Payload) -> None:
         type(payload).load(newer)
     assert caught.value.code == "payload_version"
     for name in fields:
-        if name in ("prompt_sha256", "deemphasis_state"):  # which have defaults
+        if name in OPTIONAL:
             continue
         lacking = {other: value for other, value in fields.items() if other != name}
         with pytest.raises(PayloadError):
@@ -117,7 +122,7 @@ def test_what_a_request_is_charged_for() -> None:
     assert SPEECH.input_tokens == sum(len(sentence.phones) for sentence in SENTENCES)
     assert GENERATION.input_tokens == 0
     assert IMAGE.text_tokens == 1, "a subclass that the seed has drawn was not in the request"
-    named = dataclasses.replace(IMAGE, labels=((0, None, 1),) * 2, requested=(0, None, 1), revised_prompts=(None, None))
+    named = dataclasses.replace(IMAGE, labels=((0, None, 1),) * 2, requested=((0, None, 1),))
     assert named.text_tokens == 2
     assert INTERPOLATION.text_tokens == 4
     assert (IMAGE.prompt_symbols, COMPLETION.prompt_symbols) == (0, 48)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ancestral.service.errors import InvalidRequest
+from ancestral.errors import InvalidRequest
 from ancestral.service.jobs.strict_json import parse_json
 from ancestral.service.ws.bounded_websocket import parse
 

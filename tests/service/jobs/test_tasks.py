@@ -16,15 +16,14 @@ import httpx
 import pytest
 from redis import Redis
 
+from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.catalog.catalog import load_catalog
 from ancestral.service.images.tasks import COMPLETION, IMAGE, INTERPOLATION
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.attempt import JobAttempt
 from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.payload import PayloadError
 from ancestral.service.jobs.tasks import Task, Tasks
-from ancestral.service.settings import Settings
 from ancestral.service.speech.tasks import GENERATION, SPEECH
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from tests.service.api.test_refusals import check_envelope
@@ -71,7 +70,7 @@ def test_what_is_named_exists(task: Task[Any]) -> None:
 
 
 def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
-    more = "import ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.service.worker.model_loader"
+    more = "import ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.loader"
     modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "pycrfsuite", "gruut_lang_en", "numba")
     assert imported(more, "[task.attempt]", *modules) == "numba"
 
@@ -98,7 +97,7 @@ def test_an_api_process_imports_no_compiled_kernels() -> None:
 def test_a_request_finds_its_task(
     zoo: Path, model: str, request_fields: dict[str, Any], task: Task[Any], engine: str
 ) -> None:
-    catalog = load_catalog(Settings(models_dir=zoo))
+    catalog = load_catalog(CatalogConfig((zoo,)))
     assert Tasks(*ALL).manifest_rule(catalog.model(model), {"model": model} | request_fields) is task.manifest
 
 

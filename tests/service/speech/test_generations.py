@@ -14,11 +14,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from ancestral.codecs import to_int16
 from ancestral.models import checkpoint
 from ancestral.models.audio.mu_law import decode_wave, encode_wave
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.service.speech.codecs import to_int16
 from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, GENERATION, SPEECH, VOICES, Server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ancestral.models.text import Sentence, Word
-from ancestral.service.speech.timing import Timing
+from ancestral.speech.timing import Timing
 
 
 def test_pauses_belong_to_no_word() -> None:

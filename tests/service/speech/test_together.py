@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ancestral.service.speech.codecs import MEDIA_TYPES
+from ancestral.codecs import MEDIA_TYPES
 from tests.service.support import SPEECH, VOICES, Server
 
 REQUESTS, AT_A_TIME = 200, 16

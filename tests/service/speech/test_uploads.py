@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import soxr
 
-from ancestral.service.speech import codecs
-from ancestral.service.speech.uploads import MAX_CHANNELS
+from ancestral import codecs
+from ancestral.codecs.decoding import MAX_CHANNELS
 from tests.service.speech.upload_support import KINDS, PNG, RATE, chunk, decode, likeness, refusal, tone, wav, written
 
 

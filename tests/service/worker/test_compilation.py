@@ -7,7 +7,7 @@ import logging
 import numba
 import pytest
 
-from ancestral.service.worker.compilation import compilation_logged
+from ancestral.compilation import compilation_logged
 
 
 def test_compilation_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -15,9 +15,9 @@ def test_compilation_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         with compilation_logged("tiny"):
             assert (twice(2), thrice(2)) == (4, 6)
-        (line,) = [line for line in caplog.records if line.name.startswith("ancestral.service.")]
+        (line,) = [line for line in caplog.records if line.name.startswith("ancestral.")]
         assert (line.message, vars(line)["model"]) == ("compiling kernels (first start only)", "tiny")
         caplog.clear()
         with compilation_logged("tiny"):
             assert twice(3) == 6
-    assert not [line for line in caplog.records if line.name.startswith("ancestral.service.")]
+    assert not [line for line in caplog.records if line.name.startswith("ancestral.")]

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral.command_line import explained
+from ancestral.command_line import explained, model_options
+from ancestral.errors import AncestralError
 
 if TYPE_CHECKING:
+    from ancestral.catalog.catalog import CatalogConfig
+    from ancestral.model import Model
     from ancestral.models.engines.base import Array
     from ancestral.models.engines.speech.engine import SpeechEngine
-    from ancestral.service.speech.payloads import SpeechPayload
-    from ancestral.service.speech.sampler import SpeechSampler
+    from ancestral.speech.sampler import SpeechSampler
+    from ancestral.speech.speech import Speech
+    from ancestral.speech.utterance import Utterance
     from ancestral.training.evaluation.listening import Heard
     from ancestral.training.evaluation.speech import Listener, OpinionJudge, Wave
 
@@ -37,24 +41,24 @@ _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--sentences", type=click.IntRange(1), default=40, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0.0, 2.0), help="Default: the model's own.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Write the sound into this folder.")
+@model_options
 def speech(
-    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
-) -> None:
+    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None,
+    config: CatalogConfig, engine: str, precision: str,
+) -> None:  # fmt: skip
     """Print a JSON report: word and character errors, distillmos, DNSMOS, F0 and voicing, speed, bits per sample; the
     teacher's beside them, and those of the model on the recordings' own frames (``copy_synthesis``). ``f0_response`` is
     F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
-    from ancestral.models.checkpoint import CheckpointError
-    from ancestral.models.library import LibraryError
-    from ancestral.service.errors import ServiceError
-    from ancestral.service.settings import SettingsError
+    from ancestral.model import load_from
 
-    with explained(SettingsError, LibraryError, CheckpointError, ServiceError, ImportError, ValueError):
-        report = speech_report(model, voice, asr, corpus, sentences, temperature, keep)
+    with explained(AncestralError, ImportError, ValueError):
+        loaded = load_from(config, model, engine, precision)
+        report = speech_report(loaded, voice, asr, corpus, sentences, temperature, keep)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
 
 
 def speech_report(
-    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
+    model: Model, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
 ) -> dict[str, Any]:
     """What judges say of a voice and of its recordings; see :func:`speech`.
 
@@ -63,35 +67,30 @@ def speech_report(
         ImportError: a judge is not installed.
     """
     from ancestral.models.spec import FeatureSpec
-    from ancestral.service.settings import load_settings
-    from ancestral.service.speech.requests import prepare
-    from ancestral.service.worker.model_loader import load_models
     from ancestral.training.evaluation.speech import Listener, OpinionJudge, frames_of, recordings
 
     judges = Listener(asr), OpinionJudge()
-    loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
-    clips = recordings(corpus, sentences)
-    utterances = [
-        prepare(loaded_models, model, voice, text, seed, temperature=temperature)
-        for seed, (text, _) in enumerate(clips)
+    sampler, clips = model.speech_sampler, recordings(corpus, sentences)
+    speeches = [
+        model.voice(voice).speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)
     ]
-    loaded = loaded_models.sound(loaded_models.speech_model(model, "speech"))
-    made = [_speak(loaded, utterance) for utterance in utterances]
+    utterances = [speech.utterance for speech in speeches]
+    made = [_timed(speech) for speech in speeches]
     real = [wave for _, wave in clips]
     frames = frames_of(real, FeatureSpec())
-    copied = [_copy(loaded, utterance, of_wave) for utterance, of_wave in zip(utterances, frames, strict=True)]
+    copied = [_copy(sampler, utterance, of_wave) for utterance, of_wave in zip(utterances, frames, strict=True)]
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
     texts = [text for text, _ in clips]
     return {
-        "model": model, "sha256": loaded.model.sha256, "engine": loaded.engine.name, "voice": voice,
+        "model": model.id, "sha256": model.description.sha256, "engine": sampler.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
         **_judged(texts, waves, *judges),
-        "real_time_factor": sum(map(len, waves)) / loaded.model.spec.sample_rate / sum(spent for _, _, spent in made),
+        "real_time_factor": sum(map(len, waves)) / sampler.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
-        "bits_per_sample": _bits(loaded.network, voice, real, frames),
-        "f0_response": _f0_response(loaded, utterances[:_RESPONSE_SENTENCES]),
+        "bits_per_sample": _bits(sampler.network, voice, real, frames),
+        "f0_response": _f0_response(sampler, utterances[:_RESPONSE_SENTENCES]),
         "copy_synthesis": _judged(texts, copied, *judges),
         "teacher": _judged(texts, real, *judges),
     }  # fmt: skip
@@ -101,11 +100,16 @@ def speech_report(
 @click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--sentences", type=click.IntRange(1), default=10, show_default=True, help="For each voice.")
-def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
+@model_options
+def voices(
+    corpora: tuple[Path, ...], model: str, sentences: int, config: CatalogConfig, engine: str, precision: str
+) -> None:
     """Print how often each voice is recognised; CORPORA are one folder per voice, named like it."""
+    from ancestral.model import load_from
     from ancestral.training.evaluation.speech import VoiceJudge
 
-    _, spoken = _spoken(corpora, model, sentences)
+    with explained(AncestralError, ValueError):
+        spoken = _spoken(corpora, load_from(config, model, engine, precision), sentences)
     judge = VoiceJudge({voice: [sentence.recording for sentence in heard] for voice, heard in spoken.items()})
     report = {}
     for voice, heard in spoken.items():
@@ -122,60 +126,56 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int) -> None:
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--sentences", type=click.IntRange(1), default=2, show_default=True, help="For each voice.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def listen(corpora: tuple[Path, ...], model: str, sentences: int, output: Path) -> None:
+@model_options
+def listen(
+    corpora: tuple[Path, ...], model: str, sentences: int, output: Path,
+    config: CatalogConfig, engine: str, precision: str,
+) -> None:  # fmt: skip
     """Write a page (README.md, sounds, spectrograms) with each voice beside its recordings.
 
     CORPORA are one folder per voice, named like it.
     """
+    from ancestral.model import load_from
     from ancestral.training.evaluation.listening import write_listening_page
 
-    sampler, spoken = _spoken(corpora, model, sentences)
-    write_listening_page(output, model, sampler.model.sha256, spoken)
+    with explained(AncestralError, ValueError):
+        loaded = load_from(config, model, engine, precision)
+        spoken = _spoken(corpora, loaded, sentences)
+    write_listening_page(output, model, loaded.description.sha256, spoken)
 
 
-def _spoken(corpora: Sequence[Path], model: str, sentences: int) -> tuple[SpeechSampler, dict[str, list[Heard]]]:
+def _spoken(corpora: Sequence[Path], model: Model, sentences: int) -> dict[str, list[Heard]]:
     """Held-out sentences of each corpus, spoken by the voice of its name."""
-    from ancestral.service.settings import load_settings
-    from ancestral.service.speech.requests import prepare
-    from ancestral.service.worker.model_loader import load_models
     from ancestral.training.evaluation.listening import Heard
     from ancestral.training.evaluation.speech import recordings
 
-    with explained(ValueError):
-        loaded_models = load_models(load_settings(), only=lambda entry: entry.id == model)
-        sampler = loaded_models.sound(loaded_models.speech_model(model, "speech"))
-        real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
-    return sampler, {
+    real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    return {
         voice: [
-            Heard(text, _speak(sampler, prepare(loaded_models, model, voice, text, seed))[0], recording)
+            Heard(text, model.voice(voice).speak(text, seed=seed).samples, recording)
             for seed, (text, recording) in enumerate(clips)
         ]
         for voice, clips in real.items()
     }
 
 
-def _speak(sampler: SpeechSampler, payload: SpeechPayload) -> tuple[Wave, float, float]:
+def _timed(speech: Speech) -> tuple[Wave, float, float]:
     """The sound, the seconds to its first chunk and to its last."""
-    import numpy as np
-
-    from ancestral.service.speech.sampler import render
-
-    start, first, waves = time.perf_counter(), 0.0, []
-    for wave in render(sampler, payload):
+    start, first = time.perf_counter(), 0.0
+    for _ in speech:
         first = first or time.perf_counter() - start
-        waves.append(wave)
-    return np.concatenate(waves), first, time.perf_counter() - start
+    return speech.samples, first, time.perf_counter() - start
 
 
-def _copy(sampler: SpeechSampler, payload: SpeechPayload, frames: Array) -> Wave:
+def _copy(sampler: SpeechSampler, utterance: Utterance, frames: Array) -> Wave:
     """Copy-synthesis: the sound that the WaveNet makes of a recording's own frames. The acoustic model has no part in
     it, so that the difference to the spoken text is what that model costs."""
     import numpy as np
 
-    from ancestral.service.speech.sampler import render
+    from ancestral.speech.sampler import render
 
-    part = sampler.framed(payload, 0, frames, np.array([len(frames)]))
-    return np.concatenate(list(render(sampler, payload, [part])))
+    part = sampler.part_from_frames(utterance, 0, frames, np.array([len(frames)]))
+    return np.concatenate(list(render(sampler, utterance, [part])))
 
 
 def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge) -> dict[str, Any]:
@@ -189,13 +189,13 @@ def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener, jud
     return {**error_rates(texts, heard), **scores, **pitch, "heard": heard}
 
 
-def _f0_response(sampler: SpeechSampler, payloads: Sequence[SpeechPayload]) -> dict[str, float] | None:
+def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dict[str, float] | None:
     """F0 of the sound over the F0 of the frames, for several shifts; None for a model whose pitch cannot be changed."""
     import numpy as np
 
     from ancestral.models.engines.speech.engine import StreamRequest
     from ancestral.models.spec import FeatureSpec
-    from ancestral.service.speech.sampler import render
+    from ancestral.speech.sampler import render
     from ancestral.training.evaluation.pitch import RESPONSES, f0_response
 
     if not sampler.model.pitch_control:
@@ -203,9 +203,9 @@ def _f0_response(sampler: SpeechSampler, payloads: Sequence[SpeechPayload]) -> d
     found = {}
     for factor in RESPONSES:
         waves, frames = [], []
-        for payload in payloads:
-            parts = list(sampler.parts(replace(payload, pitch=12.0 * math.log2(factor))))
-            waves.append(np.concatenate(list(render(sampler, payload, parts))))
+        for utterance in utterances:
+            parts = list(sampler.parts(replace(utterance, pitch=12.0 * math.log2(factor))))
+            waves.append(np.concatenate(list(render(sampler, utterance, parts))))
             requests = [part.request for part in parts if isinstance(part.request, StreamRequest)]
             frames.append(np.concatenate([request.frames for request in requests if request.frames is not None]))
         found[str(factor)] = f0_response(waves, frames, FeatureSpec())

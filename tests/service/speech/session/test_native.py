@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from ancestral.service.catalog.seeds import part_seed
+from ancestral.catalog.seeds import part_seed
 from tests.service.support import Server
 from tests.service.ws_client import (
     LONG,

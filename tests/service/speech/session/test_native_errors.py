@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from ancestral.service.catalog.seeds import part_seed
+from ancestral.catalog.seeds import part_seed
 from tests.service.support import Server
 from tests.service.ws_client import (
     CONFIG,

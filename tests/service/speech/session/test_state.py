@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ancestral.service.catalog.seeds import part_seed
-from ancestral.service.errors import InvalidRequest
+from ancestral.catalog.seeds import part_seed
+from ancestral.errors import InvalidRequest
 from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
 

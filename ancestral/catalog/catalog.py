@@ -1,0 +1,201 @@
+"""Every model that can be requested: descriptions, specs, hashes. No weights are kept, nothing is sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+
+from ancestral import models
+from ancestral.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, effective_aliases
+from ancestral.catalog.lexicon import read_lexicon
+from ancestral.catalog.mix import VoiceMix
+from ancestral.catalog.models import ImageModel, Model, SpeechModel
+from ancestral.errors import NotFound
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
+from ancestral.models.library import LibraryError, ModelEntry, discover
+from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
+from ancestral.models.text import Pronunciations
+
+_M = TypeVar("_M", bound=Model)
+BUNDLED: Final = Path(models.__file__).with_name("zoo")
+"""The models that come with this package."""
+
+
+class Catalog:
+    """Every model, by id (aliases.py has other names), and the deployment's lexicon."""
+
+    def __init__(
+        self, models: Mapping[str, Model], aliases: Aliases | None = None, pronunciations: Pronunciations | None = None
+    ) -> None:
+        self.models = dict(models)
+        self.aliases = Aliases() if aliases is None else aliases
+        self.pronunciations = Pronunciations({}) if pronunciations is None else pronunciations
+        """Of the deployment."""
+
+    def model(self, model_id: str) -> Model:
+        """The model of this id or alias.
+
+        Raises:
+            NotFound: there is none.
+        """
+        try:
+            return self.models[self.aliases.models.get(model_id, model_id)]
+        except KeyError:
+            message = f"model: no such model; available: {', '.join(self.models)}"
+            raise NotFound(message, param="model", code="model_not_found") from None
+
+    def voice(self, model: SpeechModel, voice: str) -> VoiceMix:
+        """The voice of this id or alias, or a mix of voices.
+
+        Raises:
+            InvalidRequest: it is no mix, or the model lacks one of its voices.
+        """
+        return model.mix(voice, self.aliases.voices)
+
+    def speech_model(self, model_id: str, capability: str) -> SpeechModel:
+        """The model of this id or alias, which must have the capability.
+
+        Raises:
+            NotFound: there is none.
+            InvalidRequest: it has not.
+        """
+        return self._capable(SpeechModel, model_id, capability)
+
+    def image_model(self, model_id: str, capability: str) -> ImageModel:
+        """The same for image models."""
+        return self._capable(ImageModel, model_id, capability)
+
+    def _capable(self, kind: type[_M], model_id: str, capability: str) -> _M:
+        model = self.model(model_id)
+        model.require(capability)
+        assert isinstance(model, kind), "the capabilities of a kind of model"
+        return model
+
+    @property
+    def speech_models(self) -> list[SpeechModel]:
+        """The models that generate speech."""
+        return [model for model in self.models.values() if isinstance(model, SpeechModel)]
+
+    @property
+    def image_models(self) -> list[ImageModel]:
+        """The models that generate pictures."""
+        return [model for model in self.models.values() if isinstance(model, ImageModel)]
+
+
+@dataclass(frozen=True)
+class CatalogConfig:
+    """Where models are, and what else they are called. The defaults are the bundled models."""
+
+    directories: tuple[Path, ...] = (BUNDLED,)
+    model_aliases: Mapping[str, str] | None = None
+    """Other names of models, instead of :data:`~ancestral.catalog.aliases.MODEL_ALIASES`."""
+    voice_aliases: Mapping[str, str] | None = None
+    """Other names of voices, instead of :data:`~ancestral.catalog.aliases.VOICE_ALIASES`."""
+    pronunciations: Path | None = None
+    """A JSON file of words and their phonemes."""
+
+    def entries(self) -> dict[str, ModelEntry]:
+        """Every model, by id; no checkpoint is read.
+
+        Raises:
+            LibraryError: a model's description is wrong, two have one id, or there is no model.
+        """
+        found: dict[str, ModelEntry] = {}
+        for directory in self.directories:
+            for entry in discover(directory):
+                if entry.id in found:
+                    raise LibraryError(f"{entry.id}: two models have this id")
+                found[entry.id] = entry
+        if not found:
+            raise LibraryError(f"there is no model in {', '.join(map(str, self.directories))}")
+        return found
+
+    def aliases(self, entries: Mapping[str, ModelEntry]) -> Aliases:
+        """The aliases of these models and of their voices.
+
+        Raises:
+            LibraryError: one is an id itself, or maps to none.
+        """
+        voices = dict.fromkeys(voice.id for entry in entries.values() for voice in entry.voices)
+        return Aliases(
+            effective_aliases(self.model_aliases, MODEL_ALIASES, entries, "model_aliases"),
+            effective_aliases(self.voice_aliases, VOICE_ALIASES, voices, "voice_aliases"),
+        )
+
+
+def checkpoints(entry: ModelEntry) -> tuple[Checkpoint, Checkpoint | None]:
+    """The checkpoint that is sampled, and that of the acoustic model, where there is one; checked against each other.
+
+    Raises:
+        LibraryError: they do not fit each other, or the description.
+        CheckpointError: weights are missing or damaged.
+    """
+    try:
+        sampled = load(entry.sampled)
+        acoustic = load(entry.acoustic) if entry.acoustic is not None else None
+    except CheckpointError as error:
+        raise CheckpointError(f"{entry.id}: {error}") from error
+    _check_parts(entry, sampled.spec, acoustic.spec if acoustic is not None else None)
+    return sampled, acoustic
+
+
+def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None) -> Model:
+    """The description of a loaded model: of its entry, and its checkpoints."""
+    parameters = sum(tensor.size for name, tensor in sampled.tensors.items() if name != LABEL_ROWS)
+    if isinstance(sampled.spec, ImageSpec):
+        rows = sampled.tensors.get(LABEL_EMBEDDING)
+        embedding = () if rows is None else tuple(tuple(map(float, row)) for row in rows)
+        together = sampled.tensors.get(LABEL_ROWS, np.zeros((0, len(sampled.spec.attributes) + 1), np.float32))
+        return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding, together)
+    assert isinstance(sampled.spec, SpeechSpec)
+    pitch_control = acoustic is not None and acoustic.spec_as(AcousticSpec).pitch_layers > 0
+    return SpeechModel(entry, sampled.sha256, parameters, sampled.spec, pitch_control)
+
+
+def load_catalog(config: CatalogConfig) -> Catalog:
+    """Describe every model; raises as :meth:`CatalogConfig.entries`, :func:`checkpoints` and :func:`read_lexicon`."""
+    entries = config.entries()
+    models = {entry.id: describe(entry, *checkpoints(entry)) for entry in entries.values()}
+    return Catalog(models, config.aliases(entries), read_lexicon(config.pronunciations))
+
+
+def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> None:
+    if entry.kind == "image":
+        if not isinstance(sampled, ImageSpec):
+            raise LibraryError(f"{entry.id}: an image model needs the checkpoint of an image network")
+        known = {value for values in sampled.conditions for value in values}
+        if unknown := sorted({name for meant in entry.synonyms.values() for name in meant} - known):
+            raise LibraryError(f"{entry.id}: synonyms: the checkpoint has no value {unknown[0]!r} of an attribute")
+        return
+    if not isinstance(sampled, SpeechSpec) or not (acoustic is None or isinstance(acoustic, AcousticSpec)):
+        raise LibraryError(
+            f"{entry.id}: needs the checkpoint of a speech network, and to speak text that of an acoustic model"
+        )
+    _check_speech(entry, sampled, acoustic)
+
+
+def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec | None) -> None:
+    if bool(sampled.local_channels) == (acoustic is None):
+        raise LibraryError(
+            f"{entry.id}: a network with local conditioning needs an acoustic model, any other must have none"
+        )
+    speakers = set(sampled.speakers)
+    if acoustic is not None:
+        expected = (sampled.local_channels, sampled.local_hop, sampled.sample_rate)
+        found = (acoustic.outputs, acoustic.hop, acoustic.sample_rate)
+        if expected != found:
+            raise LibraryError(
+                f"{entry.id}: the acoustic model makes frames of {found} (channels, hop, rate), "
+                f"the network needs {expected}"
+            )
+        speakers &= set(acoustic.speakers)
+    for voice in entry.voices:
+        if voice.id not in speakers:
+            raise LibraryError(f"{entry.id}: voices: the checkpoints have no speaker {voice.id!r}")
+        if voice.sampling.low_shelf_db and sampled.shaping != "linear_prediction":
+            raise LibraryError(f"{entry.id}: voices: sampling: low_shelf_db needs a model with linear prediction")

@@ -1,0 +1,228 @@
+"""The description of a model, as clients see it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
+from ancestral.catalog.nearest import nearest
+from ancestral.errors import InvalidRequest
+from ancestral.models.conditioning import Speaker, parents
+from ancestral.models.library import CAPABILITIES, ModelEntry
+from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
+
+ANY: Final = "any"
+"""The name of a class, a style or any other attribute that is left unspecified."""
+
+
+CAPABILITIES_FROM: Final[Mapping[str, tuple[str, ...]]] = {
+    "labels": CAPABILITIES["image"],
+    "picture": ("image_reconstruction", "image_encoding", "image_interpolation", "image_likelihood"),
+    "person": ("image_portrait", "image_encoding", "image_interpolation", "image_likelihood"),
+}
+"""What an image model can do, by what it draws from (:attr:`ancestral.models.spec.ImageSpec.drawn_from`)."""
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """One model of any kind."""
+
+    entry: ModelEntry
+    sha256: str
+    """Of the weights that are sampled."""
+    parameters: int
+    """Numbers in those weights."""
+
+    @property
+    @abstractmethod
+    def receptive_field(self) -> int:
+        """How far back the network sees."""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the model can do."""
+        return CAPABILITIES[self.entry.kind]
+
+    def require(self, capability: str) -> None:
+        """Require a capability of the model.
+
+        Raises:
+            InvalidRequest: it has not got it.
+        """
+        if capability not in self.capabilities:
+            able = ", ".join(self.capabilities)
+            raise InvalidRequest(
+                f"model: {self.entry.id} is not made for {capability}; it is made for {able}",
+                param="model",
+                code="model_not_capable",
+            )
+
+
+@dataclass(frozen=True)
+class SpeechModel(Model):
+    """A model that generates speech, with or without text."""
+
+    spec: SpeechSpec
+    """Of the network that is sampled."""
+    pitch_control: bool
+    """Whether its acoustic model can speak with another pitch than it predicts."""
+
+    @property
+    def receptive_field(self) -> int:
+        """Past samples that the next one depends on."""
+        return self.spec.receptive_field
+
+    def mix(self, text: str, aliases: Mapping[str, str] | None = None) -> VoiceMix:
+        """The voice of this id, or a mix of voices such as ``heart(2)+joe(1)``.
+
+        Args:
+            text: an id or a mix.
+            aliases: other names of voices.
+
+        Raises:
+            InvalidRequest: it is no mix, or the model lacks one of its voices.
+        """
+        try:
+            return find_voice(text, self.entry.voices, aliases or {})
+        except UnknownVoice as error:
+            names = ", ".join(voice.id for voice in self.entry.voices)
+            message = f"voice: {self.entry.id} has no such voice; it has {names}"
+            raise InvalidRequest(message, param="voice", code="voice_not_found") from error
+        except MixError as error:
+            raise InvalidRequest(f"voice: {error}", param="voice", code="invalid_value") from error
+
+    def speaker(self, shares: Mapping[str, float]) -> Speaker | None:
+        """Voices, and the share of each, as the network's speakers; None if it has no speakers."""
+        if not self.spec.speakers:
+            return None
+        return {self.spec.speakers.index(voice): share for voice, share in shares.items()}
+
+
+@dataclass(frozen=True)
+class ImageModel(Model):
+    """A model that generates pictures."""
+
+    spec: ImageSpec
+    """Of the network that is sampled."""
+    embedding: tuple[tuple[float, ...], ...]
+    """The label embedding: of each attribute a vector for every value, then one for "unspecified". Empty where the
+    network has no attributes."""
+    label_rows: NDArray[np.float32] = field(compare=False, repr=False)
+    """The labels that occurred together in training (:func:`ancestral.models.conditioning.draw_labels`)."""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """See :class:`Model`."""
+        return CAPABILITIES_FROM[self.spec.drawn_from]
+
+    @property
+    def size(self) -> str:
+        """``WIDTHxHEIGHT``."""
+        return f"{self.spec.width}x{self.spec.height}"
+
+    @property
+    def receptive_field(self) -> int:
+        """Rows above a pixel that it can depend on."""
+        return self.spec.reach
+
+    @cached_property
+    def parents(self) -> dict[str, tuple[str, dict[int, int]]]:
+        """The attributes whose values belong to those of another, as subclasses to classes.
+
+        For each its name, that of the other attribute, and the label there of every label here.
+        """
+        names = list(self.spec.named)
+        return {names[child]: (names[of], labels) for child, (of, labels) in parents(self.label_rows).items()}
+
+    @cached_property
+    def _values(self) -> dict[str, tuple[str, int]]:
+        """Every value by its name in lower case: its attribute, and its label."""
+        attributes = self.spec.attributes
+        return {value.casefold(): (name, i) for name, values in attributes for i, value in enumerate(values)}
+
+    def labels(self, text: str, param: str) -> dict[str, int]:
+        """The labels that a list of names asks for, by attribute. What they belong to is among them.
+
+        Args:
+            text: names of values of any attributes, in any case, separated by commas; :data:`ANY` asks for nothing.
+            param: the field that it came in.
+
+        Raises:
+            InvalidRequest: there is no such value, or two are of one attribute; the message has the nearest ones.
+        """
+        names = [name.strip() for name in text.split(",")]
+        names = [name for name in names if name] or [""]
+        found: dict[str, int] = {}
+        for number, name in enumerate(names, 1):
+            if name.casefold() == ANY and ANY not in self._values and self.spec.attributes:
+                continue
+            place = f" (name {number} of {len(names)})" if len(names) > 1 else ""
+            attribute, label = self._value(name, param, place)
+            if found.setdefault(attribute, label) != label:
+                message = f"{param}: two values of {attribute}{place}; one picture has one"
+                raise InvalidRequest(message, param=param, code="conflict")
+        for child, (parent, belongs) in self.parents.items():
+            if child in found and found[child] in belongs:
+                found.setdefault(parent, belongs[found[child]])
+        return found
+
+    def style(self, name: str | None) -> int | None:
+        """The label of a style, in the field of that name.
+
+        Raises:
+            InvalidRequest: there is no such style.
+        """
+        styles = self.spec.named.get(STYLE, ())
+        if name is None or (styles and name.strip().casefold() == ANY):
+            return None
+        attribute, label = self._values.get(name.strip().casefold(), ("", 0))
+        if attribute != STYLE:
+            raise self._unknown(name, "style", "", {STYLE: styles} if styles else {})
+        return label
+
+    def names(self, labels: Sequence[int | None], *, style: bool) -> str:
+        """The list of names that asks for these labels, without those that follow from others.
+
+        Args:
+            labels: one for each attribute.
+            style: whether to name the style.
+        """
+        values = zip(self.spec.named, self.spec.conditions, labels, strict=True)
+        given = {attribute: names[label] for attribute, names, label in values if label is not None}
+        implied = {parent for child, (parent, _) in self.parents.items() if child in given}
+        left_out = implied if style else implied | {STYLE}
+        return ", ".join(name for attribute, name in given.items() if attribute not in left_out)
+
+    def as_known(self, text: str) -> str:
+        """A list of names as the model spells them; :data:`ANY` where none is known."""
+        known = [self._values.get(name.strip().casefold()) for name in text.split(",")]
+        return ", ".join(self.spec.named[found[0]][found[1]] for found in known if found is not None) or ANY
+
+    def _value(self, name: str, param: str, place: str) -> tuple[str, int]:
+        wanted = name.casefold()
+        if wanted in self._values:
+            return self._values[wanted]
+        raise self._unknown(name, param, place, self.spec.named)
+
+    def _unknown(self, name: str, param: str, place: str, among: Mapping[str, tuple[str, ...]]) -> InvalidRequest:
+        code = "style_not_found" if param == STYLE else "class_not_found"
+        if not among:
+            has = "styles" if param == STYLE else "classes"
+            return InvalidRequest(f"{param}: {self.entry.id} has no {has}", param=param, code=code)
+        every = [value for values in among.values() for value in values]
+        near = nearest(name.strip().casefold(), every, self.entry.synonyms)
+        if near:
+            told = [f"{value} ({self._values[value.casefold()][0]})" if len(among) > 1 else value for value in near]
+            said = f"nearest: {', '.join(told)}"
+        else:
+            said = f"it has {', '.join(next(iter(among.values())))}"
+        *most, last = among
+        what = f"{', '.join(most)} or {last}" if most else last
+        return InvalidRequest(f"{param}: {self.entry.id} has no such {what}{place}; {said}", param=param, code=code)

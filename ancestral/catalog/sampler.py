@@ -1,0 +1,39 @@
+"""The interface that a worker samples through, in any modality: weights in an engine, requests as streams."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from ancestral.catalog.models import Model
+from ancestral.models.engines.base import Engine, Length, Stream, Symbols
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stream of a request."""
+
+    request: Length
+    """Its length includes the prompt."""
+    prompt: Symbols
+    """Symbols that precede those that are sampled."""
+
+
+@dataclass(frozen=True)
+class Sampler(ABC):
+    """A model with its weights, ready to sample."""
+
+    model: Model
+    engine: Engine
+
+    @abstractmethod
+    def open(self, part: Part) -> Stream:
+        """The stream, after its prompt."""
+
+    @abstractmethod
+    def restore(self, part: Part, state: bytes) -> Stream:
+        """The stream that a snapshot was taken of."""
+
+    @abstractmethod
+    def warm(self) -> None:
+        """Sample a little, so that everything that is compiled or read on first use is ready."""

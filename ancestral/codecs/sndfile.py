@@ -1,0 +1,145 @@
+"""``mp3`` and ``flac``, by libsndfile (LAME and libFLAC inside it)."""
+
+from __future__ import annotations
+
+import io
+
+import soundfile
+
+from ancestral.codecs.base import Encoder, Rewrite, Tags, Wave
+from ancestral.codecs.id3 import id3
+from ancestral.models.audio.pcm import to_int16
+
+
+class _Tail(io.RawIOBase):
+    """The file that libsndfile writes: appended bytes can be taken at once, rewritten bytes are kept separately.
+
+    At the end libsndfile seeks back to write the length into the header, whose bytes have been sent by then.
+    """
+
+    def __init__(self) -> None:
+        self._position = 0
+        self._end = 0
+        self._appended = bytearray()
+        self.rewritten: list[Rewrite] = []
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # soundfile passes bytes, not any buffer
+        """Split the data into what rewrites earlier bytes and what is appended."""
+        old = max(0, min(self._end - self._position, len(data)))
+        if old:
+            self.rewritten.append((self._position, bytes(data[:old])))
+        self._appended += data[old:]
+        self._position += len(data)
+        self._end = max(self._end, self._position)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set the position."""
+        self._position = (0, self._position, self._end)[whence] + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position
+
+    def take(self) -> bytes:
+        """The bytes appended since the last call."""
+        data, self._appended = bytes(self._appended), bytearray()
+        return data
+
+
+class SoundfileEncoder(Encoder):
+    """A container that libsndfile writes."""
+
+    def __init__(self, container: str, subtype: str, sample_rate: int, **quality: str | float) -> None:
+        self._tail = _Tail()
+        self._file = soundfile.SoundFile(
+            self._tail, "w", samplerate=sample_rate, channels=1, format=container, subtype=subtype, **quality
+        )
+
+    def feed(self, wave: Wave) -> bytes:
+        """See :class:`Encoder`."""
+        self._file.write(to_int16(wave))
+        return self._tail.take()
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        self._file.close()
+        return self._tail.take()
+
+    def rewrites(self) -> list[Rewrite]:
+        """See :class:`Encoder`."""
+        return self._tail.rewritten
+
+
+class Mp3Encoder(SoundfileEncoder):
+    """An MP3 of constant bit rate, from which readers estimate the length of a stream, after its tags.
+
+    Its first frame is blank until it is rewritten with the number of frames, and of the samples at both ends that the
+    encoder has added.
+    """
+
+    def __init__(self, sample_rate: int, tags: Tags) -> None:
+        level = _compression_level(sample_rate)
+        super().__init__("MP3", "MPEG_LAYER_III", sample_rate, bitrate_mode="CONSTANT", compression_level=level)
+        self._unsent = id3(tags)
+        self._offset = len(self._unsent)
+
+    def feed(self, wave: Wave) -> bytes:
+        """See :class:`Encoder`."""
+        tag, self._unsent = self._unsent, b""
+        return tag + super().feed(wave)
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        tag, self._unsent = self._unsent, b""
+        return tag + super().finish()
+
+    def rewrites(self) -> list[Rewrite]:
+        """See :class:`Encoder`."""
+        return [(self._offset + offset, data) for offset, data in super().rewrites()]
+
+
+def mp3_bit_rate(sample_rate: int) -> int:
+    """Bits per second of an MP3 at a rate in hertz."""
+    return 128_000 if sample_rate >= 32000 else 64_000 if sample_rate >= 16000 else 32_000
+
+
+def _compression_level(sample_rate: int) -> float:
+    """The level, between 0 and 1, that makes libsndfile choose the bit rate."""
+    if sample_rate >= 32000:
+        highest, lowest = 320, 32
+    elif sample_rate >= 16000:
+        highest, lowest = 160, 8
+    else:
+        highest, lowest = 64, 8
+    return (highest - mp3_bit_rate(sample_rate) / 1000) / (highest - lowest)
+
+
+class FlacEncoder(SoundfileEncoder):
+    """A FLAC whose header has its length from the start; 0 means "not known"."""
+
+    def __init__(self, sample_rate: int, length: int, tags: Tags) -> None:
+        # Blocks of 1152 samples or of 4096. Long blocks only make oversampled speech smaller.
+        level = 0.0 if sample_rate < 32000 else 0.625
+        super().__init__("FLAC", "PCM_16", sample_rate, compression_level=level)
+        for name, text in tags.items():
+            setattr(self._file, name, text)
+        self._length: int | None = length
+
+    def feed(self, wave: Wave) -> bytes:
+        """See :class:`Encoder`."""
+        return self._with_length(super().feed(wave))
+
+    def finish(self) -> bytes:
+        """See :class:`Encoder`."""
+        return self._with_length(super().finish())
+
+    def _with_length(self, data: bytes) -> bytes:
+        """A FLAC's beginning with the total of samples in STREAMINFO: the last 36 bits of bytes 21 to 25."""
+        if not data or self._length is None:
+            return data
+        start, end = 21, 26
+        field = int.from_bytes(data[start:end]) & ~(2**36 - 1) | self._length
+        self._length = None
+        return data[:start] + field.to_bytes(end - start) + data[end:]

@@ -1,0 +1,30 @@
+"""The errors of a request that cannot be served, wherever it came from: Python, the command line or HTTP.
+
+Models that cannot be loaded raise :class:`~ancestral.models.library.LibraryError` and
+:class:`~ancestral.models.checkpoint.CheckpointError`.
+"""
+
+from __future__ import annotations
+
+
+class AncestralError(Exception):
+    """The base. ``message`` is for people, ``code`` for programs."""
+
+    code: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        """The parameter that is wrong."""
+        self.code = code or self.code
+
+
+class InvalidRequest(AncestralError):
+    """A value that can never be used as it stands."""
+
+
+class NotFound(AncestralError):
+    """Nothing has this name."""
+
+    code = "not_found"

@@ -1,0 +1,55 @@
+"""The formats of sound: names, media types and sample rates. Importing this loads no codec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from ancestral.errors import InvalidRequest
+
+MEDIA_TYPES: Final = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+"""The formats of :func:`ancestral.codecs.encoder`, and their ``Content-Type``."""
+
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+SUFFIXES: Final[Mapping[str, AudioFormat]] = {
+    ".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac",
+}  # fmt: skip
+"""The formats of files, by the ends of their names."""
+
+LENGTH_IN_HEADER: Final = ("flac", "wav")
+"""The formats whose header contains the number of samples."""
+
+PCM_RATE: Final = 24000
+"""The rate that OpenAI's clients assume for ``pcm``."""
+
+_MPEG_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+RATES: Final = {"mp3": _MPEG_RATES, "opus": (8000, 16000, 24000, 48000), "aac": _MPEG_RATES}
+"""The sample rates, in hertz, of the formats that do not support every rate. No request takes Opus's 12000."""
+
+
+def rate_of(form: str, model_rate: int, sample_rate: int | None) -> int:
+    """The rate of the bytes, in hertz: ``sample_rate``, or else 24000 for ``pcm`` and the model's own rate."""
+    return sample_rate or (PCM_RATE if form == "pcm" else model_rate)
+
+
+def check_rate(form: str, rate: int) -> None:
+    """Check that a format supports a rate, in hertz.
+
+    Raises:
+        InvalidRequest: it does not; ``param`` is ``sample_rate``.
+    """
+    rates = RATES.get(form)
+    if rates is not None and rate not in rates:
+        *most, last = rates
+        raise InvalidRequest(
+            f"sample_rate: {form} cannot carry {rate} Hz; choose {', '.join(map(str, most))} or {last}",
+            param="sample_rate",
+            code="unsupported_sample_rate",
+        )

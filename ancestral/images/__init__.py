@@ -1,0 +1,1 @@
+"""Pictures: what is drawn, pixels while they are sampled, and image files."""

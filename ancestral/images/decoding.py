@@ -1,0 +1,132 @@
+"""A picture that a client has uploaded, to symbols. Nothing in the file is trusted.
+
+The size is read from the header before anything is decoded, so that a file that would take much memory is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
+
+from ancestral.errors import InvalidRequest
+from ancestral.models.palette import WHITE, nearest_symbols
+from ancestral.models.spec import ImageSpec
+
+MAX_SIDE: Final = 4096
+"""The largest side of a picture, in pixels, that is taken or sent."""
+FORMATS: Final = ("PNG", "WEBP", "JPEG")
+_MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
+
+Image.MAX_IMAGE_PIXELS = None  # it would only warn, after decoding; sizes are checked here
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files, which our log does not need
+
+
+class _Unusable(Exception):
+    """The file is refused; the message is for the client."""
+
+
+def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np.uint8], float | None]:
+    """Decode a PNG, WebP or JPEG file of a model's size, or of a whole multiple of it, which is averaged.
+
+    Transparent pixels are put on white. Colours become grey for a model of grey pictures, black or white (at a
+    threshold of 128) for a model of two levels, and the nearest colours of the palette for a model with one. Where the
+    palette has a transparent colour, transparent pixels become that; in a picture without any, pure white does.
+
+    Args:
+        data: the whole file.
+        spec: of the model.
+        param: the field that the file came in, for the error.
+
+    Returns:
+        Symbols, ``uint8 [H, W, C]``, and of a model with a palette how far the colours were
+        (:func:`ancestral.models.palette.nearest_symbols`).
+
+    Raises:
+        InvalidRequest: the file is of another format, damaged or truncated, or the picture's size or colours are not
+            supported; ``code`` is ``invalid_image``.
+    """
+    try:
+        image = _opened(data, spec)
+    except _Unusable as error:
+        raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
+    if spec.palette:
+        symbols, distance = nearest_symbols(np.array(image, np.uint8), spec)
+        return symbols, round(distance, 3)
+    pixels = np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
+    return ((pixels >= 128).astype(np.uint8) if spec.binary else pixels), None
+
+
+def multiple(spec: ImageSpec, width: int, height: int) -> int | None:
+    """The side, in pixels, that one pixel of the model has in a picture of this size; None if it is not whole."""
+    scale = width // spec.width
+    return scale if scale > 0 and (width, height) == (scale * spec.width, scale * spec.height) else None
+
+
+def _opened(data: bytes, spec: ImageSpec) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            scale = _scale(image.size, spec)
+            _check_kind(image)
+            _check_sums(data)
+            image.load()
+            plain = (
+                _coloured(image, spec) if spec.palette else _plain(image).convert("L" if spec.channels == 1 else "RGB")
+            )
+    except UnidentifiedImageError as error:
+        raise _Unusable("it is not a PNG, WebP or JPEG file") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
+        raise _Unusable("it is damaged, or cut short") from error
+    return plain.reduce(scale) if scale > 1 else plain
+
+
+def _scale(size: tuple[int, int], spec: ImageSpec) -> int:
+    width, height = size
+    if max(size) > MAX_SIDE:
+        raise _Unusable(f"it has {width} x {height} pixels; at most {MAX_SIDE} each way are taken")
+    scale = multiple(spec, width, height)
+    if scale is None:
+        wanted = f"{spec.width} x {spec.height}, or a multiple"
+        raise _Unusable(f"it has {width} x {height} pixels; the model's are {wanted}")
+    return scale
+
+
+def _check_kind(image: Image.Image) -> None:
+    if getattr(image, "n_frames", 1) != 1:
+        raise _Unusable("it moves, where one picture is taken")
+    stored = image.tile[0].args if isinstance(image, PngImageFile) else image.mode  # whose mode hides 16 bits
+    if image.mode not in _MODES or "16" in str(stored):
+        raise _Unusable(f"its colours are stored as {stored}; grey, RGB and palettes of 8 bits are taken")
+
+
+def _check_sums(data: bytes) -> None:
+    """Check the checksums of a PNG up to its last chunk, which decoding does not."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.verify()
+
+
+def _coloured(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    """RGBA, in which the background of a picture without transparency is made transparent if the palette can be."""
+    if image.has_transparency_data and spec.transparent:
+        return image.convert("RGBA")
+    opaque = _plain(image).convert("RGBA")
+    if spec.transparent:
+        pixels = np.array(opaque)
+        pixels[(pixels[..., :3] == WHITE).all(axis=2), 3] = 0
+        opaque = Image.fromarray(pixels)
+    return opaque
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture on white."""
+    if not image.has_transparency_data:
+        return image
+    coloured = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)

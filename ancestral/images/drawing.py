@@ -1,0 +1,124 @@
+"""What is drawn: frozen dataclasses with everything that pictures and their files depend on, besides the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Label = int | tuple[float, ...] | None
+"""The value of one attribute: an index, an embedding vector ``[condition_channels]``, or None for unconditional."""
+Labels = tuple[Label, ...]
+"""A label for each attribute of the model, in the order of ``spec.attributes``; of a model that draws from pictures,
+the vector of one alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Pictures that are sampled together, as one stream, and the form of their files."""
+
+    seeds: tuple[int, ...]
+    """One per picture."""
+    temperature: float
+    guidance: float
+    style: str | None
+    size: str
+    """``WIDTHxHEIGHT`` of the files, in pixels."""
+    scale: int
+    """Side of the square, in pixels of the file, that one pixel of the model becomes."""
+    fit: str | None
+    """``pad`` if the file is larger than the picture in it."""
+    output_format: str
+    background: str
+    """``opaque`` or ``transparent``."""
+    prompt: str | None = None
+    """What the pictures show, in the words of the request; None if it names nothing."""
+    requested: tuple[Labels, ...] = ()
+    """The labels that the request names, without those that seeds have drawn."""
+    revised_prompts: tuple[str | None, ...] = ()
+    """One per picture: the prompt with the names that the picture's seed has drawn, if it has drawn any."""
+    prompt_sha256: str | None = None
+    """Of the symbols that came with the request."""
+    prompt_symbols: int = 0
+    """Symbols of each picture that came with the request."""
+    palette_error: float | None = None
+    """How far the colours of an upload were from those of the model's palette (models.palette.nearest_symbols)."""
+
+    def drawn_size(self, width: int, height: int) -> str | None:
+        """``WIDTHxHEIGHT`` of the picture in a padded file, of a model of this size; None if the file has no edge."""
+        return f"{width * self.scale}x{height * self.scale}" if self.fit == "pad" else None
+
+    @property
+    def count(self) -> int:
+        """The number of pictures."""
+        return len(self.seeds)
+
+    @property
+    def image_tokens(self) -> int:
+        """What the request is charged for its upload."""
+        return self.prompt_symbols * self.count
+
+    @property
+    def text_tokens(self) -> int:
+        """What the request is charged for its labels."""
+        return sum(label is not None for labels in self.requested for label in labels)
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """What picture ``index`` depends on, besides the model, with the names of a request. Written into PNG files."""
+        recipe: dict[str, Any] = {"seed": self.seeds[index], "temperature": self.temperature, "guidance": self.guidance}
+        if self.background == "transparent":
+            recipe["background"] = self.background
+        return recipe if self.style is None else recipe | {"style": self.style}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassDrawing(Drawing):
+    """Pictures of a class, or of other attributes."""
+
+    labels: tuple[Labels, ...]
+    """One per picture, those that its seed has drawn included."""
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`Drawing`."""
+        return super().recipe(index) if self.prompt is None else {"prompt": self.prompt} | super().recipe(index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion(ClassDrawing):
+    """The rest of a picture; the symbols of its first rows come beside it."""
+
+    rows: int
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`Drawing`. The rows that were given are named by their hash alone."""
+        return super().recipe(index) | {"rows": self.rows, "prompt_sha256": self.prompt_sha256}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction(Drawing):
+    """Pictures of what another one shows; its symbols come beside it."""
+
+    source_symbols: int
+
+    @property
+    def image_tokens(self) -> int:
+        """See :class:`Drawing`."""
+        return self.source_symbols
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`Drawing`. The upload is named by its hash alone; there is no guidance."""
+        recipe = super().recipe(index) | {"prompt_sha256": self.prompt_sha256}
+        return {name: value for name, value in recipe.items() if name != "guidance"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolation(Drawing):
+    """Pictures between two ends, all from one seed."""
+
+    begin: str | tuple[float, ...]
+    end: str | tuple[float, ...]
+    steps: int
+    ends: tuple[Labels, Labels]
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`Drawing`."""
+        return {"from": self.begin, "to": self.end, "steps": self.steps, "step": index} | super().recipe(index)

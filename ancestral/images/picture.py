@@ -1,0 +1,187 @@
+"""Pictures that are being drawn: their pixels, what they show, how likely they are, and their files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ancestral.errors import InvalidRequest
+from ancestral.images.drawing import ClassDrawing, Drawing
+from ancestral.images.encoding import SUFFIXES
+from ancestral.images.files import decoder_of, picture_file
+from ancestral.images.pixels import BatchDecoder, Pixels
+from ancestral.images.sampler import ImageSampler
+from ancestral.images.sheet import atlas, attributes_of, sheet_file
+
+
+class Pictures(Sequence["Picture"]):
+    """Pictures that share one pass of the sampler. Nothing is sampled before it is asked for.
+
+    Args:
+        sampler: of the model.
+        drawing: what is drawn.
+        upload: symbols that came with the request, as :meth:`ImageSampler.part` takes them.
+    """
+
+    def __init__(self, sampler: ImageSampler, drawing: Drawing, upload: NDArray[np.uint8] | None = None) -> None:
+        self.drawing = drawing
+        self._sampler = sampler
+        self._decode = decoder_of(drawing, sampler.model)
+        self._part = sampler.part(drawing, upload)
+        self._rows = self._sample()
+
+    @property
+    def height(self) -> int:
+        """Rows of every picture."""
+        return self._sampler.model.spec.height
+
+    def rows(self) -> Iterator[int]:
+        """Sample row by row, of all pictures together. Yields how many rows are finished."""
+        yield from self._rows
+
+    def _sample(self) -> Iterator[int]:
+        stream = self._sampler.open(self._part)
+        while not self._decode.complete:
+            (symbols,) = self._sampler.engine.step([stream], stream.row_size)
+            self._decode(symbols)
+            yield self._decode.rows
+
+    def finish(self) -> None:
+        """Sample what is missing."""
+        for _ in self._rows:
+            pass
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return self.drawing.count
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Picture]: ...
+    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
+        """A picture, or several."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return Picture(self, index % len(self))
+
+    def save_sheet(self, path: str | Path, columns: int, scale: int = 1) -> None:
+        """Write one file with all pictures, and a JSON atlas beside it (places, seeds, prompts, attributes).
+
+        Args:
+            path: of the file; its suffix is the format, as of :meth:`Picture.save`.
+            columns: pictures in a row.
+            scale: side in pixels of each drawn pixel.
+
+        Raises:
+            InvalidRequest: the suffix is of no known format, or the model has no attributes.
+        """
+        model, file = self._sampler.model, Path(path)
+        drawing, decoded = self._for_file(_format(file), scale)
+        if not isinstance(drawing, ClassDrawing):
+            raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
+        file.write_bytes(sheet_file(drawing, model, decoded, columns))
+        file.with_suffix(".json").write_bytes(atlas(drawing, model, columns, file.name))
+
+    @property
+    def pixels(self) -> Pixels:
+        """``[pictures, H, W, C]``, all of them."""
+        self.finish()
+        return self._decode.pixels
+
+    @property
+    def symbols(self) -> NDArray[np.uint8]:
+        """What the network sampled ``[pictures, H, W, C]``."""
+        self.finish()
+        return self._decode.symbols
+
+    def file(self, index: int, form: str, scale: int = 1) -> bytes:
+        """Picture ``index`` as a file of this format, with what made it in the text of a PNG."""
+        drawing, decoded = self._for_file(form, scale)
+        return picture_file(drawing, self._sampler.model, index, decoded)
+
+    def _for_file(self, form: str, scale: int) -> tuple[Drawing, BatchDecoder]:
+        """The drawing and its pixels for a format; a JPEG has no transparent ones."""
+        self.finish()
+        drawing = replace(self.drawing, scale=scale, output_format=form)
+        if form != "jpeg" or drawing.background == "opaque":
+            return drawing, self._decode
+        drawing = replace(drawing, background="opaque")
+        decoded = decoder_of(drawing, self._sampler.model)
+        decoded(self._decode.symbols.swapaxes(0, 1))
+        return drawing, decoded
+
+    def bits(self, index: int) -> NDArray[np.float64]:
+        """-log2 p of every sub-pixel of picture ``index`` ``[H, W, C]``, given its labels or its own vector."""
+        labels = self.drawing.labels[index] if isinstance(self.drawing, ClassDrawing) else ()
+        scores = self._sampler.score(self.symbols[index][None], labels)
+        return np.asarray(-scores[0] / math.log(2.0))
+
+    def attributes(self, index: int) -> dict[str, str]:
+        """What picture ``index`` was drawn to show, by attribute: what was asked for, and what its seed has drawn."""
+        if not isinstance(self.drawing, ClassDrawing):
+            return {}
+        return attributes_of(self.drawing, self._sampler.model, index)
+
+
+class Picture:
+    """One picture. Its pixels are sampled when they are asked for."""
+
+    def __init__(self, pictures: Pictures, index: int) -> None:
+        self._pictures, self._index = pictures, index
+        self.seed = pictures.drawing.seeds[index]
+        """With the same model and request it gives the same picture."""
+
+    @cached_property
+    def array(self) -> Pixels:
+        """``uint8 [H, W, C]``: grey (C = 1), RGB or RGBA."""
+        pixels: Pixels = self._pictures.pixels[self._index]
+        return pixels
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The picture for Pillow: ``L``, ``RGB`` or ``RGBA``."""
+        return Image.fromarray(self.array[..., 0] if self.array.shape[2] == 1 else self.array)
+
+    @cached_property
+    def bits(self) -> float:
+        """-log2 p of the whole picture under the model, without guidance, given what it was drawn to show."""
+        return float(self._pictures.bits(self._index).sum())
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What it was drawn to show, by attribute: what was asked for, and what the seed has drawn."""
+        return self._pictures.attributes(self._index)
+
+    def save(self, path: str | Path, scale: int = 1) -> None:
+        """Write a file; its suffix, ``.png``, ``.webp``, ``.jpg`` or ``.jpeg``, is the format.
+
+        Args:
+            path: of the file.
+            scale: side in pixels of each drawn pixel.
+
+        Raises:
+            InvalidRequest: it has another suffix.
+        """
+        Path(path).write_bytes(self._pictures.file(self._index, _format(Path(path)), scale))
+
+    def _repr_png_(self) -> bytes:
+        """The picture, in a notebook."""
+        return self._pictures.file(self._index, "png", scale=max(1, 160 // self.array.shape[0]))
+
+
+def _format(path: Path) -> str:
+    form = SUFFIXES.get(path.suffix.lower())
+    if form is None:
+        raise InvalidRequest(f"path: must end in {', '.join(SUFFIXES)}", param="path", code="invalid_value")
+    return form

@@ -1,0 +1,281 @@
+"""Requests for pictures resolved: labels, seeds, the labels that seeds draw, sizes. Whatever can be refused is refused
+here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.catalog.models import ImageModel
+from ancestral.catalog.seeds import draw_seed, part_seed
+from ancestral.errors import InvalidRequest
+from ancestral.images.decoding import MAX_SIDE, multiple
+from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
+from ancestral.models.conditioning import draw_labels
+from ancestral.models.spec import STYLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions:
+    """What every request for pictures may say. The defaults are the model's own."""
+
+    seed: int | None = None
+    """Drawn if None."""
+    temperature: float | None = None
+    guidance: float | None = None
+    """Of a model of classes."""
+    style: str | None = None
+    """Of a model of classes."""
+    size: str | None = None
+    """``WIDTHxHEIGHT`` of the files: a whole multiple of the model's own size, which is the default."""
+    pad: bool = False
+    """Whether the picture may be smaller than the file."""
+    output_format: str = "png"
+    """``png``, ``webp`` or ``jpeg``."""
+    background: str = "auto"
+    """``transparent``, ``opaque``, or ``auto``: transparent where model and format allow it."""
+
+    def seeds(self, count: int) -> tuple[int, ...]:
+        """A seed for every picture; the first one has the request's own."""
+        seed = draw_seed() if self.seed is None else self.seed
+        return tuple(part_seed(seed, index) for index in range(count))
+
+
+def class_drawing(
+    model: ImageModel, prompt: str | None, count: int, options: DrawOptions, param: str = "prompt"
+) -> ClassDrawing:
+    """Pictures of a class, or of other attributes.
+
+    Args:
+        model: that draws.
+        prompt: names of values of its attributes, separated by commas; None for a model without any.
+        count: of the pictures.
+        options: of the request.
+        param: the name of ``prompt``, for errors.
+
+    Raises:
+        InvalidRequest: the model cannot draw this; ``param`` names the field.
+    """
+    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
+    resolved = [_drawn(model, labels, seed, named_style=options.style is not None) for seed in seeds]
+    return ClassDrawing(
+        **_shared(model, options, seeds),
+        prompt=prompt,
+        labels=tuple(found for found, _ in resolved),
+        requested=(labels,),
+        revised_prompts=tuple(revised for _, revised in resolved),
+    )
+
+
+def completion(
+    model: ImageModel,
+    rows: NDArray[np.uint8],
+    palette_error: float | None,
+    prompt: str | None,
+    count: int,
+    options: DrawOptions,
+    param: str = "prompt",
+) -> Completion:
+    """The rest of a picture; as :func:`class_drawing`.
+
+    Args:
+        model: that draws.
+        rows: symbols that are kept ``[rows, W, C]``.
+        palette_error: of the picture that they are from.
+        prompt: as for :func:`class_drawing`. Of what is not named anything may follow.
+        count: of the pictures.
+        options: of the request.
+        param: as for :func:`class_drawing`.
+    """
+    labels = requested_labels(model, prompt, options.style, param)
+    return Completion(
+        **_shared(model, options, options.seeds(count)),
+        prompt=prompt,
+        labels=(labels,) * count,
+        requested=(labels,),
+        revised_prompts=(None,) * count,
+        rows=len(rows),
+        palette_error=palette_error,
+        prompt_symbols=rows.size,
+        prompt_sha256=hashlib.sha256(rows.tobytes()).hexdigest(),
+    )
+
+
+def interpolation(
+    model: ImageModel, begin: str | Sequence[float], end: str | Sequence[float], steps: int, options: DrawOptions
+) -> Interpolation:
+    """One picture for every step from one list of names, or vector, to another; as :func:`class_drawing`."""
+    if not has_classes(model) and model.spec.encoder is None:
+        message = f"model: {model.entry.id} has no classes to go between"
+        raise InvalidRequest(message, param="model", code="model_not_capable")
+    ends = _end(model, begin, options.style, "from"), _end(model, end, options.style, "to")
+    begins, ended = _frozen(begin), _frozen(end)
+    return Interpolation(
+        **_shared(model, options, options.seeds(1) * steps),
+        prompt="-to-".join(name if isinstance(name, str) else "embedding" for name in (begins, ended)),
+        begin=begins,
+        end=ended,
+        steps=steps,
+        ends=ends,
+        requested=ends,
+        revised_prompts=(None,) * steps,
+    )
+
+
+def reconstruction(
+    model: ImageModel, symbols: NDArray[np.uint8], palette_error: float | None, count: int, options: DrawOptions
+) -> Reconstruction:
+    """Pictures of what another one shows, or of the person on it; as :func:`class_drawing`.
+
+    Args:
+        model: that draws.
+        symbols: of the picture ``[H, W, C]``.
+        palette_error: of that picture.
+        count: of the pictures.
+        options: of the request; neither style nor guidance.
+    """
+    return Reconstruction(
+        **_shared(model, options, options.seeds(count)),
+        source_symbols=symbols.size,
+        palette_error=palette_error,
+        revised_prompts=(None,) * count,
+        prompt_sha256=hashlib.sha256(symbols.tobytes()).hexdigest(),
+    )
+
+
+def requested_labels(model: ImageModel, prompt: str | None, style: str | None, param: str = "prompt") -> Labels:
+    """The labels that a request names.
+
+    Raises:
+        InvalidRequest: the model has no such value or style; or it has attributes, and none was named.
+    """
+    if prompt is None and has_classes(model):
+        message = "prompt: required; names that /v1/images/classes lists, separated by commas, or any"
+        raise InvalidRequest(message, param="prompt", code="missing_parameter")
+    return _labels(model, {} if prompt is None else model.labels(prompt, param), style)
+
+
+def has_classes(model: ImageModel) -> bool:
+    """Whether the model has another attribute than the style."""
+    return any(name != STYLE for name in model.spec.named)
+
+
+def _labels(model: ImageModel, found: Mapping[str, int], style: str | None) -> tuple[int | None, ...]:
+    """Labels by attribute, and the style of the field of that name, in the order of the attributes."""
+    of_field = model.style(style)
+    if None not in (of_field, found.get(STYLE)) and of_field != found[STYLE]:
+        raise InvalidRequest("style: another one than the prompt names", param="style", code="conflict")
+    named = dict(found) if of_field is None else {**found, STYLE: of_field}
+    return tuple(named.get(name) for name in model.spec.named)
+
+
+def _drawn(model: ImageModel, labels: Labels, seed: int, *, named_style: bool) -> tuple[Labels, str | None]:
+    """The labels of one picture and, where its seed has drawn some, the prompt that names them.
+
+    Args:
+        model: of the options.
+        labels: that were requested.
+        seed: of the picture.
+        named_style: whether the request has the field ``style``; then the prompt need not name it.
+    """
+    indices = [label for label in labels if not isinstance(label, tuple)]
+    resolved = draw_labels(model.spec, model.label_rows, indices, seed)
+    if resolved == indices:
+        return labels, None
+    return tuple(resolved), model.names(resolved, style=not named_style)
+
+
+def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param: str) -> Labels:
+    """The labels of one end; a vector stands for the first attribute that is not the style, or for a picture."""
+    if model.spec.encoder is not None:
+        model.style(style)  # it has none
+        if isinstance(end, str):
+            message = f"{param}: {model.entry.id} goes between vectors of pictures, which /v1/images/encodings gives"
+            raise InvalidRequest(message, param=param, code="invalid_embedding")
+    if isinstance(end, str):
+        return _labels(model, model.labels(end, param), style)
+    if len(end) != model.spec.condition_channels:
+        message = f"{param}: a vector of {model.entry.id} has {model.spec.condition_channels} numbers, not {len(end)}"
+        raise InvalidRequest(message, param=param, code="invalid_embedding")
+    if model.spec.encoder is not None:
+        return (tuple(end),)
+    labels: list[Label] = [*_labels(model, {}, style)]
+    labels[next(index for index, name in enumerate(model.spec.named) if name != STYLE)] = tuple(end)
+    return tuple(labels)
+
+
+def _frozen(end: str | Sequence[float]) -> str | tuple[float, ...]:
+    return end if isinstance(end, str) else tuple(end)
+
+
+def _shared(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """The fields of every :class:`Drawing`."""
+    scale, padded = _scale(model, options.size, pad=options.pad)
+    return {
+        "seeds": seeds,
+        "temperature": model.entry.temperature if options.temperature is None else options.temperature,
+        "guidance": _guidance(model, options.guidance),
+        "style": options.style,
+        "size": options.size if padded else f"{model.spec.width * scale}x{model.spec.height * scale}",
+        "scale": scale,
+        "fit": "pad" if padded else None,
+        "output_format": options.output_format,
+        "background": _background(model, options),
+    }
+
+
+def _background(model: ImageModel, options: DrawOptions) -> str:
+    """``opaque`` or ``transparent``."""
+    able = model.spec.transparent and options.output_format != "jpeg"
+    if options.background == "transparent" and not able:
+        what = f"{model.entry.id} has no transparent colour" if not model.spec.transparent else "jpeg has none"
+        message = f"background: transparent is not possible, because {what}"
+        raise InvalidRequest(
+            message, param="background", code="model_not_capable" if not model.spec.transparent else "conflict"
+        )
+    return "transparent" if able and options.background != "opaque" else "opaque"
+
+
+def _guidance(model: ImageModel, guidance: float | None) -> float:
+    if not has_classes(model):
+        if guidance not in (None, 1.0):
+            message = f"guidance: {model.entry.id} has no classes to tell apart"
+            raise InvalidRequest(message, param="guidance", code="model_not_capable")
+        return 1.0
+    return model.entry.guidance if guidance is None else guidance
+
+
+def _scale(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bool]:
+    """The side of the square, in pixels, that a pixel of the model becomes, and whether the file is padded.
+
+    Args:
+        model: draws the picture.
+        size: of the file, as requested.
+        pad: whether the picture may be smaller than the file.
+
+    Raises:
+        InvalidRequest: the size is too large, or too small, or it is not a multiple of the model's and is not padded.
+    """
+    if size in (None, "auto"):
+        return 1, False
+    assert size is not None
+    width, height = map(int, size.split("x"))
+    spec = model.spec
+    scale = multiple(spec, width, height)
+    largest = min(width // spec.width, height // spec.height)
+    if pad and scale is None and largest and max(width, height) <= MAX_SIDE:
+        return largest, True
+    if scale is None or max(width, height) > MAX_SIDE:
+        near = max(1, min(round(width / spec.width), MAX_SIDE // max(spec.width, spec.height)))
+        message = (
+            f"size: {model.entry.id} draws {model.size}; a multiple of it up to {MAX_SIDE} is made with larger pixels, "
+            f"like {near * spec.width}x{near * spec.height}"
+        )
+        raise InvalidRequest(message, param="size", code="invalid_size")
+    return scale, False

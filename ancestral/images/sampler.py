@@ -1,0 +1,128 @@
+"""A model of pictures with its weights: drawings to batches of pictures. Synchronous, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.catalog.models import ImageModel
+from ancestral.catalog.sampler import Part, Sampler
+from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, Reconstruction
+from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
+from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.spec import STYLE
+
+_Conditions = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
+_NO_PROMPT: Final = np.zeros(0, np.uint8)
+
+
+@dataclass(frozen=True)
+class ImageSampler(Sampler):
+    """A model of pictures."""
+
+    model: ImageModel
+    engine: BatchEngine
+
+    def part(self, drawing: Drawing, upload: NDArray[np.uint8] | None = None) -> Part:
+        """The part that a drawing consists of.
+
+        Args:
+            drawing: what to draw.
+            upload: symbols: of the rows that are kept, ``[rows * W * C]``; or of the picture that others are drawn
+                from, ``[H * W * C]``.
+        """
+        spec, kept = self.model.spec, None
+        if isinstance(drawing, Reconstruction):
+            assert upload is not None
+            conditions: list[_Conditions] = [(self.encode(upload), None)] * drawing.count
+        else:
+            kept = None if upload is None else upload.reshape(-1, spec.width, spec.channels)
+            conditions = self._conditions(drawing)
+        pictures = [
+            ImageStreamRequest(seed, drawing.temperature, h, kept, 1.0 if free is None else drawing.guidance, free)
+            for seed, (h, free) in zip(drawing.seeds, conditions, strict=True)
+        ]
+        return Part(self.engine.request(pictures), _NO_PROMPT)
+
+    def encode(self, symbols: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The vector h of a picture ``[H * W * C]``, of a model that draws from pictures."""
+        spec = self.model.spec
+        return self.engine.pictures.encode(symbols.reshape(spec.height, spec.width, spec.channels))
+
+    def embed(self, labels: Labels) -> NDArray[np.float32] | None:
+        """The conditioning vector h of these labels; None for a model without conditions."""
+        if self.model.spec.encoder is not None:
+            (vector,) = labels
+            return np.array(vector, np.float32)
+        return (
+            self.engine.pictures.embed_labels([_array(label) for label in labels])
+            if self.model.spec.conditions
+            else None
+        )
+
+    def score(self, picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.float64]:
+        """ln p of every sub-pixel of a picture ``[1, H, W, C]``, given its labels or its own vector."""
+        h = self.embed(labels) if self.model.spec.encoder is None else self.encode(picture)
+        return self.engine.pictures.score(picture, None if h is None else h[None])
+
+    def _conditions(self, drawing: Drawing) -> list[_Conditions]:
+        """h of every picture, and h of its unconditional pass."""
+        if isinstance(drawing, ClassDrawing):
+            return [
+                (self.embed(labels), self._style(labels) if self._guided(drawing, labels) else None)
+                for labels in drawing.labels
+            ]
+        assert isinstance(drawing, Interpolation)
+        guided = any(self._guided(drawing, labels) for labels in drawing.ends)
+        begin, end = (self.embed(labels) for labels in drawing.ends)
+        begin_free, end_free = (self._style(labels) if guided else None for labels in drawing.ends)
+        shares = np.linspace(0.0, 1.0, drawing.count)
+        return [
+            (_between(begin, end, share), _between(begin_free, end_free, share) if guided else None) for share in shares
+        ]
+
+    def _guided(self, drawing: Drawing, labels: Labels) -> bool:
+        """Whether guidance has an effect: the labels say more than the style."""
+        named = zip(self.model.spec.named, labels, strict=True)
+        return drawing.guidance != 1.0 and any(label is not None for name, label in named if name != STYLE)
+
+    def _style(self, labels: Labels) -> NDArray[np.float32]:
+        """h of the unconditional pass."""
+        return self.engine.pictures.unconditional([_array(label) for label in labels])
+
+    def open(self, part: Part) -> ImageBatch:
+        """See :class:`Sampler`."""
+        return self.engine.open(_batch(part))
+
+    def restore(self, part: Part, state: bytes) -> ImageBatch:
+        """See :class:`Sampler`."""
+        return self.engine.restore(_batch(part), state)
+
+    def warm(self) -> None:
+        """See :class:`Sampler`."""
+        spec = self.model.spec
+        if spec.encoder is not None:
+            self.encode(np.zeros(spec.dims, np.uint8))
+        h = np.zeros(spec.condition_channels, np.float32) if spec.conditioned else None
+        self.engine.step([self.engine.open(self.engine.request([ImageStreamRequest(0, h=h)]))], 1)
+
+
+def _between(begin: NDArray[np.float32] | None, end: NDArray[np.float32] | None, share: float) -> NDArray[np.float32]:
+    """The vector at this share of the way; one that both ends have in common is left exactly as it is."""
+    assert begin is not None
+    assert end is not None
+    if np.array_equal(begin, end):
+        return begin
+    return np.asarray(begin * (1.0 - share) + end * share, np.float32)
+
+
+def _array(label: Label) -> int | NDArray[np.float32] | None:
+    return np.array(label, np.float32) if isinstance(label, tuple) else label
+
+
+def _batch(part: Part) -> BatchRequest:
+    assert isinstance(part.request, BatchRequest)
+    return part.request

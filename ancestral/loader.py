@@ -1,0 +1,116 @@
+"""Every model with its weights, for workers and for the commands that sample without a server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ancestral.catalog.aliases import Aliases
+from ancestral.catalog.catalog import Catalog, CatalogConfig, checkpoints, describe
+from ancestral.catalog.lexicon import read_lexicon
+from ancestral.catalog.models import ImageModel, SpeechModel
+from ancestral.catalog.sampler import Sampler
+from ancestral.compilation import compilation_logged
+from ancestral.errors import NotFound
+from ancestral.images.sampler import ImageSampler
+from ancestral.models.engines import load_engine
+from ancestral.models.engines.base import EngineError
+from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.speech.engine import SpeechEngine
+from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.library import LibraryError, ModelEntry
+from ancestral.models.text import Pronunciations
+from ancestral.models.text.acoustic import AcousticModel
+from ancestral.speech.sampler import SpeechSampler
+
+log = logging.getLogger(__name__)
+_S = TypeVar("_S", bound=Sampler)
+_EXTRAS = {"onnx-cuda": "gpu", "onnx-cpu": "cpu", "torch": "train"}
+"""The extra of pyproject.toml that installs what an engine needs."""
+
+
+class LoadedModels(Catalog):
+    """A catalog of models that are loaded."""
+
+    def __init__(self, samplers: Mapping[str, Sampler], aliases: Aliases, pronunciations: Pronunciations) -> None:
+        super().__init__({name: sampler.model for name, sampler in samplers.items()}, aliases, pronunciations)
+        self.samplers = dict(samplers)
+
+    def sound(self, model: SpeechModel) -> SpeechSampler:
+        """The sampler of a speech model."""
+        return self._sampler(SpeechSampler, model.entry.id)
+
+    def picture(self, model: ImageModel) -> ImageSampler:
+        """The sampler of an image model."""
+        return self._sampler(ImageSampler, model.entry.id)
+
+    def _sampler(self, kind: type[_S], model_id: str) -> _S:
+        sampler = self.samplers[model_id]
+        assert isinstance(sampler, kind)
+        return sampler
+
+    def unload(self, idle_seconds: float) -> None:
+        """Free the memory of models that have been idle this long; the next request waits until they are loaded."""
+        for name, sampler in self.samplers.items():
+            if sampler.engine.unload(idle_seconds):
+                log.info("model unloaded", extra={"model": name})
+
+
+def load_models(
+    config: CatalogConfig, engine: str = "auto", precision: str = "fp32", only: str | None = None
+) -> LoadedModels:
+    """Load models for sampling.
+
+    Args:
+        config: where they are.
+        engine: one of :data:`ancestral.models.engines.NAMES`.
+        precision: of the weights in memory.
+        only: the id or an alias of the one that is loaded; all of them if None.
+
+    Raises:
+        LibraryError: a model's description is wrong, its parts do not fit each other, or there is no such model.
+        CheckpointError: weights are missing or damaged.
+    """
+    entries = config.entries()
+    aliases = config.aliases(entries)
+    chosen = list(entries.values())
+    if only is not None:
+        known = aliases.models.get(only, only)
+        if known not in entries:
+            raise NotFound(
+                f"model: no such model; available: {', '.join(entries)}", param="model", code="model_not_found"
+            )
+        chosen = [entries[known]]
+    samplers = {entry.id: _sampler(entry, engine, precision) for entry in chosen}
+    return LoadedModels(samplers, aliases, read_lexicon(config.pronunciations))
+
+
+@contextmanager
+def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
+    """Load an engine: log if it compiles, and name the model if it cannot run."""
+    try:
+        with compilation_logged(entry.id):
+            yield
+    except ModuleNotFoundError as error:
+        message = f"{entry.id}: the {engine} engine needs {error.name}, which is not installed"
+        if extra := _EXTRAS.get(engine):
+            message += f": pip install '.[{extra}]'"
+        raise LibraryError(message) from error
+    except EngineError as error:
+        raise LibraryError(f"{entry.id}: {error}") from error
+
+
+def _sampler(entry: ModelEntry, engine_name: str, precision: str) -> Sampler:
+    sampled, acoustic = checkpoints(entry)
+    model = describe(entry, sampled, acoustic)
+    with _explained(entry, engine_name):
+        engine = load_engine(engine_name, sampled, precision)
+    if isinstance(model, ImageModel):
+        assert isinstance(engine, BatchEngine)
+        return ImageSampler(model, engine)
+    assert isinstance(model, SpeechModel)
+    assert isinstance(engine, SpeechEngine)
+    sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
+    return SpeechSampler(model, sounding, AcousticModel(acoustic) if acoustic is not None else None)

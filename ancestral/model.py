@@ -1,0 +1,222 @@
+"""A loaded model: what :func:`ancestral.load` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import numpy as np
+
+from ancestral.catalog.catalog import CatalogConfig
+from ancestral.catalog.models import ImageModel
+from ancestral.catalog.models import Model as Description
+from ancestral.images.decoding import decode_picture
+from ancestral.images.drawing import Labels
+from ancestral.images.picture import Picture, Pictures
+from ancestral.images.resolve import (
+    DrawOptions,
+    class_drawing,
+    completion,
+    has_classes,
+    interpolation,
+    reconstruction,
+    requested_labels,
+)
+from ancestral.images.sampler import ImageSampler
+from ancestral.images.scoring import report
+from ancestral.loader import LoadedModels, load_models
+from ancestral.speech.sampler import SpeechSampler
+from ancestral.speech.voice import Voice
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class DrawArguments(TypedDict, total=False):
+    """What every call that draws takes, see :class:`~ancestral.images.resolve.DrawOptions`."""
+
+    seed: int | None
+    temperature: float | None
+    guidance: float | None
+    style: str | None
+    background: str
+
+
+class Model:
+    """A model with its weights. What it can do is in :attr:`capabilities`; anything else raises ``InvalidRequest``.
+
+    Args:
+        models: among them this one.
+        model_id: its id or an alias.
+    """
+
+    def __init__(self, models: LoadedModels, model_id: str) -> None:
+        self.description: Description = models.model(model_id)
+        """Id, voices or classes, capabilities, parameters, hash of the weights."""
+        self._models = models
+
+    @property
+    def id(self) -> str:
+        """The model's id."""
+        return self.description.entry.id
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What it can do."""
+        return self.description.capabilities
+
+    @property
+    def voices(self) -> list[str]:
+        """The ids of its voices."""
+        return [voice.id for voice in self.description.entry.voices]
+
+    @property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """What its pictures can be asked to show: the values of every attribute. Empty for a model of sound."""
+        return self.description.spec.named if isinstance(self.description, ImageModel) else {}
+
+    def voice(self, voice: str | None = None) -> Voice:
+        """A voice.
+
+        Args:
+            voice: its id or an alias, or a mix such as ``heart(2)+joe(1)``; the model's first voice if None.
+
+        Raises:
+            InvalidRequest: the model does not speak, or has no such voice.
+        """
+        sampler = self.speech_sampler
+        mix = self._models.voice(sampler.model, self.voices[0] if voice is None else voice)
+        return Voice(sampler, mix, self._models.pronunciations)
+
+    @property
+    def speech_sampler(self) -> SpeechSampler:
+        """What samples a model of sound, for those who sample frames of their own."""
+        return self._models.sound(self._models.speech_model(self.id, "likelihood"))
+
+    def draw(self, prompt: str | None = None, **options: Unpack[DrawArguments]) -> Picture:
+        """One picture; as :meth:`draw_many`."""
+        return self.draw_many(prompt, 1, **options)[0]
+
+    def draw_many(self, prompt: str | None = None, n: int = 1, **options: Unpack[DrawArguments]) -> Pictures:
+        """Pictures of a class, or of other attributes.
+
+        Args:
+            prompt: names of :attr:`attributes`' values, separated by commas, or ``any``; the seed draws what is not
+                named. None for a model without attributes.
+            n: pictures; each has a seed of its own, made from the request's.
+            options: of :class:`DrawArguments`.
+
+        Raises:
+            InvalidRequest: the model draws no pictures of classes, or has no such value.
+        """
+        sampler = self._painter("image_generation")
+        return Pictures(sampler, class_drawing(sampler.model, prompt, n, DrawOptions(**options)))
+
+    def complete(
+        self,
+        image: Image.Image | Path,
+        rows: int | None = None,
+        prompt: str = "any",
+        n: int = 1,
+        **options: Unpack[DrawArguments],
+    ) -> Pictures:
+        """The rest of a picture, drawn anew below its first rows.
+
+        Args:
+            image: of the model's size, or of a whole multiple of it.
+            rows: that are kept; half of them if None.
+            prompt: as of :meth:`draw_many`.
+            n: pictures.
+            options: as of :meth:`draw_many`.
+        """
+        sampler = self._painter("image_completion")
+        model = sampler.model
+        symbols, palette_error = decode_picture(_file(image), model.spec, "image")
+        kept = np.ascontiguousarray(symbols[: model.spec.height // 2 if rows is None else rows])
+        named = prompt if has_classes(model) else None
+        drawing = completion(model, kept, palette_error, named, n, DrawOptions(**options))
+        return Pictures(sampler, drawing, kept.ravel())
+
+    def reconstruct(self, image: Image.Image | Path, n: int = 1, **options: Unpack[DrawArguments]) -> Pictures:
+        """Pictures of what another one shows or, of a model of portraits, of the person on it.
+
+        Args:
+            image: as of :meth:`complete`.
+            n: pictures.
+            options: as of :meth:`draw_many`, without ``guidance`` and ``style``.
+        """
+        portraits = "image_portrait" in self.capabilities
+        sampler = self._painter("image_portrait" if portraits else "image_reconstruction")
+        symbols, palette_error = decode_picture(_file(image), sampler.model.spec, "image")
+        drawing = reconstruction(sampler.model, symbols, palette_error, n, DrawOptions(**options))
+        return Pictures(sampler, drawing, symbols.ravel())
+
+    def encode(self, image: Image.Image | Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The vector of a picture ``[condition_channels]``, which :meth:`interpolate` takes."""
+        sampler = self._painter("image_encoding")
+        return sampler.encode(decode_picture(_file(image), sampler.model.spec, "image")[0])
+
+    def interpolate(
+        self, begin: str | Sequence[float], end: str | Sequence[float], steps: int = 8, **options: Unpack[DrawArguments]
+    ) -> Pictures:
+        """One picture a step from one list of names, or vector, to another, all from one seed."""
+        sampler = self._painter("image_interpolation")
+        return Pictures(sampler, interpolation(sampler.model, begin, end, steps, DrawOptions(**options)))
+
+    def score(self, image: Image.Image | Path, prompt: str = "any", style: str | None = None) -> dict[str, Any]:
+        """The exact likelihood of a picture, given what it shows. Recordings are scored by :meth:`Voice.score`.
+
+        Returns:
+            ``bits_per_dim``, ``nats``, ``dims`` (sub-pixels), ``bits`` (of every pixel, ``[H][W]``).
+        """
+        sampler = self._painter("image_likelihood")
+        model = sampler.model
+        labels: Labels = requested_labels(model, prompt if has_classes(model) else None, style)
+        symbols, _ = decode_picture(_file(image), model.spec, "image")
+        return report(sampler.score(symbols[None], labels))
+
+    def _painter(self, capability: str) -> ImageSampler:
+        return self._models.picture(self._models.image_model(self.id, capability))
+
+
+def load(
+    model: str = "wavenet-en",
+    *,
+    directory: str | Path | None = None,
+    engine: str = "auto",
+    precision: str = "fp32",
+    pronunciations: Path | None = None,
+) -> Model:
+    """Load a model.
+
+    Args:
+        model: its id or an alias.
+        directory: of models, instead of the bundled ones.
+        engine: ``native``, ``onnx-cpu``, ``onnx-cuda``, ``torch``, or ``auto``.
+        precision: of the native engine's weights: ``fp32`` or ``int8``.
+        pronunciations: a JSON file of words and their phonemes, for every text.
+
+    Raises:
+        NotFound: there is no such model.
+        LibraryError: its description is wrong, or the engine cannot run here.
+        CheckpointError: its weights are missing or damaged.
+    """
+    directories = CatalogConfig.directories if directory is None else (Path(directory),)
+    return load_from(CatalogConfig(directories, pronunciations=pronunciations), model, engine, precision)
+
+
+def load_from(config: CatalogConfig, model: str, engine: str = "auto", precision: str = "fp32") -> Model:
+    """Load a model of a configured deployment; as :func:`load`."""
+    return Model(load_models(config, engine, precision, only=model), model)
+
+
+def _file(image: Image.Image | Path) -> bytes:
+    """The bytes of an image file; a picture of Pillow's as PNG."""
+    if isinstance(image, Path):
+        return image.read_bytes()
+    from io import BytesIO
+
+    file = BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

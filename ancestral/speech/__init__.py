@@ -1,0 +1,1 @@
+"""Speech: what is said, the sound while it is sampled, and when each word is spoken."""

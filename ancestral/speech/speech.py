@@ -1,0 +1,154 @@
+"""A text that is being spoken: its sound, chunk by chunk while it is sampled, and its words in time."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ancestral.errors import InvalidRequest
+from ancestral.models.text import Sentence
+from ancestral.speech.decoder import Wave
+from ancestral.speech.sampler import SentencePart, SpeechSampler, render
+from ancestral.speech.tags import tags_of
+from ancestral.speech.timing import Span
+from ancestral.speech.utterance import Utterance
+
+if TYPE_CHECKING:
+    from ancestral.formats import AudioFormat
+
+
+@dataclass(frozen=True)
+class TimedText:
+    """A word or a phoneme, and when it is said, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+class Speech:
+    """An utterance. Nothing is sampled before it is asked for; what has been sampled is kept.
+
+    Iterate over it to get chunks, ``float32 [T]`` in [-1, 1]: the first ones have 20 and 40 ms, later ones 50.
+
+    Args:
+        sampler: of the model.
+        utterance: what is said.
+    """
+
+    def __init__(self, sampler: SpeechSampler, utterance: Utterance) -> None:
+        self.utterance = utterance
+        self.sample_rate = sampler.model.spec.sample_rate
+        """In hertz."""
+        self.seed = utterance.seed
+        """The same seed gives the same sound."""
+        self._sampler = sampler
+        self._parts: list[SentencePart] = []
+        self._planning = sampler.parts(utterance)
+        self._chunks: list[Wave] = []
+        self._sampling = render(sampler, utterance, self._plan())
+
+    def __iter__(self) -> Iterator[Wave]:
+        """The sound from its beginning, sampled as far as it is read."""
+        index = 0
+        while index < len(self._chunks) or self._sample():
+            yield self._chunks[index]
+            index += 1
+
+    def _sample(self) -> bool:
+        """Sample one more chunk; returns whether there was one."""
+        wave = next(self._sampling, None)
+        if wave is not None:
+            self._chunks.append(wave)
+        return wave is not None
+
+    def _plan(self) -> Iterator[SentencePart]:
+        """Every sentence with its frames, made when it is needed."""
+        index = 0
+        while index < len(self._parts) or self._plan_sentence():
+            yield self._parts[index]
+            index += 1
+
+    def _plan_sentence(self) -> bool:
+        part = next(self._planning, None)
+        if part is not None:
+            self._parts.append(part)
+        return part is not None
+
+    @property
+    def samples(self) -> Wave:
+        """All of the sound ``[T]``."""
+        return np.concatenate(list(self))
+
+    @property
+    def duration(self) -> float:
+        """Seconds of sound, known before anything is sampled."""
+        return sum(part.request.length for part in self._plan()) / self.sample_rate
+
+    @property
+    def words(self) -> list[TimedText]:
+        """The words, as they are read, and when they are said. Known before anything is sampled."""
+        return [
+            self._in_seconds(word.text, span, offset)
+            for part, sentence, offset in self._timed()
+            for word, span in zip(sentence.words, part.timing.words(sentence), strict=True)
+        ]
+
+    @property
+    def phonemes(self) -> list[TimedText]:
+        """The phonemes (ARPAbet) and when they are said; pauses are left out."""
+        return [
+            self._in_seconds(name, span, offset)
+            for part, sentence, offset in self._timed()
+            for name, span in part.timing.phonemes(sentence)
+        ]
+
+    def _timed(self) -> Iterator[tuple[SentencePart, Sentence, int]]:
+        """Every sentence, planned, and the samples before it."""
+        offset = 0
+        for part, sentence in zip(self._plan(), self.utterance.sentences, strict=True):
+            yield part, sentence, offset
+            offset += part.timing.length
+
+    def _in_seconds(self, text: str, span: Span, offset: int) -> TimedText:
+        start, end = span
+        return TimedText(text, (offset + start) / self.sample_rate, (offset + end) / self.sample_rate)
+
+    def encode(self, form: AudioFormat, sample_rate: int | None = None) -> bytes:
+        """A file of this sound, with what made it in its tags where the format has any.
+
+        Args:
+            form: ``wav``, ``flac``, ``mp3``, ``opus``, ``aac`` or ``pcm``.
+            sample_rate: in hertz; by default the model's own, and 24000 for pcm.
+
+        Raises:
+            InvalidRequest: the format does not support the rate.
+        """
+        from ancestral import codecs
+
+        model = self._sampler.model
+        tags = tags_of(self.utterance, model.entry.id, model.sha256)
+        return codecs.encode_file(self, form, self.sample_rate, sample_rate, tags=tags)
+
+    def save(self, path: str | Path, sample_rate: int | None = None) -> None:
+        """Write a file; its suffix, ``.wav``, ``.flac``, ``.mp3``, ``.opus`` or ``.aac``, is the format.
+
+        Raises:
+            InvalidRequest: it has another suffix, or the format does not support the rate.
+        """
+        from ancestral import codecs
+
+        form = codecs.SUFFIXES.get(Path(path).suffix.lower())
+        if form is None:
+            raise InvalidRequest(f"path: must end in {', '.join(codecs.SUFFIXES)}", param="path", code="invalid_value")
+        Path(path).write_bytes(self.encode(form, sample_rate))
+
+    def _repr_html_(self) -> str:
+        """A player, in a notebook."""
+        data = base64.b64encode(self.encode("flac")).decode()
+        return f'<audio controls src="data:audio/flac;base64,{data}"></audio>'

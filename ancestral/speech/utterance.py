@@ -1,0 +1,155 @@
+"""What a voice is to say: a text through the front-end, with everything else that its sound depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ancestral.catalog.mix import VoiceMix
+from ancestral.catalog.models import SpeechModel
+from ancestral.errors import InvalidRequest
+from ancestral.models.library import Sampling
+from ancestral.models.text import (
+    InputFormat,
+    PronunciationError,
+    Pronunciations,
+    Script,
+    Sentence,
+    UnsupportedText,
+    parse_text,
+    phonemize,
+)
+from ancestral.models.text.phonemes import PLAIN
+
+PHONEMES_PER_SECOND = 13.0
+"""Of running speech, at speed 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundRequest:
+    """Sound of one voice. It depends on nothing but these fields, those of a subclass, and the model."""
+
+    seed: int
+    temperature: float
+    voice: str
+    """The canonical form of a voice or of a mix."""
+    sampling: Sampling
+    """Of the voice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance(SoundRequest):
+    """A text to speak. Each sentence is a stream of its own, with its own seed."""
+
+    input: str
+    """The text; samplers read :attr:`sentences`."""
+    plain_input: str | None
+    """The text without directives and tags; None if it has none."""
+    input_format: InputFormat
+    pronunciations: tuple[tuple[str, str], ...]
+    """The entries of lexicons that the text uses, those of the deployment too."""
+    speed: float
+    pitch: float
+    """Semitones by which F0 is higher than the model predicts."""
+    intonation: float
+    """Factor of the distance of log-F0 from its mean."""
+    sentences: tuple[Sentence, ...]
+
+    @property
+    def seconds(self) -> float:
+        """The approximate duration of the sound."""
+        controls = [
+            control for sentence in self.sentences for control in sentence.controls or (PLAIN,) * len(sentence.phones)
+        ]
+        pauses = sum(control.seconds for control in controls if control.seconds is not None)
+        phonemes = sum(1.0 / control.rate for control in controls if control.seconds is None)
+        return phonemes / PHONEMES_PER_SECOND / self.speed + pauses
+
+    @property
+    def written(self) -> str:
+        """The text as captions show it, in which the spans of the words count."""
+        return self.input if self.plain_input is None else self.plain_input
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation(SoundRequest):
+    """Sound without text."""
+
+    samples: int
+    """To sample, after the recording that is continued, if there is one."""
+
+
+def utterance(
+    model: SpeechModel,
+    voice: VoiceMix,
+    text: str,
+    seed: int,
+    lexicon: Pronunciations,
+    *,
+    input_format: InputFormat = "text",
+    temperature: float | None = None,
+    speed: float = 1.0,
+    pitch: float = 0.0,
+    intonation: float = 1.0,
+) -> Utterance:
+    """A text as phonemes. Takes milliseconds. Without a temperature, the model's own is taken.
+
+    Raises:
+        InvalidRequest: the model's pitch cannot be changed, or the text cannot be spoken; ``param`` names the argument.
+    """
+    check_pitch(model, pitch, intonation)
+    script, spoken = read_text(text, input_format, lexicon, "input")
+    sentences = tuple(spoken)
+    if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
+        message = f"input: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
+        raise InvalidRequest(message, param="input", code="unsupported_parameter")
+    return Utterance(
+        seed=seed,
+        temperature=model.entry.temperature if temperature is None else temperature,
+        voice=voice.id,
+        sampling=voice.sampling,
+        input=text,
+        plain_input=None if script.written == text else script.written,
+        input_format=input_format,
+        pronunciations=tuple(lexicon.only(script.entries).items()),
+        speed=speed,
+        pitch=pitch,
+        intonation=intonation,
+        sentences=sentences,
+    )
+
+
+def check_pitch(model: SpeechModel, pitch: float, intonation: float) -> None:
+    """Raise :class:`InvalidRequest` if the pitch of a model is to be changed that cannot be."""
+    for param, changed in (("pitch", pitch != 0.0), ("intonation", intonation != 1.0)):
+        if changed and not model.pitch_control:
+            message = f"{param}: the pitch of {model.entry.id} cannot be changed"
+            raise InvalidRequest(message, param=param, code="unsupported_parameter")
+
+
+def read_pronunciations(entries: Mapping[str, str]) -> Pronunciations:
+    """The lexicon of a request.
+
+    Raises:
+        InvalidRequest: an entry cannot be used; the message names it.
+    """
+    try:
+        return Pronunciations(entries)
+    except PronunciationError as error:
+        message = f"pronunciations: {error}"
+        raise InvalidRequest(message, param="pronunciations", code="unsupported_phonemes") from error
+
+
+def read_text(
+    text: str, input_format: InputFormat, lexicon: Pronunciations, param: str
+) -> tuple[Script, list[Sentence]]:
+    """What the front-end makes of a text.
+
+    Raises:
+        InvalidRequest: the text cannot be spoken; ``param`` is the field that it came in.
+    """
+    try:
+        script = parse_text(text, input_format, lexicon)
+        return script, phonemize(script)
+    except UnsupportedText as error:
+        raise InvalidRequest(f"{param}: {error}", param=param, code="unsupported_text") from error

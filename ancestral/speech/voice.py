@@ -1,0 +1,193 @@
+"""A voice of a loaded model."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ancestral.catalog.mix import VoiceMix
+from ancestral.catalog.seeds import draw_seed
+from ancestral.errors import InvalidRequest
+from ancestral.models.scheduler import Chunk, End, Scheduler
+from ancestral.models.text import InputFormat, Pronunciations, Sentence
+from ancestral.speech.decoder import AudioDecoder, Wave, recording_bytes
+from ancestral.speech.sampler import SpeechSampler
+from ancestral.speech.scoring import RecordingScorer
+from ancestral.speech.speech import Speech
+from ancestral.speech.utterance import Utterance, read_pronunciations, read_text, utterance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_SECONDS: Final = 600.0
+"""Of a recording that is scored."""
+_CHUNK_MS: Final = 200
+"""Sound sampled between two decisions of the scheduler: nobody listens."""
+_NO_ENTRIES: Final[Mapping[str, str]] = {}
+
+
+class Voice:
+    """A voice, or a mix of voices, of a model that speaks text.
+
+    Args:
+        sampler: of the model.
+        mix: of its voices.
+        lexicon: words that are read otherwise.
+    """
+
+    def __init__(self, sampler: SpeechSampler, mix: VoiceMix, lexicon: Pronunciations) -> None:
+        self.id = mix.id
+        """The canonical form: of one voice its id."""
+        self.name = mix.name
+        self.sample_rate = sampler.model.spec.sample_rate
+        """In hertz."""
+        self.engine = sampler.engine.name
+        self._sampler, self._mix, self._lexicon = sampler, mix, lexicon
+
+    def speak(
+        self,
+        text: str,
+        *,
+        seed: int | None = None,
+        speed: float = 1.0,
+        pitch: float = 0.0,
+        intonation: float = 1.0,
+        temperature: float | None = None,
+        input_format: InputFormat = "text",
+        pronunciations: Mapping[str, str] = _NO_ENTRIES,
+    ) -> Speech:
+        """Speak a text. Sampling begins when the sound is read.
+
+        Args:
+            text: of any length; each sentence is sampled as a whole.
+            seed: the same one gives the same sound; drawn if None.
+            speed: 2 is twice as fast.
+            pitch: semitones by which the voice is higher.
+            intonation: how far the pitch moves around its mean; 0 is monotone.
+            temperature: the model's own by default.
+            input_format: ``ssml`` if ``text`` is an SSML document.
+            pronunciations: words and their phonemes, in ARPAbet or IPA.
+
+        Raises:
+            InvalidRequest: the text cannot be spoken, or the model's pitch cannot be changed.
+        """
+        said = self.utterance(
+            text, seed=seed, speed=speed, pitch=pitch, intonation=intonation, temperature=temperature,
+            input_format=input_format, pronunciations=pronunciations,
+        )  # fmt: skip
+        return Speech(self._sampler, said)
+
+    def utterance(
+        self,
+        text: str,
+        *,
+        seed: int | None = None,
+        speed: float = 1.0,
+        pitch: float = 0.0,
+        intonation: float = 1.0,
+        temperature: float | None = None,
+        input_format: InputFormat = "text",
+        pronunciations: Mapping[str, str] = _NO_ENTRIES,
+    ) -> Utterance:
+        """A text as phonemes, with everything else that its sound depends on; arguments as of :meth:`speak`."""
+        return utterance(
+            self._sampler.model,
+            self._mix,
+            text,
+            draw_seed() if seed is None else seed,
+            self._lexicon | read_pronunciations(pronunciations),
+            input_format=input_format,
+            temperature=temperature,
+            speed=speed,
+            pitch=pitch,
+            intonation=intonation,
+        )
+
+    def speak_many(self, utterances: Iterable[Utterance], threads: int = 1) -> Iterator[tuple[int, Wave]]:
+        """Speak many texts, several in each call of the kernel: the fastest way, if nobody listens.
+
+        Args:
+            utterances: from :meth:`utterance`; taken as they are needed.
+            threads: that sample.
+
+        Yields:
+            The number of an utterance and its sound ``[T]``, in the order in which they are finished.
+        """
+        scheduler = Scheduler(threads, chunk_ms=_CHUNK_MS)
+        finished: queue.SimpleQueue[tuple[int, Wave] | Exception] = queue.SimpleQueue()
+        waiting, running = enumerate(utterances), 0
+        try:
+            while True:
+                while running < threads * self._sampler.engine.lanes and (new := next(waiting, None)) is not None:
+                    self._begin(scheduler, *new, finished)
+                    running += 1
+                if not running:
+                    return
+                found = finished.get()
+                if isinstance(found, Exception):
+                    raise found
+                running -= 1
+                yield found
+        finally:
+            scheduler.close()
+
+    def _begin(
+        self,
+        scheduler: Scheduler,
+        number: int,
+        said: Utterance,
+        finished: queue.SimpleQueue[tuple[int, Wave] | Exception],
+    ) -> None:
+        decode, waves = AudioDecoder(self._sampler.model.spec), list[Wave]()
+
+        def take(chunk: Chunk) -> None:
+            if chunk.end is End.FAILED:
+                finished.put(chunk.error or AssertionError("a slot failed without an error"))
+                return
+            if len(chunk.symbols):
+                waves.append(decode(chunk.index, chunk.symbols))
+            if chunk.end is End.COMPLETED:
+                finished.put((number, np.concatenate(waves)))
+
+        slot = scheduler.open(self._sampler.engine, self.sample_rate, take, realtime=False)
+        for part in self._sampler.parts(said):
+            slot.feed(self._sampler.open(part))
+        slot.finish()
+
+    def score(self, recording: Path | Wave, text: str | None = None) -> dict[str, Any]:
+        """The exact likelihood of a recording.
+
+        Args:
+            recording: a WAV, FLAC, Ogg or MP3 file, or ``float32 [T]`` in [-1, 1] at the model's rate.
+            text: what is said in it, for a model that speaks text.
+
+        Returns:
+            ``bits_per_sample``, ``nats``, ``samples``, ``curve`` (bits of every 10 ms), and ``words``: of each
+            ``word``, ``start``, ``end`` (samples) and ``bits``.
+
+        Raises:
+            InvalidRequest: the file cannot be read, or the text does not fit it.
+        """
+        sentences = self._said(text)
+        wave = recording if isinstance(recording, np.ndarray) else self._read(recording)
+        data = recording_bytes(wave, self._sampler.model.spec)
+        scorer = RecordingScorer(self._sampler, self.id, sentences, data)
+        for _ in scorer.blocks():
+            pass
+        return scorer.report()
+
+    def _said(self, text: str | None) -> list[Sentence]:
+        if self._sampler.acoustic is None:
+            return []
+        if text is None:
+            raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
+        return read_text(text, "text", self._lexicon, "text")[1]
+
+    def _read(self, path: Path) -> Wave:
+        from ancestral.codecs.decoding import decode_upload
+
+        data = path.read_bytes()
+        return decode_upload(data, sample_rate=self.sample_rate, max_seconds=MAX_SECONDS, param="recording")

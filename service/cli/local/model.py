@@ -1,0 +1,36 @@
+"""A model of the configured deployment, in this process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from ancestral.errors import AncestralError
+from ancestral.model import Model, load_from
+from ancestral.models.checkpoint import CheckpointError
+from ancestral.models.library import LibraryError
+from ancestral.service.settings import SettingsError, load_settings
+from ancestral.service.telemetry.logging import configure_logging
+
+FAILURES: Final = (SettingsError, LibraryError, CheckpointError, AncestralError, OSError)
+"""What the user of a command can correct."""
+
+
+def configured_model(model: str, pronunciations: Path | None = None) -> Model:
+    """A model by its id or an alias, with the engine, the precision and the aliases of ``ANCESTRAL_*``.
+
+    Args:
+        model: to load.
+        pronunciations: instead of ANCESTRAL_PRONUNCIATIONS.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        LibraryError: see :func:`ancestral.load`, for the other errors as well.
+    """
+    settings = load_settings()
+    configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
+    config = settings.catalog_config
+    if pronunciations is not None:
+        config = replace(config, pronunciations=pronunciations)
+    return load_from(config, model, settings.engine, settings.precision)

@@ -1,0 +1,105 @@
+"""`ancestral.load(…).draw(…)`, with the bundled models."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ancestral
+
+
+@pytest.fixture(scope="module")
+def digits() -> ancestral.Model:
+    return ancestral.load("pixelcnn-digits")
+
+
+@pytest.fixture(scope="module")
+def sprites() -> ancestral.Model:
+    return ancestral.load("pixelcnn-sprites")
+
+
+def test_draw_is_the_first_of_draw_many(digits: ancestral.Model) -> None:
+    pictures = digits.draw_many("7", 3, seed=5)
+    assert len(pictures) == len({picture.seed for picture in pictures}) == 3
+    assert np.array_equal(pictures[0].array, digits.draw("7", seed=5).array)
+    assert np.array_equal(pictures[2].array, digits.draw("7", seed=pictures[2].seed).array)
+    assert pictures[1].image.size == (28, 28)
+    assert [picture.seed for picture in pictures[1:]] == [pictures[1].seed, pictures[-1].seed]
+
+
+def test_rows_are_counted_while_they_are_sampled(digits: ancestral.Model) -> None:
+    pictures = digits.draw_many("any", 2, seed=1)
+    assert list(pictures.rows()) == list(range(1, 29))
+    assert list(pictures.rows()) == []
+
+
+def test_bits_are_those_of_the_score(digits: ancestral.Model) -> None:
+    picture = digits.draw("3", seed=2)
+    assert picture.bits * math.log(2) == pytest.approx(digits.score(picture.image, "3")["nats"], abs=0.01)
+    assert picture.bits < digits.score(picture.image, "8")["nats"] / math.log(2)
+
+
+def test_attributes_are_asked_for_or_drawn(sprites: ancestral.Model) -> None:
+    elf = sprites.draw("elf, robe", seed=7)
+    assert (elf.attributes["species"], elf.attributes["garment"]) == ("elf", "robe")
+    assert elf.attributes.keys() == sprites.attributes.keys()
+    assert elf.image.mode == "RGBA"
+
+
+def test_files_say_what_made_them_and_jpeg_is_opaque(sprites: ancestral.Model, tmp_path: Path) -> None:
+    elf = sprites.draw("elf", seed=7)
+    elf.save(tmp_path / "elf.png", scale=3)
+    with Image.open(tmp_path / "elf.png") as image:
+        assert image.size == (96, 96)
+        assert json.loads(image.info["recipe"])["seed"] == 7
+        assert np.array_equal(np.array(image.convert("RGBA"))[::3, ::3], elf.array)
+    elf.save(tmp_path / "elf.jpg")
+    with Image.open(tmp_path / "elf.jpg") as image:
+        assert np.array(image)[0, 0].min() > 250, "transparent becomes white"
+    with pytest.raises(ancestral.InvalidRequest):
+        elf.save(tmp_path / "elf.gif")
+
+
+def test_a_sheet_has_an_atlas(sprites: ancestral.Model, tmp_path: Path) -> None:
+    sprites.draw_many("dwarf", 4, seed=1).save_sheet(tmp_path / "s.png", columns=2, scale=2)
+    with Image.open(tmp_path / "s.png") as image:
+        assert image.size == (128, 128)
+    atlas = json.loads((tmp_path / "s.json").read_text())
+    assert [sprite["attributes"]["species"] for sprite in atlas["sprites"]] == ["dwarf"] * 4
+
+
+def test_complete_keeps_the_first_rows(digits: ancestral.Model, tmp_path: Path) -> None:
+    seven = digits.draw("7", seed=3)
+    seven.save(tmp_path / "seven.png")
+    (rest,) = digits.complete(tmp_path / "seven.png", rows=10, seed=9)
+    assert np.array_equal(rest.array[:10], seven.array[:10])
+    assert not np.array_equal(rest.array, seven.array)
+
+
+def test_reconstruct_encode_and_interpolate(digits: ancestral.Model) -> None:
+    autoencoder = ancestral.load("pixelcnn-autoencoder-digits")
+    three, eight = (digits.draw(name, seed=1).image for name in ("3", "8"))
+    first, second = autoencoder.reconstruct(three, 2, seed=1)
+    assert not np.array_equal(first.array, second.array)
+    ends = [autoencoder.encode(image).tolist() for image in (three, eight)]
+    between = autoencoder.interpolate(*ends, steps=3, seed=1)
+    assert np.array_equal(between[0].array, first.array), "the same vector, the same seed"
+    assert len(digits.interpolate("3", "8", steps=4)) == 4
+
+
+def test_errors_name_the_argument(digits: ancestral.Model) -> None:
+    for wrong, param in (
+        (lambda: digits.draw("eleven"), "prompt"),
+        (lambda: digits.draw(), "prompt"),
+        (lambda: digits.voice(), "model"),
+        (lambda: digits.score(Image.new("L", (5, 5))), "image"),
+        (lambda: digits.draw("7", background="transparent"), "background"),
+    ):
+        with pytest.raises(ancestral.InvalidRequest) as refused:
+            wrong()
+        assert refused.value.param == param

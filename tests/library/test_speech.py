@@ -1,0 +1,107 @@
+"""`ancestral.load(…).voice(…)`, with the bundled voices."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import ancestral
+
+TEXT = "It snowed. Is it late?"
+
+
+@pytest.fixture(scope="module")
+def model() -> ancestral.Model:
+    return ancestral.load("wavenet-en")
+
+
+@pytest.fixture(scope="module")
+def speech(model: ancestral.Model) -> ancestral.Speech:
+    return model.voice("joe").speak(TEXT, seed=7)
+
+
+def test_chunks_are_sampled_once_and_join_to_the_whole(speech: ancestral.Speech) -> None:
+    first = next(iter(speech))
+    assert len(first) == 0.02 * speech.sample_rate
+    chunks = list(speech)
+    assert chunks[0] is first
+    assert np.array_equal(np.concatenate(chunks), speech.samples)
+    assert np.array_equal(speech.samples, speech.samples)
+    assert np.abs(speech.samples).max() > 0.05
+
+
+def test_duration_is_known_before_sampling_and_exact(model: ancestral.Model) -> None:
+    short = model.voice("joe").speak("Yes.", seed=1)
+    planned = short.duration
+    assert len(short.samples) == planned * short.sample_rate
+
+
+def test_words_and_phonemes_are_in_order(speech: ancestral.Speech) -> None:
+    assert [word.text for word in speech.words] == ["it", "snowed", "is", "it", "late"]
+    for timed in (speech.words, speech.phonemes):
+        edges = [edge for item in timed for edge in (item.start, item.end)]
+        assert edges == sorted(edges)
+        assert edges[0] > 0
+        assert edges[-1] < speech.duration
+
+
+def test_equal_seeds_give_equal_sound_and_drawn_ones_are_told(model: ancestral.Model) -> None:
+    drawn = model.voice("heart").speak("No.")
+    again = model.voice("heart").speak("No.", seed=drawn.seed)
+    assert np.array_equal(drawn.samples, again.samples)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+def test_save_writes_the_format_of_the_suffix(speech: ancestral.Speech, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    speech.save(path)
+    info = soundfile.info(path)
+    assert (info.samplerate, abs(info.duration - speech.duration) < 0.1) == (16000, True)
+
+
+def test_save_refuses_an_unknown_suffix(speech: ancestral.Speech, tmp_path: Path) -> None:
+    with pytest.raises(ancestral.InvalidRequest, match=r"\.flac") as refused:
+        speech.save(tmp_path / "a.ogg")
+    assert refused.value.param == "path"
+
+
+def test_speak_many_gives_the_sound_of_speak(model: ancestral.Model) -> None:
+    voice = model.voice("heart(2)+joe(1)")
+    texts = ["Yes.", "No.", "Perhaps.", "One. Two.", "Late."]
+    made = dict(voice.speak_many((voice.utterance(text, seed=n) for n, text in enumerate(texts)), threads=2))
+    for number, text in enumerate(texts):
+        assert np.array_equal(made[number], voice.speak(text, seed=number).samples), text
+
+
+def test_score_of_a_file_is_that_of_its_samples(model: ancestral.Model, speech: ancestral.Speech) -> None:
+    voice = model.voice("joe")
+    found = voice.score(speech.samples, TEXT)
+    assert [word["word"] for word in found["words"]] == ["it", "snowed", "is", "it", "late"]
+    assert 0 < found["bits_per_sample"] < 8
+    file = io.BytesIO()
+    soundfile.write(file, speech.samples, speech.sample_rate, format="WAV", subtype="FLOAT")
+    wrong = voice.score(speech.samples, "The birch canoe slid on planks.")
+    assert wrong["bits_per_sample"] > found["bits_per_sample"]
+
+
+def test_aliases_are_known(model: ancestral.Model) -> None:
+    assert ancestral.load("tts-1").voice("alloy").id == "heart"
+    assert model.voice().id == model.voices[0]
+
+
+def test_errors_name_the_argument(model: ancestral.Model) -> None:
+    for wrong, param in (
+        (lambda: model.voice("nobody"), "voice"),
+        (lambda: model.voice("joe").speak("你好"), "input"),
+        (lambda: model.voice("joe").score(np.zeros(16000, np.float32)), "text"),
+        (lambda: model.draw("elf"), "model"),
+    ):
+        with pytest.raises(ancestral.InvalidRequest) as refused:
+            wrong()
+        assert refused.value.param == param
+    with pytest.raises(ancestral.NotFound, match="wavenet-en"):
+        ancestral.load("nothing")
