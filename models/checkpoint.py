@@ -66,8 +66,15 @@ def _kind(spec: type[Spec]) -> str:
     return repr(spec.kind) if hasattr(spec, "kind") else f"one with an {spec.__name__}"
 
 
-def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], card: str) -> None:
+def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], card: str, *, half: bool = False) -> None:
     """Write a checkpoint directory, or replace one. Readers see all of it or, for an instant, none of it.
+
+    Args:
+        path: of the directory.
+        spec: of the network.
+        tensors: every one of its weights.
+        card: Markdown: training data, licence, figures.
+        half: store weights as float16, which :func:`load` reads as float32: enough to train on from, or to sample.
 
     Raises:
         CheckpointError: the tensors are not those of the spec, or not finite.
@@ -75,9 +82,10 @@ def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], ca
     """
     arrays: Tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
     _check_tensors(spec, arrays)
+    stored = {name: _halved(name, tensor) for name, tensor in arrays.items()} if half else arrays
     files = {
         CONFIG: _json_bytes(spec.to_json()),
-        WEIGHTS: format_tensors(dict(sorted(arrays.items()))),
+        WEIGHTS: format_tensors(dict(sorted(stored.items()))),
         CARD: card.encode(),
     }
     listing = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
@@ -106,11 +114,19 @@ def load(path: Path) -> Checkpoint:
     files = {name: _verified(path, name, listing) for name in (CONFIG, WEIGHTS, CARD)}
     spec = _parse_spec(files[CONFIG])
     try:
-        tensors = parse_tensors(files[WEIGHTS])
+        stored = parse_tensors(files[WEIGHTS])
     except (SafetensorError, KeyError) as error:  # KeyError: a type that numpy has no name for
         raise CheckpointError(f"{WEIGHTS}: not a safetensors file ({error})") from error
+    tensors = {
+        name: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for name, tensor in stored.items()
+    }
     _check_tensors(spec, tensors)
     return Checkpoint(spec, tensors, _sha256(files[WEIGHTS]), path, files[CARD].decode(errors="replace"))
+
+
+def _halved(name: str, tensor: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A tensor as float16, but for counts, which it cannot hold."""
+    return tensor if name == LABEL_ROWS else tensor.astype(np.float16)
 
 
 def _check_tensors(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> None:
