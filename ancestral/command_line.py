@@ -28,7 +28,7 @@ class FiniteRange(click.FloatRange):
 
 
 @contextmanager
-def explained(*kinds: type[Exception]) -> Iterator[None]:
+def click_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turn errors that the user can correct into a message and exit code 1."""
     try:
         yield

@@ -200,7 +200,7 @@ class ImageModel(Model):
         left_out = implied if style else implied | {STYLE}
         return ", ".join(name for attribute, name in given.items() if attribute not in left_out)
 
-    def as_known(self, text: str) -> str:
+    def canonical(self, text: str) -> str:
         """A list of names as the model spells them; :data:`ANY` where none is known."""
         known = [self._values.get(name.strip().casefold()) for name in text.split(",")]
         return ", ".join(self.spec.named[found[0]][found[1]] for found in known if found is not None) or ANY
@@ -219,8 +219,10 @@ class ImageModel(Model):
         every = [value for values in among.values() for value in values]
         near = nearest(name.strip().casefold(), every, self.entry.synonyms)
         if near:
-            told = [f"{value} ({self._values[value.casefold()][0]})" if len(among) > 1 else value for value in near]
-            said = f"nearest: {', '.join(told)}"
+            described = [
+                f"{value} ({self._values[value.casefold()][0]})" if len(among) > 1 else value for value in near
+            ]
+            said = f"nearest: {', '.join(names)}"
         else:
             said = f"it has {', '.join(next(iter(among.values())))}"
         *most, last = among

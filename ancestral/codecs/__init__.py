@@ -1,7 +1,7 @@
 """Streaming audio encoders: mp3, opus, aac, flac, wav and pcm. Each is fed chunks of sound.
 
 The bytes that an encoder returns can be sent at once; they never change. All encode 16 bits, mono; the same sound gives
-the same bytes, however it is split into chunks. WAV and FLAC have the length in their headers: an encoder is told the
+the same bytes, however it is split into chunks. WAV and FLAC have the length in their headers: an encoder gets the
 length in advance, or :func:`encode_file` makes the stream's bytes and rewrites the header at the end.
 
 How much sound, in ms, has been fed when the first byte is returned, and when the first byte that carries sound is, at

@@ -27,7 +27,7 @@ def picture_file(drawing: Drawing, model: ImageModel, index: int, batch: BatchDe
     recipe = {"model": model.entry.id, "model_sha256": model.sha256, **drawing.recipe(index)}
     for field in _NAMES & recipe.keys():
         if isinstance(recipe[field], str):
-            recipe[field] = model.as_known(recipe[field])
+            recipe[field] = model.canonical(recipe[field])
     texts = {"recipe": json.dumps(recipe)}
     width, height = map(int, drawing.size.split("x"))
     canvas = (width, height) if drawing.fit == "pad" else None

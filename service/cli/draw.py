@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.command_line import FiniteRange, check_output, explained
+from ancestral.command_line import FiniteRange, check_output, click_errors
 from ancestral.models.library import MAX_GUIDANCE
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def command(
         raise click.UsageError("what to draw: either CLASS or --like")
     if like is not None and (style, guidance, grid) != (None, None, None):
         raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
-    with explained(*FAILURES):
+    with click_errors(*FAILURES):
         painter = configured_model(model)
         options: DrawArguments = {"seed": seed, "temperature": temperature, "background": background}
         if like is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ancestral.command_line import explained
+from ancestral.command_line import click_errors
 
 _FILE = click.option(
     "--file",
@@ -50,7 +50,7 @@ def create(name: str, path: Path, requests_per_minute: int | None, concurrent_st
             raise KeysError(f"{path}: {name} has a key already; revoke it first")
         return [*lines, line]
 
-    with explained(KeysError, OSError):
+    with click_errors(KeysError, OSError):
         _rewrite(path, added, create=True)
     click.echo(key)
     click.echo(f"{path}: {name} added. The key is not shown again.", err=True)
@@ -62,7 +62,7 @@ def list_(path: Path) -> None:
     """List the names of the keys and their limits."""
     from ancestral.service.api.http.auth import KeysError, read_keys
 
-    with explained(KeysError):
+    with click_errors(KeysError):
         callers = [entry.caller for entry in read_keys(path)]
     for caller in callers:
         limits = {"requests_per_minute": caller.requests_per_minute, "concurrent_streams": caller.concurrent_streams}
@@ -81,7 +81,7 @@ def revoke(name: str, path: Path) -> None:
             raise KeysError(f"{path}: {name} has no key")
         return [line for line in lines if fields(line)[:1] != [name]]
 
-    with explained(KeysError, OSError):
+    with click_errors(KeysError, OSError):
         _rewrite(path, removed)
     click.echo(f"{path}: {name} revoked.", err=True)
 

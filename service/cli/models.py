@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.command_line import explained
+from ancestral.command_line import click_errors
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +26,7 @@ def command() -> None:
     from ancestral.models.library import LibraryError
     from ancestral.service.settings import SettingsError, load_settings
 
-    with explained(SettingsError, LibraryError, CheckpointError):
+    with click_errors(SettingsError, LibraryError, CheckpointError):
         catalog = load_catalog(load_settings().catalog_config)
     console = Console()
     for model in catalog.models.values():

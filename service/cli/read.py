@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.command_line import FiniteRange, check_output, explained
+from ancestral.command_line import FiniteRange, check_output, click_errors
 
 if TYPE_CHECKING:
     from ancestral.codecs.book import Chapter
@@ -88,7 +88,7 @@ def command(
     if cover is not None and form not in COVERED:
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
     check_output(output)
-    with explained(*FAILURES, BookError):
+    with click_errors(*FAILURES, BookError):
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)

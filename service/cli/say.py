@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.command_line import FiniteRange, check_output, explained
+from ancestral.command_line import FiniteRange, check_output, click_errors
 
 if TYPE_CHECKING:
     from ancestral.speech.speech import Speech
@@ -67,7 +67,7 @@ def command(
             raise click.BadParameter(f"{output.name}: the name must end in {names}", param_hint="--output")
         check_output(output)
     words = sys.stdin.read() if text == "-" else text
-    with explained(*FAILURES):
+    with click_errors(*FAILURES):
         speaker = configured_model(model, pronunciations).voice(voice)
         speech = speaker.speak(
             words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import click
 
-from ancestral.command_line import explained, gc_frozen
+from ancestral.command_line import click_errors, gc_frozen
 
 
 @click.command(short_help="Serve over HTTP.")
@@ -38,7 +38,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         from ancestral.service.telemetry import logging as logs
 
     errors = (SettingsError, LibraryError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
-    with explained(*errors):
+    with click_errors(*errors):
         settings = load_settings(host=host, port=port)
         if no_worker and settings.redis_url is None:
             raise click.UsageError(

@@ -11,7 +11,7 @@ from socket import socket
 
 import click
 
-from ancestral.command_line import explained, gc_frozen
+from ancestral.command_line import click_errors, gc_frozen
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def command(check: bool) -> None:
             await connection.close()
             await asyncio.to_thread(traces.close)
 
-    with explained(SettingsError, LibraryError, CheckpointError, AddressError):
+    with click_errors(SettingsError, LibraryError, CheckpointError, AddressError):
         settings = load_settings()
         if check:
             for name, sampler in load_models(

@@ -107,9 +107,15 @@ class ImageRequest(BaseImageRequest):
     n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
     stream: bool = Field(default=False, description="Answer with server-sent events.")
     partial_images: int = Field(default=0, ge=0, le=3, description=PARTIAL_IMAGES)
-    moderation: Literal["auto", "low"] | None = Field(default=None, description="Changes nothing.")
-    quality: Literal["auto"] | None = Field(default=None, description="Changes nothing.")
-    user: str | None = Field(default=None, max_length=256, description="Changes nothing.")
+    moderation: Literal["auto", "low"] | None = Field(
+        default=None, description="Accepted for OpenAI compatibility; has no effect."
+    )
+    quality: Literal["auto"] | None = Field(
+        default=None, description="Accepted for OpenAI compatibility; has no effect."
+    )
+    user: str | None = Field(
+        default=None, max_length=256, description="Accepted for OpenAI compatibility; has no effect."
+    )
 
 
 class CompletionRequest(ImageRequest):

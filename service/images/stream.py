@@ -76,12 +76,12 @@ def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
         base_url: of this server, as the client sees it; ends with a slash.
     """
     payload, data = reader.payload, []
-    for index, (seed, told) in enumerate(zip(payload.seeds, payload.revised_prompts, strict=True)):
+    for index, (seed, revised) in enumerate(zip(payload.seeds, payload.revised_prompts, strict=True)):
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
             content = {"b64_json": _base64(picture_file(payload, reader.model, index, reader.batch))}
-        data.append(ImageObject(**content, revised_prompt=told, seed=seed))
+        data.append(ImageObject(**content, revised_prompt=revised, seed=seed))
     return ImagesObject(
         created=int(reader.job.created_at),
         data=data,

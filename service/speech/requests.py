@@ -99,7 +99,7 @@ def likelihood_job(
         _, spoken = read_text(text, "text", catalog.pronunciations, "text")
         sentences = tuple(spoken)
     elif text is not None:
-        raise InvalidRequest("text: this model knows nothing of text", param="text", code="unknown_parameter")
+        raise InvalidRequest("text: not supported by this model", param="text", code="unknown_parameter")
     spec = model.spec
     wave = decode_upload(file, sample_rate=spec.sample_rate, max_seconds=settings.max_upload_seconds, param="file")
     body = {"model": model_id, "voice": voice_id, "text": text}

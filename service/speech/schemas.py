@@ -145,8 +145,12 @@ class SpeechRequest(AudioRequest):
         default=None,
         description="Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`.",
     )
-    stream: bool | None = Field(default=None, description="Changes nothing: the audio always streams.")
-    user: str | None = Field(default=None, max_length=256, description="Changes nothing.")
+    stream: bool | None = Field(
+        default=None, description="Accepted for OpenAI compatibility; has no effect: the audio always streams."
+    )
+    user: str | None = Field(
+        default=None, max_length=256, description="Accepted for OpenAI compatibility; has no effect."
+    )
 
 
 class Usage(BaseModel):

@@ -112,12 +112,12 @@ async def timed(
         reader: of the job.
         timeline: of the job; without one there are no times.
     """
-    told = 0
+    sent = 0
     async for piece in source:
         new: list[SentenceTimes] = []
-        if timeline is not None and told < reader.streams:
-            new = (await timeline.first(reader.streams))[told:]
-            told += len(new)
+        if timeline is not None and sent < reader.streams:
+            new = (await timeline.first(reader.streams))[sent:]
+            sent += len(new)
         yield piece, new
 
 

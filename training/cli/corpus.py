@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ancestral.command_line import explained
+from ancestral.command_line import click_errors
 from ancestral.models.spec import SHAPINGS
 
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -34,7 +34,7 @@ def build(name: str, output: Path, count: int, voice: str | None) -> None:
     from ancestral.training.corpora import PICTURES, CorpusError, build, expected
 
     unit = "pictures" if name in PICTURES else "clips"
-    with explained(CorpusError, FileNotFoundError, ImportError), _shown(unit, expected(name)) as progress:
+    with click_errors(CorpusError, FileNotFoundError, ImportError), _shown(unit, expected(name)) as progress:
         done = build(name, output, count, progress, voice)
     click.echo(f"{output}: {done} {unit}", err=True)
 
@@ -46,7 +46,7 @@ def align(source: Path, output: Path) -> None:
     """Align the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, with its recordings."""
     from ancestral.training.corpora import align_corpus
 
-    with explained(ValueError), _shown("clips") as progress:
+    with click_errors(ValueError), _shown("clips") as progress:
         done = align_corpus(source, output, progress)
     click.echo(f"{output}: {done} clips", err=True)
 
@@ -64,7 +64,7 @@ def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: st
     from ancestral.training.data.speech import Coding, prepare
 
     coding = replace(Coding.of(WaveNetSpec()), shaping=shaping)
-    with explained(ValueError), _shown("clips") as progress:
+    with click_errors(ValueError), _shown("clips") as progress:
         clips = [clip for corpus in corpora for clip in read(corpus)]
         kept = prepare(clips, output, FeatureSpec(), coding, processes, progress)
     click.echo(f"{output}: {kept} of {len(clips)} clips", err=True)
@@ -78,7 +78,7 @@ def pack(prepared: tuple[Path, ...], output: Path, size: int) -> None:
     """Divide PREPARED corpora into parts, to take them to a machine piece by piece: each can be given to --data."""
     from ancestral.training.data.pack import pack
 
-    with explained(ValueError):
+    with click_errors(ValueError):
         parts = pack(prepared, output, size << 20)
     click.echo(f"{output}: {len(parts)} parts", err=True)
 
@@ -93,7 +93,7 @@ def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
     from ancestral.models.text.acoustic import AcousticModel
     from ancestral.training.predict import predict_corpus
 
-    with explained(CheckpointError), _shown("clips") as progress:
+    with click_errors(CheckpointError), _shown("clips") as progress:
         done = predict_corpus(AcousticModel(load(checkpoint)), prepared, output, progress)
     click.echo(f"{output}: {done} clips", err=True)
 

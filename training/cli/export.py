@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ancestral.command_line import explained
+from ancestral.command_line import click_errors
 
 
 @click.command(short_help="Write the ONNX graphs of a checkpoint.")
@@ -34,7 +34,7 @@ def command(checkpoints: tuple[Path, ...], output: Path | None) -> None:
     if output is not None and len(checkpoints) > 1:
         raise click.BadParameter("takes one checkpoint", param_hint="--output")
     for checkpoint in checkpoints:
-        with explained(ValueError, OSError):
+        with click_errors(ValueError, OSError):
             files = export(checkpoint, output)
         for file in files:
             click.echo(f"{file}: {file.stat().st_size} bytes", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral.command_line import explained
+from ancestral.command_line import click_errors
 from ancestral.models.architectures import ArchitectureError, architecture, kinds, load_object
 from ancestral.models.spec import SHAPINGS, PictureSpec, Spec
 
@@ -148,7 +148,7 @@ def wavenet(
     from ancestral.models.spec import FeatureSpec, SpecError
 
     sizes = {"S": SMALL, "M": MEDIUM}[size] | ({"stacks": stacks} if stacks else {})
-    with explained(SpecError):
+    with click_errors(SpecError):
         channels = 0 if free else FeatureSpec().channels
         spec = WaveNetSpec(speakers=tuple(speakers), local_channels=channels, shaping=shaping, **sizes)
     options: dict[str, Any] = {"crop_frames": crop, "blur": blur, "start": start, "seed": seed}
@@ -222,7 +222,7 @@ def _image_command(kind: str) -> click.Command | None:
         parts: dict[str, Any] = {name: options.pop(name) for name in ("encoder",) if name in options}
         if parts.get("encoder") is not None:
             options["portraits"] = True
-        with explained(ValueError):
+        with click_errors(ValueError):
             pictures = read_pictures(data)
             data_fields = {"levels": int(levels)} | pictures.spec_fields
             wanted = spec.for_pictures(pictures.shape, data_fields, **options)
@@ -278,7 +278,7 @@ def _run(
 
     given = _given(learning_rate=learning_rate, **schedule)
     count = processes or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
-    with explained(ValueError):
+    with click_errors(ValueError):
         if anneal_from is not None:
             begun, rate = branch(anneal_from, output)
             given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}

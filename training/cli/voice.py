@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.command_line import explained, model_options
+from ancestral.command_line import click_errors, model_options
 
 if TYPE_CHECKING:
     from ancestral.catalog.catalog import CatalogConfig
@@ -57,7 +57,7 @@ def add(
     from ancestral.models.library import Voice, model_id
     from ancestral.training.voice import NewVoice, add_voice, read_recordings
 
-    with explained(ImportError, ValueError, OSError):
+    with click_errors(ImportError, ValueError, OSError):
         models, entries = config.directories[-1], config.entries()
         if base not in entries or entries[base].kind != "speech":
             raise ValueError(f"base: {base!r} is no model that reads text")

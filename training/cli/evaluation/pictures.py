@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral.command_line import FiniteRange, check_output, explained
+from ancestral.command_line import FiniteRange, check_output, click_errors
 from ancestral.models.library import MAX_GUIDANCE
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def images(
     from ancestral.training.model_card import SHEET
     from ancestral.training.tasks.images import ImageTask
 
-    with explained(ValueError):
+    with click_errors(ValueError):
         loaded = checkpoints.load(checkpoint)
         engine = load_image_engine("native", loaded)
         other = None if judge is None else checkpoints.load(judge)
@@ -117,7 +117,7 @@ def embedding(checkpoint: Path, data: Path, output: Path) -> None:
     from ancestral.models.checkpoint import load
     from ancestral.training.evaluation.embedding_report import write_embedding_report
 
-    with explained(ValueError):
+    with click_errors(ValueError):
         report = write_embedding_report(load(checkpoint), data, output)
     click.echo(json.dumps(report, indent=2))
 
@@ -140,7 +140,7 @@ def table(checkpoints: tuple[Path, ...], data: Path, pictures: int | None, outpu
 
     check_output(output)
     rows = [*PUBLISHED]
-    with explained(ValueError):
+    with click_errors(ValueError):
         for path in checkpoints:
             loaded = load(path)
             task = ImageTask(loaded.spec_as(ImageSpec), data)

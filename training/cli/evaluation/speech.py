@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral.command_line import explained, model_options
+from ancestral.command_line import click_errors, model_options
 from ancestral.errors import AncestralError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def speech(
     F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
     from ancestral.model import load_from
 
-    with explained(AncestralError, ImportError, ValueError):
+    with click_errors(AncestralError, ImportError, ValueError):
         loaded = load_from(config, model, engine, precision)
         report = speech_report(loaded, voice, asr, corpus, sentences, temperature, keep)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
@@ -108,7 +108,7 @@ def voices(
     from ancestral.model import load_from
     from ancestral.training.evaluation.speech import VoiceJudge
 
-    with explained(AncestralError, ValueError):
+    with click_errors(AncestralError, ValueError):
         spoken = _spoken(corpora, load_from(config, model, engine, precision), sentences)
     judge = VoiceJudge({voice: [sentence.recording for sentence in heard] for voice, heard in spoken.items()})
     report = {}
@@ -138,7 +138,7 @@ def listen(
     from ancestral.model import load_from
     from ancestral.training.evaluation.listening import write_listening_page
 
-    with explained(AncestralError, ValueError):
+    with click_errors(AncestralError, ValueError):
         loaded = load_from(config, model, engine, precision)
         spoken = _spoken(corpora, loaded, sentences)
     write_listening_page(output, model, loaded.description.sha256, spoken)
