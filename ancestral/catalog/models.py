@@ -219,10 +219,8 @@ class ImageModel(Model):
         every = [value for values in among.values() for value in values]
         near = nearest(name.strip().casefold(), every, self.entry.synonyms)
         if near:
-            described = [
-                f"{value} ({self._values[value.casefold()][0]})" if len(among) > 1 else value for value in near
-            ]
-            said = f"nearest: {', '.join(names)}"
+            kinds = {value: f" ({self._values[value.casefold()][0]})" if len(among) > 1 else "" for value in near}
+            said = f"nearest: {', '.join(value + kind for value, kind in kinds.items())}"
         else:
             said = f"it has {', '.join(next(iter(among.values())))}"
         *most, last = among
