@@ -31,6 +31,15 @@ class TimedText:
     end: float
 
 
+@dataclass(frozen=True)
+class TimedWord(TimedText):
+    """A word as it is read, when it is said, and where it was written."""
+
+    span: tuple[int, int]
+    """In :attr:`Speech.text`: its first character, and the first one after it. Words that were written as one, such as
+    those of a date, have the same."""
+
+
 class Speech:
     """An utterance. Nothing is sampled before it is asked for; what has been sampled is kept.
 
@@ -43,6 +52,8 @@ class Speech:
 
     def __init__(self, sampler: SpeechSampler, utterance: Utterance) -> None:
         self.utterance = utterance
+        self.text = utterance.written
+        """What is said, as it was written, without directives and tags."""
         self.sample_rate = sampler.model.spec.sample_rate
         """In hertz."""
         self.seed = utterance.seed
@@ -91,10 +102,10 @@ class Speech:
         return sum(part.request.length for part in self._plan()) / self.sample_rate
 
     @property
-    def words(self) -> list[TimedText]:
+    def words(self) -> list[TimedWord]:
         """The words, as they are read, and when they are said. Known before anything is sampled."""
         return [
-            self._in_seconds(word.text, span, offset)
+            TimedWord(word.text, *self._in_seconds(span, offset), word.span)
             for part, sentence, offset in self._timed()
             for word, span in zip(sentence.words, part.timing.words(sentence), strict=True)
         ]
@@ -103,7 +114,7 @@ class Speech:
     def phonemes(self) -> list[TimedText]:
         """The phonemes (ARPAbet) and when they are said; pauses are left out."""
         return [
-            self._in_seconds(name, span, offset)
+            TimedText(name, *self._in_seconds(span, offset))
             for part, sentence, offset in self._timed()
             for name, span in part.timing.phonemes(sentence)
         ]
@@ -115,9 +126,9 @@ class Speech:
             yield part, sentence, offset
             offset += part.timing.length
 
-    def _in_seconds(self, text: str, span: Span, offset: int) -> TimedText:
+    def _in_seconds(self, span: Span, offset: int) -> tuple[float, float]:
         start, end = span
-        return TimedText(text, (offset + start) / self.sample_rate, (offset + end) / self.sample_rate)
+        return (offset + start) / self.sample_rate, (offset + end) / self.sample_rate
 
     def encode(self, form: AudioFormat, sample_rate: int | None = None) -> bytes:
         """A file of this sound, with what made it in its tags where the format has any.

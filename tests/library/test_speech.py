@@ -49,6 +49,15 @@ def test_words_and_phonemes_are_in_order(speech: ancestral.Speech) -> None:
         assert edges[-1] < speech.duration
 
 
+def test_words_know_where_they_were_written(model: ancestral.Model) -> None:
+    speech = model.voice("joe").speak("5-10 km/h, [pause:1s] e.g. this.")
+    assert speech.text == "5-10 km/h,  e.g. this."
+    assert [(word.text, speech.text[slice(*word.span)]) for word in speech.words] == [
+        ("five", "5"), ("to", "-"), ("ten", "10 km/h"), ("kilometers", "10 km/h"), ("per", "10 km/h"),
+        ("hour", "10 km/h"), ("for", "e.g."), ("example", "e.g."), ("this", "this"),
+    ]  # fmt: skip
+
+
 def test_equal_seeds_give_equal_sound_and_drawn_ones_are_told(model: ancestral.Model) -> None:
     drawn = model.voice("heart").speak("No.")
     again = model.voice("heart").speak("No.", seed=drawn.seed)
