@@ -15,6 +15,15 @@ class WordTime(BaseModel):
     end: int = Field(ge=0, description="The first sample after it.")
 
 
+class WrittenWordTime(WordTime):
+    """When a word is said, and where it was written."""
+
+    text_start: int = Field(ge=0, description="Where it was written in `text`: its first character.")
+    text_end: int = Field(
+        ge=0, description="The first character after it. What was written as one, such as a date, has several words."
+    )
+
+
 class PhonemeTime(BaseModel):
     """When a phoneme is said."""
 
@@ -29,6 +38,7 @@ class SpeechTimes(BaseModel):
     object: Literal["timestamps"] = "timestamps"
     job: str
     sample_rate: int = Field(description="In hertz, of the samples that are counted: the model's own.")
-    words: list[WordTime]
+    text: str = Field(description="The text as it was written, without directives and tags.")
+    words: list[WrittenWordTime]
     phonemes: list[PhonemeTime]
     complete: bool = Field(description="Whether these are all words; a long text is planned sentence by sentence.")

@@ -13,7 +13,7 @@ from ancestral.service.broker import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.speech.payloads import SpeechPayload
 from ancestral.service.speech.text_parts import TextPart, written_parts
-from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
+from ancestral.service.speech.time_schemas import PhonemeTime, WordTime, WrittenWordTime
 from ancestral.speech.timing import Span, Timing
 
 _POLL_SECONDS: Final = 0.02
@@ -37,6 +37,13 @@ class SentenceTimes:
         """The words, as they are read."""
         pairs = zip(self.sentence.words, self.word_spans, strict=True)
         return [WordTime(word=word.text, start=start, end=end) for word, (start, end) in pairs]
+
+    @property
+    def written_words(self) -> list[WrittenWordTime]:
+        """The words, and where they were written."""
+        spans = [word.span for word in self.sentence.words]
+        pairs = zip(self.words, spans, strict=True)
+        return [WrittenWordTime(**vars(word), text_start=start, text_end=end) for word, (start, end) in pairs]
 
     @property
     def phonemes(self) -> list[PhonemeTime]:
@@ -66,7 +73,9 @@ class Timeline:
         self._job = job
         self._payload = payload
         self._rates = (model_rate, model_rate if rate is None else rate)
-        self._written = written_parts(payload.written, payload.sentences)
+        self.written = payload.written
+        """The text of the job."""
+        self._parts = written_parts(payload.written, payload.sentences)
         self._known: list[SentenceTimes] = []
         self._length = 0
 
@@ -108,7 +117,7 @@ class Timeline:
         self._known.append(
             SentenceTimes(
                 sentence=sentence,
-                written=self._written[index],
+                written=self._parts[index],
                 span=moved((0, timing.length)),
                 word_spans=tuple(moved(span) for span in timing.words(sentence)),
                 phoneme_spans=tuple((name, moved(span)) for name, span in timing.phonemes(sentence)),

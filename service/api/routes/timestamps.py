@@ -42,7 +42,8 @@ async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
     return SpeechTimes(
         job=job.id,
         sample_rate=sample_rate,
-        words=[word for sentence in sentences for word in sentence.words],
+        text=timeline.written,
+        words=[word for sentence in sentences for word in sentence.written_words],
         phonemes=[phoneme for sentence in sentences for phoneme in sentence.phonemes],
         complete=timeline.complete,
     )

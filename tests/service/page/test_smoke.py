@@ -26,6 +26,16 @@ def test_speak(server: Server, visit: Visiting) -> None:
         page.check()
 
 
+def test_words_are_shown_as_they_were_written(server: Server, visit: Visiting) -> None:
+    with visit(server) as page:
+        page.open("#speak?model=tiny&voice=bob&seed=9&text=%F0%9F%98%80%205-10%20km%2Fh%2C%20%22e.g.%22%20API!")
+        page.speak()
+        page.played()
+        assert page.page.inner_text(".words") == '😀 5-10 km/h, "e.g." API!'
+        assert page.page.locator(".words span").all_inner_texts() == ["😀", "5", "-", "10 km/h", "e.g.", "API"]
+        page.check()
+
+
 def test_draw(server: Server, visit: Visiting) -> None:
     with visit(server) as page:
         page.open("#draw?model=park&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")

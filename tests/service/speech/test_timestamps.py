@@ -17,9 +17,10 @@ WORDS = ["doctor", "ann", "slid", "is", "it", "late", "no"]
 
 
 def job_times(server: Server, job: str) -> dict[str, Any]:
-    """The times that a job tells."""
+    """The times that a job tells, without where words were written."""
     found: dict[str, Any] = httpx.get(f"{server.url}/v1/jobs/{job}/timestamps").json()
-    return found
+    words = [{name: word[name] for name in ("word", "start", "end")} for word in found["words"]]
+    return found | {"words": words}
 
 
 def at_rate(times: list[dict[str, Any]], rate: int) -> list[dict[str, Any]]:
@@ -83,6 +84,17 @@ def test_times_have_no_place_in_audio(server: Server) -> None:
 def test_a_job_that_fails_has_no_json(server: Server) -> None:
     response = server.speak(model="broken", input="A vision.", stream_format="json", timestamps=["word"])
     check_envelope(response, 500, None)
+
+
+def test_words_of_a_job_say_where_they_were_written(server: Server) -> None:
+    response = server.speak(input="<speak>😀 <break/>5-10&#160;km &amp; API.</speak>", input_format="ssml")
+    found = httpx.get(f"{server.url}/v1/jobs/{response.headers['x-job-id']}/timestamps").json()
+    text = found["text"]
+    assert text == "😀 5-10 km & API."
+    assert [(word["word"], text[word["text_start"] : word["text_end"]]) for word in found["words"]] == [
+        ("grinning", "😀"), ("face", "😀"), ("five", "5"), ("to", "-"), ("ten", "10 km"),
+        ("kilometers", "10 km"), ("and", "&"), ("A", "API"), ("P", "API"), ("I", "API"),
+    ]  # fmt: skip
 
 
 def test_captions(server: Server) -> None:

@@ -252,7 +252,7 @@ class Speak {
 
   /** The first words are to be lit in time, too; but the sound does not wait long for them. */
   firstWords() {
-    const known = this.panel.words.load(this.job, this.text.value, () => this.busy !== null || player.length > 0);
+    const known = this.panel.words.load(this.job, () => this.busy !== null || player.length > 0);
     return Promise.race([known, new Promise((resolve) => setTimeout(resolve, WORDS_MS))]);
   }
 

@@ -27,34 +27,32 @@ export class WordLine {
   }
 
   clear() {
-    this.words = [];
+    this.words = []; // what was written as one, with all that is said for it
+    this.known = 0;
+    this.shown = 0;
     this.lit = -1;
     this.loading = null;
-    this.written = [];
     this.element.replaceChildren();
   }
 
   /**
-   * Asks for the words of a job until all are known; `wanted` says whether to go on. `text` is what was written.
-   * Resolves when the first ones are known, or cannot be.
+   * Asks for the words of a job until all are known; `wanted` says whether to go on. Resolves when the first ones are
+   * known, or cannot be.
    */
-  load(job, text, wanted) {
+  load(job, wanted) {
     this.loading = job;
-    this.written = text.split(/\s+/).filter((token) => /[\p{L}\p{N}]/u.test(token));
     return new Promise((resolve, reject) => this.ask(job, wanted, resolve).then(resolve, reject));
   }
 
   async ask(job, wanted, known) {
     try {
       for (;;) {
-        const { words, sample_rate: rate, complete } = await get(`v1/jobs/${job}/timestamps`);
+        const { text, words, sample_rate: rate, complete } = await get(`v1/jobs/${job}/timestamps`);
         if (this.loading !== job) return;
-        this.add(
-          words
-            .slice(this.words.length)
-            .map((word) => ({ text: word.word, start: word.start / rate, end: word.end / rate })),
-        );
-        if (complete) this.asWritten();
+        const characters = [...text]; // the server counts code points
+        for (const word of words.slice(this.known)) this.add(word, characters, rate);
+        this.known = words.length;
+        if (complete) this.element.append(characters.slice(this.shown).join(""));
         if (complete || !wanted()) return;
         if (words.length) known();
         await new Promise((resolve) => setTimeout(resolve, words.length ? ASK_AGAIN_MS : AWAITED_MS));
@@ -64,21 +62,17 @@ export class WordLine {
     }
   }
 
-  add(words) {
-    for (const word of words) {
-      this.words.push(word);
-      word.element = h("span", { onclick: () => this.seek(word.start) }, word.text);
-      this.element.append(word.element, " ");
+  add({ start, end, text_start: from, text_end: to }, characters, rate) {
+    const last = this.words.at(-1);
+    if (last?.from === from) {
+      last.end = end / rate;
+      return;
     }
-  }
-
-  /** Shows the words as they were written, with capitals and marks, if each of them is one word of the text. */
-  asWritten() {
-    const plain = (text) => text.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, "");
-    if (this.words.length !== this.written.length) return;
-    this.words.forEach((word, i) => {
-      if (plain(word.text) === plain(this.written[i])) word.element.textContent = this.written[i];
-    });
+    const word = { from, start: start / rate, end: end / rate };
+    word.element = h("span", { onclick: () => this.seek(word.start) }, characters.slice(from, to).join(""));
+    this.element.append(characters.slice(this.shown, from).join(""), word.element);
+    this.words.push(word);
+    this.shown = to;
   }
 
   at(seconds) {
