@@ -28,3 +28,10 @@ class NotFound(AncestralError):
     """Nothing has this name."""
 
     code = "not_found"
+
+
+def check_range(param: str, value: float, low: float, high: float) -> None:
+    """Raise :class:`InvalidRequest` if a number is not in a range, NaN included."""
+    if not low <= value <= high:
+        message = f"{param}: must lie in {low:g} … {high:g}, not {value!r}"
+        raise InvalidRequest(message, param=param, code="invalid_value")

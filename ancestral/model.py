@@ -11,10 +11,12 @@ import numpy as np
 from ancestral.catalog.catalog import CatalogConfig
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.models import Model as Description
+from ancestral.errors import check_range
 from ancestral.images.decoding import decode_picture
 from ancestral.images.drawing import Labels
 from ancestral.images.picture import Picture, Pictures
 from ancestral.images.resolve import (
+    MAX_PICTURES,
     DrawOptions,
     class_drawing,
     completion,
@@ -133,7 +135,9 @@ class Model:
         sampler = self._painter("image_completion")
         model = sampler.model
         symbols, palette_error = decode_picture(_file(image), model.spec, "image")
-        kept = np.ascontiguousarray(symbols[: model.spec.height // 2 if rows is None else rows])
+        rows = model.spec.height // 2 if rows is None else rows
+        check_range("rows", rows, 1, model.spec.height)
+        kept = np.ascontiguousarray(symbols[:rows])
         named = prompt if has_classes(model) else None
         drawing = completion(model, kept, palette_error, named, n, DrawOptions(**options))
         return Pictures(sampler, drawing, kept.ravel())
@@ -161,6 +165,7 @@ class Model:
         self, begin: str | Sequence[float], end: str | Sequence[float], steps: int = 8, **options: Unpack[DrawArguments]
     ) -> Pictures:
         """One picture a step from one list of names, or vector, to another, all from one seed."""
+        check_range("steps", steps, 2, MAX_PICTURES)
         sampler = self._painter("image_interpolation")
         return Pictures(sampler, interpolation(sampler.model, begin, end, steps, DrawOptions(**options)))
 

@@ -34,6 +34,7 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
 ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""
 MAX_GUIDANCE = 10.0
+MAX_TEMPERATURE = 2.0
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 
@@ -158,7 +159,7 @@ class ModelEntry:
             raise LibraryError(f"{name}: {error}") from error
         if data["kind"] not in CAPABILITIES:
             raise LibraryError(f"{name}: kind: expected {', '.join(CAPABILITIES)}, found {data['kind']!r}")
-        if not 0.0 <= data["temperature"] <= 2.0:
+        if not 0.0 <= data["temperature"] <= MAX_TEMPERATURE:
             raise LibraryError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
         guidance = data.pop("guidance", 1.0)
         if not 0.0 <= guidance <= MAX_GUIDANCE:

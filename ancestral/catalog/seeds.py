@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
-_GOLDEN = 0x9E3779B97F4A7C15
+from ancestral.errors import check_range
+
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+_MOST: Final = 2**63 - 1
 
 
 def draw_seed() -> int:
     """A random seed, for a request without one."""
     return secrets.randbits(63)
+
+
+def seed_or_drawn(seed: int | None) -> int:
+    """The seed of a request, or a random one.
+
+    Raises:
+        InvalidRequest: it is negative, or has more than 63 bits.
+    """
+    if seed is None:
+        return draw_seed()
+    check_range("seed", seed, 0, _MOST)
+    return seed
 
 
 def part_seed(seed: int, index: int) -> int:

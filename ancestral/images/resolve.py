@@ -7,18 +7,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
-from ancestral.catalog.seeds import draw_seed, part_seed
-from ancestral.errors import InvalidRequest
+from ancestral.catalog.seeds import part_seed, seed_or_drawn
+from ancestral.errors import InvalidRequest, check_range
 from ancestral.images.decoding import MAX_SIDE, multiple
 from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
 from ancestral.models.conditioning import draw_labels
+from ancestral.models.library import MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.spec import STYLE
+
+MAX_PICTURES: Final = 1000
+"""That are sampled together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,8 @@ class DrawOptions:
 
     def seeds(self, count: int) -> tuple[int, ...]:
         """A seed for every picture; the first one has the request's own."""
-        seed = draw_seed() if self.seed is None else self.seed
+        check_range("n", count, 1, MAX_PICTURES)
+        seed = seed_or_drawn(self.seed)
         return tuple(part_seed(seed, index) for index in range(count))
 
 
@@ -216,6 +221,8 @@ def _frozen(end: str | Sequence[float]) -> str | tuple[float, ...]:
 
 def _shared(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> dict[str, Any]:
     """The fields of every :class:`Drawing`."""
+    check_range("temperature", 1.0 if options.temperature is None else options.temperature, 0.0, MAX_TEMPERATURE)
+    check_range("guidance", 1.0 if options.guidance is None else options.guidance, 0.0, MAX_GUIDANCE)
     scale, padded = _scale(model, options.size, pad=options.pad)
     return {
         "seeds": seeds,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
-from ancestral.errors import InvalidRequest
-from ancestral.models.library import Sampling
+from ancestral.catalog.seeds import seed_or_drawn
+from ancestral.errors import InvalidRequest, check_range
+from ancestral.models.library import MAX_TEMPERATURE, Sampling
 from ancestral.models.text import (
     InputFormat,
     PronunciationError,
@@ -21,8 +23,13 @@ from ancestral.models.text import (
 )
 from ancestral.models.text.phonemes import PLAIN
 
-PHONEMES_PER_SECOND = 13.0
+PHONEMES_PER_SECOND: Final = 13.0
 """Of running speech, at speed 1."""
+SPEEDS: Final = (0.25, 4.0)
+MAX_PITCH: Final = 12.0
+"""Semitones, up or down."""
+MAX_INTONATION: Final = 2.0
+_NO_ENTRIES: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,21 +90,31 @@ def utterance(
     model: SpeechModel,
     voice: VoiceMix,
     text: str,
-    seed: int,
     lexicon: Pronunciations,
     *,
+    seed: int | None = None,
+    pronunciations: Mapping[str, str] = _NO_ENTRIES,
     input_format: InputFormat = "text",
     temperature: float | None = None,
     speed: float = 1.0,
     pitch: float = 0.0,
     intonation: float = 1.0,
 ) -> Utterance:
-    """A text as phonemes. Takes milliseconds. Without a temperature, the model's own is taken.
+    """A text as phonemes. Takes milliseconds. Without a temperature the model's own is taken, a seed is drawn.
+
+    ``lexicon`` has the entries of the deployment, ``pronunciations`` those of the request.
 
     Raises:
-        InvalidRequest: the model's pitch cannot be changed, or the text cannot be spoken; ``param`` names the argument.
+        InvalidRequest: a number is out of its range, the model's pitch cannot be changed, or the text cannot be spoken;
+            ``param`` names the argument.
     """
+    check_range("speed", speed, *SPEEDS)
+    check_range("pitch", pitch, -MAX_PITCH, MAX_PITCH)
+    check_range("intonation", intonation, 0.0, MAX_INTONATION)
+    check_range("temperature", 1.0 if temperature is None else temperature, 0.0, MAX_TEMPERATURE)
     check_pitch(model, pitch, intonation)
+    seed = seed_or_drawn(seed)
+    lexicon = lexicon | read_pronunciations(pronunciations)
     script, spoken = read_text(text, input_format, lexicon, "input")
     sentences = tuple(spoken)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):

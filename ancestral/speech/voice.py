@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import numpy as np
 
 from ancestral.catalog.mix import VoiceMix
-from ancestral.catalog.seeds import draw_seed
 from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Chunk, End, Scheduler
 from ancestral.models.text import InputFormat, Pronunciations, Sentence
@@ -17,7 +16,7 @@ from ancestral.speech.decoder import AudioDecoder, Wave, recording_bytes
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.scoring import RecordingScorer
 from ancestral.speech.speech import Speech
-from ancestral.speech.utterance import Utterance, read_pronunciations, read_text, utterance
+from ancestral.speech.utterance import Utterance, read_text, utterance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,25 @@ MAX_SECONDS: Final = 600.0
 """Of a recording that is scored."""
 _CHUNK_MS: Final = 200
 """Sound sampled between two decisions of the scheduler: nobody listens."""
-_NO_ENTRIES: Final[Mapping[str, str]] = {}
+
+
+class SpeakArguments(TypedDict, total=False):
+    """How a text is spoken."""
+
+    seed: int | None
+    """The same one gives the same sound; drawn if None."""
+    speed: float
+    """2 is twice as fast; 0.25 to 4."""
+    pitch: float
+    """Semitones by which the voice is higher; -12 to 12."""
+    intonation: float
+    """How far the pitch moves around its mean: 0, monotone, to 2."""
+    temperature: float | None
+    """The model's own by default."""
+    input_format: InputFormat
+    """``ssml`` if the text is an SSML document."""
+    pronunciations: Mapping[str, str]
+    """Words and their phonemes, in ARPAbet or IPA."""
 
 
 class Voice:
@@ -47,64 +64,22 @@ class Voice:
         self.engine = sampler.engine.name
         self._sampler, self._mix, self._lexicon = sampler, mix, lexicon
 
-    def speak(
-        self,
-        text: str,
-        *,
-        seed: int | None = None,
-        speed: float = 1.0,
-        pitch: float = 0.0,
-        intonation: float = 1.0,
-        temperature: float | None = None,
-        input_format: InputFormat = "text",
-        pronunciations: Mapping[str, str] = _NO_ENTRIES,
-    ) -> Speech:
+    def speak(self, text: str, **options: Unpack[SpeakArguments]) -> Speech:
         """Speak a text. Sampling begins when the sound is read.
 
         Args:
             text: of any length; each sentence is sampled as a whole.
-            seed: the same one gives the same sound; drawn if None.
-            speed: 2 is twice as fast.
-            pitch: semitones by which the voice is higher.
-            intonation: how far the pitch moves around its mean; 0 is monotone.
-            temperature: the model's own by default.
-            input_format: ``ssml`` if ``text`` is an SSML document.
-            pronunciations: words and their phonemes, in ARPAbet or IPA.
+            options: of :class:`SpeakArguments`.
 
         Raises:
-            InvalidRequest: the text cannot be spoken, or the model's pitch cannot be changed.
+            InvalidRequest: the text cannot be spoken, an argument is out of its range, or the model's pitch cannot be
+                changed.
         """
-        said = self.utterance(
-            text, seed=seed, speed=speed, pitch=pitch, intonation=intonation, temperature=temperature,
-            input_format=input_format, pronunciations=pronunciations,
-        )  # fmt: skip
-        return Speech(self._sampler, said)
+        return Speech(self._sampler, self.utterance(text, **options))
 
-    def utterance(
-        self,
-        text: str,
-        *,
-        seed: int | None = None,
-        speed: float = 1.0,
-        pitch: float = 0.0,
-        intonation: float = 1.0,
-        temperature: float | None = None,
-        input_format: InputFormat = "text",
-        pronunciations: Mapping[str, str] = _NO_ENTRIES,
-    ) -> Utterance:
+    def utterance(self, text: str, **options: Unpack[SpeakArguments]) -> Utterance:
         """A text as phonemes, with everything else that its sound depends on; arguments as of :meth:`speak`."""
-        return utterance(
-            self._sampler.model,
-            self._mix,
-            text,
-            draw_seed() if seed is None else seed,
-            self._lexicon | read_pronunciations(pronunciations),
-            input_format=input_format,
-            temperature=temperature,
-            speed=speed,
-            pitch=pitch,
-            intonation=intonation,
-        )
+        return utterance(self._sampler.model, self._mix, text, self._lexicon, **options)
 
     def speak_many(self, utterances: Iterable[Utterance], threads: int = 1) -> Iterator[tuple[int, Wave]]:
         """Speak many texts, several in each call of the kernel: the fastest way, if nobody listens.

@@ -25,7 +25,7 @@ from ancestral.service.speech.payloads import GenerationPayload, Sentences, Spee
 from ancestral.service.speech.schemas import AudioRequest, GenerationRequest, SpeechRequest
 from ancestral.service.speech.tasks import GENERATION, LIKELIHOOD, SPEECH
 from ancestral.speech.decoder import recording_bytes
-from ancestral.speech.utterance import read_pronunciations, read_text, utterance
+from ancestral.speech.utterance import read_text, utterance
 
 
 def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> JobSpec[SpeechPayload, SpeechModel]:
@@ -47,8 +47,9 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
         model,
         catalog.voice(model, request.voice_id),
         request.input,
-        draw_seed() if request.seed is None else request.seed,
-        catalog.pronunciations | read_pronunciations(request.pronunciations),
+        catalog.pronunciations,
+        seed=request.seed,
+        pronunciations=request.pronunciations,
         input_format=request.input_format,
         temperature=request.temperature,
         speed=request.speed,

@@ -99,6 +99,10 @@ def test_errors_name_the_argument(digits: ancestral.Model) -> None:
         (lambda: digits.voice(), "model"),
         (lambda: digits.score(Image.new("L", (5, 5))), "image"),
         (lambda: digits.draw("7", background="transparent"), "background"),
+        (lambda: digits.draw("7", guidance=float("inf")), "guidance"),
+        (lambda: digits.draw_many("7", 0), "n"),
+        (lambda: digits.complete(Image.new("L", (28, 28)), rows=29), "rows"),
+        (lambda: digits.interpolate("3", "8", steps=1), "steps"),
     ):
         with pytest.raises(ancestral.InvalidRequest) as refused:
             wrong()

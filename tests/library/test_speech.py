@@ -106,6 +106,10 @@ def test_errors_name_the_argument(model: ancestral.Model) -> None:
     for wrong, param in (
         (lambda: model.voice("nobody"), "voice"),
         (lambda: model.voice("joe").speak("你好"), "input"),
+        (lambda: model.voice("joe").speak("Yes.", speed=0.0), "speed"),
+        (lambda: model.voice("joe").speak("Yes.", pitch=float("nan")), "pitch"),
+        (lambda: model.voice("joe").speak("Yes.", temperature=-1.0), "temperature"),
+        (lambda: model.voice("joe").speak("Yes.", seed=-1), "seed"),
         (lambda: model.voice("joe").score(np.zeros(16000, np.float32)), "text"),
         (lambda: model.draw("elf"), "model"),
     ):
