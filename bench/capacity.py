@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import redis
 
-from ancestral.service.broker import WorkerInfo
 from ancestral.service.broker.keys import PREFIX
+from ancestral.service.broker.messages import WorkerInfo
 from ancestral.service.broker.scripts import ANNOUNCE, ROSTER
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from bench.listeners import MODEL, TEXTS, play, run_clients, serving

@@ -168,14 +168,14 @@ class NotReady(ServiceError):
 
 
 class ResponseAborted(Exception):
-    """Breaks off a response that has begun, for a reason that is no failure of the server."""
+    """Aborts a response that has begun, for a reason that is no failure of the server."""
 
 
 class ClientDisconnected(ResponseAborted):
     """The client has disconnected."""
 
     def __init__(self) -> None:
-        super().__init__("the client left")
+        super().__init__("the client disconnected")
 
 
 def content_expired() -> NotFound:
@@ -184,8 +184,8 @@ def content_expired() -> NotFound:
 
 
 def redis_unavailable() -> NotReady:
-    """Redis is unavailable."""
-    return NotReady("The queue does not answer.")
+    """Redis is unreachable, or accepts no writes."""
+    return NotReady("Redis is unavailable; retry.")
 
 
 def stopping() -> NotReady:
@@ -195,9 +195,7 @@ def stopping() -> NotReady:
 
 def internal_error() -> ServiceError:
     """A failure of the server; the message says nothing that helps an attacker."""
-    return ServiceError(
-        "The server failed on this request. The log names it by its x-request-id.", code="internal_error"
-    )
+    return ServiceError("Internal server error. Quote x-request-id to the operator.", code="internal_error")
 
 
 def envelope(error: AncestralError) -> dict[str, dict[str, str | None]]:

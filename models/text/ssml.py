@@ -79,7 +79,7 @@ def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS) -> Scr
         where = f"line {error.lineno}, column {error.offset + 1}"
         raise UnsupportedText(f"the SSML is not well-formed: {expat.ErrorString(error.code)} ({where})") from error
     except UnicodeEncodeError as error:
-        raise UnsupportedText("the SSML has an unpaired surrogate, which is no character") from error
+        raise UnsupportedText("the SSML contains an unpaired surrogate") from error
     return Script(tuple(reader.pieces)).check()
 
 

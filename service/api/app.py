@@ -13,14 +13,11 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.models.text import phonemize as read_aloud
 from ancestral.service import __version__
 from ancestral.service.api.http import errors as error_responses
-from ancestral.service.api.http.auth import Keys
+from ancestral.service.api.http.auth import Keys, check_key
 from ancestral.service.api.http.cors import check_origin, install_cors
-from ancestral.service.api.http.head import HeadMiddleware
-from ancestral.service.api.http.middleware import BodyLimit, RootMiddleware
+from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RateHeaders, RootMiddleware
 from ancestral.service.api.http.openapi import complete
-from ancestral.service.api.http.public_lists import check_key
 from ancestral.service.api.http.query import check_query
-from ancestral.service.api.http.rate_limit import RateHeaders
 from ancestral.service.api.routes import (
     elevenlabs,
     generations,
@@ -44,7 +41,8 @@ from ancestral.service.api.routes import (
 )
 from ancestral.service.api.routes import job_content as artifacts
 from ancestral.service.api.routes import websockets as streams
-from ancestral.service.broker import UNAVAILABLE, Clients, Connection
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import Tasks

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
 from starlette.requests import HTTPConnection
+from starlette.types import Receive
 
 from ancestral.catalog.models import Model
 from ancestral.service.api.http.auth import caller_of
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
+from ancestral.service.errors import ClientDisconnected
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.rate_limit import count_request
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import submit_job
 from ancestral.service.jobs.tasks import JobSpec
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
 
 
 def service_state(connection: HTTPConnection) -> AppState:
@@ -39,7 +47,7 @@ async def counted_caller(connection: HTTPConnection, service: Service, caller: C
         Overloaded: the caller has reached the limit.
         NotReady: Redis is unavailable.
     """
-    connection.state.ratelimit = await count_request(service, caller)
+    connection.state.ratelimit = await service.count_request(caller)
     return caller
 
 
@@ -75,10 +83,42 @@ class RequestContext:
         """Submit the job; raises as :func:`ancestral.service.jobs.submit.submit_job` does."""
         return await submit_job(self.service, self.caller, job_spec, prefer=self.prefer, key=self.key)
 
-    @property
-    def keep(self) -> bool:
-        """Whether the job is suspended, not cancelled, when the client disconnects: it may send the request again."""
-        return self.key is not None
+    async def while_connected(self, work: Coroutine[Any, Any, _T], job: Job) -> _T:
+        """Await the answer to a request that waits for a job. On failure or disconnect the job is cancelled or, if the
+        request has an idempotency key, with which the client may send it again, suspended.
+
+        Args:
+            work: produces the answer.
+            job: submitted.
+
+        Raises:
+            ClientDisconnected: the client disconnected before the answer was complete.
+            Exception: what ``work`` raises.
+        """
+        answering, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(self.request.receive))
+        try:
+            await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                raise ClientDisconnected
+            return await answering
+        finally:
+            for task in (answering, gone):
+                task.cancel()
+            await asyncio.gather(answering, gone, return_exceptions=True)
+            if answering.cancelled() or answering.exception() is not None:
+                await asyncio.shield(self._abandon(job))
+
+    async def _abandon(self, job: Job) -> None:
+        broker = self.service.broker
+        try:
+            await (broker.cancel(job) if self.key is None else broker.suspend(job))
+        except UNAVAILABLE:  # the worker will notice that nothing is read
+            log.warning("Redis is unavailable", extra={"job": job.id})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _request_context(

@@ -11,12 +11,11 @@ from fastapi.responses import Response
 
 from ancestral.catalog.models import Model
 from ancestral.service.api.deps import RequestContext
-from ancestral.service.api.results import completed
-from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.api.responses import completed
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.rate_limit import count_request
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import JobSpec
 
@@ -54,7 +53,7 @@ async def preview_file(
 
 
 async def _sample(request: Request, service: AppState, caller: Caller, job_spec: JobSpec[Payload, Model]) -> bytes:
-    await count_request(service, caller)
+    await service.count_request(caller)
     context = RequestContext(request, service, caller, prefer="respond-async", key=None)
     job = await completed(context, await context.submit(job_spec))
     info = await service.artifacts.info(job)

@@ -1,4 +1,4 @@
-"""The answers to requests for sound: a stream while it is sampled, or a job to fetch it from later."""
+"""The answers to requests: sound while it is sampled, figures when they are known, or a job with the output to come."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Any
 from fastapi.responses import JSONResponse, Response
 
 from ancestral import codecs
-from ancestral.catalog.models import SpeechModel
+from ancestral.catalog.models import Model, SpeechModel
+from ancestral.errors import NotFound
 from ancestral.service.api.deps import RequestContext
 from ancestral.service.api.sample_headers import sample_headers
-from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
+from ancestral.service.api.streamed_response import EVENTS, StreamedResponse
+from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job, Priority, QueuePosition
+from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.schemas import JobError, JobObject
 from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.stream import check_end
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
 from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest
@@ -161,9 +165,7 @@ async def stream_audio(
 
 def streamed(context: RequestContext, sound: Sound, source: AsyncIterator[bytes], media_type: str) -> Response:
     """An answer that is sent while the sound is sampled; ``source`` is made of the sound's own."""
-    stall = context.service.settings.stall_seconds
-    broker, reader = context.service.broker, sound.reader
-    return StreamedResponse(broker, reader, source, media_type, stall_seconds=stall, keep=context.keep)
+    return StreamedResponse(context, sound.reader, source, media_type)
 
 
 async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
@@ -180,16 +182,13 @@ async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list
             audio.extend(piece)
             sentences.extend(new)
 
-    broker, job = context.service.broker, sound.reader.job
-    await while_connected(read(), context.request.receive, broker, job, keep=context.keep)
+    await context.while_connected(read(), sound.reader.job)
     return bytes(audio), sentences
 
 
 def headers_of(sound: Sound) -> dict[str, str]:
     """The headers of an answer with all of the sound."""
-    reader = sound.reader
-    engine = {} if reader.started is None else {"x-engine": reader.started.engine}
-    return sample_headers(reader.job, reader.payload) | engine
+    return sample_headers(sound.reader.job, sound.reader.payload, sound.reader.engine)
 
 
 async def accepted(service: AppState, job: Job) -> Response:
@@ -216,3 +215,50 @@ def describe_job(job: Job, standing: QueuePosition) -> JobObject:
         samples_total=job.samples_total,
         error=error,
     )
+
+
+async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) -> Response:
+    """Submit a job that gives figures, and answer with them, or with the job if it takes long.
+
+    Args:
+        context: of the request.
+        job_spec: the checked request.
+
+    Raises:
+        ClientDisconnected: the client disconnected before the answer.
+        ServiceError: it was not accepted, or failed.
+    """
+    job = await context.submit(job_spec)
+    if job.priority is Priority.BATCH:
+        return await accepted(context.service, job)
+    ended = await completed(context, job)
+    return JSONResponse(job_spec.task.figures(ended), headers=sample_headers(ended, job_spec.payload, ended.engine))
+
+
+async def completed(context: RequestContext, job: Job) -> Job:
+    """Wait until a job has completed.
+
+    Args:
+        context: of the request that waits.
+        job: submitted.
+
+    Raises:
+        ClientDisconnected: the client disconnected.
+        ServiceError: the job failed, was cancelled or is gone.
+    """
+    broker = context.service.broker
+    ended = await context.while_connected(_end(broker, job), job)
+    check_end(ended.status, ended.error)
+    return ended
+
+
+async def _end(broker: Clients, job: Job) -> Job:
+    last = "0-0"
+    while True:
+        now = await broker.job(job.id)
+        if now is None:
+            raise NotFound("The job is gone.", code="job_not_found")
+        if now.status.terminal:
+            return now
+        if news := await broker.events(job.id, last):
+            last = news[-1][0]

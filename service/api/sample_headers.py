@@ -1,17 +1,70 @@
-"""The response headers that say what an output was made from."""
+"""The headers that say what an output was made from, and the name of its file (RFC 6266 and RFC 8187)."""
 
 from __future__ import annotations
 
+import re
+from typing import Final
+from urllib.parse import quote
+
 from ancestral.service.broker.job import Job
+from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.jobs.payload import Payload, SampledPayload
 from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
 
+_UNSAFE: Final = re.compile(r"[^\w.+-]+")
+"""Everything but letters and digits of any script, ``_``, ``.``, ``+`` and ``-``: no separators, quotes or controls."""
+_PART_CHARACTERS: Final = 60
 
-def sample_headers(job: Job, payload: Payload) -> dict[str, str]:
-    """Everything but the engine: ids even where the request had aliases, and the seed even where it was drawn."""
+
+def sample_headers(job: Job, payload: Payload, engine: str | None) -> dict[str, str]:
+    """What an output was made from: ids even where the request had aliases, and the seed even where it was drawn.
+
+    Args:
+        job: that made it.
+        payload: of the job.
+        engine: that sampled it; None if that is not known yet.
+    """
     headers = {"x-job-id": job.id, "x-model": job.model, "x-model-sha256": job.sha256}
+    if engine is not None:
+        headers["x-engine"] = engine
     if isinstance(payload, SampledPayload):
         headers["x-seed"] = str(payload.seed)
     if isinstance(payload, AudioPayload | SpeechLikelihoodPayload):
         headers["x-voice"] = payload.voice
     return headers
+
+
+def disposition(job: Job, payload: Payload, index: int | None = None) -> dict[str, str]:
+    """The header that names the file of a job; none for a job that gives figures.
+
+    Args:
+        job: whose file is sent.
+        payload: of the job.
+        index: of one picture of several; None is the whole output, a ZIP archive if there are several pictures.
+    """
+    if isinstance(payload, AudioPayload):
+        name = _name(job.model, payload.voice, payload.seed, payload.response_format)
+    elif isinstance(payload, PicturesPayload):
+        whole = index is None and payload.count > 1
+        seed, form = payload.seeds[index or 0], "zip" if whole else payload.output_format
+        name = _name(job.model, payload.prompt, seed, form)
+    else:
+        return {}
+    return {"content-disposition": _header(name)}
+
+
+def _name(model: str, subject: str | None, seed: int, form: str) -> str:
+    parts = [model, *([] if subject is None else [subject]), str(seed)]
+    return "-".join(filter(None, map(_safe, parts))) + f".{form}"
+
+
+def _safe(text: str) -> str:
+    """A part of a name that is safe in every file system: it has no separator, and no dot at its ends."""
+    return _UNSAFE.sub("_", text.strip()[:_PART_CHARACTERS]).strip("._-")
+
+
+def _header(name: str) -> str:
+    """``inline``, so that a browser still shows a picture. ``filename*`` only where ASCII is not enough."""
+    plain = re.sub(r"[^!-~]", "_", name)
+    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'inline; filename="{plain}"{extended}'

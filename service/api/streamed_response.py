@@ -1,28 +1,25 @@
-"""A response whose body is sampled while it is sent, and the end of a job when its client disconnects."""
+"""A response whose body is sampled while it is sent."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ancestral.errors import AncestralError
-from ancestral.service.api.file_names import disposition
-from ancestral.service.api.sample_headers import sample_headers
-from ancestral.service.broker import UNAVAILABLE, Clients
-from ancestral.service.broker.job import Job
+from ancestral.service.api.deps import RequestContext
+from ancestral.service.api.sample_headers import disposition, sample_headers
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader
 
 EVENTS = "text/event-stream; charset=utf-8"
 
-_T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 
@@ -34,37 +31,27 @@ class StreamedResponse(Response):
     """
 
     def __init__(
-        self,
-        broker: Clients,
-        reader: JobReader,
-        source: AsyncIterator[bytes],
-        media_type: str,
-        *,
-        stall_seconds: float,
-        keep: bool,
+        self, context: RequestContext, reader: JobReader, source: AsyncIterator[bytes], media_type: str
     ) -> None:
         """Args:
-        broker: where the job is.
+        context: of the request.
         reader: of the job.
         source: the body; it drives the reader.
         media_type: of the body.
-        stall_seconds: after which a client that reads nothing is disconnected.
-        keep: suspend the job when the client disconnects, instead of cancelling it.
         """
         self.status_code = 200
         self.background = None
-        self._broker = broker
+        self._context = context
         self._reader = reader
         self._source = source
-        self._stall_seconds = stall_seconds
+        self._stall_seconds = context.service.settings.stall_seconds
         self._events = media_type == EVENTS
-        self._keep = keep
         self.init_headers(
             {
                 "content-type": media_type,
                 "cache-control": "no-store",
                 "x-accel-buffering": "no",
-                **sample_headers(reader.job, reader.payload),
+                **sample_headers(reader.job, reader.payload, None),
                 **({} if self._events else disposition(reader.job, reader.payload)),
             }
         )
@@ -73,7 +60,7 @@ class StreamedResponse(Response):
         """Send until the end, or until the client disconnects."""
         job, heartbeat = self._reader.job, asyncio.create_task(self._heartbeat())
         try:
-            await while_connected(self._send_all(send), receive, self._broker, job, keep=self._keep)
+            await self._context.while_connected(self._send_all(send), job)
         except ClientDisconnected:
             log.info("client disconnected", extra={"job": job.id})
         finally:
@@ -84,14 +71,13 @@ class StreamedResponse(Response):
         while self._reader.job.paced:
             await asyncio.sleep(self._stall_seconds / 3)
             with suppress(*UNAVAILABLE):
-                await self._broker.heartbeat(self._reader.job)
+                await self._context.service.broker.heartbeat(self._reader.job)
 
     async def _send_all(self, send: Send) -> None:
         piece = await anext(self._source, None)
-        started = self._reader.started
-        engine = [(b"x-engine", started.engine.encode())] if started is not None else []
-        start = {"type": "http.response.start", "status": 200, "headers": [*self.raw_headers, *engine]}
-        await send(start)
+        if self._reader.engine is not None:
+            self.headers["x-engine"] = self._reader.engine
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         while piece is not None:
             await self._send(send, piece)
             piece = await self._next_or_abort(send)
@@ -113,48 +99,3 @@ class StreamedResponse(Response):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
             raise ResponseAborted(f"the client read nothing for {self._stall_seconds} s") from None
-
-
-async def while_connected(
-    work: Coroutine[Any, Any, _T], receive: Receive, broker: Clients, job: Job, *, keep: bool
-) -> _T:
-    """Await the answer to a request that waits for a job. On failure or disconnect, the job is cancelled or suspended.
-
-    Args:
-        work: produces the answer.
-        receive: of the request, whose body has been read.
-        broker: where the job is.
-        job: submitted.
-        keep: suspend the job instead of cancelling it.
-
-    Raises:
-        ClientDisconnected: the client disconnected before the answer was complete.
-        Exception: what ``work`` raises.
-    """
-    answering, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
-    try:
-        await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            raise ClientDisconnected
-        return await answering
-    finally:
-        for task in (answering, gone):
-            task.cancel()
-        await asyncio.gather(answering, gone, return_exceptions=True)
-        if answering.cancelled() or answering.exception() is not None:
-            await asyncio.shield(_abandon(broker, job, keep=keep))
-
-
-async def _abandon(broker: Clients, job: Job, *, keep: bool) -> None:
-    try:
-        if keep:
-            await broker.suspend(job)
-        else:
-            await broker.cancel(job)
-    except UNAVAILABLE:  # the worker will notice that nothing is read
-        log.warning("redis is not available", extra={"job": job.id})
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

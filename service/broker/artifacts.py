@@ -61,21 +61,18 @@ class Draft:
         (claimed,) = await self._run(["SET", self._keys["drafting"], 1, "NX", "EX", _CLAIM_SECONDS])
         return bool(claimed)
 
-    async def append(self, data: bytes) -> None:
-        """Append bytes, and renew the claim."""
-        await self._run(
+    async def append(self, data: bytes) -> int:
+        """Append bytes, and renew the claim. Returns the size of the draft."""
+        size, *_ = await self._run(
             ["APPEND", self._draft, data],
             ["EXPIRE", self._draft, _DRAFT_SECONDS],
             ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS],
         )
+        return int(size)
 
     async def overwrite(self, parts: Iterable[tuple[int, bytes]]) -> None:
         """Write bytes at offsets, over those already written."""
         await self._run(*(["SETRANGE", self._draft, offset, part] for offset, part in parts))
-
-    async def size(self) -> int:
-        """Bytes so far."""
-        return int((await self._run(["STRLEN", self._draft]))[0])
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """As :meth:`ArtifactStore.read`."""

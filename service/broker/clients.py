@@ -20,12 +20,13 @@ from ancestral.service.broker.connection import (
 )
 from ancestral.service.broker.job import Job, Priority, QueuePosition, Status
 from ancestral.service.broker.keys import LIFE_SECONDS, Keys, key
-from ancestral.service.broker.messages import Ended, Entry, JobExpired, QueueFull, TooMany, WorkerInfo, parse_entry
+from ancestral.service.broker.messages import Ended, Entry, JobExpired, WorkerInfo, parse_entry
 from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
 from ancestral.service.broker.rate_limits import RequestWindow
 from ancestral.service.broker.records import decoded, end_job, read_jobs
 from ancestral.service.broker.scripts import ROSTER, SET_FIELD, UNFINISHED
 from ancestral.service.broker.sessions import StoredSession
+from ancestral.service.errors import Overloaded
 
 BLOCK_MS: Final = 2000
 """For which a read waits for something to arrive."""
@@ -44,8 +45,6 @@ class Clients:
         self._workers: tuple[float, list[WorkerInfo]] = (-math.inf, [])
         self.artifacts = ArtifactStore(connection)
         self.request_window = RequestWindow(connection)
-
-    # The deployment
 
     async def ping(self) -> None:
         """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""
@@ -66,10 +65,7 @@ class Clients:
     async def depths(self, priority: Priority) -> tuple[int, int]:
         """How many jobs of a priority wait, and how many run."""
         keys = Keys(priority=priority)
-        async with self._redis.pipeline() as pipe:
-            pipe.zcard(keys["waiting"])
-            pipe.zcard(keys["running"])
-            waiting, running = await execute(pipe)
+        waiting, running = [await with_timeout(self._redis.zcard(keys[kind])) for kind in ("waiting", "running")]
         return int(waiting), int(running)
 
     async def unfinished(self) -> tuple[int, int]:
@@ -84,9 +80,15 @@ class Clients:
         slots = await self._slots(priority)
         return sum(map(float, found)) / len(found) / slots if found and slots else None
 
-    async def _retry_after(self, priority: Priority) -> int:
-        """Seconds until a full queue is likely to have room."""
-        return max(1, min(300, math.ceil(await self._pace(priority) or 1.0)))
+    async def _overloaded(self, priority: Priority, limit: int | None) -> Overloaded:
+        """The error for a job that was not accepted, because of the owner's limit or, if it is None, for lack of room.
+        It says when there is likely to be room, from the measured pace."""
+        seconds = min(300, math.ceil(await self._pace(priority) or 1.0))
+        if limit is None:
+            message = "The server is sampling as many requests as it can, and its queue is full."
+            return Overloaded(message, retry_after=seconds)
+        message = f"This caller has {limit} unfinished jobs, as many as it may have."
+        return Overloaded(message, retry_after=seconds, code="too_many_streams")
 
     # Admission
 
@@ -100,8 +102,7 @@ class Clients:
             upload: symbols that belong to it.
 
         Raises:
-            QueueFull: it was not accepted.
-            TooMany: it was not accepted, because of the limit.
+            Overloaded: it was not accepted.
         """
         keys = Keys.for_job(job)
         if upload is not None:
@@ -119,15 +120,13 @@ class Clients:
         )
         if accepted < 1:
             await with_timeout(self._redis.delete(keys["input"]))
-            raise (TooMany if accepted else QueueFull)(await self._retry_after(job.priority))
+            raise await self._overloaded(job.priority, limit if accepted else None)
 
     async def idempotent(self, owner: str, name: str, fingerprint: str, job_id: str, seconds: int) -> tuple[str, str]:
         """The job of an owner's idempotency key and the fingerprint of its request: those given, if the key is new."""
-        bound = key("idempotency", owner, name)
-        if await with_timeout(self._redis.set(bound, json.dumps([job_id, fingerprint]), nx=True, ex=seconds)):
-            return job_id, fingerprint
-        found = await with_timeout(self._redis.get(bound))
-        earlier, print_ = json.loads(found) if found else (job_id, fingerprint)
+        bound, own = key("idempotency", owner, name), json.dumps([job_id, fingerprint])
+        found = await with_timeout(self._redis.set(bound, own, nx=True, get=True, ex=seconds))
+        earlier, print_ = json.loads(found or own)
         return earlier, print_
 
     async def forget_idempotent(self, owner: str, name: str) -> None:
@@ -223,12 +222,12 @@ class Clients:
             queue: how many jobs may wait when every slot is taken; infinity for any number.
 
         Raises:
-            QueueFull: it stays suspended.
+            Overloaded: it stays suspended.
         """
         room, now = await self._slots(job.priority) + queue, time.time()
         args = {"id": job.id, "room": room, "resumed_at": now, "life": LIFE_SECONDS, "owner": job.owner}
         if not await self._connection.run(RESUME, Keys.for_job(job), **args):
-            raise QueueFull(await self._retry_after(job.priority))
+            raise await self._overloaded(job.priority, None)
 
     async def acknowledge(self, job: Job, position: int) -> None:
         """Record that a client has read ``position`` symbols of a paced job. Waits while Redis is unavailable."""
@@ -286,8 +285,6 @@ class Clients:
         """Ids and fields of a job's events after ``last`` (``0``: all); waits up to ``block_ms`` for the first."""
         reply = await with_timeout(self._redis.xread({Keys(job_id)["events"]: last}, block=block_ms))
         return [(name.decode(), decoded(fields)) for name, fields in (reply[0][1] if reply else [])]
-
-    # Sessions and previews
 
     def session(self, session_id: str | None, seconds: int) -> StoredSession:
         """A websocket session, as one connection holds it; see :class:`StoredSession`."""

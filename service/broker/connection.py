@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
 from redis import exceptions
-from redis.asyncio.connection import DefaultParser
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.commands.core import AsyncScript
 
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.keys import SHARED, Keys
-from ancestral.service.broker.pool import IdleLimitedPool
-from ancestral.service.broker.script import Script
 
 
 class Unwritable(exceptions.ResponseError):
@@ -43,6 +43,9 @@ or was restarted between the loading of a script and its use."""
 REPLY_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 120.0
 """For which streaming requests wait for Redis to come back."""
+
+MAX_IDLE: Final = 32
+"""Connections that stay open while nothing uses them."""
 
 _T = TypeVar("_T")
 
@@ -97,6 +100,75 @@ async def retry_while_unavailable(work: Callable[[], Awaitable[_T]], seconds: fl
         await asyncio.sleep(0.1)
 
 
+class IdleLimitedPool(ConnectionPool):
+    """A pool that closes a connection on its return when :data:`MAX_IDLE` are idle already.
+
+    redis-py's own pool keeps as many as were ever in use at once. Its blocking pool limits those in use instead, which
+    would make readers wait for each other: every listener holds a connection while it waits for symbols.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._idle: set[AbstractConnection] = set()
+
+    async def get_connection(self, *args: Any, **options: Any) -> AbstractConnection:
+        """See :class:`ConnectionPool`."""
+        connection: AbstractConnection = await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
+        self._idle.discard(connection)
+        return connection
+
+    async def release(self, connection: AbstractConnection) -> None:
+        """See :class:`ConnectionPool`."""
+        if len(self._idle) < MAX_IDLE:
+            self._idle.add(connection)
+        else:
+            await connection.disconnect(nowait=True)  # without waiting, it cannot be cancelled halfway
+        await super().release(connection)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, whose text has its keys and arguments as local variables. All arguments are strings there."""
+
+    name: str
+    """As metrics report it."""
+    keys: str
+    """The names of its keys, separated by spaces: kinds of keys.py, or else given by the caller."""
+    args: str
+    """The names of its arguments, separated by spaces."""
+    body: str
+    rest: str = ""
+    """The name of a table of any number of further arguments."""
+
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str], frozenset[str]]:
+        """Keys, arguments, and what a call may give."""
+        keys, args = self.keys.split(), self.args.split()
+        return keys, args, frozenset([*keys, *args, self.rest])
+
+    @property
+    def source(self) -> str:
+        """The Lua text."""
+        keys, args, _ = self._names
+        lines = [_locals(keys, "KEYS"), _locals(args, "ARGV")]
+        if self.rest:
+            lines.append(f"local {self.rest} = {{}}")
+            lines.append(f"for i = {len(args) + 1}, #ARGV do {self.rest}[i - {len(args)}] = ARGV[i] end")
+        return "\n".join([*lines, self.body])
+
+    def bind(self, keys: Keys, given: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+        """KEYS and ARGV of a call: what is given by name, and ``keys`` for the names of keys that are not."""
+        names, args, known = self._names
+        assert given.keys() <= known, f"{self.name} has no {given.keys() - known}"
+        values = [given[name] for name in args] + (list(given[self.rest]) if self.rest else [])
+        return [given[name] if name in given else keys[name] for name in names], values
+
+
+def _locals(names: Sequence[str], table: str) -> str:
+    values = ", ".join(f"{table}[{number}]" for number in range(1, len(names) + 1))
+    return f"local {', '.join(names)} = {values}" if names else ""
+
+
 class Connection:
     """A client of Redis. One per process and event loop."""
 
@@ -108,7 +180,7 @@ class Connection:
         options = {} if url.startswith("unix:") else {"socket_keepalive": True}
         pool = IdleLimitedPool.from_url(url, retry=retry, socket_connect_timeout=5, **options)
         self.redis = redis.Redis.from_pool(pool)
-        self._registered: dict[Script, AsyncScript] = {}
+        self._registered: dict[str, AsyncScript] = {}
 
     async def close(self) -> None:
         """Close every connection."""
@@ -122,9 +194,9 @@ class Connection:
             keys: that it names.
             given: its arguments, by name.
         """
-        registered = self._registered.get(script)
+        registered = self._registered.get(script.name)
         if registered is None:
-            registered = self._registered[script] = self.redis.register_script(script.source)
+            registered = self._registered[script.name] = self.redis.register_script(script.source)
         names, args = script.bind(keys, given)
         begun = time.perf_counter()
         try:

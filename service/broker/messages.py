@@ -19,7 +19,6 @@ class Begin:
 
     attempt: int
     engine: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -115,18 +114,6 @@ class WorkerInfo:
     """Why it is not ready."""
 
 
-class QueueFull(Exception):
-    """No room for another job; ``retry_after`` is in seconds, from the measured pace."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("the queue is full")
-        self.retry_after = retry_after
-
-
-class TooMany(QueueFull):
-    """The owner has as many unfinished jobs as it may have."""
-
-
 class JobExpired(LookupError):
     """The job or its symbols have expired."""
 
@@ -145,7 +132,7 @@ def parse_entry(fields: Mapping[bytes, bytes]) -> Entry:
     if kind in (b"piece", b"pcm"):
         return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"], kind == b"pcm")
     if kind == b"begin":
-        return Begin(int(fields[b"attempt"]), fields[b"engine"].decode(), fields[b"sha256"].decode())
+        return Begin(int(fields[b"attempt"]), fields[b"engine"].decode())
     if kind == b"preview":
         return Preview(fields[b"d"])
     error = Failure(**json.loads(fields[b"error"])) if fields[b"error"] else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ancestral.service.broker.script import Script
+from ancestral.service.broker.connection import Script
 from ancestral.service.broker.scripts import ADD_EVENT
 
 _NOW: Final = """
@@ -109,7 +109,7 @@ if refused == '' and status == '"queued"' then
     redis.call('HSETNX', job, 'started_at', started_at)
     add_event(events_prefix .. id, job, 'job.in_progress')
     local stream = stream_prefix .. id
-    redis.call('XADD', stream, '*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2], 'sha256', loaded[1])
+    redis.call('XADD', stream, '*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2])
     redis.call('EXPIRE', stream, life)
 end
 return {tonumber(attempt), refused, redis.call('HGETALL', job)}

@@ -1,19 +1,16 @@
-"""What several parts of the broker do with the record of a job: read it, release the job, end it."""
+"""The records of jobs, as API processes and workers both read and end them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from ancestral.service.broker.connection import Connection, execute
 from ancestral.service.broker.job import Failure, Job, Status, encode_field
 from ancestral.service.broker.keys import Keys
 from ancestral.service.broker.messages import SymbolsLost
-from ancestral.service.broker.queue_scripts import END, RELEASE
-
-LEASE_SECONDS: Final = 5.0
-"""A job whose lease has not been renewed for so long is given to another worker."""
+from ancestral.service.broker.queue_scripts import END
 
 
 async def read_jobs(connection: Connection, ids: Sequence[str]) -> list[Job | None]:
@@ -23,22 +20,6 @@ async def read_jobs(connection: Connection, ids: Sequence[str]) -> list[Job | No
             pipe.hgetall(Keys(job_id)["job"])
         records = [decoded(record) for record in await execute(pipe)]
     return [Job.parse(record) if "kind" in record else None for record in records]
-
-
-async def release_job(connection: Connection, job: Job, attempt: int, *, max_deaths: int = 0) -> int:
-    """Put a leased job back at its old place or, if its client wanted that, suspend it.
-
-    Args:
-        connection: to Redis.
-        job: leased.
-        attempt: that has the lease.
-        max_deaths: if not 0, the worker of the job has died; with so many deaths the job is to be given up.
-
-    Returns:
-        1; 0 if the attempt has no lease any more; -1 if the job is to be given up.
-    """
-    args = {"id": job.id, "attempt": attempt, "retention": job.retention, "max_deaths": max_deaths}
-    return int(await connection.run(RELEASE, Keys.for_job(job), **args, grace=LEASE_SECONDS))
 
 
 async def end_job(

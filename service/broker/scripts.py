@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ancestral.service.broker.script import Script
+from ancestral.service.broker.connection import Script
 
 ADD_EVENT: Final = """
 local function add_event(events, job, kind)
@@ -151,20 +151,26 @@ return found
 SAVE_SESSION: Final = Script(
     "SAVE_SESSION",
     keys="session",
-    args="holder owner seconds state",
+    args="holder seconds owner state",
     body="""
 local current = redis.call('HGET', session, 'holder')
 if current and current ~= holder then return 0 end
-redis.call('HSET', session, 'holder', holder, 'owner', owner, 'state', state)
+if not current and #state < 2 then return -1 end
+if #state >= 2 then
+    redis.call('HSET', session, 'holder', holder, 'owner', owner, 'state', state)
+elseif state == '-' then
+    redis.call('HDEL', session, 'owner', 'state')
+end
 return redis.call('EXPIRE', session, seconds)
 """,
 )
-"""Write the state. 0 if another connection holds the session."""
+"""Write the state and keep the session for so many seconds from now. '' leaves the state as it is, '-' deletes all but
+the holder. 0 if another connection holds the session; -1 if there is neither a session nor a state."""
 
 CLAIM_SESSION: Final = Script(
     "CLAIM_SESSION",
     keys="session",
-    args="holder owner seconds",
+    args="holder seconds owner",
     body="""
 if redis.call('HGET', session, 'owner') ~= owner then return false end
 redis.call('HSET', session, 'holder', holder)
@@ -173,26 +179,3 @@ return redis.call('HGET', session, 'state')
 """,
 )
 """Take the session over from whatever connection holds it. Its state; nothing if this owner has no such session."""
-
-_IF_HELD: Final = """
-local current = redis.call('HGET', session, 'holder')
-if not current then return -1 end
-if current ~= holder then return 0 end
-"""
-
-HOLD_SESSION: Final = Script(
-    "HOLD_SESSION",
-    keys="session",
-    args="holder seconds",
-    body=_IF_HELD + "return redis.call('EXPIRE', session, seconds)",
-)
-"""Keep the session for so many seconds from now. 0 if another connection holds it, -1 if it is gone."""
-
-END_SESSION: Final = Script(
-    "END_SESSION",
-    keys="session",
-    args="holder seconds",
-    body=_IF_HELD + "redis.call('HDEL', session, 'owner', 'state')\nreturn redis.call('EXPIRE', session, seconds)",
-)
-"""End the session. Its last holder stays for a while: without it, an earlier connection would take the session for
-lost, and write it again. 0 if another connection holds it, -1 if it is gone."""

@@ -9,10 +9,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
-from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.connection import Connection, Script
 from ancestral.service.broker.keys import key
-from ancestral.service.broker.script import Script
-from ancestral.service.broker.scripts import CLAIM_SESSION, END_SESSION, HOLD_SESSION, SAVE_SESSION
+from ancestral.service.broker.scripts import CLAIM_SESSION, SAVE_SESSION
 
 HELD_SECONDS: Final = 60
 """The least time for which the session of a server that died is kept, and the last holder of one that has ended."""
@@ -39,26 +38,30 @@ class StoredSession:
         session = key("session", self.id)
         return await self._connection.run(script, session=session, holder=self._holder, seconds=seconds, **args)
 
-    async def save(self, state: str) -> bool:
-        """Store the session. False if another connection has claimed it."""
-        return bool(await self._run(SAVE_SESSION, self._seconds + HELD_SECONDS, owner=self.owner, state=state))
-
     async def claim(self, owner: str) -> str | None:
         """Claim the session. Its state; None if this owner has no such session."""
         state: bytes | None = await self._run(CLAIM_SESSION, self._seconds + HELD_SECONDS, owner=owner)
         return None if state is None else state.decode()
 
+    async def save(self, state: str) -> bool:
+        """Store the session. False if another connection has claimed it."""
+        return bool(await self._run(SAVE_SESSION, self._seconds + HELD_SECONDS, owner=self.owner, state=state))
+
     async def renew(self, state: Callable[[], str]) -> bool:
         """Extend its expiry; ``state`` is called if Redis has lost it. False if another connection has claimed it."""
-        held = await self._run(HOLD_SESSION, self._seconds + HELD_SECONDS)
+        held = await self._run(SAVE_SESSION, self._seconds + HELD_SECONDS, owner="", state="")
         return await self.save(state()) if held < 0 else bool(held)
 
     async def release(self, state: Callable[[], str]) -> bool:
         """The connection is lost. False if another one has claimed the session."""
         held = await self.renew(state)
-        await self._run(HOLD_SESSION, self._seconds)
+        await self._run(SAVE_SESSION, self._seconds, owner="", state="")
         return held
 
     async def end(self) -> bool:
-        """End the session. False if another connection has claimed it."""
-        return bool(await self._run(END_SESSION, HELD_SECONDS))
+        """End the session. False if another connection has claimed it.
+
+        Its last holder stays for a while: without it, an earlier connection would take the session for lost, and write
+        it again.
+        """
+        return bool(await self._run(SAVE_SESSION, HELD_SECONDS, owner="", state="-"))

@@ -28,7 +28,8 @@ def command(check: bool) -> None:
         from ancestral.loader import LoadedModels, load_models
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.library import LibraryError
-        from ancestral.service.broker import Connection, Workers
+        from ancestral.service.broker.connection import Connection
+        from ancestral.service.broker.workers import Workers
         from ancestral.service.cli.local.sockets import AddressError, listen
         from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
         from ancestral.service.jobs.tasks import Tasks

@@ -40,7 +40,7 @@ from ancestral.service.images.schemas import (
 from ancestral.service.images.source_schemas import DecodingRequest
 from ancestral.service.images.tasks import COMPLETION, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
 from ancestral.service.jobs.tasks import JobSpec
-from ancestral.service.jobs.uploads import from_base64
+from ancestral.service.jobs.validation import from_base64
 from ancestral.service.settings import Settings
 
 _R = TypeVar("_R", bound=PictureRequest)

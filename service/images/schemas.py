@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ancestral.models.library import MAX_GUIDANCE
-from ancestral.service.jobs.schemas import SEEDS, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, SEEDS, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.ws.schemas import ApiKey, SessionClose
 
@@ -107,15 +107,9 @@ class ImageRequest(BaseImageRequest):
     n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
     stream: bool = Field(default=False, description="Answer with server-sent events.")
     partial_images: int = Field(default=0, ge=0, le=3, description=PARTIAL_IMAGES)
-    moderation: Literal["auto", "low"] | None = Field(
-        default=None, description="Accepted for OpenAI compatibility; has no effect."
-    )
-    quality: Literal["auto"] | None = Field(
-        default=None, description="Accepted for OpenAI compatibility; has no effect."
-    )
-    user: str | None = Field(
-        default=None, max_length=256, description="Accepted for OpenAI compatibility; has no effect."
-    )
+    moderation: Literal["auto", "low"] | None = Field(default=None, description=NO_EFFECT)
+    quality: Literal["auto"] | None = Field(default=None, description=NO_EFFECT)
+    user: str | None = Field(default=None, max_length=256, description=NO_EFFECT)
 
 
 class CompletionRequest(ImageRequest):

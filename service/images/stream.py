@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.images.encoding import encode
 from ancestral.images.files import decoder_of, picture_file
-from ancestral.service.broker import Clients
+from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
 from ancestral.service.images.schemas import (

@@ -20,7 +20,7 @@ from typing import Any, Final
 from ancestral.catalog.models import ImageModel
 from ancestral.errors import AncestralError
 from ancestral.images.pixels import Pixels
-from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import Unauthorized, error_headers, redis_unavailable
 from ancestral.service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
@@ -28,7 +28,6 @@ from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from ancestral.service.images.stream import ImageReader
 from ancestral.service.images.tasks import IMAGE
-from ancestral.service.jobs.rate_limit import count_request
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import submit_job
 from ancestral.service.telemetry.metrics import Transport
@@ -94,7 +93,7 @@ class ImageConnection(WsConnection):
             await self._send_error(error)
             raise CloseConnection(1008, "no valid API key") from None
         job_spec = image_job(self._state.catalog, self._state.settings, message.request())
-        await count_request(self._state, caller)
+        await self._state.count_request(caller)
         self._job = await submit_job(self._state, caller, job_spec, prefer=None, key=None)
         self.start(self._send_pictures(self._job, job_spec.model, coarse=message.coarse))
 

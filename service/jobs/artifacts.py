@@ -16,9 +16,11 @@ from typing import Final
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.errors import NotFound
-from ancestral.service.broker import UNAVAILABLE, Clients, Ended, JobExpired, Piece
 from ancestral.service.broker.artifacts import Draft
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Status
+from ancestral.service.broker.messages import Ended, JobExpired, Piece
 from ancestral.service.errors import Conflict, ResponseAborted, content_expired
 from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.stream import failure_error
@@ -89,12 +91,12 @@ class Artifacts:
         task = self._tasks.get(job)
         if task.report is not None:
             media_type, samples, digest, entries = "application/json", 0, hashlib.sha256(), _NO_ENTRIES
-            await draft.append(json.dumps(task.figures(job)).encode())
+            size = await draft.append(json.dumps(task.figures(job)).encode())
         else:
-            encoder = await self._encode(job, draft)
+            encoder, size = await self._encode(job, draft)
             media_type, samples, digest = encoder.media_type, encoder.samples, encoder.digest
             entries = encoder.entries()
-        size, whole = await draft.size(), hashlib.sha256()
+        whole = hashlib.sha256()
         try:
             async for piece in draft.read(0, size):
                 whole.update(piece)
@@ -103,7 +105,8 @@ class Artifacts:
         info = ArtifactInfo(media_type, size, whole.hexdigest(), samples, digest.hexdigest(), entries)
         await draft.keep(json.dumps(dataclasses.asdict(info)))
 
-    async def _encode(self, job: Job, draft: Draft) -> Encoder:
+    async def _encode(self, job: Job, draft: Draft) -> tuple[Encoder, int]:
+        """The encoder that has written the draft, and the size of the file."""
         model = self._catalog.models.get(job.model)
         if model is None or model.sha256 != job.sha256:
             raise Conflict("The model has been replaced; the job's output cannot be decoded.", code="model_changed")
@@ -120,9 +123,9 @@ class Artifacts:
             raise content_expired() from error
         if encoder.samples != job.samples_total:
             raise content_expired()  # Redis was killed and lost its last second
-        await draft.append(await asyncio.to_thread(encoder.finish))
+        size = await draft.append(await asyncio.to_thread(encoder.finish))
         await draft.overwrite(encoder.rewrites())
-        return encoder
+        return encoder, size
 
 
 def _require_completed(job: Job) -> None:

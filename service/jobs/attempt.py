@@ -20,8 +20,10 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.sampler import Sampler
 from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker import UNAVAILABLE, Lease, Signals, SymbolsLost
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Status
+from ancestral.service.broker.messages import Signals, SymbolsLost
+from ancestral.service.broker.workers import Lease
 from ancestral.service.errors import internal_error
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ancestral.service.broker import Piece
+from ancestral.service.broker.messages import Piece
 from ancestral.service.jobs.stream import drop_published
 
 

@@ -13,8 +13,9 @@ from functools import partial
 from ancestral.catalog.sampler import Part, Sampler
 from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Chunk, End, Slot
-from ancestral.service.broker import Lease, Piece, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
 from ancestral.service.broker.job import Priority
+from ancestral.service.broker.messages import Piece, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
+from ancestral.service.broker.workers import Lease
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.payload import Payload
 

@@ -11,6 +11,7 @@ from ancestral.service.jobs.validation import pattern
 
 SEEDS = 2**63
 """Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
+NO_EFFECT = "Accepted for OpenAI compatibility; has no effect."
 JOB_ID = pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
 EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 1700000000000-0")
 

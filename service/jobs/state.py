@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import Model
-from ancestral.service.broker import UNAVAILABLE, Clients, WorkerInfo
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority
-from ancestral.service.errors import NotReady
+from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.artifacts import Artifacts
+from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import ApiMetrics
 from ancestral.service.telemetry.tracing import Tracing
+
+COUNT_SECONDS = 5
+"""For which a request waits to be counted."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class AppState:
             await self.broker.ping()
             workers = await self.broker.workers()
         except UNAVAILABLE:
-            return ["Redis does not answer."]
+            return ["Redis is unavailable."]
         if not any(worker.ready for worker in workers):
             return _problems(workers) or ["No worker is running, or it is still loading its models."]
         served = {pair for worker in workers if worker.ready for pair in worker.models.items()}
@@ -63,6 +75,38 @@ class AppState:
         workers, name = await self.broker.workers(), model.entry.id
         if not any(worker.ready and worker.models.get(name) == model.sha256 for worker in workers):
             raise NotReady(next(iter(_problems(workers)), f"No worker has {name} loaded."))
+
+    async def count_request(self, caller: Caller) -> dict[str, str]:
+        """Count one request of a caller: how many they may send in sixty seconds is limited over all servers together.
+
+        Returns:
+            The headers with what is left of the caller's limit; none for a caller without a limit.
+
+        Raises:
+            Overloaded: it is one too many; it is not counted.
+            NotReady: Redis is unavailable.
+        """
+        limit = caller.requests_per_minute or self.settings.requests_per_minute
+        if limit is None:
+            return {}
+        try:
+            async with asyncio.timeout(COUNT_SECONDS):
+                admitted, reset, remaining = await self.broker.request_window.hit(caller.name, limit)
+        except UNAVAILABLE as error:
+            log.error("requests cannot be counted", extra={"reason": f"{type(error).__name__}: {error}"})
+            raise NotReady("Redis is unavailable.") from error
+        seconds = max(1, math.ceil(reset - time.time()))
+        headers = {
+            "x-ratelimit-limit-requests": str(limit),
+            "x-ratelimit-remaining-requests": str(remaining),
+            "x-ratelimit-reset-requests": f"{seconds}s",
+        }
+        if not admitted:
+            message = f"This caller may send {limit} requests a minute."
+            refused = Overloaded(message, retry_after=seconds, code="rate_limited")
+            refused.headers.update(headers)
+            raise refused
+        return headers
 
     def queue_of(self, priority: Priority) -> int:
         """How many jobs of a priority may wait."""

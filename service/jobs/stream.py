@@ -10,8 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ancestral.errors import AncestralError, InvalidRequest
-from ancestral.service.broker import UNAVAILABLE, Begin, Clients, Ended, JobExpired, Piece, Preview
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Job, Status
+from ancestral.service.broker.messages import Begin, Ended, JobExpired, Piece, Preview
 from ancestral.service.errors import Conflict, ServiceError, content_expired, redis_unavailable
 from ancestral.service.jobs.payload import SampledPayload
 
@@ -45,23 +47,27 @@ class JobReader:
     def __init__(self, broker: Clients, job: Job, payload: SampledPayload) -> None:
         self.job = job
         self.payload = payload
-        self.started: Begin | None = None
-        """Which engine samples; known once the first symbols are there."""
+        self._started: Begin | None = None
         self.samples = 0
         """Symbols read so far."""
         self._broker = broker
+
+    @property
+    def engine(self) -> str | None:
+        """The engine that samples; known once the first symbols are there."""
+        return None if self._started is None else self._started.engine
 
     async def symbols(self) -> AsyncIterator[tuple[int, NDArray[Any]]]:
         """The symbols, or the sound made of them, as they are published, with the number of their stream. Each chunk is
         acknowledged when the next one is requested.
 
         Raises:
-            ServiceError: the job failed, was cancelled or is gone, or Redis stays away.
+            ServiceError: the job failed, was cancelled or is gone, or Redis stays unavailable.
         """
         try:
             async for entry in self._broker.entries(self.job.id, self._idle):
                 if isinstance(entry, Begin):
-                    self.started = entry
+                    self._started = entry
                 elif isinstance(entry, Preview):
                     await self._preview(entry.data)
                 elif isinstance(entry, Ended):

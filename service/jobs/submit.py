@@ -13,7 +13,6 @@ import time
 
 from ancestral.catalog.models import Model
 from ancestral.errors import InvalidRequest
-from ancestral.service.broker import QueueFull, TooMany
 from ancestral.service.broker.job import Job, Priority, Status
 from ancestral.service.errors import Overloaded, Unprocessable
 from ancestral.service.jobs.caller import Caller
@@ -69,25 +68,15 @@ async def submit_job(
     if key is not None and (earlier := await _earlier(state, caller, job_spec, key, job)) is not None:
         current_job.set(earlier.id)
         return earlier
+    limit, queue = caller.concurrent_streams or settings.concurrent_streams or 0, state.queue_of(job.priority)
     try:
-        await _submit(state, caller, job, job_spec.upload)
+        await state.broker.submit(job, queue=queue, limit=limit, upload=job_spec.upload)
     except Overloaded:  # refused for certain; after any other error the job may have been accepted
         if key is not None:
             await state.broker.forget_idempotent(caller.name, key)
         raise
     current_job.set(job.id)
     return job
-
-
-async def _submit(state: AppState, caller: Caller, job: Job, upload: bytes | None) -> None:
-    limit = caller.concurrent_streams or state.settings.concurrent_streams or 0
-    try:
-        await state.broker.submit(job, queue=state.queue_of(job.priority), limit=limit, upload=upload)
-    except TooMany as full:
-        message = f"This caller has {limit} unfinished jobs, as many as it may have."
-        raise Overloaded(message, retry_after=full.retry_after, code="too_many_streams") from full
-    except QueueFull as full:
-        raise _overloaded(full) from full
 
 
 async def _earlier(
@@ -121,12 +110,4 @@ async def resume(state: AppState, job: Job) -> None:
     Raises:
         Overloaded: there is no room.
     """
-    try:
-        await state.broker.resume(job, queue=state.queue_of(job.priority))
-    except QueueFull as full:
-        raise _overloaded(full) from full
-
-
-def _overloaded(full: QueueFull) -> Overloaded:
-    message = "The server is sampling as many requests as it can, and its queue is full."
-    return Overloaded(message, retry_after=full.retry_after)
+    await state.broker.resume(job, queue=state.queue_of(job.priority))

@@ -1,7 +1,9 @@
-"""Pydantic's validation errors as errors of the API."""
+"""What the values of requests must be: Pydantic's errors as errors of the API, and files inside JSON bodies."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -36,7 +38,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     elif kind == "missing":
         message, kind = "required", "missing_parameter"
     elif kind == "string_unicode":
-        message = "has an unpaired surrogate, which is no character"
+        message = "contains an unpaired surrogate"
     elif kind == "string_pattern_mismatch":
         message = f"must be {_PATTERNS[first['ctx']['pattern']]}"
     param = ".".join(path)
@@ -51,3 +53,15 @@ def _of_the_form(errors: Sequence[Mapping[str, Any]], path: list[str]) -> Mappin
     """What is wrong with the form that was used for a field of two; None if neither was, or a part of it is wrong."""
     of_field = (error for error in errors if _path(error)[:-1] == path)
     return next((error for error in of_field if error["type"] not in _OTHER_FORM), None)
+
+
+def from_base64(text: str, param: str) -> bytes:
+    """The file in a field of a JSON body.
+
+    Raises:
+        InvalidRequest: it is not base64; ``param`` is the field.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest(f"{param}: it is not base64", param=param, code="invalid_base64") from error

@@ -19,7 +19,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
 from ancestral.service.jobs.tasks import JobSpec
-from ancestral.service.jobs.uploads import from_base64
+from ancestral.service.jobs.validation import from_base64
 from ancestral.service.settings import Settings
 from ancestral.service.speech.payloads import GenerationPayload, Sentences, SpeechLikelihoodPayload, SpeechPayload
 from ancestral.service.speech.schemas import AudioRequest, GenerationRequest, SpeechRequest

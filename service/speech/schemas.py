@@ -13,7 +13,7 @@ from ancestral.catalog.mix import MAX_VOICES
 from ancestral.formats import AudioFormat
 from ancestral.models.text import InputFormat
 from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
-from ancestral.service.jobs.schemas import SEEDS, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, SEEDS, StrictRequest
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
@@ -145,12 +145,8 @@ class SpeechRequest(AudioRequest):
         default=None,
         description="Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`.",
     )
-    stream: bool | None = Field(
-        default=None, description="Accepted for OpenAI compatibility; has no effect: the audio always streams."
-    )
-    user: str | None = Field(
-        default=None, max_length=256, description="Accepted for OpenAI compatibility; has no effect."
-    )
+    stream: bool | None = Field(default=None, description=NO_EFFECT + " The audio always streams.")
+    user: str | None = Field(default=None, max_length=256, description=NO_EFFECT)
 
 
 class Usage(BaseModel):

@@ -11,7 +11,8 @@ from ancestral import codecs
 from ancestral.codecs import Wave
 from ancestral.errors import NotFound
 from ancestral.models.spec import SpeechSpec
-from ancestral.service.broker import PATIENCE_SECONDS, UNAVAILABLE, Clients, retry_while_unavailable
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.events import event
@@ -60,7 +61,7 @@ class AudioReader(JobReader):
         """Samples in total, as soon as the worker knows: it predicts all durations while it samples the first sentence.
 
         Raises:
-            ServiceError: the job ended before that, or Redis stays away.
+            ServiceError: the job ended before that, or Redis stays unavailable.
         """
         while True:
             try:

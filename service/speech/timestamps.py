@@ -9,7 +9,7 @@ from typing import Final
 
 from ancestral.codecs import resampled_length
 from ancestral.models.text import Sentence
-from ancestral.service.broker import Clients
+from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.speech.payloads import SpeechPayload
 from ancestral.service.speech.text_parts import TextPart, written_parts

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.telemetry.logging import without_password
 
 REMIND_SECONDS = 30.0

@@ -20,10 +20,10 @@ from typing import Any
 
 from ancestral.loader import LoadedModels
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker import UNAVAILABLE, Lease, WorkerInfo, Workers
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Priority, Status
-from ancestral.service.broker.records import LEASE_SECONDS
-from ancestral.service.broker.workers import RECLAIM_SECONDS
+from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.broker.workers import LEASE_SECONDS, RECLAIM_SECONDS, Lease, Workers
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.payload import PayloadError
 from ancestral.service.jobs.tasks import Tasks

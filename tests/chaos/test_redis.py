@@ -25,7 +25,7 @@ PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 
 
 def check_that_nothing_is_taken(house: House) -> None:
-    """What clients hear while Redis is away, or keeps nothing."""
+    """What clients hear while Redis is unavailable, or keeps nothing."""
     for api in house.apis:
         assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
         check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
@@ -51,7 +51,7 @@ def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
     house.check_that_nothing_is_left()
 
 
-def test_workers_are_killed_and_stopped_while_redis_is_away(house: House, expected: list[bytes]) -> None:
+def test_workers_are_killed_and_stopped_while_redis_is_unavailable(house: House, expected: list[bytes]) -> None:
     with house.workers(3) as (killed, stopped, _), work(house) as under_way:
         held = held_by(killed, under_way) + held_by(stopped, under_way)
         with house.outage(signal.SIGKILL):

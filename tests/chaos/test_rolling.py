@@ -262,6 +262,6 @@ def test_everything_is_replaced_under_load(house: House) -> None:
         assert moved, "no worker had a session in hand"
         assert len(goodbyes) >= len(servers)
         assert set(goodbyes) == {1012}
-        broken = [line for server in servers for line in server.log if line["message"] == "response broken off"]
+        broken = [line for server in servers for line in server.log if line["message"] == "response aborted"]
         assert broken == []
     house.check_that_nothing_is_left()

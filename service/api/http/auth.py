@@ -15,6 +15,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -26,6 +27,19 @@ log = logging.getLogger(__name__)
 
 MOST = 99_999
 """The highest limit that a key may have."""
+
+PUBLIC_LISTS: Final = frozenset(
+    {
+        "/v1/models",
+        "/v1/models/{model_id}",
+        "/v1/audio/models",
+        "/v1/audio/voices",
+        "/v1/images/classes",
+        "/v1/voices",
+    }
+)
+"""The lists that a deployment may open to everybody (``ANCESTRAL_PUBLIC_LISTS``): some clients read them without a key.
+They say what the server offers, and nothing of what anybody has requested."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_RULE = "must be 1 to 64 letters, digits, '.', '_' and '-', a letter or digit first"
@@ -211,3 +225,13 @@ async def caller_of(connection: HTTPConnection) -> Caller:
     caller = state.caller
     assert isinstance(caller, Caller)
     return caller
+
+
+async def check_key(connection: HTTPConnection) -> None:
+    """Dependency of every route that needs a key; reads ``app.state.public_lists``.
+
+    Raises:
+        Unauthorized: the request has no key, or an unknown one, and the route is not a public list.
+    """
+    if not (connection.app.state.public_lists and connection.scope["route"].path in PUBLIC_LISTS):
+        await caller_of(connection)

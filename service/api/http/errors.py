@@ -119,7 +119,7 @@ def install(
         return respond(error, connection.headers.get("accept", ""))
 
     async def unavailable(connection: Request | WebSocket, error: Exception) -> JSONResponse:
-        log.warning("redis is unavailable", extra={"reason": type(error).__name__})
+        log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
         return answer(connection, redis_unavailable())
 
     async def own(connection: Request | WebSocket, error: Exception) -> JSONResponse:

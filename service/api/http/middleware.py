@@ -1,4 +1,5 @@
-"""Middleware of every request: its id, safe headers, one log line, the answer to failures, a limit on its body.
+"""Middleware of every request: its id, safe headers, one log line, the answer to failures, a limit on its body,
+``HEAD`` for every ``GET``, and the headers of the rate limit.
 
 Plain ASGI, so that streams pass through untouched.
 """
@@ -97,7 +98,7 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
     try:
         await app(scope, receive, stamped)
     except ResponseAborted as reason:
-        log.info("response broken off", extra={"reason": str(reason)})
+        log.info("response aborted", extra={"reason": str(reason)})
         raise
     except asyncio.CancelledError:  # the server stops, and the time for requests in flight is over
         if status:
@@ -211,3 +212,54 @@ class BodyLimit:
                         return
         except TimeoutError:
             return
+
+
+class _Answered(Exception):
+    """The headers have been sent; the body of the response is not needed."""
+
+
+class HeadMiddleware:
+    """Calls the ``GET`` route for a ``HEAD`` request: same status and headers, no body (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other methods and scopes pass."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_headers(message: Message) -> None:
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            raise _Answered
+
+        # A copy: the server must still see HEAD, or it would count the bytes of a body.
+        get = {**scope, "method": "GET"}
+        try:
+            await self._app(get, receive, send_headers)
+        except _Answered:
+            pass
+        finally:
+            scope["route"] = get.get("route")  # for the log and the metrics
+
+
+class RateHeaders:
+    """Adds the headers of the rate limit (deps.py, ``counted_caller``) to the response, whatever its status."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other scopes pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(scope.get("state", {}).get("ratelimit", {}))
+            await send(message)
+
+        await self._app(scope, receive, stamped)

@@ -15,8 +15,8 @@ from fastapi.responses import Response, StreamingResponse
 from ancestral.errors import NotFound
 from ancestral.images.encoding import MEDIA_TYPES
 from ancestral.service.api.deps import Service
-from ancestral.service.api.file_names import disposition
 from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.sample_headers import disposition
 from ancestral.service.broker.job import Status
 from ancestral.service.errors import Conflict
 from ancestral.service.images.payloads import PicturesPayload

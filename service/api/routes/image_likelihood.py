@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ancestral.service.api.deps import ContextDep
 from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.responses import ACCEPTED
-from ancestral.service.api.results import figures
+from ancestral.service.api.responses import ACCEPTED, figures
 from ancestral.service.images.requests import likelihood_job
 from ancestral.service.images.schemas import ImageLikelihood
 

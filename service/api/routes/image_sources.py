@@ -15,8 +15,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel
 from ancestral.service.api.deps import ContextDep, RequestContext
 from ancestral.service.api.http.json_route import FormRoute
-from ancestral.service.api.responses import ACCEPTED
-from ancestral.service.api.results import figures
+from ancestral.service.api.responses import ACCEPTED, figures
 from ancestral.service.api.routes.images import ERRORS, GROWING, draw_pictures
 from ancestral.service.images.payloads import ReconstructionPayload
 from ancestral.service.images.schemas import ImagesObject

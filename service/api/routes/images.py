@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -17,7 +16,7 @@ from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import ACCEPTED, accepted, headers_of_samples
 from ancestral.service.api.sample_headers import sample_headers
-from ancestral.service.api.streamed_response import EVENTS, StreamedResponse, while_connected
+from ancestral.service.api.streamed_response import EVENTS, StreamedResponse
 from ancestral.service.broker.job import Priority
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.images.requests import completion_job, image_job, interpolation_job
@@ -147,16 +146,11 @@ async def draw_pictures(
     job, service = await context.submit(job_spec), context.service
     if job.priority is Priority.BATCH:
         return await accepted(service, job)
-    broker, keep = service.broker, context.keep
-    reader = ImageReader(broker, job, job_spec.task.parse(job), job_spec.model)
+    reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
     if request is not None and request.stream:
-        source, stall = as_events(reader, request.partial_images), service.settings.stall_seconds
-        return StreamedResponse(broker, reader, source, EVENTS, stall_seconds=stall, keep=keep)
-    await while_connected(reader.read_all(), context.request.receive, broker, job, keep=keep)
+        return StreamedResponse(context, reader, as_events(reader, request.partial_images), EVENTS)
+    await context.while_connected(reader.read_all(), job)
     answer = await asyncio.to_thread(images_object, reader, str(context.request.base_url))
-    return JSONResponse(answer.model_dump(exclude_none=True), headers=_headers(reader))
-
-
-def _headers(reader: ImageReader) -> Mapping[str, str]:
-    engine = {} if reader.started is None else {"x-engine": reader.started.engine}
-    return sample_headers(reader.job, reader.payload) | engine
+    return JSONResponse(
+        answer.model_dump(exclude_none=True), headers=sample_headers(job, reader.payload, reader.engine)
+    )

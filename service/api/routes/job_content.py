@@ -11,10 +11,9 @@ from fastapi.responses import Response, StreamingResponse
 from ancestral import codecs
 from ancestral.images import encoding
 from ancestral.service.api.deps import Service
-from ancestral.service.api.file_names import disposition
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
-from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.api.sample_headers import disposition, sample_headers
 from ancestral.service.errors import RangeNotSatisfiable
 from ancestral.service.images.artifact import ZIP
 
@@ -85,8 +84,7 @@ async def get_content(
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
         "etag": etag,
-        "x-engine": job.engine or "",
-        **sample_headers(job, payload),
+        **sample_headers(job, payload, job.engine),
         **disposition(job, payload),
     }
     if if_none_match is not None and _matches(if_none_match, etag):

@@ -14,8 +14,9 @@ from ancestral.errors import NotFound
 from ancestral.service.api.deps import CallerDep, Service
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import describe_job
-from ancestral.service.broker import UNAVAILABLE, JobExpired
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, QueuePosition, Status
+from ancestral.service.broker.messages import JobExpired
 from ancestral.service.errors import Conflict, ResponseAborted, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.schemas import (
@@ -156,4 +157,4 @@ async def _events(service: AppState, job_id: str, last: str) -> AsyncIterator[by
                 sent = time.monotonic()
                 yield format_sse_event(comment="keep-alive")
     except UNAVAILABLE as error:  # the client reconnects with the id of the last event
-        raise ResponseAborted("redis is unavailable") from error
+        raise ResponseAborted("Redis is unavailable") from error

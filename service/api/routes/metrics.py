@@ -10,7 +10,8 @@ from fastapi.responses import Response
 
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.broker import UNAVAILABLE, Clients
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority
 from ancestral.service.telemetry.metrics import CONTENT_TYPE, Shared
 
@@ -29,7 +30,7 @@ async def metrics(service: Service) -> Response:
     try:
         shared = await _shared(service.broker)
     except UNAVAILABLE as error:
-        log.warning("redis is unavailable", extra={"reason": type(error).__name__})
+        log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
     return Response(service.metrics.page(shared), media_type=CONTENT_TYPE)
 
 

@@ -16,8 +16,7 @@ from ancestral.service import __version__
 from ancestral.service.api.deps import ContextDep, Service
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.responses import ACCEPTED, accepted
-from ancestral.service.api.results import completed
+from ancestral.service.api.responses import ACCEPTED, accepted, completed
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import Conflict

@@ -35,6 +35,7 @@ OutputFormat = Literal[
     "mp3_22050_32", "mp3_44100_32", "mp3_44100_64", "mp3_44100_96", "mp3_44100_128", "mp3_44100_192",
     "opus_48000_32", "opus_48000_64", "opus_48000_96", "opus_48000_128", "opus_48000_192",
 ]  # fmt: skip
+NO_EFFECT = "Accepted for ElevenLabs compatibility; has no effect."
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
@@ -76,7 +77,7 @@ class SpeechQuery(BaseModel):
         default="mp3_44100_128", description="Format and sample rate; the bit rate is the server's own."
     )
     enable_logging: Literal["true"] = Field(default="true", description="`true` only.")
-    optimize_streaming_latency: int = Field(default=0, ge=0, le=4, description="Changes nothing.")
+    optimize_streaming_latency: int = Field(default=0, ge=0, le=4, description=NO_EFFECT)
 
 
 class VoiceSettings(_Strict):
@@ -104,8 +105,8 @@ class TextToSpeech(StrictRequest):
     voice_settings: VoiceSettings | None = Field(default=None, description="Only `speed` changes anything.")
     seed: int | None = Field(default=None, ge=0, lt=SEEDS, description="Drawn if absent.")
     language_code: Literal["en"] | None = None
-    previous_text: str | None = Field(default=None, max_length=65536, description="Changes nothing.")
-    next_text: str | None = Field(default=None, max_length=65536, description="Changes nothing.")
+    previous_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
+    next_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     apply_text_normalization: Literal["auto", "on"] | None = None
     apply_language_text_normalization: Literal[False] | None = None
     pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = Field(

@@ -29,7 +29,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
-from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import Unauthorized, redis_unavailable
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.session.connection import SpeechConnection

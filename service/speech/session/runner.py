@@ -15,12 +15,11 @@ from typing import Any
 
 from ancestral import codecs
 from ancestral.errors import AncestralError, NotFound
-from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.broker.sessions import StoredSession
 from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
 from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.rate_limit import count_request
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import resume, submit_job
 from ancestral.service.speech.requests import speech_job
@@ -164,7 +163,7 @@ class SessionRunner:
         job_spec = await asyncio.to_thread(speech_job, self._state.catalog, self._state.settings, request)
         payload = job_spec.payload
         try:
-            await count_request(self._state, self._caller)
+            await self._state.count_request(self._caller)
             job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)
         except UNAVAILABLE as error:
             raise redis_unavailable() from error

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import Metric
 
 from ancestral.errors import AncestralError
-from ancestral.service.broker import WorkerInfo
 from ancestral.service.broker.job import Priority
+from ancestral.service.broker.messages import WorkerInfo
 from ancestral.service.errors import Overloaded, status_of
 from ancestral.service.telemetry.metrics.base import DURATIONS, Metrics, StaticCollector, gauge
 
@@ -169,7 +169,7 @@ class ApiMetrics(Metrics):
         """The body of ``/metrics``.
 
         Args:
-            shared: state from Redis; None while Redis does not answer.
+            shared: state from Redis; None while Redis is unavailable.
         """
         registry = CollectorRegistry()
         up = gauge("ancestral_redis_up", "Whether Redis answered this scrape.", [((), shared is not None)], [])

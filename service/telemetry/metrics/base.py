@@ -14,7 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from ancestral.service import __version__
-from ancestral.service.broker import BrokerHooks
+from ancestral.service.broker.connection import BrokerHooks
 from ancestral.service.broker.job import Job, Status
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` series would double the number of series

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ancestral.models.library import PLAIN
-from ancestral.service.api.file_names import disposition
+from ancestral.service.api.sample_headers import disposition
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.images.payloads import ImageLikelihoodPayload, ImagePayload, InterpolationPayload
 from ancestral.service.speech.payloads import GenerationPayload

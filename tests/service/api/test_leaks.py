@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from ancestral.codecs import MEDIA_TYPES
-from ancestral.service.broker.pool import MAX_IDLE
+from ancestral.service.broker.connection import MAX_IDLE
 from tests.service.processes import command_line, descendants, redis_of
 from tests.service.support import GENERATION, SPEECH, Server
 

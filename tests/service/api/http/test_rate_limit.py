@@ -27,10 +27,10 @@ from ancestral.service import errors
 from ancestral.service.api.deps import counted_caller
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, digest, new_key
-from ancestral.service.api.http.rate_limit import RateHeaders
-from ancestral.service.broker import Clients, Connection
+from ancestral.service.api.http.middleware import RateHeaders
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import Connection
 from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.rate_limit import count_request
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.settings import Settings
@@ -198,7 +198,7 @@ def test_the_window_moves(redis_url: str, keys: Path) -> None:
 
 def test_no_connection_is_opened_besides_the_brokers(redis_url: str) -> None:
     async def act(state: AppState, redis: Redis) -> int:
-        await count_request(state, Caller("shop", requests_per_minute=3))
+        await state.count_request(Caller("shop", requests_per_minute=3))
         return len(await redis.client_list())
 
     assert run(redis_url, act) == 1
