@@ -95,13 +95,12 @@ class Settings(BaseSettings):
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
         default="auto",
         description="The sampling engine: `native` (numba), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` "
-        "(needs the extra `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `onnx-cuda` if CUDA works, else "
-        "`native`.",
+        "(needs the extra `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `native`.",
     )
-    precision: Literal["fp32", "bf16", "int8"] = Field(
+    precision: Literal["fp32", "int8"] = Field(
         default="fp32",
         description="Precision of the native engine's audio weights: `fp32`; `int8`, 1.7 to 12 times as fast, with a "
-        "loss of 0.02 bits per sample; `bf16`, between the two. Use the same precision in all workers: a seed gives "
+        "loss of 0.02 bits per sample. Use the same precision in all workers: a seed gives "
         "the same audio only within one precision. `x-engine` names it.",
     )
     unload_seconds: int | None = Field(

@@ -105,7 +105,7 @@ WAVENET = Architecture(
         "native": "ancestral.models.engines.speech.native:NativeEngine",
         "torch": "ancestral.models.engines.speech.torch_engine:TorchEngine",
     },
-    precisions=("fp32", "bf16", "int8"),
+    precisions=("fp32", "int8"),
     exporter=Exporter(
         format="2",
         graphs="ancestral.training.export.wavenet:graphs",

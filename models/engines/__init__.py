@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib import metadata
 from typing import Any
 
 from ancestral.models.architectures import architecture, load_object
@@ -13,7 +12,7 @@ from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.engine import ImageEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
-"""What :func:`load_engine` knows; ``auto`` is ``onnx-cuda`` where CUDA really runs, else ``native``."""
+"""What :func:`load_engine` knows; ``auto`` is ``native``: it never is an engine that has not run on such a machine."""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
         name: one of :data:`NAMES`. Where an architecture has no ONNX exporter, the onnx engines are ``native``; where
             it has no compiled kernel, ``native`` is ``torch``. Either is logged.
         checkpoint: of any autoregressive architecture; onnx engines need it read from a directory with graphs in it.
-        precision: in which the native engine keeps the weights: ``fp32``, ``bf16`` or ``int8``. It applies to
+        precision: in which the native engine keeps the weights: ``fp32`` or ``int8``. It applies to
             architectures that have it (``Architecture.precisions``); the others are always fp32.
 
     Raises:
@@ -44,11 +43,6 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
             return _engine("onnx", checkpoint, name)
         # One model without graphs must not keep a worker from serving the others.
         log.warning("%s has no ONNX exporter: the native engine samples it, not %s", checkpoint.spec.kind, name)
-    if name == "auto" and not low_precision and _has_graphs(checkpoint) and _cuda_is_likely():
-        try:
-            return _engine("onnx", checkpoint, "onnx-cuda")
-        except EngineError as error:
-            log.warning("engine auto: using native, because %s", error)
     if name == "torch":
         return _engine("torch", checkpoint)
     return _native(checkpoint, precision if low_precision else "fp32")
@@ -85,12 +79,3 @@ def _engine(name: str, checkpoint: Checkpoint, *options: Any) -> Engine:
 
 def _has_graphs(checkpoint: Checkpoint) -> bool:
     return architecture(checkpoint.spec.kind).engine("onnx") is not None
-
-
-def _cuda_is_likely() -> bool:
-    """Whether to try CUDA: importing onnxruntime takes a fifth of a second, and most machines have no GPU."""
-    try:
-        metadata.distribution("onnxruntime-gpu")
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -1,18 +1,17 @@
-"""Products of vectors with packed matrices in three precisions, as LLVM code: most of the time of a step.
+"""Products of vectors with packed matrices in two precisions, as LLVM code: most of the time of a step.
 
 numba compiles loops over scalars and leaves vectorisation to LLVM, which here keeps no sums in registers, uses half of
 a 512-bit register on processors that are said to prefer it, and has no pattern for dot products of bytes. So this one
 operation is written as LLVM code. Outputs are computed sixteen at a time; their sums stay in registers over all inputs,
 for every lane that shares the pass over the weights.
 
-``fp32`` and ``bf16`` are chains of fused multiply-adds in the order of the inputs, ``int8`` sums integers, which is
-exact in any order: so a stream's bits depend neither on the lanes beside it nor on the instructions of the processor,
-as long as it can fuse a product with its sum.
+``fp32`` is a chain of fused multiply-adds in the order of the inputs, ``int8`` sums integers, which is exact in any
+order: so a stream's bits depend neither on the lanes beside it nor on the instructions of the processor, as long as it
+can fuse a product with its sum.
 
-A matrix lies in 32-bit words, ``[inputs / n][outputs]`` with the n = 1, 2 or 4 inputs of a word next to each other:
+A matrix lies in 32-bit words, ``[inputs / n][outputs]`` with the n = 1 or 4 inputs of a word next to each other:
 
 - fp32: the number.
-- bf16: the upper halves of two floats, rounded to nearest. Inputs and sums stay fp32, so only weights lose digits.
 - int8: four weights, each plus 128, rounded to a scale of its output; the scales, float32 ``[outputs]``, stand before
   the words. Every input vector is rounded to a scale of its own, its largest number over 127, in the moment it is used.
 """
@@ -43,13 +42,12 @@ class Precision(IntEnum):
     """The number format of the large matrices."""
 
     FP32 = 0
-    BF16 = 1
-    INT8 = 2
+    INT8 = 1
 
     @property
     def inputs_per_word(self) -> int:
         """Weights in 32 bits."""
-        return (1, 2, 4)[self]
+        return (1, 4)[self]
 
 
 class Instructions(IntEnum):
@@ -77,10 +75,6 @@ def unpack(precision: Precision, packed: Array, outputs: int) -> Array:
     """The inverse of :func:`pack`: the matrix as it multiplies, ``[inputs, outputs]``."""
     if precision is Precision.FP32:
         return packed.reshape(-1, outputs)
-    if precision is Precision.BF16:
-        bits = packed.view(np.uint32).reshape(-1, 1, outputs)
-        both = np.concatenate([bits << 16, bits & 0xFFFF0000], axis=1)
-        return both.astype(np.uint32).view(np.float32).reshape(-1, outputs)
     levels = packed[outputs:].view(np.uint8).reshape(-1, outputs, 4).transpose(0, 2, 1).reshape(-1, outputs)
     return (levels.astype(np.float32) - 128) * packed[:outputs]
 
@@ -89,10 +83,6 @@ def pack(precision: Precision, matrix: Array) -> Array:
     """A matrix ``[inputs, outputs]`` as its words, in an array of type float32."""
     if precision is Precision.FP32:
         return matrix.ravel()
-    if precision is Precision.BF16:
-        bits = matrix.view(np.uint32)
-        halves = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
-        return (halves[0::2] | halves[1::2] << 16).astype(np.uint32).ravel().view(np.float32)
     scales = np.abs(matrix).max(axis=0) / np.float32(127)
     levels = np.rint(matrix / np.where(scales, scales, np.float32(1))).astype(np.int32) + 128
     quads = levels.astype(np.uint8).reshape(len(matrix) // 4, 4, -1).transpose(0, 2, 1)
@@ -249,16 +239,6 @@ class _Product:
 
         self.e.sweep(self.matrix, self._begin, lambda lane, i: self._inputs(lane, i, 1), add, self._end, self.e.inputs)
 
-    def bf16(self) -> None:
-        def add(total: Any, x: list[Any], words: Any) -> Any:
-            low = self.b.shl(words, self.e.constant(16))
-            high = self.b.and_(words, self.e.constant(-(1 << 16)))
-            total = self.e.fma(x[0], self.b.bitcast(low, FLOATS), total)
-            return self.e.fma(x[1], self.b.bitcast(high, FLOATS), total)
-
-        pairs = self.e.inputs // 2
-        self.e.sweep(self.matrix, self._begin, lambda lane, i: self._inputs(lane, i, 2), add, self._end, pairs)
-
     def int8(self) -> None:
         e, lanes = self.e, [self._rounded(lane) for lane in range(self.e.lanes)]
         scales, words = self.matrix, self.b.gep(self.matrix, [e.index(e.outputs)])
@@ -331,7 +311,7 @@ def _vectorised(typing, x, weights, at, inputs, outputs, sums, lanes, precision,
         matrix = builder.gep(arrays[1].data, [start])
         emitter = Emitter(builder, instructions, inputs, outputs, lanes)
         product = _Product(emitter, arrays[0].data, widths[0], matrix, arrays[5].data, widths[5])
-        (product.fp32, product.bf16, product.int8)[precision]()
+        (product.fp32, product.int8)[precision]()
         # Of what surrounds the product, too. llvmlite knows no attributes with values, and prints what it is given.
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()

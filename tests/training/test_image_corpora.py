@@ -1,11 +1,10 @@
-"""`ancestral corpus build`: digits, fashion and emoji from packages, which are checked."""
+"""`ancestral corpus build`: digits and fashion from packages, which are checked."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import io
-import json
 import tarfile
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.training.corpora import CorpusError, build, emoji
+from ancestral.training.corpora import CorpusError, build
 from ancestral.training.corpora import pictures as corpora
-from ancestral.training.corpora.archive import part_of
 from ancestral.training.corpora.packages import Package
 from ancestral.training.corpora.vector import on_white
 from ancestral.training.data.images import (
@@ -106,54 +104,7 @@ def png(colour: tuple[int, int, int, int], width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def test_emoji_are_laid_on_white_and_cut_to_a_square() -> None:
+def test_pictures_are_laid_on_white_and_cut_to_a_square() -> None:
     image = on_white(png((255, 0, 0, 51), 64, 70))
     assert image.shape == (32, 32, 3)
     assert np.array_equal(np.unique(image.reshape(-1, 3), axis=0), [[255, 204, 204]])
-
-
-def test_all_hands_spell_an_emoji_alike() -> None:
-    assert emoji.code("0023-FE0F-20E3") == emoji.code("23-20e3") == "0023-20e3"
-    assert emoji.plain("admission-tickets") == emoji.plain("admissiontickets")
-
-
-def test_emoji_are_built_from_their_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("resvg_py")
-    codes = [f"{0x1F600 + i:x}" for i in range(60)]
-    listed = [
-        {"unified": c.upper(), "category": "Smileys & Emotion", "subcategory": f"face-{i // 20}", "image": f"{c}.png"}
-        for i, c in enumerate(codes)
-    ]
-    listed[-1] |= {"category": "Component", "subcategory": "hair-style"}
-    # A kind of its own for one that is not trained on.
-    (lost, *_) = (entry for entry in listed[:-1] if part_of(entry["unified"].lower()) == "test")
-    lost["subcategory"] = "face-lost"
-    files = {f"img/google/64/{c}.png": png((i, 0, 0, 255), 64, 64) for i, c in enumerate(codes)}
-    monkeypatch.setattr(emoji, "_NOTO", packed(tmp_path, "noto", {**files, "emoji.json": json.dumps(listed).encode()}))
-    monkeypatch.setattr(emoji, "_FLUENT_3D", packed(tmp_path, "fluent", {"assets/x.webp": b""}))
-    icons = {f"face-{c}": {"body": f'<path fill="#0000{i:02x}" d="M0 0h16v16H0z"/>'} for i, c in enumerate(codes, 100)}
-    body = {"icons": {**icons, "unknown": {"body": ""}}}
-    body["aliases"] = {"b-face": {"parent": f"face-{codes[0]}", "hFlip": True}}  # type: ignore[dict-item]
-    drawn = packed(tmp_path, "drawn", {
-        "icons.json": json.dumps(body).encode(),
-        "chars.json": json.dumps({c: f"face-{c}" for c in codes}).encode(),
-    })  # fmt: skip
-    monkeypatch.setattr(emoji, "_DRAWN", {"twemoji": drawn})
-    npm(tmp_path, f'cp "{tmp_path}/$(echo "$3" | sed s/@.*//).tgz" .')
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert build("emoji", tmp_path / "emoji", 0) == 118, "59 of either hand, none that is a component or mirrored"
-    pictures = read_pictures(tmp_path / "emoji")
-    assert pictures.attributes == (
-        ("class", ("Smileys & Emotion",)), ("style", tuple(emoji.STYLES)), ("subclass", ("face-0", "face-1", "face-2")),
-    )  # fmt: skip
-    assert set(pictures.train.labels[:, 2]) == {0, 1, 2}
-    assert (pictures.test.labels[:, 2] == 3).sum() == 2, "by either hand"
-    parts = (pictures.train, pictures.valid, pictures.test)
-    images = np.concatenate([part.images for part in parts])
-    assert sorted(images[:, 0, 0, 2]) == [0] * 59 + list(range(100, 159))
-    assert np.array_equal(images.min(axis=(1, 2)), images.max(axis=(1, 2))), "each is of one colour to its edges"
-    assert "Twemoji" in pictures.source
-    assert build("emoji-flat", tmp_path / "flat", 0) == 59, "those that are drawn flat"
-    flat = read_pictures(tmp_path / "flat")
-    assert dict(flat.attributes)["style"] == emoji.FLAT
-    assert "Noto" not in flat.source

@@ -15,7 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ancestral.models.text import Sentence, UnsupportedText, phonemize
-from ancestral.training.corpora import avatars, emoji, sprites
+from ancestral.training.corpora import avatars, sprites
 from ancestral.training.corpora.avatar_styles import STYLES
 from ancestral.training.corpora.layouts import CorpusError, Writer, read
 from ancestral.training.corpora.pictures import digits, fashion
@@ -36,8 +36,6 @@ FLITE = ("slt", "awb", "rms", "kal16")
 PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "digits": digits,
     "fashion": fashion,
-    "emoji": emoji.make,
-    "emoji-flat": partial(emoji.make, styles=emoji.FLAT),
     "sprites": sprites.make,
     "avatars": avatars.make,
     "avatars-rgb": partial(avatars.make, indexed=False),

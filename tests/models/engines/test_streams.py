@@ -27,12 +27,11 @@ ENGINES: dict[str, Callable[[WaveNetSpec], SpeechEngine]] = {
     "native": lambda spec: NativeEngine(random_checkpoint(spec)),
     "onnx-cpu": lambda spec: OnnxEngine(exported(random_checkpoint(spec))),
     "onnx blocks": lambda spec: OnnxEngine(exported(random_checkpoint(spec)), runner=Blocks),
-    "native-bf16": lambda spec: NativeEngine(random_checkpoint(spec), Precision.BF16),
     "native-int8": lambda spec: NativeEngine(random_checkpoint(spec), Precision.INT8),
     "cached": lambda spec: TorchEngine(random_checkpoint(spec), cached=True),
     "uncached": lambda spec: TorchEngine(random_checkpoint(spec), cached=False),
 }
-SLOW = ("native-bf16", "native-int8")  # for each precision and spec, seconds of compilation
+SLOW = ("native-int8",)  # for each precision and spec, seconds of compilation
 EVERY = pytest.mark.parametrize(
     "engine",
     [pytest.param(make, id=name, marks=pytest.mark.slow if name in SLOW else ()) for name, make in ENGINES.items()],
@@ -105,15 +104,14 @@ def test_int8_is_the_same_by_any_instructions(instructions: Instructions) -> Non
 
 @pytest.mark.slow
 def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> None:
-    """Led along the same symbols, bf16 says nearly what fp32 says, and int8 nearly so; none goes on from another's."""
+    """Led along the same symbols, int8 says nearly what fp32 says; neither goes on from the other's."""
     checkpoint = random_checkpoint(SMALL_SPEC)
     (request,) = requests(SMALL_SPEC, 1, 600)
     engines = [NativeEngine(checkpoint, precision) for precision in Precision]
-    assert [engine.name for engine in engines] == ["native", "native-bf16", "native-int8"]
+    assert [engine.name for engine in engines] == ["native", "native-int8"]
     symbols = solo(engines[0], request)
     scores = [engine.score(symbols, request.frames, request.speaker) for engine in engines]
-    assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.02
-    assert 0.0 < np.abs(scores[2] - scores[0]).mean() < 0.2
+    assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.2
     for engine in engines:
         stream = engine.open(request)
         engine.step([stream], 40)
@@ -261,7 +259,7 @@ def test_engines_are_found_by_name() -> None:
     assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"
     assert load_engine("torch", checkpoint).name == "torch"
     with pytest.raises(EngineError, match="precision: the torch engine has fp32 only"):
-        load_engine("torch", checkpoint, "bf16")
+        load_engine("torch", checkpoint, "int8")
     with pytest.raises(ValueError, match="engine: 'cuda'"):
         load_engine("cuda", checkpoint)
 

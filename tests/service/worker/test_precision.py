@@ -16,21 +16,16 @@ from tests.service.support import ASYNC, GENERATION, Server
 Serve = Callable[..., AbstractContextManager[Server]]
 
 
-@pytest.mark.parametrize("precision", [pytest.param("bf16", marks=pytest.mark.slow), "int8"])
-def test_clients_are_told_and_seeds_hold(serve: Serve, precision: str) -> None:
-    with serve(precision=precision, engine="native") as server:
-        first, again = server.generate(), server.generate()
-        assert (first.status_code, first.headers["x-engine"]) == (200, f"native-{precision}")
-        assert first.content == again.content
-        manifest = httpx.get(f"{server.url}/v1/jobs/{first.headers['x-job-id']}/manifest").json()
-        assert manifest["engine"] == f"native-{precision}"
-        verified = httpx.post(f"{server.url}/v1/verify", json=manifest, timeout=60.0).json()
-        assert (verified["equal"], verified["engine"]) == (True, f"native-{precision}")
-
-
-def test_int8_says_what_its_products_are_made_of(serve: Serve) -> None:
+def test_int8_is_named_in_headers_and_manifests_and_keeps_seeds(serve: Serve) -> None:
     with serve(precision="int8", engine="native") as server:
         assert any(line["message"].startswith("int8: dot products of bytes use ") for line in server.log)
+        first, again = server.generate(), server.generate()
+        assert (first.status_code, first.headers["x-engine"]) == (200, "native-int8")
+        assert first.content == again.content
+        manifest = httpx.get(f"{server.url}/v1/jobs/{first.headers['x-job-id']}/manifest").json()
+        assert manifest["engine"] == "native-int8"
+        verified = httpx.post(f"{server.url}/v1/verify", json=manifest, timeout=60.0).json()
+        assert (verified["equal"], verified["engine"]) == (True, "native-int8")
 
 
 @pytest.mark.slow
