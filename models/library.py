@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
 
 ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""
+_PREVIEWS = "previews"
 MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
@@ -125,11 +127,17 @@ class ModelEntry:
         Raises:
             LibraryError: there is none, or several.
         """
-        found = sorted(p for p in self.path.iterdir() if p.is_dir() and p.name != ACOUSTIC and p.name[0] != ".")
+        found = sorted(
+            p for p in self.path.iterdir() if p.is_dir() and p.name not in (ACOUSTIC, _PREVIEWS) and p.name[0] != "."
+        )
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
             raise LibraryError(f"{self.id}: needs one directory with the checkpoint to sample; there are: {names}")
         return found[0]
+
+    def preview(self, name: str) -> Path:
+        """The file that shows a voice (``joe.mp3``) or a value of an attribute (``cat.png``); it may be missing."""
+        return self.path / _PREVIEWS / quote(name, safe=" ")
 
     @property
     def acoustic(self) -> Path | None:

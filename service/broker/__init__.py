@@ -20,7 +20,6 @@ Keys, all with the prefix ``ancestral:`` (keys.py)
     idempotency:OWNER:KEY  string: the job that was submitted with an idempotency key, and the hash of its request
     session:ID         hash: a websocket session: owner, holder (the connection that has it), state
     rate:…             requests of a caller in the last minute, by the package `limits`
-    sample:HASH        string: the preview of a voice, or the thumbnail of a class (service/api/previews.py)
     workers            sorted set: workers by the time at which they count as dead; worker_info: their descriptions
 
 The life of a job

@@ -289,12 +289,3 @@ class Clients:
     def session(self, session_id: str | None, seconds: int) -> StoredSession:
         """A websocket session, as one connection holds it; see :class:`StoredSession`."""
         return StoredSession(self._connection, session_id, seconds)
-
-    async def preview(self, name: str) -> bytes | None:
-        """A preview that was kept; None if there is none."""
-        found: bytes | None = await with_timeout(self._redis.get(key("sample", name)))
-        return found
-
-    async def keep_preview(self, name: str, data: bytes) -> None:
-        """Keep a preview for a month."""
-        await with_timeout(self._redis.set(key("sample", name), data, ex=_PREVIEW_SECONDS))

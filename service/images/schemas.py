@@ -322,7 +322,7 @@ class ClassObject(BaseModel):
     of_class: str | None = Field(
         default=None, alias="class", description="The value of another attribute that this one belongs to."
     )
-    thumbnail_url: str = Field(description="A PNG file, sampled when it is requested for the first time.")
+    thumbnail_url: str | None = Field(default=None, description="A PNG file; absent if the model has none.")
     embedding: list[float] | None = Field(
         default=None,
         description="The embedding vector, usable in interpolations. Only with `embeddings=true`.",

@@ -252,7 +252,7 @@ class VoiceObject(BaseModel):
     )
     description: str
     license: str = Field(description="Of the recordings that the voice was learnt from.")
-    preview_url: str = Field(description="An MP3 file, sampled when it is requested for the first time.")
+    preview_url: str | None = Field(description="An MP3 file; null if the model has none.")
 
 
 class VoiceList(BaseModel):

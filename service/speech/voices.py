@@ -34,7 +34,9 @@ def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:
                     capabilities={},
                     description=voice.description,
                     license=voice.license,
-                    preview_url=f"{base_url}v1/audio/voices/{quote(voice.id)}/preview",
+                    preview_url=f"{base_url}v1/audio/voices/{quote(voice.id)}/preview"
+                    if model.entry.preview(f"{voice.id}.mp3").is_file()
+                    else None,
                 ),
             )
             listed.models.append(model.entry.id)

@@ -19,6 +19,7 @@ from tests.service.support import (
     CALLERS,
     ENCODED,
     PICTURES,
+    PREVIEW,
     Server,
     command,
     compile_kernels,
@@ -39,6 +40,10 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(directory / "shaped", shaping="linear_prediction")
     for name, spec in (PICTURES | ENCODED).items():
         write_picture_model(directory / name, spec)
+    for name in ("broken/ann.mp3", "tiny/ann.mp3", "ink/Two.png"):
+        file = directory / name.replace("/", "/previews/")
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(PREVIEW)
     compile_kernels(directory, tmp_path_factory.getbasetemp().parent / "compiling")
     return directory
 

@@ -108,6 +108,8 @@ BOBS_SAMPLING = {"voiced_temperature": 0.7, "min_p": 0.05, "low_shelf_db": -6.0}
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
 GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}
 ASYNC = {"prefer": "respond-async"}
+PREVIEW = b"shown as it is"
+"""The bytes of every preview of these models."""
 
 
 def _save(path: Path, spec: Spec, tensors: checkpoint.Tensors) -> None:

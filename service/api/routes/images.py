@@ -117,8 +117,9 @@ def _classes(model: ImageModel, base_url: str) -> list[ClassObject]:
             query = urlencode({"model": model.entry.id, "class": name})
             fields: dict[str, Any] = {
                 "id": name, "object": label, "model": model.entry.id,
-                "thumbnail_url": f"{base_url}v1/images/classes/thumbnail?{query}",
             }  # fmt: skip
+            if model.entry.preview(f"{name}.png").is_file():
+                fields["thumbnail_url"] = f"{base_url}v1/images/classes/thumbnail?{query}"
             if index in belongs:
                 fields["class"] = spec.named[parent][belongs[index]]
             vector = model.embedding[start + index]

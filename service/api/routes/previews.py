@@ -1,26 +1,28 @@
-"""What a model sounds and looks like: ``GET /v1/audio/voices/{id}/preview``, ``GET /v1/images/classes/thumbnail``."""
+"""What a model sounds and looks like: ``GET /v1/audio/voices/{id}/preview``, ``GET /v1/images/classes/thumbnail``.
+
+The files are part of a model; deploy/previews.py makes those of the bundled ones.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.responses import Response
 
 from ancestral import codecs
-from ancestral.errors import NotFound
-from ancestral.service.api.deps import CallerDep, Service
+from ancestral.catalog.models import ImageModel
+from ancestral.errors import InvalidRequest, NotFound
+from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.previews import PREVIEW_SEED, preview_file
-from ancestral.service.images.requests import image_job
-from ancestral.service.images.schemas import ImageRequest
-from ancestral.service.speech.requests import generation_job, speech_job
-from ancestral.service.speech.schemas import GenerationRequest, SpeechRequest
 from ancestral.service.speech.voices import voices_of
 
 router = APIRouter(prefix="/v1")
 
-_PREVIEW_SECONDS: Final = 3.0
 _ModelId = Annotated[str | None, Query(min_length=1, max_length=256, description="The id of a model.")]
 
 
@@ -34,30 +36,23 @@ def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     summary="Hear a voice",
     tags=["speech"],
     response_class=Response,
-    responses=_file("audio/mpeg", "An MP3 file.") | documented(400, 401, 404, 429, 500, 503),
+    responses=_file("audio/mpeg", "An MP3 file.") | documented(400, 401, 404),
 )
 async def preview_voice(
-    voice_id: Annotated[str, Path(examples=["joe"])],
+    voice_id: Annotated[str, PathParameter(examples=["joe"])],
     request: Request,
     service: Service,
-    caller: CallerDep,
     model: _ModelId = None,
 ) -> Response:
-    """A sentence of a voice, or, of a model without text, a few seconds. Sampled once, from a fixed seed, then kept."""
+    """A sentence of a voice, or, of a model without text, a few seconds."""
     known = service.catalog.aliases.voices.get(voice_id, voice_id)
     voice = next((voice for voice in voices_of(service.catalog) if voice.id == known), None)
     if voice is None:
         raise NotFound("voice_id: no such voice", param="voice_id", code="voice_not_found")
     found = service.catalog.model(voice.model if model is None else model)
-    fields: dict[str, Any] = {
-        "model": found.entry.id, "voice": voice.id, "response_format": "mp3", "seed": PREVIEW_SEED,
-    }  # fmt: skip
-    catalog, settings = service.catalog, service.settings
-    if "generation" in found.capabilities:
-        generation = generation_job(catalog, settings, GenerationRequest(**fields, duration=_PREVIEW_SECONDS))
-        return await preview_file(request, service, caller, generation, codecs.MEDIA_TYPES["mp3"])
-    speech = speech_job(catalog, settings, SpeechRequest(**fields, input=f"Hello, this is {voice.name}."))
-    return await preview_file(request, service, caller, speech, codecs.MEDIA_TYPES["mp3"])
+    if found.entry.id not in voice.models:
+        raise InvalidRequest("model: it has no such voice", param="model", code="voice_not_found")
+    return await _respond(request, found.entry.preview(f"{voice.id}.mp3"), codecs.MEDIA_TYPES["mp3"])
 
 
 @router.get(
@@ -65,17 +60,32 @@ async def preview_voice(
     summary="See a class",
     tags=["images"],
     response_class=Response,
-    responses=_file("image/png", "A PNG file.") | documented(400, 401, 404, 429, 500, 503),
+    responses=_file("image/png", "A PNG file.") | documented(400, 401, 404),
 )
 async def show_class(
     request: Request,
     service: Service,
-    caller: CallerDep,
     model: Annotated[str, Query(min_length=1, max_length=256, description="The id of a model.")],
-    name: Annotated[str, Query(alias="class", min_length=1, max_length=256, description="Names as in a prompt.")],
+    name: Annotated[str, Query(alias="class", min_length=1, max_length=256, description="One of its classes.")],
 ) -> Response:
-    """A picture of a class or subclass, of the model's own size. Sampled once, from a fixed seed, then kept."""
-    fields = {"model": model, "class": name, "seed": PREVIEW_SEED, "response_format": "b64_json"}
-    body = ImageRequest.model_validate(fields)
-    job_spec = image_job(service.catalog, service.settings, body)
-    return await preview_file(request, service, caller, job_spec, "image/png")
+    """A picture of a value that `/v1/images/classes` lists, of the model's own size."""
+    found = service.catalog.model(model)
+    if not isinstance(found, ImageModel) or not any(name in values for values in found.spec.conditions):
+        raise InvalidRequest("class: the model has no such class", param="class", code="class_not_found")
+    return await _respond(request, found.entry.preview(f"{name}.png"), "image/png")
+
+
+async def _respond(request: Request, file: Path, media_type: str) -> Response:
+    """A file, unless the client has it already.
+
+    Raises:
+        NotFound: the model has no such file.
+    """
+    if not await asyncio.to_thread(file.is_file):
+        raise NotFound("model: it has no previews", param="model", code="preview_not_found")
+    data = await asyncio.to_thread(file.read_bytes)
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    headers = {"cache-control": "private, max-age=86400", "etag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type=media_type)

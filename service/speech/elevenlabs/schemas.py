@@ -138,7 +138,7 @@ class ElevenLabsVoice(BaseModel):
     category: Literal["premade"] = "premade"
     labels: dict[str, str]
     description: str
-    preview_url: str
+    preview_url: str | None
     settings: None = None
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from ancestral.service.api.http.auth import digest
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import DRAWING, decode, draw
 from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, say
-from tests.service.support import SPEECH, Server
+from tests.service.support import PREVIEW, SPEECH, Server
 from tests.service.ws_client import speak, talking
 
 ALIASES = {"model_aliases": "tts-1=tiny, dall-e-3=sketch, gpt-image-1=sketch", "voice_aliases": "alloy=bob,nova=ann"}
@@ -54,6 +54,7 @@ def test_the_lists_have_the_aliases(aliased: Server) -> None:
         assert speaking["models"] == speaking["data"]
         assert [model["id"] for model in speaking["models"]] == ["broken", "shaped", "tiny"]
         preview = client.get("/v1/audio/voices/nova/preview", params={"model": "tts-1"})
+        assert (preview.status_code, preview.content) == (200, PREVIEW)
         assert preview.content == client.get("/v1/audio/voices/ann/preview", params={"model": "tiny"}).content
 
 

@@ -3,61 +3,79 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import httpx
 import pytest
+from PIL import Image
 
-from tests.service.images.pictures import decode
-from tests.service.support import PICTURES, Server
+from ancestral.models import library
+from ancestral.models.checkpoint import load
+from ancestral.models.library import ModelEntry, discover
+from ancestral.models.spec import ImageSpec
+from deploy.previews import make
+from tests.service.support import PREVIEW, Server
 
-
-def voices(server: Server) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = httpx.get(f"{server.url}/v1/audio/voices").json()["voices"]
-    return found
-
-
-@pytest.mark.parametrize("model", ["tiny", "free"])
-def test_every_voice_has_a_preview(server: Server, model: str) -> None:
-    for voice in voices(server):
-        url = f"{voice['preview_url']}?model={model}"
-        first = httpx.get(url, timeout=60.0)
-        assert first.status_code == 200, first.text
-        assert first.headers["content-type"] == "audio/mpeg"
-        with av.open(io.BytesIO(first.content)) as file:
-            assert sum(frame.samples for frame in file.decode(audio=0)) > 4000
-        assert httpx.get(url, timeout=60.0).content == first.content
+ZOO = Path(library.__file__).with_name("zoo")
 
 
-def test_a_thumbnail_shows_the_class(server: Server) -> None:
-    classes = httpx.get(f"{server.url}/v1/images/classes?model=park").json()["data"]
-    pictures = {}
-    for entry in classes:
-        found = httpx.get(entry["thumbnail_url"], timeout=60.0)
-        assert found.headers["content-type"] == "image/png"
-        assert decode(found.content).shape == (PICTURES["park"].height, PICTURES["park"].width, 3)
-        pictures[entry["id"]] = found.content
-    assert len(set(pictures.values())) == len(pictures) == 9
+def missing(entry: ModelEntry) -> Iterator[str]:
+    """The voices, and values of attributes, that a model has no usable preview of."""
+    for voice in entry.voices:
+        with av.open(io.BytesIO(entry.preview(f"{voice.id}.mp3").read_bytes())) as file:
+            if sum(frame.samples for frame in file.decode(audio=0)) < 4000:
+                yield voice.id
+    spec = load(entry.sampled).spec
+    if isinstance(spec, ImageSpec):
+        for value in (value for values in spec.conditions for value in values):
+            with Image.open(entry.preview(f"{value}.png")) as picture:
+                if picture.size != (spec.width, spec.height):
+                    yield value
 
 
-def test_only_the_first_request_samples(server: Server) -> None:
-    url = f"{server.url}/v1/images/classes/thumbnail?model=ink&class=Two"
-    first = httpx.get(url, timeout=60.0)
-    job = server.newest()
-    again = httpx.get(url, timeout=60.0)
-    assert (again.content, again.headers["etag"]) == (first.content, first.headers["etag"])
-    assert server.newest() == job
-    assert first.headers["cache-control"] == "private, max-age=86400"
-    unchanged = httpx.get(url, headers={"if-none-match": first.headers["etag"]})
+@pytest.mark.parametrize("entry", discover(ZOO), ids=lambda entry: entry.id)
+def test_bundled_models_have_a_preview_of_every_voice_and_value(entry: ModelEntry) -> None:
+    assert list(missing(entry)) == []
+
+
+def test_previews_are_made_by_a_server_with_the_models(server: Server, zoo: Path, tmp_path: Path) -> None:
+    for name in ("tiny", "free", "ink"):
+        (tmp_path / name).mkdir()
+        for part in (zoo / name).iterdir():
+            if part.name != "previews":
+                (tmp_path / name / part.name).symlink_to(part)
+    assert make(server.url, tmp_path) == 2 + 2 + 3
+    assert [list(missing(entry)) for entry in discover(tmp_path)] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("audio/voices/ann/preview?model=tiny", "audio/mpeg"),
+        ("images/classes/thumbnail?model=ink&class=Two", "image/png"),
+    ],
+)
+def test_a_preview_is_the_file_beside_the_model(server: Server, path: str, media_type: str) -> None:
+    found = httpx.get(f"{server.url}/v1/{path}")
+    assert (found.content, found.headers["content-type"]) == (PREVIEW, media_type)
+    assert found.headers["cache-control"] == "private, max-age=86400"
+    unchanged = httpx.get(f"{server.url}/v1/{path}", headers={"if-none-match": found.headers["etag"]})
     assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
-def test_samples_do_not_fill_the_list_of_jobs(keyed: Server, keys: dict[str, str]) -> None:
-    headers = {"authorization": f"Bearer {keys['samples']}"}
-    url = f"{keyed.url}/v1/images/classes/thumbnail?model=ink&class=One"
-    assert httpx.get(url).status_code == 401
-    assert httpx.get(url, headers=headers, timeout=60.0).status_code == 200
-    assert httpx.get(f"{keyed.url}/v1/jobs", headers=headers).json()["data"] == []
+def test_lists_have_the_urls_of_files_that_exist(server: Server) -> None:
+    for model, count in (("ink", 1), ("park", 0)):
+        classes = httpx.get(f"{server.url}/v1/images/classes?model={model}").json()["data"]
+        urls = [entry["thumbnail_url"] for entry in classes if "thumbnail_url" in entry]
+        assert [httpx.get(url).status_code for url in urls] == [200] * count
+    voices = httpx.get(f"{server.url}/v1/audio/voices").json()["voices"]
+    assert [voice["id"] for voice in voices if voice["preview_url"]] == ["ann"]
+
+
+def test_previews_need_a_key(keyed: Server) -> None:
+    assert httpx.get(f"{keyed.url}/v1/images/classes/thumbnail?model=ink&class=Two").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -66,9 +84,11 @@ def test_samples_do_not_fill_the_list_of_jobs(keyed: Server, keys: dict[str, str
         ("audio/voices/frog/preview", 404, "voice_id"),
         ("audio/voices/ann/preview?model=frog", 404, "model"),
         ("audio/voices/ann/preview?model=ink", 400, "model"),
+        ("audio/voices/bob/preview", 404, "model"),
+        ("images/classes/thumbnail?model=ink&class=One", 404, "model"),
         ("images/classes/thumbnail?model=ink", 400, "class"),
         ("images/classes/thumbnail?model=ink&class=frog", 400, "class"),
-        ("images/classes/thumbnail?model=tiny&class=One", 400, "model"),
+        ("images/classes/thumbnail?model=tiny&class=One", 400, "class"),
         ("models/frog/card", 404, "model"),
     ],
 )

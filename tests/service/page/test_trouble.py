@@ -69,7 +69,7 @@ def test_a_full_queue_is_told_with_a_countdown(serve: Serve, visit: Visiting, vi
     endless = SPEECH | {"input": "The birch canoe slid on. " * 160, "speed": 0.25, "sample_rate": 48000}
     with serve(interactive_slots=1, max_queued_streams=0) as server, visit(server) as page:
         page.open(VIEWS[view])
-        page.page.wait_for_load_state("networkidle")  # thumbnails are sampled in the same slot
+        page.page.wait_for_load_state("networkidle")
         with server.client() as client, client.stream("POST", "/v1/audio/speech", json=endless) as response:
             body = response.iter_raw()
             next(body)

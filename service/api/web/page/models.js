@@ -17,7 +17,7 @@ export async function open() {
   const thumbnail = thumbnailMaker();
   const cards = models.map((model) => {
     const shown = classes.filter((one) => one.model === model.id).slice(0, MOST_SAMPLES);
-    const samples = shown.map((one) => thumbnail(one, 48, `A sample: ${one.id}`));
+    const samples = shown.filter((one) => one.thumbnail_url).map((one) => thumbnail(one, 48, `A sample: ${one.id}`));
     return card(
       model,
       voices.filter((voice) => voice.models.includes(model.id)),
@@ -129,7 +129,7 @@ function voiceList(model, voices) {
     h(
       "li",
       { class: "row" },
-      previewButton(voice, model.id, fail),
+      voice.preview_url && previewButton(voice, model.id, fail),
       h("span", {}, h("strong", {}, voice.name), ` ${voice.description} (${voice.license})`),
     );
   return h("div", { class: "stack" }, message, h("ul", { class: "plain" }, voices.map(item)));

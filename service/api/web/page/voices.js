@@ -65,6 +65,6 @@ export class VoicePicker {
       h("strong", {}, voice.name),
       h("span", { class: "dim" }, details),
     );
-    return h("div", { class: "card" }, input, label, previewButton(voice, this.model, this.fail));
+    return h("div", { class: "card" }, input, label, voice.preview_url && previewButton(voice, this.model, this.fail));
   }
 }
