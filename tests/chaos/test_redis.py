@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.support import ASYNC, SPEECH
 
 pytestmark = pytest.mark.slow

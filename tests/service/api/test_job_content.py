@@ -13,7 +13,6 @@ from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.routes.job_content import byte_range
 from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.job_requests import HEADER, cancel, content, state, submit, url
-from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, SPEECH, Server
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import FIELDS, NOBODY, url
-from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, GENERATION, Server
 
 

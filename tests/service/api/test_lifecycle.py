@@ -17,7 +17,7 @@ import httpx
 import onnxruntime
 import pytest
 
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.processes import descendants, redis_of
 from tests.service.support import SPEECH, Server, running, sampled_by, write_model
 from tests.service.ws_client import eventually

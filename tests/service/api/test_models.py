@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ancestral.models import checkpoint
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.support import VOICES, Server
 
 

@@ -15,68 +15,20 @@ from tests.service.api.envelope import JSON, URL, check_envelope
 from tests.service.support import SPEECH, Server
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _the_server_goes_on(server: Server) -> Any:
-    yield
+    with server.unharmed():
+        yield
     assert server.speak().status_code == 200
 
 
-BAD_VALUES: list[tuple[str, Any, int]] = [
-    ("input", "", 400),
-    ("input", "a" * 4097, 400),
-    ("input", " \n\t ", 400),
-    ("input", None, 400),
-    ("input", 7, 400),
-    ("input", ["a"], 400),
-    ("input", "\ud800", 400),
-    ("input", "Hello\0world", 400),
-    ("input", 'Hi <break time="1s"/> there', 400),
-    ("voice", "nobody", 400),
-    ("voice", "", 400),
-    ("voice", 3, 400),
-    ("voice", {"name": "ann"}, 400),
-    ("voice", {"id": "ann", "more": 1}, 400),
-    ("voice", {"id": "nobody"}, 400),
-    ("voice", None, 400),
-    ("model", "wavenet-xx", 404),
-    ("model", "../tiny", 404),
-    ("model", None, 400),
-    ("speed", 9, 400),
-    ("speed", 0.2, 400),
-    ("speed", "fast", 400),
-    ("speed", "1", 400),
-    ("speed", True, 400),
-    ("speed", float("nan"), 400),
-    ("pitch", 12.5, 400),
-    ("pitch", -13, 400),
-    ("pitch", "high", 400),
-    ("pitch", float("nan"), 400),
-    ("intonation", -0.1, 400),
-    ("intonation", 2.1, 400),
-    ("intonation", True, 400),
-    ("temperature", float("nan"), 400),
-    ("temperature", float("inf"), 400),
-    ("temperature", -0.1, 400),
-    ("temperature", 2.1, 400),
-    ("seed", -1, 400),
-    ("seed", 2**63, 400),
-    ("seed", 1.5, 400),
-    ("seed", "7", 400),
-    ("sample_rate", 11025, 400),
-    ("sample_rate", "16000", 400),
-    ("response_format", "ogg", 400),
-    ("stream_format", "websocket", 400),
-    ("instructions", "Speak like a pirate.", 400),
-    ("x", 1, 400),
-]
-
-
-@pytest.mark.parametrize(("param", "value", "status"), BAD_VALUES)
-def test_a_bad_value_is_named(server: Server, param: str, value: Any, status: int) -> None:
-    body = {key: v for key, v in (SPEECH | {param: value}).items() if v is not None}
-    response = httpx.post(server.url + URL, content=json.dumps(body), headers=JSON, timeout=60)
-    error = check_envelope(response, status, param)
-    assert error["message"].startswith(f"{param}: ")
+@pytest.mark.parametrize(
+    ("param", "value", "status"), [("speed", 9, 400), ("input", "\ud800", 400), ("x", 1, 400), ("model", "frog", 404)]
+)
+def test_a_wrong_value_is_named(server: Server, param: str, value: Any, status: int) -> None:
+    """tests/service/test_requests.py has those of every field."""
+    response = httpx.post(server.url + URL, content=json.dumps(SPEECH | {param: value}), headers=JSON, timeout=60)
+    assert check_envelope(response, status, param)["message"].startswith(f"{param}: ")
 
 
 def test_a_voice_that_is_too_long_is_told_so(server: Server) -> None:
@@ -106,16 +58,7 @@ def test_a_wrong_form_is_told_in_words(server: Server) -> None:
             assert "[" not in message
 
 
-@pytest.mark.parametrize(("param", "value", "same"), [("pitch", 1.0, 0.0), ("intonation", 0.5, 1.0)])
-def test_a_model_whose_pitch_cannot_be_changed(server: Server, param: str, value: float, same: float) -> None:
-    refused = check_envelope(server.speak(model="broken", **{param: value}), 400, param)
-    assert refused["code"] == "unsupported_parameter"
-    assert refused["message"] == f"{param}: the pitch of broken cannot be changed"
-    assert server.speak(model="broken", **{param: same}).status_code == 200
-
-
 def test_a_text_nobody_can_say_is_refused_by_name(server: Server) -> None:
-    check_envelope(server.speak(input="你好，世界"), 400, "input")
     told = httpx.post(server.url + URL, content=json.dumps(SPEECH | {"input": "a\ud800"}), headers=JSON, timeout=60)
     assert check_envelope(told, 400, "input")["message"] == "input: contains an unpaired surrogate"
 
@@ -146,11 +89,6 @@ def test_markup_and_control_characters_are_refused_on_every_route(server: Server
             ),
         ):
             assert words in check_envelope(response, 400, param)["message"]
-
-
-def test_a_rate_that_the_format_cannot_carry_is_refused(server: Server) -> None:
-    refused = server.speak(response_format="opus", sample_rate=44100)
-    assert "48000" in check_envelope(refused, 400, "sample_rate")["message"]
 
 
 BAD_BODIES: list[tuple[bytes, str | None]] = [

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from ancestral import service
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.support import ASYNC, SPEECH, Server
 
 TEXT = "Is it late? No!"

@@ -12,7 +12,7 @@ import pytest
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.images.pixels import UNDRAWN
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, decode, draw, events, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server
 

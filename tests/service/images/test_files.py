@@ -14,7 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import DRAWING, INTERPOLATION, base64_of, draw, files, noise, post, same, written
 from tests.service.support import ASYNC, Server
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.engines.images.engine import ImageStreamRequest
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     DRAWING,
     classes_of,
@@ -195,19 +194,12 @@ def test_auto_is_the_models_size(server: Server) -> None:
     assert same(draw(server, size="auto"), draw(server))
 
 
-@pytest.mark.parametrize(
-    "size", ["8x5", "9x6", "12x9", "4x3", "6x8", "16x6", "1x1", "4104x3078", "9999x9999", "256x256", "1024x1024"]
-)
+@pytest.mark.parametrize("size", ["8x5", "1x1", "4104x3078", "256x256"])
 def test_a_size_between(server: Server, size: str) -> None:
     error = check_envelope(post(server, "generations", size=size), 400, "size")
     assert error["code"] == "invalid_size"
     near = error["message"].rpartition(" like ")[2]
     assert post(server, "generations", size=near).json()["size"] == near
-
-
-@pytest.mark.parametrize("size", ["", "8", "8x", "x6", "08x06", "8X6", "8x6 ", "-8x6", "8.0x6", "80000x60000", "8x6\n"])
-def test_a_size_that_is_none(server: Server, size: str) -> None:
-    assert check_envelope(post(server, "generations", size=size), 400, "size")["code"] == "string_pattern_mismatch"
 
 
 def test_how_a_class_is_asked_for(server: Server) -> None:
@@ -232,11 +224,6 @@ def test_how_a_style_is_asked_for(server: Server) -> None:
 
 def test_a_model_without_classes(server: Server) -> None:
     assert draw(server, model="fog", prompt=None)[0].shape == (6, 5, 1)
-    for field in ("prompt", "class", "style"):
-        for name in ("dog", "any"):
-            changes = {"model": "fog", "prompt": None, field: name}
-            error = check_envelope(post(server, "generations", **changes), 400, field)
-            assert error["code"] == ("style_not_found" if field == "style" else "class_not_found")
 
 
 @pytest.mark.parametrize("field", ["prompt", "class"])
@@ -255,75 +242,13 @@ def test_names_keep_their_case_where_they_are_told(server: Server) -> None:
     assert "Three" in error["message"]
 
 
-BAD: list[tuple[dict[str, Any], str, str]] = [
-    ({"prompt": None}, "prompt", "missing_parameter"),
-    ({"class": "dog"}, "class", "conflict"),
-    ({"style": "pencil"}, "style", "style_not_found"),
-    ({"model": "ink", "prompt": "one", "style": "oil"}, "style", "style_not_found"),
-    ({"model": None}, "model", "missing_parameter"),
-    ({"quality": "high"}, "quality", "literal_error"),
-    ({"background": "transparent"}, "background", "model_not_capable"),
-    (
-        {"model": "doll", "prompt": "elf", "background": "transparent", "output_format": "jpeg"},
-        "background",
-        "conflict",
-    ),
-    ({"background": "white"}, "background", "literal_error"),
-    ({"prompt": "dog, cow"}, "prompt", "conflict"),
-    ({"prompt": "dog, oil", "style": "crayon"}, "style", "conflict"),
-    ({"prompt": "dog, frog"}, "prompt", "class_not_found"),
-    ({"prompt": ","}, "prompt", "class_not_found"),
-    ({"rows": 3}, "rows", "unknown_parameter"),
-    ({"image": "iVBORw0KGgo="}, "image", "unknown_parameter"),
-    ({"asked_class": "dog"}, "asked_class", "unknown_parameter"),
-    ({"prompt": ""}, "prompt", "string_too_short"),
-    ({"prompt": "x" * 4097}, "prompt", "string_too_long"),
-    ({"prompt": 7}, "prompt", "string_type"),
-    ({"prompt": ["dog"]}, "prompt", "string_type"),
-    ({"prompt": "\ud800"}, "prompt", "string_unicode"),
-    ({"style": ""}, "style", "string_too_short"),
-    ({"model": ""}, "model", "string_too_short"),
-    ({"n": 0}, "n", "greater_than_equal"),
-    ({"n": 11}, "n", "less_than_equal"),
-    ({"n": "1"}, "n", "int_type"),
-    ({"n": 1.5}, "n", "int_type"),
-    ({"n": True}, "n", "int_type"),
-    ({"size": 8}, "size", "string_type"),
-    ({"size": [8, 6]}, "size", "string_type"),
-    ({"seed": -1}, "seed", "greater_than_equal"),
-    ({"seed": 2**63}, "seed", "less_than"),
-    ({"seed": "7"}, "seed", "int_type"),
-    ({"temperature": -0.1}, "temperature", "greater_than_equal"),
-    ({"temperature": 2.1}, "temperature", "less_than_equal"),
-    ({"temperature": float("nan")}, "temperature", "finite_number"),
-    ({"temperature": "1"}, "temperature", "float_type"),
-    ({"guidance": -0.1}, "guidance", "greater_than_equal"),
-    ({"guidance": 10.1}, "guidance", "less_than_equal"),
-    ({"guidance": float("inf")}, "guidance", "finite_number"),
-    ({"guidance": "2"}, "guidance", "float_type"),
-    ({"model": "fog", "prompt": None, "guidance": 2.0}, "guidance", "model_not_capable"),
-    ({"response_format": "binary"}, "response_format", "literal_error"),
-    ({"output_format": "gif"}, "output_format", "literal_error"),
-    ({"output_format": "PNG"}, "output_format", "literal_error"),
-    ({"stream": "yes"}, "stream", "bool_type"),
-    ({"partial_images": 1}, "partial_images", "needs_stream"),
-    ({"partial_images": 4, "stream": True}, "partial_images", "less_than_equal"),
-    ({"stream": True, "response_format": "url"}, "response_format", "conflict"),
-]
+def test_a_wrong_value_is_named(server: Server) -> None:
+    """tests/service/test_requests.py has those of every field."""
+    for param, value, code in (("n", 0, "greater_than_equal"), ("style", "pencil", "style_not_found")):
+        assert check_envelope(post(server, "generations", **{param: value}), 400, param)["code"] == code
 
 
-@pytest.mark.parametrize(("changes", "param", "code"), BAD)
-def test_what_is_wrong_is_named(server: Server, changes: dict[str, Any], param: str, code: str) -> None:
-    error = check_envelope(post(server, "generations", **changes), 400, param)
-    assert error["code"] == code
-    assert error["message"].startswith(f"{param}: ")
-
-
-def test_a_model_that_is_not_there(server: Server) -> None:
-    assert check_envelope(post(server, "generations", model="dall-e-3"), 404, "model")["code"] == "model_not_found"
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe{}"])
+@pytest.mark.parametrize("body", [b"", b"[]"])
 @pytest.mark.parametrize("route", ["generations", "completions", "interpolations"])
 def test_what_is_no_json_object(server: Server, route: str, body: bytes) -> None:
     url, headers = f"{server.url}/v1/images/{route}", {"content-type": "application/json"}

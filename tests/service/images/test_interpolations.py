@@ -11,7 +11,7 @@ import pytest
 
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.service.images.schemas import MAX_STEPS
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import classes_of, draw, engine_of, post, same, seeds, shown
 from tests.service.support import PICTURES, Server
 
@@ -134,42 +134,6 @@ def test_defaults_and_forms(server: Server) -> None:
     assert shown(response)[0].shape == (12, 16, 3)
     drawn = post(server, "interpolations", seed=None)
     assert same(shown(post(server, "interpolations", seed=seeds(drawn)[0])), shown(drawn))
-
-
-BAD: list[tuple[dict[str, Any], str]] = [
-    ({"from": None}, "from"),
-    ({"to": None}, "to"),
-    ({"from": ""}, "from"),
-    ({"to": "zebra"}, "to"),
-    ({"from": 7}, "from"),
-    ({"begin": "cat"}, "begin"),
-    ({"from": {"id": "cat"}}, "from"),
-    ({"from": []}, "from"),
-    ({"from": [0.0] * 4}, "from"),
-    ({"to": [0.0] * 6}, "to"),
-    ({"to": [0.0] * 5000}, "to"),
-    ({"to": [0.0, 0.0, 0.0, 0.0, "0"]}, "to"),
-    ({"to": [0.0, 0.0, 0.0, 0.0, None]}, "to"),
-    ({"to": [0.0, 0.0, 0.0, 0.0, float("nan")]}, "to"),
-    ({"to": [0.0, 0.0, 0.0, 0.0, float("inf")]}, "to"),
-    ({"to": [0.0, 0.0, 0.0, 0.0, 1e7]}, "to"),
-    ({"to": ["cow"]}, "to"),
-    ({"steps": 1}, "steps"),
-    ({"steps": MAX_STEPS + 1}, "steps"),
-    ({"steps": "3"}, "steps"),
-    ({"style": "pencil"}, "style"),
-    ({"prompt": "cat"}, "prompt"),
-    ({"n": 2}, "n"),
-    ({"size": "7x6"}, "size"),
-    ({"model": "fog"}, "model"),
-    ({"model": "tiny"}, "model"),
-]
-
-
-@pytest.mark.parametrize(("changes", "param"), BAD)
-def test_what_is_wrong_is_named(server: Server, changes: dict[str, Any], param: str) -> None:
-    error = check_envelope(post(server, "interpolations", **changes), 400, param)
-    assert error["message"].startswith(f"{param}: ")
 
 
 def test_an_unknown_class_is_told_the_nearest(server: Server) -> None:

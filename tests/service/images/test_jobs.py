@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ancestral import service
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import base64_of, decode, draw, files, noise, post, same, shown, written
 from tests.service.support import ASYNC, Server
 

@@ -15,7 +15,7 @@ import pytest
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.engines.images.engine import ImageStreamRequest
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     SPECS,
     Pixels,
@@ -119,15 +119,6 @@ def test_from_one_picture_to_another(server: Server, zoo: Path, model: str) -> N
     assert same(shown(redraw(server, model))[:1], shown(response)[:1]), "the first is a reconstruction"
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [({"from": "cat"}, "from"), ({"to": [0.0] * 4}, "to"), ({"style": "oil"}, "style"), ({"guidance": 2}, "guidance")],
-)
-def test_between_pictures_there_are_vectors_alone(server: Server, changes: dict[str, Any], field: str) -> None:
-    body = {"model": "mirror", "from": [0.0] * 5, "to": [1.0] * 5} | changes
-    check_envelope(httpx.post(f"{server.url}/v1/images/interpolations", json=body, timeout=60), 400, field)
-
-
 def test_the_likelihood_is_that_given_its_own_vector(server: Server, zoo: Path) -> None:
     network, symbols = engine_of(zoo, "mirror"), random_symbols("mirror")
     files = {"file": ("a.png", written(noise("mirror")))}
@@ -158,12 +149,9 @@ def test_nothing_is_drawn_without_a_picture(server: Server, model: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"n": "0"}, "n"), ({"n": "11"}, "n"), ({"n": "two"}, "n"), ({"seed": "-1"}, "seed"), ({"seed": "1.5"}, "seed"),
-        ({"temperature": "3"}, "temperature"), ({"temperature": "nan"}, "temperature"), ({"size": "7x7"}, "size"),
-        ({"stream": "perhaps"}, "stream"), ({"partial_images": "2"}, "partial_images"), ({"style": "oil"}, "style"),
-        ({"guidance": "2"}, "guidance"), ({"prompt": "cat"}, "prompt"),
-        ({"output_format": "gif"}, "output_format"), ({"background": "transparent"}, "background"),
-        ({"stream": "true", "response_format": "url"}, "response_format"),
+        ({"n": "two"}, "n"), ({"seed": "1.5"}, "seed"), ({"temperature": "nan"}, "temperature"),
+        ({"size": "7x7"}, "size"), ({"stream": "perhaps"}, "stream"), ({"partial_images": "2"}, "partial_images"),
+        ({"guidance": "2"}, "guidance"), ({"background": "transparent"}, "background"),
     ],
 )  # fmt: skip
 def test_a_field_that_is_wrong_is_named(server: Server, fields: dict[str, Any], field: str) -> None:

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import MAX_SIDE, decode_picture
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server
 

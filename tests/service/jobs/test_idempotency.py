@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.support import ASYNC, GENERATION, SPEECH, Server
 
 LONG = "The birch canoe slid. Is it late? No! " * 40

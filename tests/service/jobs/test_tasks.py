@@ -26,7 +26,7 @@ from ancestral.service.jobs.payload import PayloadError
 from ancestral.service.jobs.tasks import Task, Tasks
 from ancestral.service.speech.tasks import GENERATION, SPEECH
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
 from tests.service.support import ASYNC, Server
 

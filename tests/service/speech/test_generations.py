@@ -19,7 +19,7 @@ from ancestral.models import checkpoint
 from ancestral.models.audio.mu_law import decode_wave, encode_wave
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.speech.engine import StreamRequest
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.support import ASYNC, GENERATION, SPEECH, VOICES, Server
 
 RATE = 16000
@@ -80,36 +80,13 @@ def test_each_model_refuses_what_it_is_not_made_for(server: Server) -> None:
         assert client.get("/v1/models/free").json()["capabilities"] == ["generation", "continuation", "likelihood"]
 
 
-BAD: list[tuple[str, Any, int]] = [
-    ("model", "nothing", 404),
-    ("voice", "nobody", 400),
-    ("voice", {"name": "ann"}, 400),
-    ("voice", None, 400),
-    ("duration", None, 400),
-    ("duration", 0, 400),
-    ("duration", -1.0, 400),
-    ("duration", 3600.1, 400),
-    ("duration", "1", 400),
-    ("input", "Hello.", 400),
-    ("speed", 1.0, 400),
-    ("seed", 2**63, 400),
-    ("temperature", 3.0, 400),
-    ("sample_rate", 11025, 400),
-    ("prompt_audio", "", 400),
-    ("prompt_audio", 7, 400),
-    ("prompt_audio", "not base64!", 400),
-    ("prompt_audio", "é", 400),
-    ("prompt_audio", "data:audio/wav;base64,UklGRg==", 400),
-    ("prompt_audio", base64.b64encode(b"no sound file").decode(), 400),
-    ("prompt_audio", recording(0.5)[:-400], 400),
-    ("prompt_audio", recording(61.0, rate=4000), 400),
-]
-
-
-@pytest.mark.parametrize(("param", "value", "status"), BAD)
-def test_a_bad_value_is_named(server: Server, param: str, value: Any, status: int) -> None:
-    error = check_envelope(server.generate(**{param: value}), status, param)
-    assert error["message"].startswith(f"{param}: ")
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [("duration", 0), ("prompt_audio", recording(0.5)[:-400]), ("prompt_audio", recording(61.0, rate=4000))],
+)
+def test_a_wrong_value_is_named(server: Server, param: str, value: Any) -> None:
+    """tests/service/test_requests.py has those of every field."""
+    assert check_envelope(server.generate(**{param: value}), 400, param)["message"].startswith(f"{param}: ")
 
 
 def test_long_sound_is_a_job(server: Server) -> None:

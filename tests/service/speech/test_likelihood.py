@@ -17,7 +17,7 @@ from ancestral.models import checkpoint
 from ancestral.models.audio.features import normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.models.engines import load_engine
-from tests.service.api.test_refusals import check_envelope
+from tests.service.api.envelope import check_envelope
 from tests.service.support import ASYNC, SPEECH, VOICES, Server
 
 FREE = {"model": "free", "voice": "ann"}
