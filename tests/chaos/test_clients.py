@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.chaos.support import SECONDS, House, Listener, connected, eventually, order
-from tests.service.api.test_lifecycle import ENDLESS
+from tests.service.slow_reader import ENDLESS
 from tests.service.support import Server
 
 pytestmark = pytest.mark.slow

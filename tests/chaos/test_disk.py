@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.chaos.outage import check_that_nothing_is_taken
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, work
-from tests.chaos.test_redis import check_that_nothing_is_taken
 
 pytestmark = pytest.mark.slow
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from tests.chaos.outage import check_that_nothing_is_taken
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
 from tests.service.api.envelope import check_envelope
 from tests.service.support import ASYNC, SPEECH
@@ -22,17 +23,6 @@ BURST = 60
 """Requests at once."""
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 """Longer than anybody waits for a reply."""
-
-
-def check_that_nothing_is_taken(house: House) -> None:
-    """What clients hear while Redis is unavailable, or keeps nothing."""
-    for api in house.apis:
-        assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
-        check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
-        for headers in ({}, ASYNC, {"idempotency-key": "away"}):
-            refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
-            check_envelope(refused, 503, None)
-            assert int(refused.headers["retry-after"]) >= 1
 
 
 def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:

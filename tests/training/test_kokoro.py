@@ -19,8 +19,8 @@ from ancestral.training.corpora import CorpusError, build, kokoro, read, sentenc
 from ancestral.training.corpora.packages import Wheel
 from ancestral.training.corpora.teachers import AMERICAN, BRITISH
 from ancestral.training.data.speech import Dataset, prepare
+from tests.training.npm import npm, packed
 from tests.training.sounds import CODING, FEATURES
-from tests.training.test_image_corpora import npm, packed
 
 SYMBOLS = sorted({*"".join([*AMERICAN.values(), *BRITISH.values(), string.ascii_lowercase, ",.?! ˈˌðɡŋɹʃθʒ"])})
 EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))

@@ -18,7 +18,7 @@ from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.networks.reference_sampler import draw
-from tests.models.engines.test_onnx import apart, speaking
+from tests.models.engines.exact import apart, speaking
 from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
 from tests.models.random_pictures import SPECS, checkpoint_of, oracle

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,16 @@ from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.training.export.parity import TIE
-from tests.models.engines.test_parity import distance_to_a_boundary, double_network, exact_logits, likely_frames
+from tests.models.engines.exact import (
+    apart,
+    double_network,
+    exact_logits,
+    speaking,
+)
 from tests.models.exported import exported
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
 from tests.models.random_pictures import SPECS, checkpoint_of
 
-SILENT = 20
-"""Frames before speech."""
 KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
 
 
@@ -49,23 +50,6 @@ def test_free_running_symbols_of_the_trained_model_are_the_references(full: bool
         parted = apart(checkpoint, wanted, mine, theirs)
         assert parted <= steps // 1000
         print(f"{precision}: {16 - parted} of 16 streams equal over {steps} steps")
-
-
-def speaking(count: int, length: int) -> list[StreamRequest]:
-    """Requests of real sentences, without the silence before them."""
-    wanted = likely_frames(count, length + 160 * SILENT)
-    return [replace(r, length=length, frames=r.frames[SILENT:]) for r in wanted if r.frames is not None]
-
-
-def apart(checkpoint: Checkpoint, wanted: list[StreamRequest], mine: list[np.ndarray], theirs: list[np.ndarray]) -> int:
-    """How many streams part, each checked to do so where its noise lay on a boundary."""
-    model, parted = double_network(checkpoint), 0
-    for request, one, other in zip(wanted, mine, theirs, strict=True):
-        if len(different := np.flatnonzero(one != other)):
-            parted += 1
-            assert distance_to_a_boundary(model, request, other[: different[0] + 1]) < TIE
-    assert len(np.unique(np.stack(mine))) > 30, "streams stuck on a few symbols would prove little"
-    return parted
 
 
 @pytest.mark.parametrize(("spec", "steps"), [(SMALL_SPEC, 480), (MEDIUM_SPEC, 160)], ids=["S", "M"])

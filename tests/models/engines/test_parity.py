@@ -13,12 +13,10 @@ import torch
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.conditioning import conditioning, padded_frames
-from ancestral.models.engines.base import Symbols
-from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.networks.wavenet import WaveNet
-from ancestral.models.noise import uniforms
+from tests.models.engines.exact import distance_to_a_boundary, double_network, exact_logits, likely_frames
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
 
 STREAMS, STEPS = 20, 1000
@@ -29,51 +27,6 @@ def trained() -> Checkpoint:
     return load(ZOO / "wavenet")
 
 
-def likely_frames(count: int, length: int = STEPS) -> list[StreamRequest]:
-    """Requests as synthesis makes them: frames of real sentences, for every speaker."""
-    from ancestral.models.text import phonemize
-    from ancestral.models.text.acoustic import AcousticModel
-
-    model = AcousticModel(load(ZOO / "acoustic"))
-    sentences = phonemize("The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.")
-    made = []
-    for number in range(count):
-        voice = model.spec.speakers[number % len(model.spec.speakers)]
-        frames = model.predict(sentences[number % 2], voice)
-        if length > len(frames) * 160:  # again and again
-            frames = np.tile(frames, (-(-length // (len(frames) * 160)), 1))
-        made.append(StreamRequest(length, number, 1.0, number % len(model.spec.speakers), frames))
-    return made
-
-
-def double_network(checkpoint: Checkpoint) -> WaveNet:
-    """The network in double precision."""
-    assert isinstance(checkpoint.spec, WaveNetSpec)
-    model = WaveNet(checkpoint.spec).double()
-    model.load_state_dict({name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items()})
-    return model.requires_grad_(False)
-
-
-def exact_logits(model: WaveNet, request: StreamRequest, symbols: Symbols) -> torch.Tensor:
-    """The network's own logits for every symbol given those before it, ``[T, 256]``."""
-    hop = model.spec.local_hop if request.frames is not None else 1
-    padded = np.pad(symbols, (0, -len(symbols) % hop)).astype(np.int64)
-    frames = None
-    if request.frames is not None:
-        frames = torch.from_numpy(padded_frames(model.spec, request.frames)).double()[None]
-        frames = frames[:, : len(padded) // hop + 2 * model.spec.conditioner_layers]
-    speaker = None if request.speaker is None else torch.tensor([request.speaker])
-    return model(torch.from_numpy(padded)[None], frames, speaker)[0, : len(symbols)]
-
-
-def distance_to_a_boundary(model: WaveNet, request: StreamRequest, symbols: Symbols) -> float:
-    """How near the noise of the last of ``symbols`` falls to a boundary between two symbols."""
-    logits = exact_logits(model, request, symbols)[-1].numpy() / request.temperature
-    cumulative = np.exp(logits - logits.max()).cumsum()
-    noise = uniforms(request.seed, len(symbols) - 1, 1)[0]
-    return float(np.abs(cumulative / cumulative[-1] - noise).min())
-
-
 @pytest.mark.parametrize(
     "kind", ["S random", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("M random", "S trained"))]
 )
@@ -81,7 +34,7 @@ def test_native_draws_the_oracles_symbols(kind: str) -> None:
     """Over 16 000 free-running symbols. Where single precision parts from double, the noise lay on a boundary."""
     spec = MEDIUM_SPEC if kind == "M random" else SMALL_SPEC
     checkpoint = trained() if kind == "S trained" else random_checkpoint(spec)
-    wanted = likely_frames(STREAMS) if kind == "S trained" else requests(spec, STREAMS, STEPS)
+    wanted = likely_frames(STREAMS, STEPS) if kind == "S trained" else requests(spec, STREAMS, STEPS)
     native, oracle = NativeEngine(checkpoint), TorchEngine(checkpoint, cached=True, precision="fp64")
     mine = native.step([native.open(r) for r in wanted], STEPS)
     theirs = oracle.step([oracle.open(r) for r in wanted], STEPS)

@@ -13,7 +13,7 @@ from ancestral.models.engines import load_engine
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
-from tests.models.engines.test_pictures import conditions, drawn_by_oracle, guided, guided_by_oracle, requests, tempered
+from tests.models.engines.image_oracles import conditions, drawn_by_oracle, guided, guided_by_oracle, requests, tempered
 from tests.models.random_pictures import checkpoint_of, oracle
 from tests.models.random_pixelrnn import EVERY_RNN, RNN_SPECS, tiny_rnn
 

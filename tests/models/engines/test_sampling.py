@@ -21,7 +21,7 @@ from ancestral.models.networks import load_network
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.noise import uniforms
 from ancestral.training.export.parity import compare_draws, exact_logits
-from tests.models.engines.test_streams import EVERY, solo
+from tests.models.engines.speech_engines import EVERY, solo
 from tests.models.exported import exported
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
 

@@ -20,7 +20,7 @@ from ancestral.models.kernels.shaping import compiled_all_pole
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
-from tests.models.engines.test_streams import EVERY, solo
+from tests.models.engines.speech_engines import EVERY, solo
 from tests.models.random_models import TINY_SPECS, ZOO, random_checkpoint, requests
 
 SPEC = TINY_SPECS["excitation"]

@@ -8,14 +8,13 @@ spoken form, indented. Commas are left out of the spoken form: where a reader pa
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from ancestral.models.text import PHONEMES, lexicon, phonemize
 from ancestral.models.text.normalize import normalize
 from ancestral.models.text.phonemes import PAUSES, without_stress
+from tests.models.text.texts import EXAMPLES, Example
 
 KNOWN_WRONG = {
     "It's the year 2100.",
@@ -29,37 +28,8 @@ KNOWN_WRONG = {
     "The 2nd-largest city, pop. 1.2m.",
 }
 """Texts that are not read as a person would. docs/text.md lists them."""
-_ESCAPE = re.compile(r"\\(n|t|u[0-9a-f]{4})")
-_SOUND = re.compile(r"([\w']+)\{([^}]*)\}")
 # Bullets, quotation marks, brackets and the like are layout.
 _SILENT = re.compile(r"[-*#>|_\"'“”‘’«»()\[\],.;:!?…—–~\u200b\ufeff]+")
-
-
-class Example(NamedTuple):
-    section: str
-    written: str
-    spoken: str
-    sounds: list[tuple[str, str]]
-
-
-def _unescape(match: re.Match[str]) -> str:
-    return {"n": "\n", "t": "\t"}.get(match[1]) or chr(int(match[1][1:], 16))
-
-
-def examples() -> list[Example]:
-    found, section, written = [], "", ""
-    for line in Path(__file__).with_name("everyday.txt").read_text("utf-8").splitlines():
-        if line.startswith("=== "):
-            section = line.removeprefix("=== ")
-        elif line.startswith("  "):
-            sounds = [(word.lower(), phones) for word, phones in _SOUND.findall(written)]
-            found.append(Example(section, _ESCAPE.sub(_unescape, _SOUND.sub(r"\1", written)), line.strip(), sounds))
-        elif line:
-            written = line
-    return found
-
-
-EXAMPLES = examples()
 
 
 def words(text: str) -> list[str]:

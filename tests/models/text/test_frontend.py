@@ -9,6 +9,7 @@ import pytest
 
 from ancestral.models.text import PHONEMES, UnsupportedText, phonemize
 from ancestral.models.text.phonemes import PAUSES
+from tests.models.text.texts import POOLS
 
 SENTENCES = {
     "Dr. Smith paid 3.5 dollars, e.g. this. Then he left!": 2,
@@ -104,18 +105,6 @@ def test_long_sentences_are_cut_to_about_fifteen_seconds_and_lose_no_word(text):
 def test_long_sentences_are_cut_at_phrase_pauses():
     first, *_ = phonemize(", ".join(["the old man walked slowly down to the harbour"] * 6) + ".")
     assert first.text.endswith("harbour.")
-
-
-POOLS = [
-    [chr(i) for i in range(0x20, 0x7F)],
-    [chr(i) for i in range(0x250)],
-    [chr(i) for i in range(0x2000, 0x2C00)],
-    [chr(i) for i in range(0x1F000, 0x1FB00)],
-    [chr(i) for i in range(0x300, 0x1100)],
-    list("0123456789.,-/:$%^eE+ xX'\"#@&\n"),
-    ["Dr.", "St. ", "U.S. ", "A", "I ", "the ", "$5", "1/2", "10:30", " 5 pm", "etc. ", "e.g. ", "\u200d", "\ufe0f",
-     "♀", "№", "km", " IV", "…", "www.", "@", "http://", ".com", "'s", "n't", "µ", "²", "\x01"],
-]  # fmt: skip
 
 
 def sentences_or_reason(text):

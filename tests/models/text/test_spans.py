@@ -12,8 +12,7 @@ import pytest
 
 from ancestral.models.text import Pronunciations, Script, UnsupportedText, Word, parse_text, phonemize
 from ancestral.models.text.spans import SpannedText, disjoint
-from tests.models.text.test_everyday import EXAMPLES
-from tests.models.text.test_frontend import POOLS
+from tests.models.text.texts import EXAMPLES, POOLS
 
 LEXICON = Pronunciations({"k8s": "K EY1 T S", "tomato": "təˈmeɪtoʊ"})
 # docs/text.md: bullets, lines, boxes and ornaments.

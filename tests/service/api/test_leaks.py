@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -28,29 +26,6 @@ SPARE = 4
 KEPT_SECONDS = 10
 FORMS = list(MEDIA_TYPES)
 LONG = "The birch canoe slid on. " * 60
-
-
-@dataclass(frozen=True)
-class Holdings:
-    """What a process holds."""
-
-    memory_kb: int
-    files: int
-
-
-def holdings(server: Server) -> dict[str, Holdings]:
-    """Of the process that answers and of the one that samples."""
-    (worker,) = (
-        pid
-        for pid in descendants(server.process.pid)
-        if "ancestral.service.cli.local.supervisor" not in command_line(pid) and "worker" in command_line(pid)
-    )
-    found = {}
-    for name, pid in (("api", server.process.pid), ("worker", worker)):
-        lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        found[name] = Holdings(int(lines["VmRSS"].split()[0]), files)
-    return found
 
 
 def ask(client: httpx.Client, number: int) -> None:

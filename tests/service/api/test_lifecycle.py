@@ -8,9 +8,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -19,23 +19,11 @@ import pytest
 
 from tests.service.api.envelope import check_envelope
 from tests.service.processes import descendants, redis_of
+from tests.service.slow_reader import reading_slowly
 from tests.service.support import SPEECH, Server, running, sampled_by, write_model
 from tests.service.ws_client import eventually
 
 Serve = Callable[..., AbstractContextManager[Server]]
-ENDLESS = SPEECH | {"input": ("The birch canoe slid on. " * 160), "speed": 0.25, "sample_rate": 48000}
-"""Tens of megabytes: more than sockets hold, so a client that does not read it keeps its stream."""
-
-
-@contextmanager
-def reading_slowly(server: Server, **changes: object) -> Iterator[socket.socket]:
-    """A client that asks for a long body and reads no more than its beginning."""
-    body = json.dumps(ENDLESS | changes).encode()
-    head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
-        assert connection.recv(1024).startswith(b"HTTP/1.1 200 ")
-        yield connection
 
 
 def rest(connection: socket.socket) -> bytes:

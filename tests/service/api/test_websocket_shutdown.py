@@ -11,9 +11,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from tests.service.api.test_lifecycle import reading_slowly
-from tests.service.images.test_websocket import watching
+from tests.service.images.websocket_client import watching
 from tests.service.processes import redis_of
+from tests.service.slow_reader import reading_slowly
 from tests.service.speech.elevenlabs.support import (
     FIRST,
     hear,

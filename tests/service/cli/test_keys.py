@@ -18,7 +18,7 @@ from ancestral.service.api.http.auth import Keys, digest
 from ancestral.service.cli.main import ancestral
 from ancestral.service.errors import Unauthorized
 from ancestral.service.jobs.caller import Caller
-from tests.service.api.http.test_auth import bearer, make_app, served, until
+from tests.service.api.http.support import bearer, make_app, served, until
 from tests.service.support import command
 
 Run = Callable[..., Result]

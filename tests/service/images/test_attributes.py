@@ -19,6 +19,7 @@ from ancestral.images.pixels import UNDRAWN, BatchDecoder
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.palette import pixels_of, rgba
 from tests.service.api.envelope import check_envelope
+from tests.service.images.job_requests import content, manifest_of, submit, verify
 from tests.service.images.pictures import (
     base64_of,
     decode,
@@ -35,7 +36,6 @@ from tests.service.images.pictures import (
     visible,
     written,
 )
-from tests.service.images.test_jobs import content, manifest_of, submit, verify
 from tests.service.images.websocket_client import watching
 from tests.service.support import PICTURES, Server
 

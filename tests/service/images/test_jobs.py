@@ -14,40 +14,11 @@ import pytest
 
 from ancestral import service
 from tests.service.api.envelope import check_envelope
+from tests.service.images.job_requests import IMAGE, ORDERS, content, manifest_of, submit, verify
 from tests.service.images.pictures import base64_of, decode, draw, files, noise, post, same, shown, written
 from tests.service.support import ASYNC, Server
 
 Serve = Callable[..., AbstractContextManager[Server]]
-IMAGE = base64_of(written(noise("sketch")))
-ORDERS: dict[str, dict[str, Any]] = {"generations": {}, "completions": {"image": IMAGE}, "interpolations": {}}
-
-
-def submit(server: Server, route: str = "generations", **changes: Any) -> str:
-    """A job to be fetched later; its id."""
-    response = post(server, route, ASYNC, **ORDERS[route] | changes)
-    assert response.status_code == 202, response.text
-    job: str = response.json()["id"]
-    assert response.headers["location"] == f"/v1/jobs/{job}"
-    return job
-
-
-def content(server: Server, job: str, **headers: str) -> httpx.Response:
-    server.ended(job)
-    return httpx.get(f"{server.url}/v1/jobs/{job}/content", headers=headers, timeout=60)
-
-
-def manifest_of(server: Server, job: str) -> dict[str, Any]:
-    server.ended(job)
-    response = httpx.get(f"{server.url}/v1/jobs/{job}/manifest", timeout=60)
-    assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    return found
-
-
-def verify(server: Server, manifest: dict[str, Any], **changes: Any) -> httpx.Response:
-    """Have a manifest run again, with its request changed."""
-    body = manifest | {"request": manifest["request"] | changes}
-    return httpx.post(f"{server.url}/v1/verify", json=body, timeout=60)
 
 
 def test_a_job_from_its_start_to_its_end(server: Server) -> None:

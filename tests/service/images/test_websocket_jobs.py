@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.service.api.test_lifecycle import reading_slowly
 from tests.service.images.pictures import draw, same
 from tests.service.images.websocket_client import Serve, watching
+from tests.service.slow_reader import reading_slowly
 from tests.service.support import Server
 from tests.service.ws_client import SECONDS
 

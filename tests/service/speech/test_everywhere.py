@@ -10,8 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.speech.elevenlabs.support import FIRST, PCM, open_stream, rest, say, spoken
-from tests.service.speech.elevenlabs.test_contexts import Listener
+from tests.service.speech.elevenlabs.support import FIRST, PCM, Listener, open_stream, rest, say, spoken
 from tests.service.support import Server
 from tests.service.ws_client import speak, talking, whole
 

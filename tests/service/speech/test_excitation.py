@@ -30,8 +30,8 @@ from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.models.text.alignment import align
-from tests.service.api.test_verify import made, verify
-from tests.service.speech.test_likelihood import score
+from tests.service.api.verification import made, verify
+from tests.service.speech.likelihood_requests import score
 from tests.service.support import BOBS_SAMPLING, SPEECH, VOICES, Server
 from tests.service.ws_client import LONG, talking, whole
 

@@ -18,24 +18,11 @@ from ancestral.models.audio.features import normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.models.engines import load_engine
 from tests.service.api.envelope import check_envelope
+from tests.service.speech.likelihood_requests import recording, score
 from tests.service.support import ASYNC, SPEECH, VOICES, Server
 
 FREE = {"model": "free", "voice": "ann"}
 SPOKEN = {"model": "tiny", "voice": "ann", "text": str(SPEECH["input"])}
-
-
-def recording(seconds: float = 0.333, rate: int = 16000) -> bytes:
-    wave = np.random.default_rng(0).normal(0.0, 0.1, int(seconds * rate)).clip(-1, 1)
-    file = io.BytesIO()
-    soundfile.write(file, wave, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-def score(
-    server: Server, fields: dict[str, Any], file: bytes | None = None, headers: dict[str, str] | None = None
-) -> httpx.Response:
-    files = {"file": ("a.wav", recording() if file is None else file)}
-    return httpx.post(f"{server.url}/v1/audio/likelihood", data=fields, files=files, headers=headers, timeout=60)
 
 
 @pytest.mark.every_engine

@@ -16,9 +16,9 @@ import pytest
 
 from ancestral.service.telemetry.metrics import ApiMetrics, WorkerMetrics
 from tests.paths import ROOT
-from tests.service.api.test_lifecycle import ENDLESS, reading_slowly
 from tests.service.processes import command_line, descendants
 from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
+from tests.service.slow_reader import ENDLESS, reading_slowly
 from tests.service.support import ASYNC, SPEECH, Server, sampled_by
 from tests.service.ws_client import eventually, talking
 

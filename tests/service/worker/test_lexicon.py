@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.service.speech.test_likelihood import recording
+from tests.service.speech.likelihood_requests import recording
 from tests.service.support import Server
 
 _GUESSER = "pycrfsuite"

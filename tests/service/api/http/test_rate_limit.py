@@ -36,7 +36,7 @@ from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import ApiMetrics
 from ancestral.service.telemetry.tracing import tracing
-from tests.service.api.http.test_auth import bearer, served
+from tests.service.api.http.support import bearer, served
 
 KEYS = {name: new_key() for name in ("three", "five", "default")}
 HEADERS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")

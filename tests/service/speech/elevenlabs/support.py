@@ -87,3 +87,35 @@ def error(connection: ClientConnection) -> dict[str, Any]:
         connection.recv(timeout=SECONDS)
     assert connection.protocol.close_code == message["code"] == 1008
     return message
+
+
+class Listener:
+    """Hears every context of a connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.heard: dict[str | None, Spoken] = {}
+        self.final: set[str | None] = set()
+        self.failed: dict[str | None, str] = {}
+
+    def hear(self) -> None:
+        """The next message."""
+        message = hear(self.connection)
+        name = message["contextId"]
+        if "error" in message:
+            self.failed[name] = message["error"]
+        elif message["isFinal"]:
+            assert name not in self.final
+            self.final.add(name)
+        else:
+            assert name not in self.final | self.failed.keys()
+            self.heard.setdefault(name, Spoken()).add(message)
+
+    def until(self, *names: str | None) -> None:
+        """Hear everything until these contexts have ended."""
+        while not set(names) <= self.final | self.failed.keys():
+            self.hear()
+
+    def sound(self, name: str | None) -> bytes:
+        """What was heard of a context."""
+        return self.heard[name].sound if name in self.heard else b""

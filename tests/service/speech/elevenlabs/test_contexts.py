@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from tests.service.speech.elevenlabs.support import PCM, Spoken, error, hear, open_stream, say
+from tests.service.speech.elevenlabs.support import PCM, Listener, error, hear, open_stream, say
 from tests.service.support import Server
 from tests.service.ws_client import LONG, eventually, jobs, small_window, whole
 
@@ -22,38 +22,6 @@ SETTINGS = {"voice_settings": {"speed": 1.0}}
 def multi(server: Server, query: str = PCM, **options: Any) -> AbstractContextManager[ClientConnection]:
     """A connection."""
     return open_stream(server, query, route="multi-stream-input", **options)
-
-
-class Listener:
-    """Hears every context of a connection."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-        self.heard: dict[str | None, Spoken] = {}
-        self.final: set[str | None] = set()
-        self.failed: dict[str | None, str] = {}
-
-    def hear(self) -> None:
-        """The next message."""
-        message = hear(self.connection)
-        name = message["contextId"]
-        if "error" in message:
-            self.failed[name] = message["error"]
-        elif message["isFinal"]:
-            assert name not in self.final
-            self.final.add(name)
-        else:
-            assert name not in self.final | self.failed.keys()
-            self.heard.setdefault(name, Spoken()).add(message)
-
-    def until(self, *names: str | None) -> None:
-        """Hear everything until these contexts have ended."""
-        while not set(names) <= self.final | self.failed.keys():
-            self.hear()
-
-    def sound(self, name: str | None) -> bytes:
-        """What was heard of a context."""
-        return self.heard[name].sound if name in self.heard else b""
 
 
 def closed(connection: ClientConnection) -> int | None:

@@ -10,9 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from tests.service.speech.session.test_native import speak
 from tests.service.support import ASYNC, SPEECH, Server
-from tests.service.ws_client import CONFIG, SpeechConnection, talking
+from tests.service.ws_client import CONFIG, SpeechConnection, speak, talking
 
 TEXT = "The birch canoe slid. Is it late? No!"
 WORDS = ["the", "birch", "canoe", "slid", "is", "it", "late", "no"]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.service.api.test_leaks import holdings
+from tests.service.processes import holdings
 from tests.service.support import Server
 from tests.service.ws_client import (
     CONFIG,
