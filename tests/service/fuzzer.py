@@ -1,4 +1,4 @@
-"""Sends hostile requests to a server, and checks that each is refused by name or honoured in full."""
+"""Sends hostile requests to a server, and checks that each is refused by name or honoured in full, as documented."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Fuzzer:
     def post(self, path: str, body: Any) -> None:
         """A request with a JSON body: refused by name, or honoured."""
         response = self.client.post(path, content=encoded(body), headers=JSON_HEADERS)
-        self.counts[response.status_code] += 1
+        self.check_described("post", path, response)
         if response.status_code >= 400:
             inner = set(self.manifest["request"]) if path == "/v1/verify" else set()
             check_refusal(response, names(body), self.fields(path) | inner)
@@ -49,6 +49,18 @@ class Fuzzer:
             self.check_verified(body, response.json())
         else:
             self.check_honoured(path, body, response)
+
+    def check_described(self, method: str, path: str, response: httpx.Response) -> None:
+        """The status is documented for this route, and JSON keeps to the schema that is documented for it."""
+        self.counts[response.status_code] += 1
+        operation = self.document["paths"].get(path, {}).get(method)
+        if operation is None:  # no such route, or one that the document does not list
+            return
+        described = operation["responses"][str(response.status_code)]
+        media = response.headers.get("content-type", "").partition(";")[0]
+        if media == "application/json":
+            schema = self.document | described["content"][media]["schema"]
+            jsonschema.validate(response.json(), schema, jsonschema.Draft202012Validator)
 
     def check_verified(self, manifest: dict[str, Any], answer: dict[str, Any]) -> None:
         """Exactly the fields that differ from those of the job are named; for another request, only fields that can."""
@@ -122,7 +134,7 @@ class Fuzzer:
         text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
         text = {clean(name): clean(value) for name, value in text.items()}
         response = self.client.post(path, data=text, files={file_field: file})
-        self.counts[response.status_code] += 1
+        self.check_described("post", path, response)
         if response.status_code >= 400:
             check_refusal(response, {file_field, *text}, self.fields(path))
         else:
@@ -134,7 +146,7 @@ class Fuzzer:
         url = template.format(**{name: quote(clean(value), safe="") for name, value in path.items()})
         query = {clean(name): clean(value) for name, value in query.items()}
         response = self.client.request(method, url, params=query, headers=headers)
-        self.counts[response.status_code] += 1
+        self.check_described(method.lower(), template, response)
         operations = self.document["paths"].get(template, {})
         known = {parameter["name"] for parameter in operations.get(method.lower(), {}).get("parameters", [])}
         if response.status_code >= 400:

@@ -1,14 +1,9 @@
-"""The documentation: it is complete, and what it says is what the server does. Schemathesis looks for a difference."""
+"""The documentation: it is complete, and what it says is what the server does. test_fuzz.py looks for a difference."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,7 +14,6 @@ from pydantic import BaseModel
 from ancestral.service.images.schemas import ImageCompleted, ImagePartial
 from ancestral.service.jobs.schemas import JobEvent
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
-from tests.paths import ROOT
 from tests.service.support import Server
 
 ROUTES = {
@@ -222,27 +216,3 @@ def test_an_unknown_parameter_is_refused_everywhere(server: Server, operations: 
 def test_a_repeated_parameter_is_refused(server: Server) -> None:
     error = httpx.get(f"{server.url}/v1/jobs?limit=1&limit=2").json()["error"]
     assert (error["param"], error["code"]) == ("limit", "duplicate_parameter")
-
-
-@pytest.mark.slow
-def test_schemathesis_finds_nothing(serve: Callable[..., AbstractContextManager[Server]]) -> None:
-    with serve(interactive_slots=4, log_level="debug") as server:
-        before = server.speak().content
-        words = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", "tests/service/contract.toml"]
-        done = subprocess.run(
-            [*words, "run", f"{server.url}/openapi.json", "--no-color"],
-            cwd=ROOT,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert server.speak().content == before
-        requests = [line for line in server.log if line["message"] == "request"]
-    served = {f"{line['method']} {line['route']}" for line in requests if 200 <= line["status"] < 300}
-    # A job here ends before anything can cancel it: that is 409.
-    assert set(ROUTES) - served <= {"POST /v1/jobs/{job_id}/cancel"}
-    assert {"POST /v1/verify", "POST /v1/audio/likelihood", "POST /v1/images/likelihood"} <= served
-    assert not [line for line in server.log if "traceback" in line or line.get("level") == "error"]
