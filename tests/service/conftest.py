@@ -40,7 +40,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(directory / "shaped", shaping="linear_prediction")
     for name, spec in (PICTURES | ENCODED).items():
         write_picture_model(directory / name, spec)
-    for name in ("broken/ann.mp3", "tiny/ann.mp3", "ink/Two.png"):
+    for name in ("broken/ann.mp3", "tiny/ann.mp3", "binary/Two.png"):
         file = directory / name.replace("/", "/previews/")
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(PREVIEW)

@@ -21,7 +21,7 @@ TRANSPORT: Final = frozenset({"stream", "stream_format", "partial_images", "imag
 """Fields that a manifest does not repeat: how the answer is sent, and what was uploaded."""
 NO_EFFECT: Final = frozenset({"instructions", "user", "quality", "moderation", "timestamps"})
 """Fields that change no output: those of OpenAI's that are accepted, and what is told beside the sound."""
-PICTURE: Final = {"model": "sketch", "prompt": "cat", "seed": 7}
+PICTURE: Final = {"model": "rgb", "prompt": "cat", "seed": 7}
 Document = dict[str, Any]
 
 

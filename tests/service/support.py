@@ -34,19 +34,19 @@ from ancestral.training.export import write as write_graphs
 
 VOICES = ("ann", "bob")
 PICTURES: dict[str, ImageSpec] = {
-    "sketch": PixelCNNSpec(
+    "rgb": PixelCNNSpec(
         height=6, width=8, channels=3, levels=256, layers=3, features=12, first_kernel_size=3, output_features=12,
         attributes=(("class", ("cat", "dog", "cow")), ("style", ("oil", "crayon"))), conditioning="class",
         condition_channels=5,
     ),
-    "ink": PixelCNNSpec(
+    "binary": PixelCNNSpec(
         height=9, width=7, channels=1, levels=2, gated=False, layers=3, features=12, first_kernel_size=3,
         output_features=8, attributes=(("class", ("One", "Two", "Three")),), conditioning="class", condition_channels=4,
     ),
-    "fog": PixelCNNSpec(
+    "grey": PixelCNNSpec(
         height=6, width=5, channels=1, levels=256, layers=3, features=6, first_kernel_size=3, output_features=8,
     ),
-    "park": PixelCNNSpec(
+    "subclasses": PixelCNNSpec(
         height=8, width=12, channels=3, levels=256, layers=2, features=12, first_kernel_size=3, output_features=12,
         attributes=(
             ("class", ("Birds", "Beasts", "Stones")), ("style", ("oil", "crayon")),
@@ -55,7 +55,7 @@ PICTURES: dict[str, ImageSpec] = {
         label_rows=4, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
         coarse_features=6,
     ),
-    "doll": PixelCNNSpec(
+    "palette": PixelCNNSpec(
         height=8, width=8, channels=1, levels=6,
         palette=("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0", "#90ff90"), layers=2, features=12,
         first_kernel_size=3, output_features=12,
@@ -66,25 +66,25 @@ PICTURES: dict[str, ImageSpec] = {
         label_rows=6, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
         coarse_features=6, coarse_inputs=4,
     ),
-    "weave": PixelRNNSpec(
+    "diagonal": PixelRNNSpec(
         height=7, width=6, channels=1, levels=2, lstm="diagonal", layers=2, features=4, first_kernel_size=3,
         output_features=8, attributes=(("class", ("Plain", "Twill", "Satin")),), conditioning="class",
         condition_channels=4,
     ),
-    "rug": PixelRNNSpec(
+    "row": PixelRNNSpec(
         height=7, width=6, channels=3, levels=256, lstm="row", layers=2, features=6, first_kernel_size=3,
         output_features=9, skip_connections=True,
     ),
 }  # fmt: skip
-"""The models that draw: in colour, in black and white, and in grey; `fog` and `rug` have no attributes, `park` has
-subclasses of some classes and samples in two scales, `doll` has a palette with a transparent colour; `weave` is a
-Diagonal BiLSTM and `rug` a Row LSTM, which have no graphs."""
+"""The models that draw, named after what they have: `rgb` and `binary` also have classes, `grey` and `row` have no
+attributes, `subclasses` samples in two scales, the `palette` has a transparent colour; `diagonal` (BiLSTM) and `row`
+(LSTM) have no graphs."""
 ENCODED: dict[str, ImageSpec] = {
-    "mirror": PixelCNNAutoencoderSpec(
+    "autoencoder": PixelCNNAutoencoderSpec(
         height=6, width=8, channels=1, levels=2, layers=2, features=6, first_kernel_size=3, output_features=8,
         condition_channels=5, encoder_layers=2, encoder_features=4,
     ),
-    "twin": PixelCNNAutoencoderSpec(
+    "portraits": PixelCNNAutoencoderSpec(
         height=6, width=8, channels=1, levels=4, palette=("#00000000", "#000000", "#ff8000", "#2040c0"), layers=2,
         features=6, first_kernel_size=3, output_features=8, condition_channels=4, conditioning="location",
         location_channels=3, encoder_layers=2, encoder_features=4, normalised=True, portraits=True,
@@ -92,8 +92,8 @@ ENCODED: dict[str, ImageSpec] = {
 }  # fmt: skip
 """The models that draw from a picture: an autoencoder in black and white, and portraits with a palette."""
 LABEL_ROWS_OF = {
-    "park": [(0, -1, 0, 4), (0, -1, 1, 2), (1, -1, 2, 5), (0, -1, 3, 3)],
-    "doll": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],
+    "subclasses": [(0, -1, 0, 4), (0, -1, 1, 2), (1, -1, 2, 5), (0, -1, 3, 3)],
+    "palette": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],
 }
 """The labels that occurred together; an imp wears nothing."""
 CALLERS = {

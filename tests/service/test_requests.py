@@ -36,17 +36,17 @@ from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, ba
 from tests.service.support import GENERATION, SPEECH
 from tests.service.ws_client import CONFIG
 
-PICTURE: Final = base64_of(written(noise("sketch")))
+PICTURE: Final = base64_of(written(noise("rgb")))
 VALID: Final[dict[type[BaseModel], dict[str, Any]]] = {
     SpeechRequest: SPEECH,
     GenerationRequest: GENERATION,
     ImageRequest: DRAWING,
     CompletionRequest: COMPLETION | {"image": PICTURE},
     InterpolationRequest: INTERPOLATION,
-    DecodingRequest: {"model": "mirror"},
+    DecodingRequest: {"model": "autoencoder"},
     SessionConfig: {"type": "session.config"} | CONFIG,
     InputText: {"type": "input.text", "text": "Hello."},
-    ImageGenerate: {"type": "image.generate", "model": "sketch", "prompt": "dog"},
+    ImageGenerate: {"type": "image.generate", "model": "rgb", "prompt": "dog"},
     TextToSpeech: {"text": "Hello."},
     FirstMessage: {"text": " "},
     StreamQuery: {},
@@ -159,7 +159,7 @@ REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
         ({"model": "wavenet-xx"}, "model", "model_not_found"),
         ({"model": "../tiny"}, "model", "model_not_found"),
         ({"model": "free"}, "model", "model_not_capable"),
-        ({"model": "sketch"}, "model", "model_not_capable"),
+        ({"model": "rgb"}, "model", "model_not_capable"),
         ({"model": "broken", "pitch": 1.0}, "pitch", "unsupported_parameter"),
         ({"model": "broken", "intonation": 0.5}, "intonation", "unsupported_parameter"),
         ({"response_format": "opus", "sample_rate": 44100}, "sample_rate", "unsupported_sample_rate"),
@@ -178,14 +178,14 @@ REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
     ImageRequest: [
         ({"model": "dall-e-3"}, "model", "model_not_found"),
         ({"model": "tiny"}, "model", "model_not_capable"),
-        ({"model": "mirror", "prompt": None}, "model", "model_not_capable"),
+        ({"model": "autoencoder", "prompt": None}, "model", "model_not_capable"),
         ({"prompt": None}, "prompt", "missing_parameter"),
         ({"class": "dog"}, "class", "conflict"),
         ({"style": "pencil"}, "style", "style_not_found"),
-        ({"model": "ink", "prompt": "one", "style": "oil"}, "style", "style_not_found"),
+        ({"model": "binary", "prompt": "one", "style": "oil"}, "style", "style_not_found"),
         ({"background": "transparent"}, "background", "model_not_capable"),
         (
-            {"model": "doll", "prompt": "elf", "background": "transparent", "output_format": "jpeg"},
+            {"model": "palette", "prompt": "elf", "background": "transparent", "output_format": "jpeg"},
             "background",
             "conflict",
         ),
@@ -193,10 +193,10 @@ REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
         ({"prompt": "dog, oil", "style": "crayon"}, "style", "conflict"),
         ({"prompt": "dog, frog"}, "prompt", "class_not_found"),
         ({"prompt": ","}, "prompt", "class_not_found"),
-        ({"model": "fog", "prompt": None, "guidance": 2.0}, "guidance", "model_not_capable"),
-        ({"model": "fog", "prompt": "dog"}, "prompt", "class_not_found"),
-        ({"model": "fog", "prompt": None, "class": "any"}, "class", "class_not_found"),
-        ({"model": "fog", "prompt": None, "style": "any"}, "style", "style_not_found"),
+        ({"model": "grey", "prompt": None, "guidance": 2.0}, "guidance", "model_not_capable"),
+        ({"model": "grey", "prompt": "dog"}, "prompt", "class_not_found"),
+        ({"model": "grey", "prompt": None, "class": "any"}, "class", "class_not_found"),
+        ({"model": "grey", "prompt": None, "style": "any"}, "style", "style_not_found"),
         ({"partial_images": 1}, "partial_images", "needs_stream"),
         ({"stream": True, "response_format": "url"}, "response_format", "conflict"),
         *(
@@ -226,10 +226,10 @@ REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
         ({"to": [0.0] * 6}, "to", "invalid_embedding"),
         ({"style": "pencil"}, "style", "style_not_found"),
         ({"size": "7x6"}, "size", "invalid_size"),
-        ({"model": "fog"}, "model", "model_not_capable"),
+        ({"model": "grey"}, "model", "model_not_capable"),
         ({"model": "tiny"}, "model", "model_not_capable"),
         *(
-            ({"model": "mirror", "from": [0.0] * 5, "to": [1.0] * 5} | changes, next(iter(changes)), "")
+            ({"model": "autoencoder", "from": [0.0] * 5, "to": [1.0] * 5} | changes, next(iter(changes)), "")
             for changes in ({"from": "cat"}, {"to": [0.0] * 4}, {"style": "oil"}, {"guidance": 2})
         ),
     ],

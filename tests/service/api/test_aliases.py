@@ -18,7 +18,7 @@ from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, sa
 from tests.service.support import PREVIEW, SPEECH, Server
 from tests.service.ws_client import speak, talking
 
-ALIASES = {"model_aliases": "tts-1=tiny, dall-e-3=sketch, gpt-image-1=sketch", "voice_aliases": "alloy=bob,nova=ann"}
+ALIASES = {"model_aliases": "tts-1=tiny, dall-e-3=rgb, gpt-image-1=rgb", "voice_aliases": "alloy=bob,nova=ann"}
 LISTS = ("/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/v1/audio/voices", "/v1/images/classes", "/v1/voices")
 
 
@@ -46,7 +46,7 @@ def test_an_alias_gives_the_same_bytes_and_is_resolved_in_the_answer(aliased: Se
 def test_the_lists_have_the_aliases(aliased: Server) -> None:
     with aliased.client() as client:
         models = {model["id"]: model["aliases"] for model in client.get("/v1/models").json()["data"]}
-        assert (models["tiny"], models["sketch"], models["free"]) == (["tts-1"], ["dall-e-3", "gpt-image-1"], [])
+        assert (models["tiny"], models["rgb"], models["free"]) == (["tts-1"], ["dall-e-3", "gpt-image-1"], [])
         assert client.get("/v1/models/tts-1").json() == client.get("/v1/models/tiny").json()
         voices = client.get("/v1/audio/voices", params={"model": "tts-1"}).json()["voices"]
         assert {voice["id"]: voice["aliases"] for voice in voices} == {"ann": ["nova"], "bob": ["alloy"]}
@@ -129,7 +129,7 @@ def test_a_padded_picture_is_verified_by_its_manifest(aliased: Server) -> None:
     response = _generate(aliased, model="dall-e-3", size="20x20")
     manifest = httpx.get(f"{aliased.url}/v1/jobs/{response.headers['x-job-id']}/manifest").json()
     assert {name: manifest["request"][name] for name in ("model", "size", "fit")} == {
-        "model": "sketch", "size": "20x20", "fit": "pad",
+        "model": "rgb", "size": "20x20", "fit": "pad",
     }  # fmt: skip
     assert httpx.post(f"{aliased.url}/v1/verify", json=manifest, timeout=60).json()["equal"]
 

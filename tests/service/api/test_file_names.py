@@ -99,14 +99,14 @@ def test_sound_that_is_streamed_and_its_job_have_one_name(server: Server) -> Non
 
 
 def test_pictures_by_url_and_their_archive(server: Server) -> None:
-    body = {"model": "sketch", "prompt": "CAT", "style": "oil", "n": 2, "seed": 7, "response_format": "url"}
+    body = {"model": "rgb", "prompt": "CAT", "style": "oil", "n": 2, "seed": 7, "response_format": "url"}
     with server.client() as client:
         drawn = client.post("/v1/images/generations", json=body)
         for entry in drawn.json()["data"]:
             header = client.get(entry["url"]).headers["content-disposition"]
-            assert header == f'inline; filename="sketch-CAT-{entry["seed"]}.png"'
+            assert header == f'inline; filename="rgb-CAT-{entry["seed"]}.png"'
         job = client.post("/v1/images/generations", json=body, headers=ASYNC).json()["id"]
         server.ended(job)
         content = client.get(f"/v1/jobs/{job}/content")
     assert content.headers["content-type"] == "application/zip"
-    assert content.headers["content-disposition"] == 'inline; filename="sketch-CAT-7.zip"'
+    assert content.headers["content-disposition"] == 'inline; filename="rgb-CAT-7.zip"'

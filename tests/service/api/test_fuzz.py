@@ -21,7 +21,7 @@ from tests.service.support import PICTURES, Server
 NO_JOB: Final = "job_000000000000000000000000"
 SEED = st.integers(0, 2**63 - 1)
 TEMPERATURE = st.floats(0, 2)
-SKETCH = PICTURES["sketch"]
+SKETCH = PICTURES["rgb"]
 SIZES = ["auto", *(f"{SKETCH.width * k}x{SKETCH.height * k}" for k in (1, 2, 3))]
 
 
@@ -41,7 +41,7 @@ AUDIO: Final = {
     "sample_rate": st.sampled_from((8000, 16000, 22050, 24000, 44100, 48000)),
 }
 IMAGE: Final = {
-    "model": st.just("sketch"),
+    "model": st.just("rgb"),
     "style": st.sampled_from(("oil", "Crayon", "any")),
     "size": st.sampled_from(SIZES),
     "response_format": st.sampled_from(("url", "b64_json")),
@@ -68,7 +68,7 @@ BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]
     ),
     "/v1/images/generations": (CLASS, frozenset(("model", "prompt"))),
     "/v1/images/completions": (
-        CLASS | {"image": st.just(base64_of(written(noise("sketch")))), "rows": st.integers(1, 6)},
+        CLASS | {"image": st.just(base64_of(written(noise("rgb")))), "rows": st.integers(1, 6)},
         frozenset(("model", "prompt", "image")),
     ),
     "/v1/images/interpolations": (
@@ -79,8 +79,8 @@ BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]
 FORMS: Final = {
     "/v1/audio/likelihood": ({"model": "free", "voice": "ann"}, wav()),
     "/v1/images/likelihood": (
-        {"model": "sketch", "class": "cat", "style": "oil", "map": "true"},
-        written(noise("sketch")),
+        {"model": "rgb", "class": "cat", "style": "oil", "map": "true"},
+        written(noise("rgb")),
     ),
 }
 SOURCE: Final = {
@@ -88,9 +88,9 @@ SOURCE: Final = {
     "output_format": "webp", "stream": "true", "partial_images": "1", "background": "auto", "fit": "pad",
 }  # fmt: skip
 SOURCES: Final = {
-    "/v1/images/reconstructions": (SOURCE | {"model": "mirror"}, written(noise("mirror"))),
-    "/v1/images/portraits": (SOURCE | {"model": "twin"}, written(noise("twin"))),
-    "/v1/images/encodings": ({"model": "mirror"}, written(noise("mirror"))),
+    "/v1/images/reconstructions": (SOURCE | {"model": "autoencoder"}, written(noise("autoencoder"))),
+    "/v1/images/portraits": (SOURCE | {"model": "portraits"}, written(noise("portraits"))),
+    "/v1/images/encodings": ({"model": "autoencoder"}, written(noise("autoencoder"))),
 }
 """Forms whose file is the field ``image``."""
 GETS: Final = (

@@ -37,7 +37,7 @@ SPEECH: Final[list[Strategies]] = [
 ]  # fmt: skip
 PICTURES: Final[list[Strategies]] = [
     {
-        "type": st.just("image.generate"), "model": st.just("sketch"), "prompt": st.sampled_from(("cat", "DOG")),
+        "type": st.just("image.generate"), "model": st.just("rgb"), "prompt": st.sampled_from(("cat", "DOG")),
         "style": st.just("oil"), "n": st.integers(1, 3), "seed": SEED, "temperature": st.floats(0, 2),
         "guidance": st.floats(0, 10), "background": st.sampled_from(("auto", "opaque")),
     },

@@ -41,18 +41,18 @@ def engines_of(engine: str) -> dict[str, str]:
     """What really samples each model of the zoo where this engine is wanted."""
     models = (
         "broken",
-        "doll",
-        "fog",
+        "palette",
+        "grey",
         "free",
-        "ink",
-        "mirror",
-        "park",
-        "rug",
+        "binary",
+        "autoencoder",
+        "subclasses",
+        "row",
         "shaped",
-        "sketch",
+        "rgb",
         "tiny",
-        "twin",
-        "weave",
+        "portraits",
+        "diagonal",
     )
     return {name: sampled_by(name, engine) for name in models}
 

@@ -17,10 +17,10 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         listed = client.get("/v1/models").json()
         assert listed["object"] == "list"
         assert [model["id"] for model in listed["data"]] == [
-            "broken", "doll", "fog", "free", "ink", "mirror", "park", "rug", "shaped", "sketch", "tiny",
-            "twin", "weave",
+            "autoencoder", "binary", "broken", "diagonal", "free", "grey", "palette", "portraits", "rgb", "row",
+            "shaped", "subclasses", "tiny",
         ]  # fmt: skip
-        tiny = listed["data"][-3]
+        tiny = listed["data"][-1]
         assert client.get("/v1/models/tiny").json() == tiny
     stored = checkpoint.load(zoo / "tiny" / "wavenet")
     assert tiny == {
@@ -41,11 +41,11 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
 
 
 def test_a_model_that_draws(server: Server, zoo: Path) -> None:
-    stored = checkpoint.load(zoo / "sketch" / "pixelcnn")
+    stored = checkpoint.load(zoo / "rgb" / "pixelcnn")
     with server.client() as client:
-        sketch = client.get("/v1/models/sketch").json()
-    assert sketch == {
-        "id": "sketch",
+        rgb = client.get("/v1/models/rgb").json()
+    assert rgb == {
+        "id": "rgb",
         "aliases": [],
         "object": "model",
         "created": 1_700_000_000,
@@ -62,7 +62,7 @@ def test_a_model_that_draws(server: Server, zoo: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(("model", "draws"), [("mirror", "image_reconstruction"), ("twin", "image_portrait")])
+@pytest.mark.parametrize(("model", "draws"), [("autoencoder", "image_reconstruction"), ("portraits", "image_portrait")])
 def test_a_model_that_draws_from_a_picture_says_what(server: Server, model: str, draws: str) -> None:
     with server.client() as client:
         found = client.get(f"/v1/models/{model}").json()
@@ -98,7 +98,7 @@ def test_the_list_of_voices(server: Server) -> None:
 @pytest.mark.parametrize(
     ("query", "count"),
     [
-        ("model=free", 2), ("model=fog", 0), ("language=en", 2), ("language=EN", 2), ("language=en-GB", 0),
+        ("model=free", 2), ("model=grey", 0), ("language=en", 2), ("language=EN", 2), ("language=en-GB", 0),
         ("language=e", 0), ("gender=none", 2), ("gender=female", 0), ("model=tiny&language=en&gender=None", 2),
     ],
 )  # fmt: skip

@@ -41,7 +41,7 @@ def test_bundled_models_have_a_preview_of_every_voice_and_value(entry: ModelEntr
 
 
 def test_previews_are_made_by_a_server_with_the_models(server: Server, zoo: Path, tmp_path: Path) -> None:
-    for name in ("tiny", "free", "ink"):
+    for name in ("tiny", "free", "binary"):
         (tmp_path / name).mkdir()
         for part in (zoo / name).iterdir():
             if part.name != "previews":
@@ -54,7 +54,7 @@ def test_previews_are_made_by_a_server_with_the_models(server: Server, zoo: Path
     ("path", "media_type"),
     [
         ("audio/voices/ann/preview?model=tiny", "audio/mpeg"),
-        ("images/classes/thumbnail?model=ink&class=Two", "image/png"),
+        ("images/classes/thumbnail?model=binary&class=Two", "image/png"),
     ],
 )
 def test_a_preview_is_the_file_beside_the_model(server: Server, path: str, media_type: str) -> None:
@@ -66,7 +66,7 @@ def test_a_preview_is_the_file_beside_the_model(server: Server, path: str, media
 
 
 def test_lists_have_the_urls_of_files_that_exist(server: Server) -> None:
-    for model, count in (("ink", 1), ("park", 0)):
+    for model, count in (("binary", 1), ("subclasses", 0)):
         classes = httpx.get(f"{server.url}/v1/images/classes?model={model}").json()["data"]
         urls = [entry["thumbnail_url"] for entry in classes if "thumbnail_url" in entry]
         assert [httpx.get(url).status_code for url in urls] == [200] * count
@@ -75,7 +75,7 @@ def test_lists_have_the_urls_of_files_that_exist(server: Server) -> None:
 
 
 def test_previews_need_a_key(keyed: Server) -> None:
-    assert httpx.get(f"{keyed.url}/v1/images/classes/thumbnail?model=ink&class=Two").status_code == 401
+    assert httpx.get(f"{keyed.url}/v1/images/classes/thumbnail?model=binary&class=Two").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_previews_need_a_key(keyed: Server) -> None:
     [
         ("audio/voices/frog/preview", 404, "voice_id"),
         ("audio/voices/ann/preview?model=frog", 404, "model"),
-        ("audio/voices/ann/preview?model=ink", 400, "model"),
+        ("audio/voices/ann/preview?model=binary", 400, "model"),
         ("audio/voices/bob/preview", 404, "model"),
-        ("images/classes/thumbnail?model=ink&class=One", 404, "model"),
-        ("images/classes/thumbnail?model=ink", 400, "class"),
-        ("images/classes/thumbnail?model=ink&class=frog", 400, "class"),
+        ("images/classes/thumbnail?model=binary&class=One", 404, "model"),
+        ("images/classes/thumbnail?model=binary", 400, "class"),
+        ("images/classes/thumbnail?model=binary&class=frog", 400, "class"),
         ("images/classes/thumbnail?model=tiny&class=One", 400, "class"),
         ("models/frog/card", 404, "model"),
     ],

@@ -44,7 +44,7 @@ def test_a_voice_that_is_too_long_is_told_so(server: Server) -> None:
 def test_a_wrong_form_is_told_in_words(server: Server) -> None:
     """Not as a regular expression."""
     with server.client() as client:
-        picture = {"model": "sketch", "prompt": "dog", "size": "28×28"}
+        picture = {"model": "rgb", "prompt": "dog", "size": "28×28"}
         job = client.post(URL, json=SPEECH, headers={"prefer": "respond-async"}).json()["id"]
         for response, param, words in (
             (client.get("/v1/jobs/abc"), "job_id", "24 hexadecimal digits"),

@@ -52,7 +52,7 @@ def recorded(server: Server) -> dict[str, list[Message]]:
     """What a live server sends over each websocket."""
     config = {"type": "session.config"} | CONFIG | {"speed": 0.25, "timestamps": ["word", "phoneme"]}
     text, done = {"type": "input.text", "text": LONG}, {"type": "input.done"}
-    draw = {"type": "image.generate", "model": "park", "prompt": "Birds", "n": 2, "seed": 7, "coarse": True}
+    draw = {"type": "image.generate", "model": "subclasses", "prompt": "Birds", "n": 2, "seed": 7, "coarse": True}
     sentence = {"text": "The birch canoe slid."}
     return {
         native.PATH: [

@@ -64,7 +64,7 @@ def test_say_reads_standard_input(environment: dict[str, str], server: Server) -
         (
             [TEXT, "-o", "a.wav", "--model", "other"],
             1,
-            b"no such model; available: broken, doll, fog, free, ",
+            b"no such model; available: autoencoder, binary, broken, diagonal, ",
         ),
         (["\u4f60\u597d", "-o", "a.wav"], 1, b"input: "),
         (['Hi <break time="1s"/>', "-o", "a.wav"], 1, b"SSML"),
@@ -112,7 +112,7 @@ def test_no_models(ancestral: Run, tmp_path: Path) -> None:
 
 
 def test_draw_names_the_files_that_it_writes(ancestral: Run, tmp_path: Path) -> None:
-    options = ("--model", "ink", "--seed", "7", "-o", str(tmp_path / "one.png"))
+    options = ("--model", "binary", "--seed", "7", "-o", str(tmp_path / "one.png"))
     done = ancestral("draw", "One", *options, "-n", "3")
     assert done.returncode == 0
     assert f"{tmp_path}/one-0.png to {tmp_path}/one-2.png: 3 of ".encode() in done.stderr

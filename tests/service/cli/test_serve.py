@@ -171,10 +171,10 @@ def show(
 
 
 def test_a_banner_lists_the_models(catalog: Catalog) -> None:
-    text = show(catalog, "tiny", "free", "park")
+    text = show(catalog, "tiny", "free", "subclasses")
     assert "  tiny  speech, voices ann, bob\n" in text
     assert "  free  sound without text, voices ann, bob\n" in text
-    assert "  park  pictures, 12x8 pixels\n" in text
+    assert "  subclasses  pictures, 12x8 pixels\n" in text
     assert "http://127.0.0.1:8000/docs" in text
     assert "\x1b" not in text
     assert "\x1b[1mAncestral is ready" in show(catalog, "tiny", colours=True)
@@ -198,7 +198,7 @@ def test_a_banner_says_where_the_key_goes(catalog: Catalog) -> None:
     assert "authorization" not in show(catalog, "tiny")
 
 
-@pytest.mark.parametrize("name", ["free", "park", "fog"])
+@pytest.mark.parametrize("name", ["free", "subclasses", "grey"])
 def test_the_example_of_a_banner_works(catalog: Catalog, server: Server, name: str) -> None:
     example = re.search(r"  curl (.*?) \\\n(.*)\n", show(catalog, name))
     assert example is not None

@@ -9,7 +9,7 @@ import httpx
 from tests.service.images.pictures import base64_of, noise, post, written
 from tests.service.support import ASYNC, Server
 
-IMAGE = base64_of(written(noise("sketch")))
+IMAGE = base64_of(written(noise("rgb")))
 ORDERS: dict[str, dict[str, Any]] = {"generations": {}, "completions": {"image": IMAGE}, "interpolations": {}}
 
 

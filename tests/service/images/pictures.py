@@ -21,10 +21,10 @@ from tests.service.support import ENCODED, PICTURES, Server
 
 Pixels = NDArray[np.uint8]
 SPECS: Final = PICTURES | ENCODED
-DRAWING: Final[dict[str, Any]] = {"model": "sketch", "prompt": "dog", "seed": 7, "response_format": "b64_json"}
+DRAWING: Final[dict[str, Any]] = {"model": "rgb", "prompt": "dog", "seed": 7, "response_format": "b64_json"}
 COMPLETION: Final[dict[str, Any]] = DRAWING | {"rows": 2}
 INTERPOLATION: Final[dict[str, Any]] = {
-    "model": "sketch", "from": "cat", "to": "cow", "steps": 3, "seed": 7, "response_format": "b64_json",
+    "model": "rgb", "from": "cat", "to": "cow", "steps": 3, "seed": 7, "response_format": "b64_json",
 }  # fmt: skip
 _BODIES = {"generations": DRAWING, "completions": COMPLETION, "interpolations": INTERPOLATION}
 

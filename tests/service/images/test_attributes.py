@@ -39,8 +39,8 @@ from tests.service.images.pictures import (
 from tests.service.images.websocket_client import watching
 from tests.service.support import PICTURES, Server
 
-DOLL: dict[str, Any] = {"model": "doll", "prompt": "elf"}
-SPEC = PICTURES["doll"]
+DOLL: dict[str, Any] = {"model": "palette", "prompt": "elf"}
+SPEC = PICTURES["palette"]
 
 
 def labels_of(prompt: str) -> list[int | None]:
@@ -51,8 +51,8 @@ def labels_of(prompt: str) -> list[int | None]:
 @pytest.mark.parametrize("prompt", ["any", "elf", "orc, axe", "robe, imp"])
 @pytest.mark.every_engine
 def test_seeds_draw_what_is_not_named_and_tell_it(server: Server, zoo: Path, prompt: str) -> None:
-    network = engine_of(zoo, "doll")
-    response = post(server, "generations", model="doll", prompt=prompt, n=6, guidance=2.0)
+    network = engine_of(zoo, "palette")
+    response = post(server, "generations", model="palette", prompt=prompt, n=6, guidance=2.0)
     told = [entry.get("revised_prompt", prompt) for entry in response.json()["data"]]
     for seed, text in zip(seeds(response), told, strict=True):
         assert labels_of(text) == network.draw_labels(labels_of(prompt), seed)
@@ -62,38 +62,38 @@ def test_seeds_draw_what_is_not_named_and_tell_it(server: Server, zoo: Path, pro
         ImageStreamRequest(seed, h=network.embed_labels(labels_of(text)), guidance=2.0, unconditional=free)
         for seed, text in zip(seeds(response), told, strict=True)
     ]
-    assert same(shown(response), list(visible("doll", network.draw(requests))))
+    assert same(shown(response), list(visible("palette", network.draw(requests))))
     assert response.json()["usage"]["input_tokens"] == (0 if prompt == "any" else len(prompt.split(", ")))
-    again = post(server, "generations", model="doll", prompt=told[0], seed=seeds(response)[0], guidance=2.0)
+    again = post(server, "generations", model="palette", prompt=told[0], seed=seeds(response)[0], guidance=2.0)
     assert same(shown(again), shown(response)[:1])
     assert labels_of(again.json()["data"][0].get("revised_prompt", told[0])) == labels_of(told[0])
 
 
 def test_names_come_in_any_order_and_case(server: Server) -> None:
-    plain = draw(server, model="doll", prompt="elf, robe, no weapon", n=2)
+    plain = draw(server, model="palette", prompt="elf, robe, no weapon", n=2)
     for prompt in ("No Weapon,ELF , robe", "any, elf, robe, no weapon,", "elf, elf, robe, no weapon"):
-        assert same(draw(server, model="doll", prompt=prompt, n=2), plain)
-    response = post(server, "generations", model="doll", prompt="elf, robe, no weapon")
+        assert same(draw(server, model="palette", prompt=prompt, n=2), plain)
+    response = post(server, "generations", model="palette", prompt="elf, robe, no weapon")
     assert set(response.json()["data"][0]) == {"b64_json", "seed"}, "nothing is left to draw"
 
 
 @pytest.mark.parametrize(
     ("prompt", "code", "words"),
     [
-        ("elff", "class_not_found", "doll has no such species, garment or weapon; nearest: elf (species)"),
+        ("elff", "class_not_found", "palette has no such species, garment or weapon; nearest: elf (species)"),
         ("elf, axes", "class_not_found", "(name 2 of 2); nearest: axe (weapon)"),
         ("elf, zzz", "class_not_found", "it has elf, orc, imp"),
         ("elf, orc", "conflict", "two values of species"),
     ],
 )
 def test_what_is_wrong_in_a_list_is_named(server: Server, prompt: str, code: str, words: str) -> None:
-    error = check_envelope(post(server, "generations", model="doll", prompt=prompt), 400, "prompt")
+    error = check_envelope(post(server, "generations", model="palette", prompt=prompt), 400, "prompt")
     assert error["code"] == code
     assert words in error["message"]
     assert "zzz" not in error["message"]
-    check_envelope(post(server, "interpolations", model="doll", **{"from": prompt, "to": "imp"}), 400, "from")
-    form = {"model": "doll", "class": prompt}
-    file = {"file": ("a.png", written(noise("doll")))}
+    check_envelope(post(server, "interpolations", model="palette", **{"from": prompt, "to": "imp"}), 400, "from")
+    form = {"model": "palette", "class": prompt}
+    file = {"file": ("a.png", written(noise("palette")))}
     check_envelope(httpx.post(f"{server.url}/v1/images/likelihood", data=form, files=file), 400, "class")
 
 
@@ -170,12 +170,12 @@ def test_rows_over_the_websocket_and_in_events_are_rgba(server: Server) -> None:
 
 @pytest.mark.parametrize("transparent", [True, False])
 def test_rows_that_are_not_sampled_yet_are_grey(transparent: bool) -> None:
-    batch, symbols = BatchDecoder(SPEC, 2, transparent=transparent), random_symbols("doll")
+    batch, symbols = BatchDecoder(SPEC, 2, transparent=transparent), random_symbols("palette")
     assert batch.channels == (4 if transparent else 3)
     rows = batch(np.stack([symbols[:3], symbols[:3]], axis=1).reshape(-1))
     assert rows.shape == (3, 2, 8, batch.channels)
     assert not batch.complete
-    seen = visible("doll", symbols) if transparent else pixels_of(symbols, SPEC)
+    seen = visible("palette", symbols) if transparent else pixels_of(symbols, SPEC)
     assert np.array_equal(batch.pixels[1, :3], seen[:3])
     assert (batch.pixels[:, 3:, :, :3] == UNDRAWN).all()
     assert (batch.pixels[:, 3:, :, 3:] == 255).all()
@@ -183,14 +183,14 @@ def test_rows_that_are_not_sampled_yet_are_grey(transparent: bool) -> None:
 
 def score(server: Server, data: bytes) -> dict[str, Any]:
     file = {"file": ("a.png", data)}
-    response = httpx.post(f"{server.url}/v1/images/likelihood", data={"model": "doll"}, files=file, timeout=60)
+    response = httpx.post(f"{server.url}/v1/images/likelihood", data={"model": "palette"}, files=file, timeout=60)
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
     return found
 
 
 def test_an_upload_gets_the_nearest_colours_and_is_told_how_far_they_were(server: Server) -> None:
-    exact = noise("doll")
+    exact = noise("palette")
     plain = score(server, written(exact))
     assert plain["palette_distance"] == 0.0
     assert plain["dims"] == 64
@@ -221,9 +221,9 @@ def test_what_the_server_drew_comes_back_with_either_background(server: Server) 
 
 
 def test_pure_white_is_the_background_of_a_picture_without_transparency() -> None:
-    symbols = random_symbols("doll")
+    symbols = random_symbols("palette")
     symbols[symbols == 3] = 0
-    seen = visible("doll", symbols)
+    seen = visible("palette", symbols)
     flat = np.where(seen[..., 3:] == 0, np.uint8(255), seen)[..., :3]
     assert np.array_equal(decode_picture(written(flat), SPEC, "file")[0], symbols)
     seen[0, 0] = (255, 255, 255, 255)
@@ -231,25 +231,25 @@ def test_pure_white_is_the_background_of_a_picture_without_transparency() -> Non
 
 
 def test_values_are_listed_attribute_by_attribute(server: Server, zoo: Path) -> None:
-    listed = httpx.get(f"{server.url}/v1/images/classes?model=doll&embeddings=true").json()["data"]
+    listed = httpx.get(f"{server.url}/v1/images/classes?model=palette&embeddings=true").json()["data"]
     assert [(entry["object"], entry["id"]) for entry in listed] == [
         (name, value) for name, values in SPEC.attributes for value in values
     ]
-    network = engine_of(zoo, "doll")
+    network = engine_of(zoo, "palette")
     for entry, labels in ((listed[1], [1, None, None]), (listed[3], [None, 0, None]), (listed[7], [None, None, 2])):
         vector = np.array(entry["embedding"], np.float32)
         np.testing.assert_allclose(network.embed_labels([vector, None, None]), network.embed_labels(labels), atol=1e-6)
 
 
 def test_interpolation_goes_between_lists(server: Server, zoo: Path) -> None:
-    network = engine_of(zoo, "doll")
+    network = engine_of(zoo, "palette")
     begin, end = network.embed_labels([0, 0, None]), network.embed_labels([1, None, 1])
     hs = [np.asarray(begin * (1.0 - share) + end * share, np.float32) for share in (0.0, 0.5, 1.0)]
     free = network.embed_labels([None] * 3)
     wanted = network.draw([ImageStreamRequest(7, h=h, guidance=1.5, unconditional=free) for h in hs])
     ends = {"from": "elf, robe", "to": "orc, axe"}
-    found = post(server, "interpolations", model="doll", steps=3, guidance=1.5, **ends)
-    assert same(shown(found), list(visible("doll", wanted)))
+    found = post(server, "interpolations", model="palette", steps=3, guidance=1.5, **ends)
+    assert same(shown(found), list(visible("palette", wanted)))
     assert json.loads(opened(files(found)[0]).info["recipe"])["from"] == "elf, robe"
 
 
@@ -264,14 +264,14 @@ def test_the_command_line_takes_lists_and_backgrounds(
     ancestral: Callable[..., Any], server: Server, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.png"
-    words = ("--model", "doll", "--seed", "7", "-o", str(path))
+    words = ("--model", "palette", "--seed", "7", "-o", str(path))
     done = ancestral("draw", "elf, robe", *words)
     assert done.returncode == 0, done.stderr
-    (entry,) = post(server, "generations", model="doll", prompt="elf, robe").json()["data"]
+    (entry,) = post(server, "generations", model="palette", prompt="elf, robe").json()["data"]
     assert f"seed 7: {entry['revised_prompt']}".encode() in done.stderr
     assert path.read_bytes() == base64.b64decode(entry["b64_json"])
     assert ancestral("draw", "elf, robe", *words, "--background", "opaque").returncode == 0
     assert (
         path.read_bytes()
-        == files(post(server, "generations", model="doll", prompt="elf, robe", background="opaque"))[0]
+        == files(post(server, "generations", model="palette", prompt="elf, robe", background="opaque"))[0]
     )

@@ -26,7 +26,7 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 
 def test_pictures_in_base64(client: openai.OpenAI, server: Server) -> None:
     found = client.images.generate(
-        model="sketch", prompt="dog", n=2, response_format="b64_json", size="16x12", extra_body=SEED
+        model="rgb", prompt="dog", n=2, response_format="b64_json", size="16x12", extra_body=SEED
     )
     check_types(found)
     assert (found.size, found.output_format) == ("16x12", "png")
@@ -47,7 +47,7 @@ def check_types(found: ImagesResponse) -> None:
 
 
 def test_pictures_under_urls(client: openai.OpenAI, server: Server) -> None:
-    found = client.images.generate(model="sketch", prompt="Dog", output_format="webp", extra_body=SEED)
+    found = client.images.generate(model="rgb", prompt="Dog", output_format="webp", extra_body=SEED)
     check_types(found)
     assert found.data is not None
     (image,) = found.data
@@ -60,7 +60,7 @@ def test_pictures_under_urls(client: openai.OpenAI, server: Server) -> None:
 @pytest.mark.parametrize("partial_images", [0, 3])
 def test_a_stream(client: openai.OpenAI, server: Server, partial_images: int) -> None:
     stream = client.images.generate(
-        model="sketch", prompt="dog", stream=True, partial_images=partial_images, extra_body=SEED
+        model="rgb", prompt="dog", stream=True, partial_images=partial_images, extra_body=SEED
     )
     *partial, last = stream
     assert len(partial) == partial_images
@@ -80,12 +80,10 @@ def test_a_stream(client: openai.OpenAI, server: Server, partial_images: int) ->
 def test_asynchronously(server: Server) -> None:
     async def paint() -> list[str]:
         async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
-            whole = await client.images.generate(
-                model="sketch", prompt="dog", response_format="b64_json", extra_body=SEED
-            )
+            whole = await client.images.generate(model="rgb", prompt="dog", response_format="b64_json", extra_body=SEED)
             assert whole.data is not None
             stream = await client.images.generate(
-                model="sketch", prompt="dog", stream=True, partial_images=1, extra_body=SEED
+                model="rgb", prompt="dog", stream=True, partial_images=1, extra_body=SEED
             )
             events = [event async for event in stream]
             return [whole.data[0].b64_json or "", events[-1].b64_json]
@@ -97,13 +95,13 @@ def test_asynchronously(server: Server) -> None:
 
 def test_what_was_wrong(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        client.images.generate(model="sketch", prompt="a dog on a bicycle")
+        client.images.generate(model="rgb", prompt="a dog on a bicycle")
     assert (caught.value.param, caught.value.code) == ("prompt", "class_not_found")
     with pytest.raises(openai.BadRequestError) as caught:
-        client.images.generate(model="sketch", prompt="dog", size="1024x1024")
+        client.images.generate(model="rgb", prompt="dog", size="1024x1024")
     assert (caught.value.param, caught.value.code) == ("size", "invalid_size")
     with pytest.raises(openai.BadRequestError) as caught:
-        client.images.generate(model="sketch", prompt="dog", quality="hd")
+        client.images.generate(model="rgb", prompt="dog", quality="hd")
     assert (caught.value.param, caught.value.code) == ("quality", "literal_error")
     with pytest.raises(openai.NotFoundError) as missing:
         client.images.generate(model="gpt-image-1", prompt="dog")

@@ -32,7 +32,7 @@ from tests.service.support import PICTURES, Server
 
 def complete(server: Server, image: str | bytes | Pixels | None = None, **changes: Any) -> httpx.Response:
     """Complete a picture, by default noise."""
-    pixels = noise("sketch") if image is None else image
+    pixels = noise("rgb") if image is None else image
     data = written(pixels) if isinstance(pixels, np.ndarray) else pixels
     return post(server, "completions", image=base64_of(data) if isinstance(data, bytes) else data, **changes)
 
@@ -60,21 +60,21 @@ def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: i
 
 
 def test_the_rest_of_a_picture_of_a_class_is_of_no_kind_unless_one_is_named(server: Server, zoo: Path) -> None:
-    network, image = engine_of(zoo, "park"), noise("park")
+    network, image = engine_of(zoo, "subclasses"), noise("subclasses")
     for prompt, labels in (("birds", [0, None, None]), ("owl", [0, None, 0])):
         wanted = network.draw([ImageStreamRequest(7, 1.0, network.embed_labels(labels), image[:3])])
-        response = complete(server, image, model="park", prompt=prompt, rows=3)
+        response = complete(server, image, model="subclasses", prompt=prompt, rows=3)
         assert same(shown(response), list(wanted))
         assert set(response.json()["data"][0]) == {"b64_json", "seed"}
 
 
 def test_what_is_given_decides(server: Server) -> None:
     pictures = shown(complete(server, n=3))
-    assert all(np.array_equal(pixels[:2], noise("sketch")[:2]) for pixels in pictures)
+    assert all(np.array_equal(pixels[:2], noise("rgb")[:2]) for pixels in pictures)
     assert len({pixels.tobytes() for pixels in pictures}) == 3
-    other = shown(complete(server, noise("sketch", seed=1), n=3))
+    other = shown(complete(server, noise("rgb", seed=1), n=3))
     assert not any(np.array_equal(one[2:], two[2:]) for one, two in zip(pictures, other, strict=True))
-    below = noise("sketch")
+    below = noise("rgb")
     below[2:] = 0  # what is not kept does not matter
     assert same(shown(complete(server, below, n=3)), pictures)
     assert not same(shown(complete(server, n=3, prompt="cat")), pictures)
@@ -83,9 +83,9 @@ def test_what_is_given_decides(server: Server) -> None:
         assert same(shown(complete(server, seed=seed)), [pixels])
 
 
-@pytest.mark.parametrize(("model", "half"), [("sketch", 3), ("ink", 4), ("fog", 3)])
+@pytest.mark.parametrize(("model", "half"), [("rgb", 3), ("binary", 4), ("grey", 3)])
 def test_half_is_the_default(server: Server, model: str, half: int) -> None:
-    changes = {"model": model, "prompt": None if model == "fog" else "any"}
+    changes = {"model": model, "prompt": None if model == "grey" else "any"}
     answers = [complete(server, noise(model), rows=rows, **changes) for rows in (None, half)]
     assert same(*(shown(answer) for answer in answers))
     assert answers[0].json()["usage"] == answers[1].json()["usage"]
@@ -93,14 +93,14 @@ def test_half_is_the_default(server: Server, model: str, half: int) -> None:
 
 def test_every_row(server: Server) -> None:
     response = complete(server, rows=6)
-    assert same(shown(response), [noise("sketch")])
+    assert same(shown(response), [noise("rgb")])
     assert response.json()["usage"]["output_tokens"] == 0
 
 
-@pytest.mark.parametrize("model", ["sketch", "ink", "fog", "weave"])
+@pytest.mark.parametrize("model", ["rgb", "binary", "grey", "diagonal"])
 @pytest.mark.parametrize("scale", [2, 5])
 def test_a_larger_picture_is_averaged(server: Server, model: str, scale: int) -> None:
-    spec, changes = PICTURES[model], {"model": model, "prompt": None if model == "fog" else "any", "rows": 5}
+    spec, changes = PICTURES[model], {"model": model, "prompt": None if model == "grey" else "any", "rows": 5}
     large = noise(model, scale)
     cells = large.reshape(spec.height, scale, spec.width, scale, spec.channels).mean((1, 3))
     kept = shown(complete(server, large, **changes))[0][:5].astype(int)
@@ -120,7 +120,7 @@ def test_what_the_server_drew_comes_back(server: Server) -> None:
 
 @pytest.mark.parametrize("head", ["data:image/png;base64,", "data:;base64,", "data:image/png;charset=x;base64,"])
 def test_data_urls(server: Server, head: str) -> None:
-    assert same(shown(complete(server, head + base64_of(written(noise("sketch"))))), shown(complete(server)))
+    assert same(shown(complete(server, head + base64_of(written(noise("rgb"))))), shown(complete(server)))
 
 
 @pytest.mark.parametrize(("form", "options"), [("WEBP", {"lossless": True}), ("JPEG", {"quality": 100})])
@@ -131,12 +131,12 @@ def test_other_files(server: Server, form: str, options: dict[str, Any]) -> None
 
 
 def test_colours_become_those_of_the_model(server: Server) -> None:
-    grey = noise("ink")
+    grey = noise("binary")
     colour = image_of(grey).convert("RGB")
-    plain = shown(complete(server, grey, model="ink", prompt="one"))
+    plain = shown(complete(server, grey, model="binary", prompt="one"))
     for image in (colour, colour.convert("RGBA"), colour.convert("P"), colour.convert("1"), colour.convert("LA")):
-        assert same(shown(complete(server, written(image), model="ink", prompt="one")), plain)
-    transparent = image_of(noise("sketch")).convert("RGBA")
+        assert same(shown(complete(server, written(image), model="binary", prompt="one")), plain)
+    transparent = image_of(noise("rgb")).convert("RGBA")
     transparent.putalpha(0)  # lies on white
     (pixels,) = shown(complete(server, written(transparent)))
     assert np.all(pixels[:2] == 255)

@@ -15,7 +15,7 @@ from tests.service.images.pictures import decode, draw, files, noise, post, same
 from tests.service.support import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
-SAME = ("--model", "sketch", "--seed", "7")
+SAME = ("--model", "rgb", "--seed", "7")
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "jpg", "jpeg", "PNG"])
@@ -39,24 +39,24 @@ def test_several_larger_ones(process: Run, server: Server, tmp_path: Path) -> No
 def test_other_models_and_temperatures(ancestral: Run, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     words = ("-o", str(path), "--seed", "7", "--temperature", "0.5")
-    assert ancestral("draw", "any", "--model", "fog", *words).returncode == 0
-    assert same([decode(path.read_bytes())], draw(server, model="fog", prompt=None, temperature=0.5))
-    assert ancestral("draw", "TWO", "--model", "ink", *words, "--guidance", "3").returncode == 0
-    assert same([decode(path.read_bytes())], draw(server, model="ink", prompt="two", temperature=0.5, guidance=3.0))
+    assert ancestral("draw", "any", "--model", "grey", *words).returncode == 0
+    assert same([decode(path.read_bytes())], draw(server, model="grey", prompt=None, temperature=0.5))
+    assert ancestral("draw", "TWO", "--model", "binary", *words, "--guidance", "3").returncode == 0
+    assert same([decode(path.read_bytes())], draw(server, model="binary", prompt="two", temperature=0.5, guidance=3.0))
 
 
 def test_kinds_that_the_seeds_drew_are_told(ancestral: Run, server: Server, tmp_path: Path) -> None:
-    words = ("--model", "park", "--seed", "7", "-n", "3", "-o", str(tmp_path / "a.png"))
+    words = ("--model", "subclasses", "--seed", "7", "-n", "3", "-o", str(tmp_path / "a.png"))
     done = ancestral("draw", "birds", *words)
-    park = {"model": "park", "prompt": "birds", "n": 3}
-    told = [entry["revised_prompt"] for entry in post(server, "generations", **park).json()["data"]]
+    subclasses = {"model": "subclasses", "prompt": "birds", "n": 3}
+    told = [entry["revised_prompt"] for entry in post(server, "generations", **subclasses).json()["data"]]
     assert done.stderr.decode().strip().endswith(f"seed 7: {'; '.join(told)}")
     drawn = [decode((tmp_path / f"a-{number}.png").read_bytes()) for number in range(3)]
-    assert same(drawn, draw(server, **park))
+    assert same(drawn, draw(server, **subclasses))
     assert b"seed 7\n" in ancestral("draw", "owl", *words).stderr
 
 
-@pytest.mark.parametrize(("model", "route"), [("mirror", "reconstructions"), ("twin", "portraits")])
+@pytest.mark.parametrize(("model", "route"), [("autoencoder", "reconstructions"), ("portraits", "portraits")])
 def test_like_a_picture(ancestral: Run, server: Server, tmp_path: Path, model: str, route: str) -> None:
     source = written(noise(model))
     (tmp_path / "source.png").write_bytes(source)
@@ -70,7 +70,7 @@ def test_like_a_picture(ancestral: Run, server: Server, tmp_path: Path, model: s
 
 def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    done = ancestral("draw", "any", "--model", "sketch", "-o", str(path))
+    done = ancestral("draw", "any", "--model", "rgb", "-o", str(path))
     seed = int(done.stderr.split(b"seed ")[1])
     assert same([decode(path.read_bytes())], draw(server, prompt="any", seed=seed))
 
@@ -78,12 +78,12 @@ def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["zebra", "-o", "a.png"], 1, b"sketch has no such class or style; it has cat, dog, cow"),
+        (["zebra", "-o", "a.png"], 1, b"rgb has no such class or style; it has cat, dog, cow"),
         (["cats", "-o", "a.png"], 1, b"nearest: cat"),
-        (["dog", "-o", "a.png", "--style", "pencil"], 1, b"sketch has no such style"),
+        (["dog", "-o", "a.png", "--style", "pencil"], 1, b"rgb has no such style"),
         (["dog", "-o", "a.png", "--model", "tiny"], 1, b"tiny is not made for image_generation"),
         (["dog", "-o", "a.png", "--model", "nothing"], 1, b"no such model"),
-        (["dog", "-o", "a.png", "--model", "fog"], 1, b"fog has no classes"),
+        (["dog", "-o", "a.png", "--model", "grey"], 1, b"grey has no classes"),
         (["dog", "-o", "a.gif"], 2, b".png, .webp, .jpg, .jpeg"),
         (["dog", "-o", "png"], 2, b".png, .webp, .jpg, .jpeg"),
         (["dog", "-o", "a.png", "-n", "0"], 2, b"--count"),
@@ -94,13 +94,13 @@ def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path
         (["dog"], 2, b"--output"),
         (["-o", "a.png"], 2, b"CLASS"),
         (["dog", "-o", "a.png", "--like", __file__], 2, b"either CLASS or --like"),
-        (["-o", "a.png", "--like", __file__], 1, b"sketch is not made for image_reconstruction"),
-        (["-o", "a.png", "--like", __file__, "--model", "mirror"], 1, b"not a PNG, WebP or JPEG file"),
+        (["-o", "a.png", "--like", __file__], 1, b"rgb is not made for image_reconstruction"),
+        (["-o", "a.png", "--like", __file__, "--model", "autoencoder"], 1, b"not a PNG, WebP or JPEG file"),
         (["-o", "a.png", "--like", __file__, "--guidance", "2"], 2, b"--guidance"),
     ],
 )
 def test_it_refuses(ancestral: Run, arguments: list[str], code: int, message: bytes) -> None:
-    chosen = arguments if "--model" in arguments else [*arguments, "--model", "sketch"]
+    chosen = arguments if "--model" in arguments else [*arguments, "--model", "rgb"]
     done = ancestral("draw", *chosen)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
@@ -112,7 +112,7 @@ def test_models_are_listed_with_their_classes(ancestral: Run) -> None:
     done = ancestral("models", COLUMNS="200")
     assert done.returncode == 0
     text = done.stdout.decode()
-    words = ("sketch", "ink", "fog", "cat", "crayon", "Three", "8x6 pixels", "receptive field 3", "Random pictures.")
+    words = ("rgb", "binary", "grey", "cat", "crayon", "Three", "8x6 pixels", "receptive field 3", "Random pictures.")
     assert all(word in text for word in words)
 
 
@@ -120,8 +120,8 @@ def test_models_are_listed_with_their_classes(ancestral: Run) -> None:
 def test_a_model_that_does_not_fit_together(
     ancestral: Run, process: Run, zoo: Path, tmp_path: Path, damage: str
 ) -> None:
-    model = tmp_path / "sketch"
-    shutil.copytree(zoo / "sketch", model)
+    model = tmp_path / "rgb"
+    shutil.copytree(zoo / "rgb", model)
     if damage == "weights":
         weights = model / "pixelcnn" / "weights.safetensors"
         weights.write_bytes(weights.read_bytes()[:-1])
@@ -132,11 +132,11 @@ def test_a_model_that_does_not_fit_together(
         manifest = json.loads((model / "model.json").read_text())
         (model / "model.json").write_text(json.dumps(manifest | {"voices": []}))
     said = {
-        "weights": b"sketch: weights.safetensors",
+        "weights": b"rgb: weights.safetensors",
         "kind": b"needs the checkpoint of an image network",
-        "voices": b"sketch: voices",
+        "voices": b"rgb: voices",
     }
-    drawing = (ancestral, "draw", "dog", "--model", "sketch", "-o", "a.png")
+    drawing = (ancestral, "draw", "dog", "--model", "rgb", "-o", "a.png")
     for run, *arguments in ((ancestral, "models"), (process, "serve"), drawing):
         done = run(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
         assert done.returncode == 1

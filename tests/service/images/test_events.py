@@ -44,7 +44,7 @@ def test_a_finished_picture_alone(server: Server) -> None:
     assert "content-length" not in response.headers
 
 
-@pytest.mark.parametrize("model", ["sketch", "ink"])
+@pytest.mark.parametrize("model", ["rgb", "binary"])
 @pytest.mark.parametrize("wanted", [1, 2, 3])
 @pytest.mark.parametrize("scale", [1, 3])
 def test_pictures_grow(server: Server, model: str, wanted: int, scale: int) -> None:
@@ -81,7 +81,7 @@ def test_several_pictures_grow_side_by_side(server: Server) -> None:
 
 
 def test_completions_grow_from_what_is_given(server: Server) -> None:
-    changes = {"image": base64_of(written(noise("sketch"))), "rows": 4, "n": 2}
+    changes = {"image": base64_of(written(noise("rgb"))), "rows": 4, "n": 2}
     told = events(post(server, "completions", stream=True, partial_images=3, **changes))
     wholes = shown(post(server, "completions", **changes))
     assert len(told) == 4 * 2
@@ -92,7 +92,7 @@ def test_completions_grow_from_what_is_given(server: Server) -> None:
 
 @pytest.mark.parametrize("route", ["generations", "completions"])
 def test_what_makes_no_sense(server: Server, route: str) -> None:
-    image = {"image": base64_of(written(noise("sketch")))} if route == "completions" else {}
+    image = {"image": base64_of(written(noise("rgb")))} if route == "completions" else {}
     error = check_envelope(post(server, route, partial_images=2, **image), 400, "partial_images")
     assert error["code"] == "needs_stream"
     changes = {"partial_images": 2, "stream": False} | image

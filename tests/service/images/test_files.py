@@ -59,12 +59,12 @@ def test_a_png_has_its_recipe(server: Server, route: str) -> None:
     changes, expected = RECIPES[route]
     body = changes if route == "interpolations" else changes | {"n": 2}
     if route == "completions":
-        body |= {"image": base64.b64encode(written(noise("sketch"))).decode()}
+        body |= {"image": base64.b64encode(written(noise("rgb"))).decode()}
     answer = post(server, route, temperature=0.9, **body)
     with Image.open(io.BytesIO(files(answer)[1])) as image:
         recipe = json.loads(image.text["recipe"])
     seed = answer.json()["data"][1]["seed"]
-    always = {"model": "sketch", "model_sha256": answer.headers["x-model-sha256"], "seed": seed, "temperature": 0.9}
+    always = {"model": "rgb", "model_sha256": answer.headers["x-model-sha256"], "seed": seed, "temperature": 0.9}
     if route == "completions":
         assert len(recipe.pop("prompt_sha256")) == 64
     assert recipe == always | {"guidance": 1.0} | expected
@@ -157,8 +157,8 @@ def test_what_no_url_can_be(url: str, pattern: str, replacement: str, param: str
 
 def test_jobs_of_other_kinds_have_no_pictures(server: Server, url: str) -> None:
     spoken = server.speak().headers["x-job-id"]
-    form = {"file": ("a.png", written(noise("sketch")))}
-    scored = httpx.post(f"{server.url}/v1/images/likelihood", data={"model": "sketch"}, files=form, timeout=60)
+    form = {"file": ("a.png", written(noise("rgb")))}
+    scored = httpx.post(f"{server.url}/v1/images/likelihood", data={"model": "rgb"}, files=form, timeout=60)
     for job in (spoken, scored.headers["x-job-id"]):
         check_envelope(httpx.get(re.sub(r"job_[^/]*", job, url)), 404, None)
 
@@ -172,7 +172,7 @@ def test_a_job_that_was_deleted_has_none(server: Server) -> None:
 
 
 def test_every_route_gives_urls(server: Server) -> None:
-    image = base64_of(written(noise("sketch")))
+    image = base64_of(written(noise("rgb")))
     for route, changes in (("completions", {"image": image, "n": 2}), ("interpolations", {})):
         linked = post(server, route, response_format="url", **changes)
         assert files(linked) == files(post(server, route, **changes))
@@ -190,8 +190,8 @@ def test_no_key_is_needed_where_there_are_keys(keyed: Server, keys: dict[str, st
         refused = httpx.post(f"{keyed.url}/v1/images/{route}", json=body)
         assert check_envelope(refused, 401, None)["code"] == "invalid_api_key"
     check_envelope(httpx.get(f"{keyed.url}/v1/images/classes"), 401, None)
-    form = {"file": ("a.png", written(noise("sketch")))}
-    check_envelope(httpx.post(f"{keyed.url}/v1/images/likelihood", data={"model": "sketch"}, files=form), 401, None)
+    form = {"file": ("a.png", written(noise("rgb")))}
+    check_envelope(httpx.post(f"{keyed.url}/v1/images/likelihood", data={"model": "rgb"}, files=form), 401, None)
     headers = {"authorization": f"Bearer {keys['files']}"}
     (found,) = urls(post(keyed, "generations", headers, response_format="url"))
     plain = post(keyed, "generations", headers)

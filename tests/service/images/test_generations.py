@@ -49,7 +49,7 @@ def test_the_answer(server: Server, engine: str) -> None:
     }
     assert response.headers["x-seed"] == "7"
     assert response.headers["x-engine"] == engine
-    assert response.headers["x-model-sha256"] == httpx.get(f"{server.url}/v1/models/sketch").json()["sha256"]
+    assert response.headers["x-model-sha256"] == httpx.get(f"{server.url}/v1/models/rgb").json()["sha256"]
     job = httpx.get(f"{server.url}/v1/jobs/{response.headers['x-job-id']}").json()
     assert (job["status"], job["samples_done"], job["created_at"]) == ("completed", 2 * 6 * 8 * 3, found["created"])
 
@@ -70,7 +70,7 @@ def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, te
     assert (found[0].shape, found[0].dtype) == ((spec.height, spec.width, channels), np.uint8)
 
 
-@pytest.mark.parametrize("model", ["sketch", "ink", "weave"])
+@pytest.mark.parametrize("model", ["rgb", "binary", "diagonal"])
 @pytest.mark.every_engine(quick=True)
 def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to_be_led_from(
     server: Server, zoo: Path, model: str
@@ -94,9 +94,9 @@ def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to
 def test_a_picture_of_a_class_is_of_a_kind_that_its_seed_draws_and_its_name_alone_gives_it_again(
     server: Server, zoo: Path
 ) -> None:
-    network, park = engine_of(zoo, "park"), {"model": "park", "style": "oil", "guidance": 1.5}
-    kinds = PICTURES["park"].named["subclass"]
-    response = post(server, "generations", prompt="birds", n=10, **park)
+    network, subclasses = engine_of(zoo, "subclasses"), {"model": "subclasses", "style": "oil", "guidance": 1.5}
+    kinds = PICTURES["subclasses"].named["subclass"]
+    response = post(server, "generations", prompt="birds", n=10, **subclasses)
     told = [entry["revised_prompt"] for entry in response.json()["data"]]
     assert len(set(told)) > 1
     assert set(told) <= {"owl", "wren", "heron"}
@@ -106,28 +106,28 @@ def test_a_picture_of_a_class_is_of_a_kind_that_its_seed_draws_and_its_name_alon
     wanted = network.draw([ImageStreamRequest(seed, h=h, guidance=1.5, unconditional=away) for seed, h in pairs])
     assert same(shown(response), list(wanted))
     for seed, kind, pixels in list(zip(seeds(response), told, shown(response), strict=True))[:3]:
-        alone = post(server, "generations", prompt=kind.upper(), seed=seed, **park)
+        alone = post(server, "generations", prompt=kind.upper(), seed=seed, **subclasses)
         assert same(shown(alone), [pixels])
         assert "revised_prompt" not in alone.json()["data"][0]
-        (finished,) = events(post(server, "generations", prompt="birds", seed=seed, stream=True, **park))
+        (finished,) = events(post(server, "generations", prompt="birds", seed=seed, stream=True, **subclasses))
         assert finished["revised_prompt"] == kind
 
 
 def test_a_class_without_kinds_has_none(server: Server) -> None:
-    (entry,) = post(server, "generations", model="park", prompt="stones").json()["data"]
+    (entry,) = post(server, "generations", model="subclasses", prompt="stones").json()["data"]
     assert set(entry) == {"b64_json", "seed"}
 
 
 def test_an_unknown_class_is_told_the_nearest_kind(server: Server) -> None:
-    error = check_envelope(post(server, "generations", model="park", prompt="rwen"), 400, "prompt")
+    error = check_envelope(post(server, "generations", model="subclasses", prompt="rwen"), 400, "prompt")
     assert "nearest: wren" in error["message"]
-    error = check_envelope(post(server, "generations", model="park", prompt="zzz"), 400, "prompt")
-    assert error["message"].endswith("park has no such class, style or subclass; it has Birds, Beasts, Stones")
+    error = check_envelope(post(server, "generations", model="subclasses", prompt="zzz"), 400, "prompt")
+    assert error["message"].endswith("subclasses has no such class, style or subclass; it has Birds, Beasts, Stones")
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("way", ["url", "b64_json"])
-@pytest.mark.parametrize("model", ["sketch", "ink"])
+@pytest.mark.parametrize("model", ["rgb", "binary"])
 def test_forms_and_ways(server: Server, form: str, way: str, model: str) -> None:
     changes = {"model": model, "prompt": "any", "n": 2}
     response = post(server, "generations", response_format=way, output_format=form, **changes)
@@ -209,7 +209,7 @@ def test_how_a_class_is_asked_for(server: Server) -> None:
     pictures = [draw(server, prompt=name)[0].tobytes() for name in ("cat", "dog", "cow", "any")]
     assert len(set(pictures)) == 4
     assert same(draw(server, prompt="ANY"), draw(server, **{"prompt": None, "class": "any"}))
-    assert same(draw(server, model="ink", prompt="two"), draw(server, model="ink", prompt="Two"))
+    assert same(draw(server, model="binary", prompt="two"), draw(server, model="binary", prompt="Two"))
 
 
 def test_how_a_style_is_asked_for(server: Server) -> None:
@@ -223,7 +223,7 @@ def test_how_a_style_is_asked_for(server: Server) -> None:
 
 
 def test_a_model_without_classes(server: Server) -> None:
-    assert draw(server, model="fog", prompt=None)[0].shape == (6, 5, 1)
+    assert draw(server, model="grey", prompt=None)[0].shape == (6, 5, 1)
 
 
 @pytest.mark.parametrize("field", ["prompt", "class"])
@@ -238,7 +238,7 @@ def test_an_unknown_class_is_told_the_nearest(server: Server, field: str, name: 
 
 
 def test_names_keep_their_case_where_they_are_told(server: Server) -> None:
-    error = check_envelope(post(server, "generations", model="ink", prompt="thre"), 400, "prompt")
+    error = check_envelope(post(server, "generations", model="binary", prompt="thre"), 400, "prompt")
     assert "Three" in error["message"]
 
 

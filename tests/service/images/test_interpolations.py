@@ -24,7 +24,7 @@ def classes(server: Server) -> list[dict[str, Any]]:
     return found
 
 
-def vector(server: Server, name: str, model: str = "sketch") -> list[float]:
+def vector(server: Server, name: str, model: str = "rgb") -> list[float]:
     (found,) = (entry["embedding"] for entry in classes(server) if (entry["id"], entry["model"]) == (name, model))
     return list(found)
 
@@ -32,17 +32,18 @@ def vector(server: Server, name: str, model: str = "sketch") -> list[float]:
 def test_classes_and_styles_are_listed(server: Server, zoo: Path) -> None:
     listed = classes(server)
     fields = {"id", "object", "model", "embedding"}
-    assert all(set(entry) - {"thumbnail_url"} == fields | ({"class"} if entry["object"] == "kind" else set()) for entry in listed)
+    for entry in listed:
+        assert set(entry) - {"thumbnail_url"} == fields | ({"class"} if entry["object"] == "kind" else set())
     assert [(entry["model"], entry["object"], entry["id"]) for entry in listed] == [
         (model, {"subclass": "kind"}.get(attribute, attribute), name)
-        for model in ("doll", "ink", "park", "sketch", "weave")
+        for model in ("binary", "diagonal", "palette", "rgb", "subclasses")
         for attribute, names in PICTURES[model].attributes
         for name in names
     ]
     of = {entry["id"]: entry["class"] for entry in listed if entry["object"] == "kind"}
     assert of == {"owl": "Birds", "wren": "Birds", "fox": "Beasts", "heron": "Birds"}
-    network, spec = engine_of(zoo, "sketch"), PICTURES["sketch"]
-    for entry in (entry for entry in listed if entry["model"] == "sketch"):
+    network, spec = engine_of(zoo, "rgb"), PICTURES["rgb"]
+    for entry in (entry for entry in listed if entry["model"] == "rgb"):
         place = 0 if entry["object"] == "class" else 1
         assert len(entry["embedding"]) == spec.condition_channels
         by_name: list[Any] = [None, None]
@@ -60,14 +61,14 @@ def test_classes_by_model_and_without_vectors(server: Server) -> None:
     assert [entry | {"embedding": None} for entry in everything] == [
         entry | {"embedding": None} for entry in classes(server)
     ]
-    park = httpx.get(f"{url}?model=park&embeddings=true").json()["data"]
-    assert park == [entry for entry in classes(server) if entry["model"] == "park"]
+    subclasses = httpx.get(f"{url}?model=subclasses&embeddings=true").json()["data"]
+    assert subclasses == [entry for entry in classes(server) if entry["model"] == "subclasses"]
     assert httpx.get(f"{url}?model=tiny").json()["data"] == []
     check_envelope(httpx.get(f"{url}?model=frog"), 404, "model")
     check_envelope(httpx.get(f"{url}?embeddings=perhaps"), 400, "embeddings")
 
 
-@pytest.mark.parametrize("model", ["sketch", "ink"])
+@pytest.mark.parametrize("model", ["rgb", "binary"])
 def test_the_ends_are_the_classes(server: Server, model: str) -> None:
     first, _, last = classes_of(model)
     response = post(server, "interpolations", model=model, steps=6, **{"from": first.upper(), "to": last})
@@ -79,7 +80,7 @@ def test_the_ends_are_the_classes(server: Server, model: str) -> None:
 
 @pytest.mark.parametrize("steps", [2, 5, MAX_STEPS])
 def test_what_lies_between_is_the_networks(server: Server, zoo: Path, steps: int) -> None:
-    network = engine_of(zoo, "sketch")
+    network = engine_of(zoo, "rgb")
     one, other = (network.embed_labels([label, 1]) for label in (0, 2))
     asked = [np.float32(one * (1 - share) + other * share) for share in np.linspace(0, 1, steps)]
     wanted = network.draw([ImageStreamRequest(7, 0.5, np.asarray(h, np.float32)) for h in asked])
@@ -87,7 +88,7 @@ def test_what_lies_between_is_the_networks(server: Server, zoo: Path, steps: int
 
 
 def test_what_lies_between_is_led_away_from_any_class(server: Server, zoo: Path) -> None:
-    network = engine_of(zoo, "sketch")
+    network = engine_of(zoo, "rgb")
     one, other, away = (network.embed_labels([label, 1]) for label in (0, 2, None))
     between = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
     wanted = network.draw([ImageStreamRequest(7, 0.5, h, guidance=2.0, unconditional=away) for h in between])
@@ -110,16 +111,14 @@ def test_vectors_are_ends_like_classes(server: Server) -> None:
 
 
 def test_kinds_are_ends_and_a_class_that_is_an_end_is_of_no_kind(server: Server, zoo: Path) -> None:
-    network = engine_of(zoo, "park")
-    park: dict[str, Any] = {"model": "park", "steps": 3}
+    network = engine_of(zoo, "subclasses")
+    subclasses: dict[str, Any] = {"model": "subclasses", "steps": 3}
     one, other = network.embed_labels([0, None, 1]), network.embed_labels([1, None, None])
     hs = [np.asarray(one * (1 - share) + other * share, np.float32) for share in (0.0, 0.5, 1.0)]
     wanted = list(network.draw([ImageStreamRequest(7, h=h) for h in hs]))
-    assert same(shown(post(server, "interpolations", **park, **{"from": "WREN", "to": "beasts"})), wanted)
-    assert same(
-        shown(post(server, "interpolations", **park, **{"from": vector(server, "wren", "park"), "to": "beasts"})),
-        wanted,
-    )
+    assert same(shown(post(server, "interpolations", **subclasses, **{"from": "WREN", "to": "beasts"})), wanted)
+    ends = {"from": vector(server, "wren", "subclasses"), "to": "beasts"}
+    assert same(shown(post(server, "interpolations", **subclasses, **ends)), wanted)
 
 
 def test_any_is_an_end_too(server: Server) -> None:

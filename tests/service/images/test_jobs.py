@@ -25,7 +25,7 @@ def test_a_job_from_its_start_to_its_end(server: Server) -> None:
     response = post(server, "generations", ASYNC, n=2)
     assert response.status_code == 202
     job = response.json()
-    assert (job["model"], job["status"], job["progress"]) == ("sketch", "queued", 0.0)
+    assert (job["model"], job["status"], job["progress"]) == ("rgb", "queued", 0.0)
     ended = server.ended(job["id"])
     assert (ended["status"], ended["progress"], ended["error"]) == ("completed", 1.0, None)
     assert ended["samples_done"] == ended["samples_total"] == 2 * 6 * 8 * 3
@@ -87,7 +87,7 @@ def test_the_same_key_is_the_same_job(server: Server, route: str) -> None:
     refused = check_envelope(post(server, route, headers, **changes | {"size": "16x12"}), 422, "Idempotency-Key")
     assert refused["code"] == "idempotency_key_reused"
     if route == "completions":
-        other = base64_of(written(noise("sketch", seed=1)))
+        other = base64_of(written(noise("rgb", seed=1)))
         check_envelope(post(server, route, headers, **changes | {"image": other}), 422, "Idempotency-Key")
 
 
@@ -100,12 +100,12 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
         "object": "manifest",
         "job": job,
         "created_at": server.ended(job)["created_at"],
-        "model": "sketch",
-        "model_sha256": httpx.get(f"{server.url}/v1/models/sketch").json()["sha256"],
+        "model": "rgb",
+        "model_sha256": httpx.get(f"{server.url}/v1/models/rgb").json()["sha256"],
         "engine": engine,
         "seed": seed,
         "request": {
-            "model": "sketch",
+            "model": "rgb",
             "prompt": "dog",
             "style": "Oil",
             "n": 1,
@@ -136,9 +136,9 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
     [
         ("generations", {"n": 3, "temperature": 0.8}),
         ("generations", {"prompt": None, "class": "cow", "style": "oil", "output_format": "jpeg", "size": "80x60"}),
-        ("generations", {"model": "fog", "prompt": None, "seed": None, "response_format": "url"}),
-        ("generations", {"model": "weave", "prompt": "twill", "n": 2}),
-        ("generations", {"model": "rug", "prompt": None}),
+        ("generations", {"model": "grey", "prompt": None, "seed": None, "response_format": "url"}),
+        ("generations", {"model": "diagonal", "prompt": "twill", "n": 2}),
+        ("generations", {"model": "row", "prompt": None}),
         ("generations", {"stream": True, "partial_images": 2}),
         ("interpolations", {"steps": 4, "output_format": "webp"}),
         ("interpolations", {"from": [0.5, -0.25, 1, 0, 2], "steps": 2}),
@@ -163,12 +163,12 @@ def test_a_completion_needs_its_picture_back(server: Server) -> None:
     assert len(manifest["prompt_sha256"]) == 64
     refused = check_envelope(verify(server, manifest), 400, "request.image")
     assert refused["code"] == "missing_parameter"
-    below = noise("sketch")
+    below = noise("rgb")
     below[3:] = 0  # what is not kept is not part of it
     for image in (IMAGE, base64_of(written(below))):
         found = verify(server, manifest, image=image).json()
         assert (found["equal"], found["symbols_equal"]) == (True, True)
-    other = verify(server, manifest, image=base64_of(written(noise("sketch", seed=1))))
+    other = verify(server, manifest, image=base64_of(written(noise("rgb", seed=1))))
     assert check_envelope(other, 400, "request.image")["code"] == "prompt_differs"
     fewer = verify(server, manifest, image=IMAGE, rows=2)
     assert check_envelope(fewer, 400, "request.image")["code"] == "prompt_differs"
@@ -212,7 +212,7 @@ def test_models_that_speak_draw_nothing(server: Server, route: str, model: str) 
     assert error["code"] == "model_not_capable"
 
 
-@pytest.mark.parametrize("model", ["sketch", "fog"])
+@pytest.mark.parametrize("model", ["rgb", "grey"])
 def test_models_that_draw_say_nothing(server: Server, model: str) -> None:
     for response in (server.speak(model=model), server.generate(model=model)):
         assert check_envelope(response, 400, "model")["code"] == "model_not_capable"
@@ -224,4 +224,4 @@ def test_models_that_draw_say_nothing(server: Server, model: str) -> None:
 
 def test_models_that_draw_have_no_voices(server: Server) -> None:
     voices = httpx.get(f"{server.url}/v1/audio/voices").json()["data"]
-    assert not {model for voice in voices for model in voice["models"]} & {"sketch", "ink", "fog"}
+    assert not {model for voice in voices for model in voice["models"]} & {"rgb", "binary", "grey"}

@@ -33,10 +33,10 @@ URL = "/v1/images/likelihood"
 def score(
     server: Server, file: bytes | Pixels | None = None, headers: dict[str, str] | None = None, **fields: Any
 ) -> httpx.Response:
-    """Score a picture, by default noise, under `sketch`."""
-    pixels = noise("sketch") if file is None else file
+    """Score a picture, by default noise, under `rgb`."""
+    pixels = noise("rgb") if file is None else file
     data = written(pixels) if isinstance(pixels, np.ndarray) else pixels
-    form = {name: value for name, value in ({"model": "sketch"} | fields).items() if value is not None}
+    form = {name: value for name, value in ({"model": "rgb"} | fields).items() if value is not None}
     return httpx.post(server.url + URL, data=form, files={"file": ("a.png", data)}, headers=headers, timeout=60)
 
 
@@ -99,7 +99,7 @@ def test_no_map_unless_it_is_asked_for(server: Server) -> None:
 
 def test_the_file_does_not_matter(server: Server) -> None:
     plain = score(server).json()
-    image = noise("sketch")
+    image = noise("rgb")
     for data in (
         written(image, "WEBP", lossless=True),
         written(image_of(image).convert("RGBA")),
@@ -107,7 +107,7 @@ def test_the_file_does_not_matter(server: Server) -> None:
         written(image, "PNG", compress_level=0),
     ):
         assert score(server, data).json() == plain
-    assert score(server, noise("sketch", seed=1)).json() != plain
+    assert score(server, noise("rgb", seed=1)).json() != plain
 
 
 @pytest.mark.parametrize(
@@ -132,23 +132,23 @@ def test_a_bad_field_is_named(server: Server, fields: dict[str, Any], status: in
 
 
 def test_a_model_without_classes(server: Server) -> None:
-    assert score(server, noise("fog"), model="fog").status_code == 200
-    check_envelope(score(server, noise("fog"), model="fog", **{"class": "cat"}), 400, "class")
-    check_envelope(score(server, noise("fog"), model="fog", style="oil"), 400, "style")
-    check_envelope(score(server, noise("ink"), model="ink", style="oil"), 400, "style")
+    assert score(server, noise("grey"), model="grey").status_code == 200
+    check_envelope(score(server, noise("grey"), model="grey", **{"class": "cat"}), 400, "class")
+    check_envelope(score(server, noise("grey"), model="grey", style="oil"), 400, "style")
+    check_envelope(score(server, noise("binary"), model="binary", style="oil"), 400, "style")
 
 
 def test_bodies_that_are_no_form(server: Server) -> None:
     url = server.url + URL
-    check_envelope(httpx.post(url, data={"model": "sketch"}), 415, None)
-    check_envelope(httpx.post(url, json={"model": "sketch"}), 415, None)
+    check_envelope(httpx.post(url, data={"model": "rgb"}), 415, None)
+    check_envelope(httpx.post(url, json={"model": "rgb"}), 415, None)
     check_envelope(httpx.post(url), 415, None)
     for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
         check_envelope(httpx.post(url, content=b"--y\r\n", headers={"content-type": kind}), 400, None)
-    check_envelope(httpx.post(url, data={"model": "sketch"}, files={"image": written(noise("sketch"))}), 400, "file")
-    many = [(name, ("a.png", written(noise("sketch")))) for name in ("file", "other")]
-    check_envelope(httpx.post(url, data={"model": "sketch"}, files=many), 400, "other")
-    text = {name: (None, value) for name, value in {"model": "sketch", "file": "text"}.items()}
+    check_envelope(httpx.post(url, data={"model": "rgb"}, files={"image": written(noise("rgb"))}), 400, "file")
+    many = [(name, ("a.png", written(noise("rgb")))) for name in ("file", "other")]
+    check_envelope(httpx.post(url, data={"model": "rgb"}, files=many), 400, "other")
+    text = {name: (None, value) for name, value in {"model": "rgb", "file": "text"}.items()}
     check_envelope(httpx.post(url, files=text), 400, "file")
     check_envelope(score(server, bytes(33 << 20)), 413, None)
 
@@ -169,5 +169,5 @@ def test_the_same_key_is_the_same_job(server: Server) -> None:
     first, second = (score(server, headers=headers) for _ in range(2))
     assert first.headers["x-job-id"] == second.headers["x-job-id"]
     assert first.json() == second.json()
-    check_envelope(score(server, noise("sketch", seed=1), headers), 422, "Idempotency-Key")
+    check_envelope(score(server, noise("rgb", seed=1), headers), 422, "Idempotency-Key")
     check_envelope(score(server, headers=headers, map="true"), 422, "Idempotency-Key")

@@ -31,7 +31,7 @@ from tests.service.images.pictures import (
 )
 from tests.service.support import ASYNC, ENCODED, Server, sampled_by
 
-ROUTES = {"mirror": "reconstructions", "twin": "portraits"}
+ROUTES = {"autoencoder": "reconstructions", "portraits": "portraits"}
 """Where each model draws."""
 
 
@@ -43,18 +43,18 @@ def send(
     **fields: Any,
 ) -> httpx.Response:
     """Send a form with a picture, by default noise of the model's size."""
-    form = {name: value for name, value in ({"model": "mirror"} | fields).items() if value is not None}
-    pixels = noise(form["model"] if form.get("model") in SPECS else "mirror") if file is None else file
+    form = {name: value for name, value in ({"model": "autoencoder"} | fields).items() if value is not None}
+    pixels = noise(form["model"] if form.get("model") in SPECS else "autoencoder") if file is None else file
     data = written(pixels) if isinstance(pixels, np.ndarray) else pixels
     files = {"image": ("a.png", data)}
     return httpx.post(f"{server.url}/v1/images/{route}", data=form, files=files, headers=headers, timeout=60)
 
 
-def redraw(server: Server, model: str = "mirror", **fields: Any) -> httpx.Response:
+def redraw(server: Server, model: str = "autoencoder", **fields: Any) -> httpx.Response:
     return send(server, ROUTES[model], **({"model": model, "seed": 7, "response_format": "b64_json"} | fields))
 
 
-def encode(server: Server, model: str = "mirror", **fields: Any) -> list[float]:
+def encode(server: Server, model: str = "autoencoder", **fields: Any) -> list[float]:
     response = send(server, "encodings", model=model, **fields)
     assert response.status_code == 200, response.text
     return response.json()["data"][0]["embedding"]
@@ -80,9 +80,9 @@ def test_pictures_are_the_networks(server: Server, zoo: Path, engine: str, model
 
 
 def test_what_is_uploaded_decides(server: Server) -> None:
-    one, two = (shown(redraw(server, file=noise("mirror", seed=seed))) for seed in (0, 1))
+    one, two = (shown(redraw(server, file=noise("autoencoder", seed=seed))) for seed in (0, 1))
     assert not same(one, two)
-    large = noise("mirror").repeat(3, 0).repeat(3, 1)
+    large = noise("autoencoder").repeat(3, 0).repeat(3, 1)
     assert same(shown(redraw(server, file=large)), one), "a multiple of the size"
     response = redraw(server, n=2, size="16x12")
     assert decode(base64.b64decode(response.json()["data"][0]["b64_json"])).shape[:2] == (12, 16)
@@ -104,7 +104,7 @@ def test_the_vector_is_the_encoders(server: Server, zoo: Path, model: str) -> No
         "usage": {"prompt_tokens": spec.dims, "total_tokens": spec.dims},
     }
     assert len(wanted) == spec.condition_channels
-    assert model != "twin" or math.isclose(sum(number**2 for number in wanted), 1.0, abs_tol=1e-6)
+    assert model != "portraits" or math.isclose(sum(number**2 for number in wanted), 1.0, abs_tol=1e-6)
 
 
 @pytest.mark.parametrize("model", ENCODED)
@@ -120,9 +120,9 @@ def test_from_one_picture_to_another(server: Server, zoo: Path, model: str) -> N
 
 
 def test_the_likelihood_is_that_given_its_own_vector(server: Server, zoo: Path) -> None:
-    network, symbols = engine_of(zoo, "mirror"), random_symbols("mirror")
-    files = {"file": ("a.png", written(noise("mirror")))}
-    response = httpx.post(f"{server.url}/v1/images/likelihood", data={"model": "mirror"}, files=files, timeout=60)
+    network, symbols = engine_of(zoo, "autoencoder"), random_symbols("autoencoder")
+    files = {"file": ("a.png", written(noise("autoencoder")))}
+    response = httpx.post(f"{server.url}/v1/images/likelihood", data={"model": "autoencoder"}, files=files, timeout=60)
     nats = network.score(symbols[None], network.encode(symbols)[None])
     assert response.json()["nats"] == pytest.approx(-nats.sum(), abs=1e-3)
 
@@ -130,8 +130,8 @@ def test_the_likelihood_is_that_given_its_own_vector(server: Server, zoo: Path) 
 @pytest.mark.parametrize(
     ("route", "model"),
     [
-        ("reconstructions", "twin"), ("portraits", "mirror"), ("reconstructions", "sketch"), ("portraits", "fog"),
-        ("encodings", "sketch"), ("reconstructions", "tiny"),
+        ("reconstructions", "portraits"), ("portraits", "autoencoder"), ("reconstructions", "rgb"),
+        ("portraits", "grey"), ("encodings", "rgb"), ("reconstructions", "tiny"),
     ],
 )  # fmt: skip
 def test_a_model_that_cannot_is_refused(server: Server, route: str, model: str) -> None:
@@ -159,7 +159,7 @@ def test_a_field_that_is_wrong_is_named(server: Server, fields: dict[str, Any], 
 
 
 @pytest.mark.parametrize("route", ["reconstructions", "encodings"])
-@pytest.mark.parametrize("file", [b"", b"GIF89a", written(noise("mirror"))[:60], written(noise("ink"))])
+@pytest.mark.parametrize("file", [b"", b"GIF89a", written(noise("autoencoder"))[:60], written(noise("binary"))])
 def test_hostile_files_are_refused(server: Server, route: str, file: bytes) -> None:
     with server.unharmed():
         response = send(server, route, file=file)
@@ -168,7 +168,7 @@ def test_hostile_files_are_refused(server: Server, route: str, file: bytes) -> N
 
 def test_a_file_is_required(server: Server) -> None:
     for route in ("reconstructions", "encodings"):
-        form = {"model": (None, "mirror")}
+        form = {"model": (None, "autoencoder")}
         response = httpx.post(f"{server.url}/v1/images/{route}", files=form, timeout=60)
         check_envelope(response, 400, "image")
         response = httpx.post(f"{server.url}/v1/images/{route}", files=form | {"image": (None, "text")}, timeout=60)

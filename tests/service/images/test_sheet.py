@@ -14,7 +14,7 @@ from PIL import Image
 from tests.service.support import PICTURES
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
-SPEC = PICTURES["doll"]
+SPEC = PICTURES["palette"]
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -23,12 +23,12 @@ def pixels(file: Path) -> np.ndarray:
 
 
 def test_a_sheet_has_the_pictures_of_its_atlas(ancestral: Run, tmp_path: Path) -> None:
-    sheet, options = tmp_path / "dolls.png", ("--model", "doll", "--scale", "3")
+    sheet, options = tmp_path / "dolls.png", ("--model", "palette", "--scale", "3")
     done = ancestral("draw", "robe", *options, "--sheet", "2x3", "--seed", "7", "-o", str(sheet))
     assert done.returncode == 0, done.stderr
     assert f"{sheet}: 6 of 8x8, seed 7".encode() in done.stderr
     atlas = json.loads(sheet.with_suffix(".json").read_text())
-    assert (atlas["image"], atlas["model"]) == ("dolls.png", "doll")
+    assert (atlas["image"], atlas["model"]) == ("dolls.png", "palette")
     with Image.open(sheet) as image:
         assert (image.mode, image.info["transparency"]) == ("P", 0)
         assert image.size == (atlas["width"], atlas["height"]) == (72, 48)
@@ -49,8 +49,8 @@ def test_a_sheet_has_the_pictures_of_its_atlas(ancestral: Run, tmp_path: Path) -
 
 
 def test_a_sheet_in_rgb_without_attributes(ancestral: Run, tmp_path: Path) -> None:
-    sheet = tmp_path / "fog.webp"
-    done = ancestral("draw", "any", "--model", "fog", "--sheet", "1x2", "--seed", "7", "-o", str(sheet))
+    sheet = tmp_path / "grey.webp"
+    done = ancestral("draw", "any", "--model", "grey", "--sheet", "1x2", "--seed", "7", "-o", str(sheet))
     assert done.returncode == 0, done.stderr
     atlas = json.loads(sheet.with_suffix(".json").read_text())
     assert [(one["name"], one["attributes"]) for one in atlas["sprites"]] == [("picture-0", {}), ("picture-1", {})]
@@ -67,7 +67,7 @@ def test_a_sheet_in_rgb_without_attributes(ancestral: Run, tmp_path: Path) -> No
     ],
 )
 def test_sheets_that_are_refused(ancestral: Run, tmp_path: Path, arguments: tuple[str, ...], message: bytes) -> None:
-    done = ancestral("draw", "robe", "--model", "doll", "-o", str(tmp_path / "a.png"), *arguments)
+    done = ancestral("draw", "robe", "--model", "palette", "-o", str(tmp_path / "a.png"), *arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())

@@ -24,11 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 """As in the service, whose own filter pytest takes out."""
 
 
-def decode(data: bytes, model: str = "sketch") -> Pixels:
+def decode(data: bytes, model: str = "rgb") -> Pixels:
     return decode_picture(data, PICTURES[model], "file")[0]
 
 
-def refusal(data: bytes, model: str = "sketch") -> str:
+def refusal(data: bytes, model: str = "rgb") -> str:
     """What the sender is told."""
     with pytest.raises(InvalidRequest) as caught:
         decode(data, model)
@@ -69,14 +69,14 @@ def black(width: int, height: int, bytes_a_pixel: int) -> bytes:
 
 @cache
 def moving(form: str) -> bytes:
-    image = image_of(noise("sketch"))
-    return written(image, form, save_all=True, append_images=[image_of(noise("sketch", seed=1))], duration=100)
+    image = image_of(noise("rgb"))
+    return written(image, form, save_all=True, append_images=[image_of(noise("rgb", seed=1))], duration=100)
 
 
 @cache
 def hostile() -> dict[str, tuple[bytes, str]]:
     """Files, and a word of what their senders are told."""
-    image = image_of(noise("sketch"))
+    image = image_of(noise("rgb"))
     whole = written(image)
     data_at = whole.index(b"IDAT")
     broken = bytearray(whole)
@@ -136,7 +136,7 @@ def bomb() -> bytes:
 def large_webp(width: int, height: int) -> bytes:
     """A WebP that is said to have a canvas of this size; up to 16 GB."""
     frame = bytes(6) + (7).to_bytes(3, "little") + (5).to_bytes(3, "little") + bytes(4)
-    frame += written(noise("sketch"), "WEBP", lossless=True)[12:]
+    frame += written(noise("rgb"), "WEBP", lossless=True)[12:]
     canvas = b"\x02\0\0\0" + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     parts = ((b"VP8X", canvas), (b"ANIM", bytes(6)), (b"ANMF", frame))
     body = b"WEBP" + b"".join(name + struct.pack("<I", len(part)) + part for name, part in parts)
@@ -161,7 +161,7 @@ def test_no_hostile_file_gets_through(server: Server, route: str) -> None:
                 response, param = post(server, route, image=base64_of(data) or "=="), "image"
             else:
                 url = f"{server.url}/v1/images/likelihood"
-                response = httpx.post(url, data={"model": "sketch"}, files={"file": ("a.png", data)}, timeout=60)
+                response = httpx.post(url, data={"model": "rgb"}, files={"file": ("a.png", data)}, timeout=60)
                 param = "file"
             assert response.status_code == 400, (name, response.text)
             check_envelope(response, 400, param)
@@ -173,7 +173,7 @@ FORMS = [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}
 
 @pytest.mark.parametrize(("form", "options"), FORMS)
 def test_what_was_cut_off_is_refused(form: str, options: dict[str, bool]) -> None:
-    data = written(noise("sketch", 4), form, **options)
+    data = written(noise("rgb", 4), form, **options)
     assert decode(data).shape == (6, 8, 3)
     spare = 4 if form == "PNG" else 0  # the checksum of the end itself
     for length in range(len(data) - spare):
@@ -185,16 +185,16 @@ def test_what_was_cut_off_is_refused(form: str, options: dict[str, bool]) -> Non
 def test_what_was_cut_off_is_refused_over_http(
     server: Server, form: str, options: dict[str, bool], part: float
 ) -> None:
-    data = written(noise("sketch", 40), form, **options)
+    data = written(noise("rgb", 40), form, **options)
     cut = data[: int(part * len(data))]
     check_envelope(post(server, "completions", image=base64_of(cut) or "=="), 400, "image")
     form_data = {"file": ("a.png", cut)}
     url = f"{server.url}/v1/images/likelihood"
-    check_envelope(httpx.post(url, data={"model": "sketch"}, files=form_data, timeout=60), 400, "file")
+    check_envelope(httpx.post(url, data={"model": "rgb"}, files=form_data, timeout=60), 400, "file")
 
 
 def test_a_changed_bit_in_a_png_is_noticed() -> None:
-    data = written(noise("sketch"))
+    data = written(noise("rgb"))
     end = data.index(b"IEND")
     for at in range(8, end - 4):
         damaged = bytearray(data)
@@ -204,7 +204,7 @@ def test_a_changed_bit_in_a_png_is_noticed() -> None:
 
 @pytest.mark.parametrize("name", ["corrupt EXIF", "invalid APNG", "malformed MPO"])
 def test_what_a_library_warns_of_is_no_failure(server: Server, name: str) -> None:
-    image = noise("sketch")
+    image = noise("rgb")
     exif = Image.Exif()
     exif[0x010E] = "a picture"
     jpeg = written(image, "JPEG", quality=100, exif=exif)
@@ -228,7 +228,7 @@ def rows(pixels: Pixels) -> bytes:
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "LA"])
 def test_the_largest_and_every_mode(mode: str, scale: int) -> None:
     assert MAX_SIDE == 8 * 512
-    image = image_of(noise("sketch")).convert(mode)
+    image = image_of(noise("rgb")).convert(mode)
     large = image.resize((8 * scale, 6 * scale), Image.Resampling.NEAREST)
     assert np.array_equal(decode(written(large)), np.asarray(image.convert("RGB")))
 
@@ -256,23 +256,23 @@ def test_what_is_transparent_lies_on_white(kind: str, interlaced: bool) -> None:
 
 def test_two_levels_part_at_the_middle() -> None:
     ramp = np.linspace(0, 255, 63).astype(np.uint8).reshape(9, 7, 1)
-    assert np.array_equal(decode(written(ramp), "ink"), ramp >= 128)
-    assert decode(written(np.full((18, 14, 1), 127, np.uint8)), "ink").max() == 0
+    assert np.array_equal(decode(written(ramp), "binary"), ramp >= 128)
+    assert decode(written(np.full((18, 14, 1), 127, np.uint8)), "binary").max() == 0
 
 
 def test_titles_and_profiles_are_passed_over() -> None:
-    image, info = image_of(noise("sketch")), PngImagePlugin.PngInfo()
+    image, info = image_of(noise("rgb")), PngImagePlugin.PngInfo()
     info.add_text("Title", "a picture", zip=True)
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side, somebody says
     data = written(image, pnginfo=info, exif=exif, icc_profile=b"no profile", dpi=(300, 300))
-    assert np.array_equal(decode(data), noise("sketch"))
+    assert np.array_equal(decode(data), noise("rgb"))
 
 
 @cache
 def samples() -> list[bytes]:
     """Allowed files, and moving ones."""
-    image = image_of(noise("sketch", 2))
+    image = image_of(noise("rgb", 2))
     exif, info = Image.Exif(), PngImagePlugin.PngInfo()
     exif[0x010E], exif[0x011A] = "a picture", 72.0
     info.add_text("a", "b" * 300, zip=True)

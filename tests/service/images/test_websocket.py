@@ -30,13 +30,13 @@ def test_the_pictures_are_those_of_http(server: Server, model: str, n: int) -> N
 
 
 def test_the_start_says_what_kinds_their_seeds_drew(server: Server) -> None:
-    park = {"model": "park", "prompt": "birds", "n": 4}
-    told = [entry["revised_prompt"] for entry in post(server, "generations", **park).json()["data"]]
+    subclasses = {"model": "subclasses", "prompt": "birds", "n": 4}
+    told = [entry["revised_prompt"] for entry in post(server, "generations", **subclasses).json()["data"]]
     with watching(server) as watch:
-        watch.generate(**park)
+        watch.generate(**subclasses)
         start, *_ = watch.frames()
         assert start["revised_prompts"] == told
-        watch.generate(**park | {"prompt": "owl"})
+        watch.generate(**subclasses | {"prompt": "owl"})
         start, *_ = watch.frames()
         assert "revised_prompts" not in start
 
@@ -48,7 +48,7 @@ def test_the_start_says_what_comes(server: Server) -> None:
         assert start == {
             "type": "image.start",
             "job": start["job"],
-            "model": "sketch",
+            "model": "rgb",
             "width": 8,
             "height": 6,
             "channels": 3,
@@ -66,7 +66,7 @@ def test_the_start_says_what_comes(server: Server) -> None:
 
 def test_one_after_the_other(server: Server) -> None:
     asked: list[dict[str, Any]] = [{"seed": seed, "n": seed % 3 + 1, "style": "oil"} for seed in range(30)]
-    asked += [{"prompt": None, "class": "cow"}, {"model": "ink", "prompt": "two"}, {"prompt": "any"}]
+    asked += [{"prompt": None, "class": "cow"}, {"model": "binary", "prompt": "two"}, {"prompt": "any"}]
     with watching(server) as watch:
         for changes in asked:
             watch.generate(**changes)
@@ -129,7 +129,7 @@ def test_too_many_errors_end_the_connection(server: Server) -> None:
         assert watch.closed() == 1008
 
 
-@pytest.mark.parametrize("query", ["?model=sketch", "?session_id=a&from_sample=0", "?x="])
+@pytest.mark.parametrize("query", ["?model=rgb", "?session_id=a&from_sample=0", "?x="])
 def test_a_url_with_parameters_is_refused(server: Server, query: str) -> None:
     with pytest.raises(InvalidStatus) as refused, watching(server, query):
         pass
@@ -173,10 +173,10 @@ def test_a_connection_without_a_key_does_not_stay(keyed: Server) -> None:
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_the_coarse_scale_comes_first(server: Server, n: int) -> None:
-    spec = PICTURES["park"]
+    spec = PICTURES["subclasses"]
     rows, columns = spec.height // 4, spec.width // 4
     with watching(server) as watch:
-        watch.generate(model="park", prompt="owl", n=n, coarse=True)
+        watch.generate(model="subclasses", prompt="owl", n=n, coarse=True)
         assert watch.told()["type"] == "image.start"
         assert watch.told() == {"type": "image.coarse", "width": columns, "height": rows}
         coarse = watch.connection.recv(timeout=SECONDS)
@@ -188,7 +188,7 @@ def test_the_coarse_scale_comes_first(server: Server, n: int) -> None:
     assert isinstance(coarse, bytes)
     pictures = np.frombuffer(data, np.uint8).reshape(spec.height, n, spec.width, 3).swapaxes(0, 1)
     assert np.array_equal(np.frombuffer(coarse, np.uint8).reshape(n, rows, columns, 3), pictures[:, 2::4, 2::4])
-    assert same(list(pictures), draw(server, model="park", prompt="owl", n=n))
+    assert same(list(pictures), draw(server, model="subclasses", prompt="owl", n=n))
 
 
 def test_a_model_of_one_scale_has_no_coarse_one(server: Server) -> None:

@@ -32,7 +32,7 @@ class Watch:
         self.connection.send(json.dumps({"type": kind, **fields}))
 
     def generate(self, **changes: object) -> None:
-        fields = {"model": "sketch", "prompt": "dog", "seed": 7} | changes
+        fields = {"model": "rgb", "prompt": "dog", "seed": 7} | changes
         self.say("image.generate", **{name: value for name, value in fields.items() if value is not None})
 
     def told(self) -> dict[str, Any]:

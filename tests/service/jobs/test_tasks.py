@@ -86,12 +86,12 @@ def test_an_api_process_imports_no_compiled_kernels() -> None:
         ("tiny", {"input": "Hi.", "voice": "ann"}, SPEECH),
         ("tiny", {"duration": 1.0}, SPEECH),
         ("free", {"duration": 1.0, "voice": "ann"}, GENERATION),
-        ("sketch", {"prompt": "cat", "n": 2}, IMAGE),
-        ("sketch", {"class": "cat", "surprise": 1}, IMAGE),
-        ("sketch", {"prompt": "cat", "rows": 2}, COMPLETION),
-        ("sketch", {"prompt": "cat", "rows": 2, "image": "aa"}, COMPLETION),
-        ("sketch", {"from": "cat", "to": "dog", "steps": 3}, INTERPOLATION),
-        ("fog", {}, IMAGE),
+        ("rgb", {"prompt": "cat", "n": 2}, IMAGE),
+        ("rgb", {"class": "cat", "surprise": 1}, IMAGE),
+        ("rgb", {"prompt": "cat", "rows": 2}, COMPLETION),
+        ("rgb", {"prompt": "cat", "rows": 2, "image": "aa"}, COMPLETION),
+        ("rgb", {"from": "cat", "to": "dog", "steps": 3}, INTERPOLATION),
+        ("grey", {}, IMAGE),
     ],
 )
 def test_a_request_finds_its_task(

@@ -45,12 +45,12 @@ def test_speak(server: Server, window: Firefox) -> None:
 
 
 def test_draw(server: Server, window: Firefox) -> None:
-    window.open(f"{server.url}/#draw?model=park&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
+    window.open(f"{server.url}/#draw?model=subclasses&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
     window.until(f"{SHOWN} === 'Draw'")
     window.click("button.primary")
     window.until("document.querySelector('.shot:nth-child(3):not(.growing)') !== null")
     colours = window.evaluate(PIXELS)
-    (expected,) = draw(server, model="park", prompt="owl", seed=4, temperature=0.9, guidance=1)
+    (expected,) = draw(server, model="subclasses", prompt="owl", seed=4, temperature=0.9, guidance=1)
     assert [colours[i : i + 3] for i in range(0, len(colours), 4)] == expected.reshape(-1, 3).tolist()
 
 

@@ -51,7 +51,7 @@ class Models:
     sounds: str
 
 
-TINY = Models("tiny", "ann", "park", "free")
+TINY = Models("tiny", "ann", "subclasses", "free")
 REAL = Models("wavenet-en", "joe", "pixelcnn-sprites", "wavenet-babble")
 
 
@@ -95,7 +95,7 @@ def test_the_keyboard_is_enough(server: Server, visit: Visiting) -> None:
 
 def test_the_keyboard_draws(server: Server, visit: Visiting) -> None:
     with visit(server) as page:
-        page.open("#draw?model=park&n=2&seed=4&prompt=Birds")
+        page.open("#draw?model=subclasses&n=2&seed=4&prompt=Birds")
         tab_to(page, ".chip input")
         page.page.keyboard.press("ArrowRight")
         assert page.page.input_value(".chips input:checked >> nth=0") == "Beasts"
@@ -123,7 +123,7 @@ def test_the_keyboard_scores_verifies_and_reads(server: Server, visit: Visiting,
         tab_to(page, ".file")
         with page.page.expect_file_chooser() as chooser:
             page.page.keyboard.press("Space")
-        (tmp_path / "mine.png").write_bytes(written(noise("park")))
+        (tmp_path / "mine.png").write_bytes(written(noise("subclasses")))
         chooser.value.set_files(tmp_path / "mine.png")
         page.page.wait_for_selector(".score:nth-child(3) .bits")
         assert server.speak().status_code == 200
@@ -157,7 +157,7 @@ def states(page: Visit, server: Server, folder: Path, models: Models) -> Iterato
     """Goes through the views and their states, and says the name of each one that is reached."""
     sound, picture = folder / "mine.wav", folder / "mine.png"
     sound.write_bytes(server.speak(model=models.speech, voice=models.voice).content)
-    picture.write_bytes(written(noise("park")))
+    picture.write_bytes(written(noise("subclasses")))
     page.open(f"#speak?model={models.speech}&voice={models.voice}&seed=9&text={quote(LONG)}")
     page.speak()
     yield "speak"

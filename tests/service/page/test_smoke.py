@@ -38,13 +38,13 @@ def test_words_are_shown_as_they_were_written(server: Server, visit: Visiting) -
 
 def test_draw(server: Server, visit: Visiting) -> None:
     with visit(server) as page:
-        page.open("#draw?model=park&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
+        page.open("#draw?model=subclasses&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
         page.page.click("button.primary")
         page.page.wait_for_selector(".shot:nth-child(3):not(.growing)")
         colours = page.evaluate(
             "Array.from(document.querySelector('.shot canvas').getContext('2d').getImageData(0, 0, 12, 8).data)"
         )
-        body = {"model": "park", "prompt": "owl", "seed": 4, "temperature": 0.9, "guidance": 1}
+        body = {"model": "subclasses", "prompt": "owl", "seed": 4, "temperature": 0.9, "guidance": 1}
         (expected,) = draw(server, **body)
         pixels = [colours[i : i + 3] for i in range(0, len(colours), 4)]
         assert pixels == expected.reshape(-1, 3).tolist()
@@ -60,10 +60,10 @@ _COLOURS = """selector => Array.from(document.querySelectorAll(selector), canvas
 
 def test_draw_from_a_picture(server: Server, visit: Visiting, tmp_path: Path) -> None:
     """The model cannot draw without one, so the view offers no other way."""
-    pixels = noise("mirror")
+    pixels = noise("autoencoder")
     (tmp_path / "mine.png").write_bytes(written(pixels))
     with visit(server) as page:
-        page.open("#draw?model=mirror&n=2&seed=4&temperature=0.9")
+        page.open("#draw?model=autoencoder&n=2&seed=4&temperature=0.9")
         assert page.page.locator(".segmented input:checked").get_attribute("value") == "picture"
         page.page.click("button.primary")
         page.page.wait_for_selector(".drop .wrong:has-text('Choose a picture first')")
@@ -75,7 +75,7 @@ def test_draw_from_a_picture(server: Server, visit: Visiting, tmp_path: Path) ->
         drawn = page.evaluate(_COLOURS, ".shot canvas")
         page.check()
     assert given == pixels.ravel().tolist()
-    form = {"model": "mirror", "n": "2", "seed": "4", "temperature": "0.9", "response_format": "b64_json"}
+    form = {"model": "autoencoder", "n": "2", "seed": "4", "temperature": "0.9", "response_format": "b64_json"}
     files = {"image": ("mine.png", written(pixels))}
     expected = shown(httpx.post(f"{server.url}/v1/images/reconstructions", data=form, files=files, timeout=60.0))
     assert drawn == [picture[..., 0].ravel().tolist() for picture in expected]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 Serve = Callable[..., AbstractContextManager[Server]]
 SPEAK = "#speak?model=tiny&voice=ann&seed=9&text=The%20birch%20canoe%20slid."
-VIEWS = {"speak": SPEAK, "draw": "#draw?model=park&n=2"}
+VIEWS = {"speak": SPEAK, "draw": "#draw?model=subclasses&n=2"}
 
 
 def test_a_server_that_dies_and_comes_back(environment: dict[str, str], serve: Serve, visit: Visiting) -> None:
@@ -97,7 +97,7 @@ def test_keys(keyed: Server, keys: dict[str, str], visit: Visiting) -> None:
             page.page.fill("#key-value", key)
             page.page.click("dialog button.primary")
             page.page.wait_for_selector("main .view" if key == mine else ".problem:has-text('not one of this server')")
-        page.open("#draw?model=park&prompt=owl&n=1&seed=4")
+        page.open("#draw?model=subclasses&prompt=owl&n=1&seed=4")
         page.page.click("button.primary")
         page.page.wait_for_selector(".shot:not(.growing)")
         page.open(SPEAK)

@@ -165,16 +165,16 @@ def test_a_link_restores_ends_that_are_lists(real: Server, visit: Visiting) -> N
 
 
 def test_interpolate_between_two_pictures(server: Server, visit: Visiting, tmp_path: Path) -> None:
-    pixels = noise("mirror"), 255 - noise("mirror")
+    pixels = noise("autoencoder"), 255 - noise("autoencoder")
     vectors = []
     for number, picture in enumerate(pixels):
         path = tmp_path / f"{number}.png"
         path.write_bytes(written(picture))
-        form, files = {"model": "mirror"}, {"image": path.read_bytes()}
+        form, files = {"model": "autoencoder"}, {"image": path.read_bytes()}
         answer = httpx.post(f"{server.url}/v1/images/encodings", data=form, files=files, timeout=60.0)
         vectors.append(answer.json()["data"][0]["embedding"])
     with visit(server) as page:
-        page.open("#draw?mode=interpolate&model=mirror&seed=5&temperature=1")
+        page.open("#draw?mode=interpolate&model=autoencoder&seed=5&temperature=1")
         for number in range(2):
             page.page.set_input_files(f"input[type=file] >> visible=true >> nth={number}", tmp_path / f"{number}.png")
         page.page.wait_for_selector(".kept canvas >> nth=1")
@@ -185,7 +185,7 @@ def test_interpolate_between_two_pictures(server: Server, visit: Visiting, tmp_p
             "canvas.getContext('2d').getImageData(0, 0, 8, 6).data).filter((_, i) => i % 4 === 0))"
         )
         page.check()
-    body = {"model": "mirror", "from": vectors[0], "to": vectors[1], "steps": 8, "seed": 5, "temperature": 1}
+    body = {"model": "autoencoder", "from": vectors[0], "to": vectors[1], "steps": 8, "seed": 5, "temperature": 1}
     url = f"{server.url}/v1/images/interpolations"
     expected = shown(httpx.post(url, json=body | {"response_format": "b64_json"}, timeout=60.0))
     assert drawn == [picture[..., 0].ravel().tolist() for picture in expected]

@@ -24,7 +24,7 @@ from tests.service.ws_client import eventually, talking
 
 Serve = Callable[..., AbstractContextManager[Server]]
 DOCUMENT = ROOT / "docs" / "observability.md"
-IMAGE = {"model": "sketch", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
+IMAGE = {"model": "rgb", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
 RATE = 16000
 
 
@@ -141,7 +141,7 @@ def test_pictures_are_counted_in_pixels(watched: Server, engine: str) -> None:
     change = Change(watched)
     with watched.client() as client:
         assert client.post("/v1/images/generations", json=IMAGE).status_code == 200
-    drawn = {"model": "sketch", "engine": engine}
+    drawn = {"model": "rgb", "engine": engine}
     pixels = 2 * 6 * 8
     assert change.becomes(pixels, "ancestral_pixels_total", **drawn)
     assert change.becomes(2, "ancestral_pictures_total", **drawn)
@@ -235,7 +235,7 @@ def test_models_that_nobody_asks_for_leave_memory(serve: Serve) -> None:
         assert scrape(server).of("ancestral_model_in_memory") == len(known)
         spoken, drawn = server.speak().content, httpx.post(f"{server.url}/v1/images/generations", json=IMAGE).json()
         assert eventually(lambda: scrape(server).of("ancestral_model_in_memory") == staying)
-        assert {line["model"] for line in server.log if line["message"] == "model unloaded"} >= {"tiny", "sketch"}
+        assert {line["model"] for line in server.log if line["message"] == "model unloaded"} >= {"tiny", "rgb"}
         assert server.speak().content == spoken
         now = scrape(server)
         assert now.of("ancestral_model_in_memory", model="tiny") == 1
