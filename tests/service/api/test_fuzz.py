@@ -105,7 +105,7 @@ HEADERS: Final = ("last-event-id", "range", "if-range", "if-none-match", "prefer
 HEADER_VALUES: Final = st.sampled_from(
     ("", "0-0", "9-9", "x", "bytes=0-1", "bytes=9-1", "bytes=-", '"a"', "*", "respond-async", "text/html", "a" * 300)
 )
-QUICK, FULL = 150, 10_000
+QUICK, FULL = 150, 3_000
 
 
 @pytest.fixture(scope="module")
@@ -175,5 +175,5 @@ def test_requests_are_refused_by_name_or_honoured(server: Server, document: Docu
 
 
 @pytest.mark.slow
-def test_ten_thousand_requests(server: Server, document: Document) -> None:
+def test_thousands_of_requests_are_refused_by_name_or_honoured(server: Server, document: Document) -> None:
     check_flood(server, document, FULL)

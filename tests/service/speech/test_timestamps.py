@@ -31,7 +31,7 @@ def at_rate(times: list[dict[str, Any]], rate: int) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("form", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+@pytest.mark.parametrize("form", ["mp3", "pcm"])
 def test_events(server: Server, form: str) -> None:
     request = {"input": TEXT, "response_format": form}
     response = server.speak(**request, stream_format="sse", timestamps=["word", "phoneme"])

@@ -17,8 +17,6 @@ from tests.service.ws_client import (
     whole,
 )
 
-FORMS = ("pcm", "wav", "flac", "mp3", "opus", "aac")
-
 
 def test_the_messages_of_one_utterance(server: Server) -> None:
     with talking(server) as talk:
@@ -37,9 +35,8 @@ def test_the_messages_of_one_utterance(server: Server) -> None:
     assert heard.sound == whole(server, "The birch canoe slid.", sample_rate=None)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("rate", [pytest.param(16000, marks=pytest.mark.slow), 24000, None])
-def test_every_format_is_that_of_http(server: Server, form: str, rate: int | None) -> None:
+@pytest.mark.parametrize(("form", "rate"), [("wav", None), ("mp3", 24000), ("opus", None)])
+def test_audio_in_another_format_has_the_bytes_of_http(server: Server, form: str, rate: int | None) -> None:
     with talking(server) as talk:
         speak(talk, LONG, response_format=form, sample_rate=rate)
     (heard,) = talk.heard.values()
