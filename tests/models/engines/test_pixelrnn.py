@@ -33,7 +33,17 @@ NARROW = {
 }
 
 
-@pytest.mark.parametrize("spec", [*RNN_SPECS.values(), *NARROW.values()], ids=[*RNN_SPECS, *NARROW])
+IN_COLOUR = ("row, RGB, none", "diagonal, RGB, class and style, two scales")
+"""Those in colour that the quick tests draw, too."""
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(spec, id=name, marks=pytest.mark.slow if spec.channels > 1 and name not in IN_COLOUR else ())
+        for name, spec in (RNN_SPECS | NARROW).items()
+    ],
+)
 def test_whole_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> None:
     engine = NativeImageEngine(checkpoint_of(spec))
     wanted = tempered(requests(engine, 5))

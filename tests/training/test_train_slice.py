@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 
 from ancestral.models.checkpoint import load
-from tests.deploy.support import ROOT
+from tests.paths import ROOT
 
 SCRIPT = ROOT / "deploy" / "gpu" / "train_slice.sh"
 
