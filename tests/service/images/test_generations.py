@@ -179,9 +179,7 @@ def test_temperature_0_takes_the_most_likely(server: Server) -> None:
     assert np.array_equal(one[0], one[1])
 
 
-@pytest.mark.parametrize(
-    ("scale", "form", "way"), [(2, "png", "url"), (512, "webp", "b64_json")]
-)
+@pytest.mark.parametrize(("scale", "form", "way"), [(2, "png", "url"), (512, "webp", "b64_json")])
 def test_sizes_are_larger_pixels(server: Server, scale: int, form: str, way: str) -> None:
     size = f"{8 * scale}x{6 * scale}"
     response = post(server, "generations", size=size, output_format=form, response_format=way)
