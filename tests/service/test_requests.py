@@ -14,8 +14,9 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel
 
-from ancestral.service.catalog.catalog import Catalog, load_catalog
-from ancestral.service.errors import ServiceError
+from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.errors import AncestralError
+from ancestral.service.errors import status_of
 from ancestral.service.images.requests import completion_job, image_job, interpolation_job
 from ancestral.service.images.schemas import (
     MAX_STEPS,
@@ -113,7 +114,7 @@ def test_a_wrong_value_is_named(kind: type[BaseModel], field: str) -> None:
     for code, values in WRONG[field].items():
         for value in values:
             error = refusal(lambda changed=VALID[kind] | {field: value}: checked(kind, changed))
-            assert (error.status, (error.param or "").split(".")[0]) == (400, field), value
+            assert (status_of(error), (error.param or "").split(".")[0]) == (400, field), value
             assert error.message.startswith(f"{error.param}: ")
             assert code in ("", error.code), (value, error.code)
 
@@ -128,16 +129,16 @@ def test_a_missing_field_is_named(kind: type[BaseModel]) -> None:
             assert (error.param, error.code) == (known, "missing_parameter")
 
 
-def refusal(act: Callable[[], object]) -> ServiceError:
+def refusal(act: Callable[[], object]) -> AncestralError:
     """The error that something is refused with."""
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(AncestralError) as caught:
         act()
     return caught.value
 
 
 @pytest.fixture(scope="module")
 def catalog(zoo: Path) -> Catalog:
-    return load_catalog(Settings(models_dir=zoo))
+    return load_catalog(CatalogConfig((zoo,)))
 
 
 JOBS: Final[dict[type[BaseModel], Callable[..., object]]] = {
@@ -242,7 +243,7 @@ def test_what_a_model_cannot_do_is_refused_by_name(kind: type[BaseModel], catalo
     for changes, param, code in REFUSED[kind]:
         body = {name: value for name, value in (VALID[kind] | changes).items() if value is not None}
         error = refusal(lambda body=body: JOBS[kind](catalog, Settings(), checked(kind, body)))
-        assert (error.status, error.param) == (404 if error.code == "model_not_found" else 400, param), changes
+        assert (status_of(error), error.param) == (404 if error.code == "model_not_found" else 400, param), changes
         assert code in ("", error.code), (changes, error.code)
         assert error.message.startswith(f"{param}: "), changes
         assert "passwd" not in error.message

