@@ -29,5 +29,5 @@ def test_quantiles_are_those_of_prometheus() -> None:
     assert math.isnan(quantile(PAGE, "nothing", 0.5))
 
 
-def test_totals() -> None:
+def test_totals_are_summed_over_labels() -> None:
     assert (total(PAGE, "wait_seconds_count"), total(PAGE, "plain"), total(PAGE, "nothing")) == (4, 7, 0)

@@ -56,7 +56,7 @@ def rewrite_config(path: Path, **changes: Any) -> None:
     sign(path)
 
 
-def test_round_trip(saved: Path) -> None:
+def test_a_saved_checkpoint_is_loaded_as_it_was(saved: Path) -> None:
     checkpoint = load(saved)
     assert checkpoint.spec == SPEC
     assert checkpoint.card == "# A model\n"

@@ -253,7 +253,7 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called() -> None:
     assert asked == ["engine", "sink"]
 
 
-def test_figures_count() -> None:
+def test_figures_count_calls_lanes_and_symbols() -> None:
     made = engine()
     now = [0.0]
 

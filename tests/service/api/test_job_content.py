@@ -73,12 +73,12 @@ RANGES: list[tuple[str | None, tuple[int, int] | None]] = [
 
 
 @pytest.mark.parametrize(("header", "expected"), RANGES)
-def test_ranges(header: str | None, expected: tuple[int, int] | None) -> None:
+def test_a_range_of_the_content_is_sent(header: str | None, expected: tuple[int, int] | None) -> None:
     assert byte_range(header, 100) == expected
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=999999999999999999-"])
-def test_ranges_outside(header: str) -> None:
+def test_a_range_outside_of_the_content_is_refused(header: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as caught:
         byte_range(header, 100)
     assert caught.value.headers == {"content-range": "bytes */100"}

@@ -139,7 +139,7 @@ def test_the_queue_tells_the_truth_and_cancelling_frees_the_slot(watched: Server
     check_envelope(cancel(watched, third), 409, None)
 
 
-def test_deleting(watched: Server, valkey: Redis) -> None:
+def test_a_deleted_job_leaves_no_key(watched: Server, valkey: Redis) -> None:
     done, going = submit(watched), submit(watched, duration=3600.0)
     watched.ended(done)
     content(watched, done)

@@ -81,7 +81,7 @@ def test_overload_is_told_and_passes(serve: Serve) -> None:
         assert status == 200
 
 
-def test_who_waits_in_the_queue_is_served(serve: Serve) -> None:
+def test_a_request_that_waits_in_the_queue_is_served(serve: Serve) -> None:
     with serve(interactive_slots=1, max_queued_streams=1) as server:
         expected = server.speak().content
         with reading_slowly(server) as first, server.client() as client:

@@ -111,7 +111,7 @@ def test_errors_as_rfc_9457_problems(server: Server) -> None:
         check_envelope(client.get("/v1/nothing"), 404, None)
 
 
-def test_request_ids(server: Server) -> None:
+def test_a_request_id_is_returned_and_logged(server: Server) -> None:
     with server.client() as client:
         assert client.get("/healthz", headers={"x-request-id": "abc-123"}).headers["x-request-id"] == "abc-123"
         drawn = client.get("/healthz", headers={"x-request-id": "no spaces <please>"}).headers["x-request-id"]

@@ -92,12 +92,12 @@ def test_previews_need_a_key(keyed: Server) -> None:
         ("models/frog/card", 404, "model"),
     ],
 )
-def test_what_there_is_not(server: Server, path: str, status: int, param: str) -> None:
+def test_unknown_voices_classes_and_models_are_refused(server: Server, path: str, status: int, param: str) -> None:
     found = httpx.get(f"{server.url}/v1/{path}")
     assert (found.status_code, found.json()["error"]["param"]) == (status, param)
 
 
-def test_a_card(server: Server) -> None:
+def test_the_card_is_the_text_of_both_checkpoints(server: Server) -> None:
     found = httpx.get(f"{server.url}/v1/models/tiny/card")
     assert found.headers["content-type"] == "text/markdown; charset=utf-8"
     assert found.text == "Random weights, for tests.\nRandom weights, for tests."

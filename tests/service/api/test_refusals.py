@@ -112,7 +112,7 @@ BAD_BODIES: list[tuple[bytes, str | None]] = [
 
 
 @pytest.mark.parametrize(("body", "param"), BAD_BODIES)
-def test_what_is_no_json_object_is_refused(server: Server, body: bytes, param: str | None) -> None:
+def test_a_body_that_is_no_json_object_is_refused(server: Server, body: bytes, param: str | None) -> None:
     response = httpx.post(server.url + URL, content=body, headers=JSON)
     check_envelope(response, 400, param)
 

@@ -85,7 +85,7 @@ def test_no_manifest_before_the_end(server: Server) -> None:
 
 
 @pytest.mark.every_engine
-def test_it_is_equal(server: Server, manifest: dict[str, Any], engine: str) -> None:
+def test_a_manifest_is_verified_as_equal(server: Server, manifest: dict[str, Any], engine: str) -> None:
     response = verify(server, manifest)
     assert response.status_code == 200
     found = response.json()
@@ -104,7 +104,7 @@ def test_it_is_equal(server: Server, manifest: dict[str, Any], engine: str) -> N
     assert httpx.get(f"{server.url}/v1/jobs/{found['job']}").json()["status"] == "completed"
 
 
-def test_it_is_not_equal(server: Server, manifest: dict[str, Any]) -> None:
+def test_the_fields_that_differ_are_named(server: Server, manifest: dict[str, Any]) -> None:
     other_seed = manifest | {"seed": 1, "request": manifest["request"] | {"seed": 1}}
     found = verify(server, other_seed).json()
     assert (found["equal"], found["symbols_equal"]) == (False, False)
@@ -176,7 +176,7 @@ def test_another_model_is_named_although_its_requests_have_other_fields(
     assert check_envelope(refused, 400, "model")["code"] == "inconsistent_manifest"
 
 
-def test_other_weights(server: Server, manifest: dict[str, Any]) -> None:
+def test_a_manifest_of_other_weights_is_a_conflict(server: Server, manifest: dict[str, Any]) -> None:
     refused = verify(server, manifest | {"model_sha256": "0" * 64})
     assert check_envelope(refused, 409, "model_sha256")["code"] == "model_changed"
     assert refused.headers["x-should-retry"] == "false"
@@ -201,7 +201,7 @@ def test_a_continuation_needs_its_recording_back(server: Server) -> None:
     assert check_envelope(superfluous, 400, "request.prompt_audio")["code"] == "prompt_differs"
 
 
-def test_later(server: Server, manifest: dict[str, Any]) -> None:
+def test_an_asynchronous_verification_is_a_job(server: Server, manifest: dict[str, Any]) -> None:
     response = verify(server, manifest, ASYNC)
     assert response.status_code == 202
     job = response.json()["id"]
@@ -218,7 +218,7 @@ def test_the_same_key_is_the_same_job(server: Server, manifest: dict[str, Any]) 
     check_envelope(verify(server, changed(manifest, "version", "x"), headers), 422, "Idempotency-Key")
 
 
-def test_who_leaves_ends_the_job(server: Server) -> None:
+def test_a_client_that_disconnects_cancels_the_verification(server: Server) -> None:
     manifest = made(server, "generations", duration=0.5)
     long = changed(manifest, "request.duration", 3600.0)
     before = server.newest()

@@ -49,7 +49,7 @@ def closed(connection: ClientConnection) -> int | None:
     return end.value.rcvd and end.value.rcvd.code
 
 
-def test_who_can_resume_is_sent_away(serve: Serve) -> None:
+def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
     with serve(shutdown_seconds=30) as server, talking(server, sock=small_window(server)) as talk:
         talk.configure(speed=0.25)
         talk.say("input.text", text=TEXT)
@@ -64,7 +64,7 @@ def test_who_can_resume_is_sent_away(serve: Serve) -> None:
 
 
 @pytest.mark.slow
-def test_who_cannot_resume_is_served_to_the_end(serve: Serve) -> None:
+def test_an_elevenlabs_session_is_served_to_its_end(serve: Serve) -> None:
     with serve(shutdown_seconds=300) as server:
         expected = whole(server, TEXT + LONG, speed=0.25)
         with beginning(server) as (connection, heard), open_stream(server) as silent:
@@ -83,7 +83,7 @@ def test_in_the_end_it_is_broken_off(serve: Serve) -> None:
         assert closed(connection) is None
 
 
-def test_what_is_being_drawn_is_shown(serve: Serve) -> None:
+def test_pictures_in_progress_are_completed_before_the_close(serve: Serve) -> None:
     with serve(shutdown_seconds=30, interactive_slots=1) as server, watching(server) as watch:
         with reading_slowly(server), watching(server) as idle:  # it has to wait for the only slot
             watch.generate(n=10)

@@ -62,7 +62,7 @@ def _parts(text: str, **changes: str) -> list[Part]:
         "# A title", "## Deeper ##",
     ],
 )  # fmt: skip
-def test_headings(heading: str) -> None:
+def test_headings_begin_chapters(heading: str) -> None:
     book = read_book(f"Before.\n\n{heading}\n\nText.\n")
     title = " ".join(heading.strip("# ").split())
     assert [chapter.title for chapter in book.chapters] == ["", title]
@@ -111,7 +111,7 @@ def test_too_many_chapters() -> None:
         read_book("".join(f"Chapter {number}\n\nText.\n\n" for number in range(256)))
 
 
-def test_pauses() -> None:
+def test_paragraphs_and_chapters_are_followed_by_pauses() -> None:
     pauses = [part.pause for part in _parts(ALICE)]
     paragraph, heading, chapter = PARAGRAPH_SECONDS, HEADING_SECONDS, CHAPTER_SECONDS
     assert pauses == [paragraph, chapter, heading, BREAK_SECONDS, chapter, heading, chapter]

@@ -76,7 +76,9 @@ def test_say_reads_standard_input(environment: dict[str, str], server: Server) -
         ([TEXT], 2, b"--output"),
     ],
 )
-def test_say_refuses(ancestral: Run, arguments: list[str], code: int, message: bytes) -> None:
+def test_say_refuses_wrong_options_with_a_message(
+    ancestral: Run, arguments: list[str], code: int, message: bytes
+) -> None:
     chosen = arguments if "--model" in arguments else [*arguments, "--model", "tiny"]
     done = ancestral("say", *chosen)
     assert done.returncode == code

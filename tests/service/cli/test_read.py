@@ -161,7 +161,7 @@ def _copy(client: socket.socket, server: socket.socket) -> None:
             server.sendall(data)
 
 
-def test_broken_connections(ancestral: Run, shaky: str, book: Path, tmp_path: Path) -> None:
+def test_a_broken_connection_is_tried_again(ancestral: Run, shaky: str, book: Path, tmp_path: Path) -> None:
     here = _read(ancestral, book, tmp_path / "a.flac")
     assert _read(ancestral, book, tmp_path / "b.flac", "--url", shaky) == here
 

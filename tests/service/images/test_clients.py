@@ -58,7 +58,7 @@ def test_pictures_under_urls(client: openai.OpenAI, server: Server) -> None:
 
 
 @pytest.mark.parametrize("partial_images", [0, 3])
-def test_a_stream(client: openai.OpenAI, server: Server, partial_images: int) -> None:
+def test_openai_streams_partial_pictures(client: openai.OpenAI, server: Server, partial_images: int) -> None:
     stream = client.images.generate(
         model="rgb", prompt="dog", stream=True, partial_images=partial_images, extra_body=SEED
     )
@@ -77,7 +77,7 @@ def test_a_stream(client: openai.OpenAI, server: Server, partial_images: int) ->
     assert last.created_at > 1_700_000_000
 
 
-def test_asynchronously(server: Server) -> None:
+def test_openai_async_client_draws(server: Server) -> None:
     async def paint() -> list[str]:
         async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
             whole = await client.images.generate(model="rgb", prompt="dog", response_format="b64_json", extra_body=SEED)

@@ -91,7 +91,7 @@ def test_half_is_the_default(server: Server, model: str, half: int) -> None:
     assert answers[0].json()["usage"] == answers[1].json()["usage"]
 
 
-def test_every_row(server: Server) -> None:
+def test_all_rows_given_are_returned_unchanged(server: Server) -> None:
     response = complete(server, rows=6)
     assert same(shown(response), [noise("rgb")])
     assert response.json()["usage"]["output_tokens"] == 0
@@ -119,12 +119,12 @@ def test_what_the_server_drew_comes_back(server: Server) -> None:
 
 
 @pytest.mark.parametrize("head", ["data:image/png;base64,", "data:;base64,", "data:image/png;charset=x;base64,"])
-def test_data_urls(server: Server, head: str) -> None:
+def test_data_urls_are_accepted(server: Server, head: str) -> None:
     assert same(shown(complete(server, head + base64_of(written(noise("rgb"))))), shown(complete(server)))
 
 
 @pytest.mark.parametrize(("form", "options"), [("WEBP", {"lossless": True}), ("JPEG", {"quality": 100})])
-def test_other_files(server: Server, form: str, options: dict[str, Any]) -> None:
+def test_webp_and_jpeg_files_are_accepted(server: Server, form: str, options: dict[str, Any]) -> None:
     smooth = np.full((6, 8, 3), 90, np.uint8)
     (pixels,) = shown(complete(server, written(smooth, form, **options)))
     assert np.abs(pixels[:2].astype(int) - 90).max() <= 2

@@ -19,7 +19,7 @@ SAME = ("--model", "rgb", "--seed", "7")
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "jpg", "jpeg", "PNG"])
-def test_it_draws_what_the_server_draws(ancestral: Run, server: Server, tmp_path: Path, ending: str) -> None:
+def test_draw_writes_the_bytes_of_the_server(ancestral: Run, server: Server, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     done = ancestral("draw", "Dog", *SAME, "-o", str(path))
     assert (done.returncode, done.stdout) == (0, b""), done.stderr
@@ -99,7 +99,9 @@ def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path
         (["-o", "a.png", "--like", __file__, "--guidance", "2"], 2, b"--guidance"),
     ],
 )
-def test_it_refuses(ancestral: Run, arguments: list[str], code: int, message: bytes) -> None:
+def test_draw_refuses_wrong_options_with_a_message(
+    ancestral: Run, arguments: list[str], code: int, message: bytes
+) -> None:
     chosen = arguments if "--model" in arguments else [*arguments, "--model", "rgb"]
     done = ancestral("draw", *chosen)
     assert done.returncode == code, done.stderr

@@ -47,7 +47,7 @@ def test_a_finished_picture_alone(server: Server) -> None:
 @pytest.mark.parametrize("model", ["rgb", "binary"])
 @pytest.mark.parametrize("wanted", [1, 2, 3])
 @pytest.mark.parametrize("scale", [1, 3])
-def test_pictures_grow(server: Server, model: str, wanted: int, scale: int) -> None:
+def test_partial_pictures_grow_by_rows(server: Server, model: str, wanted: int, scale: int) -> None:
     spec = PICTURES[model]
     changes = {"model": model, "prompt": "any", "size": f"{spec.width * scale}x{spec.height * scale}"}
     told = events(post(server, "generations", stream=True, partial_images=wanted, **changes))

@@ -90,7 +90,7 @@ def test_a_recipe_makes_the_same_file(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("form", "media"), [("png", "image/png"), ("webp", "image/webp"), ("jpeg", "image/jpeg")])
-def test_forms(server: Server, form: str, media: str) -> None:
+def test_a_url_gives_the_file_in_the_requested_format(server: Server, form: str, media: str) -> None:
     (found,) = urls(post(server, "generations", response_format="url", output_format=form, size="16x12"))
     assert re.search(rf"/0\.{form}\?token=", found)
     response = httpx.get(found)

@@ -34,7 +34,7 @@ FORMS = ("png", "webp", "jpeg")
 
 
 @pytest.mark.every_engine(quick=True)
-def test_the_answer(server: Server, engine: str) -> None:
+def test_the_response_has_pictures_usage_and_headers(server: Server, engine: str) -> None:
     response = post(server, "generations", n=2)
     assert response.status_code == 200
     found = response.json()
@@ -248,7 +248,7 @@ def test_a_wrong_value_is_named(server: Server) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]"])
 @pytest.mark.parametrize("route", ["generations", "completions", "interpolations"])
-def test_what_is_no_json_object(server: Server, route: str, body: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_refused(server: Server, route: str, body: bytes) -> None:
     url, headers = f"{server.url}/v1/images/{route}", {"content-type": "application/json"}
     check_envelope(httpx.post(url, content=body, headers=headers), 400, None)
     check_envelope(httpx.post(url, content=json.dumps(DRAWING)), 415, None)

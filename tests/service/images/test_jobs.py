@@ -56,7 +56,7 @@ def test_several_pictures_are_a_zip(server: Server, route: str) -> None:
     assert content(server, again).content == found.content
 
 
-def test_ranges(server: Server) -> None:
+def test_a_range_of_the_content_is_sent(server: Server) -> None:
     job = submit(server, n=3)
     whole = content(server, job)
     size = len(whole.content)
@@ -144,7 +144,7 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
         ("interpolations", {"from": [0.5, -0.25, 1, 0, 2], "steps": 2}),
     ],
 )
-def test_it_is_equal(server: Server, route: str, changes: dict[str, Any]) -> None:
+def test_a_manifest_of_pictures_is_verified_as_equal(server: Server, route: str, changes: dict[str, Any]) -> None:
     manifest = manifest_of(server, submit(server, route, **changes))
     found = verify(server, manifest)
     assert found.status_code == 200, found.text
@@ -179,7 +179,7 @@ def test_a_completion_needs_its_picture_back(server: Server) -> None:
     assert check_envelope(forged, 400, "request.image")["code"] == "prompt_differs"
 
 
-def test_wrong_manifests(server: Server) -> None:
+def test_wrong_manifests_are_refused(server: Server) -> None:
     manifest = manifest_of(server, submit(server))
     check_envelope(verify(server, manifest, surprise=1), 400, "request.surprise")
     check_envelope(verify(server, manifest, n=11), 400, "request.n")

@@ -77,7 +77,7 @@ def test_what_it_shows_matters(server: Server) -> None:
 
 
 @pytest.mark.parametrize("model", PICTURES)
-def test_the_map(server: Server, zoo: Path, model: str) -> None:
+def test_the_map_shows_the_bits_of_each_pixel(server: Server, zoo: Path, model: str) -> None:
     spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
     h = network.embed_labels([None] * len(spec.conditions))[None] if spec.conditions else None
     nats = network.score(random_symbols(model)[None], h)[0]
@@ -153,7 +153,7 @@ def test_bodies_that_are_no_form(server: Server) -> None:
     check_envelope(score(server, bytes(33 << 20)), 413, None)
 
 
-def test_later(server: Server) -> None:
+def test_an_asynchronous_likelihood_has_the_figures_of_a_direct_one(server: Server) -> None:
     response = score(server, headers=ASYNC, map="true")
     assert response.status_code == 202
     where = server.url + response.headers["location"]

@@ -147,7 +147,7 @@ NAMES = list(hostile())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_not_taken_says_why(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_file_says_why(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     data, reason = hostile()[name]
     assert reason in refusal(data)
     assert capfd.readouterr() == ("", "")  # no library may write into the log by itself
@@ -168,7 +168,7 @@ FORMS = [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}
 
 
 @pytest.mark.parametrize(("form", "options"), FORMS)
-def test_what_was_cut_off_is_refused(form: str, options: dict[str, bool]) -> None:
+def test_a_file_cut_off_anywhere_is_refused(form: str, options: dict[str, bool]) -> None:
     data = written(noise("rgb", 4), form, **options)
     assert decode(data).shape == (6, 8, 3)
     spare = 4 if form == "PNG" else 0  # the checksum of the end itself
@@ -301,7 +301,7 @@ MARKS = st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\
 
 @settings(max_examples=300)
 @given(data=mutated() | st.builds(bytes.__add__, MARKS, st.binary(max_size=2000)))
-def test_damaged_files(data: bytes) -> None:
+def test_damaged_files_are_decoded_or_refused(data: bytes) -> None:
     check(data)
 
 

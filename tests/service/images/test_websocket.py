@@ -197,7 +197,7 @@ def test_a_model_of_one_scale_has_no_coarse_one(server: Server) -> None:
         assert same(watch.pictures(), draw(server))
 
 
-def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+def test_a_wrong_key_and_a_spent_limit_are_refused(keyed: Server, keys: dict[str, str]) -> None:
     mine, other = keys["images"], keys["images-limited"]
     with (
         pytest.raises(InvalidStatus) as refused,

@@ -30,7 +30,7 @@ def window(server: Server) -> Iterator[Firefox]:
         assert found.messages == []
 
 
-def test_speak(server: Server, window: Firefox) -> None:
+def test_speech_in_firefox_has_the_bytes_of_http(server: Server, window: Firefox) -> None:
     text = "The birch canoe slid. " * 6
     window.open(f"{server.url}/#speak?model=tiny&voice=bob&seed=9&text={text.strip().replace(' ', '%20')}", FIRST_SOUND)
     window.until(f"{SHOWN} === 'Speak'")
@@ -44,7 +44,7 @@ def test_speak(server: Server, window: Firefox) -> None:
     assert re.search(r"Underruns\s*0\b", window.evaluate("document.querySelector('.figures').innerText"))
 
 
-def test_draw(server: Server, window: Firefox) -> None:
+def test_pictures_in_firefox_have_the_pixels_of_http(server: Server, window: Firefox) -> None:
     window.open(f"{server.url}/#draw?model=subclasses&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
     window.until(f"{SHOWN} === 'Draw'")
     window.click("button.primary")

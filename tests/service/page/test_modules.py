@@ -14,7 +14,7 @@ from tests.paths import ROOT
 PAGE = ROOT / "service/api/web/page"
 
 
-def test_modules() -> None:
+def test_the_page_modules_pass_their_node_tests() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")

@@ -12,7 +12,7 @@ from tests.service.page.conftest import Visiting
 from tests.service.support import Server
 
 
-def test_speak(server: Server, visit: Visiting) -> None:
+def test_speech_in_chromium_has_the_bytes_of_http(server: Server, visit: Visiting) -> None:
     with visit(server) as page:
         page.open("#speak?model=tiny&voice=bob&seed=9&text=The%20birch%20canoe%20slid.")
         sha256 = page.speak()
@@ -36,7 +36,7 @@ def test_words_are_shown_as_they_were_written(server: Server, visit: Visiting) -
         page.check()
 
 
-def test_draw(server: Server, visit: Visiting) -> None:
+def test_pictures_in_chromium_have_the_pixels_of_http(server: Server, visit: Visiting) -> None:
     with visit(server) as page:
         page.open("#draw?model=subclasses&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
         page.page.click("button.primary")

@@ -57,7 +57,7 @@ def test_elevenlabs_over_the_websocket(server: Server) -> None:
     assert heard.text("alignment").split() == ["One", "two", "dog."]
 
 
-def test_contexts(server: Server) -> None:
+def test_contexts_mix_voices_and_read_phonemes(server: Server) -> None:
     with open_stream(server, f"{PCM}&enable_ssml_parsing=true", voice=MIX, route="multi-stream-input") as connection:
         listener = Listener(connection)
         for name in ("a", "b"):
@@ -67,7 +67,7 @@ def test_contexts(server: Server) -> None:
     assert (listener.sound("a"), listener.sound("b")) == (expected, expected)
 
 
-def test_say(ancestral: Run, server: Server, tmp_path: Path) -> None:
+def test_say_writes_the_bytes_of_the_server(ancestral: Run, server: Server, tmp_path: Path) -> None:
     lexicon, output = tmp_path / "lexicon.json", tmp_path / "a.wav"
     lexicon.write_text(json.dumps(NGINX))
     line = ("--model", "tiny", "--voice", MIX, "--seed", "7", "-o", str(output))

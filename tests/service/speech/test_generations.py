@@ -62,7 +62,7 @@ def test_the_seed_decides(server: Server) -> None:
     assert server.generate(voice="bob").content != server.generate().content
 
 
-def test_forms(server: Server) -> None:
+def test_formats_hold_the_same_samples(server: Server) -> None:
     whole = decode(server.generate().content)
     assert np.array_equal(decode(server.generate(response_format="flac").content), whole)
     assert len(server.generate(response_format="pcm").content) == 2 * 24000
@@ -134,7 +134,7 @@ def test_a_prompt_larger_than_other_bodies(server: Server) -> None:
     check_envelope(server.speak(input=prompt), 413, None)
 
 
-def test_idempotency(server: Server) -> None:
+def test_the_same_key_continues_a_lost_response(server: Server) -> None:
     body = {"duration": 30.0, "prompt_audio": recording()}
     headers = {"idempotency-key": "generations-1"}
     url = f"{server.url}/v1/audio/generations"

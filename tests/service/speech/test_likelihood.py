@@ -107,7 +107,7 @@ def test_bodies_that_are_no_form(server: Server) -> None:
     check_envelope(httpx.post(url, files=text), 400, "file")
 
 
-def test_later(server: Server) -> None:
+def test_an_asynchronous_likelihood_has_the_figures_of_a_direct_one(server: Server) -> None:
     response = score(server, FREE, headers=ASYNC)
     assert response.status_code == 202
     where = server.url + response.headers["location"]
@@ -127,7 +127,7 @@ def test_the_same_key_is_the_same_job(server: Server) -> None:
     check_envelope(score(server, FREE, recording(0.5), headers), 422, "Idempotency-Key")
 
 
-def test_who_leaves_ends_the_job(server: Server) -> None:
+def test_a_client_that_disconnects_cancels_the_job(server: Server) -> None:
     files = {"file": ("a.wav", recording(60.0))}
     before = server.newest()
     with pytest.raises(httpx.ReadTimeout):

@@ -32,7 +32,7 @@ def at_rate(times: list[dict[str, Any]], rate: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("form", ["mp3", "pcm"])
-def test_events(server: Server, form: str) -> None:
+def test_sse_has_the_times_of_the_job_at_the_rate_of_its_bytes(server: Server, form: str) -> None:
     request = {"input": TEXT, "response_format": form}
     response = server.speak(**request, stream_format="sse", timestamps=["word", "phoneme"])
     events = [json.loads(line.removeprefix("data: ")) for line in response.text.split("\n\n") if line]
@@ -55,7 +55,7 @@ def test_events_have_what_was_requested(server: Server) -> None:
     assert set(events[0]) == {"type", "sample_rate", "phonemes"}
 
 
-def test_json(server: Server) -> None:
+def test_json_has_the_times_of_the_job(server: Server) -> None:
     request = {"input": TEXT, "response_format": "wav"}
     response = server.speak(**request, stream_format="json", timestamps=["word"])
     found = response.json()
@@ -97,7 +97,7 @@ def test_words_of_a_job_say_where_they_were_written(server: Server) -> None:
     ]  # fmt: skip
 
 
-def test_captions(server: Server) -> None:
+def test_captions_are_valid_vtt_and_srt(server: Server) -> None:
     job = httpx.post(f"{server.url}/v1/audio/speech", json=SPEECH | {"input": TEXT}, headers=ASYNC).json()["id"]
     server.ended(job)
     url = f"{server.url}/v1/jobs/{job}/captions"

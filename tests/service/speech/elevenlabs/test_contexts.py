@@ -226,7 +226,7 @@ def test_a_reader_that_stalls_pauses_its_contexts(server: Server) -> None:
         assert all(listener.sound(name) == expected for name in names)
 
 
-def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+def test_a_key_is_taken_from_header_or_first_message(keyed: Server, keys: dict[str, str]) -> None:
     key = keys["elevenlabs"]
     for headers, first in (({"xi-api-key": key}, {}), ({}, {"xi_api_key": key})):
         with multi(keyed, additional_headers=headers) as connection:

@@ -26,7 +26,7 @@ def post(server: Server, path: str = "", query: str = "output_format=pcm_16000",
 
 
 @pytest.mark.parametrize("path", ["", "/stream"])
-def test_the_audio(server: Server, path: str) -> None:
+def test_audio_has_the_bytes_of_the_native_route(server: Server, path: str) -> None:
     response = post(server, path)
     assert response.content == whole(server, TEXT)
     assert response.headers["content-type"] == "audio/pcm"
@@ -44,7 +44,7 @@ def test_the_voice_finds_its_model(server: Server) -> None:
     assert post(server, model_id=None).headers["x-model"] == "broken"
 
 
-def test_settings(server: Server) -> None:
+def test_speed_is_used_and_other_settings_are_accepted(server: Server) -> None:
     settings = {"speed": 0.5, "stability": 0.5, "similarity_boost": 0.8, "style": 0.0, "use_speaker_boost": True}
     response = post(
         server, voice_settings=settings, apply_text_normalization="auto", language_code="en", previous_text="A."
@@ -121,11 +121,13 @@ def test_stream_with_timestamps(server: Server) -> None:
         ({"pronunciation_dictionary_locators": ["a"]}, 400, "pronunciation_dictionary_locators"),
     ],
 )
-def test_what_is_wrong_is_named(server: Server, changes: dict[str, Any], status: int, param: str) -> None:
+def test_a_wrong_field_is_named_in_elevenlabs_words(
+    server: Server, changes: dict[str, Any], status: int, param: str
+) -> None:
     check_envelope(post(server, "/stream", **changes), status, param)
 
 
-def test_voices(server: Server) -> None:
+def test_voices_are_listed_in_elevenlabs_shape(server: Server) -> None:
     voices = httpx.get(f"{server.url}/v1/voices").json()["voices"]
     assert [voice["voice_id"] for voice in voices] == ["ann", "bob"]
     assert voices[0]["labels"] == {"language": "en", "gender": "none"}

@@ -216,7 +216,7 @@ def test_a_wrong_message_ends_it(server: Server, message: dict[str, object], cod
         assert error(connection)["error"] == code
 
 
-def test_nothing_comes_after_the_end(server: Server) -> None:
+def test_text_after_the_end_is_refused(server: Server) -> None:
     with open_stream(server) as connection:
         say(connection, FIRST, {"text": LONG}, {"text": ""}, {"text": "More."})
         assert error(connection)["error"] == "wrong_order"
@@ -255,7 +255,7 @@ def test_overload_ends_it(serve: Callable[..., AbstractContextManager[Server]]) 
         assert eventually(lambda: own.speak().status_code == 200)
 
 
-def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+def test_a_key_is_taken_from_header_or_first_message(keyed: Server, keys: dict[str, str]) -> None:
     key = keys["elevenlabs"]
     header, field = {"xi-api-key": key}, {"xi_api_key": key}
     for headers, first in ((header, {}), ({}, field), (header, field)):

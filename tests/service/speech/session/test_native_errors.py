@@ -264,7 +264,7 @@ def test_a_wrong_url_is_refused(server: Server, query: str, param: str) -> None:
     assert json.loads(response.body or b"")["error"]["param"] == param
 
 
-def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+def test_keys_limits_and_sessions_of_other_callers(keyed: Server, keys: dict[str, str]) -> None:
     mine, other = keys["speech"], keys["speech-limited"]
     wrong = {"authorization": "Bearer wrong"}
     with pytest.raises(InvalidStatus) as refused, talking(keyed, additional_headers=wrong):
