@@ -215,7 +215,7 @@ def test_a_corrected_text_costs_what_has_changed(ancestral: Run, book: Path, tmp
         (["-o", "/nowhere/a.mp3"], 1, b"there is no directory /nowhere"),
         (["-o", "a.mp3", "--voice", "nobody"], 1, b"voice: tiny has no such voice; it has ann, bob"),
         (["-o", "a.mp3", "--model", "free"], 1, b"model: free is not made for speech"),
-        (["-o", "a.mp3", "--model", "other"], 1, b"no model has this id"),
+        (["-o", "a.mp3", "--model", "other"], 1, b"no such model"),
         (["-o", "a.wav", "--cover", "book.txt"], 2, b"--cover: a .wav file has none; .m4b, .mp3, .flac have"),
         (["-o", "a.mp3", "--cover", "book.txt"], 1, b"cover: neither a PNG nor a JPEG"),
         (["-o", "a.mp3", "--api-key-file", "book.txt"], 2, b"--api-key-file is for --url"),

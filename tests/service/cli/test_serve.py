@@ -171,10 +171,10 @@ def show(
 
 
 def test_a_banner_lists_the_models(catalog: Catalog) -> None:
-    text = show(catalog, "tiny", "free", "subclasses")
+    text = show(catalog, "tiny", "free", "grey")
     assert "  tiny  speech, voices ann, bob\n" in text
     assert "  free  sound without text, voices ann, bob\n" in text
-    assert "  subclasses  pictures, 12x8 pixels\n" in text
+    assert "  grey  pictures, 5x6 pixels\n" in text
     assert "http://127.0.0.1:8000/docs" in text
     assert "\x1b" not in text
     assert "\x1b[1mAncestral is ready" in show(catalog, "tiny", colours=True)
