@@ -13,7 +13,7 @@ from redis import Redis
 
 from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.broker.connection import MAX_IDLE
-from tests.service.processes import command_line, descendants, redis_of
+from tests.service.processes import holdings, redis_of
 from tests.service.support import GENERATION, SPEECH, Server
 
 WARM_UP, COUNT, AT_A_TIME = 200, 1000, 8
