@@ -20,8 +20,8 @@ async def until_ready(service: AppState) -> None:
     logged, logged_at = "", 0.0
     url = service.settings.redis_url
     redis = {} if url is None else {"redis": without_password(url)}
-    while obstacles := await service.readiness_problems():
-        reason = " ".join(obstacles)
+    while problems := await service.readiness_problems():
+        reason = " ".join(problems)
         if reason != logged or time.monotonic() - logged_at >= REMIND_SECONDS:
             log.info("not ready yet", extra={"reason": reason, **redis})
             logged, logged_at = reason, time.monotonic()

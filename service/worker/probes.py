@@ -65,6 +65,6 @@ def _answer(path: str, worker: Worker, metrics: WorkerMetrics) -> tuple[int, str
     if path == "/healthz":
         return (200, _TEXT, b"ok\n") if worker.alive() else (503, _TEXT, b"The event loop does not run.\n")
     if path == "/readyz":
-        obstacle = worker.obstacle()
-        return (200, _TEXT, b"ready\n") if obstacle is None else (503, _TEXT, f"{obstacle}\n".encode())
+        problem = worker.readiness_problem()
+        return (200, _TEXT, b"ready\n") if problem is None else (503, _TEXT, f"{problem}\n".encode())
     return 404, _TEXT, b"There are /metrics, /healthz and /readyz.\n"

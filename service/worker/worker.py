@@ -155,7 +155,7 @@ class Worker:
             figures=self._context.scheduler.figures(),
         )
 
-    def obstacle(self) -> str | None:
+    def readiness_problem(self) -> str | None:
         """Why this worker cannot sample; None when it can. May be called by any thread."""
         return self._problem
 

@@ -25,6 +25,6 @@ async def ready(request: Request, service: Service) -> Readiness:
     """
     if request.app.state.draining.is_set():
         raise stopping()
-    if obstacles := await service.readiness_problems():
-        raise NotReady(" ".join(obstacles))
+    if problems := await service.readiness_problems():
+        raise NotReady(" ".join(problems))
     return Readiness(status="ready", engines=await service.engines())
