@@ -102,7 +102,7 @@ def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_s
 
 @dataclass(frozen=True)
 class Coding:
-    """The coding of the symbols of a prepared directory; see :class:`~ancestral.models.spec.WaveNetSpec`."""
+    """The coding of the symbols of a prepared directory; see ``WaveNetSpec``."""
 
     preemphasis: float
     gain: float
