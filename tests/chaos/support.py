@@ -24,6 +24,7 @@ import httpx
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
+from ancestral.service.broker.keys import key
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from tests.chaos.process import SECONDS, Process, eventually
 from tests.service.support import ASYNC, SPEECH, Server, running
@@ -31,8 +32,8 @@ from tests.service.support import ASYNC, SPEECH, Server, running
 LISTENED, FETCHED = 17, 3
 """Requests of the work: somebody listens, or somebody fetches the sound later."""
 GLOBAL = {
-    "ancestral:workers", "ancestral:worker_info", "ancestral:counter", "ancestral:durations:interactive",
-    "ancestral:durations:batch",
+    key("workers"), key("worker_info"), key("counter"), key("durations", "interactive"),
+    key("durations", "batch"),
 }  # fmt: skip
 """Keys that may be there for ever."""
 _WORDS = ("birch canoe", "smooth planks", "sheet to the dark", "depth of a well", "rare dish", "lemons", "box", "hogs")
@@ -119,7 +120,7 @@ class House:
     def begins(self, job: str) -> list[tuple[int, int | None]]:
         """The attempts at a job: their numbers, and the position of the first symbol that each has published."""
         found: list[tuple[int, int | None]] = []
-        for _, fields in self.redis.xrange(f"ancestral:stream:{job}"):
+        for _, fields in self.redis.xrange(key("stream", job)):
             if fields[b"k"] == b"begin":
                 found.append((int(fields[b"attempt"]), None))
             elif fields[b"k"] in (b"piece", b"pcm") and found[-1][1] is None:
@@ -129,15 +130,13 @@ class House:
     def running(self) -> set[str]:
         """Jobs that a worker has leased."""
         priorities = ("interactive", "batch")
-        return {
-            job.decode() for priority in priorities for job in self.redis.zrange(f"ancestral:running:{priority}", 0, -1)
-        }
+        return {job.decode() for priority in priorities for job in self.redis.zrange(key("running", priority), 0, -1)}
 
     def are_under_way(self, jobs: Sequence[str]) -> bool:
         """Whether a worker runs each of them, and has stored a snapshot."""
-        ended = [job for job in jobs if self.redis.hexists(f"ancestral:job:{job}", "completed_at")]
+        ended = [job for job in jobs if self.redis.hexists(key("job", job), "completed_at")]
         assert not ended, "a job has ended before all were running: make it longer"
-        return set(jobs) <= self.running() and all(self.redis.exists(f"ancestral:snapshot:{job}") for job in jobs)
+        return set(jobs) <= self.running() and all(self.redis.exists(key("snapshot", job)) for job in jobs)
 
     def attempt(self, job: str) -> int:
         """How often it was begun."""
@@ -156,11 +155,11 @@ class House:
         return self._number(job, "deaths")
 
     def _number(self, job: str, field: str) -> int:
-        return int(self.redis.hget(f"ancestral:job:{job}", field) or 0)
+        return int(self.redis.hget(key("job", job), field) or 0)
 
     def holder(self, job: str) -> int:
         """The pid of the worker that runs it; 0 if that is none."""
-        worker: bytes | None = self.redis.hget(f"ancestral:job:{job}", "worker") if job in self.running() else None
+        worker: bytes | None = self.redis.hget(key("job", job), "worker") if job in self.running() else None
         return 0 if worker is None else int(worker.rsplit(b"-", 2)[1])
 
     def is_there(self) -> bool:
@@ -200,11 +199,11 @@ class House:
 
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
-        places = ("ancestral:waiting:*", "ancestral:running:*", "ancestral:unfinished:*")
-        eventually(lambda: not [key for pattern in places for key in self.redis.scan_iter(pattern)], seconds=30)
-        found = [key.decode() for key in self.redis.scan_iter(count=1000)]
-        assert {key for key in found if self.redis.ttl(key) == -1} <= GLOBAL
-        assert self.redis.hlen("ancestral:worker_info") == self.redis.zcard("ancestral:workers")
+        places = (key("waiting", "*"), key("running", "*"), key("unfinished", "*"))
+        eventually(lambda: not [found for pattern in places for found in self.redis.scan_iter(pattern)], seconds=30)
+        found = [name.decode() for name in self.redis.scan_iter(count=1000)]
+        assert {name for name in found if self.redis.ttl(name) == -1} <= GLOBAL
+        assert self.redis.hlen(key("worker_info")) == self.redis.zcard(key("workers"))
 
 
 def connected(port: int) -> socket.socket:
@@ -283,7 +282,7 @@ class Work:
 
     def _told(self, job: str) -> list[Any]:
         """What Redis has of a job, and what was said of it."""
-        record = self.house.redis.hgetall(f"ancestral:job:{job}")
+        record = self.house.redis.hgetall(key("job", job))
         logs = [*(api.log for api in self.house.apis), *self.house.worker_logs]
         return [record, *(line for log in logs for line in log if line.get("job") == job)]
 

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from ancestral.service.broker.keys import key
 from tests.chaos.support import SECONDS, House, Listener, connected, eventually, order
 from tests.service.slow_reader import ENDLESS
 from tests.service.support import Server
@@ -105,8 +106,8 @@ def test_a_slot_is_free_soon_after_its_client_left(house: House) -> None:
         for number in range(DISCONNECTS + CANCELS):
             job = heard(connection)
             following = stack.enter_context(asked(api))
-            eventually(lambda: house.redis.zcard("ancestral:waiting:interactive"))
-            (waiting,) = house.redis.zrange("ancestral:waiting:interactive", 0, -1)
+            eventually(lambda: house.redis.zcard(key("waiting", "interactive")))
+            (waiting,) = house.redis.zrange(key("waiting", "interactive"), 0, -1)
             if number % 3:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.close()

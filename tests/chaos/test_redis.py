@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from ancestral.service.broker.keys import key
 from tests.chaos.outage import check_that_nothing_is_taken
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
 from tests.service.api.envelope import check_envelope
@@ -89,7 +90,7 @@ def test_a_request_that_got_no_answer_is_no_second_job(house: House) -> None:
         body = SPEECH | {"seed": number}
         return httpx.post(f"{house.apis[number % 2].url}/v1/audio/speech", json=body, headers=headers, timeout=SECONDS)
 
-    before = house.redis.zcard("ancestral:jobs:anonymous")
+    before = house.redis.zcard(key("jobs", "anonymous"))
     with ThreadPoolExecutor(BURST) as pool:
         with house.workers(1) as (worker,):
             worker.kill()  # it is believed to be there for some seconds yet
@@ -100,7 +101,7 @@ def test_a_request_that_got_no_answer_is_no_second_job(house: House) -> None:
         first = [each.result() for each in asked]
     with house.workers(1):
         eventually(lambda: house.all_are(200))
-        taken = house.redis.zcard("ancestral:jobs:anonymous") - before
+        taken = house.redis.zcard(key("jobs", "anonymous")) - before
         again = [ask(number) for number in range(BURST)]
         assert {response.status_code for response in again} == {202}
         ids = [response.json()["id"] for response in again]
@@ -109,7 +110,7 @@ def test_a_request_that_got_no_answer_is_no_second_job(house: House) -> None:
         refused = sum(response.status_code == 503 for response in first)
         print(f"a burst into a pause: {refused} of {BURST} refused within {took:.1f} s, {taken} taken all the same")
         assert refused
-        assert house.redis.zcard("ancestral:jobs:anonymous") == before + BURST
+        assert house.redis.zcard(key("jobs", "anonymous")) == before + BURST
         assert {house.apis[0].ended(job)["status"] for job in ids} == {"completed"}
     house.check_that_nothing_is_left()
 

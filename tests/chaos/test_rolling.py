@@ -21,6 +21,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from ancestral.service.broker.keys import key
 from tests.chaos.support import SECONDS, House, Process, connected, eventually, order
 from tests.service.support import Server
 from tests.service.ws_client import CONFIG, SpeechConnection, talking
@@ -226,7 +227,7 @@ class Load:
 
 def talked_by(house: House, worker: Process) -> list[str]:
     """The jobs of websocket sessions that a worker has in hand."""
-    states = [house.redis.hget(key, "state") for key in house.redis.scan_iter("ancestral:session:*")]
+    states = [house.redis.hget(found, "state") for found in house.redis.scan_iter(key("session", "*"))]
     utterances = [each for state in states if state for each in json.loads(state)["utterances"]]
     return [each["job_id"] for each in utterances if house.holder(each["job_id"]) == worker.pid]
 

@@ -6,11 +6,13 @@ import random
 import signal
 import threading
 import time
+from itertools import product
 from typing import Any
 
 import httpx
 import pytest
 
+from ancestral.service.broker.keys import key
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, order
 from tests.service.support import ASYNC, SPEECH
 
@@ -68,9 +70,9 @@ class Places:
 
     def __init__(self, house: House) -> None:
         with house.redis.pipeline() as pipe:  # at one moment: clients go on submitting
-            for key in ("waiting:interactive", "waiting:batch", "running:interactive", "running:batch"):
-                pipe.zrange(f"ancestral:{key}", 0, -1, withscores=True)
-            pipe.zrange("ancestral:unfinished:anonymous", 0, -1)
+            for kind, priority in product(("waiting", "running"), ("interactive", "batch")):
+                pipe.zrange(key(kind, priority), 0, -1, withscores=True)
+            pipe.zrange(key("unfinished", "anonymous"), 0, -1)
             *queues, unfinished = pipe.execute()
         self.waiting = {job.decode(): score for queue in queues[:2] for job, score in queue}
         self.leased = {job.decode() for queue in queues[2:] for job, _ in queue}

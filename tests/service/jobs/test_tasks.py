@@ -18,6 +18,7 @@ from redis import Redis
 
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker.keys import key
 from ancestral.service.images.tasks import COMPLETION, IMAGE, INTERPOLATION
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.attempt import JobAttempt
@@ -137,8 +138,8 @@ def test_a_payload_of_another_version_is_refused_by_api_and_worker(own_redis: tu
 
 def _rewrite(redis: Redis, job: str) -> None:
     """Give a job the payload of a version to come."""
-    fields = json.loads(redis.hget(f"ancestral:job:{job}", "payload"))  # type: ignore[arg-type]
-    redis.hset(f"ancestral:job:{job}", "payload", json.dumps(fields | {"version": 99}))
+    fields = json.loads(redis.hget(key("job", job), "payload"))  # type: ignore[arg-type]
+    redis.hset(key("job", job), "payload", json.dumps(fields | {"version": 99}))
 
 
 @pytest.mark.parametrize("count", [1, 10])
@@ -148,5 +149,5 @@ def test_pictures_under_urls_are_decoded_once(own_redis: tuple[Server, Redis], c
     job, expected = answer.headers["x-job-id"], files(post(server, "generations", n=count))
     urls = [entry["url"] for entry in answer.json()["data"]]
     assert httpx.get(urls[-1]).content == expected[-1]
-    assert redis.delete(f"ancestral:stream:{job}") == 1  # without the symbols nothing can be decoded again
+    assert redis.delete(key("stream", job)) == 1  # without the symbols nothing can be decoded again
     assert [httpx.get(url).content for url in urls] == expected

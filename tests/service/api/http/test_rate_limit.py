@@ -30,6 +30,7 @@ from ancestral.service.api.http.auth import Keys, digest, new_key
 from ancestral.service.api.http.middleware import RateHeaders
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.keys import key
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import Tasks
@@ -179,10 +180,10 @@ def test_callers_without_keys_share_the_default(redis_url: str) -> None:
 def test_the_window_moves(redis_url: str, keys: Path) -> None:
     async def a_while_ago(_: AppState, redis: Redis) -> None:
         """Let the counted requests have been sent 58, 50 and 40 seconds ago."""
-        (key,) = await redis.keys("ancestral:rate:*")
-        assert await redis.llen(key) == 3
-        await redis.delete(key)
-        await redis.rpush(key, *[str(time.time() - ago) for ago in (40, 50, 58)])
+        (counted,) = await redis.keys(key("rate", "*"))
+        assert await redis.llen(counted) == 3
+        await redis.delete(counted)
+        await redis.rpush(counted, *[str(time.time() - ago) for ago in (40, 50, 58)])
 
     with served(make_app(redis_url, keys, None)) as url, httpx.Client(base_url=url, timeout=30) as client:
         client.headers.update(bearer(KEYS["three"]))
