@@ -1,10 +1,12 @@
-"""The errors of a request that cannot be served, wherever it came from: Python, the command line or HTTP.
+"""The errors of arguments that cannot be used, wherever they came from: Python, the command line or HTTP.
 
 Models that cannot be loaded raise :class:`~ancestral.models.library.LibraryError` and
 :class:`~ancestral.models.checkpoint.CheckpointError`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 
 class AncestralError(Exception):
@@ -34,4 +36,11 @@ def check_range(param: str, value: float, low: float, high: float) -> None:
     """Raise :class:`InvalidRequest` if a number is not in a range, NaN included."""
     if not low <= value <= high:
         message = f"{param}: must lie in {low:g} … {high:g}, not {value!r}"
+        raise InvalidRequest(message, param=param, code="invalid_value")
+
+
+def check_choice(param: str, value: str, choices: Collection[str]) -> None:
+    """Raise :class:`InvalidRequest` if a value is none of those that there are."""
+    if value not in choices:
+        message = f"{param}: one of {', '.join(choices)}, not {value!r}"
         raise InvalidRequest(message, param=param, code="invalid_value")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
+from PIL import Image
 
 from ancestral.catalog.catalog import CatalogConfig
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.models import Model as Description
-from ancestral.errors import check_range
+from ancestral.errors import check_choice, check_range
 from ancestral.images.decoding import decode_picture
 from ancestral.images.drawing import Labels
 from ancestral.images.picture import Picture, Pictures
@@ -28,11 +30,12 @@ from ancestral.images.resolve import (
 from ancestral.images.sampler import ImageSampler
 from ancestral.images.scoring import report
 from ancestral.loader import LoadedModels, load_models
+from ancestral.models.engines import NAMES, PRECISIONS
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.voice import Voice
 
-if TYPE_CHECKING:
-    from PIL import Image
+ImageSource = str | Path | Image.Image | Picture
+"""A file, or a picture in memory."""
 
 
 class DrawArguments(TypedDict, total=False):
@@ -57,6 +60,10 @@ class Model:
         self.description: Description = models.model(model_id)
         """Id, voices or classes, capabilities, parameters, hash of the weights."""
         self._models = models
+
+    def __repr__(self) -> str:
+        """Id and capabilities."""
+        return f"<Model {self.id}: {', '.join(self.capabilities)}>"
 
     @property
     def id(self) -> str:
@@ -93,8 +100,8 @@ class Model:
 
     @property
     def speech_sampler(self) -> SpeechSampler:
-        """What samples a model of sound, for those who sample frames of their own."""
-        return self._models.sound(self._models.speech_model(self.id, "likelihood"))
+        """What samples a model that speaks, for those who sample frames of their own."""
+        return self._models.sound(self._models.speech_model(self.id, "speech"))
 
     def draw(self, prompt: str | None = None, **options: Unpack[DrawArguments]) -> Picture:
         """One picture; as :meth:`draw_many`."""
@@ -117,7 +124,7 @@ class Model:
 
     def complete(
         self,
-        image: Image.Image | Path,
+        image: ImageSource,
         rows: int | None = None,
         prompt: str = "any",
         n: int = 1,
@@ -142,7 +149,7 @@ class Model:
         drawing = completion(model, kept, palette_error, named, n, DrawOptions(**options))
         return Pictures(sampler, drawing, kept.ravel())
 
-    def reconstruct(self, image: Image.Image | Path, n: int = 1, **options: Unpack[DrawArguments]) -> Pictures:
+    def reconstruct(self, image: ImageSource, n: int = 1, **options: Unpack[DrawArguments]) -> Pictures:
         """Pictures of what another one shows or, of a model of portraits, of the person on it.
 
         Args:
@@ -156,7 +163,7 @@ class Model:
         drawing = reconstruction(sampler.model, symbols, palette_error, n, DrawOptions(**options))
         return Pictures(sampler, drawing, symbols.ravel())
 
-    def encode(self, image: Image.Image | Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def encode(self, image: ImageSource) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The vector of a picture ``[condition_channels]``, which :meth:`interpolate` takes."""
         sampler = self._painter("image_encoding")
         return sampler.encode(decode_picture(_file(image), sampler.model.spec, "image")[0])
@@ -169,7 +176,7 @@ class Model:
         sampler = self._painter("image_interpolation")
         return Pictures(sampler, interpolation(sampler.model, begin, end, steps, DrawOptions(**options)))
 
-    def score(self, image: Image.Image | Path, prompt: str = "any", style: str | None = None) -> dict[str, Any]:
+    def score(self, image: ImageSource, prompt: str = "any", style: str | None = None) -> dict[str, Any]:
         """The exact likelihood of a picture, given what it shows. Recordings are scored by :meth:`Voice.score`.
 
         Returns:
@@ -191,7 +198,7 @@ def load(
     directory: str | Path | None = None,
     engine: str = "auto",
     precision: str = "fp32",
-    pronunciations: Path | None = None,
+    pronunciations: str | Path | None = None,
 ) -> Model:
     """Load a model.
 
@@ -204,24 +211,26 @@ def load(
 
     Raises:
         NotFound: there is no such model.
+        InvalidRequest: there is no such engine or precision.
         LibraryError: its description is wrong, or the engine cannot run here.
         CheckpointError: its weights are missing or damaged.
     """
     directories = CatalogConfig.directories if directory is None else (Path(directory),)
-    return load_from(CatalogConfig(directories, pronunciations=pronunciations), model, engine, precision)
+    lexicon = None if pronunciations is None else Path(pronunciations)
+    return load_from(CatalogConfig(directories, pronunciations=lexicon), model, engine, precision)
 
 
 def load_from(config: CatalogConfig, model: str, engine: str = "auto", precision: str = "fp32") -> Model:
     """Load a model of a configured deployment; as :func:`load`."""
+    check_choice("engine", engine, NAMES)
+    check_choice("precision", precision, PRECISIONS)
     return Model(load_models(config, engine, precision, only=model), model)
 
 
-def _file(image: Image.Image | Path) -> bytes:
-    """The bytes of an image file; a picture of Pillow's as PNG."""
-    if isinstance(image, Path):
-        return image.read_bytes()
-    from io import BytesIO
-
-    file = BytesIO()
-    image.save(file, "PNG")
+def _file(image: ImageSource) -> bytes:
+    """The bytes of an image file; a picture in memory as PNG."""
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
+    file = io.BytesIO()
+    (image.image if isinstance(image, Picture) else image).save(file, "PNG")
     return file.getvalue()

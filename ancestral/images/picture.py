@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ancestral.errors import InvalidRequest
+from ancestral.errors import InvalidRequest, check_choice, check_range
+from ancestral.images.decoding import MAX_SIDE
 from ancestral.images.drawing import ClassDrawing, Drawing
-from ancestral.images.encoding import SUFFIXES
+from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler
@@ -112,6 +113,8 @@ class Pictures(Sequence["Picture"]):
 
     def _for_file(self, form: str, scale: int) -> tuple[Drawing, BatchDecoder]:
         """The drawing and its pixels for a format; a JPEG has no transparent ones."""
+        check_choice("form", form, MEDIA_TYPES)
+        check_range("scale", scale, 1, MAX_SIDE // max(self.height, 1))
         self.finish()
         drawing = replace(self.drawing, scale=scale, output_format=form)
         if form != "jpeg" or drawing.background == "opaque":
@@ -141,6 +144,11 @@ class Picture:
         self._pictures, self._index = pictures, index
         self.seed = pictures.drawing.seeds[index]
         """With the same model and request it gives the same picture."""
+
+    def __repr__(self) -> str:
+        """What it shows and what makes it again."""
+        shown = ", ".join(self.attributes.values()) or "picture"
+        return f"<Picture {shown}, seed {self.seed}>"
 
     @cached_property
     def array(self) -> Pixels:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
-from ancestral.errors import InvalidRequest, check_range
+from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.images.decoding import MAX_SIDE, multiple
 from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
 from ancestral.models.conditioning import draw_labels
@@ -161,7 +161,7 @@ def requested_labels(model: ImageModel, prompt: str | None, style: str | None, p
         InvalidRequest: the model has no such value or style; or it has attributes, and none was named.
     """
     if prompt is None and has_classes(model):
-        message = "prompt: required; names that /v1/images/classes lists, separated by commas, or any"
+        message = "prompt: required; values of attributes (/v1/images/classes lists them), separated by commas, or any"
         raise InvalidRequest(message, param="prompt", code="missing_parameter")
     return _labels(model, {} if prompt is None else model.labels(prompt, param), style)
 
@@ -239,6 +239,7 @@ def _shared(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> 
 
 def _background(model: ImageModel, options: DrawOptions) -> str:
     """``opaque`` or ``transparent``."""
+    check_choice("background", options.background, ("auto", "transparent", "opaque"))
     able = model.spec.transparent and options.output_format != "jpeg"
     if options.background == "transparent" and not able:
         what = f"{model.entry.id} has no transparent colour" if not model.spec.transparent else "jpeg has none"

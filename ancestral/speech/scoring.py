@@ -20,7 +20,7 @@ from ancestral.models.text import Sentence
 from ancestral.models.text.alignment import Aligned, AlignmentError, Integers, align
 from ancestral.models.text.phonemes import Phonemes
 from ancestral.speech.sampler import SpeechSampler
-from ancestral.speech.timing import Span, Timing
+from ancestral.speech.timing import SampleSpan, Timing
 
 BLOCK_SECONDS = 0.2
 """Of sound that is scored in one call."""
@@ -104,7 +104,7 @@ def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:
     }
 
 
-def word_spans(sentences: Sequence[Phonemes], durations: Sequence[Integers], hop: int) -> list[Span]:
+def word_spans(sentences: Sequence[Phonemes], durations: Sequence[Integers], hop: int) -> list[SampleSpan]:
     """When the words of a recording are said, in samples.
 
     Args:
@@ -112,7 +112,7 @@ def word_spans(sentences: Sequence[Phonemes], durations: Sequence[Integers], hop
         durations: frames of every phoneme of each of them.
         hop: samples of a frame.
     """
-    found: list[Span] = []
+    found: list[SampleSpan] = []
     offset = 0
     for sentence, frames in zip(sentences, durations, strict=True):
         timing = Timing.of(np.cumsum(frames) * hop)
@@ -121,7 +121,7 @@ def word_spans(sentences: Sequence[Phonemes], durations: Sequence[Integers], hop
     return found
 
 
-def word_bits(nats: NDArray[np.float64], words: Sequence[str], spans: Sequence[Span]) -> dict[str, Any]:
+def word_bits(nats: NDArray[np.float64], words: Sequence[str], spans: Sequence[SampleSpan]) -> dict[str, Any]:
     """The likelihood of each word; nothing without words.
 
     Args:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ancestral.errors import InvalidRequest
+from ancestral.errors import InvalidRequest, check_choice
 from ancestral.models.text import Sentence
 from ancestral.speech.decoder import Wave
 from ancestral.speech.sampler import SentencePart, SpeechSampler, render
 from ancestral.speech.tags import tags_of
-from ancestral.speech.timing import Span
+from ancestral.speech.timing import SampleSpan
 from ancestral.speech.utterance import Utterance
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ class Speech:
         self._planning = sampler.parts(utterance)
         self._chunks: list[Wave] = []
         self._sampling = render(sampler, utterance, self._plan())
+
+    def __repr__(self) -> str:
+        """The text and what makes it again."""
+        return f"<Speech {self.text!r}, {self.utterance.voice}, seed {self.seed}>"
 
     def __iter__(self) -> Iterator[Wave]:
         """The sound from its beginning, sampled as far as it is read."""
@@ -126,7 +130,7 @@ class Speech:
             yield part, sentence, offset
             offset += part.timing.length
 
-    def _in_seconds(self, span: Span, offset: int) -> tuple[float, float]:
+    def _in_seconds(self, span: SampleSpan, offset: int) -> tuple[float, float]:
         start, end = span
         return (offset + start) / self.sample_rate, (offset + end) / self.sample_rate
 
@@ -138,10 +142,11 @@ class Speech:
             sample_rate: in hertz; by default the model's own, and 24000 for pcm.
 
         Raises:
-            InvalidRequest: the format does not support the rate.
+            InvalidRequest: there is no such format, or it does not support the rate.
         """
         from ancestral import codecs
 
+        check_choice("form", form, codecs.MEDIA_TYPES)
         model = self._sampler.model
         tags = tags_of(self.utterance, model.entry.id, model.sha256)
         return codecs.encode_file(self, form, self.sample_rate, sample_rate, tags=tags)

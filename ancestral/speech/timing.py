@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.text.phonemes import Phonemes, is_pause
 
-Span = tuple[int, int]
+SampleSpan = tuple[int, int]
 """The first sample, and the first one after it."""
 
 
@@ -31,14 +31,14 @@ class Timing:
         """Samples of the sentence."""
         return self.ends[-1]
 
-    def phonemes(self, sentence: Phonemes) -> list[tuple[str, Span]]:
+    def phonemes(self, sentence: Phonemes) -> list[tuple[str, SampleSpan]]:
         """The phonemes of the sentence, without its pauses."""
         spans = zip((0, *self.ends), self.ends, strict=False)
         return [(phone, span) for phone, span in zip(sentence.phones, spans, strict=True) if not is_pause(phone)]
 
-    def words(self, sentence: Phonemes) -> list[Span]:
+    def words(self, sentence: Phonemes) -> list[SampleSpan]:
         """The words of the sentence. Pauses belong to no word."""
-        found: list[Span] = []
+        found: list[SampleSpan] = []
         start = 0
         for phone, starts, end in zip(sentence.phones, sentence.word_starts, self.ends, strict=True):
             if starts:

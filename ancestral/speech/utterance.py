@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
-from ancestral.errors import InvalidRequest, check_range
+from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.models.library import MAX_TEMPERATURE, Sampling
 from ancestral.models.text import (
     InputFormat,
@@ -99,15 +99,18 @@ def utterance(
     speed: float = 1.0,
     pitch: float = 0.0,
     intonation: float = 1.0,
+    param: str = "input",
 ) -> Utterance:
     """A text as phonemes. Takes milliseconds. Without a temperature the model's own is taken, a seed is drawn.
 
-    ``lexicon`` has the entries of the deployment, ``pronunciations`` those of the request.
+    ``lexicon`` has the entries of the deployment, ``pronunciations`` those of the request; ``param`` is the name of the
+    text, for errors.
 
     Raises:
         InvalidRequest: a number is out of its range, the model's pitch cannot be changed, or the text cannot be spoken;
             ``param`` names the argument.
     """
+    check_choice("input_format", input_format, get_args(InputFormat))
     check_range("speed", speed, *SPEEDS)
     check_range("pitch", pitch, -MAX_PITCH, MAX_PITCH)
     check_range("intonation", intonation, 0.0, MAX_INTONATION)
@@ -115,11 +118,11 @@ def utterance(
     check_pitch(model, pitch, intonation)
     seed = seed_or_drawn(seed)
     lexicon = lexicon | read_pronunciations(pronunciations)
-    script, spoken = read_text(text, input_format, lexicon, "input")
+    script, spoken = read_text(text, input_format, lexicon, param)
     sentences = tuple(spoken)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
-        message = f"input: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
-        raise InvalidRequest(message, param="input", code="unsupported_parameter")
+        message = f"{param}: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
+        raise InvalidRequest(message, param=param, code="unsupported_parameter")
     return Utterance(
         seed=seed,
         temperature=model.entry.temperature if temperature is None else temperature,

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from pathlib import Path
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 
 from ancestral.catalog.mix import VoiceMix
-from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Chunk, End, Scheduler
-from ancestral.models.text import InputFormat, Pronunciations, Sentence
+from ancestral.models.text import InputFormat, Pronunciations
 from ancestral.speech.decoder import AudioDecoder, Wave, recording_bytes
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.scoring import RecordingScorer
 from ancestral.speech.speech import Speech
 from ancestral.speech.utterance import Utterance, read_text, utterance
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_SECONDS: Final = 600.0
 """Of a recording that is scored."""
@@ -64,6 +61,10 @@ class Voice:
         self.engine = sampler.engine.name
         self._sampler, self._mix, self._lexicon = sampler, mix, lexicon
 
+    def __repr__(self) -> str:
+        """Id and rate."""
+        return f"<Voice {self.id}, {self.sample_rate} Hz>"
+
     def speak(self, text: str, **options: Unpack[SpeakArguments]) -> Speech:
         """Speak a text. Sampling begins when the sound is read.
 
@@ -79,7 +80,7 @@ class Voice:
 
     def utterance(self, text: str, **options: Unpack[SpeakArguments]) -> Utterance:
         """A text as phonemes, with everything else that its sound depends on; arguments as of :meth:`speak`."""
-        return utterance(self._sampler.model, self._mix, text, self._lexicon, **options)
+        return utterance(self._sampler.model, self._mix, text, self._lexicon, param="text", **options)
 
     def speak_many(self, utterances: Iterable[Utterance], threads: int = 1) -> Iterator[tuple[int, Wave]]:
         """Speak many texts, several in each call of the kernel: the fastest way, if nobody listens.
@@ -132,12 +133,12 @@ class Voice:
             slot.feed(self._sampler.open(part))
         slot.finish()
 
-    def score(self, recording: Path | Wave, text: str | None = None) -> dict[str, Any]:
+    def score(self, recording: str | Path | Wave, text: str) -> dict[str, Any]:
         """The exact likelihood of a recording.
 
         Args:
             recording: a WAV, FLAC, Ogg or MP3 file, or ``float32 [T]`` in [-1, 1] at the model's rate.
-            text: what is said in it, for a model that speaks text.
+            text: what is said in it.
 
         Returns:
             ``bits_per_sample``, ``nats``, ``samples``, ``curve`` (bits of every 10 ms), and ``words``: of each
@@ -146,20 +147,13 @@ class Voice:
         Raises:
             InvalidRequest: the file cannot be read, or the text does not fit it.
         """
-        sentences = self._said(text)
-        wave = recording if isinstance(recording, np.ndarray) else self._read(recording)
+        _, sentences = read_text(text, "text", self._lexicon, "text")
+        wave = recording if isinstance(recording, np.ndarray) else self._read(Path(recording))
         data = recording_bytes(wave, self._sampler.model.spec)
         scorer = RecordingScorer(self._sampler, self.id, sentences, data)
         for _ in scorer.blocks():
             pass
         return scorer.report()
-
-    def _said(self, text: str | None) -> list[Sentence]:
-        if self._sampler.acoustic is None:
-            return []
-        if text is None:
-            raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
-        return read_text(text, "text", self._lexicon, "text")[1]
 
     def _read(self, path: Path) -> Wave:
         from ancestral.codecs.decoding import decode_upload

@@ -13,6 +13,8 @@ from ancestral.models.engines.images.engine import ImageEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``native``: it never is an engine that has not run on such a machine."""
+PRECISIONS = ("fp32", "int8")
+"""Of the native engine's weights."""
 
 log = logging.getLogger(__name__)
 

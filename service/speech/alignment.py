@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from ancestral.service.speech.text_parts import TextPart, read_parts
 from ancestral.service.speech.timestamps import SentenceTimes
-from ancestral.speech.timing import Span
+from ancestral.speech.timing import SampleSpan
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Alignment:
     """Characters in time."""
 
     characters: tuple[str, ...]
-    spans: tuple[Span, ...]
+    spans: tuple[SampleSpan, ...]
     """In samples, one per character; each begins where the one before it ends, or later."""
 
 
@@ -36,7 +36,7 @@ def normalized(sentences: Sequence[SentenceTimes]) -> Alignment:
 
 def _aligned(shown: Sequence[tuple[Sequence[TextPart], SentenceTimes]]) -> Alignment:
     characters: list[str] = []
-    spans: list[Span] = []
+    spans: list[SampleSpan] = []
     for parts, sentence in shown:
         if not parts:  # what the sentence says is a part of the one before
             continue
@@ -49,14 +49,14 @@ def _aligned(shown: Sequence[tuple[Sequence[TextPart], SentenceTimes]]) -> Align
     return Alignment(tuple(characters), tuple(spans))
 
 
-def _timed(parts: Sequence[TextPart], sentence: SentenceTimes) -> Iterator[tuple[TextPart, Span, int]]:
+def _timed(parts: Sequence[TextPart], sentence: SentenceTimes) -> Iterator[tuple[TextPart, SampleSpan, int]]:
     """Each part with its span, and the start of the next one."""
     spans = [sentence.span_of(part) for part in parts]
     ends = [*(start for start, _ in spans[1:]), sentence.span[1]]
     yield from zip(parts, spans, ends, strict=True)
 
 
-def _evenly(span: Span, count: int) -> list[Span]:
+def _evenly(span: SampleSpan, count: int) -> list[SampleSpan]:
     start, end = span
     edges = [start + (end - start) * index // count for index in range(count + 1)] if count else []
     return list(pairwise(edges))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ancestral.service.speech.timestamps import SentenceTimes
-from ancestral.speech.timing import Span
+from ancestral.speech.timing import SampleSpan
 
 CaptionFormat = Literal["vtt", "srt"]
 MEDIA_TYPES: Final[dict[str, str]] = {
@@ -49,7 +49,7 @@ def cues(sentences: Sequence[SentenceTimes], sample_rate: int) -> Iterator[Cue]:
             yield Cue(_lines(words), first, last)
 
 
-def _words(sentence: SentenceTimes) -> Iterator[tuple[str, Span]]:
+def _words(sentence: SentenceTimes) -> Iterator[tuple[str, SampleSpan]]:
     """What is written between white space, which is never parted, and when it is said."""
     text, starts = "", 0
     for index, part in enumerate(sentence.written, 1):

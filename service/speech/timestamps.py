@@ -14,7 +14,7 @@ from ancestral.service.broker.job import Job
 from ancestral.service.speech.payloads import SpeechPayload
 from ancestral.service.speech.text_parts import TextPart, written_parts
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime, WrittenWordTime
-from ancestral.speech.timing import Span, Timing
+from ancestral.speech.timing import SampleSpan, Timing
 
 _POLL_SECONDS: Final = 0.02
 
@@ -26,10 +26,10 @@ class SentenceTimes:
     sentence: Sentence
     written: Sequence[TextPart]
     """What is written of it."""
-    span: Span
-    word_spans: tuple[Span, ...]
+    span: SampleSpan
+    word_spans: tuple[SampleSpan, ...]
     """One per word of :attr:`sentence`."""
-    phoneme_spans: tuple[tuple[str, Span], ...]
+    phoneme_spans: tuple[tuple[str, SampleSpan], ...]
     """Pauses are left out."""
 
     @property
@@ -50,7 +50,7 @@ class SentenceTimes:
         """The phonemes."""
         return [PhonemeTime(phoneme=name, start=start, end=end) for name, (start, end) in self.phoneme_spans]
 
-    def span_of(self, part: TextPart) -> Span:
+    def span_of(self, part: TextPart) -> SampleSpan:
         """When a part of the sentence is said: from its first to its last word."""
         return self.word_spans[part.first][0], self.word_spans[part.last - 1][1]
 
@@ -109,7 +109,7 @@ class Timeline:
         index, offset = len(self._known), self._length
         sentence = self._payload.sentences[index]
 
-        def moved(span: Span) -> Span:
+        def moved(span: SampleSpan) -> SampleSpan:
             start, end = (resampled_length(offset + sample, *self._rates) for sample in span)
             return start, end
 

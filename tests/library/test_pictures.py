@@ -40,6 +40,7 @@ def test_rows_are_counted_while_they_are_sampled(digits: ancestral.Model) -> Non
 
 def test_bits_are_those_of_the_score(digits: ancestral.Model) -> None:
     picture = digits.draw("3", seed=2)
+    assert digits.score(picture, "3") == digits.score(picture.image, "3")
     assert picture.bits * math.log(2) == pytest.approx(digits.score(picture.image, "3")["nats"], abs=0.01)
     assert picture.bits < digits.score(picture.image, "8")["nats"] / math.log(2)
 
@@ -76,7 +77,7 @@ def test_a_sheet_has_an_atlas(sprites: ancestral.Model, tmp_path: Path) -> None:
 def test_complete_keeps_the_first_rows(digits: ancestral.Model, tmp_path: Path) -> None:
     seven = digits.draw("7", seed=3)
     seven.save(tmp_path / "seven.png")
-    (rest,) = digits.complete(tmp_path / "seven.png", rows=10, seed=9)
+    (rest,) = digits.complete(str(tmp_path / "seven.png"), rows=10, seed=9)
     assert np.array_equal(rest.array[:10], seven.array[:10])
     assert not np.array_equal(rest.array, seven.array)
 
@@ -99,6 +100,8 @@ def test_errors_name_the_argument(digits: ancestral.Model) -> None:
         (lambda: digits.voice(), "model"),
         (lambda: digits.score(Image.new("L", (5, 5))), "image"),
         (lambda: digits.draw("7", background="transparent"), "background"),
+        (lambda: digits.draw("7", background="red"), "background"),
+        (lambda: digits.draw("7").save("a.png", scale=0), "scale"),
         (lambda: digits.draw("7", guidance=float("inf")), "guidance"),
         (lambda: digits.draw_many("7", 0), "n"),
         (lambda: digits.complete(Image.new("L", (28, 28)), rows=29), "rows"),

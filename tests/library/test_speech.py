@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +85,15 @@ def test_speak_many_gives_the_sound_of_speak(model: ancestral.Model) -> None:
         assert np.array_equal(made[number], voice.speak(text, seed=number).samples), text
 
 
-def test_score_of_a_file_is_that_of_its_samples(model: ancestral.Model, speech: ancestral.Speech) -> None:
+def test_score_of_a_file_is_that_of_its_samples(
+    model: ancestral.Model, speech: ancestral.Speech, tmp_path: Path
+) -> None:
     voice = model.voice("joe")
     found = voice.score(speech.samples, TEXT)
     assert [word["word"] for word in found["words"]] == ["it", "snowed", "is", "it", "late"]
     assert 0 < found["bits_per_sample"] < 8
-    file = io.BytesIO()
-    soundfile.write(file, speech.samples, speech.sample_rate, format="WAV", subtype="FLOAT")
+    soundfile.write(tmp_path / "a.wav", speech.samples, speech.sample_rate, subtype="FLOAT")
+    assert voice.score(str(tmp_path / "a.wav"), TEXT) == found
     wrong = voice.score(speech.samples, "The birch canoe slid on planks.")
     assert wrong["bits_per_sample"] > found["bits_per_sample"]
 
@@ -105,12 +106,17 @@ def test_aliases_are_known(model: ancestral.Model) -> None:
 def test_errors_name_the_argument(model: ancestral.Model) -> None:
     for wrong, param in (
         (lambda: model.voice("nobody"), "voice"),
-        (lambda: model.voice("joe").speak("你好"), "input"),
+        (lambda: model.voice("joe").speak("你好"), "text"),
+        (lambda: model.voice("joe").speak("Yes.", input_format="html"), "input_format"),  # type: ignore[typeddict-item]
+        (lambda: model.voice("joe").speak("Yes.").encode("ogg"), "form"),  # type: ignore[arg-type]
+        (lambda: ancestral.load("wavenet-babble").voice(), "model"),
+        (lambda: ancestral.load(engine="cuda"), "engine"),
+        (lambda: ancestral.load(precision="int4"), "precision"),
         (lambda: model.voice("joe").speak("Yes.", speed=0.0), "speed"),
         (lambda: model.voice("joe").speak("Yes.", pitch=float("nan")), "pitch"),
         (lambda: model.voice("joe").speak("Yes.", temperature=-1.0), "temperature"),
         (lambda: model.voice("joe").speak("Yes.", seed=-1), "seed"),
-        (lambda: model.voice("joe").score(np.zeros(16000, np.float32)), "text"),
+        (lambda: model.voice("joe").score(np.zeros(16000, np.float32), ""), "text"),
         (lambda: model.draw("elf"), "model"),
     ):
         with pytest.raises(ancestral.InvalidRequest) as refused:
