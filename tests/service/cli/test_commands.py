@@ -66,7 +66,7 @@ def test_say_reads_standard_input(environment: dict[str, str], server: Server) -
             1,
             b"no such model; available: autoencoder, binary, broken, diagonal, ",
         ),
-        (["\u4f60\u597d", "-o", "a.wav"], 1, b"input: "),
+        (["\u4f60\u597d", "-o", "a.wav"], 1, b"text: "),
         (['Hi <break time="1s"/>', "-o", "a.wav"], 1, b"SSML"),
         ([TEXT, "-o", "a.ogg"], 2, b".flac"),
         ([TEXT, "-o", "a.wav", "--speed", "9"], 2, b"--speed"),
