@@ -1,6 +1,6 @@
 """The errors of arguments that cannot be used, wherever they came from: Python, the command line or HTTP.
 
-Models that cannot be loaded raise :class:`~ancestral.models.library.LibraryError` and
+Models that cannot be loaded raise :class:`~ancestral.models.entries.ModelError` and
 :class:`~ancestral.models.checkpoint.CheckpointError`.
 """
 

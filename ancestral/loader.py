@@ -20,7 +20,7 @@ from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.library import LibraryError, ModelEntry
+from ancestral.models.entries import ModelEntry, ModelError
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.speech.sampler import SpeechSampler
@@ -70,7 +70,7 @@ def load_models(
         only: the id or an alias of the one that is loaded; all of them if None.
 
     Raises:
-        LibraryError: a model's description is wrong, its parts do not fit each other, or there is no such model.
+        ModelError: a model's description is wrong, its parts do not fit each other, or there is no such model.
         CheckpointError: weights are missing or damaged.
     """
     entries = config.entries()
@@ -97,9 +97,9 @@ def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
         message = f"{entry.id}: the {engine} engine needs {error.name}, which is not installed"
         if extra := _EXTRAS.get(engine):
             message += f": pip install '.[{extra}]'"
-        raise LibraryError(message) from error
+        raise ModelError(message) from error
     except EngineError as error:
-        raise LibraryError(f"{entry.id}: {error}") from error
+        raise ModelError(f"{entry.id}: {error}") from error
 
 
 def _sampler(entry: ModelEntry, engine_name: str, precision: str) -> Sampler:

@@ -212,7 +212,7 @@ def load(
     Raises:
         NotFound: there is no such model.
         InvalidRequest: there is no such engine or precision.
-        LibraryError: its description is wrong, or the engine cannot run here.
+        ModelError: its description is wrong, or the engine cannot run here.
         CheckpointError: its weights are missing or damaged.
     """
     directories = CatalogConfig.directories if directory is None else (Path(directory),)

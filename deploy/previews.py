@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
 
-from ancestral.models import library
+from ancestral.models import entries
 from bench.listeners import serving
 
-ZOO: Final = Path(library.__file__).with_name("zoo")
+ZOO: Final = Path(entries.__file__).with_name("zoo")
 SEED: Final = 7
 SECONDS: Final = 3.0
 """Of a model without text."""
@@ -38,7 +38,7 @@ def make(url: str, directory: Path) -> int:
         directory: with one directory for each model.
     """
     written = 0
-    for entry in library.discover(directory):
+    for entry in entries.discover(directory):
         for voice in entry.voices:
             body = {"model": entry.id, "voice": voice.id, "seed": SEED, "response_format": "mp3"}
             if entry.kind == "speech":
@@ -55,7 +55,7 @@ def make(url: str, directory: Path) -> int:
     return written
 
 
-def _write(entry: library.ModelEntry, name: str, data: bytes) -> int:
+def _write(entry: entries.ModelEntry, name: str, data: bytes) -> int:
     file = entry.preview(name)
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(data)

@@ -19,7 +19,7 @@ from typing import Final
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
-from ancestral.models.library import ACOUSTIC, MANIFEST, ModelEntry, Voice
+from ancestral.models.entries import ACOUSTIC, MANIFEST, ModelEntry, Voice
 from ancestral.training.corpora import CorpusError, align_clips, read
 from ancestral.training.data.speech import Clip, Coding, Dataset, by_speaker, minutes_by_speaker, prepare
 from ancestral.training.loop import LoopConfig, train

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ancestral.models.library import LibraryError
+from ancestral.models.entries import ModelError
 
 VOICE_ALIASES: Final[Mapping[str, str]] = {
     "alloy": "heart", "ash": "joe", "ballad": "awb", "cedar": "joe", "coral": "allison", "echo": "rms", "fable": "awb",
@@ -57,13 +57,13 @@ def effective_aliases(
         setting: its name, for messages.
 
     Raises:
-        LibraryError: a configured alias is an id itself, or maps to none.
+        ModelError: a configured alias is an id itself, or maps to none.
     """
     if configured is None:
         return {alias: target for alias, target in default.items() if target in ids and alias not in ids}
     for alias, target in configured.items():
         if target not in ids:
-            raise LibraryError(f"{setting}: {alias}={target}: there is no {target}; available: {', '.join(ids)}")
+            raise ModelError(f"{setting}: {alias}={target}: there is no {target}; available: {', '.join(ids)}")
         if alias in ids:
-            raise LibraryError(f"{setting}: {alias}={target}: {alias} is an id itself")
+            raise ModelError(f"{setting}: {alias}={target}: {alias} is an id itself")
     return dict(configured)

@@ -17,7 +17,7 @@ from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
-from ancestral.models.library import LibraryError, ModelEntry, discover
+from ancestral.models.entries import ModelEntry, ModelError, discover
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import Pronunciations
 
@@ -103,23 +103,23 @@ class CatalogConfig:
         """Every model, by id; no checkpoint is read.
 
         Raises:
-            LibraryError: a model's description is wrong, two have one id, or there is no model.
+            ModelError: a model's description is wrong, two have one id, or there is no model.
         """
         found: dict[str, ModelEntry] = {}
         for directory in self.directories:
             for entry in discover(directory):
                 if entry.id in found:
-                    raise LibraryError(f"{entry.id}: two models have this id")
+                    raise ModelError(f"{entry.id}: two models have this id")
                 found[entry.id] = entry
         if not found:
-            raise LibraryError(f"there is no model in {', '.join(map(str, self.directories))}")
+            raise ModelError(f"there is no model in {', '.join(map(str, self.directories))}")
         return found
 
     def aliases(self, entries: Mapping[str, ModelEntry]) -> Aliases:
         """The aliases of these models and of their voices.
 
         Raises:
-            LibraryError: one is an id itself, or maps to none.
+            ModelError: one is an id itself, or maps to none.
         """
         voices = dict.fromkeys(voice.id for entry in entries.values() for voice in entry.voices)
         return Aliases(
@@ -132,7 +132,7 @@ def checkpoints(entry: ModelEntry) -> tuple[Checkpoint, Checkpoint | None]:
     """The checkpoint that is sampled, and that of the acoustic model, where there is one; checked against each other.
 
     Raises:
-        LibraryError: they do not fit each other, or the description.
+        ModelError: they do not fit each other, or the description.
         CheckpointError: weights are missing or damaged.
     """
     try:
@@ -167,13 +167,13 @@ def load_catalog(config: CatalogConfig) -> Catalog:
 def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> None:
     if entry.kind == "image":
         if not isinstance(sampled, ImageSpec):
-            raise LibraryError(f"{entry.id}: an image model needs the checkpoint of an image network")
+            raise ModelError(f"{entry.id}: an image model needs the checkpoint of an image network")
         known = {value for values in sampled.conditions for value in values}
         if unknown := sorted({name for meant in entry.synonyms.values() for name in meant} - known):
-            raise LibraryError(f"{entry.id}: synonyms: the checkpoint has no value {unknown[0]!r} of an attribute")
+            raise ModelError(f"{entry.id}: synonyms: the checkpoint has no value {unknown[0]!r} of an attribute")
         return
     if not isinstance(sampled, SpeechSpec) or not (acoustic is None or isinstance(acoustic, AcousticSpec)):
-        raise LibraryError(
+        raise ModelError(
             f"{entry.id}: needs the checkpoint of a speech network, and to speak text that of an acoustic model"
         )
     _check_speech(entry, sampled, acoustic)
@@ -181,7 +181,7 @@ def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> Non
 
 def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec | None) -> None:
     if bool(sampled.local_channels) == (acoustic is None):
-        raise LibraryError(
+        raise ModelError(
             f"{entry.id}: a network with local conditioning needs an acoustic model, any other must have none"
         )
     speakers = set(sampled.speakers)
@@ -189,13 +189,13 @@ def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec
         expected = (sampled.local_channels, sampled.local_hop, sampled.sample_rate)
         found = (acoustic.outputs, acoustic.hop, acoustic.sample_rate)
         if expected != found:
-            raise LibraryError(
+            raise ModelError(
                 f"{entry.id}: the acoustic model makes frames of {found} (channels, hop, rate), "
                 f"the network needs {expected}"
             )
         speakers &= set(acoustic.speakers)
     for voice in entry.voices:
         if voice.id not in speakers:
-            raise LibraryError(f"{entry.id}: voices: the checkpoints have no speaker {voice.id!r}")
+            raise ModelError(f"{entry.id}: voices: the checkpoints have no speaker {voice.id!r}")
         if voice.sampling.low_shelf_db and sampled.shaping != "linear_prediction":
-            raise LibraryError(f"{entry.id}: voices: sampling: low_shelf_db needs a model with linear prediction")
+            raise ModelError(f"{entry.id}: voices: sampling: low_shelf_db needs a model with linear prediction")

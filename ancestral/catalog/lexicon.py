@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ancestral.models.library import LibraryError
+from ancestral.models.entries import ModelError
 from ancestral.models.text import PronunciationError, Pronunciations
 
 
@@ -14,7 +14,7 @@ def read_lexicon(path: Path | None) -> Pronunciations:
     """The lexicon in a file; an empty one without a file.
 
     Raises:
-        LibraryError: the file cannot be read, or an entry cannot be used; the message names the entry.
+        ModelError: the file cannot be read, or an entry cannot be used; the message names the entry.
     """
     if path is None:
         return Pronunciations({})
@@ -24,9 +24,9 @@ def read_lexicon(path: Path | None) -> Pronunciations:
             raise PronunciationError("must be one JSON object")
         return Pronunciations(entries)
     except PronunciationError as error:
-        raise LibraryError(f"pronunciations: {path.name}: {error}") from error
+        raise ModelError(f"pronunciations: {path.name}: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise LibraryError(f"pronunciations: {path.name}: cannot be read as JSON") from error
+        raise ModelError(f"pronunciations: {path.name}: cannot be read as JSON") from error
 
 
 def _entries(pairs: list[tuple[str, Any]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-from ancestral.models.library import Sampling, Voice
+from ancestral.models.entries import Sampling, Voice
 
 MAX_VOICES: Final = 8
 _PART: Final = re.compile(r"([^()+]+)(?:\(([^()+]*)\))?")

@@ -15,7 +15,7 @@ from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
 from ancestral.catalog.nearest import nearest
 from ancestral.errors import InvalidRequest
 from ancestral.models.conditioning import Speaker, parents
-from ancestral.models.library import CAPABILITIES, ModelEntry
+from ancestral.models.entries import CAPABILITIES, ModelEntry
 from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
 
 ANY: Final = "any"

@@ -18,7 +18,7 @@ from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.images.decoding import MAX_SIDE, multiple
 from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
 from ancestral.models.conditioning import draw_labels
-from ancestral.models.library import MAX_GUIDANCE, MAX_TEMPERATURE
+from ancestral.models.entries import MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.spec import STYLE
 
 MAX_PICTURES: Final = 1000

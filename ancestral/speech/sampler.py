@@ -16,7 +16,7 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.models.engines.base import Array, Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.library import PLAIN
+from ancestral.models.entries import PLAIN
 from ancestral.models.text import Sentence, Word
 from ancestral.models.text.acoustic import AcousticModel, PitchControl
 from ancestral.speech.decoder import AudioDecoder, Wave

@@ -10,7 +10,7 @@ from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range
-from ancestral.models.library import MAX_TEMPERATURE, Sampling
+from ancestral.models.entries import MAX_TEMPERATURE, Sampling
 from ancestral.models.text import (
     InputFormat,
     PronunciationError,

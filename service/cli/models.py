@@ -23,10 +23,10 @@ def command() -> None:
     from ancestral.catalog.catalog import load_catalog
     from ancestral.catalog.models import ImageModel, SpeechModel
     from ancestral.models.checkpoint import CheckpointError
-    from ancestral.models.library import LibraryError
+    from ancestral.models.entries import ModelError
     from ancestral.service.settings import SettingsError, load_settings
 
-    with click_errors(SettingsError, LibraryError, CheckpointError):
+    with click_errors(SettingsError, ModelError, CheckpointError):
         catalog = load_catalog(load_settings().catalog_config)
     console = Console()
     for model in catalog.models.values():

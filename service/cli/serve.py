@@ -27,7 +27,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
     with gc_frozen():
         from ancestral.catalog.catalog import load_catalog
         from ancestral.models.checkpoint import CheckpointError
-        from ancestral.models.library import LibraryError
+        from ancestral.models.entries import ModelError
         from ancestral.service.api.app import create_app
         from ancestral.service.api.http.auth import Keys, KeysError
         from ancestral.service.api.server import serve
@@ -37,7 +37,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         from ancestral.service.settings import SettingsError, load_settings
         from ancestral.service.telemetry import logging as logs
 
-    errors = (SettingsError, LibraryError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
+    errors = (SettingsError, ModelError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
     with click_errors(*errors):
         settings = load_settings(host=host, port=port)
         if no_worker and settings.redis_url is None:

@@ -27,7 +27,7 @@ def command(check: bool) -> None:
     with gc_frozen():
         from ancestral.loader import LoadedModels, load_models
         from ancestral.models.checkpoint import CheckpointError
-        from ancestral.models.library import LibraryError
+        from ancestral.models.entries import ModelError
         from ancestral.service.broker.connection import Connection
         from ancestral.service.broker.workers import Workers
         from ancestral.service.cli.local.sockets import AddressError, listen
@@ -61,7 +61,7 @@ def command(check: bool) -> None:
             await connection.close()
             await asyncio.to_thread(traces.close)
 
-    with click_errors(SettingsError, LibraryError, CheckpointError, AddressError):
+    with click_errors(SettingsError, ModelError, CheckpointError, AddressError):
         settings = load_settings()
         if check:
             for name, sampler in load_models(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ancestral.models.library import MAX_GUIDANCE
+from ancestral.models.entries import MAX_GUIDANCE
 from ancestral.service.jobs.schemas import NO_EFFECT, SEEDS, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.ws.schemas import ApiKey, SessionClose

@@ -54,7 +54,7 @@ def add(
     Both networks of --base are fine-tuned; the other voices stay as they are. The same command again goes on where it
     was stopped. A server that is started afterwards lists the model.
     """
-    from ancestral.models.library import Voice, model_id
+    from ancestral.models.entries import Voice, model_id
     from ancestral.training.voice import NewVoice, add_voice, read_recordings
 
     with click_errors(ImportError, ValueError, OSError):
@@ -81,7 +81,7 @@ def add(
 def _evaluate(model: Model, out: Path, asr: Path, corpus: Path) -> None:
     """Print what judges say of the voice, and write it into the card of its WaveNet."""
     from ancestral.models import checkpoint as checkpoints
-    from ancestral.models.library import ModelEntry
+    from ancestral.models.entries import ModelEntry
     from ancestral.training.cli.evaluation.speech import speech_report
 
     click.echo("Evaluating", err=True)

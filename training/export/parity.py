@@ -26,7 +26,7 @@ from ancestral.models.engines.onnx.ort_runners import Blocks
 from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
-from ancestral.models.library import Sampling
+from ancestral.models.entries import Sampling
 from ancestral.models.networks import load_network
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.networks.image import ImageNetwork

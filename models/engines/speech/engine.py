@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.conditioning import Speaker
 from ancestral.models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
-from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.spec import SpeechSpec
 
 _ROUNDING = 1e-9

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from ancestral.catalog.mix import MixError, UnknownVoice, find_voice
-from ancestral.models.library import Voice
+from ancestral.models.entries import Voice
 from ancestral.service.cli.book.parts import BookError, Part
 from ancestral.service.cli.book.speaker import Spoken
 

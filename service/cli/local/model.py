@@ -9,11 +9,11 @@ from typing import Final
 from ancestral.errors import AncestralError
 from ancestral.model import Model, load_from
 from ancestral.models.checkpoint import CheckpointError
-from ancestral.models.library import LibraryError
+from ancestral.models.entries import ModelError
 from ancestral.service.settings import SettingsError, load_settings
 from ancestral.service.telemetry.logging import configure_logging
 
-FAILURES: Final = (SettingsError, LibraryError, CheckpointError, AncestralError, OSError)
+FAILURES: Final = (SettingsError, ModelError, CheckpointError, AncestralError, OSError)
 """What the user of a command can correct."""
 
 
@@ -26,7 +26,7 @@ def configured_model(model: str, pronunciations: Path | None = None) -> Model:
 
     Raises:
         SettingsError: a setting is wrong.
-        LibraryError: see :func:`ancestral.load`, for the other errors as well.
+        ModelError: see :func:`ancestral.load`, for the other errors as well.
     """
     settings = load_settings()
     configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first

@@ -16,7 +16,7 @@ from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.networks import load_network
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.noise import uniforms

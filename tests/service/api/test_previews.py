@@ -11,14 +11,14 @@ import httpx
 import pytest
 from PIL import Image
 
-from ancestral.models import library
+from ancestral.models import entries
 from ancestral.models.checkpoint import load
-from ancestral.models.library import ModelEntry, discover
+from ancestral.models.entries import ModelEntry, discover
 from ancestral.models.spec import ImageSpec
 from deploy.previews import make
 from tests.service.support import PREVIEW, Server
 
-ZOO = Path(library.__file__).with_name("zoo")
+ZOO = Path(entries.__file__).with_name("zoo")
 
 
 def missing(entry: ModelEntry) -> Iterator[str]:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from ancestral.models.library import PLAIN
+from ancestral.models.entries import PLAIN
 from ancestral.service.api.sample_headers import disposition
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.images.payloads import ImageLikelihoodPayload, ImagePayload, InterpolationPayload

@@ -6,7 +6,7 @@ import pytest
 
 from ancestral.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, effective_aliases
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
-from ancestral.models.library import LibraryError
+from ancestral.models.entries import ModelError
 
 SETTING = "voice_aliases"
 
@@ -35,5 +35,5 @@ def test_what_is_configured_replaces_the_defaults() -> None:
 
 @pytest.mark.parametrize("configured", [{"echo": "nobody"}, {"ann": "bob"}])
 def test_what_is_wrong_is_named(configured: dict[str, str]) -> None:
-    with pytest.raises(LibraryError, match=rf"{SETTING}: (echo=nobody|ann=bob): "):
+    with pytest.raises(ModelError, match=rf"{SETTING}: (echo=nobody|ann=bob): "):
         effective_aliases(configured, {}, ("ann", "bob"), SETTING)

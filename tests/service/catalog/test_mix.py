@@ -3,7 +3,7 @@
 import pytest
 
 from ancestral.catalog.mix import MixError, mix, parse_weights
-from ancestral.models.library import Sampling, Voice
+from ancestral.models.entries import Sampling, Voice
 
 VOICES = [
     Voice(name, name.title(), "en-US", "", "", "", Sampling(temperature, 1.0, min_p, -10.0 * min_p))

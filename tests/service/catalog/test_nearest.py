@@ -15,7 +15,7 @@ from ancestral.catalog.models import ImageModel
 from ancestral.catalog.nearest import nearest
 from ancestral.errors import InvalidRequest
 from ancestral.models.checkpoint import load
-from ancestral.models.library import LibraryError, discover
+from ancestral.models.entries import ModelError, discover
 from tests.models.random_models import ZOO
 
 EMOJI = (
@@ -102,9 +102,7 @@ def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None
     shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
     manifest = tmp_path / "digits" / "model.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"synonyms": {"ten": ["10"]}}))
-    with pytest.raises(
-        LibraryError, match="pixelcnn-digits: synonyms: the checkpoint has no value '10' of an attribute"
-    ):
+    with pytest.raises(ModelError, match="pixelcnn-digits: synonyms: the checkpoint has no value '10' of an attribute"):
         load_catalog(CatalogConfig((tmp_path,)))
 
 

@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.text import phonemize
 from ancestral.service.images.payloads import (
     CompletionPayload,

@@ -25,7 +25,7 @@ from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.library import PLAIN, Sampling
+from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel

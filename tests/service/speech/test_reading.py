@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ancestral.catalog.lexicon import read_lexicon
-from ancestral.models.library import LibraryError
+from ancestral.models.entries import ModelError
 from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.state import SessionState
 from tests.service.support import Server
@@ -149,7 +149,7 @@ def test_a_session_does_not_cut_directives() -> None:
 def test_a_wrong_lexicon_of_a_deployment_names_its_entry(tmp_path: Path, content: str, named: str) -> None:
     file = tmp_path / "lexicon.json"
     file.write_text(content)
-    with pytest.raises(LibraryError, match="pronunciations: ") as refused:
+    with pytest.raises(ModelError, match="pronunciations: ") as refused:
         read_lexicon(file)
     assert named in str(refused.value)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ancestral.command_line import FiniteRange, check_output, click_errors
-from ancestral.models.library import MAX_GUIDANCE
+from ancestral.models.entries import MAX_GUIDANCE
 
 if TYPE_CHECKING:
     from ancestral.models.checkpoint import Checkpoint

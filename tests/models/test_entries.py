@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ancestral.models.checkpoint import load
-from ancestral.models.library import PLAIN, LibraryError, Sampling, Voice, discover
+from ancestral.models.entries import PLAIN, ModelError, Sampling, Voice, discover
 from tests.models.random_models import ZOO
 
 VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}
@@ -70,7 +70,7 @@ def test_how_a_voice_is_sampled(tmp_path: Path) -> None:
 )
 def test_sampling_that_is_wrong(tmp_path: Path, sampling: Any, message: str) -> None:
     write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": sampling}]})
-    with pytest.raises(LibraryError, match=message):
+    with pytest.raises(ModelError, match=message):
         discover(tmp_path)
 
 
@@ -79,7 +79,7 @@ def test_without_frames_there_is_no_voicing(tmp_path: Path) -> None:
     write(tmp_path, babble | {"voices": [VOICE | {"sampling": {"min_p": 0.03}}]})
     assert discover(tmp_path)[0].voices[0].sampling == Sampling(min_p=0.03)
     write(tmp_path, babble | {"id": "b", "voices": [VOICE | {"sampling": {"voiced_temperature": 0.8}}]}, "b")
-    with pytest.raises(LibraryError, match="b: voices: sampling: temperatures by voicing need frames"):
+    with pytest.raises(ModelError, match="b: voices: sampling: temperatures by voicing need frames"):
         discover(tmp_path)
 
 
@@ -87,11 +87,11 @@ def test_the_checkpoint_to_sample_must_be_the_only_one(tmp_path: Path) -> None:
     write(tmp_path, MODEL)
     (tmp_path / "a" / "acoustic").mkdir()
     (entry,) = discover(tmp_path)
-    with pytest.raises(LibraryError, match="a: needs one directory with the checkpoint to sample; there are: none"):
+    with pytest.raises(ModelError, match="a: needs one directory with the checkpoint to sample; there are: none"):
         _ = entry.sampled
     for name in ("wavenet", "older"):
         (tmp_path / "a" / name).mkdir()
-    with pytest.raises(LibraryError, match="there are: older, wavenet"):
+    with pytest.raises(ModelError, match="there are: older, wavenet"):
         _ = entry.sampled
 
 
@@ -147,12 +147,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, data: Any, message: str) -> None
         (tmp_path / "a" / "model.json").write_bytes(b"\xff")
     else:
         write(tmp_path, data)
-    with pytest.raises(LibraryError, match=message.replace("'", ".")):
+    with pytest.raises(ModelError, match=message.replace("'", ".")):
         discover(tmp_path)
 
 
 def test_two_models_with_one_id(tmp_path: Path) -> None:
     write(tmp_path, MODEL)
     write(tmp_path, MODEL, "b")
-    with pytest.raises(LibraryError, match="a: two models"):
+    with pytest.raises(ModelError, match="a: two models"):
         discover(tmp_path)

@@ -40,7 +40,7 @@ MAX_TEMPERATURE = 2.0
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 
-class LibraryError(ValueError):
+class ModelError(ValueError):
     """A model directory that cannot be used; the message names the model and the field."""
 
 
@@ -125,14 +125,14 @@ class ModelEntry:
         """The checkpoint that is sampled: the only one besides the acoustic model's.
 
         Raises:
-            LibraryError: there is none, or several.
+            ModelError: there is none, or several.
         """
         found = sorted(
             p for p in self.path.iterdir() if p.is_dir() and p.name not in (ACOUSTIC, _PREVIEWS) and p.name[0] != "."
         )
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
-            raise LibraryError(f"{self.id}: needs one directory with the checkpoint to sample; there are: {names}")
+            raise ModelError(f"{self.id}: needs one directory with the checkpoint to sample; there are: {names}")
         return found[0]
 
     def preview(self, name: str) -> Path:
@@ -149,13 +149,13 @@ class ModelEntry:
         """Parse ``path/model.json``, strictly.
 
         Raises:
-            LibraryError: it is not JSON, or a key is missing, unknown or of the wrong type.
+            ModelError: it is not JSON, or a key is missing, unknown or of the wrong type.
         """
         name = path.name
         try:
             data = json.loads((path / MANIFEST).read_bytes())
         except (OSError, ValueError) as error:
-            raise LibraryError(f"{name}: {MANIFEST} cannot be read as JSON") from error
+            raise ModelError(f"{name}: {MANIFEST} cannot be read as JSON") from error
         special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
         is_image = isinstance(data, dict) and data.get("kind") == "image"
         unused = {"path", "synonyms", "voices" if is_image else "guidance"}
@@ -163,18 +163,18 @@ class ModelEntry:
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
         try:
             model_id(data["id"])
-        except LibraryError as error:
-            raise LibraryError(f"{name}: {error}") from error
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from error
         if data["kind"] not in CAPABILITIES:
-            raise LibraryError(f"{name}: kind: expected {', '.join(CAPABILITIES)}, found {data['kind']!r}")
+            raise ModelError(f"{name}: kind: expected {', '.join(CAPABILITIES)}, found {data['kind']!r}")
         if not 0.0 <= data["temperature"] <= MAX_TEMPERATURE:
-            raise LibraryError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
+            raise ModelError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
         guidance = data.pop("guidance", 1.0)
         if not 0.0 <= guidance <= MAX_GUIDANCE:
-            raise LibraryError(f"{name}: guidance: must lie in 0 … {MAX_GUIDANCE:g}, not {guidance}")
+            raise ModelError(f"{name}: guidance: must lie in 0 … {MAX_GUIDANCE:g}, not {guidance}")
         voices = tuple(_voice(name, data["kind"], voice) for voice in data.pop("voices", ()))
         if bool(voices) == is_image or len({voice.id for voice in voices}) < len(voices):
-            raise LibraryError(f"{name}: voices: at least one, each id once")
+            raise ModelError(f"{name}: voices: at least one, each id once")
         return cls(**data, voices=voices, guidance=guidance, synonyms=synonyms, path=path)
 
 
@@ -182,19 +182,19 @@ def model_id(name: str) -> str:
     """The name, if it can be the id of a model.
 
     Raises:
-        LibraryError: it cannot.
+        ModelError: it cannot.
     """
     if not _ID.fullmatch(name):
-        raise LibraryError(f"id: lowercase letters, digits, '.', '_' and '-' only, not {name!r}")
+        raise ModelError(f"id: lowercase letters, digits, '.', '_' and '-' only, not {name!r}")
     return name
 
 
 def _read_synonyms(name: str, data: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(data, dict) or not all(isinstance(meant, list) for meant in data.values()):
-        raise LibraryError(f"{name}: synonyms: expected a JSON object of lists")
+        raise ModelError(f"{name}: synonyms: expected a JSON object of lists")
     for word, meant in data.items():
         if word != word.casefold() or not meant or not all(isinstance(found, str) for found in meant):
-            raise LibraryError(f"{name}: synonyms: {word}: expected a lower-case word with the names of classes")
+            raise ModelError(f"{name}: synonyms: {word}: expected a lower-case word with the names of classes")
     return {word: tuple(meant) for word, meant in data.items()}
 
 
@@ -208,31 +208,31 @@ def _voice(model: str, kind: str, data: Any) -> Voice:
     try:
         sampling = Sampling(**given)
     except ValueError as error:
-        raise LibraryError(f"{where}: sampling: {error}") from error
+        raise ModelError(f"{where}: sampling: {error}") from error
     if kind == "audio" and sampling.by_voicing:
-        raise LibraryError(f"{where}: sampling: temperatures by voicing need frames, which a model of kind audio lacks")
+        raise ModelError(f"{where}: sampling: temperatures by voicing need frames, which a model of kind audio lacks")
     return Voice(**data, sampling=sampling)
 
 
 def _check(where: str, data: Any, types: dict[str, type]) -> None:
     if not isinstance(data, dict):
-        raise LibraryError(f"{where}: expected a JSON object")
+        raise ModelError(f"{where}: expected a JSON object")
     if wrong := sorted(set(data) ^ set(types)):
-        raise LibraryError(f"{where}: {wrong[0]}: {'unknown key' if wrong[0] in data else 'missing'}")
+        raise ModelError(f"{where}: {wrong[0]}: {'unknown key' if wrong[0] in data else 'missing'}")
     for key, kind in types.items():
         if type(data[key]) is not kind:
-            raise LibraryError(f"{where}: {key}: expected {kind.__name__}, found {type(data[key]).__name__}")
+            raise ModelError(f"{where}: {key}: expected {kind.__name__}, found {type(data[key]).__name__}")
 
 
 def discover(directory: Path) -> list[ModelEntry]:
     """Every model in ``directory``, by id. A directory that does not exist holds none.
 
     Raises:
-        LibraryError: a model cannot be used, or two have one id.
+        ModelError: a model cannot be used, or two have one id.
     """
     entries = [ModelEntry.read(manifest.parent) for manifest in sorted(directory.glob(f"*/{MANIFEST}"))]
     ids = [entry.id for entry in entries]
     for model_id in ids:
         if ids.count(model_id) > 1:
-            raise LibraryError(f"{model_id}: two models have this id")
+            raise ModelError(f"{model_id}: two models have this id")
     return entries
