@@ -104,4 +104,4 @@ def test_it_is_in_the_wheel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"service/api/web/page/{name}" for name in FILES} <= names
+    assert {f"ancestral/service/api/web/page/{name}" for name in FILES} <= names
