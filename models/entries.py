@@ -37,6 +37,11 @@ ACOUSTIC = "acoustic"
 _PREVIEWS = "previews"
 MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
+SPEEDS: Final = (0.25, 4.0)
+"""The slowest and the fastest."""
+MAX_PITCH = 12.0
+"""Semitones, up or down."""
+MAX_INTONATION = 2.0
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 

@@ -10,7 +10,7 @@ from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range
-from ancestral.models.entries import MAX_TEMPERATURE, Sampling
+from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS, Sampling
 from ancestral.models.text import (
     InputFormat,
     PronunciationError,
@@ -25,10 +25,6 @@ from ancestral.models.text.phonemes import PLAIN
 
 PHONEMES_PER_SECOND: Final = 13.0
 """Of running speech, at speed 1."""
-SPEEDS: Final = (0.25, 4.0)
-MAX_PITCH: Final = 12.0
-"""Semitones, up or down."""
-MAX_INTONATION: Final = 2.0
 _NO_ENTRIES: Final[Mapping[str, str]] = {}
 
 

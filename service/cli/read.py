@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ancestral.command_line import FiniteRange, check_output, click_errors
+from ancestral.models.entries import SPEEDS
 
 if TYPE_CHECKING:
     from ancestral.codecs.book import Chapter
@@ -42,7 +43,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Another seed gives another reading; the same one the same bytes.",
 )
-@click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option("--speed", type=FiniteRange(*SPEEDS), default=1.0, show_default=True)
 @click.option("--pronunciations", type=_FILE, help="A JSON file with words and their phonemes; see docs/text.md.")
 @click.option(
     "--title", help="The name of the file by default, or the title in the header of a Project Gutenberg text."

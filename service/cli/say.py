@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ancestral.command_line import FiniteRange, check_output, click_errors
+from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS
 
 if TYPE_CHECKING:
     from ancestral.speech.speech import Speech
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed gives the same sound. Random by default."
 )
-@click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
-@click.option("--pitch", type=FiniteRange(-12.0, 12.0), default=0.0, show_default=True, help="Semitones higher.")
+@click.option("--speed", type=FiniteRange(*SPEEDS), default=1.0, show_default=True)
+@click.option(
+    "--pitch", type=FiniteRange(-MAX_PITCH, MAX_PITCH), default=0.0, show_default=True, help="Semitones higher."
+)
 @click.option(
     "--intonation",
-    type=FiniteRange(0.0, 2.0),
+    type=FiniteRange(0.0, MAX_INTONATION),
     default=1.0,
     show_default=True,
     help="How far the pitch moves around its mean; 0 is monotone.",
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A JSON file with words and their phonemes; ANCESTRAL_PRONUNCIATIONS by default.",
 )
-@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own by default.")
+@click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help="The model's own by default.")
 def command(
     text: str,
     voice: str | None,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import SpeechModel
-from ancestral.catalog.seeds import draw_seed
+from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs.decoding import decode_upload
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
@@ -72,7 +72,7 @@ def generation_job(
         model.require("continuation")
         prompt = _recording(request.prompt_audio, spec, settings.max_upload_seconds)
     payload = GenerationPayload(
-        seed=draw_seed() if request.seed is None else request.seed,
+        seed=seed_or_drawn(request.seed),
         temperature=model.entry.temperature if request.temperature is None else request.temperature,
         prompt_sha256=None if prompt is None else hashlib.sha256(prompt.data).hexdigest(),
         voice=voice.id,

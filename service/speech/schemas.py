@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from ancestral.catalog.mix import MAX_VOICES
 from ancestral.formats import AudioFormat
+from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.text import InputFormat
 from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
 from ancestral.service.jobs.schemas import NO_EFFECT, SEEDS, StrictRequest
@@ -124,14 +125,20 @@ class SpeechRequest(AudioRequest):
         max_length=MAX_PRONUNCIATIONS,
         description="How words of the text are said, in ARPAbet or IPA. A word in lower case stands for any case.",
     )
-    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False, description="2 speaks twice as fast.")
+    speed: float = Field(
+        default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False, description="2 speaks twice as fast."
+    )
     pitch: float = Field(
-        default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False, description="Semitones by which the voice is higher."
+        default=0.0,
+        ge=-MAX_PITCH,
+        le=MAX_PITCH,
+        allow_inf_nan=False,
+        description="Semitones by which the voice is higher.",
     )
     intonation: float = Field(
         default=1.0,
         ge=0.0,
-        le=2.0,
+        le=MAX_INTONATION,
         allow_inf_nan=False,
         description="How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it.",
     )

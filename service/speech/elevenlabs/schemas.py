@@ -27,6 +27,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ancestral.models.entries import SPEEDS
 from ancestral.service.jobs.schemas import SEEDS, StrictRequest
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
@@ -83,7 +84,7 @@ class SpeechQuery(BaseModel):
 class VoiceSettings(_Strict):
     """How the text is spoken."""
 
-    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
+    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
     stability: _Share | None = None
     similarity_boost: _Share | None = None
     style: _Share | None = None

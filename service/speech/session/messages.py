@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ancestral.formats import AudioFormat
+from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.text import InputFormat
 from ancestral.service.jobs.schemas import SEEDS, StrictRequest
 from ancestral.service.speech.schemas import (
@@ -32,9 +33,9 @@ class SessionConfig(StrictRequest):
     sample_rate: SampleRate | None = None
     seed: int | None = Field(default=None, ge=0, lt=SEEDS)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
-    speed: float = Field(default=1.0, ge=0.25, le=4.0, allow_inf_nan=False)
-    pitch: float = Field(default=0.0, ge=-12.0, le=12.0, allow_inf_nan=False)
-    intonation: float = Field(default=1.0, ge=0.0, le=2.0, allow_inf_nan=False)
+    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
+    pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)
+    intonation: float = Field(default=1.0, ge=0.0, le=MAX_INTONATION, allow_inf_nan=False)
     input_format: InputFormat = Field(
         default="text",
         description="`ssml`: the text is SSML documents, each of which is spoken when its `</speak>` has come.",
