@@ -6,6 +6,7 @@
     ├── Unauthorized                401  with WWW-Authenticate
     ├── Forbidden                   403  a web page of an origin that is not allowed
     ├── MethodNotAllowed            405
+    ├── RequestTimeout              408  a request that did not arrive in time
     ├── Conflict                    409  not in this state of the job
     ├── PayloadTooLarge             413
     ├── UnsupportedMedia            415
@@ -88,6 +89,17 @@ class MethodNotAllowed(ServiceError):
     status = 405
     type = "invalid_request_error"
     code = "method_not_allowed"
+
+
+class RequestTimeout(ServiceError):
+    """The request did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"connection": "close"})
 
 
 class Conflict(ServiceError):

@@ -185,6 +185,26 @@ class Settings(BaseSettings):
     max_upload_seconds: int = Field(
         default=60, ge=1, le=3600, description="Longest recording that may be uploaded, in seconds of audio."
     )
+    max_connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Connections of an API process that may be open at the same time, websockets included. One more "
+        "takes the place of the oldest whose request is incomplete, or is answered 503. If it is not set: half of the "
+        "descriptors that the process may open.",
+    )
+    header_seconds: int = Field(
+        default=10,
+        ge=1,
+        le=3600,
+        description="Seconds that the headers of a request may take to arrive before its connection is closed.",
+    )
+    body_seconds: int = Field(
+        default=30,
+        ge=1,
+        le=3600,
+        description="Seconds that the body of a request may take to arrive, beside one for each KiB; then 408.",
+    )
     stall_seconds: int = Field(
         default=30,
         ge=1,

@@ -175,7 +175,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads, seconds=settings.body_seconds)
     install_cors(app, settings.cors_origins)
     app.add_middleware(RootMiddleware, metrics=counts, tracing=traces)
     return app

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from ancestral.service.api.http_protocol import ConnectionLimits, HttpProtocol, default_connections
 from ancestral.service.api.readiness import until_ready
 from ancestral.service.api.websocket_protocol import SocketProtocol
 from ancestral.service.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_ACCEPTED_AT_ONCE = 64
+"""Connections in one turn of the event loop, which gives them to the protocol only in the next."""
+_BACKLOG = 1024
+"""Connections that the kernel keeps until they are accepted."""
 
 
 class Server(uvicorn.Server):
@@ -41,7 +51,10 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and log when they can be served."""
+        asyncio.get_running_loop().set_exception_handler(AcceptErrors())
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio has set it to what it accepts at once
         if self.started:
             self._readiness = asyncio.create_task(self._announce())
 
@@ -90,10 +103,32 @@ class Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
+class AcceptErrors:
+    """The event loop's handler of errors: connections that cannot be accepted are logged once a second.
+
+    asyncio reports each connection that waits, again and again, while there are no descriptors.
+    """
+
+    def __init__(self) -> None:
+        self._logged_at = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log an error."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif time.monotonic() - self._logged_at >= 1:
+            self._logged_at = time.monotonic()
+            log.error("cannot accept connections", extra={"reason": error.strerror})
+
+
 def serve(app: FastAPI, settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve on a listening socket until a signal comes; ``on_ready`` is called when every model can be served."""
+    limits = ConnectionLimits(settings.max_connections or default_connections(), settings.header_seconds)
     config = uvicorn.Config(
         app,
+        http=partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]  # uvicorn only calls it
+        backlog=_ACCEPTED_AT_ONCE,
         log_config=None,
         access_log=False,
         server_header=False,

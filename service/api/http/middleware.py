@@ -14,11 +14,19 @@ import uuid
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ancestral.errors import AncestralError
 from ancestral.service.api.http.errors import respond
-from ancestral.service.errors import PayloadTooLarge, ResponseAborted, internal_error, status_of, stopping
+from ancestral.service.errors import (
+    PayloadTooLarge,
+    RequestTimeout,
+    ResponseAborted,
+    internal_error,
+    status_of,
+    stopping,
+)
 from ancestral.service.telemetry.logging import ACCESS_LOGGER, request_id
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
 from ancestral.service.telemetry.tracing import Tracing
@@ -37,6 +45,12 @@ _SAFE = {
 
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Polled every few seconds: logged only when they fail."""
+
+_DISCONNECTED = 499
+"""What the log and the metrics say of a client that has disconnected before it got a response (as nginx does)."""
+
+_BODY_BYTES_PER_SECOND = 1024
+"""A body that arrives more slowly is refused."""
 
 
 class RootMiddleware:
@@ -100,6 +114,8 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
     except ResponseAborted as reason:
         log.info("response aborted", extra={"reason": str(reason)})
         raise
+    except ClientDisconnect:  # before the body was complete
+        pass
     except asyncio.CancelledError:  # the server stops, and the time for requests in flight is over
         if status:
             raise
@@ -111,6 +127,7 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
         await _fail(internal_error(), scope, receive, stamped, metrics)
     finally:
         route, method, seconds = _route(scope), scope["method"], time.perf_counter() - start
+        status = status or _DISCONNECTED
         metrics.in_progress.dec()
         metrics.answered(route, method, status, seconds, complete=finished)
         figures = {"method": method, "route": route, "status": status, "complete": finished}
@@ -139,7 +156,7 @@ async def _connect(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own
 
 
 class BodyLimit:
-    """Limits the size of request bodies, whether or not their length was announced.
+    """Limits the size of request bodies, whether or not their length was announced, and the time that they take.
 
     A client that is still sending when it is refused would lose the response if its connection were closed at once:
     for a moment, the rest of its body is read and dropped before the response ends.
@@ -152,17 +169,19 @@ class BodyLimit:
     linger_seconds = 2.0
     linger_bytes = 64 << 20
 
-    def __init__(self, app: ASGIApp, limit: int, uploads: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, limit: int, uploads: Mapping[str, int], seconds: float) -> None:
         """Wrap an app.
 
         Args:
             app: to wrap.
             limit: bytes.
             uploads: limits of the paths that take more, in bytes.
+            seconds: that a body may take, beside the time of its bytes at 1 kB a second.
         """
         self._app = app
         self._limit = limit
         self._uploads = uploads
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes pass."""
@@ -173,10 +192,17 @@ class BodyLimit:
         limit = self._uploads.get(scope["path"], self._limit)
         error = PayloadTooLarge(f"The body is larger than the {limit} bytes that this server reads.")
         refusing, ended, count = False, False, 0
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
 
         async def limited() -> Message:
             nonlocal count, ended
-            message = await receive()
+            until = None if ended else begun + self._seconds + count / _BODY_BYTES_PER_SECOND
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise RequestTimeout("The body of the request did not arrive in time.") from None
             if message["type"] == "http.request":
                 count += len(message.get("body", b""))
                 ended = not message.get("more_body", False)

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
     "/generations",
     summary="Generate audio without text, or continue a recording",
     response_class=Response,
-    responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
+    responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503),
 )
 async def create_generation(request: GenerationRequest, context: ContextDep) -> Response:
     """Generate ``duration`` seconds with ``voice``, from silence or from the end of ``prompt_audio``.

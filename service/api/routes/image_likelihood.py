@@ -48,7 +48,7 @@ class ImageLikelihoodForm(BaseModel):
     summary="Score a picture",
     response_model=ImageLikelihood,
     response_model_exclude_none=True,
-    responses=ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
+    responses=ACCEPTED | documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503),
 )
 async def score_picture(
     form: Annotated[ImageLikelihoodForm, Form(media_type="multipart/form-data")], context: ContextDep

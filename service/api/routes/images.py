@@ -39,7 +39,7 @@ router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
 PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": headers_of_samples("pictures")}
 GROWING = PICTURES | {"content": {"text/event-stream": event_stream(ImagePartial, ImageCompleted)}}
-ERRORS = documented(400, 401, 404, 413, 415, 422, 429, 500, 503)
+ERRORS = documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
 
 
 @router.post(

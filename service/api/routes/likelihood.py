@@ -45,7 +45,7 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)
     "/likelihood",
     summary="Score a recording",
     response_model=LikelihoodResult,
-    responses=ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
+    responses=ACCEPTED | documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503),
 )
 async def score_recording(
     form: Annotated[LikelihoodForm, Form(media_type="multipart/form-data")], context: ContextDep

@@ -39,7 +39,7 @@ SOUND: dict[str, Any] = {
     "/speech",
     summary="Speak a text",
     response_class=Response,
-    responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 413, 415, 422, 429, 500, 503),
+    responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503),
 )
 async def create_speech(request: SpeechRequest, context: ContextDep) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""

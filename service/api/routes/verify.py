@@ -74,7 +74,7 @@ def _output(info: ArtifactInfo) -> Output:
     "/verify",
     summary="Verify a manifest",
     response_model=Verification,
-    responses=ACCEPTED | documented(400, 401, 404, 409, 413, 415, 422, 429, 500, 503),
+    responses=ACCEPTED | documented(400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 503),
 )
 async def verify(manifest: Manifest, context: ContextDep) -> Response:
     """Run what a manifest says as a job of its own, and compare.

@@ -73,7 +73,7 @@ class ApiMetrics(Metrics):
         registry = self.registry
         self._requests = Counter(
             "ancestral_http_requests_total",
-            "HTTP requests that ended. Status 0: the client left before the response began. complete=false: aborted.",
+            "HTTP requests that ended. Status 499: disconnected before the response began. complete=false: aborted.",
             ["route", "method", "status", "complete"],
             registry=registry,
         )
@@ -143,7 +143,7 @@ class ApiMetrics(Metrics):
         Args:
             route: the route's template; None if no route matched.
             method: HTTP method.
-            status: of the response; 0 if there was none.
+            status: of the response; 499 if the client disconnected before there was one.
             seconds: duration.
             complete: whether the whole body was sent.
         """
