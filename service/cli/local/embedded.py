@@ -15,13 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote
 
+from ancestral.service.cli.local import append_only
+from ancestral.service.cli.local.supervised_process import SupervisedProcess
 from ancestral.service.settings import Settings
 
 LOCK_SECONDS = 10.0
@@ -54,69 +56,6 @@ class EmbeddedError(RuntimeError):
     """The bundled Valkey, or the worker beside it, cannot be used; the message gives the reason."""
 
 
-class SupervisedProcess:
-    """A command that runs under a supervisor from its construction until :meth:`stop`."""
-
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        *,
-        grace_seconds: float,
-        environment: Mapping[str, str] | None = None,
-        output: Path | None = None,
-        remove: Path | None = None,
-        descriptors: Sequence[int] = (),
-    ) -> None:
-        """Start the supervisor.
-
-        Args:
-            name: its name in the log.
-            command: program and arguments.
-            grace_seconds: between SIGTERM and SIGKILL when it is stopped.
-            environment: of the command; this process's if absent.
-            output: file for what the command prints; it inherits this process's output if absent.
-            remove: directory to remove after the command has stopped.
-            descriptors: open files that the supervisor and the command inherit.
-        """
-        options = ["--name", name, "--grace", str(grace_seconds)]
-        options += ["--output", str(output)] if output else []
-        options += ["--remove", str(remove)] if remove else []
-        self._grace_seconds = grace_seconds
-        # In a session of its own, so that a terminal's Ctrl-C does not reach it and this process decides in which
-        # order things stop. With -P the current directory is not searched for a package of the same name.
-        self._supervisor = subprocess.Popen(  # noqa: S603 - nothing from outside
-            [sys.executable, "-P", "-m", "ancestral.service.cli.local.supervisor", *options, "--", *command],
-            stdin=subprocess.PIPE,
-            env=environment,
-            pass_fds=descriptors,
-            start_new_session=True,
-        )
-
-    @property
-    def exited(self) -> bool:
-        """Whether the supervisor has exited, and the command with it."""
-        return self._supervisor.poll() is not None
-
-    def stop(self) -> None:
-        """Stop the command, then its supervisor. A second call does nothing."""
-        assert self._supervisor.stdin is not None
-        self._supervisor.stdin.close()
-        try:
-            self._supervisor.wait(self._grace_seconds + 5)
-        except subprocess.TimeoutExpired:
-            self._supervisor.kill()
-            self._supervisor.wait()
-
-    def __enter__(self) -> Self:
-        """Return itself, running."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Stop."""
-        self.stop()
-
-
 class EmbeddedRedis:
     """The bundled Valkey on a unix socket, with its data in ``data_dir/redis``."""
 
@@ -125,6 +64,7 @@ class EmbeddedRedis:
         self._directory = data_dir.absolute() / "redis"
         self._log = self._directory / "valkey.log"
         self._socket = self._directory / "redis.sock"
+        self._lock: IO[bytes] | None = None
         self._private: Path | None = None
         self._process: SupervisedProcess | None = None
 
@@ -142,17 +82,18 @@ class EmbeddedRedis:
         """
         binary = _binary()
         try:
-            with _locked(self._directory) as lock:  # from here on only Valkey and its supervisor hold the lock
-                self._place_socket()
-                self._process = SupervisedProcess(
-                    "valkey",
-                    self._command(binary),
-                    grace_seconds=REDIS_GRACE_SECONDS,
-                    output=self._log,
-                    remove=self._private,
-                    descriptors=(lock.fileno(),),
-                )
-            self._wait(self._process)
+            self._lock = _locked(self._directory)
+            self._place_socket()
+            append_only.repair(self._directory)
+            self._process = SupervisedProcess(
+                "valkey",
+                self._command(binary),
+                grace_seconds=REDIS_GRACE_SECONDS,
+                output=self._log,
+                remove=self._private,
+                descriptors=(self._lock.fileno(),),  # until it has exited, whatever becomes of this process
+            )
+            self._wait()
         except BaseException:
             self.stop()
             raise
@@ -165,6 +106,9 @@ class EmbeddedRedis:
         if self._private is not None:  # the supervisor removes it unless it was killed
             shutil.rmtree(self._private, ignore_errors=True)
             self._private = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _command(self, binary: Path) -> list[str]:
         options = {
@@ -196,14 +140,14 @@ class EmbeddedRedis:
         if len(os.fsencode(self._socket)) > _LONGEST_SOCKET_PATH:
             raise EmbeddedError(f"{self._socket}: too long for a socket; shorten ANCESTRAL_DATA_DIR or TMPDIR")
 
-    def _wait(self, process: SupervisedProcess) -> None:
+    def _wait(self) -> None:
         """Wait until it answers anything but that it is loading."""
         last = time.monotonic() + LOADING_SECONDS
         until = time.monotonic() + ANSWER_SECONDS
         while not (answer := self._ping()).startswith(b"+PONG"):
             if answer.startswith(b"-LOADING"):
                 until = min(time.monotonic() + ANSWER_SECONDS, last)
-            if process.exited or time.monotonic() > until:
+            if time.monotonic() > until:
                 raise EmbeddedError(f"the bundled Valkey does not start; {self._log} ends with:\n{self._log_end()}")
             time.sleep(0.05)
 

@@ -24,7 +24,8 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and
 PARENT = f"""
 import signal, sys
 from pathlib import Path
-from ancestral.service.cli.local.embedded import EmbeddedRedis, SupervisedProcess
+from ancestral.service.cli.local.embedded import EmbeddedRedis
+from ancestral.service.cli.local.supervised_process import SupervisedProcess
 
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 data = Path(sys.argv[1])
@@ -124,14 +125,21 @@ def test_a_killed_valkey_comes_back_with_its_data(tmp_path: Path, capfd: pytest.
     assert [(line["message"], line["exit_code"]) for line in lines] == 2 * [("valkey ended, restarting it", -9)]
 
 
-def test_a_torn_end_of_the_file_is_dropped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "end", [b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$100\r\ntor", bytes(200_000), b"*3\r\n$3\r\nSE" + bytes(4096)]
+)
+def test_a_torn_end_of_the_file_is_dropped(tmp_path: Path, end: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with EmbeddedRedis(tmp_path) as redis:
         store(redis.url, "whole")
     (log,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
     with log.open("ab") as file:
-        file.write(b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$100\r\ntor")
+        file.write(end)
+    damaged = log.read_bytes()
     with EmbeddedRedis(tmp_path) as redis:
         assert stored(redis.url) == "whole"
+        if end.endswith(b"\0"):
+            assert log.with_name(f"{log.name}.damaged").read_bytes() == damaged
+            assert "zeros cut off the append-only file" in caplog.messages
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,10 +231,14 @@ def test_ctrl_c_does_not_reach_them(tmp_path: Path) -> None:
 
 
 @linux_only
-def test_a_killed_supervisor_leaves_nothing(tmp_path: Path, temporary: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_supervisor_comes_back(tmp_path: Path, temporary: Path, number: int) -> None:
     with EmbeddedRedis(tmp_path / ("long" * 30)) as redis:
         valkey = server_pid(redis.url)
         assert valkey is not None
-        os.kill(parent_of(valkey), signal.SIGKILL)
+        store(redis.url, "kept")
+        os.kill(parent_of(valkey), number)
         eventually(lambda: not alive(valkey))
+        eventually(lambda: server_pid(redis.url) not in (None, valkey))
+        assert stored(redis.url) == "kept"
     assert not list(temporary.iterdir())
