@@ -26,10 +26,12 @@ from ancestral.service.broker.rate_limits import RequestWindow
 from ancestral.service.broker.records import decoded, end_job, read_jobs
 from ancestral.service.broker.scripts import ROSTER, SET_FIELD, UNFINISHED
 from ancestral.service.broker.sessions import StoredSession
-from ancestral.service.errors import Overloaded
+from ancestral.service.errors import Overloaded, Unprocessable
 
 BLOCK_MS: Final = 2000
 """For which a read waits for something to arrive."""
+IDEMPOTENCY_SECONDS: Final = 86400
+"""For which an idempotency key finds the job of its first request."""
 _TOMBSTONE_SECONDS: Final = 60
 _WORKERS_SECONDS: Final = 0.5
 """How old a list of workers may be."""
@@ -92,25 +94,43 @@ class Clients:
 
     # Admission
 
-    async def submit(self, job: Job, *, queue: int, limit: int = 0, upload: bytes | None = None) -> None:
-        """Put a job into its queue.
+    async def submit(
+        self,
+        job: Job,
+        *,
+        queue: int,
+        limit: int = 0,
+        upload: bytes | None = None,
+        bound: tuple[str, str] | None = None,
+    ) -> str:
+        """Put a job into its queue, or find the one that an idempotency key is bound to.
 
         Args:
             job: a new one.
             queue: how many jobs may wait when every slot is taken.
             limit: how many unfinished jobs the owner may have; 0 for any number.
             upload: symbols that belong to it.
+            bound: the owner's idempotency key and the fingerprint of the request.
+
+        Returns:
+            The id of the job: another one if an earlier request had the same key, and its job has not come to nothing.
 
         Raises:
             Overloaded: it was not accepted.
+            Unprocessable: the key belongs to another request.
         """
+        name, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
         if upload is not None:
             await with_timeout(self._redis.set(keys["input"], upload, ex=LIFE_SECONDS))
-        accepted = await self._connection.run(
+        answer, found = await self._connection.run(
             SUBMIT,
             keys,
+            bound=key("idempotency", job.owner, name),
+            fingerprint=fingerprint,
+            bound_seconds=IDEMPOTENCY_SECONDS,
             id=job.id,
+            job_prefix=key("job", ""),
             room=await self._slots(job.priority) + queue,
             created_at=job.created_at,
             life=LIFE_SECONDS,
@@ -118,20 +138,14 @@ class Clients:
             owner=job.owner,
             record=[item for pair in job.fields().items() for item in pair],
         )
-        if accepted < 1:
+        if upload is not None and found.decode() != job.id:
             await with_timeout(self._redis.delete(keys["input"]))
-            raise await self._overloaded(job.priority, limit if accepted else None)
-
-    async def idempotent(self, owner: str, name: str, fingerprint: str, job_id: str, seconds: int) -> tuple[str, str]:
-        """The job of an owner's idempotency key and the fingerprint of its request: those given, if the key is new."""
-        bound, own = key("idempotency", owner, name), json.dumps([job_id, fingerprint])
-        found = await with_timeout(self._redis.set(bound, own, nx=True, get=True, ex=seconds))
-        earlier, print_ = json.loads(found or own)
-        return earlier, print_
-
-    async def forget_idempotent(self, owner: str, name: str) -> None:
-        """Release an idempotency key whose job failed: the next request with it makes a new one."""
-        await with_timeout(self._redis.delete(key("idempotency", owner, name)))
+        if answer == b"reused":
+            message = "Idempotency-Key: was used for another request"
+            raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
+        if answer != b"accepted":
+            raise await self._overloaded(job.priority, limit if answer == b"limited" else None)
+        return str(found.decode())
 
     # One job
 

@@ -18,15 +18,23 @@ local now = time[1] + time[2] / 1e6
 
 SUBMIT: Final = Script(
     "SUBMIT",
-    keys="job waiting running jobs counter events unfinished owners wake",
-    args="id room created_at life limit owner",
+    keys="job waiting running jobs counter events unfinished owners wake bound",
+    args="id job_prefix room created_at life limit owner fingerprint bound_seconds",
     rest="record",
     body=ADD_EVENT
     + """
-if redis.call('EXISTS', job) == 1 then return 1 end  -- submitted before, and the reply got lost
+if redis.call('EXISTS', job) == 1 then return {'accepted', id} end  -- submitted before, and the reply got lost
+if fingerprint ~= '' then
+    local earlier, earlier_fingerprint = unpack(cjson.decode(redis.call('GET', bound) or '[]'))
+    if earlier and earlier_fingerprint ~= fingerprint then return {'reused', ''} end
+    local kind, status = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'kind', 'status'))
+    if kind and status ~= '"failed"' and status ~= '"cancelled"' then return {'accepted', earlier} end
+end
 local expired = created_at - life
-if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, expired, '+inf') >= tonumber(limit) then return -1 end
-if redis.call('ZCARD', waiting) + redis.call('ZCARD', running) >= tonumber(room) then return 0 end
+if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, expired, '+inf') >= tonumber(limit) then
+    return {'limited', ''}
+end
+if redis.call('ZCARD', waiting) + redis.call('ZCARD', running) >= tonumber(room) then return {'full', ''} end
 local order = redis.call('INCR', counter)
 redis.call('HSET', job, 'order', order, unpack(record))
 redis.call('ZADD', waiting, order, id)
@@ -39,11 +47,14 @@ redis.call('SADD', owners, owner)
 redis.call('RPUSH', wake, 1)
 redis.call('LTRIM', wake, 0, redis.call('ZCARD', waiting) - 1)  -- jobs that were cancelled have left theirs
 for _, key in ipairs({job, jobs, events, unfinished, owners, wake}) do redis.call('EXPIRE', key, life) end
-return 1
+if fingerprint ~= '' then redis.call('SET', bound, cjson.encode({id, fingerprint}), 'EX', bound_seconds) end
+return {'accepted', id}
 """,
 )
-"""Put a job into its queue. ``record`` is the job's fields and values, ``limit`` the owner's (0: none). 1; 0 if the
-queue is full, -1 if the owner has too many unfinished jobs."""
+"""Put a job into its queue. ``record`` is the job's fields and values, ``limit`` the owner's (0: none). ``bound`` is an
+idempotency key of the owner, if ``fingerprint`` is not '': it finds the job of an earlier request, unless that came to
+nothing, and else is bound to this one. 'accepted' and the job's id; or why not: 'full', 'limited' (the owner has too
+many unfinished jobs), 'reused' (the key belongs to a request with another fingerprint)."""
 
 CLAIM: Final = Script(
     "CLAIM",

@@ -13,15 +13,14 @@ import time
 
 from ancestral.catalog.models import Model
 from ancestral.errors import InvalidRequest
-from ancestral.service.broker.job import Job, Priority, Status
-from ancestral.service.errors import Overloaded, Unprocessable
+from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
+from ancestral.service.broker.job import Job, Priority
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.telemetry.logging import current_job, request_id
 
-IDEMPOTENCY_SECONDS = 86400
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -65,43 +64,26 @@ async def submit_job(
         paced=not later and job_spec.task.paced,
         retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
     )
-    if key is not None and (earlier := await _earlier(state, caller, job_spec, key, job)) is not None:
-        current_job.set(earlier.id)
-        return earlier
+    bound = None if key is None else (key, _fingerprint(job_spec, key))
     limit, queue = caller.concurrent_streams or settings.concurrent_streams or 0, state.queue_of(job.priority)
-    try:
-        await state.broker.submit(job, queue=queue, limit=limit, upload=job_spec.upload)
-    except Overloaded:  # refused for certain; after any other error the job may have been accepted
-        if key is not None:
-            await state.broker.forget_idempotent(caller.name, key)
-        raise
-    current_job.set(job.id)
-    return job
+    while True:
+        found = await state.broker.submit(job, queue=queue, limit=limit, upload=job_spec.upload, bound=bound)
+        current_job.set(found)
+        if found == job.id:
+            return job
+        if (earlier := await state.broker.job(found)) is not None:  # else it was deleted at this moment
+            await resume(state, earlier)
+            return earlier
 
 
-async def _earlier(
-    state: AppState, caller: Caller, job_spec: JobSpec[Payload, Model], key: str, job: Job
-) -> Job | None:
-    """The job that the key was used for before, resumed if it was suspended; None if ``job`` is the first."""
+def _fingerprint(job_spec: JobSpec[Payload, Model], key: str) -> str:
+    """What tells requests with the same idempotency key apart; raises InvalidRequest if the key is malformed."""
     if not _KEY.fullmatch(key):
         message = "Idempotency-Key: 1 to 255 visible ASCII characters"
         raise InvalidRequest(message, param="Idempotency-Key", code="invalid_idempotency_key")
     canonical = json.dumps([job_spec.task.kind, job_spec.body], sort_keys=True)
     upload = hashlib.sha256(job_spec.upload or b"").hexdigest()
-    fingerprint = hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
-    names = (caller.name, key)
-    while True:
-        found, bound = await state.broker.idempotent(*names, fingerprint, job.id, IDEMPOTENCY_SECONDS)
-        if bound != fingerprint:
-            message = "Idempotency-Key: was used for another request"
-            raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
-        if found == job.id:
-            return None
-        earlier = await state.broker.job(found)
-        if earlier is not None and earlier.status not in (Status.FAILED, Status.CANCELLED):
-            await resume(state, earlier)
-            return earlier
-        await state.broker.forget_idempotent(*names)  # that job failed: the key is free
+    return hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
 
 
 async def resume(state: AppState, job: Job) -> None:

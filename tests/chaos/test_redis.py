@@ -22,6 +22,8 @@ AWAY_SECONDS = 6.0
 """Longer than a worker may show no sign of life."""
 BURST = 60
 """Requests at once."""
+PAIRS = int(os.environ.get("PAIRS", "20"))
+"""Of requests with the same key."""
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 """Longer than anybody waits for a reply."""
 
@@ -112,6 +114,37 @@ def test_a_request_that_got_no_answer_is_no_second_job(house: House) -> None:
         assert refused
         assert house.redis.zcard(key("jobs", "anonymous")) == before + BURST
         assert {house.apis[0].ended(job)["status"] for job in ids} == {"completed"}
+    house.check_that_nothing_is_left()
+
+
+@pytest.mark.parametrize("stalled", [False, True])
+def test_one_key_is_one_job_when_two_requests_overlap(house: House, stalled: bool) -> None:
+    keys = [f"pair-{stalled}-{number}" for number in range(PAIRS)]
+    body = {name: value for name, value in SPEECH.items() if name != "seed"}  # two jobs would draw two seeds
+
+    def ask(api: int, key: str) -> httpx.Response:
+        url, headers = f"{house.apis[api].url}/v1/audio/speech", {"idempotency-key": key} | (ASYNC if stalled else {})
+        return httpx.post(url, json=body, headers=headers, timeout=SECONDS)
+
+    before = house.redis.zcard(key("jobs", "anonymous"))
+    with house.workers(1), ThreadPoolExecutor(2 * PAIRS if stalled else 2) as pool:
+        eventually(lambda: house.all_are(200))
+        if stalled:  # nobody can tell the first request from one that got lost, so clients repeat it
+            with house.pause():
+                pairs = [[pool.submit(ask, 0, name)] for name in keys]
+                time.sleep(1)
+                for pair, name in zip(pairs, keys, strict=True):
+                    pair.append(pool.submit(ask, 1, name))
+                time.sleep(1)
+        else:
+            pairs = [[pool.submit(ask, api, name) for api in range(2)] for name in keys]
+        answers = [[each.result() for each in pair] for pair in pairs]
+        assert {answer.status_code for pair in answers for answer in pair} == {202 if stalled else 200}
+        jobs = [[answer.headers["x-job-id"] for answer in pair] for pair in answers]
+        assert {house.apis[0].ended(job)["status"] for job, _ in jobs} == {"completed"}
+    assert all(first == second for first, second in jobs)
+    assert stalled or all(first.content == second.content for first, second in answers)
+    assert house.redis.zcard(key("jobs", "anonymous")) == before + PAIRS
     house.check_that_nothing_is_left()
 
 

@@ -23,6 +23,7 @@ from ancestral.service.broker.messages import (
     StaleAttempt,
     SymbolsLost,
 )
+from ancestral.service.errors import Overloaded, Unprocessable
 from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored
 
 
@@ -199,11 +200,23 @@ def test_workers_that_do_not_announce_themselves_are_struck_off(valkey: ValkeySe
 
 def test_the_same_key_is_the_same_job(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        assert await broker.clients.idempotent("me", "k", "print", "a", 60) == ("a", "print")
-        assert await broker.clients.idempotent("me", "k", "other", "b", 60) == ("a", "print")
-        assert await broker.clients.idempotent("you", "k", "other", "b", 60) == ("b", "other")
-        await broker.clients.forget_idempotent("me", "k")
-        assert await broker.clients.idempotent("me", "k", "other", "b", 60) == ("b", "other")
+        async def submit(made: Job, name: str = "k", fingerprint: str = "print", queue: int = 9) -> str:
+            return await broker.clients.submit(made, queue=queue, upload=b"x", bound=(name, fingerprint))
+
+        first = job()
+        with pytest.raises(Overloaded):  # what was refused binds no key
+            await submit(first, fingerprint="other", queue=-2)
+        assert [await submit(made) for made in (first, job(), first)] == [first.id] * 3
+        with pytest.raises(Unprocessable):
+            await submit(job(), fingerprint="other")
+        for made, name in ((job(owner="you"), "k"), (job(), "another")):
+            assert await submit(made, name) == made.id
+        await broker.clients.cancel(first)
+        second, third = job(), job()
+        assert [await submit(made) for made in (second, job())] == [second.id] * 2
+        await broker.clients.delete(second)
+        assert await submit(third) == third.id
+        assert len(await broker.redis.keys("ancestral:input:*")) == 3  # of none but the jobs that there are
 
     run(valkey, act)
 
@@ -222,7 +235,7 @@ def test_a_redis_that_forgets_a_script_just_when_it_is_used_was_away_for_that_in
 
         broker.redis.script_load = load_and_forget  # type: ignore[method-assign]
         await broker.redis.script_flush()
-        assert await retry_while_unavailable(lambda: broker.clients.submit(job(), queue=1)) is None
+        assert await retry_while_unavailable(lambda: broker.clients.submit(job(), queue=1))
         return loads
 
     assert run(valkey, act) >= 2
