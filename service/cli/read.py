@@ -123,6 +123,12 @@ def _book(path: Path) -> Book:
 
     if path.stat().st_size > _MAX_BYTES:
         raise BookError(f"{path}: more than {_MAX_BYTES >> 20} MiB")
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    if is_zip:
+        raise BookError(
+            f"{path}: a ZIP file, as EPUB and DOCX are, not a text; Calibre's ebook-convert makes a .txt of it"
+        )
     try:
         book = read_book(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -51,7 +51,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         if not no_worker:
             embedded.check_worker(settings)
         with (
-            listen(settings.host, settings.port) as listener,
+            listen(settings.host, settings.port, "ANCESTRAL_PORT") as listener,
             embedded.redis_url(settings) as url,
             nullcontext() if no_worker else embedded.start_worker(settings, url),
         ):

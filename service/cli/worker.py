@@ -73,7 +73,11 @@ def command(check: bool) -> None:
             raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it (`ancestral serve` starts Redis and a worker)")
         configure_logging(settings.log_level, settings.log_format)
         log.info("worker starting")
-        listener = None if settings.metrics_port is None else listen(settings.host, settings.metrics_port)
+        listener = (
+            None
+            if settings.metrics_port is None
+            else listen(settings.host, settings.metrics_port, "ANCESTRAL_METRICS_PORT")
+        )
         loaded_models = load(settings)
         gc.collect()  # where kernels were compiled, hundreds of megabytes
         gc.freeze()

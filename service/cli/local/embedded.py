@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -27,7 +27,7 @@ from ancestral.service.cli.local.supervised_process import SupervisedProcess
 from ancestral.service.settings import Settings
 
 LOCK_SECONDS = 10.0
-"""How long the Valkey of an earlier server may take to exit."""
+"""How long the Valkey of an earlier server may take to exit. A server that runs is refused at once."""
 ANSWER_SECONDS = 30.0
 """How long Valkey may take to answer after its start."""
 LOADING_SECONDS = 600.0
@@ -64,7 +64,7 @@ class EmbeddedRedis:
         self._directory = data_dir.absolute() / "redis"
         self._log = self._directory / "valkey.log"
         self._socket = self._directory / "redis.sock"
-        self._lock: IO[bytes] | None = None
+        self._locks = ExitStack()
         self._private: Path | None = None
         self._process: SupervisedProcess | None = None
 
@@ -82,7 +82,8 @@ class EmbeddedRedis:
         """
         binary = _binary()
         try:
-            self._lock = _locked(self._directory)
+            self._locks.enter_context(_locked(self._directory, "owner", 0))  # which nothing inherits
+            lock = self._locks.enter_context(_locked(self._directory, "lock", LOCK_SECONDS))
             self._place_socket()
             append_only.repair(self._directory)
             self._process = SupervisedProcess(
@@ -91,7 +92,7 @@ class EmbeddedRedis:
                 grace_seconds=REDIS_GRACE_SECONDS,
                 output=self._log,
                 remove=self._private,
-                descriptors=(self._lock.fileno(),),  # until it has exited, whatever becomes of this process
+                descriptors=(lock.fileno(),),  # until it has exited, whatever becomes of this process
             )
             self._wait()
         except BaseException:
@@ -106,9 +107,7 @@ class EmbeddedRedis:
         if self._private is not None:  # the supervisor removes it unless it was killed
             shutil.rmtree(self._private, ignore_errors=True)
             self._private = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._locks.close()
 
     def _command(self, binary: Path) -> list[str]:
         options = {
@@ -176,29 +175,38 @@ def _binary() -> Path:
     raise EmbeddedError("there is no bundled Valkey for this platform: set ANCESTRAL_REDIS_URL")
 
 
-def _locked(directory: Path) -> IO[bytes]:
-    """An open file that holds the lock of a directory, which is created if it does not exist."""
+def _locked(directory: Path, name: str, seconds: float) -> IO[bytes]:
+    """An open file that holds a lock of a directory, which is created if it does not exist; in it is who took the lock.
+
+    Raises:
+        EmbeddedError: another process holds it for longer than ``seconds``, or the directory cannot be written.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (directory / "lock").open("ab")
+        lock = (directory / name).open("a+b")
     except OSError as error:
         raise EmbeddedError(f"cannot write to {directory}: {error.strerror}") from error
-    until = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < until:
+    until = time.monotonic() + seconds
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    lock.seek(0)
+                    raise EmbeddedError(
+                        f"{directory} is in use by another ancestral, process {lock.read().decode()}: set another "
+                        "ANCESTRAL_DATA_DIR, or ANCESTRAL_REDIS_URL for one Redis that both use"
+                    ) from None
                 time.sleep(0.1)
-                continue
-            lock.close()
-            raise EmbeddedError(
-                f"{directory} is in use by another ancestral: set another ANCESTRAL_DATA_DIR, or ANCESTRAL_REDIS_URL"
-            ) from None
-        except BaseException:
-            lock.close()
-            raise
-        return lock
+        lock.truncate(0)
+        lock.write(str(os.getpid()).encode())
+        lock.flush()
+    except BaseException:
+        lock.close()
+        raise
+    return lock
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 
@@ -9,8 +10,8 @@ class AddressError(OSError):
     """The address cannot be listened on; the message gives the reason."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """A listening socket; ``setting`` is the environment variable of the port.
 
     Raises:
         AddressError: the name is unknown, or the port is taken or forbidden.
@@ -26,5 +27,6 @@ def listen(host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
-        raise AddressError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        busy = f"; {setting} takes another" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        raise AddressError(f"cannot listen on {host} port {port}: {error.strerror}{busy}") from error
     return listener

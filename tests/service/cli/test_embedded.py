@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -157,13 +158,15 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, temporary: Path, monkeypatch
     assert not list(temporary.iterdir())
 
 
-def test_only_one_may_use_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.5)
+def test_a_second_server_of_a_directory_is_refused_at_once(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as redis:
         store(redis.url, "mine")
+        begun = time.monotonic()
         with pytest.raises(EmbeddedError) as refused:
             EmbeddedRedis(tmp_path).start()
-        assert str(tmp_path / "redis") in str(refused.value)
+        assert time.monotonic() - begun < 1
+        assert f"{tmp_path / 'redis'} is in use by another ancestral, process {os.getpid()}: " in str(refused.value)
+        assert "ANCESTRAL_DATA_DIR" in str(refused.value)
         assert stored(redis.url) == "mine"
 
 

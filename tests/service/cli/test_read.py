@@ -248,6 +248,7 @@ def test_refusals_of_a_server(ancestral: Run, server: Server, book: Path, tmp_pa
     ("data", "message"),
     [
         ("Größe".encode("latin-1"), b"not UTF-8 at byte 2; iconv"),
+        (b"PK\x03\x04\x14\x00mimetypeapplication/epub+zip", b"a ZIP file, as EPUB and DOCX are, not a text"),
         (b"Chapter 1\n\nYes.\n\nNo <b>.\n", b"line 5: "),
         (b"", b"there is nothing to speak in it"),
         ("".join(f"Chapter {n}\n\n" for n in range(256)).encode(), b"has 256 headings"),

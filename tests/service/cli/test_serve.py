@@ -8,6 +8,7 @@ import pty
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -151,6 +152,16 @@ def test_a_second_ctrl_c_cancels_requests(serve: Serve) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
     assert not [line for line in server.log if "traceback" in line or "Traceback" in line["message"]]
+
+
+def test_a_busy_port_names_its_setting(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            command("serve"), env=environment | {"ANCESTRAL_PORT": port}, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert f"port {port}: Address already in use; ANCESTRAL_PORT takes another" in done.stderr
 
 
 @pytest.fixture(scope="module")
