@@ -50,6 +50,11 @@ class Model(ABC):
         """What the model can do."""
         return CAPABILITIES[self.entry.kind]
 
+    @property
+    def needs_upload(self) -> bool:
+        """Whether it makes nothing without a recording or picture of the client's."""
+        return not {"speech", "generation", "image_generation"} & set(self.capabilities)
+
     def require(self, capability: str) -> None:
         """Require a capability of the model.
 

@@ -11,15 +11,14 @@ from ancestral.service.speech.schemas import VoiceObject
 def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:
     """Every voice of the models of sound once, with the models that have it.
 
-    Voices are identified by their ids; name and description are those of the first model. Models that speak text come
-    before those that only make sound.
+    Voices are identified by their ids; name and description are those of the first model.
 
     Args:
         catalog: of all models.
         base_url: of this server, as the client sees it; ends with a slash.
     """
     found: dict[str, VoiceObject] = {}
-    for model in sorted(catalog.speech_models, key=lambda model: "speech" not in model.capabilities):
+    for model in catalog.speech_models:
         for voice in model.entry.voices:
             listed = found.setdefault(
                 voice.id,

@@ -57,20 +57,10 @@ def _summary(model: Model) -> str:
     return f"{'speech' if 'speech' in model.capabilities else 'sound without text'}, voices {voices}"
 
 
-def _preference(model: Model) -> int:
-    """Models that speak come first, those that need an upload last."""
-    return 0 if "speech" in model.capabilities else 1 + _needs_upload(model)
-
-
-def _needs_upload(model: Model) -> bool:
-    return isinstance(model, ImageModel) and model.spec.encoder is not None
-
-
 def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
-    """A curl command for the first model that speaks, or else for the first one that needs no upload."""
-    models = sorted(catalog.models.values(), key=_preference)
-    model = models[0]
-    if _needs_upload(model):
+    """A curl command for the first model."""
+    model = next(iter(catalog.models.values()))
+    if model.needs_upload:
         route = "portraits" if "image_portrait" in model.capabilities else "reconstructions"
         form = [f"  -F model={model.entry.id} -F image=@picture.png"]
         return [f"curl {shlex.quote(f'{url}/v1/images/{route}')} -o picture.json \\", *_key(keys=keys), *form]

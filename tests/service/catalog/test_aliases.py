@@ -20,6 +20,10 @@ def test_the_defaults_stand_for_bundled_voices_and_models() -> None:
     for alias, voice in VOICE_ALIASES.items():
         assert catalog.voice(catalog.speech_model("tts-1", "speech"), alias).id == voice
         assert alias in catalog.aliases.of_voice(voice)
+    ids = list(catalog.models)  # first what clients get by default, last what needs an upload
+    assert (ids[:2], ids[-2:]) == (
+        ["wavenet-en", "pixelcnn-sprites"], ["pixelcnn-autoencoder-digits", "pixelcnn-portraits"]
+    )  # fmt: skip
 
 
 def test_a_default_without_its_voice_is_left_out() -> None:
