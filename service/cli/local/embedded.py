@@ -26,8 +26,10 @@ from ancestral.service.cli.local import append_only
 from ancestral.service.cli.local.supervised_process import SupervisedProcess
 from ancestral.service.settings import Settings
 
+OWNER_SECONDS = 1.0
+"""How long an earlier server that was killed may take to exit; beside one that runs, another is refused."""
 LOCK_SECONDS = 10.0
-"""How long the Valkey of an earlier server may take to exit. A server that runs is refused at once."""
+"""How long its Valkey may take."""
 ANSWER_SECONDS = 30.0
 """How long Valkey may take to answer after its start."""
 LOADING_SECONDS = 600.0
@@ -82,7 +84,7 @@ class EmbeddedRedis:
         """
         binary = _binary()
         try:
-            self._locks.enter_context(_locked(self._directory, "owner", 0))  # which nothing inherits
+            self._locks.enter_context(_locked(self._directory, "owner", OWNER_SECONDS))  # which nothing inherits
             lock = self._locks.enter_context(_locked(self._directory, "lock", LOCK_SECONDS))
             self._place_socket()
             append_only.repair(self._directory)

@@ -164,7 +164,7 @@ def test_a_second_server_of_a_directory_is_refused_at_once(tmp_path: Path) -> No
         begun = time.monotonic()
         with pytest.raises(EmbeddedError) as refused:
             EmbeddedRedis(tmp_path).start()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 3
         assert f"{tmp_path / 'redis'} is in use by another ancestral, process {os.getpid()}: " in str(refused.value)
         assert "ANCESTRAL_DATA_DIR" in str(refused.value)
         assert stored(redis.url) == "mine"
