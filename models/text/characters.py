@@ -47,8 +47,7 @@ _TOKEN: Final = re.compile(
     f"|(?P<flag>{FLAG})"
     f"|(?P<picture>{SEQUENCE})"
     "|(?P<line>\r\n)"
-    "|.",
-    re.DOTALL,
+    "|[^\n -_a-~]",  # everything but the ASCII that stays as it is
 )
 _BACKQUOTE: Final = re.compile("`")
 _GREEK_LETTER: Final = re.compile(r"GREEK (?:\w+ )*LETTER (?:\w+ )*?(\w+)(?: WITH [\w ]+)?$")
@@ -177,10 +176,14 @@ def fold(text: SpannedText, start: int = 0) -> SpannedText:
     if text.text.isascii() and text.text.isprintable():
         return text.sub(_BACKQUOTE, "'")
     refused = _greek_words(text.text)
-    last_picture = ""
+    last_picture, end_of_last = "", 0
 
     def speak(token: re.Match[str]) -> str:
-        nonlocal last_picture
+        nonlocal last_picture, end_of_last
+        between = text.text[end_of_last : token.start()]
+        end_of_last = token.end()
+        if between and not between.isspace():
+            last_picture = ""
         folded = _fold_token(token)
         if folded is None:
             refused.append((token.start(), token[0][0]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -45,12 +46,14 @@ class SpannedText(NamedTuple):
             pattern: what is looked for; never an empty string.
             speak: the replacement, which is no template; or a function of the match.
         """
-        if pattern.search(self.text) is None:
+        matches = pattern.finditer(self.text)
+        first = next(matches, None)
+        if first is None:
             return self
         pieces: list[str] = []
         spans: list[Span] = []
         done = 0
-        for match in pattern.finditer(self.text):
+        for match in chain([first], matches):
             new = speak if isinstance(speak, str) else speak(match)
             if new == match[0]:
                 continue
