@@ -25,6 +25,8 @@ from ancestral.models.text.phonemes import PLAIN
 
 PHONEMES_PER_SECOND: Final = 13.0
 """Of running speech, at speed 1."""
+MAX_PHONEMES: Final = 32_768
+"""Of one text: 42 minutes, and more than 4 096 characters have in any reading of ours."""
 _NO_ENTRIES: Final[Mapping[str, str]] = {}
 
 
@@ -166,6 +168,10 @@ def read_text(
     """
     try:
         script = parse_text(text, input_format, lexicon)
-        return script, phonemize(script)
+        sentences = phonemize(script)
     except UnsupportedText as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code="unsupported_text") from error
+    if (phonemes := sum(len(sentence.phones) for sentence in sentences)) > MAX_PHONEMES:
+        message = f"{param}: {phonemes} phonemes, of which a text may have {MAX_PHONEMES}; split it"
+        raise InvalidRequest(message, param=param, code="too_many_phonemes")
+    return script, sentences

@@ -282,8 +282,9 @@ def normalize(text: str | Script) -> list[Token]:
     written = list(_WORD_OR_MARK.finditer(spoken.text))
     tokens = _merge_marks(
         [
-            Token(cues[word.lower()] if word[-1] == CUE else word, cover(spoken.spans[match.start() : match.end()]))
+            Token(cues[word.lower()] if word[-1] == CUE else word, span)
             for match, words in zip(written, _speak_words([match[0] for match in written]), strict=True)
+            for span in [cover(spoken.spans[match.start() : match.end()])]
             for word in words
         ]
     )

@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -31,6 +31,8 @@ from ancestral.service.telemetry.metrics import WorkerMetrics
 
 RENEW_SECONDS = 1.5
 """Between two renewals of the lease, which also read the signals of messages that were lost."""
+PLANNING_SHARE = 0.1
+"""Of one core, for all jobs of a worker together: what planning may take while every sampling thread is busy."""
 RETRY_SECONDS = 0.1
 """Between two attempts to reach Redis: leases expire soon after it is back."""
 
@@ -61,10 +63,20 @@ class AttemptContext:
     pool: ThreadPoolExecutor
     """Threads for work that would block the event loop: text, frames, scores."""
     metrics: WorkerMetrics
+    planning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def in_pool(self, work: Callable[[], _T]) -> _T:
         """Run ``work`` in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+
+    async def planned(self, work: Callable[[], _T]) -> _T:
+        """Run ``work``, which nobody waits for, in a thread: one at a time, and seldom while all cores sample."""
+        async with self.planning:
+            begun = time.monotonic()
+            result = await self.in_pool(work)
+            if self.scheduler.figures().running >= self.settings.threads:
+                await asyncio.sleep((time.monotonic() - begun) * (1.0 / PLANNING_SHARE - 1.0))
+            return result
 
 
 class JobAttempt(ABC):

@@ -70,3 +70,9 @@ class SampledPayload(Payload):
     temperature: float
     prompt_sha256: str | None = None
     """Of the symbols that came with the request and that the samples continue."""
+
+    @property
+    def total_first(self) -> bool:
+        """Whether the length of the whole output is found out before its first symbols are sent, for the headers of
+        formats that have one."""
+        return True

@@ -17,10 +17,12 @@ from ancestral.service.broker.job import Priority
 from ancestral.service.broker.messages import Piece, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
 from ancestral.service.broker.workers import Lease
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
-from ancestral.service.jobs.payload import Payload
+from ancestral.service.jobs.payload import Payload, SampledPayload
 
 BATCH_AHEAD_SECONDS = 10.0
 """How far sampling runs ahead of what Redis has stored, if no client is listening."""
+FED_SECONDS = 3.0
+"""Of output. The next stream is opened when less than this is left to sample of those before it."""
 EVENT_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -29,9 +31,13 @@ log = logging.getLogger(__name__)
 class SamplingAttempt(JobAttempt):
     """Streams of symbols, one after the other, through the scheduler to the job's readers."""
 
+    payload: SampledPayload
+
     def __init__(self, context: AttemptContext, sampler: Sampler, lease: Lease, payload: Payload) -> None:
         super().__init__(context, sampler, lease, payload)
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+        self._sampled = asyncio.Event()
+        """Set whenever symbols have been sampled."""
         self._slot: Slot | None = None
         self._read = 0
         self._last_event_at = 0.0
@@ -56,9 +62,9 @@ class SamplingAttempt(JobAttempt):
     async def parts(self, first: int) -> Iterator[Part]:
         """The streams to sample, from number ``first`` on."""
 
-    def lengths_after(self, index: int) -> Iterator[int]:
-        """Symbols of each stream after number ``index``. A step takes a moment where they have to be predicted."""
-        return iter(())
+    async def plan(self, index: int) -> int | None:
+        """Symbols of stream number ``index``, which is not the first; None if there is none."""
+        return None
 
     async def on_opened(self, part: Part, stream: Stream) -> None:
         """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
@@ -141,29 +147,31 @@ class SamplingAttempt(JobAttempt):
     async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
         """Give the scheduler one stream after another; text and frames are computed meanwhile."""
         first = snapshot.index if snapshot is not None else 0
-        parts = await self.parts(first)
+        parts, fed = await self.parts(first), 0
         storing: asyncio.Task[None] | None = None
         try:
             while (part := await self.context.in_pool(partial(next, parts, None))) is not None:
                 stream = await self.context.in_pool(partial(self._open, part, snapshot))
                 if storing is None:
-                    before = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
-                    so_far = before + part.request.length - len(part.prompt)
-                    storing = asyncio.create_task(self._store_total(so_far, first))
+                    fed = snapshot.position - (stream.position - len(part.prompt)) if snapshot is not None else 0
+                fed += part.request.length - len(part.prompt)
                 snapshot = None
                 await self.on_opened(part, stream)
                 slot.feed(stream)
-            assert storing is not None, "a job without streams"
-            await storing  # before the end, so that no job ends without its total
+                storing = storing or asyncio.create_task(self._store_total(fed, first))
+                while fed - slot.position > FED_SECONDS * self.rate:
+                    self._sampled.clear()
+                    await self._sampled.wait()
         finally:
             if storing is not None:
                 storing.cancel()
-        slot.finish()
+                await asyncio.gather(storing, return_exceptions=True)  # what fails here fails above, too
+        slot.finish()  # the end stores the total, too
 
     async def _store_total(self, so_far: int, index: int) -> None:
-        """Store the job's length, which headers of formats and estimates need: known long before its last stream is."""
-        total, lengths = so_far, self.lengths_after(index)
-        while (length := await self.context.in_pool(partial(next, lengths, None))) is not None:
+        """Store the job's length, for headers and estimates: known long before its last stream is."""
+        total = so_far
+        while (length := await self.plan(index := index + 1)) is not None:
             total += length
         await self.lease.set_total(total)
 
@@ -191,6 +199,7 @@ class SamplingAttempt(JobAttempt):
             while not self._chunks.empty():
                 chunks.append(self._chunks.get_nowait())
             last = chunks[-1]
+            self._sampled.set()
             self.on_sampled(sum(len(chunk.symbols) for chunk in chunks))
             self._note_idleness()
             if failed := [chunk for chunk in chunks if chunk.end is End.FAILED]:

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import Model
@@ -39,6 +39,8 @@ class AppState:
     broker: Clients
     metrics: ApiMetrics
     tracing: Tracing
+    long_texts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Of the text front-end: see :func:`ancestral.service.speech.requests.prepared`."""
 
     @property
     def artifacts(self) -> Artifacts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ancestral.service.jobs.sampling_attempt import SamplingAttempt
 from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from ancestral.speech.sampler import SentencePart, SpeechSampler
 from ancestral.speech.scoring import RecordingScorer
+from ancestral.speech.timing import Timing
 
 MIN_MEASURED_SECONDS = 0.5
 """Of sound: the real-time factor of less than that means nothing."""
@@ -46,19 +48,29 @@ class SpeechAttempt(AudioAttempt):
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
-        self._sentence = first
+        self._sentence = self._timed = first
         return self.sampler.parts(self.payload, first)
 
-    def lengths_after(self, index: int) -> Iterator[int]:
-        """See :class:`SamplingAttempt`."""
-        return self.sampler.lengths(self.payload, index + 1)
-
     async def on_opened(self, part: Part, stream: Stream) -> None:
-        """See :class:`SamplingAttempt`. Stores when the phonemes of the sentence are said."""
+        """See :class:`SamplingAttempt`."""
         assert isinstance(part, SentencePart)
-        sentence = self._sentence
         self._sentence += 1
-        await self.lease.store_timings(sentence, part.timing.dump())
+        await self._store_timing(self._sentence - 1, part.timing)
+
+    async def plan(self, index: int) -> int | None:
+        """See :class:`SamplingAttempt`. Unless a client waits for it, it takes little from what is sampled."""
+        if index == len(self.payload.sentences):
+            return None
+        run = self.context.in_pool if self.payload.total_first else self.context.planned
+        timing = await run(partial(self.sampler.timing, self.payload, index))
+        await self._store_timing(index, timing)
+        return timing.length
+
+    async def _store_timing(self, sentence: int, timing: Timing) -> None:
+        """Store when the phonemes of a sentence are said, if it is the first for which they are known."""
+        if sentence >= self._timed:
+            await self.lease.store_timings(sentence, timing.dump())
+            self._timed = max(self._timed, sentence + 1)
 
 
 class GenerationAttempt(AudioAttempt):

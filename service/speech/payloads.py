@@ -14,6 +14,9 @@ from ancestral.speech.utterance import Generation, SoundRequest, Utterance
 Sentences = tuple[Annotated[Sentence, PlainValidator(Sentence.from_json), PlainSerializer(Sentence.as_json)], ...]
 """A text as its sentences, with the words and their phonemes."""
 
+SHORT_TEXT_PHONEMES = 600
+"""About 45 s of speech, whose length is predicted in 50 ms."""
+
 Entries = Annotated[
     tuple[tuple[str, str], ...],
     PlainValidator(lambda entries: tuple(entries.items())),
@@ -49,6 +52,11 @@ class SpeechPayload(AudioPayload, Utterance):
     def input_tokens(self) -> int:
         """Phonemes of all sentences."""
         return sum(len(sentence.phones) for sentence in self.sentences)
+
+    @property
+    def total_first(self) -> bool:
+        """See :class:`SampledPayload`: of a short text. The first byte of a long one does not wait."""
+        return self.input_tokens <= SHORT_TEXT_PHONEMES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ The text front-end runs here and nowhere else: the payload carries phonemes.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from ancestral.codecs.decoding import decode_upload
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
+from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.jobs.validation import from_base64
 from ancestral.service.settings import Settings
@@ -26,6 +29,22 @@ from ancestral.service.speech.schemas import AudioRequest, GenerationRequest, Sp
 from ancestral.service.speech.tasks import GENERATION, LIKELIHOOD, SPEECH
 from ancestral.speech.decoder import recording_bytes
 from ancestral.speech.utterance import read_text, utterance
+
+SHORT_TEXT_CHARACTERS = 1000
+"""The front-end takes about 20 ms for so many."""
+
+
+async def prepared(state: AppState, request: SpeechRequest) -> JobSpec[SpeechPayload, SpeechModel]:
+    """:func:`speech_job`, off the event loop; raises as it does.
+
+    Long texts take turns. The front-end is Python: several at once would not be done sooner, and keep the event loop
+    and the short texts of others from running.
+    """
+    work = partial(speech_job, state.catalog, state.settings, request)
+    if len(request.input) <= SHORT_TEXT_CHARACTERS:
+        return await asyncio.to_thread(work)
+    async with state.long_texts:
+        return await asyncio.to_thread(work)
 
 
 def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> JobSpec[SpeechPayload, SpeechModel]:

@@ -58,7 +58,7 @@ class AudioReader(JobReader):
             await self._broker.acknowledge(self.job, self.samples)
 
     async def length(self) -> int:
-        """Samples in total, as soon as the worker knows: it predicts all durations while it samples the first sentence.
+        """Samples in total, as soon as the worker knows: of a short text, while it samples the first sentence.
 
         Raises:
             ServiceError: the job ended before that, or Redis stays unavailable.
@@ -90,8 +90,8 @@ async def encoded(
         tagged: whether they begin with the tags of a file, in formats that have them.
     """
     waves = reader.waves()
-    first = await anext(waves, None)  # by now the length of a short text is known as well
-    length = await reader.length() if form in codecs.LENGTH_IN_HEADER else 0
+    first = await anext(waves, None)  # by now the length of a short text is known, or nearly
+    length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.payload.total_first else 0
     tags = tags_of(reader.payload, reader.job.model, reader.job.sha256) if tagged else codecs.NO_TAGS
     encoder = codecs.encoder(form, model_rate, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(first)):

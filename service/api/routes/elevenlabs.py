@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Final
@@ -38,7 +37,7 @@ from ancestral.service.speech.elevenlabs.schemas import (
     TextToSpeech,
 )
 from ancestral.service.speech.payloads import SpeechPayload
-from ancestral.service.speech.requests import speech_job
+from ancestral.service.speech.requests import prepared
 from ancestral.service.speech.schemas import SpeechRequest
 from ancestral.service.speech.stream import timed
 from ancestral.service.speech.voices import voices_of
@@ -169,7 +168,7 @@ async def _checked(
     service = context.service
     try:
         request = speech_request(service.catalog, voice_id, body, query)
-        return request, await asyncio.to_thread(speech_job, service.catalog, service.settings, request)
+        return request, await prepared(service, request)
     except AncestralError as error:
         raise renamed(error) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,7 +12,7 @@ from ancestral.service.api.deps import ContextDep
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, stream_audio
-from ancestral.service.speech.requests import speech_job
+from ancestral.service.speech.requests import prepared
 from ancestral.service.speech.schemas import (
     SpeechAudioDelta,
     SpeechAudioDone,
@@ -43,6 +42,4 @@ SOUND: dict[str, Any] = {
 )
 async def create_speech(request: SpeechRequest, context: ContextDep) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
-    service = context.service
-    job_spec = await asyncio.to_thread(speech_job, service.catalog, service.settings, request)
-    return await stream_audio(context, job_spec, request)
+    return await stream_audio(context, await prepared(context.service, request), request)

@@ -22,7 +22,7 @@ from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import resume, submit_job
-from ancestral.service.speech.requests import speech_job
+from ancestral.service.speech.requests import prepared
 from ancestral.service.speech.session.state import SessionState, Utterance
 from ancestral.service.speech.session.utterance_sender import EventSink, UtteranceSender
 from ancestral.service.speech.stream import AudioReader, encoded
@@ -160,7 +160,7 @@ class SessionRunner:
 
     async def _submit_one(self, text: str) -> None:
         request = self.session_state.config.request(text, self.session_state.next_seed)
-        job_spec = await asyncio.to_thread(speech_job, self._state.catalog, self._state.settings, request)
+        job_spec = await prepared(self._state, request)
         payload = job_spec.payload
         try:
             await self._state.count_request(self._caller)

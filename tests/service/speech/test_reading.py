@@ -56,6 +56,7 @@ def test_a_pause_adds_its_exact_frames_to_a_comma_and_words_keep_their_order(ser
         ({"input": "<speak><phoneme alphabet='x-arpabet' ph='K1'/></speak>", "input_format": "ssml"}, "input"),
         ({"input": "[pause:99s]"}, "input"),
         ({"input_format": "html"}, "input_format"),
+        ({"input": "a " * 2048, "pronunciations": {"a": "AA1 " * 63 + "AA1"}}, "input"),  # 124 928 phonemes
         ({"pronunciations": {"Nginx": "QQ"}}, "pronunciations"),
         ({"pronunciations": {"Nginx": "K AE21"}}, "pronunciations"),
         ({"pronunciations": {f"w{number}": "K" for number in range(501)}}, "pronunciations"),

@@ -78,6 +78,19 @@ def test_a_stream_has_the_bytes_of_the_file(server: Server, form: str) -> None:
     assert np.array_equal(decode(stored.content)[0], decode(streamed.content)[0])
 
 
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_the_first_byte_of_a_long_text_does_not_wait_for_its_length(server: Server, form: str) -> None:
+    streamed = server.speak(input=LONG * 3, response_format=form)
+    with server.client() as client:
+        stored = client.get(f"/v1/jobs/{streamed.headers['x-job-id']}/content")
+    size = slice(40, 44) if form == "wav" else slice(22, 26)
+    unknown = b"\xff\xff\xff\xff" if form == "wav" else bytes(4)
+    assert streamed.content[size] == unknown != stored.content[size]
+    with av.open(io.BytesIO(streamed.content)) as container:  # FFmpeg reads it to its end
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    assert np.array_equal(sound, decode(stored.content)[0])
+
+
 def test_events_of_wav_give_their_length(server: Server) -> None:
     lines = server.speak(input=LONG, stream_format="sse").text.splitlines()
     told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
