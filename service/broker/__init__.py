@@ -4,8 +4,8 @@ Keys, all with the prefix ``ancestral:`` (keys.py)
 
     job:ID             hash: the record (job.py), and order, attempt, worker, claim, read, wanted, suspended, content
                        (what is known of the file) and timings:N, when the phonemes of sentence N are said
-    stream:ID          stream: the symbols, or the sound made of them, in order; the last entry is the end mark
-    events:ID          stream: what happened to the job, for clients
+    stream:ID          stream: the symbols, or the sound made of them; ids are positions; the last entry is the end mark
+    events:ID          stream: what happened to the job, for clients; ids are positions, too
     snapshot:ID        string: the sampler's state after some of the symbols
     input:ID           string: what was uploaded with the job
     content:ID         string: the finished file; draft:ID:TOKEN while it is written; drafting:ID while somebody does

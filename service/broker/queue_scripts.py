@@ -120,7 +120,7 @@ if refused == '' and status == '"queued"' then
     redis.call('HSETNX', job, 'started_at', started_at)
     add_event(events_prefix .. id, job, 'job.in_progress')
     local stream = stream_prefix .. id
-    redis.call('XADD', stream, '*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2])
+    redis.call('XADD', stream, done .. '-*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2])
     redis.call('EXPIRE', stream, life)
 end
 return {tonumber(attempt), refused, redis.call('HGETALL', job)}
@@ -272,8 +272,8 @@ redis.call('HSET', job, 'status', '"' .. status .. '"', 'completed_at', ended_at
 redis.call('HDEL', job, 'wanted', 'suspended')
 if error ~= '' then redis.call('HSET', job, 'error', error) end
 if result ~= '' then redis.call('HSET', job, 'result', result) end
-redis.call('XADD', stream, '*', 'k', 'end', 'status', status, 'error', error)
-add_event(events, job, 'job.' .. status)
+redis.call('XADD', stream, after_all, 'k', 'end', 'status', status, 'error', error)
+add_event(events, job, 'job.' .. status, after_all)
 redis.call('DEL', snapshot, input)
 for _, key in ipairs({job, stream, events}) do redis.call('EXPIRE', key, retention) end
 for _, key in ipairs({waiting, running, unfinished}) do redis.call('ZREM', key, id) end

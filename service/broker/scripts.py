@@ -7,7 +7,8 @@ from typing import Final
 from ancestral.service.broker.connection import Script
 
 ADD_EVENT: Final = """
-local function add_event(events, job, kind)
+local after_all = '9223372036854775807-0'
+local function add_event(events, job, kind, id)
     local now = redis.call('HMGET', job, 'samples_done', 'samples_total', 'started_at')
     local fields = {'type', kind}
     for i, name in ipairs({'samples_done', 'samples_total', 'started_at'}) do
@@ -16,11 +17,15 @@ local function add_event(events, job, kind)
             fields[#fields + 1] = now[i]
         end
     end
-    redis.call('XADD', events, '*', unpack(fields))
+    redis.call('XADD', events, id or now[1] .. '-*', unpack(fields))
 end
 """
 """The beginning of scripts that add an event to a job. An event has the figures of its time, for those who read it
-later (:meth:`ancestral.service.broker.job.Job.at`)."""
+later (:meth:`ancestral.service.broker.job.Job.at`).
+
+The ids of events and of a stream's entries begin with the position that the job has reached, not with the time; those
+of the end are ``after_all``. So readers get what comes after what they have even if Redis has lost that and its clock
+has gone back."""
 
 PUBLISH: Final = Script(
     "PUBLISH",
@@ -37,7 +42,7 @@ for i = 1, #pieces, 4 do
     if tonumber(start) > done then return -1 end
     local stop = start + #samples / (kind == 'pcm' and 2 or 1)
     if stop > done then
-        redis.call('XADD', stream, 'NOMKSTREAM', '*', 'k', kind, 'i', index, 'p', start, 's', samples)
+        redis.call('XADD', stream, 'NOMKSTREAM', stop .. '-*', 'k', kind, 'i', index, 'p', start, 's', samples)
         redis.call('HSET', job, 'samples_done', stop)
         done = stop
     end
@@ -59,9 +64,9 @@ PREVIEW: Final = Script(
     keys="job stream",
     args="attempt data",
     body="""
-local status, current = unpack(redis.call('HMGET', job, 'status', 'attempt'))
+local status, current, done = unpack(redis.call('HMGET', job, 'status', 'attempt', 'samples_done'))
 if status ~= '"in_progress"' or current ~= attempt then return 0 end
-redis.call('XADD', stream, 'NOMKSTREAM', '*', 'k', 'preview', 'd', data)
+redis.call('XADD', stream, 'NOMKSTREAM', done .. '-*', 'k', 'preview', 'd', data)
 return 1
 """,
 )

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
 from ancestral.service.broker.keys import key
 from ancestral.service.cli.local.embedded import EmbeddedRedis
+from tests.chaos.clock import Clock
 from tests.chaos.process import SECONDS, Process, eventually
 from tests.service.support import ASYNC, SPEECH, Server, running
 
@@ -57,13 +59,19 @@ class House:
 
     def __init__(self, environment: Mapping[str, str], data: Path) -> None:
         self.data = data
+        data.mkdir(exist_ok=True)
+        self.clock = Clock(data)
+        """Of Redis."""
         self.valkey = EmbeddedRedis(data)
         self._environment = dict(environment)
         self.worker_logs: list[list[dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(self.valkey)
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in self.clock.environment.items():
+                    patch.setenv(name, value)
+                stack.enter_context(self.valkey)
             self.environment = self._environment | {
                 "ANCESTRAL_REDIS_URL": self.valkey.url,
                 "ANCESTRAL_INTERACTIVE_SLOTS": "20",

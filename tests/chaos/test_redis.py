@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from ancestral.service.broker.keys import key
 from tests.chaos.outage import check_that_nothing_is_taken
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
 from tests.service.api.envelope import check_envelope
-from tests.service.support import ASYNC, SPEECH
+from tests.service.support import ASYNC, SPEECH, Server
 
 pytestmark = pytest.mark.slow
 
@@ -58,16 +59,33 @@ def test_workers_are_killed_and_stopped_while_redis_is_unavailable(house: House,
     house.check_that_nothing_is_left()
 
 
-def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes]) -> None:
+def last_event(api: Server, job: str) -> str:
+    """Read the events of a job as a browser does, which comes back with the last id; the kind of the last one."""
+    kind, last = "", "0-0"
+    while kind in ("", "job.queued", "job.in_progress", "job.progress"):
+        url, headers = f"{api.url}/v1/jobs/{job}/events", {"last-event-id": last}
+        with suppress(httpx.TransportError), httpx.stream("GET", url, headers=headers, timeout=SECONDS) as response:
+            for line in response.iter_lines():
+                name, _, value = line.partition(": ")
+                kind, last = (value if name == "event" else kind), (value if name == "id" else last)
+    return kind
+
+
+@pytest.mark.parametrize("back", [0, 3600])
+def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes], back: int) -> None:
     (log,) = (house.data / "redis" / "appendonlydir").glob("*.incr.aof")
-    with house.workers(2) as workers, work(house) as under_way:
+    with house.workers(2) as workers, work(house) as under_way, ThreadPoolExecutor(LISTENED) as pool:
         size = log.stat().st_size
         under_way.may.set()  # so that listeners have what Redis then knows nothing of
         eventually(lambda: log.stat().st_size > size + 300_000)
+        watching = [pool.submit(last_event, house.apis[0], job) for job in under_way.jobs]
         with house.outage(signal.SIGKILL), log.open("ab") as file:
             file.truncate(size + 20_000)
+            house.clock.set(-back)
         assert under_way.finish() == expected
         assert any(worker.said("redis has lost symbols") for worker in workers)
+        assert {each.result(SECONDS) for each in watching} == {"job.completed"}
+    house.clock.set(0)
     house.check_that_nothing_is_left()
 
 
