@@ -123,7 +123,8 @@ def _fold_one(char: str) -> str | None:
         return f" {symbol_name(char)} " if category == "Sc" or _NAMED_SYMBOL.match(char) else None
     if category[0] == "Z":
         return " "
-    return "" if _INVISIBLE.match(char) or _DROPPED_MARK.match(char) else None
+    dropped = _INVISIBLE.match(char) or (category[0] == "M" and _DROPPED_MARK.match(char))
+    return "" if dropped else None
 
 
 def _fold_char(char: str) -> str | None:

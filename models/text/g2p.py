@@ -31,6 +31,7 @@ _MIN_FIRST_HALF: Final = 4
 _MAX_GUESSED: Final = 24
 _SIBILANTS: Final = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
 _VOICELESS: Final = frozenset({"P", "T", "K", "F", "TH", "S", "SH", "CH", "HH"})
+_SONORANTS: Final = "RLMN"
 _VOWEL_LETTERS: Final = frozenset("aeiouy")
 _PREFIXES: Final[dict[str, Phones]] = {
     "un": ("AH0", "N"),
@@ -114,7 +115,7 @@ def _stressed(phones: Phones) -> Phones:
 
 
 def guess(word: str) -> Phones:
-    """The statistical model's pronunciation; it is empty if the model finds every letter silent.
+    """The statistical model's pronunciation; it may have no vowel, if the model finds letters silent.
 
     Args:
         word: lower-case letters `a` to `z`.
@@ -125,7 +126,21 @@ def guess(word: str) -> Phones:
     phones = tuple(from_ipa(symbol) for symbol in symbols if symbol != _NOTHING)
     if word.endswith("ed") and phones[-2:] in (("T", "D"), ("D", "D")):
         phones = _past(phones[:-1])  # the model tends to forget the vowel of "-ted"
-    return _stressed(phones)
+    return _stressed(_syllabic(phones))
+
+
+def _syllabic(phones: Phones) -> Phones:
+    """The same phones, with a vowel for each sonorant that would stand between consonants, as in "-gre" or "-sm"."""
+    found: list[str] = []
+    for i, phone in enumerate(phones):
+        after, before = phones[:i][-1:], phones[i + 1 : i + 2]
+        # "Carl" and "film" are one syllable: their second sonorant is the weaker one.
+        apart = after and not is_vowel(after[0]) and after[0] not in _SONORANTS[: _SONORANTS.find(phone)]
+        if phone in _SONORANTS and apart and not any(map(is_vowel, before)):
+            found += ("ER0",) if phone == "R" else (SCHWA, phone)
+        else:
+            found.append(phone)
+    return tuple(found)
 
 
 def spell(word: str) -> Phones:
@@ -219,7 +234,11 @@ def _unknown(word: str) -> Phones:
         # No English word is this long: say it in pieces, as a reader would.
         pieces = (word[i : i + _MAX_GUESSED] for i in range(0, len(word), _MAX_GUESSED))
         return tuple(phone for piece in pieces for phone in pronounce(piece)[0].phones)
-    return _inflected(word) or _compound(word) or guess(word) or spell(word)
+    known = _inflected(word) or _compound(word)
+    if known:
+        return known
+    guessed = guess(word)
+    return guessed if any(map(is_vowel, guessed)) else spell(word)
 
 
 @lru_cache(maxsize=16384)

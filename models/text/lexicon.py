@@ -1,4 +1,4 @@
-"""The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file.
+"""The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file, and added_words.py.
 
 Its table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). At the first lookup it is
 therefore copied into memory in the order of its words (8 MB; a dictionary of strings takes 28), where one takes 5 µs.
@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from ancestral.models.text.added_words import WORDS
 from ancestral.models.text.phonemes import from_ipa
 
 _ROLE_PREFIX: Final = "gruut:"
@@ -72,6 +73,8 @@ def lookup(word: str) -> tuple[Pronunciation, ...]:
     Returns:
         An empty tuple if the lexicon does not have it.
     """
+    if word in WORDS:
+        return (Pronunciation(tuple(WORDS[word].split()), ""),)
     with _lock:  # one connection for all threads, and one copy for threads that arrive together
         found = (
             _entries().execute("SELECT phonemes, role FROM entries WHERE word = ? ORDER BY number", (word,)).fetchall()

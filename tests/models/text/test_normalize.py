@@ -112,6 +112,7 @@ def test_other_scripts_are_refused_by_name_and_place(text, char, name, position)
         ("it\x92s", "'\\x92' (control character U+0092, at position 2): it has no spoken form"),
         ("\x01a", "'\\x01' (control character U+0001, at position 0): it has no spoken form"),
         ("\x1b[1m", "'\\x1b' (control character U+001B, at position 0): it has no spoken form"),
+        ("a\u20f7", "'\\u20f7' (unnamed character U+20F7, at position 1): it has no spoken form"),
         ("a\ue000", "'\\ue000' (unnamed character U+E000, at position 1): it has no spoken form"),
         # Letters that nobody sees.
         ("😀\U000e0068\U000e0069", "'😀' (GRINNING FACE, at position 0): only English in Latin letters is supported"),

@@ -21,7 +21,7 @@ def said(text):
         ("foxes", "F AA1 K S IH0 Z"),
         ("wavenet", "W EY1 V N EH2 T"),
         ("rebaking", "R IY0 B EY1 K IH0 NG"),
-        ("kubernetes's", "K Y UW1 B ER0 N IH0 T IH0 S IH0 Z"),
+        ("kubernetes's", "K UW2 B ER0 N EH1 T IY0 Z IH0 Z"),
         ("cased", "K EY1 S T"),
         ("zonked", "Z AA1 NG K T"),
         ("ulcerated", "AH1 L S ER0 EY2 T IH0 D"),
@@ -103,6 +103,21 @@ def test_function_words_are_weak_inside_and_full_at_the_end():
     assert dict(said("What are you waiting for?"))["for"] == "F AO1 R"
     assert said("It is.") == [("it", "IH0 T"), ("is", "IH1 Z")]
     assert said("You.") == [("you", "Y UW1")]
+
+
+@pytest.mark.parametrize("word", ["postgr", "filmr", "sbtl", "grpc", "kubectl", "hamnl", "dunkrk", "mehh", "pazm"])
+def test_no_syllable_is_without_a_vowel(word):
+    phones = g2p.pronounce(word)[0].phones
+    ends = [i for i, phone in enumerate(phones) if phone[-1].isdigit()]
+    assert ends
+    sonorants = [i for i, phone in enumerate(phones[:-1]) if phone in "RLMN" and phones[i - 1] in "BDFGKPTVZ"]
+    assert phones[-1] not in "RLMN" or phones[-2][-1].isdigit()
+    assert all(phones[i + 1][-1].isdigit() for i in sonorants)
+
+
+@pytest.mark.parametrize("letter", "eéEx1")
+def test_a_letter_that_is_repeated_without_end_is_spoken_each_time(letter):
+    assert sum(len(sentence.words) for sentence in phonemize(letter * 4096)) == 4096
 
 
 def test_threads_get_the_same_answers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +22,17 @@ def _unescape(match: re.Match[str]) -> str:
     return {"n": "\n", "t": "\t"}.get(match[1]) or chr(int(match[1][1:], 16))
 
 
+def _plain(word: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(char))
+
+
 def examples() -> list[Example]:
     found, section, written = [], "", ""
     for line in Path(__file__).with_name("everyday.txt").read_text("utf-8").splitlines():
         if line.startswith("=== "):
             section = line.removeprefix("=== ")
         elif line.startswith("  "):
-            sounds = [(word.lower(), phones) for word, phones in _SOUND.findall(written)]
+            sounds = [(_plain(word), phones) for word, phones in _SOUND.findall(written)]
             found.append(Example(section, _ESCAPE.sub(_unescape, _SOUND.sub(r"\1", written)), line.strip(), sounds))
         elif line:
             written = line

@@ -1,0 +1,138 @@
+"""Written words to spoken ones: acronyms, letters spoken by name, letters drawn out, capitals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ancestral.models.text import lexicon
+from ancestral.models.text.added_words import SOUNDS
+from ancestral.models.text.characters import CUE, LETTER
+from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
+
+# Acronyms that also are words, or that the lexicon gives in full.
+_SPELLED: Final = frozenset({
+    "US", "UK", "UN", "EU", "TV", "PC", "IT", "ID", "AI", "PM", "AM", "DC", "IQ", "PR", "HR", "AD", "BC", "CE", "CO",
+    "EST", "LA", "LED", "MIT", "OS", "PST",
+})  # fmt: skip
+# In whatever case they are written; capitals are letters.
+_SAID_AS: Final = {
+    "json": ("jason",), "ipv": ("I", "P", "V"), "thx": ("thanks",), "pls": ("please",),
+    "postgresql": ("postgres", "Q", "L"), "mysql": ("my", "S", "Q", "L"), "sqlite": ("S", "Q", "lite"),
+    **{word: tuple(word.upper()) for word in ("api", "faq", "gpu", "cpu", "id", "idk", "ip", "omg", "ui", "url")},
+}  # fmt: skip
+# After these words a capital A is a letter: "A is for apple", "A and B".
+_AFTER_LETTER: Final = frozenset({"is", "and", "or", "was", "for"})
+# Unknown capitals are spelled up to this length; in a sentence all in capitals only the shorter ones.
+_LONGEST_SPELLED: Final = 4
+_LONGEST_SPELLED_SHOUTED: Final = 3
+_SHOUTED_WORDS: Final = 3
+_LONGEST_WORD: Final = 40
+_SHORTEST_DRAWN_OUT: Final = 2
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# Longer than anybody draws out a letter.
+_ENDLESS: Final = re.compile(r"([a-z])\1{39,}")
+_LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
+
+
+def _is_acronym(word: str, shouted: bool) -> bool:
+    if word in _SPELLED:
+        return not shouted
+    if lexicon.contains(word.lower()):
+        return False
+    if not re.search("[AEIOUY]", word):
+        return True
+    return len(word) <= (_LONGEST_SPELLED_SHOUTED if shouted else _LONGEST_SPELLED)
+
+
+def _squeeze(word: str) -> str:
+    """Letters drawn out for effect, brought back to a word: "sooooo" to "so"."""
+    if not _LONG_REPEAT.search(word):
+        return word
+    twice, once = _LONG_REPEAT.sub(r"\1\1", word), _LONG_REPEAT.sub(r"\1", word)
+    # Very short words (so, no, oh) are the ones people draw out; longer ones may have the double letter.
+    short = len(once) == _SHORTEST_DRAWN_OUT
+    return once if lexicon.contains(once) and (short or not lexicon.contains(twice)) else twice
+
+
+def _pieces(word: str) -> list[str]:
+    return [word[i : i + _LONGEST_WORD] for i in range(0, len(word), _LONGEST_WORD)]
+
+
+def _speak_word(word: str, shouted: bool) -> list[str]:
+    """One written word as spoken words; capital letters in the result are names of letters."""
+    if word[0] == LETTER:
+        return [word[1].upper() + word[2:]]
+    if word[-1] == CUE:
+        return [word]
+    if len(word) == 1:
+        return [word.lower() if word in "aiI" else word.upper()]
+    lower = word.lower()
+    stem, apostrophe, clitic = word.partition("'")
+    if stem.lower() in _SAID_AS:
+        *words, last = _SAID_AS[stem.lower()]
+        return [*words, last + (apostrophe + clitic).lower()]
+    capitals = stem[:-1] if len(stem) > 2 and stem[-1] == "s" and stem[:-1].isupper() else stem
+    is_capitals = len(capitals) > 1 and capitals.isupper()
+    if not is_capitals and lexicon.contains(lower):
+        return [lower]
+    drawn_out = _squeeze(lower)
+    if len(word) > _SHORTEST_DRAWN_OUT and drawn_out in SOUNDS:
+        return [drawn_out]
+    if _ENDLESS.search(lower):
+        return list(word.upper())
+    if is_capitals and _is_acronym(capitals, shouted):
+        tail = "'s" if capitals != stem or clitic.lower() == "s" else ""
+        return [*capitals[:-1], capitals[-1] + tail]
+    if lexicon.contains(lower):
+        return [lower]
+    if "'" not in word and len(word) <= _LONGEST_SPELLED and not re.search("[aeiouy]", lower):
+        return list(word.upper())
+    parts = _CAMEL.split(stem)
+    if len(parts) > 1:
+        spoken = [piece for part in parts for piece in _speak_word(part, shouted)]
+        return [*spoken[:-1], spoken[-1] + (apostrophe + clitic).lower()]
+    return [piece.strip("'") for piece in _pieces(drawn_out)]
+
+
+def _is_article(words: list[str], i: int) -> bool:
+    """Whether a lone capital A is the article: it opens a sentence, or stands in a title or among capitals."""
+    after = words[i + 1] if i + 1 < len(words) else "."
+    before = words[i - 1] if i else "."
+    if after in PAUSES or after[0] == LETTER or after in _AFTER_LETTER:
+        return False
+    return before in PAUSES or (after[0].isupper() and before[0].isupper())
+
+
+def _is_shouted(words: list[str]) -> bool:
+    letters = [word for word in words if word not in PAUSES and word[0] != LETTER and word[-1] != CUE]
+    return len(letters) >= _SHOUTED_WORDS and not any(char.islower() for char in "".join(letters))
+
+
+def _speak_sentence(words: list[str]) -> Iterator[list[str]]:
+    shouted = _is_shouted(words)
+    for i, word in enumerate(words):
+        if word in PAUSES:
+            yield [word]
+        elif word == "A":
+            yield ["a" if _is_article(words, i) else "A"]
+        else:
+            yield _speak_word(word, shouted)
+
+
+def speak_words(words: list[str]) -> Iterator[list[str]]:
+    """For each written word or mark what is spoken.
+
+    Args:
+        words: of a text, marks among them; a word may be marked by `LETTER` or `CUE` (models/text/characters.py).
+
+    Returns:
+        One list for each: words in lower case, capitals for letters spoken by name.
+    """
+    start = 0
+    for i, word in enumerate(words, 1):
+        # Each sentence on its own: only one of them may be shouted.
+        if word in SENTENCE_ENDS or i == len(words):
+            yield from _speak_sentence(words[start:i])
+            start = i
