@@ -3,7 +3,9 @@
 The first text of a context opens it; ``flush`` speaks an incomplete sentence; ``close_context`` ends its text: the rest
 is spoken, then ``{"isFinal": true, "contextId": …}`` comes. Clients also send ``close_context`` when a listener
 interrupts, often a second time: the second one cancels what has not been sent. An empty text keeps a context alive,
-which otherwise ends after ``inactivity_timeout``. ``close_socket`` closes all contexts, then the connection.
+which otherwise ends after ``inactivity_timeout``. ``close_socket`` closes all contexts that are open, and the
+connection when everything has been spoken. ``flush`` and ``close_context`` of a context that never was are errors; one
+that has ended has had its ``isFinal``.
 
 Every context is a session of its own: its jobs are paced by what has been sent of them, and cancelled with it; an error
 of a context ends that context alone (``{"message", "error", "contextId"}``). A message that is wrong in itself is
@@ -15,11 +17,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from collections import deque
 from typing import Final, NoReturn
 
 from starlette.datastructures import QueryParams
 
-from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
@@ -37,6 +40,8 @@ from ancestral.service.ws.messages import checked, parse_query
 
 MAX_CONTEXTS: Final = 64
 """Open contexts of one connection."""
+_ENDED_NAMES: Final = 1024
+"""Of contexts that have ended, which a connection remembers."""
 
 PATH: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
 
@@ -156,6 +161,7 @@ class MultiContextConnection(WsConnection):
         self._voice_id = voice_id
         self._query = query
         self._contexts: dict[str | None, Context] = {}
+        self._ended: deque[str | None] = deque(maxlen=_ENDED_NAMES)
         self._received_at = time.monotonic()
         self._end: CloseConnection | None = None
         """How to close the connection once there is no context any more."""
@@ -206,7 +212,8 @@ class MultiContextConnection(WsConnection):
         if message.close_socket:
             self._end = CloseConnection(1000, "")
             for opened in list(self._contexts.values()):
-                await self._close(opened)
+                if not opened.runner.session_state.closing:
+                    await opened.runner.close()
             return
         context = self._contexts.get(message.context_id)
         if context is not None and context.has_ended:
@@ -215,7 +222,10 @@ class MultiContextConnection(WsConnection):
             if message.text:
                 context = await self._open(context, message, query)
                 await context.runner.add_text(message.text)
-            if context is None:  # it has ended already, or is yet to come
+            if context is None:
+                known = message.context_id in (*self._contexts, *self._ended)
+                if (message.flush or message.close_context) and not known:
+                    raise NotFound("context_id: no such context", param="context_id", code="context_not_found")
                 return
             context.runner.keep_alive()
             if message.close_context:
@@ -262,6 +272,7 @@ class MultiContextConnection(WsConnection):
         finally:
             if self._contexts.get(name) is context:
                 del self._contexts[name]
+            self._ended.append(name)
 
     async def _close(self, context: Context) -> None:
         if context.runner.session_state.closing:

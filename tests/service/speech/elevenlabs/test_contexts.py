@@ -67,10 +67,35 @@ def test_flush_speaks_an_incomplete_sentence(server: Server) -> None:
         while len(listener.sound("a")) < len(expected):
             listener.hear()
         assert listener.sound("a") == expected
-        say(connection, {"text": "", "context_id": "b", "flush": True}, {"context_id": "b", "close_context": True})
         say(connection, {"context_id": "a", "close_context": True})
         listener.until("a")
         assert listener.final == {"a"}
+
+
+def test_the_socket_closes_after_what_was_flushed_and_closed(server: Server) -> None:
+    with multi(server) as connection:
+        listener = Listener(connection)
+        for name in ("1", "2"):
+            say(connection, {"text": text(name), "context_id": name, "flush": True})
+        for name in ("1", "2"):
+            say(connection, {"context_id": name, "close_context": True})
+        say(connection, {"close_socket": True})
+        listener.until("1", "2")
+        for name in ("1", "2"):
+            assert listener.sound(name) == whole(server, text(name))
+        assert closed(connection) == 1000
+
+
+@pytest.mark.parametrize("message", [{"flush": True}, {"close_context": True}, {"text": "", "flush": True}])
+def test_an_unknown_context_is_answered(server: Server, message: dict[str, Any]) -> None:
+    with multi(server) as connection:
+        say(connection, {"text": "", "context_id": "b"}, {"context_id": "b", **message})
+        answer = hear(connection)
+        assert (answer["error"], answer["contextId"]) == ("context_not_found", "b")
+        say(connection, {"text": "Hello.", "context_id": "a"}, *[{"context_id": "a", "close_context": True}] * 2)
+        Listener(connection).until("a")
+        say(connection, {"context_id": "a", "close_context": True}, {"close_socket": True})  # it has ended: no error
+        assert closed(connection) == 1000
 
 
 def test_a_name_can_be_used_again(server: Server) -> None:
