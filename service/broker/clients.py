@@ -82,14 +82,14 @@ class Clients:
         slots = await self._slots(priority)
         return sum(map(float, found)) / len(found) / slots if found and slots else None
 
-    async def _overloaded(self, priority: Priority, limit: int | None) -> Overloaded:
-        """The error for a job that was not accepted, because of the owner's limit or, if it is None, for lack of room.
-        It says when there is likely to be room, from the measured pace."""
-        seconds = min(300, math.ceil(await self._pace(priority) or 1.0))
-        if limit is None:
+    async def _overloaded(self, job: Job, why: bytes) -> Overloaded:
+        """The error for a job that was not accepted: its owner is ``limited``, or the queue ``full``. It says when there
+        is likely to be room, from the measured pace."""
+        seconds = min(300, math.ceil(await self._pace(job.priority) or 1.0))
+        if why == b"full":
             message = "The server is sampling as many requests as it can, and its queue is full."
             return Overloaded(message, retry_after=seconds)
-        message = f"This caller has {limit} unfinished jobs, as many as it may have."
+        message = f"This caller has {job.limit} unfinished jobs, as many as it may have."
         return Overloaded(message, retry_after=seconds, code="too_many_streams")
 
     # Admission
@@ -99,7 +99,6 @@ class Clients:
         job: Job,
         *,
         queue: int,
-        limit: int = 0,
         upload: bytes | None = None,
         bound: tuple[str, str] | None = None,
     ) -> str:
@@ -108,7 +107,6 @@ class Clients:
         Args:
             job: a new one.
             queue: how many jobs may wait when every slot is taken.
-            limit: how many unfinished jobs the owner may have; 0 for any number.
             upload: symbols that belong to it.
             bound: the owner's idempotency key and the fingerprint of the request.
 
@@ -134,7 +132,7 @@ class Clients:
             room=await self._slots(job.priority) + queue,
             created_at=job.created_at,
             life=LIFE_SECONDS,
-            limit=limit,
+            limit=job.limit,
             owner=job.owner,
             record=[item for pair in job.fields().items() for item in pair],
         )
@@ -144,7 +142,7 @@ class Clients:
             message = "Idempotency-Key: was used for another request"
             raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
         if answer != b"accepted":
-            raise await self._overloaded(job.priority, limit if answer == b"limited" else None)
+            raise await self._overloaded(job, answer)
         return str(found.decode())
 
     # One job
@@ -239,9 +237,10 @@ class Clients:
             Overloaded: it stays suspended.
         """
         room, now = await self._slots(job.priority) + queue, time.time()
-        args = {"id": job.id, "room": room, "resumed_at": now, "life": LIFE_SECONDS, "owner": job.owner}
-        if not await self._connection.run(RESUME, Keys.for_job(job), **args):
-            raise await self._overloaded(job.priority, None)
+        args = {"id": job.id, "room": room, "resumed_at": now, "life": LIFE_SECONDS}
+        args |= {"owner": job.owner, "limit": job.limit}
+        if (answer := await self._connection.run(RESUME, Keys.for_job(job), **args)) != b"resumed":
+            raise await self._overloaded(job, answer)
 
     async def acknowledge(self, job: Job, position: int) -> None:
         """Record that a client has read ``position`` symbols of a paced job. Waits while Redis is unavailable."""

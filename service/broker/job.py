@@ -74,6 +74,8 @@ class Job:
     """A client is listening: the sampler stays at most a few seconds ahead of what has been read."""
     retention: int = 3600
     """Seconds that it is kept after its end."""
+    limit: int = 0
+    """How many unfinished jobs its owner may have; 0 for any number."""
     id: str = dataclasses.field(default_factory=lambda: f"job_{secrets.token_hex(12)}")
     status: Status = Status.QUEUED
     started_at: float | None = None

@@ -16,12 +16,22 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 """
 
+_REFUSAL: Final = """
+local function refusal(expired)
+    if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, expired, '+inf') >= tonumber(limit) then
+        return 'limited'
+    end
+    if redis.call('ZCARD', waiting) + redis.call('ZCARD', running) >= tonumber(room) then return 'full' end
+end
+"""
+
 SUBMIT: Final = Script(
     "SUBMIT",
     keys="job waiting running jobs counter events unfinished owners wake bound",
     args="id job_prefix room created_at life limit owner fingerprint bound_seconds",
     rest="record",
     body=ADD_EVENT
+    + _REFUSAL
     + """
 if redis.call('EXISTS', job) == 1 then return {'accepted', id} end  -- submitted before, and the reply got lost
 if fingerprint ~= '' then
@@ -31,10 +41,8 @@ if fingerprint ~= '' then
     if kind and status ~= '"failed"' and status ~= '"cancelled"' then return {'accepted', earlier} end
 end
 local expired = created_at - life
-if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, expired, '+inf') >= tonumber(limit) then
-    return {'limited', ''}
-end
-if redis.call('ZCARD', waiting) + redis.call('ZCARD', running) >= tonumber(room) then return {'full', ''} end
+local refused = refusal(expired)
+if refused then return {refused, ''} end
 local order = redis.call('INCR', counter)
 redis.call('HSET', job, 'order', order, unpack(record))
 redis.call('ZADD', waiting, order, id)
@@ -233,12 +241,14 @@ return 0
 RESUME: Final = Script(
     "RESUME",
     keys="job waiting running counter unfinished owners wake stream events snapshot input",
-    args="id room resumed_at life owner",
-    body="""
+    args="id room resumed_at life limit owner",
+    body=_REFUSAL
+    + """
 redis.call('HDEL', job, 'wanted')
 local found = redis.call('HMGET', job, 'status', 'suspended')
-if found[1] ~= '"queued"' or not found[2] then return 1 end
-if redis.call('ZCARD', waiting) + redis.call('ZCARD', running) >= tonumber(room) then return 0 end
+if found[1] ~= '"queued"' or not found[2] then return 'resumed' end
+local refused = refusal(resumed_at - life)
+if refused then return refused end
 local order = redis.call('INCR', counter)
 redis.call('HDEL', job, 'suspended')
 redis.call('HSET', job, 'order', order)
@@ -249,10 +259,10 @@ redis.call('RPUSH', wake, 1)
 for _, key in ipairs({job, unfinished, owners, wake, stream, events, snapshot, input}) do
     redis.call('EXPIRE', key, life)
 end
-return 1
+return 'resumed'
 """,
 )
-"""Put a suspended job back into its queue, at the end. 0 if the queue is full; no effect on any other job."""
+"""Put a suspended job back into its queue, at the end; no effect on any other job. 'resumed', or why not (SUBMIT)."""
 
 END: Final = Script(
     "END",

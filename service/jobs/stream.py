@@ -14,7 +14,7 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Job, Status
 from ancestral.service.broker.messages import Begin, Ended, JobExpired, Piece, Preview
-from ancestral.service.errors import Conflict, ServiceError, content_expired, redis_unavailable
+from ancestral.service.errors import Conflict, Overloaded, ServiceError, content_expired, redis_unavailable
 from ancestral.service.jobs.payload import SampledPayload
 
 
@@ -85,7 +85,7 @@ class JobReader:
     async def _idle(self) -> None:
         """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it
         ended, which its server can notice long after this one began."""
-        with suppress(*UNAVAILABLE):
+        with suppress(Overloaded, *UNAVAILABLE):
             await self._broker.resume(self.job, queue=math.inf)
         await self._remind()
 

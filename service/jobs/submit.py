@@ -63,11 +63,12 @@ async def submit_job(
         trace=state.tracing.parent(),
         paced=not later and job_spec.task.paced,
         retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
+        limit=caller.concurrent_streams or settings.concurrent_streams or 0,
     )
     bound = None if key is None else (key, _fingerprint(job_spec, key))
-    limit, queue = caller.concurrent_streams or settings.concurrent_streams or 0, state.queue_of(job.priority)
+    queue = state.queue_of(job.priority)
     while True:
-        found = await state.broker.submit(job, queue=queue, limit=limit, upload=job_spec.upload, bound=bound)
+        found = await state.broker.submit(job, queue=queue, upload=job_spec.upload, bound=bound)
         current_job.set(found)
         if found == job.id:
             return job
@@ -90,6 +91,6 @@ async def resume(state: AppState, job: Job) -> None:
     """Put a suspended job back into its queue.
 
     Raises:
-        Overloaded: there is no room.
+        Overloaded: there is no room, or its owner has too many unfinished jobs.
     """
     await state.broker.resume(job, queue=state.queue_of(job.priority))

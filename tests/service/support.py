@@ -98,7 +98,7 @@ LABEL_ROWS_OF = {
 """The labels that occurred together; an imp wears nothing."""
 CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
-    "speech": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
+    "speech": "concurrent_streams=1", "parked": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
     "images": "", "images-limited": "requests_per_minute=1", "samples": "", "browser": "", "first-message": "",
 }  # fmt: skip
 """Who may use the server with keys, and their limits. No two tests use the same caller."""

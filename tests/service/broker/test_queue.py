@@ -46,7 +46,7 @@ def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: ValkeyServer
     async def act(broker: Broker) -> None:
         made = job()
         for _ in range(3):
-            await broker.clients.submit(made, queue=0, limit=1)
+            await broker.clients.submit(made, queue=0)
         assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 0)
         assert await tokens(broker) == 1
         assert [fields["type"] for _, fields in await broker.clients.events(made.id, "0")] == ["job.queued"]
@@ -57,13 +57,19 @@ def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: ValkeyServer
 
 def test_an_owner_has_a_limit_of_their_own(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        first = job()
-        await broker.clients.submit(first, queue=9, limit=1)
+        parked = (await submitted(broker, 1, limit=1))[0]
         with pytest.raises(Overloaded, match="unfinished"):
-            await broker.clients.submit(job(), queue=9, limit=1)
-        await broker.clients.submit(job(owner="other"), queue=9, limit=1)
-        await broker.clients.cancel(first)
-        await broker.clients.submit(job(), queue=9, limit=1)
+            await broker.clients.submit(job(limit=1), queue=9)
+        await broker.clients.submit(job(owner="other", limit=1), queue=9)
+        await broker.clients.suspend(parked)
+        (second,) = await submitted(broker, 1, limit=1)
+        with pytest.raises(Overloaded, match="unfinished"):
+            await broker.clients.resume(parked, queue=9)
+        await broker.clients.cancel(second)
+        for _ in range(2):
+            await broker.clients.resume(parked, queue=9)
+        with pytest.raises(Overloaded, match="unfinished"):
+            await broker.clients.submit(job(limit=1), queue=9)
 
     run(valkey, act)
 

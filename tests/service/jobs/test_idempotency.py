@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.chaos.process import eventually
 from tests.service.api.envelope import check_envelope
+from tests.service.slow_reader import ENDLESS
 from tests.service.support import ASYNC, GENERATION, SPEECH, Server
 
 LONG = "The birch canoe slid. Is it late? No! " * 40
@@ -76,6 +80,27 @@ def test_who_comes_back_gets_the_whole(server: Server, key: str, form: str) -> N
     whole = speak(server, key, input=LONG, response_format=form)
     assert {*jobs, whole.headers["x-job-id"]} == {jobs[0]}
     assert whole.content == server.speak(input=LONG, response_format=form).content
+
+
+def test_who_comes_back_to_many_gets_no_more_than_their_limit(keyed: Server, keys: dict[str, str], key: str) -> None:
+    headers = {"authorization": f"Bearer {keys['parked']}"}
+
+    def ask(name: str) -> AbstractContextManager[httpx.Response]:
+        own = headers | {"idempotency-key": f"{key}{name}"}
+        return httpx.stream("POST", f"{keyed.url}/v1/audio/speech", json=ENDLESS, headers=own, timeout=60)
+
+    def is_parked(job: str) -> bool:
+        return bool(httpx.get(f"{keyed.url}/v1/jobs/{job}", headers=headers).json()["status"] == "queued")
+
+    for name in "ab":
+        with ask(name) as response:
+            assert response.status_code == 200
+            assert next(response.iter_raw())
+        eventually(partial(is_parked, response.headers["x-job-id"]), seconds=30)
+    with ask("a") as first, ask("b") as second:
+        assert (first.status_code, second.status_code) == (200, 429)
+        second.read()
+        assert check_envelope(second, 429, None)["code"] == "too_many_streams"
 
 
 def test_a_connection_that_ends_late_does_not_take_the_job_from_the_next(server: Server, key: str) -> None:
