@@ -76,6 +76,12 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; `0.0.0.0` for all interfaces.")
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 chooses a free one.")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
+        description="Address of the API as clients see it, for the URLs in its answers (pictures, previews), such as "
+        "`https://speech.example`. If it is not set, the `Host` header of the request is used.",
+    )
     data_dir: Path = Field(
         default=Path("data"),
         description="Directory for the bundled Redis's data. Models in its `models/` are served as well.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -14,7 +15,7 @@ from ancestral.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, eff
 from ancestral.catalog.lexicon import read_lexicon
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import ImageModel, Model, SpeechModel
-from ancestral.errors import NotFound
+from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
 from ancestral.models.entries import ModelEntry, ModelError, discover
@@ -56,6 +57,22 @@ class Catalog:
         except KeyError:
             message = f"model: no such model; available: {', '.join(self.models)}"
             raise NotFound(message, param="model", code="model_not_found") from None
+
+    def model_that_draws(self, prompt: str | None) -> ImageModel:
+        """The first model that draws this: names of values of its attributes, or what a picture shows if None.
+
+        Raises:
+            InvalidRequest: there is none.
+        """
+        capability = "image_generation" if prompt is not None else "image_reconstruction"
+        for model in self.image_models:
+            if capability in model.capabilities:
+                with suppress(InvalidRequest):
+                    if prompt is not None:
+                        model.labels(prompt, "prompt")
+                    return model
+        wanted = "can do this" if prompt is None else f"knows {prompt[:60]!r}"
+        raise InvalidRequest(f"no model {wanted}; `ancestral models` lists what each draws", code="class_not_found")
 
     def voice(self, model: SpeechModel, voice: str) -> VoiceMix:
         """The voice of this id or alias, or a mix of voices.

@@ -108,7 +108,7 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
 
 
 def find_voice(text: str, voices: Sequence[Voice], aliases: Mapping[str, str]) -> VoiceMix:
-    """The voice of this id or alias, or a mix of voices such as ``heart(2)+joe(1)``.
+    """The voice of this id or alias, in any case, or a mix of voices such as ``heart(2)+joe(1)``.
 
     Args:
         text: as it was requested.
@@ -120,10 +120,11 @@ def find_voice(text: str, voices: Sequence[Voice], aliases: Mapping[str, str]) -
         MixError: it is no mix.
     """
     known = {voice.id: voice for voice in voices}
-    if (alone := known.get(aliases.get(text, text))) is not None:
+    names = {alias.casefold(): voice for alias, voice in aliases.items()} | {name.casefold(): name for name in known}
+    if (alone := known.get(names.get(text.casefold(), ""))) is not None:
         return VoiceMix(((alone, 1),))
     weights = parse_weights(text)
-    ids = {aliases.get(name, name): weight for name, weight in weights.items()}
+    ids = {names.get(name.casefold(), name): weight for name, weight in weights.items()}
     for name in ids:
         if name not in known:
             raise UnknownVoice(name)

@@ -9,11 +9,13 @@ from ancestral.errors import check_range
 
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _MOST: Final = 2**63 - 1
+EXACT: Final = 2**53
+"""Numbers below this are exact in JavaScript. So are seeds that nobody has chosen."""
 
 
 def draw_seed() -> int:
     """A random seed, for a request without one."""
-    return secrets.randbits(63)
+    return secrets.randbelow(EXACT)
 
 
 def seed_or_drawn(seed: int | None) -> int:
@@ -31,6 +33,6 @@ def seed_or_drawn(seed: int | None) -> int:
 def part_seed(seed: int, index: int) -> int:
     """The seed of a request's sentence or picture number ``index``; the first has the request's own.
 
-    An odd multiple of the index is added, modulo 2^63, so no two parts of one request share a seed.
+    An odd multiple of the index is added, modulo 2^53, so no two parts of one request share a seed.
     """
-    return (seed + index * _GOLDEN) % 2**63
+    return (seed + index * _GOLDEN) % EXACT if index else seed

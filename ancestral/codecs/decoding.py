@@ -39,6 +39,8 @@ _FFMPEG: Final = {
 
 _LIBSNDFILE: Final = {("OGG", "VORBIS"), ("OGG", "OPUS")}
 _BLOCK: Final = 16384
+_LINEAR: Final = (0x0001, 0x0003, 0xFFFE)
+"""Formats of WAV with a number of bits that matters: PCM, floats, and those of either kind with a longer header."""
 _MAX_CHUNKS: Final = 1000
 _UNKNOWN_LENGTH: Final = 0x7FFF0000
 """A WAV chunk with this size or more was written to a pipe."""
@@ -138,6 +140,9 @@ def _plain_wav(data: bytes) -> bytes:
             return b"RIFF" + struct.pack("<I", 4 + len(rest)) + b"WAVE" + rest
         if name == b"fmt ":
             fmt = body
+            tag, bits = struct.unpack("<H12xH", fmt[:16]) if len(fmt) >= 16 else (0, 0)
+            if tag in _LINEAR and bits % 8:  # FFmpeg would take them for bytes
+                raise _Unusable(f"its samples have {bits} bits; 8, 16, 24, 32 and 64 are taken")
         offset += 8 + size + size % 2
     raise _Unusable("it is cut short: it has a header but no sound")
 

@@ -71,8 +71,9 @@ def _directive(match: re.Match[str], start: int) -> Iterator[Piece]:
         return
     seconds = _SECONDS.fullmatch(match["pause"] or "")
     if seconds is None:
+        fault = "is incomplete" if match["pause"] is None else "has no length from 0 s"
         form = "phonemes are written [[HH AH0 L OW1]], pauses [pause:1.5s]"
-        raise UnsupportedText(f"{shown!r} (at position {start}) is incomplete: {form}")
+        raise UnsupportedText(f"{shown!r} (at position {start}) {fault}: {form}")
     if pause := pause_of(seconds[1], seconds[2], shown):
         yield pause
 

@@ -35,6 +35,14 @@ def service_state(connection: HTTPConnection) -> AppState:
 
 
 Service = Annotated[AppState, Depends(service_state)]
+
+
+def base_url(connection: HTTPConnection) -> str:
+    """The address of this server as clients see it; ends with a slash."""
+    public = service_state(connection).settings.public_url
+    return str(connection.base_url) if public is None else f"{public}/"
+
+
 CallerDep = Annotated[Caller, Depends(caller_of)]
 """The caller."""
 

@@ -39,7 +39,7 @@ def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A picture to draw from, in the place of CLASS: to reconstruct, or of the person to draw.",
 )
-@click.option("--model", default="pixelcnn-digits", show_default=True, help="A model's id.")
+@click.option("--model", help="A model's id; the first that knows CLASS by default.")
 @click.option("--style", help="One of the model's styles; any by default.")
 @click.option(
     "-o",
@@ -78,7 +78,7 @@ def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -
 def command(
     name: str | None,
     like: Path | None,
-    model: str,
+    model: str | None,
     style: str | None,
     output: Path,
     count: int,
@@ -95,7 +95,7 @@ def command(
     nothing in particular. With --like, a model that draws from pictures reconstructs that picture, or draws portraits
     of the person on it.
     """
-    from ancestral.service.cli.local.model import FAILURES, configured_model
+    from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_draws
 
     files = _files(output, count)
     if background == "transparent" and output.suffix.lower() in (".jpg", ".jpeg"):
@@ -109,7 +109,7 @@ def command(
     if like is not None and (style, guidance, grid) != (None, None, None):
         raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
     with click_errors(*FAILURES):
-        painter = configured_model(model)
+        painter = configured_model(model or model_that_draws(name))
         options: DrawArguments = {"seed": seed, "temperature": temperature, "background": background}
         if like is not None:
             pictures = painter.reconstruct(like, count, **options)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ancestral.service.jobs.schemas import Seed
 from ancestral.service.ws.schemas import ServerEvent
 
 
@@ -19,8 +20,8 @@ class ImageStart(ServerEvent):
     height: int = Field(description="Rows of a picture.")
     channels: int = Field(description="Bytes of a pixel: 1 (grey), 3 (RGB) or 4 (RGBA).")
     n: int = Field(description="Number of pictures.")
-    seed: int
-    seeds: list[int] = Field(description="The seed of each picture.")
+    seed: Seed
+    seeds: list[Seed] = Field(description="The seed of each picture.")
     revised_prompts: list[str | None] | None = Field(
         default=None,
         description="For each picture the names that its seed has drawn, in a prompt for it; absent if none has.",

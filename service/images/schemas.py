@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ancestral.models.entries import MAX_GUIDANCE
-from ancestral.service.jobs.schemas import NO_EFFECT, SEEDS, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.ws.schemas import ApiKey, SessionClose
 
@@ -54,10 +54,8 @@ class PictureRequest(StrictRequest):
         description="Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where "
         "model and format allow it.",
     )
-    seed: int | None = Field(
+    seed: Seed | None = Field(
         default=None,
-        ge=0,
-        lt=SEEDS,
         description="The same seed gives the same pictures; the response has a seed for each. Drawn if absent.",
     )
     temperature: float | None = Field(
@@ -155,7 +153,7 @@ class ImageGenerate(StrictRequest):
     asked_class: _Names | None = Field(default=None, alias="class")
     style: _Name | None = None
     n: int = Field(default=1, ge=1, le=MAX_PICTURES)
-    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
+    seed: Seed | None = None
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
     background: Background = "auto"
@@ -200,7 +198,7 @@ class ImageObject(BaseModel):
     url: str | None = None
     b64_json: str | None = None
     revised_prompt: str | None = Field(default=None, description=_REVISED)
-    seed: int = Field(description="A request for one picture with this seed returns the same picture.")
+    seed: Seed = Field(description="A request for one picture with this seed returns the same picture.")
 
 
 class TokenDetails(BaseModel):
@@ -230,7 +228,7 @@ class ImageEvent(BaseModel):
     background: Literal["transparent", "opaque"]
     output_format: ImageFormat
     index: int = Field(ge=0, description="The index of the picture in the request.")
-    seed: int = Field(ge=0, description="The seed of this picture.")
+    seed: Seed = Field(description="The seed of this picture.")
     revised_prompt: str | None = Field(default=None, description=_REVISED)
 
 

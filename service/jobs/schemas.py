@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
+from ancestral.catalog.seeds import EXACT
 from ancestral.service.broker.job import Status
 from ancestral.service.jobs.validation import pattern
 
-SEEDS = 2**63
+_SEEDS: Final = 2**63
 """Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
+
+
+def _from_digits(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value) else value
+
+
+def seed_as_json(seed: int) -> int | str:
+    """A seed in JSON: digits in a string if JavaScript would round the number."""
+    return seed if seed < EXACT else str(seed)
+
+
+Seed = Annotated[
+    int,
+    BeforeValidator(_from_digits),
+    Field(ge=0, lt=_SEEDS),
+    PlainSerializer(seed_as_json),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "exclusiveMaximum": _SEEDS},
+                {"type": "string", "pattern": "^[0-9]{1,19}$"},
+            ],
+            "description": "A number, or its digits in a string: JavaScript rounds numbers from 2^53.",
+        }
+    ),
+]
 NO_EFFECT = "Accepted for OpenAI compatibility; has no effect."
 JOB_ID = pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
 EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 24000-0")
@@ -34,17 +71,19 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
 
 
 class StrictRequest(BaseModel):
-    """The base of every request: no unknown fields, no conversion of types."""
+    """The base of every request: no unknown fields, no conversion of types, and null is an absent optional field."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _whole(cls, value: Any) -> Any:
-        """JSON has only one type of number: 7.0 is an integer, and some clients write it so."""
+    def _as_clients_write(cls, value: Any) -> Any:
+        """JSON has only one type of number: 7.0 is an integer, and some clients write it so; others write null."""
         if not isinstance(value, dict):
             return value
-        return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in value.items()}
+        optional = {field.alias or name for name, field in cls.model_fields.items() if not field.is_required()}
+        given = {key: v for key, v in value.items() if v is not None or key not in optional}
+        return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in given.items()}
 
 
 class JobError(BaseModel):
@@ -165,7 +204,7 @@ class Manifest(StrictRequest):
     model: str = Field(min_length=1, max_length=256)
     model_sha256: Digest
     engine: str = Field(max_length=64)
-    seed: int = Field(ge=0, lt=SEEDS)
+    seed: Seed
     request: dict[str, JsonValue] = Field(description="The body that gives the same bytes, sent to the same route.")
     prompt_sha256: Digest | None = Field(
         description="Of the symbols of the recording, or of the rows, that were continued. They are not in a manifest: "

@@ -17,7 +17,7 @@ from ancestral.catalog.models import Model
 from ancestral.errors import InvalidRequest
 from ancestral.service.broker.job import Job
 from ancestral.service.jobs.payload import Payload, PayloadError
-from ancestral.service.jobs.schemas import StrictRequest
+from ancestral.service.jobs.schemas import StrictRequest, seed_as_json
 from ancestral.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class ManifestRule:
                 continue
             if values[name] is not None:
                 request[field.alias or name] = values[name]
-        return request
+        return request | {"seed": seed_as_json(values["seed"])}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,36 @@ from ancestral.errors import InvalidRequest
 _VECTOR: Final = "a class, or a vector: a list of numbers from -1e6 to 1e6"
 _TWO_FORMS: Final = {"voice": "an id, an object with an id, or weights of voices", "from": _VECTOR, "to": _VECTOR}
 """Fields that take either of two forms."""
-_OTHER_FORM: Final = frozenset({"string_type", "list_type", "model_type", "model_attributes_type", "dict_type"})
+_OTHER_FORM: Final = frozenset(
+    {"string_type", "list_type", "model_type", "model_attributes_type", "dict_type", "too_short"}
+)
 """What Pydantic says of the form that was not used."""
+_WORDS: Final = {
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "greater_than": "must be greater than {gt}",
+    "less_than": "must be less than {lt}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be a string",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "literal_error": "must be {expected}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "extra_forbidden": "no such parameter",
+    "missing": "required",
+    "string_unicode": "contains an unpaired surrogate",
+}
+"""What is said instead of Pydantic's message, by the type of the error."""
+_CODES: Final = {"extra_forbidden": "unknown_parameter", "missing": "missing_parameter"}
 _PATTERNS: Final[dict[str, str]] = {}
 
 
@@ -32,17 +60,13 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     if two := next((name for name in path[:-1] if name in _TWO_FORMS), None):
         path = path[: path.index(two) + 1]
         first = _of_the_form(errors, path) or {"type": "invalid_type", "msg": f"must be {_TWO_FORMS[two]}"}
-    kind, message = str(first["type"]), str(first["msg"])
-    if kind == "extra_forbidden":
-        message, kind = "no such parameter", "unknown_parameter"
-    elif kind == "missing":
-        message, kind = "required", "missing_parameter"
-    elif kind == "string_unicode":
-        message = "contains an unpaired surrogate"
+    kind, message, context = str(first["type"]), str(first["msg"]), first.get("ctx", {})
+    if kind in _WORDS:
+        message = _WORDS[kind].format_map(context)
     elif kind == "string_pattern_mismatch":
-        message = f"must be {_PATTERNS[first['ctx']['pattern']]}"
+        message = f"must be {_PATTERNS[context['pattern']]}"
     param = ".".join(path)
-    return InvalidRequest(f"{param}: {message[:1].lower()}{message[1:]}", param=param, code=kind)
+    return InvalidRequest(f"{param}: {message[:1].lower()}{message[1:]}", param=param, code=_CODES.get(kind, kind))
 
 
 def _path(error: Mapping[str, Any]) -> list[str]:

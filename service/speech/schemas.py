@@ -14,7 +14,7 @@ from ancestral.formats import AudioFormat
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.text import InputFormat
 from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
-from ancestral.service.jobs.schemas import NO_EFFECT, SEEDS, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
@@ -73,8 +73,8 @@ class AudioRequest(StrictRequest):
         description="`sse` wraps the sound in server-sent events, base64 encoded; `json` answers with one JSON object "
         "when all of it has been sampled.",
     )
-    seed: int | None = Field(
-        default=None, ge=0, lt=SEEDS, description="The same seed gives the same bytes. Drawn and returned if absent."
+    seed: Seed | None = Field(
+        default=None, description="The same seed gives the same bytes. Drawn and returned if absent."
     )
     temperature: float | None = Field(
         default=None,
@@ -226,7 +226,7 @@ class SpeechObject(BaseModel):
     )
     audio_format: str = Field(description="Their media type.")
     sample_rate: int = Field(description="In hertz.")
-    seed: int
+    seed: Seed
     words: list[WordTime] | None = Field(default=None, description="If requested; samples are at `sample_rate`.")
     phonemes: list[PhonemeTime] | None = Field(default=None, description="If requested.")
     usage: Usage

@@ -80,7 +80,7 @@ def _access(fields: dict[str, object]) -> str:
     """The text of an access line; takes what it shows out of ``fields``."""
     method, route, status = fields.pop("method"), fields.pop("route"), fields.pop("status")
     ended = "" if fields.pop("complete") else ", incomplete"
-    return f"{method} {route or '(no route)'} {status or 'no response'}{ended}, {fields.pop('milliseconds')} ms"
+    return f"{method} {route or '(no route)'} {status}{ended}, {fields.pop('milliseconds')} ms"
 
 
 def _value(value: object) -> str:

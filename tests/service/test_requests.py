@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
 from ancestral.service.errors import status_of
 from ancestral.service.images.requests import completion_job, image_job, interpolation_job
@@ -26,6 +27,8 @@ from ancestral.service.images.schemas import (
     InterpolationRequest,
 )
 from ancestral.service.images.source_schemas import DecodingRequest
+from ancestral.service.jobs.schemas import JobsQuery, StrictRequest
+from ancestral.service.jobs.validation import from_validation
 from ancestral.service.settings import Settings
 from ancestral.service.speech.elevenlabs.messages import FirstMessage
 from ancestral.service.speech.elevenlabs.schemas import StreamQuery, TextToSpeech
@@ -117,6 +120,50 @@ def test_a_wrong_value_is_named(kind: type[BaseModel], field: str) -> None:
             assert (status_of(error), (error.param or "").split(".")[0]) == (400, field), value
             assert error.message.startswith(f"{error.param}: ")
             assert code in ("", error.code), (value, error.code)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "message"),
+    [
+        (SpeechRequest, {"voice": {}}, "voice: must be an id, an object with an id, or weights of voices"),
+        (SpeechRequest, {"seed": 2**63}, "seed: must be less than 9223372036854775808"),
+        (SpeechRequest, {"speed": "fast"}, "speed: must be a number"),
+        (SpeechRequest, {"input": ""}, "input: must have at least 1 characters"),
+        (SpeechRequest, {"stream_format": "x"}, "stream_format: must be 'audio', 'sse' or 'json'"),
+        (ImageRequest, {"n": 11}, "n: must be at most 10"),
+        (JobsQuery, {"limit": "many"}, "limit: must be a whole number"),
+        (JobsQuery, {"limit": 101}, "limit: must be at most 100"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(kind: type[BaseModel], wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate(VALID.get(kind, {}) | wrong)
+    assert from_validation(caught.value.errors()).message == message
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in VALID if issubclass(kind, StrictRequest)], ids=lambda kind: kind.__name__
+)
+def test_null_is_an_absent_optional_field(kind: type[BaseModel]) -> None:
+    optional = {field.alias or name: None for name, field in kind.model_fields.items() if not field.is_required()}
+    assert kind.model_validate(optional | VALID[kind]) == kind.model_validate(VALID[kind])
+
+
+def test_a_seed_survives_javascript() -> None:
+    assert max(draw_seed() for _ in range(1000)) < EXACT == 2**53
+    assert len({part_seed(2**63 - 1, index) for index in range(1000)} - {2**63 - 1}) == 999
+    for seed in (EXACT - 1, EXACT, 2**63 - 1):
+        (told,) = {
+            value.model_dump(mode=mode)["seed"]
+            for value in map(_seeded, (seed, str(seed)))
+            for mode in ("json", "python")
+        }
+        assert told == (seed if seed < EXACT else str(seed))
+        assert _seeded(told).seed == seed
+
+
+def _seeded(seed: object) -> SpeechRequest:
+    return SpeechRequest(**SPEECH | {"seed": seed})
 
 
 @pytest.mark.parametrize("kind", list(VALID), ids=lambda kind: kind.__name__)

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.errors import AncestralError
-from ancestral.service.api.deps import ContextDep, RequestContext, Service
+from ancestral.service.api.deps import ContextDep, RequestContext, Service, base_url
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import (
@@ -134,7 +134,7 @@ async def stream_with_timestamps(
 @router.get("/voices", summary="List the voices in ElevenLabs' shape", responses=documented(400, 401))
 async def list_elevenlabs_voices(request: Request, service: Service) -> ElevenLabsVoices:
     """Every voice that speaks text."""
-    voices = voices_of(service.catalog, str(request.base_url))
+    voices = voices_of(service.catalog, base_url(request))
     return ElevenLabsVoices(
         voices=[
             ElevenLabsVoice(

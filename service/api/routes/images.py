@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from ancestral.catalog.models import ImageModel
 from ancestral.models.spec import STYLE
-from ancestral.service.api.deps import ContextDep, RequestContext, Service
+from ancestral.service.api.deps import ContextDep, RequestContext, Service, base_url
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import ACCEPTED, accepted, headers_of_samples
@@ -95,13 +95,13 @@ async def list_classes(request: Request, query: Annotated[ClassesQuery, Query()]
     if query.model is not None:
         wanted = service.catalog.model(query.model)
         models = [model for model in models if model is wanted]
-    found = [entry for model in models for entry in _classes(model, str(request.base_url))]
+    found = [entry for model in models for entry in _classes(model, base_url(request))]
     if not query.embeddings:
         found = [entry.model_copy(update={"embedding": None}) for entry in found]
     return ClassList(data=found)
 
 
-def _classes(model: ImageModel, base_url: str) -> list[ClassObject]:
+def _classes(model: ImageModel, root: str) -> list[ClassObject]:
     found, first, spec = [], 0, model.spec
     starts = {}
     for attribute, names in spec.attributes:
@@ -119,7 +119,7 @@ def _classes(model: ImageModel, base_url: str) -> list[ClassObject]:
                 "id": name, "object": label, "model": model.entry.id,
             }  # fmt: skip
             if model.entry.preview(f"{name}.png").is_file():
-                fields["thumbnail_url"] = f"{base_url}v1/images/classes/thumbnail?{query}"
+                fields["thumbnail_url"] = f"{root}v1/images/classes/thumbnail?{query}"
             if index in belongs:
                 fields["class"] = spec.named[parent][belongs[index]]
             vector = model.embedding[start + index]
@@ -151,7 +151,7 @@ async def draw_pictures(
     if request is not None and request.stream:
         return StreamedResponse(context, reader, as_events(reader, request.partial_images), EVENTS)
     await context.while_connected(reader.read_all(), job)
-    answer = await asyncio.to_thread(images_object, reader, str(context.request.base_url))
+    answer = await asyncio.to_thread(images_object, reader, base_url(context.request))
     return JSONResponse(
         answer.model_dump(exclude_none=True), headers=sample_headers(job, reader.payload, reader.engine)
     )

@@ -17,7 +17,7 @@ from ancestral.service.api.sample_headers import disposition, sample_headers
 from ancestral.service.errors import RangeNotSatisfiable
 from ancestral.service.images.artifact import ZIP
 
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -126,7 +126,7 @@ def _job_of(service: AppState, manifest: Manifest) -> JobSpec[Payload, Model]:
     except ValidationError as error:
         first = error.errors()[0]
         raise from_validation([{**first, "loc": ("request", *first["loc"])}]) from None
-    if request.model_dump()["seed"] != manifest.seed:
+    if getattr(request, "seed", None) != manifest.seed:
         raise _inconsistent("seed")
     if model.sha256 != manifest.model_sha256:
         message = f"model_sha256: this server has other weights of {manifest.model}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from ancestral.service.api.deps import Service
+from ancestral.service.api.deps import Service, base_url
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.models import describe_model
 from ancestral.service.api.schemas import SpeechModelList
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"])
 @router.get("/voices", summary="List the voices", responses=documented(400, 401, 404))
 async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], service: Service) -> VoiceList:
     """Every voice once, with the models that have it."""
-    voices = voices_of(service.catalog, str(request.base_url))
+    voices = voices_of(service.catalog, base_url(request))
     if query.model is not None:
         model = service.catalog.model(query.model).entry.id
         voices = [voice for voice in voices if model in voice.models]

@@ -118,7 +118,7 @@ def _part(chapter: int, text: str, lexicon: Pronunciations, seed: int, speaker: 
         sentences = len(phonemize(script))
     except NothingToSpeak:
         return None
-    part_seed = int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8]) >> 1
+    part_seed = int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8]) >> 11  # 53 bits
     pronunciations = lexicon.only(script.entries)
     made_from = {**speaker, "text": text, "pronunciations": pronunciations, "seed": part_seed}
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()

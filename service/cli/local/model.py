@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from ancestral.catalog.catalog import load_catalog
 from ancestral.errors import AncestralError
 from ancestral.model import Model, load_from
 from ancestral.models.checkpoint import CheckpointError
@@ -15,6 +16,11 @@ from ancestral.service.telemetry.logging import configure_logging
 
 FAILURES: Final = (SettingsError, ModelError, CheckpointError, AncestralError, OSError)
 """What the user of a command can correct."""
+
+
+def model_that_draws(prompt: str | None) -> str:
+    """The id of the first configured model that draws this; see :meth:`Catalog.model_that_draws`."""
+    return load_catalog(load_settings().catalog_config).model_that_draws(prompt).entry.id
 
 
 def configured_model(model: str, pronunciations: Path | None = None) -> Model:

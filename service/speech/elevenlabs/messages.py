@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.speech.elevenlabs.schemas import VoiceSettings
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class GenerationConfig(_Message):
+class GenerationConfig(StrictRequest):
     """How much text is collected before it is spoken."""
 
     chunk_length_schedule: list[Annotated[float, Field(ge=5, le=500)]] | None = Field(default=None, max_length=64)
 
 
-class TextMessage(_Message):
+class TextMessage(StrictRequest):
     """A piece of text; an empty one ends the input."""
 
     text: str = Field(max_length=MAX_INPUT_CHARACTERS)
@@ -36,7 +33,7 @@ class FirstMessage(TextMessage):
     xi_api_key: str | None = Field(default=None, max_length=256)
 
 
-class ContextMessage(_Message):
+class ContextMessage(StrictRequest):
     """A message for one of several contexts, each of which is spoken by itself."""
 
     context_id: str | None = Field(
@@ -59,7 +56,7 @@ class ContextMessage(_Message):
     xi_api_key: str | None = Field(default=None, max_length=256, description="In the first message.")
 
 
-class CharacterTimes(_Message):
+class CharacterTimes(StrictRequest):
     """Characters in time."""
 
     chars: list[str]
@@ -67,7 +64,7 @@ class CharacterTimes(_Message):
     charDurationsMs: list[int]  # noqa: N815
 
 
-class AudioMessage(_Message):
+class AudioMessage(StrictRequest):
     """Some of the audio; the last message has none, and ``isFinal`` is true."""
 
     audio: str | None = Field(json_schema_extra={"contentEncoding": "base64"})
@@ -84,7 +81,7 @@ class ContextAudio(AudioMessage):
     contextId: str | None  # noqa: N815
 
 
-class FailureMessage(_Message):
+class FailureMessage(StrictRequest):
     """What went wrong; the connection is closed after it."""
 
     message: str
@@ -92,7 +89,7 @@ class FailureMessage(_Message):
     code: Literal[1008] = Field(default=1008, description="The close code that follows.")
 
 
-class ContextFailure(_Message):
+class ContextFailure(StrictRequest):
     """What went wrong with one context, which has ended; the others go on."""
 
     message: str

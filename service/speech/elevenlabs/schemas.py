@@ -28,7 +28,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.models.entries import SPEEDS
-from ancestral.service.jobs.schemas import SEEDS, StrictRequest
+from ancestral.service.jobs.schemas import Seed, StrictRequest
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 OutputFormat = Literal[
@@ -40,10 +40,6 @@ NO_EFFECT = "Accepted for ElevenLabs compatibility; has no effect."
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
 class StreamQuery(BaseModel):
     """The parameters of a websocket's URL."""
 
@@ -51,7 +47,7 @@ class StreamQuery(BaseModel):
 
     model_id: str | None = Field(default=None, min_length=1, max_length=256)
     output_format: OutputFormat = "mp3_44100_128"
-    seed: int | None = Field(default=None, ge=0, lt=SEEDS)
+    seed: Seed | None = None
     inactivity_timeout: int = Field(default=20, ge=1, le=180)
     auto_mode: bool = False
     sync_alignment: bool = Field(
@@ -81,7 +77,7 @@ class SpeechQuery(BaseModel):
     optimize_streaming_latency: int = Field(default=0, ge=0, le=4, description=NO_EFFECT)
 
 
-class VoiceSettings(_Strict):
+class VoiceSettings(StrictRequest):
     """How the text is spoken."""
 
     speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
@@ -104,7 +100,7 @@ class TextToSpeech(StrictRequest):
         default=None, min_length=1, max_length=256, description="The first model that has the voice, if absent."
     )
     voice_settings: VoiceSettings | None = Field(default=None, description="Only `speed` changes anything.")
-    seed: int | None = Field(default=None, ge=0, lt=SEEDS, description="Drawn if absent.")
+    seed: Seed | None = Field(default=None, description="Drawn if absent.")
     language_code: Literal["en"] | None = None
     previous_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     next_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)

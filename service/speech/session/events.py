@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ancestral.formats import AudioFormat
-from ancestral.service.jobs.schemas import SEEDS
+from ancestral.service.jobs.schemas import Seed
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
 from ancestral.service.ws.schemas import ServerEvent
 
@@ -27,9 +27,7 @@ class AudioStart(ServerEvent):
     utterance: int = Field(ge=0, description="Its number in the session, from 0.")
     format: AudioFormat
     sample_rate: int = Field(description="In hertz.")
-    seed: int = Field(
-        ge=0,
-        lt=SEEDS,
+    seed: Seed = Field(
         description="`POST /v1/audio/speech` with this seed and the utterance's text gives the same bytes.",
     )
     words: list[WordTime] | None = Field(

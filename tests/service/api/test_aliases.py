@@ -137,7 +137,9 @@ def test_a_padded_picture_is_verified_by_its_manifest(aliased: Server) -> None:
 def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> None:
     keys = tmp_path_factory.mktemp("public") / "keys"
     keys.write_text(f"me {digest('anc_mine').hex()}\n")
-    public = shared(**ALIASES, public_lists="on", api_keys_file=str(Path(keys)))
+    public = shared(**ALIASES, public_lists="on", api_keys_file=str(Path(keys)), public_url="https://a.example/b")
+    (ann, *_) = httpx.get(f"{public.url}/v1/audio/voices").json()["voices"]
+    assert ann["preview_url"].startswith("https://a.example/b/v1/audio/voices/")
     for path in LISTS:
         for headers in ({}, {"authorization": "Bearer wrong"}):
             assert httpx.get(f"{public.url}{path}", headers=headers).status_code == 200, path

@@ -60,6 +60,7 @@ RANGES: list[tuple[str | None, tuple[int, int] | None]] = [
     ("bytes=10-19", (10, 20)),
     ("Bytes = 10 - 19 ", (10, 20)),
     ("bytes=10-1000", (10, 100)),
+    ("bytes=0-99999999999999999999999", (0, 100)),
     ("bytes=-1", (99, 100)),
     ("bytes=-1000", (0, 100)),
     ("bytes=5-4", None),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ancestral.catalog.mix import MixError, mix, parse_weights
+from ancestral.catalog.mix import MixError, find_voice, mix, parse_weights
 from ancestral.models.entries import Sampling, Voice
 
 VOICES = [
@@ -31,6 +31,11 @@ def canonical(text):
 def test_a_mix_has_one_form_which_can_be_read_again(text, form):
     assert canonical(text) == form
     assert canonical(form) == form
+
+
+@pytest.mark.parametrize(("text", "form"), [("ANN", "ann"), ("Alloy", "bob"), ("Ann(2)+ALLOY", "ann(2)+bob(1)")])
+def test_names_and_aliases_are_known_in_any_case(text, form):
+    assert find_voice(text, VOICES, {"alloy": "bob"}).id == form
 
 
 def test_shares_add_up_and_sampling_is_the_mean():

@@ -62,7 +62,7 @@ def _read(run: Run, text: Path, output: Path, *options: str) -> bytes:
 
 
 def _seed(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"7\n{text}".encode()).digest()[:8]) >> 1
+    return int.from_bytes(hashlib.sha256(f"7\n{text}".encode()).digest()[:8]) >> 11
 
 
 def _length(server: Server, text: str) -> int:

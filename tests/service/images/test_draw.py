@@ -56,6 +56,15 @@ def test_kinds_that_the_seeds_drew_are_told(ancestral: Run, server: Server, tmp_
     assert b"seed 7\n" in ancestral("draw", "owl", *words).stderr
 
 
+def test_the_first_model_that_knows_the_class_draws(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    words = ("--seed", "7", "-o", str(tmp_path / "a.png"))
+    done = ancestral("draw", "owl", *words)
+    assert done.returncode == 0, done.stderr
+    assert same([decode((tmp_path / "a.png").read_bytes())], draw(server, model="subclasses", prompt="owl"))
+    done = ancestral("draw", "zebra", *words)
+    assert (done.returncode, b"no model knows 'zebra'" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(("model", "route"), [("autoencoder", "reconstructions"), ("portraits", "portraits")])
 def test_like_a_picture(ancestral: Run, server: Server, tmp_path: Path, model: str, route: str) -> None:
     source = written(noise(model))

@@ -169,7 +169,9 @@ def test_the_seed_decides(server: Server) -> None:
     assert int(drawn[0].headers["x-seed"]) == seeds(drawn[0])[0]
     assert same(draw(server, seed=seeds(drawn[0])[0]), shown(drawn[0]))
     assert not same(draw(server, temperature=0.5), draw(server))
-    assert len(draw(server, seed=2**63 - 1, n=2)) == 2
+    largest = post(server, "generations", seed=str(2**63 - 1), n=2)
+    assert seeds(largest) == [str(2**63 - 1), part_seed(2**63 - 1, 1)]
+    assert same(draw(server, seed=2**63 - 1, n=2), shown(largest))
 
 
 @pytest.mark.every_engine(quick=True)

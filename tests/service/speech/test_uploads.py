@@ -109,6 +109,7 @@ def test_what_is_no_number_is_refused(value: float, kind: type, bits: int) -> No
         (wav(rate=4_000_000_000), "damaged"),
         (wav(rate=192000, data=bytes(10)), "no sound"),  # rounds to no sample at all
         (wav(bits=0), "not coded"),
+        (wav(bits=3), "3 bits"),
         *((wav(tag=tag), "not coded") for tag in (0, 2, 0x11, 0x31, 0x50, 0x55, 0xFF, 0x161, 0x2000, 0xFFFE)),
         (written(tone(RATE), RATE, "WAV", "IMA_ADPCM"), "not coded"),
         (written(tone(RATE), RATE, "WAV", "MS_ADPCM"), "not coded"),

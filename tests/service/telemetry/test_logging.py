@@ -103,8 +103,8 @@ def test_values_in_text() -> None:
 def test_access_lines_in_text() -> None:
     figures = {"method": "POST", "route": "/v1/audio/speech", "status": 200, "complete": True, "milliseconds": 12.3}
     assert text(record("request", ACCESS_LOGGER, **figures)) == "info     POST /v1/audio/speech 200, 12.3 ms"
-    lost = figures | {"route": None, "status": 0, "complete": False}
-    assert text(record("request", ACCESS_LOGGER, **lost)) == "info     POST (no route) no response, incomplete, 12.3 ms"
+    lost = figures | {"route": None, "status": 499, "complete": False}
+    assert text(record("request", ACCESS_LOGGER, **lost)) == "info     POST (no route) 499, incomplete, 12.3 ms"
 
 
 def test_a_terminal_is_sent_no_control_characters() -> None:

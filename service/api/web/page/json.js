@@ -20,11 +20,11 @@ export function write(value, space) {
 }
 
 const GOLDEN = 0x9e3779b97f4a7c15n;
-const SEEDS = 1n << 63n;
+const EXACT = 1n << 53n;
 
 /** The seed that the server gives picture (or sentence) number `index` of a request with this seed. */
 export function partSeed(seed, index) {
-  return String((BigInt(seed) + BigInt(index) * GOLDEN) % SEEDS);
+  return index ? String((BigInt(seed) + BigInt(index) * GOLDEN) % EXACT) : String(seed);
 }
 
 /** A random seed, short enough to read aloud. */
