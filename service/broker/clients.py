@@ -83,8 +83,8 @@ class Clients:
         return sum(map(float, found)) / len(found) / slots if found and slots else None
 
     async def _overloaded(self, job: Job, why: bytes) -> Overloaded:
-        """The error for a job that was not accepted: its owner is ``limited``, or the queue ``full``. It says when there
-        is likely to be room, from the measured pace."""
+        """The error for a job that was not accepted: its owner is ``limited``, or the queue ``full``. It says when room
+        is likely, from the measured pace."""
         seconds = min(300, math.ceil(await self._pace(job.priority) or 1.0))
         if why == b"full":
             message = "The server is sampling as many requests as it can, and its queue is full."
