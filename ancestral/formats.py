@@ -14,10 +14,12 @@ MEDIA_TYPES: Final = {
     "flac": "audio/flac",
     "wav": "audio/wav",
     "pcm": "audio/pcm",
+    "ulaw_8000": "audio/basic",
+    "alaw_8000": "audio/x-alaw-basic",
 }
 """The formats of :func:`ancestral.codecs.encoder`, and their ``Content-Type``."""
 
-AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "ulaw_8000", "alaw_8000"]
 SUFFIXES: Final[Mapping[str, AudioFormat]] = {
     ".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac",
 }  # fmt: skip
@@ -28,15 +30,20 @@ LENGTH_IN_HEADER: Final = ("flac", "wav")
 
 PCM_RATE: Final = 24000
 """The rate that OpenAI's clients assume for ``pcm``."""
+_G711_RATE: Final = 8000
+_DEFAULT_RATES: Final = {"pcm": PCM_RATE, "ulaw_8000": _G711_RATE, "alaw_8000": _G711_RATE}
 
 _MPEG_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-RATES: Final = {"mp3": _MPEG_RATES, "opus": (8000, 16000, 24000, 48000), "aac": _MPEG_RATES}
+RATES: Final[Mapping[str, tuple[int, ...]]] = {
+    "mp3": _MPEG_RATES, "opus": (8000, 16000, 24000, 48000), "aac": _MPEG_RATES, "ulaw_8000": (_G711_RATE,),
+    "alaw_8000": (_G711_RATE,),
+}  # fmt: skip
 """The sample rates, in hertz, of the formats that do not support every rate. No request takes Opus's 12000."""
 
 
 def rate_of(form: str, model_rate: int, sample_rate: int | None) -> int:
-    """The rate of the bytes, in hertz: ``sample_rate``, or else 24000 for ``pcm`` and the model's own rate."""
-    return sample_rate or (PCM_RATE if form == "pcm" else model_rate)
+    """The rate of the bytes, in hertz: ``sample_rate``, or else 24000 for ``pcm``, 8000 for G.711, the model's own."""
+    return sample_rate or _DEFAULT_RATES.get(form, model_rate)
 
 
 def check_rate(form: str, rate: int) -> None:
@@ -47,9 +54,9 @@ def check_rate(form: str, rate: int) -> None:
     """
     rates = RATES.get(form)
     if rates is not None and rate not in rates:
-        *most, last = rates
+        choices = " or ".join(", ".join(map(str, rates)).rsplit(", ", 1))
         raise InvalidRequest(
-            f"sample_rate: {form} cannot carry {rate} Hz; choose {', '.join(map(str, most))} or {last}",
+            f"sample_rate: {form} cannot carry {rate} Hz; choose {choices}",
             param="sample_rate",
             code="unsupported_sample_rate",
         )

@@ -1,13 +1,13 @@
-"""Streaming audio encoders: mp3, opus, aac, flac, wav and pcm. Each is fed chunks of sound.
+"""Streaming audio encoders: mp3, opus, aac, flac, wav, pcm and G.711. Each is fed chunks of sound.
 
-The bytes that an encoder returns can be sent at once; they never change. All encode 16 bits, mono; the same sound gives
-the same bytes, however it is split into chunks. WAV and FLAC have the length in their headers: an encoder gets the
-length in advance, or :func:`encode_file` makes the stream's bytes and rewrites the header at the end.
+The bytes that an encoder returns can be sent at once; they never change. All encode 16 bits (G.711 8), mono; the same
+sound gives the same bytes, however it is split into chunks. WAV and FLAC have the length in their headers: an encoder
+gets the length in advance, or :func:`encode_file` makes the stream's bytes and rewrites the header at the end.
 
 How much sound, in ms, has been fed when the first byte is returned, and when the first byte that carries sound is, at
 16, 24 and 48 kHz without a change of rate (which adds up to 40 ms, or 60 at 22050 and 44100 Hz, or 120 at 8000 Hz):
 
-    pcm, wav   the first sample      the first sample
+    pcm, wav   the first sample      the first sample      G.711 (ulaw_8000, alaw_8000) likewise
     mp3        the first sample      50, 34, 29     a header frame, then frames of 576 samples (1152 from 32 kHz on)
     opus       20, 20, 20            40, 40, 40     two pages of headers, then a page every 20 ms
     aac        128, 86, 43           192, 128, 64   frames of 1024 samples; the first holds what the decoder warms on
@@ -30,7 +30,7 @@ from ancestral.codecs.base import NO_TAGS, Encoder, Tags, Wave
 from ancestral.codecs.ffmpeg import AacEncoder, OpusEncoder
 from ancestral.codecs.pcm import PcmEncoder, WavEncoder
 from ancestral.codecs.resampling import ResamplingEncoder, resampled_length
-from ancestral.codecs.sndfile import FlacEncoder, Mp3Encoder
+from ancestral.codecs.sndfile import FlacEncoder, Mp3Encoder, SoundfileEncoder
 from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, PCM_RATE, SUFFIXES, AudioFormat, check_rate, rate_of
 from ancestral.models.audio.pcm import to_int16
 
@@ -82,6 +82,8 @@ def _at_rate(form: str, rate: int, length: int, tags: Tags) -> Encoder:
         "flac": lambda: FlacEncoder(rate, length, tags),
         "wav": lambda: WavEncoder(rate, length),
         "pcm": PcmEncoder,
+        "ulaw_8000": lambda: SoundfileEncoder("RAW", "ULAW", rate),
+        "alaw_8000": lambda: SoundfileEncoder("RAW", "ALAW", rate),
     }
     return makers[form]()
 

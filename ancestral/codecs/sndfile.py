@@ -1,4 +1,4 @@
-"""``mp3`` and ``flac``, by libsndfile (LAME and libFLAC inside it)."""
+"""``mp3``, ``flac`` and G.711 (µ-law and A-law without a header), by libsndfile (LAME and libFLAC inside it)."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def disposition(job: Job, payload: Payload, index: int | None = None) -> dict[st
         index: of one picture of several; None is the whole output, a ZIP archive if there are several pictures.
     """
     if isinstance(payload, AudioPayload):
-        name = _name(job.model, payload.voice, payload.seed, payload.response_format)
+        name = _name(job.model, payload.voice, payload.seed, payload.response_format.partition("_")[0])
     elif isinstance(payload, PicturesPayload):
         whole = index is None and payload.count > 1
         seed, form = payload.seeds[index or 0], "zip" if whole else payload.output_format

@@ -66,7 +66,8 @@ class AudioRequest(StrictRequest):
         '`"heart(2)+joe(1)"` or `{"heart": 2, "joe": 1}`.'
     )
     response_format: AudioFormat = Field(
-        default="mp3", description="pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg."
+        default="mp3",
+        description="pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg; ulaw_8000 and alaw_8000 are G.711.",
     )
     stream_format: Literal["audio", "sse", "json"] = Field(
         default="audio",
@@ -86,7 +87,7 @@ class AudioRequest(StrictRequest):
     )
     sample_rate: SampleRate | None = Field(
         default=None,
-        description="In hertz. The default is 24000 for pcm and the model's own rate for every other format.",
+        description="In hertz. The default is 24000 for pcm, 8000 for G.711, the model's own rate for all others.",
     )
 
     @property

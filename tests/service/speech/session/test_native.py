@@ -35,7 +35,7 @@ def test_the_messages_of_one_utterance(server: Server) -> None:
     assert heard.sound == whole(server, "The birch canoe slid.", sample_rate=None)
 
 
-@pytest.mark.parametrize(("form", "rate"), [("wav", None), ("mp3", 24000), ("opus", None)])
+@pytest.mark.parametrize(("form", "rate"), [("wav", None), ("mp3", 24000), ("opus", None), ("ulaw_8000", None)])
 def test_audio_in_another_format_has_the_bytes_of_http(server: Server, form: str, rate: int | None) -> None:
     with talking(server) as talk:
         speak(talk, LONG, response_format=form, sample_rate=rate)

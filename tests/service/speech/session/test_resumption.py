@@ -41,20 +41,28 @@ def refused(server: Server, query: str) -> dict[str, Any]:
     return error
 
 
-@pytest.mark.parametrize("form", ["pcm", "wav"])
-@pytest.mark.parametrize("rate", [pytest.param(16000, marks=pytest.mark.slow), 24000])
+@pytest.mark.parametrize(
+    ("form", "rate"),
+    [
+        pytest.param("pcm", 16000, marks=pytest.mark.slow),
+        pytest.param("wav", 16000, marks=pytest.mark.slow),
+        ("pcm", 24000),
+        ("wav", 24000),
+        ("alaw_8000", 8000),
+    ],
+)
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_a_lost_connection_goes_on_at_the_sample(server: Server, form: str, rate: int, share: float) -> None:
-    header = 44 if form == "wav" else 0
+    header, width = 44 if form == "wav" else 0, 1 if form == "alaw_8000" else 2
     with talking(server) as talk:
         talk.configure(response_format=form, sample_rate=rate)
         talk.say("input.text", text=LONG)
         talk.say("input.done")
         talk.until_bytes(20_000)
         talk.vanish()
-    sample = int((len(talk.sound) - header) // 2 * share)
+    sample = int((len(talk.sound) - header) // width * share)
     rest = resumed(server, talk, sample)
-    kept = talk.sound[: header + 2 * sample] if sample else b""
+    kept = talk.sound[: header + width * sample] if sample else b""
     assert kept + rest.sound == whole(server, LONG, response_format=form, sample_rate=rate)
     done = rest.heard[0].done
     assert done is not None
