@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from ancestral.catalog.aliases import Aliases
-from ancestral.catalog.catalog import Catalog, CatalogConfig, checkpoints, describe
+from ancestral.catalog.catalog import Catalog, CatalogConfig, checkpoints, describe, usable
 from ancestral.catalog.lexicon import read_lexicon
 from ancestral.catalog.models import ImageModel, SpeechModel
 from ancestral.catalog.sampler import Sampler
 from ancestral.compilation import compilation_logged
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
+from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.batch import BatchEngine
@@ -83,7 +84,8 @@ def load_models(
                 f"model: no such model; available: {', '.join(entries)}", param="model", code="model_not_found"
             )
         chosen = [entries[known]]
-    samplers = {entry.id: _sampler(entry, engine, precision) for entry in chosen}
+    found = usable(chosen) if only is None else [(chosen[0], *checkpoints(chosen[0]))]
+    samplers = {entry.id: _sampler(entry, sampled, acoustic, engine, precision) for entry, sampled, acoustic in found}
     return LoadedModels(samplers, aliases, read_lexicon(config.pronunciations))
 
 
@@ -102,8 +104,9 @@ def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
         raise ModelError(f"{entry.id}: {error}") from error
 
 
-def _sampler(entry: ModelEntry, engine_name: str, precision: str) -> Sampler:
-    sampled, acoustic = checkpoints(entry)
+def _sampler(
+    entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None, engine_name: str, precision: str
+) -> Sampler:
     model = describe(entry, sampled, acoustic)
     with _explained(entry, engine_name):
         engine = load_engine(engine_name, sampled, precision)

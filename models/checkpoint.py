@@ -27,6 +27,7 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from ancestral.models.architectures import ArchitectureError, architecture, tensor_table
+from ancestral.models.files import MAX_BYTES, MAX_JSON_BYTES, parse_object, read_file
 from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from ancestral.models.tensors import shapes
 
@@ -187,7 +188,7 @@ def _verified(path: Path, name: str, listing: dict[str, Any]) -> bytes:
 
 def _read(path: Path, name: str) -> bytes:
     try:
-        return (path / name).read_bytes()
+        return read_file(path / name, MAX_JSON_BYTES if name.endswith(".json") else MAX_BYTES)
     except OSError as error:
         raise CheckpointError(f"{name}: cannot be read from {path} ({error.strerror})") from error
 
@@ -201,12 +202,9 @@ def _write(path: Path, data: bytes) -> None:
 
 def _parse_json(name: str, data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        return parse_object(data)
     except ValueError as error:  # of the syntax, or of the encoding
         raise CheckpointError(f"{name}: not JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{name}: not a JSON object")
-    return value
 
 
 def _json_bytes(value: dict[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ section 3.1) and has no ``acoustic/``. One of kind ``image`` generates pictures 
 from __future__ import annotations
 
 import dataclasses
-import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +23,10 @@ from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ancestral.models.files import MAX_JSON_BYTES, parse_object, read_file
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "model.json"
 CAPABILITIES: Mapping[str, tuple[str, ...]] = {
@@ -158,11 +162,12 @@ class ModelEntry:
         """
         name = path.name
         try:
-            data = json.loads((path / MANIFEST).read_bytes())
+            data = parse_object(read_file(path / MANIFEST, MAX_JSON_BYTES))
         except (OSError, ValueError) as error:
-            raise ModelError(f"{name}: {MANIFEST} cannot be read as JSON") from error
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ModelError(f"{name}: {MANIFEST} cannot be read as JSON ({reason})") from error
         special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
-        is_image = isinstance(data, dict) and data.get("kind") == "image"
+        is_image = data.get("kind") == "image"
         unused = {"path", "synonyms", "voices" if is_image else "guidance"}
         synonyms = _read_synonyms(name, data.pop("synonyms", {})) if is_image else {}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
@@ -230,14 +235,17 @@ def _check(where: str, data: Any, types: dict[str, type]) -> None:
 
 
 def discover(directory: Path) -> list[ModelEntry]:
-    """Every model in ``directory``, by id. A directory that does not exist holds none.
+    """Every model in ``directory``, by the names of their folders. A directory that does not exist holds none.
 
-    Raises:
-        ModelError: a model cannot be used, or two have one id.
+    A model that cannot be used is left out, and the reason logged: it must not keep the others away.
     """
-    entries = [ModelEntry.read(manifest.parent) for manifest in sorted(directory.glob(f"*/{MANIFEST}"))]
-    ids = [entry.id for entry in entries]
-    for model_id in ids:
-        if ids.count(model_id) > 1:
-            raise ModelError(f"{model_id}: two models have this id")
-    return entries
+    found: dict[str, ModelEntry] = {}
+    for manifest in sorted(directory.glob(f"*/{MANIFEST}")):
+        try:
+            entry = ModelEntry.read(manifest.parent)
+            if entry.id in found:
+                raise ModelError(f"{manifest.parent.name}: {found[entry.id].path.name} has the id {entry.id}")
+            found[entry.id] = entry
+        except ModelError as error:
+            log.error("model left out: %s", error)
+    return list(found.values())

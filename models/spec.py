@@ -76,12 +76,12 @@ class Spec:
         except TypeError as error:  # a required key is absent
             raise SpecError(f"{cls.kind} configuration: {error}") from error
 
-    def require_positive(self, *names: str) -> None:
-        """Raise :class:`SpecError` unless these fields are positive integers."""
+    def require_positive(self, *names: str, most: int = 1 << 18) -> None:
+        """Raise :class:`SpecError` unless these fields are positive integers, and not larger than any network has."""
         for name in names:
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise SpecError(f"{name}: must be a positive integer, not {value!r}")
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise SpecError(f"{name}: must be an integer from 1 to {most}, not {value!r}")
 
 
 def _frozen(value: Any) -> Any:
@@ -168,6 +168,8 @@ LABEL_ROWS: Final = "label_rows"
 """The tensor of an image checkpoint that holds labels which occurred together in training (models/conditioning.py). It
 is no weight of the network."""
 MAX_LABEL_ROWS: Final = 4096
+MAX_SIDE: Final = 512
+"""Pixels of a picture's sides."""
 STYLE: Final = "style"
 """The name of the attribute that says how a picture is drawn, not what it shows: guidance leaves it as it is."""
 COARSE_STRIDE: Final = 4
@@ -196,7 +198,7 @@ class PictureSpec(Spec):
     palette: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.require_positive("height", "width")
+        self.require_positive("height", "width", most=MAX_SIDE)
         if self.channels not in (1, 3):
             raise SpecError(f"channels: must be 1 or 3, not {self.channels!r}")
         if not self.palette and self.levels not in (2, 256):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from ancestral.models.entries import ModelEntry, ModelError, discover
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import Pronunciations
 
+log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=Model)
 BUNDLED: Final = Path(models.__file__).with_name("zoo")
 """The models that come with this package."""
@@ -125,10 +127,10 @@ class CatalogConfig:
     """A JSON file of words and their phonemes."""
 
     def entries(self) -> dict[str, ModelEntry]:
-        """Every model, by id; no checkpoint is read.
+        """Every model, by id; no checkpoint is read. What :func:`discover` leaves out is left out.
 
         Raises:
-            ModelError: a model's description is wrong, two have one id, or there is no model.
+            ModelError: two directories have a model of one id, or there is no model.
         """
         found: dict[str, ModelEntry] = {}
         for directory in self.directories:
@@ -169,6 +171,28 @@ def checkpoints(entry: ModelEntry) -> tuple[Checkpoint, Checkpoint | None]:
     return sampled, acoustic
 
 
+def usable(
+    entries: Iterable[ModelEntry],
+) -> Iterator[tuple[ModelEntry, Checkpoint, Checkpoint | None]]:
+    """The models whose checkpoints can be used, with these. Another is left out, and the reason logged.
+
+    Raises:
+        ModelError, CheckpointError: there is none; the reason of the last.
+    """
+    any_usable, last = False, None
+    for entry in entries:
+        try:
+            found = entry, *checkpoints(entry)
+        except (ModelError, CheckpointError) as error:
+            log.error("model left out: %s", error)
+            last = error
+            continue
+        any_usable = True
+        yield found
+    if not any_usable and last is not None:
+        raise last
+
+
 def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None) -> Model:
     """The description of a loaded model: of its entry, and its checkpoints."""
     parameters = sum(tensor.size for name, tensor in sampled.tensors.items() if name != LABEL_ROWS)
@@ -183,9 +207,9 @@ def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None
 
 
 def load_catalog(config: CatalogConfig) -> Catalog:
-    """Describe every model; raises as :meth:`CatalogConfig.entries`, :func:`checkpoints` and :func:`read_lexicon`."""
+    """Describe every model; raises as :meth:`CatalogConfig.entries`, :func:`usable` and :func:`read_lexicon`."""
     entries = config.entries()
-    models = {entry.id: describe(entry, *checkpoints(entry)) for entry in entries.values()}
+    models = {entry.id: describe(entry, sampled, acoustic) for entry, sampled, acoustic in usable(entries.values())}
     return Catalog(models, config.aliases(entries), read_lexicon(config.pronunciations))
 
 

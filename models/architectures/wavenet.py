@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ancestral.models.architectures.registry import Architecture, Exporter
 from ancestral.models.spec import SYMBOLS, SpecError, SpeechSpec
 from ancestral.models.tensors import Table, Tensor, matrix, normal, zeros
+
+MAX_STACK: Final = 20
+"""Layers of a stack: the dilation doubles in each."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class WaveNetSpec(SpeechSpec):
             raise SpecError(f"kernel_size: the causal convolutions have 2 taps, not {self.kernel_size!r}")
         if self.layers % self.stacks:
             raise SpecError(f"stacks: {self.layers} layers do not divide into {self.stacks} stacks")
+        if self.layers // self.stacks > MAX_STACK:
+            raise SpecError(f"layers: at most {MAX_STACK} in a stack")
         if self.gate_channels % 2:
             raise SpecError("gate_channels: counts two equal halves, so it must be even")
 
