@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         "`unix://`. If it is not set, `ancestral serve` starts the bundled Valkey, with its data in "
         "`ANCESTRAL_DATA_DIR`.",
     )
+    redis_max_bytes: int = Field(
+        default=2 << 30,
+        ge=64 << 20,
+        description="Memory of the bundled Valkey in bytes. While it is full, new requests are answered 503 and jobs "
+        "wait: for output that expires.",
+    )
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
         default="auto",
         description="The sampling engine: `native` (numba), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` "

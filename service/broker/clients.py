@@ -112,6 +112,7 @@ class Clients:
 
         Returns:
             The id of the job: another one if an earlier request had the same key, and its job has not come to nothing.
+            If that one's output has expired, this job has its payload, and so the same output.
 
         Raises:
             Overloaded: it was not accepted.
@@ -129,6 +130,7 @@ class Clients:
             bound_seconds=IDEMPOTENCY_SECONDS,
             id=job.id,
             job_prefix=key("job", ""),
+            events_prefix=key("events", ""),
             room=await self._slots(job.priority) + queue,
             created_at=job.created_at,
             life=LIFE_SECONDS,
@@ -223,7 +225,8 @@ class Clients:
 
     async def suspend(self, job: Job) -> None:
         """The client disconnected: suspend the job. Its slot is freed, its state is kept."""
-        if await self._connection.run(SUSPEND, Keys.for_job(job), id=job.id, retention=job.retention):
+        args = {"id": job.id, "retention": job.retention, "record_retention": job.record_retention}
+        if await self._connection.run(SUSPEND, Keys.for_job(job), **args):
             await self._notify(job, "suspend")
 
     async def resume(self, job: Job, *, queue: float) -> None:
@@ -272,9 +275,7 @@ class Clients:
 
         async def read() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
             reply = await with_timeout(self._redis.xread({stream: last}, count=64, block=BLOCK_MS))
-            if not reply and await self._exhausted(job_id):
-                raise JobExpired(job_id)
-            return list(reply[0][1]) if reply else []
+            return list(reply[0][1]) if reply else await self._end_without_stream(job_id)
 
         while True:
             if not (found := await retry_while_unavailable(read, PATIENCE_SECONDS)) and idle is not None:
@@ -285,14 +286,22 @@ class Clients:
                 if isinstance(entry, Ended):
                     return
 
-    async def _exhausted(self, job_id: str) -> bool:
-        """Whether no more entries can come: the job has expired, or it has ended and its stream has expired."""
+    async def _end_without_stream(self, job_id: str) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+        """The end mark of a job that ended before it began, and so has no stream; nothing if more may come.
+
+        Raises:
+            JobExpired: the job has expired, or its stream has.
+        """
         keys = Keys(job_id)
         async with self._redis.pipeline() as pipe:
-            pipe.hget(keys["job"], "status")
+            pipe.hmget(keys["job"], ["status", "started_at", "error"])
             pipe.exists(keys["stream"])
-            status, exists = await execute(pipe)
-        return status is None or (not exists and Status(json.loads(status)).terminal)
+            (status, started, error), exists = await execute(pipe)
+        ended = status is not None and Status(json.loads(status)).terminal
+        if status is None or (ended and started is not None and not exists):
+            raise JobExpired(job_id)
+        end = {b"k": b"end", b"status": json.loads(status).encode(), b"error": error or b""}
+        return [(b"", end)] if ended and not exists else []
 
     async def events(self, job_id: str, last: str, block_ms: int = BLOCK_MS) -> list[tuple[str, dict[str, str]]]:
         """Ids and fields of a job's events after ``last`` (``0``: all); waits up to ``block_ms`` for the first."""

@@ -73,7 +73,9 @@ class Job:
     paced: bool = False
     """A client is listening: the sampler stays at most a few seconds ahead of what has been read."""
     retention: int = 3600
-    """Seconds that it is kept after its end."""
+    """Seconds that its output is kept after its end."""
+    record_retention: int = 3600
+    """Seconds that its record is kept after its end, no less."""
     limit: int = 0
     """How many unfinished jobs its owner may have; 0 for any number."""
     id: str = dataclasses.field(default_factory=lambda: f"job_{secrets.token_hex(12)}")
@@ -92,7 +94,7 @@ class Job:
 
     @property
     def expires_at(self) -> float | None:
-        """When it expires; None until it has ended."""
+        """When its output expires; None until it has ended."""
         return None if self.completed_at is None else self.completed_at + self.retention
 
     @property

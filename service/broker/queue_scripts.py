@@ -28,23 +28,29 @@ end
 SUBMIT: Final = Script(
     "SUBMIT",
     keys="job waiting running jobs counter events unfinished owners wake bound",
-    args="id job_prefix room created_at life limit owner fingerprint bound_seconds",
+    args="id job_prefix events_prefix room created_at life limit owner fingerprint bound_seconds",
     rest="record",
     body=ADD_EVENT
     + _REFUSAL
     + """
 if redis.call('EXISTS', job) == 1 then return {'accepted', id} end  -- submitted before, and the reply got lost
+local again = false
 if fingerprint ~= '' then
     local earlier, earlier_fingerprint = unpack(cjson.decode(redis.call('GET', bound) or '[]'))
     if earlier and earlier_fingerprint ~= fingerprint then return {'reused', ''} end
     local kind, status = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'kind', 'status'))
-    if kind and status ~= '"failed"' and status ~= '"cancelled"' then return {'accepted', earlier} end
+    local came_to_nothing = not kind or status == '"failed"' or status == '"cancelled"'
+    local is_kept = kind and (redis.call('EXISTS', events_prefix .. earlier) == 1
+        or redis.call('HEXISTS', job_prefix .. earlier, 'result') == 1)
+    if is_kept and not came_to_nothing then return {'accepted', earlier} end
+    again = not came_to_nothing and redis.call('HGET', job_prefix .. earlier, 'payload')
 end
 local expired = created_at - life
 local refused = refusal(expired)
 if refused then return {refused, ''} end
 local order = redis.call('INCR', counter)
 redis.call('HSET', job, 'order', order, unpack(record))
+if again then redis.call('HSET', job, 'payload', again) end
 redis.call('ZADD', waiting, order, id)
 redis.call('ZADD', jobs, created_at, id)
 redis.call('ZREMRANGEBYRANK', jobs, 0, -10001)
@@ -61,8 +67,9 @@ return {'accepted', id}
 )
 """Put a job into its queue. ``record`` is the job's fields and values, ``limit`` the owner's (0: none). ``bound`` is an
 idempotency key of the owner, if ``fingerprint`` is not '': it finds the job of an earlier request, unless that came to
-nothing, and else is bound to this one. 'accepted' and the job's id; or why not: 'full', 'limited' (the owner has too
-many unfinished jobs), 'reused' (the key belongs to a request with another fingerprint)."""
+nothing, and else is bound to this one; if the earlier output has expired, this job makes it again. 'accepted' and the
+job's id; or why not: 'full', 'limited' (the owner has too many unfinished jobs), 'reused' (the key belongs to a request
+with another fingerprint)."""
 
 CLAIM: Final = Script(
     "CLAIM",
@@ -155,7 +162,7 @@ return found
 RELEASE: Final = Script(
     "RELEASE",
     keys="job running waiting unfinished wake stream events snapshot input",
-    args="id attempt retention max_deaths grace",
+    args="id attempt retention record_retention max_deaths grace",
     body=_NOW
     + """
 local deadline = redis.call('ZSCORE', running, id)
@@ -173,7 +180,8 @@ redis.call('HSET', job, 'status', '"queued"')
 if redis.call('HDEL', job, 'wanted') == 1 then
     redis.call('HSET', job, 'suspended', '1')
     redis.call('ZREM', unfinished, id)
-    for _, key in ipairs({job, stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
+    for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
+    redis.call('EXPIRE', job, record_retention)
 else
     redis.call('ZADD', waiting, redis.call('HGET', job, 'order'), id)
     redis.call('RPUSH', wake, 1)
@@ -220,7 +228,7 @@ check in time."""
 SUSPEND: Final = Script(
     "SUSPEND",
     keys="job waiting unfinished stream events snapshot input",
-    args="id retention",
+    args="id retention record_retention",
     body="""
 local status = redis.call('HGET', job, 'status')
 if status == '"in_progress"' then
@@ -231,7 +239,8 @@ if status == '"queued"' then
     redis.call('HSET', job, 'suspended', '1')
     redis.call('ZREM', waiting, id)
     redis.call('ZREM', unfinished, id)
-    for _, key in ipairs({job, stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
+    for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
+    redis.call('EXPIRE', job, record_retention)
 end
 return 0
 """,
@@ -267,26 +276,26 @@ return 'resumed'
 END: Final = Script(
     "END",
     keys="job stream events snapshot input waiting running durations unfinished",
-    args="id attempt status ended_at retention error result symbols",
+    args="id attempt status ended_at retention record_retention error result symbols",
     body=ADD_EVENT
     + """
 local before, current, done, started =
     unpack(redis.call('HMGET', job, 'status', 'attempt', 'samples_done', 'started_at'))
 if before ~= '"queued"' and before ~= '"in_progress"' then return 0 end
 if attempt ~= '' and current ~= attempt then return 0 end
-if symbols ~= '' then
-    if done ~= symbols then return -1 end
-    redis.call('HSET', job, 'samples_total', symbols)
-end
+if symbols ~= '' and done ~= symbols then return -1 end
+-- First, because a script that has freed memory may write even if none is left.
+for _, key in ipairs({waiting, running, unfinished}) do redis.call('ZREM', key, id) end
+redis.call('DEL', snapshot, input)
+if symbols ~= '' then redis.call('HSET', job, 'samples_total', symbols) end
 redis.call('HSET', job, 'status', '"' .. status .. '"', 'completed_at', ended_at)
 redis.call('HDEL', job, 'wanted', 'suspended')
 if error ~= '' then redis.call('HSET', job, 'error', error) end
 if result ~= '' then redis.call('HSET', job, 'result', result) end
-redis.call('XADD', stream, after_all, 'k', 'end', 'status', status, 'error', error)
+redis.call('XADD', stream, 'NOMKSTREAM', after_all, 'k', 'end', 'status', status, 'error', error)
 add_event(events, job, 'job.' .. status, after_all)
-redis.call('DEL', snapshot, input)
-for _, key in ipairs({job, stream, events}) do redis.call('EXPIRE', key, retention) end
-for _, key in ipairs({waiting, running, unfinished}) do redis.call('ZREM', key, id) end
+for _, key in ipairs({stream, events}) do redis.call('EXPIRE', key, retention) end
+redis.call('EXPIRE', job, record_retention)
 if started then
     redis.call('LPUSH', durations, ended_at - started)
     redis.call('LTRIM', durations, 0, 31)

@@ -57,6 +57,7 @@ async def end_job(
         status=status.value,
         ended_at=time.time(),
         retention=job.retention,
+        record_retention=job.record_retention,
         error="" if error is None else encode_field(error),
         result="" if result is None else encode_field(result),
         symbols="" if symbols is None else symbols,

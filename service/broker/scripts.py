@@ -88,10 +88,11 @@ worker that runs the job."""
 
 KEEP: Final = Script(
     "KEEP",
-    keys="job draft content",
+    keys="job stream draft content",
     args="info",
     body="""
-local life = redis.call('PTTL', job)
+local life = redis.call('PTTL', stream)
+if life < 0 then life = redis.call('PTTL', job) end
 if life < 0 or redis.call('EXISTS', draft) == 0 then
     redis.call('DEL', draft)
     return 0
@@ -102,7 +103,7 @@ redis.call('PEXPIRE', content, life)
 return 1
 """,
 )
-"""Keep a finished job's bytes for as long as the job. 1; 0 if the job is gone, or the draft."""
+"""Keep a finished job's bytes for as long as its stream or, if it has none, as the job. 1; 0 if either is gone."""
 
 UNFINISHED: Final = Script(
     "UNFINISHED",

@@ -281,5 +281,6 @@ class Workers:
 
 async def _release(connection: Connection, job: Job, attempt: int, *, max_deaths: int = 0) -> int:
     """Put a leased job back or suspend it; see ``RELEASE``."""
-    args = {"id": job.id, "attempt": attempt, "retention": job.retention, "max_deaths": max_deaths}
-    return int(await connection.run(RELEASE, Keys.for_job(job), **args, grace=LEASE_SECONDS))
+    args = {"id": job.id, "attempt": attempt, "max_deaths": max_deaths, "grace": LEASE_SECONDS}
+    kept = {"retention": job.retention, "record_retention": job.record_retention}
+    return int(await connection.run(RELEASE, Keys.for_job(job), **args, **kept))

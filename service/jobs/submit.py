@@ -62,7 +62,8 @@ async def submit_job(
         request_id=request_id.get(""),
         trace=state.tracing.parent(),
         paced=not later and job_spec.task.paced,
-        retention=retention if key is None else max(retention, IDEMPOTENCY_SECONDS),
+        retention=retention,
+        record_retention=max(retention, 0 if key is None else IDEMPOTENCY_SECONDS),
         limit=caller.concurrent_streams or settings.concurrent_streams or 0,
     )
     bound = None if key is None else (key, _fingerprint(job_spec, key))
@@ -70,11 +71,11 @@ async def submit_job(
     while True:
         found = await state.broker.submit(job, queue=queue, upload=job_spec.upload, bound=bound)
         current_job.set(found)
-        if found == job.id:
+        if key is None:
             return job
-        if (earlier := await state.broker.job(found)) is not None:  # else it was deleted at this moment
-            await resume(state, earlier)
-            return earlier
+        if (stored := await state.broker.job(found)) is not None:  # else it was deleted at this moment
+            await resume(state, stored)
+            return stored
 
 
 def _fingerprint(job_spec: JobSpec[Payload, Model], key: str) -> str:

@@ -92,11 +92,15 @@ def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes], ba
 def test_redis_is_full(house: House, expected: list[bytes]) -> None:
     numbers = [0, 1, 2, LISTENED]
     with house.workers(1), work(house, numbers) as under_way:
+        dropped = house.submit(LISTENED + 1)
         house.redis.config_set("maxmemory", 1)
         try:
             under_way.may.set()
             refused = httpx.post(f"{house.apis[0].url}/v1/audio/speech", json=order(0), timeout=SECONDS)
             check_envelope(refused, 503, None)
+            assert int(refused.headers["retry-after"]) >= 1
+            cancelled = httpx.post(f"{house.apis[0].url}/v1/jobs/{dropped}/cancel", timeout=SECONDS)
+            assert cancelled.json()["status"] == "cancelled"  # which gives memory back
             time.sleep(1)
         finally:
             house.redis.config_set("maxmemory", 0)

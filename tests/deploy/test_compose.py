@@ -77,6 +77,7 @@ def test_nothing_can_write_where_it_need_not(services: dict[str, Any]) -> None:
 def test_redis_keeps_what_it_is_given(services: dict[str, Any]) -> None:
     words = services["redis"]["command"][1:]
     options = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert options.pop("maxmemory") == "2gb"
     assert options.items() <= _DATA_SAFETY.items()
     assert {"appendonly", "appendfsync", "maxmemory-policy", "save"} == set(options)
     assert any(volume.endswith(":/data") for volume in services["redis"]["volumes"])

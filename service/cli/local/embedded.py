@@ -51,7 +51,7 @@ _DATA_SAFETY = {
     "auto-aof-rewrite-min-size": "64mb",
     "maxmemory-policy": "noeviction",
 }
-"""Not left to Valkey's defaults. No ``maxmemory``: queue limits and expiry times bound what is stored."""
+"""Not left to Valkey's defaults."""
 
 
 class EmbeddedError(RuntimeError):
@@ -61,8 +61,9 @@ class EmbeddedError(RuntimeError):
 class EmbeddedRedis:
     """The bundled Valkey on a unix socket, with its data in ``data_dir/redis``."""
 
-    def __init__(self, data_dir: Path) -> None:
-        """Nothing is started before :meth:`start`."""
+    def __init__(self, data_dir: Path, max_bytes: int = 0) -> None:
+        """Nothing is started before :meth:`start`. It uses at most ``max_bytes`` of memory (0: any number)."""
+        self._max_bytes = max_bytes
         self._directory = data_dir.absolute() / "redis"
         self._log = self._directory / "valkey.log"
         self._socket = self._directory / "redis.sock"
@@ -118,6 +119,7 @@ class EmbeddedRedis:
             "unixsocketperm": "700",
             "dir": str(self._directory),
             "loglevel": "warning",
+            "maxmemory": str(self._max_bytes),
             **_DATA_SAFETY,
         }
         return [str(binary), *(word for name, value in options.items() for word in (f"--{name}", value))]
@@ -221,7 +223,7 @@ def redis_url(settings: Settings) -> Iterator[str]:
     if settings.redis_url is not None:
         yield settings.redis_url
         return
-    with EmbeddedRedis(settings.data_dir) as redis:
+    with EmbeddedRedis(settings.data_dir, settings.redis_max_bytes) as redis:
         yield redis.url
 
 

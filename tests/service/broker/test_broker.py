@@ -221,6 +221,46 @@ def test_the_same_key_is_the_same_job(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
+def test_a_record_outlives_the_output_of_its_job(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        async def seconds(made: Job) -> dict[str, int]:
+            names = await broker.redis.keys(f"*:{made.id}")
+            return {name.decode().split(":")[1]: await broker.redis.ttl(name) for name in names}
+
+        first, bound = job(retention=60, record_retention=900, payload="first"), ("k", "print")
+        await broker.clients.submit(first, queue=9, bound=bound)
+        attempt = await begun(broker, first)
+        await broker.lease(first, attempt).publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=False)
+        await broker.clients.suspend(first)
+        await broker.lease(first, attempt).release()
+        assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "snapshot": 60}
+        await broker.clients.resume(first, queue=9)
+        await broker.lease(first, await begun(broker, first)).end(Status.COMPLETED)
+        draft = broker.clients.artifacts.draft(first.id)
+        await draft.append(b"x")
+        await draft.keep("{}")
+        assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "content": 60}
+        assert await broker.clients.submit(job(), queue=9, bound=bound) == first.id
+        await broker.redis.delete(*(f"ancestral:{kind}:{first.id}" for kind in ("stream", "events", "content")))
+        second = job(payload="second")  # what a seed that was drawn makes different
+        assert await broker.clients.submit(second, queue=9, bound=bound) == second.id
+        assert (await stored(broker, second)).payload == "first"
+
+    run(valkey, act)
+
+
+def test_a_job_that_ends_before_it_began_has_no_stream(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.clients.submit(made, queue=9)
+        early = asyncio.create_task(_read(broker, made))
+        await broker.clients.cancel(made)
+        assert not await broker.redis.exists(f"ancestral:stream:{made.id}")
+        assert await early == await _read(broker, made) == [Ended(Status.CANCELLED, None)]
+
+    run(valkey, act)
+
+
 def test_a_redis_that_forgets_a_script_just_when_it_is_used_was_away_for_that_instant(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> int:
         load, loads = broker.redis.script_load, 0

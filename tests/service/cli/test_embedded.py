@@ -87,11 +87,12 @@ def parent(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def test_data_survives_a_stop(tmp_path: Path) -> None:
-    redis = EmbeddedRedis(tmp_path / "da%ta dir")
+    redis = EmbeddedRedis(tmp_path / "da%ta dir", 1 << 30)
     redis.start()
     with connected(redis.url) as client:
         assert client.ping() is True
-        assert client.config_get("maxmemory*")["maxmemory-policy"] == "noeviction"
+        memory = client.config_get("maxmemory*")
+        assert (memory["maxmemory"], memory["maxmemory-policy"]) == (str(1 << 30), "noeviction")
         client.set("key", "before")
     first, url = server_pid(redis.url), redis.url
     redis.stop()
