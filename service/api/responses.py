@@ -202,7 +202,10 @@ def describe_job(job: Job, standing: QueuePosition) -> JobObject:
     error = None if job.error is None else JobError(**vars(job.error))
     return JobObject(
         id=job.id,
+        kind=job.kind,
         model=job.model,
+        voice=job.voice,
+        excerpt=job.excerpt,
         status=job.status,
         progress=round(job.progress, 4),
         created_at=int(job.created_at),

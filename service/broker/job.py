@@ -66,6 +66,10 @@ class Job:
     """What is to be done, as JSON text that only the job's task reads (service/jobs/payload.py)."""
     created_at: float
     """Seconds since 1970, as all times here."""
+    voice: str | None = None
+    """Of a job of sound."""
+    excerpt: str | None = None
+    """The beginning of the text, or of the prompt, by which a list shows it."""
     request_id: str = ""
     """The ``x-request-id`` that it came with, for the logs of all processes that work on it."""
     trace: str = ""

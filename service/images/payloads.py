@@ -16,6 +16,11 @@ class PicturesPayload(Drawing, SampledPayload):
     token: str
     """The secret in the URLs of the pictures."""
 
+    @property
+    def excerpt(self) -> str | None:
+        """See :class:`Payload`."""
+        return self.prompt
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePayload(ClassDrawing, PicturesPayload):
@@ -39,6 +44,12 @@ class ReconstructionPayload(Reconstruction, PicturesPayload):
 @dataclass(frozen=True, kw_only=True)
 class InterpolationPayload(Interpolation, PicturesPayload):
     """Pictures between two ends, all from one seed."""
+
+    @property
+    def excerpt(self) -> str | None:
+        """See :class:`Payload`."""
+        ends = (self.begin, self.end)
+        return " – ".join(end for end in ends if isinstance(end, str)) or None
 
 
 @dataclass(frozen=True, kw_only=True)

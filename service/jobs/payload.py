@@ -29,6 +29,11 @@ class Payload:
 
     VERSION: ClassVar[int] = 1
 
+    @property
+    def excerpt(self) -> str | None:
+        """What lists of jobs show of the request: its text, or its prompt."""
+        return None
+
     def fields(self) -> dict[str, Any]:
         """The fields as JSON values."""
         values: dict[str, Any] = self._adapter().dump_python(self, mode="json")

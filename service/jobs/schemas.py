@@ -55,7 +55,10 @@ EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 24000
 JOB_EXAMPLE: dict[str, JsonValue] = {
     "id": "job_0123456789abcdef01234567",
     "object": "job",
+    "kind": "speech",
     "model": "wavenet-en",
+    "voice": "joe",
+    "excerpt": "The birch canoe slid on the smooth planks.",
     "status": "completed",
     "progress": 1.0,
     "created_at": 1700000000,
@@ -101,7 +104,13 @@ class JobObject(BaseModel):
 
     id: str
     object: Literal["job"] = "job"
+    kind: str = Field(
+        description="What is made: `speech`, `generation`, `image`, `completion`, `reconstruction`, `portrait` or "
+        "`interpolation`; or computed: `likelihood`, `image_likelihood` or `encoding`, which have no manifest."
+    )
     model: str
+    voice: str | None = Field(description="The voice, or the mix, of a job of sound.")
+    excerpt: str | None = Field(description="The first 200 characters of the text, or the prompt, if it has one.")
     status: Status
     progress: float
     created_at: int

@@ -21,6 +21,7 @@ from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.telemetry.logging import current_job, request_id
 
+EXCERPT_CHARACTERS = 200
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -51,6 +52,7 @@ async def submit_job(
     settings = state.settings
     later = wants_job(prefer) or job_spec.seconds > settings.interactive_seconds
     retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
+    excerpt = job_spec.payload.excerpt
     job = Job(
         kind=job_spec.task.kind,
         priority=Priority.BATCH if later else Priority.INTERACTIVE,
@@ -59,6 +61,8 @@ async def submit_job(
         owner=caller.name,
         payload=job_spec.payload.dump(),
         created_at=time.time(),
+        voice=getattr(job_spec.payload, "voice", None),
+        excerpt=excerpt and excerpt[:EXCERPT_CHARACTERS],
         request_id=request_id.get(""),
         trace=state.tracing.parent(),
         paced=not later and job_spec.task.paced,

@@ -49,6 +49,11 @@ class SpeechPayload(AudioPayload, Utterance):
     sentences: Sentences
 
     @property
+    def excerpt(self) -> str:
+        """See :class:`Payload`."""
+        return self.input
+
+    @property
     def input_tokens(self) -> int:
         """Phonemes of all sentences."""
         return sum(len(sentence.phones) for sentence in self.sentences)
@@ -74,6 +79,11 @@ class SpeechLikelihoodPayload(Payload):
     voice: str
     sentences: Sentences
     """What is said in it; empty for a model without text."""
+
+    @property
+    def excerpt(self) -> str | None:
+        """See :class:`Payload`."""
+        return " ".join(self.words) or None
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from tests.service.support import ASYNC, Server
 
 NOBODY = "job_000000000000000000000000"
 FIELDS = {
-    "id", "object", "model", "status", "progress", "created_at", "started_at", "completed_at", "expires_at",
-    "queue_position", "eta_seconds", "samples_done", "samples_total", "error",
+    "id", "object", "kind", "model", "voice", "excerpt", "status", "progress", "created_at", "started_at",
+    "completed_at", "expires_at", "queue_position", "eta_seconds", "samples_done", "samples_total", "error",
 }  # fmt: skip
 HEADER = 44
 """Bytes of a WAV's."""
