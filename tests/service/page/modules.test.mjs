@@ -14,6 +14,10 @@ const { wordAt } = await page("words.js");
 const { blocks, spans } = await page("markdown.js");
 const { shuffledBlocks, noiseLike } = await page("score.js");
 const { peaks } = await page("curve.js");
+const { passagesOf, joinCaptions } = await page("passages.js");
+const { averaged, picturesOf } = await page("pixels.js");
+const { weightsOf } = await page("voices.js");
+const { attributesOf, placeOf } = await page("sheet.js");
 
 test("seeds beyond 2^53 survive JSON", () => {
   const text = '{"seed": 9223372036854775807, "seeds": [2177342782468422684, 7], "text": "id 9223372036854775807", "x": 0.12345678901234567}';
@@ -165,4 +169,50 @@ test("a shuffled sound has the same samples, noise the same level", () => {
 test("the peaks of a waveform", () => {
   assert.deepEqual(peaks(Float32Array.of(0, -0.5, 0.25, 0.125, 1, -0.75), 3), [0.5, 0.25, 1]);
   assert.deepEqual(peaks(Float32Array.of(0.5), 2), [0, 0.5]);
+});
+
+test("long texts: a passage for each paragraph, cut where a sentence ends; nothing is lost", () => {
+  assert.deepEqual(passagesOf("One.\n\nTwo."), ["One.\n\nTwo."]);
+  const sentence = "😀 The birch canoe slid. ";
+  const long = sentence.repeat(300).trim(); // 7 199 characters, counted as the server counts them
+  const parts = passagesOf(`Title\n \n${long}\n\n\n${"x".repeat(5000)}`);
+  assert.deepEqual(parts.map((part) => [...part].length), [5, 4079, 3119, 4096, 904]);
+  assert.equal(`${parts[1]} ${parts[2]}`, long);
+});
+
+test("captions of passages as one file", () => {
+  const vtt = [{ at: 0, text: "WEBVTT\n\n00:00:00.500 --> 00:00:01.000\nOne\n" }, { at: 3599.75, text: "WEBVTT\n\n00:00:00.500 --> 00:00:01.000\nTwo\n" }];
+  assert.equal(joinCaptions(vtt, "vtt"), "WEBVTT\n\n00:00:00.500 --> 00:00:01.000\nOne\n\n01:00:00.250 --> 01:00:00.750\nTwo\n");
+  const srt = [0, 10].map((at) => ({ at, text: "1\n00:00:00,500 --> 00:00:01,000\n1\n\n2\n00:00:02,000 --> 00:00:03,000\nb\n" }));
+  assert.match(joinCaptions(srt, "srt"), /^1\n00:00:00,500 --> .*\n1\n\n2\n[^]*\n\n4\n00:00:12,000 --> 00:00:13,000\nb\n$/);
+  assert.equal(joinCaptions(srt.slice(0, 1), "srt"), srt[0].text);
+});
+
+test("a picture is averaged over areas; what is transparent has no colour", () => {
+  const columns = [0, 100, 200, 40, 90, 90].flatMap((value) => [value, value, value, 255]);
+  assert.deepEqual([...averaged(Uint8ClampedArray.from([...columns, ...columns]), 6, 2, 2, 1)], [100, 100, 100, 255, 73, 73, 73, 255]);
+  assert.deepEqual([...averaged(Uint8ClampedArray.of(30, 0, 0, 255, 9, 9, 9, 255, 90, 0, 0, 255), 3, 1, 2, 1)], [23, 3, 3, 255, 63, 3, 3, 255]);
+  assert.deepEqual([...averaged(Uint8ClampedArray.of(80, 90, 7, 255, 0, 0, 0, 0), 2, 1, 1, 1)], [80, 90, 7, 128]);
+  assert.deepEqual([...averaged(Uint8ClampedArray.of(1, 2, 3, 255), 1, 1, 2, 1)], [1, 2, 3, 255, 1, 2, 3, 255]);
+});
+
+test("the pictures of a job: a file, or those of a ZIP file", async () => {
+  const entry = (name, data) => {
+    const head = new DataView(new ArrayBuffer(30));
+    [[0, 0x04034b50], [18, data.length]].forEach(([at, value]) => head.setUint32(at, value, true));
+    head.setUint16(26, name.length, true);
+    return [head, name, data];
+  };
+  const zip = new Blob([...entry("0.png", "first"), ...entry("1.png", "second"), "PK\x01\x02rest"], { type: "application/zip" });
+  const texts = async (blob) => Promise.all((await picturesOf(blob)).map((one) => one.text()));
+  assert.deepEqual(await texts(zip), ["first", "second"]);
+  assert.deepEqual(await texts(new Blob(["png"], { type: "image/png" })), ["png"]);
+});
+
+test("voices, mixes, sheets", () => {
+  assert.deepEqual(weightsOf("joe"), { joe: 1 });
+  assert.deepEqual(weightsOf("heart(2)+joe + awb(0.5)"), { heart: 2, joe: 1, awb: 0.5 });
+  assert.deepEqual([0, 2, 3, 4].map((i) => placeOf(i, 5, 8, 6)), [[0, 0], [16, 0], [0, 6], [8, 6]].map(([x, y]) => ({ x, y, width: 8, height: 6 })));
+  const classes = [{ object: "species", id: "elf" }, { object: "cloak", id: "no cloak" }];
+  assert.deepEqual(attributesOf("elf, no cloak, other", classes), { species: "elf", cloak: "no cloak" });
 });

@@ -42,11 +42,11 @@ export class ClassPicker {
     return this.attributes.find((name) => name !== "style");
   }
 
-  /** Shows what a model knows; without a `prompt` a value of its first attribute is chosen at random. */
+  /** Shows what a model knows, and of that what a `prompt` names. */
   show(model, prompt, style) {
     this.model = model;
     const all = this.of(this.first);
-    const wanted = (prompt ?? all[Math.floor(all.length * Math.random())]?.id ?? "").split(",").map((name) => name.trim());
+    const wanted = (prompt ?? "").split(",").map((name) => name.trim());
     const asked = (object) => this.of(object).find((one) => wanted.includes(one.id));
     const kind = asked("kind");
     const chosen = kind?.class ?? asked(this.first)?.id;
@@ -99,8 +99,7 @@ export function thumbnailMaker() {
   const observer = new IntersectionObserver((entries) => {
     for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
       observer.unobserve(target);
-      waiting.push(target);
-      loadNext();
+      fewAtATime(() => load(target));
     }
   });
   return (one, size = 32, alt = "") => {
@@ -133,13 +132,14 @@ function chipsOf(options, chosen, onchoose) {
   });
 }
 
-/** Loads thumbnails a few at a time: the page needs the connections to the server for other things, too. */
-async function loadNext() {
+/** Runs a few of these functions at a time, the newest first: the page needs the connections for other things, too. */
+export async function fewAtATime(load) {
+  if (load) waiting.push(load);
   if (loading >= MOST_AT_A_TIME || !waiting.length) return;
   loading += 1;
-  await load(waiting.pop());
+  await waiting.pop()();
   loading -= 1;
-  loadNext();
+  fewAtATime();
 }
 
 async function load(image) {

@@ -3,20 +3,22 @@
 import { get } from "./api.js";
 import { ClassPicker } from "./classes.js";
 import { historyPanel, modelsWith, requestPanel, Seed, segmented, select, slider, temperatureSlider } from "./controls.js";
-import { announce, clearErrors, copy, field, h, problem, showAtField, toResult } from "./dom.js";
+import { announce, clearErrors, copy, download, field, h, problem, showAtField, toResult } from "./dom.js";
 import { partSeed } from "./json.js";
 import { Gallery } from "./gallery.js";
 import { Completion, Generation, Interpolation, Reconstruction } from "./draw_modes.js";
 import { fromBase64, sizeOf } from "./pixels.js";
+import { sheetOf } from "./sheet.js";
 import { remember, writeLink } from "./store.js";
 
 /** The capabilities of which a model needs one for each way to draw. */
 const NEEDED = {
   draw: ["image_generation"],
   complete: ["image_completion"],
-  picture: ["image_reconstruction", "image_portrait"],
+  picture: ["image_portrait", "image_reconstruction"],
   interpolate: ["image_interpolation"],
 };
+const MODES = { draw: "Draw", complete: "Complete", picture: "From a picture", interpolate: "Interpolate" };
 const LABELS = {
   draw: "Draw",
   complete: "Continue the picture",
@@ -36,13 +38,17 @@ export async function open(values) {
 
 class Draw {
   constructor(models, classes, values) {
-    Object.assign(this, { models, busy: null, mode: Object.hasOwn(NEEDED, values.mode) ? values.mode : "draw" });
+    Object.assign(this, { models, classes, busy: null });
     this.picker = new ClassPicker(classes, () => this.changed());
+    const asked = models.find(({ id }) => id === values.model);
+    this.wanted = (asked ?? models[0]).id;
+    const modes = Object.keys(NEEDED).filter((mode) => this.able(mode, asked ? [asked] : models).length);
+    this.mode = modes.includes(values.mode) ? values.mode : modes[0];
     this.build(values);
+    this.chooseMode(this.mode);
     this.chooseModel(values.prompt, values.style);
     this.completion.restore(values);
     this.interpolation.restore(values);
-    this.chooseMode(this.mode);
   }
 
   get model() {
@@ -51,17 +57,11 @@ class Draw {
 
   build(values) {
     const changed = () => this.changed();
-    const preferred = ["sprites", "avatars"].map((name) => this.models.find(({ id }) => id.includes(name))).find(Boolean);
-    this.modelSelect = select(
-      this.models.map((model) => model.id),
-      values.model ?? (preferred ?? this.models[0]).id,
-      () => {
-        this.temperature.set(this.model.temperature);
-        this.guidance.set(this.model.guidance);
-        this.chooseModel();
-        changed();
-      },
-    );
+    this.modelSelect = select([this.wanted], this.wanted, () => {
+      this.wanted = this.model.id;
+      this.otherModel();
+      changed();
+    });
     this.count = slider("Pictures", "n", { min: 1, max: 10, step: 1, value: values.n ?? 6 });
     this.seed = new Seed(values.seed, changed);
     this.temperature = temperatureSlider(values.temperature ?? this.model.temperature);
@@ -81,12 +81,7 @@ class Draw {
     this.interpolation = new Interpolation(parts);
     this.modes = segmented(
       "What to draw",
-      [
-        ["draw", "Draw"],
-        ["complete", "Complete"],
-        ["picture", "From a picture"],
-        ["interpolate", "Interpolate"],
-      ],
+      Object.entries(MODES).filter(([mode]) => this.able(mode).length),
       this.mode,
       (mode) => {
         this.chooseMode(mode);
@@ -137,6 +132,10 @@ class Draw {
       (entry) => this.use(entry),
     );
     this.share = h("button", { type: "button", onclick: () => copy(location.href, this.share) }, "Copy link");
+    this.sheet = select([["png", "sheet (PNG)"], ["json", "atlas (JSON)"]], "png", () => {});
+    this.sheet.setAttribute("aria-label", "What to download of all pictures");
+    this.saveSheet = h("button", { type: "button", onclick: () => this.downloadSheet() }, "Download");
+    this.all = h("span", { class: "joined", hidden: true }, this.sheet, this.saveSheet);
     this.message = h(
       "div",
       { class: "message" },
@@ -158,7 +157,7 @@ class Draw {
         this.message,
         this.progress,
         this.gallery.element,
-        h("div", { class: "row" }, this.status, h("span", { class: "grow" }), this.share),
+        h("div", { class: "row" }, this.status, h("span", { class: "grow" }), this.all, this.share),
         this.panel.element,
         this.history.element,
       ),
@@ -176,19 +175,31 @@ class Draw {
     this.interpolation.chooseModel(this.picker, this.model);
     this.completion.chooseModel(sizeOf(this.model));
     this.reconstruction.chooseModel(sizeOf(this.model), this.model);
-    for (const input of this.modes.querySelectorAll("input")) input.disabled = !this.possible(input.value);
-    if (!this.possible(this.mode)) this.chooseMode(Object.keys(NEEDED).find((mode) => this.possible(mode)));
   }
 
-  /** Whether the model can draw in this way. */
-  possible(mode) {
-    const { capabilities } = this.model;
-    if (!NEEDED[mode].some((one) => capabilities.includes(one))) return false;
-    return mode !== "interpolate" || this.picker.any || capabilities.includes("image_encoding");
+  otherModel() {
+    this.temperature.set(this.model.temperature);
+    this.guidance.set(this.model.guidance);
+    this.chooseModel();
   }
 
+  /** Those of some models that can draw in this way; an interpolation needs names for its ends, or pictures. */
+  able(mode, models = this.models) {
+    const ends = (model) =>
+      model.capabilities.includes("image_encoding") ||
+      this.classes.some((one) => one.model === model.id && one.object !== "style");
+    const found = NEEDED[mode].flatMap((one) => models.filter((model) => model.capabilities.includes(one)));
+    return mode === "interpolate" ? found.filter(ends) : found;
+  }
+
+  /** Lists the models that draw in this way, and takes the one that is wanted, or else the first. */
   chooseMode(mode) {
     this.mode = mode;
+    const before = this.model.id;
+    const ids = this.able(mode).map((model) => model.id);
+    this.modelSelect.replaceChildren(...ids.map((name) => h("option", { value: name }, name)));
+    this.modelSelect.value = ids.includes(this.wanted) ? this.wanted : ids[0];
+    if (this.model.id !== before) this.otherModel();
     this.modes.querySelector(`input[value=${mode}]`).checked = true;
     this.completion.element.hidden = mode !== "complete";
     this.reconstruction.element.hidden = mode !== "picture";
@@ -262,11 +273,13 @@ class Draw {
     this.status.textContent = "";
     this.submit.textContent = "Cancel";
     if (!keepGallery) this.gallery.clear();
+    this.all.hidden = true;
     history.replaceState(null, "", this.link());
     toResult(this.element);
     announce("Sampling");
     try {
       await this.way.start(controller.signal);
+      this.all.hidden = this.gallery.count < 2;
       remember("draw", this.values());
       this.history.show();
       announce("Complete");
@@ -317,9 +330,20 @@ class Draw {
   }
 
   complete(card) {
+    const { model, label } = card.fields;
+    this.wanted = model;
     this.chooseMode("complete");
+    this.picker.show(model, label);
     this.completion.take(card.picture.canvas);
     this.form.scrollIntoView({ block: "start" });
+  }
+
+  /** The pictures in one file, or the JSON that says where each is. */
+  async downloadSheet() {
+    const model = this.models.find(({ id }) => id === this.gallery.cards[0].fields.model);
+    const name = `${model.id}-${this.gallery.cards[0].fields.seed}`;
+    const files = await sheetOf(this.gallery.cards, model, this.classes, `${name}.png`);
+    download(files[this.sheet.value], `${name}.${this.sheet.value}`);
   }
 
   /** The PNG file of a picture, with its recipe, from the server; each pixel becomes a square of `scale` pixels. */

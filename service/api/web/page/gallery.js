@@ -2,7 +2,8 @@
 
 import { copy, download, h, icon } from "./dom.js";
 
-const DOWNLOAD_SCALE = 8;
+/** Of the files: each pixel becomes a square of so many. */
+export const DOWNLOAD_SCALE = 8;
 
 class Card {
   constructor(picture, fields, actions) {
@@ -141,14 +142,16 @@ export class Gallery {
   constructor(actions) {
     this.actions = actions;
     this.element = h("ul", { class: "gallery" });
+    this.cards = [];
   }
 
   clear() {
     this.element.replaceChildren();
+    this.cards = [];
   }
 
   get count() {
-    return this.element.children.length;
+    return this.cards.length;
   }
 
   /** A new picture at the end; `fields` are those of the request that makes it again, and a `label`; `file` is its PNG, if it is known. */
@@ -156,6 +159,7 @@ export class Gallery {
     const card = new Card(picture, fields, file ? { ...this.actions, more: null } : this.actions);
     card.file = file;
     this.element.append(card.element);
+    this.cards.push(card);
     return card;
   }
 }

@@ -1,9 +1,14 @@
 // The view "Jobs": what this key has requested, with places, progress and results.
 
 import { get, request, verify } from "./api.js";
+import { fewAtATime } from "./classes.js";
 import { announce, copy, download, h, problem } from "./dom.js";
+import { picturesOf } from "./pixels.js";
 
 const POLL_MS = 1500;
+/** Kinds of jobs that give figures; the others sample, so they have a manifest. */
+const COMPUTED = ["likelihood", "image_likelihood", "encoding"];
+const MOST_THUMBNAILS = 4;
 const ENDS = ["completed", "failed", "cancelled"];
 const EXTENSIONS = {
   "audio/mpeg": "mp3",
@@ -109,6 +114,9 @@ class Row {
     this.state = h("strong", {});
     this.detail = h("span", { class: "dim" });
     this.result = h("span", { class: "tick", role: "status" });
+    this.excerpt = h("p", { class: "few" });
+    this.thumbnails = h("span", { class: "row thumbnails" });
+    this.manifest = null;
     const id = h(
       "button",
       { type: "button", class: "quiet mono", title: "Copy the id", onclick: () => copy(job.id, id) },
@@ -130,7 +138,14 @@ class Row {
     this.element = h(
       "li",
       { class: "job" },
-      h("div", { class: "row wrap" }, this.state, h("span", { class: "grow" }, job.model), this.detail),
+      h(
+        "div",
+        { class: "row wrap" },
+        this.state,
+        h("span", { class: "grow" }, [job.model, job.voice].filter(Boolean).join(" · ")),
+        this.detail,
+      ),
+      h("div", { class: "row" }, this.thumbnails, this.excerpt),
       this.bar,
       h(
         "div",
@@ -157,8 +172,31 @@ class Row {
     this.bar.hidden = ended;
     this.bar.value = job.progress;
     this.cancel.hidden = ended;
-    this.verify.hidden = this.download.hidden = job.status !== "completed";
+    this.excerpt.textContent = job.excerpt ?? "";
+    this.download.hidden = job.status !== "completed";
+    this.verify.hidden = this.manifest === null || this.manifest.prompt_sha256 !== null; // it would need the upload
+    if (job.status === "completed" && !COMPUTED.includes(job.kind) && !this.opened) {
+      this.opened = true;
+      fewAtATime(() => this.open(job));
+    }
     this.detail.textContent = describe(job);
+  }
+
+  /** Shows what only a finished job has: a manifest and pictures. */
+  async open(job) {
+    try {
+      this.manifest = await get(`v1/jobs/${job.id}/manifest`);
+      this.show(job);
+      const { media_type: type } = this.manifest.output;
+      if (!type.startsWith("image/") && type !== "application/zip") return;
+      const content = await (await request(`v1/jobs/${job.id}/content`)).blob();
+      const pictures = (await picturesOf(content)).slice(0, MOST_THUMBNAILS);
+      this.thumbnails.replaceChildren(
+        ...pictures.map((file) => h("img", { src: URL.createObjectURL(file), alt: "", width: 48, height: 48 })),
+      );
+    } catch (error) {
+      if (!("status" in error)) throw error; // it has expired
+    }
   }
 
   async act(button, action) {

@@ -1,7 +1,7 @@
 // A picture that somebody chooses, at the size of the model; and the pictures that are drawn from it.
 
 import { ApiError, events, request } from "./api.js";
-import { dropZone } from "./controls.js";
+import { dropZone, slider } from "./controls.js";
 import { h } from "./dom.js";
 import { fitted, fromBase64 } from "./pixels.js";
 
@@ -17,22 +17,42 @@ export async function canvasOf(base64) {
 /** A place for a picture. `taken` is called with each new one. */
 export class PictureInput {
   constructor(draw, label, taken = () => {}) {
-    Object.assign(this, { draw, taken, canvas: null });
+    Object.assign(this, { draw, taken, canvas: null, bitmap: null });
     this.shown = h("div", { class: "kept", hidden: true });
-    this.element = h("div", { class: "stack" }, dropZone(label, "image/*", (file) => this.choose(file)), this.shown);
+    this.said = h("p", { class: "hint", role: "status" });
+    const part = { min: 0, max: 1, step: 0.01, value: 0.5, format: (v) => `${Math.round(100 * v)} %` };
+    this.part = {
+      zoom: slider("Zoom", "", { min: 1, max: 8, step: 0.1, value: 1, format: (v) => `${v} ×` }),
+      across: slider("Across", "", part),
+      down: slider("Down", "", part),
+    };
+    const sliders = Object.values(this.part).map(({ element }) => element);
+    this.crop = h("details", { class: "panel", hidden: true, oninput: () => this.fit() }, h("summary", {}, "Which part of it"), sliders);
+    const drop = dropZone(label, "image/*", (file) => this.choose(file));
+    this.element = h("div", { class: "stack" }, drop, this.shown, this.said, this.crop);
   }
 
-  /** The size of the pictures from now on. A picture of another size is forgotten. */
+  /** The size of the pictures from now on. One that was chosen is fitted anew, one that was drawn is forgotten. */
   resize(size) {
     if (String(size) === String(this.size)) return;
     this.size = size;
     this.canvas = null;
     this.shown.hidden = true;
+    if (this.bitmap) this.fit();
+  }
+
+  fit() {
+    const part = Object.entries(this.part).map(([name, { input }]) => [name, Number(input.value)]);
+    const { canvas, said } = fitted(this.bitmap, ...this.size, Object.fromEntries(part));
+    this.show(canvas);
+    this.said.textContent = said;
+    this.crop.hidden = !said;
   }
 
   async choose(file) {
     try {
-      this.take(await fitted(file, ...this.size));
+      this.bitmap = await createImageBitmap(file);
+      this.fit();
     } catch {
       this.draw.fail(
         new ApiError("image: the browser cannot read this file as a picture", { param: "image", status: 400 }),
@@ -40,8 +60,15 @@ export class PictureInput {
     }
   }
 
-  /** Uses a canvas of the model's size. */
+  /** Uses a picture that was drawn. */
   take(canvas) {
+    this.bitmap = null;
+    this.said.textContent = "";
+    this.crop.hidden = true;
+    this.show(canvas);
+  }
+
+  show(canvas) {
     const [width, height] = this.size;
     this.canvas = h("canvas", { width, height, class: "picture" });
     const paint = this.canvas.getContext("2d");

@@ -45,17 +45,76 @@ export class Picture {
 /** `WIDTHxHEIGHT` as two numbers. */
 export const sizeOf = (model) => model.size.split("x").map(Number);
 
-/** A file as a canvas of this size: its middle, scaled; transparent parts stay so. */
-export async function fitted(file, width, height) {
-  const bitmap = await createImageBitmap(file);
+/** The widest part of a picture that is averaged pixel by pixel; a wider one is reduced by the browser first. */
+const MOST_WIDE = 2048;
+
+/**
+ * A bitmap as a canvas of this size: of its largest part of the same proportions, enlarged by `zoom`, each pixel is the
+ * average of those that it covers. `across` and `down`, 0 … 1, say where the part lies. `said` says what was done.
+ */
+export function fitted(bitmap, width, height, { zoom = 1, across = 0.5, down = 0.5 } = {}) {
+  const scale = Math.min(bitmap.width / width, bitmap.height / height) / zoom;
+  const [w, t] = [width, height].map((side) => Math.max(1, Math.floor(side * scale)));
+  const [left, top] = [Math.round((bitmap.width - w) * across), Math.round((bitmap.height - t) * down)];
+  const reduced = Math.min(1, MOST_WIDE / w);
+  const part = h("canvas", { width: Math.ceil(w * reduced), height: Math.ceil(t * reduced) });
+  const paint = part.getContext("2d", { willReadFrequently: true });
+  paint.imageSmoothingEnabled = reduced < 1;
+  paint.drawImage(bitmap, left, top, w, t, 0, 0, part.width, part.height);
+  const { data } = paint.getImageData(0, 0, part.width, part.height);
   const canvas = h("canvas", { width, height, class: "picture" });
-  const paint = canvas.getContext("2d", { willReadFrequently: true });
-  paint.imageSmoothingEnabled = bitmap.width % width !== 0; // a multiple has squares for pixels: they stay exact
-  paint.imageSmoothingQuality = "high";
-  const scale = Math.max(width / bitmap.width, height / bitmap.height);
-  const [w, t] = [bitmap.width * scale, bitmap.height * scale];
-  paint.drawImage(bitmap, (width - w) / 2, (height - t) / 2, w, t);
-  return canvas;
+  const pixels = averaged(data, part.width, part.height, width, height);
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(pixels, width, height), 0, 0);
+  const size = `${bitmap.width} × ${bitmap.height}`;
+  const whole = w === bitmap.width && t === bitmap.height;
+  const used = whole ? size : `${w} × ${t} of its ${size}`;
+  return { canvas, said: size === `${width} × ${height}` ? "" : `${used} pixels, averaged to the model's ${width} × ${height}.` };
+}
+
+/** RGBA pixels of `w × t`, averaged over the areas of `width × height` pixels; what is transparent has no colour. */
+export function averaged(data, w, t, width, height) {
+  const out = new Uint8ClampedArray(4 * width * height);
+  const spans = (count, length) =>
+    Array.from({ length: count }, (_, i) => {
+      const [from, to] = [(i * length) / count, ((i + 1) * length) / count];
+      const first = Math.floor(from);
+      const shares = Array.from({ length: Math.max(1, Math.ceil(to) - first) }, (_, k) =>
+        Math.min(to, first + k + 1) - Math.max(from, first + k));
+      return { first, shares };
+    });
+  const columns = spans(width, w);
+  spans(height, t).forEach((row, y) =>
+    columns.forEach((column, x) => {
+      const sums = [0, 0, 0, 0];
+      let area = 0;
+      row.shares.forEach((down, j) => {
+        let at = 4 * ((row.first + j) * w + column.first);
+        for (const across of column.shares) {
+          const opaque = (down * across * data[at + 3]) / 255;
+          for (let c = 0; c < 3; c++) sums[c] += opaque * data[at + c];
+          sums[3] += opaque;
+          area += down * across;
+          at += 4;
+        }
+      });
+      for (let c = 0; c < 3; c++) out[4 * (y * width + x) + c] = sums[3] ? sums[c] / sums[3] : 0;
+      out[4 * (y * width + x) + 3] = (255 * sums[3]) / area;
+    }),
+  );
+  return out;
+}
+
+/** The pictures in the content of a job: one, or a ZIP file of several, which the server stores uncompressed. */
+export async function picturesOf(content) {
+  if (content.type !== "application/zip") return [content];
+  const view = new DataView(await content.arrayBuffer());
+  const found = [];
+  for (let at = 0; view.getUint32(at, true) === 0x04034b50; ) {
+    const start = at + 30 + view.getUint16(at + 26, true) + view.getUint16(at + 28, true);
+    at = start + view.getUint32(at + 18, true);
+    found.push(content.slice(start, at));
+  }
+  return found;
 }
 
 /** The canvas as a PNG file. */

@@ -1,6 +1,6 @@
 // The view "Score": how probable a sound or a picture is, beside the same thing in disorder.
 
-import { get } from "./api.js";
+import { get, request } from "./api.js";
 import { dropZone, modelsWith, requestPanel, segmented, select } from "./controls.js";
 import { curve, waveform } from "./curve.js";
 import { announce, clearErrors, field, h, problem, showAtField } from "./dom.js";
@@ -88,7 +88,7 @@ class Score {
     const names = this.models.filter((model) => model.capabilities.includes(capability)).map((model) => model.id);
     this.modelSelect = select(
       names,
-      names.find((name) => name.includes("avatars")),
+      null,
       () => this.chooseModel(),
     );
     this.modelOptions = h("div", { class: "stack" });
@@ -122,10 +122,11 @@ class Score {
         () => {},
       );
       this.text = model.capabilities.includes("speech") ? h("textarea", { rows: 2, maxlength: 4096 }) : null;
+      this.text?.addEventListener("change", () => this.run());
       this.modelOptions.replaceChildren(
         field("Voice", this.voice, { param: "voice" }),
         ...(this.text
-          ? [field("What is said in it", this.text, { param: "text", hint: "Then choose the recording." })]
+          ? [field("What is said in it", this.text, { param: "text", hint: "The model scores the recording as one of this text." })]
           : []),
       );
     }
@@ -186,7 +187,9 @@ class Score {
     for (const [name, value] of Object.entries(this.fields())) form.append(name, value);
     let found;
     try {
-      found = await get(this.path, { form });
+      const response = await request(this.path, { form });
+      found = await response.json();
+      if (!own) request(`v1/jobs/${response.headers.get("x-job-id")}`, { method: "DELETE" }).catch(() => {}); // only a comparison
     } catch (error) {
       if (own || !("status" in error) || error.status !== 400) throw error;
       item.lastChild.replaceWith(h("p", { class: "hint" }, `Not scored: ${error.message.replace(/^\w+: /, "")}.`));
@@ -217,7 +220,8 @@ class Score {
   }
 
   async pictures() {
-    const own = await fitted(this.file, ...sizeOf(this.model));
+    const { canvas: own, said } = fitted(await createImageBitmap(this.file), ...sizeOf(this.model));
+    if (said) this.message.append(h("p", { class: "hint" }, said));
     const all = [
       ["Your picture", own],
       ["Shuffled", shuffled(own)],

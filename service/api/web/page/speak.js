@@ -3,18 +3,24 @@
 import { chunks, get, request, sha256 } from "./api.js";
 import { historyPanel, modelsWith, requestPanel, Seed, select, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, field, h, problem, showAtField, toResult } from "./dom.js";
+import { partSeed } from "./json.js";
 import { Player } from "./player.js";
 import { Samples } from "./sound.js";
 import { SoundActions } from "./sound_actions.js";
 import { SoundPanel } from "./sound_panel.js";
 import { soundSliders } from "./sound_sliders.js";
 import { remember, writeLink } from "./store.js";
+import { TextInput } from "./text_input.js";
 import { silence, VoicePicker } from "./voices.js";
 
 const RATE = 24_000;
 const EXAMPLE = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.";
 /** About so many characters are spoken in a second. */
 const CHARACTERS_PER_SECOND = 15;
+/** Silence between passages, in samples. */
+const PAUSE = RATE / 2;
+/** Passages have seeds that no sentences of others have: a sentence more is one more (`partSeed`). */
+const SENTENCES = 4096;
 /** The longest that sound waits for the times of its words. */
 const WORDS_MS = 250;
 
@@ -33,10 +39,10 @@ export async function open(values) {
 
 class Speak {
   constructor(models, voices, values) {
-    Object.assign(this, { models, expectedHash: values.sha ?? null, hash: null, job: null, busy: null });
+    Object.assign(this, { models, expectedHash: values.sha ?? null, hash: null, jobs: [], busy: null });
     player ??= new Player(RATE);
     this.panel = new SoundPanel(player);
-    this.voices = new VoicePicker(voices, (error, retry) => this.fail(error, retry));
+    this.voices = new VoicePicker(voices, (error, retry) => this.fail(error, retry), () => this.changed());
     this.build(values);
     this.chooseModel(values.voice);
     this.changed();
@@ -61,12 +67,7 @@ class Speak {
         changed();
       },
     );
-    this.text = h("textarea", { rows: 4, maxlength: 4096, spellcheck: "true" });
-    this.text.value = values.text ?? EXAMPLE;
-    this.text.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.start();
-    });
-    this.textField = field("Text", this.text, { param: "input", hint: "English. Ctrl + Enter speaks." });
+    this.text = new TextInput(values.text ?? EXAMPLE, { onchange: changed, submit: () => this.start() });
     Object.assign(this, soundSliders(values));
     this.seed = new Seed(values.seed, changed);
     this.temperature = temperatureSlider(values.temperature ?? this.model.temperature);
@@ -85,7 +86,7 @@ class Speak {
       "form",
       { class: "sheet controls", novalidate: true, onsubmit, oninput: () => this.changed() },
       h("h1", {}, "Speak"),
-      this.textField,
+      this.text.element,
       this.duration.element,
       this.voices.element,
       this.submit,
@@ -114,7 +115,6 @@ class Speak {
       fail: (error, retry) => this.fail(error, retry),
       onchange: () => this.requestPanel.show(),
     });
-    const { format } = this.actions;
     this.message = h(
       "div",
       { class: "message" },
@@ -124,7 +124,11 @@ class Speak {
         "Nothing has been spoken yet. The waveform and spectrogram grow here while the model samples.",
       ),
     );
-    this.requestPanel = requestPanel(() => ({ ...this.describe(format.value), output: this.fileName(format.value) }));
+    this.requestPanel = requestPanel(() => {
+      const count = this.passages().length;
+      const note = count > 1 ? `The first of ${count} requests, one for each paragraph. \`ancestral read\` makes one file of a book.` : "";
+      return { ...this.describe(this.actions.sound), note, output: this.fileName(this.actions.sound) };
+    });
     this.history = historyPanel(
       "speak",
       (entry) => entry.text || `${entry.duration} s of ${entry.voice}`,
@@ -157,7 +161,7 @@ class Speak {
 
   /** Shows what the model can be asked for. */
   chooseModel(voice) {
-    this.textField.hidden = !this.speaks;
+    this.text.element.hidden = !this.speaks;
     for (const { element } of [this.speed, this.pitch, this.intonation]) element.hidden = !this.speaks;
     this.duration.element.hidden = this.speaks;
     this.submit.textContent = this.label;
@@ -188,11 +192,17 @@ class Speak {
       : { ...shared, duration: Number(this.duration.input.value) };
   }
 
-  describe(format) {
+  /** The texts of which each is a request; one without a text, of models that speak none. */
+  passages() {
+    return this.speaks ? this.text.passages : [null];
+  }
+
+  /** The request of a passage. */
+  describe(format, index = 0) {
     const { model, text, ...rest } = this.values();
-    return this.speaks
-      ? { path: "v1/audio/speech", json: { model, input: text, ...rest, response_format: format } }
-      : { path: "v1/audio/generations", json: { model, ...rest, response_format: format } };
+    if (!this.speaks) return { path: "v1/audio/generations", json: { model, ...rest, response_format: format } };
+    const seed = index ? partSeed(rest.seed, index * SENTENCES) : rest.seed;
+    return { path: "v1/audio/speech", json: { model, input: this.passages()[index], ...rest, seed, response_format: format } };
   }
 
   link() {
@@ -200,6 +210,7 @@ class Speak {
   }
 
   changed() {
+    this.text.count();
     if (this.hash && writeLink("", this.values()) !== this.made) {
       this.hash = null; // the sound is that of an earlier request
       this.actions.check.disabled = true;
@@ -222,14 +233,8 @@ class Speak {
     this.busy = controller;
     this.begin();
     try {
-      const device = player.open();
-      const { path, json } = this.describe("pcm");
-      const response = await request(path, { json, signal: controller.signal });
-      this.job = response.headers.get("x-job-id");
-      this.engine = response.headers.get("x-engine");
-      await Promise.all([device, this.speaks && this.firstWords()]);
-      player.play();
-      await this.receive(response, clicked);
+      if (this.speaks) this.text.check();
+      await this.speak(clicked, controller.signal);
     } catch (error) {
       if (error.name !== "AbortError") this.fail(error, () => this.start());
     }
@@ -238,7 +243,8 @@ class Speak {
 
   begin() {
     silence();
-    this.hash = this.job = null;
+    this.hash = null;
+    this.jobs = [];
     this.actions.clear();
     this.message.replaceChildren();
     this.made = writeLink("", this.values());
@@ -250,27 +256,55 @@ class Speak {
     announce("Sampling");
   }
 
+  /** Has every passage sampled after the other, and plays them as one sound. */
+  async speak(clicked, signal) {
+    const device = player.open();
+    const requests = this.passages().map((_, index) => this.describe("pcm", index));
+    const sound = { clicked, first: null, bytes: [] };
+    for (const [index, { path, json }] of requests.entries()) {
+      const response = await this.ask(path, { json, signal }, index > 0);
+      if (index) this.feed(sound, new Uint8Array(2 * PAUSE));
+      const job = { id: response.headers.get("x-job-id"), at: this.panel.scope.total / RATE };
+      this.jobs.push(job);
+      this.engine = response.headers.get("x-engine");
+      const words = this.speaks && this.firstWords(job);
+      if (!index) {
+        await Promise.all([device, words]);
+        player.play();
+      }
+      const samples = new Samples();
+      for await (const piece of chunks(response)) this.feed(sound, piece, samples);
+    }
+    this.panel.end();
+    await this.complete(sound.bytes);
+  }
+
+  /** Sends a request; one of a text that has begun waits for its turn, where there is a limit. */
+  async ask(path, options, begun) {
+    for (;;) {
+      try {
+        return await request(path, options);
+      } catch (error) {
+        if (!begun || !error.retryAfter) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
+      }
+    }
+  }
+
   /** The first words are to be lit in time, too; but the sound does not wait long for them. */
-  firstWords() {
-    const known = this.panel.words.load(this.job, () => this.busy !== null || player.length > 0);
+  firstWords({ id, at }) {
+    const known = this.panel.words.load(id, () => this.busy !== null || player.length > 0, at);
     return Promise.race([known, new Promise((resolve) => setTimeout(resolve, WORDS_MS))]);
   }
 
-  async receive(response, clicked) {
-    const samples = new Samples();
-    const bytes = [];
-    let first = null;
-    for await (const piece of chunks(response)) {
-      bytes.push(piece);
-      if (first === null) {
-        first = performance.now();
-        announce("Sound begins");
-      }
-      this.panel.feed(samples.take(piece));
-      this.measure(first - clicked, performance.now() - first);
+  feed(sound, piece, samples = new Samples()) {
+    sound.bytes.push(piece);
+    if (sound.first === null) {
+      sound.first = performance.now();
+      announce("Sound begins");
     }
-    this.panel.end();
-    await this.complete(bytes);
+    this.panel.feed(samples.take(piece));
+    this.measure(sound.first - sound.clicked, performance.now() - sound.first);
   }
 
   measure(wait, elapsed) {
@@ -296,7 +330,7 @@ class Speak {
         "Other bytes than in the link: the model or the engine differs",
       );
     }
-    this.actions.complete(this.job);
+    this.actions.complete(this.jobs, this.speaks);
     remember("speak", this.values());
     this.history.show();
     history.replaceState(null, "", this.link());

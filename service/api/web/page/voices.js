@@ -1,6 +1,7 @@
 // The voices of a model as cards, with previews.
 
 import { here, request } from "./api.js";
+import { slider } from "./controls.js";
 import { h, icon, id } from "./dom.js";
 
 const previews = new Map();
@@ -31,34 +32,65 @@ export function previewButton(voice, model, fail) {
   return button;
 }
 
+/** The weights of a mix such as `heart(2)+joe(1)`, by voice; a voice alone has 1. */
+export function weightsOf(mix) {
+  const parts = mix.split("+").map((part) => /^(.*?)(?:\(([\d.]+)\))?$/.exec(part.trim()));
+  return Object.fromEntries(parts.map(([, voice, weight]) => [voice, Number(weight ?? 1)]));
+}
+
 export class VoicePicker {
-  /** `fail(error, retry)` shows why a preview cannot be heard. */
-  constructor(voices, fail) {
-    this.voices = voices;
-    this.fail = fail;
+  /** `fail(error, retry)` shows why a preview cannot be heard; `onchange` is called with another mix. */
+  constructor(voices, fail, onchange) {
+    Object.assign(this, { voices, fail, onchange, weights: new Map() });
     this.element = h("fieldset", { class: "voices", dataset: { param: "voice" } });
   }
 
+  /** The voice, or the mix of those whose weights are not 0. */
   get value() {
-    return this.element.querySelector("input:checked")?.value;
+    const mixed = [...this.weights].map(([voice, { input }]) => [voice, Number(input.value)]).filter(([, weight]) => weight);
+    return mixed.length === 1 ? mixed[0][0] : mixed.map(([voice, weight]) => `${voice}(${weight})`).join("+");
   }
 
-  /** Shows the voices of a model; `wanted` is chosen, if there is such a voice. */
+  /** Shows the voices of a model; `wanted`, a voice or a mix, is chosen as far as there are such voices. */
   show(model, wanted) {
     this.model = model;
     const voices = this.voices.filter((voice) => voice.models.includes(model));
-    const chosen = voices.find((voice) => voice.id === (wanted ?? this.value)) ?? voices[0];
+    let chosen = weightsOf(wanted ?? this.value);
+    if (!voices.some((voice) => chosen[voice.id])) chosen = { [voices[0].id]: 1 };
     const name = id("voice");
     const oneLanguage = new Set(voices.map((voice) => voice.language)).size === 1;
-    const cards = voices.map((voice) => {
-      const details = oneLanguage ? voice.gender : `${voice.gender}, ${voice.language}`;
-      return this.card(voice, name, details, voice === chosen);
-    });
-    this.element.replaceChildren(h("legend", {}, "Voice"), ...cards, h("p", { class: "wrong", role: "alert" }));
+    const cards = voices.map((voice) => this.card(voice, name, oneLanguage ? voice.gender : `${voice.gender}, ${voice.language}`));
+    this.weights = new Map(
+      voices.map((voice) => {
+        const value = chosen[voice.id] ?? 0;
+        return [voice.id, slider(voice.name, "", { min: 0, max: Math.max(5, value), step: value % 1 ? 0.01 : 1, value })];
+      }),
+    );
+    const sliders = [...this.weights.values()].map(({ element }) => element);
+    this.summary = h("summary", {});
+    this.mix = h("details", { class: "panel mix", hidden: voices.length < 2, oninput: () => this.mixed() }, this.summary, sliders);
+    this.mix.open = Object.keys(chosen).length > 1;
+    this.element.replaceChildren(h("legend", {}, "Voice"), ...cards, h("p", { class: "wrong", role: "alert" }), this.mix);
+    this.mixed();
   }
 
-  card(voice, name, details, checked) {
-    const input = h("input", { type: "radio", name, value: voice.id, id: id("voice"), checked });
+  /** Shows on the cards what the weights say. */
+  mixed() {
+    const { value } = this;
+    for (const input of this.element.querySelectorAll(".card input")) input.checked = input.value === value;
+    this.summary.textContent = this.weights.has(value) || !value ? "Mix voices" : `Mix: ${value}`;
+  }
+
+  /** One voice alone. */
+  take(voice) {
+    for (const [name, weight] of this.weights) weight.set(name === voice ? 1 : 0);
+    this.mixed();
+    this.onchange();
+  }
+
+  card(voice, name, details) {
+    const onchange = () => this.take(voice.id);
+    const input = h("input", { type: "radio", name, value: voice.id, id: id("voice"), onchange });
     const label = h(
       "label",
       { for: input.id, title: voice.description },

@@ -28,33 +28,36 @@ export class WordLine {
 
   clear() {
     this.words = []; // what was written as one, with all that is said for it
-    this.known = 0;
-    this.shown = 0;
     this.lit = -1;
-    this.loading = null;
+    this.loading = Promise.resolve();
+    this.sound = {};
     this.element.replaceChildren();
   }
 
   /**
-   * Asks for the words of a job until all are known; `wanted` says whether to go on. Resolves when the first ones are
-   * known, or cannot be.
+   * Asks for the words of a job until all are known, after those of earlier passages; `wanted` says whether to go on, and
+   * `at` are the seconds before this one. Resolves when the first ones are known, or cannot be.
    */
-  load(job, wanted) {
-    this.loading = job;
-    return new Promise((resolve, reject) => this.ask(job, wanted, resolve).then(resolve, reject));
+  load(job, wanted, at) {
+    return new Promise((resolve, reject) => {
+      this.loading = this.loading.then(() => this.ask(job, wanted, at, resolve)).then(resolve, reject);
+    });
   }
 
-  async ask(job, wanted, known) {
+  async ask(job, wanted, at, first) {
+    const { sound } = this;
+    if (this.words.length) this.element.append(h("br"));
+    this.shown = this.known = 0;
     try {
       for (;;) {
         const { text, words, sample_rate: rate, complete } = await get(`v1/jobs/${job}/timestamps`);
-        if (this.loading !== job) return;
+        if (this.sound !== sound) return;
         const characters = [...text]; // the server counts code points
-        for (const word of words.slice(this.known)) this.add(word, characters, rate);
+        for (const word of words.slice(this.known)) this.add(word, characters, rate, at);
         this.known = words.length;
         if (complete) this.element.append(characters.slice(this.shown).join(""));
         if (complete || !wanted()) return;
-        if (words.length) known();
+        if (words.length) first();
         await new Promise((resolve) => setTimeout(resolve, words.length ? ASK_AGAIN_MS : AWAITED_MS));
       }
     } catch (error) {
@@ -62,13 +65,13 @@ export class WordLine {
     }
   }
 
-  add({ start, end, text_start: from, text_end: to }, characters, rate) {
+  add({ start, end, text_start: from, text_end: to }, characters, rate, at) {
     const last = this.words.at(-1);
-    if (last?.from === from) {
-      last.end = end / rate;
+    if (this.shown && last.from === from) {
+      last.end = at + end / rate;
       return;
     }
-    const word = { from, start: start / rate, end: end / rate };
+    const word = { from, start: at + start / rate, end: at + end / rate };
     word.element = h("span", { onclick: () => this.seek(word.start) }, characters.slice(from, to).join(""));
     this.element.append(characters.slice(this.shown, from).join(""), word.element);
     this.words.push(word);

@@ -1,0 +1,49 @@
+// Long texts in passages, each of which is one request; and captions of several passages as one file.
+
+/** Characters of one request, counted as the server counts them. */
+const MOST = 4096;
+/** Where a text may be cut: best after a sentence, or else after a word. */
+const CUTS = [/^.*[.!?…]["'”’)]*(?=\s)/s, /^.*\S(?=\s)/s];
+
+/** Characters as the server counts them. */
+export const lengthOf = (text) => [...text].length;
+
+/** A text that one request can take is one passage; of a longer one every paragraph is, cut at the ends of sentences. */
+export function passagesOf(text) {
+  if (lengthOf(text) <= MOST) return [text];
+  const paragraphs = text.split(/\n\s*\n/).map((part) => part.trim());
+  return paragraphs.filter(Boolean).flatMap(cut);
+}
+
+function cut(paragraph) {
+  const parts = [];
+  let rest = [...paragraph];
+  while (rest.length > MOST) {
+    const head = rest.slice(0, MOST).join("");
+    const part = CUTS.map((cut) => cut.exec(head)?.[0]).find(Boolean) ?? head;
+    parts.push(part);
+    rest = rest.slice(lengthOf(part));
+    while (rest[0]?.trim() === "") rest.shift();
+  }
+  return [...parts, rest.join("")];
+}
+
+const TIME = /(\d+):(\d\d):(\d\d)([.,])(\d{3})/g;
+
+/** Captions (`vtt` or `srt`) of passages `{text, at}` as one file; `at` are the seconds before a passage. */
+export function joinCaptions(passages, format) {
+  const blocks = passages.flatMap(({ text, at }) => {
+    const cues = text.replace("WEBVTT\n\n", "").split("\n\n");
+    return cues.map((cue) =>
+      cue.trim().replace(/^\d+\n/, "").replace(/^.* --> .*$/m, (line) => line.replace(TIME, (...time) => later(time, at))));
+  });
+  if (format === "vtt") return ["WEBVTT", ...blocks].join("\n\n") + "\n";
+  return blocks.map((cue, index) => `${index + 1}\n${cue}\n`).join("\n");
+}
+
+function later([, hours, minutes, seconds, point, milliseconds], at) {
+  const all = Math.round(1000 * at) + Number(milliseconds) + 1000 * (Number(seconds) + 60 * (Number(minutes) + 60 * hours));
+  const part = (value, digits = 2) => String(value).padStart(digits, "0");
+  const whole = Math.floor(all / 1000);
+  return `${part(Math.floor(whole / 3600))}:${part(Math.floor(whole / 60) % 60)}:${part(whole % 60)}${point}${part(all % 1000, 3)}`;
+}

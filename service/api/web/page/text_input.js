@@ -1,0 +1,57 @@
+// The text to speak: how long it is, in how many requests it is spoken, and pauses in it.
+
+import { ApiError } from "./api.js";
+import { field, h } from "./dom.js";
+import { lengthOf, passagesOf } from "./passages.js";
+
+/** The longest text of this page: twenty minutes, which it has to keep. */
+const MOST = 20_000;
+const PAUSE = "[pause:0.5s]";
+
+export class TextInput {
+  /** `onchange` is called when a pause has been inserted, `submit` when Ctrl + Enter is pressed. */
+  constructor(text, { onchange, submit }) {
+    this.onchange = onchange;
+    this.input = h("textarea", { rows: 4, spellcheck: "true", value: text });
+    this.input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
+    });
+    this.counter = h("output", { class: "grow" });
+    const title = `Insert ${PAUSE}`;
+    const pause = h("button", { type: "button", class: "quiet", title, onclick: () => this.pause() }, "+ Pause");
+    const hint = "English. Ctrl + Enter speaks.";
+    this.element = field("Text", this.input, { param: "input", hint, extra: [this.counter, pause] });
+  }
+
+  get value() {
+    return this.input.value;
+  }
+
+  /** The texts of which each is a request. */
+  get passages() {
+    return passagesOf(this.value);
+  }
+
+  /** Shows how long the text is. */
+  count() {
+    const parts = this.passages.length;
+    const length = lengthOf(this.value).toLocaleString("en");
+    this.counter.textContent = `${length} characters${parts > 1 ? `, spoken in ${parts} parts` : ""}`;
+  }
+
+  /** Throws ApiError if the text is too long for this page. */
+  check() {
+    if (lengthOf(this.value) <= MOST) return;
+    const message = `At most ${MOST.toLocaleString("en")} characters here; \`ancestral read\` speaks whole books.`;
+    throw new ApiError(message, { status: 400, param: "input" });
+  }
+
+  /** Inserts a pause, whose length is selected so that it can be typed over. */
+  pause() {
+    const { selectionStart: at, selectionEnd: end } = this.input;
+    this.input.setRangeText(` ${PAUSE} `, at, end);
+    this.input.focus();
+    this.input.setSelectionRange(at + 8, at + 11);
+    this.onchange();
+  }
+}
