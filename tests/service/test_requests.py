@@ -90,7 +90,7 @@ WRONG: Final[dict[str, dict[str, list[Any]]]] = {
     "from": {"": ["", 7, {"id": "cat"}, [0.0] * 5000, [0.0, "0"], [0.0, None], [0.0, NAN], [1e7], ["cow"]]},
     "sample_rate": {"literal_error": [11025, "16000"]},
     "response_format": {"literal_error": ["ogg", "binary"]},
-    "output_format": {"literal_error": ["gif", "PNG", "ulaw_8000", "mp3_24000_48"]},
+    "output_format": {"literal_error": ["gif", "PNG", "ulaw_16000", "mp3_24000_48"]},
     "stream_format": {"literal_error": ["websocket"]},
     "background": {"literal_error": ["white"]},
     "quality": {"literal_error": ["high"]},

@@ -187,7 +187,7 @@ def test_a_job_that_fails_ends_its_context_alone(server: Server) -> None:
 @pytest.mark.parametrize(
     ("query", "message", "code"),
     [
-        ("output_format=ulaw_8000", {"text": "a"}, "literal_error"),
+        ("output_format=ulaw_16000", {"text": "a"}, "literal_error"),
         (PCM, {"text": "a", "voice": "bob"}, "unknown_parameter"),
         (PCM, {"text": 1}, "string_type"),
         (PCM, {"text": "a", "context_id": ""}, "string_too_short"),

@@ -118,7 +118,7 @@ def test_stream_with_timestamps(server: Server) -> None:
         ({"model_id": "free"}, 400, "model_id"),
         ({"previous_request_ids": ["a"]}, 400, "previous_request_ids"),
         ({"voice_settings": {"speed": 9}}, 400, "voice_settings.speed"),
-        ({"query": "output_format=ulaw_8000"}, 400, "output_format"),
+        ({"query": "output_format=ulaw_16000"}, 400, "output_format"),
         ({"query": "enable_logging=false"}, 400, "enable_logging"),
         ({"query": "speed=2"}, 400, "speed"),
         ({"pronunciation_dictionary_locators": ["a"]}, 400, "pronunciation_dictionary_locators"),
