@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,26 @@ def test_every_example_prints_what_is_shown(printed: list[str]) -> None:
     assert len(printed) == len(EXAMPLES)
     wrong = {example.line: differences(example.shown, out) for example, out in zip(EXAMPLES, printed, strict=True)}
     assert not {line: found for line, found in wrong.items() if found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "made", "said"),
+    [
+        ("agents.md", "agent.wav", "audio.cancelled: 1.0 s of speech, the first after "),
+        ("sprites.md", "sprites.png", "orc-11 192 128 64 "),
+        ("reading.md", "fables.m4b", ""),
+    ],
+)
+def test_a_page_begins_with_a_program_that_runs(
+    bundled: Server, tmp_path: Path, page: str, made: str, said: str
+) -> None:
+    """As in a checkout: with ``.venv`` and ``docs``."""
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    printed = run_examples(examples_of(ROOT / "docs" / page), tmp_path, f"127.0.0.1:{bundled.port}")
+    assert said in printed[0]
+    assert (tmp_path / made).stat().st_size > 4000
 
 
 @pytest.mark.slow
