@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.spec import FeatureSpec
-from ancestral.models.text.phonemes import Control, Phonemes
+from ancestral.models.text.phonemes import PHRASE_PAUSE, PLAIN, Control, Phonemes
 
 Array = NDArray[np.float32]
 Speaker = str | Mapping[str, float]
@@ -29,6 +30,9 @@ _SEMITONE = math.log(2.0) / 12.0 / LOG_F0_SCALE
 """Of the scaled log-F0."""
 SHORTEST_PAUSE = 4
 """Minimal length in frames of the pauses at both ends of a sentence, so that no sound is cut off."""
+_REST: Final = ("AX0", "N", "D", "DH", "AX0", "R", "EH1", "S", "T", ".")
+_REST_STARTS: Final = (True, False, False, True, False, True, False, False, False, False)
+"""What follows a clause that goes on, for its prosody: "and the rest". It is not spoken."""
 
 
 def frame_positions(durations: NDArray[np.integer]) -> Array:
@@ -80,6 +84,24 @@ class PitchControl:
 AS_PREDICTED = PitchControl()
 
 
+@dataclass(frozen=True)
+class _Continued:
+    """A clause that goes on, and what follows it. The corpora end no sentence with a comma."""
+
+    phones: tuple[str, ...]
+    word_starts: tuple[bool, ...]
+    controls: tuple[Control, ...]
+
+
+def _in_context(sentence: Phonemes) -> Phonemes:
+    """The sentence, or the clause with a continuation that the networks see."""
+    phones, controls = sentence.phones, sentence.controls
+    if phones[-1] != PHRASE_PAUSE:
+        return sentence
+    rest = (PLAIN,) * len(_REST) if controls else ()
+    return _Continued((*phones, *_REST), (*sentence.word_starts, *_REST_STARTS), (*controls, *rest))
+
+
 class AcousticModel:
     """Sentences to frames for the voices of one checkpoint. Thread-safe: it has no state but its weights."""
 
@@ -109,6 +131,16 @@ class AcousticModel:
         self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0, control: PitchControl = AS_PREDICTED
     ) -> tuple[Array, NDArray[np.int64]]:
         """What :meth:`predict` and :meth:`timing` give, for the cost of the former."""
+        seen = _in_context(sentence)
+        frames, durations = self._predict(seen, speaker, speed, control)
+        if seen is sentence:
+            return frames, durations
+        durations = durations[: len(sentence.phones)]
+        return frames[: durations.sum()], durations
+
+    def _predict(
+        self, sentence: Phonemes, speaker: Speaker, speed: float, control: PitchControl
+    ) -> tuple[Array, NDArray[np.int64]]:
         who = self._speaker(speaker)
         encoded, logarithms = self._encode(sentence.phones, sentence.word_starts, who)
         durations = self.durations(logarithms, speed, sentence.controls)
@@ -123,8 +155,9 @@ class AcousticModel:
 
     def timing(self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0) -> NDArray[np.int64]:
         """The number of frames that :meth:`predict` gives every phoneme: ``[P]``."""
-        _, logarithms = self._encode(sentence.phones, sentence.word_starts, self._speaker(speaker))
-        return self.durations(logarithms, speed, sentence.controls)
+        seen = _in_context(sentence)
+        _, logarithms = self._encode(seen.phones, seen.word_starts, self._speaker(speaker))
+        return self.durations(logarithms, speed, seen.controls)[: len(sentence.phones)]
 
     def predict_timed(
         self,

@@ -64,6 +64,9 @@ class Token(NamedTuple):
         return isinstance(self.spoken, Pronounced) or (isinstance(self.spoken, str) and self.spoken not in PAUSES)
 
 
+_CLAUSE_END: Final = re.compile(r"[,;:—][\"'”’]*\s*\Z")
+
+
 def _strongest(marks: list[Token]) -> str:
     return next((mark for mark in "?!." if any(token.spoken == mark for token in marks)), PHRASE_PAUSE)
 
@@ -89,8 +92,13 @@ def _between(gap: list[Token]) -> list[Token]:
     return found + _cues([token for i, token in enumerate(gap) if i >= end or isinstance(token.spoken, Prosody)])
 
 
-def _merge_marks(tokens: list[Token]) -> list[Token]:
-    """One mark where several stand together, none at the start, and a sentence's end at the end."""
+def _merge_marks(tokens: list[Token], *, goes_on: bool) -> list[Token]:
+    """One mark where several stand together, none at the start, and at the end a sentence's, unless the text goes on.
+
+    Args:
+        tokens: of a text.
+        goes_on: whether it ends with a clause, and not with a sentence.
+    """
     merged: list[Token] = []
     gap: list[Token] = []
     for token in tokens:
@@ -102,7 +110,7 @@ def _merge_marks(tokens: list[Token]) -> list[Token]:
         gap = []
     if not merged:
         return _cues(gap)
-    if not any(token.spoken in SENTENCE_ENDS for token in gap):
+    if not any(token.spoken in SENTENCE_ENDS or (goes_on and token.spoken == PHRASE_PAUSE) for token in gap):
         gap.append(Token(".", gap[-1].span if gap else (merged[-1].span[1], merged[-1].span[1])))
     return merged + [token for token in _between(gap) if not isinstance(token.spoken, Prosody)]
 
@@ -184,7 +192,8 @@ def normalize(text: str | Script) -> list[Token]:
             for match, words in zip(written, speak_words([match[0] for match in written]), strict=True)
             for span in [cover(spoken.spans[match.start() : match.end()])]
             for word in words
-        ]
+        ],
+        goes_on=_CLAUSE_END.search(script.written) is not None,
     )
     if not any(token.is_word or isinstance(token.spoken, Pause) for token in tokens):
         raise NothingToSpeak("nothing to speak: the text has no letters, digits or symbols with a spoken name")

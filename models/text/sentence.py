@@ -52,8 +52,9 @@ class Sentence:
 
     Attributes:
         items: words, pauses as strings from `phonemes.PAUSES`, and pauses of exact length; never two pauses in a row.
-            The last is a `.`, `?` or `!`; the first is a word, or a rest in place of the silence before it. A pause
-            at the end of a text is a sentence without words: that rest alone.
+            The last is a `.`, `?` or `!`, or the `,` of a clause with which a text ends that goes on; the first is a
+            word, or a rest in place of the silence before it. A pause at the end of a text is a sentence without
+            words: that rest alone.
     """
 
     items: tuple[Item, ...]

@@ -256,7 +256,7 @@ class MultiContextConnection(WsConnection):
             raise InvalidRequest(f"context_id: {reason}", param="context_id", code="too_many_contexts")
         caller = self._credentials.caller
         assert caller is not None
-        config = session_config(self._state.catalog, self._voice_id, query, message.voice_settings)
+        config = session_config(self._state.catalog, self._voice_id, query, message)
         found = Context(message.context_id, self._state, self._websocket, sync=query.sync_alignment)
         found.runner = SessionRunner(
             self._state, caller, new_session_state(self._state.catalog, config), found, None,

@@ -12,7 +12,7 @@ from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 
 class GenerationConfig(StrictRequest):
-    """How much text is collected before it is spoken."""
+    """How much of an incomplete sentence is collected before it is spoken up to a clause's end, in characters."""
 
     chunk_length_schedule: list[Annotated[float, Field(ge=5, le=500)]] | None = Field(default=None, max_length=64)
 
@@ -50,9 +50,7 @@ class ContextMessage(StrictRequest):
     )
     close_socket: bool = Field(default=False, description="Close all contexts, then the connection.")
     voice_settings: VoiceSettings | None = Field(default=None, description="In the first message of a context.")
-    generation_config: GenerationConfig | None = Field(
-        default=None, description="In the first message of a context; changes nothing."
-    )
+    generation_config: GenerationConfig | None = Field(default=None, description="In the first message of a context.")
     xi_api_key: str | None = Field(default=None, max_length=256, description="In the first message.")
 
 

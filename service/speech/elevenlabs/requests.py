@@ -10,7 +10,12 @@ from ancestral.catalog.models import Model
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.formats import MEDIA_TYPES
 from ancestral.service.speech.alignment import Alignment, normalized, written
-from ancestral.service.speech.elevenlabs.messages import CharacterTimes
+from ancestral.service.speech.elevenlabs.messages import (
+    CharacterTimes,
+    ContextMessage,
+    FirstMessage,
+    GenerationConfig,
+)
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     ElevenLabsLanguage,
@@ -103,17 +108,21 @@ def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: S
 
 
 def session_config(
-    catalog: Catalog, voice_id: str, query: StreamQuery, settings: VoiceSettings | None
+    catalog: Catalog, voice_id: str, query: StreamQuery, first: FirstMessage | ContextMessage
 ) -> SessionConfig:
-    """The configuration of a session for the same audio; raises as :func:`speech_request` does."""
-    return SessionConfig(
+    """The configuration of a session whose first message is ``first``; raises as :func:`speech_request` does."""
+    lengths = (first.generation_config or GenerationConfig()).chunk_length_schedule
+    config = SessionConfig(
         model=choose_model(catalog, query.model_id, voice_id).entry.id,
         voice=voice_id,
         **_format(query.output_format),
         seed=query.seed,
         input_format="ssml" if query.enable_ssml_parsing == "true" else "text",
-        speed=(settings or VoiceSettings()).speed,
+        speed=(first.voice_settings or VoiceSettings()).speed,
     )
+    if lengths is None:
+        return config
+    return config.model_copy(update={"chunk_length_schedule": [round(length) for length in lengths]})
 
 
 class UtteranceAlignment:

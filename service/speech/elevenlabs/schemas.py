@@ -7,14 +7,14 @@ Voices and models are those of this server. Nothing is ignored silently; of what
                                                       inactivity_timeout, enable_ssml_parsing (over
                                                       websockets; whole documents), auto_mode (every message
                                                       is spoken at once), sync_alignment, xi_api_key,
-                                                      context_id, close_context, close_socket
+                                                      context_id, close_context, close_socket,
+                                                      chunk_length_schedule (of clauses)
     accepted, with only this value                    language_code=en, enable_logging=true,
                                                       apply_text_normalization=auto|on,
                                                       apply_language_text_normalization=false
     accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
-    default, without effect                           (voices have no styles), chunk_length_schedule,
-                                                      try_trigger_generation, optimize_streaming_latency
-                                                      (sampling never waits for more than a sentence),
+    default, without effect                           (voices have no styles), try_trigger_generation,
+                                                      optimize_streaming_latency,
                                                       previous_text and next_text (each sentence is spoken by
                                                       itself), the bit rate in output_format
     refused                                           everything else

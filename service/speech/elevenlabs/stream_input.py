@@ -86,7 +86,7 @@ class ElevenLabsConnection(SpeechConnection):
 
     def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
         caller = self._credentials.check(first.xi_api_key)
-        config = session_config(self._state.catalog, self._voice_id, query, first.voice_settings)
+        config = session_config(self._state.catalog, self._voice_id, query, first)
         session_state = new_session_state(self._state.catalog, config)
         return SessionRunner(self._state, caller, session_state, self, None, query.inactivity_timeout, tagged=False)
 

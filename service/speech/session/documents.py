@@ -35,3 +35,10 @@ class Documents:
         """What of a complete text is spoken as one utterance: a document."""
         end = _END.search(complete)
         return complete if end is None else complete[: end.end()]
+
+    def clause(self, least: int) -> str:
+        """Nothing: a document is spoken when it has ended."""
+        return ""
+
+    seems_complete = is_certain = False
+    """A document that has ended is not pending any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ from ancestral.service.speech.schemas import (
     voice_text,
 )
 from ancestral.service.ws.schemas import ApiKey, SessionClose
+
+ChunkLengths = list[Annotated[int, Field(ge=5, le=500)]]
 
 
 class SessionConfig(StrictRequest):
@@ -43,6 +45,20 @@ class SessionConfig(StrictRequest):
     pronunciations: Pronunciation = Field(
         default={}, max_length=MAX_PRONUNCIATIONS, description="How words are said, in ARPAbet or IPA."
     )
+    flush_after_ms: int = Field(
+        default=300,
+        ge=0,
+        le=60_000,
+        description="A sentence without white space after it is spoken when so long nothing has come; three times as "
+        "long after what may be an abbreviation. 0 waits for more text or `input.done`.",
+    )
+    chunk_length_schedule: ChunkLengths = Field(
+        default=[40, 160, 250],
+        max_length=64,
+        description="An incomplete sentence is spoken up to its last comma, semicolon, colon or dash once that many "
+        "characters have come: the first number holds for the first piece of text, and so on, the last one for all "
+        "that follow. `[]` speaks whole sentences only.",
+    )
     timestamps: Timestamps = Field(
         default=[],
         max_length=2,
@@ -57,7 +73,8 @@ class SessionConfig(StrictRequest):
 
     def request(self, text: str, seed: int) -> SpeechRequest:
         """The request over HTTP that says ``text`` in the same way."""
-        return SpeechRequest(**self.model_dump(exclude={"type", "seed", "timestamps"}), input=text, seed=seed)
+        own = {"type", "seed", "timestamps", "flush_after_ms", "chunk_length_schedule"}
+        return SpeechRequest(**self.model_dump(exclude=own), input=text, seed=seed)
 
 
 class SessionResume(StrictRequest):

@@ -5,8 +5,11 @@ then ``input.text`` any number of times, then ``input.done``; after ``session.do
 Each ``audio.start{utterance, format, sample_rate, seed}`` is followed by the utterance's bytes, one
 ``audio.progress{utterance, samples, total_samples_estimate, real_time_factor}`` per second of sound, and
 ``audio.done{utterance, total_bytes, samples, sha256}``. ``POST /v1/audio/speech`` with the utterance's seed and text
-gives the same bytes. At the model's own rate all utterances together have the samples of one request for the whole text
-with the session's seed; any other rate is resampled utterance by utterance.
+gives the same bytes. The same pieces of text give the same utterances, whatever their timing, but for a text that may
+end with an abbreviation and is spoken after ``flush_after_ms``; what was cut where is stored with the session. Where no
+sentence was cut into clauses (``chunk_length_schedule: []``), all utterances together have, at the model's own rate,
+the samples of one request for the whole text with the session's seed; any other rate is resampled utterance by
+utterance.
 
 An ``error`` affects only the message or utterance it names. If it has ``retry_after`` (seconds), the server retries
 until ``input.cancel``. After too many invalid messages the connection is closed with 1008.

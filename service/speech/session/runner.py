@@ -1,7 +1,8 @@
 """Runs a session: its text becomes jobs, whose sound is sent to the client in order.
 
-Three things happen concurrently: text is received, one utterance is sent (:meth:`SessionRunner.send_utterances`), and
-twice a second jobs and session are kept alive (:meth:`SessionRunner.maintain`). Jobs are submitted one at a time.
+Concurrently text is received, one utterance is sent (:meth:`SessionRunner.send_utterances`), a text that seems complete
+waits for more, and twice a second jobs and session are kept alive (:meth:`SessionRunner.maintain`). Jobs are submitted
+one at a time.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class SessionRunner:
         self.sample_rate = codecs.rate_of(config.response_format, self._model.spec.sample_rate, config.sample_rate)
         self._lock = asyncio.Lock()
         self._work = asyncio.Event()
+        self._flushing: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._sender: UtteranceSender | None = None
         self._skip = 0
@@ -111,10 +113,22 @@ class SessionRunner:
     async def _change(self, change: Callable[[], None]) -> None:
         """Change the text, which takes the front-end a moment, and submit what is complete."""
         self._busy_at, self._received_at = time.monotonic(), time.perf_counter()
+        if self._flushing is not None:
+            self._flushing.cancel()
         # Shielded: if the connection ends meanwhile, a text that is half processed must not be stored.
         await asyncio.shield(_task(self._apply(change)))
+        self._flushing = _task(self._flush_later())
         await self._submit()
         await self._report_done()
+
+    async def _flush_later(self) -> None:
+        """Speak a text that ends like a sentence, unless more of it comes soon."""
+        seconds = await asyncio.to_thread(lambda: self.session_state.flush_seconds)
+        if seconds is None:
+            return
+        await asyncio.sleep(seconds)
+        await asyncio.shield(_task(self._apply(self.session_state.flush)))
+        await self._submit()
 
     async def _apply(self, change: Callable[[], None]) -> None:
         async with self._lock:
@@ -194,6 +208,7 @@ class SessionRunner:
         """
         self._skip = self.session_state.rewind(sample)
         self._work.set()
+        self._flushing = _task(self._flush_later())
         await self._keep_jobs_alive()
         await self._report_done()
 
@@ -314,6 +329,8 @@ class SessionRunner:
 
     async def on_disconnect(self, *, keep: bool) -> None:
         """The connection has ended: suspend the session's jobs so that it can be resumed (``keep``), or end it."""
+        if self._flushing is not None:
+            self._flushing.cancel()
         async with self._lock:
             with suppress(*UNAVAILABLE):
                 if self._stored is None:

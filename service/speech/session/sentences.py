@@ -5,12 +5,17 @@ separately gives the same words and marks as normalising it as a whole, so that 
 if it had arrived in one piece. If only white space follows a mark, this must hold for anything that may follow, which a
 few continuations represent. Where it does not ("Dr. ", "5 p.m. ", "Well... "), the next word decides.
 
+A clause of an incomplete sentence can be cut off at a comma, semicolon, colon or dash that is followed by a word, if
+the two parts are read as the whole is. It is spoken as a clause that goes on, though not with the very samples that it
+has in its sentence.
+
 Known limit: a mark on its own after a sentence that was already complete ("Really. ?") arrives too late.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Final
 
 from ancestral.models.text.characters import NothingToSpeak, UnsupportedText
@@ -25,7 +30,10 @@ _PLACE: Final = re.compile(
 )
 # With the numbers before it: how a number is read may depend on it.
 _NEXT_WORD: Final = re.compile(r"\s*(?:[^\w\s]+\s+|[^\d\s]*\d\S*\s+)*[^\w\s]*[^\W\d][^\d\s]*\s")
+_CLAUSE: Final = re.compile(r"[,;:—][\"'”’]*\s+")
+_END: Final = re.compile(r"[.?!…][\"'”’)\]]*\s*\Z")
 _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 came ", "A man ", "B. Smith ")
+_PLACES_TRIED: Final = 3
 _CONTEXT: Final = 100
 """Characters before a position that are considered; the front-end looks back over fewer."""
 
@@ -59,7 +67,9 @@ class Sentences:
             Everything up to the last boundary; may be empty.
         """
         self.pending += text
-        end = self._last_boundary()
+        return self._cut(self._last_boundary())
+
+    def _cut(self, end: int) -> str:
         complete, self.pending = self.pending[:end], self.pending[end:]
         self._decided, self._tried = max(0, self._decided - end), self._tried - end
         return complete
@@ -73,6 +83,30 @@ class Sentences:
     def first(self, complete: str) -> str:
         """What of a complete text is spoken as one utterance: all of it."""
         return complete
+
+    def clause(self, least: int) -> str:
+        """Cut off what the incomplete sentence begins with, up to a clause's end; empty if it has no clause's end after
+        at least so many characters."""
+        least += len(self.pending) - len(self.pending.lstrip())
+        places = [place.end() for place in _CLAUSE.finditer(self.pending) if place.end() >= least]
+        for end in reversed(places[-_PLACES_TRIED:]):
+            word, before = _NEXT_WORD.match(self.pending, end), self.pending[self._context_start(end) : end]
+            if word is None or ends_in_open_directive(self.pending[:end]) or ends_in_open_tag(before):
+                continue
+            with suppress(UnsupportedText):
+                if _is_separable(before, word[0]):
+                    return self._cut(end)
+        return ""
+
+    @property
+    def seems_complete(self) -> bool:
+        """Whether the incomplete text ends with a sentence's mark, after which only white space or nothing has come."""
+        return _END.search(self.pending) is not None and not ends_in_open_directive(self.pending)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether a sentence ends there, whatever follows; false after "Dr.", "5 p.m." and the like."""
+        return _is_boundary(f"{self.pending[self._context_start(len(self.pending)) :]} ", None)
 
     def _context_start(self, end: int) -> int:
         """Where the context of a position begins: not inside phonemes."""

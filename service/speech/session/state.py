@@ -27,6 +27,8 @@ MAX_OUTSTANDING = 2
 """Unfinished utterances at a time: one is being sent, one is sampled ahead."""
 MAX_KEPT = 256
 """Utterances that a session remembers."""
+_UNCERTAIN = 3
+"""How much longer a text waits that may end with an abbreviation ("Dr.", "5 p.m.")."""
 
 
 @dataclass
@@ -71,7 +73,12 @@ class SessionState:
         self._count = 0
         self._current = 0
         self._incomplete = _splitter(config, "")
-        self._complete = ""
+        self._complete: list[str] = []
+        """What is spoken next: whole sentences together, and clauses that go on, each by itself."""
+        self._goes_on = False
+        """Whether the last one is such a clause."""
+        self._chunks = 0
+        """Pieces of complete text since the last ``input.done``."""
         self._taken = ""
         self._spoke = False
         self._reported = False
@@ -87,39 +94,63 @@ class SessionState:
         if self.closing and not self._reported:
             message = "type: input.done came before this text, and not everything before it has been spoken"
             raise InvalidRequest(message, param="type", code="wrong_order")
-        waiting = len(self._complete) + len(self._incomplete.pending)
+        waiting = sum(map(len, self._complete)) + len(self._incomplete.pending)
         if waiting + len(text) > MAX_INPUT_CHARACTERS:
             message = f"text: {waiting} characters wait to be spoken, and no more than {MAX_INPUT_CHARACTERS} may"
             raise InvalidRequest(message, param="text", code="too_much_text")
         if self.closing:
             self.closing = self._spoke = False
         self.received += len(text)
-        self._complete += self._incomplete.feed(text)
+        self._completed(self._incomplete.feed(text))
+        if schedule := self.config.chunk_length_schedule:
+            least = schedule[min(self._chunks, len(schedule) - 1)]
+            self._completed(self._incomplete.clause(least), goes_on=True)
+
+    def _completed(self, text: str, *, goes_on: bool = False) -> None:
+        if not text:
+            return
+        if self._complete and not self._goes_on:
+            self._complete[-1] += text
+        else:
+            self._complete.append(text)
+        self._goes_on = goes_on
+        self._chunks += 1
 
     def flush(self) -> None:
         """Treat the text so far as complete."""
         if not nothing_to_say(self._incomplete.pending):
-            self._complete += self._incomplete.flush()
+            self._completed(self._incomplete.flush())
+
+    @property
+    def flush_seconds(self) -> float | None:
+        """After how long without input the text so far counts as complete; None if it does not end like a sentence."""
+        after = self.config.flush_after_ms
+        if not after or self.closing or not self._incomplete.seems_complete:
+            return None
+        return after / 1000 * (1 if self._incomplete.is_certain else _UNCERTAIN)
 
     def close(self) -> None:
         """End the input. A rest without words is dropped, unless there was nothing else."""
         self.flush()
         rest = self._incomplete.flush()
         if rest.strip() and not (self._spoke or self._complete):
-            self._complete = rest  # which speech_job refuses
-        self.closing, self._reported = True, False
+            self._complete = [rest]  # which speech_job refuses
+        self.closing, self._reported, self._chunks = True, False, 0
 
     def take(self) -> str:
         """The text of the next utterance, to be passed to :meth:`add_utterance`; empty if there is none yet."""
         if len(self.outstanding) >= MAX_OUTSTANDING or not self._complete:
             return ""
-        self._taken, self._spoke = self._incomplete.first(self._complete), True
-        self._complete = self._complete[len(self._taken) :]
+        text = self._complete.pop(0)
+        self._taken, self._spoke = self._incomplete.first(text), True
+        if rest := text[len(self._taken) :]:
+            self._complete.insert(0, rest)
         return self._taken
 
     def put_back(self) -> None:
         """The text that was taken could not be submitted yet."""
-        self._complete, self._taken = self._taken + self._complete, ""
+        self._complete.insert(0, self._taken)
+        self._taken = ""
 
     def drop(self) -> None:
         """The text that was taken cannot be spoken."""
@@ -199,7 +230,8 @@ class SessionState:
             utterance.cancelled, samples = True, 0
         self._current = len(self.utterances)
         self._incomplete.flush()
-        self._complete, self.closing, self._reported, self._spoke = "", False, False, False
+        self._complete, self._chunks = [], 0
+        self.closing = self._reported = self._spoke = False
         return cancelled
 
     def rewind(self, sample: int) -> int:
@@ -242,7 +274,9 @@ class SessionState:
             "first_sample": self.first_sample,
             "count": self._count,
             "incomplete": self._incomplete.pending,
-            "complete": self._taken + self._complete,
+            "complete": [self._taken, *self._complete] if self._taken else self._complete,
+            "goes_on": self._goes_on,
+            "chunks": self._chunks,
             "spoke": self._spoke,
         }
         return json.dumps(state)
@@ -256,6 +290,7 @@ class SessionState:
         found.closing, found.first_sample = state["closing"], state["first_sample"]
         found.utterances = [Utterance(**utterance) for utterance in state["utterances"]]
         found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
+        found._goes_on, found._chunks = state["goes_on"], state["chunks"]
         found._incomplete = _splitter(found.config, state["incomplete"])
         return found
 

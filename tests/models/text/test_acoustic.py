@@ -29,7 +29,7 @@ OLD = AcousticSpec(
 )  # fmt: skip
 SPEC = replace(OLD, pitch_layers=3)
 TEXTS = ("The birch canoe slid on the smooth planks.", "When the sun came up, she sang!", "No?")
-EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), ","))
+EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))
 
 
 @pytest.fixture(scope="module", params=[SPEC, OLD], ids=["f0-first", "f0-beside"])
@@ -267,3 +267,15 @@ def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_specs_that_describe_no_model(change: dict[str, int], field: str) -> None:
     with pytest.raises(SpecError, match=f"^{field}: "):
         replace(SPEC, **change)
+
+
+def test_a_clause_that_goes_on_is_what_it_is_before_another(model: AcousticModel) -> None:
+    """Prosody and pause are those of a comma within a sentence, not of its end."""
+    (clause,) = phonemize("When the ships came in,")
+    (within,) = phonemize("When the ships came in, and the rest.")
+    count = len(clause.phones)
+    assert clause.phones == (*within.phones[: count - 1], ",")
+    expected, durations = model.predict_with_timing(within, SPEC.speakers[0])
+    frames, found = model.predict_with_timing(clause, SPEC.speakers[0])
+    assert found.tolist() == durations[:count].tolist() == model.timing(clause, SPEC.speakers[0]).tolist()
+    assert np.array_equal(frames, expected[: found.sum()])

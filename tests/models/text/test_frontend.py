@@ -49,7 +49,7 @@ def check(sentence):
     phones, starts = sentence.phones, sentence.word_starts
     assert set(phones) <= set(PHONEMES)
     assert phones[0] == "sil"
-    assert phones[-1] in (".", "?", "!")
+    assert phones[-1] in (".", "?", "!", ",")
     assert len(starts) == len(phones)
     assert sum(starts) == sum(not isinstance(item, str) for item in sentence.items) >= 1
     assert not any(a in PAUSES and b in PAUSES for a, b in pairwise(phones))

@@ -178,4 +178,5 @@ def test_nothing_to_speak_is_said_so(text):
 
 def test_marks_never_stand_together_or_first():
     tokens = spoken_form("...! Hello,;: (you)!? - ok ,")
-    assert tokens == ["hello", ",", "you", "?", "ok", "."]
+    assert tokens == ["hello", ",", "you", "?", "ok", ","]
+    assert spoken_form("Hello (you) :)")[-1] == "."  # only what is written as a clause goes on

@@ -302,3 +302,21 @@ def check_times(found: Spoken, name: str, *, sync: bool) -> int:
         end = starts[-1] + durations[-1]
         offset = end if sync else offset + end
     return offset
+
+
+def test_chunk_length_schedule_says_when_a_sentence_begins(server: Server) -> None:
+    text = "When the ships came in from the north, the old "
+    for schedule, begins in (([30.0], True), ([100], False)):
+        with open_stream(server) as connection:
+            say(connection, FIRST | {"generation_config": {"chunk_length_schedule": schedule}}, {"text": text})
+            if begins:
+                assert hear(connection)["audio"]
+            else:
+                with pytest.raises(TimeoutError):
+                    connection.recv(timeout=1)
+
+
+def test_a_sentence_is_spoken_when_nothing_comes_after_it(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, FIRST, {"text": "The birch canoe slid."})
+        assert hear(connection)["audio"]

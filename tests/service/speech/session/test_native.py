@@ -149,3 +149,47 @@ def test_cancel_with_nothing_to_cancel(server: Server) -> None:
         talk.say("input.done")
         talk.until("session.done")
     assert not talk.heard
+
+
+CLAUSES = ("When the ships came in from the north, ", "the old harbour was quiet, and nobody said a word.")
+
+
+def test_a_sentence_with_nothing_after_it_is_spoken_when_nothing_comes(server: Server) -> None:
+    with talking(server) as talk:
+        talk.configure(flush_after_ms=200)
+        talk.say("input.text", text="The birch canoe slid.")
+        talk.until("audio.done")
+        talk.say("input.text", text=" Is it")
+        talk.say("input.text", text=" late?")
+        talk.until("audio.done")
+        talk.say("input.done")
+        talk.until("session.done")
+    assert talk.sound == whole(server, "The birch canoe slid. Is it late?")
+    with talking(server) as talk:
+        talk.configure(flush_after_ms=0)
+        talk.say("input.text", text="The birch canoe slid.")
+        with pytest.raises(TimeoutError):
+            talk.connection.recv(timeout=1)
+        talk.say("input.text", text="com is an address.")
+        talk.say("input.done")
+        talk.until("session.done")
+    assert talk.sound == whole(server, "The birch canoe slid.com is an address.")
+
+
+def test_a_long_sentence_begins_before_its_end_and_a_resumed_one_is_the_same(server: Server) -> None:
+    first, rest = CLAUSES
+    with talking(server) as talk:
+        talk.configure(chunk_length_schedule=[30, 100])
+        talk.say("input.text", text=first + "the old ")
+        talk.until("audio.done")  # before the sentence ends
+        for word in ("harbour was quiet, ", "and nobody said ", "a word."):
+            talk.say("input.text", text=word)
+        talk.until("audio.done")
+        talk.vanish()
+    with talking(server, f"?session_id={talk.session['session_id']}&from_sample=100") as again:
+        again.say("input.done")
+        again.until("session.done")
+    parts = [whole(server, text, seed=part_seed(7, n)) for n, text in enumerate((first, rest))]
+    assert [heard.sound for heard in talk.heard.values()] == parts
+    assert again.sound == b"".join(parts)[200:]
+    assert [heard.start["seed"] for heard in again.heard.values()] == [7, part_seed(7, 1)]

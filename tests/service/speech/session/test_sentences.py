@@ -150,3 +150,31 @@ def test_no_text_is_worth_an_attack(text: str) -> None:
     for letter in text:
         sentences.feed(letter)
     assert sentences.feed(" x" * 50 + ". The man came. ").endswith("The man came. ")
+
+
+@pytest.mark.parametrize(
+    ("text", "clause"),
+    [
+        ("When the ships came in from the north, the old ", "When the ships came in from the north, "),
+        ("Well, when the ships came in from the north; the old ", "Well, when the ships came in from the north; "),
+        ("When the ships came in from the north, ", ""),  # the next word is to come
+        ("When the ships came in, the old harbour ", ""),  # too short
+        ("It has been so since the night of June 4, 1976 in ", ""),  # not read as the parts are
+        ("We have [[DH AH0 SH IH1 P S AH1 V DH AH0, N AO1 R TH and ", ""),
+    ],
+)
+def test_a_clause_is_cut_off_once_it_is_long_enough(text: str, clause: str) -> None:
+    sentences = Sentences()
+    assert sentences.feed(text) == ""
+    assert sentences.clause(30) == clause
+    assert clause + sentences.pending == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seems", "certain"),
+    [("It is late.", 1, 1), ('"Is it?" ', 1, 1), ("See Dr.", 1, 0), ("At 5 p.m.", 1, 0), ("Late, ", 0, 0), ("", 0, 0)],
+)
+def test_a_text_that_ends_like_a_sentence(text: str, seems: bool, certain: bool) -> None:
+    sentences = Sentences(text)
+    assert sentences.seems_complete == seems
+    assert not seems or sentences.is_certain == certain
