@@ -71,7 +71,7 @@ class StreamedResponse(Response):
         while self._reader.job.paced:
             await asyncio.sleep(self._stall_seconds / 3)
             with suppress(*UNAVAILABLE):
-                await self._context.service.broker.heartbeat(self._reader.job)
+                await self._context.service.broker.acknowledge(self._reader.job, 0)
 
     async def _send_all(self, send: Send) -> None:
         piece = await anext(self._source, None)

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from itertools import takewhile
 from typing import Final
 
@@ -19,12 +20,12 @@ from ancestral.service.broker.connection import (
     with_timeout,
 )
 from ancestral.service.broker.job import Job, Priority, QueuePosition, Status
-from ancestral.service.broker.keys import LIFE_SECONDS, Keys, key
+from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key
 from ancestral.service.broker.messages import Ended, Entry, JobExpired, WorkerInfo, parse_entry
 from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
 from ancestral.service.broker.rate_limits import RequestWindow
 from ancestral.service.broker.records import decoded, end_job, read_jobs
-from ancestral.service.broker.scripts import ROSTER, SET_FIELD, UNFINISHED
+from ancestral.service.broker.scripts import ACKNOWLEDGE, ROSTER, UNFINISHED
 from ancestral.service.broker.sessions import StoredSession
 from ancestral.service.errors import Overloaded, Unprocessable
 
@@ -85,11 +86,16 @@ class Clients:
     async def _overloaded(self, job: Job, why: bytes) -> Overloaded:
         """The error for a job that was not accepted: its owner is ``limited``, or the queue ``full``. It says when room
         is likely, from the measured pace."""
-        seconds = min(300, math.ceil(await self._pace(job.priority) or 1.0))
+        pace = await self._pace(job.priority) or 1.0
         if why == b"full":
+            waiting, _ = await self.depths(job.priority)
+            seconds = min(300, math.ceil(pace * (waiting + 1)))
             message = "The server is sampling as many requests as it can, and its queue is full."
             return Overloaded(message, retry_after=seconds)
-        message = f"This caller has {job.limit} unfinished jobs, as many as it may have."
+        message, seconds = (
+            f"This caller has {job.limit} unfinished jobs, as many as it may have.",
+            math.ceil(min(pace, 300)),
+        )
         return Overloaded(message, retry_after=seconds, code="too_many_streams")
 
     # Admission
@@ -230,7 +236,8 @@ class Clients:
             await self._notify(job, "suspend")
 
     async def resume(self, job: Job, *, queue: float) -> None:
-        """A client reconnected: put a suspended job back into its queue. No effect on any other job.
+        """A client reconnected, or has read what it had: put a suspended job back into its queue. No effect on any
+        other job, or while the client has enough to read.
 
         Args:
             job: suspended, or about to be.
@@ -246,14 +253,16 @@ class Clients:
             raise await self._overloaded(job, answer)
 
     async def acknowledge(self, job: Job, position: int) -> None:
-        """Record that a client has read ``position`` symbols of a paced job. Waits while Redis is unavailable."""
-        args = {"field": "read", "value": position, "message": f"read {position}"}
-        run = self._connection.run
-        await retry_while_unavailable(lambda: run(SET_FIELD, Keys(job.id), **args), PATIENCE_SECONDS)
+        """Record that a client has read ``position`` symbols of a paced job; 0 if nothing more, but it still listens.
+        Waits while Redis is unavailable."""
 
-    async def heartbeat(self, job: Job) -> None:
-        """A client still listens to a paced job, though it has read nothing more."""
-        await self._notify(job, "read 0")
+        async def acknowledge() -> None:
+            args = {"position": position, "parked_seconds": PARKED_SECONDS}
+            if await self._connection.run(ACKNOWLEDGE, Keys(job.id), **args):
+                with suppress(Overloaded):  # the client has other jobs; asked again when it has read more
+                    await self.resume(job, queue=math.inf)
+
+        await retry_while_unavailable(acknowledge, PATIENCE_SECONDS)
 
     async def _notify(self, job: Job, message: str) -> None:
         """Send a message to the worker that runs a job."""

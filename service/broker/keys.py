@@ -11,6 +11,8 @@ from ancestral.service.broker.job import Job, Priority
 PREFIX: Final = "ancestral:"
 LIFE_SECONDS: Final = 2 * 86400
 """Time to live of the keys of a job that never ends."""
+PARKED_SECONDS: Final = 3600
+"""Time to live of a job that waits for its reader, from the reader's last sign of life."""
 
 DATA: Final = ("stream", "events", "snapshot", "input")
 """The keys of a job besides its record, until it has a file."""

@@ -96,6 +96,8 @@ class Signals:
     """Symbols that the client has read."""
     suspend: bool
     """The client has disconnected and may come back: release the job."""
+    queued: int
+    """How many jobs wait for a slot."""
 
 
 @dataclass(frozen=True)

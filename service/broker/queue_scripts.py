@@ -16,6 +16,14 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 """
 
+_FREED: Final = """
+local function freed()
+    redis.call('LPUSH', durations, now - redis.call('HGET', job, 'claimed_at'))
+    redis.call('LTRIM', durations, 0, 31)
+end
+"""
+"""The beginning of scripts in which a job gives its slot up: how long it had it."""
+
 _REFUSAL: Final = """
 local function refusal(expired)
     if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, expired, '+inf') >= tonumber(limit) then
@@ -118,7 +126,7 @@ if not id then
     if not id then return false end
     redis.call('ZREM', waiting, id)
     redis.call('ZADD', running, now + lease, id)
-    redis.call('HSET', job_prefix .. id, 'worker', worker, 'claim', claim)
+    redis.call('HSET', job_prefix .. id, 'worker', worker, 'claim', claim, 'claimed_at', string.format('%.6f', now))
     redis.call('HINCRBY', job_prefix .. id, 'attempt', 1)
 end
 local job = job_prefix .. id
@@ -148,12 +156,13 @@ claim got lost before; ``models`` is JSON: sha256 and engine by id."""
 
 RENEW: Final = Script(
     "RENEW",
-    keys="job running",
+    keys="job running waiting",
     args="id attempt lease",
     body=_NOW
     + """
 local found = redis.call('HMGET', job, 'attempt', 'status', 'read', 'wanted')
 if found[1] == attempt and redis.call('ZSCORE', running, id) then redis.call('ZADD', running, now + lease, id) end
+found[5] = redis.call('ZCARD', waiting)
 return found
 """,
 )
@@ -161,9 +170,10 @@ return found
 
 RELEASE: Final = Script(
     "RELEASE",
-    keys="job running waiting unfinished wake stream events snapshot input",
-    args="id attempt retention record_retention max_deaths grace",
+    keys="job running waiting durations unfinished wake stream events snapshot input",
+    args="id attempt retention record_retention max_deaths grace parked",
     body=_NOW
+    + _FREED
     + """
 local deadline = redis.call('ZSCORE', running, id)
 if not deadline or redis.call('HGET', job, 'attempt') ~= attempt then return 0 end
@@ -177,8 +187,10 @@ if tonumber(max_deaths) > 0 then
 end
 redis.call('ZREM', running, id)
 redis.call('HSET', job, 'status', '"queued"')
-if redis.call('HDEL', job, 'wanted') == 1 then
-    redis.call('HSET', job, 'suspended', '1')
+if redis.call('HDEL', job, 'wanted') == 1 then parked = '0' end
+if parked == '0' or tonumber(parked) > tonumber(redis.call('HGET', job, 'read') or 0) then
+    freed()
+    redis.call('HSET', job, 'suspended', parked)
     redis.call('ZREM', unfinished, id)
     for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
     redis.call('EXPIRE', job, record_retention)
@@ -189,9 +201,10 @@ end
 return 1
 """,
 )
-"""End the lease of an attempt: the job waits at its old place or, if its client wanted that, is suspended (1). 0 if the
-attempt has no lease any more; -1 if the job is to be given up, because ``max_deaths`` workers have died with it (0: the
-worker is alive, and releases it); whoever finds that has ``grace`` seconds to end the job."""
+"""End the lease of an attempt: the job waits at its old place or, if its client wanted that, is suspended (1). So it is
+until its reader has read as far as ``parked``, if that is not -1. 0 if the attempt has no lease any more; -1 if the job
+is to be given up, because ``max_deaths`` workers have died with it (0: the worker is alive, and releases it); whoever
+finds that has ``grace`` seconds to end the job."""
 
 EXPIRED: Final = Script(
     "EXPIRED",
@@ -236,7 +249,7 @@ if status == '"in_progress"' then
     return 1
 end
 if status == '"queued"' then
-    redis.call('HSET', job, 'suspended', '1')
+    redis.call('HSET', job, 'suspended', '0')
     redis.call('ZREM', waiting, id)
     redis.call('ZREM', unfinished, id)
     for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
@@ -254,8 +267,9 @@ RESUME: Final = Script(
     body=_REFUSAL
     + """
 redis.call('HDEL', job, 'wanted')
-local found = redis.call('HMGET', job, 'status', 'suspended')
+local found = redis.call('HMGET', job, 'status', 'suspended', 'read')
 if found[1] ~= '"queued"' or not found[2] then return 'resumed' end
+if tonumber(found[2]) > tonumber(found[3] or 0) then return 'resumed' end  -- its reader has enough to read
 local refused = refusal(resumed_at - life)
 if refused then return refused end
 local order = redis.call('INCR', counter)
@@ -278,12 +292,14 @@ END: Final = Script(
     keys="job stream events snapshot input waiting running durations unfinished",
     args="id attempt status ended_at retention record_retention error result symbols",
     body=ADD_EVENT
+    + _NOW
+    + _FREED
     + """
-local before, current, done, started =
-    unpack(redis.call('HMGET', job, 'status', 'attempt', 'samples_done', 'started_at'))
+local before, current, done = unpack(redis.call('HMGET', job, 'status', 'attempt', 'samples_done'))
 if before ~= '"queued"' and before ~= '"in_progress"' then return 0 end
 if attempt ~= '' and current ~= attempt then return 0 end
 if symbols ~= '' and done ~= symbols then return -1 end
+local was_leased = redis.call('ZSCORE', running, id)
 -- First, because a script that has freed memory may write even if none is left.
 for _, key in ipairs({waiting, running, unfinished}) do redis.call('ZREM', key, id) end
 redis.call('DEL', snapshot, input)
@@ -296,10 +312,7 @@ redis.call('XADD', stream, 'NOMKSTREAM', after_all, 'k', 'end', 'status', status
 add_event(events, job, 'job.' .. status, after_all)
 for _, key in ipairs({stream, events}) do redis.call('EXPIRE', key, retention) end
 redis.call('EXPIRE', job, record_retention)
-if started then
-    redis.call('LPUSH', durations, ended_at - started)
-    redis.call('LTRIM', durations, 0, 31)
-end
+if was_leased then freed() end
 return 1
 """,
 )

@@ -74,17 +74,32 @@ return 1
 
 SET_FIELD: Final = Script(
     "SET_FIELD",
-    keys="job control",
-    args="field value message",
+    keys="job",
+    args="field value",
     body="""
 if redis.call('EXISTS', job) == 0 then return 0 end
 redis.call('HSET', job, field, value)
-if message ~= '' then redis.call('PUBLISH', control, message) end
 return 1
 """,
 )
-"""Write a field of a record, if there still is one: a new one would never expire. A message that is not '' goes to the
-worker that runs the job."""
+"""Write a field of a record, if there still is one: a new one would never expire."""
+
+ACKNOWLEDGE: Final = Script(
+    "ACKNOWLEDGE",
+    keys="job control stream events snapshot input",
+    args="position parked_seconds",
+    body="""
+if redis.call('EXISTS', job) == 0 then return 0 end
+if position ~= '0' then redis.call('HSET', job, 'read', position) end
+redis.call('PUBLISH', control, 'read ' .. position)
+local suspended, read = unpack(redis.call('HMGET', job, 'suspended', 'read'))
+if not suspended then return 0 end
+for _, key in ipairs({job, stream, events, snapshot, input}) do redis.call('EXPIRE', key, parked_seconds, 'GT') end
+return tonumber(read or 0) >= tonumber(suspended) and 1 or 0
+""",
+)
+"""A client has read so far (0: nothing more), which the worker is told. A suspended job is kept for its reader. 1 if it
+is suspended and its reader needs more."""
 
 KEEP: Final = Script(
     "KEEP",

@@ -28,7 +28,7 @@ from ancestral.service.broker.connection import (
 )
 from ancestral.service.broker.control import Control
 from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status
-from ancestral.service.broker.keys import LIFE_SECONDS, SHARED, Keys, key
+from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, SHARED, Keys, key
 from ancestral.service.broker.messages import (
     JobExpired,
     Piece,
@@ -90,14 +90,15 @@ class Lease:
             Exception: one of :data:`UNAVAILABLE`.
         """
         args = {"id": self.job.id, "attempt": self.attempt, "lease": seconds}
-        current, status, read, wanted = await self._connection.run(RENEW, self._keys, **args)
+        current, status, read, wanted, queued = await self._connection.run(RENEW, self._keys, **args)
         if status is None:
             return None
-        return Signals(int(current or 0), Status(json.loads(status)), int(read or 0), wanted is not None)
+        return Signals(int(current or 0), Status(json.loads(status)), int(read or 0), wanted is not None, queued)
 
-    async def release(self) -> None:
-        """Put the job back at its old place or, if its client wanted that, suspend it. No effect without the lease."""
-        await retry_while_unavailable(lambda: _release(self._connection, self.job, self.attempt))
+    async def release(self, parked: int = -1) -> None:
+        """Put the job back at its old place or, if its client wanted that, suspend it; or ``parked``, until its client
+        has read so many symbols. No effect without the lease."""
+        await retry_while_unavailable(lambda: _release(self._connection, self.job, self.attempt, parked=parked))
 
     async def end(self, status: Status, **details: Any) -> bool:
         """End the job, if the attempt still has it; see :func:`ancestral.service.broker.records.end_job`."""
@@ -160,11 +161,11 @@ class Lease:
 
     async def set_total(self, samples: int) -> None:
         """Store how many symbols the job will have."""
-        await self._run(SET_FIELD, field="samples_total", value=samples, message="")
+        await self._run(SET_FIELD, field="samples_total", value=samples)
 
     async def store_timings(self, sentence: int, text: str) -> None:
         """Store when the phonemes of a sentence will be said."""
-        await self._run(SET_FIELD, field=f"timings:{sentence}", value=text, message="")
+        await self._run(SET_FIELD, field=f"timings:{sentence}", value=text)
 
     async def clear_deaths(self) -> None:
         """Reset the count of workers that died while they ran the job: it was not the cause."""
@@ -279,8 +280,9 @@ class Workers:
         return orphans
 
 
-async def _release(connection: Connection, job: Job, attempt: int, *, max_deaths: int = 0) -> int:
+async def _release(connection: Connection, job: Job, attempt: int, *, max_deaths: int = 0, parked: int = -1) -> int:
     """Put a leased job back or suspend it; see ``RELEASE``."""
-    args = {"id": job.id, "attempt": attempt, "max_deaths": max_deaths, "grace": LEASE_SECONDS}
-    kept = {"retention": job.retention, "record_retention": job.record_retention}
+    args = {"id": job.id, "attempt": attempt, "max_deaths": max_deaths, "grace": LEASE_SECONDS, "parked": parked}
+    least = PARKED_SECONDS if parked >= 0 else 0
+    kept = {"retention": max(job.retention, least), "record_retention": max(job.record_retention, least)}
     return int(await connection.run(RELEASE, Keys.for_job(job), **args, **kept))

@@ -1,7 +1,8 @@
 """One attempt of a worker at one job: what every kind of job shares.
 
-An attempt ends in one of six ways: completed, failed, cancelled by a client, stalled (the client stopped reading),
-released (to another worker, or suspended until the client reconnects), or stale (a later attempt has the job).
+An attempt ends in one of seven ways: completed, failed, cancelled by a client, stalled (the client stopped reading),
+released (to another worker, or suspended until the client reconnects), parked (until a slow client has read what there
+is), or stale (a later attempt has the job).
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Stop(Enum):
     """A client cancelled the job; its record is already updated."""
     RELEASED = "released"
     """The worker stops, or the client disconnected and may come back."""
+    PARKED = "parked"
+    """The client reads so slowly that others get the slot until it needs more."""
     STALE = "stale"
     """A later attempt has the job."""
     STALLED = "stalled"
@@ -100,6 +103,7 @@ class JobAttempt(ABC):
         """The number of symbols of the whole job, once the last is published; None if the result is figures."""
         self.read_at = time.monotonic()
         self._waits_since: float | None = None
+        self._parked = -1
 
     @abstractmethod
     async def work(self) -> dict[str, Any] | None:
@@ -117,6 +121,10 @@ class JobAttempt(ABC):
     @abstractmethod
     def waiting_for_reader(self) -> bool:
         """Whether it waits for its client to read."""
+
+    def parking_position(self, now: float) -> int | None:
+        """Where its client needs more, if that reads so slowly that the attempt has its slot for nothing."""
+        return None
 
     async def run(self) -> None:
         """Do the work, renew the lease meanwhile, and record the outcome."""
@@ -141,11 +149,11 @@ class JobAttempt(ABC):
             await self.lease.end(Status.FAILED, error=Failure(internal.message, internal.code or internal.type))
             return "failed"
         finished = self.symbols is not None or result is not None
-        if finished and self.stopped in (None, Stop.RELEASED) and await self._completed(result):
+        if finished and self.stopped in (None, Stop.RELEASED, Stop.PARKED) and await self._completed(result):
             return "done"
         assert self.stopped is not None, "what is not complete was stopped"
-        if self.stopped is Stop.RELEASED:
-            await self.lease.release()
+        if self.stopped in (Stop.RELEASED, Stop.PARKED):
+            await self.lease.release(self._parked)
         elif self.stopped is Stop.STALLED:
             await self.lease.end(Status.CANCELLED)
         # Publishing cannot distinguish a cancelled job from one that a later attempt has.
@@ -201,7 +209,11 @@ class JobAttempt(ABC):
             self.stop(Stop.RELEASED)
         else:
             self.on_read(signals.read)
-            if self._is_stalled(time.monotonic()):
+            now = time.monotonic()
+            if signals.queued and (parked := self.parking_position(now)) is not None:
+                self._parked = parked
+                self.stop(Stop.PARKED)
+            elif self._is_stalled(now):
                 log.info("client stopped reading; job cancelled", extra={"job": self.job.id})
                 self.stop(Stop.STALLED)
 

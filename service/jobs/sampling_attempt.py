@@ -24,6 +24,8 @@ BATCH_AHEAD_SECONDS = 10.0
 FED_SECONDS = 3.0
 """Of output. The next stream is opened when less than this is left to sample of those before it."""
 EVENT_SECONDS = 1.0
+PARK_SECONDS = 3.0
+"""After which an attempt whose client reads at less than half the speed of sound gives its slot to one that waits."""
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class SamplingAttempt(JobAttempt):
         self._slot: Slot | None = None
         self._read = 0
         self._last_event_at = 0.0
+        self._slow_since = (time.monotonic(), 0)
         self._error: BaseException | None = None
         self._idle_since: float | None = None
         self._idle_seconds = 0.0
@@ -86,6 +89,15 @@ class SamplingAttempt(JobAttempt):
     def waiting_for_reader(self) -> bool:
         """See :class:`JobAttempt`."""
         return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
+
+    def parking_position(self, now: float) -> int | None:
+        """See :class:`JobAttempt`."""
+        since, read = self._slow_since
+        if self._read - read >= (now - since) * self.rate / 2:
+            self._slow_since = now, self._read
+        elif self._slot is not None and self.waiting_for_reader and now - since >= PARK_SECONDS:
+            return self._slot.position - self._ahead // 2
+        return None
 
     def _note_idleness(self) -> None:
         """Add up the time spent waiting for the reader."""

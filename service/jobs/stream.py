@@ -85,9 +85,9 @@ class JobReader:
     async def _idle(self) -> None:
         """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it
         ended, which its server can notice long after this one began."""
+        await self._remind()
         with suppress(Overloaded, *UNAVAILABLE):
             await self._broker.resume(self.job, queue=math.inf)
-        await self._remind()
 
     async def _preview(self, data: bytes) -> None:
         """Called with what may be shown before the first symbols, once for each attempt."""

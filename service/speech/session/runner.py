@@ -314,7 +314,7 @@ class SessionRunner:
 
     async def _resume_job(self, job: Job) -> None:
         await resume(self._state, job)
-        await self._state.broker.heartbeat(job)
+        await self._state.broker.acknowledge(job, 0)
 
     async def _report_done(self) -> None:
         if self.session_state.report_done():

@@ -69,8 +69,9 @@ class WorkerMetrics(Metrics):
         )
         self._ends = Counter(
             "ancestral_attempt_ends_total",
-            "Attempts that ended: done, failed, requeued or suspended (released), not read by the client (stalled), or "
-            "cancelled by the client or superseded by another attempt (cancelled).",
+            "Attempts that ended: done, failed, requeued or suspended (released), suspended until a slow client has "
+            "read (parked), not read at all (stalled), or cancelled by the client or superseded by another attempt "
+            "(cancelled).",
             ["priority", "end"],
             registry=registry,
         )

@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ import pytest
 
 from ancestral.service.broker.job import Priority
 from ancestral.service.broker.keys import Keys
+from tests.chaos.support import Listener
 from tests.service.api.envelope import check_envelope
 from tests.service.processes import descendants, redis_of
 from tests.service.slow_reader import reading_slowly
@@ -66,6 +68,22 @@ def test_a_model_that_cannot_speak_is_never_ready(environment: dict[str, str], t
         assert int(refused.headers["retry-after"]) >= 1
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         check_envelope(server.speak(model="mute"), 503, None)
+
+
+def test_slow_readers_give_their_slots_to_those_who_wait_and_get_the_whole(serve: Serve) -> None:
+    body = SPEECH | {"input": SPEECH["input"] * 20, "speed": 0.25, "sample_rate": 48000}
+    with serve(interactive_slots=1, ahead_seconds=0.5) as server:
+        expected, may = server.speak(**body).content, threading.Event()
+        slow = [Listener(server, body, may) for _ in range(2)]  # which read no more than the beginning for now
+        assert all(listener.begun.wait(30) for listener in slow)
+        assert server.speak().status_code == 200
+        may.set()
+        for listener in slow:
+            listener.join(60)
+        assert [listener.error for listener in slow] == [None, None]
+        assert [listener.body == expected for listener in slow] == [True, True]
+        resumed = [line for line in server.log if line["message"] == "job taken up again"]
+        assert {line["job"] for line in resumed} == {listener.job for listener in slow}
 
 
 def test_overload_is_told_and_passes(serve: Serve) -> None:
