@@ -178,7 +178,8 @@ class SamplingAttempt(JobAttempt):
             if storing is not None:
                 storing.cancel()
                 await asyncio.gather(storing, return_exceptions=True)  # what fails here fails above, too
-        slot.finish()  # the end stores the total, too
+        await self.lease.set_total(fed)  # a reader may wait for it and read nothing, so that the end does not come
+        slot.finish()
 
     async def _store_total(self, so_far: int, index: int) -> None:
         """Store the job's length, for headers and estimates: known long before its last stream is."""

@@ -68,6 +68,17 @@ def test_a_streamed_wav_gives_its_length(server: Server, text: str, rate: int | 
         assert container.duration == pytest.approx(1e6 * data / 2 / (rate or RATE), abs=100)
 
 
+def test_a_wav_of_one_sentence_never_waits_for_itself(server: Server) -> None:
+    """Of more than the two seconds that are sampled ahead: the length has to come before anything is read."""
+    text = "The birch canoe slid on the smooth planks and the box was thrown beside the parked truck."
+    speed = samples_of(text) / RATE / 2.5
+    with server.client() as client:
+        client.timeout = 20.0
+        for _ in range(20):
+            answer = client.post("/v1/audio/speech", json=SPEECH | {"input": text, "speed": speed})
+            assert (answer.status_code, len(answer.content) / 2 / RATE) == (200, pytest.approx(2.5, abs=0.2))
+
+
 @pytest.mark.parametrize("form", ["wav", "flac"])
 def test_a_stream_has_the_bytes_of_the_file(server: Server, form: str) -> None:
     streamed = server.speak(input=LONG, response_format=form)
