@@ -9,41 +9,34 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ancestral.models.text import places
 from ancestral.models.text.addresses import letters
 from ancestral.models.text.numerals import cardinal, ordinal
+from ancestral.models.text.rules import Match, Rule, apply_all, rule
+from ancestral.models.text.sentence_ends import SENTENCE_AFTER, stop
 from ancestral.models.text.spans import SpannedText
 
-Match = re.Match[str]
-
-# Words that open a sentence far more often than they follow an abbreviation inside one.
-_OPENERS: Final = (
-    "The|A|An|It|He|She|We|They|You|I|This|That|These|Those|There|Here|In|On|At|But|And|Or|So|If|When|While|After|Before"
-    "|As|For|What|Who|Why|How|Where|Is|Are|Was|Were|Do|Does|Did|My|Your|His|Her|Our|Their|Its|No|Yes|Then|Now|Today"
-    "|However|Nobody|Everyone|Please|Let|Not|Some|Many|Most|All|One"
-)
-_SENTENCE_AFTER: Final = re.compile(rf"\s*[\"')\]]*\s*(?:$|\n)|[\"')\]]*\s+[\"'(]?(?:{_OPENERS})\b")
 _NUMBER_AFTER: Final = re.compile(r"\s*\d")
-_CAPITAL_AFTER: Final = re.compile(r"\s+[A-Z]")
-_NAME_BEFORE: Final = re.compile(r"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th))\s+$")
 
 _TITLES: Final = {
     "Mr": "mister", "Mrs": "missus", "Ms": "miz", "Messrs": "messieurs", "Prof": "professor",
     "Rev": "reverend", "Gen": "general", "Sgt": "sergeant", "Capt": "captain", "Lt": "lieutenant",
     "Col": "colonel", "Hon": "honorable", "Gov": "governor", "Sen": "senator", "Rep": "representative",
     "Pres": "president", "Mt": "mount", "Ft": "fort", "Cmdr": "commander", "Adm": "admiral",
-    "Supt": "superintendent",
+    "Supt": "superintendent", "Maj": "major",
 }  # fmt: skip
 _DOTTED: Final = {
-    "e.g": "for example", "i.e": "that is", "vs": "versus", "cf": "compare", "viz": "namely", "al": "al",
+    "e.g": "for example", "i.e": "that is", "cf": "compare", "viz": "namely", "al": "al",
     "approx": "approximately", "dept": "department", "est": "established", "fig": "figure", "figs": "figures",
     "vol": "volume", "ch": "chapter", "sec": "section", "pp": "pages", "misc": "miscellaneous",
     "ext": "extension", "tel": "telephone", "min": "minutes", "max": "maximum", "govt": "government",
     "assn": "association", "intl": "international", "natl": "national", "bldg": "building",
-    "apt": "apartment",
+    "apt": "apartment", "acct": "account", "mtg": "meeting", "mfg": "manufacturing", "rm": "room", "hrs": "hours",
+    "temp": "temperature", "pop": "population",
 }  # fmt: skip
 _ENDING: Final = {
     "etc": "et cetera", "inc": "incorporated", "ltd": "limited", "corp": "corporation", "co": "company",
-    "jr": "junior", "sr": "senior", "bros": "brothers", "ave": "avenue", "blvd": "boulevard", "rd": "road",
+    "jr": "junior", "sr": "senior", "bros": "brothers",
     "jan": "January", "feb": "February", "mar": "March", "apr": "April", "jun": "June", "jul": "July",
     "aug": "August", "sep": "September", "sept": "September", "oct": "October", "nov": "November",
     "dec": "December", "mon": "monday", "tue": "tuesday", "tues": "tuesday", "wed": "wednesday",
@@ -51,6 +44,8 @@ _ENDING: Final = {
 }  # fmt: skip
 # Also words in lower case, or acronyms in capitals: they are abbreviations when capitalised, or before a number.
 _CAPITALISED_ONLY: Final = frozenset({"co", "mar", "sep", "mon", "wed", "jun", "jul", "thu", "sec", "dec", "est"})
+# Words, too, which may end a sentence.
+_WORDS: Final = frozenset({"temp", "pop", "max", "min", "fig"})
 _KINGS: Final = (
     "Henry|George|Louis|Charles|Elizabeth|James|Edward|William|Richard|Mary|Catherine|Peter|Pius|Paul|Benedict|Francis"
     "|Leo|Philip|Frederick|Alexander|Napoleon|Nicholas|Ivan|Gregory|Urban|Clement|Innocent|Otto|Christian|Gustav"
@@ -64,41 +59,45 @@ _DAYS: Final = {
     "Mon": "monday", "Tue": "tuesday", "Tues": "tuesday", "Wed": "wednesday", "Thu": "thursday", "Thur": "thursday",
     "Thurs": "thursday", "Fri": "friday", "Sat": "saturday", "Sun": "sunday",
 }  # fmt: skip
-_DAY: Final = "(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
+_DAY: Final = "(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
+_MONTH: Final = "(?:Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sept?|Oct|Nov|Dec)"
 _ROMAN: Final = r"(?=[IVXLC])(?:X{0,3}|XL|LX{0,3}|XC|C{1,3})(?:IX|IV|V?I{0,3})(?<=[IVXLC])"
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-
-
-def _stop(match: Match) -> str:
-    """What the abbreviation's full stop is worth: a sentence's end if a new sentence seems to follow."""
-    return " . " if _SENTENCE_AFTER.match(match.string, match.end()) else " "
 
 
 def _dotted(match: Match) -> str:
     word = match[1]
     if word.lower() in _CAPITALISED_ONLY and not word.istitle() and not _NUMBER_AFTER.match(match.string, match.end()):
         return match[0]
+    if not (word.islower() or word.istitle() or word.isupper()):
+        return match[0]
+    if word.lower() in _WORDS and SENTENCE_AFTER.match(match.string, match.end()):
+        return match[0]
     if word.lower() in _ENDING:
-        return _ENDING[word.lower()] + _stop(match)
+        return _ENDING[word.lower()] + stop(match)
     return _DOTTED[word.lower()] + " "
 
 
-def _street_or(match: Match, street: str, title: str) -> str:
-    """`St.` and `Dr.`: titles before a name, parts of an address after one."""
-    after_name = _NAME_BEFORE.search(match.string, max(0, match.start() - 24), match.start())
-    before_name = _CAPITAL_AFTER.match(match.string, match.end())
-    new_sentence = _SENTENCE_AFTER.match(match.string, match.end())
-    if before_name and not (after_name and new_sentence):
-        return title + " "
-    return street + (_stop(match) if match[0].endswith(".") else " ")
+def _days(match: Match) -> str:
+    named = re.sub(_DAY + r"\.?", lambda day: _DAYS[day[0].rstrip(".")], match[0])
+    return re.sub(r"\s?([-&/])\s?", lambda sign: {"-": " to ", "&": " and ", "/": " , "}[sign[1]], named)
+
+
+def _function(match: Match) -> str:
+    return f"{match[1] or match[3]} of {match[2] or match[4]} "
+
+
+def _cups(match: Match) -> str:
+    one = match[1] == "1" or ("/" in match[1] and " " not in match[1])
+    return f"{match[1]} {'cup' if one else 'cups'}"
 
 
 def _initialism(match: Match) -> str:
-    return letters(match[1]) + (match[2] or _stop(match))
+    return letters(match[1]) + (match[2] or stop(match))
 
 
 def _initial(match: Match) -> str:
-    if match[1] == "I" or _SENTENCE_AFTER.match(match.string, match.end()):
+    if match[1] == "I" or SENTENCE_AFTER.match(match.string, match.end()):
         return match[0]
     return letters(match[1]) + " "
 
@@ -113,36 +112,51 @@ def _dotted_pattern() -> str:
     return "|".join(sorted((re.escape(word) for word in {**_DOTTED, **_ENDING}), key=len, reverse=True))
 
 
-_RULES: Final = (
-    (re.compile(rf"\b{_DAY}\.?\s?-\s?{_DAY}\b\.?"), lambda m: f"{_DAYS[m[1]]} to {_DAYS[m[2]]}"),
-    (
-        re.compile(rf"\b{_DAY}(?:\.(?=,?\s+[a-z\d])|(?=,?\s+(?:\d|Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sep|Oct|Nov|Dec)))"),
+_RULES: Final[tuple[Rule, ...]] = (
+    rule("MTWFS", rf"\b{_DAY}\b\.?(?:\s?[-&/,]\s?{_DAY}\b\.?)+", _days),
+    rule(
+        "MTWFS",
+        rf"\b({_DAY})(?:\.(?=,?\s+[a-z\d])|(?=,?\s+(?:\d|{_MONTH}\b)))",
         lambda m: _DAYS[m[1]],
     ),
-    (re.compile(r"\bCtrl\b"), lambda m: "Control"),
-    (re.compile(r"(?<=\b[Tt]he )WHO\b"), lambda m: letters(m[0])),
-    (re.compile(r"\b([A-Z]{1,3})&([A-Z]{1,3})\b"), lambda m: f"{letters(m[1])} and {letters(m[2])}"),
-    (re.compile(r"\((a)\)"), lambda m: f" , {letters(m[1])} , "),
-    (re.compile(r"(?<!\w)#\s?(?=\d)"), lambda m: " number "),
-    (re.compile(r"(?<!\w)'n'(?=\s)"), lambda m: "and"),
-    (re.compile(rf"\b(?:({'|'.join(_TITLES)})\.|(Mrs?|Ms|Prof)\b(?=\s+[A-Z]))"), lambda m: _TITLES[m[1] or m[2]] + " "),
-    (re.compile(r"\bSt\b\.?"), lambda m: _street_or(m, "street", "saint")),
-    (re.compile(r"\bDr\b\.?"), lambda m: _street_or(m, "drive", "doctor")),
-    (re.compile(r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?"), lambda m: letters(m[0]) + _stop(m)),
-    (re.compile(r"\bw/(o?)(?!\w)"), lambda m: "without" if m[1] else "with"),
-    (re.compile(r"\bWW(I{1,2})\b"), lambda m: f"World War {m[1]}"),
-    (re.compile(r"(?<=\d)\s?([AaPp])\.\s?[Mm]\."), lambda m: f"{m[1]}m{_stop(m)}"),
-    (re.compile(r"\b([CF])#(?!\w)"), lambda m: f"{m[1]} sharp"),
-    (re.compile(r"\b([A-Za-z])\(([A-Za-z])\)"), lambda m: f"{m[1]} of {m[2]}"),
-    (re.compile(rf"(?<![\w.])({_dotted_pattern()})\.(?![\w])", re.IGNORECASE), _dotted),
-    (re.compile(r"\b(?:Nos?|nos?)\.\s?(?=\d)"), lambda m: "numbers " if "s" in m[0] else "number "),
-    (re.compile(r"\bp\.\s?(?=\d)"), lambda m: "page "),
-    (re.compile(r"(?<![\w.])((?:[A-Za-z]\.){2,}[A-Za-z]?(?![A-Za-z]))('s)?"), _initialism),
-    (re.compile(r"(?<![\w.'])([A-Z])\.(?=\s+[A-Z])"), _initial),
-    (re.compile(rf"\b({_KINGS}) ({_ROMAN})\b(?!')"), lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}"),
-    (re.compile(rf"\b({_PARTS}) ({_ROMAN})\b(?!')"), lambda m: f"{m[1]} {cardinal(_roman(m[2]))}"),
-    (re.compile(rf"\b({_ROMAN})(?= centur)"), lambda m: ordinal(_roman(m[1]))),
-    (re.compile(rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN})\b(?!')"), lambda m: cardinal(_roman(m[1]))),
+    rule("TWFS", r"(?<=[a-z,] )(Tues?|Wed|Thurs?|Fri|Sat)\.?(?=[,;!?]|\s*$)", lambda m: _DAYS[m[1]]),
+    rule("M", r"\bM\s?-\s?F\b", lambda _: "monday to friday"),
+    rule(
+        "-",
+        rf"\b({_MONTH})\.?\s?-\s?(?={_MONTH}\b)",
+        lambda m: f"{_ENDING.get(m[1].lower(), m[1])} to ",
+    ),
+    rule("C", r"\bCtrl\b", lambda _: "Control"),
+    rule("W", r"(?<=\b[Tt]he )WHO\b", lambda m: letters(m[0])),
+    rule("&", r"\b([A-Z]{1,3})&([A-Z]{1,3})\b", lambda m: f"{letters(m[1])} and {letters(m[2])}"),
+    rule("(", r"\((a)\)", lambda m: f" , {letters(m[1])} , "),
+    rule("#", r"(?<!\w)#\s?(?=\d)", lambda _: " number "),
+    rule("'", r"(?<!\w)'n'(?=\s)", lambda _: "and"),
+    rule(
+        "",
+        rf"\b(?:({'|'.join(_TITLES)})\.|(Mrs?|Ms|Prof)\b(?=\s+[A-Z]))",
+        lambda m: _TITLES[m[1] or m[2]] + " ",
+    ),
+    *places.RULES,
+    rule("DcB", r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?", lambda m: letters(m[0]) + stop(m)),
+    rule("/", r"\bw/(o?)(?!\w)", lambda m: "without" if m[1] else "with"),
+    rule("W", r"\bWW(I{1,2})\b", lambda m: f"World War {m[1]}"),
+    rule("v", r"\bvs\b\.?|(?<=\w )v\.(?=\s+[\w\"'])", lambda _: "versus"),
+    rule(".", r"\bca?\.\s?(?=\d{3,4}\b)", lambda _: "circa "),
+    rule(".", r"\b(\d+ \d/\d|\d+/\d|\d+) c\.(?=\s+[a-z])", _cups),
+    rule(".", r"(?<=\d)\s?([AaPp])\.\s?[Mm]\.", lambda m: f"{m[1]}m{stop(m)}"),
+    rule("#", r"\b([CF])#(?!\w)", lambda m: f"{m[1]} sharp"),
+    rule("(", r"\b([A-Za-z])\(([A-Za-z])\)|\b(O)\(([^()]+)\)", _function),
+    rule(".", rf"(?<![\w.])({_dotted_pattern()})\.(?![\w])", _dotted, re.IGNORECASE),
+    rule("oO", r"\b[Nn]o(?:s?\.\s?(?=\d)|\.(?= (?:of|is|was)\b))", lambda m: f"number{'s' * ('s' in m[0])} "),
+    rule(".", r"\bp\.\s?(?=\d)", lambda _: "page "),
+    rule(".", r"(?<=\d )est\.", lambda m: f"estimated{stop(m)}"),
+    rule(".", r"(?<![\w.])((?:[A-Za-z]\.){2,}[A-Za-z]?(?![A-Za-z]))('s)?", _initialism),
+    rule(".", r"(?<![\w.'])([A-Z])\.(?=\s+[A-Z])", _initial),
+    rule("IVX", rf"\b(?!Malcolm X\b)({_KINGS}) ({_ROMAN})\b(?!')", lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}"),
+    rule("IVXLC", rf"\b({_PARTS}) ({_ROMAN})\b(?!')", lambda m: f"{m[1]} {cardinal(_roman(m[2]))}"),
+    rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(_roman(m[1]))),
+    rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN})\b(?!')", lambda m: cardinal(_roman(m[1]))),
 )
 
 
@@ -155,6 +169,4 @@ def speak_abbreviations(text: SpannedText) -> SpannedText:
     Returns:
         Text in which every remaining full stop between words ends a sentence, numbers aside.
     """
-    for pattern, speak in _RULES:
-        text = text.sub(pattern, speak)
-    return text
+    return apply_all(_RULES, text)

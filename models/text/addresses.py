@@ -6,11 +6,11 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER
+from ancestral.models.text.codes import HOSTS
+from ancestral.models.text.rules import Match, Rule, apply_all, rule
 from ancestral.models.text.spans import SpannedText
 
-Match = re.Match[str]
-
-_SIGN: Final = re.compile(r"\.\w|[/\\#@]")
+_SIGN: Final = re.compile(r"\.\w|[/\\#@:]")
 _SIGNS: Final = {
     ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "?": "question mark", "=": "equals",
     "&": "and", "#": "hash", "%": "percent", "~": "tilde", ":": "colon", "+": "plus", "$": "dollar", "*": "star",
@@ -62,24 +62,26 @@ def _file(match: Match) -> str:
 
 def _tag(match: Match) -> str:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|_", " ", match[2])
+    if match.string[: match.start()].lower().endswith(("hashtag ", "tag ")):
+        return f" {words} "
     return f" {'hashtag' if match[1] == '#' else 'at'} {words} "
 
 
-_RULES: Final = (
+_RULES: Final[tuple[Rule, ...]] = (
     # A path, and the letter of a drive or of a forum before its slash.
-    (re.compile(r"(?<![\w/.~<])(?:~|\.{1,2})?/[A-Za-z.][\w.-]*(?:/[\w.-]+)*/?(?<![.])"), lambda m: f" {_speak(m[0])} "),
-    (re.compile(r"\b([A-Za-z]):(?=\\)"), lambda m: f"{letters(m[1])} colon "),
-    (re.compile(r"(?<![\w/])([ru])/(?=\w)"), lambda m: f"{letters(m[1])} slash "),
-    (
-        re.compile(
-            r"\b(?:https?|ftp|file|wss?|redis|ssh|git)://\S+|\bwww\.\S+|(?:\bmailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-            re.I,
-        ),
+    rule("/", r"(?<![\w/.~<])(?:~|\.{1,2})?/[A-Za-z.][\w.-]*(?:/[\w.-]+)*/?(?<![.])", lambda m: f" {_speak(m[0])} "),
+    rule("\\", r"\b([A-Za-z]):(?=\\)", lambda m: f"{letters(m[1])} colon "),
+    rule("/", r"(?<![\w/])([ru])/(?=\w)", lambda m: f"{letters(m[1])} slash "),
+    rule(
+        ":.@",
+        r"\b(?:https?|ftp|file|wss?|redis|ssh|git)://\S+|\blocalhost:\d+\S*|\bwww\.\S+"
+        r"|(?:\bmailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
         _address,
+        re.IGNORECASE,
     ),
-    (re.compile(rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))"), _address),
-    (re.compile(rf"(?<=\w\w)\.({_EXTENSIONS})\b(?!\.?[\w@])", re.IGNORECASE), _file),
-    (re.compile(r"(?<![\w&])([#@])([A-Za-z]\w*)"), _tag),
+    rule(".", rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))", _address),
+    rule(".", rf"(?<=\w\w)\.({_EXTENSIONS})\b(?!\.?[\w@])", _file, re.IGNORECASE),
+    rule("#@", r"(?<![\w&])([#@])([A-Za-z]\w*)", _tag),
 )
 
 
@@ -91,6 +93,4 @@ def speak_addresses(text: SpannedText) -> SpannedText:
     """
     if not _SIGN.search(text.text):
         return text
-    for pattern, speak in _RULES:
-        text = text.sub(pattern, speak)
-    return text
+    return apply_all((*_RULES, *HOSTS), text)

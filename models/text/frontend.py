@@ -35,13 +35,9 @@ def _sentences(tokens: list[Token]) -> Iterator[list[Token]]:
             start = i
 
 
-def _word_count(items: list[Item]) -> int:
-    return sum(isinstance(item, Word) for item in items)
-
-
 def _is_short(items: list[Item]) -> bool:
-    phones = sum(len(item.phones) for item in items if isinstance(item, Word))
-    return _word_count(items) <= 1 or (_word_count(items) <= _MAX_WORDS and phones <= _MAX_PHONES)
+    words = [item for item in items if isinstance(item, Word)]
+    return len(words) <= 1 or (len(words) <= _MAX_WORDS and sum(len(word.phones) for word in words) <= _MAX_PHONES)
 
 
 def _cut(items: list[Item]) -> int:

@@ -15,6 +15,7 @@ from ancestral.models.text.abbreviations import speak_abbreviations
 from ancestral.models.text.addresses import speak_addresses
 from ancestral.models.text.characters import CUE, LETTER, NothingToSpeak, fold
 from ancestral.models.text.directives import read_plain
+from ancestral.models.text.formulas import speak_formulas
 from ancestral.models.text.markup import speak_arrows, speak_markup
 from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS
 from ancestral.models.text.quantities import speak_quantities
@@ -105,9 +106,10 @@ def _merge_marks(tokens: list[Token], *, goes_on: bool) -> list[Token]:
         if not token.is_word:
             gap.append(token)
             continue
-        merged += _between(gap) if merged else _cues(gap)
+        if gap:
+            merged += _between(gap) if merged else _cues(gap)
+            gap = []
         merged.append(token)
-        gap = []
     if not merged:
         return _cues(gap)
     if not any(token.spoken in SENTENCE_ENDS or (goes_on and token.spoken == PHRASE_PAUSE) for token in gap):
@@ -179,7 +181,7 @@ def normalize(text: str | Script) -> list[Token]:
     """
     script = read_plain(text) if isinstance(text, str) else text
     cues: dict[str, Cue] = {}
-    folded = speak_arrows(_folded(script, cues)).strip()
+    folded = speak_arrows(speak_formulas(_folded(script, cues))).strip()
     for pattern, replacement in _EARLY:
         folded = folded.sub(pattern, replacement)
     spoken = speak_abbreviations(speak_addresses(speak_markup(folded)))

@@ -58,6 +58,14 @@ def year(text: str) -> str:
     return _words(int(text), "year")
 
 
+def pairs(text: str) -> str:
+    """Three or four digits as two numbers: "three eighty", "ten oh five"; round ones as a count."""
+    first, last = text[:-2], text[-2:]
+    if first.startswith("0") or last == "00":
+        return cardinal(text)
+    return f"{cardinal(first)} {'oh ' + cardinal(last[1]) if last[0] == '0' else cardinal(last)}"
+
+
 def plain_number(text: str) -> str:
     """A number without a unit: four bare digits that can be a year are read as one."""
     return year(text) if is_year(text) else number(text)

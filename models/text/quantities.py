@@ -1,18 +1,17 @@
-"""Written quantities to words: dates, times, money, units, fractions, plain numbers.
+"""Written quantities to words: money, units, fractions, plain numbers.
 
 Every rule is a pattern and a function of its match. They are tried in the order of `RULES`, most specific
-first, and what a rule has spoken has no digits left for a later one to find. Numbers that are names are in codes.py.
+first, and what a rule has spoken has no digits left for a later one to find. Dates are in dates.py, numbers that are
+names in codes.py, formulas in formulas.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
-from ancestral.models.text import codes
+from ancestral.models.text import codes, dates
 from ancestral.models.text.characters import LETTER
-from ancestral.models.text.codes import Rule, pairs
 from ancestral.models.text.numerals import (
     cardinal,
     digits,
@@ -20,33 +19,36 @@ from ancestral.models.text.numerals import (
     is_year,
     number,
     ordinal,
+    pairs,
     plain_number,
     plural,
     year,
 )
+from ancestral.models.text.rules import Match, Rule, apply_all, number_rule
 from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.units import CURRENCIES, UNITS
 
-Match = re.Match[str]
-
-_MONTHS: Final = (
-    "january", "february", "march", "april", "may", "june",
-    "july", "august", "september", "october", "november", "december",
-)  # fmt: skip
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _START: Final = r"(?<![\w.,])"
 _END: Final = r"(?![\w])(?!\.\d|,\d{3}\b)"
-_MONTH: Final = (
-    r"(Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
-    r"|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
-)
 _SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|[BT])\b)?"
 _SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion"}
 _SIGNS: Final = "$£€¥₹"
 _UNIT: Final = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
-_PERIODS: Final = {"hr": "hour", "h": "hour", "mo": "month", "yr": "year", "wk": "week", "min": "minute", "lb": "pound"}
+_PERIODS: Final = {
+    "hr": "hour",
+    "h": "hour",
+    "day": "day",
+    "week": "week",
+    "mo": "month",
+    "yr": "year",
+    "wk": "week",
+    "min": "minute",
+    "lb": "pound",
+}
 _PER: Final = (
     "hour|hr|h|day|night|week|wk|month|mo|year|yr|minute|min|person|piece|item|unit|user|head|share|gallon|pound|lb|kg"
+    f"|{_UNIT}"
 )
 _COUNTRIES: Final = {
     "US": f"{LETTER}u {LETTER}s ", "CA": "canadian ", "C": "canadian ", "AU": "australian ", "A": "australian ",
@@ -61,68 +63,8 @@ _NOUN_AFTER: Final = re.compile(
     r"|heavy|old|apart|ago|later|left|plus|minus|than|that|which|who|you|she|they|with|without|in|into|on|onto|over|under|at|to"
     r"|is|are|was|were|will|would|can|could|may|might|must|has|have|had|does|did|do|not|above|below|after|before|between|within"
     r"|until|since|because|when|while|where|if|then|there|here|we|it|he|by|as|so|about|around|too|also|only|just|even|down|up)\b)"
-    r"[a-z]{3,}"
+    r"[A-Za-z]{3,}"
 )
-
-
-def _date(year_digits: str, month: int, day: str) -> str:
-    suffix = f" {plain_number(year_digits)}" if year_digits else ""
-    return f"{_MONTHS[month - 1]} {ordinal(day)}{suffix}"
-
-
-def _is_date(month: str, day: str) -> bool:
-    return 1 <= int(month) <= 12 and 1 <= int(day) <= 31
-
-
-def _iso_date(match: Match) -> str:
-    if not _is_date(match[2], match[3]):
-        return f"{cardinal(match[1])} dash {cardinal(match[2])} dash {cardinal(match[3])}"
-    return _date(match[1], int(match[2]), str(int(match[3])))
-
-
-def _slash_date(match: Match) -> str:
-    # The voice is American: 5/4/2026 is the fourth of May. A first number above twelve can only be a day.
-    first, second = match[1], match[2]
-    month, day = (first, second) if _is_date(first, second) else (second, first)
-    if not _is_date(month, day):
-        return " slash ".join(cardinal(part) for part in match.groups())
-    return _date(match[3], int(month), str(int(day)))
-
-
-def _month_number(name: str) -> int:
-    return next(i for i, month in enumerate(_MONTHS, 1) if month.startswith(name.lower()[:3]))
-
-
-def _month_day(match: Match) -> str:
-    return _date(match[3] or "", _month_number(match[1]), match[2])
-
-
-def _day_month(match: Match) -> str:
-    year_words = f" {plain_number(match[3])}" if match[3] else ""
-    article = "" if match.string[: match.start()].rstrip().lower().endswith("the") else "the "
-    return f"{article}{ordinal(match[1])} of {_MONTHS[_month_number(match[2]) - 1]}{year_words}"
-
-
-def _half_day(letter: str) -> str:
-    return f"{LETTER}{letter.lower()} {LETTER}m"
-
-
-def _time(match: Match) -> str:
-    hour, minute, second, half = int(match[1]), match[2], match[3], match[4]
-    if hour > 24 or int(minute) > 59:
-        return f"{cardinal(match[1])} to {cardinal(minute)}"
-    spoken = cardinal(str(hour))
-    if minute != "00":
-        spoken += f" oh {cardinal(minute[1])}" if minute[0] == "0" else f" {cardinal(minute)}"
-    elif not half and not second:
-        spoken += " o'clock" if 1 <= hour <= 12 else " hundred"
-    if second and second != "00":
-        spoken += f" and {cardinal(str(int(second)))} seconds"
-    return f"{spoken} {_half_day(half)}" if half else spoken
-
-
-def _hour(match: Match) -> str:
-    return f"{cardinal(match[1])} {_half_day(match[2])}"
 
 
 def _is_adjective(match: Match) -> bool:
@@ -156,12 +98,18 @@ def _signed(match: Match) -> str:
 
 
 def _per(match: Match) -> str:
-    return f"{match[1]} per {_PERIODS.get(match[2].lower(), match[2])}"
+    unit = UNITS.get(match[2])
+    return f"{match[1]} per {_PERIODS.get(match[2].lower()) or (unit.one if unit else match[2])}"
+
+
+def _per_unit(symbol: str | None) -> str:
+    return f" per {_PERIODS.get(symbol) or UNITS[symbol].one}" if symbol else ""
 
 
 def _unit(match: Match) -> str:
     amount, hyphen, unit = match[1], match[2] == "-", UNITS[match[3]]
-    return f"{number(amount)} {unit.one if hyphen or amount == '1' or _is_adjective(match) else unit.many}"
+    name = unit.one if hyphen or amount == "1" or _is_adjective(match) else unit.many
+    return f"{number(amount)} {name}{_per_unit(match[4])}"
 
 
 def _fraction_of_unit(match: Match) -> str:
@@ -171,16 +119,6 @@ def _fraction_of_unit(match: Match) -> str:
 def _dimensions(match: Match) -> str:
     sides = (pairs(side) if len(side) == 4 else cardinal(side) for side in match.groups())
     return " by ".join(sides)
-
-
-def _month_year(match: Match) -> str:
-    return f"{_MONTHS[int(match[1]) - 1]} {year(match[2])}"
-
-
-def _season(match: Match) -> str:
-    if int(match[2]) != (int(match[1]) + 1) % 100:
-        return match[0]
-    return f"{year(match[1])} to {cardinal(match[2])}"
 
 
 def _degrees(match: Match) -> str:
@@ -200,7 +138,8 @@ def _decade(match: Match) -> str:
 
 def _scientific(match: Match) -> str:
     sign = "minus " if match[2].startswith("-") else ""
-    return f"{number(match[1])} times ten to the power of {sign}{cardinal(match[2].lstrip('+-'))}"
+    unit = f" {UNITS[match[3]].many}{_per_unit(match[4])}" if match[3] else ""
+    return f"{number(match[1])} times ten to the power of {sign}{cardinal(match[2].lstrip('+-'))}{unit}"
 
 
 def _power(match: Match) -> str:
@@ -217,68 +156,62 @@ def _bare(match: Match) -> str:
     return plain_number(text)
 
 
-def _rule(signs: str, pattern: str, speak: Callable[[Match], str]) -> Rule:
-    return Rule(signs, re.compile(pattern), speak)
-
-
 RULES: Final[tuple[Rule, ...]] = (
+    *dates.RULES,
     *codes.RULES,
-    _rule("/", rf"((?:[{_SIGNS}]\s?{_NUMBER}|(?<![\w.]){_NUMBER}%?))/({_PER})\b(?!/)", _per),
-    _rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
-    _rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
-    _rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
-    _rule("x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b))", lambda m: f"{m[1]} times"),
-    _rule("/", r"(?<![\w/])(\d{1,2})/(\d{1,3}) ?(in\.|(?:tsp|tbsp|oz|lb|mi|ml|l|L)\b)\.?", _fraction_of_unit),
-    _rule(" ", r"(?<= ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
-    _rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
-    _rule("/", r"(?<![\w/.])((?:19|20)\d\d)/(\d\d)(?![\w/])", _season),
-    _rule(
+    number_rule("/", rf"((?:[{_SIGNS}]\s?{_NUMBER}|(?<![\w.]){_NUMBER}%?))/({_PER})\b(?!/)", _per),
+    number_rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
+    number_rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
+    number_rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
+    number_rule("x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b))", lambda m: f"{m[1]} times"),
+    number_rule("/", r"(?<![\w/])(\d{1,2})/(\d{1,3}) ?(in\.|(?:tsp|tbsp|oz|lb|mi|ml|l|L)\b)\.?", _fraction_of_unit),
+    number_rule(" ", r"(?<= ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
+    number_rule(
         ".",
-        r"(?<=\b(?:ersion|elease|Python) )(\d+)\.([1-9]\d)(?![\w.])",
+        r"(?:(?<=ersion )|(?<=elease |Python )|(?<=Python \d\.\d to ))(\d+)\.([1-9]\d)(?![\w.]*\d)",
         lambda m: f"{cardinal(m[1])} point {cardinal(m[2])}",
     ),
-    _rule("-", rf"{_START}(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
-    _rule("/.", rf"{_START}(\d{{1,2}})[/.](\d{{1,2}})[/.](\d{{4}}){_END}", _slash_date),
-    _rule("", rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?:,? (\d{{4}})\b)?", _month_day),
-    _rule("", rf"{_START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
-    _rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})Z?)?(?:\s?([AaPp])[Mm]\b)?{_END}", _time),
-    _rule("aApP", rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
-    _rule(":", r"(?<=\d):(?=\d)", lambda m: "to"),
-    _rule("-", rf"([{_SIGNS}])\s?({_NUMBER})\s?-\s?[{_SIGNS}]?({_NUMBER}){_SCALE}", _money_range),
-    _rule(
+    number_rule(":", r"(?<=\d):(?=\d)", lambda m: "to"),
+    number_rule("-", rf"([{_SIGNS}])\s?({_NUMBER})\s?-\s?[{_SIGNS}]?({_NUMBER}){_SCALE}", _money_range),
+    number_rule(
         "$£€¥₹",
         rf"(?:\b(US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}",
         _signed,
     ),
-    _rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
-    _rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
-    _rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
-    _rule("eE", rf"{_START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){_END}", _scientific),
-    _rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
-    _rule("°", rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
-    _rule(
+    number_rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
+    number_rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
+    number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
+    number_rule(
+        "eE", rf"{_START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){_END}(?:\s?({_UNIT})(?:/({_UNIT}))?(?!\w))?", _scientific
+    ),
+    number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
+    number_rule("m", rf"(?<=population) +({_NUMBER})m\b", lambda m: f"{number(m[1])} million"),
+    number_rule("°", rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
+    number_rule(
         "/",
         r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
         lambda m: f"{cardinal(m[1])} and {fraction(m[2], m[3])}",
     ),
-    _rule("/", r"(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/])", _slashed),
-    _rule("/", rf"(?<=\d)\s?/\s?(?={_NUMBER})", lambda m: "over"),
-    _rule(
+    number_rule("/", r"(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/])", _slashed),
+    number_rule("/", rf"(?<=\d)\s?/\s?(?={_NUMBER})", lambda m: "over"),
+    number_rule(
         ".",
         r"(?<![\d.])(\d+\.\d+(?:\.\d+)+)(?!\d)",
         lambda m: " point ".join(cardinal(p) for p in m[1].split(".")),
     ),
-    _rule("s", r"\b(\d{1,3}0)'?s\b", _decade),
-    _rule("tdh", r"(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1].replace(",", ""))),
-    _rule("s", r"(?<=[A-Za-z]-)(\d+)s\b", lambda m: plural(cardinal(m[1]))),
-    _rule("", rf"(?<![\w.])({_NUMBER})([\s-]?)({_UNIT})(?!\w)(?:\.(?=\s*[a-z,;:)]))?", _unit),
-    _rule("^", r"\^(-?\d+)", _power),
-    _rule("x", rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
-    _rule(
-        "x", rf"(?<=equals )\s*({_NUMBER})x\b|(?<==)\s*({_NUMBER})x\b", lambda m: f"{number(m[1] or m[2])} {LETTER}x"
+    number_rule("s", r"\b(\d{1,3}0)'?s\b", _decade),
+    number_rule("tdh", r"(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1].replace(",", ""))),
+    number_rule("s", r"(?<=[A-Za-z]-)(\d+)s\b", lambda m: plural(cardinal(m[1]))),
+    number_rule(
+        "",
+        rf"(?<![\w.])({_NUMBER})([\s-]?)({_UNIT})(?:/({_UNIT}|day|week|wk|mo|min))?(?!\w)"
+        r"(?:\.(?=\s*(?:[a-z,;:)]|\d+ (?:min|sec|oz)\b)))?",
+        _unit,
     ),
-    _rule("x", rf"({_NUMBER})x\b", lambda m: f"{number(m[1])} times"),
-    _rule("", _NUMBER, _bare),
+    number_rule("^", r"\^(-?\d+)", _power),
+    number_rule("x", rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
+    number_rule("x", rf"({_NUMBER})x\b", lambda m: f"{number(m[1])} times"),
+    number_rule("", _NUMBER, _bare),
 )
 _DIGIT: Final = re.compile("[0-9]")
 _MINUS: Final = re.compile(r"(?<![^\s(=:,])-(?=[\d.$£€¥])(?!\.\D)")
@@ -303,6 +236,4 @@ def speak_quantities(text: SpannedText) -> SpannedText:
         return text
     text = text.sub(_ENDLESS, lambda match: f"{' point ' if match[1] else ''}{digits(match[2])} ")
     text = text.sub(_SUBTRACTION, " minus ").sub(_MINUS, " minus ").sub(_MULTIPLICATION, " times ")
-    for rule in RULES:
-        text = rule.apply(text)
-    return text.sub(_SPOKEN_RANGE, " to ")
+    return apply_all(RULES, text).sub(_SPOKEN_RANGE, " to ")

@@ -1,4 +1,4 @@
-"""Names of units of measure and currencies."""
+"""Names of units of measure and currencies, symbols of the chemical elements."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def _units() -> dict[str, Unit]:
             "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "µm": "micrometer",
             "nm": "nanometer", "mi": "mile", "yd": "yard", "kg": "kilogram", "g": "gram", "mg": "milligram",
             "µg": "microgram", "lb": "pound", "lbs": "pound", "oz": "ounce", "l": "liter", "L": "liter",
-            "ml": "milliliter", "mL": "milliliter", "hr": "hour", "hrs": "hour", "h": "hour", "min": "minute",
+            "ml": "milliliter", "mL": "milliliter", "dl": "deciliter", "dL": "deciliter",
+            "mol": "mole", "mmol": "millimole", "hr": "hour", "hrs": "hour", "h": "hour", "min": "minute",
             "mins": "minute", "sec": "second", "secs": "second", "s": "second", "ms": "millisecond",
             "µs": "microsecond", "ns": "nanosecond", "W": "watt", "kW": "kilowatt", "MW": "megawatt",
             "V": "volt", "kV": "kilovolt", "mA": "milliamp", "kWh": "kilowatt hour", "KB": "kilobyte",
@@ -50,18 +51,16 @@ def _units() -> dict[str, Unit]:
             "Gb": "gigabit", "dB": "decibel", "J": "joule", "kJ": "kilojoule", "cal": "calorie",
             "kcal": "kilocalorie", "kPa": "kilopascal", "ha": "hectare", "tbsp": "tablespoon",
             "tsp": "teaspoon", "px": "pixel", "gal": "gallon", "pt": "pint", "qt": "quart", "mAh": "milliamp hour",
-            "Wh": "watt hour", "GW": "gigawatt", "hPa": "hectopascal", "PB": "petabyte", "yr": "year", "yrs": "year",
+            "Wh": "watt hour",
+            "GW": "gigawatt", "hPa": "hectopascal", "PB": "petabyte",
+            "bps": "basis point", "yr": "year", "yrs": "year",
         }.items()
     }  # fmt: skip
     for length in ("km", "m", "cm", "mm"):
         name = units[length].one
         for power, word in (("2", "square"), ("3", "cubic")):
             units[length + power] = units[f"{length}^{power}"] = _regular(f"{word} {name}")
-    for symbol, per in {"km/h": "hour", "kph": "hour", "m/s": "second"}.items():
-        base = units["m" if symbol == "m/s" else "km"]
-        units[symbol] = Unit(f"{base.one} per {per}", f"{base.many} per {per}")
-    for size in ("KB", "kB", "MB", "GB", "TB"):
-        units[f"{size}/s"] = Unit(f"{units[size].one} per second", f"{units[size].many} per second")
+    units["kph"] = Unit("kilometer per hour", "kilometers per hour")
     units["hp"] = Unit("horsepower", "horsepower")
     units["psi"] = Unit("pound per square inch", "pounds per square inch")
     units["bpm"] = Unit("beat per minute", "beats per minute")
@@ -80,3 +79,8 @@ def _units() -> dict[str, Unit]:
 
 
 UNITS: Final[dict[str, Unit]] = _units()
+ELEMENT: Final = (
+    "A[cglmrstu]|B[aehikr]?|C[adeflmorsu]?|D[bsy]|E[rsu]|F[emr]?|G[ade]|H[efgos]?|I[nr]?|K[r]?|L[aiuv]|M[dgnot]|N[abdehiop]?"
+    "|O[s]?|P[abdmortu]?|R[abefghnu]|S[bcegimnr]?|T[abehilm]|U|V|W|Xe|Y[b]?|Z[nr]"
+)
+"""A pattern: the symbol of a chemical element."""

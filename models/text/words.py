@@ -10,15 +10,18 @@ from ancestral.models.text import lexicon
 from ancestral.models.text.added_words import SOUNDS
 from ancestral.models.text.characters import CUE, LETTER
 from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
+from ancestral.models.text.units import ELEMENT
 
 # Acronyms that also are words, or that the lexicon gives in full.
-_SPELLED: Final = frozenset({
-    "US", "UK", "UN", "EU", "TV", "PC", "IT", "ID", "AI", "PM", "AM", "DC", "IQ", "PR", "HR", "AD", "BC", "CE", "CO",
-    "EST", "LA", "LED", "MIT", "OS", "PST",
-})  # fmt: skip
+_SPELLED: Final = frozenset({"US", "IT", "AM", "ASP", "EST", "LED", "MIT", "PST", "SHA", "UPS"})
+# All other pairs of capitals are spelled, such as OT, AB and ET, which the lexicon has as words.
+_PAIRS_THAT_ARE_WORDS: Final = re.compile(
+    "a[hnst]|b[ey]|do|eh|go|h[aeim]|i[fnst]|m[aemy]|no|o[fhknrwx]|pa|so|to|u[mps]|we|yo", re.IGNORECASE
+)
 # In whatever case they are written; capitals are letters.
 _SAID_AS: Final = {
-    "json": ("jason",), "ipv": ("I", "P", "V"), "thx": ("thanks",), "pls": ("please",),
+    "json": ("jason",), "ipv": ("I", "P", "V"), "thx": ("thanks",), "pls": ("please",), "ppl": ("people",),
+    "mtg": ("meeting",), "appt": ("appointment",), "qty": ("quantity",), "msg": ("message",), "tmrw": ("tomorrow",),
     "postgresql": ("postgres", "Q", "L"), "mysql": ("my", "S", "Q", "L"), "sqlite": ("S", "Q", "lite"),
     **{word: tuple(word.upper()) for word in ("api", "faq", "gpu", "cpu", "id", "idk", "ip", "omg", "ui", "url")},
 }  # fmt: skip
@@ -28,9 +31,12 @@ _AFTER_LETTER: Final = frozenset({"is", "and", "or", "was", "for"})
 _LONGEST_SPELLED: Final = 4
 _LONGEST_SPELLED_SHOUTED: Final = 3
 _SHOUTED_WORDS: Final = 3
+_PAIR: Final = 2
 _LONGEST_WORD: Final = 40
 _SHORTEST_DRAWN_OUT: Final = 2
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# Several chemical elements, one of them with two letters: NaCl.
+_FORMULA: Final = re.compile(rf"(?:{ELEMENT}){{2,}}")
 # Longer than anybody draws out a letter.
 _ENDLESS: Final = re.compile(r"([a-z])\1{39,}")
 _LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
@@ -39,6 +45,8 @@ _LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
 def _is_acronym(word: str, shouted: bool) -> bool:
     if word in _SPELLED:
         return not shouted
+    if len(word) == _PAIR and not shouted:
+        return not _PAIRS_THAT_ARE_WORDS.fullmatch(word)
     if lexicon.contains(word.lower()):
         return False
     if not re.search("[AEIOUY]", word):
@@ -78,9 +86,9 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
     if not is_capitals and lexicon.contains(lower):
         return [lower]
     drawn_out = _squeeze(lower)
-    if len(word) > _SHORTEST_DRAWN_OUT and drawn_out in SOUNDS:
+    if len(word) > _SHORTEST_DRAWN_OUT and drawn_out in SOUNDS and word not in _SPELLED:
         return [drawn_out]
-    if _ENDLESS.search(lower):
+    if _ENDLESS.search(lower) or (not is_capitals and word != "NaN" and _FORMULA.fullmatch(word)):
         return list(word.upper())
     if is_capitals and _is_acronym(capitals, shouted):
         tail = "'s" if capitals != stem or clitic.lower() == "s" else ""

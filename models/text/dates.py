@@ -1,0 +1,148 @@
+"""Dates and times of day to words."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ancestral.models.text.characters import LETTER
+from ancestral.models.text.numerals import cardinal, ordinal, plain_number, year
+from ancestral.models.text.rules import Match, Rule, number_rule
+
+_MONTHS: Final = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
+_START: Final = r"(?<![\w.,])"
+_END: Final = r"(?![\w])(?!\.\d|,\d{3}\b)"
+_MONTH: Final = (
+    r"(Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
+)
+_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+# What stands before a day: 3/14 is a fraction elsewhere, unless only a date has a zero first.
+_BEFORE_DAY: Final = re.compile(r"(?:day|\bas of|\bdue|\bdated|\bon|\buntil|\bsince|\bborn),? +$", re.IGNORECASE)
+_MAYBE_BEFORE_DAY: Final = re.compile(r"\b(?:by|before|after|from|through|to) +$", re.IGNORECASE)
+_FRACTION_AFTER: Final = re.compile(r" (?:of|cups?|inch|inches|mile|tsp|tbsp|oz|in)\b")
+_LONGEST_DAY_BEFORE: Final = 12
+_LAST_MONTH: Final = 12
+_BEFORE_DURATION: Final = re.compile(r"\b(?:took|takes|in|of|time|ran|run|lasts|lasted|finished|for|after)\W+$")
+
+
+def _date(year_digits: str, month: int, day: str) -> str:
+    if year_digits.startswith("0"):
+        return f"{_MONTHS[month - 1]} {ordinal(day)} oh {cardinal(year_digits[1:])}"
+    suffix = f" {plain_number(year_digits)}" if year_digits else ""
+    return f"{_MONTHS[month - 1]} {ordinal(day)}{suffix}"
+
+
+def _is_date(month: str, day: str) -> bool:
+    return 1 <= int(month) <= _LAST_MONTH and 1 <= int(day) <= _DAYS[int(month) - 1]
+
+
+def _iso_date(match: Match) -> str:
+    if not _is_date(match[2], match[3]):
+        return f"{cardinal(match[1])} dash {cardinal(match[2])} dash {cardinal(match[3])}"
+    return _date(match[1], int(match[2]), str(int(match[3])))
+
+
+def _slash_date(match: Match) -> str:
+    # The voice is American: 5/4/2026 is the fourth of May. A first number above twelve can only be a day.
+    first, second, year_digits = match[1], match[3], match[4]
+    month, day = (first, second) if _is_date(first, second) else (second, first)
+    if not _is_date(month, day):
+        return " slash ".join(map(cardinal, (first, second, year_digits))) if match[2] == "/" else match[0]
+    return _date(year_digits, int(month), str(int(day)))
+
+
+def _day(match: Match) -> str:
+    month, day = match[1], match[2]
+    before = match.string[max(0, match.start() - _LONGEST_DAY_BEFORE) : match.start()]
+    is_day = _BEFORE_DAY.search(before) or (int(day) > _LAST_MONTH and _MAYBE_BEFORE_DAY.search(before))
+    zero = month[0] == "0" or day[0] == "0"
+    if not _is_date(month, day) or _FRACTION_AFTER.match(match.string, match.end()) or not (is_day or zero):
+        return match[0]
+    return _date("", int(month), str(int(day)))
+
+
+def _month_number(name: str) -> int:
+    return next(i for i, month in enumerate(_MONTHS, 1) if month.startswith(name.lower()[:3]))
+
+
+def _month_day(match: Match) -> str:
+    return _date(match[3] or "", _month_number(match[1]), match[2])
+
+
+def _day_month(match: Match) -> str:
+    year_words = f" {plain_number(match[3])}" if match[3] else ""
+    article = "" if match.string[: match.start()].rstrip().lower().endswith("the") else "the "
+    return f"{article}{ordinal(match[1])} of {_MONTHS[_month_number(match[2]) - 1]}{year_words}"
+
+
+def _half_day(letter: str) -> str:
+    return f"{LETTER}{letter.lower()} {LETTER}m"
+
+
+def _time(match: Match) -> str:
+    hour, minute, second, half = int(match[1]), match[2], match[3], match[4]
+    if hour > 24 or int(minute) > 59:
+        return f"{cardinal(match[1])} to {cardinal(minute)}"
+    if second and not half and _BEFORE_DURATION.search(match.string[max(0, match.start() - 12) : match.start()]):
+        return _duration(hour, int(minute), int(second))
+    spoken = cardinal(str(hour))
+    if minute != "00":
+        spoken += f" oh {cardinal(minute[1])}" if minute[0] == "0" else f" {cardinal(minute)}"
+    elif not half and not second:
+        spoken += " o'clock" if 1 <= hour <= 12 else " hundred"
+    if second and second != "00":
+        spoken += f" and {cardinal(str(int(second)))} seconds"
+    return f"{spoken} {_half_day(half)}" if half else spoken
+
+
+def _duration(*parts: int) -> str:
+    named = [
+        f"{cardinal(str(count))} {unit}{'' if count == 1 else 's'}"
+        for count, unit in zip(parts, ("hour", "minute", "second"), strict=True)
+        if count
+    ]
+    return " and ".join(filter(None, (" ".join(named[:-1]), *named[-1:])))
+
+
+def _hour(match: Match) -> str:
+    return f"{cardinal(match[1])} {_half_day(match[2])}"
+
+
+def _month_year(match: Match) -> str:
+    return f"{_MONTHS[int(match[1]) - 1]} {year(match[2])}"
+
+
+def _season(match: Match) -> str:
+    if int(match[2]) != (int(match[1]) + 1) % 100:
+        return match[0]
+    return f"{year(match[1])} to {cardinal(match[2])}"
+
+
+def _expiry(match: Match) -> str:
+    word = "expires" if match[1].rstrip(".").lower() == "exp" else match[1]
+    return f"{word} {cardinal(match[2])} {cardinal(match[3])}"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    number_rule(
+        "/", r"\b([Ee]xp\.?|[Ee]xpir\w+|[Vv]alid \w+|VALID \w+|EXP):? ?(0[1-9]|1[0-2])/(\d\d)(?![\d/])", _expiry
+    ),
+    number_rule("F", r"\bFY ?'?(\d{2}|\d{4})\b", lambda m: f"{LETTER}f {LETTER}y {plain_number(m[1])}"),
+    number_rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
+    number_rule("/", r"(?<![\w/.])((?:19|20)\d\d)/(\d\d)(?![\w/])", _season),
+    number_rule("-", rf"{_START}(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
+    number_rule("/.-", rf"{_START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}){_END}", _slash_date),
+    number_rule("/", rf"{_START}(\d{{1,2}})(/)(\d{{1,2}})/(\d{{2}})(?!/){_END}", _slash_date),
+    number_rule("/", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2})(?![\w/])(?!\.\d)", _day),
+    number_rule("", rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?:,? (\d{{4}})\b)?", _month_day),
+    number_rule("", rf"{_START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
+    number_rule("-", r"(?i:(?<=[ap]m)\s?-\s?(?=\d|noon|midnight|close\b)|(?<=\bnoon)\s?-\s?(?=\d))", lambda _: "to"),
+    number_rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})Z?)?(?:\s?([AaPp])[Mm]\b)?{_END}", _time),
+    number_rule("aApP", rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
+    number_rule("y", r"(?<=\byear )(2[1-9]\d\d)\b(?!,)", lambda m: year(m[1])),
+)
+"""Rules for what has digits. The order matters: the most specific first."""

@@ -1,0 +1,55 @@
+"""One rule of the front-end: a way of writing something, and how it is said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from ancestral.models.text.spans import SpannedText
+
+Match = re.Match[str]
+LONG_NUMBER: Final = ("ddd",)
+"""Signs of a rule: three digits in a row."""
+_LONG_NUMBER: Final = re.compile(r"\d{3}")
+Speak = Callable[[Match], str]
+
+
+class Rule(NamedTuple):
+    """A pattern and what is said for it."""
+
+    signs: frozenset[str]
+    """One of them is in every match, so that a text without them need not be searched; may be empty."""
+    pattern: re.Pattern[str]
+    speak: Speak
+
+
+def apply_all(rules: Iterable[Rule], text: SpannedText) -> SpannedText:
+    """Replaces every match of the rules, in their order."""
+    present = _signs(text.text)
+    for signs, pattern, speak in rules:
+        if signs and signs.isdisjoint(present):
+            continue
+        changed = text.sub(pattern, speak)
+        if changed is not text:
+            text, present = changed, _signs(changed.text)
+    return text
+
+
+def _signs(text: str) -> set[str]:
+    return {*text, *LONG_NUMBER} if _LONG_NUMBER.search(text) else set(text)
+
+
+def rule(signs: Iterable[str], pattern: str, speak: Speak, flags: int = 0) -> Rule:
+    """A rule whose words stand where the match stood."""
+    return Rule(frozenset(signs), re.compile(pattern, flags), speak)
+
+
+def number_rule(signs: Iterable[str], pattern: str, speak: Speak, flags: int = 0) -> Rule:
+    """A rule for something with digits. Spaces keep its words apart from letters that touched them (mp3, 5x)."""
+
+    def apart(match: Match) -> str:
+        spoken = speak(match)
+        return spoken if spoken == match[0] else f" {spoken} "
+
+    return rule(signs, pattern, apart, flags)
