@@ -234,17 +234,22 @@ def _check(where: str, data: Any, types: dict[str, type]) -> None:
             raise ModelError(f"{where}: {key}: expected {kind.__name__}, found {type(data[key]).__name__}")
 
 
+def model_folders(directory: Path) -> list[Path]:
+    """The folders in ``directory`` that say they are models."""
+    return sorted(manifest.parent for manifest in directory.glob(f"*/{MANIFEST}"))
+
+
 def discover(directory: Path) -> list[ModelEntry]:
     """Every model in ``directory``, by the names of their folders. A directory that does not exist holds none.
 
     A model that cannot be used is left out, and the reason logged: it must not keep the others away.
     """
     found: dict[str, ModelEntry] = {}
-    for manifest in sorted(directory.glob(f"*/{MANIFEST}")):
+    for path in model_folders(directory):
         try:
-            entry = ModelEntry.read(manifest.parent)
+            entry = ModelEntry.read(path)
             if entry.id in found:
-                raise ModelError(f"{manifest.parent.name}: {found[entry.id].path.name} has the id {entry.id}")
+                raise ModelError(f"{path.name}: {found[entry.id].path.name} has the id {entry.id}")
             found[entry.id] = entry
         except ModelError as error:
             log.error("model left out: %s", error)

@@ -19,7 +19,7 @@ from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
-from ancestral.models.entries import ModelEntry, ModelError, discover
+from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import Pronunciations
 
@@ -139,6 +139,8 @@ class CatalogConfig:
                     raise ModelError(f"{entry.id}: two models have this id")
                 found[entry.id] = entry
         if not found:
+            for path in (path for directory in self.directories for path in model_folders(directory)):
+                ModelEntry.read(path)  # raises the reason
             raise ModelError(f"there is no model in {', '.join(map(str, self.directories))}")
         return found
 
