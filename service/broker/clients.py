@@ -24,7 +24,7 @@ from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, ke
 from ancestral.service.broker.messages import Ended, Entry, JobExpired, WorkerInfo, parse_entry
 from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
 from ancestral.service.broker.rate_limits import RequestWindow
-from ancestral.service.broker.records import decoded, end_job, read_jobs
+from ancestral.service.broker.records import decoded, end_job, parse_reply, read_jobs
 from ancestral.service.broker.scripts import ACKNOWLEDGE, ROSTER, UNFINISHED
 from ancestral.service.broker.sessions import StoredSession
 from ancestral.service.errors import Overloaded, Unprocessable
@@ -73,8 +73,8 @@ class Clients:
 
     async def unfinished(self) -> tuple[int, int]:
         """The number of unfinished jobs of all owners together, and the largest number of any owner."""
-        since = time.time() - LIFE_SECONDS
-        total, most = await self._connection.run(UNFINISHED, unfinished_prefix=key("unfinished", ""), since=since)
+        args = {"unfinished_prefix": key("unfinished", ""), "life": LIFE_SECONDS}
+        total, most = await self._connection.run(UNFINISHED, **args)
         return int(total), int(most)
 
     async def _pace(self, priority: Priority) -> float | None:
@@ -107,7 +107,7 @@ class Clients:
         queue: int,
         upload: bytes | None = None,
         bound: tuple[str, str] | None = None,
-    ) -> str:
+    ) -> Job:
         """Put a job into its queue, or find the one that an idempotency key is bound to.
 
         Args:
@@ -117,8 +117,8 @@ class Clients:
             bound: the owner's idempotency key and the fingerprint of the request.
 
         Returns:
-            The id of the job: another one if an earlier request had the same key, and its job has not come to nothing.
-            If that one's output has expired, this job has its payload, and so the same output.
+            The job as it is stored. Another one if an earlier request had the same key, and its job has not come to
+            nothing; if that one's output has expired, this job has its payload, and so the same output.
 
         Raises:
             Overloaded: it was not accepted.
@@ -128,7 +128,7 @@ class Clients:
         keys = Keys.for_job(job)
         if upload is not None:
             await with_timeout(self._redis.set(keys["input"], upload, ex=LIFE_SECONDS))
-        answer, found = await self._connection.run(
+        answer, fields = await self._connection.run(
             SUBMIT,
             keys,
             bound=key("idempotency", job.owner, name),
@@ -138,20 +138,20 @@ class Clients:
             job_prefix=key("job", ""),
             events_prefix=key("events", ""),
             room=await self._slots(job.priority) + queue,
-            created_at=job.created_at,
             life=LIFE_SECONDS,
             limit=job.limit,
             owner=job.owner,
             record=[item for pair in job.fields().items() for item in pair],
         )
-        if upload is not None and found.decode() != job.id:
+        found = None if answer != b"accepted" else parse_reply(fields)
+        if upload is not None and (found is None or found.id != job.id):
             await with_timeout(self._redis.delete(keys["input"]))
         if answer == b"reused":
             message = "Idempotency-Key: was used for another request"
             raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
-        if answer != b"accepted":
+        if found is None:
             raise await self._overloaded(job, answer)
-        return str(found.decode())
+        return found
 
     # One job
 
@@ -191,11 +191,12 @@ class Clients:
     async def position(self, job: Job) -> QueuePosition:
         """The position of a job in its queue, and when it is likely to end."""
         if job.status is Status.IN_PROGRESS:
-            spent = time.time() - (job.started_at or time.time())
-            left = (job.samples_total or 0) - job.samples_done
-            return QueuePosition(
-                eta=spent * left / job.samples_done if job.samples_total and job.samples_done else None
-            )
+            if not (job.samples_total and job.samples_done and job.started_at):
+                return QueuePosition()
+            seconds, microseconds = await with_timeout(self._redis.time())
+            spent = seconds + microseconds / 1e6 - job.started_at
+            left = job.samples_total - job.samples_done
+            return QueuePosition(eta=max(0.0, spent * left / job.samples_done))
         rank = None
         if job.status is Status.QUEUED:
             rank = await with_timeout(self._redis.zrank(Keys.for_job(job)["waiting"], job.id))
@@ -246,8 +247,7 @@ class Clients:
         Raises:
             Overloaded: it stays suspended.
         """
-        room, now = await self._slots(job.priority) + queue, time.time()
-        args = {"id": job.id, "room": room, "resumed_at": now, "life": LIFE_SECONDS}
+        args = {"id": job.id, "room": await self._slots(job.priority) + queue, "life": LIFE_SECONDS}
         args |= {"owner": job.owner, "limit": job.limit}
         if (answer := await self._connection.run(RESUME, Keys.for_job(job), **args)) != b"resumed":
             raise await self._overloaded(job, answer)

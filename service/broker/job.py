@@ -64,8 +64,8 @@ class Job:
     """The name of the API key that made it; only this key sees it."""
     payload: str
     """What is to be done, as JSON text that only the job's task reads (service/jobs/payload.py)."""
-    created_at: float
-    """Seconds since 1970, as all times here."""
+    created_at: float = 0.0
+    """When it was submitted: seconds since 1970 by the clock of Redis, as all times here."""
     voice: str | None = None
     """Of a job of sound."""
     excerpt: str | None = None

@@ -1,7 +1,7 @@
 """Lua scripts of the queue: what has to happen atomically inside Redis when a job is submitted, leased, and ended.
 
-Values in a job's record (a hash) are JSON, so a status reads ``"queued"``, with its quotes. Leases are measured by
-Redis's own clock, because the clocks of two machines may differ.
+Values in a job's record (a hash) are JSON, so a status reads ``"queued"``, with its quotes. All times are by the
+clock of Redis, because those of two machines may differ.
 """
 
 from __future__ import annotations
@@ -9,24 +9,19 @@ from __future__ import annotations
 from typing import Final
 
 from ancestral.service.broker.connection import Script
-from ancestral.service.broker.scripts import ADD_EVENT
-
-_NOW: Final = """
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1e6
-"""
+from ancestral.service.broker.scripts import ADD_EVENT, NOW
 
 _FREED: Final = """
 local function freed()
-    redis.call('LPUSH', durations, now - redis.call('HGET', job, 'claimed_at'))
+    redis.call('LPUSH', durations, math.max(0, now - redis.call('HGET', job, 'claimed_at')))
     redis.call('LTRIM', durations, 0, 31)
 end
 """
 """The beginning of scripts in which a job gives its slot up: how long it had it."""
 
 _REFUSAL: Final = """
-local function refusal(expired)
-    if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, expired, '+inf') >= tonumber(limit) then
+local function refusal()
+    if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, now - life, '+inf') >= tonumber(limit) then
         return 'limited'
     end
     if redis.call('ZCARD', waiting) + redis.call('ZCARD', running) >= tonumber(room) then return 'full' end
@@ -36,55 +31,56 @@ end
 SUBMIT: Final = Script(
     "SUBMIT",
     keys="job waiting running jobs counter events unfinished owners wake bound",
-    args="id job_prefix events_prefix room created_at life limit owner fingerprint bound_seconds",
+    args="id job_prefix events_prefix room life limit owner fingerprint bound_seconds",
     rest="record",
     body=ADD_EVENT
+    + NOW
     + _REFUSAL
     + """
-if redis.call('EXISTS', job) == 1 then return {'accepted', id} end  -- submitted before, and the reply got lost
+if redis.call('EXISTS', job) == 1 then return {'accepted', redis.call('HGETALL', job)} end  -- the reply got lost
 local again = false
 if fingerprint ~= '' then
     local earlier, earlier_fingerprint = unpack(cjson.decode(redis.call('GET', bound) or '[]'))
-    if earlier and earlier_fingerprint ~= fingerprint then return {'reused', ''} end
+    if earlier and earlier_fingerprint ~= fingerprint then return {'reused', {}} end
     local kind, status = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'kind', 'status'))
     local came_to_nothing = not kind or status == '"failed"' or status == '"cancelled"'
     local is_kept = kind and (redis.call('EXISTS', events_prefix .. earlier) == 1
         or redis.call('HEXISTS', job_prefix .. earlier, 'result') == 1)
-    if is_kept and not came_to_nothing then return {'accepted', earlier} end
+    if is_kept and not came_to_nothing then return {'accepted', redis.call('HGETALL', job_prefix .. earlier)} end
     again = not came_to_nothing and redis.call('HGET', job_prefix .. earlier, 'payload')
 end
-local expired = created_at - life
-local refused = refusal(expired)
-if refused then return {refused, ''} end
+local refused = refusal()
+if refused then return {refused, {}} end
 local order = redis.call('INCR', counter)
 redis.call('HSET', job, 'order', order, unpack(record))
+redis.call('HSET', job, 'created_at', now_text)
 if again then redis.call('HSET', job, 'payload', again) end
 redis.call('ZADD', waiting, order, id)
-redis.call('ZADD', jobs, created_at, id)
+redis.call('ZADD', jobs, now_text, id)
 redis.call('ZREMRANGEBYRANK', jobs, 0, -10001)
 add_event(events, job, 'job.queued')
-redis.call('ZREMRANGEBYSCORE', unfinished, '-inf', expired)
-redis.call('ZADD', unfinished, created_at, id)
+redis.call('ZREMRANGEBYSCORE', unfinished, '-inf', now - life)
+redis.call('ZADD', unfinished, now_text, id)
 redis.call('SADD', owners, owner)
 redis.call('RPUSH', wake, 1)
 redis.call('LTRIM', wake, 0, redis.call('ZCARD', waiting) - 1)  -- jobs that were cancelled have left theirs
 for _, key in ipairs({job, jobs, events, unfinished, owners, wake}) do redis.call('EXPIRE', key, life) end
 if fingerprint ~= '' then redis.call('SET', bound, cjson.encode({id, fingerprint}), 'EX', bound_seconds) end
-return {'accepted', id}
+return {'accepted', redis.call('HGETALL', job)}
 """,
 )
 """Put a job into its queue. ``record`` is the job's fields and values, ``limit`` the owner's (0: none). ``bound`` is an
 idempotency key of the owner, if ``fingerprint`` is not '': it finds the job of an earlier request, unless that came to
 nothing, and else is bound to this one; if the earlier output has expired, this job makes it again. 'accepted' and the
-job's id; or why not: 'full', 'limited' (the owner has too many unfinished jobs), 'reused' (the key belongs to a request
-with another fingerprint)."""
+job's record; or why not: 'full', 'limited' (the owner has too many unfinished jobs), 'reused' (the key belongs to a
+request with another fingerprint)."""
 
 CLAIM: Final = Script(
     "CLAIM",
     keys="waiting wake running other_running",
-    args="job_prefix events_prefix stream_prefix worker claim repeated started_at lease life alone_from models",
+    args="job_prefix events_prefix stream_prefix worker claim repeated lease life alone_from models",
     body=ADD_EVENT
-    + _NOW
+    + NOW
     + """
 local function runs_alone(deaths) return tonumber(deaths or 0) >= tonumber(alone_from) end
 local function busy_with_one_that_runs_alone()
@@ -126,7 +122,7 @@ if not id then
     if not id then return false end
     redis.call('ZREM', waiting, id)
     redis.call('ZADD', running, now + lease, id)
-    redis.call('HSET', job_prefix .. id, 'worker', worker, 'claim', claim, 'claimed_at', string.format('%.6f', now))
+    redis.call('HSET', job_prefix .. id, 'worker', worker, 'claim', claim, 'claimed_at', now_text)
     redis.call('HINCRBY', job_prefix .. id, 'attempt', 1)
 end
 local job = job_prefix .. id
@@ -140,7 +136,7 @@ elseif done ~= '0' and earlier_engine ~= cjson.encode(loaded[2]) then
 end
 if refused == '' and status == '"queued"' then
     redis.call('HSET', job, 'status', '"in_progress"', 'engine', cjson.encode(loaded[2]))
-    redis.call('HSETNX', job, 'started_at', started_at)
+    redis.call('HSETNX', job, 'started_at', now_text)
     add_event(events_prefix .. id, job, 'job.in_progress')
     local stream = stream_prefix .. id
     redis.call('XADD', stream, done .. '-*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2])
@@ -158,7 +154,7 @@ RENEW: Final = Script(
     "RENEW",
     keys="job running waiting",
     args="id attempt lease",
-    body=_NOW
+    body=NOW
     + """
 local found = redis.call('HMGET', job, 'attempt', 'status', 'read', 'wanted')
 if found[1] == attempt and redis.call('ZSCORE', running, id) then redis.call('ZADD', running, now + lease, id) end
@@ -172,7 +168,7 @@ RELEASE: Final = Script(
     "RELEASE",
     keys="job running waiting durations unfinished wake stream events snapshot input",
     args="id attempt retention record_retention max_deaths grace parked",
-    body=_NOW
+    body=NOW
     + _FREED
     + """
 local deadline = redis.call('ZSCORE', running, id)
@@ -210,10 +206,10 @@ EXPIRED: Final = Script(
     "EXPIRED",
     keys="running reclaimed",
     args="job_prefix lease unchecked counted",
-    body=_NOW
+    body=NOW
     + """
 local checked = tonumber(redis.call('GET', reclaimed) or 0)
-redis.call('SET', reclaimed, string.format('%.6f', now), 'EX', 60)
+redis.call('SET', reclaimed, now_text, 'EX', 60)
 if now < checked or now - checked > tonumber(unchecked) then
     local leases = redis.call('ZRANGE', running, 0, -1, 'WITHSCORES')
     for i = 1, #leases, 2 do
@@ -263,20 +259,21 @@ return 0
 RESUME: Final = Script(
     "RESUME",
     keys="job waiting running counter unfinished owners wake stream events snapshot input",
-    args="id room resumed_at life limit owner",
-    body=_REFUSAL
+    args="id room life limit owner",
+    body=NOW
+    + _REFUSAL
     + """
 redis.call('HDEL', job, 'wanted')
 local found = redis.call('HMGET', job, 'status', 'suspended', 'read')
 if found[1] ~= '"queued"' or not found[2] then return 'resumed' end
 if tonumber(found[2]) > tonumber(found[3] or 0) then return 'resumed' end  -- its reader has enough to read
-local refused = refusal(resumed_at - life)
+local refused = refusal()
 if refused then return refused end
 local order = redis.call('INCR', counter)
 redis.call('HDEL', job, 'suspended')
 redis.call('HSET', job, 'order', order)
 redis.call('ZADD', waiting, order, id)
-redis.call('ZADD', unfinished, resumed_at, id)
+redis.call('ZADD', unfinished, now_text, id)
 redis.call('SADD', owners, owner)
 redis.call('RPUSH', wake, 1)
 for _, key in ipairs({job, unfinished, owners, wake, stream, events, snapshot, input}) do
@@ -290,9 +287,9 @@ return 'resumed'
 END: Final = Script(
     "END",
     keys="job stream events snapshot input waiting running durations unfinished",
-    args="id attempt status ended_at retention record_retention error result symbols",
+    args="id attempt status retention record_retention error result symbols",
     body=ADD_EVENT
-    + _NOW
+    + NOW
     + _FREED
     + """
 local before, current, done = unpack(redis.call('HMGET', job, 'status', 'attempt', 'samples_done'))
@@ -304,7 +301,7 @@ local was_leased = redis.call('ZSCORE', running, id)
 for _, key in ipairs({waiting, running, unfinished}) do redis.call('ZREM', key, id) end
 redis.call('DEL', snapshot, input)
 if symbols ~= '' then redis.call('HSET', job, 'samples_total', symbols) end
-redis.call('HSET', job, 'status', '"' .. status .. '"', 'completed_at', ended_at)
+redis.call('HSET', job, 'status', '"' .. status .. '"', 'completed_at', now_text)
 redis.call('HDEL', job, 'wanted', 'suspended')
 if error ~= '' then redis.call('HSET', job, 'error', error) end
 if result ~= '' then redis.call('HSET', job, 'result', result) end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,11 @@ async def read_jobs(connection: Connection, ids: Sequence[str]) -> list[Job | No
             pipe.hgetall(Keys(job_id)["job"])
         records = [decoded(record) for record in await execute(pipe)]
     return [Job.parse(record) if "kind" in record else None for record in records]
+
+
+def parse_reply(fields: Sequence[bytes]) -> Job:
+    """The record that a script has returned: names and values in turn."""
+    return Job.parse(decoded(dict(zip(fields[::2], fields[1::2], strict=True))))
 
 
 async def end_job(
@@ -55,7 +59,6 @@ async def end_job(
         id=job.id,
         attempt="" if attempt is None else attempt,
         status=status.value,
-        ended_at=time.time(),
         retention=job.retention,
         record_retention=job.record_retention,
         error="" if error is None else encode_field(error),

@@ -6,6 +6,12 @@ from typing import Final
 
 from ancestral.service.broker.connection import Script
 
+NOW: Final = """
+local time = redis.call('TIME')
+local now, now_text = time[1] + time[2] / 1e6, string.format('%d.%06d', time[1], time[2])
+"""
+"""The beginning of scripts that need the time."""
+
 ADD_EVENT: Final = """
 local after_all = '9223372036854775807-0'
 local function add_event(events, job, kind, id)
@@ -123,11 +129,12 @@ return 1
 UNFINISHED: Final = Script(
     "UNFINISHED",
     keys="owners",
-    args="unfinished_prefix since",
-    body="""
+    args="unfinished_prefix life",
+    body=NOW
+    + """
 local total, most = 0, 0
 for _, owner in ipairs(redis.call('SMEMBERS', owners)) do
-    local count = redis.call('ZCOUNT', unfinished_prefix .. owner, since, '+inf')
+    local count = redis.call('ZCOUNT', unfinished_prefix .. owner, now - life, '+inf')
     if count == 0 then redis.call('SREM', owners, owner) end
     total, most = total + count, math.max(most, count)
 end
@@ -135,7 +142,7 @@ return {total, most}
 """,
 )
 """The number of unfinished jobs of all owners together, and the largest number of any owner; of those that were
-submitted after ``since``, because earlier ones have expired."""
+submitted less than ``life`` seconds ago, because earlier ones have expired."""
 
 ANNOUNCE: Final = Script(
     "ANNOUNCE",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -40,7 +39,7 @@ from ancestral.service.broker.messages import (
     WorkerInfo,
 )
 from ancestral.service.broker.queue_scripts import CLAIM, EXPIRED, RELEASE, RENEW
-from ancestral.service.broker.records import decoded, end_job, read_jobs
+from ancestral.service.broker.records import end_job, parse_reply, read_jobs
 from ancestral.service.broker.scripts import ANNOUNCE, PREVIEW, PUBLISH, SET_FIELD
 
 ALIVE_SECONDS: Final = 6
@@ -242,7 +241,6 @@ class Workers:
                 worker=worker,
                 claim=self._unanswered.setdefault(priority, secrets.token_hex(8)),
                 repeated=int(repeated),
-                started_at=time.time(),
                 lease=lease,
                 life=LIFE_SECONDS,
                 alone_from=MAX_DEATHS - 1,
@@ -252,7 +250,7 @@ class Workers:
             if reply is None:
                 return None
             attempt, refusal, fields = reply
-            job = Job.parse(decoded(dict(zip(fields[::2], fields[1::2], strict=True))))
+            job = parse_reply(fields)
             if not refusal:
                 return Lease(self._connection, job, attempt)
             failure = Failure(_REFUSALS[refusal.decode()], refusal.decode())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 
 from ancestral.catalog.models import Model
 from ancestral.errors import InvalidRequest
@@ -60,7 +59,6 @@ async def submit_job(
         sha256=job_spec.model.sha256,
         owner=caller.name,
         payload=job_spec.payload.dump(),
-        created_at=time.time(),
         voice=getattr(job_spec.payload, "voice", None),
         excerpt=excerpt and excerpt[:EXCERPT_CHARACTERS],
         request_id=request_id.get(""),
@@ -72,14 +70,11 @@ async def submit_job(
     )
     bound = None if key is None else (key, _fingerprint(job_spec, key))
     queue = state.queue_of(job.priority)
-    while True:
-        found = await state.broker.submit(job, queue=queue, upload=job_spec.upload, bound=bound)
-        current_job.set(found)
-        if key is None:
-            return job
-        if (stored := await state.broker.job(found)) is not None:  # else it was deleted at this moment
-            await resume(state, stored)
-            return stored
+    stored = await state.broker.submit(job, queue=queue, upload=job_spec.upload, bound=bound)
+    current_job.set(stored.id)
+    if stored.id != job.id:
+        await resume(state, stored)
+    return stored
 
 
 def _fingerprint(job_spec: JobSpec[Payload, Model], key: str) -> str:

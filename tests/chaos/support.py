@@ -99,9 +99,10 @@ class House:
             yield server
 
     @contextmanager
-    def workers(self, count: int, **settings: Any) -> Iterator[list[Process]]:
+    def workers(self, count: int, clock: Clock | None = None, **settings: Any) -> Iterator[list[Process]]:
         """Workers that are ready. Those that live at the end are stopped, and must not have failed at anything."""
         own = self.environment | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in settings.items()}
+        own |= clock.environment if clock else {}
         started = [Process(own) for _ in range(count)]
         self.worker_logs += [worker.log for worker in started]
         try:

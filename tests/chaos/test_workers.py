@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -16,6 +17,7 @@ import soundfile
 
 from ancestral.service.broker.job import MAX_DEATHS
 from ancestral.service.broker.keys import key
+from tests.chaos.clock import Clock
 from tests.chaos.support import FETCHED, LISTENED, SECONDS, House, Process, eventually, held_by, order, work
 from tests.service.support import ASYNC
 
@@ -123,6 +125,20 @@ def test_a_worker_is_killed_in_mid_sound_that_it_has_filtered(house: House) -> N
         assert next_start is None or next_start > 0
         content = httpx.get(f"{house.apis[1].url}/v1/jobs/{job}/content", timeout=SECONDS).content
     assert content[44:] == undisturbed[44:], "all but the header, in which a stream has no length"
+    house.check_that_nothing_is_left()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_a_worker_has_another_time(house: House, tmp_path: Path, ahead: int) -> None:
+    clock = Clock(tmp_path)
+    clock.set(ahead)
+    with house.workers(1, clock):
+        job = house.submit(LISTENED)
+        while (seen := httpx.get(f"{house.apis[0].url}/v1/jobs/{job}", timeout=SECONDS).json())["completed_at"] is None:
+            assert seen["eta_seconds"] is None or 0 <= seen["eta_seconds"] < SECONDS
+            assert seen["started_at"] is None or 0 <= seen["started_at"] - seen["created_at"] < SECONDS
+        assert 0 <= seen["completed_at"] - seen["started_at"] < SECONDS
     house.check_that_nothing_is_left()
 
 

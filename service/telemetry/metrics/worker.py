@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -108,7 +107,7 @@ class WorkerMetrics(Metrics):
         if attempt > 1:
             self._retries.labels(job.priority.value).inc()
         else:
-            self._waits.labels(job.priority.value).observe(max(0.0, time.time() - job.created_at))
+            self._waits.labels(job.priority.value).observe(max(0.0, (job.started_at or 0.0) - job.created_at))
 
     def resumed(self, job: Job) -> None:
         """Count an attempt that resumes from a snapshot."""

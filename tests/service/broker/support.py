@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -64,7 +63,7 @@ def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
 
 def job(**changes: Any) -> Job:
     """A new one, of somebody who listens."""
-    made = Job("speech", Priority.INTERACTIVE, "tiny", "aa", "me", '{"seed":1,"input":"Hé."}', time.time())
+    made = Job("speech", Priority.INTERACTIVE, "tiny", "aa", "me", '{"seed":1,"input":"Hé."}')
     return dataclasses.replace(made, **changes)
 
 

