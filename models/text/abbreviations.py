@@ -32,6 +32,7 @@ _DOTTED: Final = {
     "ext": "extension", "tel": "telephone", "min": "minutes", "max": "maximum", "govt": "government",
     "assn": "association", "intl": "international", "natl": "national", "bldg": "building",
     "apt": "apartment", "acct": "account", "mtg": "meeting", "mfg": "manufacturing", "rm": "room", "hrs": "hours",
+    "ste": "suite",
     "temp": "temperature", "pop": "population",
 }  # fmt: skip
 _ENDING: Final = {
@@ -51,6 +52,10 @@ _KINGS: Final = (
     "|Leo|Philip|Frederick|Alexander|Napoleon|Nicholas|Ivan|Gregory|Urban|Clement|Innocent|Otto|Christian|Gustav"
     "|Ferdinand|Alfonso|Robert|David|Malcolm|Wilhelm|Felipe|Carlos|Juan|Constantine|Leopold|Albert|Ramses|Xerxes|Darius"
 )
+_SLANG: Final = {
+    "2nite": "tonight", "2day": "today", "2moro": "tomorrow", "2morrow": "tomorrow", "gr8": "great", "l8r": "later",
+    "m8": "mate", "b4": "before", "w8": "wait",
+}  # fmt: skip
 _PARTS: Final = (
     "Chapter|Part|Volume|Vol|Book|Act|Scene|Section|Article|Appendix|Phase|Stage|Level|Type|Class|Figure|Table|War"
     "|Episode|Lesson|Unit|Round|Grade|Title|Canto|Psalm|Mark|Bowl"
@@ -146,7 +151,9 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(".", r"\b(\d+ \d/\d|\d+/\d|\d+) c\.(?=\s+[a-z])", _cups),
     rule(".", r"(?<=\d)\s?([AaPp])\.\s?[Mm]\.", lambda m: f"{m[1]}m{stop(m)}"),
     rule("#", r"\b([CF])#(?!\w)", lambda m: f"{m[1]} sharp"),
-    rule("(", r"\b([A-Za-z])\(([A-Za-z])\)|\b(O)\(([^()]+)\)", _function),
+    rule("2848", rf"\b({'|'.join(_SLANG)})\b", lambda m: _SLANG[m[1].lower()], re.IGNORECASE),
+    rule("|", r"(?<=\b[A-Z]\()(\w+) ?\| ?(\w+)(?=\))", lambda m: f"{m[1]} given {m[2]}"),
+    rule("(", r"\b([A-Za-z])\(([A-Za-z](?: given [A-Za-z])?)\)|\b(O)\(([^()]+)\)", _function),
     rule(".", rf"(?<![\w.])({_dotted_pattern()})\.(?![\w])", _dotted, re.IGNORECASE),
     rule("oO", r"\b[Nn]o(?:s?\.\s?(?=\d)|\.(?= (?:of|is|was)\b))", lambda m: f"number{'s' * ('s' in m[0])} "),
     rule(".", r"\bp\.\s?(?=\d)", lambda _: "page "),

@@ -41,7 +41,7 @@ _REPLACED: Final[dict[str, str]] = {
 # Soft hyphen, joiners, marks of direction, zero-width spaces, byte-order mark: without sound and without shape.
 _INVISIBLE: Final = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _TOKEN: Final = re.compile(
-    "(?P<power>[⁰¹²³⁴-⁹⁺⁻]+)"
+    "(?P<power>[⁺⁻]?[⁰¹²³⁴-⁹]+)"
     "|(?P<keycap>[0-9#*])\ufe0f?\u20e3"
     r"|(?P<silent>(?<=\w)[®™†‡])"  # after a word they are not spoken
     f"|(?P<flag>{FLAG})"

@@ -98,6 +98,8 @@ def _wireless(match: Match) -> str:
 
 
 def _street_number(match: Match) -> str:
+    if match[0].endswith("00") and len(match[0]) > 3:
+        return f"{cardinal(match[0][:-2])} hundred"
     return year(match[0]) if is_year(match[0]) else pairs(match[0])
 
 
@@ -116,6 +118,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("+", r"\+\d{1,3}(?: ?\(\d{1,4}\) ?\d{1,4})?(?:[ -]\d{2,6}){1,5}(?!\d)", _telephone),
     number_rule("-", r"\b1-(8\d\d)-(?=[A-Z])", _lettered_telephone),
     number_rule(LONG_NUMBER, r"(?<![\d-])\d{3}-\d{4}(?![\d-])", _telephone),
+    number_rule(":", r"(?<![\w:.])(\d{4,5}):(\d{2,5})(?![\w:])", lambda m: f"{digits(m[1])} to {_short(m[2])}"),
     # Social security numbers, ISBNs, order numbers; ZIP+4; meetings and cards.
     number_rule("-", r"(?<![\w.,-])\d{1,7}(?:-\d{1,7}){2,}(?:-[\dXx])?(?![\w-]|\.\d)", lambda m: _groups(m[0])),
     number_rule(LONG_NUMBER, r"(?<![\w.,-])\d{5}-\d{4}(?![\w-])", lambda m: _groups(m[0])),
@@ -132,11 +135,16 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     number_rule(LONG_NUMBER, r"(?<![\w.,$£€])911(?![\w,.]*\d)", lambda m: digits(m[0])),
     number_rule(LONG_NUMBER, rf"(?<![\w.,$£€-])\d{{3,4}}(?= (?:[NSEW]|[A-Z][a-z]+)?\.? ?{_STREET})", _street_number),
+    number_rule(LONG_NUMBER, r"\b[A-Z]{2,5}\d{5,}\b", lambda m: _groups(m[0])),
     # Plates, postcodes and formulas: several runs of letters and digits, such as 7ABC123, SW1A, C6H12O6.
     number_rule("", r"\b(?:[A-Z]+\d+[A-Z]+\d*|\d+[A-Z]+\d+)[A-Z\d]*\b", lambda m: spell(m[0])),
     number_rule("", rf"(?<![\w.,])\d*(?=\w*[a-z])(?=\w*\d)(?:(?:{ELEMENT})\d*){{2,}}(?!\w)", lambda m: spell(m[0])),
-    number_rule(LONG_NUMBER, r"(?<=[A-Z]-)\d{3}(?![\d.,]*\d)", lambda m: pairs(m[0])),
-    number_rule(LONG_NUMBER, r"(?<=\bHighway )\d{3}\b|(?<=\bRoute )\d{3}\b", lambda m: pairs(m[0])),
+    # SHA-256, Uranium-235, Highway 101, Suite 210.
+    number_rule(
+        LONG_NUMBER,
+        r"\b([A-Z][A-Za-z]*-|(?:Highway|Route|[Ss]uite) +)(\d{3})(?![\d.,]*\d|s\b)",
+        lambda m: f"{m[1]} {pairs(m[2])}",
+    ),
     # Without a noun it is a name: "a 404".
     number_rule(LONG_NUMBER, r"(?<=\b[Aa] )\d{3}(?=[,;!?)]|\.(?!\d)|$| (?:error|page)\b)", lambda m: pairs(m[0])),
     # Flights and model numbers: BA2490, A380.

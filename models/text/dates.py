@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER
-from ancestral.models.text.numerals import cardinal, ordinal, plain_number, year
+from ancestral.models.text.numerals import cardinal, number, ordinal, plain_number, year
 from ancestral.models.text.rules import Match, Rule, number_rule
 
 _MONTHS: Final = (
@@ -21,10 +21,12 @@ _MONTH: Final = (
 )
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 # What stands before a day: 3/14 is a fraction elsewhere, unless only a date has a zero first.
-_BEFORE_DAY: Final = re.compile(r"(?:day|\bas of|\bdue|\bdated|\bon|\buntil|\bsince|\bborn),? +$", re.IGNORECASE)
+_BEFORE_DAY: Final = re.compile(
+    r"(?:day|date|deadline|\bas of|\bdue|\bdated|\bon|\buntil|\bsince|\bborn)(?:,?| is):? +$", re.IGNORECASE
+)
 _MAYBE_BEFORE_DAY: Final = re.compile(r"\b(?:by|before|after|from|through|to) +$", re.IGNORECASE)
 _FRACTION_AFTER: Final = re.compile(r" (?:of|cups?|inch|inches|mile|tsp|tbsp|oz|in)\b")
-_LONGEST_DAY_BEFORE: Final = 12
+_LONGEST_DAY_BEFORE: Final = 16
 _LAST_MONTH: Final = 12
 _BEFORE_DURATION: Final = re.compile(r"\b(?:took|takes|in|of|time|ran|run|lasts|lasted|finished|for|after)\W+$")
 
@@ -141,6 +143,11 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("", rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?:,? (\d{{4}})\b)?", _month_day),
     number_rule("", rf"{_START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
     number_rule("-", r"(?i:(?<=[ap]m)\s?-\s?(?=\d|noon|midnight|close\b)|(?<=\bnoon)\s?-\s?(?=\d))", lambda _: "to"),
+    number_rule(
+        ":",
+        rf"{_START}(\d{{1,2}}):(\d{{2}}\.\d{{1,3}})(?![\d:])",
+        lambda m: f"{cardinal(m[1])} {'oh ' * (m[2][0] == '0')}{number(m[2].removeprefix('0'))}",
+    ),
     number_rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})Z?)?(?:\s?([AaPp])[Mm]\b)?{_END}", _time),
     number_rule("aApP", rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
     number_rule("y", r"(?<=\byear )(2[1-9]\d\d)\b(?!,)", lambda m: year(m[1])),

@@ -20,12 +20,12 @@ _FUNCTIONS: Final = {
 }  # fmt: skip
 _WORDS: Final = "is|in|on|no|if|or|of|to|at|by|an|as|be|do|go|he|it|me|my|so|up|us|we|am|ok|pi"
 _VARIABLES: Final = rf"(?!(?i:{_WORDS})(?![A-Za-z]))[A-Za-z]{{1,2}}"
-_ATOM: Final = rf"(?:\d+(?:\.\d+)?[A-Za-z]{{0,3}}|{_VARIABLES}|pi)(?:\^-?\w+)?(?![\w'.]*\w)"
+_ATOM: Final = rf"(?:\d+(?:\.\d+)?[A-Za-z]{{0,3}}|{_VARIABLES}\d?|pi)(?:\^-?\w+)?(?![\w'.]*\w)"
 _OPEN: Final = rf"(?:[(\[] ?|-(?!-)|(?:square root of|plus or minus)\s+|(?:{'|'.join(_FUNCTIONS)}|\d|[A-Za-z])\()*"
 _CLOSE: Final = r"(?: ?[)\]](?:\^-?\w+)?|(?<=[\d)])!(?!=))*"
 _OPERATOR: Final = r" *(?:[-+*/=]|times|divided by|plus or minus|(?<=[)\d])(?=\()) *"
-_FORMULA: Final = re.compile(rf"(?<![\w.,'^/?&-])(?<!\d ){_OPEN}{_ATOM}{_CLOSE}(?:{_OPERATOR}{_OPEN}{_ATOM}{_CLOSE})+")
-_IS_FORMULA: Final = re.compile(r"[=^]|square root")
+_FORMULA: Final = re.compile(rf"(?<![\w.,'^/?&|-])(?<!\d ){_OPEN}{_ATOM}{_CLOSE}(?:{_OPERATOR}{_OPEN}{_ATOM}{_CLOSE})+")
+_IS_FORMULA: Final = re.compile(r"[=^]|square root|\) ?/ ?\(")
 _HAS_VARIABLE: Final = re.compile(r"(?<![A-Za-z])(?!(?:plus|minus|or|times|square|root|of|divided|by)\b)[A-Za-z]|!")
 _PART: Final = re.compile(
     rf"(?P<word>plus or minus|square root of|times|divided by|pi\b)|(?P<function>{'|'.join(_FUNCTIONS)})(?=\()"

@@ -31,8 +31,8 @@ _STREETS: Final = {
     "Ave": "avenue", "Blvd": "boulevard", "Rd": "road", "Ln": "lane", "Pkwy": "parkway", "Sq": "square", "Ct": "court",
     "Pl": "place",
 }  # fmt: skip
-_NAME_BEFORE: Final = re.compile(r"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th))\s+$")
-_CAPITAL_AFTER: Final = re.compile(r"\s+[A-Z]")
+_NAME_BEFORE: Final = re.compile(r"(?:\b[A-Z][a-z]*|\d+(?:st|nd|rd|th))\s+$")
+_CAPITAL_AFTER: Final = re.compile(r"\s+(?![NS][EW]\b)[A-Z]")
 _LONGEST_NAME: Final = 24
 
 
@@ -69,7 +69,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     rule(
         "NSEW",
-        r"\b((?:I-?|Highway |Route |US-? ?)\d+) ([NSEW])\b",
+        r"\b((?:I-?|Highway |Route |US-? ?)\d+|[Hh]ead|[Tt]urn|[Dd]rive|[Gg]o) ([NSEW])\b",
         lambda m: f"{m[1]} {_POINTS[m[2]]}",
     ),
     rule("(", rf"\(([DRI])-({_STATE})\)", lambda m: f" , {_PARTIES[m[1]]} , {_STATES[m[2]]} , "),

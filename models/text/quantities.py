@@ -159,7 +159,7 @@ def _bare(match: Match) -> str:
 RULES: Final[tuple[Rule, ...]] = (
     *dates.RULES,
     *codes.RULES,
-    number_rule("/", rf"((?:[{_SIGNS}]\s?{_NUMBER}|(?<![\w.]){_NUMBER}%?))/({_PER})\b(?!/)", _per),
+    number_rule("/", rf"((?:[{_SIGNS}]\s?{_NUMBER}|(?<![\w.]){_NUMBER}%?))/({_PER})\b(?!/)(?:\.(?=\s+[a-z]))?", _per),
     number_rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
     number_rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
     number_rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
@@ -185,6 +185,12 @@ RULES: Final[tuple[Rule, ...]] = (
         "eE", rf"{_START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){_END}(?:\s?({_UNIT})(?:/({_UNIT}))?(?!\w))?", _scientific
     ),
     number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
+    number_rule(
+        "MBKn",
+        rf"(?<![\w.$£€¥-])({_NUMBER}(?:M|B|bn)|\d{{2,3}}K)(?= (?:people|[a-z]{{2,}}s)\b)",
+        lambda m: f"{number(m[1].rstrip('MBKbn'))} {_SCALES[m[1].lstrip('.,0123456789').lower()]}",
+    ),
+    number_rule("/", rf"(?<=[A-Z]{{2}})/({_UNIT})\b", lambda m: f"per {UNITS[m[1]].one}"),
     number_rule("m", rf"(?<=population) +({_NUMBER})m\b", lambda m: f"{number(m[1])} million"),
     number_rule("°", rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
     number_rule(
@@ -209,6 +215,7 @@ RULES: Final[tuple[Rule, ...]] = (
         _unit,
     ),
     number_rule("^", r"\^(-?\d+)", _power),
+    number_rule("x", rf"({_NUMBER})\s?x\s?(?=10 +to the power)", lambda m: f"{number(m[1])} times"),
     number_rule("x", rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
     number_rule("x", rf"({_NUMBER})x\b", lambda m: f"{number(m[1])} times"),
     number_rule("", _NUMBER, _bare),

@@ -22,8 +22,10 @@ _PAIRS_THAT_ARE_WORDS: Final = re.compile(
 _SAID_AS: Final = {
     "json": ("jason",), "ipv": ("I", "P", "V"), "thx": ("thanks",), "pls": ("please",), "ppl": ("people",),
     "mtg": ("meeting",), "appt": ("appointment",), "qty": ("quantity",), "msg": ("message",), "tmrw": ("tomorrow",),
+    "yoy": ("year", "over", "year"), "qoq": ("quarter", "over", "quarter"),
     "postgresql": ("postgres", "Q", "L"), "mysql": ("my", "S", "Q", "L"), "sqlite": ("S", "Q", "lite"),
     **{word: tuple(word.upper()) for word in ("api", "faq", "gpu", "cpu", "id", "idk", "ip", "omg", "ui", "url")},
+    **{word: tuple(word.upper()) for word in ("imo", "lmao", "ttyl")},
 }  # fmt: skip
 # After these words a capital A is a letter: "A is for apple", "A and B".
 _AFTER_LETTER: Final = frozenset({"is", "and", "or", "was", "for"})

@@ -99,7 +99,13 @@ def test_tags_are_not_written(content: str, expected: list[tuple[str, str]]) -> 
 def is_silent(text: str, at: int) -> bool:
     """Whether a character is one of those that docs/text.md lists as having no sound."""
     char, category = text[at], unicodedata.category(text[at])
-    if char.isspace() or category in ("Cf", "Sk") or category[0] in "PM" or char in "|~>⁄∕" or _DECORATION.match(char):
+    if (
+        char.isspace()
+        or category in ("Cf", "Sk")
+        or category[0] in "PM"
+        or char in "|~>⁄∕ʹʼ"
+        or _DECORATION.match(char)
+    ):
         return True
     return category == "So" and char in text[:at]  # a row of the same emoji is read once
 
