@@ -32,7 +32,7 @@ _DOTTED: Final = {
     "ext": "extension", "tel": "telephone", "min": "minutes", "max": "maximum", "govt": "government",
     "assn": "association", "intl": "international", "natl": "national", "bldg": "building",
     "apt": "apartment", "acct": "account", "mtg": "meeting", "mfg": "manufacturing", "rm": "room", "hrs": "hours",
-    "ste": "suite",
+    "ste": "suite", "lvl": "level",
     "temp": "temperature", "pop": "population",
 }  # fmt: skip
 _ENDING: Final = {
@@ -44,7 +44,9 @@ _ENDING: Final = {
     "thu": "thursday", "thurs": "thursday", "fri": "friday",
 }  # fmt: skip
 # Also words in lower case, or acronyms in capitals: they are abbreviations when capitalised, or before a number.
-_CAPITALISED_ONLY: Final = frozenset({"co", "mar", "sep", "mon", "wed", "jun", "jul", "thu", "sec", "dec", "est"})
+_CAPITALISED_ONLY: Final = frozenset(
+    {"co", "apr", "mar", "sep", "mon", "wed", "jun", "jul", "thu", "sec", "dec", "est"}
+)
 # Words, too, which may end a sentence.
 _WORDS: Final = frozenset({"temp", "pop", "max", "min", "fig"})
 _KINGS: Final = (
@@ -52,6 +54,10 @@ _KINGS: Final = (
     "|Leo|Philip|Frederick|Alexander|Napoleon|Nicholas|Ivan|Gregory|Urban|Clement|Innocent|Otto|Christian|Gustav"
     "|Ferdinand|Alfonso|Robert|David|Malcolm|Wilhelm|Felipe|Carlos|Juan|Constantine|Leopold|Albert|Ramses|Xerxes|Darius"
 )
+_KEYS: Final = {"Ctrl": "Control", "Cmd": "Command", "Esc": "Escape"}
+_BEFORE_NUMBER: Final = {
+    "Art": "article", "Para": "paragraph", "Ver": "version", "Eq": "equation", "Ex": "example", "Cl": "clause",
+}  # fmt: skip
 _SLANG: Final = {
     "2nite": "tonight", "2day": "today", "2moro": "tomorrow", "2morrow": "tomorrow", "gr8": "great", "l8r": "later",
     "m8": "mate", "b4": "before", "w8": "wait",
@@ -131,7 +137,11 @@ _RULES: Final[tuple[Rule, ...]] = (
         rf"\b({_MONTH})\.?\s?-\s?(?={_MONTH}\b)",
         lambda m: f"{_ENDING.get(m[1].lower(), m[1])} to ",
     ),
-    rule("C", r"\bCtrl\b", lambda _: "Control"),
+    rule("CE", rf"\b({'|'.join(_KEYS)})\b", lambda m: _KEYS[m[1]]),
+    rule(
+        ".", rf"\b({'|'.join(_BEFORE_NUMBER)})\.(?=\s*\d)", lambda m: _BEFORE_NUMBER[m[1].title()] + " ", re.IGNORECASE
+    ),
+    rule("I", r"\bIV(?= (?:every|drip|fluids?|access|push|line|infusion|bag|antibiotics)\b)", lambda m: letters(m[0])),
     rule("W", r"(?<=\b[Tt]he )WHO\b", lambda m: letters(m[0])),
     rule("&", r"\b([A-Z]{1,3})&([A-Z]{1,3})\b", lambda m: f"{letters(m[1])} and {letters(m[2])}"),
     rule("(", r"\((a)\)", lambda m: f" , {letters(m[1])} , "),
@@ -157,6 +167,8 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(".", rf"(?<![\w.])({_dotted_pattern()})\.(?![\w])", _dotted, re.IGNORECASE),
     rule("oO", r"\b[Nn]o(?:s?\.\s?(?=\d)|\.(?= (?:of|is|was)\b))", lambda m: f"number{'s' * ('s' in m[0])} "),
     rule(".", r"\bp\.\s?(?=\d)", lambda _: "page "),
+    rule(".", r"(?<=\dth )c\.(?=\s)", lambda _: "century"),
+    rule(".", r"\b([A-Z])\.\s?([23])d\b", lambda m: f"{letters(m[1])} {ordinal(m[2])}"),
     rule(".", r"(?<=\d )est\.", lambda m: f"estimated{stop(m)}"),
     rule(".", r"(?<![\w.])((?:[A-Za-z]\.){2,}[A-Za-z]?(?![A-Za-z]))('s)?", _initialism),
     rule(".", r"(?<![\w.'])([A-Z])\.(?=\s+[A-Z])", _initial),

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER
-from ancestral.models.text.codes import HOSTS
+from ancestral.models.text.codes import HOSTS, each
 from ancestral.models.text.rules import Match, Rule, apply_all, rule
 from ancestral.models.text.spans import SpannedText
 
@@ -81,6 +81,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     ),
     rule(".", rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))", _address),
     rule(".", rf"(?<=\w\w)\.({_EXTENSIONS})\b(?!\.?[\w@])", _file, re.IGNORECASE),
+    rule("#", r"#(?=[\dA-Fa-f]*\d)(?=\d*[A-Fa-f])([\dA-Fa-f]{6})\b", lambda m: f" hash {each(m[1])} "),
     rule("#@", r"(?<![\w&])([#@])([A-Za-z]\w*)", _tag),
 )
 

@@ -19,10 +19,10 @@ _NAMED: Final = (
     r"(?:code|zip|pin|password|passcode|passwd|account|acct|card|cvv|cvc|ssn|isbn|id|port|routing|tracking|serial|policy"
     r"|confirmation|reference|ref|booking|reservation|claim|case|licen[cs]e|plate|passport|ext|extension|digits)"
 )
-_LINK: Final = r"(?:\s+(?:codes?|numbers?|digits|no\.|id|is|are|was|ending in|dot)|:|\s+#)*"
+_LINK: Final = r"(?:\s+(?:codes?|numbers?|digits|no\.|id|is|are|was|still|ending in|dot)|:|\s+#)*"
 _GROUPS: Final = r"\d{2,19}(?:[ -]\d{2,7})*(?![\w.,-]*\d)(?!\w)"
 _MIXED: Final = r"(?=[\w-]*\d)(?=[\w-]*[a-z])[a-z\d]+(?:-[a-z\d]+)*(?![\w-])"
-_ENDS: Final = r"(?:end(?:s|ing|ed)? (?:in|with)|last (?:four|4)(?: digits)?(?: are| is)?:?)"
+_ENDS: Final = r"(?:end(?:s|ing|ed)? (?:in|with)|ending|last (?:four|4)(?: digits)?(?: are| is)?:?)"
 _OF_CARD: Final = re.compile(r"\b(?:card|account|number|phone|visa|mastercard|amex)\b", re.IGNORECASE)
 _STREET: Final = (
     r"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) "
@@ -42,14 +42,14 @@ def _short(number: str) -> str:
     return cardinal(number) if len(number) <= _LONGEST_COUNT else digits(number)
 
 
-def _each(text: str) -> str:
+def each(text: str) -> str:
     """Every letter and digit by its name."""
     return " ".join(f"{LETTER}{char.lower()}" if char.isalpha() else digits(char) for char in text if char.isalnum())
 
 
 def _groups(text: str) -> str:
     """Groups of letters and digits, a pause between them."""
-    return " , ".join(_each(group) for group in re.findall(r"[A-Za-z\d]+", text))
+    return " , ".join(each(group) for group in re.findall(r"[A-Za-z\d]+", text))
 
 
 def _telephone(match: Match) -> str:
@@ -78,7 +78,7 @@ def _host(match: Match) -> str:
 def _ipv6(match: Match) -> str:
     if "::" not in match[0] and match[0].count(":") < 7:
         return match[0]
-    return " ".join("colon" if part == ":" else _each(part) for part in re.findall(r":|[^:]+", match[0]))
+    return " ".join("colon" if part == ":" else each(part) for part in re.findall(r":|[^:]+", match[0]))
 
 
 def _named(match: Match) -> str:
@@ -94,7 +94,7 @@ def _ending(match: Match) -> str:
 
 
 def _wireless(match: Match) -> str:
-    return f"eight zero two dot {cardinal(match[1])} {_each(match[2] or '')}"
+    return f"eight zero two dot {cardinal(match[1])} {each(match[2] or '')}"
 
 
 def _street_number(match: Match) -> str:
@@ -110,7 +110,7 @@ HOSTS: Final[tuple[Rule, ...]] = (
 )
 """Addresses in a network."""
 RULES: Final[tuple[Rule, ...]] = (
-    number_rule("xb", r"\b0([xb])([\dA-Fa-f]+)\b", lambda m: f"zero {LETTER}{m[1]} {_each(m[2])}"),
+    number_rule("xb", r"\b0([xb])([\dA-Fa-f]+)\b", lambda m: f"zero {LETTER}{m[1]} {each(m[2])}"),
     # Hashes and UUIDs.
     number_rule("abcdef", r"\b(?=[a-f]*\d)(?=[\d-]*[a-f])[\da-f]{7,}(?:-[\da-f]{4,}){0,4}\b", lambda m: _groups(m[0])),
     number_rule(LONG_NUMBER, r"\b802\.(\d{1,2})([a-z]{1,2})?\b(?!\.\d)", _wireless),
@@ -119,6 +119,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("-", r"\b1-(8\d\d)-(?=[A-Z])", _lettered_telephone),
     number_rule(LONG_NUMBER, r"(?<![\d-])\d{3}-\d{4}(?![\d-])", _telephone),
     number_rule(":", r"(?<![\w:.])(\d{4,5}):(\d{2,5})(?![\w:])", lambda m: f"{digits(m[1])} to {_short(m[2])}"),
+    number_rule("*", r"(?<![\w*])\*(\d{1,3})\b(?!\*)", lambda m: f"star {m[1]}"),
     # Social security numbers, ISBNs, order numbers; ZIP+4; meetings and cards.
     number_rule("-", r"(?<![\w.,-])\d{1,7}(?:-\d{1,7}){2,}(?:-[\dXx])?(?![\w-]|\.\d)", lambda m: _groups(m[0])),
     number_rule(LONG_NUMBER, r"(?<![\w.,-])\d{5}-\d{4}(?![\w-])", lambda m: _groups(m[0])),
@@ -129,12 +130,16 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule(LONG_NUMBER, r"(?<=\bnumber )\d{5,}(?![\d.,-]*\d)", lambda m: digits(m[0])),
     number_rule(
         LONG_NUMBER,
-        r"\b((?:call|dial|ring|phone|text|texting|(?:text|send) [A-Z]+ to)\s+)(\d{3,6})(?![\d.,:-]*\d)",
+        r"\b((?:call|dial|ring|chmod|phone|text|texting|(?:text|send) [A-Z]+ to)\s+)(\d{3,6})(?![\d.,:-]*\d)",
         lambda m: f"{m[1]} {digits(m[2])}",
         re.IGNORECASE,
     ),
     number_rule(LONG_NUMBER, r"(?<![\w.,$£€])911(?![\w,.]*\d)", lambda m: digits(m[0])),
-    number_rule(LONG_NUMBER, rf"(?<![\w.,$£€-])\d{{3,4}}(?= (?:[NSEW]|[A-Z][a-z]+)?\.? ?{_STREET})", _street_number),
+    number_rule(
+        LONG_NUMBER,
+        rf"(?<![\w.,$£€-])\d{{3,4}}(?= (?:(?:North|South|East|West) [A-Z\d]|(?:[A-Z][a-z]+ )?{_STREET}))",
+        _street_number,
+    ),
     number_rule(LONG_NUMBER, r"\b[A-Z]{2,5}\d{5,}\b", lambda m: _groups(m[0])),
     # Plates, postcodes and formulas: several runs of letters and digits, such as 7ABC123, SW1A, C6H12O6.
     number_rule("", r"\b(?:[A-Z]+\d+[A-Z]+\d*|\d+[A-Z]+\d+)[A-Z\d]*\b", lambda m: spell(m[0])),
@@ -145,6 +150,7 @@ RULES: Final[tuple[Rule, ...]] = (
         r"\b([A-Z][A-Za-z]*-|(?:Highway|Route|[Ss]uite) +)(\d{3})(?![\d.,]*\d|s\b)",
         lambda m: f"{m[1]} {pairs(m[2])}",
     ),
+    number_rule(LONG_NUMBER, r"\b\d{3}(?=\([a-z]\))", lambda m: pairs(m[0])),
     # Without a noun it is a name: "a 404".
     number_rule(LONG_NUMBER, r"(?<=\b[Aa] )\d{3}(?=[,;!?)]|\.(?!\d)|$| (?:error|page)\b)", lambda m: pairs(m[0])),
     # Flights and model numbers: BA2490, A380.

@@ -67,12 +67,20 @@ def _day(match: Match) -> str:
     return _date("", int(month), str(int(day)))
 
 
+def _days(match: Match) -> str:
+    if not _is_date(match[1], match[2]) or not _is_date(match[3], match[4]):
+        return match[0]
+    first, last = (_date("", int(month), str(int(day))) for month, day in (match.group(1, 2), match.group(3, 4)))
+    return f"{first} to {last}"
+
+
 def _month_number(name: str) -> int:
     return next(i for i, month in enumerate(_MONTHS, 1) if month.startswith(name.lower()[:3]))
 
 
 def _month_day(match: Match) -> str:
-    return _date(match[3] or "", _month_number(match[1]), match[2])
+    last = f" to {ordinal(match[3])}" if match[3] else ""
+    return _date("", _month_number(match[1]), match[2]) + last + (f" {plain_number(match[4])}" if match[4] else "")
 
 
 def _day_month(match: Match) -> str:
@@ -139,8 +147,15 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("-", rf"{_START}(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
     number_rule("/.-", rf"{_START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}){_END}", _slash_date),
     number_rule("/", rf"{_START}(\d{{1,2}})(/)(\d{{1,2}})/(\d{{2}})(?!/){_END}", _slash_date),
+    number_rule("-", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2}) ?- ?(\d{1,2})/(\d{1,2})(?![\w/-])", _days),
     number_rule("/", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2})(?![\w/])(?!\.\d)", _day),
-    number_rule("", rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?:,? (\d{{4}})\b)?", _month_day),
+    number_rule("'", r"(?<![\w'])'0(\d)\b(?!['\"])", lambda m: f"oh {cardinal(m[1])}"),
+    number_rule("1", r"(?<=\b[Ii]n )10\d\d(?=[,;)]|\.(?!\d)|$)", lambda m: year(m[0])),
+    number_rule(
+        "",
+        rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?: ?- ?([12]?\d|3[01])(?![\w:-]))?(?:,? (\d{{4}})\b)?",
+        _month_day,
+    ),
     number_rule("", rf"{_START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
     number_rule("-", r"(?i:(?<=[ap]m)\s?-\s?(?=\d|noon|midnight|close\b)|(?<=\bnoon)\s?-\s?(?=\d))", lambda _: "to"),
     number_rule(

@@ -16,6 +16,7 @@ from ancestral.models.text.tagger import part_of_speech
 Phones = tuple[str, ...]
 
 _WINDOW: Final = 4
+_NEAR: Final = 5
 _NOUN: Final = ("NN",)
 _VERB: Final = ("VB", "VBD", "JJ")
 _PAST: Final = ("VBD", "VB", "JJ")
@@ -48,7 +49,7 @@ class _Sense(NamedTuple):
     tag: str = ""
     """How the word's tag begins."""
     near: frozenset[str] = frozenset()
-    """Words of the sentence, written "x-" for the word before and "-x" for the one after. One of them must be there."""
+    """Words not farther than five, "x-" for the word before and "-x" for the one after. One of them must be there."""
 
 
 def _sense(phones: str, tag: str = "", *, before: str = "", after: str = "", near: str = "") -> _Sense:
@@ -89,7 +90,7 @@ _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
         _sense("K AA1 N T EH0 N T"),
     ),
     "does": (_sense("D OW1 Z", "NNS"), _sense("D AH1 Z")),
-    "dove": (_sense("D OW1 V", "V"), _sense("D AH1 V")),
+    "dove": (_sense("D OW1 V", "V"), _sense("D OW1 V", before="i he she it we they who dove"), _sense("D AH1 V")),
     "invalid": (_sense("IH1 N V AX0 L IH0 D", "N", before="the an this that her his"), _sense("IH0 N V AE1 L IH0 D")),
     "lead": (
         _sense("L IY1 D", "V"),
@@ -142,7 +143,7 @@ def _fits(sense: _Sense, tag: str, words: Sequence[str], i: int) -> bool:
     if not sense.near:
         return True
     around = {f"{words[i - 1]}-" if i else "", f"-{words[i + 1]}" if i + 1 < len(words) else ""}
-    return not sense.near.isdisjoint(around.union(words))
+    return not sense.near.isdisjoint(around.union(words[max(0, i - _NEAR) : i + _NEAR + 1]))
 
 
 def _parts(word: str) -> tuple[str, ...]:

@@ -12,6 +12,9 @@ _LAST_YEAR: Final = 2099
 _DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _DENOMINATORS: Final = {2: "half", 4: "quarter"}
 _MAX_DENOMINATOR: Final = 100
+# 87/100 is a score; 15/16 is a fraction.
+_MAX_NUMERATOR: Final = 10
+_MAX_INCHES: Final = 16
 
 
 @lru_cache(maxsize=4096)
@@ -79,7 +82,7 @@ def plural(words: str) -> str:
 def fraction(numerator: str, denominator: str) -> str:
     """`3/4` as "three quarters"; what is no ordinary fraction is read with "over"."""
     over, under = int(numerator), int(denominator)
-    if not (0 < over < under <= _MAX_DENOMINATOR):
+    if not (0 < over < under <= _MAX_DENOMINATOR) or (over > _MAX_NUMERATOR and under > _MAX_INCHES):
         return f"{cardinal(numerator)} over {cardinal(denominator)}"
     name = _DENOMINATORS.get(under) or ordinal(denominator)
     if over == 1:

@@ -56,7 +56,7 @@ _COUNTRIES: Final = {
 }  # fmt: skip
 # A quantity between one of these words and a noun is an adjective, and singular: "a $5 bill", "the 100m record".
 _BEFORE_ADJECTIVE: Final = re.compile(
-    r"\b(?:an?|the|this|that|each|every|another|my|your|his|her|its|our|their) +$", re.IGNORECASE
+    r"\b(?:an?|the|this|that|each|every|another|my|your|his|her|its|our|their|by) +$", re.IGNORECASE
 )
 _NOUN_AFTER: Final = re.compile(
     r" +(?!(?:of|per|each|more|less|but|and|or|nor|for|from|off|worth|total|away|long|wide|tall|high|deep|thick"
@@ -145,7 +145,8 @@ def _scientific(match: Match) -> str:
 def _power(match: Match) -> str:
     names = {"2": "squared", "3": "cubed"}
     sign = "minus " if match[1].startswith("-") else ""
-    return names.get(match[1], f"to the power of {sign}{cardinal(match[1].lstrip('-'))}")
+    unit = f" {UNITS[match[2]].many}{_per_unit(match[3])}" if match[2] else ""
+    return names.get(match[1], f"to the power of {sign}{cardinal(match[1].lstrip('-'))}") + unit
 
 
 def _bare(match: Match) -> str:
@@ -186,12 +187,13 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
     number_rule(
-        "MBKn",
-        rf"(?<![\w.$£€¥-])({_NUMBER}(?:M|B|bn)|\d{{2,3}}K)(?= (?:people|[a-z]{{2,}}s)\b)",
-        lambda m: f"{number(m[1].rstrip('MBKbn'))} {_SCALES[m[1].lstrip('.,0123456789').lower()]}",
+        "MBKkn",
+        rf"(?<![\w.$£€¥])({_NUMBER}(?:M|B|bn)|\d{{2,3}}[kK])(?= (?:people|[a-z]{{2,}}s|(?:a|per) (?:year|month))\b)",
+        lambda m: f"{number(m[1].rstrip('MBKkbn'))} {_SCALES[m[1].lstrip('.,0123456789').lower()]}",
     ),
     number_rule("/", rf"(?<=[A-Z]{{2}})/({_UNIT})\b", lambda m: f"per {UNITS[m[1]].one}"),
     number_rule("m", rf"(?<=population) +({_NUMBER})m\b", lambda m: f"{number(m[1])} million"),
+    number_rule("FC", r"\b((?i:at|to|about|around)) (\d{2,3}) ?([FC])\b", lambda m: f"{m[1]} {m[2]}°{m[3]}"),
     number_rule("°", rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
     number_rule(
         "/",
@@ -205,16 +207,20 @@ RULES: Final[tuple[Rule, ...]] = (
         r"(?<![\d.])(\d+\.\d+(?:\.\d+)+)(?!\d)",
         lambda m: " point ".join(cardinal(p) for p in m[1].split(".")),
     ),
+    number_rule("s", r"\b((?i:in|for|after|within|every)) (\d{1,3})s\b", lambda m: f"{m[1]} {cardinal(m[2])} seconds"),
     number_rule("s", r"\b(\d{1,3}0)'?s\b", _decade),
+    number_rule("r", r"\b(\d\d)ers\b", lambda m: f"{cardinal(m[1]).removesuffix('e')}ers"),
     number_rule("tdh", r"(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1].replace(",", ""))),
     number_rule("s", r"(?<=[A-Za-z]-)(\d+)s\b", lambda m: plural(cardinal(m[1]))),
+    number_rule("x", rf"(?<![\w.])({_NUMBER})x(?=\d+ ?(?:{_UNIT})\b)", lambda m: f"{number(m[1])} by"),
+    number_rule('"', rf"\b([Aa]n?) ({_NUMBER})\"(?= [a-z])", lambda m: f"{m[1]} {number(m[2])} inch"),
     number_rule(
         "",
-        rf"(?<![\w.])({_NUMBER})([\s-]?)({_UNIT})(?:/({_UNIT}|day|week|wk|mo|min))?(?!\w)"
+        rf"(?<![\w.^])(?<!\^-)({_NUMBER})([\s-]?)({_UNIT})(?:/({_UNIT}|day|week|wk|mo|min))?(?!\w)"
         r"(?:\.(?=\s*(?:[a-z,;:)]|\d+ (?:min|sec|oz)\b)))?",
         _unit,
     ),
-    number_rule("^", r"\^(-?\d+)", _power),
+    number_rule("^", rf"\^(-?\d+)(?: ({_UNIT})(?:/({_UNIT}))?(?!\w))?", _power),
     number_rule("x", rf"({_NUMBER})\s?x\s?(?=10 +to the power)", lambda m: f"{number(m[1])} times"),
     number_rule("x", rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
     number_rule("x", rf"({_NUMBER})x\b", lambda m: f"{number(m[1])} times"),

@@ -50,7 +50,8 @@ def _units() -> dict[str, Unit]:
             "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "Mb": "megabit",
             "Gb": "gigabit", "dB": "decibel", "J": "joule", "kJ": "kilojoule", "cal": "calorie",
             "kcal": "kilocalorie", "kPa": "kilopascal", "ha": "hectare", "tbsp": "tablespoon",
-            "tsp": "teaspoon", "px": "pixel", "gal": "gallon", "pt": "pint", "qt": "quart", "mAh": "milliamp hour",
+            "tsp": "teaspoon", "yds": "yard", "mos.": "month", "wks": "week", "pts": "point", "bbl": "barrel",
+             "px": "pixel", "gal": "gallon", "pt": "pint", "qt": "quart", "mAh": "milliamp hour",
             "Wh": "watt hour",
             "GW": "gigawatt", "hPa": "hectopascal", "PB": "petabyte",
             "bps": "basis point", "yr": "year", "yrs": "year",
@@ -64,6 +65,7 @@ def _units() -> dict[str, Unit]:
     units["hp"] = Unit("horsepower", "horsepower")
     units["psi"] = Unit("pound per square inch", "pounds per square inch")
     units["bpm"] = Unit("beat per minute", "beats per minute")
+    units["ppg"] = Unit("point per game", "points per game")
     units["ppm"] = Unit("part per million", "parts per million")
     units["mpg"] = Unit("mile per gallon", "miles per gallon")
     units["mph"] = Unit("mile per hour", "miles per hour")

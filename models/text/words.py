@@ -13,7 +13,7 @@ from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
 from ancestral.models.text.units import ELEMENT
 
 # Acronyms that also are words, or that the lexicon gives in full.
-_SPELLED: Final = frozenset({"US", "IT", "AM", "ASP", "EST", "LED", "MIT", "PST", "SHA", "UPS"})
+_SPELLED: Final = frozenset({"US", "IT", "AM", "ASP", "ETA", "EST", "LED", "MIT", "PST", "SHA", "UPS"})
 # All other pairs of capitals are spelled, such as OT, AB and ET, which the lexicon has as words.
 _PAIRS_THAT_ARE_WORDS: Final = re.compile(
     "a[hnst]|b[ey]|do|eh|go|h[aeim]|i[fnst]|m[aemy]|no|o[fhknrwx]|pa|so|to|u[mps]|we|yo", re.IGNORECASE
@@ -21,7 +21,8 @@ _PAIRS_THAT_ARE_WORDS: Final = re.compile(
 # In whatever case they are written; capitals are letters.
 _SAID_AS: Final = {
     "json": ("jason",), "ipv": ("I", "P", "V"), "thx": ("thanks",), "pls": ("please",), "ppl": ("people",),
-    "mtg": ("meeting",), "appt": ("appointment",), "qty": ("quantity",), "msg": ("message",), "tmrw": ("tomorrow",),
+    "mtg": ("meeting",), "appt": ("appointment",), "qty": ("quantity",), "msg": ("message",),
+    "lvl": ("level",), "bday": ("B", "day"), "tmrw": ("tomorrow",),
     "yoy": ("year", "over", "year"), "qoq": ("quarter", "over", "quarter"),
     "postgresql": ("postgres", "Q", "L"), "mysql": ("my", "S", "Q", "L"), "sqlite": ("S", "Q", "lite"),
     **{word: tuple(word.upper()) for word in ("api", "faq", "gpu", "cpu", "id", "idk", "ip", "omg", "ui", "url")},
