@@ -142,7 +142,7 @@ class Row {
         "div",
         { class: "row wrap" },
         this.state,
-        h("span", { class: "grow" }, [job.model, job.voice].filter(Boolean).join(" · ")),
+        h("span", { class: "grow" }, [job.model, job.voice, job.kind.replace("_", " ")].filter(Boolean).join(" · ")),
         this.detail,
       ),
       h("div", { class: "row" }, this.thumbnails, this.excerpt),

@@ -1,11 +1,11 @@
 // The view "Speak": text to speech, heard while it is sampled.
 
-import { chunks, get, request, sha256 } from "./api.js";
+import { get, sha256 } from "./api.js";
 import { historyPanel, modelsWith, requestPanel, Seed, select, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, field, h, problem, showAtField, toResult } from "./dom.js";
 import { partSeed } from "./json.js";
+import { playPassages } from "./play_passages.js";
 import { Player } from "./player.js";
-import { Samples } from "./sound.js";
 import { SoundActions } from "./sound_actions.js";
 import { SoundPanel } from "./sound_panel.js";
 import { soundSliders } from "./sound_sliders.js";
@@ -17,13 +17,8 @@ const RATE = 24_000;
 const EXAMPLE = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.";
 /** About so many characters are spoken in a second. */
 const CHARACTERS_PER_SECOND = 15;
-/** Silence between passages, in samples. */
-const PAUSE = RATE / 2;
 /** Passages have seeds that no sentences of others have: a sentence more is one more (`partSeed`). */
 const SENTENCES = 4096;
-/** The longest that sound waits for the times of its words. */
-const WORDS_MS = 250;
-
 let player = null; // one sound device for the whole visit
 const reads = (model) => Number(model.capabilities.includes("speech"));
 
@@ -256,55 +251,25 @@ class Speak {
     announce("Sampling");
   }
 
-  /** Has every passage sampled after the other, and plays them as one sound. */
+  /** Has all passages sampled and played. */
   async speak(clicked, signal) {
-    const device = player.open();
     const requests = this.passages().map((_, index) => this.describe("pcm", index));
-    const sound = { clicked, first: null, bytes: [] };
-    for (const [index, { path, json }] of requests.entries()) {
-      const response = await this.ask(path, { json, signal }, index > 0);
-      if (index) this.feed(sound, new Uint8Array(2 * PAUSE));
-      const job = { id: response.headers.get("x-job-id"), at: this.panel.scope.total / RATE };
-      this.jobs.push(job);
-      this.engine = response.headers.get("x-engine");
-      const words = this.speaks && this.firstWords(job);
-      if (!index) {
-        await Promise.all([device, words]);
-        player.play();
-      }
-      const samples = new Samples();
-      for await (const piece of chunks(response)) this.feed(sound, piece, samples);
-    }
-    this.panel.end();
-    await this.complete(sound.bytes);
-  }
-
-  /** Sends a request; one of a text that has begun waits for its turn, where there is a limit. */
-  async ask(path, options, begun) {
-    for (;;) {
-      try {
-        return await request(path, options);
-      } catch (error) {
-        if (!begun || !error.retryAfter) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
-      }
-    }
-  }
-
-  /** The first words are to be lit in time, too; but the sound does not wait long for them. */
-  firstWords({ id, at }) {
-    const known = this.panel.words.load(id, () => this.busy !== null || player.length > 0, at);
-    return Promise.race([known, new Promise((resolve) => setTimeout(resolve, WORDS_MS))]);
-  }
-
-  feed(sound, piece, samples = new Samples()) {
-    sound.bytes.push(piece);
-    if (sound.first === null) {
-      sound.first = performance.now();
-      announce("Sound begins");
-    }
-    this.panel.feed(samples.take(piece));
-    this.measure(sound.first - sound.clicked, performance.now() - sound.first);
+    let first = null;
+    const bytes = await playPassages(this.panel, requests, {
+      signal,
+      words: this.speaks,
+      wanted: () => this.busy !== null || player.length > 0,
+      onjob: (job, engine) => {
+        this.jobs.push(job);
+        this.engine = engine;
+      },
+      onpiece: () => {
+        if (first === null) announce("Sound begins");
+        first ??= performance.now();
+        this.measure(first - clicked, performance.now() - first);
+      },
+    });
+    await this.complete(bytes);
   }
 
   measure(wait, elapsed) {

@@ -1,0 +1,53 @@
+// The passages of a text, each a request, played as one sound while they are sampled.
+
+import { chunks, request } from "./api.js";
+import { Samples } from "./sound.js";
+
+/** Silence between passages, in seconds. */
+const PAUSE = 0.5;
+/** The longest that sound waits for the times of its words. */
+const WORDS_MS = 250;
+
+/**
+ * Sends the requests `{path, json}` of passages, one after the other, and feeds a SoundPanel with what comes. Resolves
+ * with all bytes. `words` says whether there are any, `wanted()` whether they are still wanted; `onjob(job, engine)` is
+ * called for each passage with its job `{id, at}`, `at` being its start in seconds, and `onpiece()` for each piece.
+ */
+export async function playPassages(panel, requests, { signal, words, wanted, onjob, onpiece }) {
+  const { player, rate } = panel;
+  const bytes = [];
+  const feed = (piece, samples) => {
+    bytes.push(piece);
+    panel.feed(samples.take(piece));
+    onpiece();
+  };
+  const device = player.open();
+  for (const [index, { path, json }] of requests.entries()) {
+    const response = await send(path, { json, signal }, index > 0);
+    if (index) feed(new Uint8Array(2 * PAUSE * rate), new Samples());
+    const job = { id: response.headers.get("x-job-id"), at: panel.scope.total / rate };
+    onjob(job, response.headers.get("x-engine"));
+    const known = words && panel.words.load(job.id, wanted, job.at);
+    if (!index) {
+      // The first words are to be lit in time, too; but the sound does not wait long for them.
+      await Promise.all([device, known && Promise.race([known, new Promise((resolve) => setTimeout(resolve, WORDS_MS))])]);
+      player.play();
+    }
+    const samples = new Samples();
+    for await (const piece of chunks(response)) feed(piece, samples);
+  }
+  panel.end();
+  return bytes;
+}
+
+/** Sends a request. One of a text that has begun waits for its turn, where there is a limit. */
+async function send(path, options, begun) {
+  for (;;) {
+    try {
+      return await request(path, options);
+    } catch (error) {
+      if (!begun || !error.retryAfter) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
+    }
+  }
+}
