@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -13,15 +14,16 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive
 
 from ancestral.catalog.models import Model
-from ancestral.service.api.http.auth import caller_of
+from ancestral.service.api.http.auth import caller_of, check_again
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import ClientDisconnected
+from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import submit_job
 from ancestral.service.jobs.tasks import JobSpec
+from ancestral.service.ws.credentials import CHECK_SECONDS
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
@@ -101,18 +103,20 @@ class RequestContext:
 
         Raises:
             ClientDisconnected: the client disconnected before the answer was complete.
+            ResponseAborted: its key was revoked.
             Exception: what ``work`` raises.
         """
         answering, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(self.request.receive))
+        revoked = asyncio.create_task(_revoked(self.request))
         try:
-            await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((answering, gone, revoked), return_when=asyncio.FIRST_COMPLETED)
             if not answering.done():
-                raise ClientDisconnected
+                raise ResponseAborted("the API key was revoked") if revoked.done() else ClientDisconnected
             return await answering
         finally:
-            for task in (answering, gone):
+            for task in (answering, gone, revoked):
                 task.cancel()
-            await asyncio.gather(answering, gone, return_exceptions=True)
+            await asyncio.gather(answering, gone, revoked, return_exceptions=True)
             if answering.cancelled() or answering.exception() is not None:
                 await asyncio.shield(self._abandon(job))
 
@@ -127,6 +131,14 @@ class RequestContext:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _revoked(request: Request) -> None:
+    """Return once the key of a request is no longer valid."""
+    with suppress(Unauthorized):
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            check_again(request)
 
 
 async def _request_context(

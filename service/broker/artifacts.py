@@ -48,6 +48,10 @@ class ArtifactStore:
         return Draft(self._connection, job_id)
 
 
+class DraftLost(Exception):
+    """A draft is not what was written; it has to be written again."""
+
+
 class Draft:
     """A file that is being written. One process at a time has the claim to write that of a job."""
 
@@ -55,6 +59,7 @@ class Draft:
         self._connection = connection
         self._keys = Keys(job_id)
         self._draft = key("draft", job_id, secrets.token_hex(8))
+        self._size = 0
 
     async def claim(self) -> bool:
         """Claim the job's file. False if another process is writing it."""
@@ -62,17 +67,25 @@ class Draft:
         return bool(claimed)
 
     async def append(self, data: bytes) -> int:
-        """Append bytes, and renew the claim. Returns the size of the draft."""
+        """Append bytes, and renew the claim. Returns the size of the draft.
+
+        Raises:
+            DraftLost: it has expired, or Redis was cut off and has appended the bytes twice.
+        """
         size, *_ = await self._run(
             ["APPEND", self._draft, data],
             ["EXPIRE", self._draft, _DRAFT_SECONDS],
             ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS],
         )
-        return int(size)
+        self._size += len(data)
+        if size != self._size:
+            raise DraftLost(self._draft)
+        return self._size
 
     async def overwrite(self, parts: Iterable[tuple[int, bytes]]) -> None:
         """Write bytes at offsets, over those already written."""
-        await self._run(*(["SETRANGE", self._draft, offset, part] for offset, part in parts))
+        writes = [["SETRANGE", self._draft, offset, part] for offset, part in parts]
+        await self._run(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """As :meth:`ArtifactStore.read`."""
@@ -100,8 +113,8 @@ async def _read(connection: Connection, name: str, start: int, stop: int) -> Asy
 
 
 async def _commands(connection: Connection, *commands: list[Any]) -> list[Any]:
-    """The replies to commands."""
-    async with connection.redis.pipeline(transaction=False) as pipe:
+    """The replies to commands, of which Redis does all or none: so nothing is written without its time to live."""
+    async with connection.redis.pipeline(transaction=len(commands) > 1) as pipe:
         for command in commands:
             pipe.execute_command(*command)
         return await execute(pipe)

@@ -44,9 +44,8 @@ class ImageConnection(WsConnection):
     """One connection."""
 
     def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
-        super().__init__(websocket)
+        super().__init__(websocket, credentials)
         self._state = state
-        self._credentials = credentials
         self._job: Job | None = None
         self._shutting_down = False
 

@@ -11,12 +11,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.errors import NotFound
-from ancestral.service.broker.artifacts import Draft
+from ancestral.service.broker.artifacts import Draft, DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Status
@@ -61,12 +62,13 @@ class Artifacts:
             NotFound: the job, or its output, has expired.
         """
         _require_completed(job)
-        draft = self._broker.artifacts.draft(job.id)
         try:
             while (stored := await self._broker.artifacts.info(job.id)) is None:
+                draft = self._broker.artifacts.draft(job.id)
                 if await draft.claim():
                     try:
-                        await self._write(job, draft)
+                        with suppress(DraftLost):
+                            await self._write(job, draft)
                     finally:
                         await draft.discard()
                 else:

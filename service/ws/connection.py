@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 from ancestral.errors import AncestralError
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
+from ancestral.service.ws.credentials import Credentials
 
 IDLE_SECONDS: Final = 600.0
 MAX_ERRORS: Final = 20
@@ -23,10 +24,12 @@ class WsConnection(ABC):
 
     Args:
         websocket: to the client.
+        credentials: of the caller.
     """
 
-    def __init__(self, websocket: BoundedWebSocket) -> None:
+    def __init__(self, websocket: BoundedWebSocket, credentials: Credentials) -> None:
         self._websocket = websocket
+        self._credentials = credentials
         self._handling = asyncio.Lock()
         """Held while a message is handled: the connection is not idle, though no work may have been started yet."""
 
@@ -86,6 +89,7 @@ class WsConnection(ABC):
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self.receive())
                 self._group.create_task(self._await_shutdown(stopping))
+                self._group.create_task(self._credentials.watch())
         except* (CloseConnection, Disconnected) as ends:
             end = _first(ends)
         if isinstance(end, IdleTimeout):

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
+
+from starlette.datastructures import Headers
 
 from ancestral.service.errors import Unauthorized
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.ws.bounded_websocket import CloseConnection
 
+CHECK_SECONDS: Final = 2.0
+"""Between two checks that a key in use was not revoked."""
 KEY_SECONDS: Final = 20.0
 """For which a connection without a key in its headers may stay open before its first message."""
 
@@ -22,11 +26,13 @@ class Credentials:
 
     Args:
         caller: known from the headers; None if the first message has the key.
-        identify: returns the caller of a key, or raises Unauthorized.
+        headers: of the handshake.
+        identify: returns the caller whose key headers carry, or raises Unauthorized.
     """
 
-    def __init__(self, caller: Caller | None, identify: Callable[[str], Caller]) -> None:
+    def __init__(self, caller: Caller | None, headers: Headers, identify: Callable[[Headers], Caller]) -> None:
         self.caller = caller
+        self._headers = headers
         self._identify = identify
 
     def check(self, key: str | None) -> Caller:
@@ -36,11 +42,26 @@ class Credentials:
             Unauthorized: there is no key, an unknown one, or another one than before.
         """
         if self.caller is None or key is not None:
-            caller = self._identify(key or "")
+            headers = Headers({"xi-api-key": key} if key else {})
+            caller = self._identify(headers)
             if self.caller not in (None, caller):
                 raise Unauthorized("This is not the key that the connection was opened with.")
-            self.caller = caller
+            self.caller, self._headers = caller, headers
         return self.caller
+
+    async def watch(self) -> NoReturn:
+        """Check every :data:`CHECK_SECONDS` that the key is still valid.
+
+        Raises:
+            CloseConnection: it was revoked.
+        """
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                if self.caller is not None:
+                    self._identify(self._headers)
+            except Unauthorized:
+                raise CloseConnection(1008, "the API key was revoked", final=True) from None
 
     async def await_key(self) -> None:
         """Return once the caller is known, or later.

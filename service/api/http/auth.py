@@ -227,6 +227,15 @@ async def caller_of(connection: HTTPConnection) -> Caller:
     return caller
 
 
+def check_again(connection: HTTPConnection) -> None:
+    """Check the key of a request that takes long.
+
+    Raises:
+        Unauthorized: it was revoked.
+    """
+    connection.app.state.keys.identify(connection.headers)
+
+
 async def check_key(connection: HTTPConnection) -> None:
     """Dependency of every route that needs a key; reads ``app.state.public_lists``.
 

@@ -6,18 +6,19 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
 from ancestral.errors import NotFound
 from ancestral.service.api.deps import CallerDep, Service
+from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import describe_job
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, QueuePosition, Status
 from ancestral.service.broker.messages import JobExpired
-from ancestral.service.errors import Conflict, ResponseAborted, envelope
+from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.schemas import (
     EVENT_ID,
@@ -120,6 +121,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 async def watch_job(
     job: OwnJob,
     service: Service,
+    request: Request,
     last_event_id: Annotated[
         str,
         Header(pattern=EVENT_ID, description="The id of the last event that was received; the stream begins after it."),
@@ -129,14 +131,15 @@ async def watch_job(
     if job.status.terminal and not await service.broker.events(job.id, last_event_id, block_ms=1):
         return Response(status_code=204)  # which keeps a browser from connecting again
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return EventSourceResponse(_events(service, job.id, last_event_id), headers=headers)
+    return EventSourceResponse(_events(service, request, job.id, last_event_id), headers=headers)
 
 
-async def _events(service: AppState, job_id: str, last: str) -> AsyncIterator[bytes]:
+async def _events(service: AppState, request: Request, job_id: str, last: str) -> AsyncIterator[bytes]:
     sent = time.monotonic()
     try:
         while True:
             found = await service.broker.events(job_id, last)
+            check_again(request)
             job = await service.broker.job(job_id)
             if job is None:
                 yield event(envelope(_not_found("job_id")))
@@ -156,5 +159,7 @@ async def _events(service: AppState, job_id: str, last: str) -> AsyncIterator[by
             elif time.monotonic() - sent >= KEEP_ALIVE_SECONDS:
                 sent = time.monotonic()
                 yield format_sse_event(comment="keep-alive")
+    except Unauthorized as error:
+        raise ResponseAborted("the API key was revoked") from error
     except UNAVAILABLE as error:  # the client reconnects with the id of the last event
         raise ResponseAborted("Redis is unavailable") from error

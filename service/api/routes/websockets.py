@@ -10,7 +10,6 @@ import logging
 import time
 
 from fastapi import APIRouter, WebSocket
-from starlette.datastructures import Headers
 
 from ancestral.errors import AncestralError
 from ancestral.service.api.deps import Service
@@ -19,7 +18,6 @@ from ancestral.service.api.http.errors import respond
 from ancestral.service.errors import Unauthorized
 from ancestral.service.images import websocket as images
 from ancestral.service.images.websocket import ImageConnection
-from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs import contexts, stream_input
 from ancestral.service.speech.elevenlabs.contexts import MultiContextConnection
@@ -99,15 +97,12 @@ async def _credentials(websocket: WebSocket) -> Credentials:
     keys = websocket.app.state.keys
     assert isinstance(keys, Keys)
 
-    def identify(key: str) -> Caller:
-        return keys.identify(Headers({"xi-api-key": key} if key else {}))
-
     try:
-        return Credentials(await caller_of(websocket), identify)
+        return Credentials(await caller_of(websocket), websocket.headers, keys.identify)
     except Unauthorized:
         if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
             raise
-        return Credentials(None, identify)
+        return Credentials(None, websocket.headers, keys.identify)
 
 
 async def _refuse(websocket: WebSocket, service: AppState, error: AncestralError) -> None:

@@ -155,9 +155,8 @@ class MultiContextConnection(WsConnection):
         voice_id: str,
         query: QueryParams,
     ) -> None:
-        super().__init__(websocket)
+        super().__init__(websocket, credentials)
         self._state = state
-        self._credentials = credentials
         self._voice_id = voice_id
         self._query = query
         self._contexts: dict[str | None, Context] = {}

@@ -52,8 +52,7 @@ class ElevenLabsConnection(SpeechConnection):
         voice_id: str,
         query: QueryParams,
     ) -> None:
-        super().__init__(state, websocket)
-        self._credentials = credentials
+        super().__init__(state, websocket, credentials)
         self._voice_id = voice_id
         self._query = query
         self._alignment = UtteranceAlignment(sync=False)

@@ -7,6 +7,7 @@ from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.utterance_sender import EventSink
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
 from ancestral.service.ws.connection import WsConnection
+from ancestral.service.ws.credentials import Credentials
 
 _DONE = (1000, 1001)
 """Close codes of clients that will not resume the session."""
@@ -15,8 +16,8 @@ _DONE = (1000, 1001)
 class SpeechConnection(WsConnection, EventSink):
     """A connection with a session."""
 
-    def __init__(self, state: AppState, websocket: BoundedWebSocket) -> None:
-        super().__init__(websocket)
+    def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
+        super().__init__(websocket, credentials)
         self.runner: SessionRunner | None = None
         self._state = state
 

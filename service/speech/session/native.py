@@ -101,8 +101,7 @@ class NativeConnection(SpeechConnection):
     def __init__(
         self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, query: SpeechQuery
     ) -> None:
-        super().__init__(state, websocket)
-        self._credentials = credentials
+        super().__init__(state, websocket, credentials)
         self._query = query
         self._session = state.broker.session(query.session_id, state.settings.stream_seconds)
 

