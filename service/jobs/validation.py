@@ -62,7 +62,8 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
         first = _of_the_form(errors, path) or {"type": "invalid_type", "msg": f"must be {_TWO_FORMS[two]}"}
     kind, message, context = str(first["type"]), str(first["msg"]), first.get("ctx", {})
     if kind in _WORDS:
-        message = _WORDS[kind].format_map(context)
+        whole = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in context.items()}
+        message = _WORDS[kind].format_map(whole)
     elif kind == "string_pattern_mismatch":
         message = f"must be {_PATTERNS[context['pattern']]}"
     param = ".".join(path)
