@@ -36,7 +36,7 @@ export class TextInput {
   count() {
     const parts = this.passages.length;
     const length = lengthOf(this.value).toLocaleString("en");
-    this.counter.textContent = `${length} characters${parts > 1 ? `, spoken in ${parts} parts` : ""}`;
+    this.counter.textContent = `${length} characters${parts > 1 ? `, ${parts} parts` : ""}`;
   }
 
   /** Throws ApiError if the text is too long for this page. */

@@ -84,5 +84,12 @@ export class WordLine {
     this.words[this.lit]?.element.classList.remove("lit");
     this.words[index]?.element.classList.add("lit");
     this.lit = index;
+    if (index >= 0) this.follow(this.words[index].element);
+  }
+
+  /** Of a long text, scrolls to a word. */
+  follow({ offsetTop, offsetHeight }) {
+    const { scrollTop, clientHeight } = this.element;
+    if (offsetTop < scrollTop || offsetTop + offsetHeight > scrollTop + clientHeight) this.element.scrollTop = offsetTop;
   }
 }
