@@ -148,7 +148,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule("#", r"(?<!\w)#\s?(?=\d)", lambda _: " number "),
     rule("'", r"(?<!\w)'n'(?=\s)", lambda _: "and"),
     rule(
-        "",
+        {title[0] for title in _TITLES},
         rf"\b(?:({'|'.join(_TITLES)})\.|(Mrs?|Ms|Prof)\b(?=\s+[A-Z]))",
         lambda m: _TITLES[m[1] or m[2]] + " ",
     ),

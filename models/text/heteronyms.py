@@ -15,7 +15,7 @@ from ancestral.models.text.tagger import part_of_speech
 
 Phones = tuple[str, ...]
 
-_WINDOW: Final = 4
+_WINDOW: Final = 2
 _NEAR: Final = 5
 _NOUN: Final = ("NN",)
 _VERB: Final = ("VB", "VBD", "JJ")
@@ -89,7 +89,10 @@ _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
         _sense("K AX0 N T EH1 N T", "J", before=f"{_BE} seem seems feel feels felt quite very not", after="with to"),
         _sense("K AA1 N T EH0 N T"),
     ),
-    "does": (_sense("D OW1 Z", "NNS"), _sense("D AH1 Z")),
+    "does": (
+        _sense("D OW1 Z", "NNS", before="the two three four five many few these those some wild"),
+        _sense("D AH1 Z"),
+    ),
     "dove": (_sense("D OW1 V", "V"), _sense("D OW1 V", before="i he she it we they who dove"), _sense("D AH1 V")),
     "invalid": (_sense("IH1 N V AX0 L IH0 D", "N", before="the an this that her his"), _sense("IH0 N V AE1 L IH0 D")),
     "lead": (
@@ -102,7 +105,7 @@ _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
         _sense("L IH1 V", "V"),
         _sense("L AY1 V"),
     ),
-    "minute": (_sense("M AY0 N UW1 T", after=_TINY), _sense("M AY0 N UW1 T", "JJ"), _sense("M IH1 N IH0 T")),
+    "minute": (_sense("M AY0 N UW1 T", after=_TINY), _sense("M IH1 N IH0 T")),
     "number": (
         _sense("N AH1 M ER0", before="grew grow got get getting felt feel feeling went became become even"),
         _sense("N AH1 M B ER0"),
@@ -133,17 +136,15 @@ _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
         _sense("T IH1 R"),
     ),
     "tears": (_sense("T EH1 R Z", "V"), _sense("T EH1 R Z", near=_FIBRE), _sense("T IH1 R Z")),
-    "used": (_sense("Y UW1 Z D", "VBN"), _sense("Y UW1 S T", after="to"), _sense("Y UW1 Z D")),
+    "used": (_sense("Y UW1 Z D", before=_BE), _sense("Y UW1 S T", after="to"), _sense("Y UW1 Z D")),
 }
 
 
-def _fits(sense: _Sense, tag: str, words: Sequence[str], i: int) -> bool:
-    if not tag.startswith(sense.tag):
-        return False
-    if not sense.near:
-        return True
+def _fits(sense: _Sense, words: Sequence[str], i: int) -> bool:
     around = {f"{words[i - 1]}-" if i else "", f"-{words[i + 1]}" if i + 1 < len(words) else ""}
-    return not sense.near.isdisjoint(around.union(words[max(0, i - _NEAR) : i + _NEAR + 1]))
+    if sense.near and sense.near.isdisjoint(around.union(words[max(0, i - _NEAR) : i + _NEAR + 1])):
+        return False
+    return not sense.tag or _tag(words, i).startswith(sense.tag)
 
 
 def _parts(word: str) -> tuple[str, ...]:
@@ -174,11 +175,10 @@ def choose(readings: Sequence[Pronunciation], words: Sequence[str], i: int) -> P
     word = words[i]
     if word in _ONE_READING:
         return readings[0].phones
-    tag = _tag(words, i)
     for sense in _SENSES.get(word, ()):
-        if _fits(sense, tag, words, i):
+        if _fits(sense, words, i):
             return tuple(sense.phones.split())
-    for role in _ROLES.get(tag, ()):
+    for role in _ROLES.get(_tag(words, i), ()):
         for reading in readings:
             if reading.role == role:
                 return reading.phones

@@ -60,7 +60,7 @@ def _state(match: Match) -> str:
 RULES: Final[tuple[Rule, ...]] = (
     rule("S", r"\bSt\b\.?", lambda m: _street_or(m, "street", "saint")),
     rule("D", r"\bDr\b\.?", lambda m: _street_or(m, "drive", "doctor")),
-    rule("", rf"(?<=[a-zA-Z\d] )({'|'.join(_STREETS)})\b\.?(?=[\s,;.]|$)", _street),
+    rule({street[0] for street in _STREETS}, rf"(?<=[a-zA-Z\d] )({'|'.join(_STREETS)})\b\.?(?=[\s,;.]|$)", _street),
     rule("H", r"\bHwy\b\.?", lambda _: "Highway"),
     rule(
         "NSEW",

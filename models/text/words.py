@@ -79,6 +79,8 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
         return [word]
     if len(word) == 1:
         return [word.lower() if word in "aiI" else word.upper()]
+    if word.islower() and word not in _SAID_AS and lexicon.contains(word):
+        return [word]
     lower = word.lower()
     stem, apostrophe, clitic = word.partition("'")
     if stem.lower() in _SAID_AS:
