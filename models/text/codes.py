@@ -140,6 +140,7 @@ RULES: Final[tuple[Rule, ...]] = (
         rf"(?<![\w.,$£€-])\d{{3,4}}(?= (?:(?:North|South|East|West) [A-Z\d]|(?:[A-Z][a-z]+ )?{_STREET}))",
         _street_number,
     ),
+    number_rule(LONG_NUMBER, r"(?<=[A-Z]-)\d{5,}(?![\w.,-]*\d)", lambda m: digits(m[0])),
     number_rule(LONG_NUMBER, r"\b[A-Z]{2,5}\d{5,}\b", lambda m: _groups(m[0])),
     # Plates, postcodes and formulas: several runs of letters and digits, such as 7ABC123, SW1A, C6H12O6.
     number_rule("", r"\b(?:[A-Z]+\d+[A-Z]+\d*|\d+[A-Z]+\d+)[A-Z\d]*\b", lambda m: spell(m[0])),

@@ -165,6 +165,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     number_rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})Z?)?(?:\s?([AaPp])[Mm]\b)?{_END}", _time),
     number_rule("aApP", rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
-    number_rule("y", r"(?<=\byear )(2[1-9]\d\d)\b(?!,)", lambda m: year(m[1])),
+    number_rule("y", r"\b(year (?:is |was )?)(2[1-9]\d\d)\b(?!,\d)", lambda m: f"{m[1]}{year(m[2])}"),
+    number_rule("B", r"(?<![\w.,])\d{3,4}(?= BCE?\b)", lambda m: year(m[0])),
 )
 """Rules for what has digits. The order matters: the most specific first."""

@@ -164,6 +164,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
     number_rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
     number_rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
+    number_rule("x", rf"\b([Ww]hat(?:'s| is)) ({_NUMBER}) x (?={_NUMBER})", lambda m: f"{m[1]} {number(m[2])} times"),
     number_rule("x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b))", lambda m: f"{m[1]} times"),
     number_rule("/", r"(?<![\w/])(\d{1,2})/(\d{1,3}) ?(in\.|(?:tsp|tbsp|oz|lb|mi|ml|l|L)\b)\.?", _fraction_of_unit),
     number_rule(" ", r"(?<= ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),

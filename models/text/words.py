@@ -22,7 +22,7 @@ _PAIRS_THAT_ARE_WORDS: Final = re.compile(
 _SAID_AS: Final = {
     "json": ("jason",), "ipv": ("I", "P", "V"), "thx": ("thanks",), "pls": ("please",), "ppl": ("people",),
     "mtg": ("meeting",), "appt": ("appointment",), "qty": ("quantity",), "msg": ("message",),
-    "lvl": ("level",), "bday": ("B", "day"), "tmrw": ("tomorrow",),
+    "ios": ("I", "O", "S"), "lvl": ("level",), "bday": ("B", "day"), "tmrw": ("tomorrow",),
     "yoy": ("year", "over", "year"), "qoq": ("quarter", "over", "quarter"),
     "postgresql": ("postgres", "Q", "L"), "mysql": ("my", "S", "Q", "L"), "sqlite": ("S", "Q", "lite"),
     **{word: tuple(word.upper()) for word in ("api", "faq", "gpu", "cpu", "id", "idk", "ip", "omg", "ui", "url")},

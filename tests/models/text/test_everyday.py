@@ -18,6 +18,7 @@ from tests.models.text.texts import EXAMPLES, Example
 
 KNOWN_WRONG = {
     "Boeing's 737 MAX is back.",
+    "Helium is He, and gold is Au.",
     "It needs 5V at 2A.",
     "He's batting .312 with 24 HRs.",
     "| a | b |",
