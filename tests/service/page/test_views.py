@@ -117,6 +117,31 @@ def test_complete_a_picture(real: Server, visit: Visiting, tmp_path: Path) -> No
         assert page.evaluate(PIXELS, [".shot canvas", 28]) == drawn
 
 
+def test_what_is_transparent_stays_so(real: Server, visit: Visiting) -> None:
+    """Of a completion, whose partial pictures are grey below; it begins with what its picture shows."""
+    with visit(real) as page:
+        page.open("#draw?model=pixelcnn-sprites&n=1&seed=4&prompt=elf")
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".shot:not(.growing)")
+        page.page.click(".frame")
+        page.page.click("dialog button:text-is('Complete it')")
+        assert page.page.locator(".others select").first.input_value() != "any"
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".kept canvas")
+        page.page.wait_for_selector(".shot:not(.growing)")
+        drawn = page.evaluate(
+            "Array.from(document.querySelector('.shot canvas').getContext('2d').getImageData(0, 0, 32, 32).data)"
+        )
+        with page.page.expect_download() as download:
+            page.page.click("button[aria-label='Download PNG']")
+        with Image.open(download.value.path()) as image:
+            scale = image.width // 32
+            expected = np.asarray(image.convert("RGBA"))[::scale, ::scale, 3].ravel().tolist()
+        assert 0 in expected
+        assert drawn[3::4] == expected
+        page.check()
+
+
 def drag_the_line(page: Visit, row: int) -> None:
     box = page.page.locator(".kept >> visible=true").bounding_box()
     assert box is not None

@@ -5,7 +5,7 @@ import { select, slider } from "./controls.js";
 import { field, h } from "./dom.js";
 import { canvasOf, PictureInput, showStream } from "./picture_input.js";
 import { rowsOf, streamPictures } from "./picture_stream.js";
-import { Picture, sizeOf, toBase64, toBlob } from "./pixels.js";
+import { Picture, repaint, sizeOf, toBase64, toBlob } from "./pixels.js";
 
 /** Pictures of a class, over the websocket. */
 export class Generation {
@@ -252,7 +252,7 @@ export class Interpolation {
       value: 0,
       format: (v) => `${v} / ${pictures.length - 1}`,
     });
-    const show = () => stage.getContext("2d").drawImage(pictures[step.input.value].canvas, 0, 0);
+    const show = () => repaint(stage, pictures[step.input.value].canvas);
     step.input.addEventListener("input", show);
     show();
     draw.message.replaceChildren(h("div", { class: "stack stagebox" }, stage, step.element));

@@ -3,7 +3,7 @@
 import { ApiError, events, request } from "./api.js";
 import { dropZone, slider } from "./controls.js";
 import { h } from "./dom.js";
-import { fitted, fromBase64 } from "./pixels.js";
+import { fitted, fromBase64, repaint } from "./pixels.js";
 
 /** A canvas of a PNG in base64, and the file. */
 export async function canvasOf(base64) {
@@ -96,7 +96,7 @@ export async function showStream(draw, path, options, fields) {
       card = draw.gallery.add({ canvas }, { ...fields, seed: String(event.seed), label: "" }, file);
       cards.set(event.index, card);
     }
-    card.picture.canvas.getContext("2d").drawImage(canvas, 0, 0);
+    repaint(card.picture.canvas, canvas);
     card.file = file;
     if (event.type === "image_generation.completed") card.complete();
   }

@@ -104,6 +104,13 @@ export function averaged(data, w, t, width, height) {
   return out;
 }
 
+/** Shows on one canvas what is on another of its size, also where that is transparent. */
+export function repaint(canvas, other) {
+  const paint = canvas.getContext("2d");
+  paint.globalCompositeOperation = "copy";
+  paint.drawImage(other, 0, 0);
+}
+
 /** The pictures in the content of a job: one, or a ZIP file of several, which the server stores uncompressed. */
 export async function picturesOf(content) {
   if (content.type !== "application/zip") return [content];
