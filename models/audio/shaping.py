@@ -36,6 +36,8 @@ _SHELF_HZ = 700.0
 _LAG_WINDOW_HZ = 40.0
 _WHITE_NOISE = 1e-4
 _LEAST_ENERGY = 1e-12
+_ROWS = 64
+"""Spectra at a time: those of a sentence would be a hundred megabytes."""
 
 Floats = NDArray[np.float64]
 Filter = Callable[[Floats, Floats, Floats, int, int, Floats], None]
@@ -61,10 +63,14 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: flo
         spec: how they were made.
         low_shelf_db: for synthesis alone: gain of the frequencies below 700 Hz in voiced frames.
     """
-    envelope = _on_bins(log_magnitudes(_renewed(frames[:, : spec.mel_bands]), spec), spec)
-    if low_shelf_db:
-        envelope += low_shelf_db * np.clip(_renewed(frames[:, -1:]), 0.0, 1.0) * _low_shelf(spec)
-    lags = np.fft.irfft(np.exp(2.0 * envelope), axis=1)[:, : ORDER + 1] * _lag_window(spec)
+    mels, voicing = _renewed(frames[:, : spec.mel_bands]), np.clip(_renewed(frames[:, -1:]), 0.0, 1.0)
+    lags = np.empty((len(mels), ORDER + 1))
+    for start in range(0, len(mels), _ROWS):
+        rows = slice(start, start + _ROWS)
+        envelope = _on_bins(log_magnitudes(mels[rows], spec), spec)
+        if low_shelf_db:
+            envelope += low_shelf_db * voicing[rows] * _low_shelf(spec)
+        lags[rows] = np.fft.irfft(np.exp(2.0 * envelope), axis=1)[:, : ORDER + 1] * _lag_window(spec)
     coefficients, energies = levinson(lags)
     levels = np.sqrt(np.maximum(energies, _LEAST_ENERGY)) / (LEVEL * window_gain(spec))
     return Predictor(coefficients, levels, spec.hop // RENEWALS)

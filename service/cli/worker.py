@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import signal
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from socket import socket
+from typing import Final
 
 import click
 
 from ancestral.command_line import click_errors, gc_frozen
 
 log = logging.getLogger(__name__)
+
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_BYTES: Final = 128 * 1024
 
 
 @click.command(short_help="Sample jobs for API servers, through Redis.")
@@ -73,6 +78,7 @@ def command(check: bool) -> None:
             raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it (`ancestral serve` starts Redis and a worker)")
         configure_logging(settings.log_level, settings.log_format)
         log.info("worker starting")
+        _free_large_arrays()
         listener = (
             None
             if settings.metrics_port is None
@@ -82,3 +88,12 @@ def command(check: bool) -> None:
         gc.collect()  # where kernels were compiled, hundreds of megabytes
         gc.freeze()
         asyncio.run(work(settings, loaded_models, settings.redis_url, listener))
+
+
+def _free_large_arrays() -> None:
+    """Have glibc give the memory of large arrays back when they are freed.
+
+    By default it keeps what was freed, for every thread, once arrays of up to 32 MB have come and gone.
+    """
+    with suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)

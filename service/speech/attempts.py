@@ -61,7 +61,8 @@ class SpeechAttempt(AudioAttempt):
         """See :class:`SamplingAttempt`. Unless a client waits for it, it takes little from what is sampled."""
         if index == len(self.payload.sentences):
             return None
-        run = self.context.in_pool if self.payload.total_first else self.context.planned
+        awaited = self.payload.total_first or self.payload.times_first
+        run = self.context.in_pool if awaited else self.context.planned
         timing = await run(partial(self.sampler.timing, self.payload, index))
         await self._store_timing(index, timing)
         return timing.length

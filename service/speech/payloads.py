@@ -47,6 +47,8 @@ class SpeechPayload(AudioPayload, Utterance):
 
     pronunciations: Entries
     sentences: Sentences
+    times_first: bool = False
+    """Whether its client waits for the times of all sentences before it sends anything, as a session does."""
 
     @property
     def excerpt(self) -> str:

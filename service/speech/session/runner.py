@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 from ancestral import codecs
@@ -175,7 +176,8 @@ class SessionRunner:
     async def _submit_one(self, text: str) -> None:
         request = self.session_state.config.request(text, self.session_state.next_seed)
         job_spec = await prepared(self._state, request)
-        payload = job_spec.payload
+        payload = replace(job_spec.payload, times_first=True)
+        job_spec = replace(job_spec, payload=payload)
         try:
             await self._state.count_request(self._caller)
             job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)

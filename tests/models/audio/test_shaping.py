@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -196,3 +198,12 @@ def test_the_recursion_solves_the_normal_equations() -> None:
         matrix = row[np.abs(np.subtract.outer(np.arange(8), np.arange(8)))]
         assert np.linalg.solve(matrix, -row[1:]) == pytest.approx(a, rel=1e-6)
         assert energy == pytest.approx(row[0] + a @ row[1:], rel=1e-6)
+
+
+def test_the_filter_of_a_long_sentence_takes_little_memory() -> None:
+    frames = np.zeros((1500, FeatureSpec().channels), np.float32)
+    tracemalloc.start()
+    predictor(frames, FeatureSpec(), low_shelf_db=-6.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16e6  # the spectra of all its frames are 25 MB, and there are five of them

@@ -54,7 +54,7 @@ RECONSTRUCTION = ReconstructionPayload(
 )  # fmt: skip
 OPTIONAL = {
     field.name
-    for payload in (GENERATION, IMAGE)
+    for payload in (SPEECH, GENERATION, IMAGE)
     for field in dataclasses.fields(payload)
     if field.default is not dataclasses.MISSING
 }
