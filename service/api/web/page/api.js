@@ -1,6 +1,6 @@
 // Requests to this server, and their errors.
 
-import { parse, write } from "./json.js";
+import { write } from "./seeds.js";
 
 const KEY = "ancestral.key";
 /** The server's address: what stands before `v1/…`. */
@@ -54,7 +54,7 @@ export async function request(path, { method, json, form, headers = {}, signal }
   const text = await response.text();
   let parsed = null;
   try {
-    parsed = parse(text);
+    parsed = JSON.parse(text);
   } catch {
     /* not ours: a proxy's page */
   }
@@ -63,7 +63,7 @@ export async function request(path, { method, json, form, headers = {}, signal }
 
 /** The JSON of an answer. */
 export async function get(path, options) {
-  return parse(await (await request(path, options)).text());
+  return (await request(path, options)).json();
 }
 
 /** Yields the data of the server-sent events of a response. */
@@ -81,7 +81,7 @@ export async function* events(response) {
         .map((line) => line.slice(5))
         .join("\n");
       if (!data) continue;
-      const event = parse(data);
+      const event = JSON.parse(data);
       if (event.error && !event.type) throw errorOf(event);
       yield event;
     }

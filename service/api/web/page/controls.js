@@ -2,7 +2,7 @@
 
 import { BASE, get, key } from "./api.js";
 import { announce, copy, field, h, icon, id } from "./dom.js";
-import { newSeed } from "./json.js";
+import { newSeed } from "./seeds.js";
 import { snippets } from "./snippets.js";
 import { forget, recall } from "./store.js";
 

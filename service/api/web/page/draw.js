@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { ClassPicker } from "./classes.js";
 import { historyPanel, modelsWith, requestPanel, Seed, segmented, select, slider, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, copy, download, field, h, problem, showAtField, toResult } from "./dom.js";
-import { partSeed } from "./json.js";
+import { partSeed } from "./seeds.js";
 import { Gallery } from "./gallery.js";
 import { Completion, Generation, Interpolation, Reconstruction } from "./draw_modes.js";
 import { fromBase64, sizeOf } from "./pixels.js";

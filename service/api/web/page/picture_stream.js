@@ -1,7 +1,7 @@
 // Pictures over the websocket, row by row.
 
 import { ApiError, BASE, errorOf, key } from "./api.js";
-import { parse, write } from "./json.js";
+import { write } from "./seeds.js";
 
 /**
  * Requests pictures. `onstart(start)` is called before the first row, `oncoarse(pixels, start)` with the coarse scale of
@@ -41,7 +41,7 @@ export function streamPictures(fields, { onstart, oncoarse, onrows, signal }) {
         rows += bytes.length / (start.n * start.width * start.channels);
         return;
       }
-      const event = parse(data);
+      const event = JSON.parse(data);
       if (event.type === "image.start") {
         start = event;
         onstart(event);

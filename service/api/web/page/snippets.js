@@ -1,6 +1,6 @@
 // A request as curl, Python and JavaScript.
 
-import { write } from "./json.js";
+import { write } from "./seeds.js";
 
 const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 

@@ -3,9 +3,9 @@
 import { get, sha256 } from "./api.js";
 import { historyPanel, modelsWith, requestPanel, Seed, select, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, field, h, problem, showAtField, toResult } from "./dom.js";
-import { partSeed } from "./json.js";
 import { playPassages } from "./play_passages.js";
 import { Player } from "./player.js";
+import { partSeed } from "./seeds.js";
 import { SoundActions } from "./sound_actions.js";
 import { SoundPanel } from "./sound_panel.js";
 import { soundSliders } from "./sound_sliders.js";
