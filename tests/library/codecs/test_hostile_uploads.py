@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.service.speech.upload_support import KINDS, PNG, RATE, check, chunk, decode, refusal, tone, wav, written
+from tests.library.codecs.upload_support import KINDS, PNG, RATE, check, chunk, decode, refusal, tone, wav, written
 
 
 @functools.cache

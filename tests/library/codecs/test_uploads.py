@@ -11,7 +11,7 @@ import soxr
 
 from ancestral import codecs
 from ancestral.codecs.decoding import MAX_CHANNELS
-from tests.service.speech.upload_support import KINDS, PNG, RATE, chunk, decode, likeness, refusal, tone, wav, written
+from tests.library.codecs.upload_support import KINDS, PNG, RATE, chunk, decode, likeness, refusal, tone, wav, written
 
 
 @pytest.mark.parametrize(("container", "subtype"), KINDS)
