@@ -209,7 +209,7 @@ class House:
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
         places = (key("waiting", "*"), key("running", "*"), key("unfinished", "*"))
-        eventually(lambda: not [found for pattern in places for found in self.redis.scan_iter(pattern)], seconds=30)
+        eventually(lambda: not [found for pattern in places for found in self.redis.scan_iter(pattern)], seconds=40)
         found = [name.decode() for name in self.redis.scan_iter(count=1000)]
         assert {name for name in found if self.redis.ttl(name) == -1} <= GLOBAL
         assert self.redis.hlen(key("worker_info")) == self.redis.zcard(key("workers"))

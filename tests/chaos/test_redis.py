@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -25,6 +27,8 @@ BURST = 60
 """Requests at once."""
 PAIRS = int(os.environ.get("PAIRS", "20"))
 """Of requests with the same key."""
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+"""Of twenty bodies, for each trouble."""
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 """Longer than anybody waits for a reply."""
 
@@ -168,6 +172,46 @@ def test_one_key_is_one_job_when_two_requests_overlap(house: House, stalled: boo
     assert stalled or all(first.content == second.content for first, second in answers)
     assert house.redis.zcard(key("jobs", "anonymous")) == before + PAIRS
     house.check_that_nothing_is_left()
+
+
+def lose_writes(house: House) -> None:
+    """Redis is killed, and the end of its file is lost; not the jobs, which were written long before."""
+    (log,) = (house.data / "redis" / "appendonlydir").glob("*.incr.aof")
+    least = log.stat().st_size
+    time.sleep(random.uniform(0.5, 1.5))
+    with house.outage(signal.SIGKILL), log.open("ab") as file:
+        file.truncate(random.randint(least, log.stat().st_size))
+
+
+def turn_clock(house: House) -> None:
+    """The clock of Redis goes back an hour, and then a little forward: less than what has ended is kept."""
+    for ahead in (-3600, -3600 + random.randint(1, 300)):
+        house.clock.set(ahead)
+        time.sleep(random.uniform(0.2, 1.0))
+    house.clock.set(-3600)
+
+
+def cut_connections(house: House) -> None:
+    """Every process loses its connections to Redis, whatever it is waiting for."""
+    for kind in ("normal", "pubsub"):
+        house.redis.client_kill_filter(_type=kind)
+    time.sleep(random.uniform(0.02, 0.3))
+
+
+@pytest.mark.parametrize(("trouble", "most"), [(lose_writes, 3), (turn_clock, 100), (cut_connections, 100)])
+def test_every_body_is_whole(house: House, expected: list[bytes], trouble: Callable[[House], None], most: int) -> None:
+    times = 0
+    for number in range(1, ROUNDS + 1):
+        # If Redis forgets that a job has ended, nobody reads what is sampled again, and it ends once more.
+        with house.workers(2, stall_seconds=5), work(house) as under_way:
+            under_way.may.set()
+            while times < number * most and any(listener.is_alive() for listener in under_way.listeners):
+                trouble(house)
+                times += 1
+            assert under_way.finish() == expected
+            house.check_that_nothing_is_left()
+    house.clock.set(0)
+    print(f"{trouble.__name__}: {ROUNDS * len(expected)} bodies, {times} times")
 
 
 def test_redis_is_paused(house: House, expected: list[bytes]) -> None:
