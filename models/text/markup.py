@@ -53,7 +53,7 @@ _RELATIONS: Final = (
     (re.compile(r"!==?|=/="), " not equal to "),
     (re.compile(r"={2,3}(?!=)"), " equals "),
     (re.compile(r"(?<=[A-Za-z]{2}) \* (?=[A-Za-z]{2})"), " star "),
-    (re.compile(r"(?<=\w) \* (?=\w)"), " times "),
+    (re.compile(r"(?<=[\w)\]]) \* (?=[\w(\[])"), " times "),
     (re.compile(r"<"), " less than "),
     (re.compile(r">"), " greater than "),
 )
