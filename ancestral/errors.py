@@ -32,15 +32,24 @@ class NotFound(AncestralError):
     code = "not_found"
 
 
-def check_range(param: str, value: float, low: float, high: float) -> None:
-    """Raise :class:`InvalidRequest` if a number is not in a range, NaN included."""
-    if not low <= value <= high:
-        message = f"{param}: must lie in {low:g} … {high:g}, not {value!r}"
+def check_range(param: str, value: object, low: float, high: float) -> None:
+    """Raise :class:`InvalidRequest` if a value is no number of a range, NaN included; of whole bounds a whole one."""
+    kind = int if isinstance(low, int) else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        number, bounds = ("a whole number", f"{low} … {high}") if kind is int else ("a number", f"{low:g} … {high:g}")
+        message = f"{param}: must be {number} in {bounds}, not {value!r}"
         raise InvalidRequest(message, param=param, code="invalid_value")
 
 
-def check_choice(param: str, value: str, choices: Collection[str]) -> None:
+def check_type(param: str, value: object, kind: type, words: str) -> None:
+    """Raise :class:`InvalidRequest` if a value is not of a type; ``words`` say what it must be."""
+    if not isinstance(value, kind):
+        message = f"{param}: must be {words}, not {value!r:.40}"
+        raise InvalidRequest(message, param=param, code="invalid_type")
+
+
+def check_choice(param: str, value: object, choices: Collection[str]) -> None:
     """Raise :class:`InvalidRequest` if a value is none of those that there are."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         message = f"{param}: one of {', '.join(choices)}, not {value!r}"
         raise InvalidRequest(message, param=param, code="invalid_value")

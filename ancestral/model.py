@@ -13,7 +13,7 @@ from PIL import Image
 from ancestral.catalog.catalog import CatalogConfig
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.models import Model as Description
-from ancestral.errors import check_choice, check_range
+from ancestral.errors import check_choice, check_range, check_type
 from ancestral.images.decoding import decode_picture
 from ancestral.images.drawing import Labels
 from ancestral.images.picture import Picture, Pictures
@@ -95,6 +95,7 @@ class Model:
             InvalidRequest: the model does not speak, or has no such voice.
         """
         sampler = self.speech_sampler
+        check_type("voice", self.voices[0] if voice is None else voice, str, "an id, an alias or a mix")
         mix = self._models.voice(sampler.model, self.voices[0] if voice is None else voice)
         return Voice(sampler, mix, self._models.pronunciations)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -64,17 +63,21 @@ class Catalog:
         """The first model that draws this: names of values of its attributes, or what a picture shows if None.
 
         Raises:
-            InvalidRequest: there is none.
+            InvalidRequest: there is none; the message is the first model's, with the nearest names.
         """
         capability = "image_generation" if prompt is not None else "image_reconstruction"
+        refused: InvalidRequest | None = None
         for model in self.image_models:
-            if capability in model.capabilities:
-                with suppress(InvalidRequest):
-                    if prompt is not None:
-                        model.labels(prompt, "prompt")
-                    return model
-        wanted = "can do this" if prompt is None else f"knows {prompt[:60]!r}"
-        raise InvalidRequest(f"no model {wanted}; `ancestral models` lists what each draws", code="class_not_found")
+            if capability not in model.capabilities:
+                continue
+            try:
+                if prompt is not None:
+                    model.labels(prompt, "prompt")
+            except InvalidRequest as error:
+                refused = refused or error
+            else:
+                return model
+        raise refused or InvalidRequest(f"no model is made for {capability}", code="model_not_capable")
 
     def voice(self, model: SpeechModel, voice: str) -> VoiceMix:
         """The voice of this id or alias, or a mix of voices.

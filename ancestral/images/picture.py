@@ -19,6 +19,7 @@ from ancestral.images.drawing import ClassDrawing, Drawing
 from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.pixels import BatchDecoder, Pixels
+from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sampler import ImageSampler
 from ancestral.images.sheet import atlas, attributes_of, sheet_file
 
@@ -88,6 +89,7 @@ class Pictures(Sequence["Picture"]):
             InvalidRequest: the suffix is of no known format, or the model has no attributes.
         """
         model, file = self._sampler.model, Path(path)
+        check_range("columns", columns, 1, MAX_PICTURES)
         drawing, decoded = self._for_file(_format(file), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")

@@ -5,6 +5,7 @@ here.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
-from ancestral.errors import InvalidRequest, check_choice, check_range
+from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
 from ancestral.images.decoding import MAX_SIDE, multiple
 from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
 from ancestral.models.conditioning import draw_labels
 from ancestral.models.entries import MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.spec import STYLE
 
+_SIZE: Final = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 MAX_PICTURES: Final = 1000
 """That are sampled together."""
 
@@ -163,6 +165,7 @@ def requested_labels(model: ImageModel, prompt: str | None, style: str | None, p
     if prompt is None and has_classes(model):
         message = "prompt: required; values of attributes (/v1/images/classes lists them), separated by commas, or any"
         raise InvalidRequest(message, param="prompt", code="missing_parameter")
+    check_type(param, "" if prompt is None else prompt, str, "a text")
     return _labels(model, {} if prompt is None else model.labels(prompt, param), style)
 
 
@@ -272,8 +275,10 @@ def _scale(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bool
     """
     if size in (None, "auto"):
         return 1, False
-    assert size is not None
-    width, height = map(int, size.split("x"))
+    check_type("size", size, str, "WIDTHxHEIGHT")
+    if not (sides := _SIZE.fullmatch(str(size))):
+        raise InvalidRequest(f"size: must be WIDTHxHEIGHT, not {size!r:.40}", param="size", code="invalid_size")
+    width, height = map(int, sides.groups())
     spec = model.spec
     scale = multiple(spec, width, height)
     largest = min(width // spec.width, height // spec.height)

@@ -9,7 +9,7 @@ from typing import Final, get_args
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
-from ancestral.errors import InvalidRequest, check_choice, check_range
+from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS, Sampling
 from ancestral.models.text import (
     InputFormat,
@@ -108,6 +108,8 @@ def utterance(
         InvalidRequest: a number is out of its range, the model's pitch cannot be changed, or the text cannot be spoken;
             ``param`` names the argument.
     """
+    check_type(param, text, str, "a text")
+    check_type("pronunciations", pronunciations, Mapping, "words and their phonemes")
     check_choice("input_format", input_format, get_args(InputFormat))
     check_range("speed", speed, *SPEEDS)
     check_range("pitch", pitch, -MAX_PITCH, MAX_PITCH)

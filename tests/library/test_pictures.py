@@ -104,6 +104,11 @@ def test_errors_name_the_argument(digits: ancestral.Model) -> None:
         (lambda: digits.draw("7").save("a.png", scale=0), "scale"),
         (lambda: digits.draw("7", guidance=float("inf")), "guidance"),
         (lambda: digits.draw_many("7", 0), "n"),
+        (lambda: digits.draw(5), "prompt"),  # type: ignore[arg-type]
+        (lambda: digits.draw("7", seed=1.5), "seed"),  # type: ignore[arg-type]
+        (lambda: digits.draw("7", size=3), "size"),  # type: ignore[arg-type]
+        (lambda: digits.draw("7", size="0x28"), "size"),
+        (lambda: digits.draw_many("7", 2).save_sheet("a.png", 0), "columns"),
         (lambda: digits.complete(Image.new("L", (28, 28)), rows=29), "rows"),
         (lambda: digits.interpolate("3", "8", steps=1), "steps"),
     ):

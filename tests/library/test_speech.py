@@ -116,6 +116,12 @@ def test_errors_name_the_argument(model: ancestral.Model) -> None:
         (lambda: model.voice("joe").speak("Yes.", pitch=float("nan")), "pitch"),
         (lambda: model.voice("joe").speak("Yes.", temperature=-1.0), "temperature"),
         (lambda: model.voice("joe").speak("Yes.", seed=-1), "seed"),
+        (lambda: model.voice("joe").speak("Yes.", seed=1.5), "seed"),  # type: ignore[arg-type]
+        (lambda: model.voice("joe").speak("Yes.", seed=True), "seed"),
+        (lambda: model.voice("joe").speak("Yes.", speed=None), "speed"),  # type: ignore[arg-type]
+        (lambda: model.voice("joe").speak("Yes.", pronunciations=None), "pronunciations"),  # type: ignore[arg-type]
+        (lambda: model.voice("joe").speak(None), "text"),  # type: ignore[arg-type]
+        (lambda: model.voice(5), "voice"),  # type: ignore[arg-type]
         (lambda: model.voice("joe").score(np.zeros(16000, np.float32), ""), "text"),
         (lambda: model.draw("elf"), "model"),
     ):

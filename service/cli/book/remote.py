@@ -169,7 +169,8 @@ class RemoteSpeaker:
                 if retry is not None and retry.isdigit():
                     pause = max(pause, min(float(retry), _LONGEST_WAIT))
             except (URLError, HTTPException, OSError, ValueError) as error:
-                problem = f"the server does not answer: {error}"
+                reason = error.reason if isinstance(error, URLError) else error
+                problem = f"the server does not answer: {reason.strerror if isinstance(reason, OSError) else reason}"
             if attempt == attempts or self._stopped.wait(pause):
                 raise BookError(f"{self._url}: {problem}")
         raise AssertionError("unreachable")

@@ -44,7 +44,7 @@ SPOKEN = [
     ("These days a chicken leg is a rare dish.", 2.0),
 ]  # fmt: skip
 """The parts, and the seconds of silence after each."""
-LONG = "\n\n".join(f"Chapter {c}\n\n" + f"It was day {c} of the long journey home. " * 8 for c in range(1, 25))
+LONG = "\n\n".join(f"Chapter {c}\n\n" + f"It was day {c} of the long journey home. " * 8 for c in range(1, 49))
 
 
 @pytest.fixture
