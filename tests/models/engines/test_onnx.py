@@ -48,7 +48,7 @@ def test_free_running_symbols_of_the_trained_model_are_the_references(full: bool
     for precision, reference in references.items():
         theirs = reference.step([reference.open(request) for request in wanted], steps)
         parted = apart(checkpoint, wanted, mine, theirs)
-        assert parted <= steps // 1000
+        assert parted <= max(1, steps // 1000)  # one symbol in 25 000 is at a tie, which `apart` asserts of every one
         print(f"{precision}: {16 - parted} of 16 streams equal over {steps} steps")
 
 

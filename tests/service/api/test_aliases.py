@@ -56,7 +56,7 @@ def test_the_lists_have_the_aliases(aliased: Server) -> None:
             "tiny",
             "broken",
             "shaped",
-        ]  # first what an alias names
+        ]
         preview = client.get("/v1/audio/voices/nova/preview", params={"model": "tts-1"})
         assert (preview.status_code, preview.content) == (200, PREVIEW)
         assert preview.content == client.get("/v1/audio/voices/ann/preview", params={"model": "tiny"}).content
