@@ -15,6 +15,7 @@ from ancestral.models.text.numerals import cardinal, ordinal
 from ancestral.models.text.rules import Match, Rule, apply_all, rule
 from ancestral.models.text.sentence_ends import SENTENCE_AFTER, stop
 from ancestral.models.text.spans import SpannedText
+from ancestral.models.text.units import UNITS
 
 _NUMBER_AFTER: Final = re.compile(r"\s*\d")
 
@@ -33,11 +34,12 @@ _DOTTED: Final = {
     "assn": "association", "intl": "international", "natl": "national", "bldg": "building",
     "apt": "apartment", "acct": "account", "mtg": "meeting", "mfg": "manufacturing", "rm": "room", "hrs": "hours",
     "ste": "suite", "lvl": "level",
-    "temp": "temperature", "pop": "population",
+    "temp": "temperature", "pop": "population", "incl": "including", "excl": "excluding", "asst": "assistant",
 }  # fmt: skip
 _ENDING: Final = {
     "etc": "et cetera", "inc": "incorporated", "ltd": "limited", "corp": "corporation", "co": "company",
-    "jr": "junior", "sr": "senior", "bros": "brothers",
+    "jr": "junior", "sr": "senior", "bros": "brothers", "avg": "average", "doz": "dozen", "mgr": "manager",
+    "cont": "continued",
     "jan": "January", "feb": "February", "mar": "March", "apr": "April", "jun": "June", "jul": "July",
     "aug": "August", "sep": "September", "sept": "September", "oct": "October", "nov": "November",
     "dec": "December", "mon": "monday", "tue": "tuesday", "tues": "tuesday", "wed": "wednesday",
@@ -49,11 +51,23 @@ _CAPITALISED_ONLY: Final = frozenset(
 )
 # Words, too, which may end a sentence.
 _WORDS: Final = frozenset({"temp", "pop", "max", "min", "fig"})
+_BOOKS: Final = {
+    "Gen": "Genesis", "Ex": "Exodus", "Lev": "Leviticus", "Num": "Numbers", "Deut": "Deuteronomy", "Ps": "Psalm",
+    "Prov": "Proverbs", "Isa": "Isaiah", "Jer": "Jeremiah", "Matt": "Matthew", "Rom": "Romans", "Cor": "Corinthians",
+    "Gal": "Galatians", "Eph": "Ephesians", "Phil": "Philippians", "Thess": "Thessalonians", "Tim": "Timothy",
+    "Heb": "Hebrews", "Rev": "Revelation", "Sam": "Samuel", "Chr": "Chronicles", "Pet": "Peter",
+}  # fmt: skip
+_ORDINALS: Final = {"1": "first", "2": "second", "3": "third"}
 _KINGS: Final = (
     "Henry|George|Louis|Charles|Elizabeth|James|Edward|William|Richard|Mary|Catherine|Peter|Pius|Paul|Benedict|Francis"
     "|Leo|Philip|Frederick|Alexander|Napoleon|Nicholas|Ivan|Gregory|Urban|Clement|Innocent|Otto|Christian|Gustav"
     "|Ferdinand|Alfonso|Robert|David|Malcolm|Wilhelm|Felipe|Carlos|Juan|Constantine|Leopold|Albert|Ramses|Xerxes|Darius"
 )
+_GIVEN: Final = (
+    f"{_KINGS}|John|Thomas|Joseph|Samuel|Michael|Daniel|Andrew|Walter|Harry|Arthur|Theodore|Frank|Franklin|Martin|Harold"
+    "|Howard|Kenneth|Stephen|Matthew|Jack|Anthony|Patrick|Raymond|Donald|Ronald|Gerald|Douglas|Lawrence|Cornelius"
+)
+_RULERS: Final = "Pope|King|Queen|Emperor|Empress|Tsar|Czar|Sultan|Prince"
 _KEYS: Final = {"Ctrl": "Control", "Cmd": "Command", "Esc": "Escape"}
 _BEFORE_NUMBER: Final = {
     "Art": "article", "Para": "paragraph", "Ver": "version", "Eq": "equation", "Ex": "example", "Cl": "clause",
@@ -73,6 +87,7 @@ _DAYS: Final = {
 _DAY: Final = "(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
 _MONTH: Final = "(?:Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sept?|Oct|Nov|Dec)"
 _ROMAN: Final = r"(?=[IVXLC])(?:X{0,3}|XL|LX{0,3}|XC|C{1,3})(?:IX|IV|V?I{0,3})(?<=[IVXLC])"
+_NOT_SHORTENED: Final = r"\b(?!'(?!s\b))"
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 
@@ -96,6 +111,17 @@ def _days(match: Match) -> str:
 
 def _function(match: Match) -> str:
     return f"{match[1] or match[3]} of {match[2] or match[4]} "
+
+
+def _verse(match: Match) -> str:
+    book = f"{_ORDINALS[match[1]]} {_BOOKS[match[2]]}" if match[1] else _BOOKS[match[2]]
+    return f"{book} {cardinal(match[3])} {cardinal(match[4])}{f' to {cardinal(match[5])}' if match[5] else ''}"
+
+
+def _square(match: Match) -> str:
+    one = re.search(r"(?:\bper |/|\b1 )$", match.string[max(0, match.start() - 4) : match.start()])
+    unit = UNITS["in." if match[1] == "in" else match[1]]
+    return f"square {unit.one if one else unit.many}{stop(match) if match[0].endswith('.') else ''}"
 
 
 def _cups(match: Match) -> str:
@@ -137,6 +163,21 @@ _RULES: Final[tuple[Rule, ...]] = (
         rf"\b({_MONTH})\.?\s?-\s?(?={_MONTH}\b)",
         lambda m: f"{_ENDING.get(m[1].lower(), m[1])} to ",
     ),
+    rule(
+        "I",
+        rf"\b((?:{_GIVEN}) (?:[A-Z]\.? )?[A-Z][A-Za-z]+) (I[IV]I?)\b(?!'[^s])",
+        lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}",
+    ),
+    rule(":", rf"(?:\b([123]) )?\b({'|'.join(_BOOKS)})\.? (\d{{1,3}}):(\d{{1,3}})(?:-(\d{{1,3}}))?(?![\w:])", _verse),
+    rule(".", r"\b([123]) (Cor|Tim|Sam|Chr|Pet|Thess)\.(?=\s*\d)", lambda m: f"{_ORDINALS[m[1]]} {_BOOKS[m[2]]}"),
+    rule(".", r"\bPs\.(?=\s*\d)", lambda _: "Psalm"),
+    rule(".", r"\bRs\.\s?(?=\d)", lambda _: "₹"),
+    rule(".", r"\b([bd])\.\s?(?=\d{4}\b)", lambda m: "born " if m[1] == "b" else "died "),
+    rule(".", r"\bed\.(?=\s*\d)|(?<=(?:st|nd|rd|th) )ed\.", lambda m: f"edition{stop(m)}"),
+    rule(".", r"\best\.(?=\s+(?:(in|by)\b|[a-z]))", lambda m: "established" if m[1] else "estimated"),
+    rule(".", r"(?<!\d )(?<=[A-Za-z] )yr\.", lambda m: f"year{stop(m)}"),
+    rule("P", r"\bPt\.(?=\s+[A-Z\d])", lambda m: "Part" if _NUMBER_AFTER.match(m.string, m.end()) else "Point"),
+    rule("q", r"\b[Ss]q\.? ?(ft|in|mi|yd|m|km|cm)\b\.?", _square),
     rule("CE", rf"\b({'|'.join(_KEYS)})\b", lambda m: _KEYS[m[1]]),
     rule(
         ".", rf"\b({'|'.join(_BEFORE_NUMBER)})\.(?=\s*\d)", lambda m: _BEFORE_NUMBER[m[1].title()] + " ", re.IGNORECASE
@@ -172,10 +213,18 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(".", r"(?<=\d )est\.", lambda m: f"estimated{stop(m)}"),
     rule(".", r"(?<![\w.])((?:[A-Za-z]\.){2,}[A-Za-z]?(?![A-Za-z]))('s)?", _initialism),
     rule(".", r"(?<![\w.'])([A-Z])\.(?=\s+[A-Z])", _initial),
-    rule("IVX", rf"\b(?!Malcolm X\b)({_KINGS}) ({_ROMAN})\b(?!')", lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}"),
-    rule("IVXLC", rf"\b({_PARTS}) ({_ROMAN})\b(?!')", lambda m: f"{m[1]} {cardinal(_roman(m[2]))}"),
+    rule(
+        "IVX",
+        rf"\b(?!Malcolm X\b)({_KINGS}|(?:{_RULERS})(?: [A-Z][a-z]+){{1,2}}(?= [IVX]{{2}})) ({_ROMAN}){_NOT_SHORTENED}",
+        lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}",
+    ),
+    rule(
+        "IVXLC",
+        rf"\b({_PARTS}|(?:volume|chapter|section)(?= +(?:[IVXLC]{{2}}|[VX]\b))) +({_ROMAN}){_NOT_SHORTENED}",
+        lambda m: f"{m[1]} {cardinal(_roman(m[2]))}",
+    ),
     rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(_roman(m[1]))),
-    rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN})\b(?!')", lambda m: cardinal(_roman(m[1]))),
+    rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN}){_NOT_SHORTENED}", lambda m: cardinal(_roman(m[1]))),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ancestral.models.text import lexicon
 from ancestral.models.text.characters import LETTER
 from ancestral.models.text.codes import HOSTS, each
 from ancestral.models.text.rules import Match, Rule, apply_all, rule
@@ -60,6 +61,13 @@ def _file(match: Match) -> str:
     return f" dot {spoken} "
 
 
+def _member(match: Match) -> str:
+    """A dot in a name of a program; between two words it is a sentence's end without a space after it."""
+    called = match.string[match.end(2) : match.end(2) + 1] in ("(", ".", "[")
+    name = called or any(not lexicon.contains(word.lower()) for word in match.groups())
+    return f"{match[1]} dot " if name else match[0]
+
+
 def _tag(match: Match) -> str:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|_", " ", match[2])
     if match.string[: match.start()].lower().endswith(("hashtag ", "tag ")):
@@ -70,6 +78,7 @@ def _tag(match: Match) -> str:
 _RULES: Final[tuple[Rule, ...]] = (
     # A path, and the letter of a drive or of a forum before its slash.
     rule("/", r"(?<![\w/.~<])(?:~|\.{1,2})?/[A-Za-z.][\w.-]*(?:/[\w.-]+)*/?(?<![.])", lambda m: f" {_speak(m[0])} "),
+    rule("$", r"\$[A-Za-z_]\w*(?:/[\w.-]+)+/?(?<![.])", lambda m: f" {_speak(m[0])} "),
     rule("\\", r"\b([A-Za-z]):(?=\\)", lambda m: f"{letters(m[1])} colon "),
     rule("/", r"(?<![\w/])([ru])/(?=\w)", lambda m: f"{letters(m[1])} slash "),
     rule(
@@ -81,6 +90,9 @@ _RULES: Final[tuple[Rule, ...]] = (
     ),
     rule(".", rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))", _address),
     rule(".", rf"(?<=\w\w)\.({_EXTENSIONS})\b(?!\.?[\w@])", _file, re.IGNORECASE),
+    rule(".", r"(?<![\w'])(\w*[A-Za-z_]{2})\.(?=([a-z_]\w+)(?![\w']|\.\s*[A-Z]))(?!\w+@)", _member),
+    rule(".", r"\b([A-Z]{2,5})\.([A-HJ-Z])\b(?![.'])", lambda m: f"{letters(m[1])} dot {letters(m[2])}"),
+    rule(".", r"(?<![\w.'])([A-Z])\.(?=[A-Z][a-z])(?!Sc\b)", lambda m: f"{letters(m[1])} "),
     rule("#", r"#(?=[\dA-Fa-f]*\d)(?=\d*[A-Fa-f])([\dA-Fa-f]{6})\b", lambda m: f" hash {each(m[1])} "),
     rule("#@", r"(?<![\w&])([#@])([A-Za-z]\w*)", _tag),
 )

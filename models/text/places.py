@@ -61,6 +61,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("S", r"\bSt\b\.?", lambda m: _street_or(m, "street", "saint")),
     rule("D", r"\bDr\b\.?", lambda m: _street_or(m, "drive", "doctor")),
     rule({street[0] for street in _STREETS}, rf"(?<=[a-zA-Z\d] )({'|'.join(_STREETS)})\b\.?(?=[\s,;.]|$)", _street),
+    rule("fF", r"(?<=(?:st|nd|rd|th) )[Ff]l\.", lambda m: f"floor{stop(m)}"),
     rule("H", r"\bHwy\b\.?", lambda _: "Highway"),
     rule(
         "NSEW",

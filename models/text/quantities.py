@@ -218,7 +218,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule(
         "",
         rf"(?<![\w.^])(?<!\^-)({_NUMBER})([\s-]?)({_UNIT})(?:/({_UNIT}|day|week|wk|mo|min))?(?!\w)"
-        r"(?:\.(?=\s*(?:[a-z,;:)]|\d+ (?:min|sec|oz)\b)))?",
+        r"(?:\.(?=\s*(?:[a-z,;:)]|\d+ (?:min|sec|oz|in)\b)))?",
         _unit,
     ),
     number_rule("^", rf"\^(-?\d+)(?: ({_UNIT})(?:/({_UNIT}))?(?!\w))?", _power),
