@@ -75,6 +75,7 @@ _BEFORE_NUMBER: Final = {
 _SLANG: Final = {
     "2nite": "tonight", "2day": "today", "2moro": "tomorrow", "2morrow": "tomorrow", "gr8": "great", "l8r": "later",
     "m8": "mate", "b4": "before", "w8": "wait",
+    "h4x0r": "hacker",
 }  # fmt: skip
 _PARTS: Final = (
     "Chapter|Part|Volume|Vol|Book|Act|Scene|Section|Article|Appendix|Phase|Stage|Level|Type|Class|Figure|Table|War"
@@ -195,6 +196,9 @@ _RULES: Final[tuple[Rule, ...]] = (
     ),
     *places.RULES,
     rule("DcB", r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?", lambda m: letters(m[0]) + stop(m)),
+    rule("1k", r"\b([aiklp])(8|1[0138])([nsy])\b", lambda m: f"{letters(m[1])} {cardinal(m[2])} {letters(m[3])}"),
+    rule("/", r"\b[Cc]/[Oo]\b", lambda _: "care of"),
+    rule("-", r"(?<=\d)-(alpha|beta|rc|dev|pre)\.(?=\d)", lambda m: f" {m[1]} point "),
     rule("/", r"\bw/(o?)(?!\w)", lambda m: "without" if m[1] else "with"),
     rule("W", r"\bWW(I{1,2})\b", lambda m: f"World War {m[1]}"),
     rule("v", r"\bvs\b\.?|(?<=\w )v\.(?=\s+[\w\"'])", lambda _: "versus"),

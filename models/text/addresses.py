@@ -83,7 +83,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule("/", r"(?<![\w/])([ru])/(?=\w)", lambda m: f"{letters(m[1])} slash "),
     rule(
         ":.@",
-        r"\b(?:https?|ftp|file|wss?|redis|ssh|git)://\S+|\blocalhost:\d+\S*|\bwww\.\S+"
+        r"\b(?:https?|ftp|file|wss?|redis|ssh|git)://(?=\S*\w)\S+|\blocalhost:\d+\S*|\bwww\.\S+"
         r"|(?:\bmailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
         _address,
         re.IGNORECASE,

@@ -26,7 +26,7 @@ _ENDS: Final = r"(?:end(?:s|ing|ed)? (?:in|with)|ending|last (?:four|4)(?: digit
 _OF_CARD: Final = re.compile(r"\b(?:card|account|number|phone|visa|mastercard|amex)\b", re.IGNORECASE)
 _STREET: Final = (
     r"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) "
-    r"(?:[Ss]treet|[Aa]venue|[Bb]oulevard|[Rr]oad|[Dd]rive|[Ll]ane|Way|Court|Place)\b"
+    r"(?:[Ss]treet|[Aa]venue|[Bb]oulevard|[Rr]oad|[Dd]rive|[Ll]ane|Way|[Cc]ourt|[Pp]lace|[Cc]ircle|[Tt]errace|[Tt]rail)\b"
 )
 
 
@@ -98,6 +98,8 @@ def _wireless(match: Match) -> str:
 
 
 def _street_number(match: Match) -> str:
+    if match[0].endswith("000"):
+        return cardinal(match[0])
     if match[0].endswith("00") and len(match[0]) > 3:
         return f"{cardinal(match[0][:-2])} hundred"
     return year(match[0]) if is_year(match[0]) else pairs(match[0])
@@ -130,7 +132,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule(LONG_NUMBER, r"(?<=\bnumber )\d{5,}(?![\d.,-]*\d)", lambda m: digits(m[0])),
     number_rule(
         LONG_NUMBER,
-        r"\b((?:call|dial|ring|chmod|phone|text|texting|(?:text|send) [A-Z]+ to)\s+)(\d{3,6})(?![\d.,:-]*\d)",
+        r"\b((?:call|dial|ring|chmod|phone|text|texting|(?:text|send) (?-i:[A-Z]+) to)\s+)(\d{3,6})(?![\d.,:-]*\d)",
         lambda m: f"{m[1]} {digits(m[2])}",
         re.IGNORECASE,
     ),
@@ -145,10 +147,15 @@ RULES: Final[tuple[Rule, ...]] = (
     # Plates, postcodes and formulas: several runs of letters and digits, such as 7ABC123, SW1A, C6H12O6.
     number_rule("", r"\b(?:[A-Z]+\d+[A-Z]+\d*|\d+[A-Z]+\d+)[A-Z\d]*\b", lambda m: spell(m[0])),
     number_rule("", rf"(?<![\w.,])\d*(?=\w*[a-z])(?=\w*\d)(?:(?:{ELEMENT})\d*){{2,}}(?!\w)", lambda m: spell(m[0])),
+    # Status codes, graphics cards, videos, airliners.
+    number_rule(LONG_NUMBER, r"\b(HTTP(?:/\d(?:\.\d)?)? |[GR]TX |RX )(\d{3,4})\b", lambda m: f"{m[1]} {pairs(m[2])}"),
+    number_rule(LONG_NUMBER, r"\b(480|720|1080|1440|2160)([pi])\b", lambda m: f"{pairs(m[1])} {LETTER}{m[2]}"),
+    number_rule(LONG_NUMBER, r"\bH\.(26\d)\b", lambda m: f"{LETTER}h dot {pairs(m[1])}"),
+    number_rule("-", r"\b(7[0-8]7)-([1-9]00|8|9|10)(?![\d-])", lambda m: f"{pairs(m[1])} {cardinal(m[2])}"),
     # SHA-256, Uranium-235, Highway 101, Suite 210.
     number_rule(
         LONG_NUMBER,
-        r"\b([A-Z][A-Za-z]*-|(?:Highway|Route|[Ss]uite) +)(\d{3})(?![\d.,]*\d|s\b)",
+        r"\b([A-Z][A-Za-z]*-|(?:Highway|Route|[Ss]uite|Box) +)(\d{3})(?![\d.,]*\d|s\b)",
         lambda m: f"{m[1]} {pairs(m[2])}",
     ),
     number_rule(LONG_NUMBER, r"\b\d{3}(?=\([a-z]\))", lambda m: pairs(m[0])),

@@ -43,9 +43,10 @@ def _is_date(month: str, day: str) -> bool:
 
 
 def _iso_date(match: Match) -> str:
-    if not _is_date(match[2], match[3]):
-        return f"{cardinal(match[1])} dash {cardinal(match[2])} dash {cardinal(match[3])}"
-    return _date(match[1], int(match[2]), str(int(match[3])))
+    year_digits, sign, month, day = match.groups()
+    if not _is_date(month, day):
+        return f" {'dash' if sign == '-' else 'slash'} ".join(map(cardinal, (year_digits, month, day)))
+    return _date(year_digits, int(month), str(int(day)))
 
 
 def _slash_date(match: Match) -> str:
@@ -94,7 +95,7 @@ def _half_day(letter: str) -> str:
 
 
 def _time(match: Match) -> str:
-    hour, minute, second, half = int(match[1]), match[2], match[3], match[4]
+    hour, minute, second, half = int(match[1]), match[2], match[3], match[5] or match[6]
     if hour > 24 or int(minute) > 59:
         return f"{cardinal(match[1])} to {cardinal(minute)}"
     if second and not half and _BEFORE_DURATION.search(match.string[max(0, match.start() - 12) : match.start()]):
@@ -106,7 +107,9 @@ def _time(match: Match) -> str:
         spoken += " o'clock" if 1 <= hour <= 12 else " hundred"
     if second and second != "00":
         spoken += f" and {cardinal(str(int(second)))} seconds"
-    return f"{spoken} {_half_day(half)}" if half else spoken
+    if half:
+        return f"{spoken} {_half_day(half)}"
+    return f"{spoken} {LETTER}z" if match[4] else spoken
 
 
 def _duration(*parts: int) -> str:
@@ -144,7 +147,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("F", r"\bFY ?'?(\d{2}|\d{4})\b", lambda m: f"{LETTER}f {LETTER}y {plain_number(m[1])}"),
     number_rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
     number_rule("/", r"(?<![\w/.])((?:19|20)\d\d)/(\d\d)(?![\w/])", _season),
-    number_rule("-", rf"{_START}(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
+    number_rule("-/", rf"{_START}(\d{{4}})([-/])(\d{{1,2}})\2(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
     number_rule("/.-", rf"{_START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}){_END}", _slash_date),
     number_rule("/", rf"{_START}(\d{{1,2}})(/)(\d{{1,2}})/(\d{{2}})(?!/){_END}", _slash_date),
     number_rule("-", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2}) ?- ?(\d{1,2})/(\d{1,2})(?![\w/-])", _days),
@@ -163,7 +166,7 @@ RULES: Final[tuple[Rule, ...]] = (
         rf"{_START}(\d{{1,2}}):(\d{{2}}\.\d{{1,3}})(?![\d:])",
         lambda m: f"{cardinal(m[1])} {'oh ' * (m[2][0] == '0')}{number(m[2].removeprefix('0'))}",
     ),
-    number_rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})Z?)?(?:\s?([AaPp])[Mm]\b)?{_END}", _time),
+    number_rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}}))?(?:(Z)|\s?([AaPp])[Mm]\b|([ap])\b)?{_END}", _time),
     number_rule("aApP", rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
     number_rule("y", r"\b(year (?:is |was )?)(2[1-9]\d\d)\b(?!,\d)", lambda m: f"{m[1]}{year(m[2])}"),
     number_rule("B", r"(?<![\w.,])\d{3,4}(?= BCE?\b)", lambda m: year(m[0])),

@@ -25,7 +25,7 @@ _ATOM: Final = rf"(?:\d+(?:\.\d+)?[A-Za-z]{{0,3}}|{_VARIABLES}\d?|pi)(?:\^-?\w+)
 _FUNCTION: Final = "|".join(_FUNCTIONS)
 _OPEN: Final = (
     r"(?:[(\[] ?|-(?!-)|(?:square root of|absolute value of|plus or minus)\s+"
-    rf"|(?:(?:{_FUNCTION})(?:\^\d)?|\d|[A-Za-z]'{{0,2}})\()*"
+    rf"|(?:(?:{_FUNCTION})(?:\^\d)?|\d|[A-Za-z]'{{0,2}})\(){{0,12}}"
 )
 _CLOSE: Final = r"(?: ?[)\]](?:\^-?\w+)?|(?<=[\d)])!(?!=))*"
 _OPERATOR: Final = r" *(?:[-+*/=]|times|divided by|plus or minus|(?<=[)\d])(?=\()) *"
@@ -49,6 +49,7 @@ _OPERATORS: Final = {"-": "minus", "+": "plus", "*": "times", "/": "over", "=": 
 _CODE: Final = (
     (re.compile(r"(?<![\w*])([A-Za-z]|\d+)\*\*(\d+|[A-Za-z])(?![\w*])"), lambda m: f"{m[1]}^{m[2]}"),
     (re.compile(r"(?<![\w|])\|(-?\w{1,3}(?: ?[-+*/] ?\w{1,3})*)\|(?![\w|])"), lambda m: _absolute(m[1])),
+    (re.compile(r"(?<=\b[A-Za-z]\([A-Za-z]\)) - (?=[A-Za-z\d]\(|\d)"), lambda _: " minus "),
     (re.compile(r"(?<=[\w)\]]) \|\| (?=[\w(!])"), lambda _: " or "),
     (re.compile(r"(?<=[\w)\]]) && (?=[\w(!])"), lambda _: " and "),
     (re.compile(r"(?:(?<=\()|(?<= or )|(?<= and ))!(?=[A-Za-z])"), lambda _: "not "),

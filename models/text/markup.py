@@ -40,7 +40,11 @@ _EMOTICONS: Final = {
     "</3": "broken heart",
 }  # fmt: skip
 _EMOTICON: Final = re.compile(rf"(?<!\S)({'|'.join(map(re.escape, _EMOTICONS))})(?=[\s.,!?)]|$)")
-_HEART: Final = re.compile(r"(?:(?<=\bI )|(?<=\b[Ww]e ))<3(?!\S)")
+# Not after a verb, as in "if it is <3".
+_HEART: Final = re.compile(
+    r"(?:(?<=\bI )|(?<=\b[Ww]e ))<3(?!\S)"
+    r"|(?:^|(?<=[.!?,] )|(?<=[A-Za-z]{2} )(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bbe )(?<!\bif ))<3(?=\s*(?:[.!?,]|$))"
+)
 _ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
 # The variable of a formula, not the article: "a <= b", "x = a".
 _VARIABLE: Final = re.compile(

@@ -26,10 +26,19 @@ _WITH_ZIP_ONLY: Final = frozenset({"AL", "HI", "ID", "IN", "LA", "ME", "OH", "OK
 _STATE: Final = "|".join(_STATES)
 _BARE_STATE: Final = "|".join(_STATES.keys() - _WITH_ZIP_ONLY)
 _PARTIES: Final = {"D": "Democrat", "R": "Republican", "I": "Independent"}
-_POINTS: Final = {"N": "North", "S": "South", "E": "East", "W": "West"}
+_POINTS: Final = {
+    "N": "North",
+    "S": "South",
+    "E": "East",
+    "W": "West",
+    "NW": "Northwest",
+    "NE": "Northeast",
+    "SW": "Southwest",
+    "SE": "Southeast",
+}
 _STREETS: Final = {
     "Ave": "avenue", "Blvd": "boulevard", "Rd": "road", "Ln": "lane", "Pkwy": "parkway", "Sq": "square", "Ct": "court",
-    "Pl": "place",
+    "Pl": "place", "Cir": "circle", "Ter": "terrace", "Trl": "trail",
 }  # fmt: skip
 _NAME_BEFORE: Final = re.compile(r"(?:\b[A-Z][a-z]*|\d+(?:st|nd|rd|th))\s+$")
 _CAPITAL_AFTER: Final = re.compile(r"\s+(?![NS][EW]\b)[A-Z]")
@@ -65,7 +74,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("H", r"\bHwy\b\.?", lambda _: "Highway"),
     rule(
         "NSEW",
-        r"(?<=\d )([NSEW])\b\.?(?= (?:[A-Z][a-z]|\d+(?:st|nd|rd|th)\b))",
+        r"(?<=\d )([NS][EW]|[NSEW])\b\.?(?= (?:[A-Z][a-z]|\d+(?:st|nd|rd|th)\b))",
         lambda m: _POINTS[m[1]],
     ),
     rule(
@@ -73,6 +82,13 @@ RULES: Final[tuple[Rule, ...]] = (
         r"\b((?:I-?|Highway |Route |US-? ?)\d+|[Hh]ead|[Tt]urn|[Dd]rive|[Gg]o) ([NSEW])\b",
         lambda m: f"{m[1]} {_POINTS[m[2]]}",
     ),
+    rule(
+        "NS",
+        r"(\d (?:[A-Z]\w+ ){1,3}(?i:avenue|street|road|drive|boulevard|lane|court|place)) +([NS][EW])\b",
+        lambda m: f"{m[1]} {_POINTS[m[2]]}",
+    ),
+    rule("S", r"\bSte\.?(?= +(?:number )?\d)", lambda _: "Suite"),
+    rule("A", r"\b[Aa]pt\.?(?= +(?:number )?\d)", lambda _: "apartment"),
     rule("(", rf"\(([DRI])-({_STATE})\)", lambda m: f" , {_PARTIES[m[1]]} , {_STATES[m[2]]} , "),
     rule(" ", rf"(?<=[a-z.,] )({_STATE}|DC),? (\d{{5}}(?:-\d{{4}})?)\b", _state),
     rule(",", rf"(?<=[a-z], )({_BARE_STATE})(?=[\s,.;!?)]|$)", lambda m: _STATES[m[1]]),

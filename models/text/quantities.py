@@ -127,7 +127,10 @@ def _degrees(match: Match) -> str:
 
 
 def _slashed(match: Match) -> str:
-    if match[0] in ("24/7", "9/11") or match[1] == match[2]:
+    if match[0] in ("5/5", "10/10", "100/100"):
+        return f"{cardinal(match[1])} out of {cardinal(match[2])}"
+    shares = int(match[1]) >= int(match[2]) > 0 and int(match[1]) + int(match[2]) == 100
+    if match[0] in ("24/7", "9/11") or match[1] == match[2] or shares:
         return f"{cardinal(match[1])} {cardinal(match[2])}"
     return fraction(match[1], match[2])
 
@@ -157,8 +160,16 @@ def _bare(match: Match) -> str:
     return plain_number(text)
 
 
+def _periods(match: Match) -> str:
+    parts = re.findall(r"(\d+)([hms])", match[0])
+    return " ".join(f"{cardinal(n)} {UNITS[u].one if n == '1' else UNITS[u].many}" for n, u in parts).replace(
+        "meter", "minute"
+    )
+
+
 RULES: Final[tuple[Rule, ...]] = (
     *dates.RULES,
+    number_rule("m", r"(?<![\w.])(?:\d{1,3}h ?\d{1,2}m(?: ?\d{1,2}s)?|\d{1,3}m ?\d{1,2}s)\b", _periods),
     *codes.RULES,
     number_rule("/", rf"((?:[{_SIGNS}]\s?{_NUMBER}|(?<![\w.]){_NUMBER}%?))/({_PER})\b(?!/)(?:\.(?=\s+[a-z]))?", _per),
     number_rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
@@ -175,6 +186,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     number_rule(":", r"(?<=\d):(?=\d)", lambda m: "to"),
     number_rule("-", rf"([{_SIGNS}])\s?({_NUMBER})\s?-\s?[{_SIGNS}]?({_NUMBER}){_SCALE}", _money_range),
+    number_rule(",", rf"([{_SIGNS}])\s?(\d+),(\d\d)(?![\d,.]*\d)", lambda m: _money(f"{m[2]}.{m[3]}", None, m[1])),
+    number_rule(",", r"(?<![\w.,])(\d+),(\d\d)\s?([€₹£])", lambda m: _money(f"{m[1]}.{m[2]}", None, m[3])),
     number_rule(
         "$£€¥₹",
         rf"(?:\b(US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}",

@@ -26,7 +26,7 @@ _SAID_AS: Final = {
     "yoy": ("year", "over", "year"), "qoq": ("quarter", "over", "quarter"),
     "postgresql": ("postgres", "Q", "L"), "mysql": ("my", "S", "Q", "L"), "sqlite": ("S", "Q", "lite"),
     **{word: tuple(word.upper()) for word in ("api", "faq", "gpu", "cpu", "id", "idk", "ip", "omg", "ui", "url")},
-    **{word: tuple(word.upper()) for word in ("imo", "lmao", "ttyl")},
+    **{word: tuple(word.upper()) for word in ("imo", "lmao", "ttyl", "ikr", "fyi", "ttys", "ily", "afaik")},
 }  # fmt: skip
 # After these words a capital A is a letter: "A is for apple", "A and B".
 _AFTER_LETTER: Final = frozenset({"is", "and", "or", "was", "for"})
