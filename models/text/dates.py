@@ -7,14 +7,12 @@ from typing import Final
 
 from ancestral.models.text.characters import LETTER
 from ancestral.models.text.numerals import cardinal, number, ordinal, plain_number, year
-from ancestral.models.text.rules import Match, Rule, number_rule
+from ancestral.models.text.rules import END, START, Match, Rule, number_rule
 
 _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-_START: Final = r"(?<![\w.,])"
-_END: Final = r"(?![\w])(?!\.\d|,\d{3}\b)"
 _MONTH: Final = (
     r"(Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
     r"|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
@@ -147,9 +145,9 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("F", r"\bFY ?'?(\d{2}|\d{4})\b", lambda m: f"{LETTER}f {LETTER}y {plain_number(m[1])}"),
     number_rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
     number_rule("/", r"(?<![\w/.])((?:19|20)\d\d)/(\d\d)(?![\w/])", _season),
-    number_rule("-/", rf"{_START}(\d{{4}})([-/])(\d{{1,2}})\2(\d{{1,2}})(?:T(?=\d)|{_END})", _iso_date),
-    number_rule("/.-", rf"{_START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}){_END}", _slash_date),
-    number_rule("/", rf"{_START}(\d{{1,2}})(/)(\d{{1,2}})/(\d{{2}})(?!/){_END}", _slash_date),
+    number_rule("-/", rf"{START}(\d{{4}})([-/])(\d{{1,2}})\2(\d{{1,2}})(?:T(?=\d)|{END})", _iso_date),
+    number_rule("/.-", rf"{START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}){END}", _slash_date),
+    number_rule("/", rf"{START}(\d{{1,2}})(/)(\d{{1,2}})/(\d{{2}})(?!/){END}", _slash_date),
     number_rule("-", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2}) ?- ?(\d{1,2})/(\d{1,2})(?![\w/-])", _days),
     number_rule("/", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2})(?![\w/])(?!\.\d)", _day),
     number_rule("'", r"(?<![\w'])'0(\d)\b(?!['\"])", lambda m: f"oh {cardinal(m[1])}"),
@@ -159,15 +157,15 @@ RULES: Final[tuple[Rule, ...]] = (
         rf"\b{_MONTH} +([12]?\d|3[01])(?:st|nd|rd|th)?(?![\d:])(?: ?- ?([12]?\d|3[01])(?![\w:-]))?(?:,? (\d{{4}})\b)?",
         _month_day,
     ),
-    number_rule("", rf"{_START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
+    number_rule("", rf"{START}([12]?\d|3[01])(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (\d{{4}})\b)?", _day_month),
     number_rule("-", r"(?i:(?<=[ap]m)\s?-\s?(?=\d|noon|midnight|close\b)|(?<=\bnoon)\s?-\s?(?=\d))", lambda _: "to"),
     number_rule(
         ":",
-        rf"{_START}(\d{{1,2}}):(\d{{2}}\.\d{{1,3}})(?![\d:])",
+        rf"{START}(\d{{1,2}}):(\d{{2}}\.\d{{1,3}})(?![\d:])",
         lambda m: f"{cardinal(m[1])} {'oh ' * (m[2][0] == '0')}{number(m[2].removeprefix('0'))}",
     ),
-    number_rule(":", rf"{_START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}}))?(?:(Z)|\s?([AaPp])[Mm]\b|([ap])\b)?{_END}", _time),
-    number_rule("aApP", rf"{_START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
+    number_rule(":", rf"{START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}}))?(?:(Z)|\s?([AaPp])[Mm]\b|([ap])\b)?{END}", _time),
+    number_rule("aApP", rf"{START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
     number_rule("y", r"\b(year (?:is |was )?)(2[1-9]\d\d)\b(?!,\d)", lambda m: f"{m[1]}{year(m[2])}"),
     number_rule("B", r"(?<![\w.,])\d{3,4}(?= BCE?\b)", lambda m: year(m[0])),
 )

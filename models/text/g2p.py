@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ancestral.models.text import lexicon
+from ancestral.models.text import crf, lexicon
 from ancestral.models.text.lexicon import Pronunciation
 from ancestral.models.text.phonemes import SCHWA, from_ipa, is_vowel, with_stress
-
-if TYPE_CHECKING:
-    from pycrfsuite import Tagger
 
 Phones = tuple[str, ...]
 
@@ -69,31 +65,14 @@ _SYLLABIC_PLURAL: Final = ("ses", "xes", "zes", "ches", "shes", "ies")
 
 _ONE_SHORT_SYLLABLE: Final = re.compile(r"[^aeiouy]*[aeiouy][^aeiouywx]")
 
-_guess_lock = threading.Lock()
-
-
-@lru_cache(maxsize=1)
-def _tagger() -> Tagger:
-    import pycrfsuite
-
-    tagger = pycrfsuite.Tagger()
-    tagger.open(str(lexicon.data_file("g2p/model.crf")))
-    return tagger
-
-
-@lru_cache(maxsize=256)
-def _encode(letter: str) -> str:
-    # The model was trained on base64 names so that every grapheme is plain ASCII.
-    return base64.b64encode(letter.encode()).decode()
-
 
 def _features(word: str, i: int) -> dict[str, str | bool | float]:
-    features: dict[str, str | bool | float] = {"bias": 1.0, "grapheme": _encode(word[i])}
+    features: dict[str, str | bool | float] = {"bias": 1.0, "grapheme": crf.encode(word[i])}
     for step in range(1, _CONTEXT + 1):
         if i >= step:
-            features[f"grapheme-{step}"] = _encode(word[i - step])
+            features[f"grapheme-{step}"] = crf.encode(word[i - step])
         if i + step < len(word):
-            features[f"grapheme+{step}"] = _encode(word[i + step])
+            features[f"grapheme+{step}"] = crf.encode(word[i + step])
     if i == 0:
         features["begin"] = True
     if i == len(word) - 1:
@@ -120,8 +99,7 @@ def guess(word: str) -> Phones:
     Args:
         word: lower-case letters `a` to `z`.
     """
-    with _guess_lock:  # a Tagger keeps the sequence it works on
-        labels = _tagger().tag([_features(word, i) for i in range(len(word))])
+    labels = crf.tag("g2p", [_features(word, i) for i in range(len(word))])
     symbols = (symbol for label in labels for symbol in base64.b64decode(label).decode().split(_JOIN))
     phones = tuple(from_ipa(symbol) for symbol in symbols if symbol != _NOTHING)
     if word.endswith("ed") and phones[-2:] in (("T", "D"), ("D", "D")):

@@ -24,13 +24,11 @@ from ancestral.models.text.numerals import (
     plural,
     year,
 )
-from ancestral.models.text.rules import Match, Rule, apply_all, number_rule
+from ancestral.models.text.rules import END, START, Match, Rule, apply_all, number_rule
 from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.units import CURRENCIES, UNITS
 
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-_START: Final = r"(?<![\w.,])"
-_END: Final = r"(?![\w])(?!\.\d|,\d{3}\b)"
 _SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|[BT])\b)?"
 _SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion"}
 _SIGNS: Final = "$£€¥₹"
@@ -161,10 +159,8 @@ def _bare(match: Match) -> str:
 
 
 def _periods(match: Match) -> str:
-    parts = re.findall(r"(\d+)([hms])", match[0])
-    return " ".join(f"{cardinal(n)} {UNITS[u].one if n == '1' else UNITS[u].many}" for n, u in parts).replace(
-        "meter", "minute"
-    )
+    parts = [(n, UNITS["min" if unit == "m" else unit]) for n, unit in re.findall(r"(\d+)([hms])", match[0])]
+    return " ".join(f"{cardinal(n)} {unit.one if n == '1' else unit.many}" for n, unit in parts)
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -197,7 +193,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
     number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
     number_rule(
-        "eE", rf"{_START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){_END}(?:\s?({_UNIT})(?:/({_UNIT}))?(?!\w))?", _scientific
+        "eE", rf"{START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){END}(?:\s?({_UNIT})(?:/({_UNIT}))?(?!\w))?", _scientific
     ),
     number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
     number_rule(

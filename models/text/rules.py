@@ -9,6 +9,9 @@ from typing import Final, NamedTuple
 from ancestral.models.text.spans import SpannedText
 
 Match = re.Match[str]
+START: Final = r"(?<![\w.,])"
+END: Final = r"(?![\w])(?!\.\d|,\d{3}\b)"
+"""Around a number that is no part of a longer one."""
 LONG_NUMBER: Final = ("ddd",)
 """Signs of a rule: three digits in a row."""
 _LONG_NUMBER: Final = re.compile(r"\d{3}")

@@ -5,39 +5,22 @@ It was trained on the Universal Dependencies' English treebanks with Penn tags, 
 
 from __future__ import annotations
 
-import base64
 import string
-import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ancestral.models.text import lexicon
-
-if TYPE_CHECKING:
-    from pycrfsuite import Tagger
+from ancestral.models.text import crf
 
 _CONTEXT: Final = 2
 _AFFIXES: Final = (2, 3)
-
-_lock = threading.Lock()
-
-
-@lru_cache(maxsize=1)
-def _tagger() -> Tagger:
-    import pycrfsuite
-
-    tagger = pycrfsuite.Tagger()
-    tagger.open(str(lexicon.data_file("pos/model.crf")))
-    return tagger
 
 
 @lru_cache(maxsize=16384)
 def _features(word: str, prefix: str) -> Mapping[str, str | bool | float]:
     return {
         f"{prefix}bias": 1.0,
-        # The model was trained on base64 names.
-        f"{prefix}word": base64.b64encode(word.encode()).decode(),
+        f"{prefix}word": crf.encode(word),
         f"{prefix}len(word)": len(word),
         f"{prefix}word.ispunctuation": word in string.punctuation,
         f"{prefix}word.isdigit()": word.isdigit(),
@@ -68,5 +51,4 @@ def part_of_speech(words: tuple[str, ...], i: int) -> str:
         words: a sentence, or what stands around the word; marks are words.
         i: which of them.
     """
-    with _lock:  # a Tagger keeps the sequence it works on
-        return str(_tagger().tag([_in_context(words, at) for at in range(len(words))])[i])
+    return crf.tag("pos", [_in_context(words, at) for at in range(len(words))])[i]
