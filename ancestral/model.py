@@ -95,9 +95,9 @@ class Model:
             InvalidRequest: the model does not speak, or has no such voice.
         """
         sampler = self.speech_sampler
-        check_type("voice", self.voices[0] if voice is None else voice, str, "an id, an alias or a mix")
-        mix = self._models.voice(sampler.model, self.voices[0] if voice is None else voice)
-        return Voice(sampler, mix, self._models.pronunciations)
+        name = self.voices[0] if voice is None else voice
+        check_type("voice", name, str, "an id, an alias or a mix")
+        return Voice(sampler, self._models.voice(sampler.model, name), self._models.pronunciations)
 
     @property
     def speech_sampler(self) -> SpeechSampler:

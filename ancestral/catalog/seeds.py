@@ -8,7 +8,7 @@ from typing import Final
 from ancestral.errors import check_range
 
 _GOLDEN: Final = 0x9E3779B97F4A7C15
-_MOST: Final = 2**63 - 1
+MAX_SEED: Final = 2**63 - 1
 EXACT: Final = 2**53
 """Numbers below this are exact in JavaScript. So are seeds that nobody has chosen."""
 
@@ -26,7 +26,7 @@ def seed_or_drawn(seed: int | None) -> int:
     """
     if seed is None:
         return draw_seed()
-    check_range("seed", seed, 0, _MOST)
+    check_range("seed", seed, 0, MAX_SEED)
     return seed
 
 

@@ -165,8 +165,10 @@ def requested_labels(model: ImageModel, prompt: str | None, style: str | None, p
     if prompt is None and has_classes(model):
         message = "prompt: required; values of attributes (/v1/images/classes lists them), separated by commas, or any"
         raise InvalidRequest(message, param="prompt", code="missing_parameter")
-    check_type(param, "" if prompt is None else prompt, str, "a text")
-    return _labels(model, {} if prompt is None else model.labels(prompt, param), style)
+    if prompt is None:
+        return _labels(model, {}, style)
+    check_type(param, prompt, str, "a text")
+    return _labels(model, model.labels(prompt, param), style)
 
 
 def has_classes(model: ImageModel) -> bool:

@@ -46,6 +46,7 @@ from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.jobs.validation import whole
 from ancestral.service.settings import Settings
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
@@ -100,7 +101,7 @@ def _exact(value: Any) -> Any:
         return {key: _exact(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_exact(part) for part in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return whole(value)
 
 
 def _include_routers(app: FastAPI, *, with_page: bool) -> None:

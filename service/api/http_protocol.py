@@ -7,15 +7,17 @@ connection for ever, and as many of them as the process has descriptors would ke
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import resource
 import time
+from http import HTTPStatus
 from typing import Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ancestral.service.errors import NotReady, RequestTimeout, ServiceError, envelope, error_headers, status_of
+from ancestral.service.api.http.errors import respond
+from ancestral.service.errors import NotReady, RequestTimeout, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +130,12 @@ class HttpProtocol(H11Protocol):
 
     def _refuse(self, error: ServiceError) -> None:
         """Send an error without having read a request, and close."""
-        body = json.dumps(envelope(error)).encode()
-        headers = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
-        lines = [f"{name}: {value}" for name, value in (headers | error_headers(error)).items()]
-        head = "\r\n".join([f"HTTP/1.1 {status_of(error)} {type(error).__name__}", *lines, "", ""])
-        self.transport.write(head.encode() + body)
+        response = respond(error, accept="")
+        response.headers["connection"] = "close"
+        status, reason = response.status_code, HTTPStatus(response.status_code).phrase
+        head = h11.Response(status_code=status, headers=response.raw_headers, reason=reason)
+        for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
     def _stop_timer(self) -> None:

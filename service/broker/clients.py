@@ -92,11 +92,8 @@ class Clients:
             seconds = min(300, math.ceil(pace * (waiting + 1)))
             message = "The server is sampling as many requests as it can, and its queue is full."
             return Overloaded(message, retry_after=seconds)
-        message, seconds = (
-            f"This caller has {job.limit} unfinished jobs, as many as it may have.",
-            math.ceil(min(pace, 300)),
-        )
-        return Overloaded(message, retry_after=seconds, code="too_many_streams")
+        message = f"This caller has {job.limit} unfinished jobs, as many as it may have."
+        return Overloaded(message, retry_after=min(300, math.ceil(pace)), code="too_many_streams")
 
     # Admission
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ancestral.catalog.seeds import MAX_SEED
 from ancestral.command_line import FiniteRange, check_output, click_errors
 from ancestral.models.entries import SPEEDS
 
@@ -38,7 +39,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=click.IntRange(0, MAX_SEED),
     default=0,
     show_default=True,
     help="Another seed gives another reading; the same one the same bytes.",

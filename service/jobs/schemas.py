@@ -16,11 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from ancestral.catalog.seeds import EXACT
+from ancestral.catalog.seeds import EXACT, MAX_SEED
 from ancestral.service.broker.job import Status
-from ancestral.service.jobs.validation import pattern
+from ancestral.service.jobs.validation import pattern, whole
 
-_SEEDS: Final = 2**63
+_SEEDS: Final = MAX_SEED + 1
 """Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
 
 
@@ -81,12 +81,12 @@ class StrictRequest(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_clients_write(cls, value: Any) -> Any:
-        """JSON has only one type of number: 7.0 is an integer, and some clients write it so; others write null."""
+        """Some clients write integers as 7.0, others null where nothing is given."""
         if not isinstance(value, dict):
             return value
         optional = {field.alias or name for name, field in cls.model_fields.items() if not field.is_required()}
         given = {key: v for key, v in value.items() if v is not None or key not in optional}
-        return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in given.items()}
+        return {key: whole(v) for key, v in given.items()}
 
 
 class JobError(BaseModel):

@@ -45,6 +45,11 @@ _CODES: Final = {"extra_forbidden": "unknown_parameter", "missing": "missing_par
 _PATTERNS: Final[dict[str, str]] = {}
 
 
+def whole(value: Any) -> Any:
+    """A number without a fraction as an integer, anything else as it is: JSON has only one type of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def pattern(expression: str, words: str) -> str:
     """A regular expression for a schema, with the words that an error says instead of it: what the value must be."""
     _PATTERNS[expression] = words
@@ -62,8 +67,8 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
         first = _of_the_form(errors, path) or {"type": "invalid_type", "msg": f"must be {_TWO_FORMS[two]}"}
     kind, message, context = str(first["type"]), str(first["msg"]), first.get("ctx", {})
     if kind in _WORDS:
-        whole = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in context.items()}
-        message = _WORDS[kind].format_map(whole)
+        bounds = {name: whole(value) for name, value in context.items()}
+        message = _WORDS[kind].format_map(bounds)
     elif kind == "string_pattern_mismatch":
         message = f"must be {_PATTERNS[context['pattern']]}"
     param = ".".join(path)

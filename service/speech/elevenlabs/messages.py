@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.speech.elevenlabs.schemas import VoiceSettings
@@ -54,7 +54,11 @@ class ContextMessage(StrictRequest):
     xi_api_key: str | None = Field(default=None, max_length=256, description="In the first message.")
 
 
-class CharacterTimes(StrictRequest):
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CharacterTimes(_Answer):
     """Characters in time."""
 
     chars: list[str]
@@ -62,7 +66,7 @@ class CharacterTimes(StrictRequest):
     charDurationsMs: list[int]  # noqa: N815
 
 
-class AudioMessage(StrictRequest):
+class AudioMessage(_Answer):
     """Some of the audio; the last message has none, and ``isFinal`` is true."""
 
     audio: str | None = Field(json_schema_extra={"contentEncoding": "base64"})
@@ -79,7 +83,7 @@ class ContextAudio(AudioMessage):
     contextId: str | None  # noqa: N815
 
 
-class FailureMessage(StrictRequest):
+class FailureMessage(_Answer):
     """What went wrong; the connection is closed after it."""
 
     message: str
@@ -87,7 +91,7 @@ class FailureMessage(StrictRequest):
     code: Literal[1008] = Field(default=1008, description="The close code that follows.")
 
 
-class ContextFailure(StrictRequest):
+class ContextFailure(_Answer):
     """What went wrong with one context, which has ended; the others go on."""
 
     message: str
