@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import nn
 
@@ -53,25 +54,28 @@ def fit_speakers(start: Checkpoint, speakers: tuple[str, ...]) -> Tensors:
     assert isinstance(start.spec, WaveNetSpec)
     if not speakers or not start.spec.speakers:
         return start.tensors
-    vectors, names = start.tensors["conditioner.speaker"], start.spec.speakers
+    vectors = _rows(start.tensors["conditioner.speaker"], start.spec.speakers, speakers)
+    return start.tensors | {"conditioner.speaker": vectors}
+
+
+def _rows(vectors: NDArray[np.float32], names: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
+    """The vector of each name that is wanted; one that has none gets the mean of all."""
     mean = vectors.mean(axis=0)
-    rows = [vectors[names.index(name)] if name in names else mean for name in speakers]
-    return start.tensors | {"conditioner.speaker": np.stack(rows)}
+    return np.stack([vectors[names.index(name)] if name in names else mean for name in wanted])
 
 
 def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> dict[str, torch.Tensor]:
     """The tensors of an acoustic model that another one can start with: those that it has in common.
 
-    Speakers keep their vectors, and a new one gets the mean of the others. Of a decoder that predicted F0 beside the
-    mels, the mels are kept.
+    Speakers and phonemes keep their vectors, and a new one gets the mean of the others. Of a decoder that predicted F0
+    beside the mels, the mels are kept.
     """
     assert isinstance(start.spec, AcousticSpec)
-    vectors, names = start.tensors["speaker"], start.spec.speakers
-    mean = vectors.mean(axis=0)
-    speakers = np.stack([vectors[names.index(n)] if n in names else mean for n in spec.speakers])
+    speakers = _rows(start.tensors["speaker"], start.spec.speakers, spec.speakers)
+    phonemes = _rows(start.tensors["phoneme"], start.spec.phonemes, spec.phonemes)
     decoder = {name: start.tensors[name][..., : spec.decoded] for name in ("frames_out", "frames_bias")}
     shapes = {name: tensor.shape for name, tensor in tensor_table(spec).items()}
-    fitted = start.tensors | decoder | {"speaker": speakers}
+    fitted = start.tensors | decoder | {"speaker": speakers, "phoneme": phonemes}
     return {n: torch.from_numpy(np.array(t)) for n, t in fitted.items() if shapes.get(n) == t.shape}
 
 

@@ -1,8 +1,9 @@
 """The phoneme inventory every text-conditioned model shares.
 
-ARPAbet with stress digits, as in the CMU Pronouncing Dictionary, with the schwa kept apart from the stressed
-`AH` (gruut's lexicon keeps it apart, and the two sound different). A phoneme's index in `PHONEMES` is its id
-in a model's embedding table, so the order here is part of every checkpoint: append, never reorder.
+English is ARPAbet with stress digits, as in the CMU Pronouncing Dictionary, with the schwa kept apart from the stressed
+`AH` (gruut's lexicon keeps it apart, and the two sound different). Spanish, French, Italian and Portuguese share its
+consonants; their vowels, and the consonants that English lacks, are written in IPA, vowels with a stress digit, too. A
+phoneme's index in `PHONEMES` is its id in a model's embedding table: append, never reorder.
 """
 
 from __future__ import annotations
@@ -19,12 +20,21 @@ _STRESSED_VOWELS: Final = (
     "AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW",
 )  # fmt: skip
 SCHWA: Final = "AX0"
-VOWELS: Final[tuple[str, ...]] = (SCHWA, *(vowel + stress for vowel in _STRESSED_VOWELS for stress in "012"))
-CONSONANTS: Final[tuple[str, ...]] = (
+_ROMANCE_VOWELS: Final = (
+    "a", "e", "ɛ", "i", "o", "ɔ", "u", "ɐ", "y", "ø", "œ", "ɐ̃", "ẽ", "ĩ", "õ", "ũ", "ɑ̃", "ɛ̃", "ɔ̃", "œ̃",
+)  # fmt: skip
+ENGLISH_VOWELS: Final = (SCHWA, *(vowel + stress for vowel in _STRESSED_VOWELS for stress in "012"))
+_OTHER_VOWELS: Final = ("ə0", *(vowel + stress for vowel in _ROMANCE_VOWELS for stress in "01"))
+VOWELS: Final[tuple[str, ...]] = (*ENGLISH_VOWELS, *_OTHER_VOWELS)
+ENGLISH_CONSONANTS: Final = (
     "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG",
     "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH",
 )  # fmt: skip
-PHONEMES: Final[tuple[str, ...]] = (*PAUSES, *VOWELS, *CONSONANTS)
+_OTHER_CONSONANTS: Final = ("ɲ", "ʎ", "ɾ", "r", "x", "ʁ", "ɥ", "ts", "dz")
+CONSONANTS: Final[tuple[str, ...]] = (*ENGLISH_CONSONANTS, *_OTHER_CONSONANTS)
+PHONEMES: Final[tuple[str, ...]] = (
+    *PAUSES, *ENGLISH_VOWELS, *ENGLISH_CONSONANTS, *_OTHER_VOWELS, *_OTHER_CONSONANTS,
+)  # fmt: skip
 
 _PAUSE_SET: Final = frozenset(PAUSES)
 _VOWEL_SET: Final = frozenset(VOWELS)
@@ -60,9 +70,13 @@ def with_stress(phoneme: str, stress: str) -> str:
 
     Args:
         phoneme: any member of `PHONEMES`.
-        stress: `"0"`, `"1"` or `"2"`; ignored for consonants, pauses and the schwa, which carry none.
+        stress: `"0"`, `"1"` or `"2"`; ignored for consonants, pauses and the schwas, which carry none. Vowels that no
+            English word has know only 0 and 1.
     """
-    return phoneme[:-1] + stress if phoneme in _VOWEL_SET and phoneme != SCHWA else phoneme
+    if phoneme not in _VOWEL_SET or phoneme in (SCHWA, "ə0"):
+        return phoneme
+    changed = phoneme[:-1] + stress
+    return changed if changed in _VOWEL_SET else phoneme[:-1] + "1"
 
 
 def from_ipa(symbol: str) -> str:

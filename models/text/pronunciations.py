@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Self
 
 from ancestral.models.text.characters import UnsupportedText
 from ancestral.models.text.g2p import plural
-from ancestral.models.text.phonemes import CONSONANTS, SCHWA, VOWELS, with_stress
+from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, SCHWA, with_stress
 
 Phones = tuple[str, ...]
 
@@ -23,7 +23,7 @@ MAX_WORD_CHARACTERS: Final = 64
 MAX_PHONEME_CHARACTERS: Final = 256
 
 _ARPABET: Final = re.compile(r"[A-Z0-9\s]+")
-_VOWEL_NAMES: Final = frozenset(vowel[:-1] for vowel in VOWELS)
+_VOWEL_NAMES: Final = frozenset(vowel[:-1] for vowel in ENGLISH_VOWELS)
 _WORD: Final = re.compile(r"[^\W_](?:\S*[^\s.,;:!?'’\"()\[\]<>])?")
 _WORD_BEGIN: Final = re.compile(r"(?<!\w)[^\W_]")
 _IN_ADDRESS: Final = re.compile(r"://|[@#\\]|\w\.|\.\w|^[~/]|/.*/")
@@ -80,8 +80,10 @@ def parse_phonemes(text: str, alphabet: str | None = None) -> tuple[Phones, ...]
 def _arpabet(symbols: list[str]) -> Phones:
     names = [symbol[:-1] if symbol[-1] in "012" else symbol for symbol in symbols]
     for symbol, name in zip(symbols, names, strict=True):
-        if name not in (_VOWEL_NAMES.union(CONSONANTS) if name == symbol else _VOWEL_NAMES):
-            known = f"vowels {', '.join(sorted(_VOWEL_NAMES))} with a stress of 0, 1 or 2; {', '.join(CONSONANTS)}"
+        if name not in (_VOWEL_NAMES.union(ENGLISH_CONSONANTS) if name == symbol else _VOWEL_NAMES):
+            known = (
+                f"vowels {', '.join(sorted(_VOWEL_NAMES))} with a stress of 0, 1 or 2; {', '.join(ENGLISH_CONSONANTS)}"
+            )
             raise UnsupportedText(f"{symbol!r} is no phoneme of ARPAbet; there are the {known}")
     stressed = [name if name not in _VOWEL_NAMES else symbol for symbol, name in zip(symbols, names, strict=True)]
     return _with_stresses(stressed, marked=any(symbol[-1] in "012" for symbol in symbols))

@@ -137,14 +137,16 @@ def test_a_run_begins_with_a_model_that_predicted_f0_beside_the_mels(task: Acous
     torch.manual_seed(0)
     begun = {name: tensor.numpy() for name, tensor in AcousticNetwork(OLD).state_dict().items()}
     save(tmp_path / "old", OLD, begun, "Old.")
-    spec = replace(FRAMES, speakers=("bob", "eve"))
+    spec = replace(FRAMES, speakers=("bob", "eve"), phonemes=(*OLD.phonemes, "new"))
     fresh = replace(task, spec=spec, weights=dict.fromkeys(spec.speakers, 1.0), start=tmp_path / "old")
     weights = fresh.network().generator.state_dict()
     assert np.array_equal(weights["frames_out"].numpy(), begun["frames_out"][:, :-2])
     assert np.array_equal(weights["frames_bias"].numpy(), begun["frames_bias"][:-2])
     ann, bob = begun["speaker"]
     assert np.array_equal(weights["speaker"].numpy(), np.stack([bob, (ann + bob) / 2]))
-    common = set(begun) - {"frames_out", "frames_bias", "speaker"}
+    phonemes = begun["phoneme"]
+    assert np.allclose(weights["phoneme"].numpy(), np.vstack([phonemes, phonemes.mean(axis=0)]))
+    common = set(begun) - {"frames_out", "frames_bias", "speaker", "phoneme"}
     assert all(np.array_equal(weights[name].numpy(), begun[name]) for name in common)
     assert any(name.startswith("pitch.0.") for name in set(weights) - set(begun))
 

@@ -14,7 +14,6 @@ import soundfile
 from onnx import TensorProto, helper
 
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
-from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora import CorpusError, build, kokoro, read, sentences
 from ancestral.training.corpora.packages import Wheel
 from ancestral.training.corpora.teachers import AMERICAN, BRITISH
@@ -23,7 +22,7 @@ from tests.training.npm import npm, packed
 from tests.training.sounds import CODING, FEATURES
 
 SYMBOLS = sorted({*"".join([*AMERICAN.values(), *BRITISH.values(), string.ascii_lowercase, ",.?! ˈˌðɡŋɹʃθʒ"])})
-EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))
+EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if p.isupper()), "."))
 
 
 def graph() -> bytes:

@@ -44,6 +44,8 @@ KOKORO = "kokoro"
 NAMES = ("allison", "heart", "joe", KOKORO, *FLITE, *PICTURES)
 _KOKORO_STRIDE = 900
 """Sentences between the starts of two voices of Kokoro."""
+_KOKORO_HELD_OUT = 30
+"""Held-out sentences that a voice of Kokoro reads: there are many voices."""
 _REMARK_EVERY = 6
 """Of the lines that teachers read, one in so many is a remark."""
 
@@ -105,7 +107,7 @@ def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) 
         given = "none is given" if voice is None else f"no {voice!r}"
         raise CorpusError(f"voice: {given}; there are {', '.join(VOICES)}")
     speaker = name_of(voice)
-    lines = _lines(speaker, _KOKORO_STRIDE * VOICES.index(voice), count)
+    lines = _lines(speaker, _KOKORO_STRIDE * VOICES.index(voice), count, _KOKORO_HELD_OUT)
     with Writer(out, RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
         missing = [line for line in lines if line[0] not in writer.made]
         # Fetching the packages takes longer than making a clip.
@@ -119,9 +121,9 @@ def _read_by(name: str, count: int) -> Iterator[Labelled]:
     return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count), 16000)
 
 
-def _lines(speaker: str, offset: int, count: int) -> list[tuple[str, str]]:
+def _lines(speaker: str, offset: int, count: int, held_out: int | None = None) -> list[tuple[str, str]]:
     """Id and text of every clip of a teacher."""
-    return [(f"{speaker}_{suffix}", text) for suffix, text in script(offset, count, _REMARK_EVERY)]
+    return [(f"{speaker}_{suffix}", text) for suffix, text in script(offset, count, _REMARK_EVERY, held_out)]
 
 
 def _taught(teacher: Teacher, lines: Iterable[tuple[str, str]], target: int) -> Iterator[Labelled]:

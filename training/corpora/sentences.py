@@ -36,7 +36,7 @@ def wordnet_sentences(directory: Path | None = None) -> list[str]:
     return [s[0].upper() + s[1:].rstrip(" ,;").replace(";", ",") + "." for s in plain]
 
 
-def script(offset: int, count: int, remark_every: int = 0) -> list[tuple[str, str]]:
+def script(offset: int, count: int, remark_every: int = 0, held_out: int | None = None) -> list[tuple[str, str]]:
     """``(suffix, text)`` for one voice: the held-out sentences as ``s0000`` …, then its own ones as ``u0000`` ….
 
     Of its own, some become questions and exclamations, some are cut to two or three words and some joined to long
@@ -47,11 +47,12 @@ def script(offset: int, count: int, remark_every: int = 0) -> list[tuple[str, st
         count: of its own lines.
         remark_every: one line in so many is a remark instead (remarks.py); 0 is for a voice that reads figures in its
             own way.
+        held_out: how many of the held-out sentences it reads; None is all.
     """
     sentences = wordnet_sentences()
     own = sentences[HELD_OUT:]
     rng, chat = random.Random(offset), random.Random(offset + 1)
-    lines = [(f"s{i:04d}", text) for i, text in enumerate(sentences[:HELD_OUT])]
+    lines = [(f"s{i:04d}", text) for i, text in enumerate(sentences[:HELD_OUT][:held_out])]
     for i in range(count):
         text, after = own[(offset + i) % len(own)], own[(offset + i + 1) % len(own)]
         draw = rng.random()

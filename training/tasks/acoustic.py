@@ -49,7 +49,8 @@ class AcousticTask:
     """How often each speaker is drawn, relatively."""
     batch: int = 16
     start: Path | None = None
-    """The checkpoint whose weights the run begins with. Its speakers may be others; it may predict F0 beside mels."""
+    """The checkpoint whose weights the run begins with. Its speakers and phonemes may be others; it may predict F0
+    beside mels."""
     adversary_after: int = 500
     """Steps without the losses of the discriminator, which learns from the first step; they rise for as many more."""
     precision: str = field(default_factory=fastest_precision)
@@ -65,7 +66,7 @@ class AcousticTask:
     @cached_property
     def _start(self) -> Checkpoint | None:
         """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
-        return read_start(self.start, self.spec, ("speakers", "pitch_layers"))
+        return read_start(self.start, self.spec, ("speakers", "phonemes", "pitch_layers"))
 
     def clips(self, *, evaluation: bool) -> dict[str, list[Item]]:
         """Clips with known phonemes by speaker."""

@@ -13,7 +13,7 @@ from ancestral.models.text import (
     phonemize,
 )
 from ancestral.models.text.normalize import normalize
-from ancestral.models.text.phonemes import CONSONANTS, VOWELS
+from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS
 from ancestral.models.text.pronunciations import parse_phonemes
 from tests.models.text.sequences import sequence
 
@@ -79,9 +79,9 @@ def test_what_is_no_phoneme_is_refused(text):
 
 
 def test_whatever_is_accepted_is_a_phoneme():
-    vowels = {vowel[:-1] for vowel in VOWELS}
+    vowels = {vowel[:-1] for vowel in ENGLISH_VOWELS}
     digits = ["", *"0123", *(first + second for first in "012" for second in "012")]
-    for name, stress in product([*vowels, *CONSONANTS], digits):
+    for name, stress in product([*vowels, *ENGLISH_CONSONANTS], digits):
         if stress == "" or (name in vowels and stress in ("0", "1", "2")):
             (word,) = parse_phonemes(name + stress)
             assert set(word) <= set(PHONEMES)

@@ -9,7 +9,7 @@ from ancestral.models.text import Sentence, lexicon, parse_text, phonemes, phone
 
 
 def test_inventory_is_complete_and_pauses_come_first():
-    assert len(phonemes.PHONEMES) == len(set(phonemes.PHONEMES)) == 5 + 46 + 24
+    assert len(phonemes.PHONEMES) == len(set(phonemes.PHONEMES)) == 5 + 46 + 24 + 41 + 9
     assert phonemes.PHONEMES[:5] == ("sil", ",", ".", "?", "!")
     assert phonemes.PHONEMES[5] == "AX0"
     assert {vowel for vowel in phonemes.VOWELS if vowel.startswith("AX")} == {"AX0"}
@@ -23,6 +23,7 @@ def test_helpers_tell_pauses_vowels_and_stress_apart():
     assert phonemes.with_stress("IY1", "0") == "IY0"
     assert phonemes.with_stress("AX0", "1") == "AX0"
     assert phonemes.with_stress("K", "1") == "K"
+    assert [phonemes.with_stress(p, "2") for p in ("ɐ̃0", "ə0", "ɲ")] == ["ɐ̃1", "ə0", "ɲ"]
 
 
 @pytest.mark.parametrize(
