@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ancestral.models.audio.features import normalize_level
+from ancestral.models.audio.features import LOG_F0_SCALE, normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.training.corpora import read
 from ancestral.training.data.f0 import analyze, trim_silence
@@ -18,9 +18,10 @@ from ancestral.training.data.speech import (
     by_speaker,
     held_out,
     load_wave,
+    lowered,
     prepare,
 )
-from tests.training.sounds import CODING, FEATURES, PHONES, RATE, SPEAKERS, tone
+from tests.training.sounds import CODING, FEATURES, PHONES, RATE, SPEAKERS, tone, voiced
 
 
 def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
@@ -51,6 +52,21 @@ def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_pa
     # BLAS may add in another order in another process: a frame may then be rounded to the next number.
     mine, theirs = (np.load(folder / "frames.npy") for folder in (tmp_path / "out", prepared))
     np.testing.assert_array_max_ulp(mine, theirs, maxulp=1)
+
+
+def test_clips_with_lower_f0(tmp_path: Path) -> None:
+    wave = voiced(2.0, 200.0, 1)
+    for name in ("ann_s0000", "ann_u0000", "ann_u0001"):
+        soundfile.write(tmp_path / f"{name}.wav", wave, RATE)
+    clips = [Clip(path.stem, "ann", path, "") for path in sorted(tmp_path.glob("*.wav"))]
+    moved = lowered(clips, 4.0)
+    assert [(clip.id, clip.phones) for clip in moved] == [("ann_u0000", ())]  # nothing that is held out
+    prepare([*clips, *moved], tmp_path / "out", FEATURES, CODING, 1)
+    dataset = Dataset(tmp_path / "out")
+    own, lower = dataset.clips[1], dataset.clips[3]
+    assert lower.frames == pytest.approx(own.frames * 2 ** (4 / 12), abs=2)
+    f0 = [np.median(dataset.frames(clip)[:, -2].astype(float)) for clip in (own, lower)]
+    assert (f0[0] - f0[1]) * LOG_F0_SCALE == pytest.approx(np.log(2) * 4 / 12, abs=0.02)
 
 
 def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:

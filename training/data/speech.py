@@ -36,6 +36,8 @@ PCM = 32767.0
 """The int16 of a sample of 1."""
 _RANGED = 12
 """Clips from which a speaker's range of F0 is measured."""
+_LOWERED_EVERY = 4
+"""Of a speaker's clips, one in so many is prepared a second time with lower F0."""
 
 
 class TimedPhone(NamedTuple):
@@ -56,6 +58,8 @@ class Clip:
     text: str
     phones: tuple[TimedPhone, ...] = ()
     """From the clip's start to its end, where the corpus knows them."""
+    semitones: float = 0.0
+    """By which it is moved before its analysis: resampled, so that its formants move, too."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,18 @@ def pitch_ranges(clips: Sequence[Clip], spec: FeatureSpec) -> dict[str, PitchRan
     return ranges
 
 
+def lowered(clips: Sequence[Clip], semitones: float) -> list[Clip]:
+    """Some of the clips that are trained on, with lower F0, for WaveNet: a request may ask for an F0 below its
+    speaker's own. They have no phonemes, so no acoustic model learns from them."""
+    trained_on = [clip for clip in clips if not held_out(clip.id)]
+    return [replace(clip, semitones=-semitones, phones=()) for clip in trained_on[::_LOWERED_EVERY]]
+
+
 def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping[str, PitchRange]) -> _Prepared | None:
-    wave = normalize_level(load_wave(clip.path, spec.sample_rate), spec.sample_rate)
+    wave, factor = load_wave(clip.path, spec.sample_rate), 2.0 ** (clip.semitones / 12.0)
+    if clip.semitones:
+        wave = soxr.resample(wave, spec.sample_rate * factor, spec.sample_rate)
+    wave = normalize_level(wave, spec.sample_rate)
     begin, end = trim_silence(wave, spec.sample_rate)
     frames = (end - begin) // spec.hop
     if frames < MINIMUM_FRAMES:
@@ -151,7 +165,8 @@ def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping
     durations = frame_durations(
         [p.seconds for p in clip.phones], begin / spec.sample_rate, frames, spec.hop / spec.sample_rate
     ) if clip.phones else ()  # fmt: skip
-    made = analyze(cut, spec, ranges[clip.speaker]).astype(np.float16)
+    low, high = ranges[clip.speaker]
+    made = analyze(cut, spec, (max(low * factor, spec.pitch_low_hz), high * factor)).astype(np.float16)
     return _Prepared(coding.encode(cut, made, spec), made, durations, np.round(cut * PCM).astype(np.int16))
 
 
