@@ -64,7 +64,7 @@ def test_clips_with_lower_f0(tmp_path: Path) -> None:
     prepare([*clips, *moved], tmp_path / "out", FEATURES, CODING, 1)
     dataset = Dataset(tmp_path / "out")
     own, lower = dataset.clips[1], dataset.clips[3]
-    assert lower.frames == pytest.approx(own.frames * 2 ** (4 / 12), abs=2)
+    assert lower.frames == pytest.approx(own.frames * 2 ** (4 / 12), abs=5)  # but the silence kept around it
     f0 = [np.median(dataset.frames(clip)[:, -2].astype(float)) for clip in (own, lower)]
     assert (f0[0] - f0[1]) * LOG_F0_SCALE == pytest.approx(np.log(2) * 4 / 12, abs=0.02)
 
