@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,15 @@ def test_sentences_of_wordnet(wordnet: Path) -> None:
     (wordnet / "data.verb").unlink()
     with pytest.raises(FileNotFoundError, match=r"data\.verb is missing: apt-get install wordnet-base"):
         sentences.wordnet_sentences()
+
+
+@pytest.mark.parametrize("script", sorted(Path(sentences.__file__).parent.glob("sentences_*.txt")), ids=lambda p: p.stem)
+def test_sentences_of_other_languages(script: Path) -> None:
+    lines = script.read_text().splitlines()
+    assert len(lines) >= 300
+    assert len(set(lines)) == len(lines)
+    assert all(line == unicodedata.normalize("NFC", line).strip() and 1 <= len(line.split()) <= 16 for line in lines)
+    assert not any(re.search(r"\d", line) for line in lines[:30])  # a judge may write "8" for a word
 
 
 @pytest.mark.usefixtures("wordnet")
