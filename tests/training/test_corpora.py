@@ -26,6 +26,7 @@ EXAMPLES = (
     "he was tired; she was not", "we found the old wooden box", "the committee approved the plan yesterday",
     "birds fly south in the autumn", "bring me the blue cup", "my brother plays the violin, too",
 )  # fmt: skip
+SCRIPTS = sorted(Path(sentences.__file__).parent.glob("sentences_*.txt"))
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="Debian's flite is not installed")
 needs_prompts = pytest.mark.skipif(
     not Path("/usr/share/asterisk/sounds/en_US_f_Allison").exists(), reason="Debian's Asterisk prompts are missing"
@@ -59,7 +60,7 @@ def test_sentences_of_wordnet(wordnet: Path) -> None:
         sentences.wordnet_sentences()
 
 
-@pytest.mark.parametrize("script", sorted(Path(sentences.__file__).parent.glob("sentences_*.txt")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_sentences_of_other_languages(script: Path) -> None:
     lines = script.read_text().splitlines()
     assert len(lines) >= 300
