@@ -1,0 +1,1 @@
+"""Text in other languages than English: one engine of rules, a table a language, and the sounds of each."""

@@ -1,0 +1,173 @@
+"""What the rules of models/text/languages need to know of a language: one table.
+
+`spanish.py` and its siblings make a :class:`Language` each; `<language>_sounds.py` has its pronunciation. English has
+rules of its own (models/text/normalize.py), tuned on many texts; what is free of language is shared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from ancestral.models.text.rules import Rule
+
+Gender = Literal["m", "f"]
+Phones = tuple[str, ...]
+Read = Callable[[Sequence[str], int], Phones]
+"""The phones of one word of a sentence, as models/text/reading.read: the sentence's words and marks, and which of them
+it is. Words are in lower case and NFC, with their accents, and with the apostrophes inside them (`l'eau`); letters are
+words already (`be`). It returns members of `phonemes.PHONEMES`, at least one, no pauses."""
+
+CLOCK: Final = r"(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?"
+"""A pattern: a time as it is written in every language."""
+
+
+class Noun(NamedTuple):
+    """What can be counted: a unit, a currency."""
+
+    one: str
+    many: str
+    gender: Gender = "m"
+
+
+class Currency(NamedTuple):
+    """A currency and its hundredth, if that is in use."""
+
+    whole: Noun
+    hundredth: Noun | None = None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How numbers are written and said; their words are those of CLDR's rules (unicode-rbnf)."""
+
+    locale: str
+    """Whose rules: `es`, `fr`, `it`, `pt`, `pt_PT`."""
+    minus: str
+    decimals: Mapping[str, str]
+    """The marks before decimals, and their names: `{",": "coma", ".": "punto"}`. The first is the usual one."""
+    thousands: str
+    """The marks between groups of three digits: `". "`. Where one is also in `decimals`, three digits after it are a
+    group."""
+    hundredths: Callable[[str], str] | None = None
+    """How decimals are said, from their digits; by default as a number, zeros in front one by one, more than three
+    digits one by one."""
+    bare: str = "spellout-numbering"
+    """The rule set of a number by itself."""
+    counting: Mapping[Gender, str] = field(
+        default_factory=lambda: {"m": "spellout-cardinal-masculine", "f": "spellout-cardinal-feminine"}
+    )
+    """The rule sets of a number before what it counts."""
+    ordinals: Mapping[Gender, str] = field(
+        default_factory=lambda: {"m": "spellout-ordinal-masculine", "f": "spellout-ordinal-feminine"}
+    )
+    rewrite: Callable[[str], str] = str
+    """Corrects CLDR's words; hyphens are spaces already."""
+    singular: Callable[[float], bool] = lambda number: abs(number) == 1
+    """Whether a noun after this number is in the singular: below 2 in French and Portuguese."""
+    of_millions: Callable[[str], str] = str
+    """A noun after round millions: `euros` → `de euros`, `d'euros`."""
+    millions: str = r"(?!)"
+    """A pattern: the last word of a number after which :attr:`of_millions` is used: `mill(?:ón|ones)|billones`."""
+    denominators: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    """Of fractions, by one and by several: `{2: ("medio", "medios"), 3: ("tercio", "tercios")}`."""
+    over: str = "/"
+    """The line of other fractions: `sobre`."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Dates and times of day."""
+
+    months: tuple[str, ...]
+    """The twelve, in order."""
+    short_months: Mapping[str, str]
+    """Their abbreviations, without full stops, in lower case, before a year or after a day: `{"ene": "enero"}`."""
+    date: str
+    """`{day} de {month} de {year}`: of a date in figures (day, month, year; ISO 8601), whose parts are words."""
+    time: Callable[[int, int], str]
+    """An hour (0 to 24) and its minutes, in words."""
+    seconds: str
+    """`{time} y {seconds} segundos`: a time with seconds, in words."""
+    day: Callable[[int], str] | None = None
+    """The day of a month in words, where it is no plain number: `premier`. Used in dates in figures, and before the
+    name of a month (with :attr:`of` between them)."""
+    of: str = ""
+    """The word that may stand between a day and its month: `de`."""
+    clock: str = CLOCK
+    """A pattern: a time in figures, with the groups h, m and, perhaps, s; m may be missing (`15 h`)."""
+    halves: Mapping[str, str] = field(default_factory=dict)
+    """Patterns after a time, and their words: `{r"a\\.? ?m\\.?": "de la mañana"}`."""
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language's table. All words are in lower case, as they are to be read, but for the keys of abbreviations."""
+
+    tag: str
+    """Its BCP 47 primary language: `es`."""
+    name: str
+    """In English, for messages: `Spanish`."""
+    letters: str
+    """Beyond a to z, those that its words may have, in lower case: `áéíóúüñ`. Other Latin letters lose their marks."""
+    letter_names: Mapping[str, str]
+    """Of a to z, and of :attr:`letters` if they have names of their own: `{"b": "be"}`."""
+    one_letter_words: str
+    """Lower-case letters that are words by themselves: `aeouy`. Others are read by their name."""
+    read: Read
+    numbers: Numbers
+    calendar: Calendar
+    gender: Callable[[str], Gender | None]
+    """That of a word after a number (or of a king's name before one); None if it is not counted: a preposition, a
+    verb."""
+    ordinal_marks: Mapping[str, Gender]
+    """Patterns of what stands after the figures of an ordinal number: `{r"\\.?[ºo]": "m", "er": "m"}`."""
+    currencies: Mapping[str, Currency]
+    """By sign and by ISO 4217's code: `{"€": …, "EUR": …}`. Some sign of it stands before or after a number."""
+    money: str
+    """`{whole} con {cents}`: an amount with hundredths; `{number}` is the hundredths without their noun."""
+    units: Mapping[str, Noun]
+    """By symbol, as it is written after a number: `{"km": …, "h": …, "m²": …}`; powers as ² and ³."""
+    per: str
+    """Between two units: `por` for the line in km/h."""
+    symbols: Mapping[str, str]
+    """Every sign of :data:`SIGNS`, and what is said for it; a sign without a word of its own is a space, or a pause if
+    it is `,`."""
+    address: Mapping[str, str]
+    """The signs of addresses and of spelled text by their names: `.` punto, `/` barra, `@` arroba, `-`, `_`, `:` …, one
+    for each of ASCII's signs."""
+    titles: Mapping[str, str]
+    """Abbreviations before a name or a number, as they are written, after which no sentence ends: `{"Sr.": "señor"}`;
+    with their capitals: the first letter may be either."""
+    abbreviations: Mapping[str, str]
+    """Others; a sentence ends after one that has a full stop and is followed by a capital."""
+    said: frozenset[str]
+    """What is read as a word though it is written in capitals: acronyms (`OTAN`), short words (`NO`)."""
+    spelled: frozenset[str]
+    """Acronyms read letter by letter though they could be words (`USA`); in capitals."""
+    pronounceable: str
+    """A pattern: a word of four and more capitals, in lower case, that is said and not spelled."""
+    romans: Mapping[str, str]
+    """Patterns of words before Roman numerals, in lower case, and how those are read: `cardinal`, `m` or `f` (ordinal):
+    `{r"siglos?": "cardinal"}`."""
+    regnal: int
+    """The largest number of a king or pope that is an ordinal; above it they are cardinal."""
+    conjunctions: frozenset[str]
+    """Before which a long sentence may be cut."""
+    telephone: str = r"(?!)"
+    """A pattern: a telephone number without a `+`, whose groups could be a number's: `[6-9]\\d\\d \\d{3} \\d{3}`."""
+    telephone_by_groups: bool = False
+    """Whether a telephone number's groups are read as numbers, and not digit by digit."""
+    ranges: str = ","
+    """The word of a dash between two numbers: `a`."""
+    times: str = "x"
+    """The word of `x` or `×` between two numbers: `por`."""
+    rules: tuple[Rule, ...] = ()
+    """Those that no other language has: they come before all others that read numbers."""
+
+
+SIGNS: Final = (
+    *"&+=@#%°µ\\<>_*~^/\"|()[]{};:-$£€¥₹¢×÷±≈≠≤≥√∞§©®™‰→←", "<=", ">=", "!=", "==", "->", "<-", "=>",
+)  # fmt: skip
+"""What :attr:`Language.symbols` has words for."""
