@@ -1,7 +1,7 @@
 """Listens to what ``bench/clients/speak.py`` has written: are the words the right ones, and their times inside?
 
-``python -m bench.clients.hear FOLDER --asr MODEL``, with the extra ``train``; MODEL is a Whisper model for
-faster-whisper. Prints a line per client and exits with 1 if a client was misheard or its times are wrong.
+``python -m bench.clients.hear FOLDER``, with the extras ``train`` and ``evaluate``. Prints a line per client and
+exits with 1 if a client was misheard or its times are wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from ancestral.training.evaluation.speech import RATE, Listener, error_rates
+from ancestral.training.evaluation.listener import Listener
+from ancestral.training.evaluation.speech import RATE, error_rates
 
 MAX_WORD_ERROR_RATE = 0.2
 
@@ -33,9 +34,8 @@ def main() -> int:
     """Listen to all files of a folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--asr", type=Path, required=True, help="A Whisper model for faster-whisper.")
     options = parser.parse_args()
-    listener, failed = Listener(options.asr), False
+    listener, failed = Listener(), False
     for path in sorted(options.folder.glob("*.wav")):
         figures: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
         if not figures["seconds"]:

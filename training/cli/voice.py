@@ -42,11 +42,11 @@ def command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="For the runs. [default: build/voices/NAME]",
 )
-@click.option("--asr", type=_FOLDER, help="A CTranslate2 folder of a Whisper model: the voice is evaluated with it.")
+@click.option("--evaluate", is_flag=True, help="Judge the trained voice, and write the figures into its card.")
 @model_options
 def add(
     name: str, audio: Path, text: Path, base: str, gender: str, language: str, licence: str, wavenet_steps: int,
-    acoustic_steps: int, processes: int | None, work: Path | None, asr: Path | None,
+    acoustic_steps: int, processes: int | None, work: Path | None, evaluate: bool,
     config: CatalogConfig, engine: str, precision: str,
 ) -> None:  # fmt: skip
     """Make the model NAME, which has the voice NAME, from recordings and their text.
@@ -71,21 +71,21 @@ def add(
         folder, count = work or Path("build/voices") / name, processes or os.cpu_count() or 1
         new = NewVoice(voice, entries[base], folder, out, wavenet_steps, acoustic_steps, count)
         add_voice(new, clips, lambda line: click.echo(line, err=True))
-        if asr is not None:
+        if evaluate:
             from ancestral.model import load_from
 
-            _evaluate(load_from(config, name, engine, precision), out, asr, folder / "corpus")
+            _evaluate(load_from(config, name, engine, precision), out, folder / "corpus")
     click.echo(f"{out}: start the server again, and the voice {name!r} is listed", err=True)
 
 
-def _evaluate(model: Model, out: Path, asr: Path, corpus: Path) -> None:
+def _evaluate(model: Model, out: Path, corpus: Path) -> None:
     """Print what judges say of the voice, and write it into the card of its WaveNet."""
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.entries import ModelEntry
     from ancestral.training.cli.evaluation.speech import speech_report
 
     click.echo("Evaluating", err=True)
-    report = speech_report(model, model.id, asr, corpus, sentences=100, temperature=None, keep=None)
+    report = speech_report(model, model.id, corpus, sentences=100, temperature=None, keep=None)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     loaded = checkpoints.load(ModelEntry.read(out).sampled)
     rows = [

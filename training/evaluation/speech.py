@@ -6,7 +6,6 @@ Word and character error rates are counted after Whisper's English normaliser, s
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -28,21 +27,6 @@ RATE = 16000
 """The sample rate of all evaluators."""
 
 Wave = NDArray[np.float32]
-
-
-class Listener:
-    """A Whisper model in a CTranslate2 folder, run offline by faster-whisper."""
-
-    def __init__(self, model: Path) -> None:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        from faster_whisper import WhisperModel
-
-        self._model = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
-
-    def transcribe(self, wave: Wave) -> str:
-        """The words of mono 16 kHz sound."""
-        segments, _ = self._model.transcribe(wave, language="en", beam_size=5, condition_on_previous_text=False)
-        return " ".join(segment.text.strip() for segment in segments)
 
 
 def error_rates(texts: Sequence[str], heard: Sequence[str]) -> dict[str, float]:

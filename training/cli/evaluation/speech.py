@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ancestral.speech.sampler import SpeechSampler
     from ancestral.speech.speech import Speech
     from ancestral.speech.utterance import Utterance
+    from ancestral.training.evaluation.listener import Listener
     from ancestral.training.evaluation.listening import Heard
-    from ancestral.training.evaluation.speech import Listener, OpinionJudge, Wave
+    from ancestral.training.evaluation.speech import OpinionJudge, Wave
 
 _RESPONSE_SENTENCES = 10
 """That are spoken for every shift of F0."""
@@ -34,7 +35,6 @@ _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--voice", required=True, help="The voice to evaluate.")
-@click.option("--asr", type=_CORPUS, required=True, help="A CTranslate2 folder of a Whisper model.")
 @click.option(
     "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are spoken and compared."
 )
@@ -43,7 +43,7 @@ _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Write the sound into this folder.")
 @model_options
 def speech(
-    model: str, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None,
+    model: str, voice: str, corpus: Path, sentences: int, temperature: float | None, keep: Path | None,
     config: CatalogConfig, engine: str, precision: str,
 ) -> None:  # fmt: skip
     """Print a JSON report: word and character errors, distillmos, DNSMOS, F0 and voicing, speed, bits per sample; the
@@ -53,12 +53,12 @@ def speech(
 
     with click_errors(AncestralError, ImportError, ValueError):
         loaded = load_from(config, model, engine, precision)
-        report = speech_report(loaded, voice, asr, corpus, sentences, temperature, keep)
+        report = speech_report(loaded, voice, corpus, sentences, temperature, keep)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
 
 
 def speech_report(
-    model: Model, voice: str, asr: Path, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
+    model: Model, voice: str, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
 ) -> dict[str, Any]:
     """What judges say of a voice and of its recordings; see :func:`speech`.
 
@@ -67,9 +67,10 @@ def speech_report(
         ImportError: a judge is not installed.
     """
     from ancestral.models.spec import FeatureSpec
-    from ancestral.training.evaluation.speech import Listener, OpinionJudge, frames_of, recordings
+    from ancestral.training.evaluation.listener import Listener
+    from ancestral.training.evaluation.speech import OpinionJudge, frames_of, recordings
 
-    judges = Listener(asr), OpinionJudge()
+    judges = Listener(), OpinionJudge()
     sampler, clips = model.speech_sampler, recordings(corpus, sentences)
     speeches = [
         model.voice(voice).speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)
