@@ -1,4 +1,4 @@
-"""The conditional random fields that ship with `gruut_lang_en`."""
+"""The conditional random fields that ship with gruut's lexicons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ancestral.models.text import lexicon
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pycrfsuite import Tagger
 
 Features = Mapping[str, str | bool | float]
+_CONTEXT: Final = 3
+_NOTHING: Final = "_"
+_JOIN: Final = "|"
 
 
 class _Model(NamedTuple):
@@ -23,17 +26,17 @@ class _Model(NamedTuple):
 
 
 @lru_cache
-def _opened(name: str) -> _Model:
+def _opened(name: str, package: str) -> _Model:
     import pycrfsuite
 
     tagger = pycrfsuite.Tagger()
-    tagger.open(str(lexicon.data_file(f"{name}/model.crf")))
+    tagger.open(str(lexicon.data_file(f"{name}/model.crf", package)))
     return _Model(tagger, threading.Lock())
 
 
-def tag(name: str, sequence: Sequence[Features]) -> list[str]:
-    """The likeliest tag of every item of a sequence, by the model of this name."""
-    tagger, lock = _opened(name)
+def tag(name: str, sequence: Sequence[Features], package: str = lexicon.ENGLISH) -> list[str]:
+    """The likeliest tag of every item of a sequence, by the model of this name in a package of gruut's."""
+    tagger, lock = _opened(name, package)
     with lock:
         return list(tagger.tag(sequence))
 
@@ -42,3 +45,27 @@ def tag(name: str, sequence: Sequence[Features]) -> list[str]:
 def encode(text: str) -> str:
     """A text as the models know it: they were trained on base64, so that every feature is plain ASCII."""
     return base64.b64encode(text.encode()).decode()
+
+
+def sounds(word: str, package: str = lexicon.ENGLISH) -> list[str]:
+    """The symbols of a lexicon's language that a word's letters stand for, likeliest; there may be none.
+
+    The model `g2p` labels each letter with zero or more, seeing three letters to either side.
+    """
+    labels = tag("g2p", [_letter(word, i) for i in range(len(word))], package)
+    symbols = (symbol for label in labels for symbol in base64.b64decode(label).decode().split(_JOIN))
+    return [symbol for symbol in symbols if symbol != _NOTHING]
+
+
+def _letter(word: str, i: int) -> Features:
+    features: dict[str, str | bool | float] = {"bias": 1.0, "grapheme": encode(word[i])}
+    for step in range(1, _CONTEXT + 1):
+        if i >= step:
+            features[f"grapheme-{step}"] = encode(word[i - step])
+        if i + step < len(word):
+            features[f"grapheme+{step}"] = encode(word[i + step])
+    if i == 0:
+        features["begin"] = True
+    if i == len(word) - 1:
+        features["end"] = True
+    return features

@@ -1,12 +1,10 @@
 """Pronunciation of any word: the lexicon, then word parts that the lexicon has, then a statistical guess.
 
-The guess comes from the conditional random field that ships with `gruut_lang_en` (MIT). It labels each
-letter with zero or more phonemes, seeing three letters to either side.
+The guess comes from the conditional random field that ships with `gruut_lang_en` (MIT; models/text/crf.py).
 """
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,9 +16,6 @@ from ancestral.models.text.phonemes import SCHWA, from_ipa, is_vowel, with_stres
 
 Phones = tuple[str, ...]
 
-_CONTEXT: Final = 3
-_NOTHING: Final = "_"
-_JOIN: Final = "|"
 _MIN_PART: Final = 3
 # Shorter first halves find compounds where there are none (ing-rain).
 _MIN_FIRST_HALF: Final = 4
@@ -66,20 +61,6 @@ _SYLLABIC_PLURAL: Final = ("ses", "xes", "zes", "ches", "shes", "ies")
 _ONE_SHORT_SYLLABLE: Final = re.compile(r"[^aeiouy]*[aeiouy][^aeiouywx]")
 
 
-def _features(word: str, i: int) -> dict[str, str | bool | float]:
-    features: dict[str, str | bool | float] = {"bias": 1.0, "grapheme": crf.encode(word[i])}
-    for step in range(1, _CONTEXT + 1):
-        if i >= step:
-            features[f"grapheme-{step}"] = crf.encode(word[i - step])
-        if i + step < len(word):
-            features[f"grapheme+{step}"] = crf.encode(word[i + step])
-    if i == 0:
-        features["begin"] = True
-    if i == len(word) - 1:
-        features["end"] = True
-    return features
-
-
 def _stressed(phones: Phones) -> Phones:
     """The same phones with a main stress on the first full vowel if nothing in them is stressed."""
     if any(phone.endswith("1") for phone in phones):
@@ -99,9 +80,7 @@ def guess(word: str) -> Phones:
     Args:
         word: lower-case letters `a` to `z`.
     """
-    labels = crf.tag("g2p", [_features(word, i) for i in range(len(word))])
-    symbols = (symbol for label in labels for symbol in base64.b64decode(label).decode().split(_JOIN))
-    phones = tuple(from_ipa(symbol) for symbol in symbols if symbol != _NOTHING)
+    phones = tuple(map(from_ipa, crf.sounds(word)))
     if word.endswith("ed") and phones[-2:] in (("T", "D"), ("D", "D")):
         phones = _past(phones[:-1])  # the model tends to forget the vowel of "-ted"
     return _stressed(_syllabic(phones))

@@ -1,7 +1,8 @@
 """The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file, and added_words.py.
 
-Its table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). At the first lookup it is
-therefore copied into memory in the order of its words (8 MB; a dictionary of strings takes 28), where one takes 5 µs.
+A lexicon's table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). At the first lookup
+it is therefore copied into memory in the order of its words (8 MB; a dictionary of strings takes 28), where one takes
+5 µs. gruut's other lexicons (`gruut_lang_fr`) have the same form.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 from ancestral.models.text.added_words import WORDS
 from ancestral.models.text.phonemes import from_ipa
 
+ENGLISH: Final = "gruut_lang_en"
 _ROLE_PREFIX: Final = "gruut:"
 _COPY: Final = """
     CREATE TABLE entries
@@ -41,21 +43,28 @@ class Pronunciation:
     role: str
 
 
-def data_file(name: str) -> Path:
-    """Path of a file inside the installed `gruut_lang_en` package.
+def data_file(name: str, package: str = ENGLISH) -> Path:
+    """Path of a file inside an installed package of gruut's.
 
     Raises:
-        ModuleNotFoundError: if `gruut_lang_en` is not installed.
+        ModuleNotFoundError: if the package is not installed.
     """
-    return Path(str(resources.files("gruut_lang_en"))) / name
+    return Path(str(resources.files(package))) / name
 
 
 @cache
-def _entries() -> sqlite3.Connection:
+def _entries(package: str) -> sqlite3.Connection:
     memory = sqlite3.connect(":memory:", uri=True, check_same_thread=False)
-    memory.execute("ATTACH ? AS shipped", (f"{data_file('lexicon.db').as_uri()}?mode=ro&immutable=1",))
+    memory.execute("ATTACH ? AS shipped", (f"{data_file('lexicon.db', package).as_uri()}?mode=ro&immutable=1",))
     memory.executescript(_COPY)
     return memory
+
+
+def entries(word: str, package: str = ENGLISH) -> list[tuple[str, str]]:
+    """What gruut's lexicon of a language has for a word: its symbols, spaces between them, and the role; in order."""
+    with _lock:  # one connection for all threads, and one copy for threads that arrive together
+        found = _entries(package).execute("SELECT phonemes, role FROM entries WHERE word = ? ORDER BY number", (word,))
+        return [(phones, role.removeprefix(_ROLE_PREFIX)) for phones, role in found]
 
 
 def contains(word: str) -> bool:
@@ -75,10 +84,4 @@ def lookup(word: str) -> tuple[Pronunciation, ...]:
     """
     if word in WORDS:
         return (Pronunciation(tuple(WORDS[word].split()), ""),)
-    with _lock:  # one connection for all threads, and one copy for threads that arrive together
-        found = (
-            _entries().execute("SELECT phonemes, role FROM entries WHERE word = ? ORDER BY number", (word,)).fetchall()
-        )
-    return tuple(
-        Pronunciation(tuple(map(from_ipa, phones.split())), role.removeprefix(_ROLE_PREFIX)) for phones, role in found
-    )
+    return tuple(Pronunciation(tuple(map(from_ipa, phones.split())), role) for phones, role in entries(word))

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ancestral.models.text import g2p, lexicon, phonemize
+from ancestral.models.text import crf, g2p, lexicon, phonemize
 
 
 def said(text):
@@ -134,3 +134,9 @@ def test_threads_get_the_same_answers():
     for thread in threads:
         thread.join()
     assert all(answers[name] == alone for name in range(8))
+
+
+def test_other_languages_of_gruut() -> None:
+    assert lexicon.entries("oiseau", "gruut_lang_fr") == [("w a z o", "")]
+    assert lexicon.entries("bird", "gruut_lang_fr") == []
+    assert crf.sounds("montchanon", "gruut_lang_fr") == "m ɔ̃ ʃ a n ɔ̃".split()
