@@ -1,4 +1,4 @@
-"""Any Unicode text to the few characters the rest of the front-end knows: ASCII and the signs in `KEPT`.
+"""Any Unicode text to the few characters the rest of the front-end knows: ASCII, and what a language keeps beyond it.
 
 Accents, ligatures, full-width forms and typographic marks are folded; emoji and symbols become their names. Characters
 without a spoken form are dropped only where nothing is lost: invisible ones (`_INVISIBLE`), bullets and lines. Anything
@@ -10,12 +10,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
 from ancestral.models.text.spans import SpannedText
 
-KEPT: Final = frozenset("£€¥₹¢°µ")
+
+class Folding(NamedTuple):
+    """What a language does with characters."""
+
+    language: str
+    """Its BCP 47 primary language."""
+    name: str
+    """In English, for messages."""
+    kept: frozenset[str]
+    """The characters beyond ASCII that its rules read."""
+
+
+ENGLISH: Final = Folding("en", "English", frozenset("£€¥₹¢°µ"))
 # Written before a letter that later stages must speak by its name; `fold` refuses control characters in its input.
 LETTER: Final = "\x01"
 # Written after a word that stands for something other than text (models/text/script.py).
@@ -49,6 +61,7 @@ _TOKEN: Final = re.compile(
     "|(?P<line>\r\n)"
     "|[^\n -_a-~]",  # everything but the ASCII that stays as it is
 )
+_DECOMPOSED: Final = re.compile("[A-Za-z][\u0300-\u036f]+")
 _BACKQUOTE: Final = re.compile("`")
 _GREEK_LETTER: Final = re.compile(r"GREEK (?:\w+ )*LETTER (?:\w+ )*?(\w+)(?: WITH [\w ]+)?$")
 _LATIN_LETTER: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH [\w ]+)?$")
@@ -61,7 +74,7 @@ _NAMED_SYMBOL: Final = re.compile("[\u00a0-\u00ff\u02c2-\u02df\u2000-\u27ff\u290
 
 
 class UnsupportedText(ValueError):
-    """The text cannot be spoken: it has no words, a tag, or characters without an English reading."""
+    """The text cannot be spoken: it has no words, a tag, or characters without a reading in its language."""
 
 
 class NothingToSpeak(UnsupportedText):
@@ -73,7 +86,7 @@ def _name(char: str) -> str:
     return unicodedata.name(char, f"{kind} U+{ord(char):04X}")
 
 
-def _refuse(found: Iterable[tuple[int, str]]) -> UnsupportedText:
+def _refuse(found: Iterable[tuple[int, str]], folding: Folding) -> UnsupportedText:
     distinct: dict[str, int] = {}
     for position, char in found:
         distinct.setdefault(char, position)
@@ -81,7 +94,7 @@ def _refuse(found: Iterable[tuple[int, str]]) -> UnsupportedText:
     if len(distinct) > _MAX_NAMED:
         named.append(f"and {len(distinct) - _MAX_NAMED} more")
     letters = any(unicodedata.category(char)[0] != "C" for char in distinct)
-    reason = "only English in Latin letters is supported" if letters else "it has no spoken form"
+    reason = f"only {folding.name} in Latin letters is supported" if letters else "it has no spoken form"
     return UnsupportedText(f"cannot speak {', '.join(named)}: {reason}")
 
 
@@ -108,11 +121,13 @@ def _fold_punctuation(char: str, category: str) -> str | None:
     return " " if "\u2000" <= char <= "\u206f" or "\u2e00" <= char <= "\u2e7f" else None
 
 
-def _fold_one(char: str) -> str | None:
+def _fold_one(char: str, kept: frozenset[str]) -> str | None:
     """The folded form of one character that decomposes no further; None if it cannot be spoken."""
+    if char in kept:
+        return char
     if char in _REPLACED:
         return _REPLACED[char]
-    if char in KEPT or " " <= char <= "~" or char == "\n":
+    if " " <= char <= "~" or char == "\n":
         return char
     category = unicodedata.category(char)
     if category[0] == "L":
@@ -127,20 +142,22 @@ def _fold_one(char: str) -> str | None:
     return "" if dropped else None
 
 
-def _fold_char(char: str) -> str | None:
+def _fold_char(char: str, kept: frozenset[str]) -> str | None:
+    if char in kept:
+        return char
     if char in _REPLACED:
         return _REPLACED[char]
     whole = unicodedata.normalize("NFKD", char)
     # A negated relation decomposes to the relation and a stroke; dropping the stroke would say the opposite.
     if "\u0338" in whole:
         return f" {symbol_name(char)} "
-    parts = [_fold_one(part) for part in whole]
+    parts = [_fold_one(part, kept) for part in whole]
     folded = "".join(part for part in parts if part is not None) if None not in parts else None
     # "2½" must not become "21/2".
     return f" {folded}" if folded and "\u2044" in whole else folded
 
 
-def _fold_token(token: re.Match[str]) -> str | None:
+def _fold_token(token: re.Match[str], kept: frozenset[str]) -> str | None:
     if token["power"]:
         # Before NFKD, which would turn the 2 of x² into a plain digit.
         return "^" + unicodedata.normalize("NFKC", token[0]).replace("\u2212", "-")
@@ -152,7 +169,9 @@ def _fold_token(token: re.Match[str]) -> str | None:
         return "\n"
     if token["flag"]:
         return speak_flag(token["flag"])
-    return speak_picture(token["picture"]) if token["picture"] else _fold_char(token[0])
+    if token["picture"] and token[0] not in kept:
+        return speak_picture(token["picture"])
+    return _fold_char(token[0], kept)
 
 
 def _greek_words(text: str) -> list[tuple[int, str]]:
@@ -160,22 +179,24 @@ def _greek_words(text: str) -> list[tuple[int, str]]:
     return [(run.start(), run[0][0]) for run in runs]
 
 
-def fold(text: SpannedText, start: int = 0) -> SpannedText:
-    """Brings any text to ASCII and the signs in `KEPT`.
+def fold(text: SpannedText, start: int = 0, folding: Folding = ENGLISH) -> SpannedText:
+    """Brings any text to ASCII and the characters that its language keeps.
 
     Args:
         text: any Unicode string.
         start: its position in the input, for messages.
+        folding: that of its language.
 
     Returns:
         A text that may still be empty of words.
 
     Raises:
-        UnsupportedText: for characters that have no English reading; the message gives each one's name and
+        UnsupportedText: for characters that have no reading; the message gives each one's name and
             its position in the input.
     """
     if text.text.isascii() and text.text.isprintable():
         return text.sub(_BACKQUOTE, "'")
+    text = text.sub(_DECOMPOSED, lambda match: unicodedata.normalize("NFC", match[0]))
     refused = _greek_words(text.text)
     last_picture, end_of_last = "", 0
 
@@ -185,7 +206,7 @@ def fold(text: SpannedText, start: int = 0) -> SpannedText:
         end_of_last = token.end()
         if between and not between.isspace():
             last_picture = ""
-        folded = _fold_token(token)
+        folded = _fold_token(token, folding.kept)
         if folded is None:
             refused.append((token.start(), token[0][0]))
             return ""
@@ -198,5 +219,5 @@ def fold(text: SpannedText, start: int = 0) -> SpannedText:
 
     folded = text.sub(_TOKEN, speak)
     if refused:
-        raise _refuse((start + place, char) for place, char in sorted(refused))
+        raise _refuse(((start + place, char) for place, char in sorted(refused)), folding)
     return folded

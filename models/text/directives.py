@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.markup import refuse_tags
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
 from ancestral.models.text.script import Piece, Pronounced, Script, Text, pause_of
@@ -24,14 +24,14 @@ _LONGEST_SHOWN: Final = 40
 _LONGEST_OPEN: Final = 300
 
 
-def read_plain(text: str, lexicon: Pronunciations = NO_PRONUNCIATIONS) -> Script:
+def read_plain(text: str, lexicon: Pronunciations = NO_PRONUNCIATIONS, language: str = ENGLISH.language) -> Script:
     """Plain text with its directives.
 
     Raises:
         UnsupportedText: it has a tag, or a directive that cannot be followed; the message shows it.
     """
     refuse_tags(text)
-    return Script(tuple(read_directives(text, lexicon, 0))).check()
+    return Script(tuple(read_directives(text, lexicon, 0, language))).check()
 
 
 def ends_in_open_directive(text: str) -> bool:
@@ -39,23 +39,24 @@ def ends_in_open_directive(text: str) -> bool:
     return _OPEN.search(text, max(0, len(text) - _LONGEST_OPEN)) is not None
 
 
-def read_directives(text: str, lexicon: Pronunciations, start: int) -> Iterator[Piece]:
+def read_directives(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[Piece]:
     """The pieces of a text.
 
     Args:
         text: without tags.
         lexicon: words that are read otherwise.
         start: the position of the text in the input.
+        language: its primary language.
 
     Raises:
         UnsupportedText: a directive cannot be followed; the message shows it.
     """
     at = 0
     for match in _DIRECTIVE.finditer(text):
-        yield from _with_lexicon(text[at : match.start()], lexicon, start + at)
+        yield from _with_lexicon(text[at : match.start()], lexicon, start + at, language)
         yield from _directive(match, start + match.start())
         at = match.end()
-    yield from _with_lexicon(text[at:], lexicon, start + at)
+    yield from _with_lexicon(text[at:], lexicon, start + at, language)
 
 
 def _directive(match: re.Match[str], start: int) -> Iterator[Piece]:
@@ -78,13 +79,13 @@ def _directive(match: re.Match[str], start: int) -> Iterator[Piece]:
         yield pause
 
 
-def _with_lexicon(text: str, lexicon: Pronunciations, start: int) -> Iterator[Piece]:
+def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[Piece]:
     at = 0
     for match in lexicon.matches(text):
         if match.start > at:
-            yield Text(text[at : match.start], text[at : match.start], start + at)
+            yield Text(text[at : match.start], text[at : match.start], start + at, language)
         written = text[match.start : match.end]
         yield Pronounced(written, tuple((written, phones) for phones in match.words), match.entry)
         at = match.end
     if at < len(text):
-        yield Text(text[at:], text[at:], start + at)
+        yield Text(text[at:], text[at:], start + at, language)

@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from ancestral.models.text.characters import ENGLISH
 from ancestral.models.text.directives import read_plain
-from ancestral.models.text.normalize import Token, normalize
+from ancestral.models.text.languages.language import Read
+from ancestral.models.text.languages.registry import primary, table
+from ancestral.models.text.normalize import normalize
 from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, SILENCE, Control, is_vowel
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.reading import read
-from ancestral.models.text.script import Cue, Pause, Pronounced, Prosody, Script
+from ancestral.models.text.script import Pause, Pronounced, Prosody, Script
 from ancestral.models.text.sentence import Item, Rest, Sentence, Word, mark_of
 from ancestral.models.text.ssml import read_ssml
+from ancestral.models.text.tokens import Token
 
 InputFormat = Literal["text", "ssml"]
 
 # Running speech has about 13 phones a second: 200 phones are 15 s, and 40 words are about as long.
 _MAX_WORDS = 40
 _MAX_PHONES = 200
-_CONJUNCTIONS = frozenset(
+_ENGLISH_CONJUNCTIONS = frozenset(
     ("and", "but", "or", "because", "which", "while", "although", "when", "where", "so", "that", "who", "if", "then")
 )
 
@@ -40,7 +44,7 @@ def _is_short(items: list[Item]) -> bool:
     return len(words) <= 1 or (len(words) <= _MAX_WORDS and sum(len(word.phones) for word in words) <= _MAX_PHONES)
 
 
-def _cut(items: list[Item]) -> int:
+def _cut(items: list[Item], conjunctions: frozenset[str]) -> int:
     """Where to break a sentence that is too long: the index of the second part's first item.
 
     The best places are phrase pauses, then conjunctions, then any word; among equals the one nearest to the
@@ -49,7 +53,7 @@ def _cut(items: list[Item]) -> int:
     middle = len(items) / 2
     inner = range(1, len(items) - 1)
     pauses = [i + 1 for i in inner if mark_of(items[i]) == PHRASE_PAUSE]
-    joints = [i for i in inner if isinstance(word := items[i], Word) and word.text in _CONJUNCTIONS]
+    joints = [i for i in inner if isinstance(word := items[i], Word) and word.text in conjunctions]
     words = [i for i in inner if isinstance(items[i], Word)]
     for places in (pauses, joints):
         # A cut near the edge would leave a fragment and still too long a rest.
@@ -59,26 +63,36 @@ def _cut(items: list[Item]) -> int:
     return min(words, key=lambda i: abs(i - middle))
 
 
-def _fit(items: list[Item]) -> Iterator[list[Item]]:
+def _fit(items: list[Item], conjunctions: frozenset[str]) -> Iterator[list[Item]]:
     if _is_short(items):
         yield items
         return
-    cut = _cut(items)
+    cut = _cut(items, conjunctions)
     last = items[cut - 1]
     if isinstance(last, Word):
-        yield from _fit([*items[:cut], "."])
+        yield from _fit([*items[:cut], "."], conjunctions)
     else:
-        yield from _fit([*items[: cut - 1], Rest(".", last.seconds) if isinstance(last, Rest) else "."])
-    yield from _fit(items[cut:])
+        end = Rest(".", last.seconds) if isinstance(last, Rest) else "."
+        yield from _fit([*items[: cut - 1], end], conjunctions)
+    yield from _fit(items[cut:], conjunctions)
 
 
-def _as_read(spoken: str | Cue) -> str:
-    """A token as its neighbours see it. Given phonemes are a letter whose name begins with the same kind of sound."""
-    if isinstance(spoken, str):
-        return spoken
+def _as_read(token: Token, language: str) -> str:
+    """A token as a word of a language sees it. Given phonemes are a letter whose name begins with the same kind of
+    sound; what is in another language, a pause."""
+    spoken = token.spoken
     if isinstance(spoken, Pronounced):
-        return "A" if is_vowel(spoken.words[0][1][0]) else "B"
-    return SILENCE
+        letter = "A" if is_vowel(spoken.words[0][1][0]) else "B"
+        return letter if language == ENGLISH.language else letter.lower()
+    return spoken if isinstance(spoken, str) and token.language == language else PHRASE_PAUSE
+
+
+def _reader(language: str) -> Read:
+    return read if language == ENGLISH.language else table(language).read
+
+
+def _conjunctions(language: str) -> frozenset[str]:
+    return _ENGLISH_CONJUNCTIONS if language == ENGLISH.language else table(language).conjunctions
 
 
 def _items(tokens: Sequence[Token], prosody: Prosody) -> tuple[list[Item], Prosody]:
@@ -86,9 +100,11 @@ def _items(tokens: Sequence[Token], prosody: Prosody) -> tuple[list[Item], Proso
     spoken = [token.spoken for token in tokens]
     rests = {i + 1: token for i, token in enumerate(spoken) if isinstance(token, Pause)}
     heard = {i: n for n, i in enumerate(i for i, t in enumerate(spoken) if not isinstance(t, Pause | Prosody))}
-    words = [_as_read(spoken[i]) for i in heard]
+    words = {
+        language: [_as_read(tokens[i], language) for i in heard] for language in {token.language for token in tokens}
+    }
     items: list[Item] = []
-    for i, (token, span) in enumerate(tokens):
+    for i, (token, span, language) in enumerate(tokens):
         control = Control(None, prosody.rate, prosody.semitones)
         if isinstance(token, Prosody):
             prosody = token
@@ -101,41 +117,50 @@ def _items(tokens: Sequence[Token], prosody: Prosody) -> tuple[list[Item], Proso
         elif token in PAUSES:
             items.append(Rest(token, rests[i].seconds) if i in rests else token)
         else:
-            items.append(Word(token, read(words, heard[i]), span, control))
+            items.append(Word(token, _reader(language)(words[language], heard[i]), span, control))
     return items, prosody
 
 
-def parse_text(text: str, input_format: InputFormat = "text", lexicon: Pronunciations = NO_PRONUNCIATIONS) -> Script:
+def parse_text(
+    text: str,
+    input_format: InputFormat = "text",
+    lexicon: Pronunciations = NO_PRONUNCIATIONS,
+    language: str = ENGLISH.language,
+) -> Script:
     """What is written, and how it is to be read.
 
     Args:
         text: any Unicode string, or an SSML document.
         input_format: which of the two.
         lexicon: words that are read otherwise.
+        language: that of the text, as a tag of BCP 47; SSML may switch it.
 
     Raises:
-        UnsupportedText: it has a directive or a tag that cannot be followed.
+        UnsupportedText: it has a directive or a tag that cannot be followed, or is in a language that is not read.
     """
-    return read_ssml(text, lexicon) if input_format == "ssml" else read_plain(text, lexicon)
+    read_script = read_ssml if input_format == "ssml" else read_plain
+    return read_script(text, lexicon, primary(language))
 
 
-def phonemize(text: str | Script) -> list[Sentence]:
-    """Turns written English into sentences of phonemes.
+def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sentence]:
+    """Turns written text into sentences of phonemes.
 
     Args:
         text: any Unicode string; numbers, abbreviations, addresses, emoji and the like are spoken as a
             reader would. Or what :func:`parse_text` has made of one.
+        language: that of the voice, as a tag of BCP 47, and of a string. A script's pieces have languages of their own.
 
     Returns:
         At least one sentence. Each has at least one word, but for the last one, which may be a pause.
 
     Raises:
-        UnsupportedText: if there is nothing to speak, or for characters that have no English reading (other
-        scripts).
+        UnsupportedText: if there is nothing to speak, for characters that have no reading in the text's language (other
+        scripts), or a language that is not read.
     """
     sentences: list[Sentence] = []
     prosody = Prosody()
-    for tokens in _sentences(normalize(text)):
+    for tokens in _sentences(normalize(text, primary(language))):
         items, prosody = _items(tokens, prosody)
-        sentences.extend(Sentence(tuple(part)) for part in _fit(items))
+        conjunctions = _conjunctions(tokens[0].language)
+        sentences.extend(Sentence(tuple(part)) for part in _fit(items, conjunctions))
     return sentences

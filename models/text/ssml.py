@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
-from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.directives import read_directives
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
 from ancestral.models.text.prosody import parse_pitch, parse_rate
@@ -56,7 +56,7 @@ _WHOLE: Final = frozenset({"phoneme", "say-as", "sub", "break"})
 _LONGEST_NAMED: Final = 40
 
 
-def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS) -> Script:
+def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS, language: str = ENGLISH.language) -> Script:
     """A document: one ``<speak>`` element.
 
     Raises:
@@ -165,7 +165,7 @@ class _Reader:
         if self._open[-1].name in _WHOLE:
             self._open[-1].content.append(data)
         else:
-            self.pieces += read_directives(data, self._lexicon, self._written)
+            self.pieces += read_directives(data, self._lexicon, self._written, ENGLISH.language)
             self._written += len(data)
 
     def _plain(self, written: str, spoken: str | None = None) -> None:

@@ -23,6 +23,17 @@ CLOCK: Final = r"(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?"
 """A pattern: a time as it is written in every language."""
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+def nouns(text: str, gender: Gender = "m") -> dict[str, Noun]:
+    """Units from a text of lines ``symbol, one, many``."""
+    lines = (line.split(", ") for line in text.strip().splitlines())
+    return {symbol.strip(): Noun(one, many, gender) for symbol, one, many in lines}
+
+
 class Noun(NamedTuple):
     """What can be counted: a unit, a currency."""
 
@@ -101,7 +112,7 @@ class Calendar:
     """Patterns after a time, and their words: `{r"a\\.? ?m\\.?": "de la mañana"}`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Language:
     """A language's table. All words are in lower case, as they are to be read, but for the keys of abbreviations."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ancestral.models.text import PHONEMES, UnsupportedText, phonemize
 from ancestral.models.text.languages.language import Numbers
 from ancestral.models.text.languages.numerals import Numerals
+from ancestral.models.text.languages.spanish_sounds import read
 
 SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ", denominators={4: ("cuarto", "cuartos")})
 
@@ -32,3 +34,40 @@ def test_numbers(written: str, gender: None, spoken: str) -> None:
 
 def test_fractions() -> None:
     assert Numerals(SPANISH).fraction(3, 4) == "tres cuartos"
+
+
+@pytest.mark.parametrize(
+    ("word", "phones"),
+    [
+        ("perro", "P e1 r o0"),
+        ("alrededor", "a0 L r e0 D e0 D o1 ɾ"),
+        ("guion", "G Y o1 N"),
+        ("pingüino", "P i0 N G W i1 N o0"),
+        ("ciudad", "TH Y u0 D a1 D"),
+        ("país", "P a0 i1 S"),
+        ("ahuecar", "a0 W e0 K a1 ɾ"),
+        ("lección", "L e0 K TH Y o1 N"),
+        ("llave", "ʎ a1 B e0"),
+        ("hielo", "Y e1 L o0"),
+        ("muy", "M u1 Y"),
+        ("rápidamente", "r a1 P i0 D a0 M e1 N T e0"),
+        ("examen", "e0 K S a1 M e0 N"),
+        ("queso", "K e1 S o0"),
+        ("h", "a1 CH e0"),
+    ],
+)
+def test_spanish_words(word: str, phones: str) -> None:
+    assert " ".join(read([word, "."], 0)) == phones
+
+
+def test_words_in_their_place() -> None:
+    assert [read(["un", "vaso", "de", "agua"], i)[-1] for i in (0, 2)] == ["M", "e0"]
+    assert read(["de", "."], 0) == ("D", "e1")
+
+
+def test_a_language_that_is_not_read() -> None:
+    with pytest.raises(UnsupportedText, match=r"language 'tlh' is not read; there are en, es"):
+        phonemize("nuqneH", "tlh")
+    (sentence,) = phonemize("¿Tienes 21 años o 21 manzanas?", "es-MX")
+    assert sentence.text == "tienes veintiún años o veintiuna manzanas?"
+    assert set(sentence.phones) <= set(PHONEMES)

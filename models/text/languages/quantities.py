@@ -1,0 +1,197 @@
+"""Everything with digits to words, by a language's table: dates, times, money, units, ordinal numbers, numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from ancestral.models.text.languages.language import Currency, Gender, Language
+from ancestral.models.text.languages.numerals import Numerals
+from ancestral.models.text.rules import Match, Rule, Speak, apply_all, number_rule
+from ancestral.models.text.spans import SpannedText
+
+_DIGIT: Final = re.compile("[0-9]")
+_LAST_DAY, _LAST_MONTH = 31, 12
+# A longer number without marks is that of a telephone or an account, not a count.
+_LONGEST_COUNT: Final = 6
+_START: Final = r"(?<![\w.,])"
+_END: Final = r"(?![\w])(?![.,]\d)"
+
+
+def alternatives(keys: Iterable[str]) -> str:
+    """A pattern of fixed texts, the longest first."""
+    return "|".join(re.escape(key) for key in sorted(keys, key=len, reverse=True))
+
+
+class Quantities:
+    """The rules of one language."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._numerals = Numerals(language.numbers)
+        self._units = {symbol.replace("²", "^2").replace("³", "^3"): unit for symbol, unit in language.units.items()}
+        self._rules: Final = (
+            *language.rules, *self._dates(), *self._times(), *self._codes(), *self._money(), *self._measures(),
+            *self._others(),
+        )  # fmt: skip
+
+    def speak(self, text: SpannedText) -> SpannedText:
+        """Replaces every digit of a folded text by words."""
+        return apply_all(self._rules, text) if _DIGIT.search(text.text) else text
+
+    def _dates(self) -> list[Rule]:
+        calendar = self._language.calendar
+        names = {month: month for month in calendar.months}
+        short = {f"{key}{dot}": month for key, month in calendar.short_months.items() for dot in (".", "")}
+        self._months = names | short
+        of = rf"(?: {calendar.of})?" if calendar.of else ""
+        month = alternatives(self._months)
+        return [
+            number_rule("-", rf"{_START}(\d{{4}})-(\d\d)-(\d\d){_END}", lambda m: self._date(m, m[3], m[2], m[1])),
+            number_rule(
+                "/.-",
+                rf"{_START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}|\d\d){_END}",
+                lambda m: self._date(m, m[1], m[3], m[4]),
+            ),
+            number_rule(
+                "", rf"{_START}(\d{{1,2}})({of}) ({month})(?!\w)", self._day_and_month, re.IGNORECASE
+            ),
+            number_rule("", rf"\b({alternatives(short)})(?={of} \d{{4}}\b)", lambda m: self._month(m[1])),
+        ]  # fmt: skip
+
+    def _month(self, written: str) -> str:
+        return self._months.get(written.lower(), written)
+
+    def _day(self, day: int) -> str:
+        speak = self._language.calendar.day
+        return self._numerals.cardinal(day) if speak is None else speak(day)
+
+    def _date(self, match: Match, day: str, month: str, year: str) -> str:
+        if not (1 <= int(day) <= _LAST_DAY and 1 <= int(month) <= _LAST_MONTH):
+            return match[0]
+        calendar = self._language.calendar
+        return calendar.date.format(
+            day=self._day(int(day)), month=calendar.months[int(month) - 1], year=self._numerals.whole(year)
+        )
+
+    def _day_and_month(self, match: Match) -> str:
+        return f"{self._day(int(match[1]))}{match[2]} {self._month(match[3])}"
+
+    def _times(self) -> list[Rule]:
+        calendar = self._language.calendar
+        halves = "|".join(f"(?P<half{i}>{pattern})" for i, pattern in enumerate(calendar.halves))
+        words = tuple(calendar.halves.values())
+
+        def speak(match: Match) -> str:
+            parts = match.groupdict()
+            time = calendar.time(int(parts["h"]), int(parts.get("m") or 0))
+            if parts.get("s"):
+                time = calendar.seconds.format(time=time, seconds=self._numerals.cardinal(int(parts["s"])))
+            half = next((words[i] for i in range(len(words)) if parts[f"half{i}"]), "")
+            return f"{time} {half}"
+
+        clocks = [number_rule("", rf"{_START}{calendar.clock}{_END}(?:\s?(?:{halves}))?", speak)]
+        if halves:
+            clocks.append(number_rule("", rf"{_START}(?P<h>1[0-2]|0?\d)\s?(?:{halves})", speak))
+        return clocks
+
+    def _codes(self) -> list[Rule]:
+        language, numerals = self._language, self._numerals
+        group = numerals.whole if language.telephone_by_groups else numerals.digits
+
+        def telephone(match: Match) -> str:
+            plus = f"{language.symbols['+']} " if match[0][0] == "+" else ""
+            return plus + " , ".join(group(part) for part in re.findall(r"\d+", match[0]))
+
+        point = language.address["."]
+        return [
+            number_rule("+", r"(?<![\w+])\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)", telephone),
+            number_rule("", rf"{_START}(?:{language.telephone}){_END}", telephone),
+            number_rule(
+                ".", r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w])", lambda m: self._version(m, point)
+            ),
+        ]  # fmt: skip
+
+    def _version(self, match: Match, point: str) -> str:
+        if re.fullmatch(self._numerals.pattern, match[0]):
+            return match[0]
+        return f" {point} ".join(self._numerals.whole(part) for part in match[0].split("."))
+
+    def _money(self) -> list[Rule]:
+        currencies, number = self._language.currencies, self._numerals.pattern
+        sign, scale = alternatives(currencies), rf"(?:\s(?P<scale>{self._language.numbers.millions}))?"
+
+        def speak(match: Match) -> str:
+            return self._amount(match["number"], match["scale"], currencies[match["sign"]])
+
+        return [
+            number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){scale}(?!\w)", speak),
+            number_rule("", rf"(?P<number>(?<![\w.,]){number}){scale}\s?(?P<sign>{sign})(?!\w)", speak),
+        ]
+
+    def _amount(self, number: str, scale: str | None, currency: Currency) -> str:
+        numerals = self._numerals
+        if scale is not None:
+            return f"{numerals.number(number, 'm')} {scale} {numerals.of(scale, currency.whole.many)}"
+        whole, _, cents = numerals.plain(number)
+        if currency.hundredth is None or len(cents) not in (1, 2):
+            return numerals.counted(number, currency.whole)
+        hundredths = numerals.counted(str(int(cents.ljust(2, "0"))), currency.hundredth)
+        if int(cents) == 0:
+            return numerals.counted(whole, currency.whole)
+        if int(whole) == 0:
+            return hundredths
+        return self._language.money.format(
+            whole=numerals.counted(whole, currency.whole),
+            cents=hundredths,
+            number=numerals.cardinal(int(cents.ljust(2, "0"))),
+        )
+
+    def _measures(self) -> list[Rule]:
+        units, number, numerals = self._units, self._numerals.pattern, self._numerals
+        unit = alternatives(units)
+
+        def speak(match: Match) -> str:
+            per = f" {self._language.per} {units[match[3]].one}" if match[3] else ""
+            return numerals.counted(match[1], units[match[2]]) + per
+
+        dash = r"\s?[-–]\s?"
+        return [
+            number_rule("-", rf"((?<![\w.,-]){number}){dash}(?={number}(?![\w-]*-))", lambda m: self._range(m[1])),
+            number_rule("", rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}))?(?!\w)(?!\^)", speak),
+        ]
+
+    def _range(self, number: str) -> str:
+        return f"{self._numerals.number(number)} {self._language.ranges}"
+
+    def _others(self) -> list[Rule]:
+        language, numerals, number = self._language, self._numerals, self._numerals.pattern
+        ordinals = [
+            number_rule("", rf"(?<![\w.,])(\d{{1,4}})(?:{mark})(?!\w)", _ordinal(numerals, gender))
+            for mark, gender in language.ordinal_marks.items()
+        ]
+        and_ = language.symbols["&"].strip()
+        return [
+            *ordinals,
+            number_rule(
+                "/",
+                r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
+                lambda m: f"{numerals.whole(m[1])} {and_} {numerals.fraction(int(m[2]), int(m[3]))}",
+            ),
+            number_rule(
+                "/", r"(?<![\d/.,])(\d{1,3})/(\d{1,3})(?![\d/])", lambda m: numerals.fraction(int(m[1]), int(m[2]))
+            ),
+            number_rule("x×", r"(?<=\d)\s?[x×]\s?(?=\d)", lambda _: language.times),
+            number_rule("-", r"(?<![\w)])-(?=\d)", lambda _: language.numbers.minus),
+            number_rule("", rf"({number})(?=(?:\s+([^\W\d_]+))?)", self._plain),
+        ]
+
+    def _plain(self, match: Match) -> str:
+        if match[1].isdigit() and len(match[1]) > _LONGEST_COUNT and not match[1].endswith("000"):
+            return self._numerals.digits(match[1])
+        return self._numerals.number(match[1], self._language.gender(match[2].lower()) if match[2] else None)
+
+
+def _ordinal(numerals: Numerals, gender: Gender) -> Speak:
+    return lambda match: numerals.ordinal(int(match[1]), gender)

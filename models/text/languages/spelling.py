@@ -1,0 +1,127 @@
+"""Abbreviations, acronyms, Roman numerals and single letters to words, by a language's table."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ancestral.models.text.characters import CUE
+from ancestral.models.text.languages.language import Gender, Language
+from ancestral.models.text.languages.numerals import Numerals
+from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
+from ancestral.models.text.spans import SpannedText
+
+_ROMAN: Final = "(?=[IVXLC])(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+_ROMAN_DIGITS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_LONGEST_SPELLED: Final = 3
+_LONGEST_WITHOUT_VOWEL: Final = 4
+_SHOUTED_WORDS: Final = 3
+_DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
+_LONGEST_WORD: Final = 40
+
+
+class Spelling:
+    """The rules of one language."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._numerals = Numerals(language.numbers)
+        capitals = f"A-Z{language.letters.upper()}"
+        small = f"a-z{language.letters}"
+        known = {**language.titles, **language.abbreviations}
+        self._known = {key.replace(" ", ""): spoken for key, spoken in known.items()}
+        self._titles = {key.replace(" ", "") for key in language.titles}
+        self._abbreviation: Final = re.compile(
+            rf"(?<![\w.])(?:{'|'.join(map(_as_written, sorted(known, key=len, reverse=True)))})"
+        )
+        self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
+        self._end: Final = re.compile(r"[\"')\]]*\s*$")
+        self._romans: Final = [
+            (re.compile(rf"\b((?i:{words})) ({_ROMAN})\b"), kind) for words, kind in language.romans.items()
+        ]
+        self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w)")
+        self._single: Final = frozenset(language.one_letter_words)
+
+    def speak(self, text: SpannedText) -> SpannedText:
+        """Replaces abbreviations and Roman numerals: before figures are read."""
+        text = text.sub(self._abbreviation, self._expand)
+        for pattern, kind in self._romans:
+            text = text.sub(pattern, lambda m, kind=kind: f"{m[1]} {self._roman(m[2], kind)}")  # type: ignore[misc]
+        return text.sub(self._regnal, self._king)
+
+    def _expand(self, match: re.Match[str]) -> str:
+        written = match[0].replace(" ", "")
+        first, rest = written[0], written[1:]
+        key = next(key for key in (written, first.lower() + rest, first.upper() + rest) if key in self._known)
+        ends = self._end if key in self._titles else self._sentence
+        stop = " . " if key.endswith(".") and ends.match(match.string, match.end()) else " "
+        return f" {self._known[key]}{stop}"
+
+    def _roman(self, numeral: str, kind: str) -> str:
+        digits = [_ROMAN_DIGITS[letter] for letter in numeral]
+        number = sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True))
+        if kind == "cardinal":
+            return self._numerals.cardinal(number)
+        gender: Gender = "f" if kind == "f" else "m"
+        small = number <= self._language.regnal
+        return self._numerals.ordinal(number, gender) if small else self._numerals.cardinal(number)
+
+    def _king(self, match: re.Match[str]) -> str:
+        return f"{match[1]} {self._roman(match[2], self._language.gender(match[1].lower()) or 'm')}"
+
+    def words(self, written: Sequence[str]) -> Iterator[list[str]]:
+        """For each word or mark what is spoken, in lower case; for single letters and acronyms their names."""
+        start = 0
+        for i, word in enumerate(written, 1):
+            if word in SENTENCE_ENDS or i == len(written):
+                yield from self._sentence_words(written[start:i])
+                start = i
+
+    def _sentence_words(self, words: Sequence[str]) -> Iterator[list[str]]:
+        letters = [word for word in words if word not in PAUSES and word[-1] != CUE and len(word) > 1]
+        shouted = len(letters) >= _SHOUTED_WORDS and all(word.isupper() for word in letters)
+        for i, word in enumerate(words):
+            first = i == 0 or words[i - 1] in PAUSES
+            yield [word] if word in PAUSES or word[-1] == CUE else list(self._word(word, first, shouted))
+
+    def _word(self, word: str, first: bool, shouted: bool) -> Iterator[str]:
+        lower = word.lower()
+        if len(word) == 1:
+            is_word = lower in self._single and (first or word == lower or shouted)
+            yield lower if is_word else self._letter(lower)
+        elif self._is_spelled(word, shouted):
+            yield from map(self._letter, filter(str.isalpha, lower))
+        else:
+            short = _DRAWN_OUT.sub(r"\1", lower) if _has_vowel(lower) else lower
+            yield from (short[i : i + _LONGEST_WORD] for i in range(0, len(short), _LONGEST_WORD))
+
+    def _is_spelled(self, word: str, shouted: bool) -> bool:
+        capitals = word.upper()
+        if capitals in self._language.said or "'" in word:
+            return False
+        if not _has_vowel(word):
+            return (len(word) <= _LONGEST_WITHOUT_VOWEL or word.isupper()) and len(set(capitals)) == len(word)
+        if not word.isupper():
+            return False
+        if capitals in self._language.spelled:
+            return True
+        return not shouted and (
+            len(word) <= _LONGEST_SPELLED or not re.fullmatch(self._language.pronounceable, word.lower())
+        )
+
+    def _letter(self, letter: str) -> str:
+        plain = unicodedata.normalize("NFD", letter)[0]
+        return self._language.letter_names.get(letter) or self._language.letter_names[plain]
+
+
+def _has_vowel(word: str) -> bool:
+    return not set(unicodedata.normalize("NFD", word.lower())).isdisjoint("aeiouy")
+
+
+def _as_written(key: str) -> str:
+    """A pattern for an abbreviation; its first letter may be small or a capital, its spaces may be missing."""
+    first = f"[{key[0].lower()}{key[0].upper()}]" if key[0].isalpha() else re.escape(key[0])
+    rest = re.escape(key[1:]).replace(r"\ ", r"\s?")
+    return first + rest + ("" if key.endswith(".") else r"(?!\w)")
