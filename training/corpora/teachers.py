@@ -45,6 +45,11 @@ _JOE: Mapping[str, str] = {
     "IH": "ɪ", "IY": "iː", "OW": "oʊ", "OY": "ɔɪ", "UH": "ʊ", "UW": "uː", "CH": "tʃ", "JH": "dʒ", "ER0": "ɚ",
     "IY0": "i", "flap": "ɾ",
 }  # fmt: skip
+FRENCH: Mapping[str, str] = {
+    **{vowel: vowel for vowel in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "y", "ø", "œ", "ə", "ɑ̃", "ɛ̃", "ɔ̃", "œ̃")},
+    "ɲ": "ɲ", "ɲ before a vowel": "nj", "ʁ": "ʁ", "ɥ": "y",
+}  # fmt: skip
+"""The alphabet of Kokoro's French voice: the IPA of eSpeak NG, as it learnt it."""
 _CONSONANTS: Mapping[str, str] = {
     "B": "b", "D": "d", "DH": "ð", "F": "f", "G": "ɡ", "HH": "h", "K": "k", "L": "l", "M": "m", "N": "n", "NG": "ŋ",
     "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ", "T": "t", "TH": "θ", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",

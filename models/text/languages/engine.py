@@ -32,7 +32,9 @@ class Engine:
         signs = "".join(sign for sign in SIGNS if not sign.isascii())
         self.folding: Final = Folding(language.tag, language.name, frozenset(letters + _ORDINALS + signs))
         self._symbols = {**dict.fromkeys(_ORDINALS, ""), **language.symbols}
-        self._symbol: Final = re.compile(alternatives(self._symbols))
+        word, joints = f"A-Za-z{letters}", re.escape(language.joints)
+        between = rf"(?<=[{word}])[{joints}](?=[{word}])"
+        self._symbol: Final = re.compile(rf"(?!{between})(?:{alternatives(self._symbols)})")
         self._layout: Final = layout(
             f"A-Z{language.letters.upper()}", language.address["."], "|".join(language.conjunctions)
         )
@@ -41,8 +43,7 @@ class Engine:
             Spelling(language),
             Quantities(language),
         )
-        word = f"A-Za-z{letters}"
-        self._word: Final = re.compile(rf"[A-Za-z]+{CUE}|[{word}]+(?:'[{word}]+)*|[.,?!]")
+        self._word: Final = re.compile(rf"[A-Za-z]+{CUE}|[{word}]+(?:[{joints}][{word}]+)*|[.,?!]")
 
     def speak(self, folded: SpannedText) -> list[tuple[str, Span]]:
         """The words and marks of a folded text, in lower case, and where each was written."""

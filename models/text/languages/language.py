@@ -16,8 +16,8 @@ Gender = Literal["m", "f"]
 Phones = tuple[str, ...]
 Read = Callable[[Sequence[str], int], Phones]
 """The phones of one word of a sentence, as models/text/reading.read: the sentence's words and marks, and which of them
-it is. Words are in lower case and NFC, with their accents, and with the apostrophes inside them (`l'eau`); letters are
-words already (`be`). It returns members of `phonemes.PHONEMES`, at least one, no pauses."""
+it is. Words are in lower case and NFC, with their accents, and with their :attr:`Language.joints` inside them
+(`l'eau`); letters are words already (`be`). It returns members of `phonemes.PHONEMES`, at least one, no pauses."""
 
 CLOCK: Final = r"(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?"
 """A pattern: a time as it is written in every language."""
@@ -150,7 +150,7 @@ class Language:
     for each of ASCII's signs."""
     titles: Mapping[str, str]
     """Abbreviations before a name or a number, as they are written, after which no sentence ends: `{"Sr.": "señor"}`;
-    with their capitals: the first letter may be either."""
+    with their capitals: the first letter may be either, but for `M.` and for those without a full stop."""
     abbreviations: Mapping[str, str]
     """Others; a sentence ends after one that has a full stop and is followed by a capital."""
     said: frozenset[str]
@@ -162,10 +162,14 @@ class Language:
     romans: Mapping[str, str]
     """Patterns of words before Roman numerals, in lower case, and how those are read: `cardinal`, `m` or `f` (ordinal):
     `{r"siglos?": "cardinal"}`."""
+    roman_marks: Mapping[str, Gender]
+    """Patterns of what stands after the Roman numeral of an ordinal number: `XXe`; as in :attr:`ordinal_marks`."""
     regnal: int
     """The largest number of a king or pope that is an ordinal; above it they are cardinal."""
     conjunctions: frozenset[str]
     """Before which a long sentence may be cut."""
+    joints: str = "'"
+    """What may stand between the letters of one word: in French the hyphen, too."""
     telephone: str = r"(?!)"
     """A pattern: a telephone number without a `+`, whose groups could be a number's: `[6-9]\\d\\d \\d{3} \\d{3}`."""
     telephone_by_groups: bool = False

@@ -235,6 +235,7 @@ SPANISH: Final = Language(
     spelled=words("ADSL UGT OEA"),
     pronounceable=r"(?:[^aeiouáéíóú]{0,2}[aeiouáéíóú]{1,2})+[^aeiouáéíóú]{0,2}",
     romans={r"siglos?|capítulos?|tomos?|volumen|título|acto|fase|tipo|grupo|parte|artículo|nivel|anexo": "cardinal"},
+    roman_marks={},
     regnal=10,
     conjunctions=words("y e o u pero que porque cuando donde como aunque mientras si sino pues"),
     telephone=r"[6-9]\d\d[ .-]\d{3}[ .-]\d{3}|[6-9]\d\d[ .-]\d\d[ .-]\d\d[ .-]\d\d|9\d[ .-]\d{3}[ .-]\d\d[ .-]\d\d",

@@ -13,7 +13,7 @@ from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
 from ancestral.models.text.spans import SpannedText
 
-_ROMAN: Final = "(?=[IVXLC])(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+_ROMAN: Final = r"(?=[IVXLC]+\b)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _ROMAN_DIGITS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LONGEST_SPELLED: Final = 3
 _LONGEST_WITHOUT_VOWEL: Final = 4
@@ -41,12 +41,18 @@ class Spelling:
         self._romans: Final = [
             (re.compile(rf"\b((?i:{words})) ({_ROMAN})\b"), kind) for words, kind in language.romans.items()
         ]
+        self._roman_ordinals: Final = [
+            (re.compile(rf"\b(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?<=[IVX])(?:{mark})(?!\w)"), gender)
+            for mark, gender in language.roman_marks.items()
+        ]
         self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w)")
         self._single: Final = frozenset(language.one_letter_words)
 
     def speak(self, text: SpannedText) -> SpannedText:
         """Replaces abbreviations and Roman numerals: before figures are read."""
         text = text.sub(self._abbreviation, self._expand)
+        for pattern, gender in self._roman_ordinals:
+            text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(_value(m[1]), gender))  # type: ignore[misc]
         for pattern, kind in self._romans:
             text = text.sub(pattern, lambda m, kind=kind: f"{m[1]} {self._roman(m[2], kind)}")  # type: ignore[misc]
         return text.sub(self._regnal, self._king)
@@ -60,8 +66,7 @@ class Spelling:
         return f" {self._known[key]}{stop}"
 
     def _roman(self, numeral: str, kind: str) -> str:
-        digits = [_ROMAN_DIGITS[letter] for letter in numeral]
-        number = sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True))
+        number = _value(numeral)
         if kind == "cardinal":
             return self._numerals.cardinal(number)
         gender: Gender = "f" if kind == "f" else "m"
@@ -93,13 +98,17 @@ class Spelling:
             yield lower if is_word else self._letter(lower)
         elif self._is_spelled(word, shouted):
             yield from map(self._letter, filter(str.isalpha, lower))
+        elif "'" in word and self._is_spelled(word.rpartition("'")[2], shouted):
+            elided, _, spelled = lower.rpartition("'")
+            yield f"{elided}'{self._letter(spelled[0])}"
+            yield from map(self._letter, spelled[1:])
         else:
             short = _DRAWN_OUT.sub(r"\1", lower) if _has_vowel(lower) else lower
             yield from (short[i : i + _LONGEST_WORD] for i in range(0, len(short), _LONGEST_WORD))
 
     def _is_spelled(self, word: str, shouted: bool) -> bool:
         capitals = word.upper()
-        if capitals in self._language.said or "'" in word:
+        if capitals in self._language.said or not word.isalpha():
             return False
         if not _has_vowel(word):
             return (len(word) <= _LONGEST_WITHOUT_VOWEL or word.isupper()) and len(set(capitals)) == len(word)
@@ -120,8 +129,15 @@ def _has_vowel(word: str) -> bool:
     return not set(unicodedata.normalize("NFD", word.lower())).isdisjoint("aeiouy")
 
 
+def _value(numeral: str) -> int:
+    digits = [_ROMAN_DIGITS[letter] for letter in numeral]
+    return sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True))
+
+
 def _as_written(key: str) -> str:
-    """A pattern for an abbreviation; its first letter may be small or a capital, its spaces may be missing."""
-    first = f"[{key[0].lower()}{key[0].upper()}]" if key[0].isalpha() else re.escape(key[0])
+    """A pattern for an abbreviation; its first letter may be small or a capital, its spaces may be missing. A single
+    capital with a full stop, and one without a full stop, is exact: `M.` is no metre."""
+    exact = not key[0].isalpha() or (key[0].isupper() and (key[1:] == "." or not key.endswith(".")))
+    first = re.escape(key[0]) if exact else f"[{key[0].lower()}{key[0].upper()}]"
     rest = re.escape(key[1:]).replace(r"\ ", r"\s?")
     return first + rest + ("" if key.endswith(".") else r"(?!\w)")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ancestral.models.text import PHONEMES, UnsupportedText, phonemize
+from ancestral.models.text import PHONEMES, UnsupportedText, Word, phonemize
 from ancestral.models.text.languages.language import Numbers
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.spanish_sounds import read
+from ancestral.models.text.phonemes import without_stress
+from tests.models.text.texts import Example, examples
 
 SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ", denominators={4: ("cuarto", "cuartos")})
 
@@ -71,3 +73,32 @@ def test_a_language_that_is_not_read() -> None:
     (sentence,) = phonemize("¿Tienes 21 años o 21 manzanas?", "es-MX")
     assert sentence.text == "tienes veintiún años o veintiuna manzanas?"
     assert set(sentence.phones) <= set(PHONEMES)
+
+
+KNOWN_WRONG = {
+    "fr": {"Me Lefèvre défend l'accusé.", "Suivez @marie_b et #climat.", "x > 3 et y < 5"},
+}
+"""Texts of everyday_*.txt that are not read as a person would."""
+
+
+def is_right(example: Example, language: str) -> bool:
+    items = [item for sentence in phonemize(example.written, language) for item in sentence.items if item != ","]
+    spoken = " ".join(item.text if isinstance(item, Word) else str(item) for item in items)
+    said = [item for item in items if isinstance(item, Word)]
+    assert all(set(PHONEMES).issuperset(item.phones) for item in said)
+    sounds = {(item.text, " ".join(map(without_stress, item.phones))) for item in said}
+    return spoken == example.spoken and sounds.issuperset(example.sounds)
+
+
+@pytest.mark.parametrize("language", KNOWN_WRONG)
+def test_everyday_texts(language: str) -> None:
+    """The form of the texts is that of everyday.txt (test_everyday.py); at least 95 % are read as expected."""
+    texts = examples(language)
+    assert len(texts) >= 150
+    assert {text.written for text in texts if not is_right(text, language)} == KNOWN_WRONG[language]
+    assert len(KNOWN_WRONG[language]) <= 0.05 * len(texts)
+
+
+def test_names_that_begin_like_a_roman_numeral() -> None:
+    (sentence,) = phonemize("José Luis y Papa Clemente VII.", "es")
+    assert sentence.text == "josé luis y papa clemente séptimo."

@@ -26,13 +26,15 @@ def _plain(word: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(char))
 
 
-def examples() -> list[Example]:
+def examples(language: str = "en") -> list[Example]:
+    file = "everyday.txt" if language == "en" else f"everyday_{language}.txt"
+    as_token = _plain if language == "en" else str.lower
     found, section, written = [], "", ""
-    for line in Path(__file__).with_name("everyday.txt").read_text("utf-8").splitlines():
+    for line in Path(__file__).with_name(file).read_text("utf-8").splitlines():
         if line.startswith("=== "):
             section = line.removeprefix("=== ")
         elif line.startswith("  "):
-            sounds = [(_plain(word), phones) for word, phones in _SOUND.findall(written)]
+            sounds = [(as_token(word), phones) for word, phones in _SOUND.findall(written)]
             found.append(Example(section, _ESCAPE.sub(_unescape, _SOUND.sub(r"\1", written)), line.strip(), sounds))
         elif line:
             written = line

@@ -1,0 +1,278 @@
+"""French words to phonemes: gruut's lexicon and its model of letters, and over them liaison, silent e and heteronyms.
+
+A word is read in pieces, parted by its apostrophes and hyphens (`l'eau`, `dix-huit`). A consonant that liaison adds is
+the last of the word before ("les_amis": L e Z).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from ancestral.models.text import crf, lexicon
+from ancestral.models.text.languages import french_words as known
+from ancestral.models.text.phonemes import CONSONANTS, PAUSES, VOWELS
+
+Phones = tuple[str, ...]
+Symbols = tuple[str, ...]
+
+_PACKAGE: Final = "gruut_lang_fr"
+_MAX_GUESSED: Final = 24
+_SHORTEST_PLURAL: Final = 3
+_PART: Final = re.compile(r"[^'-]+'?|-")
+_VOWEL_LETTERS: Final = "aeiouyàâäéèêëîïôöùûüÿæœ"
+_MUTE_E: Final = re.compile(r"(?:[^aeiouyéèêàâùûîïôœ]|[gq]u)(?:es?|ent)\Z")
+_OBSTRUENTS: Final = frozenset("ptkbdɡfvszʃʒ")
+_ASPIRATE: Final = re.compile(known.ASPIRATE)
+_LATENT: Final = dict.fromkeys("sxz", "z") | dict.fromkeys("td", "t") | {"n": "n", "p": "p", "g": "ɡ"}
+"""By a word's last letter, the consonant that liaison makes heard."""
+_KEEP_NASAL: Final = known.words("mon ton son un aucun en on bien rien")
+_DIGITS: Final = known.words("deux trois quatre cinq six sept huit neuf")
+_NUMERALS: Final = _DIGITS | known.words("un dix vingt trente quarante cinquante soixante cent cents mille zéro")
+_VOWEL_MONTHS: Final = known.words("avril août octobre")
+_PRONOUN_AFTER_VERB: Final = known.words("il ils elle elles on en y")
+_CONSONANT_NAMES: Final = {"ʃ": "SH", "ʒ": "ZH", "ɡ": "G", "ŋ": "NG", "j": "Y"}
+
+
+class _Piece(NamedTuple):
+    text: str
+    joint: str
+    """What parts it from the piece before: an apostrophe, a hyphen, or nothing for a space."""
+
+
+class _Place(NamedTuple):
+    """A piece where it stands."""
+
+    pieces: Sequence[_Piece]
+    at: int
+
+    @property
+    def text(self) -> str:
+        return self.pieces[self.at].text
+
+    def joint(self, step: int = 0) -> str:
+        """What stands before the piece so many further on."""
+        at = self.at + step
+        return self.pieces[at].joint if 0 <= at < len(self.pieces) else ""
+
+    def near(self, step: int) -> str:
+        """The piece so many further on, of the same phrase; or nothing."""
+        reach = range(self.at, self.at + step + 1) if step > 0 else range(self.at + step, self.at)
+        if reach[0] < 0 or reach[-1] >= len(self.pieces) or any(self.pieces[j].text in PAUSES for j in reach):
+            return ""
+        return self.pieces[self.at + step].text
+
+
+def read(words: Sequence[str], i: int) -> Phones:
+    """The phones of one word of a sentence; see `language.Read`."""
+    pieces, starts = _pieces(tuple(words))
+    phones = [phone for at in range(starts[i], starts[i + 1]) for phone in _read_piece(_Place(pieces, at))]
+    return tuple(phones) or _phones(_spelled(words[i]), stressed=True)
+
+
+@lru_cache(maxsize=64)
+def _pieces(words: tuple[str, ...]) -> tuple[tuple[_Piece, ...], tuple[int, ...]]:
+    """The pieces of a sentence, and at which each word begins, with the end."""
+    pieces: list[_Piece] = []
+    starts = []
+    for word in words:
+        starts.append(len(pieces))
+        joint = ""
+        for part in [word] if word in known.WORDS or word in PAUSES else _PART.findall(word):
+            if part != "-":
+                pieces.append(_Piece(part.lower(), joint))
+            joint = "'" if part[-1] == "'" else "-" if part == "-" else ""
+    return tuple(pieces), (*starts, len(pieces))
+
+
+def _read_piece(place: _Place) -> Phones:
+    text, after = place.text, place.near(1)
+    if text in known.ELIDED:
+        return _phones(tuple(known.ELIDED[text].split()), stressed=False)
+    special = _numeral(place) or _heteronym(place)
+    symbols = special or _alone(text)
+    joined = _is_joined(place)
+    if after and (joined or not opens(after)) and _needs_e(text, symbols):
+        symbols = (*symbols, "ə")
+    if joined:
+        symbols = _join(text, symbols)
+    return _phones(symbols, stressed=not after or special is not None or text not in known.WEAK)
+
+
+def _phones(symbols: Symbols, *, stressed: bool) -> Phones:
+    """Symbols as phonemes, the last full vowel stressed."""
+    full = [i for i, symbol in enumerate(symbols) if symbol + "1" in VOWELS]
+    last = full[-1] if stressed and full else -1
+    phones = []
+    for i, symbol in enumerate(symbols):
+        if symbol + "0" in VOWELS:
+            phones.append(symbol + ("1" if i == last else "0"))
+        else:
+            name = _CONSONANT_NAMES.get(symbol, symbol.upper())
+            phones.append(name if name in CONSONANTS else symbol)
+    return tuple(phones)
+
+
+def opens(text: str) -> bool:
+    """Whether words are joined to a piece and elided before it: it begins with a vowel, and has no h aspiré."""
+    return text[:1] in "h" + _VOWEL_LETTERS and not _ASPIRATE.match(text)
+
+
+# A word by itself.
+
+
+@lru_cache(maxsize=16384)
+def _variants(text: str) -> tuple[Symbols, ...]:
+    """All that the lexicon has, the preferred one first."""
+    if text in known.WORDS:
+        return (tuple(known.WORDS[text].split()),)
+    return tuple(tuple(symbols.split()) for symbols, _ in lexicon.entries(text, _PACKAGE))
+
+
+@lru_cache(maxsize=16384)
+def _alone(text: str) -> Symbols:
+    spellings = (text, text.replace("oe", "œ"), "é" + text[1:] if text[0] == "e" else text)
+    known_as = next((found for spelling in spellings if (found := _variants(spelling))), None)
+    if known_as is None and text[-1] in "sx" and len(text) > _SHORTEST_PLURAL:
+        known_as = _variants(text[:-1])
+    if known_as:
+        return _ending(known_as[0])
+    if not set(_VOWEL_LETTERS).intersection(text):
+        return _spelled(text)
+    guessed = tuple(
+        symbol
+        for start in range(0, len(text), _MAX_GUESSED)
+        for symbol in crf.sounds(text[start : start + _MAX_GUESSED], _PACKAGE)
+    )
+    return _ending(guessed) if any(symbol + "0" in VOWELS for symbol in guessed) else _spelled(text)
+
+
+def _ending(symbols: Symbols) -> Symbols:
+    """As French words end: no open o, and no g after NG."""
+    if symbols[-1] == "ɔ":
+        return (*symbols[:-1], "o")
+    return symbols[:-1] if symbols[-2:] == ("ŋ", "ɡ") else symbols
+
+
+def _spelled(text: str) -> Symbols:
+    names = " ".join(known.LETTER_NAMES.get(letter, "") for letter in text.lower())
+    return tuple(symbol for name in names.split() for symbol in _variants(name)[0])
+
+
+# Words that sound differently by what is around them.
+
+
+def _numeral(place: _Place) -> Symbols | None:
+    """The reading of a numeral whose last consonant comes and goes; liaison is that of all words."""
+    text, before, after = place.text, place.near(-1), place.near(1)
+    weak = after in known.WEAK and after != "pour"
+    match text:
+        case "six" | "dix" if not after or weak:
+            return (text[0], "i", "s")
+        case "six" | "dix":
+            return (text[0], "i", "z") if opens(after) or (text == "dix" and after in _DIGITS) else (text[0], "i")
+        case "huit" if after and not weak and not opens(after):
+            return ("ɥ", "i")
+        case "neuf" if after in ("heure", "heures", "ans", "hommes", "autres"):
+            return ("n", "œ", "v")
+        case "vingt" if before != "quatre" and (after in _DIGITS or after == "et" or (opens(after) and not weak)):
+            return ("v", "ɛ̃", "t")
+    return None
+
+
+def _heteronym(place: _Place) -> Symbols | None:
+    text, before, after = place.text, place.near(-1), place.near(1)
+    match text:
+        case "plus" if _is_more(place):
+            return ("p", "l", "y", "s")
+        case "tous" if (after not in known.PLURAL and after not in _NUMERALS) or not after:
+            return ("t", "u", "s")
+        case "ce" if before == "est":
+            return ("s",)
+        case "est" if before in ("nord", "sud") or (before == "l'" and place.near(-2) in ("à", "de", "vers", "dans")):
+            return ("ɛ", "s", "t")
+        case "fils" if after in ("électriques", "barbelés", "conducteurs") or (
+            after == "de" and place.near(2) in ("fer", "laine", "soie", "coton", "cuivre")
+        ):
+            return ("f", "i", "l")
+        case "os" if before in known.PLURAL or before in ("d'", "deux", "trois"):
+            return ("o",)
+        case "sens" if before in ("je", "tu", "me", "te", "ne"):
+            return ("s", "ɑ̃")
+        case "as" if before in ("un", "l'", "les", "des"):
+            return ("a", "s")
+        case "fait" if before in ("en", "au", "de"):
+            return ("f", "ɛ", "t")
+        case "fier" if before in ("se", "me", "te", "nous", "vous", "y"):
+            return ("f", "j", "e")
+    if text.endswith("ent"):
+        return _in_ent(place)
+    if text.endswith("tions") and before == "nous":
+        return next((reading for reading in _variants(text) if reading[-3:] == ("t", "j", "ɔ̃")), None)
+    return None
+
+
+def _is_more(place: _Place) -> bool:
+    """Whether "plus" is said with its s: "en plus", "deux plus deux", "un peu plus", but "je n'en veux plus"."""
+    before, after = place.near(-1), place.near(1)
+    if before in _NUMERALS or (after in _NUMERALS and before not in ("", "de", "le", "les", "au")):
+        return True
+    if after:
+        return False
+    start = next((j for j in range(place.at, 0, -1) if place.pieces[j - 1].text in PAUSES), 0)
+    return not {"ne", "n'", "non"}.intersection(piece.text for piece in place.pieces[start : place.at])
+
+
+def _in_ent(place: _Place) -> Symbols | None:
+    """A word in -ent that is a noun or adjective, or else, in the plural, a verb: "le président", "ils président"."""
+    nasal = [reading[-1] == "ɑ̃" for reading in _variants(place.text)]
+    if len(set(nasal)) != 2:
+        return None
+    before, earlier = place.near(-1), place.near(-2)
+    is_verb = before in ("ils", "elles") or (before[-1:] in ("s", "x") and earlier in known.PLURAL)
+    return _variants(place.text)[nasal.index(not is_verb)]
+
+
+# Between words.
+
+
+def _is_joined(place: _Place) -> bool:
+    """Whether the word's last consonant is heard before the next one."""
+    text, after = place.text, place.near(1)
+    if not after or not opens(after):
+        return False
+    if place.joint(1) == "-" and after in _PRONOUN_AFTER_VERB and text[-1] in "tdszx":
+        return True
+    if f"{text}_{after}" in known.PAIRS:
+        return True
+    inverted = place.joint() == "-" and (text in known.PRONOUNS or text in ("les", "en"))
+    if inverted and place.joint(1) != "-":
+        return False
+    if text in known.JOINED:
+        return text != "est" or not (place.joint() and place.near(-1) in ("nord", "sud"))
+    if text not in known.BEFORE_NOUN and text not in known.PRONOUNS:
+        return False
+    if after in known.AFTER_NOUN or (text in ("deux", "trois") and after in _VOWEL_MONTHS):
+        return False
+    return text != "un" or place.near(-1) not in ("l'", "quelqu'")
+
+
+def _join(text: str, symbols: Symbols) -> Symbols:
+    """A word with its latent consonant: "bon" B ɔ N, "premier" P ʁ ə M Y ɛ ʁ."""
+    if text.endswith("er"):
+        return (*symbols[:-1], "ɛ", "ʁ")
+    if text.endswith("n") and text not in _KEEP_NASAL:
+        return (*symbols[:-1], symbols[-1][0], "n")
+    latent = _LATENT.get(text[-1], "")
+    return symbols if not latent or symbols[-1] == latent else (*symbols, latent)
+
+
+def _needs_e(text: str, symbols: Symbols) -> bool:
+    """Whether a silent e after two consonants is said before a third: "quatre chats", "quelque chose"."""
+    if len(symbols) < 2 or not _MUTE_E.search(text):
+        return False
+    first, second = symbols[-2:]
+    liquid = second in ("ʁ", "l") and first in _OBSTRUENTS
+    return liquid or (second == "k" and first in ("s", "l"))
