@@ -14,6 +14,8 @@ _DOMAINS: Final = "com|org|net|edu|gob|gov|gouv|info|io|ai|dev|app|eu|es|fr|it|p
 _EXTENSIONS: Final = "pdf|txt|docx?|xlsx?|pptx?|csv|json|xml|html?|zip|png|jpe?g|gif|svg|mp[34]|wav|mov|py|md|epub"
 _PART: Final = re.compile(r"[^\W\d_]+|\d+|\S")
 _LONGEST_NUMBER: Final = 2
+_LONGEST_SPELLED: Final = 4
+_VOWEL: Final = re.compile(r"[aeiouy]|[^a-z]", re.IGNORECASE)
 
 
 class Addresses:
@@ -49,7 +51,8 @@ class Addresses:
     def _part(self, part: str) -> str:
         if part.isdigit():
             return part if len(part) <= _LONGEST_NUMBER else " ".join(part)
-        return self._names.get(part.lower(), part)
+        spelled = len(part) <= _LONGEST_SPELLED and not _VOWEL.search(part)
+        return self._names.get(part.lower(), " ".join(part.upper()) if spelled else part)
 
     def _tag(self, match: Match) -> str:
         words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|_", " ", match[2])

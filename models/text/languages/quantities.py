@@ -8,7 +8,7 @@ from typing import Final
 
 from ancestral.models.text.languages.language import Currency, Gender, Language
 from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.rules import Match, Rule, Speak, apply_all, number_rule
+from ancestral.models.text.rules import Match, Rule, Speak, apply_all, number_rule, rule
 from ancestral.models.text.spans import SpannedText
 
 _DIGIT: Final = re.compile("[0-9]")
@@ -89,9 +89,11 @@ class Quantities:
             if parts.get("s"):
                 time = calendar.seconds.format(time=time, seconds=self._numerals.cardinal(int(parts["s"])))
             half = next((words[i] for i in range(len(words)) if parts[f"half{i}"]), "")
-            return f"{time} {half}"
+            return f"{time} {half} {self._language.ranges if parts.get('dash') else ''}"
 
-        clocks = [number_rule("", rf"{_START}{calendar.clock}{_END}(?:\s?(?:{halves}))?", speak)]
+        half = rf"(?:\s?(?:{halves}))?"
+        dash = r"(?P<dash>\s?[-–]\s?(?=\d{1,2}[:.h]))?"
+        clocks = [number_rule("", rf"{_START}{calendar.clock}{_END}{half}{dash}", speak)]
         if halves:
             clocks.append(number_rule("", rf"{_START}(?P<h>1[0-2]|0?\d)\s?(?:{halves})", speak))
         return clocks
@@ -106,6 +108,7 @@ class Quantities:
 
         point = language.address["."]
         return [
+            number_rule("-", r"(?<=\d)\s-\s(?=[\d.,]+\s?=)", lambda _: language.numbers.minus),
             number_rule("+", r"(?<![\w+])\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)", telephone),
             number_rule("", rf"{_START}(?:{language.telephone}){_END}", telephone),
             number_rule(
@@ -158,6 +161,7 @@ class Quantities:
 
         dash = r"\s?[-–]\s?"
         return [
+            rule("x×", rf"(\d(?:\s?(?:{unit}))?)\s?[x×]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),
             number_rule("-", rf"((?<![\w.,-]){number}){dash}(?={number}(?![\w-]*-))", lambda m: self._range(m[1])),
             number_rule("", rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}))?(?!\w)(?!\^)", speak),
         ]
@@ -182,7 +186,6 @@ class Quantities:
             number_rule(
                 "/", r"(?<![\d/.,])(\d{1,3})/(\d{1,3})(?![\d/])", lambda m: numerals.fraction(int(m[1]), int(m[2]))
             ),
-            number_rule("x×", r"(?<=\d)\s?[x×]\s?(?=\d)", lambda _: language.times),
             number_rule("-", r"(?<![\w)])-(?=\d)", lambda _: language.numbers.minus),
             number_rule("", rf"({number})(?=(?:\s+([^\W\d_]+))?)", self._plain),
         ]

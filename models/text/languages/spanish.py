@@ -8,14 +8,14 @@ from typing import Final
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.spanish_sounds import read
-from ancestral.models.text.rules import number_rule
+from ancestral.models.text.rules import number_rule, rule
 
 _MASCULINE_IN_A: Final = words(
     """día días mapa mapas problema problemas programa programas sistema sistemas tema temas idioma idiomas clima climas
     planeta planetas poema poemas diploma diplomas pijama pijamas sofá sofás cura curas guía guías puma pumas"""
 )
 _FEMININE: Final = re.compile(
-    r".*(?:as?|[cst]i[oó]n|[cst]iones|[dt]ad|[dt]ades|tud|tudes|noches?|tardes?|veces|flores?|calles?|llaves?|manos?"
+    r"(?!.*(?:(?<!v)ist|poet|atlet|dálmat)as?$).*(?:as?|[cst]i[oó]n|[cst]iones|[dt]ad|[dt]ades|tud|tudes|noches?|tardes?|veces|flores?|calles?|llaves?|manos?"
     r"|clases?|fotos?|motos?|mujeres?|leyes|partes?|gentes?|imágenes|imagen|frases?|sangre|naves?|torres?|luces|cruces"
     r"|voces|redes|sedes|isabel|serpientes?|carnes?|claves?|bases?|fases?|crisis|tesis|sesiones|series?)"
 )
@@ -143,7 +143,6 @@ _UNITS: Final = {
     ºC, grado Celsius, grados Celsius
     °F, grado Fahrenheit, grados Fahrenheit
     °, grado, grados
-    º, grado, grados
     CV, caballo, caballos
     pie, pie, pies
     """),
@@ -199,7 +198,7 @@ _ABBREVIATIONS: Final = {
     "S. L.": "sociedad limitada", "S.L.": "sociedad limitada", "Cía.": "compañía", "q. e. p. d.": "que en paz descanse",
     "P. D.": "posdata", "izq.": "izquierda", "dcha.": "derecha", "s. f.": "sin fecha", "i. e.": "es decir",
     "admón.": "administración", "ej.": "ejemplo", "tb.": "también", "km/h": "kilómetros por hora",
-    "xq": "porque", "tq": "te quiero", "finde": "fin de semana",
+    "xq": "porque", "tq": "te quiero",
 }  # fmt: skip
 SPANISH: Final = Language(
     tag="es",
@@ -234,7 +233,10 @@ SPANISH: Final = Language(
     ),
     spelled=words("ADSL UGT OEA"),
     pronounceable=r"(?:[^aeiouáéíóú]{0,2}[aeiouáéíóú]{1,2})+[^aeiouáéíóú]{0,2}",
-    romans={r"siglos?|capítulos?|tomos?|volumen|título|acto|fase|tipo|grupo|parte|artículo|nivel|anexo": "cardinal"},
+    romans={
+        r"siglos?|s\.|capítulos?|tomos?|volumen|título|actos?|libro|canto": "m",
+        "fase|tipo|grupo|artículo|nivel|anexo|parte": "cardinal",
+    },
     roman_marks={},
     regnal=10,
     conjunctions=words("y e o u pero que porque cuando donde como aunque mientras si sino pues"),
@@ -243,6 +245,9 @@ SPANISH: Final = Language(
     times="por",
     rules=(
         number_rule("er", r"(?<!\w)(?:1\.?er|3\.?er)(?!\w)", lambda m: "primer" if m[0][0] == "1" else "tercer"),
-        number_rule("", r"\b([Ll]a|[Ll]as|[Uu]na) (?=\d+[:.]\d\d\b)", lambda m: m[1]),
+        # "Hace 30º." and "40º de fiebre", but "el 30º aniversario".
+        rule("º", r"(\d)\s?º(?!C|\s*(?!de\b)[a-záéíóúñ])", lambda m: f"{m[1]}°"),
+        # A participle follows: "han", and no hectares.
+        number_rule("h", r"(\d+) ha (?=\w+(?:[ts]|ch|d)o\b)", lambda m: f"{_NUMERALS.whole(m[1])} ha"),
     ),
 )  # fmt: skip

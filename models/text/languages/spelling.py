@@ -13,7 +13,7 @@ from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
 from ancestral.models.text.spans import SpannedText
 
-_ROMAN: Final = r"(?=[IVXLC]+\b)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+_ROMAN: Final = r"(?=[IVXLC]+\b)(?!C)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _ROMAN_DIGITS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LONGEST_SPELLED: Final = 3
 _LONGEST_WITHOUT_VOWEL: Final = 4
@@ -111,7 +111,8 @@ class Spelling:
         if capitals in self._language.said or not word.isalpha():
             return False
         if not _has_vowel(word):
-            return (len(word) <= _LONGEST_WITHOUT_VOWEL or word.isupper()) and len(set(capitals)) == len(word)
+            distinct = len(set(capitals)) == len(word)
+            return not _DRAWN_OUT.search(word) if word.isupper() else distinct and len(word) <= _LONGEST_WITHOUT_VOWEL
         if not word.isupper():
             return False
         if capitals in self._language.spelled:
