@@ -11,7 +11,7 @@ import soxr
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora.align import Aligner
-from ancestral.training.corpora.alphabets import AMERICAN, BRITISH, JOE, SPANISH, spell
+from ancestral.training.corpora.alphabets import AMERICAN, BRITISH, FRENCH, JOE, SPANISH, spell
 from ancestral.training.corpora.teachers import Heart, Joe, Spoken, earlier
 from tests.training.sounds import RATE, tone
 
@@ -52,9 +52,13 @@ def test_every_phoneme_can_be_said(name: str) -> None:
     assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
 
 
+ALPHABETS = {"heart": AMERICAN, "joe": JOE, "fable": BRITISH, "dora": SPANISH, "siwis": FRENCH}
+LANGUAGES = {"dora": "es", "siwis": "fr"}
+
+
 def spelled(text: str, alphabet: str) -> str:
-    (sentence,) = phonemize(text, "es" if alphabet == "dora" else "en")
-    symbols = spell(sentence, {"heart": AMERICAN, "joe": JOE, "fable": BRITISH, "dora": SPANISH}[alphabet])
+    (sentence,) = phonemize(text, LANGUAGES.get(alphabet, "en"))
+    symbols = spell(sentence, ALPHABETS[alphabet])
     owners = [owner for owner, _ in symbols]
     assert owners == sorted(owners)
     assert set(owners) == set(range(1, len(sentence.phones)))
@@ -103,6 +107,20 @@ def test_spelling_for_british_voices(text: str, fable: str) -> None:
 )
 def test_spelling_for_spanish_voices(text: str, dora: str) -> None:
     assert spelled(text, "dora") == dora
+
+
+@pytest.mark.parametrize(
+    ("text", "siwis"),
+    [
+        # What eSpeak NG 1.51 writes, without its hyphens.
+        ("Bonjour, les enfants.", "bɔ̃ʒˈuʁ, lez ɑ̃fˈɑ̃."),
+        ("Un agneau sur la montagne.", "œ̃n anjˈo syʁ la mɔ̃tˈaɲ."),
+        ("Huit nuits en juin ?", "yˈi nyˈi ɑ̃ ʒyˈɛ̃?"),
+        ("Le jeune chat de mon oncle.", "lə ʒˈœn ʃˈa də mɔ̃n ˈɔ̃kl."),
+    ],
+)
+def test_spelling_for_french_voices(text: str, siwis: str) -> None:
+    assert spelled(text, "siwis") == siwis
 
 
 def test_times_are_moved_ahead() -> None:
