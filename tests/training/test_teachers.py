@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 
 import numpy as np
@@ -11,8 +12,8 @@ import soxr
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora.align import Aligner
-from ancestral.training.corpora.alphabets import AMERICAN, BRITISH, FRENCH, JOE, SPANISH, spell
-from ancestral.training.corpora.teachers import Heart, Joe, Spoken, earlier
+from ancestral.training.corpora.alphabets import AMERICAN, BRAZILIAN, BRITISH, FRENCH, ITALIAN, JOE, SPANISH, spell
+from ancestral.training.corpora.teachers import Heart, Joe, Spoken, earlier, shared
 from tests.training.sounds import RATE, tone
 
 PLAIN = "The birch canoe slid on the smooth planks."
@@ -52,16 +53,19 @@ def test_every_phoneme_can_be_said(name: str) -> None:
     assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
 
 
-ALPHABETS = {"heart": AMERICAN, "joe": JOE, "fable": BRITISH, "dora": SPANISH, "siwis": FRENCH}
-LANGUAGES = {"dora": "es", "siwis": "fr"}
+ALPHABETS = {
+    "heart": (AMERICAN, "en"), "joe": (JOE, "en"), "fable": (BRITISH, "en"), "dora": (SPANISH, "es"),
+    "siwis": (FRENCH, "fr"), "sara": (ITALIAN, "it"), "dora-br": (BRAZILIAN, "pt"),
+}  # fmt: skip
 
 
-def spelled(text: str, alphabet: str) -> str:
-    (sentence,) = phonemize(text, LANGUAGES.get(alphabet, "en"))
-    symbols = spell(sentence, ALPHABETS[alphabet])
+def spelled(text: str, voice: str, whole: bool = True) -> str:
+    alphabet, language = ALPHABETS[voice]
+    (sentence,) = phonemize(text, language)
+    symbols = spell(sentence, alphabet)
     owners = [owner for owner, _ in symbols]
     assert owners == sorted(owners)
-    assert set(owners) == set(range(1, len(sentence.phones)))
+    assert not whole or set(owners) == set(range(1, len(sentence.phones)))
     return "".join(symbol for _, symbol in symbols)
 
 
@@ -121,6 +125,27 @@ def test_spelling_for_spanish_voices(text: str, dora: str) -> None:
 )
 def test_spelling_for_french_voices(text: str, siwis: str) -> None:
     assert spelled(text, "siwis") == siwis
+
+
+@pytest.mark.parametrize(
+    ("voice", "text", "symbols"),
+    [
+        ("sara", "Il ragazzo ha un gatto.", "il raɡˈaʦːo a ʊn ɡˈatːo."),
+        ("sara", "Bella, c'è una rossa azienda in carro.", "bˈɛlla, ʧe ʊna rˈoSa aʣjˈɛnda in kˈarɾo."),
+        ("sara", "Noi vogliamo vuoti e acqua!", "nˈoi voʎˈamo vʊˈɔtɪ e ˈakːwa!"),
+        ("sara", "Il vecchio dorme mai?", "il vˈɛkːio dˈɔrme mˈaj?"),
+        ("dora-br", "O menino pequeno fala bem.", "ʊ menˈinʊ pekˈenʊ fˈalæ bˈAŋ."),
+        ("dora-br", "Meu pai deixou a mãe no sertão!", "mˈeʊ pˈI dAʃˈow a mˈɐ̃y nʊ seɾətˈɐ̃ʊ̃!"),
+        ("dora-br", "Sempre canto a canção do mar?", "sˈAmpry kˈɐ̃ŋtʊ a kɐ̃ŋsˈɐ̃ʊ̃ dʊ mˈar?"),
+        ("dora-br", "O filho trabalha muito.", "ʊ fˈiljʊ trabˈaljæ mˈũɪŋtʊ."),
+    ],
+)
+def test_spelling_for_italian_and_brazilian_voices(voice: str, text: str, symbols: str) -> None:
+    assert spelled(text, voice, whole=False) == unicodedata.normalize("NFD", symbols)
+
+
+def test_phonemes_with_one_symbol_share_its_time() -> None:
+    assert shared(np.array([0.1, 0.3, 0.0, 0.2]), [0, 1, 1, 3]) == pytest.approx([0.1, 0.15, 0.15, 0.2])
 
 
 def test_times_are_moved_ahead() -> None:

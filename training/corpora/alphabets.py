@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -66,6 +67,38 @@ def _french(place: Place) -> Iterator[str]:
         yield f"{place.phone} before a vowel"
 
 
+def _italian(place: Place) -> Iterator[str]:
+    phone, before, after, second, _ = place
+    if phone == before:
+        yield from (f"{phone} long", "long")
+    if phone == after:
+        yield f"{phone} twice"
+    if before and not after:
+        yield f"{phone} at the end"
+    if phone in ("Y", "W"):
+        yield f"{phone} after {without_stress(before)}"
+        if after.endswith("0") and not second:
+            yield f"{phone} before the end"
+
+
+def _brazilian(place: Place) -> Iterator[str]:
+    phone, before, after, second, _ = place
+    plain = without_stress(phone)
+    if not before and not after:
+        yield f"{phone} alone"
+    if not after or (after in ("S", "Z") and not second):
+        yield f"{phone} at the end"
+    if phone == "ɾ" and not is_vowel(after):
+        yield "ɾ before a consonant" if after else "ɾ at the end"
+    if phone == "ɾ" and before and not is_vowel(before) and before not in ("Y", "W"):
+        yield "ɾ after a consonant"
+    if phone in ("Y", "W"):
+        yield f"{phone} after {without_stress(before)}"
+    yield f"{plain} before {after}"
+    if is_vowel(phone) and (not after or is_vowel(after) or after in ("M", "N", "ɲ")):
+        yield f"{plain} before a vowel"
+
+
 _CONSONANTS: Final[Mapping[str, str]] = {
     "B": "b", "D": "d", "DH": "ð", "F": "f", "G": "ɡ", "HH": "h", "K": "k", "L": "l", "M": "m", "N": "n", "NG": "ŋ",
     "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ", "T": "t", "TH": "θ", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
@@ -74,6 +107,8 @@ _VOWELS_OF_KOKORO: Final[Mapping[str, str]] = {
     "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "W", "AX": "ə", "AY": "I", "EH": "ɛ", "ER": "ɜɹ", "EY": "A",
     "IH": "ɪ", "IY": "i", "OW": "O", "OY": "Y", "UH": "ʊ", "UW": "u", "CH": "ʧ", "JH": "ʤ", "ER0": "əɹ", "flap": "T",
 }  # fmt: skip
+_NASAL: Final = {"ɐ̃": "ɐ̃", "ẽ": "A", "ĩ": "i", "õ": "o", "ũ": "ũ"}
+"""Nasal vowels of Brazilian as eSpeak has them before a consonant."""
 AMERICAN: Final = Alphabet({**_CONSONANTS, **_VOWELS_OF_KOKORO}, _english)
 """Of Kokoro's American voices, and of hibari-tts."""
 BRITISH: Final = Alphabet(
@@ -112,6 +147,33 @@ FRENCH: Final = Alphabet(
     _french,
 )  # fmt: skip
 """Of Kokoro's French voice."""
+ITALIAN: Final = Alphabet(
+    {
+        **_CONSONANTS, **{phone: phone for phone in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "r", "ɲ", "ʎ")},
+        "i0 at the end": "ɪ", "u0": "ʊ", "CH": "ʧ", "JH": "ʤ", "ts": "ʦ", "dz": "ʣ", "W": "ʊ", "Y before the end": "i",
+        **{f"Y after {vowel}": "i" for vowel in "eɛoɔ"}, **{f"W after {before}": "w" for before in ("", "K", "G", "L")},
+        "long": "ː", "L long": "l", "M long": "m", "N long": "n", "F long": "f", "V long": "v", "r long": "ɾ",
+        "S twice": "S", "S long": "",
+    },
+    _italian,
+)  # fmt: skip
+"""Of Kokoro's Italian voices."""
+BRAZILIAN: Final = Alphabet(
+    {
+        **_CONSONANTS, **{phone: phone for phone in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "x", "ɾ", "ɲ")},
+        "ɐ": "æ", "i0 alone": "i", "i0 at the end": "y", "u0": "u", "u0 at the end": "ʊ", "ʎ": "lj",
+        "CH": "ʧ", "JH": "ʤ", "ɾ after a consonant": "r", "ɾ at the end": "r", "ɾ before a consonant": "ɾə",
+        "e before Y": "A", "Y after e": "", "a before Y": "I", "Y after a": "", "a before W": "W", "W after a": "",
+        "ɔ before Y": "Y", "Y after ɔ": "", **{f"Y after {vowel}": "ɪ" for vowel in "oɛui"},
+        **{f"W after {vowel}": "ʊ" for vowel in "eɛiɔ"},
+        **{vowel: f"{symbol}ŋ" for vowel, symbol in _NASAL.items()},
+        **{f"{vowel} before {stop}": f"{symbol}m" for vowel, symbol in _NASAL.items() for stop in "PB"},
+        "ɐ̃ before a vowel": "ɐ̃", "ɐ̃ before W": "ɐ̃", "ɐ̃ before Y": "ɐ̃", "W after ɐ̃": "ʊ̃", "Y after ɐ̃": "y",
+        "ẽ before Y": "A", "Y after ẽ": "ŋ", "õ before Y": "õ", "ũ before Y": "ũ", "Y after ũ": "ɪŋ",
+    },
+    _brazilian,
+)  # fmt: skip
+"""Of Kokoro's Brazilian voices: ei, ai, au and open oi are one symbol; nasal vowels end in a nasal consonant."""
 _MARKS: Final = {"1": "ˈ", "2": "ˌ"}
 
 
@@ -147,4 +209,5 @@ def _spell(place: Place, alphabet: Alphabet) -> str:
     phone = place.phone
     names = (*alphabet.names(place), phone, without_stress(phone))
     mark = _MARKS.get(phone[-1], "") if is_vowel(phone) else ""
-    return mark + next(alphabet.symbols[name] for name in names if name in alphabet.symbols)
+    spelled = next(alphabet.symbols[name] for name in names if name in alphabet.symbols)
+    return unicodedata.normalize("NFD", mark + spelled)

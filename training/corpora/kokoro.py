@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.text import Sentence
-from ancestral.training.corpora.alphabets import AMERICAN, BRITISH, FRENCH, SPANISH, Alphabet, spell
+from ancestral.training.corpora.alphabets import AMERICAN, BRAZILIAN, BRITISH, FRENCH, ITALIAN, SPANISH, Alphabet, spell
 from ancestral.training.corpora.convolutions import as_products
 from ancestral.training.corpora.packages import Package, Wheel
-from ancestral.training.corpora.teachers import Spoken, earlier, session
+from ancestral.training.corpora.teachers import Spoken, earlier, session, shared
 
 VOICES: Final = (
     "af_heart", "af_nova", "af_alloy", "af_sarah", "bf_emma", "bf_lily", "am_echo", "am_eric", "am_michael", "bm_fable",
@@ -26,7 +26,9 @@ VOICES: Final = (
 )  # fmt: skip
 """American (a), British (b), Spanish (e), French (f), Italian (i) or Brazilian (p), female (f) or male (m). What a
 voice reads follows from its place: append, never reorder."""
-_ALPHABETS: Final[dict[str, Alphabet]] = {"a": AMERICAN, "b": BRITISH, "e": SPANISH, "f": FRENCH}
+_ALPHABETS: Final[dict[str, Alphabet]] = {
+    "a": AMERICAN, "b": BRITISH, "e": SPANISH, "f": FRENCH, "i": ITALIAN, "p": BRAZILIAN,
+}  # fmt: skip
 _LANGUAGES: Final = {"a": "en", "b": "en", "e": "es", "f": "fr", "i": "it", "p": "pt"}
 
 VOCABULARY: Final = Wheel(
@@ -90,7 +92,7 @@ class Kokoro:
         wave, steps = self._session.run(None, feed)
         owners = [0, *(i for i, _ in symbols), len(sentence.phones) - 1]
         seconds = np.bincount(owners, steps.ravel() * _STEP, len(sentence.phones))
-        return wave.ravel(), RATE, earlier(seconds, _LAG)
+        return wave.ravel(), RATE, earlier(shared(seconds, owners), _LAG)
 
 
 def _graph() -> Any:

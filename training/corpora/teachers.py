@@ -39,6 +39,14 @@ def earlier(seconds: NDArray[Any], lag: float) -> list[float]:
     return [float(s) for s in np.diff(edges, prepend=0.0)]
 
 
+def shared(seconds: NDArray[Any], owners: Sequence[int]) -> NDArray[Any]:
+    """Durations of phonemes: one that has no symbol, the second of a diphthong, gets half of the one before it."""
+    found = np.array(seconds, np.float64)
+    for i in sorted(set(range(len(found))) - set(owners)):
+        found[i - 1 : i + 1] = found[i - 1] / 2
+    return found
+
+
 def session(model: Any) -> Any:
     """An onnxruntime session on one thread: a clip is too short for more."""
     import onnxruntime

@@ -6,10 +6,12 @@ from typing import Final
 
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.languages.french import FRENCH
+from ancestral.models.text.languages.italian import ITALIAN
 from ancestral.models.text.languages.language import Language
+from ancestral.models.text.languages.portuguese import PORTUGUESE
 from ancestral.models.text.languages.spanish import SPANISH
 
-_TABLES: Final = {language.tag: language for language in (SPANISH, FRENCH)}
+_TABLES: Final = {language.tag: language for language in (SPANISH, FRENCH, ITALIAN, PORTUGUESE)}
 LANGUAGES: Final = (ENGLISH.language, *_TABLES)
 """The primary languages that are read."""
 _LONGEST_SHOWN: Final = 40

@@ -7,6 +7,7 @@ import pytest
 from ancestral.models.text import PHONEMES, UnsupportedText, Word, phonemize
 from ancestral.models.text.languages.language import Numbers
 from ancestral.models.text.languages.numerals import Numerals
+from ancestral.models.text.languages.registry import table
 from ancestral.models.text.languages.spanish_sounds import read
 from ancestral.models.text.phonemes import without_stress
 from tests.models.text.texts import Example, examples
@@ -62,7 +63,49 @@ def test_spanish_words(word: str, phones: str) -> None:
     assert " ".join(read([word, "."], 0)) == phones
 
 
+@pytest.mark.parametrize(
+    ("language", "word", "phones"),
+    [
+        ("it", "abitano", "a1 B i0 T a0 N o0"),  # of a verb in the lexicon
+        ("it", "parlavano", "P a0 r L a1 V a0 N o0"),
+        ("it", "farmacie", "F a0 r M a0 CH i1 e0"),
+        ("it", "antichi", "a0 N T i1 K i0"),
+        ("it", "dell'acqua", "D e0 L L a1 K K W a0"),
+        ("it", "c'è", "CH e0"),
+        ("it", "figli", "F i1 ʎ i0"),
+        ("it", "ragazzi", "r a0 G a1 ts ts i0"),
+        ("it", "scienza", "SH ɛ1 N ts a0"),
+        ("it", "aiuto", "a0 Y u1 T o0"),
+        ("it", "bellissimo", "B e0 L L i1 S S i0 M o0"),
+        ("it", "raccontami", "r a0 K K o1 N T a0 M i0"),
+        ("it", "millenovecentottantasei", "M i0 L L e0 N o0 V e0 CH e0 N T o0 T T a0 N T a0 S ɛ1 Y"),
+        ("it", "xyz", "K S i1 ts"),
+        ("pt", "nove", "N ɔ1 V i0"),
+        ("pt", "novo", "N o1 V u0"),
+        ("pt", "janela", "ZH ɐ0 N ɛ1 L ɐ0"),
+        ("pt", "amanhã", "ɐ0 M ɐ̃0 ɲ ɐ̃1"),
+        ("pt", "corações", "K o0 ɾ a0 S õ1 Y S"),
+        ("pt", "falam", "F a1 L ɐ̃0 W"),
+        ("pt", "também", "T ɐ̃0 B ẽ1 Y"),
+        ("pt", "quente", "K ẽ1 CH i0"),
+        ("pt", "cinquenta", "S ĩ0 K W ẽ1 T ɐ0"),
+        ("pt", "carro", "K a1 x u0"),
+        ("pt", "história", "i0 S T ɔ1 ɾ Y ɐ0"),
+        ("pt", "advogado", "a0 JH i0 V o0 G a1 D u0"),
+        ("pt", "exame", "e0 Z ɐ̃1 M i0"),
+        ("pt", "táxi", "T a1 K S i0"),
+        ("pt", "próximo", "P ɾ ɔ1 S i0 M u0"),
+        ("pt", "rainha", "x a0 i1 ɲ ɐ0"),
+        ("pt", "muitas", "M ũ1 Y T ɐ0 S"),
+    ],
+)
+def test_italian_and_portuguese_words(language: str, word: str, phones: str) -> None:
+    assert " ".join(table(language).read([word, "."], 0)) == phones
+
+
 def test_words_in_their_place() -> None:
+    casas = [table("pt").read(["as", "casas", "altas", "caem", "."], i)[-1] for i in range(3)]
+    assert casas == ["S", "Z", "S"], "before a vowel it is voiced"
     assert [read(["un", "vaso", "de", "agua"], i)[-1] for i in (0, 2)] == ["M", "e0"]
     assert read(["de", "."], 0) == ("D", "e1")
 

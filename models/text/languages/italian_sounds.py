@@ -1,0 +1,256 @@
+"""How Italian words are said: gruut's lexicon (MIT), forms of its words, then the rules of spelling.
+
+The lexicon has 29 000 words as dictionaries list them; an inflected form has the stress and the sounds of its stem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from ancestral.models.text import lexicon
+from ancestral.models.text.languages.italian_spelling import Stress, say
+from ancestral.models.text.languages.italian_words import OWN, UNSTRESSED
+from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.phonemes import is_vowel
+
+_PACKAGE: Final = "gruut_lang_it"
+_OF_IPA: Final = {
+    "b": "B", "t͡ʃ": "CH", "d": "D", "f": "F", "ɡ": "G", "d͡ʒ": "JH", "k": "K", "l": "L", "m": "M", "ɱ": "N", "n": "N",
+    "ŋ": "NG", "p": "P", "s": "S", "ʃ": "SH", "t": "T", "v": "V", "w": "W", "j": "Y", "z": "Z", "t͡s": "ts", "d͡z": "dz",
+    "r": "r", "ɲ": "ɲ", "ʎ": "ʎ",
+}  # fmt: skip
+_IPA_VOWELS: Final = {"a": "a", "e": "e", "ɛ": "ɛ", "i": "i", "o": "o", "ɔ": "ɔ", "u": "u"}
+_STOPS: Final = {("T", "CH"): "CH", ("D", "JH"): "JH", ("T", "ts"): "ts", ("D", "dz"): "dz"}
+"""How the lexicon writes long affricates, and they are here: the same consonant twice."""
+_GLIDES: Final = {"i0": "Y", "u0": "W"}
+_ALWAYS_LONG: Final = ("ɲ", "ʎ", "SH")
+_SIBILANTS: Final = ("S", "Z", "ts", "dz")
+_TENS: Final = "venti|trenta|quaranta|cinquanta|sessanta|settanta|ottanta|novanta"
+_UNITS: Final = (
+    "uno|un|due|tr[eé]|quattro|cinque|sei|sette|otto|nove|dieci|undici|dodici|tredici|quattordici|quindici|sedici"
+    "|diciassette|diciotto|diciannove"
+)
+_PART: Final = re.compile(
+    rf"mille|mila|cent(?=ott)|cento|{_TENS}|(?:{_TENS.replace('i|', '|').replace('a|', '|')[:-1]})(?=[uo])|{_UNITS}"
+)
+_NUMBER: Final = re.compile(rf"(?:{_PART.pattern}){{2,}}")
+_WHOLE: Final = {part[:-1]: part for part in ("cento", *_TENS.split("|"))}
+_STEM_STRESSED: Final = re.compile(
+    r"(?:[^p]er|ic|[^v]it|[mdg]in|[^ts]ol|ul|[bt]ig|collabor|elabor|evapor|interpret|[ctr]up|anim|stim|litig|occup)$"
+)
+"""Verbs that are stressed before the last syllable of their stem: abita, telefona."""
+_NOT_STEM_STRESSED: Final = re.compile(
+    r"(?:camm|vic|cuc|rov|comb|cl|fin|stin|raff|sper|disper|tir|gir|mir)$|^in(?:vit)|imit$"
+)
+_CLITIC: Final = re.compile(r"(?<=[aei])(?:mi|ci|vi|lo|la|ne|gli|melo|mela|telo|cela|selo)$")
+_ENDINGS: Final = ("are", "ere", "ire", "iare")
+_REGULAR: Final = re.compile(r"(?:ano|ono|ino|[oaie])$")
+
+
+def _phones(entry: str) -> Phones:
+    """An entry of the lexicon in this inventory; no stress where it has none."""
+    found: list[str] = []
+    stressed = False
+    for symbol in entry.split():
+        stressed |= symbol[0] in "ˈ"
+        plain = symbol.lstrip("ˈˌ")
+        if plain in _IPA_VOWELS:
+            vowel = _IPA_VOWELS[plain] if stressed else plain.replace("ɛ", "e").replace("ɔ", "o")
+            found.append(vowel + ("1" if stressed else "0"))
+            stressed = False
+            continue
+        phone = _OF_IPA[plain]
+        long = _STOPS.get((found[-1], phone)) if found else None
+        if long:
+            found[-1] = long
+        if phone in _ALWAYS_LONG and found and found[-1] == phone:
+            continue
+        found.append(phone)
+    return _northern(found)
+
+
+def _northern(phones: Sequence[str]) -> Phones:
+    """The lexicon's sounds as in the north: an s between vowels is voiced; the i of mai is a semivowel."""
+    found = list(phones)
+    for i in range(1, len(found)):
+        before, phone, after = found[i - 1], found[i], found[i + 1] if i + 1 < len(found) else ""
+        if phone == "S" and is_vowel(before) and is_vowel(after):
+            found[i] = "Z"
+        elif phone in _GLIDES and is_vowel(before) and before[0] not in "iu" and not after.endswith("1"):
+            found[i] = _GLIDES[phone]
+        elif before == "Y" and phone == "e1" and after in ("r", "N", "D", "L", "K", "G"):
+            found[i] = "ɛ1"
+        elif before == "NG" and phone not in ("K", "G"):
+            found[i - 1] = "N"
+    return tuple(found)
+
+
+@lru_cache(maxsize=16384)
+def _listed(word: str) -> Phones | None:
+    """A word of the lexicon; the rules stress it if the lexicon does not."""
+    if word in OWN:
+        return tuple(OWN[word].split())
+    for entry, _ in lexicon.entries(word, _PACKAGE):
+        phones = _phones(entry)
+        if not any(phone.endswith("1") for phone in phones):
+            phones = _stressed_as(phones, say(word))
+        if any(phone.endswith("1") for phone in phones):
+            return phones
+    return None
+
+
+def _stressed_as(phones: Phones, model: Phones) -> Phones:
+    """With the stressed vowel of another reading of the same word."""
+    places = [i for i, phone in enumerate(phones) if is_vowel(phone)]
+    stress = _stress_of(model)
+    if stress is None or stress.vowel >= len(places):
+        return phones
+    place = places[stress.vowel]
+    return (*phones[:place], stress.quality + "1", *phones[place + 1 :])
+
+
+def _softened(phones: Phones) -> Phones:
+    """With a c or g at its end that is soft before e and i."""
+    soft = {"K": "CH", "G": "JH"}
+    end = len(phones)
+    while end and phones[end - 1] in soft:
+        end -= 1
+    if phones[end - 1 :] == ("S", "K"):
+        return (*phones[: end - 1], "SH")
+    return (*phones[:end], *(soft[phone] for phone in phones[end:]))
+
+
+def _singulars(word: str) -> Iterator[tuple[str, bool]]:
+    """Words that differ only in their last vowel, and whether a c or g before it is soft here and hard there."""
+    stem, last = word[:-1], word[-1]
+    if last in "ie" and stem.endswith("h"):
+        yield from ((stem[:-1] + end, False) for end in "oa")
+    if last == "i":
+        yield from ((stem + end, end in "oa") for end in ("o", "e", "io", "a"))
+    elif last == "e":
+        yield from ((stem + end, end == "a") for end in ("a", "ia") if end == "a" or stem[-1:] in "cg")
+    elif last == "a":
+        yield from ((stem + end, False) for end in ("o", "e"))
+    elif last == "o":
+        yield from ((stem + end, False) for end in ("a",))
+
+
+def _inflected(word: str) -> Phones | None:
+    """A plural or a feminine of a listed word."""
+    for singular, soft in _singulars(word):
+        phones = _listed(singular)
+        if phones is None or not phones[-1].endswith("0") or not is_vowel(phones[-1]):
+            continue
+        stem = phones[:-1]
+        if singular.endswith("io") and word.endswith("i") and stem[-1] == "Y":
+            stem = stem[:-1]
+        if not any(phone.endswith("1") for phone in stem):
+            continue
+        return (*(_softened(stem) if soft and word[-1] in "ie" else stem), word[-1] + "0")
+    return None
+
+
+def _stress_of(phones: Phones) -> Stress | None:
+    vowels = [phone for phone in phones if is_vowel(phone)]
+    return next((Stress(n, vowel[:-1]) for n, vowel in enumerate(vowels) if vowel.endswith("1")), None)
+
+
+def _infinitive(stem: str) -> Phones | None:
+    """A listed infinitive with this stem."""
+    return next((phones for end in _ENDINGS if (phones := _listed(stem + end)) is not None), None)
+
+
+def _of_verb(word: str) -> Phones | None:
+    """A form of the present that is stressed on its stem: parlano, prendono, abita."""
+    match = _REGULAR.search(word)
+    if match is None:
+        return None
+    stem = word[: match.start()].removesuffix("h")
+    infinitive = _infinitive(stem) if len(stem) > 1 else None
+    if infinitive is None:
+        return None
+    count = len(_vowels(say(stem + "a"))) - 1
+    for end in ("ere", "o", "a", "e", "io", "ia"):
+        known = _stress_of(_listed(stem + end) or ())
+        if known is not None and known.vowel < count:
+            return _like(say(word, known), infinitive)
+    third = count > 1 and _STEM_STRESSED.search(stem) and not _NOT_STEM_STRESSED.search(stem)
+    plain = say(stem + ("are" if third else "a"))
+    index = count - (2 if third else 1)
+    quality = _stress_of(say(stem + "a")) if not third else None
+    vowel = quality.quality if quality and quality.vowel == index else _vowels(plain)[index][:-1]
+    return _like(
+        say(word, Stress(max(index, 0), {"e": "ɛ", "o": "ɔ"}.get(vowel, vowel) if third else vowel)), infinitive
+    )
+
+
+def _vowels(phones: Phones) -> list[str]:
+    return [phone for phone in phones if is_vowel(phone)]
+
+
+def _like(phones: Phones, listed: Phones) -> Phones:
+    """With the s and z of a listed word that has the same stem."""
+    known = [phone for phone in listed if phone in _SIBILANTS]
+    found = list(phones)
+    places = [i for i, phone in enumerate(phones) if phone in _SIBILANTS]
+    for place, sibilant in zip(places, known, strict=False):
+        if (sibilant in ("S", "Z")) == (found[place] in ("S", "Z")):
+            found[place] = sibilant
+    return tuple(found)
+
+
+def _by_rules(word: str) -> Phones:
+    """A word that is not listed, nor one of its simple forms."""
+    phones = say(word)
+    for cut in range(len(word) - 2, 2, -1):
+        listed = _infinitive(word[:cut])
+        if listed is not None:
+            return _like(phones, listed)
+    return phones
+
+
+def _with_clitic(word: str) -> Phones | None:
+    """An imperative with a pronoun: raccontami."""
+    match = _CLITIC.search(word)
+    if match is None or _infinitive(word[: match.start() - 1]) is None:
+        return None
+    stress = _stress_of(pronounce(word[: match.start()]))
+    return say(word, stress) if stress else None
+
+
+def _number(word: str) -> Phones | None:
+    """A number written as one word, stressed at its end."""
+    if not _NUMBER.fullmatch(word):
+        return None
+    parts = _PART.findall(word)
+    said = [
+        pronounce(_WHOLE[part])[:-1] if part in _WHOLE else say(part) if part in UNSTRESSED else pronounce(part)
+        for part in parts
+    ]
+    return (*(phone for part in said[:-1] for phone in _weak(part)), *said[-1])
+
+
+def _weak(phones: Phones) -> Phones:
+    """Without stress; an unstressed e or o is closed."""
+    return tuple(phone[:-1].replace("ɛ", "e").replace("ɔ", "o") + "0" if is_vowel(phone) else phone for phone in phones)
+
+
+@lru_cache(maxsize=16384)
+def pronounce(word: str) -> Phones:
+    """A word by itself, in lower case, without apostrophes."""
+    if word in UNSTRESSED:
+        return _weak(say(word))
+    listed = _number(word) or _listed(word)
+    if listed is None and word[-1:] in "aeio":
+        listed = _inflected(word) or _of_verb(word) or _with_clitic(word)
+    return listed or _by_rules(word)
+
+
+def read(words: Sequence[str], i: int) -> Phones:
+    """The phones of one word of a sentence; see `language.Read`."""
+    *elided, last = words[i].strip("'").split("'")
+    before = (phone for part in elided for phone in _weak(say(part + last[:1])[:-1]))
+    return (*before, *pronounce(last)) or ("e0",)

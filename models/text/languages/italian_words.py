@@ -1,0 +1,46 @@
+"""Italian words that gruut's lexicon lacks or has otherwise than most people say them, and those without stress."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ancestral.models.text.languages.language import words
+
+UNSTRESSED: Final = words(
+    """
+    a ad agli ai al all alla alle allo ce che ci col con d da dagli dai dal dall dalla dalle dallo degli dei del
+    dell della delle dello di e ed fra gli ha hai ho i il in l la le li lo ma me mi ne negli nei nel nell nella
+    nelle nello non o od per se si su sugli sui sul sull sulla sulle sullo te ti tra un una uno ve vi è
+    """
+)
+OWN: Final = {
+    "abbaia": "a0 B B a1 Y a0", "amici": "a0 M i1 CH i0", "ancora": "a0 NG K o1 r a0", "aperta": "a0 P ɛ1 r T a0",
+    "aperto": "a0 P ɛ1 r T o0", "app": "ɛ1 P P", "attento": "a0 T T ɛ1 N T o0", "autobus": "a1 W T o0 B u0 S",
+    "azzurro": "a0 dz dz u1 r r o0", "bar": "B a1 r", "buon": "B W ɔ1 N", "buonanotte": "B W ɔ0 N a0 N ɔ1 T T e0",
+    "buonasera": "B W ɔ0 N a0 S e1 r a0", "buongiorno": "B W ɔ0 N JH o1 r N o0", "casa": "K a1 Z a0", "chi": "K i1",
+    "chilometro": "K i0 L ɔ1 M e0 T r o0", "com": "K o1 M", "come": "K o1 M e0", "computer": "K o0 M P Y u1 T e0 r",
+    "contro": "K o1 N T r o0", "corse": "K o1 r S e0", "cuculo": "K u1 K u0 L o0", "dietro": "D Y ɛ1 T r o0",
+    "dopo": "D o1 P o0", "dorme": "D ɔ1 r M e0", "dormono": "D ɔ1 r M o0 N o0", "dov": "D o1 V", "dove": "D o1 V e0",
+    "due": "D u1 e0", "email": "i0 M ɛ1 Y L", "erano": "ɛ1 r a0 N o0", "esce": "ɛ1 SH e0", "esci": "ɛ1 SH i0",
+    "esco": "ɛ1 S K o0", "escono": "ɛ1 S K o0 N o0", "euro": "ɛ1 W r o0", "fi": "F a1 Y", "film": "F i1 L M",
+    "garage": "G a0 r a1 ZH", "giovane": "JH o1 V a0 N e0", "grazie": "G r a1 ts Y e0", "hotel": "o0 T ɛ1 L",
+    "ieri": "Y ɛ1 r i0", "internet": "i1 N T e0 r N e0 T", "legge": "L ɛ1 JH JH e0", "leggere": "L ɛ1 JH JH e0 r e0",
+    "leggo": "L ɛ1 G G o0", "leggono": "L ɛ1 G G o0 N o0", "lettera": "L e1 T T e0 r a0",
+    "lezione": "L e0 ts Y o1 N e0", "linea": "L i1 N e0 a0", "litigano": "L i1 T i0 G a0 N o0",
+    "lunedì": "L u0 N e0 D i1", "mese": "M e1 Z e0", "mesi": "M e1 Z i0", "mezza": "M ɛ1 dz dz a0",
+    "mezzo": "M ɛ1 dz dz o0", "miei": "M Y ɛ1 Y", "molto": "M o1 L T o0", "negligente": "N e0 G L i0 JH ɛ1 N T e0",
+    "nero": "N e1 r o0", "noi": "N o1 Y", "nome": "N o1 M e0", "oltre": "o1 L T r e0", "online": "o0 N L a1 Y N",
+    "ore": "o1 r e0", "peccato": "P e0 K K a1 T o0", "persona": "P e0 r S o1 N a0", "poi": "P ɔ1 Y",
+    "presidente": "P r e0 S i0 D ɛ1 N T e0", "presto": "P r ɛ1 S T o0", "quegli": "K W e1 ʎ i0", "quei": "K W e1 Y",
+    "quel": "K W e1 L", "quell": "K W e1 L L", "quella": "K W e1 L L a0", "quelle": "K W e1 L L e0",
+    "quelli": "K W e1 L L i0", "quello": "K W e1 L L o0", "quest": "K W e1 S T", "questa": "K W e1 S T a0",
+    "queste": "K W e1 S T e0", "questi": "K W e1 S T i0", "questo": "K W e1 S T o0",
+    "risalire": "r i0 S a0 L i1 r e0", "secondo": "S e0 K o1 N D o0", "sembra": "S e1 M B r a0", "sera": "S e1 r a0",
+    "sette": "S ɛ1 T T e0", "sia": "S i1 a0", "signora": "S i0 ɲ o1 r a0", "smartphone": "Z M a1 r T F o0 N",
+    "sono": "S o1 N o0", "sopra": "S o1 P r a0", "sotto": "S o1 T T o0", "sport": "S P ɔ1 r T",
+    "stanotte": "S T a0 N ɔ1 T T e0", "stasera": "S T a0 S e1 r a0", "suoi": "S W ɔ1 Y", "tre": "T r e1",
+    "trucioli": "T r u1 CH o0 L i0", "tré": "T r e1", "tuoi": "T W ɔ1 Y", "venti": "V e1 N T i0",
+    "verde": "V e1 r D e0", "vero": "V e1 r o0", "viaggio": "V Y a1 JH JH o0", "violino": "V Y o0 L i1 N o0",
+    "voi": "V o1 Y", "web": "W ɛ1 B", "weekend": "W i0 K ɛ1 N D", "wi": "W a1 Y", "zia": "dz i1 a0",
+    "zucchero": "dz u1 K K e0 r o0", "zuppa": "dz u1 P P a0",
+}  # fmt: skip

@@ -1,0 +1,267 @@
+"""How Brazilian Portuguese words are said: by rules of spelling.
+
+gruut's Portuguese lexicon was tried and is worse than the rules: it has no stress, and `nove`, `hora` and `sete` with
+closed vowels. Spelling says all but whether a stressed e or o without an accent is open (portuguese_vowels.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.languages.portuguese_vowels import is_open
+from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
+
+_VOWELS: Final = "aáâãàeéêiíoóôõuúü"
+_FRONT: Final = "[eéêií]"
+_BASE: Final = str.maketrans("áâãàéêíóôõúü", "aaaaeeiooouu")
+_ACCENTED: Final = "áâéêíóôú"
+_CODA: Final = "coda"
+"""An m or n that makes the vowel before it nasal."""
+_GRAPHEMES: Final[tuple[tuple[str, Phones], ...]] = (
+    ("tch", ("CH",)), ("ch|sh", ("SH",)), ("lh", ("ʎ",)), ("nh", ("ɲ",)), ("rr", ("x",)), ("ph", ("F",)),
+    ("th", ("T",)), (f"ss|s?ç|[sx]?c(?={_FRONT})", ("S",)), (f"qu(?={_FRONT})|ck", ("K",)),
+    ("qu|qü", ("K", "W")), ("cc?|q|k", ("K",)), (f"gu(?={_FRONT})", ("G",)), ("gu(?=[aáâãoóô])|gü", ("G", "W")),
+    (f"gg?(?={_FRONT})|j", ("ZH",)), ("gg?", ("G",)), ("h", ()), ("bb?", ("B",)), ("dd?", ("D",)), ("ff?", ("F",)),
+    ("pp?", ("P",)), ("tt?", ("T",)), ("vv?", ("V",)),
+    ("w", ("W",)), (rf"ll?(?![{_VOWELS}hy])", ("W",)), ("ll?", ("L",)), (rf"[mn](?![{_VOWELS}y])", (_CODA,)),
+    ("mm?", ("M",)), ("nn?", ("N",)), (r"\br|(?<=[lns])r", ("x",)), ("r", ("ɾ",)),
+    (rf"(?<=[{_VOWELS}])[sz](?=[{_VOWELS}])|z(?=[{_VOWELS}])|[sz](?=[bdglmnrv])", ("Z",)), ("[sz]", ("S",)),
+)  # fmt: skip
+_CONSONANT: Final = re.compile("|".join(f"({pattern})" for pattern, _ in _GRAPHEMES))
+_SOUNDED_U: Final = re.compile(
+    r"(?<=cin)qu(?=ent)|(?<=fre)qu|(?<=tran)qu|(?<=se)qu(?=[eê]n)|(?<=elo)qu|(?<=delin)qu|(?<=quin)qu(?=[eê]n)"
+    r"|(?<=e)qu(?=estr|idad|in[oa])|(?<=lin)gu(?=[ei])|(?<=lín)gu(?=e)|(?<=pin)gu|(?<=a)gu(?=ent|ei\b)|(?<=un)gu(?=ent)"
+)
+_X_KS: Final = re.compile(
+    r"t[áa]x[ió]|fix|sex[oua]|nex|flex|plex|t[óo]xi|[óo]xi[gd]|box|sax|maxil|todox|radox|axil|l[ée]xic|prolix|clímax|x\b"
+)
+_X_S: Final = re.compile(r"próxim|aproxim|máxim|auxíl|auxil|troux|sintax")
+_X_Z: Final = re.compile(r"(?:in|co|re|pre)?[eê]")
+"""What stands before an x that sounds as z between vowels: exame, inexato."""
+_UNSTRESSED: Final = frozenset(
+    (
+        *(
+            "o",
+            "a",
+            "os",
+            "as",
+            "um",
+            "uns",
+            "de",
+            "do",
+            "da",
+            "dos",
+            "das",
+            "em",
+            "no",
+            "na",
+            "nos",
+            "nas",
+            "num",
+            "numa",
+        ),
+        *(
+            "e",
+            "ou",
+            "que",
+            "se",
+            "me",
+            "te",
+            "lhe",
+            "lhes",
+            "por",
+            "pelo",
+            "pela",
+            "pelos",
+            "pelas",
+            "para",
+            "pra",
+            "com",
+        ),
+        *("ao", "aos", "à", "às", "mas", "sem"),
+    )
+)
+_WHOLE: Final = {
+    "muit": "M ũ1 Y T", "a": "a0", "à": "a0", "da": "D a0", "na": "N a0", "por": "P u0 ɾ",
+    "porque": "P u0 ɾ K i0", "e": "i0", "pizza": "P i1 T S ɐ0",
+    "site": "S a1 Y CH i0", "shopping": "SH ɔ1 P ĩ0", "show": "SH o1 W", "internet": "ĩ0 T e0 ɾ N ɛ1 CH i0",
+    "email": "i0 M e1 Y W",
+    "software": "S ɔ1 F i0 CH W ɛ0 ɾ", "online": "õ0 L a1 Y N i0", "marketing": "M a1 ɾ K e0 CH ĩ0", "web": "W ɛ1 B i0",
+    "wi": "W a1 Y", "fi": "F a1 Y", "app": "ɛ1 P i0", "download": "D a0 W N L o1 W JH i0",
+}  # fmt: skip
+_ENDINGS: Final[dict[str, Phones]] = {
+    "": (), "s": ("S",), "o": ("u0",), "a": ("ɐ0",), "os": ("u0", "S"), "as": ("ɐ0", "S"),
+}  # fmt: skip
+_VOICED: Final = frozenset(("B", "D", "G", "V", "Z", "ZH", "M", "N", "L", "x", "JH", "ʎ", "ɲ"))
+_NASALS: Final = {"a": "ɐ̃", "e": "ẽ", "i": "ĩ", "o": "õ", "u": "ũ"}
+_NASAL_GLIDES: Final = {"a": "W", "e": "Y"}
+_OPEN: Final = {"e": "ɛ", "o": "ɔ"}
+_FINAL: Final = {"a": "ɐ", "e": "i", "o": "u"}
+_PALATAL: Final = {"T": "CH", "D": "JH"}
+_AFTER_STOP: Final = frozenset(("ɾ", "L", "Y", "W", "x"))
+_NEVER_LAST: Final = frozenset(("B", "K", "G", "F", "P", "V", "JH", "CH", "M", "N"))
+
+
+class _Sound(NamedTuple):
+    """A consonant, a glide (`Y`, `W`), or a vowel as it is written."""
+
+    name: str
+    at: int
+    """Where it stands in the word."""
+
+    @property
+    def is_vowel(self) -> bool:
+        return self.name in _VOWELS
+
+
+def _inside(pattern: re.Pattern[str], word: str, i: int) -> bool:
+    return any(match.start() <= i < match.end() for match in pattern.finditer(word))
+
+
+def _x(word: str, i: int) -> Phones:
+    """The sounds of an x."""
+    if _inside(_X_KS, word, i):
+        return ("K", "S")
+    if word[i + 1] not in _VOWELS + "h" or _inside(_X_S, word, i):
+        return ("S",)
+    return ("Z",) if _X_Z.fullmatch(word[:i]) else ("SH",)
+
+
+def _written(word: str) -> list[_Sound]:
+    """Consonants as they sound, but for what depends on vowels, and vowels as they are written."""
+    found: list[_Sound] = []
+    i = 0
+    while i < len(word):
+        names: Phones = ()
+        end = i + 1
+        match = _CONSONANT.match(word, i)
+        if word[i] in _VOWELS + "y":
+            names = ("i" if word[i] == "y" else word[i],)
+        elif match is not None:
+            assert match.lastindex is not None, match
+            names, end = _GRAPHEMES[match.lastindex - 1][1], match.end()
+        elif word[i] == "x":
+            names = _x(word, i)
+        found += (_Sound(name, i) for name in names)
+        i = end
+    return found
+
+
+def _is_glide(word: str, sounds: Sequence[_Sound], i: int) -> bool:
+    """Whether a written vowel is a semivowel."""
+    name, at = sounds[i]
+    rest = word[at + 1 :]
+    if i and sounds[i - 1].is_vowel:
+        before = sounds[i - 1].name
+        if before in "ãõ":
+            return name in "oe"
+        if before == "a" and name == "o":
+            return rest in ("", "s")
+        if name in "iu" and name != before.translate(_BASE):
+            return not (re.match(rf"nh|[lrzmn](?![{_VOWELS}h])", rest) or (name == "i" and rest == "u"))
+    accented = any(letter in _ACCENTED for letter in word[:at])
+    return name in "iue" and accented and re.fullmatch("[aeo]s?", rest) is not None
+
+
+def _sounds(word: str) -> list[_Sound]:
+    """The sounds of a word, with its semivowels told from its vowels."""
+    sounds = _written(word)
+    for i, sound in enumerate(sounds):
+        if sound.is_vowel and _is_glide(word, sounds, i):
+            sounds[i] = sound._replace(name="Y" if sound.name in "ie" else "W")
+    return sounds
+
+
+def _stressed(word: str, sounds: Sequence[_Sound]) -> _Sound:
+    """Which of the vowels is stressed."""
+    vowels = [sound for sound in sounds if sound.is_vowel]
+    if marked := [sound for sound in vowels if sound.name in _ACCENTED]:
+        return marked[0]
+    if marked := [sound for sound in vowels if sound.name in "ãõ"]:
+        return marked[-1]
+    weak = vowels[-1].name in "aeo" and re.fullmatch("s?|m|ns", word[vowels[-1].at + 1 :])
+    return vowels[-2] if weak and len(vowels) > 1 else vowels[-1]
+
+
+def _vowel(word: str, sounds: Sequence[_Sound], i: int, *, stressed: bool) -> Phones:
+    """A vowel as it sounds."""
+    letter, at = sounds[i]
+    base, digit = letter.translate(_BASE), "1" if stressed else "0"
+    after = sounds[i + 1].name if i + 1 < len(sounds) else ""
+    rest = word[at + 1 :]
+    if letter in "ãõ":
+        return (_NASALS[base] + digit,)
+    if after == _CODA:
+        glide = _NASAL_GLIDES.get(base) if re.fullmatch("m|ns?", rest) else None
+        return (_NASALS[base] + digit, *([glide] if glide else []))
+    if base == "a" and (after == "ɲ" or (stressed and letter != "á" and after in ("M", "N"))):
+        return ("ɐ̃" + digit,)
+    if stressed:
+        open_one = letter in "éó" or (letter in "eo" and after not in ("M", "N", "ɲ") and is_open(word, at))
+        return ((_OPEN[base] if open_one else base) + "1",)
+    if base == "a" and after in ("M", "N"):
+        return ("ɐ0",)
+    return ((_FINAL.get(base, base) if rest in ("", "s") else base) + "0",)
+
+
+@lru_cache(maxsize=16384)
+def pronounce(word: str) -> Phones:
+    """A word by itself.
+
+    Args:
+        word: in lower case, with its accents.
+
+    Returns:
+        Its phones; none if it has no letters of Portuguese.
+    """
+    stem = "muit" if re.fullmatch("muit[oa]s?", word) else word.removesuffix("s")
+    if known := _WHOLE.get(word) or _WHOLE.get(stem):
+        return (*known.split(), *_ENDINGS[word.removeprefix(word if word in _WHOLE else stem)])
+    spelled = _SOUNDED_U.sub(lambda match: match[0][0] + "ü", word)
+    sounds = _sounds(spelled)
+    phones: list[str] = []
+    if any(sound.is_vowel for sound in sounds):
+        stressed = None if word in _UNSTRESSED else _stressed(spelled, sounds)
+        for i, sound in enumerate(sounds):
+            if sound.is_vowel:
+                phones += _vowel(spelled, sounds, i, stressed=sound == stressed)
+            elif sound.name != _CODA:
+                phones.append(sound.name)
+    else:
+        for sound in sounds:
+            phones += ("N" if sound.name == _CODA else sound.name, "i0")
+    return _palatal(_apart(phones))
+
+
+def _apart(phones: Sequence[str]) -> list[str]:
+    """With the vowel that is said after t and d before most consonants, and after a stop at the end: advogado, club."""
+    found: list[str] = []
+    for phone, after in zip(phones, (*phones[1:], ""), strict=True):
+        found.append(phone)
+        before_consonant = phone in _PALATAL and not is_vowel(after) and after not in _AFTER_STOP
+        if before_consonant or (not after and phone in _NEVER_LAST):
+            found.append("i0")
+    return found
+
+
+def _palatal(phones: Sequence[str]) -> Phones:
+    """t and d before i."""
+    return tuple(
+        _PALATAL.get(phone, phone) if without_stress(after) in ("i", "ĩ", "Y") else phone
+        for phone, after in zip(phones, (*phones[1:], ""), strict=True)
+    )
+
+
+def read(words: Sequence[str], i: int) -> Phones:
+    """The phones of one word of a sentence; see `language.Read`. A final s is voiced before a voiced sound."""
+    phones = pronounce(words[i]) or ("i0",)
+    after = words[i + 1] if i + 1 < len(words) else PAUSES[0]
+    if phones[-1] == "S" and after not in PAUSES:
+        following = pronounce(after)[:1]
+        if following and (is_vowel(following[0]) or following[0] in _VOICED):
+            return (*phones[:-1], "Z")
+    return phones
