@@ -8,11 +8,13 @@ from typing import Final
 from ancestral.models.text.languages.italian_sounds import read
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.rules import number_rule
+from ancestral.models.text.rules import Match, number_rule
 
 _FEMININE: Final = re.compile(
-    r".*(?:[^m]a|ione|tà|tù|notte|luce|voce|chiave|nave|parte|mente|madre|moglie|neve|pelle|classe|carne|torre|rete|lode|serie)"
+    r".*(?:[^m]a|ione|tà|tù|notte|luce|voce|chiave|nave|parte|mente|madre|moglie|neve|pelle|classe|carne|torre|rete|serie)"
 )
+_LONGEST: Final = 30
+"""Letters of a number in one word."""
 _MASCULINE_IN_A: Final = words("problema programma tema sistema clima poeta pianeta giornalista turista artista")
 _NOT_COUNTED: Final = words(
     "a al alla alle agli ai da dal e è era erano ha ma sarà sia va fa la una della nella dalla sulla"
@@ -25,8 +27,11 @@ def _gender(word: str) -> Gender | None:
     return "f" if _FEMININE.fullmatch(word) and word not in _MASCULINE_IN_A else "m"
 
 
-_LONG_ONE: Final = re.compile(r"(?<=[a-zàèéìòù])(?:una|(?<=cento)un|(?<=mila)un|(?<=mille)un)\b")
-"""CLDR's agreement of 21 and 101 with what they count, which nobody says: ventuno case, centouno anni."""
+def _as_said(number: str) -> str:
+    """CLDR's words without its agreement of 21 with what it counts; very long ones in two."""
+    number = re.sub(r"(?<=[a-z])(?:una|un)\b", "uno", number)
+    number = re.sub(r"(?<=[a-z])tre\b", "tré", number)
+    return number if len(number) < _LONGEST else number.replace("mila", "mila ")
 
 
 _NUMBERS: Final = Numbers(
@@ -34,7 +39,7 @@ _NUMBERS: Final = Numbers(
     minus="meno",
     decimals={",": "virgola", ".": "punto"},
     thousands=". ",
-    rewrite=lambda said: _LONG_ONE.sub("uno", said),
+    rewrite=_as_said,
     of_millions=lambda noun: f"di {noun}",
     millions="milion[ei]|miliard[oi]",
     denominators={
@@ -48,8 +53,8 @@ _NUMERALS: Final = Numerals(_NUMBERS)
 
 
 def _time(hour: int, minute: int) -> str:
-    hours = "una" if hour == 1 else "mezzanotte" if hour in (0, 24) else _NUMERALS.cardinal(hour)
-    return f"{hours} e {_NUMERALS.cardinal(minute)}" if minute else hours
+    hours = "una" if hour == 1 else _NUMERALS.cardinal(hour)
+    return f"{hours} e {_NUMERALS.cardinal(minute)}" if minute else hours if hour else "mezzanotte"
 
 
 _CALENDAR: Final = Calendar(
@@ -175,9 +180,11 @@ _ADDRESS: Final = {
     "[": "parentesi quadra aperta", "]": "parentesi quadra chiusa", "{": "graffa aperta", "}": "graffa chiusa",
     "`": "accento grave", "www": "vu vu vu", "html": "H T M L", "pdf": "P D F",
 }  # fmt: skip
+_PLAIN: Final = str.maketrans("àèéìòù", "aeeiou")
 _TITLES: Final = {
-    "Sig.": "signor", "Sig.ra": "signora", "Sig.na": "signorina", "Sigg.": "signori", "Dott.": "dottor",
-    "Dr.": "dottor",
+    "Sig.": "signor", "Sig.ra": "signora", "sig.ra": "signora", "sig.na": "signorina", "dott.ssa": "dottoressa",
+    "prof.ssa": "professoressa", "v.le": "viale", "p.zza": "piazza", "p.za": "piazza", "c.so": "corso",
+    "l.go": "largo", "Sig.na": "signorina", "Sigg.": "signori", "Dott.": "dottor", "Dr.": "dottor",
     "Dott.ssa": "dottoressa", "Dr.ssa": "dottoressa", "Prof.": "professor", "Prof.ssa": "professoressa",
     "Ing.": "ingegner", "Avv.": "avvocato", "Arch.": "architetto", "Geom.": "geometra", "Rag.": "ragionier",
     "On.": "onorevole", "Gen.": "generale", "Cap.": "capitano", "S.": "san", "SS.": "santi", "Mons.": "monsignor",
@@ -185,9 +192,9 @@ _TITLES: Final = {
     "n°": "numero", "nr.": "numero", "n.ro": "numero", "pag.": "pagina", "pagg.": "pagine", "p.": "pagina",
     "pp.": "pagine", "cap.": "capitolo", "art.": "articolo", "artt.": "articoli", "vol.": "volume", "fig.": "figura",
     "tel.": "telefono", "cell.": "cellulare", "es.": "esempio", "p. es.": "per esempio", "ad es.": "ad esempio",
-    "ca.": "circa", "max.": "massimo", "min.": "minimo", "vs.": "contro", "vs": "contro", "cfr.": "confronta",
-    "rif.": "riferimento", "int.": "interno", "gent.mo": "gentilissimo", "gent.ma": "gentilissima",
-    "egr.": "egregio", "spett.le": "spettabile", "ill.mo": "illustrissimo",
+    "ca.": "circa", "max.": "massimo", "vs.": "contro", "vs": "contro", "cfr.": "confronta", "rif.": "riferimento",
+    "int.": "interno", "gent.mo": "gentilissimo", "gent.ma": "gentilissima", "egr.": "egregio",
+    "spett.le": "spettabile", "ill.mo": "illustrissimo",
 }  # fmt: skip
 _ABBREVIATIONS: Final = {
     "ecc.": "eccetera", "etc.": "eccetera", "a.C.": "avanti Cristo", "d.C.": "dopo Cristo", "a. C.": "avanti Cristo",
@@ -196,6 +203,7 @@ _ABBREVIATIONS: Final = {
     "N.B.": "nota bene", "c.a.": "corrente anno", "c.m.": "corrente mese", "u.s.": "ultimo scorso",
     "p.v.": "prossimo venturo", "cmq": "comunque", "nn": "non", "xké": "perché", "xché": "perché",
     "tvb": "ti voglio bene",
+    **{f"{word.translate(_PLAIN)}'": word for word in ("è", "più", "perché", "così", "già", "può", "città", "sarà")},
     **{f"{word}'": word for word in ("po", "fa", "va", "da", "di", "sta", "be", "mo", "to")},
     "F.lli": "fratelli", "gg.": "giorni", "sec.": "secolo", "tot.": "totale", "U.S.A.": "U S A", "St.": "street",
 }  # fmt: skip
@@ -204,6 +212,16 @@ _NAMED: Final = (
     "|gennaio|febbraio|marzo|aprile|maggio|giugno|luglio|agosto|settembre|ottobre|novembre|dicembre|piani|tempo|gol"
 )
 _NAMED_F: Final = "edizione|volta|classe|fila|giornata|guerra|tappa|puntata|stagione|elementare|media|lezione|divisione"
+
+
+def _masculine(match: Match) -> str:
+    return _NUMERALS.ordinal(int(match[1]))
+
+
+def _feminine(match: Match) -> str:
+    return _NUMERALS.ordinal(int(match[1]), "f")
+
+
 ITALIAN: Final = Language(
     tag="it",
     name="Italian",
@@ -220,7 +238,7 @@ ITALIAN: Final = Language(
     calendar=_CALENDAR,
     gender=_gender,
     ordinal_marks={
-        rf"\.?[ºo]|°(?=\s(?:{_NAMED})\b)|\.?mo": "m", rf"\.?ª|\.?a(?=\s(?:{_NAMED_F})\b)|°(?=\s(?:{_NAMED_F})\b)": "f",
+        r"\.?[ºo]|\.?mo": "m", rf"\.?ª|\.?a(?=\s(?:{_NAMED_F})\b)": "f",
     },
     currencies=_CURRENCIES,
     money="{whole} e {number}",
@@ -245,8 +263,8 @@ ITALIAN: Final = Language(
         "fase|tipo|volume|tomo|livello|gruppo": "cardinal",
     },
     roman_marks={
-        r"[ºo]|(?=\s(?:secolo|capitolo|canto|atto|piano|libro|millennio|municipio|congresso)\b)": "m",
-        r"ª|(?=\s(?:edizione|guerra|parte|scena|sezione|classe|olimpiade|giornata|legislatura|repubblica)\b)": "f",
+        r"[ºo]|(?=\s(?i:secolo|capitolo|canto|atto|piano|libro|millennio|municipio|congresso)\b)": "m",
+        r"ª|(?=\s(?i:edizione|guerra|parte|scena|sezione|classe|olimpiade|giornata|legislatura|repubblica)\b)": "f",
     },
     regnal=99,
     conjunctions=words("e ed o ma che perché quando dove come anche mentre se però quindi oppure né"),
@@ -255,8 +273,12 @@ ITALIAN: Final = Language(
     ranges="a",
     times="per",
     rules=(
-        number_rule("'", r"(?<=\bl')1(?=[ ,.?!]|$)", lambda _: "una"),
-        number_rule("'", r"(?<=\ball')1(?=[ ,.?!]|$)", lambda _: "una"),
+        number_rule("'", r"\b((?:da|a)?ll?')1(?![\w:]|[.,]\d)", lambda m: f"{m[1]}una"),
+        number_rule("", r"(?<![\w.,])1 (?=(?:h|[aeiou])\w*a\b)", lambda _: "un'"),
+        *(
+            number_rule("°", rf"(?<![\w.,])(\d{{1,4}})°(?=\s(?:{named})\b)", ordinal)
+            for named, ordinal in ((_NAMED, _masculine), (_NAMED_F, _feminine))
+        ),
         number_rule("", r"\b(anni) '(\d\d)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
     ),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Final
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.portuguese_sounds import read
-from ancestral.models.text.rules import number_rule
+from ancestral.models.text.rules import Match, number_rule
 
 _MASCULINE_IN_A: Final = words(
     """dia dias mapa mapas problema problemas programa programas sistema sistemas tema temas idioma idiomas clima
@@ -197,6 +197,21 @@ _NAMED: Final = (
     "lugar|andar|dia|ano|mês|semestre|trimestre|bimestre|século|turno|tempo|grau|capítulo|colocado|aniversário|prêmio"
 )
 _NAMED_F: Final = "vez|edição|série|fase|classe|parte|semana|rodada|etapa|temporada|aula|divisão"
+_GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot|final)\w*[^.?!]*$", re.IGNORECASE)
+
+
+def _score(match: Match) -> str:
+    return f"{_NUMERALS.cardinal(int(match[1]))} {'a' if _GAMES.search(match.string[: match.start()]) else 'por'}"
+
+
+def _masculine(match: Match) -> str:
+    return _NUMERALS.ordinal(int(match[1]))
+
+
+def _feminine(match: Match) -> str:
+    return _NUMERALS.ordinal(int(match[1]), "f")
+
+
 PORTUGUESE: Final = Language(
     tag="pt",
     name="Portuguese",
@@ -212,8 +227,8 @@ PORTUGUESE: Final = Language(
     calendar=_CALENDAR,
     gender=_gender,
     ordinal_marks={
-        rf"\.?º|°(?=\s(?:{_NAMED})\b)|o(?=\s(?:{_NAMED})\b)": "m",
-        rf"\.?ª|°(?=\s(?:{_NAMED_F})\b)|a(?=\s(?:{_NAMED_F})\b)": "f",
+        rf"\.?º|o(?=\s(?:{_NAMED})\b)": "m",
+        rf"\.?ª|a(?=\s(?:{_NAMED_F})\b)": "f",
     },
     currencies=_CURRENCIES,
     money="{whole} e {cents}",
@@ -236,7 +251,7 @@ PORTUGUESE: Final = Language(
         "fase|tipo|volume|tomo|nível|grupo": "cardinal",
     },
     roman_marks={
-        r"º": "m", r"ª|(?=\s(?:edição|guerra|parte|cena|seção|olimpíada|bienal|semana|conferência)\b)": "f",
+        r"º": "m", r"ª|(?=\s(?i:edição|guerra|parte|cena|seção|olimpíada|bienal|semana|conferência)\b)": "f",
     },
     regnal=10,
     conjunctions=words("e ou mas que porque quando onde como também enquanto se porém pois nem"),
@@ -245,6 +260,12 @@ PORTUGUESE: Final = Language(
     ranges="a",
     times="por",
     rules=(
+        number_rule("×", r"(?<=\d)\s?×\s?(?=\d)", lambda _: "vezes"),
+        number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
+        *(
+            number_rule("°", rf"(?<![\w.,])(\d{{1,4}})°(?=\s(?:{named})\b)", ordinal)
+            for named, ordinal in ((_NAMED, _masculine), (_NAMED_F, _feminine))
+        ),
         number_rule("", r"\b([Aa]nos) (\d0)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
     ),
 )  # fmt: skip

@@ -42,7 +42,7 @@ class Spelling:
             (re.compile(rf"\b((?i:{words})) ({_ROMAN})\b"), kind) for words, kind in language.romans.items()
         ]
         self._roman_ordinals: Final = [
-            (re.compile(rf"\b(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?<=[IVX])(?:{mark})(?!\w)"), gender)
+            (re.compile(rf"\b(?=[IVX])(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?:{mark})(?!\w)"), gender)
             for mark, gender in language.roman_marks.items()
         ]
         self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w)")
@@ -141,4 +141,5 @@ def _as_written(key: str) -> str:
     exact = not key[0].isalpha() or (key[0].isupper() and (key[1:] == "." or not key.endswith(".")))
     first = re.escape(key[0]) if exact else f"[{key[0].lower()}{key[0].upper()}]"
     rest = re.escape(key[1:]).replace(r"\ ", r"\s?")
-    return first + rest + ("" if key.endswith(".") else r"(?!\w)")
+    after = r"(?=\s?\w)" if exact and key[1:] == "." else "" if key.endswith(".") else r"(?!\w)"
+    return first + rest + after
