@@ -56,14 +56,28 @@ def _slash_date(match: Match) -> str:
     return _date(year_digits, int(month), str(int(day)))
 
 
+def _british_date(match: Match) -> str:
+    day, month = match["day"], match["month"]
+    return _day_of_month(match, day, int(month), match["year"]) if _is_date(month, day) else match[0]
+
+
+def _british_day(match: Match) -> str:
+    day, month = match[1], match[2]
+    return _day_of_month(match, day, int(month)) if _is_date(month, day) and _is_day(match) else match[0]
+
+
+def _is_day(match: Match) -> bool:
+    """Whether two numbers with a slash between them are the day of a year, and no fraction."""
+    before = match.string[max(0, match.start() - _LONGEST_DAY_BEFORE) : match.start()]
+    above_month = max(int(match[1]), int(match[2])) > _LAST_MONTH
+    is_day = _BEFORE_DAY.search(before) or (above_month and _MAYBE_BEFORE_DAY.search(before))
+    zero = match[1][0] == "0" or match[2][0] == "0"
+    return bool(is_day or zero) and not _FRACTION_AFTER.match(match.string, match.end())
+
+
 def _day(match: Match) -> str:
     month, day = match[1], match[2]
-    before = match.string[max(0, match.start() - _LONGEST_DAY_BEFORE) : match.start()]
-    is_day = _BEFORE_DAY.search(before) or (int(day) > _LAST_MONTH and _MAYBE_BEFORE_DAY.search(before))
-    zero = month[0] == "0" or day[0] == "0"
-    if not _is_date(month, day) or _FRACTION_AFTER.match(match.string, match.end()) or not (is_day or zero):
-        return match[0]
-    return _date("", int(month), str(int(day)))
+    return _date("", int(month), str(int(day))) if _is_date(month, day) and _is_day(match) else match[0]
 
 
 def _days(match: Match) -> str:
@@ -83,9 +97,13 @@ def _month_day(match: Match) -> str:
 
 
 def _day_month(match: Match) -> str:
-    year_words = f" {plain_number(match[3])}" if match[3] else ""
+    return _day_of_month(match, match[1], _month_number(match[2]), match[3])
+
+
+def _day_of_month(match: Match, day: str, month: int, year_digits: str | None = None) -> str:
+    year_words = f" {plain_number(year_digits)}" if year_digits else ""
     article = "" if match.string[: match.start()].rstrip().lower().endswith("the") else "the "
-    return f"{article}{ordinal(match[1])} of {_MONTHS[_month_number(match[2]) - 1]}{year_words}"
+    return f"{article}{ordinal(str(int(day)))} of {_MONTHS[month - 1]}{year_words}"
 
 
 def _half_day(letter: str) -> str:
@@ -138,6 +156,14 @@ def _expiry(match: Match) -> str:
     return f"{word} {cardinal(match[2])} {cardinal(match[3])}"
 
 
+BRITISH_RULES: Final[tuple[Rule, ...]] = (
+    number_rule(
+        "/.-", rf"{START}(?P<day>\d{{1,2}})([/.-])(?P<month>\d{{1,2}})\2(?P<year>\d{{4}}|\d\d){END}", _british_date
+    ),
+    number_rule("-", rf"{START}(?P<year>\d{{4}})-(?P<month>\d\d)-(?P<day>\d\d){END}", _british_date),
+    number_rule("/", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2})(?![\w/])(?!\.\d)", _british_day),
+)
+"""For British voices, before :data:`RULES`: the day comes first."""
 RULES: Final[tuple[Rule, ...]] = (
     number_rule(
         "/", r"\b([Ee]xp\.?|[Ee]xpir\w+|[Vv]alid \w+|VALID \w+|EXP):? ?(0[1-9]|1[0-2])/(\d\d)(?![\d/])", _expiry

@@ -13,10 +13,12 @@ from typing import Final
 from ancestral.models.text.abbreviations import speak_abbreviations
 from ancestral.models.text.addresses import speak_addresses
 from ancestral.models.text.characters import CUE, LETTER
+from ancestral.models.text.dates import BRITISH_RULES
 from ancestral.models.text.formulas import speak_formulas
 from ancestral.models.text.layout import lay_out, layout
 from ancestral.models.text.markup import speak_arrows, speak_markup
 from ancestral.models.text.quantities import speak_quantities
+from ancestral.models.text.rules import apply_all
 from ancestral.models.text.spans import Span, SpannedText, cover
 from ancestral.models.text.units import CURRENCIES
 from ancestral.models.text.words import speak_words
@@ -35,11 +37,13 @@ _WORD_OR_MARK: Final = re.compile(rf"[A-Za-z]+{CUE}|{LETTER}?[A-Za-z]+(?:'[A-Za-
 _LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])([A-Za-z])(?=\d)")
 
 
-def speak(folded: SpannedText) -> list[tuple[str, Span]]:
+def speak(folded: SpannedText, *, british: bool = False) -> list[tuple[str, Span]]:
     """The words and marks of a folded text, as in :class:`~ancestral.models.text.tokens.Token`, and their spans."""
     text = lay_out(speak_arrows(speak_formulas(folded)).strip(), _LAYOUT)
     text = speak_abbreviations(speak_addresses(speak_markup(text)))
     text = text.sub(_LONE_LETTER, lambda m: f"{LETTER}{m[1].lower()} ").sub(_ABOUT, " about ")
+    if british:
+        text = apply_all(BRITISH_RULES, text)
     text = speak_quantities(text).sub(_SYMBOL, lambda m: _SYMBOLS[m[0]])
     written = list(_WORD_OR_MARK.finditer(text.text))
     return [

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from ancestral.models.text import british as british_english
 from ancestral.models.text.characters import ENGLISH
 from ancestral.models.text.directives import read_plain
 from ancestral.models.text.languages.language import Read
@@ -87,15 +88,16 @@ def _as_read(token: Token, language: str) -> str:
     return spoken if isinstance(spoken, str) and token.language == language else PHRASE_PAUSE
 
 
-def _reader(language: str) -> Read:
-    return read if language == ENGLISH.language else table(language).read
+def _reader(language: str, british: bool) -> Read:
+    english = british_english.read if british else read
+    return english if language == ENGLISH.language else table(language).read
 
 
 def _conjunctions(language: str) -> frozenset[str]:
     return _ENGLISH_CONJUNCTIONS if language == ENGLISH.language else table(language).conjunctions
 
 
-def _items(tokens: Sequence[Token], prosody: Prosody) -> tuple[list[Item], Prosody]:
+def _items(tokens: Sequence[Token], prosody: Prosody, british: bool) -> tuple[list[Item], Prosody]:
     """The items of one sentence, and the prosody at its end."""
     spoken = [token.spoken for token in tokens]
     rests = {i + 1: token for i, token in enumerate(spoken) if isinstance(token, Pause)}
@@ -117,7 +119,7 @@ def _items(tokens: Sequence[Token], prosody: Prosody) -> tuple[list[Item], Proso
         elif token in PAUSES:
             items.append(Rest(token, rests[i].seconds) if i in rests else token)
         else:
-            items.append(Word(token, _reader(language)(words[language], heard[i]), span, control))
+            items.append(Word(token, _reader(language, british)(words[language], heard[i]), span, control))
     return items, prosody
 
 
@@ -159,8 +161,9 @@ def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sent
     """
     sentences: list[Sentence] = []
     prosody = Prosody()
-    for tokens in _sentences(normalize(text, primary(language))):
-        items, prosody = _items(tokens, prosody)
+    british = british_english.is_british(language)
+    for tokens in _sentences(normalize(text, primary(language), british=british)):
+        items, prosody = _items(tokens, prosody, british)
         conjunctions = _conjunctions(tokens[0].language)
         sentences.extend(Sentence(tuple(part)) for part in _fit(items, conjunctions))
     return sentences

@@ -79,12 +79,13 @@ def _following(script: Script, number: int) -> str:
     return next((piece.written for piece in script.pieces[number + 1 :] if isinstance(piece, Text | Pronounced)), "")
 
 
-def normalize(text: str | Script, language: str = ENGLISH.language) -> list[Token]:
+def normalize(text: str | Script, language: str = ENGLISH.language, *, british: bool = False) -> list[Token]:
     """Text as a list of spoken words and marks.
 
     Args:
         text: any Unicode string; or a script of one.
         language: the primary language of a string; the pieces of a script have their own.
+        british: whether English is that of a British voice.
 
     Returns:
         Words and marks: never two marks in a row, never one first, a sentence's end last. Among them stand the cues of
@@ -100,7 +101,7 @@ def normalize(text: str | Script, language: str = ENGLISH.language) -> list[Toke
         [
             Token(cues[word.lower()] if word[-1] == CUE else word, span, run.language)
             for run in _runs(script, cues)
-            for word, span in _speak(run)
+            for word, span in _speak(run, british)
         ],
         goes_on=CLAUSE_END.search(script.written) is not None,
     )
@@ -109,6 +110,8 @@ def normalize(text: str | Script, language: str = ENGLISH.language) -> list[Toke
     return list(apart(tokens, script.written))
 
 
-def _speak(run: _Run) -> list[tuple[str, Span]]:
+def _speak(run: _Run, british: bool) -> list[tuple[str, Span]]:
     folded = SpannedText(run.text, run.spans)
-    return english.speak(folded) if run.language == ENGLISH.language else engine(table(run.language)).speak(folded)
+    if run.language == ENGLISH.language:
+        return english.speak(folded, british=british)
+    return engine(table(run.language)).speak(folded)

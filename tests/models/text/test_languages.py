@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ancestral.models.text import PHONEMES, UnsupportedText, Word, phonemize
+from ancestral.models.text import PHONEMES, UnsupportedText, Word, parse_text, phonemize
 from ancestral.models.text.languages.language import Numbers
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.registry import table
@@ -143,6 +143,21 @@ def test_everyday_texts(language: str) -> None:
     assert len(texts) >= 150
     assert {text.written for text in texts if not is_right(text, language)} == KNOWN_WRONG[language]
     assert len(KNOWN_WRONG[language]) <= 0.05 * len(texts)
+
+
+def test_british_voices_read_british_words() -> None:
+    texts = examples("en-GB")
+    assert len(texts) >= 30
+    assert [text.written for text in texts if not is_right(text, "en-GB")] == []
+    (sentence,) = phonemize("From Z to Z's", "en-GB")
+    assert [word.phones for word in sentence.words[1::2]] == [("Z", "EH1", "D"), ("Z", "EH1", "D", "Z")]
+
+
+@pytest.mark.parametrize("language", ["en", "en-US", "en-GB-scotland", "es", "fr"])
+def test_others_do_not(language: str) -> None:
+    (sentence,) = phonemize(parse_text("My bath, on 03/04/2025.", language="en"), language)
+    assert sentence.text == "my bath, on march fourth twenty twenty five."
+    assert sentence.words[1].phones == ("B", "AE1", "TH")
 
 
 def test_names_that_begin_like_a_roman_numeral() -> None:
