@@ -48,6 +48,11 @@ class VoiceMix:
         return " + ".join(voice.name for voice, _ in self.weights)
 
     @property
+    def language(self) -> str:
+        """The language of its voices, as a tag of BCP 47: the first one's; all have the same primary language."""
+        return self.weights[0][0].language
+
+    @property
     def shares(self) -> dict[str, float]:
         """The share of each voice, by its id; they add up to 1."""
         total = sum(weight for _, weight in self.weights)
@@ -93,7 +98,8 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
         voices: of the model, in its order; with all of these.
 
     Raises:
-        MixError: a weight is no positive number with at most three decimals, or they differ too much.
+        MixError: a weight is no positive number with at most three decimals, they differ too much, or the voices speak
+            different languages.
     """
     for name, weight in weights.items():
         if not _WEIGHT.fullmatch(weight) or not float(weight):
@@ -104,6 +110,9 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
     found = VoiceMix(tuple((voice, whole[voice.id] // divisor) for voice in voices if voice.id in whole))
     if max(weight for _, weight in found.weights) >= _LARGEST:
         raise MixError("the weights differ too much")
+    if len({voice.language.partition("-")[0] for voice, _ in found.weights}) > 1:
+        spoken = ", ".join(f"{voice.id} {voice.language}" for voice, _ in found.weights)
+        raise MixError(f"the voices of a mix speak one language ({spoken})")
     return found
 
 

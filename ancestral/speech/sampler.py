@@ -112,7 +112,8 @@ class SpeechSampler(Sampler):
         if self.acoustic is not None:
             utterance = Utterance(
                 seed=0, temperature=1.0, voice=voice, sampling=PLAIN, input="Ready.", plain_input=None,
-                input_format="text", pronunciations=(), speed=1.0, pitch=0.0, intonation=1.0, sentences=(_WARM_UP,),
+                input_format="text", language="en", pronunciations=(), speed=1.0, pitch=0.0, intonation=1.0,
+                sentences=(_WARM_UP,),
             )  # fmt: skip
             for _ in itertools.islice(render(self, utterance), 3):
                 pass

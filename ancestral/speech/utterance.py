@@ -21,6 +21,7 @@ from ancestral.models.text import (
     parse_text,
     phonemize,
 )
+from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.phonemes import PLAIN
 
 PHONEMES_PER_SECOND: Final = 13.0
@@ -51,6 +52,8 @@ class Utterance(SoundRequest):
     plain_input: str | None
     """The text without directives and tags; None if it has none."""
     input_format: InputFormat
+    language: str
+    """Of the text, as a tag of BCP 47."""
     pronunciations: tuple[tuple[str, str], ...]
     """The entries of lexicons that the text uses, those of the deployment too."""
     speed: float
@@ -93,13 +96,15 @@ def utterance(
     seed: int | None = None,
     pronunciations: Mapping[str, str] = _NO_ENTRIES,
     input_format: InputFormat = "text",
+    language: str | None = None,
     temperature: float | None = None,
     speed: float = 1.0,
     pitch: float = 0.0,
     intonation: float = 1.0,
     param: str = "input",
 ) -> Utterance:
-    """A text as phonemes. Takes milliseconds. Without a temperature the model's own is taken, a seed is drawn.
+    """A text as phonemes. Takes milliseconds. Without a temperature the model's own is taken, a seed is drawn; the
+    language is the voice's.
 
     ``lexicon`` has the entries of the deployment, ``pronunciations`` those of the request; ``param`` is the name of the
     text, for errors.
@@ -111,6 +116,8 @@ def utterance(
     check_type(param, text, str, "a text")
     check_type("pronunciations", pronunciations, Mapping, "words and their phonemes")
     check_choice("input_format", input_format, get_args(InputFormat))
+    language = voice.language if language is None else language
+    check_type("language", language, str, "a tag of BCP 47")
     check_range("speed", speed, *SPEEDS)
     check_range("pitch", pitch, -MAX_PITCH, MAX_PITCH)
     check_range("intonation", intonation, 0.0, MAX_INTONATION)
@@ -118,7 +125,7 @@ def utterance(
     check_pitch(model, pitch, intonation)
     seed = seed_or_drawn(seed)
     lexicon = lexicon | read_pronunciations(pronunciations)
-    script, spoken = read_text(text, input_format, lexicon, param)
+    script, spoken = read_text(text, lexicon, param, voice.language, input_format=input_format, language=language)
     sentences = tuple(spoken)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
         message = f"{param}: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
@@ -131,12 +138,21 @@ def utterance(
         input=text,
         plain_input=None if script.written == text else script.written,
         input_format=input_format,
+        language=language,
         pronunciations=tuple(lexicon.only(script.entries).items()),
         speed=speed,
         pitch=pitch,
         intonation=intonation,
         sentences=sentences,
     )
+
+
+def check_language(language: str | None) -> None:
+    """Raise :class:`InvalidRequest` for a tag of a language that is not read."""
+    try:
+        primary(language or "en")
+    except UnsupportedText as error:
+        raise InvalidRequest(f"language: {error}", param="language", code="unsupported_language") from error
 
 
 def check_pitch(model: SpeechModel, pitch: float, intonation: float) -> None:
@@ -161,16 +177,31 @@ def read_pronunciations(entries: Mapping[str, str]) -> Pronunciations:
 
 
 def read_text(
-    text: str, input_format: InputFormat, lexicon: Pronunciations, param: str
+    text: str,
+    lexicon: Pronunciations,
+    param: str,
+    voice_language: str,
+    *,
+    input_format: InputFormat = "text",
+    language: str | None = None,
 ) -> tuple[Script, list[Sentence]]:
     """What the front-end makes of a text.
 
+    Args:
+        text: to read.
+        lexicon: words that are read otherwise.
+        param: the field that the text came in, for errors.
+        voice_language: of the voice, whose sounds a text in another language is spoken with.
+        input_format: of the text.
+        language: of the text; the voice's by default.
+
     Raises:
-        InvalidRequest: the text cannot be spoken; ``param`` is the field that it came in.
+        InvalidRequest: the text cannot be spoken, or its language is not read.
     """
+    check_language(language)
     try:
-        script = parse_text(text, input_format, lexicon)
-        sentences = phonemize(script)
+        script = parse_text(text, input_format, lexicon, language or voice_language)
+        sentences = phonemize(script, voice_language)
     except UnsupportedText as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code="unsupported_text") from error
     if (phonemes := sum(len(sentence.phones) for sentence in sentences)) > MAX_PHONEMES:

@@ -39,6 +39,8 @@ class SpeakArguments(TypedDict, total=False):
     """The model's own by default."""
     input_format: InputFormat
     """``ssml`` if the text is an SSML document."""
+    language: str | None
+    """Of the text, as a tag of BCP 47; the voice's by default. Another one is spoken with the voice's sounds."""
     pronunciations: Mapping[str, str]
     """Words and their phonemes, in ARPAbet or IPA."""
 
@@ -56,6 +58,8 @@ class Voice:
         self.id = mix.id
         """The canonical form: of one voice its id."""
         self.name = mix.name
+        self.language = mix.language
+        """As a tag of BCP 47."""
         self.sample_rate = sampler.model.spec.sample_rate
         """In hertz."""
         self.engine = sampler.engine.name
@@ -147,7 +151,7 @@ class Voice:
         Raises:
             InvalidRequest: the file cannot be read, or the text does not fit it.
         """
-        _, sentences = read_text(text, "text", self._lexicon, "text")
+        _, sentences = read_text(text, self._lexicon, "text", self.language)
         wave = recording if isinstance(recording, np.ndarray) else self._read(Path(recording))
         data = recording_bytes(wave, self._sampler.model.spec)
         scorer = RecordingScorer(self._sampler, self.id, sentences, data)

@@ -102,7 +102,7 @@ def command(
         made_from = {
             "model": speaker.model, "model_sha256": speaker.model_sha256, "voice": speaker.voice, "speed": speed,
         }  # fmt: skip
-        found = parts_of(book, lexicon, seed, made_from)
+        found = parts_of(book, lexicon, seed, made_from, speaker.language)
         folder = PartsFolder(parts or output.with_name(f"{output.name}.parts"), speaker.sample_rate)
         try:
             _speak(speaker, found, folder)

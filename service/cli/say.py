@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How far the pitch moves around its mean; 0 is monotone.",
 )
+@click.option("--language", help="Of TEXT: es, fr-FR, …; the voice's by default.")
 @click.option("--ssml", is_flag=True, help="TEXT is an SSML document.")
 @click.option(
     "--pronunciations",
@@ -55,6 +56,7 @@ def command(
     speed: float,
     pitch: float,
     intonation: float,
+    language: str | None,
     ssml: bool,
     pronunciations: Path | None,
     temperature: float | None,
@@ -74,6 +76,7 @@ def command(
         speech = speaker.speak(
             words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
             input_format="ssml" if ssml else "text",
+            language=language,
         )  # fmt: skip
         if str(output) == "-":
             _stream(speech)

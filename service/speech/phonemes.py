@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.models.text import InputFormat, Rest, Sentence, Word
-from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LanguageTag
 
 
 class PhonemizeQuery(BaseModel):
@@ -16,6 +16,7 @@ class PhonemizeQuery(BaseModel):
 
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="As `input` of `/v1/audio/speech`.")
     input_format: InputFormat = Field(default="text", description="`ssml`: the text is an SSML document.")
+    language: LanguageTag = Field(default="en", description="Of the text and of the voice, a tag of BCP 47.")
 
 
 class PhonemizedWord(BaseModel):

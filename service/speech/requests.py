@@ -70,6 +70,7 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
         seed=request.seed,
         pronunciations=request.pronunciations,
         input_format=request.input_format,
+        language=request.language,
         temperature=request.temperature,
         speed=request.speed,
         pitch=request.pitch,
@@ -116,7 +117,7 @@ def likelihood_job(
     if "speech" in model.capabilities:
         if text is None:
             raise InvalidRequest("text: required by a model that speaks text", param="text", code="missing_parameter")
-        _, spoken = read_text(text, "text", catalog.pronunciations, "text")
+        _, spoken = read_text(text, catalog.pronunciations, "text", voice.language)
         sentences = tuple(spoken)
     elif text is not None:
         raise InvalidRequest("text: not supported by this model", param="text", code="unknown_parameter")

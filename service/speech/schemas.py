@@ -21,6 +21,7 @@ SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
 
 Timestamps = list[Literal["word", "phoneme"]]
 
+LanguageTag = Annotated[str, Field(min_length=1, max_length=64)]
 MAX_INPUT_CHARACTERS = 4096
 MAX_PRONUNCIATIONS = 500
 MAX_DURATION = 3600.0
@@ -120,6 +121,11 @@ class SpeechRequest(AudioRequest):
     )
     input_format: InputFormat = Field(
         default="text", description="`ssml`: `input` is an SSML document, one `<speak>` element."
+    )
+    language: LanguageTag | None = Field(
+        default=None,
+        description="Of the text, a tag of BCP 47 such as `es` or `fr-FR`; the voice's language by default. Another "
+        "one is read by its own rules and spoken with the voice's sounds.",
     )
     pronunciations: Pronunciation = Field(
         default={},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +16,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
+from ancestral.models.text import Pronunciations
 from ancestral.service.errors import status_of
 from ancestral.service.images.requests import completion_job, image_job, interpolation_job
 from ancestral.service.images.schemas import (
@@ -36,6 +39,7 @@ from ancestral.service.speech.requests import generation_job, speech_job
 from ancestral.service.speech.schemas import GenerationRequest, SpeechRequest
 from ancestral.service.speech.session.messages import InputText, SessionConfig
 from ancestral.service.ws.messages import checked
+from ancestral.speech.utterance import utterance
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
 from tests.service.support import GENERATION, SPEECH
 from tests.service.ws_client import CONFIG
@@ -94,7 +98,8 @@ WRONG: Final[dict[str, dict[str, list[Any]]]] = {
     "stream_format": {"literal_error": ["websocket"]},
     "background": {"literal_error": ["white"]},
     "quality": {"literal_error": ["high"]},
-    "language_code": {"literal_error": ["de"]},
+    "language": {"string_too_short": [""], "string_type": [7]},
+    "language_code": {"string_too_long": ["e" * 65]},
     "enable_logging": {"literal_error": ["false"]},
     "enable_ssml_parsing": {"literal_error": ["maybe"]},
     "apply_text_normalization": {"literal_error": ["off"]},
@@ -200,6 +205,7 @@ REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
         ({"input": "Hello\0world"}, "input", "unsupported_text"),
         ({"input": 'Hi <break time="1s"/> there'}, "input", "unsupported_text"),
         ({"input": "你好，世界"}, "input", "unsupported_text"),
+        ({"language": "tlh"}, "language", "unsupported_language"),
         ({"voice": "nobody"}, "voice", "voice_not_found"),
         ({"voice": {"id": "nobody"}}, "voice", "voice_not_found"),
         ({"model": "wavenet-xx"}, "model", "model_not_found"),
@@ -292,3 +298,21 @@ def test_what_a_model_cannot_do_is_refused_by_name(kind: type[BaseModel], catalo
         assert code in ("", error.code), (changes, error.code)
         assert error.message.startswith(f"{param}: "), changes
         assert "passwd" not in error.message
+
+
+def test_a_text_is_in_the_language_of_its_voice_unless_said_otherwise(catalog: Catalog) -> None:
+    model = catalog.speech_model("tiny", "speech")
+    ann = model.entry.voices[0]
+    said = {
+        (spoken, language): utterance(
+            model, VoiceMix(((replace(ann, language=spoken), 1),)), "Son las 3.", Pronunciations({}), language=language
+        )
+        for spoken in ("es-ES", "en-US")
+        for language in (None, "es", "en-GB")
+    }
+    texts = {key: "".join(sentence.text for sentence in found.sentences) for key, found in said.items()}
+    assert {key for key, text in texts.items() if text == "son las tres."} == {
+        ("es-ES", None), ("es-ES", "es"), ("en-US", "es"),
+    }  # fmt: skip
+    assert said["es-ES", None] == replace(said["es-ES", "es"], language="es-ES", seed=said["es-ES", None].seed)
+    assert "ɾ" in said["es-ES", "es"].sentences[0].phones

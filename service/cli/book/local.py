@@ -28,7 +28,7 @@ class LocalSpeaker:
         self._voice = model.voice(voice)
         self._speed, self._threads = speed, threads
         self.model, self.model_sha256 = model.id, model.description.sha256
-        self.voice, self.sample_rate = self._voice.id, self._voice.sample_rate
+        self.voice, self.language, self.sample_rate = self._voice.id, self._voice.language, self._voice.sample_rate
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""

@@ -61,7 +61,7 @@ class Part:
     """Seconds of silence after it."""
 
 
-def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any]) -> list[Part]:
+def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], language: str) -> list[Part]:
     """Everything that is to be spoken, in order.
 
     Args:
@@ -69,6 +69,7 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
         lexicon: words that are read otherwise.
         seed: of the book. That of a part is a digest of it and of the part's text.
         speaker: what else the sound depends on: model, voice, speed.
+        language: of the voice, a tag of BCP 47.
 
     Raises:
         BookError: some of the text cannot be spoken; the message has the lines of the first places.
@@ -79,7 +80,7 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
         before = len(found)
         for paragraph in chapter.paragraphs:
             try:
-                spoken = [_part(number, text, lexicon, seed, speaker) for text in _pieces(paragraph.text)]
+                spoken = [_part(number, text, lexicon, seed, speaker, language) for text in _pieces(paragraph.text)]
             except UnsupportedText as error:
                 problems.append(f"line {paragraph.line}: {error}")
                 continue
@@ -111,11 +112,13 @@ def _pieces(text: str) -> Iterator[str]:
         yield text
 
 
-def _part(chapter: int, text: str, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any]) -> Part | None:
+def _part(
+    chapter: int, text: str, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], language: str
+) -> Part | None:
     """A part, with no pause after it; None if there is nothing to speak in it."""
-    script = parse_text(text, "text", lexicon)
+    script = parse_text(text, "text", lexicon, language)
     try:
-        sentences = len(phonemize(script))
+        sentences = len(phonemize(script, language))
     except NothingToSpeak:
         return None
     part_seed = int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8]) >> 11  # 53 bits

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-from ancestral.catalog.mix import MixError, UnknownVoice, find_voice
+from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
 from ancestral.models.entries import Voice
 from ancestral.service.cli.book.parts import BookError, Part
 from ancestral.service.cli.book.speaker import Spoken
@@ -59,16 +59,17 @@ class RemoteSpeaker:
         self.model: str = model["id"]
         self.model_sha256: str = model["sha256"]
         self.sample_rate: int = model["sample_rate"]
-        self.voice = self._voice(voice)
+        found = self._voice(voice)
+        self.voice, self.language = found.id, found.language
 
-    def _voice(self, text: str | None) -> str:
+    def _voice(self, text: str | None) -> VoiceMix:
         """The canonical form of a voice or mix: what a part is made from must not depend on how it was written."""
         listed = self._json(f"/v1/audio/voices?model={quote(self.model, safe='')}")["voices"]
         names = [field.name for field in fields(Voice) if field.name != "sampling"]
         voices = [Voice(**{name: voice[name] for name in names}) for voice in listed]
         aliases = {alias: voice["id"] for voice in listed for alias in voice["aliases"]}
         try:
-            return find_voice(voices[0].id if text is None else text, voices, aliases).id
+            return find_voice(voices[0].id if text is None else text, voices, aliases)
         except UnknownVoice as error:
             known = ", ".join(voice.id for voice in voices)
             raise BookError(f"voice: {self.model} has no such voice; it has {known}") from error

@@ -25,6 +25,8 @@ class Speaker(Protocol):
     model: str
     model_sha256: str
     voice: str
+    language: str
+    """Of the voice, a tag of BCP 47."""
     sample_rate: int
     """Of the sound, in hertz."""
 

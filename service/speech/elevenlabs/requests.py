@@ -32,7 +32,7 @@ from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.state import Utterance
 from ancestral.service.speech.timestamps import SentenceTimes
 
-_NAMES: Final = {"input": "text", "model": "model_id", "voice": "voice_id"}
+_NAMES: Final = {"input": "text", "language": "language_code", "model": "model_id", "voice": "voice_id"}
 """ElevenLabs' names of our fields."""
 
 
@@ -104,6 +104,7 @@ def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: S
         **_format(query.output_format),
         speed=(body.voice_settings or VoiceSettings()).speed,
         seed=body.seed,
+        language=body.language_code,
     )
 
 
@@ -118,6 +119,7 @@ def session_config(
         **_format(query.output_format),
         seed=query.seed,
         input_format="ssml" if query.enable_ssml_parsing == "true" else "text",
+        language=query.language_code,
         speed=(first.voice_settings or VoiceSettings()).speed,
     )
     if lengths is None:

@@ -9,7 +9,8 @@ Voices and models are those of this server. Nothing is ignored silently; of what
                                                       is spoken at once), sync_alignment, xi_api_key,
                                                       context_id, close_context, close_socket,
                                                       chunk_length_schedule (of clauses)
-    accepted, with only this value                    language_code=en, enable_logging=true,
+                                                      language_code (of the text)
+    accepted, with only this value                    enable_logging=true,
                                                       apply_text_normalization=auto|on,
                                                       apply_language_text_normalization=false
     accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
@@ -29,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.models.entries import SPEEDS
 from ancestral.service.jobs.schemas import Seed, StrictRequest
-from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LanguageTag
 
 OutputFormat = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "ulaw_8000", "alaw_8000",
@@ -53,7 +54,7 @@ class StreamQuery(BaseModel):
     sync_alignment: bool = Field(
         default=False, description="Count times from the start of the audio, not from the message that has them."
     )
-    language_code: Literal["en"] | None = None
+    language_code: LanguageTag | None = None
     enable_ssml_parsing: Literal["true", "false"] = Field(
         default="false", description="The text is SSML documents, each a `<speak>` element; spoken when it has ended."
     )
@@ -101,7 +102,7 @@ class TextToSpeech(StrictRequest):
     )
     voice_settings: VoiceSettings | None = Field(default=None, description="Only `speed` changes anything.")
     seed: Seed | None = Field(default=None, description="Drawn if absent.")
-    language_code: Literal["en"] | None = None
+    language_code: LanguageTag | None = None
     previous_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     next_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     apply_text_normalization: Literal["auto", "on"] | None = None

@@ -13,6 +13,7 @@ from ancestral.service.jobs.schemas import Seed, StrictRequest
 from ancestral.service.speech.schemas import (
     MAX_INPUT_CHARACTERS,
     MAX_PRONUNCIATIONS,
+    LanguageTag,
     Pronunciation,
     SampleRate,
     SpeechRequest,
@@ -42,6 +43,7 @@ class SessionConfig(StrictRequest):
         default="text",
         description="`ssml`: the text is SSML documents, each of which is spoken when its `</speak>` has come.",
     )
+    language: LanguageTag | None = Field(default=None, description="Of the text; the voice's by default.")
     pronunciations: Pronunciation = Field(
         default={}, max_length=MAX_PRONUNCIATIONS, description="How words are said, in ARPAbet or IPA."
     )

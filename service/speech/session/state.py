@@ -21,7 +21,7 @@ from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 from ancestral.service.speech.session.documents import Documents
 from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.sentences import Sentences, nothing_to_say
-from ancestral.speech.utterance import check_pitch, read_pronunciations
+from ancestral.speech.utterance import check_language, check_pitch, read_pronunciations
 
 MAX_OUTSTANDING = 2
 """Unfinished utterances at a time: one is being sent, one is sampled ahead."""
@@ -305,6 +305,7 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
     model, form = catalog.speech_model(config.model, "speech"), config.response_format
     catalog.voice(model, config.voice_id)
     read_pronunciations(config.pronunciations)
+    check_language(config.language)
     check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))

@@ -1,5 +1,7 @@
 """Mixed voices: how they are written, their one form, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from ancestral.catalog.mix import MixError, find_voice, mix, parse_weights
@@ -68,3 +70,12 @@ def test_a_wrong_weight_is_named(weight):
 def test_weights_that_differ_too_much_are_refused():
     with pytest.raises(MixError, match="too much"):
         mix({"ann": "999999999", "bob": "0.001"}, VOICES)
+
+
+def test_voices_of_different_languages_are_not_mixed():
+    voices = [
+        replace(voice, language=language) for voice, language in zip(VOICES, ("en-US", "en-GB", "es-ES"), strict=True)
+    ]
+    assert mix({"ann": "1", "bob": "1"}, voices).language == "en-US"
+    with pytest.raises(MixError, match="ann en-US, eve es-ES"):
+        mix({"ann": "1", "eve": "1"}, voices)

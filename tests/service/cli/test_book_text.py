@@ -50,7 +50,7 @@ The licence.
 
 
 def _parts(text: str, **changes: str) -> list[Part]:
-    return parts_of(read_book(text), Pronunciations({"alice": "AE1 L AX S"}), 7, {"model": "tiny"} | changes)
+    return parts_of(read_book(text), Pronunciations({"alice": "AE1 L AX S"}), 7, {"model": "tiny"} | changes, "en")
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_what_cannot_be_spoken_is_told_with_its_line() -> None:
     with pytest.raises(BookError, match="and 5 more"):
         _parts("你好\n\n" * 15)
     with pytest.raises(BookError, match="nothing to speak"):
-        parts_of(Book(()), Pronunciations({}), 7, {})
+        parts_of(Book(()), Pronunciations({}), 7, {}, "en")

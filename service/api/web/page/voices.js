@@ -5,6 +5,7 @@ import { slider } from "./controls.js";
 import { h, icon, id } from "./dom.js";
 
 const previews = new Map();
+const languages = new Intl.DisplayNames(["en"], { type: "language" });
 let sample = null;
 
 /** Stops a preview. */
@@ -58,8 +59,12 @@ export class VoicePicker {
     let chosen = weightsOf(wanted ?? this.value);
     if (!voices.some((voice) => chosen[voice.id])) chosen = { [voices[0].id]: 1 };
     const name = id("voice");
-    const oneLanguage = new Set(voices.map((voice) => voice.language)).size === 1;
-    const cards = voices.map((voice) => this.card(voice, name, oneLanguage ? voice.gender : `${voice.gender}, ${voice.language}`));
+    const groups = [...Map.groupBy(voices, (voice) => voice.language)];
+    const cards = groups.flatMap(([language, spoken]) => [
+      ...(groups.length > 1 ? [h("h3", {}, languages.of(language))] : []),
+      ...spoken.map((voice) => this.card(voice, name)),
+    ]);
+    this.languages = new Map(voices.map((voice) => [voice.id, voice.language.split("-")[0]]));
     this.weights = new Map(
       voices.map((voice) => {
         const value = chosen[voice.id] ?? 0;
@@ -74,9 +79,11 @@ export class VoicePicker {
     this.mixed();
   }
 
-  /** Shows on the cards what the weights say. */
+  /** Shows on the cards what the weights say, and the sliders of the voices that can be mixed: those of one language. */
   mixed() {
     const { value } = this;
+    const language = this.languages.get(Object.keys(weightsOf(value))[0]);
+    for (const [voice, { element }] of this.weights) element.hidden = this.languages.get(voice) !== language;
     for (const input of this.element.querySelectorAll(".card input")) input.checked = input.value === value;
     this.summary.textContent = this.weights.has(value) || !value ? "Mix voices" : `Mix: ${value}`;
   }
@@ -88,14 +95,14 @@ export class VoicePicker {
     this.onchange();
   }
 
-  card(voice, name, details) {
+  card(voice, name) {
     const onchange = () => this.take(voice.id);
     const input = h("input", { type: "radio", name, value: voice.id, id: id("voice"), onchange });
     const label = h(
       "label",
       { for: input.id, title: voice.description },
       h("strong", {}, voice.name),
-      h("span", { class: "dim" }, details),
+      h("span", { class: "dim" }, voice.gender),
     );
     return h("div", { class: "card" }, input, label, voice.preview_url && previewButton(voice, this.model, this.fail));
   }
