@@ -114,6 +114,7 @@ class Quantities:
             number_rule(
                 ".", r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w])", lambda m: self._version(m, point)
             ),
+            number_rule("-", r"(?<![\w)])-(?=[$£€]?\d)", lambda _: language.numbers.minus),
         ]  # fmt: skip
 
     def _version(self, match: Match, point: str) -> str:
@@ -186,7 +187,6 @@ class Quantities:
             number_rule(
                 "/", r"(?<![\d/.,])(\d{1,3})/(\d{1,3})(?![\d/])", lambda m: numerals.fraction(int(m[1]), int(m[2]))
             ),
-            number_rule("-", r"(?<![\w)])-(?=\d)", lambda _: language.numbers.minus),
             number_rule("", rf"({number})(?=(?:\s+([^\W\d_]+))?)", self._plain),
         ]
 
