@@ -60,6 +60,8 @@ def test_error_rates() -> None:
     assert rates["wer"] == pytest.approx(1 / 5)
     assert 0.0 < rates["cer"] < rates["wer"]
     assert error_rates(["she sang"], [""])["wer"] == 1.0
+    assert error_rates(["Ocho gatos, y el Sr. Paz."], ["8 gatos y el señor paz"], "es-ES")["cer"] == 0.0
+    assert error_rates(["Ocho gatos."], ["你好"], "es")["wer"] == 1.0
 
 
 def test_noise_lowers_the_score() -> None:

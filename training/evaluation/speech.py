@@ -1,6 +1,7 @@
 """Evaluation of speech: ASR errors, DNSMOS for artefacts, and the model's own likelihood.
 
-Word and character error rates are counted after Whisper's English normaliser, so that "5" and "five" are one word.
+Word and character error rates are counted after Whisper's English normaliser, or after our own front-end in other
+languages, so that "5" and "five" are one word.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +21,8 @@ from ancestral.models.audio.features import normalize_level
 from ancestral.models.engines.base import Array
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.spec import FeatureSpec
+from ancestral.models.text import UnsupportedText, phonemize
+from ancestral.models.text.languages.registry import primary
 from ancestral.training.corpora import read
 from ancestral.training.data.f0 import analyze, speaker_pitch_range
 from ancestral.training.data.speech import Coding, held_out, load_wave
@@ -29,14 +33,22 @@ RATE = 16000
 Wave = NDArray[np.float32]
 
 
-def error_rates(texts: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
-    """``wer`` and ``cer`` over all sentences together, as shares."""
+def error_rates(texts: Sequence[str], heard: Sequence[str], language: str = "en") -> dict[str, float]:
+    """``wer`` and ``cer`` over all sentences together, as shares. Texts are in a language ("en", "es-ES")."""
     import jiwer
     from whisper_normalizer.english import EnglishTextNormalizer
 
-    normal = EnglishTextNormalizer()
+    normal = EnglishTextNormalizer() if primary(language) == "en" else partial(_as_read, language=language)
     references, hypotheses = [normal(t) for t in texts], [normal(h) for h in heard]
     return {"wer": float(jiwer.wer(references, hypotheses)), "cer": float(jiwer.cer(references, hypotheses))}
+
+
+def _as_read(text: str, language: str) -> str:
+    """The words of a text as our front-end reads them, without marks; as it is written, if that cannot."""
+    try:
+        return " ".join(word.text for sentence in phonemize(text, language) for word in sentence.words)
+    except UnsupportedText:
+        return text.lower()
 
 
 def noise_score(waves: Sequence[Wave]) -> float:

@@ -72,6 +72,7 @@ def speech_report(
 
     judges = Listener(), OpinionJudge()
     sampler, clips = model.speech_sampler, recordings(corpus, sentences)
+    language = model.voice(voice).language
     speeches = [
         model.voice(voice).speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)
     ]
@@ -87,13 +88,13 @@ def speech_report(
     return {
         "model": model.id, "sha256": model.description.sha256, "engine": sampler.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
-        **_judged(texts, waves, *judges),
+        **_judged(texts, waves, *judges, language),
         "real_time_factor": sum(map(len, waves)) / sampler.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
         "bits_per_sample": _bits(sampler.network, voice, real, frames),
         "f0_response": _f0_response(sampler, utterances[:_RESPONSE_SENTENCES]),
-        "copy_synthesis": _judged(texts, copied, *judges),
-        "teacher": _judged(texts, real, *judges),
+        "copy_synthesis": _judged(texts, copied, *judges, language),
+        "teacher": _judged(texts, real, *judges, language),
     }  # fmt: skip
 
 
@@ -179,15 +180,17 @@ def _copy(sampler: SpeechSampler, utterance: Utterance, frames: Array) -> Wave:
     return np.concatenate(list(render(sampler, utterance, [part])))
 
 
-def _judged(texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge) -> dict[str, Any]:
+def _judged(
+    texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge, language: str
+) -> dict[str, Any]:
     from ancestral.models.spec import FeatureSpec
     from ancestral.training.evaluation.pitch import measure_pitch
     from ancestral.training.evaluation.speech import error_rates, noise_score
 
-    heard = [listener.transcribe(wave) for wave in waves]
+    heard = [listener.transcribe(wave, language) for wave in waves]
     pitch = measure_pitch(waves, FeatureSpec())._asdict()
     scores = {"distillmos": judge.score(waves), "dnsmos": noise_score(waves)}
-    return {**error_rates(texts, heard), **scores, **pitch, "heard": heard}
+    return {**error_rates(texts, heard, language), **scores, **pitch, "heard": heard}
 
 
 def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dict[str, float] | None:
