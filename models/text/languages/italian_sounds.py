@@ -28,6 +28,8 @@ _STOPS: Final = {("T", "CH"): "CH", ("D", "JH"): "JH", ("T", "ts"): "ts", ("D", 
 _GLIDES: Final = {"i0": "Y", "u0": "W"}
 _ALWAYS_LONG: Final = ("ɲ", "ʎ", "SH")
 _SIBILANTS: Final = ("S", "Z", "ts", "dz")
+_SPELLED: Final = {"Z": "S", "dz": "ts"}
+_FOREIGN: Final = re.compile("[jkwxy]|[^aeiouàèéìòù]$")
 _TENS: Final = "venti|trenta|quaranta|cinquanta|sessanta|settanta|ottanta|novanta"
 _UNITS: Final = (
     "uno|un|due|tr[eé]|quattro|cinque|sei|sette|otto|nove|dieci|undici|dodici|tredici|quattordici|quindici|sedici"
@@ -39,13 +41,14 @@ _PART: Final = re.compile(
 _NUMBER: Final = re.compile(rf"(?:{_PART.pattern}){{2,}}")
 _WHOLE: Final = {part[:-1]: part for part in ("cento", *_TENS.split("|"))}
 _STEM_STRESSED: Final = re.compile(
-    r"(?:[^p]er|ic|[^v]it|[mdg]in|[^ts]ol|ul|[bt]ig|collabor|elabor|evapor|interpret|[ctr]up|anim|stim|litig|occup)$"
+    r"(?:er|ic|[^v]it|[mdg]in|[^ts]ol|ul|[bt]ig|collabor|elabor|evapor|interpret|[ctr]up|anim|stim|litig|occup|comod)$"
 )
 """Verbs that are stressed before the last syllable of their stem: abita, telefona."""
 _NOT_STEM_STRESSED: Final = re.compile(
     r"(?:camm|vic|cuc|rov|comb|cl|fin|stin|raff|sper|disper|tir|gir|mir)$|^in(?:vit)|imit$"
 )
-_CLITIC: Final = re.compile(r"(?<=[aei])(?:mi|ci|vi|lo|la|ne|gli|melo|mela|telo|cela|selo)$")
+_CLITIC: Final = re.compile(r"(?<=[aei])(?:mi|ci|lo|la|ne|gli|melo|mela|telo|cela|selo)$")
+_AFTER_INFINITIVE: Final = re.compile(r"(?<=[aei]r)(?:[mtcvs]i|l[oaie]|ne|gli|[mtcv]el[oaie]|sel[oaie]|gliel[oaie])$")
 _ENDINGS: Final = ("are", "ere", "ire", "iare")
 _REGULAR: Final = re.compile(r"(?:ano|ono|ino|[oaie])$")
 
@@ -93,13 +96,35 @@ def _listed(word: str) -> Phones | None:
     """A word of the lexicon; the rules stress it if the lexicon does not."""
     if word in OWN:
         return tuple(OWN[word].split())
-    for entry, _ in lexicon.entries(word, _PACKAGE):
-        phones = _phones(entry)
-        if not any(phone.endswith("1") for phone in phones):
-            phones = _stressed_as(phones, say(word))
-        if any(phone.endswith("1") for phone in phones):
-            return phones
-    return None
+    found = next((_phones(entry) for entry, _ in lexicon.entries(word, _PACKAGE)), None)
+    return None if found is None or not any(map(is_vowel, found)) else _checked(word, found)
+
+
+def _checked(word: str, listed: Phones) -> Phones:
+    """A word of the lexicon, or what the rules say where it has a slip: another letter's sound, or luogo in three."""
+    ruled = say(word)
+    if not any(phone.endswith("1") for phone in listed):
+        listed = _stressed_as(listed, ruled)
+    stress, places = _stress_of(listed), [i for i, phone in enumerate(listed) if is_vowel(phone)]
+    if stress is None:
+        return ruled
+    last = stress.vowel == len(places) - 1
+    place = places[stress.vowel]
+    split = listed[place] in ("i1", "u1") and not last and places[stress.vowel + 1] == place + 1 < len(listed) - 1
+    if split or (last and len(places) > 1 and word[-1] in "aeiou" and is_vowel(listed[-1])):
+        return _like(ruled, listed)
+    if _FOREIGN.search(word) or (listed[place] == "i1" and places[stress.vowel :] == [place, len(listed) - 1]):
+        return listed  # strategia
+    if len(listed) - len(_letters_of(listed)) != len(ruled) - len(_letters_of(ruled)):
+        return _like(ruled, listed)
+    if _letters_of(listed) == _letters_of(ruled):
+        return listed
+    return _like(say(word, stress) if len(places) == len(_vowels(ruled)) else ruled, listed)
+
+
+def _letters_of(phones: Phones) -> list[str]:
+    """The consonants, as the spelling tells them."""
+    return [_SPELLED.get(phone, phone) for phone in phones if not is_vowel(phone) and phone not in ("Y", "W")]
 
 
 def _stressed_as(phones: Phones, model: Phones) -> Phones:
@@ -131,7 +156,7 @@ def _singulars(word: str) -> Iterator[tuple[str, bool]]:
     if last == "i":
         yield from ((stem + end, end in "oa") for end in ("o", "e", "io", "a"))
     elif last == "e":
-        yield from ((stem + end, end == "a") for end in ("a", "ia") if end == "a" or stem[-1:] in "cg")
+        yield from ((stem + end, end == "a") for end in ("a", "ia" if stem[-1:] in "cg" else "o"))
     elif last == "a":
         yield from ((stem + end, False) for end in ("o", "e"))
     elif last == "o":
@@ -193,12 +218,15 @@ def _vowels(phones: Phones) -> list[str]:
 
 def _like(phones: Phones, listed: Phones) -> Phones:
     """With the s and z of a listed word that has the same stem."""
-    known = [phone for phone in listed if phone in _SIBILANTS]
+    known = [phone for i, phone in enumerate(listed) if phone in _SIBILANTS and phone != listed[i - 1]]
     found = list(phones)
-    places = [i for i, phone in enumerate(phones) if phone in _SIBILANTS]
+    places = [i for i, phone in enumerate(phones) if phone in _SIBILANTS and phone != phones[i - 1]]
     for place, sibilant in zip(places, known, strict=False):
-        if (sibilant in ("S", "Z")) == (found[place] in ("S", "Z")):
+        old = found[place]
+        if _SPELLED.get(sibilant, sibilant) == _SPELLED.get(old, old):
             found[place] = sibilant
+            if found[place + 1 : place + 2] == [old]:
+                found[place + 1] = sibilant
     return tuple(found)
 
 
@@ -213,12 +241,24 @@ def _by_rules(word: str) -> Phones:
 
 
 def _with_clitic(word: str) -> Phones | None:
-    """An imperative with a pronoun: raccontami."""
+    """An infinitive or an imperative with a pronoun: vederlo, raccontami."""
+    infinitive = _AFTER_INFINITIVE.search(word)
+    if infinitive is not None:
+        base = pronounce(word[: infinitive.start()] + "e")
+        return _like(say(word, _stress_of(base)), base)
+    if word.endswith("iti") and (listed := _listed(word.removesuffix("iti") + "ere")) is not None:
+        return say(word, _stress_of(listed))  # mettiti; a participle in -ito belongs to a verb in -ire
     match = _CLITIC.search(word)
     if match is None or _infinitive(word[: match.start() - 1]) is None:
         return None
     stress = _stress_of(pronounce(word[: match.start()]))
     return say(word, stress) if stress else None
+
+
+def _cut_off(word: str) -> Phones | None:
+    """A listed word without its last vowel: nessun, poter."""
+    whole = _listed(word + "o") or _listed(word + "e")
+    return whole[:-1] if whole and whole[-1].endswith("0") else None
 
 
 def _number(word: str) -> Phones | None:
@@ -246,6 +286,8 @@ def pronounce(word: str) -> Phones:
     listed = _number(word) or _listed(word)
     if listed is None and word[-1:] in "aeio":
         listed = _inflected(word) or _of_verb(word) or _with_clitic(word)
+    elif listed is None and word[-1:] in "nlrm":
+        listed = _cut_off(word)
     return listed or _by_rules(word)
 
 

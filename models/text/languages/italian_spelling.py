@@ -43,10 +43,14 @@ _THIRD_FROM_END: Final = re.compile(
     r"""(?:
     [^aeiou]?ic[oa]|ici|iche|[ai]bil[ei]|evol[ei]|(?:[bcdptv]|ng)ol[oaie]|olog[oa]|ologi|oghi|oghe|graf[oaie]|metr[oi]|
     [^r]id[oaie]|issim[oaie]|[ae]sim[oaie]|(?:[dg]|[iuoe]m)in[ei]|ul[oaie]|ifer[oaie]|gen[oaie]|[ae]ne[oaie]|fon[oi]|
-    crate|[aei]vano|[aei]rono|[aei]ssero|ebbero|(?:s|cqu|bb|nn|pp|ll|vv)ero|[aei]ssimo|iscono|iscano|[ae]ndo(?:[mtcvs]i|l[oaie]|ne)|
+    crate|[aei]vano|[aei]rono|[aei]ssero|ebbero|(?:s|cqu|bb|nn|pp|ll|vv)ero|[aei]ssimo|ono|ere|er(?:[mtcvs]i|l[oaie]|gli|ne)|(?:ng|lg|bb|gg|pp|tt|ss|cc|nd|rd|rt|mp|sc|lv|rv|zz|gn|gli)ano|
+    voc[oaie]|voche|(?:to|tro|co)nom[oaie]|[ae]ndo(?:[mtcvs]i|l[oaie]|ne)|
     ultim[oaie]|prossim[oaie]|minim[oaie]|massim[oaie]|mandorla|attimo|anima|interprete
     )$""",
     re.VERBOSE,
+)
+_SECOND_FROM_END: Final = re.compile(
+    r"(?:ved|cad|sed|ten|man|vol|val|dol|sap|par|pot|av|dov|piac|tac|giac|god|tem|suad|i|err?)(?:ere|er[mtcvs]i|er[lgn]\w+)$"
 )
 _CLOSED: Final = re.compile(
     r"""(?:
@@ -136,9 +140,9 @@ def _stressed(word: str, vowels: Sequence[_Letter]) -> int:
     marked = next((n for n, letter in enumerate(vowels) if letter.name in _ACCENTED), None)
     if marked is not None:
         return marked
-    if word[-1] not in _VOWELS and vowels[-1].at == len(word) - 2 and len(vowels) > 1 and word[-1] not in "nrl":
-        return len(vowels) - 1  # foreign: internet
-    third = len(vowels) > 2 and _THIRD_FROM_END.search(word)
+    if re.search("[aeo]i$", word):
+        return len(vowels) - 1  # vorrei, operai
+    third = len(vowels) > 2 and _THIRD_FROM_END.search(word) and not _SECOND_FROM_END.search(word)
     return max(0, len(vowels) - (3 if third else 2))
 
 

@@ -43,4 +43,8 @@ OWN: Final = {
     "verde": "V e1 r D e0", "vero": "V e1 r o0", "viaggio": "V Y a1 JH JH o0", "violino": "V Y o0 L i1 N o0",
     "voi": "V o1 Y", "web": "W ɛ1 B", "weekend": "W i0 K ɛ1 N D", "wi": "W a1 Y", "zia": "dz i1 a0",
     "zucchero": "dz u1 K K e0 r o0", "zuppa": "dz u1 P P a0",
+    "ovvero": "o0 V V e1 r o0", "qualsiasi": "K W a0 L S i1 a0 Z i0", "siano": "S i1 a0 N o0", "menu": "M e0 N u1",
+    "dispari": "D i1 S P a0 r i0", "video": "V i1 D e0 o0", "allinea": "a0 L L i1 N e0 a0",
+    "sbrigati": "Z B r i1 G a0 T i0", "siediti": "S Y ɛ1 D i0 T i0", "alzati": "a1 L ts a0 T i0",
+    "gratuito": "G r a0 T u1 Y T o0", "gratuita": "G r a0 T u1 Y T a0",
 }  # fmt: skip

@@ -74,6 +74,8 @@ def is_open(word: str, at: int) -> bool:
         return True
     if word[at:] == "eram":
         return word == "eram" or word.removesuffix("am") in _OPEN  # tiveram, but: escolheram
+    if word[-3:] in ("res", "zes", "les") and word not in _CLOSED:
+        return is_open(word.removesuffix("es"), at)
     for form in (word, word.removesuffix("s"), word.removesuffix("m")):
         if form in _CLOSED:
             return False
