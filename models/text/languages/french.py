@@ -9,7 +9,7 @@ from ancestral.models.text.languages.french_sounds import read
 from ancestral.models.text.languages.french_words import LETTER_NAMES
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.rules import number_rule
+from ancestral.models.text.rules import Match, number_rule
 
 _VOWELS: Final = "aàâäeéèêëiîïoôöuùûüyhœæ"
 _NOT_COUNTED: Final = words(
@@ -61,6 +61,10 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} {_NUMERALS.cardinal(minute, 'f')}" if minute else hours
 
 
+def _day(day: int) -> str:
+    return "premier" if day == 1 else _NUMERALS.cardinal(day)
+
+
 _CALENDAR: Final = Calendar(
     months=(
         "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre",
@@ -73,12 +77,22 @@ _CALENDAR: Final = Calendar(
     date="{day} {month} {year}",
     time=_time,
     seconds="{time} minutes {seconds} secondes",
-    day=lambda day: "premier" if day == 1 else _NUMERALS.cardinal(day),
+    day=_day,
     clock=(
         r"(?P<h>[01]?\d|2[0-4])(?:(?::|\s?[hH]\s?)(?P<m>[0-5]\d)(?![\d:])(?:\s?mi?n\b)?(?:(?<=n)\s?(?P<s>[0-5]\d)\s?s\b)?"
         r"|\s?[hH])"
     ),
 )  # fmt: skip
+_DAYS: Final = {
+    "lun": "lundi", "mar": "mardi", "mer": "mercredi", "jeu": "jeudi", "ven": "vendredi", "sam": "samedi",
+    "dim": "dimanche",
+}  # fmt: skip
+
+
+def _day_and_month(match: Match) -> str:
+    return f"{_day(int(match[1]))} {_CALENDAR.months[int(match[2]) - 1]}"
+
+
 _CENTS: Final = Noun("centime", "centimes")
 _EURO: Final = Currency(Noun("euro", "euros"), _CENTS)
 _DOLLAR: Final = Currency(Noun("dollar", "dollars"), Noun("cent", "cents"))
@@ -227,10 +241,10 @@ FRENCH: Final = Language(
     titles=_TITLES,
     abbreviations=_ABBREVIATIONS,
     said=words(
-        """ONU OTAN UNESCO UNICEF SIDA NASA OVNI OVNIS FIFA UEFA SMIC PACS INSEE CNIL EHPAD COVID ENA CROUS FNAC LIDL
-        IKEA AI URSSAF ASSEDIC CAF RADAR LASER OPEP NON OUI LE LA LES UN UNE DE DES DU EN ET EST ON OU OÙ SUR PAR POUR
-        AVEC QUI QUE CE CES TRÈS PAS NE JE TU IL ELLE NOUS VOUS ILS À AU AUX SA SON SES MON MA MES TOUT BON FIN MAI STOP
-        CHUT VU ICI LÀ ÇA SI SE ME TE Y"""
+        """CAC ONU OTAN UNESCO UNICEF SIDA NASA OVNI OVNIS FIFA UEFA SMIC PACS INSEE CNIL EHPAD COVID ENA CROUS FNAC
+        LIDL IKEA AI URSSAF ASSEDIC CAF RADAR LASER OPEP NON OUI LE LA LES UN UNE DE DES DU EN ET EST ON OU OÙ SUR PAR
+        POUR AVEC QUI QUE CE CES TRÈS PAS NE JE TU IL ELLE NOUS VOUS ILS À AU AUX SA SON SES MON MA MES TOUT BON FIN MAI
+        STOP CHUT VU ICI LÀ ÇA SI SE ME TE Y"""
     ),
     spelled=words("USA RATP ADSL"),
     pronounceable=r"(?:[^aeiouyàâéèêëîïôûù]{0,2}[aeiouyàâéèêëîïôûù]{1,3})+[^aeiouyàâéèêëîïôûù]{0,2}",
@@ -245,6 +259,8 @@ FRENCH: Final = Language(
     rules=(
         number_rule("d", r"(?<![\w.,])2n?de(?!\w)", lambda _: "seconde"),
         number_rule("d", r"(?<![\w.,])2n?d(?!\w)", lambda _: "second"),
+        number_rule("/", r"(?<=\b[Ll]e )([0-2]?\d|3[01])/(0?[1-9]|1[0-2])(?![\d/])", _day_and_month),
+        number_rule(".", rf"\b({'|'.join(_DAYS)})\.(?= \d)", lambda m: _DAYS[m[1].lower()], re.IGNORECASE),
         number_rule("x×", r"(?<=m)\s?[x×]\s?(?=\d)", lambda _: "par"),
     ),
 )  # fmt: skip

@@ -235,6 +235,11 @@ def _in_ent(place: _Place) -> Symbols | None:
     return _variants(place.text)[nasal.index(not is_verb)]
 
 
+def _is_plural_verb(text: str) -> bool:
+    """Whether a word ends in a silent -ent: "les autres arrivent"."""
+    return text.endswith("ent") and _alone(text)[-1] != "ɑ̃"
+
+
 # Between words.
 
 
@@ -255,6 +260,8 @@ def _is_joined(place: _Place) -> bool:
     if text not in known.BEFORE_NOUN and text not in known.PRONOUNS:
         return False
     if after in known.AFTER_NOUN or (text in ("deux", "trois") and after in _VOWEL_MONTHS):
+        return False
+    if text not in known.PRONOUNS and _is_plural_verb(after):
         return False
     return text != "un" or place.near(-1) not in ("l'", "quelqu'")
 

@@ -127,11 +127,15 @@ class Quantities:
         sign, scale = alternatives(currencies), rf"(?:\s(?P<scale>{self._language.numbers.millions}))?"
 
         def speak(match: Match) -> str:
-            return self._amount(match["number"], match["scale"], currencies[match["sign"]])
+            amount = self._amount(match["number"], match["scale"], currencies[match["sign"]])
+            each = match["each"]
+            return f"{amount} {self._language.per} {units[each].one if each in units else each}" if each else amount
 
+        units = self._units
+        per = r"(?:/(?P<each>[^\W\d]+))?(?!\w)"
         return [
-            number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){scale}(?!\w)", speak),
-            number_rule("", rf"(?P<number>(?<![\w.,]){number}){scale}\s?(?P<sign>{sign})(?!\w)", speak),
+            number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){scale}{per}", speak),
+            number_rule("", rf"(?P<number>(?<![\w.,]){number}){scale}\s?(?P<sign>{sign}){per}", speak),
         ]
 
     def _amount(self, number: str, scale: str | None, currency: Currency) -> str:

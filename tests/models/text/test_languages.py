@@ -127,7 +127,13 @@ def test_a_language_that_is_not_read() -> None:
 
 KNOWN_WRONG: dict[str, set[str]] = {
     "es": {"xq no vienes?"},
-    "fr": {"Me Lefèvre défend l'accusé.", "Suivez @marie_b et #climat.", "x > 3 et y < 5"},
+    "fr": {
+        "Me Lefèvre défend l'accusé.",
+        "Suivez @marie_b et #climat.",
+        "x > 3 et y < 5",
+        "Voir l'art. L. 121-1 du Code de la consommation.",
+        "J'arrive ds 5 min, stp attends-moi.",
+    },
     "it": set(),
     "pt": set(),
 }
