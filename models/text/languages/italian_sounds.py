@@ -50,7 +50,7 @@ _NOT_STEM_STRESSED: Final = re.compile(
 _CLITIC: Final = re.compile(r"(?<=[aei])(?:mi|ci|lo|la|ne|gli|melo|mela|telo|cela|selo)$")
 _AFTER_INFINITIVE: Final = re.compile(r"(?<=[aei]r)(?:[mtcvs]i|l[oaie]|ne|gli|[mtcv]el[oaie]|sel[oaie]|gliel[oaie])$")
 _ENDINGS: Final = ("are", "ere", "ire", "iare")
-_REGULAR: Final = re.compile(r"(?:ano|ono|ino|[oaie])$")
+_REGULAR: Final = re.compile(r"(?:ano|ono|[oaie])$")
 
 
 def _phones(entry: str) -> Phones:

@@ -29,24 +29,24 @@ _CLOSED: Final = _words(
     alfinete apego arroz autora banquete baqueta besta bilhete boba boca bolha bolo boquete borboleta boto broto
     cabelo cacete camelo camiseta caneta canhoto cantora capacete careca careta cebola cera cesta cesto choro
     chupeta colchete cometa consolo consultora cores coro cotovelo coxo decoro desespero deste destes diretora
-    dores doutora editora eleitora emprego escolha escritora esposa esgoto este estes esteve estrela etiqueta exagero
-    flores foguete folha foro fresca gabinete garota garoto gaveta gelo gesso gestora gota governo hoje
-    impressora jogadora joguete leitora lembrete loba macete maleta maroto miolo moca modelo moradora mosca
-    muleta namoro nego negra negro neste nestes operadora parede pela pelo pelos pera pintora planeta preto
-    produtora professora rede roleta rolha rolo roto roxa roxo sabonete seco sede seta silhueta sobre sopa soro
-    sorvete sossego tempero terço teve tijolo toda topete tornozelo torre trabalhadora vendedora verde vinagrete
-    violeta zebra
+    dores doutora editora eleitora emprego escolha escritora esgoto esposa este estes esteve estrela etiqueta
+    exagero flores foguete folha foram foro fosse fossem fresca gabinete garota garoto gaveta gelo gesso gestora
+    gota governo hoje impressora jogadora joguete leitora lembrete loba macete maleta maroto miolo moca modelo
+    moradora mosca muleta namoro nego negra negro neste nestes operadora parede pela pelo pelos pera pintora
+    planeta preto produtora professora rede roleta rolha rolo roto roxa roxo sabonete seco sede seta silhueta
+    sobre sopa soro sorvete sossego tempero terço teve tijolo toda topete tornozelo torre trabalhadora vendedora
+    verde vinagrete violeta zebra
     """
 )
 """Words with one of those ends that are closed."""
 _OPEN: Final = _words(
     """
-    aposto assembleia berro bloco bosque brecha colher colmeia começa corto couber cresce der desce dez disser
-    dissesse dobro estiver estivesse estreia europeia ferro fizer fizesse flecha floco foco folga geleia heroica
-    houver houvesse ideia inveja levo logo maior meche melhor menor modo mostro mulher nosso odisseia orquestra
-    pedra pesa peça pior plateia posso puder pudesse puser pusesse qualquer quer quiser quisesse redor rock
-    sequer sogra souber soubesse suor talher tese tiver tivesse trouxer trouxesse velha velhas velho velhos vier
-    viesse volto vosso
+    adora aposto assembleia berro bloco bosque brecha carroça colher colmeia começa corto couber creche cresce
+    der desce dez disser dissesse dobro estiver estivesse estreia europeia ferro fizer fizesse flecha floco foco
+    folga geleia heroica houver houvesse ideia inveja levo logo maestro maior meche melhor menor modo mostro
+    mulher nosso odisseia orquestra pedra pesa peça pior plateia posso puder pudesse puser pusesse qualquer quer
+    quiser quisesse redor rock sequer sogra sopra sopre souber soubesse suor talher tese tiver tivesse trouxer
+    trouxesse velha velhas velho velhos vier viesse volto vosso
     """
 )
 """Words that are open."""
@@ -56,7 +56,7 @@ _PLURALS: Final = _words(
 
 
 _CLOSED_ENDS: Final = re.compile(
-    r"(?:es[ao]|ez|eza|edo|eda|ej[ao]|elh[ao]|ech[ao]|eix|o[ua]|oso|osto|orro|orra|osso|olho|or|er|esse|eu|ei|ou|oi)s?m?$"
+    r"(?:es[ao]|ez|eza|edo|eda|ej[ao]|elh[ao]|ech[ao]|eix|o[ua]|oso|osto|orro|orra|osso|olho|or|(?<=[dt])ora|(?<=[es]s)ora|er|esse|eu|ei|ou|oi)s?m?$"
 )
 """Ends that are closed unless a word is listed."""
 
@@ -74,7 +74,7 @@ def is_open(word: str, at: int) -> bool:
         return True
     if word[at:] == "eram":
         return word == "eram" or word.removesuffix("am") in _OPEN  # tiveram, but: escolheram
-    if word[-3:] in ("res", "zes", "les") and word not in _CLOSED:
+    if word.endswith(("res", "zes")) and word not in _CLOSED:
         return is_open(word.removesuffix("es"), at)
     for form in (word, word.removesuffix("s"), word.removesuffix("m")):
         if form in _CLOSED:
