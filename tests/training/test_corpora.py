@@ -66,7 +66,6 @@ def test_sentences_of_other_languages(script: Path) -> None:
     assert len(lines) >= 300
     assert len(set(lines)) == len(lines)
     assert all(line == unicodedata.normalize("NFC", line).strip() and 1 <= len(line.split()) <= 16 for line in lines)
-    assert not any(re.search(r"\d", line) for line in lines[:30])  # a judge may write "8" for a word
 
 
 @pytest.mark.usefixtures("wordnet")

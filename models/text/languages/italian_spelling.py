@@ -159,7 +159,9 @@ def _quality(word: str, letter: _Letter, *, antepenult: bool) -> str:
         return base
     if _OPEN.match(end) and not antepenult:
         return opened
-    after_i = word[letter.at - 1 : letter.at] == "i" and not end.startswith(("ett", "ezz", "evo", "esc"))
+    after_i = (
+        base == "e" and word[letter.at - 1 : letter.at] == "i" and not end.startswith(("ett", "ezz", "evo", "esc"))
+    )
     return base if _CLOSED.match(end) and not after_i else opened
 
 

@@ -48,5 +48,6 @@ OWN: Final = {
     "sbrigati": "Z B r i1 G a0 T i0", "siediti": "S Y ɛ1 D i0 T i0", "alzati": "a1 L ts a0 T i0",
     "fate": "F a1 T e0", "formica": "F o0 r M i1 K a0", "formiche": "F o0 r M i1 K e0", "giacomo": "JH a1 K o0 M o0",
     "scheletro": "S K ɛ1 L e0 T r o0", "copriti": "K ɔ1 P r i0 T i0", "godetevela": "G o0 D e1 T e0 V e0 L a0",
-    "halloween": "a0 L L o0 W i1 N", "cerca": "CH e1 r K a0", "gratuito": "G r a0 T u1 Y T o0", "gratuita": "G r a0 T u1 Y T a0",
+    "halloween": "a0 L L o0 W i1 N", "cerca": "CH e1 r K a0",
+    "gratuito": "G r a0 T u1 Y T o0", "gratuita": "G r a0 T u1 Y T a0",
 }  # fmt: skip
