@@ -6,14 +6,15 @@ import re
 from typing import Final
 
 from ancestral.models.text.languages.italian_sounds import read
+from ancestral.models.text.languages.italian_words import ABBREVIATIONS, TITLES
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.rules import Match, number_rule
+from ancestral.models.text.rules import Match, number_rule, rule
 
 _FEMININE: Final = re.compile(
     r".*(?:[^m]a|ione|tà|tù|notte|luce|voce|chiave|nave|parte|mente|madre|moglie|neve|pelle|classe|carne|torre|rete|serie)"
 )
-_LONGEST: Final = 30
+_LONGEST: Final = 40
 """Letters of a number in one word."""
 _MASCULINE_IN_A: Final = words("problema programma tema sistema clima poeta pianeta giornalista turista artista")
 _NOT_COUNTED: Final = words(
@@ -71,7 +72,8 @@ _CALENDAR: Final = Calendar(
     time=_time,
     seconds="{time} e {seconds} secondi",
     day=lambda day: "primo" if day == 1 else _NUMERALS.cardinal(day),
-    clock=r"(?P<h>[01]?\d|2[0-4])[:.](?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?(?=$|[^\d€$%])",
+    clock=r"(?P<h>[01]?\d|2[0-4])(?::|(?:(?<=[lr]e \d)|(?<=[lr]e \d\d))\.)(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?"
+    r"(?=$|[^\d€$%])",
     halves={r"a\.? ?m\b\.?": "di mattina", r"p\.? ?m\b\.?": "del pomeriggio"},
 )  # fmt: skip
 _CENTS: Final = Noun("centesimo", "centesimi")
@@ -180,38 +182,26 @@ _ADDRESS: Final = {
     "[": "parentesi quadra aperta", "]": "parentesi quadra chiusa", "{": "graffa aperta", "}": "graffa chiusa",
     "`": "accento grave", "www": "vu vu vu", "html": "H T M L", "pdf": "P D F",
 }  # fmt: skip
-_PLAIN: Final = str.maketrans("àèéìòù", "aeeiou")
-_TITLES: Final = {
-    "Sig.": "signor", "Sig.ra": "signora", "sig.ra": "signora", "sig.na": "signorina", "dott.ssa": "dottoressa",
-    "prof.ssa": "professoressa", "v.le": "viale", "p.zza": "piazza", "p.za": "piazza", "c.so": "corso",
-    "l.go": "largo", "Sig.na": "signorina", "Sigg.": "signori", "Dott.": "dottor", "Dr.": "dottor",
-    "Dott.ssa": "dottoressa", "Dr.ssa": "dottoressa", "Prof.": "professor", "Prof.ssa": "professoressa",
-    "Ing.": "ingegner", "Avv.": "avvocato", "Arch.": "architetto", "Geom.": "geometra", "Rag.": "ragionier",
-    "On.": "onorevole", "Gen.": "generale", "Cap.": "capitano", "S.": "san", "SS.": "santi", "Mons.": "monsignor",
-    "V.le": "viale", "P.zza": "piazza", "P.za": "piazza", "C.so": "corso", "L.go": "largo", "n.": "numero",
-    "n°": "numero", "nr.": "numero", "n.ro": "numero", "pag.": "pagina", "pagg.": "pagine", "p.": "pagina",
-    "pp.": "pagine", "cap.": "capitolo", "art.": "articolo", "artt.": "articoli", "vol.": "volume", "fig.": "figura",
-    "tel.": "telefono", "cell.": "cellulare", "es.": "esempio", "p. es.": "per esempio", "ad es.": "ad esempio",
-    "ca.": "circa", "max.": "massimo", "vs.": "contro", "vs": "contro", "cfr.": "confronta", "rif.": "riferimento",
-    "int.": "interno", "gent.mo": "gentilissimo", "gent.ma": "gentilissima", "egr.": "egregio",
-    "spett.le": "spettabile", "ill.mo": "illustrissimo",
-}  # fmt: skip
-_ABBREVIATIONS: Final = {
-    "ecc.": "eccetera", "etc.": "eccetera", "a.C.": "avanti Cristo", "d.C.": "dopo Cristo", "a. C.": "avanti Cristo",
-    "d. C.": "dopo Cristo", "S.p.A.": "S P A", "S.r.l.": "S R L", "SpA": "S P A", "Srl": "S R L",
-    "P.S.": "post scriptum",
-    "N.B.": "nota bene", "c.a.": "corrente anno", "c.m.": "corrente mese", "u.s.": "ultimo scorso",
-    "p.v.": "prossimo venturo", "cmq": "comunque", "nn": "non", "xké": "perché", "xché": "perché",
-    "tvb": "ti voglio bene",
-    **{f"{word.translate(_PLAIN)}'": word for word in ("è", "più", "perché", "così", "già", "può", "città", "sarà")},
-    **{f"{word}'": word for word in ("po", "fa", "va", "da", "di", "sta", "be", "mo", "to")},
-    "F.lli": "fratelli", "gg.": "giorni", "sec.": "secolo", "tot.": "totale", "U.S.A.": "U S A", "St.": "street",
-}  # fmt: skip
 _NAMED: Final = (
     "piano|posto|classificato|giorno|anno|mese|secolo|capitolo|grado|anniversario|compleanno|premio|livello|turno|round"
-    "|gennaio|febbraio|marzo|aprile|maggio|giugno|luglio|agosto|settembre|ottobre|novembre|dicembre|piani|tempo|gol"
+    "|gennaio|febbraio|marzo|aprile|maggio|giugno|luglio|agosto|settembre|ottobre|novembre|dicembre|piani|tempo|gol|trimestre|semestre|tentativo|turno"
 )
 _NAMED_F: Final = "edizione|volta|classe|fila|giornata|guerra|tappa|puntata|stagione|elementare|media|lezione|divisione"
+
+
+def _day(match: Match) -> str:
+    """`il 12/11` as the day that it is."""
+    day, month = int(match[2]), int(match[3])
+    if not (1 <= day <= 31 and 1 <= month <= len(_CALENDAR.months)):
+        return match[0]
+    return f"{match[1]}{'primo' if day == 1 else _NUMERALS.cardinal(day)} {_CALENDAR.months[month - 1]}"
+
+
+def _power(match: Match) -> str:
+    """`x²`; that of a unit is read with it."""
+    if re.search(r"\d\s?\w{1,2}$", match.string[: match.start()]):
+        return match[0]
+    return "al quadrato" if match[1] == "2" else "al cubo"
 
 
 def _masculine(match: Match) -> str:
@@ -234,7 +224,6 @@ ITALIAN: Final = Language(
     },
     one_letter_words="aeioèàòì",
     read=read,
-    sounds=words("a e ɛ i o ɔ u B CH D F G JH K L M N NG P S SH T V W Y Z ZH dz r ts ɲ ʎ"),
     numbers=_NUMBERS,
     calendar=_CALENDAR,
     gender=_gender,
@@ -247,11 +236,11 @@ ITALIAN: Final = Language(
     per="per",
     symbols=_SYMBOLS,
     address=_ADDRESS,
-    titles=_TITLES,
-    abbreviations=_ABBREVIATIONS,
+    titles=TITLES,
+    abbreviations=ABBREVIATIONS,
     said=words(
-        """ONU NATO UNESCO UNICEF AIDS NASA FIAT ALITALIA RAI IVA IMU TARI TIM ENEL ENI CONI SIAE INPS INAIL ASL TAR TAV
-        FIFA UEFA COVID ISTAT IKEA SPID PIN PEC CAP SIM PUK BOT OVNI UFO BANCOMAT LASER RADAR NO SÌ IL LO LA
+        """ONU PIL NATO UNESCO UNICEF AIDS NASA FIAT ALITALIA RAI IVA IMU TARI TIM ENEL ENI CONI SIAE INPS INAIL ASL
+        TAR TAV FIFA UEFA COVID ISTAT IKEA SPID PIN PEC CAP SIM PUK BOT OVNI UFO BANCOMAT LASER RADAR NO SÌ IL LO LA
         LE GLI I UN UNA DI DA IN CON SU PER TRA FRA E O MA SE CHE NON MI TI CI VI SI NE HO HA HAI È IO TU LUI
         LEI NOI VOI MIO TUO SUO PIÙ GIÀ QUI QUA LÀ LÌ MAI POI ORA BEN TRE DUE SEI OTTO PST AL DEL DAL NEL SUL
         VIA STOP FINE BAR GAS SOS"""
@@ -274,6 +263,15 @@ ITALIAN: Final = Language(
     ranges="a",
     times="per",
     rules=(
+        number_rule("m", r"\b[Mm]in\. ?(?=\d)(?<!\d min\.)(?<!\d min\. )", lambda _: "minimo"),
+        rule("m", r"(?<=\d )min\.(?= [a-z])", lambda _: "min"),
+        number_rule("k", r"\bkm (?=\d)", lambda _: "chilometro"),
+        number_rule("h", r"(?<![\w.,])1 ?h\b", lambda _: "un'ora"),
+        number_rule("e", r"\b(\d\d)enn([ei])\b", lambda m: f"{_NUMERALS.cardinal(int(m[1]))[:-1]}enn{m[2]}"),
+        number_rule("^", r"\^([23])(?!\w)", _power),
+        number_rule(
+            "/", r"\b((?:[dn]?[ae]l|il|entro|lun|mar|mer|gio|ven|sab|dom) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[ie])", _day
+        ),
         number_rule("'", r"\b((?:da|a)?ll?')1(?![\w:]|[.,]\d)", lambda m: f"{m[1]}una"),
         number_rule("", r"(?<![\w.,])1 (?=(?:h|[aeiou])\w*a\b)", lambda _: "un'"),
         *(

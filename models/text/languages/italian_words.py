@@ -1,4 +1,5 @@
-"""Italian words that gruut's lexicon lacks or has otherwise than most people say them, and those without stress."""
+"""Italian words that gruut's lexicon lacks or has otherwise than most people say them, those without stress, and
+abbreviations."""
 
 from __future__ import annotations
 
@@ -50,4 +51,34 @@ OWN: Final = {
     "scheletro": "S K ɛ1 L e0 T r o0", "copriti": "K ɔ1 P r i0 T i0", "godetevela": "G o0 D e1 T e0 V e0 L a0",
     "halloween": "a0 L L o0 W i1 N", "cerca": "CH e1 r K a0",
     "gratuito": "G r a0 T u1 Y T o0", "gratuita": "G r a0 T u1 Y T a0",
+}  # fmt: skip
+_PLAIN: Final = str.maketrans("àèéìòù", "aeeiou")
+TITLES: Final = {
+    "Sig.": "signor", "Sig.ra": "signora", "sig.ra": "signora", "sig.na": "signorina", "dott.ssa": "dottoressa",
+    "prof.ssa": "professoressa", "v.le": "viale", "p.zza": "piazza", "p.za": "piazza", "c.so": "corso",
+    "l.go": "largo", "Sig.na": "signorina", "Sigg.": "signori", "Dott.": "dottor", "Dr.": "dottor",
+    "Dott.ssa": "dottoressa", "Dr.ssa": "dottoressa", "Prof.": "professor", "Prof.ssa": "professoressa",
+    "Ing.": "ingegner", "Avv.": "avvocato", "Arch.": "architetto", "Geom.": "geometra", "Rag.": "ragionier",
+    "On.": "onorevole", "Gen.": "generale", "Cap.": "capitano", "S.": "san", "SS.": "santi", "Mons.": "monsignor",
+    "V.le": "viale", "P.zza": "piazza", "P.za": "piazza", "C.so": "corso", "L.go": "largo", "n.": "numero",
+    "n°": "numero", "nr.": "numero", "n.ro": "numero", "pag.": "pagina", "pagg.": "pagine", "p.": "pagina",
+    "pp.": "pagine", "cap.": "capitolo", "art.": "articolo", "artt.": "articoli", "vol.": "volume", "fig.": "figura",
+    "tel.": "telefono", "cell.": "cellulare", "es.": "esempio", "p. es.": "per esempio", "ad es.": "ad esempio",
+    "ca.": "circa", "max.": "massimo", "vs.": "contro", "vs": "contro", "cfr.": "confronta",
+    "rif.": "riferimento", "lun.": "lunedì", "mer.": "mercoledì", "gio.": "giovedì", "ven.": "venerdì",
+    "sab.": "sabato",
+    "int.": "interno", "gent.mo": "gentilissimo", "gent.ma": "gentilissima", "egr.": "egregio",
+    "spett.le": "spettabile", "ill.mo": "illustrissimo",
+}  # fmt: skip
+ABBREVIATIONS: Final = {
+    "ecc.": "eccetera", "etc.": "eccetera", "a.C.": "avanti Cristo", "d.C.": "dopo Cristo", "a. C.": "avanti Cristo",
+    "d. C.": "dopo Cristo", "S.p.A.": "S P A", "S.r.l.": "S R L", "SpA": "S P A", "Srl": "S R L",
+    "P.S.": "post scriptum",
+    "N.B.": "nota bene", "c.a.": "corrente anno", "c.m.": "corrente mese", "u.s.": "ultimo scorso",
+    "p.v.": "prossimo venturo", "cmq": "comunque", "nn": "non", "xké": "perché", "xché": "perché",
+    "tvb": "ti voglio bene",
+    **{f"{word.translate(_PLAIN)}'": word for word in ("è", "più", "perché", "così", "già", "può", "città", "sarà")},
+    **{f"{word}'": word for word in ("po", "fa", "va", "da", "di", "sta", "be", "mo", "to")},
+    "F.lli": "fratelli", "segg.": "seguenti", "Ctrl": "control", "gg.": "giorni", "sec.": "secolo",
+    "tot.": "totale", "U.S.A.": "U S A", "St.": "street",
 }  # fmt: skip

@@ -108,6 +108,10 @@ class Numerals:
         """A noun as it stands after a number in words: after round millions with "of" in many languages."""
         return self._numbers.of_millions(noun) if re.search(rf"\b(?:{self._numbers.millions})$", words) else noun
 
+    def part_of(self, noun: str) -> str:
+        """A noun after a fraction of it: "de litro"."""
+        return self._numbers.of_millions(noun)
+
     def fraction(self, numerator: int, denominator: int) -> str:
         """`3/4` as "tres cuartos"; what is no ordinary fraction, with the word of its line."""
         names = self._numbers.denominators.get(denominator)

@@ -8,7 +8,7 @@ from typing import Final
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.portuguese_sounds import read
-from ancestral.models.text.rules import Match, number_rule
+from ancestral.models.text.rules import Match, number_rule, rule
 
 _MASCULINE_IN_A: Final = words(
     """dia dias mapa mapas problema problemas programa programas sistema sistemas tema temas idioma idiomas clima
@@ -184,14 +184,15 @@ _TITLES: Final = {
     "fig.": "figura", "tel.": "telefone", "cel.": "celular", "aprox.": "aproximadamente", "p. ex.": "por exemplo",
     "ex.": "exemplo", "vs.": "versus", "máx.": "máximo", "mín.": "mínimo", "dept.": "departamento",
     "depto.": "departamento", "ap.": "apartamento", "apto.": "apartamento", "bl.": "bloco", "ref.": "referência",
-    "obs.": "observação", "séc.": "século", "V. Exa.": "vossa excelência", "ed.": "edição",
+    "obs.": "observação", "séc.": "século", "V. Exa.": "vossa excelência", "seg.": "segunda", "ter.": "terça",
+    "qua.": "quarta", "qui.": "quinta", "sex.": "sexta", "sáb.": "sábado", "dom.": "domingo", "ed.": "edição",
 }  # fmt: skip
 _ABBREVIATIONS: Final = {
     "etc.": "et cetera", "a.C.": "antes de Cristo", "d.C.": "depois de Cristo", "a. C.": "antes de Cristo",
     "d. C.": "depois de Cristo", "EUA": "Estados Unidos", "Ltda.": "limitada", "Cia.": "companhia", "S.A.": "S A",
     "S/A": "S A", "Jr.": "júnior", "vc": "você", "vcs": "vocês", "tb": "também", "tbm": "também", "pq": "porque",
     "blz": "beleza", "obg": "obrigado", "hj": "hoje", "msg": "mensagem", "qdo": "quando", "P.S.": "pós escrito",
-    "c/": "com", "s/": "sem", "p/": "para", "i.e.": "isto é",
+    "c/": "com", "s/": "sem", "p/": "para", "i.e.": "isto é", "Ctrl": "control",
 }  # fmt: skip
 _NAMED: Final = (
     "lugar|andar|dia|ano|mês|semestre|trimestre|bimestre|século|turno|tempo|grau|capítulo|colocado|aniversário|prêmio"
@@ -202,6 +203,27 @@ _GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot
 
 def _score(match: Match) -> str:
     return f"{_NUMERALS.cardinal(int(match[1]))} {'a' if _GAMES.search(match.string[: match.start()]) else 'por'}"
+
+
+def _day(match: Match) -> str:
+    """`il 12/11` as the day that it is."""
+    day, month = int(match[2]), int(match[3])
+    if not (1 <= day <= 31 and 1 <= month <= len(_CALENDAR.months)):
+        return match[0]
+    return f"{match[1]}{'primeiro' if day == 1 else _NUMERALS.cardinal(day)} de {_CALENDAR.months[month - 1]}"
+
+
+def _round(match: Match) -> str:
+    """`R$ 3 mil`, `R$ 36 bi`."""
+    words, scale = _NUMERALS.number(match[1], "m"), match[2]
+    return f"{words} mil reais" if scale == "mil" else f"{words} {scale}lhões de reais"
+
+
+def _power(match: Match) -> str:
+    """`x²`; that of a unit is read with it."""
+    if re.search(r"\d\s?\w{1,2}$", match.string[: match.start()]):
+        return match[0]
+    return "ao quadrado" if match[1] == "2" else "ao cubo"
 
 
 def _masculine(match: Match) -> str:
@@ -223,7 +245,6 @@ PORTUGUESE: Final = Language(
     },
     one_letter_words="aeoáàéóÀ",
     read=read,
-    sounds=words("a e ɛ i o ɔ u ɐ ɐ̃ ẽ ĩ õ ũ B CH D F G JH K L M N P S SH T V W Y Z ZH x ɲ ɾ ʎ"),
     numbers=_NUMBERS,
     calendar=_CALENDAR,
     gender=_gender,
@@ -256,11 +277,17 @@ PORTUGUESE: Final = Language(
     },
     regnal=10,
     conjunctions=words("e ou mas que porque quando onde como também enquanto se porém pois nem"),
-    telephone=r"\(?\d\d\)?[ -]9?\d{4}[ -]\d{4}|9?\d{4}-\d{4}|0[38]00[ -]\d{3}[ -]?\d{4}"
-    r"|\d{5}-\d{3}|\d{3}\.\d{3}\.\d{3}-\d\d",
+    telephone=r"\(?\d\d\)?[ -]9?\d{4}[ -]\d{4}|(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)9?\d{4}-\d{4}"
+    r"|0[38]00[ -]\d{3}[ -]?\d{4}|\d{5}-\d{3}|\d{3}\.\d{3}\.\d{3}-\d\d",
     ranges="a",
     times="por",
     rules=(
+        rule("m", r"(?<=\d )min\.(?= [a-z])", lambda _: "min"),
+        number_rule("k", r"\bkm (?=\d)", lambda _: "quilômetro"),
+        number_rule("^", r"\^([23])(?!\w)", _power),
+        number_rule("-", r"(?<=[A-Z]-)(\d+)\b", lambda m: _NUMERALS.whole(m[1])),
+        number_rule("$", r"R\$ ?(\d+(?:,\d+)?) (mil|mi|bi|tri)\b", _round),
+        number_rule("/", r"\b((?:até|em|dia|para|de|desde) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[aeo])", _day),
         number_rule("×", r"(?<=\d)\s?×\s?(?=\d)", lambda _: "vezes"),
         number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
         *(

@@ -164,8 +164,13 @@ class Quantities:
             per = f" {self._language.per} {units[match[3]].one}" if match[3] else ""
             return numerals.counted(match[1], units[match[2]]) + per
 
+        def part(match: Match) -> str:
+            words, noun = numerals.fraction(int(match[1]), int(match[2])), units[match[3]].one
+            return f"{words} {noun if match[2] == '2' else numerals.part_of(noun)}"
+
         dash = r"\s?[-–]\s?"
         return [
+            number_rule("/", rf"(?<![\w.,/])(\d{{1,2}})/(\d{{1,2}})\s?({unit})(?!\w)", part),
             rule("x×", rf"(\d(?:\s?(?:{unit}))?)\s?[x×]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),
             number_rule("-", rf"((?<![\w.,-]){number}){dash}(?={number}(?![\w-]*-))", lambda m: self._range(m[1])),
             number_rule("", rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}))?(?!\w)(?!\^)", speak),

@@ -39,7 +39,7 @@ class Spelling:
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
         self._end: Final = re.compile(r"[\"')\]]*\s*$")
         self._romans: Final = [
-            (re.compile(rf"\b((?i:{words})) ({_ROMAN})\b"), kind) for words, kind in language.romans.items()
+            (re.compile(rf"\b((?i:{words})) +({_ROMAN})\b"), kind) for words, kind in language.romans.items()
         ]
         self._roman_ordinals: Final = [
             (re.compile(rf"\b(?=[IVX])(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?:{mark})(?!\w)"), gender)
