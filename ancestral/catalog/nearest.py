@@ -38,7 +38,11 @@ def nearest(wanted: str, names: Sequence[str], synonyms: Mapping[str, Sequence[s
 
 def _words(text: str) -> Iterator[str]:
     """The words of a text that mean something, those of its emoji among them."""
-    named = _EMOJI.sub(lambda match: f" {speak_flag(match[0]) if match[1] else speak_picture(match[0]) or ''} ", text)
+
+    def name(match: re.Match[str]) -> str:
+        return f" {(speak_flag if match[1] else speak_picture)(match[0], 'en') or ''} "
+
+    named = _EMOJI.sub(name, text)
     yield from (word for word in _WORD.findall(unicodedata.normalize("NFKC", named).casefold()) if word not in _MINOR)
 
 

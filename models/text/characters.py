@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
@@ -25,9 +25,10 @@ class Folding(NamedTuple):
     """In English, for messages."""
     kept: frozenset[str]
     """The characters beyond ASCII that its rules read."""
+    words: Mapping[str, str]
+    """What others are said as."""
 
 
-ENGLISH: Final = Folding("en", "English", frozenset("£€¥₹¢°µ"))
 # Written before a letter that later stages must speak by its name; `fold` refuses control characters in its input.
 LETTER: Final = "\x01"
 # Written after a word that stands for something other than text (models/text/script.py).
@@ -35,21 +36,26 @@ CUE: Final = "\x02"
 
 _MAX_NAMED: Final = 5
 _MAX_GREEK_RUN: Final = 2
-_REPLACED: Final[dict[str, str]] = {
-    "\t": " ", "\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n\n",
-    "‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "ʹ": "'", "′": "'", "`": "'", "´": "'",
-    "″": '"', "—": " , ", "―": " , ", "⸺": " , ", "…": "...", "−": " minus ", "⁃": "-",
-    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
-    "đ": "d", "Đ": "D", "ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th", "ı": "i", "ŋ": "ng", "Ŋ": "NG",
+_ENGLISH_WORDS: Final[dict[str, str]] = {
+    "−": " minus ", "ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th",
     "×": " times ", "÷": " divided by ", "±": " plus or minus ", "≈": " approximately ",
     "≠": " != ", "≤": " <= ", "≥": " >= ",  # markup.py speaks them
     "√": " square root of ", "∑": " sum of ", "∫": " integral of ", "∂": " partial ", "∆": " delta ",
     "∇": " nabla ", "∈": " in ", "∞": " infinity ", "§": " section ", "¶": " paragraph ", "©": " copyright ",
     "®": " registered ", "™": " trademark ", "†": " dagger ", "‡": " double dagger ",
-    "‰": " per mille ", "¿": " ", "¡": " ", "·": " , ", "•": " , ",
-    "‣": " , ", "※": " , ", "¬": " not ", "⁄": "/", "∕": "/", "。": ". ", "、": ", ", "・": " , ", "〜": "-",
-    "№": " No. ", "₿": " bitcoin ", "\u00b5": "µ",
+    "‰": " per mille ", "¬": " not ", "№": " No. ", "₿": " bitcoin ",
 }  # fmt: skip
+_REPLACED: Final[dict[str, str]] = {
+    "\t": " ", "\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n\n",
+    "‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "ʹ": "'", "′": "'", "`": "'", "´": "'",
+    "″": '"', "—": " , ", "―": " , ", "⸺": " , ", "…": "...", "⁃": "-", "\u2212": "-",
+    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
+    "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "t", "Þ": "T", "ı": "i", "ŋ": "ng", "Ŋ": "NG",
+    "¿": " ", "¡": " ", "·": " , ", "•": " , ",
+    "‣": " , ", "※": " , ", "⁄": "/", "∕": "/", "。": ". ", "、": ", ", "・": " , ", "〜": "-", "\u00b5": "µ",
+}  # fmt: skip
+"""In every language."""
+ENGLISH: Final = Folding("en", "English", frozenset("£€¥₹¢°µ"), _ENGLISH_WORDS)
 # Soft hyphen, joiners, marks of direction, zero-width spaces, byte-order mark: without sound and without shape.
 _INVISIBLE: Final = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _TOKEN: Final = re.compile(
@@ -121,10 +127,12 @@ def _fold_punctuation(char: str, category: str) -> str | None:
     return " " if "\u2000" <= char <= "\u206f" or "\u2e00" <= char <= "\u2e7f" else None
 
 
-def _fold_one(char: str, kept: frozenset[str]) -> str | None:
+def _fold_one(char: str, folding: Folding) -> str | None:
     """The folded form of one character that decomposes no further; None if it cannot be spoken."""
-    if char in kept:
+    if char in folding.kept:
         return char
+    if char in folding.words:
+        return folding.words[char]
     if char in _REPLACED:
         return _REPLACED[char]
     if " " <= char <= "~" or char == "\n":
@@ -135,29 +143,33 @@ def _fold_one(char: str, kept: frozenset[str]) -> str | None:
     if category[0] == "P":
         return _fold_punctuation(char, category)
     if category[0] == "S":
-        return f" {symbol_name(char)} " if category == "Sc" or _NAMED_SYMBOL.match(char) else None
+        named = symbol_name(char, folding.language) if category == "Sc" or _NAMED_SYMBOL.match(char) else ""
+        return f" {named} " if named else None
     if category[0] == "Z":
         return " "
     dropped = _INVISIBLE.match(char) or (category[0] == "M" and _DROPPED_MARK.match(char))
     return "" if dropped else None
 
 
-def _fold_char(char: str, kept: frozenset[str]) -> str | None:
-    if char in kept:
+def _fold_char(char: str, folding: Folding) -> str | None:
+    if char in folding.kept:
         return char
+    if char in folding.words:
+        return folding.words[char]
     if char in _REPLACED:
         return _REPLACED[char]
     whole = unicodedata.normalize("NFKD", char)
     # A negated relation decomposes to the relation and a stroke; dropping the stroke would say the opposite.
     if "\u0338" in whole:
-        return f" {symbol_name(char)} "
-    parts = [_fold_one(part, kept) for part in whole]
+        negated = symbol_name(char, folding.language)
+        return f" {negated} " if negated else None
+    parts = [_fold_one(part, folding) for part in whole]
     folded = "".join(part for part in parts if part is not None) if None not in parts else None
     # "2½" must not become "21/2".
     return f" {folded}" if folded and "\u2044" in whole else folded
 
 
-def _fold_token(token: re.Match[str], kept: frozenset[str]) -> str | None:
+def _fold_token(token: re.Match[str], folding: Folding) -> str | None:
     if token["power"]:
         # Before NFKD, which would turn the 2 of x² into a plain digit.
         return "^" + unicodedata.normalize("NFKC", token[0]).replace("\u2212", "-")
@@ -168,10 +180,10 @@ def _fold_token(token: re.Match[str], kept: frozenset[str]) -> str | None:
     if token["line"]:
         return "\n"
     if token["flag"]:
-        return speak_flag(token["flag"])
-    if token["picture"] and token[0] not in kept:
-        return speak_picture(token["picture"])
-    return _fold_char(token[0], kept)
+        return speak_flag(token["flag"], folding.language)
+    if token["picture"] and token[0] not in folding.kept:
+        return speak_picture(token["picture"], folding.language)
+    return _fold_char(token[0], folding)
 
 
 def _greek_words(text: str) -> list[tuple[int, str]]:
@@ -206,7 +218,7 @@ def fold(text: SpannedText, start: int = 0, folding: Folding = ENGLISH) -> Spann
         end_of_last = token.end()
         if between and not between.isspace():
             last_picture = ""
-        folded = _fold_token(token, folding.kept)
+        folded = _fold_token(token, folding)
         if folded is None:
             refused.append((token.start(), token[0][0]))
             return ""

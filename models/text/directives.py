@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
+from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.markup import refuse_tags
-from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
+from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.script import Piece, Pronounced, Script, Text, pause_of
 
 _DIRECTIVE: Final = re.compile(
@@ -54,17 +55,17 @@ def read_directives(text: str, lexicon: Pronunciations, start: int, language: st
     at = 0
     for match in _DIRECTIVE.finditer(text):
         yield from _with_lexicon(text[at : match.start()], lexicon, start + at, language)
-        yield from _directive(match, start + match.start())
+        yield from _directive(match, start + match.start(), language)
         at = match.end()
     yield from _with_lexicon(text[at:], lexicon, start + at, language)
 
 
-def _directive(match: re.Match[str], start: int) -> Iterator[Piece]:
+def _directive(match: re.Match[str], start: int, language: str) -> Iterator[Piece]:
     shown = match[0] if len(match[0]) <= _LONGEST_SHOWN else f"{match[0][:_LONGEST_SHOWN]}…"
     if match["phonemes"] is not None:
         written = match["phonemes"].strip()
         try:
-            words = parse_phonemes(written)
+            words = parse_phonemes(written, language=language)
         except UnsupportedText as error:
             raise UnsupportedText(f"{shown!r} (phonemes, at position {start}): {error}") from error
         texts = written.split() if len(words) > 1 else [written]
@@ -81,7 +82,7 @@ def _directive(match: re.Match[str], start: int) -> Iterator[Piece]:
 
 def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[Piece]:
     at = 0
-    for match in lexicon.matches(text):
+    for match in lexicon.matches(text, language):
         if match.start > at:
             yield Text(text[at : match.start], text[at : match.start], start + at, language)
         written = text[match.start : match.end]

@@ -1,4 +1,4 @@
-"""Emoji to their CLDR short names (Unicode CLDR, https://cldr.unicode.org): what an English reader calls them.
+"""Emoji to their CLDR short names (Unicode CLDR, https://cldr.unicode.org): what a reader calls them.
 
 Skin tones are not spoken. A sequence that has no name of its own is spoken as the names of its parts.
 """
@@ -27,39 +27,46 @@ _OTHER_NAMES: Final = {
 }  # fmt: skip
 
 
+_LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
+"""Of the columns of emoji.txt."""
+
+
 @cache
-def _names() -> dict[str, str]:
+def _names(language: str) -> dict[str, str]:
     lines = (resources.files("ancestral.models.text") / "emoji.txt").read_text("utf-8").splitlines()
-    return dict(line.split("\t") for line in lines if not line.startswith("#")) | _OTHER_NAMES
+    column = 1 + _LANGUAGES.index(language)
+    rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {row[0]: row[column] for row in rows} | (_OTHER_NAMES if language == "en" else {})
 
 
-def symbol_name(char: str) -> str:
-    """The name of one symbol, from CLDR or else from Unicode; empty if it has none."""
-    if char in _names():
-        return _names()[char]
+def symbol_name(char: str, language: str) -> str:
+    """The name of one symbol, from CLDR or, in English, else from Unicode; empty if it has none."""
+    if char in _names(language) or language != "en":
+        return _names(language).get(char, "")
     name = unicodedata.name(char, "").lower().replace("-", " ")
     return re.sub(r" (?:sign|symbol)$", "", name)
 
 
-def speak_picture(sequence: str) -> str | None:
+def speak_picture(sequence: str, language: str) -> str | None:
     """The words for one match of :data:`SEQUENCE`: empty for a decoration, None if a part of it has no name."""
     plain = _VARIATIONS.sub("", sequence)
     if not plain:
         return ""  # a skin tone by itself
-    if plain in _names():
-        return _names()[plain]
+    known = _names(language)
+    if plain in known:
+        return known[plain]
     if _TAGS.search(plain):
         return None  # text in invisible characters, other than the flags above
     parts = [part for part in plain.split("\u200d") if part]
-    if all(_DECORATION.match(part) and part not in _names() for part in parts):
+    if all(_DECORATION.match(part) and part not in known for part in parts):
         return ""
-    names = [symbol_name(part) for part in parts]
+    names = [symbol_name(part, language) for part in parts]
     return " ".join(names) if all(names) else None
 
 
-def speak_flag(letters: str) -> str:
-    """The words for one match of :data:`FLAG`."""
-    if letters in _names():
-        return _names()[letters]
+def speak_flag(letters: str, language: str) -> str | None:
+    """The words for one match of :data:`FLAG`; None if no country has it and the language has no word for that."""
+    if letters in _names(language) or language != "en":
+        return _names(language).get(letters)
     code = "".join(chr(ord(char) - 0x1F1E6 + ord("A")) for char in letters)
     return f"flag {code[0]}. {code[1]}."

@@ -6,6 +6,7 @@ normalize (text → words and marks) → sentences of speakable length → readi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from ancestral.models.text import british as british_english
@@ -13,6 +14,7 @@ from ancestral.models.text.characters import ENGLISH
 from ancestral.models.text.directives import read_plain
 from ancestral.models.text.languages.language import Read
 from ancestral.models.text.languages.registry import primary, table
+from ancestral.models.text.nearest import in_language
 from ancestral.models.text.normalize import normalize
 from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, SILENCE, Control, is_vowel
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
@@ -123,6 +125,13 @@ def _items(tokens: Sequence[Token], prosody: Prosody, british: bool) -> tuple[li
     return items, prosody
 
 
+def _said(items: list[Item], language: str) -> list[Item]:
+    """The items with the sounds of a voice's language."""
+    return [
+        replace(item, phones=in_language(item.phones, language)) if isinstance(item, Word) else item for item in items
+    ]
+
+
 def parse_text(
     text: str,
     input_format: InputFormat = "text",
@@ -150,7 +159,8 @@ def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sent
     Args:
         text: any Unicode string; numbers, abbreviations, addresses, emoji and the like are spoken as a
             reader would. Or what :func:`parse_text` has made of one.
-        language: that of the voice, as a tag of BCP 47, and of a string. A script's pieces have languages of their own.
+        language: that of the voice, as a tag of BCP 47, and of a string. A script's pieces have languages of their own;
+            what is in another than the voice's is said with the nearest sounds that the voice's has.
 
     Returns:
         At least one sentence. Each has at least one word, but for the last one, which may be a pause.
@@ -161,9 +171,9 @@ def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sent
     """
     sentences: list[Sentence] = []
     prosody = Prosody()
-    british = british_english.is_british(language)
-    for tokens in _sentences(normalize(text, primary(language), british=british)):
+    voice, british = primary(language), british_english.is_british(language)
+    for tokens in _sentences(normalize(text, voice, british=british)):
         items, prosody = _items(tokens, prosody, british)
         conjunctions = _conjunctions(tokens[0].language)
-        sentences.extend(Sentence(tuple(part)) for part in _fit(items, conjunctions))
+        sentences.extend(Sentence(tuple(part)) for part in _fit(_said(items, voice), conjunctions))
     return sentences

@@ -17,9 +17,11 @@ from ancestral.models.text.directives import read_plain
 from ancestral.models.text.languages.engine import engine
 from ancestral.models.text.languages.registry import table
 from ancestral.models.text.script import Cue, Pause, Pronounced, Script, Text
-from ancestral.models.text.spans import Span, SpannedText
+from ancestral.models.text.spans import Span, SpannedText, cover
 from ancestral.models.text.tokens import CLAUSE_END, Token, apart, merge_marks
 
+_BEGIN: Final = re.compile(r"\A\s*\n\s*\n\s*")
+_END: Final = re.compile(r"\s*\n\s*\n\s*\Z")
 _OF_WORD: Final = re.compile(r"[\w']")
 _JOINED: Final = re.compile(r"[-(\"\s]?")
 _LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
@@ -100,14 +102,25 @@ def normalize(text: str | Script, language: str = ENGLISH.language, *, british: 
     tokens = merge_marks(
         [
             Token(cues[word.lower()] if word[-1] == CUE else word, span, run.language)
-            for run in _runs(script, cues)
-            for word, span in _speak(run, british)
+            for before, run, after in _with_neighbours(list(_runs(script, cues)))
+            for word, span in (*_break(run, _BEGIN, before), *_speak(run, british), *_break(run, _END, after))
         ],
         goes_on=CLAUSE_END.search(script.written) is not None,
     )
     if not any(token.is_word or isinstance(token.spoken, Pause) for token in tokens):
         raise NothingToSpeak("nothing to speak: the text has no letters, digits or symbols with a spoken name")
     return list(apart(tokens, script.written))
+
+
+def _with_neighbours(runs: list[_Run]) -> Iterator[tuple[bool, _Run, bool]]:
+    """Each stretch, and whether there is one before and after it."""
+    yield from ((i > 0, run, i + 1 < len(runs)) for i, run in enumerate(runs))
+
+
+def _break(run: _Run, paragraph: re.Pattern[str], beyond: bool) -> list[tuple[str, Span]]:
+    """The mark of a paragraph at an end of a stretch, whose own rules do not know that there is text beyond it."""
+    found = paragraph.search(run.text) if beyond else None
+    return [] if found is None else [(".", cover(run.spans[found.start() : found.end()]))]
 
 
 def _speak(run: _Run, british: bool) -> list[tuple[str, Span]]:

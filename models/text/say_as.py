@@ -7,8 +7,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.g2p import letter_name
+from ancestral.models.text.languages.engine import engine
+from ancestral.models.text.languages.registry import table
 from ancestral.models.text.numerals import cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.script import Piece, Pronounced, Text
 from ancestral.models.text.units import CURRENCIES, UNITS
@@ -38,13 +40,14 @@ _SIGNS: Final = {
 _LONGEST_SHOWN: Final = 40
 
 
-def say_as(kind: str, form: str | None, content: str) -> list[Piece]:
+def say_as(kind: str, form: str | None, content: str, language: str) -> list[Piece]:
     """The pieces of a ``<say-as>`` element.
 
     Args:
         kind: its ``interpret-as``.
         form: its ``format``, for dates and times.
         content: its text.
+        language: that of its text.
 
     Raises:
         UnsupportedText: the kind or the format is not supported, or the text is not of the kind.
@@ -56,11 +59,13 @@ def say_as(kind: str, form: str | None, content: str) -> list[Piece]:
         known = f"is none of {', '.join(forms)}" if forms else f"is not used by {kind}"
         raise UnsupportedText(f"<say-as format>: {_shown(form)} {known}")
     text = content.strip()
-    if kind in _CHARACTERS:
+    if kind in _CHARACTERS and language == ENGLISH.language:
         pieces = list(_characters(text))
     else:
-        spoken = _date(text, form) if kind == "date" else _KINDS[kind](text)
-        pieces = [] if spoken is None else [Text(f" {spoken} ", content)]
+        kinds = _KINDS if language == ENGLISH.language else engine(table(language)).saying.kinds
+        order = form or ("ymd" if re.match(r"[0-9]{4}\D", text) else "mdy" if kinds is _KINDS else "dmy")
+        spoken = _date(text, order) if kind == "date" else kinds[kind](text)
+        pieces = [] if spoken is None else [Text(f" {spoken} ", content, language=language)]
     if not pieces:
         raise UnsupportedText(f"<say-as interpret-as={kind!r}>: cannot read {_shown(content)} as that")
     return pieces
@@ -115,9 +120,8 @@ def _unit(text: str) -> str | None:
     return text if found is not None and found[1] in UNITS else None
 
 
-def _date(text: str, form: str | None) -> str | None:
-    """A date in figures, in the order that the format says: month, day, year by default."""
-    order = form or ("ymd" if re.match(r"[0-9]{4}\D", text) else "mdy")
+def _date(text: str, order: str) -> str | None:
+    """A date in figures, in an order of its parts, as ISO 8601 has it."""
     found = re.fullmatch(r"\D{1,3}".join([_DATE_PART] * len(order)), text)
     if found is None:
         return None

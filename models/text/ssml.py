@@ -1,8 +1,9 @@
 """SSML (W3C Speech Synthesis Markup Language 1.1), as far as the models can follow it.
 
-``<speak>``, ``<p>``, ``<s>``, ``<break time strength>``, ``<phoneme alphabet="ipa|x-arpabet" ph>``, ``<prosody rate
-pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``. Any other element or attribute is refused by name, and so
-are document types, entities and processing instructions: nothing is expanded, nothing is fetched.
+``<speak>``, ``<p>``, ``<s>``, ``<lang>``, each with ``xml:lang``; ``<break time strength>``, ``<phoneme
+alphabet="ipa|x-arpabet" ph>``, ``<prosody rate pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``. Any other
+element or attribute is refused by name, and so are document types, entities and processing instructions: nothing is
+expanded, nothing is fetched.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from xml.parsers import expat
 
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.directives import read_directives
-from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations, parse_phonemes
+from ancestral.models.text.ipa import parse_phonemes
+from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.prosody import parse_pitch, parse_rate
 from ancestral.models.text.say_as import say_as
 from ancestral.models.text.script import (
@@ -44,27 +47,28 @@ _ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
     "speak": frozenset({"version", "xmlns", "xmlns:xsi", "xsi:schemaLocation", _LANGUAGE}),
     "p": frozenset({_LANGUAGE}),
     "s": frozenset({_LANGUAGE}),
+    "lang": frozenset({_LANGUAGE}),
     "break": frozenset({"time", "strength"}),
     "phoneme": frozenset({"alphabet", "ph"}),
     "prosody": frozenset({"rate", "pitch"}),
     "say-as": frozenset({"interpret-as", "format"}),
     "sub": frozenset({"alias"}),
 }
-_REQUIRED: Final = {"phoneme": "ph", "say-as": "interpret-as", "sub": "alias"}
+_REQUIRED: Final = {"lang": _LANGUAGE, "phoneme": "ph", "say-as": "interpret-as", "sub": "alias"}
 _WHOLE: Final = frozenset({"phoneme", "say-as", "sub", "break"})
 """Elements without elements in them."""
 _LONGEST_NAMED: Final = 40
 
 
 def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS, language: str = ENGLISH.language) -> Script:
-    """A document: one ``<speak>`` element.
+    """A document: one ``<speak>`` element. Its text is in a primary language, unless it says otherwise.
 
     Raises:
         UnsupportedText: it is not well-formed, or says something that cannot be followed; the message names it.
     """
     if len(document) > MAX_CHARACTERS:
         raise UnsupportedText(f"SSML may take {MAX_CHARACTERS} characters, not {len(document)}")
-    reader = _Reader(lexicon)
+    reader = _Reader(lexicon, language)
     parser = expat.ParserCreate("utf-8")  # whatever encoding the document declares: it is text already
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
@@ -98,6 +102,8 @@ class _Element:
     attributes: Mapping[str, str]
     prosody: Prosody
     """Of what is in it."""
+    language: str
+    """Of what is in it."""
     content: list[str] = field(default_factory=list)
     """The text of an element of :data:`_WHOLE`."""
 
@@ -105,9 +111,9 @@ class _Element:
 class _Reader:
     """The handlers of one document."""
 
-    def __init__(self, lexicon: Pronunciations) -> None:
+    def __init__(self, lexicon: Pronunciations, language: str) -> None:
         self.pieces: list[Piece] = []
-        self._lexicon = lexicon
+        self._lexicon, self._language = lexicon, language
         self._open: list[_Element] = []
         self._data: list[str] = []
         self._written = 0
@@ -125,21 +131,25 @@ class _Reader:
         if self._open and self._open[-1].name in _WHOLE:
             raise UnsupportedText(f"<{name}>: there may be no element in <{self._open[-1].name}>")
         self._check_attributes(name, attributes)
-        prosody = self._open[-1].prosody if self._open else Prosody()
+        prosody, language = (
+            (self._open[-1].prosody, self._open[-1].language) if self._open else (Prosody(), self._language)
+        )
+        if _LANGUAGE in attributes:
+            language = _language(name, attributes[_LANGUAGE])
         if name == "prosody":
             prosody = _changed(prosody, attributes)
             self.pieces.append(prosody)
-        elif name in ("p", "s"):
+        self._open.append(_Element(name, attributes, prosody, language))
+        if name in ("p", "s"):
             self._plain("\n\n")
-        self._open.append(_Element(name, attributes, prosody))
 
     def end(self, name: str) -> None:
         """An element ends."""
         self._flush()
-        element = self._open.pop()
+        element = self._open[-1]
         content = "".join(element.content)
         if name == "prosody":
-            self.pieces.append(self._open[-1].prosody)
+            self.pieces.append(self._open[-2].prosody)
         elif name in ("p", "s"):
             self._plain("\n\n")
         elif name == "break":
@@ -149,8 +159,10 @@ class _Reader:
         elif name == "sub":
             self._plain(content, element.attributes["alias"])
         elif name == "say-as":
-            self.pieces += say_as(element.attributes["interpret-as"], element.attributes.get("format"), content)
+            kind, form = element.attributes["interpret-as"], element.attributes.get("format")
+            self.pieces += say_as(kind, form, content, element.language)
             self._written += len(content)
+        self._open.pop()
 
     def text(self, data: str) -> None:
         """Text between tags, or a part of it."""
@@ -165,20 +177,19 @@ class _Reader:
         if self._open[-1].name in _WHOLE:
             self._open[-1].content.append(data)
         else:
-            self.pieces += read_directives(data, self._lexicon, self._written, ENGLISH.language)
+            self.pieces += read_directives(data, self._lexicon, self._written, self._open[-1].language)
             self._written += len(data)
 
     def _plain(self, written: str, spoken: str | None = None) -> None:
-        self.pieces.append(Text(written if spoken is None else spoken, written, self._written))
+        language = self._open[-1].language
+        self.pieces.append(Text(written if spoken is None else spoken, written, self._written, language))
         self._written += len(written)
 
     def _check_attributes(self, name: str, attributes: Mapping[str, str]) -> None:
-        for attribute, value in attributes.items():
+        for attribute in attributes:
             if attribute not in _ATTRIBUTES[name]:
                 known = ", ".join(sorted(_ATTRIBUTES[name]))
                 raise UnsupportedText(f"<{name} {_shown(attribute)}> is not supported; <{name}> may have {known}")
-            if attribute == _LANGUAGE and value.partition("-")[0].lower() != "en":
-                raise UnsupportedText(f"<{name} {attribute}>: only English is read, not {_shown(value)!r}")
         if (required := _REQUIRED.get(name)) is not None and required not in attributes:
             raise UnsupportedText(f"<{name}>: {required} is missing")
 
@@ -203,7 +214,7 @@ class _Reader:
         if alphabet not in _ALPHABETS:
             raise UnsupportedText(f"<phoneme alphabet>: {_shown(alphabet)!r} is none of {', '.join(_ALPHABETS)}")
         try:
-            words = parse_phonemes(ph, alphabet)
+            words = parse_phonemes(ph, alphabet, self._open[-1].language)
         except UnsupportedText as error:
             raise UnsupportedText(f"<phoneme ph>: {error}") from error
         written = content if content.strip() else ph
@@ -212,6 +223,13 @@ class _Reader:
             texts = [written.strip()] * len(words)
         self.pieces.append(Pronounced(written, tuple(zip(texts, words, strict=True))))
         self._written += len(written)
+
+
+def _language(name: str, tag: str) -> str:
+    try:
+        return primary(tag)
+    except UnsupportedText as error:
+        raise UnsupportedText(f"<{name} {_LANGUAGE}>: {error}") from error
 
 
 def _changed(prosody: Prosody, attributes: Mapping[str, str]) -> Prosody:

@@ -24,7 +24,7 @@ class PhonemizedWord(BaseModel):
 
     type: Literal["word"] = "word"
     text: str = Field(description="As it is read; numbers and abbreviations are written out.")
-    phonemes: str = Field(description="ARPAbet, separated by spaces; `[[…]]` around them gives the same sounds.")
+    phonemes: str = Field(description="Separated by spaces; in English ARPAbet. `[[…]]` around them gives the sounds.")
     rate: float = Field(description="How many times as fast as the rest of the text.")
     pitch: float = Field(description="Semitones by which it is higher.")
 

@@ -13,7 +13,8 @@ from ancestral.catalog.mix import MAX_VOICES
 from ancestral.formats import AudioFormat
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.text import InputFormat
-from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
+from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
+from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
 from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
 from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
 

@@ -133,7 +133,7 @@ SPANISH: Final = Alphabet(
     {
         **_CONSONANTS, "a": "a", "e": "e", "i": "i", "o": "o", "u": "u", "B": "β", "B stopped": "b", "CH": "ʧ",
         "D": "ð", "D stopped": "d", "G": "ɣ", "G stopped": "ɡ", "N before G": "ŋ", "W after a vowel": "ʊ",
-        "Y after a vowel": "ɪ", "Y after u": "j", "Y as a consonant": "ʝ", "r": "r", "ts": "ʦ", "x": "x", "ɲ": "ɲ",
+        "Y after a vowel": "ɪ", "Y after u": "j", "Y as a consonant": "ʝ", "r": "r", "x": "x", "ɲ": "ɲ",
         "ɾ": "ɾ", "ʎ": "ʎ",
     },
     _spanish,

@@ -10,6 +10,7 @@ from ancestral.models.text.characters import CUE, Folding
 from ancestral.models.text.languages.addresses import Addresses
 from ancestral.models.text.languages.language import SIGNS, Language
 from ancestral.models.text.languages.quantities import Quantities, alternatives
+from ancestral.models.text.languages.saying import Saying
 from ancestral.models.text.languages.spelling import Spelling
 from ancestral.models.text.layout import lay_out, layout
 from ancestral.models.text.spans import Span, SpannedText, cover
@@ -25,12 +26,13 @@ class Engine:
 
     Attributes:
         folding: the characters that its rules read.
+        saying: what SSML's ``<say-as>`` asks for.
     """
 
     def __init__(self, language: Language) -> None:
         letters = language.letters + language.letters.upper()
         signs = "".join(sign for sign in SIGNS if not sign.isascii())
-        self.folding: Final = Folding(language.tag, language.name, frozenset(letters + _ORDINALS + signs))
+        self.folding: Final = Folding(language.tag, language.name, frozenset(letters + _ORDINALS + signs), {})
         self._symbols = {**dict.fromkeys(_ORDINALS, ""), **language.symbols}
         word, joints = f"A-Za-z{letters}", re.escape(language.joints)
         between = rf"(?<=[{word}])[{joints}](?=[{word}])"
@@ -43,6 +45,7 @@ class Engine:
             Spelling(language),
             Quantities(language),
         )
+        self.saying: Final = Saying(language)
         self._word: Final = re.compile(rf"[A-Za-z]+{CUE}|[{word}]+(?:[{joints}][{word}]+)*|[.,?!]")
 
     def speak(self, folded: SpannedText) -> list[tuple[str, Span]]:

@@ -228,6 +228,9 @@ FRENCH: Final = Language(
     one_letter_words="aàyô",
     joints="'-",
     read=read,
+    sounds=words(
+        "a e ɛ i o ɔ u y ø œ ə ɑ̃ ɛ̃ ɔ̃ œ̃ B D F G K L M N NG P S SH T V W Y Z ZH ɥ ɲ ʁ"
+    ),
     numbers=_NUMBERS,
     calendar=_CALENDAR,
     gender=_gender,

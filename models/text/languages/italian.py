@@ -224,6 +224,7 @@ ITALIAN: Final = Language(
     },
     one_letter_words="aeioèàòì",
     read=read,
+    sounds=words("a e ɛ i o ɔ u B CH D F G JH K L M N NG P S SH T V W Y Z ZH dz r ts ɲ ʎ"),
     numbers=_NUMBERS,
     calendar=_CALENDAR,
     gender=_gender,

@@ -127,6 +127,8 @@ class Language:
     one_letter_words: str
     """Lower-case letters that are words by themselves: `aeouy`. Others are read by their name."""
     read: Read
+    sounds: frozenset[str]
+    """The members of `phonemes.PHONEMES` that :attr:`read` returns, vowels without their stress."""
     numbers: Numbers
     calendar: Calendar
     gender: Callable[[str], Gender | None]

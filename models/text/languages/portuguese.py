@@ -245,6 +245,7 @@ PORTUGUESE: Final = Language(
     },
     one_letter_words="aeoáàéóÀ",
     read=read,
+    sounds=words("a e ɛ i o ɔ u ɐ ɐ̃ ẽ ĩ õ ũ B CH D F G JH K L M N P S SH T V W Y Z ZH x ɲ ɾ ʎ"),
     numbers=_NUMBERS,
     calendar=_CALENDAR,
     gender=_gender,

@@ -211,6 +211,7 @@ SPANISH: Final = Language(
     },
     one_letter_words="aeouyáéóú",
     read=read,
+    sounds=words("a e i o u B CH D F G K L M N P S T TH W Y x r ɲ ɾ ʎ"),
     numbers=_NUMBERS,
     calendar=_CALENDAR,
     gender=_gender,

@@ -21,8 +21,8 @@ _ACCENTED: Final = dict(zip("áéíóú", "aeiou", strict=True))
 _VOWEL: Final = "aeiouáéíóúü"
 _CONSONANTS: Final[tuple[tuple[str, Phones], ...]] = (
     (r"^ps(?=[aeiouáéíóú])", ("S",)), (r"^[gm]n", ("N",)), (r"^pt", ("T",)), (r"^x", ("S",)), (r"^r", ("r",)),
-    (r"^hi(?=[aeoáéó])", ("Y",)), (r"^y(?=[aeiouáéíóú])", ("Y",)), (r"ch", ("CH",)), (r"sh", ("SH",)), (r"ph", ("F",)),
-    (r"ll(?=[aeiouáéíóú])", ("ʎ",)), (r"ll", ("L",)), (r"rr", ("r",)), (r"tz", ("ts",)), (r"zz", ("ts",)),
+    (r"^hi(?=[aeoáéó])", ("Y",)), (r"^y(?=[aeiouáéíóú])", ("Y",)), (r"ch", ("CH",)), (r"sh", ("S",)), (r"ph", ("F",)),
+    (r"ll(?=[aeiouáéíóú])", ("ʎ",)), (r"ll", ("L",)), (r"rr", ("r",)), (r"tz", ("T", "S")), (r"zz", ("T", "S")),
     (r"(?<=[nls])r", ("r",)), (r"qu(?=[eiéí])", ("K",)), (r"gu(?=[eiéí])", ("G",)), (r"gü", ("G", "W")),
     (r"g(?=[eiéí])", ("x",)), (r"c(?=[eiéí])", ("TH",)), (r"n(?=[bvp])", ("M",)), (r"y(?=[aeiouáéíóú])", ("Y",)),
     (r"c(?=c[eiéí])", ("K",)), (r"([bcdfgjklmnpqstvwx])(?=\1)", ()),
@@ -43,7 +43,7 @@ _OTHERS: Final = {
     "facebook": "F e1 Y S B u0 K", "whatsapp": "W a1 S a0 P", "youtube": "Y u1 T u0 B", "twitter": "T W i1 T e0 ɾ",
     "marketing": "M a1 ɾ K e0 T i0 N", "jazz": "Y a1 S", "show": "CH o1 W", "iphone": "a1 Y F o0 N",
     "instagram": "i1 N S T a0 G ɾ a0 M", "byte": "B a1 Y T", "bytes": "B a1 Y T S", "hobby": "x o1 B i0",
-    "jeans": "Y i1 N S", "rock": "r o1 K", "sandwich": "S a1 N G W i0 CH", "club": "K L u1 B", "pizza": "P i1 ts a0",
+    "jeans": "Y i1 N S", "rock": "r o1 K", "sandwich": "S a1 N G W i0 CH", "club": "K L u1 B", "pizza": "P i1 T S a0",
     "internet": "i0 N T e0 ɾ N e1 T", "microsoft": "M i0 K ɾ o0 S o1 F T", "new": "N i1 W", "york": "Y o1 ɾ K",
     "hotel": "o0 T e1 L", "test": "T e1 S T", "chat": "CH a1 T", "link": "L i1 N K", "fitness": "F i1 T N e0 S",
     "streaming": "e0 S T ɾ i1 M i0 N", "smartphone": "e0 S M a1 ɾ F o0 N", "hollywood": "x o1 L i0 B u0 D",

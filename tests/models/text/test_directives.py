@@ -12,9 +12,9 @@ from ancestral.models.text import (
     parse_text,
     phonemize,
 )
+from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.normalize import normalize
 from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS
-from ancestral.models.text.pronunciations import parse_phonemes
 from tests.models.text.sequences import sequence
 
 LEXICON = Pronunciations(

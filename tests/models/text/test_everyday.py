@@ -28,8 +28,8 @@ KNOWN_WRONG = {
 _SILENT = re.compile(r"[-*#>|_\"'“”‘’«»()\[\],.;:!?…—–~\u200b\ufeff]+")
 
 
-def words(text: str) -> list[str]:
-    return [str(token.spoken) for token in normalize(text) if token.spoken != ","]
+def words(text: str, language: str = "en") -> list[str]:
+    return [str(token.spoken) for token in normalize(text, language) if token.spoken != ","]
 
 
 def is_right(example: Example) -> bool:
@@ -38,9 +38,9 @@ def is_right(example: Example) -> bool:
     return " ".join(words(example.written)) == example.spoken and sounds.issuperset(example.sounds)
 
 
-def lost(text: str) -> list[str]:
+def lost(text: str, language: str = "en") -> list[str]:
     """The words, numbers and signs of a text that leave no trace in what is spoken: it is the same without them."""
-    whole, tokens = words(text), [(token.start(), token.end()) for token in re.finditer(r"\S+", text)]
+    whole, tokens = words(text, language), [(token.start(), token.end()) for token in re.finditer(r"\S+", text)]
     missing = []
     for start, end in tokens:
         if _SILENT.fullmatch(text[start:end]):
@@ -49,7 +49,7 @@ def lost(text: str) -> list[str]:
         if not rest.strip() or not any(char.isalnum() for char in rest):
             continue
         # "of" in "the 4th of July" is spoken whether it is written or not.
-        if words(rest) == whole and text[start:end].lower() not in whole:
+        if words(rest, language) == whole and text[start:end].lower() not in whole:
             missing.append(text[start:end])
     return missing
 

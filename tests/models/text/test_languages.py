@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from ancestral.models.text import PHONEMES, UnsupportedText, Word, parse_text, phonemize
+from ancestral.models.text import (
+    PHONEMES,
+    PronunciationError,
+    Pronunciations,
+    UnsupportedText,
+    Word,
+    parse_text,
+    phonemize,
+)
+from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.language import Numbers
 from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.languages.registry import table
+from ancestral.models.text.languages.registry import LANGUAGES, primary, table
 from ancestral.models.text.languages.spanish_sounds import read
-from ancestral.models.text.phonemes import without_stress
-from tests.models.text.texts import Example, examples
+from ancestral.models.text.nearest import in_language, sounds
+from ancestral.models.text.phonemes import PAUSES, without_stress
+from tests.models.text.test_everyday import lost
+from tests.models.text.texts import POOLS, Example, examples
 
 SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ", denominators={4: ("cuarto", "cuartos")})
 
@@ -170,9 +183,113 @@ def test_british_voices_read_british_words() -> None:
 def test_others_do_not(language: str) -> None:
     (sentence,) = phonemize(parse_text("My bath, on 03/04/2025.", language="en"), language)
     assert sentence.text == "my bath, on march fourth twenty twenty five."
-    assert sentence.words[1].phones == ("B", "AE1", "TH")
+    assert sentence.words[1].phones == in_language(("B", "AE1", "TH"), primary(language))
 
 
 def test_names_that_begin_like_a_roman_numeral() -> None:
     (sentence,) = phonemize("José Luis y Papa Clemente VII.", "es")
     assert sentence.text == "josé luis y papa clemente séptimo."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sound_has_a_nearest_one(language: str) -> None:
+    own = sounds(language)
+    for phone in set(PHONEMES) - set(PAUSES):
+        near = in_language((phone,), language)
+        assert near, phone
+        assert own.issuperset(map(without_stress, near)), (phone, near)
+        assert near == (phone,) or without_stress(phone) not in own
+        assert set(near) <= set(PHONEMES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_a_language_uses_its_own_sounds(language: str) -> None:
+    texts = [text.written for text in examples(language)]
+    for sentence in (sentence for text in texts for sentence in phonemize(text, language)):
+        for word in sentence.words:
+            assert sounds(language).issuperset(map(without_stress, word.phones)), word
+
+
+def test_a_stretch_in_another_language() -> None:
+    document = """<speak>He said <lang xml:lang="es-ES">21 niños, señor</lang>, <p xml:lang="fr">Bonjour !</p>and
+        <say-as interpret-as="ordinal">3rd</say-as>.</speak>"""
+    first, second, third = phonemize(parse_text(document, "ssml"), "en-US")
+    assert first.text == "he said veintiún niños, señor."
+    assert " ".join(first.words[3].phones) == "N IY1 N Y OW0 S"
+    assert (second.text, " ".join(second.words[0].phones)) == ("bonjour!", "B AO0 N ZH UW1 R")
+    assert third.text == "and third."
+    (spanish,) = phonemize(parse_text("The thin judge [[ˈʒɔb]].", language="en"), "es")
+    assert [" ".join(word.phones) for word in spanish.words] == ["D e0", "TH i1 N", "Y a1 Y", "Y o1 B"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "spoken"),
+    [
+        ("date", "3/4/2024", "tres de abril de dos mil veinticuatro."),
+        ("characters", "Bñ7", "be, eñe, siete."),
+        ("cardinal", "1.234", "mil doscientos treinta y cuatro."),
+        ("ordinal", "3.ª", "tercera."),
+        ("digits", "12", "uno dos."),
+        ("telephone", "+34 600", "más tres cuatro, seis cero cero."),
+        ("fraction", "1 3/4", "uno y tres cuartos."),
+        ("time", "15:30", "quince treinta."),
+        ("currency", "2,50 €", "dos euros con cincuenta."),
+        ("unit", "5 km", "cinco kilómetros."),
+    ],
+)
+def test_saying_as(kind: str, written: str, spoken: str) -> None:
+    document = f'<speak xml:lang="es"><say-as interpret-as="{kind}">{written}</say-as></speak>'
+    (sentence,) = phonemize(parse_text(document, "ssml"), "es")
+    assert sentence.text == spoken
+    other = " " if kind == "characters" else "x y"
+    with pytest.raises(UnsupportedText, match=f"cannot read '{other}' as that"):
+        parse_text(document.replace(written, other), "ssml")
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "phones"),
+    [
+        ("es", "ˈniɲo", "N i1 ɲ o0"),
+        ("es", "niɲo", "N i1 ɲ o0"),
+        ("es", "aˈβɾe", "a0 B ɾ e1"),
+        ("es", "o1 L a0", "o1 L a0"),
+        ("es", "HH AH0 L OW1", "HH AH0 L OW1"),
+        ("fr", "bɔ̃ʒuʁ", "B ɔ̃0 ZH u1 ʁ"),
+        ("it", "ˈpalːa", "P a1 L L a0"),
+        ("pt", "kɐ̃ˈsɐ̃w̃", "K ɐ̃0 S ɐ̃1 W"),
+        ("en", "ˈniːnoʊ", "N IY1 N OW0"),
+    ],
+)
+def test_phonemes_that_people_write(language: str, written: str, phones: str) -> None:
+    assert parse_phonemes(written, language=language) == (tuple(phones.split()),)
+
+
+def test_a_lexicon_in_two_languages() -> None:
+    lexicon = Pronunciations({"Núñez": "ˈnuɲeθ", "gif": "ˈʒif"})
+    spanish, english = (
+        phonemize(parse_text("Núñez, gif.", "text", lexicon, language), language)[0] for language in ("es", "en")
+    )
+    assert [" ".join(word.phones) for word in spanish.words] == ["N u1 ɲ e0 TH", "Y i1 F"]
+    assert [" ".join(word.phones) for word in english.words] == ["N UW1 N Y EY0 TH", "ZH IY1 F"]
+    with pytest.raises(PronunciationError, match="no English sound"):
+        Pronunciations({"Núñez": "ˈnu!eθ"})
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+@pytest.mark.parametrize("pool", range(len(POOLS)))
+def test_any_text_is_read_or_refused(language: str, pool: int) -> None:
+    rng = random.Random(pool)
+    for _ in range(60):
+        text = "".join(rng.choices(POOLS[pool], k=rng.randint(1, 30)))
+        try:
+            sentences = phonemize(text, language)
+        except UnsupportedText:
+            continue
+        for sentence in sentences:
+            assert all(sounds(language).issuperset(map(without_stress, word.phones)) for word in sentence.words), text
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_nothing_is_lost(language: str) -> None:
+    missing = {word for text in examples(language) for word in lost(text.written, language)}
+    assert missing <= {"h."}, "21:00 h."

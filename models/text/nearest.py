@@ -1,0 +1,82 @@
+"""The sounds of one language said with those of another: a voice has only learnt those of its own.
+
+A phoneme that a voice's language lacks becomes the nearest that it has, or two; one that has nothing near is left out,
+as a French speaker does with an h.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from ancestral.models.text.characters import ENGLISH
+from ancestral.models.text.languages.registry import table
+from ancestral.models.text.phonemes import (
+    ENGLISH_CONSONANTS,
+    ENGLISH_VOWELS,
+    PHONEMES,
+    SCHWA,
+    VOWELS,
+    is_vowel,
+    with_stress,
+    without_stress,
+)
+
+Phones = tuple[str, ...]
+
+_NEAR: Final = {
+    # English vowels.
+    "AA": "a", "AE": "a", "AH": "ɐ, œ, a", "AO": "ɔ, o", "AW": "a W", "AX": "ə, ɐ, e", "AY": "a Y", "EH": "ɛ, e",
+    "ER": "œ ʁ, e ɾ, e r", "EY": "e Y", "IH": "i", "IY": "i", "OW": "o W", "OY": "ɔ Y, o Y", "UH": "u", "UW": "u",
+    # Romance vowels.
+    "a": "AA", "e": "EY", "ɛ": "e, EH", "i": "IY", "o": "OW", "ɔ": "o, AO", "u": "UW", "ɐ": "a, AH", "y": "u, UW",
+    "ø": "e, UH", "œ": "e, AH", "ə": "e, AX", "ɐ̃": "ɑ̃, a N, AH N", "ẽ": "ɛ̃, e N, EH N", "ĩ": "i N, IY N",
+    "õ": "ɔ̃, o N, OW N", "ũ": "u N, UW N", "ɑ̃": "ɐ̃, a N, AA N", "ɛ̃": "ẽ, e N, AE N", "ɔ̃": "õ, o N, AO N",
+    "œ̃": "ɛ̃, ẽ, e N, AH N",
+    # English consonants.
+    "CH": "T SH", "DH": "D", "HH": "x", "JH": "D ZH, Y", "NG": "N", "R": "ʁ, ɾ, r", "SH": "S", "TH": "S", "V": "B",
+    "Z": "S", "ZH": "JH, Y",
+    # Romance consonants.
+    "ɲ": "N Y", "ʎ": "L Y", "ɾ": "r, ʁ, R", "r": "ʁ, x, ɾ, R", "x": "HH, ʁ, K", "ʁ": "r, x, R", "ɥ": "W", "ts": "T S",
+    "dz": "D Z, D S",
+}  # fmt: skip
+"""For each phoneme, without its stress, the nearest ones, the very nearest first."""
+
+
+@cache
+def sounds(language: str) -> frozenset[str]:
+    """The phonemes of a language, vowels without stress."""
+    if language == ENGLISH.language:
+        return frozenset(map(without_stress, (*ENGLISH_VOWELS, *ENGLISH_CONSONANTS)))
+    return table(language).sounds
+
+
+@cache
+def _nearest(language: str) -> dict[str, Phones]:
+    """What a voice of a language says for each phoneme that its language lacks."""
+    own = sounds(language)
+    found: dict[str, Phones] = {}
+    for phone in PHONEMES:
+        plain = without_stress(phone)
+        if plain in own or plain not in _NEAR:
+            continue
+        near = next((s for s in (near.split() for near in _NEAR[plain].split(", ")) if own.issuperset(s)), [])
+        found[phone] = tuple(_stressed(sound, phone) for sound in near)
+    return found
+
+
+def _stressed(sound: str, like: str) -> str:
+    """A phoneme with the stress of another. What is secondary is none in the languages that know none."""
+    if f"{sound}0" not in VOWELS:
+        return sound
+    stress = like[-1] if is_vowel(like) else "0"
+    return with_stress(f"{sound}0", stress if f"{sound}{stress}" in VOWELS else "0")
+
+
+def in_language(phones: Phones, language: str) -> Phones:
+    """The phonemes of a word as a voice of a language says them: at least one."""
+    near = _nearest(language)
+    if near.keys().isdisjoint(phones):
+        return phones
+    said = tuple(sound for phone in phones for sound in near.get(phone, (phone,)))
+    return said or near[SCHWA]  # "h" in French
