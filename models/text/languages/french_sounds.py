@@ -137,7 +137,7 @@ def _alone(text: str) -> Symbols:
     known_as = next((found for spelling in spellings if (found := _variants(spelling))), None)
     if known_as is None and text[-1] in "sx" and len(text) > _SHORTEST_PLURAL:
         known_as = _variants(text[:-1])
-    if known_as:
+    if known_as and (text in known.WORDS or _has_vowel(known_as[0])):
         return _ending(known_as[0])
     if not set(_VOWEL_LETTERS).intersection(text):
         return _spelled(text)
@@ -146,7 +146,11 @@ def _alone(text: str) -> Symbols:
         for start in range(0, len(text), _MAX_GUESSED)
         for symbol in crf.sounds(text[start : start + _MAX_GUESSED], _PACKAGE)
     )
-    return _ending(guessed) if any(symbol + "0" in VOWELS for symbol in guessed) else _spelled(text)
+    return _ending(guessed) if _has_vowel(guessed) else _spelled(text)
+
+
+def _has_vowel(symbols: Symbols) -> bool:
+    return any(symbol + "0" in VOWELS for symbol in symbols)
 
 
 def _ending(symbols: Symbols) -> Symbols:
@@ -158,7 +162,7 @@ def _ending(symbols: Symbols) -> Symbols:
 
 def _spelled(text: str) -> Symbols:
     names = " ".join(known.LETTER_NAMES.get(letter, "") for letter in text.lower())
-    return tuple(symbol for name in names.split() for symbol in _variants(name)[0])
+    return tuple(symbol for name in names.split() for symbol in _alone(name))
 
 
 # Words that sound differently by what is around them.

@@ -34,7 +34,11 @@ WORDS: Final = {
     "gens": "ʒ ɑ̃", "bus": "b y s", "min": "m i n", "hier": "j ɛ ʁ", "excellent": "ɛ k s ɛ l ɑ̃",
     "intelligent": "ɛ̃ t e l i ʒ ɑ̃", "résident": "ʁ e z i d ɑ̃", "séminaire": "s e m i n ɛ ʁ",
     "retrouve": "ʁ ə t ʁ u v", "retrouves": "ʁ ə t ʁ u v", "retrouvent": "ʁ ə t ʁ u v", "retrouvez": "ʁ ə t ʁ u v e",
-    "retrouvée": "ʁ ə t ʁ u v e", "successeur": "s y k s ɛ s œ ʁ", "jungle": "ʒ œ̃ ɡ l", "big": "b i ɡ",
+    "retrouvée": "ʁ ə t ʁ u v e", "retrouvés": "ʁ ə t ʁ u v e", "retrouvées": "ʁ ə t ʁ u v e",
+    "retrouvait": "ʁ ə t ʁ u v ɛ", "retrouvons": "ʁ ə t ʁ u v ɔ̃", "retrouvera": "ʁ ə t ʁ u v ə ʁ a",
+    "comportent": "k ɔ̃ p ɔ ʁ t", "comportait": "k ɔ̃ p ɔ ʁ t ɛ", "ferment": "f ɛ ʁ m", "influent": "ɛ̃ f l y ɑ̃",
+    "imminent": "i m i n ɑ̃", "ninja": "n i n d ʒ a", "dallas": "d a l a s", "hunter": "œ n t œ ʁ",
+    "successeur": "s y k s ɛ s œ ʁ", "jungle": "ʒ œ̃ ɡ l", "big": "b i ɡ",
     "août": "u t", "porc": "p ɔ ʁ", "cerf": "s ɛ ʁ", "hitler": "i t l ɛ ʁ", "ford": "f ɔ ʁ d", "tim": "t i m",
     "supporters": "s y p ɔ ʁ t ɛ ʁ", "homosexualité": "o m o s ɛ k s ɥ a l i t e", "manchester": "m ɑ̃ ʃ ɛ s t ɛ ʁ",
     "schmidt": "ʃ m i t", "nguyen": "n ɡ u j ɛ n", "heureux": "ø ʁ ø", "heureuse": "ø ʁ ø z",
@@ -112,5 +116,6 @@ LETTER_NAMES: Final = {
     "a": "a", "b": "bé", "c": "cé", "d": "dé", "e": "e", "f": "effe", "g": "gé", "h": "hache", "i": "i", "j": "ji",
     "k": "ka", "l": "elle", "m": "emme", "n": "enne", "o": "o", "p": "pé", "q": "ku", "r": "erre", "s": "esse",
     "t": "té", "u": "u", "v": "vé", "w": "double vé", "x": "ixe", "y": "i grec", "z": "zède",
+    "ç": "cé cédille", "æ": "e dans l'a", "œ": "e dans l'o",
 }  # fmt: skip
 """As words that are read rightly."""

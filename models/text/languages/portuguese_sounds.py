@@ -234,7 +234,7 @@ def pronounce(word: str) -> Phones:
     else:
         for sound in sounds:
             phones += ("N" if sound.name == _CODA else sound.name, "i0")
-    return _palatal(_apart(phones))
+    return _palatal(_apart(phones)) if phones else ()
 
 
 def _apart(phones: Sequence[str]) -> list[str]:

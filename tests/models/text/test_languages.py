@@ -279,7 +279,7 @@ def test_a_lexicon_in_two_languages() -> None:
 @pytest.mark.parametrize("pool", range(len(POOLS)))
 def test_any_text_is_read_or_refused(language: str, pool: int) -> None:
     rng = random.Random(pool)
-    for _ in range(60):
+    for _ in range(100):
         text = "".join(rng.choices(POOLS[pool], k=rng.randint(1, 30)))
         try:
             sentences = phonemize(text, language)
