@@ -98,6 +98,7 @@ def test_spanish_words(word: str, phones: str) -> None:
         ("it", "luogo", "L W ɔ1 G o0"),  # in three syllables in the lexicon
         ("it", "vorrei", "V o0 r r ɛ1 Y"),
         ("it", "xyz", "K S i1 ts"),
+        ("pt", "hh", "i0"),
         ("pt", "nove", "N ɔ1 V i0"),
         ("pt", "novo", "N o1 V u0"),
         ("pt", "flores", "F L o1 ɾ i0 S"),
