@@ -37,10 +37,11 @@ _SOUNDED_U: Final = re.compile(
     r"|(?<=e)qu(?=estr|idad|in[oa])|(?<=lin)gu(?=[ei])|(?<=lín)gu(?=e)|(?<=pin)gu|(?<=a)gu(?=ent|ei\b)|(?<=un)gu(?=ent)"
 )
 _X_KS: Final = re.compile(
-    r"t[áa]x[ió]|fix|sex[oua]|nex|flex|plex|t[óo]xi|[óo]xi[gd]|box|sax|maxil|todox|radox|axil|l[ée]xic|prolix|clímax|x\b"
+    r"t[áa]x[ió]|fix|sex[oóua]|sexis|(?<!i)nex|convex|index|l[eu]x[io]|flu[xi]|flex|plex|rexi|t[óo]x[io]|[óo]x[iío][gdt]|diox|box|sax|maxil"
+    r"|todox|radox|terodox|axil|galáx|l[ée]xic|prolix|mixa|clímax|x\b"
 )
-_X_S: Final = re.compile(r"próxim|aproxim|máxim|auxíl|auxil|troux|sintax")
-_X_Z: Final = re.compile(r"(?:in|co|re|pre)?[eê]")
+_X_S: Final = re.compile(r"próxim|proxim|m[áa]xim|auxíl|auxil|troux[eé]|sintax")
+_X_Z: Final = re.compile(r"(?:in|co|re|pre|h)?[eê]")
 """What stands before an x that sounds as z between vowels: exame, inexato."""
 _UNSTRESSED: Final = frozenset(
     (

@@ -27,7 +27,7 @@ _OPEN_ENDS: Final = re.compile(
 _CLOSED: Final = _words(
     """
     alfinete apego arroz autora banquete baqueta besta bilhete boba boca bolha bolo boquete borboleta boto broto
-    cabelo cacete camelo camiseta caneta canhoto cantora capacete careca careta cebola cera cesta cesto choro
+    cabelo cacete camelo camiseta caneta canhoto cantora capacete careca careta cebola cera cesta cesto choro controle
     chupeta colchete cometa consolo consultora cores coro cotovelo coxo decoro desespero deste destes diretora
     dores doutora editora eleitora emprego escolha escritora esgoto esposa este estes esteve estrela etiqueta
     exagero flores foguete folha foram foro fosse fossem fresca gabinete garota garoto gaveta gelo gesso gestora

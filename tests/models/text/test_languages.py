@@ -116,6 +116,8 @@ def test_spanish_words(word: str, phones: str) -> None:
         ("pt", "exame", "e0 Z ɐ̃1 M i0"),
         ("pt", "táxi", "T a1 K S i0"),
         ("pt", "próximo", "P ɾ ɔ1 S i0 M u0"),
+        ("pt", "fluxo", "F L u1 K S u0"),
+        ("pt", "inexistente", "i0 N e0 Z i0 S T ẽ1 CH i0"),
         ("pt", "rainha", "x a0 i1 ɲ ɐ0"),
         ("pt", "muitas", "M ũ1 Y T ɐ0 S"),
     ],
