@@ -127,6 +127,8 @@ def test_italian_and_portuguese_words(language: str, word: str, phones: str) -> 
 
 
 def test_words_in_their_place() -> None:
+    jogos = [" ".join(table("pt").read(words.split(), at)) for words, at in (("o jogo .", 1), ("eu não jogo .", 2))]
+    assert jogos == ["ZH o1 G u0", "ZH ɔ1 G u0"], "a noun, a verb"
     casas = [table("pt").read(["as", "casas", "altas", "caem", "."], i)[-1] for i in range(3)]
     assert casas == ["S", "Z", "S"], "before a vowel it is voiced"
     assert [read(["un", "vaso", "de", "agua"], i)[-1] for i in (0, 2)] == ["M", "e0"]
