@@ -20,6 +20,7 @@ from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
 from ancestral.models.entries import ACOUSTIC, MANIFEST, ModelEntry, Voice
+from ancestral.models.text import PHONEMES
 from ancestral.training.corpora import CorpusError, align_clips, read
 from ancestral.training.data.speech import Clip, Coding, Dataset, by_speaker, minutes_by_speaker, prepare
 from ancestral.training.loop import LoopConfig, train
@@ -112,7 +113,7 @@ def add_voice(new: NewVoice, clips: list[Clip], report: Report) -> None:
     train(task, _config(new.wavenet_steps, 1e-3), new.work / _WAVENET, new.processes)
     start = new.base.path / ACOUSTIC
     report(f"Fine-tuning {new.base.id}/{start.name}: {new.acoustic_steps} steps")
-    predicting = replace(acoustic, speakers=tuple(weights))
+    predicting = replace(acoustic, speakers=tuple(weights), phonemes=PHONEMES)
     train(
         AcousticTask(predicting, (prepared,), weights, batch=4, start=start), _config(new.acoustic_steps, 7e-4),
         new.work / ACOUSTIC, new.processes,
@@ -137,7 +138,7 @@ def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
     if not corpus.exists():
         report(f"Aligning {len(clips)} recordings with their text")
         with _whole(corpus) as partial:
-            align_clips(clips, partial)
+            align_clips(clips, partial, new.voice.language)
     if not prepared.exists():
         report("Computing frames and symbols")
         wavenet, acoustic = _specs(new.base)

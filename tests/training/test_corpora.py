@@ -243,7 +243,7 @@ def test_a_corpus_is_aligned(tmp_path: Path) -> None:
     wave, rate, _ = Heart().speak(phonemize(text)[0])
     source = write_ljspeech(tmp_path / "Anna", {"a": text, "b": "\u4f60\u597d"}, soxr.resample(wave, rate, RATE))
     seen: list[int] = []
-    assert align_corpus(source, tmp_path / "out", seen.append) == 2
+    assert align_corpus(source, tmp_path / "out", "en", seen.append) == 2
     assert seen == [1, 2]
     first, second = read(tmp_path / "out")
     assert (first.speaker, first.text) == ("anna", text)
@@ -256,5 +256,5 @@ def test_a_broken_source_leaves_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "metadata.csv").write_text("kept")
     with pytest.raises(CorpusError):
-        align_corpus(tmp_path, tmp_path / "out")
+        align_corpus(tmp_path, tmp_path / "out", "en")
     assert (tmp_path / "out" / "metadata.csv").read_text() == "kept"

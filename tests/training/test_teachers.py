@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import soxr
 
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
+from ancestral.models.text.nearest import in_language
 from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora.align import Aligner
 from ancestral.training.corpora.alphabets import AMERICAN, BRAZILIAN, BRITISH, FRENCH, ITALIAN, JOE, SPANISH, spell
@@ -171,6 +173,20 @@ def test_the_aligner_finds_the_onsets(name: str, text: str) -> None:
     errors = onset_errors(name, text)
     assert np.median(errors) == pytest.approx(0.0, abs=0.02)
     assert np.median(np.abs(errors - np.median(errors))) < 0.03
+
+
+def test_the_aligner_hears_another_language_in_english_sounds() -> None:
+    (spanish,) = phonemize("El niño llegó a la calle con su hijo.", "es")
+    words = [replace(i, phones=in_language(i.phones, "en")) if isinstance(i, Word) else i for i in spanish.items]
+    wave, rate, seconds = teacher("heart").speak(Sentence(tuple(words)))
+    timed = Aligner().align(soxr.resample(wave, rate, RATE), spanish)
+    assert timed is not None
+    assert [p.phone for p in timed] == list(spanish.phones)
+    lengths = iter(seconds)
+    true = [sum(next(lengths) for _ in in_language((p,), "en") or p) for p in spanish.phones]
+    errors = np.cumsum([p.seconds for p in timed])[:-1] - np.cumsum(true)[:-1]
+    assert len(spanish.phones) < len(seconds)  # "ñ" and "ll" are two sounds each
+    assert np.median(np.abs(errors)) < 0.03
 
 
 def test_a_pause_is_found_that_no_comma_marks() -> None:

@@ -32,7 +32,7 @@ def command() -> None:
 )  # fmt: skip
 @click.option("--base", default="wavenet-en", show_default=True, help="The model to fine-tune.")
 @click.option("--gender", type=click.Choice(["female", "male", "neutral"]), default="neutral", show_default=True)
-@click.option("--language", default="en-US", show_default=True)
+@click.option("--language", default="en-US", show_default=True, help="A tag of BCP 47: es-ES, fr-FR, it-IT, pt-BR, …")
 @click.option("--licence", default="not stated", show_default=True, help="Of the recordings.")
 @click.option("--wavenet-steps", type=click.IntRange(1), default=1200, show_default=True)
 @click.option("--acoustic-steps", type=click.IntRange(1), default=1200, show_default=True)
@@ -55,6 +55,7 @@ def add(
     was stopped. A server that is started afterwards lists the model.
     """
     from ancestral.models.entries import Voice, model_id
+    from ancestral.models.text.languages.registry import primary
     from ancestral.training.voice import NewVoice, add_voice, read_recordings
 
     with click_errors(ImportError, ValueError, OSError):
@@ -64,6 +65,7 @@ def add(
         out = models / model_id(name)
         if name in entries or out.exists():
             raise ValueError(f"name: there is a model {name!r} already")
+        primary(language)
         models.mkdir(parents=True, exist_ok=True)
         clips = read_recordings(audio, text, name)
         sampling = entries[base].voices[0].sampling

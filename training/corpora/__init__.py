@@ -156,13 +156,19 @@ def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
         yield clip_id, text, wave, phones or []
 
 
-def align_corpus(directory: Path, out: Path, progress: Progress = lambda done: None) -> int:
+def align_corpus(directory: Path, out: Path, language: str, progress: Progress = lambda done: None) -> int:
     """Align a corpus in LJSpeech's or VCTK's layout, and write it in our layout into ``out``."""
-    return align_clips(read(directory), out, progress)
+    return align_clips(read(directory), out, language, progress)
 
 
-def align_clips(clips: Sequence[Clip], out: Path, progress: Progress = lambda done: None) -> int:
+def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progress = lambda done: None) -> int:
     """Align recordings with their text, and write them in our layout into ``out``.
+
+    Args:
+        clips: the recordings.
+        out: created.
+        language: of their texts, a tag of BCP 47.
+        progress: called with the number of clips done.
 
     Raises:
         ValueError: one is no sound file.
@@ -173,7 +179,7 @@ def align_clips(clips: Sequence[Clip], out: Path, progress: Progress = lambda do
     aligner, done = Aligner(), 0
     with Writer(out) as writer:
         for clip in clips:
-            wave, sentence = load_wave(clip.path, 16000), _one(clip.text)
+            wave, sentence = load_wave(clip.path, 16000), _one(clip.text, language)
             phones = aligner.align(wave, sentence) if sentence else None
             writer.add(clip.id, clip.speaker, clip.text, wave, phones or [])
             done += 1

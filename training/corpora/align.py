@@ -1,7 +1,9 @@
 """Forced alignment of a recording with our phonemes, by pocketsphinx (BSD, its acoustic model inside the wheel).
 
 The decoder gets every word with our own pronunciation, so what comes back are the times of our phonemes, stress
-included. Where it hears silence inside a sentence, there is a pause; where punctuation is not heard, its pause has no
+included. It knows English sounds alone: those of other languages are the nearest English ones to it.
+
+Where it hears silence inside a sentence, there is a pause; where punctuation is not heard, its pause has no
 length.
 """
 
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from pocketsphinx import Decoder
 
 from ancestral.models.text import Rest, Sentence, Word
-from ancestral.models.text.phonemes import PHRASE_PAUSE, is_pause, without_stress
+from ancestral.models.text.nearest import in_language
+from ancestral.models.text.phonemes import PHRASE_PAUSE, SCHWA, is_pause, without_stress
 from ancestral.training.data.speech import TimedPhone
 
 _RATE = 16000
@@ -53,7 +56,7 @@ class Aligner:
         for item in sentence.items:
             if not isinstance(item, Word):
                 continue
-            plain = tuple("AH" if p == "AX0" else without_stress(p) for p in item.phones)
+            plain = tuple(sound for phone in item.phones for sound in _english(phone))
             if plain not in self._names:
                 self._names[plain] = f"word{len(self._names)}"
                 self._decoder.add_word(self._names[plain], " ".join(plain), True)
@@ -84,6 +87,11 @@ class Aligner:
         return found if sum(isinstance(f, list) for f in found) == len(names) else None
 
 
+def _english(phone: str) -> tuple[str, ...]:
+    """A phoneme of any language in the decoder's inventory: one sound, or two."""
+    return tuple("AH" if near == SCHWA else without_stress(near) for near in in_language((phone,), "en"))
+
+
 def _timed(
     found: list[list[tuple[int, int]] | int], sentence: Sentence, padding: float, total: float
 ) -> list[TimedPhone]:
@@ -105,10 +113,10 @@ def _timed(
             if isinstance(piece, int):
                 silence(piece)
                 continue
-            timed += [
-                TimedPhone(phone, length * _FRAME, number == 0)
-                for number, (phone, (_, length)) in enumerate(zip(item.phones, piece, strict=True))
-            ]
+            lengths = iter([length for _, length in piece])
+            for number, phone in enumerate(item.phones):
+                frames = sum(next(lengths) for _ in _english(phone))
+                timed.append(TimedPhone(phone, frames * _FRAME, number == 0))
             break
     # The padding lies in the outer silences; whatever rounding leaves over belongs to the last pause.
     timed[0] = timed[0]._replace(seconds=max(timed[0].seconds - padding, 0.0))
