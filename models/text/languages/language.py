@@ -162,8 +162,8 @@ class Language:
     pronounceable: str
     """A pattern: a word of four and more capitals, in lower case, that is said and not spelled."""
     romans: Mapping[str, str]
-    """Patterns of words before Roman numerals, in lower case, and how those are read: `cardinal`, `m` or `f` (ordinal):
-    `{r"siglos?": "cardinal"}`."""
+    """Patterns of words before Roman numerals, in lower case, and how those are read: `cardinal`, `m` or `f` (ordinal),
+    and what the word stands for if it is an abbreviation: `{r"siglos?": "m", r"s\\.": "m siglo"}`."""
     roman_marks: Mapping[str, Gender]
     """Patterns of what stands after the Roman numeral of an ordinal number: `XXe`; as in :attr:`ordinal_marks`."""
     regnal: int

@@ -58,6 +58,8 @@ class Quantities:
                 "", rf"{_START}(\d{{1,2}})({of}) ({month})(?!\w)", self._day_and_month, re.IGNORECASE
             ),
             number_rule("", rf"\b({alternatives(short)})(?={of} \d{{4}}\b)", lambda m: self._month(m[1])),
+            # Two figures for the month, or no fraction.
+            number_rule("/", rf"{_START}(\d{{1,2}})/(0[1-9]|1[0-2])(?!/){_END}", self._short_date),
         ]  # fmt: skip
 
     def _month(self, written: str) -> str:
@@ -74,6 +76,12 @@ class Quantities:
         return calendar.date.format(
             day=self._day(int(day)), month=calendar.months[int(month) - 1], year=self._numerals.whole(year)
         )
+
+    def _short_date(self, match: Match) -> str:
+        day, month, calendar = int(match[1]), int(match[2]), self._language.calendar
+        if not month < day <= _LAST_DAY and match[2][0] != "0":
+            return match[0]
+        return f"{self._day(day)} {calendar.of} {calendar.months[month - 1]}" if 0 < day <= _LAST_DAY else match[0]
 
     def _day_and_month(self, match: Match) -> str:
         return f"{self._day(int(match[1]))}{match[2]} {self._month(match[3])}"

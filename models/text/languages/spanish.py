@@ -8,7 +8,7 @@ from typing import Final
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.spanish_sounds import read
-from ancestral.models.text.rules import number_rule, rule
+from ancestral.models.text.rules import Match, number_rule, rule
 
 _MASCULINE_IN_A: Final = words(
     """día días mapa mapas problema problemas programa programas sistema sistemas tema temas idioma idiomas clima climas
@@ -139,6 +139,8 @@ _UNITS: Final = {
     Mb, megabit, megabits
     Gb, gigabit, gigabits
     px, píxel, píxeles
+    MP, megapíxel, megapíxeles
+    Mpx, megapíxel, megapíxeles
     °C, grado Celsius, grados Celsius
     ºC, grado Celsius, grados Celsius
     °F, grado Fahrenheit, grados Fahrenheit
@@ -177,7 +179,7 @@ _ADDRESS: Final = {
     "|": "barra vertical", "^": "circunflejo", "'": "apóstrofo", '"': "comillas", "(": "abrir paréntesis",
     ")": "cerrar paréntesis",
     "<": "menor que", ">": "mayor que", "[": "abrir corchete", "]": "cerrar corchete", "{": "abrir llave",
-    "}": "cerrar llave", "`": "acento grave", "www": "triple uve doble", "html": "H T M L", "pdf": "P D F",
+    "}": "cerrar llave", "`": "acento grave", "www": "triple uve doble", "html": "H T M L", "pdf": "P D F", "id": "I D",
 }  # fmt: skip
 _TITLES: Final = {
     "Sr.": "señor", "Sra.": "señora", "Srta.": "señorita", "Sres.": "señores", "Sras.": "señoras", "Dr.": "doctor",
@@ -188,18 +190,30 @@ _TITLES: Final = {
     "Pza.": "plaza", "Pl.": "plaza", "P.º": "paseo", "n.º": "número", "nº": "número", "núm.": "número",
     "nros.": "números", "pág.": "página", "págs.": "páginas", "cap.": "capítulo", "art.": "artículo", "vol.": "volumen",
     "fig.": "figura", "tel.": "teléfono", "tfno.": "teléfono", "aprox.": "aproximadamente", "p. ej.": "por ejemplo",
-    "vs.": "contra", "máx.": "máximo", "mín.": "mínimo", "dpto.": "departamento", "c.": "calle",
+    "vs.": "contra", "máx.": "máximo", "mín.": "mínimo", "dpto.": "departamento", "c.": "calle", "cda.": "cucharada",
+    "cdas.": "cucharadas", "cdta.": "cucharadita", "cdtas.": "cucharaditas", "lun.": "lunes", "mié.": "miércoles",
+    "jue.": "jueves", "vie.": "viernes", "sáb.": "sábado", "dom.": "domingo", "Atte.": "atentamente",
+    "S. M.": "su majestad", "SS. MM.": "sus majestades", "S. A. R.": "su alteza real",
 }  # fmt: skip
 _ABBREVIATIONS: Final = {
     "etc.": "etcétera", "a. C.": "antes de Cristo", "d. C.": "después de Cristo", "a. de C.": "antes de Cristo",
-    "d. de C.": "después de Cristo", "EE. UU.": "Estados Unidos", "EE.UU.": "Estados Unidos", "EEUU": "Estados Unidos",
+    "d. de C.": "después de Cristo", "EE. UU.": "Estados Unidos", "EE UU": "Estados Unidos",
     "FF. AA.": "Fuerzas Armadas", "JJ. OO.": "Juegos Olímpicos", "RR. HH.": "recursos humanos",
-    "CC. OO.": "Comisiones Obreras", "S. A.": "sociedad anónima", "S.A.": "sociedad anónima",
-    "S. L.": "sociedad limitada", "S.L.": "sociedad limitada", "Cía.": "compañía", "q. e. p. d.": "que en paz descanse",
+    "CC. OO.": "Comisiones Obreras", "S. A.": "sociedad anónima", "S. L.": "sociedad limitada",
+    "Cía.": "compañía", "q. e. p. d.": "que en paz descanse",
     "P. D.": "posdata", "izq.": "izquierda", "dcha.": "derecha", "s. f.": "sin fecha", "i. e.": "es decir",
     "admón.": "administración", "ej.": "ejemplo", "tb.": "también", "km/h": "kilómetros por hora",
-    "xq": "porque", "tq": "te quiero",
+    "xq": "porque", "tq": "te quiero", "q": "que", "tb": "también", "xfa": "por favor", "bss": "besos",
+    "dnd": "donde", "L-V": "lunes a viernes", "L-S": "lunes a sábado", "L-D": "lunes a domingo",
 }  # fmt: skip
+
+
+def _inches(match: Match) -> str:
+    """Inches, unless a quotation ends there."""
+    quoted = match.string.count('"', 0, match.start()) % 2
+    return match[0] if quoted else _NUMERALS.counted(match[1], Noun("pulgada", "pulgadas", "f"))
+
+
 SPANISH: Final = Language(
     tag="es",
     name="Spanish",
@@ -230,15 +244,20 @@ SPANISH: Final = Language(
     said=words(
         """ONU OTAN UNESCO UNICEF SIDA NASA OVNI OVNIS RENFE UNED INEM AVE TALGO SEAT PIB IVA ESO PYME PYMES RAE ONCE
         FIFA UEFA NO SÍ SI YA VA LA EL LOS LAS UN UNA DE EN QUE MUY OJO MÁS ES SE LO MI TU SU AL DEL POR CON SIN HOY
-        FIN LUZ MAL PAZ SOL MAR REY LEY PIN SIM ZARA PST PSST COVID RADAR"""
+        FIN LUZ MAL PAZ SOL MAR REY LEY PIN SIM ZARA PST PSST COVID RADAR TAE NIF CIF IBEX"""
     ),
     spelled=words("ADSL UGT OEA"),
     pronounceable=r"(?:[^aeiouáéíóú]{0,2}[aeiouáéíóú]{1,2})+[^aeiouáéíóú]{0,2}",
     romans={
-        r"siglos?|s\.|capítulos?|tomos?|volumen|título|actos?|libro|canto": "m",
+        r"ss\.": "m siglos",
+        r"s\.": "m siglo",
+        r"siglos?|capítulos?|tomos?|volumen|título|actos?|libro|canto": "m",
         "fase|tipo|grupo|artículo|nivel|anexo|parte": "cardinal",
     },
-    roman_marks={},
+    roman_marks={
+        r"\.?º|(?=\s(?i:congreso|aniversario|concurso|festival|certamen|encuentro|milenio|premio|torneo|plan)\b)": "m",
+        r"\.?ª|(?=\s(?i:república|guerra|edición|dinastía|legislatura|olimpiada|cumbre|jornada|feria|bienal)\b)": "f",
+    },
     regnal=10,
     conjunctions=words("y e o u pero que porque cuando donde como aunque mientras si sino pues"),
     telephone=r"[6-9]\d\d[ .-]\d{3}[ .-]\d{3}|[6-9]\d\d[ .-]\d\d[ .-]\d\d[ .-]\d\d|9\d[ .-]\d{3}[ .-]\d\d[ .-]\d\d",
@@ -247,7 +266,10 @@ SPANISH: Final = Language(
     rules=(
         number_rule("er", r"(?<!\w)(?:1\.?er|3\.?er)(?!\w)", lambda m: "primer" if m[0][0] == "1" else "tercer"),
         # "Hace 30º." and "40º de fiebre", but "el 30º aniversario".
-        rule("º", r"(\d)\s?º(?!C|\s*(?!de\b)[a-záéíóúñ])", lambda m: f"{m[1]}°"),
+        rule("º", r"(\d)\s?º(?!C|\s*(?!de\b(?! \d))[a-záéíóúñ])", lambda m: f"{m[1]}°"),
+        number_rule("/", r"(?<![\d/.,])(\d{1,4})/((?:19|20)\d\d)(?![\d/])", lambda m: f"{m[1]} {m[2]}"),
+        rule("k", r"(?<!\d )\bkm\.? (?=\d)", lambda _: "kilómetro "),
+        number_rule('"', rf"(?<![\"\w.,])({_NUMERALS.pattern})\"(?=[\s.,;)]|$)", _inches),
         # A participle follows: "han", and no hectares.
         number_rule("h", r"(\d+) ha (?=\w+(?:[ts]|ch|d)o\b)", lambda m: f"{_NUMERALS.whole(m[1])} ha"),
     ),

@@ -14,6 +14,7 @@ from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
 from ancestral.models.text.spans import SpannedText
 
 _ROMAN: Final = r"(?=[IVXLC]+\b)(?!C)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![IVXLC])"
+_ANY_ROMAN: Final = re.compile(r"\b[IVXLC]+\b")
 _ROMAN_DIGITS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LONGEST_SPELLED: Final = 3
 _LONGEST_WITHOUT_VOWEL: Final = 4
@@ -38,8 +39,10 @@ class Spelling:
         )
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
         self._end: Final = re.compile(r"[\"')\]]*\s*$")
+        joint = rf"\b(?: (?:{'|'.join(language.conjunctions)}|a|al|à|au|alla?|ao) |-)"
         self._romans: Final = [
-            (re.compile(rf"\b((?i:{words})) +({_ROMAN})\b"), kind) for words, kind in language.romans.items()
+            (re.compile(rf"\b((?i:{words})) +({_ROMAN}(?:{joint}{_ROMAN})?)\b"), kind)
+            for words, kind in language.romans.items()
         ]
         self._roman_ordinals: Final = [
             (re.compile(rf"\b(?=[IVX])(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?:{mark})(?!\w)"), gender)
@@ -54,7 +57,7 @@ class Spelling:
         for pattern, gender in self._roman_ordinals:
             text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(_value(m[1]), gender))  # type: ignore[misc]
         for pattern, kind in self._romans:
-            text = text.sub(pattern, lambda m, kind=kind: f"{m[1]} {self._roman(m[2], kind)}")  # type: ignore[misc]
+            text = text.sub(pattern, lambda m, kind=kind: self._counted(m, *kind.split(" ")))  # type: ignore[misc]
         return text.sub(self._regnal, self._king)
 
     def _expand(self, match: re.Match[str]) -> str:
@@ -64,6 +67,11 @@ class Spelling:
         ends = self._end if key in self._titles else self._sentence
         stop = " . " if key.endswith(".") and ends.match(match.string, match.end()) else " "
         return f" {self._known[key]}{stop}"
+
+    def _counted(self, match: re.Match[str], kind: str, word: str = "") -> str:
+        """A word and its Roman numeral, or two: "siglos XV y XVI"."""
+        numerals = _ANY_ROMAN.sub(lambda found: self._roman(found[0], kind), match[2])
+        return f"{word or match[1]} {numerals}"
 
     def _roman(self, numeral: str, kind: str) -> str:
         number = _value(numeral)

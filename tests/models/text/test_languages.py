@@ -139,7 +139,13 @@ def test_a_language_that_is_not_read() -> None:
 
 
 KNOWN_WRONG: dict[str, set[str]] = {
-    "es": {"xq no vienes?"},
+    "es": {
+        "xq no vienes?",
+        "La contraseña es abc123.",
+        "Carlos V de Alemania y I de España.",
+        "Ene.-mar. de 2023.",
+        "¿Q tal, xfa?",
+    },
     "fr": {
         "Me Lefèvre défend l'accusé.",
         "Suivez @marie_b et #climat.",
