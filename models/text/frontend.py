@@ -127,8 +127,10 @@ def _items(tokens: Sequence[Token], prosody: Prosody, british: bool) -> tuple[li
 
 def _said(items: list[Item], language: str) -> list[Item]:
     """The items with the sounds of a voice's language."""
+    said = [in_language(item.phones, language) if isinstance(item, Word) else () for item in items]
     return [
-        replace(item, phones=in_language(item.phones, language)) if isinstance(item, Word) else item for item in items
+        replace(item, phones=phones) if isinstance(item, Word) and phones != item.phones else item
+        for item, phones in zip(items, said, strict=True)
     ]
 
 

@@ -23,7 +23,8 @@ _CONSONANTS: Final[tuple[tuple[str, Phones], ...]] = (
     (r"^ps(?=[aeiouáéíóú])", ("S",)), (r"^[gm]n", ("N",)), (r"^pt", ("T",)), (r"^x", ("S",)), (r"^r", ("r",)),
     (r"^hi(?=[aeoáéó])", ("Y",)), (r"^y(?=[aeiouáéíóú])", ("Y",)), (r"ch", ("CH",)), (r"sh", ("S",)), (r"ph", ("F",)),
     (r"ll(?=[aeiouáéíóú])", ("ʎ",)), (r"ll", ("L",)), (r"rr", ("r",)), (r"tz", ("T", "S")), (r"zz", ("T", "S")),
-    (r"(?<=[nls])r", ("r",)), (r"qu(?=[eiéí])", ("K",)), (r"gu(?=[eiéí])", ("G",)), (r"gü", ("G", "W")),
+    (r"(?<=[nls])r", ("r",)), (r"(?<=\bsub)r", ("r",)), (r"qu(?=[eiéí])", ("K",)),
+    (r"gu(?=[eiéí])", ("G",)), (r"gü", ("G", "W")),
     (r"g(?=[eiéí])", ("x",)), (r"c(?=[eiéí])", ("TH",)), (r"n(?=[bvp])", ("M",)), (r"y(?=[aeiouáéíóú])", ("Y",)),
     (r"c(?=c[eiéí])", ("K",)), (r"([bcdfgjklmpqstvwx])(?=\1)", ()),
     ("b", ("B",)), ("c", ("K",)), ("ç", ("S",)), ("d", ("D",)), ("f", ("F",)), ("g", ("G",)), ("j", ("x",)),
@@ -34,7 +35,12 @@ _CONSONANTS: Final[tuple[tuple[str, Phones], ...]] = (
 """Patterns at a place of a word, the first that fits, and their phonemes. Of a double letter the first is silent."""
 _CONSONANT: Final = tuple((re.compile(pattern), phones) for pattern, phones in _CONSONANTS)
 _PENULTIMATE: Final = re.compile(rf"[{_VOWEL}][ns]?\Z")
-_MENTE: Final = re.compile(r"(.*[^m].)(mente)")
+_MENTE: Final = re.compile(r"(.+[aelrzns])(mente)")
+_NO_ADVERBS: Final = words(
+    """lamente demente clemente inclemente vehemente complemente implemente incremente suplemente reglamente atormente
+    fermente escarmente segmente"""
+)
+"""They end like one."""
 _OTHERS: Final = {
     "muy": "M u1 Y", "méxico": "M e1 x i0 K o0", "mexicano": "M e0 x i0 K a1 N o0", "mexicana": "M e0 x i0 K a1 N a0",
     "mexicanos": "M e0 x i0 K a1 N o0 S", "mexicanas": "M e0 x i0 K a1 N a0 S", "texas": "T e1 x a0 S",
@@ -47,6 +53,11 @@ _OTHERS: Final = {
     "internet": "i0 N T e0 ɾ N e1 T", "microsoft": "M i0 K ɾ o0 S o1 F T", "new": "N i1 W", "york": "Y o1 ɾ K",
     "hotel": "o0 T e1 L", "test": "T e1 S T", "chat": "CH a1 T", "link": "L i1 N K", "fitness": "F i1 T N e0 S",
     "streaming": "e0 S T ɾ i1 M i0 N", "smartphone": "e0 S M a1 ɾ F o0 N", "hollywood": "x o1 L i0 B u0 D",
+    "john": "Y o1 N", "michael": "M a1 Y K e0 L", "jack": "Y a1 K", "james": "Y e1 Y M S", "george": "Y o1 ɾ S",
+    "steve": "e0 S T i1 B", "apple": "a1 P e0 L", "windows": "W i1 N D o0 W S", "gmail": "Y i1 M e0 Y L",
+    "outlook": "a1 W T L u0 K", "skype": "e0 S K a1 Y P", "podcast": "P o1 D K a0 S T", "ximena": "x i0 M e1 N a0",
+    "manager": "M a1 N a0 Y e0 ɾ", "feedback": "F i1 D B a0 K", "ranking": "r a1 N K i0 N",
+    "spotify": "e0 S P o1 T i0 F a0 Y",
 }  # fmt: skip
 """Words that their spelling does not give: loans, and an old x."""
 
@@ -69,7 +80,7 @@ def read(sentence: Sequence[str], i: int) -> Phones:
 def _pronounce(word: str) -> Phones:
     if word in _OTHERS:
         return tuple(_OTHERS[word].split())
-    if adverb := _MENTE.fullmatch(word):
+    if (adverb := _MENTE.fullmatch(word)) and word not in _NO_ADVERBS:
         return (*_by_rule(adverb[1]), *_by_rule(adverb[2]))
     return _by_rule(word) or _by_rule("hache")  # an h by itself is silent
 
