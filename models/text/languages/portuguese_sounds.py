@@ -1,7 +1,7 @@
 """How Brazilian Portuguese words are said: by rules of spelling.
 
-gruut's Portuguese lexicon was tried and is worse than the rules: it has no stress, and `nove`, `hora` and `sete` with
-closed vowels. Spelling says all but whether a stressed e or o without an accent is open (portuguese_vowels.py).
+gruut's lexicon is worse: it has no stress, and closes the vowels of `nove` and `hora`. Spelling says all but whether a
+stressed e or o without an accent is open (portuguese_vowels.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ancestral.models.text.languages.language import Phones
-from ancestral.models.text.languages.portuguese_vowels import is_open
+from ancestral.models.text.languages.portuguese_vowels import is_open, is_verb
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
 
 _VOWELS: Final = "aáâãàeéêiíoóôõuúü"
@@ -37,10 +37,11 @@ _SOUNDED_U: Final = re.compile(
     r"|(?<=e)qu(?=estr|idad|in[oa])|(?<=lin)gu(?=[ei])|(?<=lín)gu(?=e)|(?<=pin)gu|(?<=a)gu(?=ent|ei\b)|(?<=un)gu(?=ent)"
 )
 _X_KS: Final = re.compile(
-    r"t[áa]x[ió]|fix|sex[oua]|nex|flex|plex|t[óo]xi|[óo]xi[gd]|box|sax|maxil|todox|radox|axil|l[ée]xic|prolix|clímax|x\b"
+    r"t[áa]x[ió]|fix|sex[oóua]|sexis|(?<!i)nex|convex|index|l[eu]x[io]|flu[xi]|flex|plex|rexi|t[óo]x[io]|[óo]x[iío][gdt]|diox|box|sax|maxil"
+    r"|todox|radox|terodox|axil|galáx|l[ée]xic|prolix|mixa|clímax|x\b"
 )
-_X_S: Final = re.compile(r"próxim|aproxim|máxim|auxíl|auxil|troux|sintax")
-_X_Z: Final = re.compile(r"(?:in|co|re|pre)?[eê]")
+_X_S: Final = re.compile(r"próxim|proxim|m[áa]xim|auxíl|auxil|troux[eé]|sintax")
+_X_Z: Final = re.compile(r"(?:in|co|re|pre|h)?[eê]")
 """What stands before an x that sounds as z between vowels: exame, inexato."""
 _UNSTRESSED: Final = frozenset(
     (
@@ -259,6 +260,8 @@ def _palatal(phones: Sequence[str]) -> Phones:
 def read(words: Sequence[str], i: int) -> Phones:
     """The phones of one word of a sentence; see `language.Read`. A final s is voiced before a voiced sound."""
     phones = pronounce(words[i]) or ("i0",)
+    if is_verb(words, i):
+        phones = tuple({"e1": "ɛ1", "o1": "ɔ1"}.get(phone, phone) for phone in phones)
     after = words[i + 1] if i + 1 < len(words) else PAUSES[0]
     if phones[-1] == "S" and after not in PAUSES:
         following = pronounce(after)[:1]

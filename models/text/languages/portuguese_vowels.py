@@ -6,6 +6,7 @@ Most depends on the end of the word, from the stressed vowel on; the rest are li
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 
@@ -27,7 +28,7 @@ _OPEN_ENDS: Final = re.compile(
 _CLOSED: Final = _words(
     """
     alfinete apego arroz autora banquete baqueta besta bilhete boba boca bolha bolo boquete borboleta boto broto
-    cabelo cacete camelo camiseta caneta canhoto cantora capacete careca careta cebola cera cesta cesto choro
+    cabelo cacete camelo camiseta caneta canhoto cantora capacete careca careta cebola cera cesta cesto choro controle
     chupeta colchete cometa consolo consultora cores coro cotovelo coxo decoro desespero deste destes diretora
     dores doutora editora eleitora emprego escolha escritora esgoto esposa este estes esteve estrela etiqueta
     exagero flores foguete folha foram foro fosse fossem fresca gabinete garota garoto gaveta gelo gesso gestora
@@ -59,6 +60,16 @@ _CLOSED_ENDS: Final = re.compile(
     r"(?:es[ao]|ez|eza|edo|eda|ej[ao]|elh[ao]|ech[ao]|eix|o[ua]|oso|osto|orro|orra|osso|olho|or|(?<=[dt])ora|(?<=[es]s)ora|er|esse|eu|ei|ou|oi)s?m?$"
 )
 """Ends that are closed unless a word is listed."""
+_VERBS: Final = _words(
+    """
+    acordo almoço apego aposto choro coloco começo conserto consolo emprego erro esforço espero exagero forço gelo
+    gosto governo jogo namoro nego olho peso posto reforço rego retorno rolo seco selo sopro tempero toco troco
+    """
+)
+"""Nouns with a closed e or o that are verbs with an open one after "eu"."""
+_BETWEEN: Final = _words("não já só sempre também nunca me te o a")
+_OF: Final = _words("de do da dos das dele dela disso muito mais")
+_ARTICLES: Final = _words("o um meu seu bom mau com sem por de ao no")
 
 
 def is_open(word: str, at: int) -> bool:
@@ -82,3 +93,12 @@ def is_open(word: str, at: int) -> bool:
         if form in _OPEN:
             return True
     return _OPEN_ENDS.match(word, at) is not None and not _CLOSED_ENDS.match(word, at)
+
+
+def is_verb(words: Sequence[str], i: int) -> bool:
+    """Whether a noun with a closed vowel is the verb with an open one where it stands: eu jogo, não gosto de."""
+    if words[i] not in _VERBS:
+        return False
+    if words[i] == "gosto" and words[i + 1 : i + 2] and words[i + 1] in _OF:
+        return i == 0 or words[i - 1] not in _ARTICLES
+    return next((word for word in reversed(words[max(0, i - 2) : i]) if word not in _BETWEEN), "") == "eu"

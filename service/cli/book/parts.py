@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.text import Pronunciations, UnsupportedText, parse_text, phonemize
 from ancestral.models.text.characters import NothingToSpeak
+from ancestral.models.text.languages.registry import primary
 from ancestral.service.cli.book.text import Book
 from ancestral.service.speech.session.sentences import Sentences
 
@@ -79,8 +80,9 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
     for number, chapter in enumerate(book.chapters):
         before = len(found)
         for paragraph in chapter.paragraphs:
+            pieces = _pieces(paragraph.text, primary(language))
             try:
-                spoken = [_part(number, text, lexicon, seed, speaker, language) for text in _pieces(paragraph.text)]
+                spoken = [_part(number, text, lexicon, seed, speaker, language) for text in pieces]
             except UnsupportedText as error:
                 problems.append(f"line {paragraph.line}: {error}")
                 continue
@@ -99,10 +101,11 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
     return found
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _pieces(text: str, language: str) -> Iterator[str]:
     """A paragraph, cut between sentences where it is long."""
     while len(text) > _PART_CHARACTERS:
-        piece = Sentences().feed(text[:_PART_CHARACTERS]) or Sentences().feed(text[:_MOST_CHARACTERS])
+        sizes = _PART_CHARACTERS, _MOST_CHARACTERS
+        piece = next(filter(None, (Sentences("", language).feed(text[:size]) for size in sizes)), "")
         if not piece and len(text) <= _MOST_CHARACTERS:
             break
         piece = piece or text[: text.rfind(" ", 1, _MOST_CHARACTERS) + 1 or _MOST_CHARACTERS]

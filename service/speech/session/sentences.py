@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
-from ancestral.models.text.characters import NothingToSpeak, UnsupportedText
+from ancestral.models.text.characters import ENGLISH, NothingToSpeak, UnsupportedText
 from ancestral.models.text.directives import ends_in_open_directive
+from ancestral.models.text.languages.registry import table
 from ancestral.models.text.markup import ends_in_open_tag
 from ancestral.models.text.normalize import normalize
 from ancestral.models.text.script import Cue
@@ -33,15 +35,16 @@ _NEXT_WORD: Final = re.compile(r"\s*(?:[^\w\s]+\s+|[^\d\s]*\d\S*\s+)*[^\w\s]*[^\
 _CLAUSE: Final = re.compile(r"[,;:—][\"'”’]*\s+")
 _END: Final = re.compile(r"[.?!…][\"'”’)\]]*\s*\Z")
 _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 came ", "A man ", "B. Smith ")
+"""In English; in other languages, with a conjunction of theirs in place of other words."""
 _PLACES_TRIED: Final = 3
 _CONTEXT: Final = 100
 """Characters before a position that are considered; the front-end looks back over fewer."""
 
 
-def nothing_to_say(text: str) -> bool:
-    """Whether a text has only marks and white space; false if it cannot be spoken."""
+def nothing_to_say(text: str, language: str = ENGLISH.language) -> bool:
+    """Whether a text in a primary language has only marks and white space; false if it cannot be spoken."""
     try:
-        normalize(text)
+        normalize(text, language)
     except NothingToSpeak:
         return True
     except UnsupportedText:
@@ -49,10 +52,26 @@ def nothing_to_say(text: str) -> bool:
     return False
 
 
-class Sentences:
-    """Takes pieces of text, returns complete sentences."""
+@cache
+def _continuations(language: str) -> tuple[str, ...]:
+    if language == ENGLISH.language:
+        return _CONTINUATIONS
+    word = min(table(language).conjunctions)
+    return (
+        f"{word} {word} ",
+        f"{word.capitalize()} {word} ",
+        f"Smith {word} ",
+        f"5 {word} ",
+        f"2020 {word} ",
+        "B. Smith ",
+    )
 
-    def __init__(self, pending: str = "") -> None:
+
+class Sentences:
+    """Takes pieces of text in a primary language, returns complete sentences."""
+
+    def __init__(self, pending: str = "", language: str = ENGLISH.language) -> None:
+        self._language = language
         self.pending = pending
         """Text that is not complete yet."""
         self._decided = 0
@@ -94,7 +113,7 @@ class Sentences:
             if word is None or ends_in_open_directive(self.pending[:end]) or ends_in_open_tag(before):
                 continue
             with suppress(UnsupportedText):
-                if _is_separable(before, word[0]):
+                if _is_separable(before, word[0], self._language):
                     return self._cut(end)
         return ""
 
@@ -106,7 +125,7 @@ class Sentences:
     @property
     def is_certain(self) -> bool:
         """Whether a sentence ends there, whatever follows; false after "Dr.", "5 p.m." and the like."""
-        return _is_boundary(f"{self.pending[self._context_start(len(self.pending)) :]} ", None)
+        return _is_boundary(f"{self.pending[self._context_start(len(self.pending)) :]} ", None, self._language)
 
     def _context_start(self, end: int) -> int:
         """Where the context of a position begins: not inside phonemes."""
@@ -123,7 +142,7 @@ class Sentences:
                 continue
             word = _NEXT_WORD.match(self.pending, place.end())
             before = self.pending[self._context_start(place.end()) : place.end()]
-            if (word or place.start() > tried) and _is_boundary(before, word and word[0]):
+            if (word or place.start() > tried) and _is_boundary(before, word and word[0], self._language):
                 found = place.end()
                 break
             if word is None:
@@ -131,25 +150,25 @@ class Sentences:
         return found
 
 
-def _is_boundary(before: str, word: str | None) -> bool:
+def _is_boundary(before: str, word: str | None, language: str) -> bool:
     """Whether a sentence ends with ``before``, given the next word or, without one, whatever the word may be."""
     if not any(char.isalnum() for char in before) or ends_in_open_tag(before):
         return False
     if word is not None:
         try:
-            return _is_separable(before, word)
+            return _is_separable(before, word, language)
         except UnsupportedText:  # one of them will be refused; if it is the next word, it decides nothing
             pass
     try:
-        return all(_is_separable(before, after) for after in _CONTINUATIONS)
+        return all(_is_separable(before, after, language) for after in _continuations(language))
     except UnsupportedText:  # refused by itself, and not together with its neighbours
         return True
 
 
-def _is_separable(before: str, after: str) -> bool:
+def _is_separable(before: str, after: str, language: str) -> bool:
     """Whether two texts are spoken the same separately and as one."""
-    return _read(before + after) == _read(before) + _read(after)
+    return _read(before + after, language) == _read(before, language) + _read(after, language)
 
 
-def _read(text: str) -> list[str | Cue]:
-    return [token.spoken for token in normalize(text)]
+def _read(text: str, language: str) -> list[str | Cue]:
+    return [token.spoken for token in normalize(text, language)]

@@ -17,6 +17,7 @@ from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import draw_seed, part_seed
 from ancestral.errors import InvalidRequest
+from ancestral.models.text.languages.registry import primary
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 from ancestral.service.speech.session.documents import Documents
 from ancestral.service.speech.session.messages import SessionConfig
@@ -47,15 +48,19 @@ class Utterance:
     cancelled: bool = False
 
 
+def _language(config: SessionConfig) -> str:
+    return primary(config.language or "en")
+
+
 def _splitter(config: SessionConfig, pending: str) -> Sentences | Documents:
-    return Documents(pending) if config.input_format == "ssml" else Sentences(pending)
+    return Documents(pending) if config.input_format == "ssml" else Sentences(pending, _language(config))
 
 
 class SessionState:
     """One session.
 
     Args:
-        config: of the session, with its seed.
+        config: of the session, with its seed and its language.
     """
 
     def __init__(self, config: SessionConfig) -> None:
@@ -118,7 +123,7 @@ class SessionState:
 
     def flush(self) -> None:
         """Treat the text so far as complete."""
-        if not nothing_to_say(self._incomplete.pending):
+        if not nothing_to_say(self._incomplete.pending, _language(self.config)):
             self._completed(self._incomplete.flush())
 
     @property
@@ -303,9 +308,11 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
     model, form = catalog.speech_model(config.model, "speech"), config.response_format
-    catalog.voice(model, config.voice_id)
+    voice = catalog.voice(model, config.voice_id)
     read_pronunciations(config.pronunciations)
-    check_language(config.language)
+    language = config.language or voice.language
+    check_language(language)
     check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
-    return SessionState(config if config.seed is not None else config.model_copy(update={"seed": draw_seed()}))
+    drawn = draw_seed() if config.seed is None else config.seed
+    return SessionState(config.model_copy(update={"seed": drawn, "language": language}))

@@ -101,6 +101,7 @@ def test_spanish_words(word: str, phones: str) -> None:
         ("it", "luogo", "L W ɔ1 G o0"),  # in three syllables in the lexicon
         ("it", "vorrei", "V o0 r r ɛ1 Y"),
         ("it", "xyz", "K S i1 ts"),
+        ("pt", "hh", "i0"),
         ("pt", "nove", "N ɔ1 V i0"),
         ("pt", "novo", "N o1 V u0"),
         ("pt", "flores", "F L o1 ɾ i0 S"),
@@ -118,6 +119,8 @@ def test_spanish_words(word: str, phones: str) -> None:
         ("pt", "exame", "e0 Z ɐ̃1 M i0"),
         ("pt", "táxi", "T a1 K S i0"),
         ("pt", "próximo", "P ɾ ɔ1 S i0 M u0"),
+        ("pt", "fluxo", "F L u1 K S u0"),
+        ("pt", "inexistente", "i0 N e0 Z i0 S T ẽ1 CH i0"),
         ("pt", "rainha", "x a0 i1 ɲ ɐ0"),
         ("pt", "muitas", "M ũ1 Y T ɐ0 S"),
     ],
@@ -127,6 +130,8 @@ def test_italian_and_portuguese_words(language: str, word: str, phones: str) -> 
 
 
 def test_words_in_their_place() -> None:
+    jogos = [" ".join(table("pt").read(words.split(), at)) for words, at in (("o jogo .", 1), ("eu não jogo .", 2))]
+    assert jogos == ["ZH o1 G u0", "ZH ɔ1 G u0"], "a noun, a verb"
     casas = [table("pt").read(["as", "casas", "altas", "caem", "."], i)[-1] for i in range(3)]
     assert casas == ["S", "Z", "S"], "before a vowel it is voiced"
     assert [read(["un", "vaso", "de", "agua"], i)[-1] for i in (0, 2)] == ["M", "e0"]

@@ -107,6 +107,22 @@ def test_the_next_word_decides_on_the_rest(text: str, then: str, out: str) -> No
     assert sentences.feed(then) == out
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "then", "out"),
+    [
+        ("es", "Vi a la Dra. ", "Ruiz ayer ", ""),
+        ("es", "¿Qué tal? ", "", "¿Qué tal? "),
+        ("es", "Pan, leche, etc. ", "Luego fui ", "Pan, leche, etc. "),
+        ("fr", "J'ai vu M. ", "Petit hier ", ""),
+        ("it", "Ho visto il dott. ", "Rossi ieri ", ""),
+        ("pt", "Vi o Sr. ", "Silva ontem ", ""),
+    ],
+)
+def test_sentences_of_other_languages(language: str, text: str, then: str, out: str) -> None:
+    sentences = Sentences("", language)
+    assert sentences.feed(text) + sentences.feed(then) == out
+
+
 def test_only_the_last_sentence_waits() -> None:
     sentences = Sentences()
     assert sentences.feed("One. Two. Thr") == "One. Two. "
