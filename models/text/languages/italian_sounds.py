@@ -14,6 +14,7 @@ from ancestral.models.text import lexicon
 from ancestral.models.text.languages.italian_spelling import Stress, say
 from ancestral.models.text.languages.italian_words import OWN, UNSTRESSED
 from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.languages.loanwords import loanwords
 from ancestral.models.text.phonemes import is_vowel
 
 _PACKAGE: Final = "gruut_lang_it"
@@ -94,8 +95,8 @@ def _northern(phones: Sequence[str]) -> Phones:
 @lru_cache(maxsize=16384)
 def _listed(word: str) -> Phones | None:
     """A word of the lexicon; the rules stress it if the lexicon does not."""
-    if word in OWN:
-        return tuple(OWN[word].split())
+    if word in OWN or word in loanwords("it"):
+        return tuple(OWN[word].split()) if word in OWN else loanwords("it")[word]
     found = next((_phones(entry) for entry, _ in lexicon.entries(word, _PACKAGE)), None)
     return None if found is None or not any(map(is_vowel, found)) else _checked(word, found)
 

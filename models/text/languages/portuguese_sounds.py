@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.languages.loanwords import loanwords
 from ancestral.models.text.languages.portuguese_vowels import is_open, is_verb
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
 
@@ -87,12 +88,8 @@ _UNSTRESSED: Final = frozenset(
     )
 )
 _WHOLE: Final = {
-    "muit": "M ũ1 Y T", "a": "a0", "à": "a0", "da": "D a0", "na": "N a0", "por": "P u0 ɾ",
-    "porque": "P u0 ɾ K i0", "e": "i0", "pizza": "P i1 T S ɐ0",
-    "site": "S a1 Y CH i0", "shopping": "SH ɔ1 P ĩ0", "show": "SH o1 W", "internet": "ĩ0 T e0 ɾ N ɛ1 CH i0",
-    "email": "i0 M e1 Y W",
-    "software": "S ɔ1 F i0 CH W ɛ0 ɾ", "online": "õ0 L a1 Y N i0", "marketing": "M a1 ɾ K e0 CH ĩ0", "web": "W ɛ1 B i0",
-    "wi": "W a1 Y", "fi": "F a1 Y", "app": "ɛ1 P i0", "download": "D a0 W N L o1 W JH i0",
+    "muit": "M ũ1 Y T", "a": "a0", "à": "a0", "da": "D a0", "na": "N a0", "por": "P u0 ɾ", "porque": "P u0 ɾ K i0",
+    "e": "i0",
 }  # fmt: skip
 _ENDINGS: Final[dict[str, Phones]] = {
     "": (), "s": ("S",), "o": ("u0",), "a": ("ɐ0",), "os": ("u0", "S"), "as": ("ɐ0", "S"),
@@ -220,8 +217,10 @@ def pronounce(word: str) -> Phones:
         Its phones; none if it has no letters of Portuguese.
     """
     stem = "muit" if re.fullmatch("muit[oa]s?", word) else word.removesuffix("s")
-    if known := _WHOLE.get(word) or _WHOLE.get(stem):
-        return (*known.split(), *_ENDINGS[word.removeprefix(word if word in _WHOLE else stem)])
+    for form in (word, stem):
+        known = _WHOLE[form].split() if form in _WHOLE else loanwords("pt").get(form)
+        if known:
+            return (*known, *_ENDINGS[word.removeprefix(form)])
     spelled = _SOUNDED_U.sub(lambda match: match[0][0] + "ü", word)
     sounds = _sounds(spelled)
     phones: list[str] = []

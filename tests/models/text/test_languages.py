@@ -100,7 +100,9 @@ def test_spanish_words(word: str, phones: str) -> None:
         ("it", "vengono", "V ɛ1 NG G o0 N o0"),
         ("it", "luogo", "L W ɔ1 G o0"),  # in three syllables in the lexicon
         ("it", "vorrei", "V o0 r r ɛ1 Y"),
+        ("it", "streaming", "S T r i1 M i0 N G"),
         ("it", "xyz", "K S i1 ts"),
+        ("pt", "downloads", "D a0 W N L o1 W JH i0 S"),
         ("pt", "hh", "i0"),
         ("pt", "nove", "N ɔ1 V i0"),
         ("pt", "novo", "N o1 V u0"),
