@@ -184,9 +184,10 @@ _ADDRESS: Final = {
 _TITLES: Final = {
     "Sr.": "señor", "Sra.": "señora", "Srta.": "señorita", "Sres.": "señores", "Sras.": "señoras", "Dr.": "doctor",
     "Dra.": "doctora", "D.": "don", "Dña.": "doña", "Prof.": "profesor", "Profa.": "profesora", "Lic.": "licenciado",
-    "Ing.": "ingeniero", "Arq.": "arquitecto", "Gral.": "general", "Cnel.": "coronel", "Cap.": "capitán",
+    "Ing.": "ingeniero", "Arq.": "arquitecto", "Gral.": "general", "Cnel.": "coronel",
     "Sto.": "santo", "Sta.": "santa", "Excmo.": "excelentísimo", "Excma.": "excelentísima", "Ud.": "usted",
     "Uds.": "ustedes", "Vd.": "usted", "Vds.": "ustedes", "Avda.": "avenida", "Av.": "avenida", "C/": "calle",
+    "c/": "calle", "s/n": "sin número",
     "Pza.": "plaza", "Pl.": "plaza", "P.º": "paseo", "n.º": "número", "nº": "número", "núm.": "número",
     "nros.": "números", "pág.": "página", "págs.": "páginas", "cap.": "capítulo", "art.": "artículo", "vol.": "volumen",
     "fig.": "figura", "tel.": "teléfono", "tfno.": "teléfono", "aprox.": "aproximadamente", "p. ej.": "por ejemplo",
@@ -244,7 +245,7 @@ SPANISH: Final = Language(
     said=words(
         """ONU OTAN UNESCO UNICEF SIDA NASA OVNI OVNIS RENFE UNED INEM AVE TALGO SEAT PIB IVA ESO PYME PYMES RAE ONCE
         FIFA UEFA NO SÍ SI YA VA LA EL LOS LAS UN UNA DE EN QUE MUY OJO MÁS ES SE LO MI TU SU AL DEL POR CON SIN HOY
-        FIN LUZ MAL PAZ SOL MAR REY LEY PIN SIM ZARA PST PSST COVID RADAR TAE NIF CIF IBEX"""
+        FIN LUZ MAL PAZ SOL MAR REY LEY PIN SIM ZARA PST PSST COVID RADAR TAE NIF CIF IBEX INE ERE ERTE"""
     ),
     spelled=words("ADSL UGT OEA"),
     pronounceable=r"(?:[^aeiouáéíóú]{0,2}[aeiouáéíóú]{1,2})+[^aeiouáéíóú]{0,2}",
@@ -270,6 +271,7 @@ SPANISH: Final = Language(
         number_rule("/", r"(?<![\d/.,])(\d{1,4})/((?:19|20)\d\d)(?![\d/])", lambda m: f"{m[1]} {m[2]}"),
         rule("k", r"(?<!\d )\bkm\.? (?=\d)", lambda _: "kilómetro "),
         number_rule('"', rf"(?<![\"\w.,])({_NUMERALS.pattern})\"(?=[\s.,;)]|$)", _inches),
+        rule("pP", r"\b((?:8|9|10|11)(?::\d\d)?)\s?[pP]\.?\s?[mM]\b\.?", lambda m: f"{m[1]} de la noche"),
         # A participle follows: "han", and no hectares.
         number_rule("h", r"(\d+) ha (?=\w+(?:[ts]|ch|d)o\b)", lambda m: f"{_NUMERALS.whole(m[1])} ha"),
     ),
