@@ -112,7 +112,7 @@ class BatchEngine:
         """The rows returned so far; the rest of the pictures is zero."""
         symbols = np.stack([picture.symbols for picture in batch.pictures])
         symbols[:, batch.row :] = 0
-        return pack(self.name, self._sha256, batch.position, 0, symbols.tobytes())
+        return pack(self.name, self._sha256, batch.position, symbols)
 
     def restore(self, request: BatchRequest, snapshot: bytes) -> ImageBatch:
         """The batch that :meth:`snapshot` was taken of.
@@ -120,9 +120,9 @@ class BatchEngine:
         Raises:
             RequestError: the bytes are no snapshot of such a batch.
         """
-        position, _, state = unpack(self.name, self._sha256, request.length, request.length, snapshot)
+        position, flat = unpack(self.name, self._sha256, request.length, request.length, snapshot)
         spec, count = self.spec, len(request.pictures)
-        symbols: Pixels = np.frombuffer(state, np.uint8).reshape(count, spec.height, spec.width, spec.channels)
+        symbols: Pixels = flat.reshape(count, spec.height, spec.width, spec.channels)
         row = position // (request.length // spec.height)
         if row == 0:
             return self.open(request)

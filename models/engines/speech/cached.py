@@ -1,7 +1,7 @@
 """What the engines of a WaveNet with cached activations share: requests, groups of streams, snapshots.
 
-Their streams carry the same state: the position, the symbol before it, and the ring buffers of all layers. Engines add
-how a stream begins and how streams advance.
+Their streams carry the same state: the position, the last symbols, and the ring buffers of all layers, which follow
+from as many symbols as the network sees. Engines add how a stream begins and how streams advance.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class CachedStream:
     """``[F]``; ``[1]`` without frames."""
     ring: Array
     """The inputs of every layer, as far back as its dilation; the shape is the engine's."""
+    recent: Symbols
+    """The last ``receptive_field + 1`` symbols; silence before the first."""
 
 
 class CachedEngine(SpeechEngine):
@@ -63,24 +65,28 @@ class CachedEngine(SpeechEngine):
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
         for group, start, stop in group_by_length([len(symbols) for symbols in made], self.lanes):
             self._sample([_cached(streams[i]) for i in group], [made[i][start:stop] for i in group])
+        for stream, symbols in zip(streams, made, strict=True):
+            _remember(_cached(stream), symbols)
         return made
 
     def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
         """Advance a stream along given symbols."""
         check_teacher_forced(stream, symbols)
-        return self._force(_cached(stream), symbols)
+        likelihoods = self._force(_cached(stream), symbols)
+        _remember(_cached(stream), symbols)
+        return likelihoods
 
     def snapshot(self, stream: Stream) -> bytes:
-        """The position, the last symbol and the ring buffers; the rest follows from the request."""
-        s = _cached(stream)
-        return pack(self.name, self._sha256, s.position, s.symbol, s.ring.astype("<f4").tobytes())
+        """The position and the last symbols: the ring buffers follow from these, the rest from the request."""
+        return pack(self.name, self._sha256, stream.position, _cached(stream).recent)
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> CachedStream:
-        """The stream that :meth:`snapshot` was taken of."""
+        """The stream that :meth:`snapshot` was taken of: the network runs over the symbols that it sees."""
         stream = self.open(request)
-        found = unpack(self.name, self._sha256, request.length, stream.ring.nbytes, snapshot)
-        stream.position, stream.symbol, ring = found
-        stream.ring[:] = np.frombuffer(ring, "<f4").reshape(stream.ring.shape)
+        position, stream.recent = unpack(self.name, self._sha256, request.length, len(stream.recent), snapshot)
+        seen = stream.recent[-min(position, self.spec.receptive_field) - 1 :]
+        stream.position, stream.symbol = position - len(seen) + 1, int(seen[0])
+        self._force(stream, seen[1:])
         return stream
 
     @abstractmethod
@@ -94,6 +100,11 @@ class CachedEngine(SpeechEngine):
     @abstractmethod
     def _force(self, stream: Any, symbols: Symbols) -> NDArray[np.float64]:
         """Advance a stream along symbols ``[T]``; ln p of each, ``[T]``, nats."""
+
+
+def _remember(stream: CachedStream, symbols: Symbols) -> None:
+    """A stream has been advanced by these symbols."""
+    stream.recent = np.concatenate([stream.recent, symbols])[-len(stream.recent) :]
 
 
 def _cached(stream: Stream) -> CachedStream:

@@ -73,6 +73,7 @@ class NativeEngine(CachedEngine):
             temperatures=np.ones(1),
             biases=np.zeros(layout.layers * layout.gate, np.float32),
             ring=np.zeros(layout.ring, np.float32),
+            recent=np.full(self.spec.receptive_field + 1, SILENCE, np.uint8),
         )
 
     def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:

@@ -68,7 +68,8 @@ class OnnxEngine(CachedEngine):
         """See :class:`CachedEngine`."""
         ring = np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
         condition = np.zeros((1, self.spec.conditioner_channels), np.float32)
-        return CachedStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, np.ones(1), ring)
+        recent = np.full(self.spec.receptive_field + 1, SILENCE, np.uint8)
+        return CachedStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, np.ones(1), ring, recent)
 
     def _sample(self, streams: list[CachedStream], out: list[Symbols]) -> None:
         """See :class:`CachedEngine`."""

@@ -52,8 +52,15 @@ class TorchStream:
     """The one before ``position``."""
     temperatures: NDArray[np.float64]
     """Of every frame ``[F]``; ``[1]`` without frames."""
+    recent: Symbols
+    """The last ``receptive_field + 1`` symbols; silence before the first."""
     past: tuple[Tensor, ...]
-    """Cached: the buffers of ``WaveNetState``. Uncached: the last symbols, ``uint8 [receptive_field]``."""
+    """Cached: the buffers of ``WaveNetState``. Uncached: empty."""
+
+    def take(self, symbol: int) -> None:
+        """Advance by a symbol."""
+        self.symbol, self.position = symbol, self.position + 1
+        self.recent = np.append(self.recent[1:], np.uint8(symbol))
 
 
 class TorchEngine(SpeechEngine):
@@ -92,9 +99,9 @@ class TorchEngine(SpeechEngine):
             vector = torch.from_numpy(speaker_vector(table, request.speaker))[None]
             speaker = vector.to(model.embedding.dtype)
         condition = model.conditioner(frames, speaker, 1)[0]
-        window = torch.full((self.spec.receptive_field,), SILENCE, dtype=torch.uint8)
-        past = model.initial_state(1).buffers if self._cached else (window,)
-        return TorchStream(request, 0, frames, speaker, condition, SILENCE, request.temperatures, past)
+        recent = np.full(self.spec.receptive_field + 1, SILENCE, np.uint8)
+        past = model.initial_state(1).buffers if self._cached else ()
+        return TorchStream(request, 0, frames, speaker, condition, SILENCE, request.temperatures, recent, past)
 
     def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
         """Sample up to ``samples`` more symbols of every stream."""
@@ -120,19 +127,17 @@ class TorchEngine(SpeechEngine):
         return likelihoods
 
     def snapshot(self, stream: Stream) -> bytes:
-        """The position, the last symbol and the past."""
-        stream = _torch(stream)
-        past = b"".join(tensor.numpy().tobytes() for tensor in stream.past)
-        return pack(self._state, self._sha256, stream.position, stream.symbol, past)
+        """The position and the last symbols."""
+        return pack(self._state, self._sha256, stream.position, _torch(stream).recent)
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> TorchStream:
         """The stream that :meth:`snapshot` was taken of."""
         stream = self.open(request)
-        size = sum(tensor.nbytes for tensor in stream.past)
-        stream.position, stream.symbol, state = unpack(self._state, self._sha256, request.length, size, snapshot)
-        flat = torch.frombuffer(bytearray(state), dtype=stream.past[0].dtype)
-        parts = torch.split(flat, [tensor.numel() for tensor in stream.past])
-        stream.past = tuple(part.view(like.shape) for part, like in zip(parts, stream.past, strict=True))
+        position, recent = unpack(self._state, self._sha256, request.length, len(stream.recent), snapshot)
+        seen = recent[-min(position, self.spec.receptive_field) - 1 :] if self._cached else recent[-1:]
+        stream.position, stream.symbol = position - len(seen) + 1, int(seen[0])
+        self._advance([stream], len(seen) - 1, lambda lane, step, logits: int(seen[1 + step]))
+        stream.recent = recent
         return stream
 
     def _sample(self, streams: list[TorchStream], out: list[Symbols]) -> None:
@@ -168,8 +173,7 @@ class TorchEngine(SpeechEngine):
                 held, biases = frames, self._model.project(torch.stack(rows))
             logits, state = self._model.step(state, biases)
             for lane, (stream, row) in enumerate(zip(streams, logits.numpy(), strict=True)):
-                stream.symbol = choice(lane, t, row)
-                stream.position += 1
+                stream.take(choice(lane, t, row))
             state = state._replace(symbol=torch.tensor([s.symbol for s in streams]))
         for lane, stream in enumerate(streams):
             stream.past = tuple(buffer[lane : lane + 1].clone() for buffer in state.buffers)
@@ -177,10 +181,7 @@ class TorchEngine(SpeechEngine):
     def _recompute(self, stream: TorchStream, count: int, choice: Choice) -> None:
         """Without a cache: the network over its receptive field, for every symbol."""
         for t in range(count):
-            symbol = choice(0, t, self._last_logits(stream))
-            stream.past = (torch.cat([stream.past[0][1:], torch.tensor([symbol], dtype=torch.uint8)]),)
-            stream.symbol = symbol
-            stream.position += 1
+            stream.take(choice(0, t, self._last_logits(stream)))
 
     def _last_logits(self, stream: TorchStream) -> NDArray[np.floating]:
         """The logits of the stream's position, ``[256]``, by ``WaveNet.forward``.
@@ -194,7 +195,7 @@ class TorchEngine(SpeechEngine):
         before = min(position, field)
         window = torch.full(((last + 1 - first) * hop,), SILENCE)
         at = position - first * hop
-        window[at - before : at] = stream.past[0][field - before :]
+        window[at - before : at] = torch.from_numpy(stream.recent[len(stream.recent) - before :])
         if frames is not None:
             frames = frames[:, first : last + 1 + 2 * self.spec.conditioner_layers]
         logits = self._model(window[None], frames, stream.speaker)[0, at].numpy()
