@@ -58,6 +58,8 @@ _CLITICS: Final[dict[str, Phones]] = {
 # Plurals that add a syllable are the only ones spelled -es after the stem.
 _SYLLABIC_PLURAL: Final = ("ses", "xes", "zes", "ches", "shes", "ies")
 
+_BRITISH_IZE: Final = re.compile(r"is(?=(?:e[drs]?|ers|ing|ations?|able)$)")
+
 _ONE_SHORT_SYLLABLE: Final = re.compile(r"[^aeiouy]*[aeiouy][^aeiouywx]")
 
 
@@ -150,6 +152,8 @@ def _inflected(word: str) -> Phones | None:
         stem = next((stem for ending in endings if (stem := _first_known(_stems(word, ending)))), None)
         if stem:
             return plural(stem)
+    if (american := _BRITISH_IZE.sub("iz", word)) != word and (found := lexicon.lookup(american)):
+        return found[0].phones
     if word.endswith("ed") and (stem := _first_known(_stems(word, "ed"))):
         return _past(stem)
     for ending, phones in _SUFFIXES.items():
