@@ -69,6 +69,9 @@ class Sampling:
     low_shelf_db: float = 0.0
     """Gain of the lowest frequencies in voiced frames (models/audio/shaping.py), for models with linear prediction: a
     low voiced temperature makes the first harmonics too loud."""
+    mel_correction: float = 0.0
+    """Strength, 0 … 1, of a correction of the sound towards the mels that it is made from
+    (models/audio/mel_correction.py), for models with linear prediction."""
 
     def __post_init__(self) -> None:
         for name in ("voiced_temperature", "unvoiced_temperature"):
@@ -78,6 +81,13 @@ class Sampling:
             raise ValueError(f"min_p: must lie in 0 … 1, below 1, not {self.min_p}")
         if not -12.0 <= self.low_shelf_db <= 12.0:
             raise ValueError(f"low_shelf_db: must lie in -12 … 12, not {self.low_shelf_db}")
+        if not 0.0 <= self.mel_correction <= 1.0:
+            raise ValueError(f"mel_correction: must lie in 0 … 1, not {self.mel_correction}")
+
+    @property
+    def filtered(self) -> str | None:
+        """The first setting in use that needs a model with linear prediction."""
+        return next((name for name in ("low_shelf_db", "mel_correction") if getattr(self, name)), None)
 
     @property
     def by_voicing(self) -> bool:

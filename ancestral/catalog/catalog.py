@@ -251,5 +251,5 @@ def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec
     for voice in entry.voices:
         if voice.id not in speakers:
             raise ModelError(f"{entry.id}: voices: the checkpoints have no speaker {voice.id!r}")
-        if voice.sampling.low_shelf_db and sampled.shaping != "linear_prediction":
-            raise ModelError(f"{entry.id}: voices: sampling: low_shelf_db needs a model with linear prediction")
+        if (setting := voice.sampling.filtered) and sampled.shaping != "linear_prediction":
+            raise ModelError(f"{entry.id}: voices: sampling: {setting} needs a model with linear prediction")

@@ -93,7 +93,7 @@ def _renewed(mels: NDArray[np.floating]) -> Floats:
 
 
 @cache
-def _bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
+def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
     """Of every bin of the transform: the band whose centre is next below, and the share of the one above it."""
     bank = mel_bank(spec, fft_size(spec)).astype(np.float64)
     centres = (bank * np.arange(len(bank))[:, None]).sum(axis=0) / bank.sum(axis=0)
@@ -104,7 +104,7 @@ def _bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
 
 def _on_bins(bands: Floats, spec: FeatureSpec) -> Floats:
     """Bands ``[N, B]`` interpolated onto the bins of the transform, the outer ones prolonged: ``[N, bins]``."""
-    below, share = _bin_weights(spec)
+    below, share = bin_weights(spec)
     return bands[:, below] * (1.0 - share) + bands[:, below + 1] * share
 
 

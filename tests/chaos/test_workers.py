@@ -107,8 +107,8 @@ def test_a_worker_is_killed_in_mid_picture(house: House) -> None:
 
 
 def test_a_worker_is_killed_in_mid_sound_that_it_has_filtered(house: House) -> None:
-    """The filter's memory comes back with the snapshot: no bit of the sound tells where the other worker went on."""
-    url, body = f"{house.apis[0].url}/v1/audio/speech", order(0) | {"model": "shaped"}
+    """What filter and correction remember comes back with the snapshot: no bit tells where the other worker went on."""
+    url, body = f"{house.apis[0].url}/v1/audio/speech", order(0) | {"model": "shaped", "voice": "bob"}
     with house.workers(2) as workers:
         undisturbed = httpx.post(url, json=body, timeout=SECONDS).content
         response = httpx.post(url, json=body, headers=ASYNC, timeout=SECONDS)

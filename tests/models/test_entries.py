@@ -65,6 +65,9 @@ def test_how_a_voice_is_sampled(tmp_path: Path) -> None:
         ({"min_p": 0}, "a: voices: sampling: min_p: expected float, found int"),
         ({"min_p": 1.5}, "a: voices: sampling: min_p: must lie in 0"),
         ({"low_shelf_db": -13.0}, "a: voices: sampling: low_shelf_db: must lie in -12"),
+        ({"mel_correction": 1.5}, "a: voices: sampling: mel_correction: must lie in 0"),
+        ({"mel_correction": "1"}, "a: voices: sampling: mel_correction: expected float, found str"),
+        ({"mel_correction": True}, "a: voices: sampling: mel_correction: expected float, found bool"),
         ({"voiced_temperature": 0.0}, "a: voices: sampling: voiced_temperature: must lie above 0"),
     ],
 )

@@ -127,8 +127,8 @@ def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
         raise RequestError("temperature: must be a finite number, at least 0")
     if request.sampling.by_voicing and not spec.local_channels:
         raise RequestError("sampling: temperatures by voicing need frames, and the model takes none")
-    if request.sampling.low_shelf_db and spec.shaping != "linear_prediction":
-        raise RequestError("sampling: low_shelf_db needs a model with linear prediction")
+    if (setting := request.sampling.filtered) and spec.shaping != "linear_prediction":
+        raise RequestError(f"sampling: {setting} needs a model with linear prediction")
     if (request.speaker is None) == bool(spec.speakers):
         raise RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
     if request.speaker is not None:

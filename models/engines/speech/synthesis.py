@@ -1,8 +1,9 @@
 """Sound instead of symbols: an engine of a WaveNet whose symbols are an excitation, and the filter behind it.
 
 The filter of models/audio/shaping.py follows from the conditioning frames, which only the process that samples has. So
-it runs there, on each chunk as it is sampled, and what leaves the engine is 16-bit sound. The filter stands outside the
-sampling loop: the symbols, and so the seed contract, are those of the engine inside.
+it runs there, on each chunk as it is sampled, as does the correction of models/audio/mel_correction.py behind it, and
+what leaves the engine is 16-bit sound. Both stand outside the sampling loop: the symbols, and so the seed contract, are
+those of the engine inside. The correction looks ahead, so a stream samples up to 40 ms more than it has delivered.
 """
 
 from __future__ import annotations
@@ -15,26 +16,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.models.audio.mel_correction import MelCorrection
 from ancestral.models.audio.mu_law import mu_law_decode
 from ancestral.models.audio.pcm import to_int16
 from ancestral.models.audio.shaping import ORDER, Synthesis, predictor
-from ancestral.models.engines.base import RequestError, Stream
+from ancestral.models.engines.base import Array, RequestError, Stream, group_by_length
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.kernels.mel_correction import correct_frames
 from ancestral.models.kernels.shaping import compiled_all_pole
 from ancestral.models.spec import FeatureSpec
 
-_HEADER = struct.Struct(f"<4s{8 * ORDER}sI")
-"""Magic with version, the filter's memory in float64, CRC-32 of the memory and of the network's snapshot after it."""
-_MAGIC = b"LPC1"
+_HEADER = struct.Struct(f"<4s{8 * ORDER}sII")
+"""Magic with version, the filter's memory in float64, the samples that the correction holds, CRC-32 of the memory and
+of all that follows: what the correction holds, in float32, and the network's snapshot."""
+_MAGIC = b"LPC2"
 
 
 @dataclass
 class SynthesisStream:
-    """One stream: its symbols, and the state of the filter that makes sound of them."""
+    """One stream: its symbols, and the states of the filter and the correction that make sound of them."""
 
     symbols: Stream
     """Of the network's engine."""
     synthesis: Synthesis
+    correction: MelCorrection
 
     @property
     def request(self) -> StreamRequest:
@@ -44,8 +49,9 @@ class SynthesisStream:
 
     @property
     def position(self) -> int:
-        """See :class:`Stream`; a sample of sound for every symbol."""
-        return self.symbols.position
+        """See :class:`Stream`: samples of sound delivered. It also moves with symbols that no sound was made of: they
+        are lost."""
+        return self.correction.position + self.symbols.position - self.synthesis.position
 
 
 class SynthesisEngine:
@@ -59,6 +65,8 @@ class SynthesisEngine:
         assert network.spec.shaping == "linear_prediction", network.spec.shaping
         self.network = network
         self._features = FeatureSpec()
+        silence = np.zeros((1, self._features.channels), np.float32)
+        MelCorrection(silence, self._features, 1.0, correct_frames).pull(1)  # compiled, or loaded, now
 
     @property
     def name(self) -> str:
@@ -86,14 +94,22 @@ class SynthesisEngine:
     def step(self, streams: Sequence[Stream], samples: int) -> list[NDArray[np.int16]]:
         """Sample up to ``samples`` more of every stream, together: ``int16 [<= samples]`` each, in order."""
         lanes = [_own(stream) for stream in streams]
-        made = self.network.step([stream.symbols for stream in lanes], samples)
-        return [to_int16(s.synthesis(mu_law_decode(symbols))) for s, symbols in zip(lanes, made, strict=True)]
+        counts = [min(samples, s.request.length - s.position) for s in lanes]
+        ahead = [min(s.correction.needed(n), s.request.length) for s, n in zip(lanes, counts, strict=True)]
+        missing = [max(end - s.symbols.position, 0) for s, end in zip(lanes, ahead, strict=True)]
+        for group, start, stop in group_by_length(missing, self.lanes):
+            made = self.network.step([lanes[i].symbols for i in group], stop - start)
+            for i, symbols in zip(group, made, strict=True):
+                lanes[i].correction.push(lanes[i].synthesis(mu_law_decode(symbols)))
+        return [to_int16(s.correction.pull(count)) for s, count in zip(lanes, counts, strict=True)]
 
     def snapshot(self, stream: Stream) -> bytes:
-        """Everything besides the request that :meth:`restore` needs: the network's snapshot, and 16 numbers."""
+        """Everything besides the request that :meth:`restore` needs: the network's snapshot, 16 numbers of the filter,
+        and two for every sample that is not delivered yet."""
         stream = _own(stream)
-        memory, inner = stream.synthesis.memory.astype("<f8").tobytes(), self.network.snapshot(stream.symbols)
-        return _HEADER.pack(_MAGIC, memory, zlib.crc32(inner, zlib.crc32(memory))) + inner
+        memory, held = stream.synthesis.memory.astype("<f8").tobytes(), stream.correction.held
+        rest = held.astype("<f4").tobytes() + self.network.snapshot(stream.symbols)
+        return _HEADER.pack(_MAGIC, memory, held.shape[1], zlib.crc32(rest, zlib.crc32(memory))) + rest
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> SynthesisStream:
         """The stream that :meth:`snapshot` was taken of.
@@ -103,18 +119,23 @@ class SynthesisEngine:
         """
         if len(snapshot) < _HEADER.size:
             raise RequestError(f"snapshot: {len(snapshot)} bytes are not the state of this model")
-        magic, memory, checksum = _HEADER.unpack_from(snapshot)
-        inner = snapshot[_HEADER.size :]
-        if magic != _MAGIC or checksum != zlib.crc32(inner, zlib.crc32(memory)):
+        magic, memory, count, checksum = _HEADER.unpack_from(snapshot)
+        rest = snapshot[_HEADER.size :]
+        if magic != _MAGIC or checksum != zlib.crc32(rest, zlib.crc32(memory)) or len(rest) < 8 * count:
             raise RequestError("snapshot: of another model, engine or version, or damaged")
-        return self._filtered(self.network.restore(request, inner), np.frombuffer(memory, "<f8"))
+        held = np.frombuffer(rest, "<f4", 2 * count).reshape(2, count)
+        symbols = self.network.restore(request, rest[8 * count :])
+        return self._filtered(symbols, np.frombuffer(memory, "<f8"), held.astype(np.float32))
 
-    def _filtered(self, symbols: Stream, memory: NDArray[np.float64]) -> SynthesisStream:
-        request = symbols.request
+    def _filtered(self, symbols: Stream, memory: NDArray[np.float64], held: Array | None = None) -> SynthesisStream:
+        request, position = symbols.request, symbols.position
         assert isinstance(request, StreamRequest)
         assert request.frames is not None, "the spec demands frames"
         filters = predictor(request.frames, self._features, request.sampling.low_shelf_db)
-        return SynthesisStream(symbols, Synthesis(filters, memory, symbols.position, compiled_all_pole))
+        synthesis = Synthesis(filters, memory, position, compiled_all_pole)
+        strength = request.sampling.mel_correction
+        correction = MelCorrection(request.frames, self._features, strength, correct_frames, held, position)
+        return SynthesisStream(symbols, synthesis, correction)
 
 
 def _own(stream: Stream) -> SynthesisStream:

@@ -114,8 +114,9 @@ def test_min_p_without_frames() -> None:
     assert (solo(engine, with_floor) != solo(engine, request)).any()
     with pytest.raises(RequestError, match=r"^sampling: temperatures by voicing need frames"):
         engine.open(replace(request, sampling=Sampling(voiced_temperature=0.8)))
-    with pytest.raises(RequestError, match=r"^sampling: low_shelf_db needs a model with linear prediction"):
-        engine.open(replace(request, sampling=Sampling(low_shelf_db=-3.0)))
+    for name, setting in (("low_shelf_db", -3.0), ("mel_correction", 0.5)):
+        with pytest.raises(RequestError, match=f"^sampling: {name} needs a model with linear prediction"):
+            engine.open(replace(request, sampling=Sampling(**{name: setting})))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,9 @@ def test_min_p_without_frames() -> None:
         ({"min_p": -0.1}, "min_p"),
         ({"low_shelf_db": 12.5}, "low_shelf_db"),
         ({"low_shelf_db": float("nan")}, "low_shelf_db"),
+        ({"mel_correction": -0.1}, "mel_correction"),
+        ({"mel_correction": 1.1}, "mel_correction"),
+        ({"mel_correction": float("nan")}, "mel_correction"),
     ],
 )
 def test_settings_out_of_range(fields: dict[str, float], name: str) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.mel_correction import MelCorrection
 from ancestral.models.audio.pcm import from_int16, to_int16
 from ancestral.models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
 from ancestral.models.checkpoint import load
-from ancestral.models.engines.base import RequestError
+from ancestral.models.engines.base import RequestError, Stream
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.entries import PLAIN, Sampling
+from ancestral.models.kernels.mel_correction import correct_frames
 from ancestral.models.kernels.shaping import compiled_all_pole
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
@@ -36,18 +39,31 @@ def sound_of(engine: SynthesisEngine, request: StreamRequest) -> np.ndarray:
     return sound
 
 
+CORRECTED = Sampling(mel_correction=0.8)
+
+
+def expected(network: SpeechEngine, request: StreamRequest) -> np.ndarray:
+    """The sound of a request, from all of its symbols at once."""
+    assert request.frames is not None
+    sound = decode_excitation(solo(network, request), predictor(request.frames, FEATURES), compiled_all_pole)
+    if request.sampling.mel_correction:
+        correction = MelCorrection(request.frames, FEATURES, request.sampling.mel_correction, correct_frames)
+        correction.push(sound)
+        sound, plain = correction.pull(len(sound)), sound
+        assert (to_int16(plain) != to_int16(sound)).any()
+    return to_int16(sound)
+
+
 @EVERY
 def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(
     engine: Callable[[WaveNetSpec], SpeechEngine],
 ) -> None:
+    """Some are corrected, and sampled further than the sound that is delivered."""
     made = SynthesisEngine(engine(SPEC))
     assert (made.name, made.lanes) == (made.network.name, made.network.lanes)
-    wanted = [replace(request, length=350 + 40 * i) for i, request in enumerate(requests(SPEC, 3, 480))]
-    whole = []
-    for request in wanted:
-        assert request.frames is not None
-        filters = predictor(request.frames, FEATURES)
-        whole.append(to_int16(decode_excitation(solo(made.network, request), filters, compiled_all_pole)))
+    wanted = [replace(request, length=350 + 40 * i) for i, request in enumerate(requests(SPEC, 4, 480))]
+    wanted[1:3] = [replace(request, sampling=CORRECTED) for request in wanted[1:3]]
+    whole = [expected(made.network, request) for request in wanted]
     rng = np.random.default_rng(0)
     streams = [made.open(request) for request in wanted]
     parts: list[list[np.ndarray]] = [[] for _ in wanted]
@@ -59,17 +75,44 @@ def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(
         for i, sound in zip(company, sounds, strict=True):
             assert sound.dtype == np.int16
             parts[i].append(sound)
-    for expected, pieces in zip(whole, parts, strict=True):
-        np.testing.assert_array_equal(np.concatenate(pieces), expected)
+    for sound, pieces in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate(pieces), sound)
     assert np.abs(np.concatenate(whole)).max() > 300, "silence would prove little"
 
 
-def test_a_snapshot_holds_what_the_filter_remembers() -> None:
-    engine, (request,) = native(), requests(SPEC, 1, 480)
+def test_a_step_that_fails_harms_no_stream_that_it_says_it_did_not_touch() -> None:
+    """One that is behind is sampled by itself, after the others; here that call fails."""
+    engine, wanted = native(), [replace(r, sampling=CORRECTED, length=4000) for r in requests(SPEC, 2, 4000)]
+    streams = [engine.open(request) for request in wanted]
+    (begun,) = engine.step(streams[:1], 700)
+    step, calls = engine.network.step, 0
+
+    def failing(symbols: Sequence[Stream], samples: int) -> list[np.ndarray]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise MemoryError
+        return step(symbols, samples)
+
+    engine.network.step = failing  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        engine.step(streams, 900)
+    assert [stream.position for stream in streams] == [700, 0]
+    assert streams[1].symbols.position == 960, "it was sampled before the call that failed"
+    for stream, request, first in zip(streams, wanted, (begun, begun[:0]), strict=True):
+        (rest,) = engine.step([stream], 4000)
+        np.testing.assert_array_equal(np.concatenate([first, rest]), expected(native().network, request))
+
+
+@pytest.mark.parametrize(("sampling", "held"), [(PLAIN, 0), (CORRECTED, 520)])
+def test_a_snapshot_holds_what_the_filters_remember(sampling: Sampling, held: int) -> None:
+    engine, (request,) = native(), requests(SPEC, 1, 1600)
+    request = replace(request, sampling=sampling)
     stream = engine.open(request)
     engine.step([stream], 200)
     snapshot = engine.snapshot(stream)
-    assert len(snapshot) == len(engine.network.snapshot(stream.symbols)) + 8 + 8 * ORDER
+    assert stream.symbols.position == 200 + held
+    assert len(snapshot) == len(engine.network.snapshot(stream.symbols)) + 12 + 8 * ORDER + 8 * held
     (rest,) = engine.step([stream], 280)
     forgetful = engine.restore(request, snapshot)
     forgetful.synthesis.memory = np.zeros(ORDER)

@@ -208,9 +208,13 @@ def _unknown_voice(model: Path) -> None:
     manifest.write_text(manifest.read_text().replace('"id": "bob"', '"id": "eve"'))
 
 
-def _low_shelf(model: Path) -> None:
+def _low_shelf(model: Path, sampling: str = '"low_shelf_db": -4.0') -> None:
     manifest = model / "model.json"
-    manifest.write_text(manifest.read_text().replace('"id": "bob"', '"sampling": {"low_shelf_db": -4.0}, "id": "bob"'))
+    manifest.write_text(manifest.read_text().replace('"id": "bob"', f'"sampling": {{{sampling}}}, "id": "bob"'))
+
+
+def _correction(model: Path) -> None:
+    _low_shelf(model, '"mel_correction": 0.5')
 
 
 @pytest.mark.parametrize(
@@ -219,6 +223,7 @@ def _low_shelf(model: Path) -> None:
         (_swap, b"tiny: needs the checkpoint of a speech network"),
         (_other_hop, b"tiny: the acoustic model makes frames of (66, 80, 16000)"),
         (_unknown_voice, b"tiny: voices: the checkpoints have no speaker 'eve'"),
+        (_correction, b"tiny: voices: sampling: mel_correction needs a model with linear prediction"),
         (_low_shelf, b"tiny: voices: sampling: low_shelf_db needs a model with linear prediction"),
     ],
 )
