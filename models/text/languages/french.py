@@ -9,7 +9,7 @@ from ancestral.models.text.languages.french_sounds import read
 from ancestral.models.text.languages.french_words import LETTER_NAMES
 from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Noun, Numbers, nouns, words
 from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.rules import Match, number_rule
+from ancestral.models.text.rules import number_rule
 
 _VOWELS: Final = "aàâäeéèêëiîïoôöuùûüyhœæ"
 _NOT_COUNTED: Final = words(
@@ -87,10 +87,6 @@ _DAYS: Final = {
     "lun": "lundi", "mar": "mardi", "mer": "mercredi", "jeu": "jeudi", "ven": "vendredi", "sam": "samedi",
     "dim": "dimanche",
 }  # fmt: skip
-
-
-def _day_and_month(match: Match) -> str:
-    return f"{_day(int(match[1]))} {_CALENDAR.months[int(match[2]) - 1]}"
 
 
 _CENTS: Final = Noun("centime", "centimes")
@@ -209,7 +205,8 @@ _TITLES: Final = {
     "St": "saint", "Ste": "sainte", "n°": "numéro", "p.": "page", "pp.": "pages",
     "chap.": "chapitre", "vol.": "volume", "fig.": "figure", "art.": "article", "al.": "alinéa", "éd.": "édition",
     "av.": "avenue", "bd": "boulevard", "bld": "boulevard", "boul.": "boulevard", "bvd": "boulevard", "pl.": "place",
-    "rte": "route", "imp.": "impasse", "tél.": "téléphone", "env.": "environ", "c.-à-d.": "c'est-à-dire",
+    "rte": "route", "imp.": "impasse", "tél.": "téléphone", "env.": "environ", "pers.": "personnes",
+    "c.-à-d.": "c'est-à-dire",
     "p. ex.": "par exemple", "p.ex.": "par exemple", "ex.": "exemple", "cf.": "confer", "cf": "confer",
     "vs": "contre", "max.": "maximum", "dép.": "département", "apt.": "appartement",
     "appt.": "appartement", "bât.": "bâtiment", "réf.": "référence",
@@ -262,7 +259,6 @@ FRENCH: Final = Language(
     rules=(
         number_rule("d", r"(?<![\w.,])2n?de(?!\w)", lambda _: "seconde"),
         number_rule("d", r"(?<![\w.,])2n?d(?!\w)", lambda _: "second"),
-        number_rule("/", r"(?<=\b[Ll]e )([0-2]?\d|3[01])/(0?[1-9]|1[0-2])(?![\d/])", _day_and_month),
         number_rule(".", rf"\b({'|'.join(_DAYS)})\.(?= \d)", lambda m: _DAYS[m[1].lower()], re.IGNORECASE),
         number_rule("x×", r"(?<=m)\s?[x×]\s?(?=\d)", lambda _: "par"),
     ),

@@ -33,6 +33,9 @@ _DIGITS: Final = known.words("deux trois quatre cinq six sept huit neuf")
 _NUMERALS: Final = _DIGITS | known.words("un dix vingt trente quarante cinquante soixante cent cents mille zéro")
 _VOWEL_MONTHS: Final = known.words("avril août octobre")
 _PRONOUN_AFTER_VERB: Final = known.words("il ils elle elles on en y")
+_VOWELS: Final = frozenset(vowel[:-1] for vowel in VOWELS)
+_FULL_VOWELS: Final = _VOWELS - {"ə"}
+_CONSONANTS: Final = frozenset(CONSONANTS)
 _CONSONANT_NAMES: Final = {"ʃ": "SH", "ʒ": "ZH", "ɡ": "G", "ŋ": "NG", "j": "Y"}
 
 
@@ -103,15 +106,15 @@ def _read_piece(place: _Place) -> Phones:
 
 def _phones(symbols: Symbols, *, stressed: bool) -> Phones:
     """Symbols as phonemes, the last full vowel stressed."""
-    full = [i for i, symbol in enumerate(symbols) if symbol + "1" in VOWELS]
+    full = [i for i, symbol in enumerate(symbols) if symbol in _FULL_VOWELS]
     last = full[-1] if stressed and full else -1
     phones = []
     for i, symbol in enumerate(symbols):
-        if symbol + "0" in VOWELS:
+        if symbol in _VOWELS:
             phones.append(symbol + ("1" if i == last else "0"))
         else:
             name = _CONSONANT_NAMES.get(symbol, symbol.upper())
-            phones.append(name if name in CONSONANTS else symbol)
+            phones.append(name if name in _CONSONANTS else symbol)
     return tuple(phones)
 
 
@@ -150,7 +153,7 @@ def _alone(text: str) -> Symbols:
 
 
 def _has_vowel(symbols: Symbols) -> bool:
-    return any(symbol + "0" in VOWELS for symbol in symbols)
+    return any(symbol in _VOWELS for symbol in symbols)
 
 
 def _ending(symbols: Symbols) -> Symbols:

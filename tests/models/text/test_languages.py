@@ -162,6 +162,7 @@ KNOWN_WRONG: dict[str, set[str]] = {
         "x > 3 et y < 5",
         "Voir l'art. L. 121-1 du Code de la consommation.",
         "J'arrive ds 5 min, stp attends-moi.",
+        "Le prix TTC est de 1 000 000 €.",
     },
     "it": set(),
     "pt": set(),
