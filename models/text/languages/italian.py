@@ -132,7 +132,6 @@ _UNITS: Final = {
     MW, megawatt, megawatt
     kWh, chilowattora, chilowattora
     V, volt, volt
-    A, ampere, ampere
     mA, milliampere, milliampere
     dB, decibel, decibel
     J, joule, joule
@@ -240,7 +239,7 @@ ITALIAN: Final = Language(
     titles=TITLES,
     abbreviations=ABBREVIATIONS,
     said=words(
-        """ONU PIL NATO UNESCO UNICEF AIDS NASA FIAT ALITALIA RAI IVA IMU TARI TIM ENEL ENI CONI SIAE INPS INAIL ASL
+        """ONU PIL RAM NATO UNESCO UNICEF AIDS NASA FIAT ALITALIA RAI IVA IMU TARI TIM ENEL ENI CONI SIAE INPS INAIL ASL
         TAR TAV FIFA UEFA COVID ISTAT IKEA SPID PIN PEC CAP SIM PUK BOT OVNI UFO BANCOMAT LASER RADAR NO SÌ IL LO LA
         LE GLI I UN UNA DI DA IN CON SU PER TRA FRA E O MA SE CHE NON MI TI CI VI SI NE HO HA HAI È IO TU LUI
         LEI NOI VOI MIO TUO SUO PIÙ GIÀ QUI QUA LÀ LÌ MAI POI ORA BEN TRE DUE SEI OTTO PST AL DEL DAL NEL SUL

@@ -63,8 +63,8 @@ TITLES: Final = {
     "pp.": "pagine", "cap.": "capitolo", "art.": "articolo", "artt.": "articoli", "vol.": "volume", "fig.": "figura",
     "tel.": "telefono", "cell.": "cellulare", "es.": "esempio", "p. es.": "per esempio", "ad es.": "ad esempio",
     "ca.": "circa", "max.": "massimo", "vs.": "contro", "vs": "contro", "cfr.": "confronta",
-    "rif.": "riferimento", "lun.": "lunedì", "mer.": "mercoledì", "gio.": "giovedì", "ven.": "venerdì",
-    "sab.": "sabato",
+    "rif.": "riferimento", "bin.": "binario", "lun.": "lunedì", "mer.": "mercoledì", "gio.": "giovedì",
+    "ven.": "venerdì", "sab.": "sabato",
     "int.": "interno", "gent.mo": "gentilissimo", "gent.ma": "gentilissima", "egr.": "egregio",
     "spett.le": "spettabile", "ill.mo": "illustrissimo",
 }  # fmt: skip

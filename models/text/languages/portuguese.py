@@ -123,7 +123,6 @@ _UNITS: Final = {
     MW, megawatt, megawatts
     kWh, quilowatt hora, quilowatts hora
     V, volt, volts
-    A, ampere, amperes
     mA, miliampere, miliamperes
     dB, decibel, decibéis
     J, joule, joules
@@ -263,7 +262,7 @@ PORTUGUESE: Final = Language(
     abbreviations=_ABBREVIATIONS,
     said=words(
         """ONU OTAN UNESCO UNICEF AIDS NASA OVNI OVNIS FIFA UEFA PIB USP FUNAI IBAMA INCRA ANVISA SUS ENEM SESC SENAI
-        CAPES PIX CEP COVID RADAR LASER NÃO SIM O A OS AS E É UM UMA DE DO DA EM NO NA QUE SE COM POR PARA EU
+        RAM CAPES PIX CEP COVID RADAR LASER NÃO SIM O A OS AS E É UM UMA DE DO DA EM NO NA QUE SE COM POR PARA EU
         ELE ELA NÓS MEU SEU SUA JÁ LÁ SÓ MAIS MUITO BEM VAI VEM FIM SOL LUZ MAR PAZ PAI MÃE BAR GÁS OI ATÉ SAI
         PARE PST UOL SAMU DETRAN"""
     ),
@@ -279,10 +278,11 @@ PORTUGUESE: Final = Language(
     regnal=10,
     conjunctions=words("e ou mas que porque quando onde como também enquanto se porém pois nem"),
     telephone=r"\(?\d\d\)?[ -]9?\d{4}[ -]\d{4}|(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)9?\d{4}-\d{4}"
-    r"|0[38]00[ -]\d{3}[ -]?\d{4}|\d{5}-\d{3}|\d{3}\.\d{3}\.\d{3}-\d\d",
+    r"|0[38]00[ -]\d{3}[ -]?\d{4}|\d{5}-\d{3}|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d|\d{3}\.\d{3}\.\d{3}-\d\d",
     ranges="a",
     times="por",
     rules=(
+        number_rule("", r"(?<![\w.,:])2(?= da (?:manhã|tarde|madrugada)\b)", lambda _: "duas"),
         rule("m", r"(?<=\d )min\.(?= [a-z])", lambda _: "min"),
         number_rule("k", r"\bkm (?=\d)", lambda _: "quilômetro"),
         number_rule("^", r"\^([23])(?!\w)", _power),

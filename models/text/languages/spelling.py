@@ -38,6 +38,7 @@ class Spelling:
             rf"(?<![\w.])(?:{'|'.join(map(_as_written, sorted(known, key=len, reverse=True)))})"
         )
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
+        self._dotted: Final = re.compile(rf"\b(?:[{capitals}]\.){{2,}}(?!\w)")
         self._end: Final = re.compile(r"[\"')\]]*\s*$")
         joint = rf"\b(?: (?:{'|'.join(language.conjunctions)}|a|al|à|au|alla?|ao) |-)"
         self._romans: Final = [
@@ -53,7 +54,7 @@ class Spelling:
 
     def speak(self, text: SpannedText) -> SpannedText:
         """Replaces abbreviations and Roman numerals: before figures are read."""
-        text = text.sub(self._abbreviation, self._expand)
+        text = text.sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
         for pattern, gender in self._roman_ordinals:
             text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(_value(m[1]), gender))  # type: ignore[misc]
         for pattern, kind in self._romans:
@@ -67,6 +68,10 @@ class Spelling:
         ends = self._end if key in self._titles else self._sentence
         stop = " . " if key.endswith(".") and ends.match(match.string, match.end()) else " "
         return f" {self._known[key]}{stop}"
+
+    def _letters(self, match: re.Match[str]) -> str:
+        """`D.P.R.`, which ends no sentence but at the end of the text."""
+        return match[0].replace(".", " ") + (". " if self._end.match(match.string, match.end()) else "")
 
     def _counted(self, match: re.Match[str], kind: str, word: str = "") -> str:
         """A word and its Roman numeral, or two: "siglos XV y XVI"."""
