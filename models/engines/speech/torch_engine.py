@@ -195,7 +195,7 @@ class TorchEngine(SpeechEngine):
         before = min(position, field)
         window = torch.full(((last + 1 - first) * hop,), SILENCE)
         at = position - first * hop
-        window[at - before : at] = torch.from_numpy(stream.recent[len(stream.recent) - before :])
+        window[at - before : at] = torch.from_numpy(stream.recent[len(stream.recent) - before :].copy())
         if frames is not None:
             frames = frames[:, first : last + 1 + 2 * self.spec.conditioner_layers]
         logits = self._model(window[None], frames, stream.speaker)[0, at].numpy()

@@ -27,7 +27,8 @@ SENTENCES = tuple(phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(
     seed=2**63 - 1, temperature=0.1 + 0.2, voice="ann", response_format="mp3", sample_rate=None,
     sampling=Sampling(voiced_temperature=0.8, min_p=0.03, low_shelf_db=-4.0, mel_correction=0.5),
-    input='Is it "late"? Nö!', plain_input="Is it", input_format="text", pronunciations=(("Nö", "N OW1"),),
+    input='Is it "late"? Nö!', plain_input="Is it", input_format="text", language="en-US",
+    pronunciations=(("Nö", "N OW1"),),
     speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES,
 )  # fmt: skip
 GENERATION = GenerationPayload(
