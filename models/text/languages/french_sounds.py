@@ -32,6 +32,7 @@ _KEEP_NASAL: Final = known.words("mon ton son un aucun en on bien rien")
 _DIGITS: Final = known.words("deux trois quatre cinq six sept huit neuf")
 _NUMERALS: Final = _DIGITS | known.words("un dix vingt trente quarante cinquante soixante cent cents mille zéro")
 _VOWEL_MONTHS: Final = known.words("avril août octobre")
+_ARTICLES: Final = known.words("le un du au ce mon ton son notre votre leur")
 _PRONOUN_AFTER_VERB: Final = known.words("il ils elle elles on en y")
 _VOWELS: Final = frozenset(vowel[:-1] for vowel in VOWELS)
 _FULL_VOWELS: Final = _VOWELS - {"ə"}
@@ -120,7 +121,7 @@ def _phones(symbols: Symbols, *, stressed: bool) -> Phones:
 
 def opens(text: str) -> bool:
     """Whether words are joined to a piece and elided before it: it begins with a vowel, and has no h aspiré."""
-    return text[:1] in "h" + _VOWEL_LETTERS and not _ASPIRATE.match(text)
+    return text != "" and text[0] in "h" + _VOWEL_LETTERS and not _ASPIRATE.match(text)
 
 
 # A word by itself.
@@ -178,8 +179,10 @@ def _numeral(place: _Place) -> Symbols | None:
     match text:
         case "six" | "dix" if not after or weak:
             return (text[0], "i", "s")
+        case "six" | "dix" if opens(after) or (text == "dix" and after in ("huit", "neuf")):
+            return (text[0], "i", "z")
         case "six" | "dix":
-            return (text[0], "i", "z") if opens(after) or (text == "dix" and after in _DIGITS) else (text[0], "i")
+            return (text[0], "i")
         case "huit" if after and not weak and not opens(after):
             return ("ɥ", "i")
         case "neuf" if after in ("heure", "heures", "ans", "hommes", "autres"):
@@ -224,12 +227,12 @@ def _heteronym(place: _Place) -> Symbols | None:
 def _is_more(place: _Place) -> bool:
     """Whether "plus" is said with its s: "en plus", "deux plus deux", "un peu plus", but "je n'en veux plus"."""
     before, after = place.near(-1), place.near(1)
-    if before in _NUMERALS or (after in _NUMERALS and before not in ("", "de", "le", "les", "au")):
+    if before in _NUMERALS:
         return True
     if after:
         return False
     start = next((j for j in range(place.at, 0, -1) if place.pieces[j - 1].text in PAUSES), 0)
-    return not {"ne", "n'", "non"}.intersection(piece.text for piece in place.pieces[start : place.at])
+    return not {"ne", "n'", "non", "pas"}.intersection(piece.text for piece in place.pieces[start : place.at])
 
 
 def _in_ent(place: _Place) -> Symbols | None:
@@ -269,6 +272,8 @@ def _is_joined(place: _Place) -> bool:
     if after in known.AFTER_NOUN or (text in ("deux", "trois") and after in _VOWEL_MONTHS):
         return False
     if text not in known.PRONOUNS and _is_plural_verb(after):
+        return False
+    if text in ("premier", "dernier") and place.near(-1) not in _ARTICLES:
         return False
     return text != "un" or place.near(-1) not in ("l'", "quelqu'")
 

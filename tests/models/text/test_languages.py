@@ -140,6 +140,21 @@ def test_words_in_their_place() -> None:
     assert read(["de", "."], 0) == ("D", "e1")
 
 
+@pytest.mark.parametrize(
+    ("written", "phones"),
+    [
+        ("Dix-sept.", "D i1 S ɛ1 T"),
+        ("Dix-huit.", "D i1 Z ɥ i1 T"),
+        ("Va-t-il ?", "V a1 T i1 L"),
+        ("Prenez-en !", "P ʁ ə0 N e1 Z ɑ̃1"),
+        ("Peut-être.", "P ø1 T ɛ1 T ʁ"),
+    ],
+)
+def test_french_words_with_a_hyphen(written: str, phones: str) -> None:
+    (sentence,) = phonemize(written, "fr")
+    assert [" ".join(word.phones) for word in sentence.words] == [phones]
+
+
 def test_a_language_that_is_not_read() -> None:
     with pytest.raises(UnsupportedText, match=r"language 'tlh' is not read; there are en, es"):
         phonemize("nuqneH", "tlh")
