@@ -197,7 +197,7 @@ def _heteronym(place: _Place) -> Symbols | None:
     match text:
         case "plus" if _is_more(place):
             return ("p", "l", "y", "s")
-        case "tous" if (after not in known.PLURAL and after not in _NUMERALS) or not after:
+        case "tous" if after not in known.PLURAL | _NUMERALS | {"ceux", "risques", "azimuts"}:
             return ("t", "u", "s")
         case "ce" if before == "est":
             return ("s",)
