@@ -15,6 +15,7 @@ from ancestral.models.text import (
     InputFormat,
     PronunciationError,
     Pronunciations,
+    Rest,
     Script,
     Sentence,
     UnsupportedText,
@@ -22,12 +23,14 @@ from ancestral.models.text import (
     phonemize,
 )
 from ancestral.models.text.languages.registry import primary
-from ancestral.models.text.phonemes import PLAIN
+from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS
 
 PHONEMES_PER_SECOND: Final = 13.0
 """Of running speech, at speed 1."""
 MAX_PHONEMES: Final = 32_768
 """Of one text: 42 minutes, and more than 4 096 characters have in any reading of ours."""
+CLOSING_PAUSE: Final = 0.25
+"""Seconds of silence after a sentence, at speed 1; the next one begins with some of its own."""
 _NO_ENTRIES: Final[Mapping[str, str]] = {}
 
 
@@ -126,7 +129,7 @@ def utterance(
     seed = seed_or_drawn(seed)
     lexicon = lexicon | read_pronunciations(pronunciations)
     script, spoken = read_text(text, lexicon, param, voice.language, input_format=input_format, language=language)
-    sentences = tuple(spoken)
+    sentences = tuple(with_closing_pause(sentence, speed) for sentence in spoken)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
         message = f"{param}: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
         raise InvalidRequest(message, param=param, code="unsupported_parameter")
@@ -145,6 +148,19 @@ def utterance(
         intonation=intonation,
         sentences=sentences,
     )
+
+
+def with_closing_pause(sentence: Sentence, speed: float) -> Sentence:
+    """A sentence and the silence after it, unless it is a clause that goes on or the text gives its length.
+
+    The acoustic model learnt from single sentences, whose outer silence was cut: a full stop would be as short as a
+    comma.
+    """
+    *items, last = sentence.items
+    if last not in SENTENCE_ENDS:
+        return sentence
+    assert isinstance(last, str)
+    return Sentence((*items, Rest(last, round(CLOSING_PAUSE / speed, 3))))
 
 
 def check_language(language: str | None) -> None:

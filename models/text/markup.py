@@ -43,7 +43,8 @@ _EMOTICON: Final = re.compile(rf"(?<!\S)({'|'.join(map(re.escape, _EMOTICONS))})
 # Not after a verb, as in "if it is <3".
 _HEART: Final = re.compile(
     r"(?:(?<=\bI )|(?<=\b[Ww]e ))<3(?!\S)"
-    r"|(?:^|(?<=[.!?,] )|(?<=[A-Za-z]{2} )(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bbe )(?<!\bif ))<3(?=\s*(?:[.!?,]|$))"
+    r"|(?:^|(?<=^ )|(?<=[.!?,] )|(?<=[A-Za-z]{2} )(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bbe )(?<!\bif ))"
+    r"<3(?=\s*(?:[.!?,]|$))"
 )
 _ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
 # The variable of a formula, not the article: "a <= b", "x = a".

@@ -30,6 +30,7 @@ from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.models.text.alignment import align
+from ancestral.speech.utterance import with_closing_pause
 from tests.service.api.verification import made, verify
 from tests.service.speech.likelihood_requests import score
 from tests.service.support import BOBS_SAMPLING, SPEECH, VOICES, Server
@@ -148,7 +149,7 @@ def test_a_voice_is_sampled_as_its_description_says(server: Server, zoo: Path, e
     acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"))
     made = SynthesisEngine(cast(SpeechEngine, load_engine(engine, checkpoint.load(zoo / "shaped" / "wavenet"))))
     (sentence,) = phonemize(text)
-    frames = acoustic.predict(sentence, "bob")
+    frames = acoustic.predict(with_closing_pause(sentence, 1.0), "bob")
     found = samples_of(server.speak(**MODEL, voice="bob", temperature=0.9).content)
     request = StreamRequest(len(frames) * 160, seed, 0.9, VOICES.index("bob"), frames, Sampling(**BOBS_SAMPLING))
     (expected,) = made.step([made.open(request)], request.length)

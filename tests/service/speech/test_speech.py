@@ -20,6 +20,7 @@ import pytest
 import soundfile
 
 from ancestral.models.text import phonemize
+from ancestral.speech.utterance import CLOSING_PAUSE
 from tests.service.support import FRAMES_A_PHONEME, SPEECH, Server
 
 RATE, HOP = 16000, 160
@@ -27,8 +28,8 @@ LONG = "The birch canoe slid. Is it late? No! " * 8
 
 
 def samples_of(text: str) -> int:
-    """How long the tiny model makes a text: so many frames a phoneme, twice as many in a sentence's outer pauses."""
-    extra = 2 * (4 - FRAMES_A_PHONEME)
+    """How long the tiny model makes a text: four frames before a sentence, so many a phoneme, and its pause."""
+    extra = 4 + round(100 * CLOSING_PAUSE) - 2 * FRAMES_A_PHONEME
     return HOP * sum(FRAMES_A_PHONEME * len(sentence.phones) + extra for sentence in phonemize(text))
 
 
