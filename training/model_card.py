@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.spec import PictureSpec
 from ancestral.training.corpora.kokoro import VOICES, name_of
 
@@ -17,7 +18,16 @@ CREDITS: Mapping[str, str] = {
 }
 
 
-def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], figures: Mapping[str, float]) -> str:
+_SHARE_ALIKE: Final = "CC-BY-SA-3.0"
+
+
+def card(
+    title: str,
+    minutes: Mapping[str, float],
+    trained: Mapping[str, Any],
+    figures: Mapping[str, float],
+    start: Checkpoint | None = None,
+) -> str:
     """A README for a checkpoint.
 
     Args:
@@ -25,11 +35,17 @@ def card(title: str, minutes: Mapping[str, float], trained: Mapping[str, Any], f
         minutes: training data of each voice; those of the built-in corpora are credited by name.
         trained: the record of the run (``Trainer.trained``).
         figures: held-out figures at the end of it.
+        start: the checkpoint that the run started from; its licence is inherited.
     """
     own = "a corpus of the person who trained this model"
     sources = [f"| {name} | {length:.1f} | {CREDITS.get(name, own)} |" for name, length in minutes.items()]
-    shared = any("CC-BY-SA" in CREDITS.get(name, "") for name in minutes)
-    licence = "CC-BY-SA-3.0, because of the voice `allison`" if shared else "that of its data, below"
+    licence = "that of its data, below"
+    if start is not None and _SHARE_ALIKE in start.card:
+        licence = f"{_SHARE_ALIKE}, that of the weights which training started from"
+    if any(_SHARE_ALIKE in CREDITS.get(name, "") for name in minutes):
+        licence = f"{_SHARE_ALIKE}, because of the voice `allison`"
+    if start is not None:
+        trained = {**trained, "started from the weights of SHA-256": start.sha256}
     run = [f"| {name} | {value} |" for name, value in trained.items()]
     held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
     return "\n".join(

@@ -19,6 +19,7 @@ from ancestral.training.model_card import card
 from ancestral.training.precision import fastest_precision
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.wavenet import WaveNetTask
+from tests.paths import ROOT
 from tests.training.sounds import FEATURES, FRAMES, SPEAKERS, WAVENET
 
 CPU = torch.device("cpu")
@@ -226,3 +227,10 @@ def test_cards_give_credit() -> None:
     assert rows["ann"] == "3.0 | a corpus of the person who trained this model"
     assert (rows["steps"], rows["hours"], rows["bits_joe"]) == ("7", "0.5", "2.5000")
     assert "CC-BY-SA" not in card("Another", {"heart": 1.0, "joe": 1.0}, {}, {})
+
+
+def test_weights_inherit_the_licence_of_those_that_they_start_from() -> None:
+    start = load(ROOT / "models/trunks/wavenet-en")
+    text = card("Another", {"heart": 1.0}, {"steps": 7}, {}, start)
+    assert "Licence of these weights: CC-BY-SA-3.0, that of the weights which training started from" in text
+    assert f"| started from the weights of SHA-256 | {start.sha256} |" in text

@@ -132,10 +132,8 @@ class AcousticTask:
         """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
         assert isinstance(model, AcousticTraining)
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.generator.state_dict().items()}
-        if self._start is not None:
-            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
         title = "Acoustic model: phonemes and a speaker to conditioning frames"
-        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
+        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures, self._start))
 
 
 def run(model: AcousticNetwork, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -173,12 +173,10 @@ class WaveNetTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        if self._start is not None:
-            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
         title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
         if not self.spec.local_channels:
             title = "WaveNet without text: a speaker to 16 kHz babble"
-        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures))
+        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures, self._start))
 
 
 def _stacked(cuts: Sequence[Crop], device: torch.device) -> tuple[Tensor, Tensor | None]:
