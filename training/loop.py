@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
 from ancestral.training.start import STATE
+from ancestral.training.torchrun import world_size
 
 
 class Task(Protocol):
@@ -267,10 +268,16 @@ def _process(rank: int, world: int, task: Task, config: LoopConfig, out: Path, r
 def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: float = math.inf) -> None:
     """Train ``task`` in ``out`` with one CPU process per core (or a single one on a GPU), resuming an earlier run.
 
+    Where torchrun has started this process, it is one of ``processes``, and their group exists.
+
     Raises:
         ValueError: what is there was trained with another seed or number of processes; the task has no network; several
-            processes shall stop after so many ``minutes``, which each would measure by its own clock.
+            processes shall stop after so many ``minutes``, which each would measure by its own clock; torchrun has
+            started another number of processes.
     """
+    launched = world_size()
+    if launched not in (None, processes):
+        raise ValueError(f"processes: torchrun has started {launched}, not {processes}")
     if processes > 1 and minutes != math.inf:
         raise ValueError("minutes: only with one process")
     # Here, because an exception in a child process is no ValueError.
@@ -278,8 +285,9 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: fl
     out.mkdir(parents=True, exist_ok=True)
     if (out / STATE).exists():
         _resumable(out / STATE, config, processes)
-    if processes == 1:
-        Trainer(task, config, out).run(minutes=minutes)
+    if launched is not None or processes == 1:
+        rank = dist.get_rank() if launched is not None else 0
+        Trainer(task, config, out, rank, processes).run(minutes=minutes)
         return
     rendezvous = out / "rendezvous"
     rendezvous.unlink(missing_ok=True)  # left behind by a killed run, it would join us to processes that are gone

@@ -273,14 +273,15 @@ def _run(
 ) -> None:
     import torch
 
+    from ancestral.training import torchrun
     from ancestral.training.loop import LoopConfig, train
     from ancestral.training.start import branch
 
     given = _given(learning_rate=learning_rate, **schedule)
-    count = processes or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
-    with click_errors(ValueError):
+    count = processes or torchrun.world_size() or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    with click_errors(ValueError), torchrun.process_group():
         if anneal_from is not None:
-            begun, rate = branch(anneal_from, output)
+            begun, rate = torchrun.first_here(lambda: branch(anneal_from, output))
             given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
             steps += begun
         config: Any = LoopConfig(steps, seed=seed, **given)
