@@ -34,8 +34,8 @@ from ancestral.models.engines import NAMES, PRECISIONS
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.voice import Voice
 
-ImageSource = str | Path | Image.Image | Picture
-"""A file, or a picture in memory."""
+ImageSource = str | Path | bytes | Image.Image | Picture
+"""A file, its bytes, or a picture in memory."""
 
 
 class DrawArguments(TypedDict, total=False):
@@ -74,6 +74,11 @@ class Model:
     def capabilities(self) -> tuple[str, ...]:
         """What it can do."""
         return self.description.capabilities
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that samples."""
+        return self._models.samplers[self.id].engine.name
 
     @property
     def voices(self) -> list[str]:
@@ -230,6 +235,8 @@ def load_from(config: CatalogConfig, model: str, engine: str = "auto", precision
 
 def _file(image: ImageSource) -> bytes:
     """The bytes of an image file; a picture in memory as PNG."""
+    if isinstance(image, bytes):
+        return image
     if isinstance(image, str | Path):
         return Path(image).read_bytes()
     file = io.BytesIO()

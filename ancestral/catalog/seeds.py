@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import Final
 
@@ -28,6 +29,11 @@ def seed_or_drawn(seed: int | None) -> int:
         return draw_seed()
     check_range("seed", seed, 0, MAX_SEED)
     return seed
+
+
+def digest_seed(seed: int, name: str) -> int:
+    """The seed of one of many texts or pictures, by its name, which need not be made in order: below 2^53."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{name}".encode()).digest()[:8]) >> 11
 
 
 def part_seed(seed: int, index: int) -> int:

@@ -139,6 +139,19 @@ class Pictures(Sequence["Picture"]):
         return attributes_of(self.drawing, self._sampler.model, index)
 
 
+def sample_together(many: Sequence[Pictures]) -> None:
+    """Sample what several requests to one model ask for, one picture each, in the same calls of the engine."""
+    if not many:
+        return
+    sampler = many[0]._sampler
+    streams = [pictures._sampler.open(pictures._part) for pictures in many]
+    while not many[0]._decode.complete:
+        for pictures, symbols in zip(many, sampler.engine.step(streams, streams[0].row_size), strict=True):
+            pictures._decode(symbols)
+    for pictures in many:
+        pictures._rows = iter(())
+
+
 class Picture:
     """One picture. Its pixels are sampled when they are asked for."""
 

@@ -162,6 +162,8 @@ def requested_labels(model: ImageModel, prompt: str | None, style: str | None, p
     Raises:
         InvalidRequest: the model has no such value or style; or it has attributes, and none was named.
     """
+    if style is not None:
+        check_type("style", style, str, "a style's name")
     if prompt is None and has_classes(model):
         message = "prompt: required; values of attributes (/v1/images/classes lists them), separated by commas, or any"
         raise InvalidRequest(message, param="prompt", code="missing_parameter")

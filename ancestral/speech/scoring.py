@@ -35,13 +35,21 @@ class RecordingScorer:
         voice: a voice or a mix.
         sentences: that are said; empty for a model without text.
         recording: from :func:`ancestral.speech.decoder.recording_bytes`.
+        param: the field that the recording came in, for errors.
 
     Raises:
         InvalidRequest: the text does not fit the recording.
     """
 
-    def __init__(self, sampler: SpeechSampler, voice: str, sentences: Sequence[Sentence], recording: bytes) -> None:
-        self._sampler, self._sentences = sampler, sentences
+    def __init__(
+        self,
+        sampler: SpeechSampler,
+        voice: str,
+        sentences: Sequence[Sentence],
+        recording: bytes,
+        param: str = "file",
+    ) -> None:
+        self._sampler, self._sentences, self._param = sampler, sentences, param
         self._shares = sampler.model.mix(voice).shares
         self.symbols, self._frames, self._durations = self._encoded(recording)
         self.nats: NDArray[np.float64] = np.empty(len(self.symbols))
@@ -84,7 +92,7 @@ class RecordingScorer:
         try:
             return align(wave, self._sentences, acoustic, self._shares, FeatureSpec())
         except AlignmentError as error:
-            raise InvalidRequest(f"file: {error}", param="file", code="text_does_not_fit") from error
+            raise InvalidRequest(f"{self._param}: {error}", param=self._param, code="text_does_not_fit") from error
 
 
 def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:

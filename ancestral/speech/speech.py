@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,9 +48,15 @@ class Speech:
     Args:
         sampler: of the model.
         utterance: what is said.
+        sampled: every sentence, and all of the sound, if they have been made already.
     """
 
-    def __init__(self, sampler: SpeechSampler, utterance: Utterance) -> None:
+    def __init__(
+        self,
+        sampler: SpeechSampler,
+        utterance: Utterance,
+        sampled: tuple[Sequence[SentencePart], Sequence[Wave]] | None = None,
+    ) -> None:
         self.utterance = utterance
         self.text = utterance.written
         """What is said, as it was written, without directives and tags."""
@@ -59,10 +65,10 @@ class Speech:
         self.seed = utterance.seed
         """The same seed gives the same sound."""
         self._sampler = sampler
-        self._parts: list[SentencePart] = []
-        self._planning = sampler.parts(utterance)
-        self._chunks: list[Wave] = []
-        self._sampling = render(sampler, utterance, self._plan())
+        parts, chunks = sampled or ((), ())
+        self._parts, self._chunks = list(parts), list(chunks)
+        self._planning = iter(()) if sampled else sampler.parts(utterance)
+        self._sampling = iter(()) if sampled else render(sampler, utterance, self._plan())
 
     def __repr__(self) -> str:
         """The text and what makes it again."""

@@ -86,18 +86,18 @@ class Voice:
         """A text as phonemes, with everything else that its sound depends on; arguments as of :meth:`speak`."""
         return utterance(self._sampler.model, self._mix, text, self._lexicon, param="text", **options)
 
-    def speak_many(self, utterances: Iterable[Utterance], threads: int = 1) -> Iterator[tuple[int, Wave]]:
+    def speak_many(self, utterances: Iterable[Utterance], threads: int = 1) -> Iterator[tuple[int, Speech]]:
         """Speak many texts, several in each call of the kernel: the fastest way, if nobody listens.
 
         Args:
-            utterances: from :meth:`utterance`; taken as they are needed.
+            utterances: from :meth:`utterance` of any voice of this model; taken as they are needed.
             threads: that sample.
 
         Yields:
-            The number of an utterance and its sound ``[T]``, in the order in which they are finished.
+            The number of an utterance and its speech, sampled, in the order in which they are finished.
         """
         scheduler = Scheduler(threads, chunk_ms=_CHUNK_MS)
-        finished: queue.SimpleQueue[tuple[int, Wave] | Exception] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[tuple[int, Speech] | Exception] = queue.SimpleQueue()
         waiting, running = enumerate(utterances), 0
         try:
             while True:
@@ -119,9 +119,10 @@ class Voice:
         scheduler: Scheduler,
         number: int,
         said: Utterance,
-        finished: queue.SimpleQueue[tuple[int, Wave] | Exception],
+        finished: queue.SimpleQueue[tuple[int, Speech] | Exception],
     ) -> None:
         decode, waves = AudioDecoder(self._sampler.model.spec), list[Wave]()
+        parts = list(self._sampler.parts(said))
 
         def take(chunk: Chunk) -> None:
             if chunk.end is End.FAILED:
@@ -130,18 +131,18 @@ class Voice:
             if len(chunk.symbols):
                 waves.append(decode(chunk.index, chunk.symbols))
             if chunk.end is End.COMPLETED:
-                finished.put((number, np.concatenate(waves)))
+                finished.put((number, Speech(self._sampler, said, (parts, waves))))
 
         slot = scheduler.open(self._sampler.engine, self.sample_rate, take, realtime=False)
-        for part in self._sampler.parts(said):
+        for part in parts:
             slot.feed(self._sampler.open(part))
         slot.finish()
 
-    def score(self, recording: str | Path | Wave, text: str) -> dict[str, Any]:
+    def score(self, recording: str | Path | bytes | Wave, text: str) -> dict[str, Any]:
         """The exact likelihood of a recording.
 
         Args:
-            recording: a WAV, FLAC, Ogg or MP3 file, or ``float32 [T]`` in [-1, 1] at the model's rate.
+            recording: a WAV, FLAC, Ogg or MP3 file, its bytes, or ``float32 [T]`` in [-1, 1] at the model's rate.
             text: what is said in it.
 
         Returns:
@@ -152,15 +153,15 @@ class Voice:
             InvalidRequest: the file cannot be read, or the text does not fit it.
         """
         _, sentences = read_text(text, self._lexicon, "text", self.language)
-        wave = recording if isinstance(recording, np.ndarray) else self._read(Path(recording))
+        wave = recording if isinstance(recording, np.ndarray) else self._decode(recording)
         data = recording_bytes(wave, self._sampler.model.spec)
-        scorer = RecordingScorer(self._sampler, self.id, sentences, data)
+        scorer = RecordingScorer(self._sampler, self.id, sentences, data, param="recording")
         for _ in scorer.blocks():
             pass
         return scorer.report()
 
-    def _read(self, path: Path) -> Wave:
+    def _decode(self, recording: str | Path | bytes) -> Wave:
         from ancestral.codecs.decoding import decode_upload
 
-        data = path.read_bytes()
+        data = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
         return decode_upload(data, sample_rate=self.sample_rate, max_seconds=MAX_SECONDS, param="recording")

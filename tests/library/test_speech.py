@@ -82,7 +82,9 @@ def test_speak_many_gives_the_sound_of_speak(model: ancestral.Model) -> None:
     texts = ["Yes.", "No.", "Perhaps.", "One. Two.", "Late."]
     made = dict(voice.speak_many((voice.utterance(text, seed=n) for n, text in enumerate(texts)), threads=2))
     for number, text in enumerate(texts):
-        assert np.array_equal(made[number], voice.speak(text, seed=number).samples), text
+        alone = voice.speak(text, seed=number)
+        assert np.array_equal(made[number].samples, alone.samples), text
+        assert made[number].words == alone.words
 
 
 def test_score_of_a_file_is_that_of_its_samples(

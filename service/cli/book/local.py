@@ -36,6 +36,6 @@ class LocalSpeaker:
             self._voice.utterance(part.text, seed=part.seed, pronunciations=part.pronunciations, speed=self._speed)
             for part in parts
         )
-        for number, wave in self._voice.speak_many(utterances, self._threads):
-            flac = codecs.encode_file([wave], "flac", self.sample_rate)
+        for number, speech in self._voice.speak_many(utterances, self._threads):
+            flac = codecs.encode_file(speech, "flac", self.sample_rate)  # without the tags of a file
             yield Spoken(parts[number], flac, self._voice.engine)

@@ -20,6 +20,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from ancestral.catalog.seeds import digest_seed
 from ancestral.models.text import Pronunciations, UnsupportedText, parse_text, phonemize
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.languages.registry import primary
@@ -124,7 +125,7 @@ def _part(
         sentences = len(phonemize(script, language))
     except NothingToSpeak:
         return None
-    part_seed = int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8]) >> 11  # 53 bits
+    part_seed = digest_seed(seed, text)
     pronunciations = lexicon.only(script.entries)
     made_from = {**speaker, "text": text, "pronunciations": pronunciations, "seed": part_seed}
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,99 @@
+"""``ancestral batch``: a data set of speech, pictures or likelihoods, a row of a file each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ancestral.catalog.seeds import MAX_SEED
+from ancestral.command_line import click_errors
+
+
+@click.command(short_help="Speak, draw or score every row of a file.")
+@click.argument("rows")
+@click.option("-o", "--output", required=True, help="A folder, or its address: s3://…, gs://…, whatever fsspec knows.")
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    default=0,
+    show_default=True,
+    help="A row's own seed is a digest of this one and of its key.",
+)
+@click.option("--score", is_flag=True, help="Score the recording or the image of every row.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Copy this column, too. Can be repeated.")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["parquet", "webdataset", "files"]),
+    default="parquet",
+    show_default=True,
+    help="Parquet, tar files of WebDataset, or a FLAC or PNG for each row with a .jsonl for each part.",
+)
+@click.option("--engine", type=click.Choice(["ray"]), help="Ray's cluster, in the place of all cores of this machine.")
+@click.option(
+    "--pronunciations",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file with words and their phonemes; ANCESTRAL_PRONUNCIATIONS by default.",
+)
+def command(
+    rows: str,
+    output: str,
+    model: str,
+    seed: int,
+    score: bool,
+    keep: tuple[str, ...],
+    form: str,
+    engine: str | None,
+    pronunciations: Path | None,
+) -> None:
+    """Make something of every row of ROWS, a .jsonl, .csv or .parquet file or its address (docs/batch.md).
+
+    The columns are the arguments of the library's speak, draw or score. Interrupted, even by kill -9, the same command
+    goes on where it was, and ends with the same bytes.
+    """
+    try:
+        from ancestral.service.cli.rows.parts import Batch, Output, begin
+        from ancestral.service.cli.rows.pool import run_here, run_on_ray
+        from ancestral.service.cli.rows.source import BatchError
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error.name} is not installed: pip install 'ancestral[batch]'") from error
+    from ancestral.service.cli.local.model import FAILURES
+    from ancestral.service.settings import load_settings
+
+    with click_errors(*FAILURES, BatchError):
+        settings = load_settings()
+        config = settings.catalog_config
+        if pronunciations is not None:
+            config = replace(config, pronunciations=pronunciations)
+        batch, parts = begin(
+            Batch(
+                source=rows, output=output, form=form, model=model, config=config, engine=settings.engine,
+                precision=settings.precision, seed=seed, score=score, keep=keep,
+            )
+        )  # fmt: skip
+        run = run_on_ray(batch, parts) if engine else run_here(batch, parts, settings.threads)
+        finished = batch.count - sum(map(batch.rows_of, parts))
+        errors = _follow(run, finished, batch.count)
+        Output(batch).tidy()
+    new = batch.count - finished
+    click.echo(f"{output}: {batch.count} rows in {batch.parts} parts, {new} of them new, {errors} errors", err=True)
+
+
+def _follow(run: Iterator[tuple[int, int]], finished: int, count: int) -> int:
+    """Have all parts made, with a progress bar on standard error; returns how many rows have an error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("rows, {task.fields[rate]:.1f}/s")
+    errors = 0
+    with Progress(BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("rows", total=count, completed=finished, rate=0.0)
+        for rows, wrong in run:
+            errors += wrong
+            made = bar.tasks[task].completed + rows - finished
+            bar.update(task, advance=rows, rate=made / max(bar.tasks[task].elapsed or 0.0, 1e-9))
+    return errors

@@ -1,0 +1,1 @@
+"""``ancestral batch``: rows in, parts of a data set out."""

@@ -1,0 +1,182 @@
+"""`ancestral.batch.Mapper`, with bundled models: rows are what single calls make, whoever passes them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+import ancestral
+from ancestral.batch import Mapper
+
+pa = pytest.importorskip("pyarrow", reason="the extra batch")
+
+ROWS: list[dict[str, Any]] = [
+    {"key": "a", "text": "Yes.", "voice": "joe", "speed": 1.5, "seed": None},
+    {"key": "b", "text": "No. Perhaps.", "voice": None, "speed": None, "seed": 7},
+    {"key": "c", "text": "No.", "voice": "nobody", "speed": None, "seed": None},
+    {"key": "d", "text": None, "voice": "joe", "speed": None, "seed": None},
+    {"key": "e", "text": "Late.", "voice": "heart(2)+joe(1)", "speed": 99.0, "seed": None},
+    {"key": "f", "text": "Late.", "voice": "heart(2)+joe(1)", "speed": 2.0, "seed": None},
+]
+
+
+@pytest.fixture(scope="module")
+def spoken() -> dict[str, dict[str, Any]]:
+    """The results of the rows, by key."""
+    made = Mapper("wavenet-en", seed=3)(pa.Table.from_pylist(ROWS))
+    assert made.column("key").to_pylist() == [row["key"] for row in ROWS]
+    return {row["key"]: row for row in made.to_pylist()}
+
+
+def digest(seed: int, key: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8]) >> 11
+
+
+def test_a_row_is_what_speak_makes_of_it(spoken: dict[str, dict[str, Any]]) -> None:
+    model = ancestral.load("wavenet-en")
+    for key, seed in (("a", digest(3, "a")), ("b", 7), ("f", digest(3, "f"))):
+        row = spoken[key]
+        speed = {} if row["speed"] is None else {"speed": row["speed"]}
+        alone = model.voice(row["voice"]).speak(row["text"], seed=seed, **speed)
+        assert (row["seed"], row["error"], row["seconds"]) == (seed, None, alone.duration)
+        assert row["audio"] == alone.encode("flac")
+        assert row["sha256"] == hashlib.sha256(row["audio"]).hexdigest()
+        words = [(word["text"], word["start"], word["end"]) for word in row["words"]]
+        assert words == [(word.text, word.start, word.end) for word in alone.words]
+
+
+def test_errors_name_the_column_and_stop_no_other_row(spoken: dict[str, dict[str, Any]]) -> None:
+    for key, column in (("c", "voice"), ("d", "text"), ("e", "speed")):
+        assert spoken[key]["error"].startswith(f"{column}: ")
+        assert spoken[key]["audio"] is spoken[key]["sha256"] is None
+
+
+def test_the_bytes_depend_on_the_row_alone(spoken: dict[str, dict[str, Any]]) -> None:
+    columns = {name: [row[name] for row in reversed(ROWS[:2])] for name in ROWS[0]}
+    made = Mapper("wavenet-en", seed=3, threads=2)(columns)
+    assert made["audio"] == [spoken["b"]["audio"], spoken["a"]["audio"]]
+    assert made["voice"] == [None, "joe"]
+    again = Mapper("wavenet-en", seed=4)(columns)
+    assert again["audio"][0] == spoken["b"]["audio"]  # its seed is its own
+    assert again["audio"][1] != spoken["a"]["audio"]
+
+
+def test_a_row_without_a_key_has_one_of_its_content() -> None:
+    mapper = Mapper("wavenet-en", keep=["id"])
+    first, second, third = mapper.map_rows([{"text": "Yes.", "id": 1}, {"id": 2, "text": "Yes."}, {"text": "No."}])
+    keys = {number: (row["key"], row["sha256"]) for number, row in (first, second, third)}
+    assert keys[0] == keys[1]
+    assert keys[2] != keys[0]
+
+
+def test_pictures_of_many_rows_are_those_of_single_ones() -> None:
+    model = ancestral.load("pixelcnn-digits")
+    rows = {"prompt": np.array(["7", "any", "eleven", "3"]), "seed": np.array([1, 2, 3, 4])}
+    made = Mapper("pixelcnn-digits")(rows)
+    for number in (0, 1, 3):
+        alone = model.draw_many(str(rows["prompt"][number]), seed=number + 1)
+        assert made["image"][number] == alone.file(0, "png")
+        assert made["shown"][number] == (", ".join(alone.attributes(0).values()) or None)
+    assert made["error"][2].startswith("prompt: ")
+    assert made["image"][2] is None
+
+
+def test_pictures_and_recordings_are_scored(tmp_path: Path) -> None:
+    model, voice = ancestral.load("pixelcnn-digits"), ancestral.load("wavenet-en").voice("joe")
+    png = model.draw_many("7", seed=1).file(0, "png")
+    made = Mapper("pixelcnn-digits", score=True)({"image": [png, b"GIF"], "prompt": ["7", None]})
+    assert made["symbols"][0] == model.score(png, "7")["dims"]
+    assert made["bits"][0] == pytest.approx(model.score(png, "7")["bits_per_dim"] * made["symbols"][0], rel=1e-5)
+    assert made["error"][1].startswith("image: ")
+
+    sound = voice.speak("Yes.", seed=1)
+    sound.save(tmp_path / "a.flac")
+    address = (tmp_path / "a.flac").as_uri()
+    rows = {"recording": [address, "file:///nowhere.flac", 5], "text": ["Yes."] * 3, "voice": ["joe"] * 3}
+    heard = Mapper("wavenet-en", score=True)(rows)
+    found = voice.score((tmp_path / "a.flac").read_bytes(), "Yes.")
+    assert heard["bits"][0] == pytest.approx(found["bits_per_sample"] * found["samples"], rel=1e-5)
+    assert [word["bits"] for word in heard["words"][0]] == [word["bits"] for word in found["words"]]
+    assert heard["words"][0][0]["start"] == found["words"][0]["start"] / 16000
+    assert [error.partition(":")[0] for error in heard["error"][1:]] == ["recording", "recording"]
+
+
+def test_a_column_of_no_use_is_refused() -> None:
+    with pytest.raises(
+        ancestral.InvalidRequest, match=r"sped: .* uses no such column, but key, text, voice"
+    ) as refused:
+        Mapper("wavenet-en")({"text": ["Yes."], "sped": [1.0]})
+    assert refused.value.param == "sped"
+    with pytest.raises(ancestral.InvalidRequest) as refused:
+        Mapper("wavenet-babble")({"text": ["Yes."]})
+    assert refused.value.param == "model"
+
+
+def test_a_mapper_can_be_pickled_before_and_after_its_first_batch() -> None:
+    mapper = Mapper("pixelcnn-digits", seed=5)
+    first = pickle.loads(pickle.dumps(mapper))({"prompt": ["7"]})["sha256"]
+    assert mapper({"prompt": ["7"]})["sha256"] == first
+    assert pickle.loads(pickle.dumps(mapper))({"prompt": ["7"]})["sha256"] == first
+
+
+def test_it_is_a_function_of_a_record_batch() -> None:
+    (batch,) = pa.table({"prompt": ["7", "1"]}).to_batches()
+    made = Mapper("pixelcnn-digits")(batch)
+    assert isinstance(made, pa.RecordBatch)
+    assert Image.open(io.BytesIO(made.column("image")[1].as_py())).size == (28, 28)
+
+
+@pytest.mark.slow
+def test_datasets_and_dask_take_it_as_it_is(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]})
+    mapper = Mapper("pixelcnn-digits", seed=5)
+    alone = mapper(pa.Table.from_pandas(frame)).column("sha256").to_pylist()
+
+    dask = pytest.importorskip("dask.dataframe")
+    meta = dict.fromkeys(["prompt", "sha256"], "str")
+    parts = dask.from_pandas(frame, npartitions=2).map_partitions(lambda part: mapper(part)[list(meta)], meta=meta)
+    assert list(parts.compute(scheduler="sync")["sha256"]) == alone
+
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict(frame.to_dict("list"))
+    assert rows.map(mapper, batched=True, batch_size=2, cache_file_name=str(tmp_path / "a"))["sha256"] == alone
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_ray_data_takes_it_as_it_is() -> None:
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("pandas")
+    alone = Mapper("pixelcnn-digits", seed=5)({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]})
+    ray.init(num_cpus=4, log_to_driver=False)
+    try:
+        rows = ray.data.from_arrow(pa.table({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]}))
+        for form in ("pyarrow", "numpy", "pandas"):
+            options = {"fn_constructor_args": ("pixelcnn-digits",), "fn_constructor_kwargs": {"seed": 5}}
+            made = rows.map_batches(Mapper, **options, batch_size=2, batch_format=form, concurrency=1)
+            assert {row["key"]: row["sha256"] for row in made.take_all()} == dict(
+                zip(alone["key"], alone["sha256"], strict=True)
+            )
+    finally:
+        ray.shutdown()
+
+
+def test_a_recording_that_cannot_be_read_names_its_column() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(160, np.float32), 16000, format="WAV")
+    rows = {
+        "recording": [b"nothing", file.getvalue()],
+        "text": ["Yes.", "It snowed all day long."],
+        "voice": ["joe"] * 2,
+    }
+    heard = Mapper("wavenet-en", score=True)(rows)
+    assert [error.partition(":")[0] for error in heard["error"]] == ["recording", "recording"]
