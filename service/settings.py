@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     )
     ahead_seconds: float = Field(
         default=2.0,
-        ge=0.2,
+        ge=0.5,
         le=60.0,
         description="How many seconds of audio a stream may be sampled ahead of what its client has read; then it is "
         "paused.",

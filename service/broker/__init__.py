@@ -9,10 +9,9 @@ Keys, all with the prefix ``ancestral:`` (keys.py)
     snapshot:ID        string: the sampler's state after some of the symbols
     input:ID           string: what was uploaded with the job
     content:ID         string: the finished file; draft:ID:TOKEN while it is written; drafting:ID while somebody does
-    control:ID         channel: messages to the worker that runs the job
     waiting:PRIORITY   sorted set: waiting jobs by order of arrival
     running:PRIORITY   sorted set: leased jobs by the end of the lease, in seconds of Redis's clock
-    wake:PRIORITY      list: a token for each waiting job, for workers to block on; a hint, they look without one, too
+    idle:PRIORITY      sorted set: workers that found nothing to do, by the time since when; one is woken for each job
     reclaimed:PRIORITY string: when a worker last looked for expired leases
     durations:PRIORITY list: seconds that the last 32 jobs ran
     jobs:OWNER         sorted set: an owner's jobs by creation; unfinished:OWNER those that have not ended
@@ -20,13 +19,15 @@ Keys, all with the prefix ``ancestral:`` (keys.py)
     idempotency:OWNER:KEY  string: the job that was submitted with an idempotency key, and the hash of its request
     session:ID         hash: a websocket session: owner, holder (the connection that has it), state
     rate:…             requests of a caller in the last minute, by the package `limits`
+    control:WORKER     channel: what clients want of the jobs that a worker runs, and that a job waits for it
     workers            sorted set: workers by the time at which they count as dead; worker_info: their descriptions
 
 The life of a job
 
     submit    checks the owner's limit and the room in the queue, writes the record, puts the job into ``waiting``
-    claim     moves it to ``running`` with a lease of 5 s, and begins an attempt. Its number is the fencing token: what
-              an earlier attempt publishes, renews, releases or ends has no effect
+    claim     (a worker is woken by a message, or looks once a second) moves it to ``running`` with a lease of 5 s, and
+              begins an attempt. Its number is the fencing token: what an earlier attempt publishes, renews, releases or
+              ends has no effect
     renew     extends the lease, every 1.5 s, while the worker runs the job
     publish   appends samples, with a snapshot about every second of sound
     release   (the worker stops, or the client disconnected) back to ``waiting`` at its old place, or suspended

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
@@ -15,10 +14,10 @@ from redis import exceptions
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.commands.core import AsyncScript
 
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.keys import SHARED, Keys
+from ancestral.service.broker.lua import Script
 
 
 class Unwritable(exceptions.ResponseError):
@@ -75,9 +74,9 @@ async def with_timeout(reply: Awaitable[_T] | _T) -> _T:
         return await cast("Awaitable[_T]", reply)
 
 
-async def execute(pipe: redis.client.Pipeline) -> list[Any]:
-    """The replies to all commands of a pipeline; raises as :func:`with_timeout` does."""
-    return await with_timeout(pipe.execute())
+async def execute(pipe: redis.client.Pipeline, *, raise_on_error: bool = True) -> list[Any]:
+    """The replies to all commands of a pipeline, or else errors; raises as :func:`with_timeout` does."""
+    return await with_timeout(pipe.execute(raise_on_error))
 
 
 async def retry_while_unavailable(work: Callable[[], Awaitable[_T]], seconds: float = math.inf) -> _T:
@@ -126,47 +125,14 @@ class IdleLimitedPool(ConnectionPool):
         await super().release(connection)
 
 
-@dataclass(frozen=True)
-class Script:
-    """A Lua script, whose text has its keys and arguments as local variables. All arguments are strings there."""
+@dataclass
+class _Call:
+    """One call of a script that waits to be sent, or for its reply."""
 
-    name: str
-    """As metrics report it."""
-    keys: str
-    """The names of its keys, separated by spaces: kinds of keys.py, or else given by the caller."""
-    args: str
-    """The names of its arguments, separated by spaces."""
-    body: str
-    rest: str = ""
-    """The name of a table of any number of further arguments."""
-
-    @cached_property
-    def _names(self) -> tuple[list[str], list[str], frozenset[str]]:
-        """Keys, arguments, and what a call may give."""
-        keys, args = self.keys.split(), self.args.split()
-        return keys, args, frozenset([*keys, *args, self.rest])
-
-    @property
-    def source(self) -> str:
-        """The Lua text."""
-        keys, args, _ = self._names
-        lines = [_locals(keys, "KEYS"), _locals(args, "ARGV")]
-        if self.rest:
-            lines.append(f"local {self.rest} = {{}}")
-            lines.append(f"for i = {len(args) + 1}, #ARGV do {self.rest}[i - {len(args)}] = ARGV[i] end")
-        return "\n".join([*lines, self.body])
-
-    def bind(self, keys: Keys, given: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-        """KEYS and ARGV of a call: what is given by name, and ``keys`` for the names of keys that are not."""
-        names, args, known = self._names
-        assert given.keys() <= known, f"{self.name} has no {given.keys() - known}"
-        values = [given[name] for name in args] + (list(given[self.rest]) if self.rest else [])
-        return [given[name] if name in given else keys[name] for name in names], values
-
-
-def _locals(names: Sequence[str], table: str) -> str:
-    values = ", ".join(f"{table}[{number}]" for number in range(1, len(names) + 1))
-    return f"local {', '.join(names)} = {values}" if names else ""
+    script: Script
+    words: Sequence[Any]
+    """What follows the script's name: the number of keys, keys, arguments."""
+    reply: asyncio.Future[Any]
 
 
 class Connection:
@@ -180,29 +146,69 @@ class Connection:
         options = {} if url.startswith("unix:") else {"socket_keepalive": True}
         pool = IdleLimitedPool.from_url(url, retry=retry, socket_connect_timeout=5, **options)
         self.redis = redis.Redis.from_pool(pool)
-        self._registered: dict[str, AsyncScript] = {}
+        self._calls: list[_Call] = []
+        self._sending: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
         await self.redis.aclose(close_connection_pool=True)
 
     async def run(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> Any:
-        """Run a script.
+        """Run a script. Calls of one turn of the event loop, and those made before the replies to earlier ones have
+        come, go to Redis together.
 
         Args:
             script: to run.
             keys: that it names.
             given: its arguments, by name.
         """
-        registered = self._registered.get(script.name)
-        if registered is None:
-            registered = self._registered[script.name] = self.redis.register_script(script.source)
         names, args = script.bind(keys, given)
+        call = _Call(script, (len(names), *names, *args), asyncio.get_running_loop().create_future())
+        self._calls.append(call)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
         begun = time.perf_counter()
         try:
-            reply = await with_timeout(registered(keys=names, args=args))
+            reply = await with_timeout(call.reply)
         except UNAVAILABLE:
             self.hooks.unanswered()
             raise
         self.hooks.replied(script.name, time.perf_counter() - begun)
         return reply
+
+    async def _send(self) -> None:
+        """Send what waits, until nothing does."""
+        try:
+            while calls := [call for call in self._calls if not call.reply.done()]:
+                self._calls = []
+                await self._exchange(calls)
+        finally:
+            self._sending = None
+
+    async def _exchange(self, calls: Sequence[_Call]) -> None:
+        """Send calls in one round trip, and in a second one the texts of the scripts that Redis did not know."""
+        replies = await self._replies(calls, "EVALSHA", lambda script: script.sha1)
+        if unknown := [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]:
+            texts = await self._replies([calls[i] for i in unknown], "EVAL", lambda script: script.source)
+            for i, reply in zip(unknown, texts, strict=True):
+                replies[i] = reply
+        for call, reply in zip(calls, replies, strict=True):
+            if call.reply.done():  # whoever made it has gone
+                continue
+            if isinstance(reply, Exception):
+                call.reply.set_exception(reply)
+            else:
+                call.reply.set_result(reply)
+
+    async def _replies(self, calls: Sequence[_Call], command: str, name: Callable[[Script], str]) -> list[Any]:
+        """The reply, or the error, of each call."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.execute_command(command, name(call.script), *call.words)
+            try:
+                return await execute(pipe, raise_on_error=False)
+            except Exception as error:  # noqa: BLE001 - it is raised where the calls were made
+                return [error] * len(calls)

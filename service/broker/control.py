@@ -1,82 +1,61 @@
-"""Messages of clients to the worker that runs their job (cancel, suspend, read so far), over a channel for each job.
+"""Messages to a worker, over a channel of its own: what clients want of the jobs that it runs, and that a job waits.
 
-In redis-py any task that finds the connection of a subscription broken reconnects it; a task that listens and one that
-subscribes then read each other's replies, or wait for ever. So one task does both; others only change what is wanted.
+The channels are sharded (``SSUBSCRIBE``), so that in a cluster only the shard of the job has to do with a message.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
-from redis import asyncio as redis
+from redis import exceptions
+from redis.asyncio.connection import AbstractConnection
 
-from ancestral.service.broker.connection import REPLY_SECONDS
-from ancestral.service.broker.keys import Keys
+from ancestral.service.broker.connection import REPLY_SECONDS, Connection
+from ancestral.service.broker.keys import key
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message."""
+
+    verb: str
+    """``cancel`` | ``suspend`` | ``read``, with the id of a job; ``wake``, with a priority."""
+    subject: str
+    value: int = 0
+    """The symbols read."""
 
 
 class Control:
-    """The channels of the jobs that this worker runs."""
+    """The channel of a worker."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
-        self._wanted = {_channel("")}  # never used: a subscription needs at least one
-        self._changed = asyncio.Event()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
-
-    @contextmanager
-    def for_job(self, job_id: str) -> Iterator[None]:
-        """Receive the messages of a job in :meth:`messages`, from about now on, until the block ends."""
-        self._wanted.add(_channel(job_id))
-        self._changed.set()
-        try:
-            yield
-        finally:
-            self._wanted.discard(_channel(job_id))
-            self._changed.set()
-
-    async def messages(self) -> AsyncIterator[tuple[str, str, int]]:
-        """Messages: id of the job, ``cancel`` | ``suspend`` | ``read``, and the symbols read. For one task only.
+    async def messages(self, worker: str) -> AsyncIterator[Message]:
+        """What is sent to a worker from now on.
 
         Raises:
             Exception: one of :data:`UNAVAILABLE`; it may be called again.
         """
-        while True:
-            await self._follow()
-            if (message := await self._next()) is not None:
-                verb, _, value = message["data"].decode().partition(" ")
-                yield message["channel"].decode().rpartition(":")[2], verb, int(value or 0)
-
-    async def _follow(self) -> None:
-        """Subscribe to the channels that are wanted, unsubscribe from the others."""
-        self._changed.clear()
-        # On a new connection redis-py drops the channels that it was about to leave.
-        subscribed = {
-            name.decode() for name in self._pubsub.channels.keys() - self._pubsub.pending_unsubscribe_channels
-        }
-        async with asyncio.timeout(REPLY_SECONDS):
-            if new := self._wanted - subscribed:
-                await self._pubsub.subscribe(*new)
-            if old := subscribed - self._wanted:
-                await self._pubsub.unsubscribe(*old)
-
-    async def _next(self) -> Mapping[str, Any] | None:
-        """The next message; None if the wanted channels change before it comes."""
-        reading = asyncio.create_task(self._pubsub.get_message(timeout=None))
-        changing = asyncio.create_task(self._changed.wait())
+        pool = self._connection.redis.connection_pool
+        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            await asyncio.wait((reading, changing), return_when=asyncio.FIRST_COMPLETED)
-            return reading.result() if reading.done() else None
+            await connection.send_command("SSUBSCRIBE", key("control", worker))
+            async with asyncio.timeout(REPLY_SECONDS):
+                await connection.read_response()
+            while True:
+                kind, _, data = await connection.read_response()
+                if kind != b"smessage":
+                    raise exceptions.ConnectionError("the channel has moved to another server")
+                yield _parse(data)
         finally:
-            for task in (reading, changing):
-                task.cancel()
-            await asyncio.gather(reading, changing, return_exceptions=True)
+            await connection.disconnect(nowait=True)
+            await pool.release(connection)
 
 
-def _channel(job_id: str) -> str:
-    return Keys(job_id)["control"]
+def _parse(data: Any) -> Message:
+    verb, subject, *value = data.decode().split(" ")
+    return Message(verb, subject, *map(int, value))

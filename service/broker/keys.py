@@ -17,8 +17,8 @@ PARKED_SECONDS: Final = 3600
 DATA: Final = ("stream", "events", "snapshot", "input")
 """The keys of a job besides its record, until it has a file."""
 _OWNED_BY: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("job", *DATA, "content", "drafting", "control"), "job_id"),
-    **dict.fromkeys(("waiting", "running", "wake", "reclaimed", "durations"), "priority"),
+    **dict.fromkeys(("job", *DATA, "content", "drafting"), "job_id"),
+    **dict.fromkeys(("waiting", "running", "idle", "reclaimed", "durations"), "priority"),
     **dict.fromkeys(("jobs", "unfinished"), "owner"),
 }
 """What there is a key of each kind for."""

@@ -19,6 +19,8 @@ class Begin:
 
     attempt: int
     engine: str
+    worker: str
+    """The id of the worker that makes it."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def parse_entry(fields: Mapping[bytes, bytes]) -> Entry:
     if kind in (b"piece", b"pcm"):
         return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"], kind == b"pcm")
     if kind == b"begin":
-        return Begin(int(fields[b"attempt"]), fields[b"engine"].decode())
+        return Begin(int(fields[b"attempt"]), fields[b"engine"].decode(), fields[b"worker"].decode())
     if kind == b"preview":
         return Preview(fields[b"d"])
     error = Failure(**json.loads(fields[b"error"])) if fields[b"error"] else None

@@ -8,16 +8,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from ancestral.service.broker.connection import Script
+from ancestral.service.broker.lua import Script
 from ancestral.service.broker.scripts import ADD_EVENT, NOW
 
 _FREED: Final = """
-local function freed()
-    redis.call('LPUSH', durations, math.max(0, now - redis.call('HGET', job, 'claimed_at')))
+local function freed(claimed_at)
+    redis.call('LPUSH', durations, math.max(0, now - claimed_at))
     redis.call('LTRIM', durations, 0, 31)
 end
 """
 """The beginning of scripts in which a job gives its slot up: how long it had it."""
+
+_WAKE: Final = """
+local function wake_worker()
+    while true do
+        local worker = redis.call('ZPOPMIN', idle)[1]
+        if not worker or redis.call('SPUBLISH', control_prefix .. worker, 'wake ' .. priority) > 0 then return end
+    end
+end
+"""
+"""The beginning of scripts that put a job into its queue: one worker is told, the one that has been idle the longest
+and listens. It counts as idle again when it has found the queue empty (CLAIM)."""
 
 _REFUSAL: Final = """
 local function refusal()
@@ -30,15 +41,15 @@ end
 
 SUBMIT: Final = Script(
     "SUBMIT",
-    keys="job waiting running jobs counter events unfinished owners wake bound",
-    args="id job_prefix events_prefix room life limit owner fingerprint bound_seconds",
+    keys="job waiting running jobs counter events unfinished owners idle bound",
+    args="id job_prefix events_prefix control_prefix priority room life limit owner fingerprint bound_seconds",
     rest="record",
-    body=ADD_EVENT
-    + NOW
+    body=NOW
     + _REFUSAL
+    + _WAKE
     + """
 if redis.call('EXISTS', job) == 1 then return {'accepted', redis.call('HGETALL', job)} end  -- the reply got lost
-local again = false
+local changed = {'created_at', now_text}
 if fingerprint ~= '' then
     local earlier, earlier_fingerprint = unpack(cjson.decode(redis.call('GET', bound) or '[]'))
     if earlier and earlier_fingerprint ~= fingerprint then return {'reused', {}} end
@@ -47,26 +58,29 @@ if fingerprint ~= '' then
     local is_kept = kind and (redis.call('EXISTS', events_prefix .. earlier) == 1
         or redis.call('HEXISTS', job_prefix .. earlier, 'result') == 1)
     if is_kept and not came_to_nothing then return {'accepted', redis.call('HGETALL', job_prefix .. earlier)} end
-    again = not came_to_nothing and redis.call('HGET', job_prefix .. earlier, 'payload')
+    local again = not came_to_nothing and redis.call('HGET', job_prefix .. earlier, 'payload')
+    if again then
+        changed[3], changed[4] = 'payload', again
+    end
 end
 local refused = refusal()
 if refused then return {refused, {}} end
 local order = redis.call('INCR', counter)
-redis.call('HSET', job, 'order', order, unpack(record))
-redis.call('HSET', job, 'created_at', now_text)
-if again then redis.call('HSET', job, 'payload', again) end
+for _, item in ipairs({'order', tostring(order), unpack(changed)}) do record[#record + 1] = item end
+redis.call('HSET', job, unpack(record))
 redis.call('ZADD', waiting, order, id)
 redis.call('ZADD', jobs, now_text, id)
-redis.call('ZREMRANGEBYRANK', jobs, 0, -10001)
-add_event(events, job, 'job.queued')
-redis.call('ZREMRANGEBYSCORE', unfinished, '-inf', now - life)
 redis.call('ZADD', unfinished, now_text, id)
-redis.call('SADD', owners, owner)
-redis.call('RPUSH', wake, 1)
-redis.call('LTRIM', wake, 0, redis.call('ZCARD', waiting) - 1)  -- jobs that were cancelled have left theirs
-for _, key in ipairs({job, jobs, events, unfinished, owners, wake}) do redis.call('EXPIRE', key, life) end
+redis.call('XADD', events, '0-*', 'type', 'job.queued', 'samples_done', '0')
+for _, key in ipairs({job, jobs, events, unfinished}) do redis.call('EXPIRE', key, life) end
+if redis.call('SADD', owners, owner) == 1 then redis.call('EXPIRE', owners, life) end
+if order % 100 == 0 then
+    redis.call('ZREMRANGEBYRANK', jobs, 0, -10001)
+    redis.call('ZREMRANGEBYSCORE', unfinished, '-inf', now - life)
+end
+wake_worker()
 if fingerprint ~= '' then redis.call('SET', bound, cjson.encode({id, fingerprint}), 'EX', bound_seconds) end
-return {'accepted', redis.call('HGETALL', job)}
+return {'accepted', record}
 """,
 )
 """Put a job into its queue. ``record`` is the job's fields and values, ``limit`` the owner's (0: none). ``bound`` is an
@@ -77,8 +91,8 @@ request with another fingerprint)."""
 
 CLAIM: Final = Script(
     "CLAIM",
-    keys="waiting wake running other_running",
-    args="job_prefix events_prefix stream_prefix worker claim repeated lease life alone_from models",
+    keys="waiting idle running other_running",
+    args="job_prefix events_prefix stream_prefix worker claim repeated full lease life alone_from models",
     body=ADD_EVENT
     + NOW
     + """
@@ -92,84 +106,110 @@ local function busy_with_one_that_runs_alone()
     end
     return false
 end
+local function record_of(id)
+    local record, fields = {}, redis.call('HGETALL', job_prefix .. id)
+    for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
+    return record
+end
 local function claimed_before()
     if repeated == '0' then return nil end
     for _, id in ipairs(redis.call('ZRANGE', running, 0, -1)) do
-        if redis.call('HGET', job_prefix .. id, 'claim') == claim then return id end
+        if redis.call('HGET', job_prefix .. id, 'claim') == claim then return id, record_of(id) end
     end
 end
 local function first_in_line()
     local rank = 0
     while true do
         local id = redis.call('ZRANGE', waiting, rank, rank)[1]
-        if not id then
-            if rank == 0 then redis.call('DEL', wake) end
-            return nil
-        end
-        local found = redis.call('HMGET', job_prefix .. id, 'status', 'deaths')
-        if found[1] ~= '"queued"' then  -- its record has expired
+        if not id then return nil end
+        local record = record_of(id)
+        if record.status ~= '"queued"' then  -- its record has expired
             redis.call('ZREM', waiting, id)
-        elseif runs_alone(found[2]) and busy_with_one_that_runs_alone() then
+        elseif runs_alone(record.deaths) and busy_with_one_that_runs_alone() then
             rank = rank + 1
         else
-            return id
+            return id, record
         end
     end
 end
-local id = claimed_before()
+local id, record = claimed_before()
+local changed = {}
 if not id then
-    id = first_in_line()
-    if not id then return false end
+    id, record = first_in_line()
+    if not id then
+        if redis.call('ZADD', idle, 'NX', now_text, worker) == 1 then redis.call('EXPIRE', idle, life) end
+        return false
+    end
     redis.call('ZREM', waiting, id)
     redis.call('ZADD', running, now + lease, id)
-    redis.call('HSET', job_prefix .. id, 'worker', worker, 'claim', claim, 'claimed_at', now_text)
-    redis.call('HINCRBY', job_prefix .. id, 'attempt', 1)
+    changed = {worker = worker, claim = claim, claimed_at = now_text, attempt = (record.attempt or 0) + 1}
 end
-local job = job_prefix .. id
-local attempt, status, model, sha256, done, earlier_engine =
-    unpack(redis.call('HMGET', job, 'attempt', 'status', 'model', 'sha256', 'samples_done', 'engine'))
-local loaded, refused = cjson.decode(models)[cjson.decode(model)], ''
-if not loaded or loaded[1] ~= cjson.decode(sha256) then
+if full == '1' then redis.call('ZREM', idle, worker) end
+local attempt, done = tonumber(changed.attempt or record.attempt), record.samples_done
+local loaded, refused = cjson.decode(models)[cjson.decode(record.model)], ''
+if not loaded or loaded[1] ~= cjson.decode(record.sha256) then
     refused = 'model_changed'
-elseif done ~= '0' and earlier_engine ~= cjson.encode(loaded[2]) then
+elseif done ~= '0' and record.engine ~= cjson.encode(loaded[2]) then
     refused = 'engine_changed'
 end
-if refused == '' and status == '"queued"' then
-    redis.call('HSET', job, 'status', '"in_progress"', 'engine', cjson.encode(loaded[2]))
-    redis.call('HSETNX', job, 'started_at', now_text)
+local begins = refused == '' and record.status == '"queued"'
+if begins then
+    changed.status, changed.engine = '"in_progress"', cjson.encode(loaded[2])
+    changed.started_at = record.started_at or now_text
+end
+local written, answer = {}, {}
+for name, value in pairs(changed) do
+    written[#written + 1], written[#written + 2] = name, value
+    record[name] = tostring(value)
+end
+if #written > 0 then redis.call('HSET', job_prefix .. id, unpack(written)) end
+if begins then
     local events, stream = events_prefix .. id, stream_prefix .. id
-    add_event(events, job, 'job.in_progress')
-    redis.call('XADD', stream, done .. '-*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2])
+    add_event(events, 'job.in_progress', {done, record.samples_total, record.started_at})
+    redis.call('XADD', stream, done .. '-*', 'k', 'begin', 'attempt', attempt, 'engine', loaded[2], 'worker', worker)
     for _, key in ipairs({events, stream}) do redis.call('EXPIRE', key, life) end
 end
-return {tonumber(attempt), refused, redis.call('HGETALL', job)}
+for name, value in pairs(record) do
+    answer[#answer + 1], answer[#answer + 2] = name, value
+end
+return {attempt, refused, answer}
 """,
 )
 """Lease the job that has waited longest to a worker and begin an attempt at it: the attempt's number, why this worker
 cannot run it or '', and the record. Nothing if no job waits that this worker may run now: a job that ``alone_from``
 workers died with runs on no worker beside another one of these. ``repeated`` (0 | 1) is whether the reply to the same
-claim got lost before; ``models`` is JSON: sha256 and engine by id."""
+claim got lost before, ``full`` (0 | 1) whether the worker has no room for another job: it is not woken then. A worker
+that finds nothing is, when a job comes. ``models`` is JSON: sha256 and engine by id."""
 
 RENEW: Final = Script(
     "RENEW",
-    keys="job running waiting",
-    args="id attempt lease",
+    keys="running waiting",
+    args="lease",
+    more_keys="jobs",
+    rest="held",
     body=NOW
     + """
-local found = redis.call('HMGET', job, 'attempt', 'status', 'read', 'wanted')
-if found[1] == attempt and redis.call('ZSCORE', running, id) then redis.call('ZADD', running, now + lease, id) end
-found[5] = redis.call('ZCARD', waiting)
-return found
+local queued, signals = redis.call('ZCARD', waiting), {}
+for i, job in ipairs(jobs) do
+    local id, attempt = held[2 * i - 1], held[2 * i]
+    local found = redis.call('HMGET', job, 'attempt', 'status', 'read', 'wanted')
+    if found[1] == attempt then redis.call('ZADD', running, 'XX', now + lease, id) end
+    found[5] = queued
+    signals[i] = found
+end
+return signals
 """,
 )
-"""Renew the lease of an attempt, if it still has it, and read the signals for its worker."""
+"""Renew the leases of attempts at jobs of one priority, of each if it still has it, and read the signals for their
+worker; ``held`` has the id and the attempt of each of ``jobs``."""
 
 RELEASE: Final = Script(
     "RELEASE",
-    keys="job running waiting durations unfinished wake stream events snapshot input",
-    args="id attempt life retention record_retention max_deaths grace parked",
+    keys="job running waiting durations unfinished idle stream events snapshot input",
+    args="id attempt control_prefix priority retention record_retention max_deaths grace parked",
     body=NOW
     + _FREED
+    + _WAKE
     + """
 local deadline = redis.call('ZSCORE', running, id)
 if not deadline or redis.call('HGET', job, 'attempt') ~= attempt then return 0 end
@@ -185,15 +225,14 @@ redis.call('ZREM', running, id)
 redis.call('HSET', job, 'status', '"queued"')
 if redis.call('HDEL', job, 'wanted') == 1 then parked = '0' end
 if parked == '0' or tonumber(parked) > tonumber(redis.call('HGET', job, 'read') or 0) then
-    freed()
+    freed(redis.call('HGET', job, 'claimed_at'))
     redis.call('HSET', job, 'suspended', parked)
     redis.call('ZREM', unfinished, id)
     for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
     redis.call('EXPIRE', job, record_retention)
 else
     redis.call('ZADD', waiting, redis.call('HGET', job, 'order'), id)
-    redis.call('RPUSH', wake, 1)
-    redis.call('EXPIRE', wake, life)
+    wake_worker()
 end
 return 1
 """,
@@ -238,12 +277,12 @@ check in time."""
 SUSPEND: Final = Script(
     "SUSPEND",
     keys="job waiting unfinished stream events snapshot input",
-    args="id retention record_retention",
+    args="id control_prefix retention record_retention",
     body="""
-local status = redis.call('HGET', job, 'status')
+local status, worker = unpack(redis.call('HMGET', job, 'status', 'worker'))
 if status == '"in_progress"' then
     redis.call('HSET', job, 'wanted', '"suspend"')
-    return 1
+    redis.call('SPUBLISH', control_prefix .. worker, 'suspend ' .. id)
 end
 if status == '"queued"' then
     redis.call('HSET', job, 'suspended', '0')
@@ -252,17 +291,17 @@ if status == '"queued"' then
     for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
     redis.call('EXPIRE', job, record_retention)
 end
-return 0
 """,
 )
-"""The client disconnected: a queued job is suspended at once (0), a running one will be by its worker (1)."""
+"""The client disconnected: a queued job is suspended at once, a running one will be by its worker, which is told."""
 
 RESUME: Final = Script(
     "RESUME",
-    keys="job waiting running counter unfinished owners wake stream events snapshot input",
-    args="id room life limit owner",
+    keys="job waiting running counter unfinished owners idle stream events snapshot input",
+    args="id control_prefix priority room life limit owner",
     body=NOW
     + _REFUSAL
+    + _WAKE
     + """
 redis.call('HDEL', job, 'wanted')
 local found = redis.call('HMGET', job, 'status', 'suspended', 'read')
@@ -276,10 +315,10 @@ redis.call('HSET', job, 'order', order)
 redis.call('ZADD', waiting, order, id)
 redis.call('ZADD', unfinished, now_text, id)
 redis.call('SADD', owners, owner)
-redis.call('RPUSH', wake, 1)
-for _, key in ipairs({job, unfinished, owners, wake, stream, events, snapshot, input}) do
+for _, key in ipairs({job, unfinished, owners, stream, events, snapshot, input}) do
     redis.call('EXPIRE', key, life)
 end
+wake_worker()
 return 'resumed'
 """,
 )
@@ -288,32 +327,39 @@ return 'resumed'
 END: Final = Script(
     "END",
     keys="job stream events snapshot input waiting running durations unfinished",
-    args="id attempt status retention record_retention error result symbols",
+    args="id attempt control_prefix status retention record_retention error result symbols",
     body=ADD_EVENT
     + NOW
     + _FREED
     + """
-local before, current, done = unpack(redis.call('HMGET', job, 'status', 'attempt', 'samples_done'))
+local before, current, done, total, started, claimed, worker, wanted, suspended = unpack(redis.call('HMGET', job,
+    'status', 'attempt', 'samples_done', 'samples_total', 'started_at', 'claimed_at', 'worker', 'wanted', 'suspended'))
 if before ~= '"queued"' and before ~= '"in_progress"' then return 0 end
 if attempt ~= '' and current ~= attempt then return 0 end
 if symbols ~= '' and done ~= symbols then return -1 end
-local was_leased = redis.call('ZSCORE', running, id)
 -- First, because a script that has freed memory may write even if none is left.
-for _, key in ipairs({waiting, running, unfinished}) do redis.call('ZREM', key, id) end
+local was_leased = redis.call('ZREM', running, id) == 1
+if not was_leased then redis.call('ZREM', waiting, id) end
+redis.call('ZREM', unfinished, id)
 redis.call('DEL', snapshot, input)
-if symbols ~= '' then redis.call('HSET', job, 'samples_total', symbols) end
-redis.call('HSET', job, 'status', '"' .. status .. '"', 'completed_at', now_text)
-redis.call('HDEL', job, 'wanted', 'suspended')
-if error ~= '' then redis.call('HSET', job, 'error', error) end
-if result ~= '' then redis.call('HSET', job, 'result', result) end
+local ending = {'status', '"' .. status .. '"', 'completed_at', now_text}
+local function add(name, value)
+    if value ~= '' then ending[#ending + 1], ending[#ending + 2] = name, value end
+end
+add('samples_total', symbols)
+add('error', error)
+add('result', result)
+redis.call('HSET', job, unpack(ending))
+if wanted or suspended then redis.call('HDEL', job, 'wanted', 'suspended') end
 redis.call('XADD', stream, 'NOMKSTREAM', after_all, 'k', 'end', 'status', status, 'error', error)
-add_event(events, job, 'job.' .. status, after_all)
+add_event(events, 'job.' .. status, {done, symbols ~= '' and symbols or total, started}, after_all)
 for _, key in ipairs({stream, events}) do redis.call('EXPIRE', key, retention) end
 redis.call('EXPIRE', job, record_retention)
-if was_leased then freed() end
+if was_leased then freed(claimed) end
+if was_leased and attempt == '' then redis.call('SPUBLISH', control_prefix .. worker, 'cancel ' .. id) end
 return 1
 """,
 )
 """End a job, once: its record, the end mark for its readers, its place in the queue, its lease. ``attempt`` must be the
-current one ('': any), ``symbols`` what has been published ('': any number). 1; 0 if it has ended or is another
-attempt's; -1 if symbols are missing."""
+current one ('': any, and its worker is told), ``symbols`` what has been published ('': any number). 1; 0 if it has
+ended or is another attempt's; -1 if symbols are missing."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ancestral.service.broker.connection import Connection, execute
 from ancestral.service.broker.job import Failure, Job, Status, encode_field
-from ancestral.service.broker.keys import Keys
+from ancestral.service.broker.keys import Keys, key
 from ancestral.service.broker.messages import SymbolsLost
 from ancestral.service.broker.queue_scripts import END
 
@@ -42,7 +42,7 @@ async def end_job(
         connection: to Redis.
         job: that may have ended already.
         status: in which it ends.
-        attempt: that must be the current one; None for any.
+        attempt: that must be the current one; None for any, and the worker that runs the job is told.
         error: why it failed.
         result: its result, if that is not symbols.
         symbols: how many must have been published.
@@ -58,6 +58,7 @@ async def end_job(
         Keys.for_job(job),
         id=job.id,
         attempt="" if attempt is None else attempt,
+        control_prefix=key("control", ""),
         status=status.value,
         retention=job.retention,
         record_retention=job.record_retention,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ancestral.service.broker.connection import Script
+from ancestral.service.broker.lua import Script
 
 NOW: Final = """
 local time = redis.call('TIME')
@@ -14,20 +14,22 @@ local now, now_text = time[1] + time[2] / 1e6, string.format('%d.%06d', time[1],
 
 ADD_EVENT: Final = """
 local after_all = '9223372036854775807-0'
-local function add_event(events, job, kind, id)
-    local now = redis.call('HMGET', job, 'samples_done', 'samples_total', 'started_at')
+local function fields_of(kind, figures)
     local fields = {'type', kind}
     for i, name in ipairs({'samples_done', 'samples_total', 'started_at'}) do
-        if now[i] then
-            fields[#fields + 1] = name
-            fields[#fields + 1] = now[i]
-        end
+        if figures[i] then fields[#fields + 1], fields[#fields + 2] = name, figures[i] end
     end
-    redis.call('XADD', events, id or now[1] .. '-*', unpack(fields))
+    return unpack(fields)
+end
+local function add_event(events, kind, figures, id)
+    redis.call('XADD', events, id or figures[1] .. '-*', fields_of(kind, figures))
+end
+local function add_progress(events, figures)  -- unless the events have expired
+    redis.call('XADD', events, 'NOMKSTREAM', figures[1] .. '-*', fields_of('job.progress', figures))
 end
 """
-"""The beginning of scripts that add an event to a job. An event has the figures of its time, for those who read it
-later (:meth:`ancestral.service.broker.job.Job.at`).
+"""The beginning of scripts that add an event to a job. It has the figures of its time, for
+those who read it later (:meth:`ancestral.service.broker.job.Job.at`).
 
 The ids of events and of a stream's entries begin with the position that the job has reached, not with the time; those
 of the end are ``after_all``. So readers get what comes after what they have even if Redis has lost that and its clock
@@ -40,7 +42,8 @@ PUBLISH: Final = Script(
     rest="pieces",
     body=ADD_EVENT
     + """
-local status, current, before = unpack(redis.call('HMGET', job, 'status', 'attempt', 'samples_done'))
+local status, current, before, total, started, deaths = unpack(
+    redis.call('HMGET', job, 'status', 'attempt', 'samples_done', 'samples_total', 'started_at', 'deaths'))
 if status ~= '"in_progress"' or current ~= attempt then return 0 end
 local done = tonumber(before)
 for i = 1, #pieces, 4 do
@@ -49,13 +52,13 @@ for i = 1, #pieces, 4 do
     local stop = start + #samples / (kind == 'pcm' and 2 or 1)
     if stop > done then
         redis.call('XADD', stream, 'NOMKSTREAM', stop .. '-*', 'k', kind, 'i', index, 'p', start, 's', samples)
-        redis.call('HSET', job, 'samples_done', stop)
         done = stop
     end
 end
 if done > tonumber(before) then
-    redis.call('HDEL', job, 'deaths')
-    if event == '1' and redis.call('EXISTS', events) == 1 then add_event(events, job, 'job.progress') end
+    redis.call('HSET', job, 'samples_done', done)
+    if deaths and deaths ~= '0' then redis.call('HDEL', job, 'deaths') end
+    if event == '1' then add_progress(events, {done, total, started}) end
 end
 if state ~= '' then redis.call('SET', snapshot, state, 'EX', life) end
 return 1
@@ -78,27 +81,33 @@ return 1
 )
 """Append what clients may show before the first symbols."""
 
-SET_FIELD: Final = Script(
-    "SET_FIELD",
+SET_FIELDS: Final = Script(
+    "SET_FIELDS",
     keys="job",
-    args="field value",
+    args="",
+    rest="fields",
     body="""
 if redis.call('EXISTS', job) == 0 then return 0 end
-redis.call('HSET', job, field, value)
+redis.call('HSET', job, unpack(fields))
 return 1
 """,
 )
-"""Write a field of a record, if there still is one: a new one would never expire."""
+"""Write fields of a record, if there still is one: a new one would never expire."""
 
 ACKNOWLEDGE: Final = Script(
     "ACKNOWLEDGE",
-    keys="job control stream events snapshot input",
-    args="position parked_seconds",
+    keys="job stream events snapshot input",
+    args="id control_prefix position parked_seconds",
     body="""
-if redis.call('EXISTS', job) == 0 then return 0 end
-if position ~= '0' then redis.call('HSET', job, 'read', position) end
-redis.call('PUBLISH', control, 'read ' .. position)
-local suspended, read = unpack(redis.call('HMGET', job, 'suspended', 'read'))
+local status, worker, read, suspended = unpack(redis.call('HMGET', job, 'status', 'worker', 'read', 'suspended'))
+if not status then return 0 end
+if position ~= '0' then
+    redis.call('HSET', job, 'read', position)
+    read = position
+end
+if worker and status == '"in_progress"' then
+    redis.call('SPUBLISH', control_prefix .. worker, 'read ' .. id .. ' ' .. position)
+end
 if not suspended then return 0 end
 for _, key in ipairs({job, stream, events, snapshot, input}) do redis.call('EXPIRE', key, parked_seconds, 'GT') end
 return tonumber(read or 0) >= tonumber(suspended) and 1 or 0

@@ -9,8 +9,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
-from ancestral.service.broker.connection import Connection, Script
+from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.keys import key
+from ancestral.service.broker.lua import Script
 from ancestral.service.broker.scripts import CLAIM_SESSION, SAVE_SESSION
 
 HELD_SECONDS: Final = 60

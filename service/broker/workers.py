@@ -12,15 +12,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
 from ancestral.service.broker.connection import (
-    UNAVAILABLE,
     Connection,
-    Script,
     execute,
     retry_while_unavailable,
     with_timeout,
@@ -28,6 +25,7 @@ from ancestral.service.broker.connection import (
 from ancestral.service.broker.control import Control
 from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status
 from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, SHARED, Keys, key
+from ancestral.service.broker.lua import Script
 from ancestral.service.broker.messages import (
     JobExpired,
     Piece,
@@ -40,7 +38,7 @@ from ancestral.service.broker.messages import (
 )
 from ancestral.service.broker.queue_scripts import CLAIM, EXPIRED, RELEASE, RENEW
 from ancestral.service.broker.records import end_job, parse_reply, read_jobs
-from ancestral.service.broker.scripts import ANNOUNCE, PREVIEW, PUBLISH, SET_FIELD
+from ancestral.service.broker.scripts import ANNOUNCE, PREVIEW, PUBLISH, SET_FIELDS
 
 ALIVE_SECONDS: Final = 6
 """A worker that has not announced itself for so long counts as dead."""
@@ -53,8 +51,6 @@ UNCHECKED_SECONDS: Final = 2.0
 interval of renewals, 1.5 s, less than a lease."""
 UNCHECKED_COUNTS: Final = 0.5
 """The seconds of that time that count for leases, however long it was."""
-WAIT_SECONDS: Final = 1.0
-"""For which a worker waits to be woken before it tries to claim a job all the same."""
 _REFUSALS: Final = {
     "model_changed": "The model was replaced after the job had been accepted.",
     # Listeners have symbols of another engine or precision, which this one cannot continue bit for bit.
@@ -63,8 +59,8 @@ _REFUSALS: Final = {
 
 
 class Lease:
-    """The lease of a job, for one attempt at it. While Redis is unavailable, all methods but :meth:`renew` and
-    :meth:`clear_deaths` wait.
+    """The lease of a job, for one attempt at it (:meth:`Workers.renew` extends it). While Redis is unavailable, all
+    methods but :meth:`clear_deaths` wait.
 
     Args:
         connection: to Redis.
@@ -81,18 +77,6 @@ class Lease:
 
     async def _run(self, script: Script, **args: Any) -> Any:
         return await retry_while_unavailable(lambda: self._connection.run(script, self._keys, **args))
-
-    async def renew(self, *, seconds: float = LEASE_SECONDS) -> Signals | None:
-        """Renew the lease, if the attempt still has it. What its worker has to know; None if the job is gone.
-
-        Raises:
-            Exception: one of :data:`UNAVAILABLE`.
-        """
-        args = {"id": self.job.id, "attempt": self.attempt, "lease": seconds}
-        current, status, read, wanted, queued = await self._connection.run(RENEW, self._keys, **args)
-        if status is None:
-            return None
-        return Signals(int(current or 0), Status(json.loads(status)), int(read or 0), wanted is not None, queued)
 
     async def release(self, parked: int = -1) -> None:
         """Put the job back at its old place or, if its client wanted that, suspend it; or ``parked``, until its client
@@ -158,13 +142,17 @@ class Lease:
         """Append a preview to the job's stream, unless the attempt is not the current one."""
         await self._run(PREVIEW, attempt=self.attempt, data=data)
 
-    async def set_total(self, samples: int) -> None:
-        """Store how many symbols the job will have."""
-        await self._run(SET_FIELD, field="samples_total", value=samples)
+    async def store(self, *, total: int | None = None, timings: Mapping[int, str] | None = None) -> None:
+        """Store what is known of the output before it is sampled.
 
-    async def store_timings(self, sentence: int, text: str) -> None:
-        """Store when the phonemes of a sentence will be said."""
-        await self._run(SET_FIELD, field=f"timings:{sentence}", value=text)
+        Args:
+            total: how many symbols the job will have.
+            timings: when the phonemes of sentences will be said, by their number.
+        """
+        fields: list[Any] = [] if total is None else ["samples_total", total]
+        for sentence, text in (timings or {}).items():
+            fields += [f"timings:{sentence}", text]
+        await self._run(SET_FIELDS, fields=fields)
 
     async def clear_deaths(self) -> None:
         """Reset the count of workers that died while they ran the job: it was not the cause."""
@@ -186,13 +174,8 @@ class Workers:
         self._connection = connection
         self._redis = connection.redis
         self._unanswered: dict[Priority, str] = {}
-        self.control = Control(connection.redis)
-        """Messages of clients about jobs that this worker runs."""
-
-    async def close(self) -> None:
-        """Stop listening to clients."""
-        with suppress(*UNAVAILABLE):
-            await self.control.close()
+        self.control = Control(connection)
+        """Messages to this worker."""
 
     async def announce(self, info: WorkerInfo) -> None:
         """Announce that a worker is alive, and its capabilities."""
@@ -204,19 +187,21 @@ class Workers:
         async with self._redis.pipeline() as pipe:
             pipe.zrem(SHARED["workers"], worker)
             pipe.hdel(SHARED["worker_info"], worker)
+            for priority in Priority:
+                pipe.zrem(Keys(priority=priority)["idle"], worker)
             await execute(pipe)
 
-    async def wait_for_job(self, priority: Priority) -> None:
-        """Return once a job may be waiting, at the latest after :data:`WAIT_SECONDS`.
-
-        Redis wakes the worker that has waited longest, so jobs are spread over all of them. May be cancelled.
-        """
-        await with_timeout(self._redis.blpop([Keys(priority=priority)["wake"]], timeout=WAIT_SECONDS))
-
     async def claim(
-        self, priority: Priority, worker: str, models: Mapping[str, tuple[str, str]], *, lease: float = LEASE_SECONDS
+        self,
+        priority: Priority,
+        worker: str,
+        models: Mapping[str, tuple[str, str]],
+        *,
+        last: bool = False,
+        lease: float = LEASE_SECONDS,
     ) -> Lease | None:
-        """Lease the job that has waited longest and begin an attempt at it.
+        """Lease the job that has waited longest and begin an attempt at it. A worker that finds nothing is sent
+        ``wake`` when a job comes, if it is the one that has been idle the longest.
 
         Not to be cancelled: a job could be leased to a worker that does not know of it. For the same reason a claim
         whose reply got lost is repeated by the next call. One call at a time for each priority.
@@ -225,6 +210,7 @@ class Workers:
             priority: of the queue.
             worker: its id.
             models: SHA-256 of the weights and name of the engine, by the id of the model.
+            last: whether this takes the worker's last free slot.
             lease: seconds.
 
         Returns:
@@ -241,6 +227,7 @@ class Workers:
                 worker=worker,
                 claim=self._unanswered.setdefault(priority, secrets.token_hex(8)),
                 repeated=int(repeated),
+                full=int(last),
                 lease=lease,
                 life=LIFE_SECONDS,
                 alone_from=MAX_DEATHS - 1,
@@ -255,6 +242,25 @@ class Workers:
                 return Lease(self._connection, job, attempt)
             failure = Failure(_REFUSALS[refusal.decode()], refusal.decode())
             await end_job(self._connection, job, Status.FAILED, attempt=attempt, error=failure)
+
+    async def renew(self, leases: Sequence[Lease], *, seconds: float = LEASE_SECONDS) -> list[Signals | None]:
+        """Renew leases, each if its attempt still has it. What its worker has to know of each; None if the job is gone.
+
+        Raises:
+            Exception: one of :data:`UNAVAILABLE`.
+        """
+        found: dict[str, Signals | None] = {}
+        for priority in {lease.job.priority for lease in leases}:
+            held = [lease for lease in leases if lease.job.priority is priority]
+            signals = await self._connection.run(
+                RENEW,
+                Keys(priority=priority),
+                lease=seconds,
+                jobs=[Keys(lease.job.id)["job"] for lease in held],
+                held=[value for lease in held for value in (lease.job.id, lease.attempt)],
+            )
+            found |= {lease.job.id: _signals(*reply) for lease, reply in zip(held, signals, strict=True)}
+        return [found[lease.job.id] for lease in leases]
 
     async def reclaim(self, priority: Priority, *, lease: float = LEASE_SECONDS) -> list[Orphan]:
         """Put jobs whose lease has expired back at their old places. A job fails whose workers died too often.
@@ -278,12 +284,21 @@ class Workers:
         return orphans
 
 
+def _signals(
+    attempt: bytes | None, status: bytes | None, read: bytes | None, wanted: Any, queued: int
+) -> Signals | None:
+    """What RENEW has found of a job."""
+    if status is None:
+        return None
+    return Signals(int(attempt or 0), Status(json.loads(status)), int(read or 0), wanted is not None, queued)
+
+
 async def _release(connection: Connection, job: Job, attempt: int, *, max_deaths: int = 0, parked: int = -1) -> int:
     """Put a leased job back or suspend it; see ``RELEASE``."""
     args = {"id": job.id, "attempt": attempt, "max_deaths": max_deaths, "grace": LEASE_SECONDS, "parked": parked}
+    args |= {"control_prefix": key("control", ""), "priority": job.priority.value}
     least = PARKED_SECONDS if parked >= 0 else 0
     kept = {
-        "life": LIFE_SECONDS,
         "retention": max(job.retention, least),
         "record_retention": max(job.record_retention, least),
     }

@@ -62,7 +62,6 @@ def command(check: bool) -> None:
             with nullcontext() if listener is None else answering(listener, worker, metrics):
                 await worker.run(stopping)
         finally:
-            await broker.close()
             await connection.close()
             await asyncio.to_thread(traces.close)
 

@@ -21,7 +21,6 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.sampler import Sampler
 from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Status
 from ancestral.service.broker.messages import Signals, SymbolsLost
 from ancestral.service.broker.workers import Lease
@@ -30,12 +29,8 @@ from ancestral.service.jobs.payload import Payload
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import WorkerMetrics
 
-RENEW_SECONDS = 1.5
-"""Between two renewals of the lease, which also read the signals of messages that were lost."""
 PLANNING_SHARE = 0.1
 """Of one core, for all jobs of a worker together: what planning may take while every sampling thread is busy."""
-RETRY_SECONDS = 0.1
-"""Between two attempts to reach Redis: leases expire soon after it is back."""
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
@@ -127,14 +122,12 @@ class JobAttempt(ABC):
         return None
 
     async def run(self) -> None:
-        """Do the work, renew the lease meanwhile, and record the outcome."""
-        renewing, end = asyncio.create_task(self._renew()), Stop.RELEASED.value
+        """Do the work, and record the outcome. The worker renews the lease meanwhile."""
+        end = Stop.RELEASED.value
         try:
             end = await self._run()
         finally:
             self.context.metrics.attempt_ended(self.job, end)
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
 
     async def _run(self) -> str:
         """The outcome, as a label for metrics."""
@@ -187,20 +180,8 @@ class JobAttempt(ABC):
         else:
             self.stop(Stop.RELEASED if verb == "suspend" else Stop.CANCELLED)
 
-    async def _renew(self) -> None:
-        """Renew the lease, and read the signals of messages that were lost."""
-        while True:
-            try:
-                self._check(await self.lease.renew())
-                if self.waiting_for_reader and self.job.deaths:
-                    await self.lease.clear_deaths()
-            except UNAVAILABLE:
-                self.read_at = time.monotonic()  # acknowledgements could not arrive
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                await asyncio.sleep(RENEW_SECONDS)
-
-    def _check(self, signals: Signals | None) -> None:
+    def check(self, signals: Signals | None) -> None:
+        """Follow the signals that were read when the lease was renewed."""
         if signals is None or signals.status.terminal:
             self.stop(Stop.CANCELLED)
         elif signals.attempt != self.lease.attempt or signals.status is Status.QUEUED:

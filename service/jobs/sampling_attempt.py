@@ -18,12 +18,14 @@ from ancestral.service.broker.messages import Piece, ResumePoint, Snapshot, Stal
 from ancestral.service.broker.workers import Lease
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.payload import Payload, SampledPayload
+from ancestral.service.jobs.publish_pacing import PublishPacing
 
 BATCH_AHEAD_SECONDS = 10.0
 """How far sampling runs ahead of what Redis has stored, if no client is listening."""
 FED_SECONDS = 3.0
 """Of output. The next stream is opened when less than this is left to sample of those before it."""
-EVENT_SECONDS = 1.0
+EVENT_SECONDS, PACED_EVENT_SECONDS = 1.0, 2.5
+"""Between two events of a job's progress: seldom where a client listens, who hears it."""
 PARK_SECONDS = 3.0
 """After which an attempt whose client reads at less than half the speed of sound gives its slot to one that waits."""
 
@@ -68,6 +70,10 @@ class SamplingAttempt(JobAttempt):
     async def plan(self, index: int) -> int | None:
         """Symbols of stream number ``index``, which is not the first; None if there is none."""
         return None
+
+    async def on_planned(self, total: int) -> None:
+        """The length of the job is known: store it."""
+        await self.lease.store(total=total)
 
     async def on_opened(self, part: Part, stream: Stream) -> None:
         """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
@@ -178,7 +184,7 @@ class SamplingAttempt(JobAttempt):
             if storing is not None:
                 storing.cancel()
                 await asyncio.gather(storing, return_exceptions=True)  # what fails here fails above, too
-        await self.lease.set_total(fed)  # a reader may wait for it and read nothing, so that the end does not come
+        await self.lease.store(total=fed)  # a reader may wait for it and read nothing, so that the end does not come
         slot.finish()
 
     async def _store_total(self, so_far: int, index: int) -> None:
@@ -186,7 +192,7 @@ class SamplingAttempt(JobAttempt):
         total = so_far
         while (length := await self.plan(index := index + 1)) is not None:
             total += length
-        await self.lease.set_total(total)
+        await self.on_planned(total)
 
     def _feeder_done(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
         """If a stream could not be opened, fail the job once all streams before it have been sampled."""
@@ -207,20 +213,17 @@ class SamplingAttempt(JobAttempt):
         Returns:
             Whether the slot completed; False if it was cancelled.
         """
+        pacing = PublishPacing(self.rate, self._ahead / self.rate)
         while True:
-            chunks = [await self._chunks.get()]
-            while not self._chunks.empty():
-                chunks.append(self._chunks.get_nowait())
+            chunks = await self._gather(pacing)
             last = chunks[-1]
-            self._sampled.set()
-            self.on_sampled(sum(len(chunk.symbols) for chunk in chunks))
-            self._note_idleness()
             if failed := [chunk for chunk in chunks if chunk.end is End.FAILED]:
                 raise failed[0].error or AssertionError("a slot failed without an error")
             pieces = _pieces(chunks, published)
             snapshots = [Snapshot(c.index, c.start + len(c.symbols), c.snapshot) for c in chunks if c.snapshot]
             if (pieces or snapshots) and self.stopped not in (Stop.CANCELLED, Stop.STALE):
                 await self._publish(pieces, snapshots[-1] if snapshots else None)
+                pacing.published(sum(map(len, pieces)), time.monotonic())
             if self._error is not None and last.end is End.COMPLETED:
                 raise self._error
             if last.end is not None:
@@ -228,9 +231,30 @@ class SamplingAttempt(JobAttempt):
             if not self.job.paced:
                 slot.extend_limit(last.start + len(last.symbols) + self._ahead)
 
+    async def _gather(self, pacing: PublishPacing) -> list[Chunk]:
+        """The chunks to publish next, once they are due; at the latest when the last one is among them."""
+        chunks = [await self._next_chunk()]
+        while chunks[-1].end is None:
+            waits = pacing.due_in(sum(len(chunk.symbols) for chunk in chunks), time.monotonic())
+            if waits <= 0 and self._chunks.empty():
+                break
+            try:
+                async with asyncio.timeout(max(0.0, waits)):
+                    chunks.append(await self._next_chunk())
+            except TimeoutError:
+                break
+        return chunks
+
+    async def _next_chunk(self) -> Chunk:
+        chunk = await self._chunks.get()
+        self._sampled.set()
+        self.on_sampled(len(chunk.symbols))
+        self._note_idleness()
+        return chunk
+
     async def _publish(self, pieces: list[Piece], snapshot: Snapshot | None) -> None:
         now = time.monotonic()
-        event = now - self._last_event_at >= EVENT_SECONDS
+        event = now - self._last_event_at >= (PACED_EVENT_SECONDS if self.job.paced else EVENT_SECONDS)
         if event:
             self._last_event_at = now
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,10 @@ from ancestral.service.speech.timestamps import SentenceTimes, Timeline
 from ancestral.speech.decoder import AudioDecoder
 from ancestral.speech.tags import tags_of
 
-ACKNOWLEDGE_SECONDS = 0.2
+ACKNOWLEDGE_SECONDS = 0.25
 """Of sound; reading is reported no more often."""
+RECORD_SECONDS = 2.0
+"""Between two reports that are stored, too, for a worker that takes over."""
 POLL_SECONDS = 0.02
 
 
@@ -37,6 +40,7 @@ class AudioReader(JobReader):
         super().__init__(broker, job, payload)
         self._spec = spec
         self._acknowledged = 0
+        self._recorded_at = time.monotonic()
         self.streams = 0
         """How many streams (sentences) have begun."""
 
@@ -48,8 +52,12 @@ class AudioReader(JobReader):
             yield decode(index, symbols)
 
     async def _acknowledge(self) -> None:
-        if self.job.paced and self.samples - self._acknowledged >= ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
-            self._acknowledged = self.samples
+        if not self.job.paced or self.samples - self._acknowledged < ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
+            return
+        self._acknowledged = self.samples
+        worker = None if time.monotonic() - self._recorded_at >= RECORD_SECONDS else self.worker
+        if worker is None or not await self._broker.report_read(self.job, self.samples, worker):
+            self._recorded_at = time.monotonic()
             await self._broker.acknowledge(self.job, self.samples)
 
     async def _remind(self) -> None:

@@ -16,6 +16,7 @@ import secrets
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from ancestral.loader import LoadedModels
@@ -32,11 +33,14 @@ from ancestral.service.telemetry.logging import current_job, request_id
 from ancestral.service.telemetry.metrics import WorkerMetrics, Workload
 from ancestral.service.telemetry.outage import RedisOutage
 from ancestral.service.telemetry.tracing import Tracing
+from ancestral.service.worker.renewal import renew_leases
 from ancestral.warmup import warm_up
 
 ANNOUNCE_SECONDS = 1.5
 HUNG_SECONDS = 60.0
 """A worker whose event loop has not run for so long is not alive."""
+WAIT_SECONDS = 1.0
+"""For which a worker waits to be woken before it tries to claim a job all the same."""
 _RETRY_SECONDS = 0.2
 _UNLOAD_SECONDS = 10.0
 
@@ -64,6 +68,7 @@ class Worker:
         self._ready = False
         self._problem: str | None = "The models are being warmed up."
         self._claiming = asyncio.Lock()
+        self._woken = {priority: asyncio.Event() for priority in Priority}
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
         self._attempts: list[JobAttempt] = []
@@ -84,6 +89,7 @@ class Worker:
         self._metrics.watch(self._workload)
         upkeep: list[asyncio.Task[Any]] = []
         upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._reclaim)]
+        upkeep.append(asyncio.create_task(renew_leases(self._broker, self._attempts)))
         upkeep.append(asyncio.create_task(stopping.wait()))
         warming = asyncio.create_task(self._warm(pool))
         claiming: list[asyncio.Task[None]] = []
@@ -174,13 +180,15 @@ class Worker:
             await asyncio.sleep(ANNOUNCE_SECONDS)
 
     async def _listen(self) -> None:
-        """Pass messages of clients to the attempts. An attempt reads lost messages from the job's record."""
+        """Pass messages of clients to the attempts, which get lost ones when their leases are renewed."""
         while True:
             with self._redis.tolerated():
-                async for job_id, verb, value in self._broker.control.messages():
+                async for message in self._broker.control.messages(self.id):
+                    if message.verb == "wake":
+                        self._woken[Priority(message.subject)].set()
                     for job_attempt in self._attempts:
-                        if job_attempt.job.id == job_id:
-                            job_attempt.handle_message(verb, value)
+                        if job_attempt.job.id == message.subject:
+                            job_attempt.handle_message(message.verb, message.value)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _unload(self, idle_seconds: int) -> None:
@@ -207,25 +215,28 @@ class Worker:
         free = asyncio.Semaphore(slots)
         while True:
             await free.acquire()
-            task = await self._next(priority)
+            task = await self._next(priority, last=free.locked())
             task.add_done_callback(lambda _: free.release())
 
-    async def _next(self, priority: Priority) -> asyncio.Task[None]:
-        """Claim a job, waiting for one, and begin to run it."""
+    async def _next(self, priority: Priority, *, last: bool) -> asyncio.Task[None]:
+        """Claim a job, waiting for one, and begin to run it, in the ``last`` free slot or another."""
         models = {
             name: (sampler.model.sha256, sampler.engine.name) for name, sampler in self._loaded_models.samplers.items()
         }
         while True:
             try:
-                await self._broker.wait_for_job(priority)
+                self._woken[priority].clear()
                 async with self._claiming:  # held until its task is there: a worker that stops waits for it
-                    if (lease := await self._broker.claim(priority, self.id, models)) is not None:
+                    if (lease := await self._broker.claim(priority, self.id, models, last=last)) is not None:
                         task = asyncio.create_task(self._perform(lease))
                         self._running.add(task)
                         task.add_done_callback(self._running.discard)
                         return task
             except UNAVAILABLE:
                 await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken[priority].wait(), WAIT_SECONDS)
 
     async def _perform(self, lease: Lease) -> None:
         """Make an attempt at a job. Should this fail unexpectedly, the lease expires as if the worker had died."""
@@ -240,7 +251,7 @@ class Worker:
             if self._stopping:
                 job_attempt.stop(Stop.RELEASED)
             try:
-                with self._tracing.attempt(job, lease.attempt), self._broker.control.for_job(job.id):
+                with self._tracing.attempt(job, lease.attempt):
                     await job_attempt.run()
             finally:
                 self._attempts.remove(job_attempt)

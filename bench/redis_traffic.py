@@ -1,0 +1,184 @@
+"""What one second of listening costs Redis and an API process: ``python -m bench.redis_traffic [listeners]``.
+
+A real Valkey, a real API process, listeners in real time, and a real worker whose network samples nothing: it only
+waits as long as sampling takes, so that many listeners fit on a small machine and the worker's rhythm is the real one.
+What an idle deployment costs is measured first and subtracted. Commands are counted as Redis counts them: those inside
+scripts are included. It takes about a minute and a half.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import redis
+
+from ancestral.models.audio.mu_law import SILENCE
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.service.cli.local.embedded import EmbeddedRedis
+from ancestral.service.cli.main import main as ancestral
+from bench.listeners import MODEL, TEXTS, Played, fetch, free_port, play, run_clients
+from bench.report import report
+
+LISTENERS = 16
+LISTENING_SECONDS = 24.0
+IDLE_SECONDS = 6.0
+SAMPLING_SPEED = 15.0
+"""Seconds of sound that a waiting thread 'samples' in a second."""
+SAMPLING_THREADS = 8
+START_SECONDS = 600.0
+"""Kernels may have to be compiled first."""
+UTTERANCES = {"5 s": TEXTS, "20 s": tuple(f"{TEXTS[n]} {' '.join(TEXTS[:n] + TEXTS[n + 1 :])}" for n in range(2))}
+"""By about how long they are."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cost of one second of listening."""
+
+    utterances: str
+    listeners: int
+    commands: float
+    kilobytes_in: float
+    kilobytes_out: float
+    redis_core: float
+    api_core: float
+    worker_core: float
+    first_audio_p50_ms: float
+    first_audio_p95_ms: float
+    silence_seconds: float
+
+
+def silent_worker() -> None:
+    """Run a worker whose WaveNet takes its time and samples silence."""
+
+    def sample(self: NativeEngine, streams: list[Any], out: list[Any]) -> None:
+        time.sleep(len(out[0]) / self.spec.sample_rate / SAMPLING_SPEED)
+        for stream, values in zip(streams, out, strict=True):
+            values[:] = SILENCE
+            stream.position += len(values)
+
+    NativeEngine._sample = sample  # type: ignore[method-assign]
+    sys.argv[1:] = ["worker"]
+    ancestral()
+
+
+@contextmanager
+def deployment(url: str, listeners: int, directory: Path) -> Iterator[tuple[int, dict[str, int]]]:
+    """An API process and a silent worker on this Redis, with the models in ``directory``: the port, and process ids."""
+    port = free_port()
+    own = {"redis_url": url, "port": port, "log_level": "warning", "interactive_slots": listeners + 4}
+    own |= {"threads": SAMPLING_THREADS, "batch_slots": 1, "models_dir": directory}
+    environment = os.environ | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in own.items()}
+    serving = [str(Path(sys.executable).with_name("ancestral")), "serve", "--no-worker"]
+    commands = {"api": serving, "worker": [sys.executable, "-m", "bench.redis_traffic", "--worker"]}
+    processes = {name: subprocess.Popen(command, env=environment) for name, command in commands.items()}
+    try:
+        until = time.monotonic() + START_SECONDS
+        while not _ready(port):
+            assert time.monotonic() < until, "the deployment did not become ready"
+            time.sleep(0.2)
+        yield port, {name: process.pid for name, process in processes.items()}
+    finally:
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            process.wait(30)
+
+
+def _ready(port: int) -> bool:
+    try:
+        return fetch(port, "/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+def _cpu_seconds(pid: int) -> float:
+    figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def counters(client: redis.Redis, pids: dict[str, int]) -> Counter[str]:
+    """What has been spent so far."""
+    info: Any = client.info()
+    found = {name: info[f"total_{name}"] for name in ("commands_processed", "net_input_bytes", "net_output_bytes")}
+    found |= {name: _cpu_seconds(pid) for name, pid in (pids | {"redis": info["process_id"]}).items()}
+    commands: Any = client.info("commandstats")
+    found |= {name: figures["calls"] for name, figures in commands.items()}
+    return Counter({**found, "time": time.monotonic()})
+
+
+async def listen(port: int, texts: tuple[str, ...], number: int, delay: float, until: float) -> list[Played]:
+    """One listener, playing one utterance after another."""
+    await asyncio.sleep(delay)
+    heard: list[Played] = []
+    while time.monotonic() < until:
+        heard.append(await play(port, texts[(number + len(heard)) % len(texts)], 100 * number + len(heard)))
+    return heard
+
+
+async def listen_together(port: int, texts: tuple[str, ...], count: int) -> list[Played]:
+    """All listeners, who begin one after the other."""
+    until = time.monotonic() + LISTENING_SECONDS
+    listeners = [listen(port, texts, n, 4.0 * n / count, until) for n in range(count)]
+    return [played for one in await asyncio.gather(*listeners) for played in one]
+
+
+def measure(port: int, client: redis.Redis, pids: dict[str, int], utterances: str, listeners: int) -> Row:
+    """Listen, and divide what it cost by the seconds of sound that were heard."""
+    texts = UTTERANCES[utterances]
+    run_clients(play(port, texts[0], 0))
+    before = counters(client, pids)
+    time.sleep(IDLE_SECONDS)
+    idle = counters(client, pids)
+    heard = run_clients(listen_together(port, texts, listeners))
+    after = counters(client, pids)
+    seconds = sum(played.seconds for played in heard)
+
+    def each(name: str) -> float:
+        idling = (idle[name] - before[name]) / (idle["time"] - before["time"])
+        return float(after[name] - idle[name] - idling * (after["time"] - idle["time"])) / seconds
+
+    busiest = sorted(((each(name), name) for name in after if name.startswith("cmdstat_")), reverse=True)
+    print(utterances, *(f"{name.removeprefix('cmdstat_')} {count:.2f}" for count, name in busiest[:24]), sep=" · ")
+    first = 1000 * np.quantile([played.first_audio for played in heard], (0.5, 0.95))
+    return Row(
+        utterances,
+        listeners,
+        round(each("commands_processed"), 1),
+        round(each("net_input_bytes") / 1000, 1),
+        round(each("net_output_bytes") / 1000, 1),
+        round(each("redis"), 5),
+        round(each("api"), 5),
+        round(each("worker"), 5),
+        round(float(first[0]), 1),
+        round(float(first[1]), 1),
+        round(sum(played.silence for played in heard), 2),
+    )
+
+
+def main() -> None:
+    """Measure short and long utterances."""
+    listeners = int(sys.argv[1]) if len(sys.argv) > 1 else LISTENERS
+    with tempfile.TemporaryDirectory(prefix="anc-") as data, EmbeddedRedis(Path(data)) as valkey:
+        directory = Path(data, "models")
+        directory.mkdir()
+        (directory / MODEL).symlink_to(Path("models", "zoo", MODEL).absolute())
+        with redis.Redis.from_url(valkey.url) as client, deployment(valkey.url, listeners, directory) as (port, pids):
+            rows = [measure(port, client, pids, utterances, listeners) for utterances in UTTERANCES]
+    report("One second of listening", rows, {}, 200)
+
+
+if __name__ == "__main__":
+    silent_worker() if "--worker" in sys.argv else main()
