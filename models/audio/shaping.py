@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.audio.features import fft_size, log_magnitudes, mel_bank, window_gain
 from ancestral.models.audio.mu_law import mu_law_decode, mu_law_encode
+from ancestral.models.portable import exp
 from ancestral.models.spec import FeatureSpec
 
 ORDER = 16
@@ -70,7 +71,7 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: flo
         envelope = _on_bins(log_magnitudes(mels[rows], spec), spec)
         if low_shelf_db:
             envelope += low_shelf_db * voicing[rows] * _low_shelf(spec)
-        lags[rows] = np.fft.irfft(np.exp(2.0 * envelope), axis=1)[:, : ORDER + 1] * _lag_window(spec)
+        lags[rows] = np.fft.irfft(exp(2.0 * envelope), axis=1)[:, : ORDER + 1] * _lag_window(spec)
     coefficients, energies = levinson(lags)
     levels = np.sqrt(np.maximum(energies, _LEAST_ENERGY)) / (LEVEL * window_gain(spec))
     return Predictor(coefficients, levels, spec.hop // RENEWALS)

@@ -18,6 +18,7 @@ A matrix lies in 32-bit words, ``[inputs / n][outputs]`` with the n = 1 or 4 inp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
@@ -30,6 +31,8 @@ from numba.core import cgutils as untyped
 from numba.core import config
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from ancestral.models.portable import assembly
 
 Array = NDArray[np.float32]
 cgutils: Any = untyped
@@ -59,11 +62,10 @@ class Instructions(IntEnum):
 
 
 def best_instructions() -> Instructions:
-    """The fastest instructions of this processor."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512vnni"):
+    """The fastest instructions of the processor that numba compiles for."""
+    if not vars(config)["CPU_NAME"] and llvm.get_host_cpu_features().get("avx512vnni"):
         return Instructions.AVX512_VNNI
-    return Instructions.AVX2 if features.get("avx2") else Instructions.PORTABLE
+    return Instructions.AVX2 if re.search(r"vpaddd.*ymm", assembly()) else Instructions.PORTABLE
 
 
 def words(precision: Precision, inputs: int, outputs: int) -> int:

@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 
 from ancestral.models.kernels.categorical import draw, log_likelihood
-from ancestral.models.kernels.linear import add_to_each
 from ancestral.models.kernels.noise import uniform
+from ancestral.models.portable import add_to_each
 
 _ZERO = np.float32(0.0)
 

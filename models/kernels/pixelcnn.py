@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.conditioning import upsample
+from ancestral.models.kernels.conditioners import upsample
 from ancestral.models.kernels.image_sampling import copy, distribution, take_symbols
 from ancestral.models.kernels.pixelcnn_layers import pixel_gated, pixel_original, row_gated, row_original
 from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout

@@ -16,7 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.conditioning import coarse_map, input_planes
+from ancestral.models.conditioning import input_planes
+from ancestral.models.kernels.conditioners import coarse_map
 from ancestral.models.kernels.image_sampling import copy, distribution, take_symbols
 from ancestral.models.kernels.pixelrnn_layers import of_row, pixel, row_above, row_from_right
 from ancestral.models.kernels.pixelrnn_layout import PixelRNNLayout

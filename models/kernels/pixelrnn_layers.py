@@ -14,8 +14,7 @@ import numpy as np
 from numba import njit
 
 from ancestral.models.kernels.image_sampling import add, copy, rectify
-from ancestral.models.kernels.linear import add_to_each, add_to_one
-from ancestral.models.kernels.scalar import tanh
+from ancestral.models.portable import add_to_each, add_to_one, tanh
 
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)

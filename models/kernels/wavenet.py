@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ancestral.models.kernels.categorical import draw, log_likelihood
 from ancestral.models.kernels.gemm import Instructions, Precision, add_products
 from ancestral.models.kernels.noise import uniform
-from ancestral.models.kernels.scalar import tanh
 from ancestral.models.kernels.sources import sources
 from ancestral.models.kernels.wavenet_layout import Layout
+from ancestral.models.portable import tanh
 from ancestral.models.spec import SYMBOLS
 
 POSITION, SYMBOL, FRAME = 0, 1, 2

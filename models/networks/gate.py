@@ -13,7 +13,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from ancestral.models.kernels.scalar import tanh
+from ancestral.models.portable import tanh
 
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)

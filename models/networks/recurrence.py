@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ancestral.models.architectures.pixelrnn import GATES
-from ancestral.models.kernels.scalar import tanh
+from ancestral.models.portable import tanh
 
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
@@ -211,7 +211,7 @@ def _see(sizes, before, first, last, states, windows):  # type: ignore[no-untype
 
 @njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
 def _activate(gates, gate, sums, begin, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    """The four gates, in place; all offsets are unsigned, see models/kernels/linear.py."""
+    """The four gates, in place; all offsets are unsigned, see models/portable.py."""
     for j in range(size):
         gates[gate + j] = tanh(gates[gate + j] + sums[begin + j])
     for j in range(size, np.uint64(4) * size):

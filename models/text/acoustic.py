@@ -1,6 +1,7 @@
-"""The acoustic model in numpy: phonemes to conditioning frames.
+"""The acoustic model: phonemes to conditioning frames.
 
-The network is models/networks/acoustic.py; this is inference of one sentence: no batch, no padding, no torch.
+The network is models/networks/acoustic.py; this is inference of one sentence: no batch, no padding, no torch. Its sums
+have the same bits on every processor (models/portable.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
 from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import speaker_vector
+from ancestral.models.portable import product, sigmoid
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text.phonemes import PHRASE_PAUSE, PLAIN, Control, Phonemes
 
@@ -236,10 +238,10 @@ class AcousticModel:
     def _encode(self, phones: Sequence[str], word_starts: Sequence[bool], who: Array) -> tuple[Array, Array]:
         x = self._weights["phoneme"][[self._phoneme[p] for p in phones]]
         starts = np.array(word_starts, np.float32)[:, None]
-        x = x + starts * self._weights["word_start"] + who @ self._weights["encoder_speaker"]
+        x = x + starts * self._weights["word_start"] + product(who, self._weights["encoder_speaker"])
         x = self._blocks("encoder", [1] * self.spec.encoder_layers, x)
         d = self._blocks("duration", [1] * self.spec.duration_layers, x)
-        return x, (d @ self._weights["duration_out"] + self._weights["duration_bias"])[:, 0]
+        return x, (product(d, self._weights["duration_out"]) + self._weights["duration_bias"])[:, 0]
 
     def _decode(
         self,
@@ -251,28 +253,28 @@ class AcousticModel:
         semitones: Array | None = None,
     ) -> Array:
         weights, spec = self._weights, self.spec
-        repeated = np.repeat(encoded, durations, axis=0) + frame_positions(durations) @ weights["position"]
-        x = repeated + who @ weights["decoder_speaker"]
+        repeated = np.repeat(encoded, durations, axis=0) + product(frame_positions(durations), weights["position"])
+        x = repeated + product(who, weights["decoder_speaker"])
         if not spec.pitch_layers:
             assert control == AS_PREDICTED, "this model's F0 cannot be changed"
             assert semitones is None, "this model's F0 cannot be changed"
             x = self._blocks("decoder", [1] * spec.decoder_layers, x)
-            frames = x @ weights["frames_out"] + weights["frames_bias"]
+            frames = product(x, weights["frames_out"]) + weights["frames_bias"]
             frames[:, -1] = np.clip(frames[:, -1], 0.0, 1.0)
             return frames
         if pitch is None:
             pitch = control.apply(self._pitch(repeated, who), spec.features, semitones)
         ripple = harmonic_ripple(pitch[:, 0], pitch[:, 1], spec.features)
-        x += pitch @ weights["pitch_in"] + ripple @ weights["ripple_in"]
+        x += product(pitch, weights["pitch_in"]) + product(ripple, weights["ripple_in"])
         x = self._blocks("decoder", [1] * spec.decoder_layers, x)
-        mels = x @ weights["frames_out"] + weights["frames_bias"]
-        mels += ripple * (x @ weights["ripple_out"] + weights["ripple_bias"])
+        mels = product(x, weights["frames_out"]) + weights["frames_bias"]
+        mels += ripple * (product(x, weights["ripple_out"]) + weights["ripple_bias"])
         return np.concatenate([mels, pitch], axis=1)
 
     def _pitch(self, repeated: Array, who: Array) -> Array:
         """Log-F0 and voicing, 0 or 1 as in the corpora: ``[F, 2]``."""
-        x = self._blocks("pitch", self.spec.pitch_dilations, repeated + who @ self._weights["pitch_speaker"])
-        pitch: Array = x @ self._weights["pitch_out"] + self._weights["pitch_bias"]
+        x = self._blocks("pitch", self.spec.pitch_dilations, repeated + product(who, self._weights["pitch_speaker"]))
+        pitch = product(x, self._weights["pitch_out"]) + self._weights["pitch_bias"]
         pitch[:, 1] = pitch[:, 1] > 0.0
         return pitch
 
@@ -283,10 +285,12 @@ class AcousticModel:
             }
             taps = len(weights["taps"]) // x.shape[1]
             reach = taps // 2 * dilation
-            normal = x / np.sqrt((x * x).mean(axis=1, keepdims=True) + 1e-6) * weights["scale"]
+            # Sums of squares in double precision: rounded, they do not depend on their order.
+            power = np.square(x, dtype=np.float64).mean(axis=1, keepdims=True).astype(np.float32)
+            normal = x / np.sqrt(power + np.float32(1e-6)) * weights["scale"]
             padded = np.pad(normal, ((reach, reach), (0, 0)))
             seen = np.concatenate([padded[k * dilation : k * dilation + len(x)] for k in range(taps)], axis=1)
-            z = seen @ weights["taps"] + weights["taps_bias"]
-            a, b = z[:, : x.shape[1]], z[:, x.shape[1] :]
-            x = x + (a / (1.0 + np.exp(-b))) @ weights["out"] + weights["out_bias"]
+            z = product(seen, weights["taps"]) + weights["taps_bias"]
+            gated = z[:, : x.shape[1]] * sigmoid(z[:, x.shape[1] :])
+            x = x + product(gated, weights["out"]) + weights["out_bias"]
         return x

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.conditioning import conditioning, draw_labels, label_rows, padded_frames, parents
+from ancestral.models.conditioning import draw_labels, label_rows, padded_frames, parents
+from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.noise import uniforms
 from ancestral.models.spec import MAX_LABEL_ROWS

@@ -21,6 +21,7 @@ from ancestral.models.engines.images.engine import (
     coarse_checkpoint,
     unconditional_lanes,
 )
+from ancestral.models.portable import native_name
 
 
 class ImageKernel(Protocol):
@@ -83,12 +84,12 @@ class NativeImageEngine(ImageEngine):
         EngineError: the architecture has no kernel.
     """
 
-    name = "native"
     # In one call a weight that is read serves four pictures.
     lanes = 4
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(checkpoint, self.of_coarse_pixels(checkpoint))
+        self.name = native_name()
         path = architecture(self.spec.kind).kernel
         if path is None:
             raise EngineError(f"{self.spec.kind}: the architecture has no compiled kernel")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.categorical import log_likelihoods
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import input_planes, upsample
+from ancestral.models.conditioning import input_planes
 from ancestral.models.engines.base import GREEDY
 from ancestral.models.engines.images.engine import (
     Array,
@@ -33,6 +33,7 @@ from ancestral.models.engines.images.engine import (
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.unloadable import LazyResource
+from ancestral.models.kernels.conditioners import upsample
 from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}

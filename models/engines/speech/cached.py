@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import conditioning
 from ancestral.models.engines.base import Array, Stream, Symbols, group_by_length
 from ancestral.models.engines.snapshots import pack, unpack
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
+from ancestral.models.kernels.conditioners import conditioning
 
 
 @dataclass

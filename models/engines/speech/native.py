@@ -16,6 +16,7 @@ from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
 from ancestral.models.kernels.wavenet import sampler
 from ancestral.models.kernels.wavenet_layout import Layout
+from ancestral.models.portable import native_name
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class NativeEngine(CachedEngine):
         instructions: Instructions | None = None,
     ) -> None:
         super().__init__(checkpoint)
-        self.name = "native" if precision is Precision.FP32 else f"native-{precision.name.lower()}"
+        parts = [] if precision is Precision.FP32 else [precision.name.lower()]
+        self.name = native_name(*parts)
         self._instructions = best_instructions() if instructions is None else instructions
         self._layout = Layout.of(self.spec, precision)
         self._weights = self._layout.pack(checkpoint.tensors)

@@ -29,9 +29,9 @@ from ancestral.models.kernels.gemm import (
     unpack,
     words,
 )
-from ancestral.models.kernels.linear import add_to_each, add_to_one
 from ancestral.models.kernels.wavenet_layout import Layout
 from ancestral.models.noise import uniforms
+from ancestral.models.portable import add_to_each, add_to_one
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
 
 # None of these is a multiple of four or eight: all products have remainders.

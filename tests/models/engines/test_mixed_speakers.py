@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ancestral.models.conditioning import conditioning, speaker_vector
+from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines.base import RequestError
 from ancestral.models.engines.speech.engine import check_request
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.kernels.conditioners import conditioning
 from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
 
 SPEC = TINY_SPECS["conditional"]

@@ -12,9 +12,10 @@ import torch
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, load
-from ancestral.models.conditioning import conditioning, padded_frames
+from ancestral.models.conditioning import padded_frames
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.networks.wavenet import WaveNet
 from tests.models.engines.exact import distance_to_a_boundary, double_network, exact_logits, likely_frames
 from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests

@@ -1,0 +1,134 @@
+"""Networks that a stream runs once, when it is opened: frames and a speaker, labels or a picture to what kernels read.
+
+The first is the Conditioner of networks/wavenet.py, which replaces the upsampling network y = f(h) of WaveNet (van den
+Oord et al. 2016, section 2.5): small matrix products for a few thousand frames, against millions of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.conditioning import Speaker, input_planes, padded_frames, speaker_vector
+from ancestral.models.portable import product, silu
+
+Array = NDArray[np.float32]
+_F = TypeVar("_F", np.float32, np.float64)
+
+
+def conditioning(
+    spec: WaveNetSpec, tensors: Mapping[str, Array], frames: Array | None, speaker: Speaker | None
+) -> Array:
+    """h of every frame, or the one h of a model without frames.
+
+    Args:
+        spec: of the model.
+        tensors: of its checkpoint.
+        frames: ``[F, local_channels]``, where the model has local conditioning.
+        speaker: where the model has speakers.
+
+    Returns:
+        ``float32 [F, conditioner_channels]``; F is 1 without frames.
+    """
+    h = tensors["conditioner.bias"][None]
+    if speaker is not None:
+        h = h + product(speaker_vector(tensors["conditioner.speaker"], speaker), tensors["conditioner.speaker_in"])
+    if frames is None:
+        return np.ascontiguousarray(h)
+    h = h + product(padded_frames(spec, frames), tensors["conditioner.frames_in"])
+    for taps, bias in zip(tensors["conditioner.taps"], tensors["conditioner.taps_bias"], strict=True):
+        seen = np.concatenate([h[:-2], h[1:-1], h[2:]], axis=1)
+        h = h[1:-1] + silu(product(seen, taps) + bias)
+    return h
+
+
+def encode(spec: EncoderSpec, tensors: Mapping[str, Array], symbols: NDArray[np.uint8]) -> Array:
+    """h ``[code]`` of a picture ``[H, W, C]``; networks/encoder.py in numpy.
+
+    The sums are in double precision, so that h, rounded, does not depend on their order.
+
+    Args:
+        spec: of the encoder.
+        tensors: of its checkpoint.
+        symbols: of the picture.
+    """
+    seen = input_planes(spec, symbols).astype(np.float64)
+    for layer in range(spec.layers):
+        bias = tensors[f"convolution_{layer}_bias"][:, None, None]
+        chosen = _windows(seen)[:, ::2, ::2]
+        kernel = tensors[f"convolution_{layer}"].astype(np.float64)
+        seen = np.maximum(np.tensordot(kernel, chosen, axes=([1, 2, 3], [0, 3, 4])) + bias, 0.0)
+    h = seen.reshape(-1) @ tensors["code"].astype(np.float64) + tensors["code_bias"]
+    if spec.normalised:
+        h /= max(float(np.linalg.norm(h)), 1e-12)
+    return h.astype(np.float32)
+
+
+def upsample(
+    spec: PixelCNNSpec, tensors: Mapping[str, Array], h: Array, coarse: NDArray[np.uint8] | None = None
+) -> Array:
+    """What V is multiplied by in a PixelCNN (section 2.4 of 1606.05328); networks/pixelcnn.py's Conditioner in numpy.
+
+    Args:
+        spec: of the network.
+        tensors: of its checkpoint.
+        h: ``[condition_channels]``, of :func:`embed_labels`.
+        coarse: symbols of the coarse pixels ``[rows, columns, C]``, of a network in two scales.
+
+    Returns:
+        ``[1, condition_channels]``, h itself, or its map s = m(h), ``[H * W, location_channels]``, followed by the map
+        of the coarse pixels for the vertical stack, so ``[H * W, location_channels + map_width]``.
+    """
+    if spec.conditioning != "location":
+        return h[None]
+    pixels = None if coarse is None else input_planes(spec, coarse)
+    rows, columns = spec.cells
+    cells = (product(h, tensors["conditioner.map"]) + tensors["conditioner.map_bias"]).reshape(-1, rows, columns)
+    if pixels is None:
+        cells = silu(cells)
+    else:
+        cells = silu(cells + _convolved(pixels, tensors["conditioner.coarse_taps"]))
+        cells = cells + silu(_convolved(cells, tensors["conditioner.neighbour_taps"]))
+    whole = _upsampled(cells, tensors["conditioner.upsampling"])[: spec.height, : spec.width]
+    if spec.coarse_inputs:
+        assert pixels is not None, "a network in two scales needs its coarse pixels"
+        whole = np.concatenate([whole, coarse_map(tensors, pixels)], axis=2)
+    return np.ascontiguousarray(whole.reshape(spec.height * spec.width, -1))
+
+
+def coarse_map(tensors: Mapping[str, Array], pixels: Array) -> Array:
+    """The map ``[H, W, n]`` of the coarse pixels ``[C * planes, rows, columns]``; networks/image.py's in numpy."""
+    taps, neighbours = tensors["coarse_map.taps"], tensors["coarse_map.neighbour_taps"]
+    cells = silu(_convolved(pixels, taps) + tensors["coarse_map.taps_bias"][:, None, None])
+    cells = cells + silu(_convolved(cells, neighbours) + tensors["coarse_map.neighbour_bias"][:, None, None])
+    return _upsampled(cells, tensors["coarse_map.upsampling"])
+
+
+def _upsampled(cells: Array, weights: Array) -> Array:
+    """Transposed convolution of ``cells [in, rows, columns]`` by ``weights [in, out, n, n]`` with stride n.
+
+    Returns:
+        ``[rows * n, columns * n, out]``.
+    """
+    inner, rows, columns = cells.shape
+    _, outputs, n, _ = weights.shape
+    fine = product(cells.reshape(inner, -1).T, weights.reshape(inner, -1))
+    return fine.reshape(rows, columns, outputs, n, n).transpose(0, 3, 1, 4, 2).reshape(rows * n, columns * n, outputs)
+
+
+def _convolved(x: Array, weights: Array) -> Array:
+    """``x [in, H, W]`` by ``weights [out, in, 3, 3]``, with zeros around it."""
+    seen, outputs = _windows(x), len(weights)
+    cells = seen.transpose(1, 2, 0, 3, 4).reshape(-1, weights[0].size)
+    return product(cells, weights.reshape(outputs, -1).T).T.reshape(outputs, *seen.shape[1:3])
+
+
+def _windows(x: NDArray[_F]) -> NDArray[_F]:
+    """What a kernel of 3 × 3 sees of ``x [in, H, W]``, with zeros around it: ``[in, H, W, 3, 3]``."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))

@@ -1,0 +1,79 @@
+"""What is sampled has the same bytes on every processor that fuses products with sums, whatever numpy and numba make of
+the processor's other instructions. Other processors are simulated by the variables that choose code for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ancestral.models.portable import native_name
+from tests.paths import ROOT
+
+_CPU: Any = import_module("numpy._core._multiarray_umath")
+_TEXT = "The birch canoe slid on the smooth planks, and nobody saw it."
+_PROGRAM = """
+import hashlib, json, sys
+import ancestral
+from ancestral.models.entries import discover
+from pathlib import Path
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()[:16]
+
+found = {}
+for precision in sys.argv[2].split(","):
+    model = ancestral.load("wavenet-en", precision=precision)
+    for number, voice in enumerate(("joe", "heart", "slt(2)+rms")):
+        speech = model.voice(voice).speak(TEXT, seed=number, pitch=number - 1.0)
+        found[precision, voice] = digest(speech.samples.tobytes())
+for entry in discover(Path(sys.argv[1])):
+    if entry.kind == "image" and entry.id in sys.argv[3].split(","):
+        prompt = None if entry.id.startswith("pixelrnn") else "any"
+        found["picture", entry.id] = digest(ancestral.load(entry.id).draw(prompt, seed=7).image.tobytes())
+engine = model.voice("joe").engine
+print(json.dumps([engine, {" ".join(name): value for name, value in found.items()}]))
+""".replace("TEXT", repr(_TEXT))
+_OTHER_NUMPY = {
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": " ".join(name for name in _CPU.__cpu_dispatch__ if _CPU.__cpu_features__[name]),
+}
+_DRAWING = "pixelcnn-digits,pixelcnn-sprites,pixelcnn-fashion,pixelcnn-avatars,pixelrnn-row,pixelrnn-multiscale"
+
+
+def _made(precisions: str, pictures: str, **environment: str) -> tuple[str, dict[str, Any]]:
+    """The engine, and a hash of each output."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(ROOT / "models/zoo"), precisions, pictures],
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=1200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    engine, found = json.loads(done.stdout)
+    return engine, found
+
+
+def test_the_same_bytes_whatever_numpy_chooses() -> None:
+    assert _made("fp32", "pixelcnn-sprites") == _made("fp32", "pixelcnn-sprites", **_OTHER_NUMPY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", ["haswell", "skylake-avx512"])
+def test_the_same_bytes_on_other_processors(processor: str, tmp_path: Path) -> None:
+    other = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    here, there = _made("fp32,int8", _DRAWING), _made("fp32,int8", _DRAWING, **other, **_OTHER_NUMPY)
+    assert here == there
+    assert len(here[1]) == 6 + _DRAWING.count(",") + 1
+    assert here[0] == "native-int8"
+
+
+@pytest.mark.slow
+def test_a_processor_that_cannot_fuse_has_an_engine_of_another_name(tmp_path: Path) -> None:
+    other = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    assert _made("int8", "", **other)[0] == "native-int8-unfused"
+    assert native_name("int8") == "native-int8"
