@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from ancestral.catalog.catalog import Catalog
 from ancestral.models.text import phonemize as read_aloud
 from ancestral.service import __version__
+from ancestral.service.api.batches.runner import BatchRunner
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, check_key
 from ancestral.service.api.http.cors import check_origin, install_cors
@@ -19,7 +20,9 @@ from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, Rat
 from ancestral.service.api.http.openapi import complete
 from ancestral.service.api.http.query import check_query
 from ancestral.service.api.routes import (
+    batches,
     elevenlabs,
+    files,
     generations,
     health,
     image_files,
@@ -61,8 +64,9 @@ UPLOADS = (
     "/v1/images/encodings",
     "/v1/images/likelihood",
     "/v1/verify",
+    "/v1/files",
 )
-"""The routes whose bodies hold recordings or pictures."""
+"""The routes whose bodies hold files."""
 
 DESCRIPTION = """\
 Speech from a conditional WaveNet, pictures from a Gated PixelCNN, one sample at a time. The routes under `/v1/audio`,
@@ -79,6 +83,7 @@ TAGS = [
         "name": "jobs",
         "description": "Every request that samples is a job. Its output can be fetched later, and verified.",
     },
+    {"name": "batches", "description": "Many requests in one file, carried out as jobs, for clients of OpenAI."},
     {"name": "models", "description": "The models that are served."},
     {"name": "health", "description": "For load balancers and monitoring. These routes need no API key."},
 ]
@@ -128,6 +133,8 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         artifacts.router,
         timestamps.router,
         verify.router,
+        files.router,
+        batches.router,
         models.router,
         previews.router,
     ):
@@ -151,9 +158,12 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
         connection, tasks = Connection(redis_url, counts), Tasks(*SPEECH_TASKS, *IMAGE_TASKS)
         app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces)
+        driving = asyncio.create_task(BatchRunner(app.state.service).run())
         try:
             yield
         finally:
+            driving.cancel()
+            await asyncio.gather(driving, return_exceptions=True)
             await connection.close()
             await asyncio.to_thread(traces.close)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi.responses import JSONResponse, Response
@@ -23,7 +23,7 @@ from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
-from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest
+from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest, Timestamps
 from ancestral.service.speech.stream import AudioReader, as_events, encoded, timed, times_of, usage_of
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline
 from ancestral.service.telemetry.metrics import Transport
@@ -114,13 +114,20 @@ def open_sound(
         transport: how a client plays the bytes while they arrive; None if it gets them all at the end.
         times: whether the times of words are wanted.
     """
-    service, payload, model_rate = context.service, job_spec.task.parse(job), job_spec.model.spec.sample_rate
+    sound = sound_of(context.service, job, job_spec, times=times)
+    if transport is None:
+        return sound
+    reader, model_rate = sound.reader, job_spec.model.spec.sample_rate
+    playback = Playback(context.service.metrics.listener(transport, job.model), context.request.state.asked_at)
+    return replace(sound, source=track_playback(sound.source, playback, lambda: reader.samples / model_rate))
+
+
+def sound_of(service: AppState, job: Job, job_spec: JobSpec[AudioPayload, SpeechModel], *, times: bool) -> Sound:
+    """The sound of a job to which nobody listens while it is sampled; arguments as of :func:`open_sound`."""
+    payload, model_rate = job_spec.task.parse(job), job_spec.model.spec.sample_rate
     form, rate = payload.response_format, codecs.rate_of(payload.response_format, model_rate, payload.sample_rate)
     reader = AudioReader(service.broker, job, payload, job_spec.model.spec)
     source = encoded(reader, model_rate, form, rate)
-    if transport is not None:
-        playback = Playback(service.metrics.listener(transport, job.model), context.request.state.asked_at)
-        source = track_playback(source, playback, lambda: reader.samples / model_rate)
     timeline = None
     if times and isinstance(payload, SpeechPayload):
         timeline = Timeline(service.broker, job, payload, model_rate, rate)
@@ -151,8 +158,14 @@ async def stream_audio(
     if transport is Transport.SSE:
         events = as_events(sound.source, sound.reader, sound.sample_rate, timestamps, sound.timeline)
         return streamed(context, sound, events, EVENTS)
-    audio, sentences = await read_whole(context, sound)
-    answer = SpeechObject(
+    answer = await context.while_connected(speech_object(sound, timestamps), job)
+    return JSONResponse(answer.model_dump(exclude_none=True), headers=headers_of(sound))
+
+
+async def speech_object(sound: Sound, timestamps: Timestamps) -> SpeechObject:
+    """All of a sound as one object, with the times that were requested; raises as :func:`read_whole` does."""
+    audio, sentences = await _read(sound)
+    return SpeechObject(
         audio=base64.b64encode(audio).decode(),
         audio_format=sound.media_type,
         sample_rate=sound.sample_rate,
@@ -160,7 +173,6 @@ async def stream_audio(
         **times_of(sentences, timestamps),
         usage=usage_of(sound.reader),
     )
-    return JSONResponse(answer.model_dump(exclude_none=True), headers=headers_of(sound))
 
 
 def streamed(context: RequestContext, sound: Sound, source: AsyncIterator[bytes], media_type: str) -> Response:
@@ -175,14 +187,14 @@ async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list
         ClientDisconnected: the client disconnected before the end.
         ServiceError: the job failed, or is gone.
     """
+    return await context.while_connected(_read(sound), sound.reader.job)
+
+
+async def _read(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
     audio, sentences = bytearray(), list[SentenceTimes]()
-
-    async def read() -> None:
-        async for piece, new in timed(sound.source, sound.reader, sound.timeline):
-            audio.extend(piece)
-            sentences.extend(new)
-
-    await context.while_connected(read(), sound.reader.job)
+    async for piece, new in timed(sound.source, sound.reader, sound.timeline):
+        audio.extend(piece)
+        sentences.extend(new)
     return bytes(audio), sentences
 
 
@@ -250,12 +262,13 @@ async def completed(context: RequestContext, job: Job) -> Job:
         ServiceError: the job failed, was cancelled or is gone.
     """
     broker = context.service.broker
-    ended = await context.while_connected(_end(broker, job), job)
+    ended = await context.while_connected(job_end(broker, job), job)
     check_end(ended.status, ended.error)
     return ended
 
 
-async def _end(broker: Clients, job: Job) -> Job:
+async def job_end(broker: Clients, job: Job) -> Job:
+    """The record of a job as soon as it has ended; raises NotFound if it is gone."""
     last = "0-0"
     while True:
         now = await broker.job(job.id)

@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import Final
 
 from ancestral.service.broker.artifacts import ArtifactStore
+from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.connection import (
     PATIENCE_SECONDS,
     UNAVAILABLE,
@@ -47,6 +48,7 @@ class Clients:
         self._redis = connection.redis
         self._workers: tuple[float, list[WorkerInfo]] = (-math.inf, [])
         self.artifacts = ArtifactStore(connection)
+        self.batches = BatchStore(connection)
         self.request_window = RequestWindow(connection)
 
     async def ping(self) -> None:

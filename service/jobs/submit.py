@@ -30,7 +30,13 @@ def wants_job(prefer: str | None) -> bool:
 
 
 async def submit_job(
-    state: AppState, caller: Caller, job_spec: JobSpec[Payload, Model], *, prefer: str | None, key: str | None
+    state: AppState,
+    caller: Caller,
+    job_spec: JobSpec[Payload, Model],
+    *,
+    prefer: str | None,
+    key: str | None,
+    kept_seconds: int = 0,
 ) -> Job:
     """Submit a job, or find the one that an earlier request with the same idempotency key has submitted.
 
@@ -40,6 +46,7 @@ async def submit_job(
         job_spec: what to do.
         prefer: the ``Prefer`` header.
         key: the ``Idempotency-Key`` header.
+        kept_seconds: for which the output is kept at least.
 
     Raises:
         NotReady: no worker has the model.
@@ -51,6 +58,7 @@ async def submit_job(
     settings = state.settings
     later = wants_job(prefer) or job_spec.seconds > settings.interactive_seconds
     retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
+    retention = max(retention, kept_seconds)
     excerpt = job_spec.payload.excerpt
     job = Job(
         kind=job_spec.task.kind,

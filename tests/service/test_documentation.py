@@ -88,8 +88,8 @@ def test_the_examples_use_every_route_and_every_websocket(bundled: Server, print
 def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
     document: dict[str, Any] = httpx.get(f"{bundled.url}/openapi.json").json()
     listed = {model["id"]: model for model in httpx.get(f"{bundled.url}/v1/models").json()["data"]}
-    sent = set()
-    for path, methods in document["paths"].items():
+    sent, uploaded = set[str](), ""
+    for path, methods in sorted(document["paths"].items(), key=lambda item: item[0] != "/v1/files"):
         if "requestBody" not in methods.get("post", {}):
             continue
         media, body = example_body(document, methods["post"])
@@ -97,7 +97,12 @@ def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
         if media == "application/json":
             if "model_sha256" in body:
                 body["model_sha256"] = listed[body["model"]]["sha256"]  # the example cannot know today's weights
+            if "input_file_id" in body:
+                body["input_file_id"] = uploaded
             response = httpx.post(url, json=body, timeout=60.0)
+        elif path == "/v1/files":
+            response = httpx.post(url, data=body, files={"file": b"{}"})
+            uploaded = response.json()["id"]
         else:
             if path.endswith("/portraits"):
                 body["model"] = "pixelcnn-portraits"
@@ -106,7 +111,7 @@ def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
             response = httpx.post(url, data=body, files={field: upload}, timeout=60.0)
         assert response.status_code == 200, (path, response.text)
         sent.add(path)
-    assert len(sent) == 15
+    assert len(sent) == 17
 
 
 def example_body(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:

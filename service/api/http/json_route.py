@@ -65,11 +65,13 @@ class JsonRoute(APIRoute):
 
 
 class FormRoute(APIRoute):
-    """A route whose body is a multipart form."""
+    """A route whose body, if it has one, is a multipart form."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler, called with the form parsed."""
         handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
 
         async def checked(request: Request) -> Response:
             await caller_of(request)

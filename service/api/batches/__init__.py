@@ -1,0 +1,1 @@
+"""Batches of requests, in OpenAI's dialect."""

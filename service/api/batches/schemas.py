@@ -1,0 +1,133 @@
+"""Files and batches as clients see them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ancestral.service.jobs.schemas import StrictRequest
+from ancestral.service.jobs.validation import pattern
+
+FILE_ID = pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
+BATCH_ID = pattern(r"^batch_[0-9a-f]{24}$", "the id of a batch: batch_ and 24 hexadecimal digits")
+Endpoint = Literal["/v1/audio/speech", "/v1/images/generations"]
+
+
+class PageQuery(BaseModel):
+    """Which part of a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: str | None = Field(default=None, max_length=64, description="The id of the last one of the page before.")
+    limit: int = Field(default=20, ge=1, le=100)
+
+
+class FileObject(BaseModel):
+    """A file. Times are seconds since 1970."""
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    expires_at: int
+    filename: str
+    purpose: Literal["batch", "batch_output"]
+    status: Literal["processed"] = "processed"
+
+
+class FileList(BaseModel):
+    """Files, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[FileObject]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+
+class DeletedFile(BaseModel):
+    """A file that was deleted."""
+
+    id: str
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True
+
+
+class BatchRequest(StrictRequest):
+    """A file of requests to carry out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "input_file_id": "file-0123456789abcdef01234567",
+                    "endpoint": "/v1/audio/speech",
+                    "completion_window": "24h",
+                }
+            ]
+        }
+    )
+
+    input_file_id: str = Field(pattern=FILE_ID)
+    endpoint: Endpoint = Field(description="The route that every line of the file is for.")
+    completion_window: Literal["24h"] = Field(description="Lines that have not begun by then are errors.")
+    metadata: dict[str, str] = Field(default={}, max_length=16, description="Returned as it is.")
+
+
+class BatchError(BaseModel):
+    """What is wrong with a line of the file."""
+
+    code: str
+    line: int
+    message: str
+    param: str | None
+
+
+class BatchErrors(BaseModel):
+    """Why a batch was refused."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchError]
+
+
+class RequestCounts(BaseModel):
+    """Lines."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class BatchObject(BaseModel):
+    """A batch. Times are seconds since 1970."""
+
+    id: str
+    object: Literal["batch"] = "batch"
+    endpoint: str
+    input_file_id: str
+    completion_window: str
+    status: Literal["in_progress", "cancelling", "completed", "failed", "cancelled", "expired"]
+    errors: BatchErrors | None
+    output_file_id: str | None = Field(default=None, description="Of a batch that has ended: the answers, a line each.")
+    error_file_id: str | None = Field(default=None, description="The lines that were refused or failed.")
+    created_at: int
+    in_progress_at: int | None = None
+    expires_at: int
+    completed_at: int | None = None
+    failed_at: int | None = None
+    cancelling_at: int | None = None
+    cancelled_at: int | None = None
+    expired_at: int | None = None
+    request_counts: RequestCounts
+    metadata: dict[str, Any]
+
+
+class BatchList(BaseModel):
+    """Batches, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchObject]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None

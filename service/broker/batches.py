@@ -1,0 +1,136 @@
+"""Files and batches of requests, as clients of OpenAI's batch interface upload and read them.
+
+A batch is driven by whichever API process holds its lease. The results of its lines are fields of a hash, one a line:
+a process that takes over sees which are there, and two that drive one batch for a moment write the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, Literal
+
+from ancestral.service.broker.connection import Connection, execute
+from ancestral.service.broker.keys import LIFE_SECONDS, key
+
+Kind = Literal["file", "batch"]
+Result = Literal["output", "error"]
+RESULTS: Final[tuple[Result, Result]] = ("output", "error")
+LEASE_SECONDS: Final = 15
+_LINES_AT_ONCE: Final = 32
+_ACTIVE: Final = key("batches_active")
+
+
+class BatchStore:
+    """What Redis has of files and batches. Everything expires :data:`LIFE_SECONDS` after it was last written."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def put(self, kind: Kind, document: Mapping[str, Any], data: bytes | None = None) -> None:
+        """Store a file or a batch: a JSON object with ``id``, ``owner`` and ``created_at``, and the bytes of a file."""
+        name, index = key(kind, document["id"]), key(f"{kind}s", document["owner"])
+        fields: list[Any] = ["json", json.dumps(document)] + ([] if data is None else ["data", data])
+        await self._run(["HSET", name, *fields], ["EXPIRE", name, LIFE_SECONDS])
+        await self._run(["ZADD", index, document["created_at"], document["id"]], ["EXPIRE", index, LIFE_SECONDS])
+
+    async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        """A file or a batch; None if there is none of this id."""
+        (found,) = await self._run(["HGET", key(kind, name), "json"])
+        return None if found is None else dict(json.loads(found))
+
+    async def owned(self, kind: Kind, owner: str) -> list[dict[str, Any]]:
+        """All files or batches of an owner, newest first."""
+        index = key(f"{kind}s", owner)
+        (names,) = await self._run(["ZREVRANGE", index, 0, -1])
+        found = [(name, await self.get(kind, name.decode())) for name in names]
+        if expired := [name for name, document in found if document is None]:
+            await self._run(["ZREM", index, *expired])
+        return [document for _, document in found if document is not None]
+
+    async def delete(self, file: Mapping[str, Any]) -> None:
+        """Delete a file, and the results that it consists of."""
+        await self._run(["DEL", key("file", file["id"])])
+        await self._run(["ZREM", key("files", file["owner"]), file["id"]])
+        if file["lines"] is not None:
+            await self._run(["DEL", self._lines(*file["lines"])])
+
+    async def data(self, kind: Kind, name: str) -> bytes:
+        """The bytes that were stored with a file or a batch; none if they are gone."""
+        (found,) = await self._run(["HGET", key(kind, name), "data"])
+        return bytes(found or b"")
+
+    # Batches that are not finished
+
+    async def activate(self, batch: str) -> None:
+        """Have a batch driven."""
+        await self._run(["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
+
+    async def retire(self, batch: str) -> None:
+        """A batch has ended."""
+        await self._run(["SREM", _ACTIVE, batch])
+        await self._run(["DEL", key("batch_lease", batch)])
+
+    async def active(self) -> list[str]:
+        """The batches that have not ended."""
+        (names,) = await self._run(["SMEMBERS", _ACTIVE])
+        return [name.decode() for name in names]
+
+    async def claim(self, batch: str, holder: str) -> bool:
+        """Take the lease of a batch; whether nobody else has it."""
+        (taken,) = await self._run(["SET", key("batch_lease", batch), holder, "NX", "EX", LEASE_SECONDS])
+        return bool(taken)
+
+    async def renew(self, batch: str, holder: str) -> bool:
+        """Renew the lease; whether it is still the holder's."""
+        name = key("batch_lease", batch)
+        found, _ = await self._run(["GET", name], ["EXPIRE", name, LEASE_SECONDS])
+        return bool(found == holder.encode())
+
+    async def cancel(self, batch: str, now: int) -> None:
+        """Ask whoever drives a batch to end it."""
+        name = key("batch_cancelling", batch)
+        await self._run(["SET", name, now, "NX", "EX", LIFE_SECONDS])
+
+    async def cancelling(self, batch: str) -> int | None:
+        """When a batch was asked to end."""
+        (found,) = await self._run(["GET", key("batch_cancelling", batch)])
+        return None if found is None else int(found)
+
+    # The results of lines
+
+    @staticmethod
+    def _lines(batch: str, result: Result) -> str:
+        return key(f"batch_{result}", batch)
+
+    async def put_line(self, batch: str, result: Result, number: int, line: bytes) -> None:
+        """Store the result of a line."""
+        name = self._lines(batch, result)
+        await self._run(["HSET", name, number, line], ["EXPIRE", name, LIFE_SECONDS])
+
+    async def line_numbers(self, batch: str, result: Result) -> list[int]:
+        """The lines with such a result, in their order."""
+        (names,) = await self._run(["HKEYS", self._lines(batch, result)])
+        return sorted(map(int, names))
+
+    async def size(self, batch: str, result: Result) -> int:
+        """Bytes of all results together, as :meth:`lines` gives them."""
+        numbers, name = await self.line_numbers(batch, result), self._lines(batch, result)
+        sizes = await self._run(*(["HSTRLEN", name, number] for number in numbers)) if numbers else []
+        return int(sum(sizes)) + len(sizes)
+
+    async def lines(self, batch: str, result: Result) -> AsyncIterator[bytes]:
+        """The results, in the order of the lines."""
+        numbers = await self.line_numbers(batch, result)
+        for first in range(0, len(numbers), _LINES_AT_ONCE):
+            (found,) = await self._run(["HMGET", self._lines(batch, result), *numbers[first : first + _LINES_AT_ONCE]])
+            for line in found:
+                if line is not None:
+                    yield line + b"\n"
+
+    async def _run(self, *commands: list[Any]) -> list[Any]:
+        """The replies to commands on one key, of which Redis does all or none."""
+        async with self._connection.redis.pipeline(transaction=len(commands) > 1) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return await execute(pipe)

@@ -1,0 +1,276 @@
+"""`/v1/files` and `/v1/batches`, by OpenAI's own client: a batch from its file to its answers, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import soundfile
+
+from ancestral.service.api.batches import lines
+from ancestral.service.api.routes import batches as routes
+from tests.service.support import SPEECH, Server, running
+
+Json = dict[str, Any]
+BODY: Json = {**SPEECH, "response_format": "flac", "stream_format": "json"}
+
+
+def line(name: str, url: str = "/v1/audio/speech", **body: Any) -> Json:
+    return {"custom_id": name, "method": "POST", "url": url, "body": BODY | body}
+
+
+def jsonl(*found: Any) -> bytes:
+    return b"".join(json.dumps(one).encode() + b"\n" for one in found)
+
+
+def upload(client: openai.OpenAI, data: bytes) -> str:
+    return client.files.create(file=("requests.jsonl", data), purpose="batch").id
+
+
+def begin(client: openai.OpenAI, data: bytes, endpoint: Any = "/v1/audio/speech") -> str:
+    made = client.batches.create(input_file_id=upload(client, data), endpoint=endpoint, completion_window="24h")
+    return made.id
+
+
+def ended(client: openai.OpenAI, batch: str) -> Any:
+    until = time.monotonic() + 240
+    while (found := client.batches.retrieve(batch)).status in ("in_progress", "cancelling"):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return found
+
+
+def results(client: openai.OpenAI, file: str | None) -> dict[str, Json]:
+    """The lines of a file, by their ids."""
+    assert file is not None
+    return {found["custom_id"]: found for found in map(json.loads, client.files.content(file).text.splitlines())}
+
+
+def connected(server: Server, key: str = "any") -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    with connected(server) as made:
+        yield made
+
+
+def test_a_batch_of_speech_gives_what_the_route_gives(client: openai.OpenAI, server: Server) -> None:
+    data = jsonl(
+        line("whole", timestamps=["word"]),
+        line("by url", stream_format="audio"),
+        line("no such voice", voice="nobody"),
+        line("no such field", sped=1),
+        line("a stream", stream_format="sse"),
+    )
+    with server.unharmed():
+        batch = ended(client, begin(client, data))
+    assert (batch.status, batch.endpoint, batch.errors) == ("completed", "/v1/audio/speech", None)
+    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (5, 2, 3)
+
+    answers = results(client, batch.output_file_id)
+    alone = server.speak(**BODY, timestamps=["word"]).json()
+    whole = answers["whole"]["response"]
+    assert (whole["status_code"], whole["body"]) == (200, alone)
+    samples, _ = soundfile.read(io.BytesIO(base64.b64decode(whole["body"]["audio"])))
+    assert len(samples) > 1000
+    url = answers["by url"]["response"]["body"]["url"]
+    content = httpx.get(url).content
+    assert soundfile.read(io.BytesIO(content))[0].tolist() == samples.tolist()
+
+    refused = results(client, batch.error_file_id)
+    found = {
+        name: (one["response"]["status_code"], one["response"]["body"]["error"]["param"])
+        for name, one in refused.items()
+    }
+    assert found == {
+        "no such voice": (400, "voice"),
+        "no such field": (400, "sped"),
+        "a stream": (400, "stream_format"),
+    }
+    assert list(refused) == ["no such voice", "no such field", "a stream"]
+
+
+def test_a_batch_of_pictures_in_base64_and_by_url(client: openai.OpenAI, server: Server) -> None:
+    body = {"model": "binary", "prompt": "Two", "seed": 5}
+    url = "/v1/images/generations"
+    data = jsonl(*({"custom_id": form, "method": "POST", "url": url, "body": body | {"response_format": form}}
+                   for form in ("b64_json", "url")))  # fmt: skip
+    batch = ended(client, begin(client, data, url))
+    assert (batch.request_counts.completed, batch.error_file_id) == (2, None)
+    answers = {name: one["response"]["body"] for name, one in results(client, batch.output_file_id).items()}
+    alone = httpx.post(f"{server.url}{url}", json=body | {"response_format": "b64_json"}).json()
+    assert answers["b64_json"]["data"] == alone["data"]
+    assert httpx.get(answers["url"]["data"][0]["url"]).content == base64.b64decode(alone["data"][0]["b64_json"])
+
+
+def test_files_are_listed_read_and_deleted(client: openai.OpenAI) -> None:
+    data = jsonl(line("one"))
+    file = client.files.create(file=("mine.jsonl", data), purpose="batch")
+    assert (file.filename, file.bytes, file.purpose, file.status) == ("mine.jsonl", len(data), "batch", "processed")
+    assert file.expires_at == file.created_at + 2 * 86400
+    assert client.files.retrieve(file.id) == file
+    assert file.id in [found.id for found in client.files.list()]
+    assert client.files.content(file.id).read() == data
+    assert client.files.delete(file.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(file.id)
+
+
+def test_lists_have_pages(client: openai.OpenAI) -> None:
+    names = [upload(client, jsonl(line(str(n)))) for n in range(3)]
+    first = client.files.list(limit=2)
+    assert first.has_more
+    found = [file.id for file in client.files.list(limit=2)]  # which follows the pages
+    assert set(names) <= set(found)
+    assert len(found) == len(set(found))
+    assert [batch.id for batch in client.batches.list(limit=1).data]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "number", "param"),
+    [
+        (jsonl(line("a")) + b'{"custom_id"\n', "json_invalid", 2, None),
+        (jsonl(line("a"), line("a")), "duplicate_custom_id", 2, "custom_id"),
+        (jsonl(line("a"), line("b", url="/v1/embeddings")), "invalid_value", 2, "url"),
+        (jsonl(line("a") | {"method": "GET"}), "invalid_value", 1, "method"),
+        (jsonl(line("a") | {"extra": 1}), "unknown_parameter", 1, "extra"),
+        (jsonl(line("a") | {"body": []}), "invalid_type", 1, "body"),
+        (jsonl(line("a") | {"custom_id": 1}), "invalid_type", 1, "custom_id"),
+        (jsonl([1]), "invalid_type", 1, None),
+        (b"\n\n", "invalid_line_count", 0, None),
+        (jsonl(*({} for _ in range(lines.MAX_LINES + 1))), "invalid_line_count", lines.MAX_LINES + 1, None),
+        (jsonl(line("a")) + b"\xff\n", "invalid_encoding", 2, None),
+    ],
+)
+def test_a_file_that_cannot_be_read_fails_and_names_the_line(
+    client: openai.OpenAI, data: bytes, code: str, number: int, param: str | None
+) -> None:
+    batch = client.batches.retrieve(begin(client, data))
+    assert batch.status == "failed"
+    assert batch.errors is not None
+    assert batch.errors.data is not None
+    found = [(error.code, error.line, error.param) for error in batch.errors.data]
+    assert found == [(code, number, param)]
+
+
+def test_what_is_refused_at_once(client: openai.OpenAI, server: Server) -> None:
+    made = client.files.create(file=("a.jsonl", jsonl(line("a"))), purpose="batch").id
+    body = {"input_file_id": made, "endpoint": "/v1/audio/speech", "completion_window": "24h"}
+    for change, status, param in (
+        ({"input_file_id": "file-" + "0" * 24}, 404, "input_file_id"),
+        ({"input_file_id": "nothing"}, 400, "input_file_id"),
+        ({"endpoint": "/v1/chat/completions"}, 400, "endpoint"),
+        ({"completion_window": "1h"}, 400, "completion_window"),
+        ({"metadata": {"a": 1}}, 400, "metadata.a"),
+        ({"extra": 1}, 400, "extra"),
+    ):
+        refused = httpx.post(f"{server.url}/v1/batches", json=body | change)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (status, param)
+    for data, files, param in (
+        ({"purpose": "fine-tune"}, {"file": b"{}"}, "purpose"),
+        ({"purpose": "batch"}, {"file": b""}, "file"),
+        ({"purpose": "batch", "extra": "1"}, {"file": b"{}"}, "extra"),
+        ({"purpose": "batch"}, {}, "file"),
+    ):
+        refused = httpx.post(f"{server.url}/v1/files", data=data, files=files or {"other": b""})
+        assert refused.status_code == 400, refused.text
+        assert refused.json()["error"]["param"] in (param, "other")
+
+
+def test_a_batch_is_cancelled_with_its_jobs(client: openai.OpenAI, server: Server) -> None:
+    long = "It was a long day. " * 200
+    batch = begin(client, jsonl(line("short"), *(line(str(n), input=long) for n in range(12))))
+    while not client.batches.retrieve(batch).request_counts.completed:
+        time.sleep(0.05)
+    assert client.batches.cancel(batch).status == "cancelling"
+    found = ended(client, batch)
+    assert (found.status, found.request_counts.completed < 13) == ("cancelled", True)
+    assert found.cancelled_at >= found.cancelling_at
+    assert "short" in results(client, found.output_file_id)
+    jobs = httpx.get(f"{server.url}/v1/jobs?limit=20").json()["data"]
+    assert not [job for job in jobs if job["status"] in ("queued", "in_progress")]
+    with pytest.raises(openai.ConflictError):
+        client.batches.cancel(batch)
+
+
+def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None:
+    with connected(keyed, keys["batches-ann"]) as one, connected(keyed, keys["batches-bob"]) as two:
+        file = upload(one, jsonl(line("a")))
+        new: Json = {"input_file_id": file, "endpoint": "/v1/audio/speech", "completion_window": "24h"}
+        batch = one.batches.create(**new).id
+        for look in (
+            lambda: two.files.retrieve(file),
+            lambda: two.files.content(file),
+            lambda: two.files.delete(file),
+            lambda: two.batches.retrieve(batch),
+            lambda: two.batches.cancel(batch),
+            lambda: two.batches.create(**new),
+        ):
+            with pytest.raises(openai.NotFoundError):
+                look()
+        assert not [found for found in two.files.list() if found.id == file]
+        assert not [found for found in two.batches.list() if found.id == batch]
+        assert ended(one, batch).status == "completed"
+
+
+def test_unfinished_batches_of_a_caller_are_limited(environment: dict[str, str]) -> None:
+    with running(environment, max_upload_bytes=64 << 20, batch_slots=1) as server, connected(server) as client:
+        data = jsonl(*(line(str(n), input="It was a long day. " * 200) for n in range(8)))
+        begun = [begin(client, data) for _ in range(routes.MAX_UNFINISHED)]
+        with pytest.raises(openai.RateLimitError) as refused:
+            begin(client, data)
+        assert refused.value.code == "too_many_batches"
+        for batch in begun:
+            client.batches.cancel(batch)
+        assert {ended(client, batch).status for batch in begun} == {"cancelled"}
+
+
+def test_files_of_a_caller_are_limited(environment: dict[str, str]) -> None:
+    with (
+        running(environment, max_upload_bytes=16 << 10, max_body_bytes=16 << 10) as server,
+        connected(server) as client,
+    ):
+        for _ in range(4):
+            upload(client, b"x" * (15 << 10))
+        with pytest.raises(openai.RateLimitError) as refused:
+            upload(client, b"x" * (15 << 10))
+        assert refused.value.code == "too_many_files"
+        with pytest.raises(openai.APIStatusError) as large:
+            upload(client, b"x" * (17 << 10))
+        assert large.value.status_code == 413
+
+
+def test_a_batch_survives_its_api_process(environment: dict[str, str], tmp_path: Any) -> None:
+    data = jsonl(*(line(str(n), seed=n, input="It was a long day. " * 20) for n in range(24)))
+    settings = {"data_dir": str(tmp_path)}
+    with running(environment, **settings) as server, connected(server) as client:
+        batch = begin(client, data)
+        while client.batches.retrieve(batch).request_counts.completed < 3:
+            time.sleep(0.02)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+    with running(environment, **settings) as server, connected(server) as client:
+        found = ended(client, batch)
+        assert (found.status, found.request_counts.completed) == ("completed", 24)
+        answers = results(client, found.output_file_id)
+        assert list(answers) == [str(n) for n in range(24)]
+        for n in (0, 11, 23):
+            alone = server.speak(**data_body(data, n)).json()
+            assert answers[str(n)]["response"]["body"]["audio"] == alone["audio"]
+
+
+def data_body(data: bytes, number: int) -> Json:
+    """The body of a line."""
+    body: Json = json.loads(data.splitlines()[number])["body"]
+    return body
