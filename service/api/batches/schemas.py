@@ -11,6 +11,7 @@ from ancestral.service.jobs.validation import pattern
 
 FILE_ID = pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
 BATCH_ID = pattern(r"^batch_[0-9a-f]{24}$", "the id of a batch: batch_ and 24 hexadecimal digits")
+FILE_EXAMPLE, BATCH_EXAMPLE = "file-0123456789abcdef01234567", "batch_0123456789abcdef01234567"
 Endpoint = Literal["/v1/audio/speech", "/v1/images/generations"]
 
 
@@ -20,7 +21,7 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     after: str | None = Field(default=None, max_length=64, description="The id of the last one of the page before.")
-    limit: int = Field(default=20, ge=1, le=100)
+    limit: int = Field(default=20, ge=1, le=100, description="How many at most.")
 
 
 class FileObject(BaseModel):
@@ -61,7 +62,7 @@ class BatchRequest(StrictRequest):
         json_schema_extra={
             "examples": [
                 {
-                    "input_file_id": "file-0123456789abcdef01234567",
+                    "input_file_id": FILE_EXAMPLE,
                     "endpoint": "/v1/audio/speech",
                     "completion_window": "24h",
                 }

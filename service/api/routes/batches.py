@@ -12,6 +12,7 @@ from ancestral.errors import NotFound
 from ancestral.service.api.batches.lines import read_lines
 from ancestral.service.api.batches.runner import MAX_OUTPUT_BYTES
 from ancestral.service.api.batches.schemas import (
+    BATCH_EXAMPLE,
     BATCH_ID,
     BatchList,
     BatchObject,
@@ -34,7 +35,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=JsonRoute
 
 
 async def own_batch(
-    batch_id: Annotated[str, Path(pattern=BATCH_ID)], service: Service, caller: CallerDep
+    batch_id: Annotated[str, Path(pattern=BATCH_ID, examples=[BATCH_EXAMPLE])], service: Service, caller: CallerDep
 ) -> dict[str, Any]:
     """Dependency of every route about one batch.
 
@@ -51,7 +52,7 @@ OwnBatch = Annotated[dict[str, Any], Depends(own_batch)]
 
 
 @router.post(
-    "", summary="Carry out a file of requests", responses=documented(400, 401, 404, 408, 413, 415, 422, 429, 503)
+    "", summary="Carry out a file of requests", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503)
 )
 async def create_batch(
     body: BatchRequest, request: Request, service: Service, caller: RateLimitedCaller

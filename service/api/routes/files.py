@@ -12,7 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.service.api.batches.schemas import FILE_ID, DeletedFile, FileList, FileObject, PageQuery
+from ancestral.service.api.batches.schemas import FILE_EXAMPLE, FILE_ID, DeletedFile, FileList, FileObject, PageQuery
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
 from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.http.openapi import documented
@@ -32,14 +32,16 @@ router = APIRouter(prefix="/v1/files", tags=["batches"], route_class=FormRoute)
 class FileForm(BaseModel):
     """The fields of the form."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"file": "requests.jsonl", "purpose": "batch"}]}
+    )
 
     file: UploadFile = Field(description="JSON lines, each a request: `custom_id`, `method`, `url`, `body`.")
     purpose: Literal["batch"] = Field(description="What the file is for.", examples=["batch"])
 
 
 async def own_file(
-    file_id: Annotated[str, Path(pattern=FILE_ID)], service: Service, caller: CallerDep
+    file_id: Annotated[str, Path(pattern=FILE_ID, examples=[FILE_EXAMPLE])], service: Service, caller: CallerDep
 ) -> dict[str, Any]:
     """Dependency of every route about one file.
 
@@ -73,7 +75,7 @@ async def require_room(service: AppState, owner: str, size: int) -> None:
 OwnFile = Annotated[dict[str, Any], Depends(own_file)]
 
 
-@router.post("", summary="Upload a file of requests", responses=documented(400, 401, 408, 413, 415, 429, 503))
+@router.post("", summary="Upload a file of requests", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503))
 async def upload_file(
     form: Annotated[FileForm, Form(media_type="multipart/form-data")], service: Service, caller: RateLimitedCaller
 ) -> FileObject:

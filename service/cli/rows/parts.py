@@ -23,7 +23,8 @@ from ancestral.service.cli.rows.source import BatchError, Source
 FORMATS: Final = {"parquet": "parquet", "webdataset": "tar", "files": "jsonl"}
 """What a part is, and the end of its file's name."""
 _MEDIA: Final = {"audio": "flac", "image": "png"}
-_RECIPE: Final = "batch.json"
+_RECIPE: Final = "_batch.json"
+"""Readers of a folder of Parquet leave out what begins so."""
 _UNFINISHED: Final = "unfinished"
 
 
@@ -123,7 +124,7 @@ class Output:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file. It has its name as soon as it is whole; equal ones may be written at the same time."""
-        temporary = f"{self._root}/{uuid.uuid4().hex}.{_UNFINISHED}"
+        temporary = f"{self._root}/_{uuid.uuid4().hex}.{_UNFINISHED}"
         with self._fs.open(temporary, "wb") as file:
             file.write(data)
         self._fs.mv(temporary, f"{self._root}/{name}")

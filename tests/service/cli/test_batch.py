@@ -70,8 +70,8 @@ def test_rows_of_every_format_are_the_same(tmp_path: Path, suffix: str) -> None:
 
 def test_a_part_has_the_results_and_the_columns_of_the_rows(process: Run, tmp_path: Path) -> None:
     files = made(process, write_rows(tmp_path / "rows.csv", ROWS), tmp_path / "out", "--keep", "id")
-    assert files.keys() == {"batch.json", "part-000000.parquet"}
-    one, two, three = parquet.read_table(io.BytesIO(files["part-000000.parquet"])).to_pylist()
+    assert files.keys() == {"_batch.json", "part-000000.parquet"}
+    one, two, three = parquet.read_table(tmp_path / "out").to_pylist()
     assert [row["id"] for row in (one, two, three)] == ["10", "20", "30"]
     assert (one["key"], one["text"], one["voice"], one["error"]) == ("1", "It was day one.", "ann", None)
     assert (two["seed"], two["voice"], [word["text"] for word in two["words"]]) == (
@@ -83,7 +83,7 @@ def test_a_part_has_the_results_and_the_columns_of_the_rows(process: Run, tmp_pa
     assert three["audio"] is None
     samples, rate = soundfile.read(io.BytesIO(one["audio"]))
     assert len(samples) == one["seconds"] * rate
-    recipe = json.loads(files["batch.json"])
+    recipe = json.loads(files["_batch.json"])
     assert (recipe["model"], recipe["seed"], recipe["engine"]) == ("tiny", 3, "native")
 
 
