@@ -92,11 +92,19 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         default=None,
-        pattern=r"^(redis|rediss|unix)://",
+        pattern=r"^((redis|rediss)(\+sentinel|\+cluster)?|unix)://",
         repr=False,
         description="URL of the Redis (or Valkey) that API processes and workers share: `redis://`, `rediss://` or "
-        "`unix://`. If it is not set, `ancestral serve` starts the bundled Valkey, with its data in "
+        "`unix://`; `redis+sentinel://host:26379,host/name-of-the-master`; `redis+cluster://host:6379,host` "
+        "(`rediss+…`: with TLS). If it is not set, `ancestral serve` starts the bundled Valkey, with its data in "
         "`ANCESTRAL_DATA_DIR`.",
+    )
+    redis_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Replicas of Redis that must have a job before its request is accepted (`WAIT`), so that it "
+        "survives the loss of the master; else the answer is 503.",
     )
     redis_max_bytes: int = Field(
         default=2 << 30,

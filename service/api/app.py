@@ -156,7 +156,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
-        connection, tasks = Connection(redis_url, counts), Tasks(*SPEECH_TASKS, *IMAGE_TASKS)
+        connection, tasks = Connection(redis_url, counts, settings.redis_replicas), Tasks(*SPEECH_TASKS, *IMAGE_TASKS)
         app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces)
         driving = asyncio.create_task(BatchRunner(app.state.service).run())
         try:

@@ -1,6 +1,9 @@
 """Redis, the only state that processes share: the queue, jobs and their symbols, snapshots, workers.
 
-Keys, all with the prefix ``ancestral:`` (keys.py)
+Jobs are spread over shards: 32 queues in a cluster, elsewhere one. All keys of a shard have one hash tag, each script
+stays within a shard, and the first two digits of a job's id name its shard (topology.py finds the server that has it).
+
+Keys, all with the prefix ``ancestral:`` and the tag of their shard, except for sessions (keys.py)
 
     job:ID             hash: the record (job.py), and order, attempt, worker, claim, read, wanted, suspended, content
                        (what is known of the file) and timings:N, when the phonemes of sentence N are said
@@ -20,7 +23,8 @@ Keys, all with the prefix ``ancestral:`` (keys.py)
     session:ID         hash: a websocket session: owner, holder (the connection that has it), state
     rate:…             requests of a caller in the last minute, by the package `limits`
     control:WORKER     channel: what clients want of the jobs that a worker runs, and that a job waits for it
-    workers            sorted set: workers by the time at which they count as dead; worker_info: their descriptions
+    enrolled           sorted set: the names of all workers; enrolled_until: when they count as dead; in the first shard
+    workers            sorted set: its workers by the time at which they count as dead; worker_info: their descriptions
 
 The life of a job
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
-from ancestral.service.broker.connection import Connection, execute
+from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.keys import Keys, key
 from ancestral.service.broker.messages import JobExpired
 from ancestral.service.broker.scripts import KEEP
@@ -31,8 +31,8 @@ class ArtifactStore:
             JobExpired: nor is there a job.
         """
         keys = Keys(job_id)
-        fields, exists = await _commands(
-            self._connection, ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
+        fields, exists = await self._connection.commands(
+            keys["job"], ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
         )
         status, info = fields
         if status is None:
@@ -100,21 +100,13 @@ class Draft:
         await self._run(["DEL", self._keys["drafting"]], ["DEL", self._draft])
 
     async def _run(self, *commands: list[Any]) -> list[Any]:
-        return await _commands(self._connection, *commands)
+        return await self._connection.commands(self._draft, *commands)
 
 
 async def _read(connection: Connection, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
     while start < stop:
-        (piece,) = await _commands(connection, ["GETRANGE", name, start, min(start + PIECE_BYTES, stop) - 1])
+        (piece,) = await connection.commands(name, ["GETRANGE", name, start, min(start + PIECE_BYTES, stop) - 1])
         if not piece:
             raise JobExpired(name)
         start += len(piece)
         yield piece
-
-
-async def _commands(connection: Connection, *commands: list[Any]) -> list[Any]:
-    """The replies to commands, of which Redis does all or none: so nothing is written without its time to live."""
-    async with connection.redis.pipeline(transaction=len(commands) > 1) as pipe:
-        for command in commands:
-            pipe.execute_command(*command)
-        return await execute(pipe)

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
 
-from ancestral.service.broker.connection import Connection, execute
+from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.keys import LIFE_SECONDS, key
 
 Kind = Literal["file", "batch"]
@@ -130,7 +130,4 @@ class BatchStore:
 
     async def _run(self, *commands: list[Any]) -> list[Any]:
         """The replies to commands on one key, of which Redis does all or none."""
-        async with self._connection.redis.pipeline(transaction=len(commands) > 1) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            return await execute(pipe)
+        return await self._connection.commands(commands[0][1], *commands)

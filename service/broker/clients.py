@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from itertools import takewhile
@@ -13,31 +12,24 @@ from typing import Final
 
 from ancestral.service.broker.artifacts import ArtifactStore
 from ancestral.service.broker.batches import BatchStore
-from ancestral.service.broker.connection import (
-    PATIENCE_SECONDS,
-    UNAVAILABLE,
-    Connection,
-    execute,
-    retry_while_unavailable,
-    with_timeout,
-)
-from ancestral.service.broker.job import Job, Priority, QueuePosition, Status
+from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, Connection, retry_while_unavailable
+from ancestral.service.broker.job import Job, QueuePosition, Status, shard_of
+from ancestral.service.broker.job_list import list_jobs
 from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key
-from ancestral.service.broker.messages import Ended, Entry, JobExpired, WorkerInfo, parse_entry
+from ancestral.service.broker.messages import Ended, Entry, JobExpired, parse_entry
 from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
+from ancestral.service.broker.queues import Queues
 from ancestral.service.broker.rate_limits import RequestWindow
 from ancestral.service.broker.records import decoded, end_job, parse_reply, read_jobs
-from ancestral.service.broker.scripts import ACKNOWLEDGE, ROSTER, UNFINISHED
+from ancestral.service.broker.scripts import ACKNOWLEDGE
 from ancestral.service.broker.sessions import StoredSession
-from ancestral.service.errors import Overloaded, Unprocessable
+from ancestral.service.errors import NotReady, Overloaded, Unprocessable
 
 BLOCK_MS: Final = 2000
 """For which a read waits for something to arrive."""
 IDEMPOTENCY_SECONDS: Final = 86400
 """For which an idempotency key finds the job of its first request."""
 _TOMBSTONE_SECONDS: Final = 60
-_WORKERS_SECONDS: Final = 0.5
-"""How old a list of workers may be."""
 
 
 class Clients:
@@ -45,8 +37,7 @@ class Clients:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._redis = connection.redis
-        self._workers: tuple[float, list[WorkerInfo]] = (-math.inf, [])
+        self.queues = Queues(connection)
         self.artifacts = ArtifactStore(connection)
         self.batches = BatchStore(connection)
         self.request_window = RequestWindow(connection)
@@ -54,43 +45,15 @@ class Clients:
     async def ping(self) -> None:
         """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""
         async with asyncio.timeout(2):
-            await with_timeout(self._redis.ping())
-
-    async def workers(self) -> list[WorkerInfo]:
-        """The workers that are alive, as of at most half a second ago."""
-        read_at, workers = self._workers
-        if time.monotonic() - read_at > _WORKERS_SECONDS:
-            workers = [WorkerInfo(**json.loads(info)) for info in await self._connection.run(ROSTER)]
-            self._workers = (time.monotonic(), workers)
-        return workers
-
-    async def _slots(self, priority: Priority) -> int:
-        return sum(info.slots[priority] for info in await self.workers() if info.ready)
-
-    async def depths(self, priority: Priority) -> tuple[int, int]:
-        """How many jobs of a priority wait, and how many run."""
-        keys = Keys(priority=priority)
-        waiting, running = [await with_timeout(self._redis.zcard(keys[kind])) for kind in ("waiting", "running")]
-        return int(waiting), int(running)
-
-    async def unfinished(self) -> tuple[int, int]:
-        """The number of unfinished jobs of all owners together, and the largest number of any owner."""
-        args = {"unfinished_prefix": key("unfinished", ""), "life": LIFE_SECONDS}
-        total, most = await self._connection.run(UNFINISHED, **args)
-        return int(total), int(most)
-
-    async def _pace(self, priority: Priority) -> float | None:
-        """Seconds between the ends of two jobs while every slot is taken; None before any job has ended."""
-        found = await with_timeout(self._redis.lrange(Keys(priority=priority)["durations"], 0, -1))
-        slots = await self._slots(priority)
-        return sum(map(float, found)) / len(found) / slots if found and slots else None
+            await self._connection.call(key("workers"), lambda redis: redis.ping())
 
     async def _overloaded(self, job: Job, why: bytes) -> Overloaded:
         """The error for a job that was not accepted: its owner is ``limited``, or the queue ``full``. It says when room
         is likely, from the measured pace."""
-        pace = await self._pace(job.priority) or 1.0
+        shard = shard_of(job.id)
+        pace = await self.queues.pace(job.priority, shard) or 1.0
         if why == b"full":
-            waiting, _ = await self.depths(job.priority)
+            waiting, _ = await self.queues.depths_of(job.priority, shard)
             seconds = min(300, math.ceil(pace * (waiting + 1)))
             message = "The server is sampling as many requests as it can, and its queue is full."
             return Overloaded(message, retry_after=seconds)
@@ -111,7 +74,7 @@ class Clients:
 
         Args:
             job: a new one.
-            queue: how many jobs may wait when every slot is taken.
+            queue: how many jobs may wait in its shard when every slot there is taken.
             upload: symbols that belong to it.
             bound: the owner's idempotency key and the fingerprint of the request.
 
@@ -122,36 +85,36 @@ class Clients:
         Raises:
             Overloaded: it was not accepted.
             Unprocessable: the key belongs to another request.
+            NotReady: too few replicas have the job. It is cancelled.
         """
         name, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
         if upload is not None:
-            await with_timeout(self._redis.set(keys["input"], upload, ex=LIFE_SECONDS))
-        answer, fields = await self._connection.run(
+            await self._connection.commands(keys["input"], ["SET", keys["input"], upload, "EX", LIFE_SECONDS])
+        (answer, fields), replicated = await self._connection.run_replicated(
             SUBMIT,
             keys,
-            bound=key("idempotency", job.owner, name),
+            bound=f"{keys['idempotency']}:{job.owner}:{name}",
             fingerprint=fingerprint,
             bound_seconds=IDEMPOTENCY_SECONDS,
             id=job.id,
-            job_prefix=key("job", ""),
-            events_prefix=key("events", ""),
-            control_prefix=key("control", ""),
-            priority=job.priority.value,
-            room=await self._slots(job.priority) + queue,
+            room=await self.queues.slots(job.priority, keys.shard) + queue,
             life=LIFE_SECONDS,
-            limit=job.limit,
+            limit=await self.queues.limit(job),
             owner=job.owner,
             record=[item for pair in job.fields().items() for item in pair],
         )
         found = None if answer != b"accepted" else parse_reply(fields)
         if upload is not None and (found is None or found.id != job.id):
-            await with_timeout(self._redis.delete(keys["input"]))
+            await self._connection.commands(keys["input"], ["DEL", keys["input"]])
         if answer == b"reused":
             message = "Idempotency-Key: was used for another request"
             raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
         if found is None:
             raise await self._overloaded(job, answer)
+        if not replicated:
+            await self.cancel(found)
+            raise NotReady("Too few replicas of Redis have the job.", retry_after=1)
         return found
 
     # One job
@@ -171,45 +134,32 @@ class Clients:
         Raises:
             JobExpired: there is no job ``after``.
         """
-        index, first = Keys(owner=owner)["jobs"], 0
-        if after is not None:
-            rank = await with_timeout(self._redis.zrevrank(index, after))
-            if rank is None:
-                raise JobExpired(after)
-            first = int(rank) + 1
-        found: list[Job] = []
-        while len(found) <= limit:
-            ids = [name.decode() for name in await with_timeout(self._redis.zrevrange(index, first, first + limit))]
-            records = await read_jobs(self._connection, ids)
-            found += [job for job in records if job is not None]
-            first += len(records) - records.count(None)
-            if expired := [job_id for job_id, job in zip(ids, records, strict=True) if job is None]:
-                await with_timeout(self._redis.zrem(index, *expired))
-            if len(ids) <= limit:
-                break
-        return found[:limit], len(found) > limit
+        return await list_jobs(self._connection, owner, after, limit)
 
     async def position(self, job: Job) -> QueuePosition:
         """The position of a job in its queue, and when it is likely to end."""
         if job.status is Status.IN_PROGRESS:
             if not (job.samples_total and job.samples_done and job.started_at):
                 return QueuePosition()
-            seconds, microseconds = await with_timeout(self._redis.time())
+            seconds, microseconds = await self._connection.call(Keys(job.id)["job"], lambda redis: redis.time())
             spent = seconds + microseconds / 1e6 - job.started_at
             left = job.samples_total - job.samples_done
             return QueuePosition(eta=max(0.0, spent * left / job.samples_done))
         rank = None
         if job.status is Status.QUEUED:
-            rank = await with_timeout(self._redis.zrank(Keys.for_job(job)["waiting"], job.id))
+            waiting = Keys.for_job(job)["waiting"]
+            (rank,) = await self._connection.commands(waiting, ["ZRANK", waiting, job.id])
         if rank is None:
             return QueuePosition()
-        pace, slots = await self._pace(job.priority), await self._slots(job.priority)
+        shard = shard_of(job.id)
+        pace, slots = await self.queues.pace(job.priority, shard), await self.queues.slots(job.priority, shard)
         return QueuePosition(int(rank), pace * (int(rank) + slots) if pace is not None else None)
 
     async def timings(self, job: Job, sentences: int) -> list[str]:
         """What :meth:`Lease.store` has stored of the timings of the job's first sentences, up to a gap."""
         names = [f"timings:{sentence}" for sentence in range(sentences)]
-        found = await with_timeout(self._redis.hmget(Keys(job.id)["job"], names))
+        record = Keys(job.id)["job"]
+        (found,) = await self._connection.commands(record, ["HMGET", record, *names])
         return [text.decode() for text in takewhile(lambda text: text is not None, found)]
 
     async def cancel(self, job: Job) -> bool:
@@ -220,19 +170,20 @@ class Clients:
         """Delete a job; it is cancelled first if it has not ended."""
         await self.cancel(job)
         keys = Keys.for_job(job)
-        async with self._redis.pipeline() as pipe:
-            pipe.delete(*keys.data_keys(), keys["content"])
+        await self._connection.commands(
+            keys["job"],
+            ["DEL", *keys.data_keys(), keys["content"]],
             # A record without a kind counts as absent. It is kept for a while: a worker may be about to write a field,
             # which would create a record that never expires.
-            pipe.hdel(keys["job"], "kind")
-            pipe.expire(keys["job"], _TOMBSTONE_SECONDS)
-            pipe.zrem(keys["jobs"], job.id)
-            await execute(pipe)
+            ["HDEL", keys["job"], "kind"],
+            ["EXPIRE", keys["job"], _TOMBSTONE_SECONDS],
+            ["ZREM", keys["jobs"], job.id],
+        )
 
     async def suspend(self, job: Job) -> None:
         """The client disconnected: suspend the job. Its slot is freed, its state is kept."""
         args = {"id": job.id, "retention": job.retention, "record_retention": job.record_retention}
-        await self._connection.run(SUSPEND, Keys.for_job(job), control_prefix=key("control", ""), **args)
+        await self._connection.run(SUSPEND, Keys.for_job(job), **args)
 
     async def resume(self, job: Job, *, queue: float) -> None:
         """A client reconnected, or has read what it had: put a suspended job back into its queue. No effect on any
@@ -240,14 +191,14 @@ class Clients:
 
         Args:
             job: suspended, or about to be.
-            queue: how many jobs may wait when every slot is taken; infinity for any number.
+            queue: how many jobs may wait in its shard when every slot there is taken; infinity for any number.
 
         Raises:
             Overloaded: it stays suspended.
         """
-        args = {"id": job.id, "room": await self._slots(job.priority) + queue, "life": LIFE_SECONDS}
-        args |= {"owner": job.owner, "limit": job.limit}
-        args |= {"control_prefix": key("control", ""), "priority": job.priority.value}
+        slots = await self.queues.slots(job.priority, shard_of(job.id))
+        args = {"id": job.id, "room": slots + queue, "life": LIFE_SECONDS}
+        args |= {"owner": job.owner, "limit": await self.queues.limit(job)}
         if (answer := await self._connection.run(RESUME, Keys.for_job(job), **args)) != b"resumed":
             raise await self._overloaded(job, answer)
 
@@ -257,7 +208,7 @@ class Clients:
 
         async def acknowledge() -> None:
             args = {"id": job.id, "position": position, "parked_seconds": PARKED_SECONDS}
-            if await self._connection.run(ACKNOWLEDGE, Keys(job.id), control_prefix=key("control", ""), **args):
+            if await self._connection.run(ACKNOWLEDGE, Keys(job.id), **args):
                 with suppress(Overloaded):  # the client has other jobs; asked again when it has read more
                     await self.resume(job, queue=math.inf)
 
@@ -266,9 +217,10 @@ class Clients:
     async def report_read(self, job: Job, position: int, worker: str) -> bool:
         """Tell the worker that runs a paced job what a client has read, without recording it: :meth:`acknowledge` for
         most of the time, at a quarter of its cost. False if nobody is told: the worker has gone, or Redis has."""
-        message = f"read {job.id} {position}"
+        channel = key("control", worker, shard=shard_of(job.id))
         try:
-            return bool(await with_timeout(self._redis.spublish(key("control", worker), message)))
+            (heard,) = await self._connection.commands(channel, ["SPUBLISH", channel, f"read {job.id} {position}"])
+            return bool(heard)
         except UNAVAILABLE:
             return False
 
@@ -287,7 +239,9 @@ class Clients:
         last, stream = b"0", Keys(job_id)["stream"]
 
         async def read() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
-            reply = await with_timeout(self._redis.xread({stream: last}, count=64, block=BLOCK_MS))
+            reply = await self._connection.call(
+                stream, lambda redis: redis.xread({stream: last}, count=64, block=BLOCK_MS)
+            )
             return list(reply[0][1]) if reply else await self._end_without_stream(job_id)
 
         while True:
@@ -306,10 +260,9 @@ class Clients:
             JobExpired: the job has expired, or its stream has.
         """
         keys = Keys(job_id)
-        async with self._redis.pipeline() as pipe:
-            pipe.hmget(keys["job"], ["status", "started_at", "error"])
-            pipe.exists(keys["stream"])
-            (status, started, error), exists = await execute(pipe)
+        (status, started, error), exists = await self._connection.commands(
+            keys["job"], ["HMGET", keys["job"], "status", "started_at", "error"], ["EXISTS", keys["stream"]]
+        )
         ended = status is not None and Status(json.loads(status)).terminal
         if status is None or (ended and started is not None and not exists):
             raise JobExpired(job_id)
@@ -318,7 +271,8 @@ class Clients:
 
     async def events(self, job_id: str, last: str, block_ms: int = BLOCK_MS) -> list[tuple[str, dict[str, str]]]:
         """Ids and fields of a job's events after ``last`` (``0``: all); waits up to ``block_ms`` for the first."""
-        reply = await with_timeout(self._redis.xread({Keys(job_id)["events"]: last}, block=block_ms))
+        name = Keys(job_id)["events"]
+        reply = await self._connection.call(name, lambda redis: redis.xread({name: last}, block=block_ms))
         return [(name.decode(), decoded(fields)) for name, fields in (reply[0][1] if reply else [])]
 
     def session(self, session_id: str | None, seconds: int) -> StoredSession:

@@ -11,13 +11,12 @@ from typing import Any, Final, TypeVar, cast
 
 from redis import asyncio as redis
 from redis import exceptions
-from redis.asyncio.connection import AbstractConnection, ConnectionPool, DefaultParser
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.asyncio.connection import DefaultParser
 
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.keys import SHARED, Keys
 from ancestral.service.broker.lua import Script
+from ancestral.service.broker.topology import open_topology
 
 
 class Unwritable(exceptions.ResponseError):
@@ -27,7 +26,15 @@ class Unwritable(exceptions.ResponseError):
 # redis-py has no classes of its own for these.
 DefaultParser.EXCEPTION_CLASSES.update(MISCONF=Unwritable, NOREPLICAS=Unwritable)
 
+REDIRECTED: Final = (
+    exceptions.AskError,  # of which MovedError is one
+    exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+)
+"""What a server of a cluster raises that has not done what it was asked: the key has moved or is moving, or a new
+master is being elected."""
 UNAVAILABLE: Final = (
+    *REDIRECTED,
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     TimeoutError,
@@ -43,8 +50,10 @@ REPLY_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 120.0
 """For which streaming requests wait for Redis to come back."""
 
-MAX_IDLE: Final = 32
-"""Connections that stay open while nothing uses them."""
+_REPLICATION_MS: Final = 1000
+"""For which a job waits to reach replicas."""
+_REDIRECTIONS: Final = 10
+"""Attempts at one command; together they take about two seconds."""
 
 _T = TypeVar("_T")
 
@@ -99,32 +108,6 @@ async def retry_while_unavailable(work: Callable[[], Awaitable[_T]], seconds: fl
         await asyncio.sleep(0.1)
 
 
-class IdleLimitedPool(ConnectionPool):
-    """A pool that closes a connection on its return when :data:`MAX_IDLE` are idle already.
-
-    redis-py's own pool keeps as many as were ever in use at once. Its blocking pool limits those in use instead, which
-    would make readers wait for each other: every listener holds a connection while it waits for symbols.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._idle: set[AbstractConnection] = set()
-
-    async def get_connection(self, *args: Any, **options: Any) -> AbstractConnection:
-        """See :class:`ConnectionPool`."""
-        connection: AbstractConnection = await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
-        self._idle.discard(connection)
-        return connection
-
-    async def release(self, connection: AbstractConnection) -> None:
-        """See :class:`ConnectionPool`."""
-        if len(self._idle) < MAX_IDLE:
-            self._idle.add(connection)
-        else:
-            await connection.disconnect(nowait=True)  # without waiting, it cannot be cancelled halfway
-        await super().release(connection)
-
-
 @dataclass
 class _Call:
     """One call of a script that waits to be sent, or for its reply."""
@@ -135,49 +118,28 @@ class _Call:
     reply: asyncio.Future[Any]
 
 
-class Connection:
-    """A client of Redis. One per process and event loop."""
+class _Sender:
+    """Sends scripts to one server. Calls of one turn of the event loop, and those made before the replies to earlier
+    ones have come, go together."""
 
-    def __init__(self, url: str, hooks: BrokerHooks | None = None) -> None:
-        self.hooks = hooks or BrokerHooks()
-        retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 4)
-        # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
-        # cancellation of its task, so that a client that left kept its slot. `with_timeout` limits the time instead.
-        options = {} if url.startswith("unix:") else {"socket_keepalive": True}
-        pool = IdleLimitedPool.from_url(url, retry=retry, socket_connect_timeout=5, **options)
-        self.redis = redis.Redis.from_pool(pool)
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
         self._calls: list[_Call] = []
         self._sending: asyncio.Task[None] | None = None
 
-    async def close(self) -> None:
-        """Close every connection."""
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
-        await self.redis.aclose(close_connection_pool=True)
-
-    async def run(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> Any:
-        """Run a script. Calls of one turn of the event loop, and those made before the replies to earlier ones have
-        come, go to Redis together.
-
-        Args:
-            script: to run.
-            keys: that it names.
-            given: its arguments, by name.
-        """
-        names, args = script.bind(keys, given)
+    async def run(self, script: Script, names: Sequence[str], args: Sequence[Any]) -> Any:
+        """The reply to a script."""
         call = _Call(script, (len(names), *names, *args), asyncio.get_running_loop().create_future())
         self._calls.append(call)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
-        begun = time.perf_counter()
-        try:
-            reply = await with_timeout(call.reply)
-        except UNAVAILABLE:
-            self.hooks.unanswered()
-            raise
-        self.hooks.replied(script.name, time.perf_counter() - begun)
-        return reply
+        return await with_timeout(call.reply)
+
+    async def close(self) -> None:
+        """Stop sending."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
 
     async def _send(self) -> None:
         """Send what waits, until nothing does."""
@@ -205,10 +167,107 @@ class Connection:
 
     async def _replies(self, calls: Sequence[_Call], command: str, name: Callable[[Script], str]) -> list[Any]:
         """The reply, or the error, of each call."""
-        async with self.redis.pipeline(transaction=False) as pipe:
+        async with self._client.pipeline(transaction=False) as pipe:
             for call in calls:
                 pipe.execute_command(command, name(call.script), *call.words)
             try:
                 return await execute(pipe, raise_on_error=False)
             except Exception as error:  # noqa: BLE001 - it is raised where the calls were made
                 return [error] * len(calls)
+
+
+class Connection:
+    """A client of Redis. One per process and event loop.
+
+    Args:
+        url: see :func:`ancestral.service.broker.topology.open_topology`.
+        hooks: for metrics.
+        replicas: that must have a job before it counts as submitted.
+    """
+
+    def __init__(self, url: str, hooks: BrokerHooks | None = None, replicas: int = 0) -> None:
+        self.hooks = hooks or BrokerHooks()
+        self.replicas = replicas
+        self._topology = open_topology(url)
+        self.shards = self._topology.shards
+        """How many queues there are."""
+        self._senders: dict[redis.Redis, _Sender] = {}
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for sender in self._senders.values():
+            await sender.close()
+        await self._topology.close()
+
+    async def client(self, name: str) -> redis.Redis:
+        """The server that has a key; raises one of :data:`UNAVAILABLE`."""
+        return await with_timeout(self._topology.client(name))
+
+    async def call(self, name: str, work: Callable[[redis.Redis], Awaitable[_T] | _T]) -> _T:
+        """The reply to a command that ``work`` sends to the server that has a key; raises as :func:`with_timeout`
+        does."""
+        return await self._redirected(name, lambda client: with_timeout(work(client)))
+
+    async def commands(self, name: str, *commands: Sequence[Any]) -> list[Any]:
+        """The replies to commands on one key, or keys of one shard, of which Redis does all or none."""
+
+        async def send(client: redis.Redis) -> list[Any]:
+            async with client.pipeline(transaction=len(commands) > 1) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                return await execute(pipe)
+
+        return await self._redirected(name, send)
+
+    async def run(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> Any:
+        """Run a script.
+
+        Args:
+            script: to run.
+            keys: that it names.
+            given: its arguments, by name.
+        """
+        names, args = script.bind(keys, given)
+        begun = time.perf_counter()
+        try:
+            reply = await self._redirected(names[0], lambda client: self._sender(client).run(script, names, args))
+        except UNAVAILABLE:
+            self.hooks.unanswered()
+            raise
+        self.hooks.replied(script.name, time.perf_counter() - begun)
+        return reply
+
+    async def run_replicated(self, script: Script, keys: Keys, /, **given: Any) -> tuple[Any, bool]:
+        """Run a script; its reply, and whether what it wrote has reached :attr:`replicas` replicas."""
+        if not self.replicas:
+            return await self.run(script, keys, **given), True
+        names, args = script.bind(keys, given)
+
+        async def send(client: redis.Redis) -> list[Any]:
+            async with client.pipeline(transaction=False) as pipe:  # WAIT means what the same connection has written
+                pipe.execute_command("EVAL", script.source, len(names), *names, *args)
+                pipe.execute_command("WAIT", self.replicas, _REPLICATION_MS)
+                return await execute(pipe)
+
+        try:
+            reply, reached = await self._redirected(names[0], send)
+        except UNAVAILABLE:
+            self.hooks.unanswered()
+            raise
+        return reply, int(reached) >= self.replicas
+
+    def _sender(self, client: redis.Redis) -> _Sender:
+        return self._senders.setdefault(client, _Sender(client))
+
+    async def _redirected(self, name: str, work: Callable[[redis.Redis], Awaitable[_T]]) -> _T:
+        """Do ``work`` with the server that has a key, again if a cluster's server says that it is another one."""
+        for tried in range(_REDIRECTIONS):
+            client = await self.client(name)
+            try:
+                return await work(client)
+            except UNAVAILABLE as error:
+                self._topology.outdated()
+                if not isinstance(error, REDIRECTED) or tried == _REDIRECTIONS - 1:
+                    raise
+            await asyncio.sleep(0.05 * tried)
+        raise AssertionError("the last redirection is raised")

@@ -6,15 +6,20 @@ The channels are sharded (``SSUBSCRIBE``), so that in a cluster only the shard o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from redis import asyncio as redis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
-from ancestral.service.broker.connection import REPLY_SECONDS, Connection
+from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.keys import key
+
+_CHECK_SECONDS: Final = 1.0
+"""Between two checks whether other servers have the channels now."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,11 @@ class Message:
     """``cancel`` | ``suspend`` | ``read``, with the id of a job; ``wake``, with a priority."""
     subject: str
     value: int = 0
-    """The symbols read."""
+    """The symbols read; the shard in which a job waits."""
 
 
 class Control:
-    """The channel of a worker."""
+    """The channels of a worker, one in each shard."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -40,20 +45,59 @@ class Control:
         Raises:
             Exception: one of :data:`UNAVAILABLE`; it may be called again.
         """
-        pool = self._connection.redis.connection_pool
-        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        servers = await self._servers(worker)
+        heard: asyncio.Queue[Message | None] = asyncio.Queue()
+        listening = [asyncio.create_task(_listen(server, names, heard)) for server, names in servers.items()]
+        for task in listening:
+            task.add_done_callback(lambda _: heard.put_nowait(None))
+        checked_at = time.monotonic()
         try:
-            await connection.send_command("SSUBSCRIBE", key("control", worker))
-            async with asyncio.timeout(REPLY_SECONDS):
-                await connection.read_response()
             while True:
-                kind, _, data = await connection.read_response()
-                if kind != b"smessage":
-                    raise exceptions.ConnectionError("the channel has moved to another server")
-                yield _parse(data)
+                try:
+                    message = await asyncio.wait_for(heard.get(), _CHECK_SECONDS)
+                except TimeoutError:
+                    pass
+                else:
+                    if message is None:
+                        break
+                    yield message
+                if time.monotonic() - checked_at >= _CHECK_SECONDS:
+                    checked_at = time.monotonic()
+                    if await self._servers(worker) != servers:
+                        raise exceptions.ConnectionError("a channel has moved to another server")
+            for task in listening:
+                if task.done():
+                    task.result()
         finally:
-            await connection.disconnect(nowait=True)
-            await pool.release(connection)
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
+
+    async def _servers(self, worker: str) -> dict[redis.Redis, list[str]]:
+        """The channels, by the server that has them."""
+        servers: dict[redis.Redis, list[str]] = {}
+        for shard in range(self._connection.shards):
+            name = key("control", worker, shard=shard)
+            servers.setdefault(await self._connection.client(name), []).append(name)
+        return servers
+
+
+async def _listen(server: redis.Redis, names: Sequence[str], heard: asyncio.Queue[Message | None]) -> None:
+    """Put messages from one server into a queue, until its connection breaks."""
+    pool = server.connection_pool
+    connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+    try:
+        for name in names:  # one command could not have channels of several shards
+            await connection.send_command("SSUBSCRIBE", name)
+        while True:
+            kind, _, data = await connection.read_response()
+            if kind == b"smessage":
+                heard.put_nowait(_parse(data))
+            elif kind != b"ssubscribe":
+                raise exceptions.ConnectionError("a channel has moved to another server")
+    finally:
+        await connection.disconnect(nowait=True)
+        await pool.release(connection)
 
 
 def _parse(data: Any) -> Message:

@@ -18,6 +18,19 @@ MAX_DEATHS = 3
 """A job fails when this many workers in a row have died while running it, without progress in between."""
 
 
+def new_job_id(shard: int = 0) -> str:
+    """The id of a new job, of which the first two digits name its shard."""
+    return f"job_{shard:02x}{secrets.token_hex(11)}"
+
+
+def shard_of(job_id: str) -> int:
+    """The shard of a job, 0 … 255; 0 for what is not the id of one."""
+    try:
+        return int(job_id[4:6], 16)
+    except ValueError:
+        return 0
+
+
 class Status(StrEnum):
     """The status of a job."""
 
@@ -82,7 +95,7 @@ class Job:
     """Seconds that its record is kept after its end, no less."""
     limit: int = 0
     """How many unfinished jobs its owner may have; 0 for any number."""
-    id: str = dataclasses.field(default_factory=lambda: f"job_{secrets.token_hex(12)}")
+    id: str = dataclasses.field(default_factory=new_job_id)
     status: Status = Status.QUEUED
     started_at: float | None = None
     completed_at: float | None = None

@@ -47,12 +47,21 @@ class Script:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def bind(self, keys: Keys, given: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-        """KEYS and ARGV of a call: what is given by name, and ``keys`` for the names of keys that are not."""
+        """KEYS and ARGV of a call: what is given by name, and ``keys`` for what is not: the names of keys, and
+        arguments called ``shard``, ``priority`` or ``KIND_prefix``."""
         names, args, known = self._names
         assert given.keys() <= known, f"{self.name} has no {given.keys() - known}"
-        values = [given[name] for name in args] + (list(given[self.rest]) if self.rest else [])
+        values = [given[name] if name in given else _derived(name, keys) for name in args]
+        values += list(given[self.rest]) if self.rest else []
         more = list(given[self.more_keys]) if self.more_keys else []
         return [given[name] if name in given else keys[name] for name in names] + more, values
+
+
+def _derived(name: str, keys: Keys) -> Any:
+    """An argument that follows from the keys."""
+    if name.endswith("_prefix"):
+        return keys.prefix(name.removesuffix("_prefix"))
+    return {"shard": keys.shard, "priority": keys.priority}[name]
 
 
 def _locals(names: Sequence[str], table: str) -> str:

@@ -21,9 +21,10 @@ end
 
 _WAKE: Final = """
 local function wake_worker()
+    local message = 'wake ' .. priority .. ' ' .. shard
     while true do
         local worker = redis.call('ZPOPMIN', idle)[1]
-        if not worker or redis.call('SPUBLISH', control_prefix .. worker, 'wake ' .. priority) > 0 then return end
+        if not worker or redis.call('SPUBLISH', control_prefix .. worker, message) > 0 then return end
     end
 end
 """
@@ -32,7 +33,7 @@ and listens. It counts as idle again when it has found the queue empty (CLAIM)."
 
 _REFUSAL: Final = """
 local function refusal()
-    if tonumber(limit) > 0 and redis.call('ZCOUNT', unfinished, now - life, '+inf') >= tonumber(limit) then
+    if tonumber(limit) ~= 0 and redis.call('ZCOUNT', unfinished, now - life, '+inf') >= tonumber(limit) then
         return 'limited'
     end
     if redis.call('ZCARD', waiting) + redis.call('ZCARD', running) >= tonumber(room) then return 'full' end
@@ -42,7 +43,7 @@ end
 SUBMIT: Final = Script(
     "SUBMIT",
     keys="job waiting running jobs counter events unfinished owners idle bound",
-    args="id job_prefix events_prefix control_prefix priority room life limit owner fingerprint bound_seconds",
+    args="id job_prefix events_prefix control_prefix priority shard room life limit owner fingerprint bound_seconds",
     rest="record",
     body=NOW
     + _REFUSAL
@@ -206,7 +207,7 @@ worker; ``held`` has the id and the attempt of each of ``jobs``."""
 RELEASE: Final = Script(
     "RELEASE",
     keys="job running waiting durations unfinished idle stream events snapshot input",
-    args="id attempt control_prefix priority retention record_retention max_deaths grace parked",
+    args="id attempt control_prefix priority shard retention record_retention max_deaths grace parked",
     body=NOW
     + _FREED
     + _WAKE
@@ -298,7 +299,7 @@ end
 RESUME: Final = Script(
     "RESUME",
     keys="job waiting running counter unfinished owners idle stream events snapshot input",
-    args="id control_prefix priority room life limit owner",
+    args="id control_prefix priority shard room life limit owner",
     body=NOW
     + _REFUSAL
     + _WAKE

@@ -7,20 +7,18 @@ from typing import Any
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from redis import asyncio as redis
 
 from ancestral.service.broker.connection import Connection
-from ancestral.service.broker.keys import PREFIX
+from ancestral.service.broker.keys import key, shard_for
 
 
 class RequestWindow:
-    """Counts requests by the name of the caller."""
+    """Counts requests by the name of the caller, each in the shard of that name."""
 
     def __init__(self, connection: Connection) -> None:
-        pool: Any = connection.redis.connection_pool  # `limits` says that its options are numbers and strings
-        storage = RedisStorage(
-            "async+redis://", implementation="redispy", key_prefix=f"{PREFIX}rate", connection_pool=pool
-        )
-        self._window = MovingWindowRateLimiter(storage)
+        self._connection = connection
+        self._windows: dict[tuple[redis.Redis, str], MovingWindowRateLimiter] = {}
 
     async def hit(self, caller: str, limit: int) -> tuple[bool, float, int]:
         """Count a request, unless it is one too many.
@@ -32,7 +30,19 @@ class RequestWindow:
         Returns:
             Whether it was counted, when the window ends (seconds since 1970), and how many more requests fit into it.
         """
-        item = RateLimitItemPerMinute(limit)
-        counted = await self._window.hit(item, caller)
-        reset, remaining = await self._window.get_window_stats(item, caller)
-        return counted, reset, remaining
+        item, prefix = RateLimitItemPerMinute(limit), key("rate", shard=shard_for(caller, self._connection.shards))
+
+        async def count(client: redis.Redis) -> tuple[bool, float, int]:
+            window = self._window(client, prefix)
+            counted = await window.hit(item, caller)
+            reset, remaining = await window.get_window_stats(item, caller)
+            return counted, reset, remaining
+
+        return await self._connection.call(prefix, count)
+
+    def _window(self, client: redis.Redis, prefix: str) -> MovingWindowRateLimiter:
+        if (client, prefix) not in self._windows:
+            pool: Any = client.connection_pool  # `limits` says that its options are numbers and strings
+            storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=prefix, connection_pool=pool)
+            self._windows[client, prefix] = MovingWindowRateLimiter(storage)
+        return self._windows[client, prefix]

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from ancestral.service.broker.connection import Connection, execute
+from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Failure, Job, Status, encode_field
-from ancestral.service.broker.keys import Keys, key
+from ancestral.service.broker.keys import Keys
 from ancestral.service.broker.messages import SymbolsLost
 from ancestral.service.broker.queue_scripts import END
 
 
 async def read_jobs(connection: Connection, ids: Sequence[str]) -> list[Job | None]:
     """The records of jobs; None for each that does not exist."""
-    async with connection.redis.pipeline(transaction=False) as pipe:
-        for job_id in ids:
-            pipe.hgetall(Keys(job_id)["job"])
-        records = [decoded(record) for record in await execute(pipe)]
-    return [Job.parse(record) if "kind" in record else None for record in records]
+    by_shard: dict[int, list[str]] = {}
+    for job_id in ids:
+        by_shard.setdefault(Keys(job_id).shard, []).append(job_id)
+
+    async def read(group: Sequence[str]) -> list[Mapping[bytes, bytes]]:
+        names = [Keys(job_id)["job"] for job_id in group]
+        return await connection.commands(names[0], *(["HGETALL", name] for name in names))
+
+    found = chain.from_iterable(await asyncio.gather(*map(read, by_shard.values())))
+    records = dict(zip(chain.from_iterable(by_shard.values()), map(decoded, found), strict=True))
+    return [Job.parse(records[job_id]) if "kind" in records[job_id] else None for job_id in ids]
 
 
 def parse_reply(fields: Sequence[bytes]) -> Job:
@@ -58,7 +66,6 @@ async def end_job(
         Keys.for_job(job),
         id=job.id,
         attempt="" if attempt is None else attempt,
-        control_prefix=key("control", ""),
         status=status.value,
         retention=job.retention,
         record_retention=job.record_retention,

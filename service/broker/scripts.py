@@ -141,17 +141,17 @@ UNFINISHED: Final = Script(
     args="unfinished_prefix life",
     body=NOW
     + """
-local total, most = 0, 0
+local counts = {}
 for _, owner in ipairs(redis.call('SMEMBERS', owners)) do
     local count = redis.call('ZCOUNT', unfinished_prefix .. owner, now - life, '+inf')
     if count == 0 then redis.call('SREM', owners, owner) end
-    total, most = total + count, math.max(most, count)
+    counts[#counts + 1], counts[#counts + 2] = owner, count
 end
-return {total, most}
+return counts
 """,
 )
-"""The number of unfinished jobs of all owners together, and the largest number of any owner; of those that were
-submitted less than ``life`` seconds ago, because earlier ones have expired."""
+"""The owners of the shard's unfinished jobs, each followed by their number; of those that were submitted less than
+``life`` seconds ago, because earlier ones have expired."""
 
 ANNOUNCE: Final = Script(
     "ANNOUNCE",
@@ -169,6 +169,23 @@ return 1
 """,
 )
 """A worker is alive and describes itself; dead ones are removed."""
+
+ENROL: Final = Script(
+    "ENROL",
+    keys="enrolled enrolled_until",
+    args="worker alive_seconds",
+    body="""
+local now = redis.call('TIME')[1]
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', enrolled_until, '-inf', now)) do
+    redis.call('ZREM', enrolled, dead)
+    redis.call('ZREM', enrolled_until, dead)
+end
+redis.call('ZADD', enrolled_until, now + alive_seconds, worker)
+redis.call('ZADD', enrolled, 0, worker)
+return {redis.call('ZRANK', enrolled, worker), redis.call('ZCARD', enrolled)}
+""",
+)
+"""A worker is alive: its place in the list of all workers' names, and how many there are."""
 
 ROSTER: Final = Script(
     "ROSTER",

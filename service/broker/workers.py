@@ -9,22 +9,19 @@ repair.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from ancestral.service.broker.connection import (
-    Connection,
-    execute,
-    retry_while_unavailable,
-    with_timeout,
-)
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.control import Control
-from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status
-from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, SHARED, Keys, key
+from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status, shard_of
+from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key
 from ancestral.service.broker.lua import Script
 from ancestral.service.broker.messages import (
     JobExpired,
@@ -38,7 +35,7 @@ from ancestral.service.broker.messages import (
 )
 from ancestral.service.broker.queue_scripts import CLAIM, EXPIRED, RELEASE, RENEW
 from ancestral.service.broker.records import end_job, parse_reply, read_jobs
-from ancestral.service.broker.scripts import ANNOUNCE, PREVIEW, PUBLISH, SET_FIELDS
+from ancestral.service.broker.scripts import ANNOUNCE, ENROL, PREVIEW, PUBLISH, SET_FIELDS
 
 ALIVE_SECONDS: Final = 6
 """A worker that has not announced itself for so long counts as dead."""
@@ -72,7 +69,6 @@ class Lease:
         self.job = job
         self.attempt = attempt
         self._connection = connection
-        self._redis = connection.redis
         self._keys = Keys.for_job(job)
 
     async def _run(self, script: Script, **args: Any) -> Any:
@@ -100,10 +96,9 @@ class Lease:
         return ResumePoint(published, int(read or 0), snapshot)
 
     async def _progress(self) -> list[Any]:
-        async with self._redis.pipeline() as pipe:
-            pipe.hmget(self._keys["job"], ["samples_done", "read"])
-            pipe.get(self._keys["snapshot"])
-            return await execute(pipe)
+        record = self._keys["job"]
+        reads = ["HMGET", record, "samples_done", "read"], ["GET", self._keys["snapshot"]]
+        return await self._connection.commands(record, *reads)
 
     async def upload(self) -> bytes:
         """What was submitted with the job.
@@ -111,7 +106,8 @@ class Lease:
         Raises:
             JobExpired: it has expired.
         """
-        value = await retry_while_unavailable(lambda: with_timeout(self._redis.get(self._keys["input"])))
+        name = self._keys["input"]
+        value = await retry_while_unavailable(lambda: self._connection.call(name, lambda redis: redis.get(name)))
         if value is None:
             raise JobExpired(self.job.id)
         return bytes(value)
@@ -156,7 +152,7 @@ class Lease:
 
     async def clear_deaths(self) -> None:
         """Reset the count of workers that died while they ran the job: it was not the cause."""
-        await with_timeout(self._redis.hdel(self._keys["job"], "deaths"))
+        await self._connection.commands(self._keys["job"], ["HDEL", self._keys["job"], "deaths"])
 
 
 @dataclass(frozen=True)
@@ -172,24 +168,61 @@ class Workers:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._redis = connection.redis
-        self._unanswered: dict[Priority, str] = {}
+        self.shards = connection.shards
+        """How many queues there are."""
+        self._unanswered: dict[tuple[Priority, int], str] = {}
+        self._idle_in: dict[Priority, set[int]] = {priority: set() for priority in Priority}
+        """Shards that may wake this worker."""
         self.control = Control(connection)
         """Messages to this worker."""
 
-    async def announce(self, info: WorkerInfo) -> None:
-        """Announce that a worker is alive, and its capabilities."""
-        described = json.dumps(asdict(info))
-        await self._connection.run(ANNOUNCE, worker=info.id, info=described, alive_seconds=ALIVE_SECONDS)
+    async def enrol(self, worker: str) -> list[int]:
+        """Enter a worker into the list of all, for :data:`ALIVE_SECONDS`. The shards that it is to serve: at least two
+        where there are as many, and each of them is served by two workers if there are two."""
+        if self.shards == 1:
+            return [0]
+        rank, count = await self._connection.run(ENROL, worker=worker, alive_seconds=ALIVE_SECONDS)
+        each = min(self.shards, max(2, -(-2 * self.shards // count)))
+        return sorted({(rank * each + i) % self.shards for i in range(each)})
 
-    async def leave(self, worker: str) -> None:
-        """Withdraw a worker that is ending."""
-        async with self._redis.pipeline() as pipe:
-            pipe.zrem(SHARED["workers"], worker)
-            pipe.hdel(SHARED["worker_info"], worker)
-            for priority in Priority:
-                pipe.zrem(Keys(priority=priority)["idle"], worker)
-            await execute(pipe)
+    async def announce(self, info: WorkerInfo, shards: Sequence[int]) -> None:
+        """Announce that a worker is alive, and its capabilities, in the shards that it serves. Each counts a part of
+        its slots."""
+        descriptions = [
+            replace(info, slots={name: _share(slots, number, len(shards)) for name, slots in info.slots.items()})
+            for number in range(len(shards))
+        ]
+        announcements = [
+            self._connection.run(
+                ANNOUNCE,
+                Keys(in_shard=shard),
+                worker=info.id,
+                info=json.dumps(asdict(description)),
+                alive_seconds=ALIVE_SECONDS,
+            )
+            for shard, description in zip(shards, descriptions, strict=True)
+        ]
+        await asyncio.gather(*announcements)
+
+    async def leave(self, worker: str, shards: Sequence[int]) -> None:
+        """Withdraw a worker that is ending from the shards that it served."""
+        for shard in shards:
+            keys = Keys(in_shard=shard)
+            await self._connection.commands(
+                keys["workers"], ["ZREM", keys["workers"], worker], ["HDEL", keys["worker_info"], worker]
+            )
+        if self.shards > 1:
+            await self._connection.commands(
+                key("enrolled"), ["ZREM", key("enrolled"), worker], ["ZREM", key("enrolled_until"), worker]
+            )
+        for priority in Priority:
+            await self._not_idle(priority, worker)
+
+    async def _not_idle(self, priority: Priority, worker: str) -> None:
+        """No shard is to wake this worker for a job of a priority."""
+        names = [Keys(priority=priority, in_shard=shard)["idle"] for shard in self._idle_in[priority]]
+        self._idle_in[priority].clear()
+        await asyncio.gather(*(self._connection.commands(name, ["ZREM", name, worker]) for name in names))
 
     async def claim(
         self,
@@ -197,11 +230,12 @@ class Workers:
         worker: str,
         models: Mapping[str, tuple[str, str]],
         *,
+        shard: int = 0,
         last: bool = False,
         lease: float = LEASE_SECONDS,
     ) -> Lease | None:
-        """Lease the job that has waited longest and begin an attempt at it. A worker that finds nothing is sent
-        ``wake`` when a job comes, if it is the one that has been idle the longest.
+        """Lease the job of a shard that has waited longest and begin an attempt at it. A worker that finds nothing is
+        sent ``wake`` when a job comes, if it is the one that has been idle the longest.
 
         Not to be cancelled: a job could be leased to a worker that does not know of it. For the same reason a claim
         whose reply got lost is repeated by the next call. One call at a time for each priority.
@@ -210,6 +244,7 @@ class Workers:
             priority: of the queue.
             worker: its id.
             models: SHA-256 of the weights and name of the engine, by the id of the model.
+            shard: of the queue.
             last: whether this takes the worker's last free slot.
             lease: seconds.
 
@@ -217,15 +252,15 @@ class Workers:
             None if there is nothing to do at the moment.
         """
         (other,) = set(Priority) - {priority}
+        queue = priority, shard
         while True:
-            repeated = priority in self._unanswered
+            repeated = queue in self._unanswered
             reply = await self._connection.run(
                 CLAIM,
-                Keys(priority=priority),
-                other_running=Keys(priority=other)["running"],
-                **{f"{kind}_prefix": key(kind, "") for kind in ("job", "events", "stream")},
+                Keys(priority=priority, in_shard=shard),
+                other_running=Keys(priority=other, in_shard=shard)["running"],
                 worker=worker,
-                claim=self._unanswered.setdefault(priority, secrets.token_hex(8)),
+                claim=self._unanswered.setdefault(queue, secrets.token_hex(8)),
                 repeated=int(repeated),
                 full=int(last),
                 lease=lease,
@@ -233,12 +268,17 @@ class Workers:
                 alone_from=MAX_DEATHS - 1,
                 models=json.dumps(models),
             )
-            del self._unanswered[priority]
+            del self._unanswered[queue]
             if reply is None:
+                self._idle_in[priority].add(shard)
                 return None
             attempt, refusal, fields = reply
             job = parse_reply(fields)
             if not refusal:
+                if last:
+                    self._idle_in[priority].discard(shard)
+                    with suppress(*UNAVAILABLE):  # it is woken in vain, then
+                        await self._not_idle(priority, worker)
                 return Lease(self._connection, job, attempt)
             failure = Failure(_REFUSALS[refusal.decode()], refusal.decode())
             await end_job(self._connection, job, Status.FAILED, attempt=attempt, error=failure)
@@ -249,28 +289,34 @@ class Workers:
         Raises:
             Exception: one of :data:`UNAVAILABLE`.
         """
-        found: dict[str, Signals | None] = {}
-        for priority in {lease.job.priority for lease in leases}:
-            held = [lease for lease in leases if lease.job.priority is priority]
+        queues: dict[tuple[Priority, int], list[Lease]] = {}
+        for lease in leases:
+            queues.setdefault((lease.job.priority, shard_of(lease.job.id)), []).append(lease)
+
+        async def renew(queue: tuple[Priority, int], held: Sequence[Lease]) -> list[tuple[str, Signals | None]]:
             signals = await self._connection.run(
                 RENEW,
-                Keys(priority=priority),
+                Keys(priority=queue[0], in_shard=queue[1]),
                 lease=seconds,
                 jobs=[Keys(lease.job.id)["job"] for lease in held],
                 held=[value for lease in held for value in (lease.job.id, lease.attempt)],
             )
-            found |= {lease.job.id: _signals(*reply) for lease, reply in zip(held, signals, strict=True)}
+            return [(lease.job.id, _signals(*reply)) for lease, reply in zip(held, signals, strict=True)]
+
+        renewed = await asyncio.gather(*(renew(*queue) for queue in queues.items()))
+        found = dict(pair for each in renewed for pair in each)
         return [found[lease.job.id] for lease in leases]
 
-    async def reclaim(self, priority: Priority, *, lease: float = LEASE_SECONDS) -> list[Orphan]:
-        """Put jobs whose lease has expired back at their old places. A job fails whose workers died too often.
+    async def reclaim(self, priority: Priority, *, shard: int = 0, lease: float = LEASE_SECONDS) -> list[Orphan]:
+        """Put jobs of a shard whose lease has expired back at their old places. A job fails whose workers died too
+        often.
 
         Returns:
             Those that this call has put back or ended.
         """
         orphans: list[Orphan] = []
         checks = {"lease": lease, "unchecked": UNCHECKED_SECONDS, "counted": UNCHECKED_COUNTS}
-        expired = await self._connection.run(EXPIRED, Keys(priority=priority), job_prefix=key("job", ""), **checks)
+        expired = await self._connection.run(EXPIRED, Keys(priority=priority, in_shard=shard), **checks)
         for job_id, attempt, worker in expired:
             (job,) = await read_jobs(self._connection, [job_id.decode()])
             if job is None:
@@ -293,10 +339,14 @@ def _signals(
     return Signals(int(attempt or 0), Status(json.loads(status)), int(read or 0), wanted is not None, queued)
 
 
+def _share(slots: int, number: int, of: int) -> int:
+    """A part of so many equal ones, as far as they can be equal."""
+    return slots // of + (number < slots % of)
+
+
 async def _release(connection: Connection, job: Job, attempt: int, *, max_deaths: int = 0, parked: int = -1) -> int:
     """Put a leased job back or suspend it; see ``RELEASE``."""
     args = {"id": job.id, "attempt": attempt, "max_deaths": max_deaths, "grace": LEASE_SECONDS, "parked": parked}
-    args |= {"control_prefix": key("control", ""), "priority": job.priority.value}
     least = PARKED_SECONDS if parked >= 0 else 0
     kept = {
         "retention": max(job.retention, least),

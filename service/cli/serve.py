@@ -31,15 +31,18 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         from ancestral.service.api.app import create_app
         from ancestral.service.api.http.auth import Keys, KeysError
         from ancestral.service.api.server import serve
+        from ancestral.service.broker.topology import UrlError, check_url
         from ancestral.service.cli.local import embedded
         from ancestral.service.cli.local.banner import address_of, banner
         from ancestral.service.cli.local.sockets import AddressError, listen
         from ancestral.service.settings import SettingsError, load_settings
         from ancestral.service.telemetry import logging as logs
 
-    errors = (SettingsError, ModelError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
+    errors = (SettingsError, UrlError, ModelError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
     with click_errors(*errors):
         settings = load_settings(host=host, port=port)
+        if settings.redis_url is not None:
+            check_url(settings.redis_url)
         if no_worker and settings.redis_url is None:
             raise click.UsageError(
                 "--no-worker needs ANCESTRAL_REDIS_URL: no worker elsewhere can reach the bundled Redis."

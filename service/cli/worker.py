@@ -34,6 +34,7 @@ def command(check: bool) -> None:
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.entries import ModelError
         from ancestral.service.broker.connection import Connection
+        from ancestral.service.broker.topology import UrlError, check_url
         from ancestral.service.broker.workers import Workers
         from ancestral.service.cli.local.sockets import AddressError, listen
         from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
@@ -65,7 +66,7 @@ def command(check: bool) -> None:
             await connection.close()
             await asyncio.to_thread(traces.close)
 
-    with click_errors(SettingsError, ModelError, CheckpointError, AddressError):
+    with click_errors(SettingsError, UrlError, ModelError, CheckpointError, AddressError):
         settings = load_settings()
         if check:
             for name, sampler in load_models(
@@ -75,6 +76,7 @@ def command(check: bool) -> None:
             return
         if settings.redis_url is None:
             raise SettingsError("ANCESTRAL_REDIS_URL: a worker needs it (`ancestral serve` starts Redis and a worker)")
+        check_url(settings.redis_url)
         configure_logging(settings.log_level, settings.log_format)
         log.info("worker starting")
         _free_large_arrays()

@@ -51,7 +51,7 @@ class AppState:
         """Why the service cannot be used; empty when it can."""
         try:
             await self.broker.ping()
-            workers = await self.broker.workers()
+            workers = await self.broker.queues.workers()
         except UNAVAILABLE:
             return ["Redis is unavailable."]
         if not any(worker.ready for worker in workers):
@@ -63,7 +63,7 @@ class AppState:
     async def engines(self) -> dict[str, list[str]]:
         """The engines that sample each model, over all workers that are ready."""
         found: dict[str, set[str]] = {}
-        for worker in await self.broker.workers():
+        for worker in await self.broker.queues.workers():
             for name, engine in worker.engines.items() if worker.ready else ():
                 found.setdefault(name, set()).add(engine)
         return {name: sorted(engines) for name, engines in sorted(found.items())}
@@ -74,7 +74,7 @@ class AppState:
         Raises:
             NotReady: no worker has the model.
         """
-        workers, name = await self.broker.workers(), model.entry.id
+        workers, name = await self.broker.queues.workers(), model.entry.id
         if not any(worker.ready and worker.models.get(name) == model.sha256 for worker in workers):
             raise NotReady(next(iter(_problems(workers)), f"No worker has {name} loaded."))
 
@@ -111,8 +111,10 @@ class AppState:
         return headers
 
     def queue_of(self, priority: Priority) -> int:
-        """How many jobs of a priority may wait."""
-        return self.settings.max_queued_streams if priority is Priority.INTERACTIVE else self.settings.max_queued_jobs
+        """How many jobs of a priority may wait in each shard."""
+        settings = self.settings
+        jobs = settings.max_queued_streams if priority is Priority.INTERACTIVE else settings.max_queued_jobs
+        return math.ceil(jobs / self.broker.queues.shards)
 
 
 def _problems(workers: Sequence[WorkerInfo]) -> list[str]:

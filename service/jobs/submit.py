@@ -55,16 +55,19 @@ async def submit_job(
         Unprocessable: the key belongs to another request.
     """
     await state.require_worker(job_spec.model)
+    bound = None if key is None else (key, _fingerprint(job_spec, key))
     settings = state.settings
     later = wants_job(prefer) or job_spec.seconds > settings.interactive_seconds
     retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
     retention = max(retention, kept_seconds)
     excerpt = job_spec.payload.excerpt
+    priority, model = Priority.BATCH if later else Priority.INTERACTIVE, job_spec.model
     job = Job(
+        id=await state.broker.queues.place(priority, caller.name, key, {model.entry.id: model.sha256}),
         kind=job_spec.task.kind,
-        priority=Priority.BATCH if later else Priority.INTERACTIVE,
-        model=job_spec.model.entry.id,
-        sha256=job_spec.model.sha256,
+        priority=priority,
+        model=model.entry.id,
+        sha256=model.sha256,
         owner=caller.name,
         payload=job_spec.payload.dump(),
         voice=getattr(job_spec.payload, "voice", None),
@@ -76,7 +79,6 @@ async def submit_job(
         record_retention=max(retention, 0 if key is None else IDEMPOTENCY_SECONDS),
         limit=caller.concurrent_streams or settings.concurrent_streams or 0,
     )
-    bound = None if key is None else (key, _fingerprint(job_spec, key))
     queue = state.queue_of(job.priority)
     stored = await state.broker.submit(job, queue=queue, upload=job_spec.upload, bound=bound)
     current_job.set(stored.id)

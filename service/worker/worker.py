@@ -16,7 +16,7 @@ import secrets
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from itertools import product
 from typing import Any
 
 from ancestral.loader import LoadedModels
@@ -33,14 +33,13 @@ from ancestral.service.telemetry.logging import current_job, request_id
 from ancestral.service.telemetry.metrics import WorkerMetrics, Workload
 from ancestral.service.telemetry.outage import RedisOutage
 from ancestral.service.telemetry.tracing import Tracing
+from ancestral.service.worker.claim_order import ClaimOrder
 from ancestral.service.worker.renewal import renew_leases
 from ancestral.warmup import warm_up
 
 ANNOUNCE_SECONDS = 1.5
 HUNG_SECONDS = 60.0
 """A worker whose event loop has not run for so long is not alive."""
-WAIT_SECONDS = 1.0
-"""For which a worker waits to be woken before it tries to claim a job all the same."""
 _RETRY_SECONDS = 0.2
 _UNLOAD_SECONDS = 10.0
 
@@ -68,7 +67,8 @@ class Worker:
         self._ready = False
         self._problem: str | None = "The models are being warmed up."
         self._claiming = asyncio.Lock()
-        self._woken = {priority: asyncio.Event() for priority in Priority}
+        self._homes: list[int] = []
+        self._claims = {priority: ClaimOrder(broker.shards) for priority in Priority}
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
         self._attempts: list[JobAttempt] = []
@@ -115,7 +115,7 @@ class Worker:
             await asyncio.to_thread(scheduler.close)
             pool.shutdown(wait=True, cancel_futures=True)
             with self._redis.tolerated():
-                await self._broker.leave(self.id)
+                await self._broker.leave(self.id, self._homes)
 
     async def _warm(self, pool: ThreadPoolExecutor) -> None:
         """Warm the models up and tell the API processes, as soon as Redis can be reached."""
@@ -128,12 +128,19 @@ class Worker:
             self._ready, self._problem = True, None
         while True:
             with self._redis.tolerated():
-                await self._broker.announce(self._info())
+                await self._tell()
             if self._redis.connected:
                 break
             await asyncio.sleep(ANNOUNCE_SECONDS)
         if self._ready:
             log.info("worker ready", extra={"worker": self.id, "models": sorted(self._loaded_models.models)})
+
+    async def _tell(self) -> None:
+        """Announce this worker in the shards that it is to serve now."""
+        self._homes = await self._broker.enrol(self.id)
+        for order in self._claims.values():
+            order.serve(self._homes)
+        await self._broker.announce(self._info(), self._homes)
 
     def _info(self) -> WorkerInfo:
         samplers = self._loaded_models.samplers
@@ -175,7 +182,7 @@ class Worker:
         while True:
             self._looped_at = time.monotonic()
             with self._redis.tolerated():
-                await self._broker.announce(self._info())
+                await self._tell()
                 self._announced_at = time.monotonic()
             await asyncio.sleep(ANNOUNCE_SECONDS)
 
@@ -185,7 +192,7 @@ class Worker:
             with self._redis.tolerated():
                 async for message in self._broker.control.messages(self.id):
                     if message.verb == "wake":
-                        self._woken[Priority(message.subject)].set()
+                        self._claims[Priority(message.subject)].wake(message.value)
                     for job_attempt in self._attempts:
                         if job_attempt.job.id == message.subject:
                             job_attempt.handle_message(message.verb, message.value)
@@ -201,8 +208,8 @@ class Worker:
         while True:
             await asyncio.sleep(RECLAIM_SECONDS)
             with self._redis.tolerated():
-                for priority in Priority:
-                    for orphan in await self._broker.reclaim(priority):
+                for priority, shard in product(Priority, self._homes):
+                    for orphan in await self._broker.reclaim(priority, shard=shard):
                         self._metrics.orphans.inc()
                         log.warning(
                             "job reclaimed: its worker died", extra={"job": orphan.job.id, "worker": orphan.worker}
@@ -223,20 +230,21 @@ class Worker:
         models = {
             name: (sampler.model.sha256, sampler.engine.name) for name, sampler in self._loaded_models.samplers.items()
         }
+        order = self._claims[priority]
         while True:
+            shard = await order.next()
             try:
-                self._woken[priority].clear()
                 async with self._claiming:  # held until its task is there: a worker that stops waits for it
-                    if (lease := await self._broker.claim(priority, self.id, models, last=last)) is not None:
+                    lease = await self._broker.claim(priority, self.id, models, shard=shard, last=last)
+                    if lease is not None:
+                        order.wake(shard)  # there may be more
                         task = asyncio.create_task(self._perform(lease))
                         self._running.add(task)
                         task.add_done_callback(self._running.discard)
                         return task
             except UNAVAILABLE:
+                order.wake(shard)
                 await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken[priority].wait(), WAIT_SECONDS)
 
     async def _perform(self, lease: Lease) -> None:
         """Make an attempt at a job. Should this fail unexpectedly, the lease expires as if the worker had died."""

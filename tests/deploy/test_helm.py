@@ -12,7 +12,7 @@ import yaml
 
 from ancestral.service import __version__
 from ancestral.service.broker.job import Priority
-from ancestral.service.broker.keys import PREFIX
+from ancestral.service.broker.keys import key
 from tests.deploy.support import ROOT, UID, settings
 
 CHART = ROOT / "deploy" / "helm" / "ancestral"
@@ -168,7 +168,7 @@ def test_selectors_match_the_labels_of_the_pods(default: Manifests) -> None:
 def test_workers_are_scaled_on_the_keys_of_the_queue(default: Manifests) -> None:
     spec = default["ScaledObject", "ancestral-worker"]["spec"]
     followed = {trigger["metadata"]["listName"] for trigger in spec["triggers"]}
-    assert followed == {f"{PREFIX}{part}:{priority}" for priority in Priority for part in ("waiting", "running")}
+    assert followed == {key(part, priority) for priority in Priority for part in ("waiting", "running")}
     formula = spec["advanced"]["scalingModifiers"]
     assert all(trigger["name"] in formula["formula"] for trigger in spec["triggers"])
     assert int(formula["target"]) == 0.75 * settings(variables(default, "worker")).interactive_slots

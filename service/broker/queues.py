@@ -1,0 +1,125 @@
+"""The queues of all shards, as API processes see them: their workers, how full they are, where a new job goes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
+from typing import Final
+
+from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.job import Job, Priority, new_job_id
+from ancestral.service.broker.keys import LIFE_SECONDS, Keys, shard_for
+from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.broker.scripts import ROSTER, UNFINISHED
+
+_WORKERS_SECONDS: Final = 0.5
+"""How old a list of workers may be."""
+
+
+class Queues:
+    """The queues of all shards."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.shards = connection.shards
+        """How many there are."""
+        self._rosters: tuple[float, list[list[WorkerInfo]]] = (-math.inf, [])
+
+    async def _workers_of_shards(self) -> list[list[WorkerInfo]]:
+        """The workers that are alive, of every shard, with their slots there; as of at most half a second ago."""
+        read_at, rosters = self._rosters
+        if time.monotonic() - read_at > _WORKERS_SECONDS:
+            shards = [Keys(in_shard=shard) for shard in range(self.shards)]
+            found = await asyncio.gather(*(self._connection.run(ROSTER, keys) for keys in shards))
+            rosters = [[WorkerInfo(**json.loads(info)) for info in infos] for infos in found]
+            self._rosters = (time.monotonic(), rosters)
+        return rosters
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The workers that are alive, as of at most half a second ago."""
+        merged: dict[str, WorkerInfo] = {}
+        for info in chain.from_iterable(await self._workers_of_shards()):
+            known = merged.get(info.id)
+            slots = info.slots if known is None else {name: known.slots[name] + n for name, n in info.slots.items()}
+            merged[info.id] = replace(info, slots=slots)
+        return list(merged.values())
+
+    async def slots(self, priority: Priority, shard: int) -> int:
+        """The slots of a shard's workers that are ready."""
+        rosters = await self._workers_of_shards()
+        workers = rosters[shard] if shard < len(rosters) else []
+        return sum(info.slots[priority] for info in workers if info.ready)
+
+    async def depths(self, priority: Priority) -> tuple[int, int]:
+        """How many jobs of a priority wait, and how many run."""
+        depths = await asyncio.gather(*(self.depths_of(priority, shard) for shard in range(self.shards)))
+        waiting, running = map(sum, zip(*depths, strict=True))
+        return waiting, running
+
+    async def depths_of(self, priority: Priority, shard: int) -> tuple[int, int]:
+        """How many jobs of a priority wait in a shard, and how many run."""
+        keys = Keys(priority=priority, in_shard=shard)
+        names = keys["waiting"], keys["running"]
+        waiting, running = await self._connection.commands(names[0], *(["ZCARD", name] for name in names))
+        return int(waiting), int(running)
+
+    async def unfinished(self) -> tuple[int, int]:
+        """The number of unfinished jobs of all owners together, and the largest number of any owner."""
+        shards = [Keys(in_shard=shard) for shard in range(self.shards)]
+        counted = await asyncio.gather(*(self._connection.run(UNFINISHED, keys, life=LIFE_SECONDS) for keys in shards))
+        owners: Counter[bytes] = Counter()
+        for counts in counted:
+            for owner, count in zip(counts[::2], counts[1::2], strict=True):
+                owners[owner] += count
+        return owners.total(), max(owners.values(), default=0)
+
+    async def pace(self, priority: Priority, shard: int) -> float | None:
+        """Seconds between the ends of two jobs of a shard while every slot is taken; None before any job has ended."""
+        name = Keys(priority=priority, in_shard=shard)["durations"]
+        (found,) = await self._connection.commands(name, ["LRANGE", name, 0, -1])
+        slots = await self.slots(priority, shard)
+        return sum(map(float, found)) / len(found) / slots if found and slots else None
+
+    async def place(
+        self, priority: Priority, owner: str, idempotency_key: str | None, models: Mapping[str, str]
+    ) -> str:
+        """The id of a new job: in the shard with more room of two that are drawn at random from those whose workers
+        have its model. Equal idempotency keys of an owner have the same shard.
+
+        Args:
+            priority: of the job.
+            owner: of the job.
+            idempotency_key: that it is to be bound to.
+            models: SHA-256 of the weights that it needs, by the id of the model.
+        """
+        if idempotency_key is not None:
+            return new_job_id(shard_for(f"{owner}:{idempotency_key}", self.shards))
+        if self.shards == 1:
+            return new_job_id()
+        able = [
+            shard
+            for shard, workers in enumerate(await self._workers_of_shards())
+            if any(info.ready and models.items() <= info.models.items() for info in workers)
+        ]
+        drawn = random.sample(able, 2) if len(able) > 1 else able or [secrets.randbelow(self.shards)]
+        rooms = [await self.slots(priority, shard) - sum(await self.depths_of(priority, shard)) for shard in drawn]
+        return new_job_id(drawn[rooms.index(max(rooms))])
+
+    async def limit(self, job: Job) -> int:
+        """How many unfinished jobs the owner of a job may have in its shard: those in others count, too. 0: any number,
+        -1: none."""
+        if not job.limit or self.shards == 1:
+            return job.limit
+        others = [Keys(owner=job.owner, in_shard=shard)["unfinished"] for shard in range(self.shards)]
+        others.remove(Keys.for_job(job)["unfinished"])
+        since = time.time() - LIFE_SECONDS
+        counts = await asyncio.gather(*(self._connection.commands(n, ["ZCOUNT", n, since, "+inf"]) for n in others))
+        return job.limit - sum(count for (count,) in counts) or -1

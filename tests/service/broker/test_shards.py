@@ -1,0 +1,244 @@
+"""Jobs in many shards of a real cluster: they are placed, found, counted, limited and run as in one."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ancestral.service.broker.connection import UNAVAILABLE, retry_while_unavailable
+from ancestral.service.broker.job import Job, Priority, Status, new_job_id, shard_of
+from ancestral.service.broker.keys import tag
+from ancestral.service.broker.topology import CLUSTER_SHARDS
+from ancestral.service.errors import NotReady, Overloaded
+from tests.service.broker.support import MODELS, WORKER, Broker, job, run
+from tests.service.redis_cluster import RealRedis, cluster
+
+EVERYWHERE = range(CLUSTER_SHARDS)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[RealRedis]:
+    """Three masters, each with a replica."""
+    with tempfile.TemporaryDirectory() as folder, cluster(Path(folder), replicas=1) as running:
+        yield running
+
+
+async def placed(broker: Broker, key: str | None = None, **changes: Any) -> Job:
+    """A job in the shard that is chosen for it."""
+    job_id = await broker.clients.queues.place(Priority.INTERACTIVE, "me", key, {"tiny": "aa"})
+    return job(id=job_id, **changes)
+
+
+async def claimed_anywhere(broker: Broker) -> list[str]:
+    """The ids of all jobs that a worker finds, in any shard."""
+    found = []
+    for shard in EVERYWHERE:
+        while lease := await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, shard=shard):
+            found.append(lease.job.id)
+    return found
+
+
+def test_tags_differ_and_spread_over_the_slots() -> None:
+    assert len({tag(shard) for shard in range(256)}) == 256
+
+
+def test_jobs_are_placed_where_there_is_room_and_a_worker_with_their_model(servers: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        able = [1, 5, 9, 30]
+        await broker.workers.leave("w", [0])
+        info = dataclasses.replace(WORKER, slots={"interactive": 16, "batch": 4})
+        await broker.workers.announce(info, able)
+        other = dataclasses.replace(info, id="x", models={"tiny": "bb"})
+        await broker.workers.announce(other, EVERYWHERE)
+        jobs = [await broker.clients.submit(await placed(broker), queue=0) for _ in range(12)]
+        counts = Counter(shard_of(made.id) for made in jobs)
+        assert set(counts) <= set(able)
+        assert max(counts.values()) <= 4
+        (merged,) = [found for found in await broker.clients.queues.workers() if found.id == "w"]
+        assert merged.slots == {"interactive": 16, "batch": 4}
+
+    run(servers, act)
+
+
+def test_an_owner_sees_the_jobs_of_all_shards_newest_first(servers: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        jobs = [await broker.clients.submit(job(id=new_job_id(7 * n % 32)), queue=9) for n in range(11)]
+        await broker.clients.delete(jobs[4])
+        wanted = [made.id for made in reversed(jobs) if made is not jobs[4]]
+        seen, after = list[str](), None
+        while True:
+            page, more = await broker.clients.jobs("me", after, 3)
+            seen += [made.id for made in page]
+            if not more:
+                break
+            after = seen[-1]
+        assert seen == wanted
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (10, 0)
+        assert await broker.clients.queues.unfinished() == (10, 10)
+
+    run(servers, act)
+
+
+def test_a_limit_counts_the_jobs_of_all_shards(servers: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        first = await broker.clients.submit(job(id=new_job_id(3), limit=2), queue=9)
+        await broker.clients.submit(job(id=new_job_id(4), limit=2), queue=9)
+        for shard in (3, 4, 5):
+            with pytest.raises(Overloaded, match="unfinished"):
+                await broker.clients.submit(job(id=new_job_id(shard), limit=2), queue=9)
+        await broker.clients.cancel(first)
+        await broker.clients.submit(job(id=new_job_id(5), limit=2), queue=9)
+
+    run(servers, act)
+
+
+def test_equal_idempotency_keys_meet(servers: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        again = [await placed(broker, "k") for _ in range(3)]
+        stored = [await broker.clients.submit(made, queue=9, bound=("k", "f")) for made in again]
+        assert {made.id for made in stored} == {again[0].id}
+        assert len({shard_of((await placed(broker, f"k{n}")).id) for n in range(50)}) > 10
+
+    run(servers, act)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 40, 100])
+def test_workers_share_the_shards(servers: RealRedis, count: int) -> None:
+    async def act(broker: Broker) -> None:
+        names = [f"w{n}" for n in range(count)]
+        for _ in range(2):
+            homes = [await broker.workers.enrol(name) for name in names]
+        served = Counter(shard for each in homes for shard in each)
+        assert set(served) == set(EVERYWHERE)
+        assert min(served.values()) >= min(2, count)
+        assert max(map(len, homes)) - min(map(len, homes)) == 0
+        if count >= CLUSTER_SHARDS:
+            assert len(homes[0]) == 2
+        for name, shards in zip(names, homes, strict=True):
+            await broker.workers.leave(name, shards)
+        assert await broker.workers.enrol("alone") == list(EVERYWHERE)
+
+    run(servers, act)
+
+
+def test_requests_of_a_caller_and_sessions_are_anywhere(servers: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        for caller in "abcdef":
+            assert [(await broker.clients.request_window.hit(caller, 2))[0] for _ in range(3)] == [True, True, False]
+            session = broker.clients.session(None, 60)
+            session.owner = caller
+            assert await session.save('{"a":1}')
+            assert await broker.clients.session(session.id, 60).claim(caller) == '{"a":1}'
+
+    run(servers, act)
+
+
+def test_a_job_counts_as_submitted_when_a_replica_has_it(servers: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        broker.connection.replicas = 1
+        made = await broker.clients.submit(job(), queue=9)
+        assert (await broker.clients.job(made.id)) == made
+        broker.connection.replicas = 2  # than there are
+        lost = job()
+        with pytest.raises(NotReady, match="replicas"):
+            await broker.clients.submit(lost, queue=9)
+        found = await broker.clients.job(lost.id)
+        assert found is not None
+        assert found.status is Status.CANCELLED
+
+    run(servers, act)
+
+
+def test_a_slot_that_moves_takes_its_jobs_with_it(servers: RealRedis) -> None:
+    """Also while the connection still believes that the old server has them."""
+
+    async def act(broker: Broker) -> None:
+        jobs = [await broker.clients.submit(await placed(broker), queue=99) for _ in range(20)]
+        for shard in (0, 1, 2):
+            _move(servers, shard)
+        jobs += [await broker.clients.submit(job(id=new_job_id(shard)), queue=99) for shard in (0, 1, 2)]
+        assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
+
+    run(servers, act)
+
+
+def _move(servers: RealRedis, shard: int) -> None:
+    """Move the slot of a shard to another master, key by key."""
+    slot = servers.nodes[0].client.cluster("keyslot", tag(shard))
+    masters = servers.masters()
+    owner = next(node for node in masters if _has(node.client, slot))
+    other = next(node for node in masters if node is not owner)
+    owner_id, other_id = (node.client.execute_command("CLUSTER MYID").decode() for node in (owner, other))
+    other.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", owner_id)
+    owner.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", other_id)
+    while names := owner.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+        owner.client.execute_command("MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS", *names)
+    for node in (other, owner, *masters):
+        node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", other_id)
+
+
+def _has(client: Any, slot: int) -> bool:
+    me = client.execute_command("CLUSTER MYID").decode()
+    for first, last, master, *_ in client.execute_command("CLUSTER SLOTS"):
+        if first <= slot <= last:
+            return bool(master[2].decode() == me)
+    return False
+
+
+@pytest.mark.slow
+def test_no_job_is_lost_or_done_twice_when_masters_are_killed(servers: RealRedis) -> None:
+    """kill -9 of one master, then CLUSTER FAILOVER of another, while jobs are submitted, claimed and ended."""
+
+    async def act(broker: Broker) -> None:
+        broker.connection.replicas = 1
+        admitted, done, all_done = list[str](), set[str](), asyncio.Event()
+
+        async def submit() -> None:
+            while len(admitted) < 1000:
+                try:
+                    made = await placed(broker)
+                    admitted.append((await broker.clients.submit(made, queue=1000)).id)
+                except (NotReady, *UNAVAILABLE):
+                    await asyncio.sleep(0.1)
+
+        async def work(first: int) -> None:
+            while not all_done.is_set():
+                for shard in range(first, CLUSTER_SHARDS, 4):
+                    try:
+                        lease = await broker.workers.claim(Priority.INTERACTIVE, f"w{first}", MODELS, shard=shard)
+                        await broker.workers.reclaim(Priority.INTERACTIVE, shard=shard)
+                    except UNAVAILABLE:
+                        continue
+                    if lease is not None and await lease.end(Status.COMPLETED, result={"n": 1}):
+                        done.add(lease.job.id)
+                await asyncio.sleep(0.01)
+
+        async def disturb() -> None:
+            while len(admitted) < 200:
+                await asyncio.sleep(0.05)
+            servers.nodes[0].process.kill()
+            while len(admitted) < 500:
+                await asyncio.sleep(0.05)
+            replica = servers.nodes[4].client
+            await retry_while_unavailable(lambda: asyncio.to_thread(replica.execute_command, "CLUSTER FAILOVER"), 30)
+
+        async with asyncio.timeout(240):
+            working = [asyncio.create_task(work(n)) for n in range(4)]
+            await asyncio.gather(disturb(), *(submit() for _ in range(8)))
+            for job_id in admitted:  # an end that only the killed master knew is lost, and the job is done again
+                while (found := await broker.clients.job(job_id)) is None or not found.status.terminal:
+                    assert found is not None
+                    await asyncio.sleep(0.1)
+                assert found.status is Status.COMPLETED
+            all_done.set()
+            await asyncio.gather(*working)
+        assert set(admitted) <= done
+
+    run(servers, act)
