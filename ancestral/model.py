@@ -199,7 +199,7 @@ class Model:
 
 
 def load(
-    model: str = "wavenet-en",
+    model: str = "wavenet-multilingual",
     *,
     directory: str | Path | None = None,
     engine: str = "auto",

@@ -14,10 +14,15 @@ from typing import Any, Final
 from urllib.request import Request, urlopen
 
 from ancestral.models import entries
+from ancestral.models.text.languages.registry import primary
 from bench.listeners import serving
 
 ZOO: Final = Path(entries.__file__).with_name("zoo")
 SEED: Final = 7
+GREETINGS: Final = {
+    "en": "Hello, this is {}.", "es": "Hola, soy {}.", "fr": "Bonjour, je suis {}.", "it": "Ciao, sono {}.",
+    "pt": "Olá, eu sou {}.",
+}  # fmt: skip
 SECONDS: Final = 3.0
 """Of a model without text."""
 
@@ -42,7 +47,8 @@ def make(url: str, directory: Path) -> int:
         for voice in entry.voices:
             body = {"model": entry.id, "voice": voice.id, "seed": SEED, "response_format": "mp3"}
             if entry.kind == "speech":
-                data = post(f"{url}/v1/audio/speech", body | {"input": f"Hello, this is {voice.name}."})
+                greeting = GREETINGS[primary(voice.language)].format(voice.name.partition(" ")[0])
+                data = post(f"{url}/v1/audio/speech", body | {"input": greeting})
             else:
                 data = post(f"{url}/v1/audio/generations", body | {"duration": SECONDS})
             written += _write(entry, f"{voice.id}.mp3", data)

@@ -284,13 +284,13 @@ class Settings(BaseSettings):
         description="Comma-separated other names of models, `alias=id`. If it is not set, the names that clients of "
         "OpenAI, ElevenLabs and Kokoro-FastAPI send by default (`tts-1`, `tts-1-hd`, `gpt-4o-mini-tts`, "
         "`eleven_turbo_v2_5` and so on, `kokoro`; `dall-e-2`, `dall-e-3`, `gpt-image-1` and so on) stand for "
-        "`wavenet-en` and `pixelcnn-sprites`. Empty: no aliases.",
+        "`wavenet-multilingual`, or another model that has the voice, and `pixelcnn-sprites`. Empty: no aliases.",
     )
     voice_aliases: Aliases = Field(
         default=None,
-        description="Comma-separated other names of voices, `alias=id`. If it is not set, OpenAI's thirteen names "
-        "(`alloy` to `verse`) and five of Kokoro's (`af_heart`, `af_bella`, `am_adam`, `am_michael`, `bm_george`) "
-        "stand for bundled voices. Empty: no aliases.",
+        description="Comma-separated other names of voices, `alias=id`. If it is not set, OpenAI's names that "
+        "are no voices here (`ash`, `ballad` and so on) and Kokoro's (`af_nova`, `bm_fable` and so on) stand for "
+        "bundled voices. Empty: no aliases.",
     )
     pronunciations: FilePath | None = Field(
         default=None,

@@ -12,18 +12,26 @@ from typing import Final
 from ancestral.models.entries import ModelError
 
 VOICE_ALIASES: Final[Mapping[str, str]] = {
-    "alloy": "heart", "ash": "joe", "ballad": "awb", "cedar": "joe", "coral": "allison", "echo": "rms", "fable": "awb",
-    "marin": "heart", "nova": "allison", "onyx": "joe", "sage": "slt", "shimmer": "slt", "verse": "rms",
-    "af_heart": "heart", "af_bella": "allison", "am_adam": "joe", "am_michael": "rms", "bm_george": "awb",
+    # OpenAI's, but for alloy, echo, fable, nova and onyx, which are voices here
+    "ash": "eric", "ballad": "george", "cedar": "joe", "coral": "sarah", "marin": "heart", "sage": "emma",
+    "shimmer": "lily", "verse": "michael",
+    # Kokoro's, of the voices here
+    "af_heart": "heart", "af_nova": "nova", "af_alloy": "alloy", "af_sarah": "sarah", "am_echo": "echo",
+    "am_eric": "eric", "am_michael": "michael", "am_onyx": "onyx", "bf_emma": "emma", "bf_lily": "lily",
+    "bm_fable": "fable", "bm_george": "george", "ef_dora": "dora", "em_alex": "alex", "ff_siwis": "siwis",
+    "if_sara": "sara", "im_nicola": "nicola", "pf_dora": "dora-br", "pm_alex": "alex-br",
+    # and of others
+    "af_bella": "heart", "am_adam": "joe",
 }  # fmt: skip
-"""OpenAI's names of voices, some clients of which accept no others; and those of Kokoro that its examples use."""
+"""OpenAI's names of voices, some clients of which accept no others, and Kokoro's ids. Where the voice is not here, the
+nearest by sex and pitch."""
 _SPEECH_MODELS: Final = (
     "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "eleven_monolingual_v1", "eleven_multilingual_v2", "eleven_turbo_v2",
     "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5", "kokoro",
 )  # fmt: skip
 _IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5")
 MODEL_ALIASES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(_SPEECH_MODELS, "wavenet-en"),
+    **dict.fromkeys(_SPEECH_MODELS, "wavenet-multilingual"),
     **dict.fromkeys(_IMAGE_MODELS, "pixelcnn-sprites"),
 }
 """Names of models that clients of OpenAI, ElevenLabs and Kokoro-FastAPI send by default."""

@@ -87,6 +87,32 @@ class Catalog:
         """
         return model.mix(voice, self.aliases.voices)
 
+    def model_and_voice(
+        self, model_id: str | None, voice: str, capability: str = "speech"
+    ) -> tuple[SpeechModel, VoiceMix]:
+        """A model that has a voice, or all voices of a mix.
+
+        An alias of a model, such as ``tts-1``, stands for each model with the capability, as None does: the first one
+        that has the voice, and of several the one that the alias maps to.
+
+        Raises:
+            NotFound: there is no such model.
+            InvalidRequest: the model has not got the capability, or lacks the voice; it is no mix.
+        """
+        chosen = None if model_id is None else self.speech_model(model_id, capability)
+        if chosen is not None and model_id not in self.aliases.models:
+            return chosen, self.voice(chosen, voice)
+        others = (model for model in self.speech_models if capability in model.capabilities and model is not chosen)
+        refused: InvalidRequest | None = None
+        for model in (*([] if chosen is None else [chosen]), *others):
+            try:
+                return model, self.voice(model, voice)
+            except InvalidRequest as error:
+                if error.code != "voice_not_found":
+                    raise
+                refused = refused or error
+        raise refused or InvalidRequest(f"no model is made for {capability}", code="model_not_capable")
+
     def speech_model(self, model_id: str, capability: str) -> SpeechModel:
         """The model of this id or alias, which must have the capability.
 

@@ -35,8 +35,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, path_type=Path),
     help="A .m4b, .mp3, .flac, .opus or .wav file.",
 )
-@click.option("--voice", help="A voice of the model, or a mix, 'heart(2)+joe(1)'; its first voice by default.")
-@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--voice", help="A voice, or a mix, 'heart(2)+joe(1)'; the model's first voice by default.")
+@click.option("--model", help="A model's id; the first one that has the voice by default.")
 @click.option(
     "--seed",
     type=click.IntRange(0, MAX_SEED),
@@ -63,7 +63,7 @@ def command(
     text: Path,
     output: Path,
     voice: str | None,
-    model: str,
+    model: str | None,
     seed: int,
     speed: float,
     pronunciations: Path | None,
@@ -141,20 +141,23 @@ def _book(path: Path) -> Book:
     return book
 
 
-def _local(model: str, voice: str | None, speed: float, pronunciations: Path | None) -> tuple[Speaker, Pronunciations]:
+def _local(
+    model: str | None, voice: str | None, speed: float, pronunciations: Path | None
+) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the lexicon."""
     from ancestral.catalog.lexicon import read_lexicon
     from ancestral.service.cli.book.local import LocalSpeaker
-    from ancestral.service.cli.local.model import configured_model
+    from ancestral.service.cli.local.model import configured_model, model_that_speaks
     from ancestral.service.settings import load_settings
 
-    settings, loaded = load_settings(), configured_model(model, pronunciations)
+    settings = load_settings()
+    loaded = configured_model(model or model_that_speaks(voice), pronunciations)
     lexicon = read_lexicon(pronunciations or settings.pronunciations)
     return LocalSpeaker(loaded, voice, speed, settings.threads), lexicon
 
 
 def _remote(
-    url: str, key_file: Path | None, model: str, voice: str | None, speed: float, pronunciations: Path | None
+    url: str, key_file: Path | None, model: str | None, voice: str | None, speed: float, pronunciations: Path | None
 ) -> tuple[Speaker, Pronunciations]:
     """A model of a server, and the lexicon that is sent to it."""
     from ancestral.catalog.lexicon import read_lexicon

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Speak a text into a file.")
 @click.argument("text")
-@click.option("--voice", help="A voice of the model, or a mix, 'heart(2)+joe(1)'; its first voice by default.")
-@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--voice", help="A voice, or a mix, 'heart(2)+joe(1)'; the model's first voice by default.")
+@click.option("--model", help="A model's id; the first one that has the voice by default.")
 @click.option(
     "-o",
     "--output",
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def command(
     text: str,
     voice: str | None,
-    model: str,
+    model: str | None,
     output: Path,
     seed: int | None,
     speed: float,
@@ -63,7 +63,7 @@ def command(
 ) -> None:
     """Speak TEXT (- reads it from standard input), with a progress bar."""
     from ancestral import codecs
-    from ancestral.service.cli.local.model import FAILURES, configured_model
+    from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_speaks
 
     if str(output) != "-":
         if output.suffix.lower() not in codecs.SUFFIXES:
@@ -72,7 +72,7 @@ def command(
         check_output(output)
     words = sys.stdin.read() if text == "-" else text
     with click_errors(*FAILURES):
-        speaker = configured_model(model, pronunciations).voice(voice)
+        speaker = configured_model(model or model_that_speaks(voice), pronunciations).voice(voice)
         speech = speaker.speak(
             words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
             input_format="ssml" if ssml else "text",

@@ -60,11 +60,11 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
     if request.timestamps and request.stream_format == "audio":
         message = "timestamps: there is no place for them in audio; use stream_format sse or json"
         raise InvalidRequest(message, param="timestamps", code="conflict")
-    model = catalog.speech_model(request.model, "speech")
+    model, voice = catalog.model_and_voice(request.model, request.voice_id)
     _check_rate(model, request)
     said = utterance(
         model,
-        catalog.voice(model, request.voice_id),
+        voice,
         request.input,
         catalog.pronunciations,
         seed=request.seed,
@@ -84,8 +84,7 @@ def generation_job(
     catalog: Catalog, settings: Settings, request: GenerationRequest
 ) -> JobSpec[GenerationPayload, SpeechModel]:
     """Sound without text. Takes a moment if there is a recording to decode; raises as :func:`speech_job` does."""
-    model = catalog.speech_model(request.model, "generation")
-    voice = catalog.voice(model, request.voice_id)
+    model, voice = catalog.model_and_voice(request.model, request.voice_id, "generation")
     spec, prompt = model.spec, None
     _check_rate(model, request)
     if request.prompt_audio is not None:
@@ -111,8 +110,7 @@ def likelihood_job(
     catalog: Catalog, settings: Settings, model_id: str, voice_id: str, text: str | None, file: bytes
 ) -> JobSpec[SpeechLikelihoodPayload, SpeechModel]:
     """A recording to score. Takes a moment, as it is decoded; raises as :func:`speech_job` does."""
-    model = catalog.speech_model(model_id, "likelihood")
-    voice = catalog.voice(model, voice_id)
+    model, voice = catalog.model_and_voice(model_id, voice_id, "likelihood")
     sentences: Sentences = ()
     if "speech" in model.capabilities:
         if text is None:

@@ -37,7 +37,7 @@ class RemoteSpeaker:
     Args:
         url: of the server, without a path.
         key: the API key; None if the server needs none.
-        model_id: an id or an alias.
+        model_id: an id or an alias; the first model that has the voice if None.
         voice: one of its voices, by its id or an alias, or a mix; its first one if None.
         speed: above 1 is faster.
 
@@ -45,7 +45,7 @@ class RemoteSpeaker:
         BookError: the server does not answer, or has no such model or voice, or the model cannot speak.
     """
 
-    def __init__(self, url: str, key: str | None, model_id: str, voice: str | None, speed: float) -> None:
+    def __init__(self, url: str, key: str | None, model_id: str | None, voice: str | None, speed: float) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BookError(f"{url}: not the URL of a server, such as http://localhost:8000")
@@ -53,18 +53,31 @@ class RemoteSpeaker:
         self._key = key
         self._speed = speed
         self._stopped = threading.Event()
-        model = self._json(f"/v1/models/{quote(model_id, safe='')}", attempts=1)
-        if "speech" not in model["capabilities"]:
-            raise BookError(f"{model['id']} is not made for speech")
+        model, found = self._chosen(model_id, voice)
         self.model: str = model["id"]
         self.model_sha256: str = model["sha256"]
         self.sample_rate: int = model["sample_rate"]
-        found = self._voice(voice)
         self.voice, self.language = found.id, found.language
 
-    def _voice(self, text: str | None) -> VoiceMix:
+    def _chosen(self, model_id: str | None, voice: str | None) -> tuple[dict[str, Any], VoiceMix]:
+        """The model, and its voice in the canonical form."""
+        if model_id is None:
+            models = [m for m in self._json("/v1/models", attempts=1)["data"] if "speech" in m["capabilities"]]
+        else:
+            models = [self._json(f"/v1/models/{quote(model_id, safe='')}", attempts=1)]
+        refused: BookError | None = None
+        for model in models:
+            if "speech" not in model["capabilities"]:
+                raise BookError(f"{model['id']} is not made for speech")
+            try:
+                return model, self._voice(model["id"], voice)
+            except _NoVoice as error:
+                refused = refused or error
+        raise refused or BookError("the server has no model of speech")
+
+    def _voice(self, model_id: str, text: str | None) -> VoiceMix:
         """The canonical form of a voice or mix: what a part is made from must not depend on how it was written."""
-        listed = self._json(f"/v1/audio/voices?model={quote(self.model, safe='')}")["voices"]
+        listed = self._json(f"/v1/audio/voices?model={quote(model_id, safe='')}")["voices"]
         names = [field.name for field in fields(Voice) if field.name != "sampling"]
         voices = [Voice(**{name: voice[name] for name in names}) for voice in listed]
         aliases = {alias: voice["id"] for voice in listed for alias in voice["aliases"]}
@@ -72,7 +85,7 @@ class RemoteSpeaker:
             return find_voice(voices[0].id if text is None else text, voices, aliases)
         except UnknownVoice as error:
             known = ", ".join(voice.id for voice in voices)
-            raise BookError(f"voice: {self.model} has no such voice; it has {known}") from error
+            raise _NoVoice(f"voice: {model_id} has no such voice; it has {known}") from error
         except MixError as error:
             raise BookError(f"voice: {error}") from error
 
@@ -195,6 +208,10 @@ def _nothing(_body: bytes, _headers: HTTPMessage) -> None:
 
 class _Gone(BookError):
     """What was asked for does not exist."""
+
+
+class _NoVoice(BookError):
+    """A model lacks the voice."""
 
 
 def _message(error: HTTPError) -> str:

@@ -23,6 +23,13 @@ def model_that_draws(prompt: str | None) -> str:
     return load_catalog(load_settings().catalog_config).model_that_draws(prompt).entry.id
 
 
+def model_that_speaks(voice: str | None) -> str:
+    """The id of the first configured model that has this voice, or that speaks; see :meth:`Catalog.model_and_voice`."""
+    catalog = load_catalog(load_settings().catalog_config)
+    model = catalog.speech_models[0] if voice is None else catalog.model_and_voice(None, voice)[0]
+    return model.entry.id
+
+
 def configured_model(model: str, pronunciations: Path | None = None) -> Model:
     """A model by its id or an alias, with the engine, the precision and the aliases of ``ANCESTRAL_*``.
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import Model
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.formats import MEDIA_TYPES
 from ancestral.service.speech.alignment import Alignment, normalized, written
@@ -45,25 +44,19 @@ def renamed(error: AncestralError) -> AncestralError:
     return error
 
 
-def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> Model:
-    """The requested model, or the first one that has this voice.
+def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> str:
+    """The id of the requested model, or of the first one that has this voice.
 
     Raises:
         NotFound: there is none.
-        InvalidRequest: it is a mix of voices that cannot be read.
+        InvalidRequest: the model lacks the voice, or it is a mix of voices that cannot be read.
     """
-    if model_id is not None:
-        return catalog.model(model_id)
-    speaking = [model for model in catalog.speech_models if "speech" in model.capabilities]
-    for model in speaking:
-        try:
-            catalog.voice(model, voice_id)
-        except InvalidRequest as error:
-            if error.code != "voice_not_found":
-                raise
-        else:
-            return model
-    names = ", ".join(dict.fromkeys(voice.id for model in speaking for voice in model.entry.voices))
+    try:
+        return catalog.model_and_voice(model_id, voice_id)[0].entry.id
+    except InvalidRequest as error:
+        if model_id is not None or error.code != "voice_not_found":
+            raise
+    names = ", ".join(dict.fromkeys(voice.id for model in catalog.speech_models for voice in model.entry.voices))
     raise NotFound(f"voice_id: no such voice; available: {names}", param="voice_id", code="voice_not_found")
 
 
@@ -98,7 +91,7 @@ def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: S
         NotFound: no such model, or no model has the voice.
     """
     return SpeechRequest(
-        model=choose_model(catalog, body.model_id, voice_id).entry.id,
+        model=choose_model(catalog, body.model_id, voice_id),
         input=body.text,
         voice=voice_id,
         **_format(query.output_format),
@@ -114,7 +107,7 @@ def session_config(
     """The configuration of a session whose first message is ``first``; raises as :func:`speech_request` does."""
     lengths = (first.generation_config or GenerationConfig()).chunk_length_schedule
     config = SessionConfig(
-        model=choose_model(catalog, query.model_id, voice_id).entry.id,
+        model=choose_model(catalog, query.model_id, voice_id),
         voice=voice_id,
         **_format(query.output_format),
         seed=query.seed,

@@ -307,12 +307,11 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
-    model, form = catalog.speech_model(config.model, "speech"), config.response_format
-    voice = catalog.voice(model, config.voice_id)
+    (model, voice), form = catalog.model_and_voice(config.model, config.voice_id), config.response_format
     read_pronunciations(config.pronunciations)
     language = config.language or voice.language
     check_language(language)
     check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     drawn = draw_seed() if config.seed is None else config.seed
-    return SessionState(config.model_copy(update={"seed": drawn, "language": language}))
+    return SessionState(config.model_copy(update={"model": model.entry.id, "seed": drawn, "language": language}))

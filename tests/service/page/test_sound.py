@@ -166,3 +166,26 @@ def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
             found = file.readframes(file.getnframes())
         assert found == pcm(real, voice="heart", seed=int(seed))
         page.check()
+
+
+def test_the_voices_of_a_language(real: Server, visit: Visiting) -> None:
+    with visit(real) as page:
+        page.open("#speak?model=wavenet-multilingual&voice=dora")
+        names = page.page.locator(".voices .card strong")
+        assert names.all_inner_texts() == ["Dora", "Alex"]
+        assert page.page.input_value("textarea").startswith("La canoa de abedul")
+        page.page.select_option("select[aria-label=Language]", "fr")
+        assert names.all_inner_texts() == ["Siwis"]
+        assert page.page.input_value("textarea").startswith("Le canot de bouleau")
+        assert page.page.inner_text(".field:has(textarea) .hint") == "French. Ctrl + Enter speaks."
+        page.page.fill("textarea", "Bonjour.")
+        page.speak()
+        page.played()
+        newest = real.newest()
+        assert newest is not None
+        assert (real.ended(newest)["model"], real.ended(newest)["voice"]) == ("wavenet-multilingual", "siwis")
+        page.page.select_option("select[aria-label=Language]", "en")
+        assert page.page.input_value("textarea") == "Bonjour.", "a text of one's own stays"
+        assert names.count() == 13
+        assert page.page.locator(".voices h3").all_inner_texts() == ["American English", "British English"]
+        page.check()

@@ -15,8 +15,13 @@ from ancestral import models
 from tests.service.support import Server, running
 
 BUNDLED = Path(models.__file__).with_name("zoo")
-MODEL = "wavenet-en"
-TEXT = "The birch canoe slid on the smooth planks."
+TEXTS = {
+    "en": "The birch canoe slid on the smooth planks.",
+    "es": "La canoa de abedul se deslizó por las tablas lisas.",
+    "fr": "Le canot de bouleau glissa sur les planches lisses.",
+    "it": "La canoa di betulla scivolò sulle assi lisce.",
+    "pt": "A canoa de bétula deslizou sobre as tábuas lisas.",
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +32,14 @@ def bundled(environment: dict[str, str]) -> Iterator[Server]:
 
 
 @pytest.mark.slow
-def test_every_voice_speaks(bundled: Server) -> None:
-    voices = json.loads((BUNDLED / MODEL / "model.json").read_text())["voices"]
-    assert len(voices) >= 4
+@pytest.mark.parametrize(("model", "count"), [("wavenet-en", 6), ("wavenet-multilingual", 20)])
+def test_every_voice_speaks(bundled: Server, model: str, count: int) -> None:
+    voices = json.loads((BUNDLED / model / "model.json").read_text())["voices"]
+    assert len(voices) == count
     sounds = set()
     for voice in voices:
-        response = bundled.speak(model=MODEL, voice=voice["id"], input=TEXT)
+        text = TEXTS[voice["language"].partition("-")[0]]
+        response = bundled.speak(model=model, voice=voice["id"], input=text)
         assert response.status_code == 200, response.text
         samples, rate = soundfile.read(io.BytesIO(response.content))
         assert rate == 16000

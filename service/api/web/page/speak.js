@@ -14,7 +14,6 @@ import { TextInput } from "./text_input.js";
 import { silence, VoicePicker } from "./voices.js";
 
 const RATE = 24_000;
-const EXAMPLE = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.";
 /** About so many characters are spoken in a second. */
 const CHARACTERS_PER_SECOND = 15;
 /** Passages have seeds that no sentences of others have: a sentence more is one more (`partSeed`). */
@@ -62,7 +61,7 @@ class Speak {
         changed();
       },
     );
-    this.text = new TextInput(values.text ?? EXAMPLE, { onchange: changed, submit: () => this.start() });
+    this.text = new TextInput(values.text, { onchange: changed, submit: () => this.start() });
     Object.assign(this, soundSliders(values));
     this.seed = new Seed(values.seed, changed);
     this.temperature = temperatureSlider(values.temperature ?? this.model.temperature);
@@ -205,6 +204,10 @@ class Speak {
   }
 
   changed() {
+    if (this.language !== this.voices.language) {
+      this.language = this.voices.language;
+      this.text.speak(this.language, this.voices.languageName);
+    }
     this.text.count();
     if (this.hash && writeLink("", this.values()) !== this.made) {
       this.hash = null; // the sound is that of an earlier request

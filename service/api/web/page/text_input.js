@@ -7,19 +7,27 @@ import { lengthOf, passagesOf } from "./passages.js";
 /** The longest text of this page: twenty minutes, which it has to keep. */
 const MOST = 20_000;
 const PAUSE = "[pause:0.5s]";
+/** What the page begins with, by language. */
+const EXAMPLES = {
+  en: "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.",
+  es: "La canoa de abedul se deslizó por las tablas lisas. El tren de las ocho llega con retraso.",
+  fr: "Le canot de bouleau glissa sur les planches lisses. Le train de huit heures a du retard.",
+  it: "La canoa di betulla scivolò sulle assi lisce. Il treno delle otto arriva in ritardo.",
+  pt: "A canoa de bétula deslizou sobre as tábuas lisas. O trem das oito chega com atraso.",
+};
 
 export class TextInput {
-  /** `onchange` is called when a pause has been inserted, `submit` when Ctrl + Enter is pressed. */
+  /** `text` may be absent; `onchange` is called when a pause has been inserted, `submit` when Ctrl + Enter is pressed. */
   constructor(text, { onchange, submit }) {
     this.onchange = onchange;
-    this.input = h("textarea", { rows: 4, spellcheck: "true", value: text });
+    this.input = h("textarea", { rows: 4, spellcheck: "true", value: text ?? "" });
     this.input.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
     });
     this.counter = h("output", { class: "grow" });
     const title = `Insert ${PAUSE}`;
     const pause = h("button", { type: "button", class: "quiet", title, onclick: () => this.pause() }, "+ Pause");
-    const hint = "English. Ctrl + Enter speaks.";
+    const hint = "Ctrl + Enter speaks.";
     this.element = field("Text", this.input, { param: "input", hint, extra: [this.counter, pause] });
   }
 
@@ -30,6 +38,14 @@ export class TextInput {
   /** The texts of which each is a request. */
   get passages() {
     return passagesOf(this.value);
+  }
+
+  /** Shows the language of the voice, and an example in it unless there is a text already. */
+  speak(language, name) {
+    this.input.lang = language;
+    this.element.querySelector(".hint").textContent = `${name}. Ctrl + Enter speaks.`;
+    const shown = this.value.trim();
+    if (!shown || Object.values(EXAMPLES).includes(shown)) this.input.value = EXAMPLES[language] ?? shown;
   }
 
   /** Shows how long the text is. */

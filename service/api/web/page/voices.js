@@ -1,11 +1,12 @@
 // The voices of a model as cards, with previews.
 
 import { here, request } from "./api.js";
-import { slider } from "./controls.js";
+import { select, slider } from "./controls.js";
 import { h, icon, id } from "./dom.js";
 
 const previews = new Map();
 const languages = new Intl.DisplayNames(["en"], { type: "language" });
+const primary = (language) => language.split("-")[0];
 let sample = null;
 
 /** Stops a preview. */
@@ -52,19 +53,41 @@ export class VoicePicker {
     return mixed.length === 1 ? mixed[0][0] : mixed.map(([voice, weight]) => `${voice}(${weight})`).join("+");
   }
 
-  /** Shows the voices of a model; `wanted`, a voice or a mix, is chosen as far as there are such voices. */
+  /** The language of the voices that are shown, without a region. */
+  get language() {
+    return primary(this.shown[0].language);
+  }
+
+  /** Its name in English. */
+  get languageName() {
+    return languages.of(this.language);
+  }
+
+  /**
+   * Shows the voices of a model that speak one language: that of `wanted`, a voice or a mix, which is chosen as far as
+   * there are such voices; otherwise the reader's own, if the model has it.
+   */
   show(model, wanted) {
     this.model = model;
-    const voices = this.voices.filter((voice) => voice.models.includes(model));
+    const all = this.voices.filter((voice) => voice.models.includes(model));
     let chosen = weightsOf(wanted ?? this.value);
-    if (!voices.some((voice) => chosen[voice.id])) chosen = { [voices[0].id]: 1 };
+    const first = all.find((voice) => chosen[voice.id]) ?? all.find((voice) => primary(voice.language) === primary(navigator.language)) ?? all[0];
+    const voices = all.filter((voice) => primary(voice.language) === primary(first.language));
+    if (!chosen[first.id]) chosen = { [first.id]: 1 };
+    this.shown = voices;
     const name = id("voice");
     const groups = [...Map.groupBy(voices, (voice) => voice.language)];
     const cards = groups.flatMap(([language, spoken]) => [
       ...(groups.length > 1 ? [h("h3", {}, languages.of(language))] : []),
       ...spoken.map((voice) => this.card(voice, name)),
     ]);
-    this.languages = new Map(voices.map((voice) => [voice.id, voice.language.split("-")[0]]));
+    const spoken = [...Map.groupBy(all, (voice) => primary(voice.language))];
+    const choice = select(spoken.map(([language]) => [language, languages.of(language)]), this.language, () => {
+      this.show(model, spoken.find(([language]) => language === choice.value)[1][0].id);
+      this.onchange();
+      this.element.querySelector("select").focus();
+    });
+    choice.setAttribute("aria-label", "Language");
     this.weights = new Map(
       voices.map((voice) => {
         const value = chosen[voice.id] ?? 0;
@@ -75,15 +98,19 @@ export class VoicePicker {
     this.summary = h("summary", {});
     this.mix = h("details", { class: "panel mix", hidden: voices.length < 2, oninput: () => this.mixed() }, this.summary, sliders);
     this.mix.open = Object.keys(chosen).length > 1;
-    this.element.replaceChildren(h("legend", {}, "Voice"), ...cards, h("p", { class: "wrong", role: "alert" }), this.mix);
+    this.element.replaceChildren(
+      h("legend", {}, "Voice"),
+      ...(spoken.length > 1 ? [choice] : []),
+      ...cards,
+      h("p", { class: "wrong", role: "alert" }),
+      this.mix,
+    );
     this.mixed();
   }
 
-  /** Shows on the cards what the weights say, and the sliders of the voices that can be mixed: those of one language. */
+  /** Shows on the cards what the weights say. */
   mixed() {
     const { value } = this;
-    const language = this.languages.get(Object.keys(weightsOf(value))[0]);
-    for (const [voice, { element }] of this.weights) element.hidden = this.languages.get(voice) !== language;
     for (const input of this.element.querySelectorAll(".card input")) input.checked = input.value === value;
     this.summary.textContent = this.weights.has(value) || !value ? "Mix voices" : `Mix: ${value}`;
   }
