@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.noise import uniforms
 from ancestral.models.palette import input_table
 from ancestral.models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec, PictureSpec
 
 Array = NDArray[np.float32]
+_F = TypeVar("_F", np.float32, np.float64)
 Speaker = int | Mapping[int, float]
 """The index of a speaker; or a mix: the share of each speaker's embedding in the mean, which add up to 1."""
 _ENOUGH = 8
@@ -143,3 +146,30 @@ def input_planes(spec: PictureSpec, symbols: NDArray[np.uint8]) -> Array:
     """Symbols ``[H, W, C]`` as the network sees them, ``float32 [C * planes, H, W]``."""
     seen = input_table(spec)[symbols].reshape(*symbols.shape[:2], spec.channels * spec.planes)
     return np.ascontiguousarray(seen.transpose(2, 0, 1))
+
+
+def encode(spec: EncoderSpec, tensors: Mapping[str, Array], symbols: NDArray[np.uint8]) -> Array:
+    """h ``[code]`` of a picture ``[H, W, C]``; networks/encoder.py in numpy.
+
+    The sums are in double precision, so that h, rounded, does not depend on their order.
+
+    Args:
+        spec: of the encoder.
+        tensors: of its checkpoint.
+        symbols: of the picture.
+    """
+    seen = input_planes(spec, symbols).astype(np.float64)
+    for layer in range(spec.layers):
+        bias = tensors[f"convolution_{layer}_bias"][:, None, None]
+        chosen = windows(seen)[:, ::2, ::2]
+        kernel = tensors[f"convolution_{layer}"].astype(np.float64)
+        seen = np.maximum(np.tensordot(kernel, chosen, axes=([1, 2, 3], [0, 3, 4])) + bias, 0.0)
+    h = seen.reshape(-1) @ tensors["code"].astype(np.float64) + tensors["code_bias"]
+    if spec.normalised:
+        h /= max(float(np.linalg.norm(h)), 1e-12)
+    return h.astype(np.float32)
+
+
+def windows(x: NDArray[_F]) -> NDArray[_F]:
+    """What a kernel of 3 × 3 sees of ``x [in, H, W]``, with zeros around it: ``[in, H, W, 3, 3]``."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))

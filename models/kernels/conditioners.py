@@ -7,19 +7,16 @@ Oord et al. 2016, section 2.5): small matrix products for a few thousand frames,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.conditioning import Speaker, input_planes, padded_frames, speaker_vector
+from ancestral.models.conditioning import Speaker, input_planes, padded_frames, speaker_vector, windows
 from ancestral.models.portable import product, silu
 
 Array = NDArray[np.float32]
-_F = TypeVar("_F", np.float32, np.float64)
 
 
 def conditioning(
@@ -46,28 +43,6 @@ def conditioning(
         seen = np.concatenate([h[:-2], h[1:-1], h[2:]], axis=1)
         h = h[1:-1] + silu(product(seen, taps) + bias)
     return h
-
-
-def encode(spec: EncoderSpec, tensors: Mapping[str, Array], symbols: NDArray[np.uint8]) -> Array:
-    """h ``[code]`` of a picture ``[H, W, C]``; networks/encoder.py in numpy.
-
-    The sums are in double precision, so that h, rounded, does not depend on their order.
-
-    Args:
-        spec: of the encoder.
-        tensors: of its checkpoint.
-        symbols: of the picture.
-    """
-    seen = input_planes(spec, symbols).astype(np.float64)
-    for layer in range(spec.layers):
-        bias = tensors[f"convolution_{layer}_bias"][:, None, None]
-        chosen = _windows(seen)[:, ::2, ::2]
-        kernel = tensors[f"convolution_{layer}"].astype(np.float64)
-        seen = np.maximum(np.tensordot(kernel, chosen, axes=([1, 2, 3], [0, 3, 4])) + bias, 0.0)
-    h = seen.reshape(-1) @ tensors["code"].astype(np.float64) + tensors["code_bias"]
-    if spec.normalised:
-        h /= max(float(np.linalg.norm(h)), 1e-12)
-    return h.astype(np.float32)
 
 
 def upsample(
@@ -124,11 +99,6 @@ def _upsampled(cells: Array, weights: Array) -> Array:
 
 def _convolved(x: Array, weights: Array) -> Array:
     """``x [in, H, W]`` by ``weights [out, in, 3, 3]``, with zeros around it."""
-    seen, outputs = _windows(x), len(weights)
+    seen, outputs = windows(x), len(weights)
     cells = seen.transpose(1, 2, 0, 3, 4).reshape(-1, weights[0].size)
     return product(cells, weights.reshape(outputs, -1).T).T.reshape(outputs, *seen.shape[1:3])
-
-
-def _windows(x: NDArray[_F]) -> NDArray[_F]:
-    """What a kernel of 3 × 3 sees of ``x [in, H, W]``, with zeros around it: ``[in, H, W, 3, 3]``."""
-    return np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))

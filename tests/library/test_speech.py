@@ -101,7 +101,7 @@ def test_score_of_a_file_is_that_of_its_samples(
 
 
 def test_aliases_are_known(model: ancestral.Model) -> None:
-    assert ancestral.load("tts-1").voice("alloy").id == "heart"
+    assert ancestral.load("tts-1").voice("sage").id == "emma"
     assert model.voice().id == model.voices[0]
 
 

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import draw_labels, embed_labels
+from ancestral.models.conditioning import draw_labels, embed_labels, encode
 from ancestral.models.engines.base import AlwaysLoaded, RequestError
-from ancestral.models.kernels.conditioners import encode
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import part
 

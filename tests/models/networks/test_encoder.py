@@ -12,7 +12,7 @@ import torch
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.kernels.conditioners import encode
+from ancestral.models.conditioning import encode
 from ancestral.models.networks import load_network
 from ancestral.models.spec import SpecError
 from ancestral.models.tensors import random_tensors

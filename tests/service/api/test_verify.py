@@ -40,6 +40,7 @@ def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: s
             "model": "tiny",
             "input": TEXT,
             "input_format": "text",
+            "language": "en",
             "pronunciations": {},
             "voice": "ann",
             "response_format": "mp3",

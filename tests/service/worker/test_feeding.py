@@ -24,6 +24,7 @@ from ancestral.service.telemetry.metrics import WorkerMetrics
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.utterance import utterance
 from tests.service.broker.support import Broker, claimed, run, submitted
+from tests.service.redis_cluster import RealRedis
 
 RATE = 16000
 
@@ -39,13 +40,13 @@ class Counting(SpeechSampler):
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
     folder = tmp_path_factory.mktemp("v")
-    with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=folder) as server:
-        yield server
+    with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=folder):
+        yield RealRedis(f"unix://{folder}/s")
 
 
-def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis: ValkeyServer) -> None:
+def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis: RealRedis) -> None:
     models = load_models(CatalogConfig((zoo,)), "native", only="tiny")
     model = models.speech_model("tiny", "speech")
     sampler = Counting(**vars(models.sound(model)))
