@@ -36,7 +36,7 @@ def process_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def first_here(work: Callable[[], _T]) -> _T:
+def rank_zero_first(work: Callable[[], _T]) -> _T:
     """Do work that writes files in the process of rank 0, and then in the others, which find what it has left."""
     if not dist.is_initialized():
         return work()

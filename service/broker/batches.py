@@ -113,6 +113,10 @@ class BatchStore:
         (names,) = await self._run(["HKEYS", self._lines(batch, result)])
         return sorted(map(int, names))
 
+    async def finished_lines(self, batch: str) -> set[int]:
+        """The lines with any result."""
+        return {number for result in RESULTS for number in await self.line_numbers(batch, result)}
+
     async def size(self, batch: str, result: Result) -> int:
         """Bytes of all results together, as :meth:`lines` gives them."""
         numbers, name = await self.line_numbers(batch, result), self._lines(batch, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -97,12 +97,17 @@ class JobError(BaseModel):
     param: str | None
 
 
-class JobObject(BaseModel):
+class Identified(BaseModel):
+    """What a list has pages of."""
+
+    id: str
+
+
+class JobObject(Identified):
     """A job as clients see it. Times are seconds since 1970, counts are samples at the model's rate."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
-    id: str
     object: Literal["job"] = "job"
     kind: str = Field(
         description="What is made: `speech`, `generation`, `image`, `completion`, `reconstruction`, `portrait` or "
@@ -143,14 +148,27 @@ class JobsQuery(BaseModel):
     limit: int = Field(default=20, ge=1, le=100, description="The largest number of jobs to return.")
 
 
-class JobList(BaseModel):
-    """Jobs, newest first."""
+_T = TypeVar("_T", bound=Identified)
+
+
+class ListPage(BaseModel, Generic[_T]):
+    """A page of a list, in the shape that OpenAI's clients read."""
 
     object: Literal["list"] = "list"
-    data: list[JobObject]
+    data: list[_T]
     has_more: bool
     first_id: str | None
     last_id: str | None
+
+    @classmethod
+    def of(cls, data: list[_T], has_more: bool) -> Self:
+        """The page with these entries."""
+        first, last = (data[0].id, data[-1].id) if data else (None, None)
+        return cls(data=data, has_more=has_more, first_id=first, last_id=last)
+
+
+class JobList(ListPage[JobObject]):
+    """Jobs, newest first."""
 
 
 class DeletedJob(BaseModel):

@@ -281,7 +281,7 @@ def _run(
     count = processes or torchrun.world_size() or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     with click_errors(ValueError), torchrun.process_group():
         if anneal_from is not None:
-            begun, rate = torchrun.first_here(lambda: branch(anneal_from, output))
+            begun, rate = torchrun.rank_zero_first(lambda: branch(anneal_from, output))
             given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
             steps += begun
         config: Any = LoopConfig(steps, seed=seed, **given)

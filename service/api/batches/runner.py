@@ -115,7 +115,7 @@ class BatchRunner:
         """Carry out the lines that have no result yet; ``jobs`` has those of lines in progress."""
         name = batch["id"]
         lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
-        done = {number for result in RESULTS for number in await self._store.line_numbers(name, result)}
+        done = await self._store.finished_lines(name)
         room, size = asyncio.Semaphore(PARALLEL), await self._store.size(name, "output")
 
         async def carry_out(number: int, line: Line) -> None:
@@ -182,7 +182,7 @@ class BatchRunner:
         name, now = batch["id"], int(time.time())
         if status == "expired":
             lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
-            done = {number for result in RESULTS for number in await self._store.line_numbers(name, result)}
+            done = await self._store.finished_lines(name)
             error = {"code": "batch_expired", "message": "The line had not ended within the completion window."}
             for number, line in enumerate(lines):
                 if number not in done:

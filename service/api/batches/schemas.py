@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ancestral.service.jobs.schemas import StrictRequest
+from ancestral.service.jobs.schemas import Identified, ListPage, StrictRequest
 from ancestral.service.jobs.validation import pattern
 
 FILE_ID = pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
@@ -24,10 +24,9 @@ class PageQuery(BaseModel):
     limit: int = Field(default=20, ge=1, le=100, description="How many at most.")
 
 
-class FileObject(BaseModel):
+class FileObject(Identified):
     """A file. Times are seconds since 1970."""
 
-    id: str
     object: Literal["file"] = "file"
     bytes: int
     created_at: int
@@ -37,14 +36,8 @@ class FileObject(BaseModel):
     status: Literal["processed"] = "processed"
 
 
-class FileList(BaseModel):
+class FileList(ListPage[FileObject]):
     """Files, newest first."""
-
-    object: Literal["list"] = "list"
-    data: list[FileObject]
-    has_more: bool
-    first_id: str | None
-    last_id: str | None
 
 
 class DeletedFile(BaseModel):
@@ -100,10 +93,9 @@ class RequestCounts(BaseModel):
     failed: int
 
 
-class BatchObject(BaseModel):
+class BatchObject(Identified):
     """A batch. Times are seconds since 1970."""
 
-    id: str
     object: Literal["batch"] = "batch"
     endpoint: str
     input_file_id: str
@@ -124,11 +116,5 @@ class BatchObject(BaseModel):
     metadata: dict[str, Any]
 
 
-class BatchList(BaseModel):
+class BatchList(ListPage[BatchObject]):
     """Batches, newest first."""
-
-    object: Literal["list"] = "list"
-    data: list[BatchObject]
-    has_more: bool
-    first_id: str | None
-    last_id: str | None

@@ -91,8 +91,7 @@ async def list_batches(query: Annotated[PageQuery, Query()], service: Service, c
     """Your batches, newest first. For the next page, give the last one's id as ``after``."""
     found, more = page(await service.broker.batches.owned("batch", caller.name), query)
     data = [await _describe(service, batch) for batch in found]
-    first, last = (data[0].id, data[-1].id) if data else (None, None)
-    return BatchList(data=data, has_more=more, first_id=first, last_id=last)
+    return BatchList.of(data, more)
 
 
 @router.get("/{batch_id}", summary="Get a batch", responses=documented(400, 401, 404, 503))

@@ -97,8 +97,7 @@ async def list_files(query: Annotated[PageQuery, Query()], service: Service, cal
     """Your files, newest first. For the next page, give the last one's id as ``after``."""
     found, more = page(await service.broker.batches.owned("file", caller.name), query)
     data = [describe_file(document) for document in found]
-    first, last = (data[0].id, data[-1].id) if data else (None, None)
-    return FileList(data=data, has_more=more, first_id=first, last_id=last)
+    return FileList.of(data, more)
 
 
 @router.get("/{file_id}", summary="Get a file's description", responses=documented(400, 401, 404, 503))

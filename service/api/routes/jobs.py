@@ -70,8 +70,7 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, call
     except JobExpired as error:
         raise _not_found("after") from error
     data = [await _describe(service, job) for job in jobs]
-    first, last = (data[0].id, data[-1].id) if data else (None, None)
-    return JobList(data=data, has_more=more, first_id=first, last_id=last)
+    return JobList.of(data, more)
 
 
 @router.get("/{job_id}", summary="Get a job", responses=documented(400, 401, 404, 503))

@@ -81,9 +81,9 @@ export class VoicePicker {
       ...(groups.length > 1 ? [h("h3", {}, languages.of(language))] : []),
       ...spoken.map((voice) => this.card(voice, name)),
     ]);
-    const spoken = [...Map.groupBy(all, (voice) => primary(voice.language))];
-    const choice = select(spoken.map(([language]) => [language, languages.of(language)]), this.language, () => {
-      this.show(model, spoken.find(([language]) => language === choice.value)[1][0].id);
+    const byLanguage = Map.groupBy(all, (voice) => primary(voice.language));
+    const choice = select([...byLanguage.keys()].map((language) => [language, languages.of(language)]), this.language, () => {
+      this.show(model, byLanguage.get(choice.value)[0].id);
       this.onchange();
       this.element.querySelector("select").focus();
     });
@@ -100,7 +100,7 @@ export class VoicePicker {
     this.mix.open = Object.keys(chosen).length > 1;
     this.element.replaceChildren(
       h("legend", {}, "Voice"),
-      ...(spoken.length > 1 ? [choice] : []),
+      ...(byLanguage.size > 1 ? [choice] : []),
       ...cards,
       h("p", { class: "wrong", role: "alert" }),
       this.mix,
