@@ -1,8 +1,9 @@
 """ONNX graphs without weights: nodes, small constants, and references to the bytes of ``weights.safetensors``.
 
-A tensor of a checkpoint is raw little-endian float32 at a known offset of that file: what ONNX calls external data. So
-a graph beside its checkpoint's weights adds a few kilobytes to them. Values derived from weights (masks, sums of
-biases) are nodes over constants, which a runtime computes once, when it loads the graph.
+A tensor of a checkpoint is raw little-endian float32 or float16 at a known offset of that file: what ONNX calls
+external data. So a graph beside its checkpoint's weights adds a few kilobytes to them. Values derived from weights
+(masks, sums of biases, float16 as float32) are nodes over constants, which a runtime computes once, when it loads the
+graph.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _IR_VERSION = 9
 """The version that onnxruntime 1.20 reads, the oldest supported one."""
 
 TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64}
-_FLOAT_BYTES = 4
+_STORED = {"F32": (TensorProto.FLOAT, 4), "F16": (TensorProto.FLOAT16, 2)}
+"""ONNX's type and the bytes of a number, by safetensors' name of the type."""
 _SPELLED_OUT = 8
 """Numbers that the name of a constant may hold; longer ones are hashed."""
 
@@ -47,14 +49,16 @@ class WeightFile:
 
     def reference(self, name: str, first: int | None, shape: Sequence[int] | None) -> TensorProto:
         """A tensor, or item ``first`` along its first axis, as an initialiser of any shape."""
-        whole, (begin, end) = self.shape(name), self._entries[name]["data_offsets"]
+        entry = self._entries[name]
+        whole, (begin, end) = self.shape(name), entry["data_offsets"]
         if first is not None:
             size = (end - begin) // whole[0]
             begin, end, whole = begin + first * size, begin + (first + 1) * size, whole[1:]
             name = f"{name}.{first}"
-        proto = TensorProto(name=f"weights/{name}", data_type=TensorProto.FLOAT)
+        kind, number_bytes = _STORED[entry["dtype"]]
+        proto = TensorProto(name=f"weights/{name}", data_type=kind)
         proto.dims.extend(whole if shape is None else shape)
-        assert int(np.prod(proto.dims)) * _FLOAT_BYTES == end - begin, "another size"
+        assert int(np.prod(proto.dims)) * number_bytes == end - begin, "another size"
         if shape is not None:
             proto.name += "/" + "x".join(map(str, shape))
         proto.data_location = TensorProto.EXTERNAL
@@ -90,8 +94,9 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, TYPES[kind], shape))
 
     def weight(self, name: str, first: int | None = None, shape: Sequence[int] | None = None) -> str:
-        """A tensor of the checkpoint (:meth:`WeightFile.reference`)."""
-        return self._keep(self.weights.reference(name, first, shape))
+        """A tensor of the checkpoint (:meth:`WeightFile.reference`), as float32."""
+        proto = self.weights.reference(name, first, shape)
+        return self._keep(proto) if proto.data_type == TensorProto.FLOAT else self._widened(proto)
 
     def constant(self, value: NDArray[Any] | Sequence[int] | int | np.float32) -> str:
         """A small constant; integers are int64. Equal ones are kept once."""
@@ -127,6 +132,15 @@ class Graph:
         model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="ancestral")
         helper.set_model_props(model, dict(metadata))
         return model
+
+    def _widened(self, proto: TensorProto) -> str:
+        """A float16 tensor as float32, by a node of the outermost graph: in a loop's body it would run every time."""
+        if self._outer is not None:
+            return self._outer._widened(proto)
+        name = f"{proto.name}/float32"
+        if proto.name not in self._initializers:
+            self._nodes.append(helper.make_node("Cast", [self._keep(proto)], [name], to=TensorProto.FLOAT))
+        return name
 
     def _keep(self, proto: TensorProto) -> str:
         if self._outer is not None:

@@ -31,7 +31,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=["/".join(path.parts[-2:]) for path in SHIPPED])
 def test_the_bundled_graphs_are_current(path: Path) -> None:
-    """If not: ancestral export models/zoo/*/*/"""
+    """If not: ancestral export PATH."""
     current = graphs(load(path))
     assert {file.name: file.read_bytes() == current[file.name] for file in path.glob("*.onnx")} == dict.fromkeys(
         current, True
@@ -52,6 +52,18 @@ def test_graphs_lie_beside_the_weights_and_hold_none(checkpoint: Path) -> None:
         assert max(len(t.raw_data) for t in proto.graph.initializer) < 1000
         assert {p.key: p.value for p in proto.metadata_props}["ancestral.weights_sha256"] == load(checkpoint).sha256
     assert OnnxEngine(load(checkpoint)).name == "onnx-cpu"
+
+
+def test_weights_stored_in_half_are_widened_once_by_the_graph(checkpoint: Path, tmp_path: Path) -> None:
+    """``export`` compares the graphs with the network before it writes them."""
+    made = load(checkpoint)
+    save(tmp_path / "half", made.spec, made.tensors, "", half=True)
+    for file in export(tmp_path / "half"):
+        graph = onnx.load(file, load_external_data=False).graph
+        stored = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16}
+        widened = [node.input[0] for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]
+        assert stored
+        assert sorted(widened) == sorted(stored)
 
 
 def test_a_copy_elsewhere(checkpoint: Path) -> None:
