@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ancestral.training.data.durations import frame_durations, pauses_of_silence
 from ancestral.training.data.f0 import analyze, pitch, trim_silence
-from ancestral.training.data.speech import frame_durations
 from tests.training.sounds import FEATURES, RATE, tone
 
 
@@ -63,3 +63,14 @@ def test_durations_fill_the_trimmed_clip() -> None:
         # Rounding errors do not add up: every inner boundary is within half a frame of its place.
         exact = np.clip((np.cumsum(seconds)[:-1] - begin) / 0.01, 0, frames)
         assert np.abs(np.cumsum(durations)[:-1] - exact).max() <= 0.5 + 1e-9
+
+
+def test_a_pause_has_its_whole_silence() -> None:
+    """The silent frames are 20 to 39 and 60 to 63, a closure within the T, and 70 to 77."""
+    sounding = np.ones(78, bool)
+    sounding[20:40] = sounding[60:64] = sounding[70:] = False
+    phones = ("AA1", "N", ",", "IY1", "T", ".")
+    assert pauses_of_silence(phones, (10, 25, 6, 19, 18, 0), sounding) == (10, 11, 20, 19, 11, 7)
+    assert pauses_of_silence(phones, (10, 9, 22, 19, 10, 8), sounding) == (10, 11, 20, 19, 11, 7)
+    # No silence, no change.
+    assert pauses_of_silence(phones, (10, 25, 6, 19, 18, 0), np.ones(78, bool)) == (10, 25, 6, 19, 18, 0)

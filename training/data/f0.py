@@ -18,16 +18,24 @@ from ancestral.training.data.pitch_tracker import PitchRange, track
 Array = NDArray[np.float32]
 _LOUD = 0.05
 """Energy of a loud frame, relative to the loudest one."""
+_SILENCE_DB = -45.0
+"""Below full scale; speech is at -20 dB."""
 
 
-def trim_silence(wave: Array, sample_rate: int, keep_seconds: float = 0.08, below_db: float = -45.0) -> tuple[int, int]:
+def sounding_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
+    """Which frames of ``hop`` samples of a clip at the level of the corpora are no silence: ``[len(wave) // hop]``."""
+    energy = (np.asarray(wave[: len(wave) // hop * hop], np.float64).reshape(-1, hop) ** 2).mean(axis=1)
+    sounding: NDArray[np.bool_] = energy > 10 ** (_SILENCE_DB / 10)
+    return sounding
+
+
+def trim_silence(wave: Array, sample_rate: int, keep_seconds: float = 0.08) -> tuple[int, int]:
     """First and last sample of a clip after its outer silence is cut to ``keep_seconds``, on a grid of 10 ms."""
     size = sample_rate // 100
     count = len(wave) // size
     if not count:
         return 0, len(wave)
-    energy = (np.asarray(wave[: count * size], np.float64).reshape(-1, size) ** 2).mean(axis=1)
-    active = np.flatnonzero(energy > 10 ** (below_db / 10))
+    active = np.flatnonzero(sounding_frames(wave, size))
     if not len(active):
         return 0, count * size
     keep = round(keep_seconds * 100)

@@ -28,7 +28,8 @@ from ancestral.models.audio.features import normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.spec import FeatureSpec
-from ancestral.training.data.f0 import analyze, speaker_pitch_range, trim_silence
+from ancestral.training.data.durations import frame_durations, pauses_of_silence
+from ancestral.training.data.f0 import analyze, sounding_frames, speaker_pitch_range, trim_silence
 from ancestral.training.data.pitch_tracker import PitchRange
 
 MINIMUM_FRAMES = 40
@@ -104,17 +105,6 @@ def without_rumble(wave: NDArray[np.floating], sample_rate: int) -> NDArray[np.f
     return np.fft.irfft(spectrum, len(wave)).astype(np.float32)
 
 
-def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_seconds: float) -> tuple[int, ...]:
-    """Durations on the frame grid of a clip trimmed to ``begin`` … ``begin + frames * frame_seconds``.
-
-    Rounding is done on the boundaries, so that errors never add up; what was trimmed comes off the outer phonemes.
-    """
-    edges = np.cumsum([0.0, *seconds]) - begin
-    grid = np.clip(np.round(edges / frame_seconds), 0, frames).astype(int)
-    grid[0], grid[-1] = 0, frames
-    return tuple(int(d) for d in np.diff(grid))
-
-
 @dataclass(frozen=True)
 class Coding:
     """The coding of the symbols of a prepared directory; see ``WaveNetSpec``."""
@@ -173,9 +163,11 @@ def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping
     if frames < MINIMUM_FRAMES:
         return None
     cut = wave[begin : begin + frames * spec.hop]
-    durations = frame_durations(
-        [p.seconds for p in clip.phones], begin / spec.sample_rate, frames, spec.hop / spec.sample_rate
-    ) if clip.phones else ()  # fmt: skip
+    durations = tuple[int, ...]()
+    if clip.phones:
+        seconds = [p.seconds for p in clip.phones]
+        durations = frame_durations(seconds, begin / spec.sample_rate, frames, spec.hop / spec.sample_rate)
+        durations = pauses_of_silence([p.phone for p in clip.phones], durations, sounding_frames(cut, spec.hop))
     low, high = ranges[clip.speaker]
     made = analyze(cut, spec, (max(low * factor, spec.pitch_low_hz), high * factor)).astype(np.float16)
     return _Prepared(coding.encode(cut, made, spec), made, durations, np.round(cut * PCM).astype(np.int16))
