@@ -1,6 +1,7 @@
 """A sound file that a client has uploaded, to samples. Nothing in the file is trusted.
 
-The first bytes determine the format, and the format the decoder, which may not detect another. FFmpeg (PyAV) decodes
+The first bytes determine the format (of a FLAC those after an ID3 tag), and the format the decoder, which may not
+detect another. FFmpeg (PyAV) decodes
 WAV, FLAC and MP3: libsndfile reads an MP3 without a length in its header only partly, and a FLAC without one not at
 all. libsndfile decodes Ogg: FFmpeg starts and ends Vorbis at the wrong samples.
 """
@@ -91,6 +92,7 @@ def decode_upload(data: bytes, *, sample_rate: int, max_seconds: float, param: s
 
 
 def _decode(data: bytes, sample_rate: int, max_seconds: float) -> Wave:
+    data = _without_id3_before_flac(data)
     container = _container(data)
     with _opened_ogg(data) if container == "ogg" else _opened(data, container) as source:
         if not 1 <= source.channels <= MAX_CHANNELS:
@@ -107,6 +109,15 @@ def _decode(data: bytes, sample_rate: int, max_seconds: float) -> Wave:
 
 def _too_long(max_seconds: float) -> _Unusable:
     return _Unusable(f"it lasts longer than {max_seconds:g} s, the most that is taken")
+
+
+def _without_id3_before_flac(data: bytes) -> bytes:
+    """The file itself, but of a FLAC after an ID3 tag, where a signed one has its manifest, the FLAC."""
+    header = data[:10]
+    if len(header) < 10 or header[:3] != b"ID3":
+        return data
+    start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(header[6:], (21, 14, 7, 0), strict=True))
+    return data[start:] if data[start : start + 4] == b"fLaC" else data
 
 
 def _container(data: bytes) -> str:

@@ -1,0 +1,58 @@
+"""Files of every format, and certificates, for the tests of signatures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from ancestral import codecs
+from ancestral.codecs.book import BookWriter, Chapter
+from ancestral.images import encoding
+from ancestral.provenance.c2pa import Claim, detached, load_signer
+from ancestral.provenance.signer import Signer, make_trial_chain
+
+RECIPE = {"model": "wavenet-en", "seed": 2**63 - 1}
+CLAIM = Claim(RECIPE)
+PICTURES = tuple(encoding.MEDIA_TYPES)
+SOUNDS = ("wav", "mp3", "flac")
+DETACHED = ("opus", "aac", "pcm", "ulaw_8000", "alaw_8000")
+"""The formats that have no place for a manifest."""
+RATE = 16000
+
+
+def trial_signer(directory: Path, name: str = "Tester") -> Signer:
+    """A signer of its own."""
+    return load_signer(*make_trial_chain(directory, name))
+
+
+def media_type(form: str) -> str:
+    """The media type of a format."""
+    return "audio/mp4" if form == "m4b" else (codecs.MEDIA_TYPES | encoding.MEDIA_TYPES)[form]
+
+
+def wave() -> codecs.Wave:
+    """A second of sound."""
+    noise = np.random.default_rng(0).standard_normal(RATE)
+    return (0.3 * np.sin(np.arange(RATE) / 9) + 0.02 * noise).astype(np.float32)
+
+
+def file_of(form: str, directory: Path) -> bytes:
+    """An unsigned file; only ``m4b`` is written to the directory."""
+    if form in PICTURES:
+        pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+        return encoding.encode(pixels, form, 1, {"recipe": "{}"})
+    if form != "m4b":
+        rate = 8000 if form.endswith("_8000") else None
+        return codecs.encode_file([wave()], form, RATE, rate, tags={"title": "T", "comment": "C"})
+    path = directory / "book.m4b"
+    with BookWriter(path, form, RATE, {"title": "T"}, [Chapter("One", 0, RATE)]) as writer:
+        writer.feed(codecs.to_int16(wave()))
+        writer.finish()
+    return path.read_bytes()
+
+
+def detached_of(data: bytes, signer: Signer) -> bytes:
+    """A manifest beside a file."""
+    return detached(io.BytesIO(data), CLAIM, signer)
