@@ -203,7 +203,7 @@ class Connection:
         """The server that has a key; raises one of :data:`UNAVAILABLE`."""
         return await with_timeout(self._topology.client(name))
 
-    async def call(self, name: str, work: Callable[[redis.Redis], Awaitable[_T] | _T]) -> _T:
+    async def call(self, name: str, work: Callable[[redis.Redis], Any]) -> Any:
         """The reply to a command that ``work`` sends to the server that has a key; raises as :func:`with_timeout`
         does."""
         return await self._redirected(name, lambda client: with_timeout(work(client)))

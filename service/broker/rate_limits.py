@@ -38,7 +38,8 @@ class RequestWindow:
             reset, remaining = await window.get_window_stats(item, caller)
             return counted, reset, remaining
 
-        return await self._connection.call(prefix, count)
+        counted: tuple[bool, float, int] = await self._connection.call(prefix, count)
+        return counted
 
     def _window(self, client: redis.Redis, prefix: str) -> MovingWindowRateLimiter:
         if (client, prefix) not in self._windows:

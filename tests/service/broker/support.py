@@ -15,7 +15,7 @@ from ancestral.service.broker.job import Job, Priority
 from ancestral.service.broker.keys import key
 from ancestral.service.broker.messages import Signals, WorkerInfo
 from ancestral.service.broker.workers import Lease, Workers
-from tests.service.redis_cluster import RealRedis
+from tests.service.redis_servers import RealRedis
 
 WORKER = WorkerInfo(
     id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}

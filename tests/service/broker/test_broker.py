@@ -26,7 +26,7 @@ from ancestral.service.broker.messages import (
 )
 from ancestral.service.errors import Overloaded, Unprocessable
 from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored, submitted
-from tests.service.redis_cluster import RealRedis
+from tests.service.redis_servers import RealRedis
 
 
 def test_a_record_comes_back_as_it_was(valkey: RealRedis) -> None:

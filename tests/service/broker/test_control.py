@@ -9,7 +9,7 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Priority
 from tests.service.broker.support import Broker, begun, job, renewed, run, stored
-from tests.service.redis_cluster import RealRedis
+from tests.service.redis_servers import RealRedis
 
 
 async def stopped(task: asyncio.Task[None]) -> None:

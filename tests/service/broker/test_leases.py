@@ -11,7 +11,7 @@ from ancestral.service.broker.keys import SHARED, Keys, key
 from ancestral.service.broker.messages import JobExpired, Piece, Snapshot, StaleAttempt
 from ancestral.service.errors import Overloaded
 from tests.service.broker.support import Broker, begun, claimed, expired, job, renewed, run, stored, submitted
-from tests.service.redis_cluster import RealRedis
+from tests.service.redis_servers import RealRedis
 
 
 def test_jobs_of_a_dead_worker_go_back_to_their_places(valkey: RealRedis) -> None:

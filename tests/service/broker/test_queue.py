@@ -12,7 +12,7 @@ from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Job, Priority, Status
 from ancestral.service.errors import Overloaded
 from tests.service.broker.support import MODELS, Broker, begun, claimed, idle, job, run, stored, submitted
-from tests.service.redis_cluster import RealRedis
+from tests.service.redis_servers import RealRedis
 
 Depths = tuple[int, int]
 

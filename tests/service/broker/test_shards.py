@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.crc import key_slot
 
 from ancestral.service.broker.connection import UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job, Priority, Status, new_job_id, shard_of
@@ -18,7 +19,7 @@ from ancestral.service.broker.keys import tag
 from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, WORKER, Broker, job, run
-from tests.service.redis_cluster import RealRedis, cluster
+from tests.service.redis_servers import RealRedis, cluster
 
 EVERYWHERE = range(CLUSTER_SHARDS)
 
@@ -162,34 +163,11 @@ def test_a_slot_that_moves_takes_its_jobs_with_it(servers: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         jobs = [await broker.clients.submit(await placed(broker), queue=99) for _ in range(20)]
         for shard in (0, 1, 2):
-            _move(servers, shard)
+            servers.move_slot(key_slot(tag(shard).encode()))
         jobs += [await broker.clients.submit(job(id=new_job_id(shard)), queue=99) for shard in (0, 1, 2)]
         assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
 
     run(servers, act)
-
-
-def _move(servers: RealRedis, shard: int) -> None:
-    """Move the slot of a shard to another master, key by key."""
-    slot = servers.nodes[0].client.cluster("keyslot", tag(shard))
-    masters = servers.masters()
-    owner = next(node for node in masters if _has(node.client, slot))
-    other = next(node for node in masters if node is not owner)
-    owner_id, other_id = (node.client.execute_command("CLUSTER MYID").decode() for node in (owner, other))
-    other.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", owner_id)
-    owner.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", other_id)
-    while names := owner.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-        owner.client.execute_command("MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS", *names)
-    for node in (other, owner, *masters):
-        node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", other_id)
-
-
-def _has(client: Any, slot: int) -> bool:
-    me = client.execute_command("CLUSTER MYID").decode()
-    for first, last, master, *_ in client.execute_command("CLUSTER SLOTS"):
-        if first <= slot <= last:
-            return bool(master[2].decode() == me)
-    return False
 
 
 @pytest.mark.slow
@@ -223,7 +201,7 @@ def test_no_job_is_lost_or_done_twice_when_masters_are_killed(servers: RealRedis
         async def disturb() -> None:
             while len(admitted) < 200:
                 await asyncio.sleep(0.05)
-            servers.nodes[0].process.kill()
+            servers.nodes[0].end()
             while len(admitted) < 500:
                 await asyncio.sleep(0.05)
             replica = servers.nodes[4].client

@@ -24,7 +24,7 @@ from ancestral.service.telemetry.metrics import WorkerMetrics
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.utterance import utterance
 from tests.service.broker.support import Broker, claimed, run, submitted
-from tests.service.redis_cluster import RealRedis
+from tests.service.redis_servers import RealRedis
 
 RATE = 16000
 

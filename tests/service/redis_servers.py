@@ -1,0 +1,204 @@
+"""Real servers of the bundled Valkey: a cluster of masters with as many replicas as wanted, or sentinels."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from ancestral.service.cli.local.embedded import _binary
+
+SLOTS = 16384
+NODE_TIMEOUT_MS = 2000
+
+
+def free_ports(count: int) -> list[int]:
+    """Different free TCP ports."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def eventually(true: Callable[[], Any], seconds: float = 60.0) -> None:
+    """Wait until it is true; a server that does not answer is not."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            if true():
+                return
+        except RedisError:
+            pass
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+class Node:
+    """One server, on a port and with a folder of its own: it can be killed, and started again with what it knew.
+
+    Args:
+        folder: of all servers.
+        options: besides.
+        sentinel: what a sentinel is to watch, as its file says it; None for a server that keeps data.
+    """
+
+    def __init__(self, folder: Path, options: Mapping[str, Any], sentinel: str | None = None) -> None:
+        self.port, self.bus_port = free_ports(2)
+        self.folder = folder / str(self.port)
+        self.folder.mkdir()
+        self._environment = {**os.environ}
+        given = {"port": self.port, "dir": self.folder, "bind": "127.0.0.1", **options}
+        if sentinel is None:
+            given |= {"save": "", "appendonly": "yes"}
+        if "cluster-enabled" in given:
+            given["cluster-port"] = self.bus_port
+        self._words = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+        if sentinel is not None:
+            (self.folder / "conf").write_text(sentinel)
+            self._words = [str(self.folder / "conf"), "--sentinel", *self._words]
+        self.client = Redis(port=self.port, socket_timeout=5)
+        self.start()
+
+    def start(self) -> None:
+        """Start it; it answers a little later."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(_binary()), *self._words], stdout=log, stderr=log, env=self._environment
+            )
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """Let a signal end it."""
+        self.process.send_signal(number)
+        self.process.wait()
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        self.client.close()
+        self.process.kill()  # which ends it even if it is stopped
+        self.process.wait()
+
+    @property
+    def is_master(self) -> bool:
+        """Whether it answers, and is a master."""
+        return self.process.poll() is None and self.replication["role"] == "master"
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether it is a master, or a replica that has what its master has."""
+        return bool(self.replication["role"] == "master" or self.replication["master_link_status"] == "up")
+
+    @property
+    def replication(self) -> dict[str, Any]:
+        """Its part in replication, as it says itself."""
+        found: Any = self.client.info("replication")
+        return dict(found)
+
+    @property
+    def cluster_id(self) -> str:
+        """Its name in its cluster."""
+        found: bytes = self.client.execute_command("CLUSTER MYID")
+        return found.decode()
+
+    @property
+    def cluster_is_ok(self) -> bool:
+        """Whether it believes that every slot has a master."""
+        return "cluster_state:ok" in str(self.client.execute_command("CLUSTER INFO")).replace("': '", ":")
+
+    def has(self, slot: int) -> bool:
+        """Whether it is the master of a slot."""
+        me = self.cluster_id.encode()
+        slots: Any = self.client.execute_command("CLUSTER SLOTS")
+        return any(first <= slot <= last and master[2] == me for first, last, master, *_ in slots)
+
+
+@dataclass
+class RealRedis:
+    """A Redis that tests use: one server, or several."""
+
+    url: str
+    nodes: list[Node] = field(default_factory=list)
+    """Of a cluster: first its masters, then their replicas in the same order, until they change places. Of sentinels: a
+    master and its replicas."""
+
+    def masters(self) -> list[Node]:
+        """Those that are masters now."""
+        return [node for node in self.nodes if node.is_master]
+
+    def move_slot(self, slot: int) -> None:
+        """Move a slot of a cluster to another master, key by key."""
+        masters = self.masters()
+        owner = next(node for node in masters if node.has(slot))
+        other = next(node for node in masters if node is not owner)
+        other.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", owner.cluster_id)
+        owner.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", other.cluster_id)
+        while names := owner.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+            owner.client.execute_command("MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS", *names)
+        for node in (other, owner, *masters):
+            node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", other.cluster_id)
+
+
+@contextmanager
+def cluster(folder: Path, masters: int = 3, replicas: int = 0) -> Iterator[RealRedis]:
+    """Run a cluster until the block ends."""
+    options = {"cluster-enabled": "yes", "cluster-node-timeout": NODE_TIMEOUT_MS}
+    with ExitStack() as stack:
+        nodes = list[Node]()
+        for _ in range(masters * (1 + replicas)):
+            nodes.append(Node(folder, options))
+            stack.callback(nodes[-1].close)
+        for node in nodes:
+            eventually(node.client.ping)
+        for number, node in enumerate(nodes[:masters]):
+            first, last = SLOTS * number // masters, SLOTS * (number + 1) // masters - 1
+            node.client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
+        for node in nodes[1:]:
+            meeting = ("127.0.0.1", nodes[0].port, nodes[0].bus_port)
+            node.client.execute_command("CLUSTER MEET", *meeting)
+        for node in nodes:
+            eventually(lambda node=node: node.cluster_is_ok)  # type: ignore[misc]
+        for number, node in enumerate(nodes[masters:]):
+            master = nodes[number % masters].cluster_id
+            eventually(partial(node.client.execute_command, "CLUSTER REPLICATE", master))
+            eventually(lambda node=node: node.replication["role"] == "slave" and node.is_in_step)  # type: ignore[misc]
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        yield RealRedis(f"redis+cluster://{hosts}", nodes)
+
+
+@contextmanager
+def sentinels(folder: Path, count: int = 3) -> Iterator[RealRedis]:
+    """Run a master, a replica and so many sentinels until the block ends."""
+    with ExitStack() as stack:
+
+        def start(options: Mapping[str, Any], sentinel: str | None = None) -> Node:
+            node = Node(folder, options, sentinel)
+            stack.callback(node.close)
+            eventually(node.client.ping)
+            return node
+
+        master = start({})
+        replica = start({"replicaof": f"127.0.0.1 {master.port}"})
+        eventually(lambda: replica.is_in_step)
+        conf = (
+            f"sentinel monitor mine 127.0.0.1 {master.port} {count // 2 + 1}\n"
+            f"sentinel down-after-milliseconds mine {NODE_TIMEOUT_MS // 2}\nsentinel failover-timeout mine 3000\n"
+        )
+        watching = [start({}, conf) for _ in range(count)]
+        for node in watching:
+
+            def knows_all(client: Any = node.client) -> bool:
+                state = client.sentinel_master("mine")
+                return bool(state["num-slaves"] == 1 and state["num-other-sentinels"] == count - 1)
+
+            eventually(knows_all)
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in watching)
+        yield RealRedis(f"redis+sentinel://{hosts}/mine", [master, replica])
