@@ -12,11 +12,13 @@ from ancestral.compilation import compilation_logged
 log = logging.getLogger(__name__)
 
 
-def warm_up(samplers: Mapping[str, Sampler]) -> None:
-    """Warm every model up, with a log line for each."""
+def warm_up(samplers: Mapping[str, Sampler]) -> dict[str, str]:
+    """Warm every model up, with a log line for each; what :meth:`Sampler.warm` gives, by the id of the model."""
+    probes = {}
     for number, (name, sampler) in enumerate(samplers.items(), 1):
         start = time.perf_counter()
         with compilation_logged(name):
-            sampler.warm()
+            probes[name] = sampler.warm()
         seconds = round(time.perf_counter() - start, 3)
         log.info("model warm", extra={"model": name, "seconds": seconds, "progress": f"{number}/{len(samplers)}"})
+    return probes

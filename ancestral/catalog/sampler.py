@@ -35,5 +35,9 @@ class Sampler(ABC):
         """The stream that a snapshot was taken of."""
 
     @abstractmethod
-    def warm(self) -> None:
-        """Sample a little, so that everything that is compiled or read on first use is ready."""
+    def warm(self) -> str:
+        """Sample a little, so that everything that is compiled or read on first use is ready.
+
+        Returns:
+            SHA-256 of what came of it: equal where another machine gives the same bytes.
+        """

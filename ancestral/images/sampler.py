@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.sampler import Part, Sampler
 from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, Reconstruction
+from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.spec import STYLE
@@ -101,13 +103,13 @@ class ImageSampler(Sampler):
         """See :class:`Sampler`."""
         return self.engine.restore(_batch(part), state)
 
-    def warm(self) -> None:
+    def warm(self) -> str:
         """See :class:`Sampler`."""
-        spec = self.model.spec
-        if spec.encoder is not None:
-            self.encode(np.zeros(spec.dims, np.uint8))
+        spec, pictures = self.model.spec, self.engine.pictures
+        encoded = b"" if spec.encoder is None else self.encode(probe_symbols(spec.dims, spec.levels)).tobytes()
         h = np.zeros(spec.condition_channels, np.float32) if spec.conditioned else None
-        self.engine.step([self.engine.open(self.engine.request([ImageStreamRequest(0, h=h)]))], 1)
+        (row,) = self.engine.step([self.engine.open(self.engine.request([ImageStreamRequest(0, h=h)]))], 1)
+        return hashlib.sha256(pictures.probe() + encoded + row.tobytes()).hexdigest()
 
 
 def _between(begin: NDArray[np.float32] | None, end: NDArray[np.float32] | None, share: float) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,6 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.models.engines.base import Array, Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.entries import PLAIN
 from ancestral.models.text import Sentence, Word
 from ancestral.models.text.acoustic import AcousticModel, PitchControl
 from ancestral.speech.decoder import AudioDecoder, Wave
@@ -28,6 +27,7 @@ FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 _NO_PROMPT: Final = np.zeros(0, np.uint8)
 _WARM_UP: Final = Sentence((Word("ready", ("R", "EH1", "D", "IY0"), (0, 5)), "."))
 """As phonemes: sampling needs no text front-end."""
+_WARM_UP_SAMPLES: Final = 320
 
 
 @dataclass(frozen=True)
@@ -106,20 +106,21 @@ class SpeechSampler(Sampler):
         """See :class:`Sampler`."""
         return self.engine.restore(_sound(part), state)
 
-    def warm(self) -> None:
+    def warm(self) -> str:
         """See :class:`Sampler`."""
-        voice = self.model.entry.voices[0].id
+        voice = self.model.entry.voices[0]
         if self.acoustic is not None:
             utterance = Utterance(
-                seed=0, temperature=1.0, voice=voice, sampling=PLAIN, input="Ready.", plain_input=None,
+                seed=0, temperature=1.0, voice=voice.id, sampling=voice.sampling, input="Ready.", plain_input=None,
                 input_format="text", language="en", pronunciations=(), speed=1.0, pitch=0.0, intonation=1.0,
                 sentences=(_WARM_UP,),
             )  # fmt: skip
-            for _ in itertools.islice(render(self, utterance), 3):
-                pass
+            stream = self.open(next(self.parts(utterance)))
         else:
-            request = StreamRequest(length=160, seed=0, speaker=self.model.speaker({voice: 1.0}))
-            self.engine.step([self.engine.open(request)], 160)
+            request = StreamRequest(_WARM_UP_SAMPLES, seed=0, speaker=self.model.speaker({voice.id: 1.0}))
+            stream = self.engine.open(request)
+        (sampled,) = self.engine.step([stream], _WARM_UP_SAMPLES)
+        return hashlib.sha256(self.network.probe() + sampled.tobytes()).hexdigest()
 
 
 def _sound(part: Part) -> StreamRequest:

@@ -8,7 +8,7 @@ this bit for bit within itself; the tests check it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,20 @@ class Engine(Protocol):
 
     def unload(self, idle_seconds: float) -> bool:
         """Free the memory of what has not been used for this long; returns whether it did. The next call reloads."""
+
+
+PROBE_SYMBOLS: Final = 256
+"""Symbols of a probe."""
+
+
+def probe_symbols(count: int, levels: int) -> Symbols:
+    """Fixed symbols that differ from one to the next."""
+    return (np.arange(count) * 40503 // 128 % levels).astype(np.uint8)
+
+
+def probe_bits(nats: NDArray[np.float64]) -> bytes:
+    """Likelihoods of a probe, such that another rounding in the network shows, and none in the logarithm behind it."""
+    return np.rint(np.nan_to_num(nats) * 2.0**24).clip(-(2.0**62), 2.0**62).astype("<i8").tobytes()
 
 
 class AlwaysLoaded:

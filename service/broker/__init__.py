@@ -5,8 +5,8 @@ stays within a shard, and the first two digits of a job's id name its shard (top
 
 Keys, all with the prefix ``ancestral:`` and the tag of their shard, except for sessions (keys.py)
 
-    job:ID             hash: the record (job.py), and order, attempt, worker, claim, read, wanted, suspended, content
-                       (what is known of the file) and timings:N, when the phonemes of sentence N are said
+    job:ID             hash: the record (job.py), and order, attempt, worker, probe, claim, read, wanted, suspended,
+                       content (what is known of the file) and timings:N, when the phonemes of sentence N are said
     stream:ID          stream: the symbols, or the sound made of them; ids are positions; the last entry is the end mark
     events:ID          stream: what happened to the job, for clients; ids are positions, too
     snapshot:ID        string: the sampler's state after some of the symbols

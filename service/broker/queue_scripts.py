@@ -150,13 +150,13 @@ local attempt, done = tonumber(changed.attempt or record.attempt), record.sample
 local loaded, refused = cjson.decode(models)[cjson.decode(record.model)], ''
 if not loaded or loaded[1] ~= cjson.decode(record.sha256) then
     refused = 'model_changed'
-elseif done ~= '0' and record.engine ~= cjson.encode(loaded[2]) then
+elseif done ~= '0' and (record.engine ~= cjson.encode(loaded[2]) or (record.probe or loaded[3]) ~= loaded[3]) then
     refused = 'engine_changed'
 end
 local begins = refused == '' and record.status == '"queued"'
 if begins then
     changed.status, changed.engine = '"in_progress"', cjson.encode(loaded[2])
-    changed.started_at = record.started_at or now_text
+    changed.probe, changed.started_at = loaded[3], record.started_at or now_text
 end
 local written, answer = {}, {}
 for name, value in pairs(changed) do
@@ -180,7 +180,9 @@ return {attempt, refused, answer}
 cannot run it or '', and the record. Nothing if no job waits that this worker may run now: a job that ``alone_from``
 workers died with runs on no worker beside another one of these. ``repeated`` (0 | 1) is whether the reply to the same
 claim got lost before, ``full`` (0 | 1) whether the worker has no room for another job: it is not woken then. A worker
-that finds nothing is, when a job comes. ``models`` is JSON: sha256 and engine by id."""
+that finds nothing is, when a job comes. ``models`` is JSON: sha256, engine and probe by
+id. The probe is what the worker's machine made of fixed symbols: whose rounding differs, continues no job of another
+(a record without one was begun by an earlier version)."""
 
 RENEW: Final = Script(
     "RENEW",

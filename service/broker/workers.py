@@ -50,8 +50,8 @@ UNCHECKED_COUNTS: Final = 0.5
 """The seconds of that time that count for leases, however long it was."""
 _REFUSALS: Final = {
     "model_changed": "The model was replaced after the job had been accepted.",
-    # Listeners have symbols of another engine or precision, which this one cannot continue bit for bit.
-    "engine_changed": "The engine was replaced while the job was being sampled.",
+    # Listeners have symbols of another engine, precision or rounding, which this one cannot continue bit for bit.
+    "engine_changed": "The engine was replaced, or rounds otherwise on another processor, while the job was sampled.",
 }
 
 
@@ -228,7 +228,7 @@ class Workers:
         self,
         priority: Priority,
         worker: str,
-        models: Mapping[str, tuple[str, str]],
+        models: Mapping[str, tuple[str, str, str]],
         *,
         shard: int = 0,
         last: bool = False,
@@ -243,7 +243,8 @@ class Workers:
         Args:
             priority: of the queue.
             worker: its id.
-            models: SHA-256 of the weights and name of the engine, by the id of the model.
+            models: SHA-256 of the weights, name of the engine and probe of its arithmetic
+                (:meth:`ancestral.catalog.sampler.Sampler.warm`), by the id of the model.
             shard: of the queue.
             last: whether this takes the worker's last free slot.
             lease: seconds.

@@ -65,6 +65,7 @@ class Worker:
         self._broker = broker
         self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BATCH: settings.batch_slots}
         self._ready = False
+        self._probes: dict[str, str] = {}
         self._problem: str | None = "The models are being warmed up."
         self._claiming = asyncio.Lock()
         self._homes: list[int] = []
@@ -120,7 +121,8 @@ class Worker:
     async def _warm(self, pool: ThreadPoolExecutor) -> None:
         """Warm the models up and tell the API processes, as soon as Redis can be reached."""
         try:
-            await asyncio.get_running_loop().run_in_executor(pool, warm_up, self._loaded_models.samplers)
+            loop = asyncio.get_running_loop()
+            self._probes = await loop.run_in_executor(pool, warm_up, self._loaded_models.samplers)
         except Exception:  # the worker stays, so that /readyz can say why it is not ready
             log.exception("the models cannot be used")
             self._problem = "Model warm-up failed; see the worker's log."
@@ -228,7 +230,8 @@ class Worker:
     async def _next(self, priority: Priority, *, last: bool) -> asyncio.Task[None]:
         """Claim a job, waiting for one, and begin to run it, in the ``last`` free slot or another."""
         models = {
-            name: (sampler.model.sha256, sampler.engine.name) for name, sampler in self._loaded_models.samplers.items()
+            name: (sampler.model.sha256, sampler.engine.name, self._probes[name])
+            for name, sampler in self._loaded_models.samplers.items()
         }
         order = self._claims[priority]
         while True:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import draw_labels, embed_labels, encode
-from ancestral.models.engines.base import AlwaysLoaded, RequestError
+from ancestral.models.engines.base import PROBE_SYMBOLS, AlwaysLoaded, RequestError, probe_bits, probe_symbols
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import part
 
@@ -239,6 +239,21 @@ class ImageEngine(AlwaysLoaded, ABC):
         if self._coarse is not None:
             scores[:, COARSE, COARSE] = self._coarse.score(images[:, COARSE, COARSE], h)
         return scores
+
+    def probe(self) -> bytes:
+        """What this engine computes on this machine of the first rows of a fixed picture. Engines whose bits agree can
+        go on with each other's pictures, those whose bits differ cannot."""
+        spec = self.spec
+        picture = probe_symbols(spec.dims, spec.levels).reshape(spec.height, spec.width, spec.channels)
+        h = None
+        if spec.conditioned:
+            h = (np.arange(spec.condition_channels) % 9 - 4).astype(np.float32) / np.float32(4)
+        coarse = None if self._coarse is None else picture[COARSE, COARSE]
+        stream = self._conditioned(ImageStreamRequest(0, h=h, given=picture), coarse)
+        stream.symbols[:] = picture
+        rows = min(spec.height, -(-PROBE_SYMBOLS // (spec.width * spec.channels)))
+        bits = probe_bits(self._run([stream], rows, score=True))
+        return bits if self._coarse is None else bits + self._coarse.probe()
 
     @abstractmethod
     def _blank(self) -> ImageStream:

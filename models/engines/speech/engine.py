@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.conditioning import Speaker
-from ancestral.models.engines.base import AlwaysLoaded, Array, RequestError, Stream, Symbols
+from ancestral.models.engines.base import (
+    PROBE_SYMBOLS,
+    AlwaysLoaded,
+    Array,
+    RequestError,
+    Stream,
+    Symbols,
+    probe_bits,
+    probe_symbols,
+)
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.spec import SpeechSpec
 
@@ -103,6 +112,17 @@ class SpeechEngine(AlwaysLoaded, ABC):
         """
         request = StreamRequest(length=len(symbols), seed=0, speaker=speaker, frames=frames)
         return self.teacher_force(self.open(request), symbols)
+
+    def probe(self) -> bytes:
+        """What this engine computes on this machine of fixed symbols under fixed conditioning. Engines whose bits agree
+        can go on with each other's streams, those whose bits differ cannot."""
+        count, channels = -(-PROBE_SYMBOLS // self.spec.local_hop), self.spec.local_channels
+        frames = (np.arange(count * channels) * 7919 % 201 - 100).astype(np.float32).reshape(
+            count, channels
+        ) / np.float32(50)
+        speaker = 0 if self.spec.speakers else None
+        symbols = probe_symbols(PROBE_SYMBOLS, 256)
+        return probe_bits(self.score(symbols, frames if channels else None, speaker))
 
     @abstractmethod
     def snapshot(self, stream: Stream) -> bytes:

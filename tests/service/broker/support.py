@@ -20,7 +20,7 @@ from tests.service.redis_servers import RealRedis
 WORKER = WorkerInfo(
     id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}
 )
-MODELS = {"tiny": ("aa", "native")}
+MODELS = {"tiny": ("aa", "native", "01")}
 """What that worker can run."""
 
 

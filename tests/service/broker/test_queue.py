@@ -10,6 +10,7 @@ import pytest
 
 from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Job, Priority, Status
+from ancestral.service.broker.messages import Piece
 from ancestral.service.errors import Overloaded
 from tests.service.broker.support import MODELS, Broker, begun, claimed, idle, job, run, stored, submitted
 from tests.service.redis_servers import RealRedis
@@ -232,5 +233,30 @@ def test_a_job_that_a_worker_cannot_run_fails(
         assert failed.error is not None
         assert failed.error.code == code
         assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
+
+    run(valkey, act)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_worker_that_rounds_otherwise_continues_no_job_of_another(valkey: RealRedis, sampled: bool) -> None:
+    """Its engine has the same name. A job of which nothing was sampled is its as much as anybody's."""
+    other = {name: (sha256, engine, "02") for name, (sha256, engine, _) in MODELS.items()}
+
+    async def act(broker: Broker) -> None:
+        made = await broker.clients.submit(job(), queue=9)
+        lease = await claimed(broker)
+        assert lease is not None
+        if sampled:
+            await lease.publish([Piece(0, 0, b"abc")], None, event=False)
+        await lease.release()
+        again = await broker.workers.claim(Priority.INTERACTIVE, "x", other)
+        found = await stored(broker, made)
+        if sampled:
+            assert again is None
+            assert found.error is not None
+            assert (found.status, found.error.code, found.samples_done) == (Status.FAILED, "engine_changed", 3)
+        else:
+            assert again is not None
+            assert found.status is Status.IN_PROGRESS
 
     run(valkey, act)

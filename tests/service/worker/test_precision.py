@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.service.support import ASYNC, GENERATION, Server
+from tests.service.support import ASYNC, GENERATION, Server, running, write_model
 
 Serve = Callable[..., AbstractContextManager[Server]]
 
@@ -47,6 +49,33 @@ def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> 
             assert waiting["status"] == "completed"
             content = httpx.get(f"{server.url}/v1/jobs/{waiting['id']}/content")
             assert content.headers["x-engine"] == "native-int8"
+
+
+@pytest.mark.slow
+def test_a_job_is_not_continued_where_sums_round_otherwise(serve: Serve, tmp_path: Path) -> None:
+    """The kernels are compiled for a processor that cannot fuse products with sums, and their engine is made to have
+    the name of one that can."""
+    write_model(tmp_path / "zoo" / "free", kind="audio")
+    own = {"models_dir": str(tmp_path / "zoo"), "engine": "native", "batch_slots": 1}
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nif sys.orig_argv[-1] == 'worker':\n"
+        "    import ancestral.models.portable\n    ancestral.models.portable.fuses = lambda: True\n"
+    )
+    other = {"PYTHONPATH": str(tmp_path), "NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""}
+    with tempfile.TemporaryDirectory(prefix="anc-") as data:
+        with serve(data_dir=data, **own) as server:
+            body = GENERATION | {"duration": 1200.0}
+            job = httpx.post(f"{server.url}/v1/audio/generations", json=body, headers=ASYNC).json()["id"]
+            while httpx.get(f"{server.url}/v1/jobs/{job}").json()["samples_done"] == 0:
+                time.sleep(0.02)
+            assert server.stop() == 0
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (other | {"NUMBA_CACHE_DIR": str(tmp_path)}).items():
+                patch.setenv(name, value)
+            with running(dict(os.environ), data_dir=data, **own) as server:
+                begun = server.ended(job)
+                assert (begun["status"], begun["error"]["code"]) == ("failed", "engine_changed")
+                assert server.generate(model="free").headers["x-engine"] == "native"
 
 
 def test_an_engine_without_the_precision_does_not_start(
