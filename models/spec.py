@@ -113,6 +113,12 @@ class FeatureSpec(Spec):
         self.require_positive("sample_rate", "hop", "window", "mel_bands")
 
     @property
+    def requested_hz(self) -> tuple[float, float]:
+        """The range of F0 that can be asked for. It begins four semitones below the range of the analysis: WaveNet
+        learns from clips that are lowered by as much."""
+        return self.pitch_low_hz * 2.0 ** (-4.0 / 12.0), self.pitch_high_hz
+
+    @property
     def channels(self) -> int:
         """Numbers per frame: the mel bands, log-F0, voicing."""
         return self.mel_bands + 2

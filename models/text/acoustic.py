@@ -67,7 +67,7 @@ class PitchControl:
     intonation: float = 1.0
 
     def apply(self, pitch: Array, spec: FeatureSpec, semitones: Array | None = None) -> Array:
-        """Scaled log-F0 and voicing ``[F, 2]``, with other F0. It stays within the range of the corpora's analysis.
+        """Scaled log-F0 and voicing ``[F, 2]``, with other F0. It stays within :attr:`FeatureSpec.requested_hz`.
 
         Args:
             pitch: as predicted.
@@ -79,7 +79,7 @@ class PitchControl:
         moved = mean + (log_f0 - mean) * self.intonation + self.semitones * _SEMITONE
         if semitones is not None:
             moved = moved + semitones * _SEMITONE
-        low, high = ((np.log(hz) - LOG_F0_MEAN) / LOG_F0_SCALE for hz in (spec.pitch_low_hz, spec.pitch_high_hz))
+        low, high = ((np.log(hz) - LOG_F0_MEAN) / LOG_F0_SCALE for hz in spec.requested_hz)
         return np.column_stack([np.clip(moved, low, high), pitch[:, 1]]).astype(np.float32)
 
 
