@@ -13,6 +13,7 @@ import yaml
 from ancestral.service import __version__
 from ancestral.service.broker.job import Priority
 from ancestral.service.broker.keys import key
+from deploy.queries import selectors
 from tests.deploy.support import ROOT, UID, settings
 
 CHART = ROOT / "deploy" / "helm" / "ancestral"
@@ -91,6 +92,19 @@ def test_keda_needs_to_know_where_an_external_redis_is() -> None:
         render(outside)
     found = render(outside | {"worker": {"autoscaling": {"enabled": False}}})
     assert found["Secret", "ancestral-redis"]["stringData"] == {"url": "redis://elsewhere:6379/0"}
+
+
+@pytest.mark.parametrize("url", ["redis+cluster://a:6379,b:6379", "redis+sentinel://a:26379/mine"])
+def test_keda_counts_the_jobs_of_several_servers_by_prometheus(url: str) -> None:
+    outside = {"redis": {"enabled": False}, "externalRedis": {"url": url, "address": "a:6379"}}
+    with pytest.raises(helm.HelmError, match=r"worker\.autoscaling\.prometheus"):
+        render(outside)
+    asked = {"worker": {"autoscaling": {"prometheus": "http://prometheus:9090"}}}
+    with pytest.raises(helm.HelmError, match=r"monitoring\.enabled"):
+        render(outside | asked)
+    found = render(outside | asked | {"monitoring": {"enabled": True}})
+    for component in ("api", "worker"):
+        assert settings(variables(found, component) | {"ANCESTRAL_REDIS_URL": url}).redis_url == url
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +186,19 @@ def test_workers_are_scaled_on_the_keys_of_the_queue(default: Manifests) -> None
     formula = spec["advanced"]["scalingModifiers"]
     assert all(trigger["name"] in formula["formula"] for trigger in spec["triggers"])
     assert int(formula["target"]) == 0.75 * settings(variables(default, "worker")).interactive_slots
+
+
+def test_one_query_counts_the_jobs_of_all_shards() -> None:
+    found = render(values_of(CHART.parent / "values/cluster.yaml"))
+    (trigger,) = found["ScaledObject", "ancestral-worker"]["spec"]["triggers"]
+    asked = [
+        (each.name, {str(m.name): m.value for m in each.matchers.matchers})
+        for each in selectors(trigger["metadata"]["query"])
+    ]
+    labels = {"namespace": "speech", "service": found["Service", "ancestral-api"]["metadata"]["name"]}
+    assert asked == [("ancestral_jobs", {"priority": priority.value, **labels}) for priority in Priority]
+    assert trigger["metadata"]["threshold"] == "12"
+    assert settings(variables(found, "api")).redis_replicas == 1
 
 
 @pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(path.stem for path in EXAMPLES)])

@@ -31,7 +31,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.redis.enabled -}}
 {{ include "ancestral.fullname" . }}-redis.{{ .Release.Namespace }}.svc:6379
 {{- else -}}
-{{ required "externalRedis.address: KEDA needs HOST:PORT (or set worker.autoscaling.enabled=false)" .Values.externalRedis.address }}
+{{- if contains "+" .Values.externalRedis.url -}}
+{{ fail "worker.autoscaling.prometheus: KEDA counts the jobs of a cluster, or behind sentinels, by Prometheus (or set worker.autoscaling.enabled=false)" }}
+{{- end -}}
+{{ required "externalRedis.address: KEDA needs HOST:PORT (or set worker.autoscaling.prometheus, or worker.autoscaling.enabled=false)" .Values.externalRedis.address }}
 {{- end -}}
 {{- end -}}
 
