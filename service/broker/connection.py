@@ -46,6 +46,8 @@ UNAVAILABLE: Final = (
 """What a call raises while Redis is unreachable or accepts no writes (out of memory, a replica, :class:`Unwritable`),
 or was restarted between the loading of a script and its use."""
 
+_KEY_IS_MOVING: Final = "access a non local key"
+"""Of the error with which a script ends that uses a key besides those it was given, while the slot of both moves."""
 REPLY_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 120.0
 """For which streaming requests wait for Redis to come back."""
@@ -269,5 +271,10 @@ class Connection:
                 self._topology.outdated()
                 if not isinstance(error, REDIRECTED) or tried == _REDIRECTIONS - 1:
                     raise
+            except exceptions.ResponseError as error:
+                if _KEY_IS_MOVING not in str(error):
+                    raise
+                if tried == _REDIRECTIONS - 1:
+                    raise exceptions.TryAgainError(str(error)) from error
             await asyncio.sleep(0.05 * tried)
         raise AssertionError("the last redirection is raised")

@@ -2,6 +2,11 @@
 
 Values in a job's record (a hash) are JSON, so a status reads ``"queued"``, with its quotes. All times are by the
 clock of Redis, because those of two machines may differ.
+
+Some scripts also use keys whose names they find out, by a prefix with the tag of the shard: ``KIND_prefix``. In a
+cluster these are on the same server. While their slot moves to another, key by key, a script fails at the first key
+that is not there (any more, or yet), and what it has written until then stays. So scripts read such keys before they
+write.
 """
 
 from __future__ import annotations
@@ -135,12 +140,14 @@ local function first_in_line()
 end
 local id, record = claimed_before()
 local changed = {}
+local function fails_if_keys_are_moving(id) redis.call('EXISTS', events_prefix .. id, stream_prefix .. id) end
 if not id then
     id, record = first_in_line()
     if not id then
         if redis.call('ZADD', idle, 'NX', now_text, worker) == 1 then redis.call('EXPIRE', idle, life) end
         return false
     end
+    fails_if_keys_are_moving(id)
     redis.call('ZREM', waiting, id)
     redis.call('ZADD', running, now + lease, id)
     changed = {worker = worker, claim = claim, claimed_at = now_text, attempt = (record.attempt or 0) + 1}

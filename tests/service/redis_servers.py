@@ -136,13 +136,25 @@ class RealRedis:
 
     def move_slot(self, slot: int) -> None:
         """Move a slot of a cluster to another master, key by key."""
+        with self.moving_slot(slot):
+            pass
+
+    @contextmanager
+    def moving_slot(self, slot: int) -> Iterator[Callable[..., None]]:
+        """A slot of a cluster is about to move to another master, and has when the block ends. What the block gets
+        moves these keys."""
         masters = self.masters()
         owner = next(node for node in masters if node.has(slot))
         other = next(node for node in masters if node is not owner)
+
+        def move(*names: str | bytes) -> None:
+            owner.client.execute_command("MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS", *names)
+
         other.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", owner.cluster_id)
         owner.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", other.cluster_id)
+        yield move
         while names := owner.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-            owner.client.execute_command("MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS", *names)
+            move(*names)
         for node in (other, owner, *masters):
             node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", other.cluster_id)
 

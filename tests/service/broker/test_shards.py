@@ -15,7 +15,8 @@ from redis.crc import key_slot
 
 from ancestral.service.broker.connection import UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job, Priority, Status, new_job_id, shard_of
-from ancestral.service.broker.keys import tag
+from ancestral.service.broker.keys import Keys, tag
+from ancestral.service.broker.messages import Piece
 from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, WORKER, Broker, job, run
@@ -166,6 +167,32 @@ def test_a_slot_that_moves_takes_its_jobs_with_it(servers: RealRedis) -> None:
             servers.move_slot(key_slot(tag(shard).encode()))
         jobs += [await broker.clients.submit(job(id=new_job_id(shard)), queue=99) for shard in (0, 1, 2)]
         assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
+
+    run(servers, act)
+
+
+@pytest.mark.parametrize("moved", [None, "job", "waiting"])
+def test_nothing_is_half_done_while_a_slot_moves(servers: RealRedis, moved: str | None) -> None:
+    """A claim fails, whether a key that it uses is not there any more, or is not there yet, as a job's stream is."""
+
+    async def act(broker: Broker) -> None:
+        for priority in Priority:
+            await broker.clients.submit(job(id=new_job_id(0), priority=priority), queue=9)
+            assert await broker.workers.claim(priority, "w", MODELS) is not None
+        made = await broker.clients.submit(job(id=new_job_id(0)), queue=9)
+        await broker.redis.zadd(Keys.for_job(made)["idle"], {"x": 1.0})  # so that only the stream is not there
+        with servers.moving_slot(key_slot(tag(0).encode())) as move:
+            if moved is not None:
+                await asyncio.to_thread(move, Keys.for_job(made)[moved])
+            with pytest.raises(UNAVAILABLE):
+                await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS)
+        lease = await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS)
+        assert lease is not None
+        assert (lease.job.id, lease.attempt) == (made.id, 1)
+        await lease.publish([Piece(0, 0, b"abc")], None, event=True)
+        assert await lease.end(Status.COMPLETED, symbols=3)
+        kinds = [type(entry).__name__ async for entry in broker.clients.entries(made.id)]
+        assert kinds == ["Begin", "Piece", "Ended"]
 
     run(servers, act)
 
