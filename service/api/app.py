@@ -20,6 +20,7 @@ from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, Rat
 from ancestral.service.api.http.openapi import complete
 from ancestral.service.api.http.query import check_query
 from ancestral.service.api.routes import (
+    avatars,
     batches,
     elevenlabs,
     files,
@@ -127,6 +128,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         generations.router,
         likelihood.router,
         images.router,
+        avatars.router,
         image_sources.router,
         image_likelihood.router,
         jobs.router,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from ancestral.catalog.models import ANY
 from ancestral.models.entries import MAX_GUIDANCE
 from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
@@ -300,6 +301,18 @@ class ImageLikelihood(BaseModel):
         description="A PNG in base64, if requested: brighter pixels were less likely, white at 8 bits for each "
         "sub-pixel (1 bit, where a sub-pixel has two levels).",
     )
+
+
+class AvatarQuery(BaseModel):
+    """The query parameters of ``GET /v1/avatars/{name}.png``, as those of a request for a picture."""
+
+    model: str = Field(default="pixelcnn-avatars", min_length=1, max_length=256, description="The id of a model.")
+    prompt: _Names = Field(default=ANY, description="What every name's picture has; the name draws the rest.")
+    style: _Name | None = Field(default=None, description="The style of every name's picture; any if absent.")
+    size: str | None = Field(
+        default=None, pattern=_SIZE, description="`WIDTHxHEIGHT`: the model's own, or a whole multiple of it."
+    )
+    background: Background = Field(default="auto", description="`opaque` makes a transparent background white.")
 
 
 class ClassesQuery(BaseModel):

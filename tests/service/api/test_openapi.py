@@ -27,6 +27,7 @@ ROUTES = {
     "POST /v1/audio/speech",
     "GET /v1/audio/voices",
     "GET /v1/audio/voices/{voice_id}/preview",
+    "GET /v1/avatars/{name}.{form}",
     "GET /v1/batches",
     "POST /v1/batches",
     "GET /v1/batches/{batch_id}",
