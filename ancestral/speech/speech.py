@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ancestral.errors import InvalidRequest, check_choice
 from ancestral.models.text import Sentence
+from ancestral.models.text.visemes import viseme_of
 from ancestral.speech.decoder import Wave
 from ancestral.speech.sampler import SentencePart, SpeechSampler, render
 from ancestral.speech.tags import tags_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimedText:
-    """A word or a phoneme, and when it is said, in seconds."""
+    """A word, a phoneme or a viseme, and when it is said, in seconds."""
 
     text: str
     start: float
@@ -128,6 +129,11 @@ class Speech:
             for part, sentence, offset in self._timed()
             for name, span in part.timing.phonemes(sentence)
         ]
+
+    @property
+    def visemes(self) -> list[TimedText]:
+        """The mouth shapes (Oculus' names) and when the mouth has them; it is at rest in between."""
+        return [replace(timed, text=viseme_of(timed.text).oculus) for timed in self.phonemes]
 
     def _timed(self) -> Iterator[tuple[SentencePart, Sentence, int]]:
         """Every sentence, planned, and the samples before it."""

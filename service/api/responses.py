@@ -24,8 +24,8 @@ from ancestral.service.jobs.stream import check_end
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
 from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest, Timestamps
-from ancestral.service.speech.stream import AudioReader, as_events, encoded, timed, times_of, usage_of
-from ancestral.service.speech.timestamps import SentenceTimes, Timeline
+from ancestral.service.speech.stream import AudioReader, as_events, encoded, timed, usage_of
+from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.telemetry.playback import Playback, track_playback
 

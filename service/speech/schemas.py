@@ -16,11 +16,11 @@ from ancestral.models.text import InputFormat
 from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
 from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
 from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
-from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
+from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordTime
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
 
-Timestamps = list[Literal["word", "phoneme"]]
+Timestamps = Annotated[list[Literal["word", "phoneme", "viseme"]], Field(max_length=3)]
 
 LanguageTag = Annotated[str, Field(min_length=1, max_length=64)]
 MAX_INPUT_CHARACTERS = 4096
@@ -152,9 +152,8 @@ class SpeechRequest(AudioRequest):
     )
     timestamps: Timestamps = Field(
         default=[],
-        max_length=2,
-        description="`word`, `phoneme`, or both: say when they are spoken. Needs `stream_format` `sse` or `json`; "
-        "of a job, `/v1/jobs/{id}/timestamps` tells the same.",
+        description="Any of `word`, `phoneme` and `viseme`: say when they are spoken. Needs `stream_format` `sse` "
+        "or `json`; of a job, `/v1/jobs/{id}/timestamps` tells the same.",
     )
     instructions: Annotated[str, WithJsonSchema({"type": "string", "maxLength": 0})] | None = Field(
         default=None,
@@ -223,6 +222,7 @@ class SpeechAudioTimestamps(BaseModel):
     sample_rate: int = Field(description="In hertz.")
     words: list[WordTime] | None = Field(default=None, description="The words of the sentence, if requested.")
     phonemes: list[PhonemeTime] | None = Field(default=None, description="Its phonemes, if requested.")
+    visemes: list[VisemeTime] | None = Field(default=None, description="Its mouth shapes, if requested.")
 
 
 class SpeechObject(BaseModel):
@@ -237,6 +237,7 @@ class SpeechObject(BaseModel):
     seed: Seed
     words: list[WordTime] | None = Field(default=None, description="If requested; samples are at `sample_rate`.")
     phonemes: list[PhonemeTime] | None = Field(default=None, description="If requested.")
+    visemes: list[VisemeTime] | None = Field(default=None, description="If requested.")
     usage: Usage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from ancestral import codecs
@@ -20,7 +20,7 @@ from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader, check_end
 from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
-from ancestral.service.speech.timestamps import SentenceTimes, Timeline
+from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.speech.decoder import AudioDecoder
 from ancestral.speech.tags import tags_of
 
@@ -151,16 +151,6 @@ async def as_events(
             yield event(SpeechAudioTimestamps(sample_rate=sample_rate, **times_of(sentences, timestamps)))
         yield event(SpeechAudioDelta(audio=base64.b64encode(piece).decode()))
     yield event(SpeechAudioDone(usage=usage_of(reader)))
-
-
-def times_of(sentences: Sequence[SentenceTimes], timestamps: Timestamps) -> dict[str, Any]:
-    """The requested ones of the fields ``words`` and ``phonemes``."""
-    found: dict[str, Any] = {}
-    if "word" in timestamps:
-        found["words"] = [word for sentence in sentences for word in sentence.words]
-    if "phoneme" in timestamps:
-        found["phonemes"] = [phoneme for sentence in sentences for phoneme in sentence.phonemes]
-    return found
 
 
 def usage_of(reader: AudioReader) -> Usage:

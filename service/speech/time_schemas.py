@@ -1,4 +1,4 @@
-"""Times of words and phonemes, as clients see them."""
+"""Times of words, phonemes and visemes, as clients see them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,17 @@ class PhonemeTime(BaseModel):
     end: int = Field(ge=0, description="The first sample after it.")
 
 
+class VisemeTime(BaseModel):
+    """When the mouth has a shape."""
+
+    viseme: str = Field(description="One of Oculus': PP, FF, TH, DD, kk, CH, SS, nn, RR, aa, E, ih, oh, ou.")
+    viseme_id: int = Field(ge=1, le=21, description="Azure's number of it.")
+    start: int = Field(ge=0, description="Its first sample.")
+    end: int = Field(ge=0, description="The first sample after it. Where none is, the mouth is at rest.")
+
+
 class SpeechTimes(BaseModel):
-    """The words and phonemes of a job and when they are said. Pauses are in neither list."""
+    """The words, phonemes and visemes of a job and when they are said. Pauses are in none of the lists."""
 
     object: Literal["timestamps"] = "timestamps"
     job: str
@@ -41,4 +50,5 @@ class SpeechTimes(BaseModel):
     text: str = Field(description="The text as it was written, without directives and tags.")
     words: list[WrittenWordTime]
     phonemes: list[PhonemeTime]
+    visemes: list[VisemeTime]
     complete: bool = Field(description="Whether these are all words; a long text is planned sentence by sentence.")

@@ -1,19 +1,21 @@
-"""The times of the sentences, words and phonemes of a job, for clients: known sentence by sentence, before sampling."""
+"""The times of what a job says, for clients: known sentence by sentence, before sampling."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ancestral.codecs import resampled_length
 from ancestral.models.text import Sentence
+from ancestral.models.text.visemes import viseme_of
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.speech.payloads import SpeechPayload
+from ancestral.service.speech.schemas import Timestamps
 from ancestral.service.speech.text_parts import TextPart, written_parts
-from ancestral.service.speech.time_schemas import PhonemeTime, WordTime, WrittenWordTime
+from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordTime, WrittenWordTime
 from ancestral.speech.timing import SampleSpan, Timing
 
 _POLL_SECONDS: Final = 0.02
@@ -50,9 +52,23 @@ class SentenceTimes:
         """The phonemes."""
         return [PhonemeTime(phoneme=name, start=start, end=end) for name, (start, end) in self.phoneme_spans]
 
+    @property
+    def visemes(self) -> list[VisemeTime]:
+        """The mouth shape of each phoneme."""
+        return [
+            VisemeTime(viseme=shape.oculus, viseme_id=shape.azure, start=start, end=end)
+            for shape, (start, end) in ((viseme_of(name), span) for name, span in self.phoneme_spans)
+        ]
+
     def span_of(self, part: TextPart) -> SampleSpan:
         """When a part of the sentence is said: from its first to its last word."""
         return self.word_spans[part.first][0], self.word_spans[part.last - 1][1]
+
+
+def times_of(sentences: Sequence[SentenceTimes], timestamps: Timestamps) -> dict[str, Any]:
+    """The requested ones of the fields ``words``, ``phonemes`` and ``visemes``."""
+    names = [f"{kind}s" for kind in timestamps]
+    return {name: [time for sentence in sentences for time in getattr(sentence, name)] for name in names}
 
 
 class Timeline:

@@ -18,7 +18,7 @@ from ancestral.service.jobs.stream import check_end
 from ancestral.service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
 from ancestral.service.speech.payloads import SpeechPayload
 from ancestral.service.speech.time_schemas import SpeechTimes
-from ancestral.service.speech.timestamps import Timeline
+from ancestral.service.speech.timestamps import Timeline, times_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -36,7 +36,7 @@ _CAPTIONS: dict[int | str, dict[str, Any]] = {
     responses=documented(400, 401, 404, 409, 503),
 )
 async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
-    """Words and phonemes of a job of ``POST /v1/audio/speech``, known sentence by sentence before it is sampled."""
+    """What a job of ``POST /v1/audio/speech`` says, and when: known sentence by sentence before it is sampled."""
     timeline, sample_rate = _timeline(service, job)
     sentences = await timeline.known()
     return SpeechTimes(
@@ -44,7 +44,7 @@ async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
         sample_rate=sample_rate,
         text=timeline.written,
         words=[word for sentence in sentences for word in sentence.written_words],
-        phonemes=[phoneme for sentence in sentences for phoneme in sentence.phonemes],
+        **times_of(sentences, ["phoneme", "viseme"]),
         complete=timeline.complete,
     )
 

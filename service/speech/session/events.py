@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ancestral.formats import AudioFormat
 from ancestral.service.jobs.schemas import Seed
-from ancestral.service.speech.time_schemas import PhonemeTime, WordTime
+from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordTime
 from ancestral.service.ws.schemas import ServerEvent
 
 
@@ -38,6 +38,10 @@ class AudioStart(ServerEvent):
     phonemes: list[PhonemeTime] | None = Field(
         default=None,
         description="With `phoneme` in `timestamps`: its phonemes, likewise.",
+    )
+    visemes: list[VisemeTime] | None = Field(
+        default=None,
+        description="With `viseme` in `timestamps`: its mouth shapes, likewise.",
     )
 
 

@@ -63,8 +63,7 @@ class SessionConfig(StrictRequest):
     )
     timestamps: Timestamps = Field(
         default=[],
-        max_length=2,
-        description="`word`, `phoneme`, or both: every `audio.start` says when its words, or phonemes, are spoken.",
+        description="Any of `word`, `phoneme` and `viseme`: every `audio.start` says when its own are spoken.",
     )
     api_key: ApiKey = None
 

@@ -54,6 +54,7 @@ from ancestral.service.speech.session.messages import (
 )
 from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.state import SessionState, Utterance, new_session_state
+from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
 from ancestral.service.ws.connection import IDLE_SECONDS, receive_loop
@@ -195,11 +196,7 @@ class NativeConnection(SpeechConnection):
         )
         if config.timestamps:
             times = await self.runner.times(utterance)
-            spoken = {
-                "word": ("words", [word for sentence in times for word in sentence.words]),
-                "phoneme": ("phonemes", [phoneme for sentence in times for phoneme in sentence.phonemes]),
-            }
-            start = start.model_copy(update=dict(spoken[kind] for kind in config.timestamps))
+            start = start.model_copy(update=times_of(times, config.timestamps))
         await self._send(start)
 
     async def sound(self, data: bytes) -> None:

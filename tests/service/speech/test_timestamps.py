@@ -26,7 +26,7 @@ def job_times(server: Server, job: str) -> dict[str, Any]:
 def at_rate(times: list[dict[str, Any]], rate: int) -> list[dict[str, Any]]:
     """Times at the model's rate, at another rate."""
     return [
-        {name: value if isinstance(value, str) else round(value * rate / 16000) for name, value in entry.items()}
+        {name: round(value * rate / 16000) if name in ("start", "end") else value for name, value in entry.items()}
         for entry in times
     ]
 
@@ -34,7 +34,7 @@ def at_rate(times: list[dict[str, Any]], rate: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("form", ["mp3", "pcm"])
 def test_sse_has_the_times_of_the_job_at_the_rate_of_its_bytes(server: Server, form: str) -> None:
     request = {"input": TEXT, "response_format": form}
-    response = server.speak(**request, stream_format="sse", timestamps=["word", "phoneme"])
+    response = server.speak(**request, stream_format="sse", timestamps=["word", "phoneme", "viseme"])
     events = [json.loads(line.removeprefix("data: ")) for line in response.text.split("\n\n") if line]
     sound = b"".join(base64.b64decode(event["audio"]) for event in events if event["type"] == "speech.audio.delta")
     assert sound == server.speak(**request).content
@@ -43,7 +43,7 @@ def test_sse_has_the_times_of_the_job_at_the_rate_of_its_bytes(server: Server, f
     assert events[0] is times[0]
     rate = 24000 if form == "pcm" else 16000
     told = job_times(server, response.headers["x-job-id"])
-    for name in ("words", "phonemes"):
+    for name in ("words", "phonemes", "visemes"):
         assert [entry for event in times for entry in event[name]] == at_rate(told[name], rate)
     assert [entry["word"] for entry in told["words"]] == WORDS
     assert {event["sample_rate"] for event in times} == {rate}

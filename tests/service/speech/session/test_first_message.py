@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
+from ancestral.models.text.visemes import viseme_of
 from tests.service.support import ASYNC, SPEECH, Server
 from tests.service.ws_client import CONFIG, SpeechConnection, speak, talking
 
@@ -107,6 +108,15 @@ def test_phonemes_of_an_utterance(server: Server) -> None:
     with talking(server) as talk:
         speak(talk, TEXT, timestamps=["phoneme"])
     assert all("words" not in heard.start for heard in talk.heard.values())
+
+
+def test_visemes_of_an_utterance(server: Server) -> None:
+    with talking(server) as talk:
+        speak(talk, TEXT, timestamps=["viseme", "phoneme"])
+    for heard in talk.heard.values():
+        phonemes, visemes = heard.start["phonemes"], heard.start["visemes"]
+        assert [(v["start"], v["end"]) for v in visemes] == [(p["start"], p["end"]) for p in phonemes]
+        assert [(v["viseme"], v["viseme_id"]) for v in visemes] == [viseme_of(p["phoneme"]) for p in phonemes]
 
 
 def test_no_words_unless_they_are_wanted(server: Server) -> None:
