@@ -28,6 +28,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also what takes many minutes: every service test on onnx-cpu, parity over 4 000 steps",
     )
+    parser.addoption(
+        "--redis",
+        choices=["one", "cluster"],
+        default="one",
+        help="what servers under test have that need no Redis of their own: the bundled Valkey, or a cluster of three",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["TEST_REDIS"] = config.getoption("--redis")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,6 +30,8 @@ BLOCK_MS: Final = 2000
 IDEMPOTENCY_SECONDS: Final = 86400
 """For which an idempotency key finds the job of its first request."""
 _TOMBSTONE_SECONDS: Final = 60
+_SUBMISSIONS: Final = 3
+"""Attempts to put a job into a shard of several: others may have taken the room there, while there is room in all."""
 
 
 class Clients:
@@ -91,19 +93,23 @@ class Clients:
         keys = Keys.for_job(job)
         if upload is not None:
             await self._connection.commands(keys["input"], ["SET", keys["input"], upload, "EX", LIFE_SECONDS])
-        (answer, fields), replicated = await self._connection.run_replicated(
-            SUBMIT,
-            keys,
-            bound=f"{keys['idempotency']}:{job.owner}:{name}",
-            fingerprint=fingerprint,
-            bound_seconds=IDEMPOTENCY_SECONDS,
-            id=job.id,
-            room=await self.queues.slots(job.priority, keys.shard) + queue,
-            life=LIFE_SECONDS,
-            limit=await self.queues.limit(job),
-            owner=job.owner,
-            record=[item for pair in job.fields().items() for item in pair],
-        )
+        submit = {
+            "bound": f"{keys['idempotency']}:{job.owner}:{name}",
+            "fingerprint": fingerprint,
+            "bound_seconds": IDEMPOTENCY_SECONDS,
+            "id": job.id,
+            "life": LIFE_SECONDS,
+            "limit": await self.queues.limit(job),
+            "owner": job.owner,
+            "record": [item for pair in job.fields().items() for item in pair],
+        }
+        for _ in range(_SUBMISSIONS):
+            room = await self.queues.room(job.priority, keys.shard, queue)
+            (answer, fields), replicated = await self._connection.run_replicated(SUBMIT, keys, room=room, **submit)
+            if answer != b"full" or self.queues.shards == 1 or not await self.queues.has_room(job.priority, queue):
+                break
+        if answer == b"accepted":
+            self.queues.submitted(job.priority)
         found = None if answer != b"accepted" else parse_reply(fields)
         if upload is not None and (found is None or found.id != job.id):
             await self._connection.commands(keys["input"], ["DEL", keys["input"]])
@@ -196,8 +202,8 @@ class Clients:
         Raises:
             Overloaded: it stays suspended.
         """
-        slots = await self.queues.slots(job.priority, shard_of(job.id))
-        args = {"id": job.id, "room": slots + queue, "life": LIFE_SECONDS}
+        room = await self.queues.room(job.priority, shard_of(job.id), queue)
+        args = {"id": job.id, "room": room, "life": LIFE_SECONDS}
         args |= {"owner": job.owner, "limit": await self.queues.limit(job)}
         if (answer := await self._connection.run(RESUME, Keys.for_job(job), **args)) != b"resumed":
             raise await self._overloaded(job, answer)

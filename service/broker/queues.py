@@ -9,7 +9,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -22,6 +22,8 @@ from ancestral.service.broker.scripts import ROSTER, UNFINISHED
 
 _WORKERS_SECONDS: Final = 0.5
 """How old a list of workers may be."""
+_DEPTHS_SECONDS: Final = 0.1
+"""How old the number of jobs in all shards may be: when they are full, each refusal needs it."""
 
 
 class Queues:
@@ -32,6 +34,9 @@ class Queues:
         self.shards = connection.shards
         """How many there are."""
         self._rosters: tuple[float, list[list[WorkerInfo]]] = (-math.inf, [])
+        self._counting = asyncio.Lock()
+        self._counts = dict.fromkeys(Priority, 0)
+        self._counted_at = dict.fromkeys(Priority, -math.inf)
 
     async def _workers_of_shards(self) -> list[list[WorkerInfo]]:
         """The workers that are alive, of every shard, with their slots there; as of at most half a second ago."""
@@ -57,6 +62,30 @@ class Queues:
         rosters = await self._workers_of_shards()
         workers = rosters[shard] if shard < len(rosters) else []
         return sum(info.slots[priority] for info in workers if info.ready)
+
+    async def room(self, priority: Priority, shard: int, queue: float) -> float:
+        """How many jobs a shard may have, waiting or running: as many as its workers have slots for and ``queue``
+        besides; and one more than it has if that is full, but not all shards are."""
+        room = await self.slots(priority, shard) + queue
+        if self.shards == 1 or (depth := sum(await self.depths_of(priority, shard))) < room:
+            return room
+        return depth + 1 if await self.has_room(priority, queue) else room
+
+    async def has_room(self, priority: Priority, queue: float) -> bool:
+        """Whether a job more fits into all shards together: as of a moment ago, but for those that this process has
+        submitted since."""
+        async with self._counting:
+            if time.monotonic() - self._counted_at[priority] > _DEPTHS_SECONDS:
+                self._counts[priority] = sum(await self.depths(priority))
+                self._counted_at[priority] = time.monotonic()
+        rosters = await self._workers_of_shards()
+        served = [number for number, workers in enumerate(rosters) if any(info.ready for info in workers)]
+        rooms = [await self.slots(priority, number) + queue for number in served]
+        return self._counts[priority] < sum(rooms)
+
+    def submitted(self, priority: Priority) -> None:
+        """This process has submitted a job."""
+        self._counts[priority] += 1
 
     async def depths(self, priority: Priority) -> tuple[int, int]:
         """How many jobs of a priority wait, and how many run."""
@@ -92,7 +121,7 @@ class Queues:
         self, priority: Priority, owner: str, idempotency_key: str | None, models: Mapping[str, str]
     ) -> str:
         """The id of a new job: in the shard with more room of two that are drawn at random from those whose workers
-        have its model. Equal idempotency keys of an owner have the same shard.
+        have its model, or of all these if the two are full. Equal idempotency keys of an owner have the same shard.
 
         Args:
             priority: of the job.
@@ -109,9 +138,18 @@ class Queues:
             for shard, workers in enumerate(await self._workers_of_shards())
             if any(info.ready and models.items() <= info.models.items() for info in workers)
         ]
-        drawn = random.sample(able, 2) if len(able) > 1 else able or [secrets.randbelow(self.shards)]
-        rooms = [await self.slots(priority, shard) - sum(await self.depths_of(priority, shard)) for shard in drawn]
-        return new_job_id(drawn[rooms.index(max(rooms))])
+        if not able:
+            return new_job_id(secrets.randbelow(self.shards))
+        random.shuffle(able)
+        rooms = await self._free(priority, able[:2])
+        if max(rooms) <= 0 and await self.has_room(priority, 0):
+            rooms = await self._free(priority, able)
+        return new_job_id(able[rooms.index(max(rooms))])
+
+    async def _free(self, priority: Priority, shards: Sequence[int]) -> list[int]:
+        """How many jobs more fit into the slots of shards; negative where some wait."""
+        depths = await asyncio.gather(*(self.depths_of(priority, shard) for shard in shards))
+        return [await self.slots(priority, shard) - sum(depth) for shard, depth in zip(shards, depths, strict=True)]
 
     async def limit(self, job: Job) -> int:
         """How many unfinished jobs the owner of a job may have in its shard: those in others count, too. 0: any number,

@@ -21,7 +21,7 @@ from typing import Any, Final
 from ancestral.service.broker.connection import UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.control import Control
 from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status, shard_of
-from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key
+from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key, shard_for
 from ancestral.service.broker.lua import Script
 from ancestral.service.broker.messages import (
     JobExpired,
@@ -187,10 +187,11 @@ class Workers:
 
     async def announce(self, info: WorkerInfo, shards: Sequence[int]) -> None:
         """Announce that a worker is alive, and its capabilities, in the shards that it serves. Each counts a part of
-        its slots."""
+        its slots; the shards with one more than others differ from worker to worker."""
+        first = shard_for(info.id, len(shards))
         descriptions = [
             replace(info, slots={name: _share(slots, number, len(shards)) for name, slots in info.slots.items()})
-            for number in range(len(shards))
+            for number in ((first + each) % len(shards) for each in range(len(shards)))
         ]
         announcements = [
             self._connection.run(

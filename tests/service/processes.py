@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
+from redis.cluster import ClusterNode, RedisCluster
 
 from tests.service.support import Server
 
@@ -21,8 +23,14 @@ def command_line(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 
 
-def redis_of(server: Server) -> Redis:
-    """A connection to the Redis that the server brought along."""
+def redis_of(server: Server) -> Any:
+    """A connection to the Redis of a server: the one that it brought along, or a cluster."""
+    variables = Path(f"/proc/{server.process.pid}/environ").read_text().split("\0")
+    for variable in variables:
+        name, _, url = variable.partition("=")
+        if name == "ANCESTRAL_REDIS_URL":
+            nodes = [host.rpartition(":") for host in url.partition("//")[2].split(",")]
+            return RedisCluster(startup_nodes=[ClusterNode(host, int(port)) for host, _, port in nodes])
     for pid in descendants(server.process.pid):
         words = command_line(pid)
         if "--unixsocket" in words:  # its supervisor; Valkey itself writes over its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from ancestral.models.tensors import shapes
 from ancestral.models.text import PHONEMES
 from ancestral.training.export import write as write_graphs
+from tests.service.redis_servers import cluster
 
 VOICES = ("ann", "bob")
 PICTURES: dict[str, ImageSpec] = {
@@ -267,10 +269,12 @@ def running(
     The block is entered when `/readyz` says yes or, if `until` is given, when that is logged. Unless told otherwise the
     server has a data directory, and so a Redis and a worker, of its own.
     """
-    with tempfile.TemporaryDirectory(prefix="anc-") as data:
+    with tempfile.TemporaryDirectory(prefix="anc-") as data, ExitStack() as stack:
         own = {"ANCESTRAL_DATA_DIR": data} | {f"ANCESTRAL_{k.upper()}": str(v) for k, v in settings.items()}
-        with _serving(environment | own, arguments, until) as server:
-            yield server
+        has_redis = "ANCESTRAL_REDIS_URL" in environment | own or "data_dir" in settings
+        if os.environ["TEST_REDIS"] == "cluster" and not has_redis:
+            own["ANCESTRAL_REDIS_URL"] = stack.enter_context(cluster(Path(data))).url
+        yield stack.enter_context(_serving(environment | own, arguments, until))
 
 
 @contextmanager

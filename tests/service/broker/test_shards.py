@@ -101,6 +101,30 @@ def test_a_limit_counts_the_jobs_of_all_shards(servers: RealRedis) -> None:
     run(servers, act)
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_request_is_accepted_while_any_shard_has_room(servers: RealRedis, keyed: bool) -> None:
+    """Twenty slots lie in twenty of the 32 shards."""
+
+    async def act(broker: Broker) -> None:
+        await broker.workers.leave("w", [0])
+        info = dataclasses.replace(WORKER, slots={"interactive": 20, "batch": 4})
+        await broker.workers.announce(info, EVERYWHERE)
+
+        async def submit(number: int) -> Job:
+            made = await placed(broker, f"k{number}" if keyed else None)
+            return await broker.clients.submit(made, queue=0)
+
+        jobs = [await submit(number) for number in range(20)]
+        with pytest.raises(Overloaded, match="full"):
+            await submit(20)
+        assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
+        await broker.clients.cancel(jobs[0])
+        await asyncio.sleep(0.2)
+        assert await submit(21)
+
+    run(servers, act)
+
+
 def test_equal_idempotency_keys_meet(servers: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         again = [await placed(broker, "k") for _ in range(3)]
