@@ -1,0 +1,171 @@
+"""Voices for Wyoming, the protocol of Home Assistant's voice assistants: one client's connection.
+
+A request is one text (``synthesize``), or text in pieces (``synthesize-start``, ``-chunk``, ``-stop``), of which every
+sentence is spoken as soon as it is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.error import Error
+from wyoming.event import Event
+from wyoming.info import Attribution, Describe, Info, TtsProgram, TtsVoice
+from wyoming.ping import Ping, Pong
+from wyoming.server import AsyncEventHandler
+from wyoming.tts import (
+    Synthesize,
+    SynthesizeChunk,
+    SynthesizeStart,
+    SynthesizeStop,
+    SynthesizeStopped,
+    SynthesizeTextFormat,
+    SynthesizeVoice,
+)
+
+from ancestral import codecs
+from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.model import Model
+from ancestral.models.text.languages.registry import primary
+from ancestral.service import __version__
+from ancestral.service.speech.session.sentences import Sentences
+from ancestral.speech.decoder import Wave
+from ancestral.speech.voice import Voice
+
+InputFormat = Literal["text", "ssml"]
+
+_MOST_CHARACTERS: Final = 1 << 16
+"""Of a sentence that is not complete."""
+_ATTRIBUTION: Final = Attribution("Ancestral", "https://github.com/ancestral")
+_WIDTH: Final = 2
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """What all connections share."""
+
+    model: Model
+    default: str
+    """The voice of requests that name none."""
+    sampling: asyncio.Semaphore
+    """One place for each sentence that is sampled at a time."""
+
+    def info(self) -> Info:
+        """The answer to ``describe``."""
+        voices = [
+            TtsVoice(voice.id, _ATTRIBUTION, True, voice.description, __version__, [voice.language])
+            for voice in self.model.description.entry.voices
+        ]
+        described = self.model.description.entry.description
+        program = TtsProgram("ancestral", _ATTRIBUTION, True, described, __version__, voices, True)
+        return Info(tts=[program])
+
+    def voice(self, wanted: SynthesizeVoice | None) -> Voice:
+        """The voice that a request names, or the first one of the language that it names.
+
+        Raises:
+            InvalidRequest: there is none.
+        """
+        if wanted is None or (wanted.name is None and wanted.language is None):
+            return self.model.voice(self.default)
+        if wanted.speaker is not None:
+            raise InvalidRequest("speaker: no voice has speakers", param="speaker", code="unknown_speaker")
+        if wanted.name is not None:
+            return self.model.voice(wanted.name)
+        language = str(wanted.language).replace("_", "-").lower()
+        for voice in self.model.description.entry.voices:
+            if language in (voice.language.lower(), primary(voice.language)):
+                return self.model.voice(voice.id)
+        raise InvalidRequest(f"language: no voice speaks {language}", param="language", code="unknown_language")
+
+
+class Connection(AsyncEventHandler):
+    """One client: its requests one after the other."""
+
+    def __init__(self, speaking: Speaking, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self._speaking = speaking
+        self._streamed: tuple[Voice, InputFormat, Sentences] | None = None
+        """Voice, format and text of a request whose text comes in pieces."""
+
+    async def handle_event(self, event: Event) -> bool:
+        """Answer an event; what cannot be spoken is answered with an ``error``, and the connection goes on."""
+        try:
+            await self._answer(event)
+        except ConnectionError:  # the client has left
+            return False
+        except (AncestralError, KeyError) as error:
+            self._streamed = None
+            text = f"data: {error} is missing" if isinstance(error, KeyError) else str(error)
+            await self.write_event(Error(text=text, code=getattr(error, "code", None) or "invalid_event").event())
+        return True
+
+    async def _answer(self, event: Event) -> None:
+        if Describe.is_type(event.type):
+            await self.write_event(self._speaking.info().event())
+        elif Ping.is_type(event.type):
+            await self.write_event(Pong(text=Ping.from_event(event).text).event())
+        elif SynthesizeStart.is_type(event.type):
+            start = SynthesizeStart.from_event(event)
+            voice = self._speaking.voice(start.voice)
+            self._streamed = voice, _input_format(start.text_format), Sentences(language=primary(voice.language))
+        elif SynthesizeChunk.is_type(event.type):
+            await self._take(SynthesizeChunk.from_event(event).text)
+        elif SynthesizeStop.is_type(event.type):
+            await self._finish()
+        elif Synthesize.is_type(event.type):
+            # Within a request in pieces it is its whole text again, for servers that cannot take pieces.
+            if self._streamed is None:
+                whole = Synthesize.from_event(event)
+                await self._speak(self._speaking.voice(whole.voice), whole.text, _input_format(whole.text_format))
+        else:
+            raise InvalidRequest(f"type: {event.type} is unknown here", param="type", code="unknown_event")
+
+    async def _take(self, text: str) -> None:
+        voice, input_format, sentences = self._begun()
+        if input_format == "ssml":  # a document is one, however it comes
+            sentences.pending += text
+        elif complete := sentences.feed(text).strip():
+            await self._speak(voice, complete, input_format)
+        if len(sentences.pending) > _MOST_CHARACTERS:
+            raise InvalidRequest(f"text: a sentence of over {_MOST_CHARACTERS} characters", param="text")
+
+    async def _finish(self) -> None:
+        voice, input_format, sentences = self._begun()
+        self._streamed = None
+        if rest := sentences.flush().strip():
+            await self._speak(voice, rest, input_format)
+        await self.write_event(SynthesizeStopped().event())
+
+    def _begun(self) -> tuple[Voice, InputFormat, Sentences]:
+        if self._streamed is None:
+            raise InvalidRequest("type: no synthesize-start came before", param="type", code="not_started")
+        return self._streamed
+
+    async def _speak(self, voice: Voice, text: str, input_format: InputFormat) -> None:
+        speech = await asyncio.to_thread(voice.speak, text, input_format=input_format)
+        rate = speech.sample_rate
+        encoder, shape = codecs.encoder("pcm", rate, rate), (rate, _WIDTH, 1)
+        waves: Iterator[Wave] = iter(speech)
+        await self.write_event(AudioStart(*shape).event())
+        async with self._speaking.sampling:
+            while (wave := await asyncio.to_thread(next, waves, None)) is not None:
+                await self.write_event(AudioChunk(*shape, encoder.feed(wave)).event())
+        await self.write_event(AudioStop().event())
+
+
+def _input_format(given: str | SynthesizeTextFormat | None) -> InputFormat:
+    """The ``input_format`` of a text.
+
+    Raises:
+        InvalidRequest: it is unknown.
+    """
+    if given is None:
+        return "text"
+    if not isinstance(given, SynthesizeTextFormat):
+        raise InvalidRequest(f"text_format: {given}; there are text and ssml", param="text_format")
+    return "ssml" if given is SynthesizeTextFormat.SSML else "text"
