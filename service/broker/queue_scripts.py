@@ -199,13 +199,19 @@ RENEW: Final = Script(
     rest="held",
     body=NOW
     + """
-local queued, signals = redis.call('ZCARD', waiting), {}
+local queued, signals, renewed = redis.call('ZCARD', waiting), {}, {}
 for i, job in ipairs(jobs) do
     local id, attempt = held[2 * i - 1], held[2 * i]
     local found = redis.call('HMGET', job, 'attempt', 'status', 'read', 'wanted')
-    if found[1] == attempt then redis.call('ZADD', running, 'XX', now + lease, id) end
+    if found[1] == attempt then
+        renewed[#renewed + 1], renewed[#renewed + 2] = now + lease, id
+    end
     found[5] = queued
     signals[i] = found
+    if #renewed > 0 and (i == #jobs or #renewed == 1000) then  -- Lua limits the arguments of a call
+        redis.call('ZADD', running, 'XX', unpack(renewed))
+        renewed = {}
+    end
 end
 return signals
 """,

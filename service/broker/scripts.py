@@ -38,16 +38,16 @@ has gone back."""
 PUBLISH: Final = Script(
     "PUBLISH",
     keys="job stream events snapshot",
-    args="attempt event state life",
-    rest="pieces",
+    args="attempt event state life noted",
+    rest="items",
     body=ADD_EVENT
     + """
 local status, current, before, total, started, deaths = unpack(
     redis.call('HMGET', job, 'status', 'attempt', 'samples_done', 'samples_total', 'started_at', 'deaths'))
 if status ~= '"in_progress"' or current ~= attempt then return 0 end
 local done = tonumber(before)
-for i = 1, #pieces, 4 do
-    local kind, index, start, samples = pieces[i], pieces[i + 1], pieces[i + 2], pieces[i + 3]
+for i = noted + 1, #items, 4 do
+    local kind, index, start, samples = unpack(items, i, i + 3)
     if tonumber(start) > done then return -1 end
     local stop = start + #samples / (kind == 'pcm' and 2 or 1)
     if stop > done then
@@ -55,18 +55,21 @@ for i = 1, #pieces, 4 do
         done = stop
     end
 end
+local changed = {unpack(items, 1, noted)}
 if done > tonumber(before) then
-    redis.call('HSET', job, 'samples_done', done)
+    changed[#changed + 1], changed[#changed + 2] = 'samples_done', done
     if deaths and deaths ~= '0' then redis.call('HDEL', job, 'deaths') end
     if event == '1' then add_progress(events, {done, total, started}) end
 end
+if #changed > 0 then redis.call('HSET', job, unpack(changed)) end
 if state ~= '' then redis.call('SET', snapshot, state, 'EX', life) end
 return 1
 """,
 )
-"""Append samples of an attempt to the job's stream, without those that are there already; of each piece its kind
-('piece' has a byte per sample, 'pcm' two), index, start and samples. ``event`` (0 | 1) adds an event, ``state`` is a
-snapshot or ''. 1; 0 if the attempt has lost the job, -1 if samples before these are missing."""
+"""Write fields of the record, and append samples of an attempt to the job's stream, without those that are there
+already. ``items`` has names and values of fields, ``noted`` together, and then of each piece its kind ('piece' has a
+byte per sample, 'pcm' two), index, start and samples. ``event`` (0 | 1) adds an event, ``state`` is a snapshot or ''.
+1; 0 if the attempt has lost the job, -1 if samples before these are missing."""
 
 PREVIEW: Final = Script(
     "PREVIEW",

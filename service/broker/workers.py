@@ -57,7 +57,7 @@ _REFUSALS: Final = {
 
 class Lease:
     """The lease of a job, for one attempt at it (:meth:`Workers.renew` extends it). While Redis is unavailable, all
-    methods but :meth:`clear_deaths` wait.
+    methods but :meth:`clear_deaths` and :meth:`try_to_store` wait.
 
     Args:
         connection: to Redis.
@@ -68,6 +68,8 @@ class Lease:
     def __init__(self, connection: Connection, job: Job, attempt: int) -> None:
         self.job = job
         self.attempt = attempt
+        self._total: int | None = None
+        self._unsaved: dict[str, Any] = {}
         self._connection = connection
         self._keys = Keys.for_job(job)
 
@@ -124,31 +126,46 @@ class Lease:
             StaleAttempt: the attempt is not the current one, or the job has ended.
             SymbolsLost: symbols before these are missing; they have to be sampled again.
         """
-        state, fields = b"", list[Any]()
+        state, saved = b"", dict(self._unsaved)
         if snapshot is not None:
             state = json.dumps([snapshot.index, snapshot.position]).encode() + b"\n" + snapshot.state
+        items = _flat(saved)
+        args = {"attempt": self.attempt, "event": int(event), "state": state, "life": LIFE_SECONDS, "noted": len(items)}
         for piece in pieces:
-            fields += ["pcm" if piece.pcm else "piece", piece.index, piece.start, piece.data]
-        args = {"attempt": self.attempt, "event": int(event), "state": state, "life": LIFE_SECONDS}
-        published = await self._run(PUBLISH, **args, pieces=fields)
+            items += ["pcm" if piece.pcm else "piece", piece.index, piece.start, piece.data]
+        published = await self._run(PUBLISH, **args, items=items)
         if published < 1:
             raise SymbolsLost(self.job.id) if published else StaleAttempt(self.job.id)
+        self._saved(saved)
 
     async def preview(self, data: bytes) -> None:
         """Append a preview to the job's stream, unless the attempt is not the current one."""
         await self._run(PREVIEW, attempt=self.attempt, data=data)
 
-    async def store(self, *, total: int | None = None, timings: Mapping[int, str] | None = None) -> None:
-        """Store what is known of the output before it is sampled.
+    def note(self, *, total: int | None = None, timings: Mapping[int, str] | None = None) -> None:
+        """What is known of the output before it is sampled. It is stored with the symbols that are published next, or
+        by :meth:`store`.
 
         Args:
             total: how many symbols the job will have.
             timings: when the phonemes of sentences will be said, by their number.
         """
-        fields: list[Any] = [] if total is None else ["samples_total", total]
-        for sentence, text in (timings or {}).items():
-            fields += [f"timings:{sentence}", text]
-        await self._run(SET_FIELDS, fields=fields)
+        if total is not None and total != self._total:
+            self._total = self._unsaved["samples_total"] = total
+        self._unsaved |= {f"timings:{sentence}": text for sentence, text in (timings or {}).items()}
+
+    async def store(self) -> None:
+        """Store what has been noted and is not stored yet."""
+        await retry_while_unavailable(self.try_to_store)
+
+    async def try_to_store(self) -> None:
+        """The same; raises one of :data:`UNAVAILABLE`."""
+        if saved := dict(self._unsaved):
+            await self._connection.run(SET_FIELDS, self._keys, fields=_flat(saved))
+            self._saved(saved)
+
+    def _saved(self, fields: Mapping[str, Any]) -> None:
+        self._unsaved = {name: value for name, value in self._unsaved.items() if fields.get(name) != value}
 
     async def clear_deaths(self) -> None:
         """Reset the count of workers that died while they ran the job: it was not the cause."""
@@ -330,6 +347,11 @@ class Workers:
                 failure = Failure(message, "worker_lost")
                 await end_job(self._connection, job, Status.FAILED, attempt=attempt, error=failure)
         return orphans
+
+
+def _flat(fields: Mapping[str, Any]) -> list[Any]:
+    """Names and values in turn."""
+    return [item for pair in fields.items() for item in pair]
 
 
 def _signals(

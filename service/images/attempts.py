@@ -71,7 +71,8 @@ class ImageScoringAttempt(ScoringAttempt):
         """See :class:`JobAttempt`."""
         spec = self.sampler.model.spec
         upload = await self.lease.upload()
-        await self.lease.store(total=spec.dims)
+        self.lease.note(total=spec.dims)
+        await self.lease.store()
         image = np.frombuffer(upload, np.uint8).reshape(1, spec.height, spec.width, spec.channels)
         scores = await self.context.in_pool(partial(self.sampler.score, image, self.payload.labels))
         return report(scores)
@@ -86,6 +87,7 @@ class EncodingAttempt(ScoringAttempt):
     async def work(self) -> dict[str, Any] | None:
         """See :class:`JobAttempt`."""
         upload = await self.lease.upload()
-        await self.lease.store(total=len(upload))
+        self.lease.note(total=len(upload))
+        await self.lease.store()
         h = await self.context.in_pool(partial(self.sampler.encode, np.frombuffer(upload, np.uint8)))
         return {"embedding": [float(number) for number in h], "dims": len(upload)}

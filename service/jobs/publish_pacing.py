@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-LONGEST_SECONDS: Final = 0.5
+LONGEST_SECONDS: Final = 1.0
 """Of output in one piece."""
 _MARGIN_SECONDS: Final = 0.1
 """A listener who has less than this to play gets what there is."""
@@ -23,7 +23,7 @@ class PublishPacing:
 
     def __init__(self, rate: int, ahead_seconds: float) -> None:
         self._rate = rate
-        self._longest = min(LONGEST_SECONDS, ahead_seconds / 4)
+        self._longest = min(LONGEST_SECONDS, ahead_seconds / 2)
         self._runs_out_at = -math.inf
 
     def due_in(self, held: int, now: float) -> float:

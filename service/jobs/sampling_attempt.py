@@ -73,7 +73,8 @@ class SamplingAttempt(JobAttempt):
 
     async def on_planned(self, total: int) -> None:
         """The length of the job is known: store it."""
-        await self.lease.store(total=total)
+        self.lease.note(total=total)
+        await self.lease.store()
 
     async def on_opened(self, part: Part, stream: Stream) -> None:
         """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
@@ -184,7 +185,8 @@ class SamplingAttempt(JobAttempt):
             if storing is not None:
                 storing.cancel()
                 await asyncio.gather(storing, return_exceptions=True)  # what fails here fails above, too
-        await self.lease.store(total=fed)  # a reader may wait for it and read nothing, so that the end does not come
+        self.lease.note(total=fed)
+        await self.lease.store()  # a reader may wait for it and read nothing, so that the end does not come
         slot.finish()
 
     async def _store_total(self, so_far: int, index: int) -> None:

@@ -49,14 +49,13 @@ class SpeechAttempt(AudioAttempt):
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""
         self._sentence = self._timed = first
-        self._planned: dict[int, str] = {}
         return self.sampler.parts(self.payload, first)
 
     async def on_opened(self, part: Part, stream: Stream) -> None:
         """See :class:`SamplingAttempt`."""
         assert isinstance(part, SentencePart)
         self._sentence += 1
-        await self._store_timing(self._sentence - 1, part.timing)
+        self._note_timing(self._sentence - 1, part.timing)
 
     async def plan(self, index: int) -> int | None:
         """See :class:`SamplingAttempt`. Unless a client waits for it, it takes little from what is sampled."""
@@ -65,22 +64,14 @@ class SpeechAttempt(AudioAttempt):
         awaited = self.payload.total_first or self.payload.times_first
         run = self.context.in_pool if awaited else self.context.planned
         timing = await run(partial(self.sampler.timing, self.payload, index))
-        if awaited:  # soon all of them are known, and stored at once
-            self._planned[index] = timing.dump()
-        else:
-            await self._store_timing(index, timing)
+        self._note_timing(index, timing)
         return timing.length
 
-    async def on_planned(self, total: int) -> None:
-        """See :class:`SamplingAttempt`."""
-        await self.lease.store(total=total, timings=self._planned)
-        self._timed = max(self._timed, *(index + 1 for index in self._planned), 0)
-
-    async def _store_timing(self, sentence: int, timing: Timing) -> None:
-        """Store when the phonemes of a sentence are said, if it is the first for which they are known."""
+    def _note_timing(self, sentence: int, timing: Timing) -> None:
+        """Note when the phonemes of a sentence are said, if it is the first for which they are known."""
         if sentence >= self._timed:
-            await self.lease.store(timings={sentence: timing.dump()})
-            self._timed = max(self._timed, sentence + 1)
+            self.lease.note(timings={sentence: timing.dump()})
+            self._timed = sentence + 1
 
 
 class GenerationAttempt(AudioAttempt):
@@ -107,7 +98,8 @@ class SpeechScoringAttempt(ScoringAttempt):
         upload = await self.lease.upload()
         voice, sentences = self.payload.voice, self.payload.sentences
         scorer = await self.context.in_pool(lambda: RecordingScorer(self.sampler, voice, sentences, upload))
-        await self.lease.store(total=len(scorer.symbols))
+        self.lease.note(total=len(scorer.symbols))
+        await self.lease.store()
         blocks = scorer.blocks()
         while await self.context.in_pool(lambda: next(blocks, None)) is not None:
             if self.stopped is not None:

@@ -25,6 +25,7 @@ async def renew_leases(broker: Workers, attempts: Sequence[JobAttempt]) -> None:
             signals = await broker.renew([attempt.lease for attempt in renewed])
             for attempt, signal in zip(renewed, signals, strict=True):
                 attempt.check(signal)
+                await attempt.lease.try_to_store()  # in case nothing is published for a while
                 if attempt.waiting_for_reader and attempt.job.deaths:
                     await attempt.lease.clear_deaths()
         except UNAVAILABLE:

@@ -158,6 +158,29 @@ def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: Real
     run(valkey, act)
 
 
+def test_what_is_noted_of_a_job_comes_with_its_symbols(valkey: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.clients.submit(made, queue=0)
+        lease = broker.lease(made, await begun(broker, made))
+        lease.note(total=40, timings={0: "[0]"})
+        assert (await stored(broker, made)).samples_total is None
+        await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
+        assert (await stored(broker, made)).samples_total == 40
+        lease.note(total=40, timings={1: "[1]"})
+        assert await broker.clients.timings(made, 3) == ["[0]"]
+        await lease.publish([Piece(0, 0, bytes(20))], None, event=False)  # nothing new
+        assert await broker.clients.timings(made, 3) == ["[0]", "[1]"]
+        lease.note(total=50, timings={2: "[2]"})
+        with pytest.raises(SymbolsLost):
+            await lease.publish([Piece(0, 30, bytes(20))], None, event=False)
+        await lease.store()
+        assert await broker.clients.timings(made, 3) == ["[0]", "[1]", "[2]"]
+        assert ((found := await stored(broker, made)).samples_done, found.samples_total) == (20, 50)
+
+    run(valkey, act)
+
+
 def test_a_job_is_complete_when_all_of_it_is_there(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()

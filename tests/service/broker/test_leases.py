@@ -196,7 +196,9 @@ def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: RealRedis
         await broker.redis.delete(lost)  # as if it had expired
         attempt = await begun(broker, made)
         await broker.lease(made, attempt).publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=True)
-        await broker.lease(made, attempt).store(timings={0: "[]"})
+        lease = broker.lease(made, attempt)
+        lease.note(timings={0: "[]"})
+        await lease.store()
         await broker.lease(made, attempt).release()
         assert await broker.redis.exists(lost)
         await broker.workers.reclaim(made.priority)
@@ -205,6 +207,19 @@ def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: RealRedis
 
     shared = {*(SHARED[name] for name in ("counter", "workers", "worker_info"))}
     assert run(valkey, act) == shared | {Keys(priority=Priority.INTERACTIVE)["waiting"]}
+
+
+def test_leases_are_renewed_together_however_many_they_are(valkey: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        mine, lost = await submitted(broker, 2)
+        attempts = [await begun(broker, mine), await begun(broker, lost)]
+        leases = [broker.lease(mine, attempts[0])] * 4100 + [broker.lease(lost, attempts[1] - 1)]
+        await expired(broker, mine)
+        await expired(broker, lost)
+        assert None not in await broker.workers.renew(leases)
+        assert [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE)] == [lost.id]
+
+    run(valkey, act)
 
 
 def test_a_job_that_was_asked_for_again_keeps_its_new_place(valkey: RealRedis) -> None:
@@ -254,7 +269,9 @@ def test_jobs_whose_record_has_expired_lose_their_places(valkey: RealRedis) -> N
 def test_no_record_is_made_for_a_job_that_is_gone(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> list[bytes]:
         gone = job()
-        await broker.lease(gone).store(total=5)
+        lease = broker.lease(gone)
+        lease.note(total=5)
+        await lease.store()
         await broker.clients.acknowledge(gone, 5)
         await broker.lease(gone).clear_deaths()
         await broker.lease(gone, 1).release()

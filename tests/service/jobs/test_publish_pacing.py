@@ -61,5 +61,5 @@ def test_a_listener_who_has_nothing_left_gets_what_there_is() -> None:
 def test_pieces_are_short_where_little_may_be_sampled_ahead() -> None:
     pacing = PublishPacing(RATE, 0.8)
     pacing.published(800, 0.0)
-    assert pacing.due_in(199, 0.0) > 0
-    assert pacing.due_in(200, 0.0) <= 0
+    assert pacing.due_in(399, 0.0) > 0
+    assert pacing.due_in(400, 0.0) <= 0
