@@ -1,7 +1,8 @@
 """What one second of listening costs Redis and an API process: ``python -m bench.redis_traffic [listeners]``.
 
-A real Valkey, a real API process, listeners in real time, and a real worker whose network samples nothing: it only
-waits as long as sampling takes, so that many listeners fit on a small machine and the worker's rhythm is the real one.
+A real Valkey, a real API process, listeners in real time, and a real worker that samples nothing and makes the frames
+of a sentence once: it only waits as long as sampling takes, so that hundreds of listeners fit on a small machine and the
+worker's rhythm is the real one (``ANCESTRAL_CHUNK_MS=200`` spares it some of that).
 What an idle deployment costs is measured first and subtracted. Commands are counted as Redis counts them: those inside
 scripts are included. It takes about a minute and a half.
 """
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,8 @@ from typing import Any
 import numpy as np
 import redis
 
-from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.text.acoustic import AcousticModel
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from ancestral.service.cli.main import main as ancestral
 from bench.listeners import MODEL, TEXTS, Played, fetch, free_port, play, run_clients
@@ -37,6 +38,7 @@ IDLE_SECONDS = 6.0
 SAMPLING_SPEED = 15.0
 """Seconds of sound that a waiting thread 'samples' in a second."""
 SAMPLING_THREADS = 8
+SNAPSHOT_BYTES = 971
 START_SECONDS = 600.0
 """Kernels may have to be compiled first."""
 UTTERANCES = {"5 s": TEXTS, "20 s": tuple(f"{TEXTS[n]} {' '.join(TEXTS[:n] + TEXTS[n + 1 :])}" for n in range(2))}
@@ -60,16 +62,40 @@ class Row:
     silence_seconds: float
 
 
+@dataclass
+class SilentStream:
+    """A stream of silence."""
+
+    request: Any
+    position: int = 0
+
+
 def silent_worker() -> None:
-    """Run a worker whose WaveNet takes its time and samples silence."""
+    """Run a worker whose engine takes its time and samples silence."""
 
-    def sample(self: NativeEngine, streams: list[Any], out: list[Any]) -> None:
-        time.sleep(len(out[0]) / self.spec.sample_rate / SAMPLING_SPEED)
-        for stream, values in zip(streams, out, strict=True):
-            values[:] = SILENCE
-            stream.position += len(values)
+    def step(self: SynthesisEngine, streams: Sequence[Any], samples: int) -> list[Any]:
+        counts = [min(samples, stream.request.length - stream.position) for stream in streams]
+        time.sleep(max(counts) / self.network.spec.sample_rate / SAMPLING_SPEED)
+        for stream, count in zip(streams, counts, strict=True):
+            stream.position += count
+        return [np.zeros(count, np.int16) for count in counts]
 
-    NativeEngine._sample = sample  # type: ignore[method-assign]
+    def once(method: Callable[..., Any]) -> Callable[..., Any]:
+        found: dict[str, Any] = {}
+
+        def call(self: AcousticModel, sentence: Any, speaker: Any, *more: Any) -> Any:
+            key = repr((sentence.phones, speaker))
+            if key not in found:
+                found[key] = method(self, sentence, speaker, *more)
+            return found[key]
+
+        return call
+
+    engine: Any = SynthesisEngine
+    engine.open, engine.step = lambda _, request: SilentStream(request), step
+    engine.snapshot = lambda *_: bytes(SNAPSHOT_BYTES)
+    model: Any = AcousticModel
+    model.predict_with_timing, model.timing = once(model.predict_with_timing), once(model.timing)
     sys.argv[1:] = ["worker"]
     ancestral()
 

@@ -70,6 +70,18 @@ class Model(ABC):
             )
 
 
+def mix_of(entry: ModelEntry, text: str, aliases: Mapping[str, str]) -> VoiceMix:
+    """A voice or a mix of voices of a model; see :meth:`SpeechModel.mix`."""
+    try:
+        return find_voice(text, entry.voices, aliases)
+    except UnknownVoice as error:
+        names = ", ".join(voice.id for voice in entry.voices)
+        message = f"voice: {entry.id} has no such voice; it has {names}"
+        raise InvalidRequest(message, param="voice", code="voice_not_found") from error
+    except MixError as error:
+        raise InvalidRequest(f"voice: {error}", param="voice", code="invalid_value") from error
+
+
 @dataclass(frozen=True)
 class SpeechModel(Model):
     """A model that generates speech, with or without text."""
@@ -94,14 +106,7 @@ class SpeechModel(Model):
         Raises:
             InvalidRequest: it is no mix, or the model lacks one of its voices.
         """
-        try:
-            return find_voice(text, self.entry.voices, aliases or {})
-        except UnknownVoice as error:
-            names = ", ".join(voice.id for voice in self.entry.voices)
-            message = f"voice: {self.entry.id} has no such voice; it has {names}"
-            raise InvalidRequest(message, param="voice", code="voice_not_found") from error
-        except MixError as error:
-            raise InvalidRequest(f"voice: {error}", param="voice", code="invalid_value") from error
+        return mix_of(self.entry, text, aliases or {})
 
     def speaker(self, shares: Mapping[str, float]) -> Speaker | None:
         """Voices, and the share of each, as the network's speakers; None if it has no speakers."""

@@ -57,7 +57,7 @@ class Scheduler:
         threads: int,
         *,
         chunk_ms: int = 50,
-        snapshot_seconds: float = 1.0,
+        snapshot_seconds: float = 2.0,
         on_cancel: Callable[[float], None] = lambda seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -18,7 +18,7 @@ from redis.crc import key_slot
 
 CLUSTER_SHARDS: Final = 32
 """Queues in a cluster. Elsewhere there is one."""
-MAX_IDLE: Final = 32
+MAX_IDLE: Final = 128
 """Connections to a server that stay open while nothing uses them."""
 _DISCOVERY_SECONDS: Final = 2
 """For which a server or a sentinel may take to say where the masters are."""

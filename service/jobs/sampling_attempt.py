@@ -71,10 +71,16 @@ class SamplingAttempt(JobAttempt):
         """Symbols of stream number ``index``, which is not the first; None if there is none."""
         return None
 
-    async def on_planned(self, total: int) -> None:
-        """The length of the job is known: store it."""
+    @property
+    def total_awaited(self) -> bool:
+        """Whether a client reads nothing before the length of the job is known."""
+        return False
+
+    async def _on_planned(self, total: int) -> None:
+        """The length of the job is known."""
         self.lease.note(total=total)
-        await self.lease.store()
+        if self.total_awaited:
+            await self.lease.store()
 
     async def on_opened(self, part: Part, stream: Stream) -> None:
         """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
@@ -147,6 +153,7 @@ class SamplingAttempt(JobAttempt):
         begun = time.monotonic()
         try:
             if await self._publish_chunks(slot, resume.published):
+                await self.lease.store()
                 self.symbols = slot.position
             self._note_idleness()
             self.on_finished(slot.position - start, time.monotonic() - begun - self._idle_seconds)
@@ -185,8 +192,7 @@ class SamplingAttempt(JobAttempt):
             if storing is not None:
                 storing.cancel()
                 await asyncio.gather(storing, return_exceptions=True)  # what fails here fails above, too
-        self.lease.note(total=fed)
-        await self.lease.store()  # a reader may wait for it and read nothing, so that the end does not come
+        await self._on_planned(fed)
         slot.finish()
 
     async def _store_total(self, so_far: int, index: int) -> None:
@@ -194,7 +200,7 @@ class SamplingAttempt(JobAttempt):
         total = so_far
         while (length := await self.plan(index := index + 1)) is not None:
             total += length
-        await self.on_planned(total)
+        await self._on_planned(total)
 
     def _feeder_done(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
         """If a stream could not be opened, fail the job once all streams before it have been sampled."""

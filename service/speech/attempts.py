@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ancestral.catalog.sampler import Part
+from ancestral.formats import LENGTH_IN_HEADER
 from ancestral.models.engines.base import Stream
 from ancestral.service.jobs.attempt import ScoringAttempt
 from ancestral.service.jobs.sampling_attempt import SamplingAttempt
-from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
+from ancestral.service.speech.payloads import AudioPayload, GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from ancestral.speech.sampler import SentencePart, SpeechSampler
 from ancestral.speech.scoring import RecordingScorer
 from ancestral.speech.timing import Timing
@@ -25,11 +26,17 @@ class AudioAttempt(SamplingAttempt):
     """An attempt to sample sound."""
 
     sampler: SpeechSampler
+    payload: AudioPayload
 
     @property
     def rate(self) -> int:
         """See :class:`SamplingAttempt`."""
         return self.sampler.model.spec.sample_rate
+
+    @property
+    def total_awaited(self) -> bool:
+        """See :class:`SamplingAttempt`."""
+        return self.payload.response_format in LENGTH_IN_HEADER
 
     def on_sampled(self, symbols: int) -> None:
         """See :class:`SamplingAttempt`."""
@@ -45,6 +52,11 @@ class SpeechAttempt(AudioAttempt):
     """Speech: one stream per sentence."""
 
     payload: SpeechPayload
+
+    @property
+    def total_awaited(self) -> bool:
+        """See :class:`SamplingAttempt`."""
+        return super().total_awaited or self.payload.times_first
 
     async def parts(self, first: int) -> Iterator[Part]:
         """See :class:`SamplingAttempt`."""

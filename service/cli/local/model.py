@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from ancestral.catalog.catalog import load_catalog
-from ancestral.errors import AncestralError
+from ancestral.catalog.models import mix_of
+from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model, load_from
 from ancestral.models.checkpoint import CheckpointError
-from ancestral.models.entries import ModelError
+from ancestral.models.entries import CAPABILITIES, ModelError
 from ancestral.service.settings import SettingsError, load_settings
 from ancestral.service.telemetry.logging import configure_logging
 
@@ -24,10 +25,24 @@ def model_that_draws(prompt: str | None) -> str:
 
 
 def model_that_speaks(voice: str | None) -> str:
-    """The id of the first configured model that has this voice, or that speaks; see :meth:`Catalog.model_and_voice`."""
-    catalog = load_catalog(load_settings().catalog_config)
-    model = catalog.speech_models[0] if voice is None else catalog.model_and_voice(None, voice)[0]
-    return model.entry.id
+    """The id of the first configured model that speaks, and has this voice; see :meth:`Catalog.model_and_voice`. No
+    checkpoint is read: that would take longer than most texts need until their first sound."""
+    config = load_settings().catalog_config
+    entries = config.entries()
+    aliases = config.aliases(entries)
+    speaking = [entry for entry in entries.values() if "speech" in CAPABILITIES[entry.kind]]
+    refused = InvalidRequest("no model is made for speech", code="model_not_capable")
+    for entry in sorted(speaking, key=lambda entry: entry.id in aliases.models.values(), reverse=True):
+        try:
+            if voice is not None:
+                mix_of(entry, voice, aliases.voices)
+        except InvalidRequest as error:
+            if error.code != "voice_not_found":
+                raise
+            refused = error if refused.code == "model_not_capable" else refused
+        else:
+            return entry.id
+    raise refused
 
 
 def configured_model(model: str, pronunciations: Path | None = None) -> Model:

@@ -51,7 +51,7 @@ def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis
     model = models.speech_model("tiny", "speech")
     sampler = Counting(**vars(models.sound(model)))
     said = utterance(model, models.voice(model, "ann"), "1" * 4096, models.pronunciations, seed=7)
-    payload = SpeechPayload(**vars(said), response_format="pcm", sample_rate=None)
+    payload = SpeechPayload(**vars(said), response_format="wav", sample_rate=None)
     settings = Settings(models_dir=zoo)
 
     async def listen(broker: Broker) -> None:
