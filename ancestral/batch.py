@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from ancestral.catalog.aliases import DEFAULT_MODEL
 from ancestral.catalog.seeds import digest_seed
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.images.picture import Pictures, sample_together
@@ -56,7 +57,7 @@ class Mapper:
 
     def __init__(
         self,
-        model: str | Callable[[], Model] = "wavenet-en",
+        model: str | Callable[[], Model] = DEFAULT_MODEL,
         *,
         seed: int = 0,
         score: bool = False,
@@ -94,7 +95,7 @@ class Mapper:
             "recording": ("bits", "symbols", "words"),
             "image": ("bits", "symbols"),
             "text": ("seed", "audio", "sha256", "seconds", "words"),
-            "prompt": ("seed", "image", "sha256", "shown"),
+            "prompt": ("seed", "image", "sha256", "shown", "bits"),
         }
         return KEY, *made[self.columns[0]], "error"
 
@@ -239,7 +240,8 @@ def _heard(speech: Speech) -> Row:
 def _seen(pictures: Pictures) -> Row:
     shown, png = ", ".join(pictures.attributes(0).values()) or None, pictures.file(0, "png")
     digest = hashlib.sha256(png).hexdigest()
-    return {"seed": pictures.drawing.seeds[0], "image": png, "sha256": digest, "shown": shown}
+    picture = pictures[0]
+    return {"seed": picture.seed, "image": png, "sha256": digest, "shown": shown, "bits": picture.bits}
 
 
 def _digest(row: Row) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 from PIL import Image
 
+from ancestral.catalog.aliases import DEFAULT_MODEL
 from ancestral.catalog.catalog import CatalogConfig
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.models import Model as Description
@@ -199,7 +200,7 @@ class Model:
 
 
 def load(
-    model: str = "wavenet-multilingual",
+    model: str = DEFAULT_MODEL,
     *,
     directory: str | Path | None = None,
     engine: str = "auto",

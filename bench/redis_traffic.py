@@ -1,8 +1,8 @@
 """What one second of listening costs Redis and an API process: ``python -m bench.redis_traffic [listeners]``.
 
 A real Valkey, a real API process, listeners in real time, and a real worker that samples nothing and makes the frames
-of a sentence once: it only waits as long as sampling takes, so that hundreds of listeners fit on a small machine and the
-worker's rhythm is the real one (``ANCESTRAL_CHUNK_MS=200`` spares it some of that).
+of a sentence once: it only waits as long as sampling takes, so that hundreds of listeners fit on a small machine and
+the worker's rhythm is the real one (``ANCESTRAL_CHUNK_MS=200`` spares it some of that).
 What an idle deployment costs is measured first and subtracted. Commands are counted as Redis counts them: those inside
 scripts are included. It takes about a minute and a half.
 """

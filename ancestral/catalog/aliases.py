@@ -11,6 +11,8 @@ from typing import Final
 
 from ancestral.models.entries import ModelError
 
+DEFAULT_MODEL: Final = "wavenet-multilingual"
+"""What speaks where no model is named."""
 VOICE_ALIASES: Final[Mapping[str, str]] = {
     # OpenAI's, but for alloy, echo, fable, nova and onyx, which are voices here
     "ash": "eric", "ballad": "george", "cedar": "joe", "coral": "sarah", "marin": "heart", "sage": "emma",
@@ -31,7 +33,7 @@ _SPEECH_MODELS: Final = (
 )  # fmt: skip
 _IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5")
 MODEL_ALIASES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(_SPEECH_MODELS, "wavenet-multilingual"),
+    **dict.fromkeys(_SPEECH_MODELS, DEFAULT_MODEL),
     **dict.fromkeys(_IMAGE_MODELS, "pixelcnn-sprites"),
 }
 """Names of models that clients of OpenAI, ElevenLabs and Kokoro-FastAPI send by default."""

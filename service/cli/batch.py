@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ancestral.catalog.aliases import DEFAULT_MODEL
 from ancestral.catalog.seeds import MAX_SEED
 from ancestral.command_line import click_errors
 
@@ -15,7 +16,7 @@ from ancestral.command_line import click_errors
 @click.command(short_help="Speak, draw or score every row of a file.")
 @click.argument("rows")
 @click.option("-o", "--output", required=True, help="A folder, or its address: s3://…, gs://…, whatever fsspec knows.")
-@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A model's id.")
 @click.option(
     "--seed",
     type=click.IntRange(0, MAX_SEED),

@@ -85,8 +85,9 @@ def test_pictures_of_many_rows_are_those_of_single_ones() -> None:
         alone = model.draw_many(str(rows["prompt"][number]), seed=number + 1)
         assert made["image"][number] == alone.file(0, "png")
         assert made["shown"][number] == (", ".join(alone.attributes(0).values()) or None)
+        assert made["bits"][number] == alone[0].bits
     assert made["error"][2].startswith("prompt: ")
-    assert made["image"][2] is None
+    assert made["image"][2] is made["bits"][2] is None
 
 
 def test_pictures_and_recordings_are_scored(tmp_path: Path) -> None:

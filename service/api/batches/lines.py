@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.api.batches.schemas import BatchError, Endpoint
@@ -15,6 +15,7 @@ from ancestral.service.broker.job import Job
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import ImageRequest
 from ancestral.service.images.stream import ImageReader, images_object
+from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end
 from ancestral.service.jobs.strict_json import parse_json
@@ -26,14 +27,14 @@ from ancestral.service.speech.schemas import SpeechRequest
 MAX_LINES: Final = 1000
 MAX_ERRORS: Final = 20
 """That are listed of a file that is refused."""
-_FIELDS: Final = frozenset({"custom_id", "method", "url", "body"})
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(StrictRequest):
     """One request."""
 
-    custom_id: str
+    custom_id: str = Field(min_length=1, max_length=256)
+    method: Literal["POST"]
+    url: Endpoint
     body: dict[str, Any]
 
 
@@ -72,19 +73,13 @@ def _line(text: str, endpoint: str) -> Line:
     found = parse_json(text, "The line")
     if not isinstance(found, dict):
         raise InvalidRequest("The line must be a JSON object.", code="invalid_type")
-    if unknown := found.keys() - _FIELDS:
-        name = min(unknown)
-        raise InvalidRequest(f"{name}: no such parameter", param=name, code="unknown_parameter")
-    if not isinstance(found.get("custom_id"), str) or not 1 <= len(found["custom_id"]) <= 256:
-        raise InvalidRequest(
-            "custom_id: must be a string of 1 to 256 characters", param="custom_id", code="invalid_type"
-        )
-    for name, wanted in (("method", "POST"), ("url", endpoint)):
-        if found.get(name) != wanted:
-            raise InvalidRequest(f"{name}: must be {wanted}", param=name, code="invalid_value")
-    if not isinstance(found.get("body"), dict):
-        raise InvalidRequest("body: must be an object", param="body", code="invalid_type")
-    return Line(found["custom_id"], found["body"])
+    try:
+        line = Line.model_validate(found)
+    except ValidationError as error:
+        raise from_validation(error.errors()) from error
+    if line.url != endpoint:
+        raise InvalidRequest(f"url: must be {endpoint}, as the batch says", param="url", code="invalid_value")
+    return line
 
 
 @dataclass(frozen=True)

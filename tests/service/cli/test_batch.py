@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -17,6 +18,9 @@ from typing import Any
 import pytest
 import soundfile
 
+from ancestral import load
+from ancestral.batch import Mapper
+from ancestral.service.cli.batch import command as batch_command
 from tests.service.processes import command_line, descendants
 from tests.service.support import command
 
@@ -106,18 +110,25 @@ def test_webdataset_and_files_hold_what_parquet_holds(process: Run, tmp_path: Pa
         assert rest == lines[number] == {"name": f"{number:09}"} | row
 
 
+def test_without_a_model_it_is_that_of_the_library() -> None:
+    options = {option.name: option.default for option in batch_command.params}
+    defaults = [inspect.signature(function).parameters["model"].default for function in (load, Mapper)]
+    assert [options["model"]] * 2 == defaults
+
+
 def test_pictures_and_their_likelihoods(process: Run, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "any", "seed": 1}, {"prompt": "nothing like this"}])
     done = process("batch", str(rows), "-o", str(tmp_path / "a"), "--model", "binary", "--to", "files")
     assert done.returncode == 0, done.stderr
     assert b"2 rows in 1 parts, 2 of them new, 1 errors" in done.stderr
+    drawn = json.loads((tmp_path / "a" / "part-000000.jsonl").read_text().splitlines()[0])
     png = tmp_path / "a" / "part-000000" / "000000000.png"
     scored = write_rows(tmp_path / "scored.jsonl", [{"image": str(png), "prompt": "any"}])
     done = process("batch", str(scored), "-o", (tmp_path / "b").as_uri(), "--model", "binary", "--score")
     assert done.returncode == 0, done.stderr
     (row,) = parquet.read_table(tmp_path / "b" / "part-000000.parquet").to_pylist()
     assert (row["image"], row["error"]) == (str(png), None)
-    assert row["bits"] > 0
+    assert row["bits"] == pytest.approx(drawn["bits"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
