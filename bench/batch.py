@@ -28,7 +28,7 @@ _SECONDS = 10.0
 
 def kernel(voice: Voice, threads: int) -> float:
     """Samples a second of the kernel alone."""
-    sampler = load("wavenet-en").speech_sampler
+    sampler = load().speech_sampler
     (part,) = sampler.parts(voice.utterance(SENTENCES[1], seed=1))
     made, until = [0] * threads, time.monotonic() + _SECONDS
 
@@ -64,7 +64,7 @@ def batch(folder: Path, rows: int) -> float:
 
 def main(rows: int) -> None:
     """Print the three rates and the share."""
-    threads, voice = load_settings().threads, load("wavenet-en").voice("joe")
+    threads, voice = load_settings().threads, load().voice("joe")
     before = kernel(voice, threads)
     with tempfile.TemporaryDirectory() as folder:
         whole = batch(Path(folder), rows)

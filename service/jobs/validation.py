@@ -76,7 +76,8 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
 
 
 def _path(error: Mapping[str, Any]) -> list[str]:
-    return [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
+    first, *rest = error["loc"] or ("",)
+    return [str(part) for part in (rest if first in ("", "body", "query", "path", "header") else (first, *rest))]
 
 
 def _of_the_form(errors: Sequence[Mapping[str, Any]], path: list[str]) -> Mapping[str, Any] | None:

@@ -76,7 +76,9 @@ def _line(text: str, endpoint: str) -> Line:
     try:
         line = Line.model_validate(found)
     except ValidationError as error:
-        raise from_validation(error.errors()) from error
+        # One of its fields is called body, as the place of all of them would be.
+        inside = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise from_validation(inside) from error
     if line.url != endpoint:
         raise InvalidRequest(f"url: must be {endpoint}, as the batch says", param="url", code="invalid_value")
     return line
