@@ -22,6 +22,8 @@ MAX_SECONDS: Final = 600.0
 """Of a recording that is scored."""
 _CHUNK_MS: Final = 200
 """Sound sampled between two decisions of the scheduler: nobody listens."""
+_SPARE: Final = 2
+"""Streams beyond those that the kernel takes at once: they fill the lanes of streams that end."""
 
 
 class SpeakArguments(TypedDict, total=False):
@@ -99,9 +101,10 @@ class Voice:
         scheduler = Scheduler(threads, chunk_ms=_CHUNK_MS)
         finished: queue.SimpleQueue[tuple[int, Speech] | Exception] = queue.SimpleQueue()
         waiting, running = enumerate(utterances), 0
+        most = threads * self._sampler.engine.lanes + _SPARE
         try:
             while True:
-                while running < threads * self._sampler.engine.lanes and (new := next(waiting, None)) is not None:
+                while running < most and (new := next(waiting, None)) is not None:
                     self._begin(scheduler, *new, finished)
                     running += 1
                 if not running:
