@@ -110,8 +110,8 @@ bench-gpu: $(GPU)/.dev  ## Measure the engine on a CUDA device
 
 lock: $(VENV)/.ship  ## Pin the newest dependencies for the images, with hashes: requirements/
 	$(LOCK) --upgrade requirements/build.in --output-file requirements/build.txt
-	$(LOCK) --upgrade pyproject.toml --output-file requirements/cpu.txt
-	$(LOCK) --upgrade pyproject.toml --extra gpu requirements/gpu.in --output-file requirements/gpu.txt
+	$(LOCK) --upgrade pyproject.toml --extra provenance --output-file requirements/cpu.txt
+	$(LOCK) --upgrade pyproject.toml --extra gpu --extra provenance requirements/gpu.in --output-file requirements/gpu.txt
 
 # Needs PyPI's advisories and fails without them, so it is not part of lint.
 audit: $(VENV)/.ship  ## Check what the images install for known vulnerabilities

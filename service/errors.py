@@ -13,6 +13,7 @@
     ├── RangeNotSatisfiable         416
     ├── Unprocessable               422  an idempotency key that was used for another request
     ├── UpgradeRequired             426  a websocket route, requested over plain HTTP
+    ├── SigningFailed               500
     ├── Overloaded                  429  with Retry-After
     └── NotReady                    503  with Retry-After
 
@@ -166,6 +167,16 @@ class Overloaded(ServiceError):
 
     def __init__(self, message: str, *, retry_after: int, code: str | None = None) -> None:
         super().__init__(message, code=code, headers={"retry-after": str(max(1, retry_after))})
+
+
+class SigningFailed(ServiceError):
+    """A file could not be signed, and is not handed out unsigned; what was sampled is kept."""
+
+    code = "signing_failed"
+
+    def __init__(self, job_id: str) -> None:
+        message = f"The file could not be signed. The output is kept: GET /v1/jobs/{job_id}/content tries again."
+        super().__init__(message, headers={"x-job-id": job_id})
 
 
 class NotReady(ServiceError):

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, File
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ancestral.catalog.catalog import BUNDLED, CatalogConfig
+from ancestral.provenance.signer import Signer, SignerError
 
 PREFIX = "ANCESTRAL_"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*,A-Z]+")
@@ -249,6 +250,17 @@ class Settings(BaseSettings):
         description="File with the hashes of the valid API keys (`ancestral keys`). If it is not set, no key is "
         "needed.",
     )
+    signing_cert: FilePath | None = Field(
+        default=None,
+        description="PEM file with the certificate that finished files are signed with (C2PA), then those above it. "
+        "`ancestral provenance init` makes one for trials. Needs `ANCESTRAL_SIGNING_KEY` and the extra `provenance`. "
+        "If it is not set, nothing is signed.",
+    )
+    signing_key: FilePath | None = Field(
+        default=None,
+        description="PEM file with the private key of that certificate, on the curve P-256 (ES256), without a "
+        "passphrase.",
+    )
     requests_per_minute: int | None = Field(
         default=None,
         ge=1,
@@ -320,6 +332,24 @@ class Settings(BaseSettings):
         """Where the models are, and what else they are called."""
         directories = (self.models_dir, self.data_dir / "models")
         return CatalogConfig(directories, self.model_aliases, self.voice_aliases, self.pronunciations)
+
+    def load_signer(self) -> Signer | None:
+        """What signs finished files; None if nothing is signed.
+
+        Raises:
+            SettingsError: the certificate or the key cannot be used.
+        """
+        from ancestral.provenance.c2pa import load_signer
+
+        if self.signing_cert is None and self.signing_key is None:
+            return None
+        if self.signing_cert is None or self.signing_key is None:
+            given, missing = ("KEY", "CERT") if self.signing_cert is None else ("CERT", "KEY")
+            raise SettingsError(f"{PREFIX}SIGNING_{missing}: not set, but {PREFIX}SIGNING_{given} is")
+        try:
+            return load_signer(self.signing_cert, self.signing_key)
+        except SignerError as error:
+            raise SettingsError(f"{PREFIX}SIGNING_{error.part.upper()}: {error}") from error
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

@@ -26,12 +26,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral import formats
 from ancestral.codecs.base import Tags
 from ancestral.codecs.ffmpeg import OPUS_BIT_RATE, AudioTrack, aac_bit_rate
 from ancestral.codecs.sndfile import mp3_bit_rate
 from ancestral.errors import InvalidRequest
 
 FORMATS: Final = ("m4b", "mp3", "flac", "opus", "wav")
+MEDIA_TYPES: Final = {"m4b": "audio/mp4", **{form: formats.MEDIA_TYPES[form] for form in FORMATS[1:]}}
 COVERED: Final = ("m4b", "mp3", "flac")
 """The formats that can have a cover."""
 MAX_COVER_BYTES: Final = 16 << 20

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,16 @@ from PIL import Image
 
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.images.decoding import MAX_SIDE
-from ancestral.images.drawing import ClassDrawing, Drawing
+from ancestral.images.drawing import ClassDrawing, Completion, Drawing
 from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sampler import ImageSampler
 from ancestral.images.sheet import atlas, attributes_of, sheet_file
+from ancestral.provenance.c2pa import COMPOSITE, SAMPLED
+from ancestral.provenance.files import write_file
+from ancestral.provenance.signer import Signer
 
 
 class Pictures(Sequence["Picture"]):
@@ -77,23 +80,27 @@ class Pictures(Sequence["Picture"]):
             raise IndexError(index)
         return Picture(self, index % len(self))
 
-    def save_sheet(self, path: str | Path, columns: int, scale: int = 1) -> None:
+    def save_sheet(self, path: str | Path, columns: int, scale: int = 1, signer: Signer | None = None) -> None:
         """Write one file with all pictures, and a JSON atlas beside it (places, seeds, prompts, attributes).
 
         Args:
             path: of the file; its suffix is the format, as of :meth:`Picture.save`.
             columns: pictures in a row.
             scale: side in pixels of each drawn pixel.
+            signer: signs the sheet (docs/provenance.md), but not the atlas.
 
         Raises:
             InvalidRequest: the suffix is of no known format, or the model has no attributes.
+            SigningError: it cannot be signed.
         """
         model, file = self._sampler.model, Path(path)
         check_range("columns", columns, 1, MAX_PICTURES)
         drawing, decoded = self._for_file(_format(file), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
-        file.write_bytes(sheet_file(drawing, model, decoded, columns))
+        data = sheet_file(drawing, model, decoded, columns)
+        recipe = self._recipe({"seeds": list(map(str, drawing.seeds))})  # c2pa takes short lists of numbers for bytes
+        write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
         file.with_suffix(".json").write_bytes(atlas(drawing, model, columns, file.name))
 
     @property
@@ -112,6 +119,27 @@ class Pictures(Sequence["Picture"]):
         """Picture ``index`` as a file of this format, with what made it in the text of a PNG."""
         drawing, decoded = self._for_file(form, scale)
         return picture_file(drawing, self._sampler.model, index, decoded)
+
+    def save(
+        self,
+        index: int,
+        path: str | Path,
+        scale: int = 1,
+        signer: Signer | None = None,
+        ingredient: bytes | None = None,
+    ) -> None:
+        """Write picture ``index``; arguments as of :meth:`Picture.save`."""
+        file = Path(path)
+        form = _format(file)
+        source = COMPOSITE if isinstance(self.drawing, Completion) else SAMPLED
+        recipe = self._recipe({"seed": self.drawing.seeds[index]})
+        data = self.file(index, form, scale)
+        write_file(file, data, MEDIA_TYPES[form], recipe, signer, source=source, ingredient=ingredient)
+
+    def _recipe(self, seeds: dict[str, Any]) -> dict[str, Any]:
+        model = self._sampler.model
+        made_by = {"model": model.entry.id, "model_sha256": model.sha256}
+        return made_by | seeds | {"temperature": self.drawing.temperature}
 
     def _for_file(self, form: str, scale: int) -> tuple[Drawing, BatchDecoder]:
         """The drawing and its pixels for a format; a JPEG has no transparent ones."""
@@ -186,17 +214,22 @@ class Picture:
         """What it was drawn to show, by attribute: what was asked for, and what the seed has drawn."""
         return self._pictures.attributes(self._index)
 
-    def save(self, path: str | Path, scale: int = 1) -> None:
+    def save(
+        self, path: str | Path, scale: int = 1, signer: Signer | None = None, ingredient: bytes | None = None
+    ) -> None:
         """Write a file; its suffix, ``.png``, ``.webp``, ``.jpg`` or ``.jpeg``, is the format.
 
         Args:
             path: of the file.
             scale: side in pixels of each drawn pixel.
+            signer: signs it (docs/provenance.md).
+            ingredient: the manifest of the picture that it was drawn from.
 
         Raises:
             InvalidRequest: it has another suffix.
+            SigningError: it cannot be signed.
         """
-        Path(path).write_bytes(self._pictures.file(self._index, _format(Path(path)), scale))
+        self._pictures.save(self._index, path, scale, signer, ingredient)
 
     def _repr_png_(self) -> bytes:
         """The picture, in a notebook."""

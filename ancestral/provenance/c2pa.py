@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from ancestral.errors import InvalidRequest
 from ancestral.provenance.signer import MISSING, Signer, SignerError, read_signer
@@ -41,6 +41,15 @@ COMPOSITE: Final = "compositeWithTrainedAlgorithmicMedia"
 _TRIAL: Final = b"Signed when a server starts."
 _PROFILE: Final = "which has an issuer other than itself, digitalSignature, and emailProtection or documentSigning"
 _PIECE_BYTES: Final = 1 << 20
+_MAX_INGREDIENT_BYTES: Final = 1 << 20
+_MAGIC: Final = {
+    rb"\x89PNG": "image/png",
+    rb"\xff\xd8\xff": "image/jpeg",
+    rb"RIFF.{4}WEBP": "image/webp",
+    rb"RIFF.{4}WAVE": "audio/wav",
+    rb"fLaC": "audio/flac",
+    rb"ID3|\xff": "audio/mpeg",  # a FLAC after an ID3 tag is read as what it is
+}
 _UPLOAD: Final = "upload"
 _ALTERED: Final = re.compile(r"assertion\.\w*[hH]ash\.mismatch")
 _NO_TRUST: Final = "signingCredential.untrusted"
@@ -48,7 +57,7 @@ _OFFLINE: Final = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": Fals
 
 
 class SigningError(RuntimeError):
-    """A file could not be signed."""
+    """A file could not be signed, or the extra is not installed."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +133,12 @@ def sign(data: bytes, media_type: str, claim: Claim, signer: Signer) -> bytes:
     return signed.getvalue()
 
 
-def sign_stream(source: BinaryIO, target: BinaryIO, media_type: str, claim: Claim, signer: Signer) -> None:
+def sign_stream(source: IO[bytes], target: IO[bytes], media_type: str, claim: Claim, signer: Signer) -> None:
     """As :func:`sign`, from one open file to another, in little memory."""
     _sign(source, target, media_type, _definition(claim), claim, signer)
 
 
-def detached(source: BinaryIO, claim: Claim, signer: Signer) -> bytes:
+def detached(source: IO[bytes], claim: Claim, signer: Signer) -> bytes:
     """A manifest that is a file of its own, for a file of any format: it has the hash of all of it.
 
     Raises:
@@ -144,7 +153,7 @@ def detached(source: BinaryIO, claim: Claim, signer: Signer) -> bytes:
 
 
 def _sign(
-    source: BinaryIO, target: BinaryIO, media_type: str, definition: dict[str, Any], claim: Claim, signer: Signer
+    source: IO[bytes], target: IO[bytes], media_type: str, definition: dict[str, Any], claim: Claim, signer: Signer
 ) -> bytes:
     library = _library()
     try:
@@ -174,20 +183,20 @@ def _definition(claim: Claim) -> dict[str, Any]:
     }
 
 
-def ingredient_of(data: bytes, media_type: str, param: str) -> bytes | None:
+def ingredient_of(data: bytes, param: str) -> bytes | None:
     """The manifest of an uploaded file, to be kept in the manifest of what is made from it; None if it has none.
 
     A manifest whose signature is wrong is kept too, with what is wrong with it.
 
     Args:
-        data: the whole file.
-        media_type: of it.
+        data: the whole file: a picture, or a WAV, MP3 or FLAC.
         param: the field that it came in, for the error.
 
     Raises:
-        InvalidRequest: the manifest cannot be read; ``code`` is ``invalid_manifest``.
+        InvalidRequest: the manifest cannot be read, or is too large; ``code`` is ``invalid_manifest``.
     """
-    if read(data, media_type, param=param) is None:
+    media_type = next((media for magic, media in _MAGIC.items() if re.match(magic, data, re.DOTALL)), None)
+    if media_type is None or read(data, media_type, param=param) is None:
         return None
     library, archive = _library(), io.BytesIO()
     described = {"title": _UPLOAD, "relationship": "inputTo", "label": _UPLOAD, "instance_id": _UPLOAD}
@@ -197,6 +206,8 @@ def ingredient_of(data: bytes, media_type: str, param: str) -> bytes | None:
             builder.write_ingredient_archive(_UPLOAD, archive)
     except library.C2paError as error:
         raise _unreadable(param, error) from error
+    if len(archive.getvalue()) > _MAX_INGREDIENT_BYTES:
+        raise _unreadable(param, f"it has more than {_MAX_INGREDIENT_BYTES} bytes")
     return archive.getvalue()
 
 
@@ -231,7 +242,7 @@ def read(
         raise _unreadable(param, error) from error
 
 
-def _unreadable(param: str, error: Exception) -> InvalidRequest:
+def _unreadable(param: str, error: Exception | str) -> InvalidRequest:
     message = f"{param}: its C2PA manifest cannot be read: {str(error)[:200]}"
     return InvalidRequest(message, param=param, code="invalid_manifest")
 

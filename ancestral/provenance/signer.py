@@ -126,10 +126,13 @@ def make_trial_chain(directory: Path, name: str) -> tuple[Path, Path]:
 
     Raises:
         FileExistsError: one of the files exists.
+        SignerError: the extra is not installed.
     """
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+    except ImportError as error:
+        raise SignerError("cert", MISSING) from error
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = _certificate(f"{name}, root for trials", name, root_key, None)
     leaf = _certificate(f"{name}, trial", name, key, (root, root_key))

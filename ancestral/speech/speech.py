@@ -15,12 +15,13 @@ from ancestral.models.text import Sentence
 from ancestral.models.text.visemes import viseme_of
 from ancestral.speech.decoder import Wave
 from ancestral.speech.sampler import SentencePart, SpeechSampler, render
-from ancestral.speech.tags import tags_of
+from ancestral.speech.tags import recipe_of, tags_of
 from ancestral.speech.timing import SampleSpan
 from ancestral.speech.utterance import Utterance
 
 if TYPE_CHECKING:
     from ancestral.formats import AudioFormat
+    from ancestral.provenance.signer import Signer
 
 
 @dataclass(frozen=True)
@@ -163,18 +164,27 @@ class Speech:
         tags = tags_of(self.utterance, model.entry.id, model.sha256)
         return codecs.encode_file(self, form, self.sample_rate, sample_rate, tags=tags)
 
-    def save(self, path: str | Path, sample_rate: int | None = None) -> None:
+    def save(self, path: str | Path, sample_rate: int | None = None, signer: Signer | None = None) -> None:
         """Write a file; its suffix, ``.wav``, ``.flac``, ``.mp3``, ``.opus`` or ``.aac``, is the format.
+
+        Args:
+            path: of the file.
+            sample_rate: in hertz; the model's own by default.
+            signer: signs it (docs/provenance.md).
 
         Raises:
             InvalidRequest: it has another suffix, or the format does not support the rate.
+            SigningError: it cannot be signed.
         """
         from ancestral import codecs
+        from ancestral.provenance.files import write_file
 
-        form = codecs.SUFFIXES.get(Path(path).suffix.lower())
+        path, model = Path(path), self._sampler.model
+        form = codecs.SUFFIXES.get(path.suffix.lower())
         if form is None:
             raise InvalidRequest(f"path: must end in {', '.join(codecs.SUFFIXES)}", param="path", code="invalid_value")
-        Path(path).write_bytes(self.encode(form, sample_rate))
+        recipe = recipe_of(self.utterance, model.entry.id, model.sha256)
+        write_file(path, self.encode(form, sample_rate), codecs.MEDIA_TYPES[form], recipe, signer)
 
     def _repr_html_(self) -> str:
         """A player, in a notebook."""

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.models.text import phonemize as read_aloud
+from ancestral.provenance.signer import Signer
 from ancestral.service import __version__
 from ancestral.service.api.batches.runner import BatchRunner
 from ancestral.service.api.http import errors as error_responses
@@ -144,7 +145,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
 
 
-def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str) -> FastAPI:
+def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str, signer: Signer | None) -> FastAPI:
     """Wire the service together.
 
     Args:
@@ -152,6 +153,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
         catalog: the models to serve. Workers sample them; this process does not.
         keys: API keys that are accepted.
         redis_url: of the Redis shared with the workers.
+        signer: signs finished files; None if nobody does.
     """
     counts, traces = ApiMetrics(), tracing(settings, "api")
 
@@ -159,7 +161,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
         connection, tasks = Connection(redis_url, counts, settings.redis_replicas), Tasks(*SPEECH_TASKS, *IMAGE_TASKS)
-        app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces)
+        app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces, signer)
         driving = asyncio.create_task(BatchRunner(app.state.service).run())
         try:
             yield

@@ -11,16 +11,14 @@ from fastapi.responses import JSONResponse, Response
 
 from ancestral import codecs
 from ancestral.catalog.models import Model, SpeechModel
-from ancestral.errors import NotFound
 from ancestral.service.api.deps import RequestContext
-from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.api.sample_headers import manifest_link, sample_headers
 from ancestral.service.api.streamed_response import EVENTS, StreamedResponse
-from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job, Priority, QueuePosition
 from ancestral.service.jobs.payload import Payload
 from ancestral.service.jobs.schemas import JobError, JobObject
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import check_end
+from ancestral.service.jobs.stream import check_end, job_end
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
 from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest, Timestamps
@@ -92,6 +90,8 @@ class Sound:
     """Drives the reader."""
     sample_rate: int
     """Of the bytes, in hertz."""
+    service: AppState
+    """Has the finished file."""
     media_type: str
     timeline: Timeline | None
     """None if no times were requested, or nothing is said."""
@@ -131,7 +131,7 @@ def sound_of(service: AppState, job: Job, job_spec: JobSpec[AudioPayload, Speech
     timeline = None
     if times and isinstance(payload, SpeechPayload):
         timeline = Timeline(service.broker, job, payload, model_rate, rate)
-    return Sound(reader, source, rate, codecs.MEDIA_TYPES[form], timeline)
+    return Sound(reader, source, rate, service, codecs.MEDIA_TYPES[form], timeline)
 
 
 async def stream_audio(
@@ -191,16 +191,22 @@ async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list
 
 
 async def _read(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
+    """All of a sound: the bytes of its stream or, if files are signed, its signed file."""
     audio, sentences = bytearray(), list[SentenceTimes]()
     async for piece, new in timed(sound.source, sound.reader, sound.timeline):
         audio.extend(piece)
         sentences.extend(new)
+    if sound.service.signer is not None:
+        ended = await job_end(sound.service.broker, sound.reader.job)
+        (signed,) = await sound.service.artifacts.files(ended)
+        return signed, sentences
     return bytes(audio), sentences
 
 
 def headers_of(sound: Sound) -> dict[str, str]:
     """The headers of an answer with all of the sound."""
-    return sample_headers(sound.reader.job, sound.reader.payload, sound.reader.engine)
+    job, reader = sound.reader.job, sound.reader
+    return sample_headers(job, reader.payload, reader.engine) | manifest_link(sound.service, job, sound.media_type)
 
 
 async def accepted(service: AppState, job: Job) -> Response:
@@ -265,16 +271,3 @@ async def completed(context: RequestContext, job: Job) -> Job:
     ended = await context.while_connected(job_end(broker, job), job)
     check_end(ended.status, ended.error)
     return ended
-
-
-async def job_end(broker: Clients, job: Job) -> Job:
-    """The record of a job as soon as it has ended; raises NotFound if it is gone."""
-    last = "0-0"
-    while True:
-        now = await broker.job(job.id)
-        if now is None:
-            raise NotFound("The job is gone.", code="job_not_found")
-        if now.status.terminal:
-            return now
-        if news := await broker.events(job.id, last):
-            last = news[-1][0]

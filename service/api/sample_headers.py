@@ -6,9 +6,11 @@ import re
 from typing import Final
 from urllib.parse import quote
 
+from ancestral.provenance.c2pa import EMBEDDED, MANIFEST_TYPE
 from ancestral.service.broker.job import Job
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.jobs.payload import Payload, SampledPayload
+from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
 
 _UNSAFE: Final = re.compile(r"[^\w.+-]+")
@@ -32,6 +34,13 @@ def sample_headers(job: Job, payload: Payload, engine: str | None) -> dict[str, 
     if isinstance(payload, AudioPayload | SpeechLikelihoodPayload):
         headers["x-voice"] = payload.voice
     return headers
+
+
+def manifest_link(service: AppState, job: Job, media_type: str) -> dict[str, str]:
+    """The header that names the C2PA manifest of a file, if there is one and it is not inside."""
+    if service.signer is None or media_type in EMBEDDED:
+        return {}
+    return {"link": f'</v1/jobs/{job.id}/manifest.c2pa>; rel="c2pa-manifest"; type="{MANIFEST_TYPE}"'}
 
 
 def disposition(job: Job, payload: Payload, index: int | None = None) -> dict[str, str]:

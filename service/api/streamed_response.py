@@ -11,8 +11,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ancestral.errors import AncestralError
+from ancestral.formats import MEDIA_TYPES
 from ancestral.service.api.deps import RequestContext
-from ancestral.service.api.sample_headers import disposition, sample_headers
+from ancestral.service.api.sample_headers import disposition, manifest_link, sample_headers
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, envelope
 from ancestral.service.jobs.events import event
@@ -52,9 +53,16 @@ class StreamedResponse(Response):
                 "cache-control": "no-store",
                 "x-accel-buffering": "no",
                 **sample_headers(reader.job, reader.payload, None),
-                **({} if self._events else disposition(reader.job, reader.payload)),
+                **({} if self._events else self._headers_of_file(media_type)),
             }
         )
+
+    def _headers_of_file(self, media_type: str) -> dict[str, str]:
+        job, headers = self._reader.job, disposition(self._reader.job, self._reader.payload)
+        if media_type not in MEDIA_TYPES.values():
+            return headers
+        # What has no manifest inside is, byte for byte, the file that the manifest is of.
+        return headers | manifest_link(self._context.service, job, media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, or until the client disconnects."""

@@ -10,7 +10,7 @@ Keys, all with the prefix ``ancestral:`` and the tag of their shard, except for 
     stream:ID          stream: the symbols, or the sound made of them; ids are positions; the last entry is the end mark
     events:ID          stream: what happened to the job, for clients; ids are positions, too
     snapshot:ID        string: the sampler's state after some of the symbols
-    input:ID           string: what was uploaded with the job
+    input:ID           string: what was uploaded with the job; ingredient:ID the C2PA manifest that it had
     content:ID         string: the finished file; draft:ID:TOKEN while it is written; drafting:ID while somebody does
     waiting:PRIORITY   sorted set: waiting jobs by order of arrival
     running:PRIORITY   sorted set: leased jobs by the end of the lease, in seconds of Redis's clock

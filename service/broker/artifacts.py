@@ -82,6 +82,11 @@ class Draft:
             raise DraftLost(self._draft)
         return self._size
 
+    async def restart(self) -> None:
+        """Empty the draft, and renew the claim."""
+        await self._run(["DEL", self._draft], ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS])
+        self._size = 0
+
     async def overwrite(self, parts: Iterable[tuple[int, bytes]]) -> None:
         """Write bytes at offsets, over those already written."""
         writes = [["SETRANGE", self._draft, offset, part] for offset, part in parts]

@@ -70,6 +70,7 @@ class Clients:
         *,
         queue: int,
         upload: bytes | None = None,
+        ingredient: bytes | None = None,
         bound: tuple[str, str] | None = None,
     ) -> Job:
         """Put a job into its queue, or find the one that an idempotency key is bound to.
@@ -78,6 +79,7 @@ class Clients:
             job: a new one.
             queue: how many jobs may wait in its shard when every slot there is taken.
             upload: symbols that belong to it.
+            ingredient: the C2PA manifest of the file that they came in.
             bound: the owner's idempotency key and the fingerprint of the request.
 
         Returns:
@@ -89,12 +91,14 @@ class Clients:
             Unprocessable: the key belongs to another request.
             NotReady: too few replicas have the job. It is cancelled.
         """
-        name, fingerprint = bound or ("", "")
+        key, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
-        if upload is not None:
-            await self._connection.commands(keys["input"], ["SET", keys["input"], upload, "EX", LIFE_SECONDS])
+        files = {keys["input"]: upload, keys["ingredient"]: ingredient}
+        stored = {name: data for name, data in files.items() if data is not None}
+        for name, data in stored.items():
+            await self._connection.commands(name, ["SET", name, data, "EX", LIFE_SECONDS])
         submit = {
-            "bound": f"{keys['idempotency']}:{job.owner}:{name}",
+            "bound": f"{keys['idempotency']}:{job.owner}:{key}",
             "fingerprint": fingerprint,
             "bound_seconds": IDEMPOTENCY_SECONDS,
             "id": job.id,
@@ -111,8 +115,8 @@ class Clients:
         if answer == b"accepted":
             self.queues.submitted(job.priority)
         found = None if answer != b"accepted" else parse_reply(fields)
-        if upload is not None and (found is None or found.id != job.id):
-            await self._connection.commands(keys["input"], ["DEL", keys["input"]])
+        if stored and (found is None or found.id != job.id):
+            await self._connection.commands(keys["input"], ["DEL", *stored])
         if answer == b"reused":
             message = "Idempotency-Key: was used for another request"
             raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
@@ -167,6 +171,12 @@ class Clients:
         record = Keys(job.id)["job"]
         (found,) = await self._connection.commands(record, ["HMGET", record, *names])
         return [text.decode() for text in takewhile(lambda text: text is not None, found)]
+
+    async def ingredient(self, job_id: str) -> bytes | None:
+        """The C2PA manifest of what was uploaded with a job; None if it had none."""
+        name = Keys(job_id)["ingredient"]
+        (found,) = await self._connection.commands(name, ["GET", name])
+        return None if found is None else bytes(found)
 
     async def cancel(self, job: Job) -> bool:
         """End a job and notify the worker that runs it. False if it had ended before."""

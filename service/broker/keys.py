@@ -23,7 +23,7 @@ LIFE_SECONDS: Final = 2 * 86400
 PARKED_SECONDS: Final = 3600
 """Time to live of a job that waits for its reader, from the reader's last sign of life."""
 
-DATA: Final = ("stream", "events", "snapshot", "input")
+DATA: Final = ("stream", "events", "snapshot", "input", "ingredient")
 """The keys of a job besides its record, until it has a file."""
 _OWNED_BY: Final[Mapping[str, str]] = {
     **dict.fromkeys(("job", *DATA, "content", "drafting", "draft"), "job_id"),

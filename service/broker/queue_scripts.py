@@ -342,7 +342,7 @@ return 'resumed'
 
 END: Final = Script(
     "END",
-    keys="job stream events snapshot input waiting running durations unfinished",
+    keys="job stream events snapshot input ingredient waiting running durations unfinished",
     args="id attempt control_prefix status retention record_retention error result symbols",
     body=ADD_EVENT
     + NOW
@@ -369,7 +369,7 @@ redis.call('HSET', job, unpack(ending))
 if wanted or suspended then redis.call('HDEL', job, 'wanted', 'suspended') end
 redis.call('XADD', stream, 'NOMKSTREAM', after_all, 'k', 'end', 'status', status, 'error', error)
 add_event(events, 'job.' .. status, {done, symbols ~= '' and symbols or total, started}, after_all)
-for _, key in ipairs({stream, events}) do redis.call('EXPIRE', key, retention) end
+for _, key in ipairs({stream, events, ingredient}) do redis.call('EXPIRE', key, retention) end
 redis.call('EXPIRE', job, record_retention)
 if was_leased then freed(claimed) end
 if was_leased and attempt == '' then redis.call('SPUBLISH', control_prefix .. worker, 'cancel ' .. id) end

@@ -96,7 +96,9 @@ def command(
     nothing in particular. With --like, a model that draws from pictures reconstructs that picture, or draws portraits
     of the person on it.
     """
+    from ancestral.provenance.c2pa import ingredient_of
     from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_draws
+    from ancestral.service.settings import load_settings
 
     files = _files(output, count)
     if background == "transparent" and output.suffix.lower() in (".jpg", ".jpeg"):
@@ -110,6 +112,8 @@ def command(
     if like is not None and (style, guidance, grid) != (None, None, None):
         raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
     with click_errors(*FAILURES):
+        signer = load_settings().load_signer()
+        ingredient = None if signer is None or like is None else ingredient_of(like.read_bytes(), "--like")
         painter = configured_model(model or model_that_draws(name))
         options: DrawArguments = {"seed": seed, "temperature": temperature, "background": background}
         if like is not None:
@@ -120,10 +124,10 @@ def command(
             pictures = painter.draw_many(prompt, count, **options)
         _sample(pictures)
         if grid is not None:
-            pictures.save_sheet(output, grid[1], scale)
+            pictures.save_sheet(output, grid[1], scale, signer)
         else:
             for picture, file in zip(pictures, files, strict=True):
-                picture.save(file, scale)
+                picture.save(file, scale, signer, ingredient)
     revised = "" if grid is not None else "; ".join(filter(None, pictures.drawing.revised_prompts))
     written = str(output) if len(files) == 1 else f"{files[0]} to {files[-1]}"
     size = "x".join(map(str, pictures.pixels.shape[2:0:-1]))

@@ -16,6 +16,7 @@ from ancestral.models.entries import SPEEDS
 if TYPE_CHECKING:
     from ancestral.codecs.book import Chapter
     from ancestral.models.text import Pronunciations
+    from ancestral.provenance.signer import Signer
     from ancestral.service.cli.book.parts import Part, PartsFolder
     from ancestral.service.cli.book.speaker import Speaker
     from ancestral.service.cli.book.text import Book
@@ -81,6 +82,7 @@ def command(
     from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.cli.book.parts import BookError, PartsFolder, parts_of
     from ancestral.service.cli.local.model import FAILURES
+    from ancestral.service.settings import load_settings
 
     form = output.suffix.lower().removeprefix(".")
     if output.suffix.lower() not in _SUFFIXES:
@@ -94,6 +96,7 @@ def command(
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)
+        signer = load_settings().load_signer()
         book = _book(text)
         if url is not None:
             speaker, lexicon = _remote(url, api_key_file, model, voice, speed, pronunciations)
@@ -111,7 +114,7 @@ def command(
             raise
         tags = _tags(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
         chapters = _chapters(book, found, folder, tags["title"])
-        _write(output, form, tags, found, folder, chapters, picture)
+        _write(output, form, tags, found, folder, chapters, picture, signer)
         if parts is None:
             folder.remove()
     minutes = chapters[-1].end / speaker.sample_rate / 60
@@ -233,11 +236,13 @@ def _write(
     folder: PartsFolder,
     chapters: Sequence[Chapter],
     cover: bytes | None,
+    signer: Signer | None,
 ) -> None:
-    """Assemble the file. It has its name as soon as it is whole."""
+    """Assemble the file. It has its name as soon as it is whole, and signed."""
     import numpy as np
 
-    from ancestral.codecs.book import BookWriter
+    from ancestral.codecs.book import MEDIA_TYPES, BookWriter
+    from ancestral.provenance.files import sign_in_place
 
     unfinished = output.with_name(f"{output.name}.unfinished")
     with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:
@@ -245,4 +250,6 @@ def _write(
             writer.feed(folder.sound(part))
             writer.feed(np.zeros(folder.silence(part), np.int16))
         writer.finish()
+    if signer is not None:
+        sign_in_place(unfinished, output, MEDIA_TYPES[form], json.loads(tags["comment"]), signer)
     unfinished.replace(output)

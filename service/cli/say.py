@@ -64,6 +64,7 @@ def command(
     """Speak TEXT (- reads it from standard input), with a progress bar."""
     from ancestral import codecs
     from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_speaks
+    from ancestral.service.settings import load_settings
 
     if str(output) != "-":
         if output.suffix.lower() not in codecs.SUFFIXES:
@@ -72,6 +73,7 @@ def command(
         check_output(output)
     words = sys.stdin.read() if text == "-" else text
     with click_errors(*FAILURES):
+        signer = None if str(output) == "-" else load_settings().load_signer()
         speaker = configured_model(model or model_that_speaks(voice), pronunciations).voice(voice)
         speech = speaker.speak(
             words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
@@ -82,7 +84,7 @@ def command(
             _stream(speech)
         else:
             _sample(speech, speaker.name)
-            speech.save(output)
+            speech.save(output, signer=signer)
             click.echo(f"{output}: {speech.duration:.2f} s, seed {speech.seed}", err=True)
 
 

@@ -43,6 +43,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         settings = load_settings(host=host, port=port)
         if settings.redis_url is not None:
             check_url(settings.redis_url)
+        signer = settings.load_signer()
         if no_worker and settings.redis_url is None:
             raise click.UsageError(
                 "--no-worker needs ANCESTRAL_REDIS_URL: no worker elsewhere can reach the bundled Redis."
@@ -70,5 +71,5 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
                     webbrowser.open(f"{url}/")
 
             with gc_frozen():
-                app = create_app(settings, catalog, keys, url)
+                app = create_app(settings, catalog, keys, url, signer)
             serve(app, settings, listener, on_ready)

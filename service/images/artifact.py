@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +12,8 @@ from ancestral.catalog.models import ImageModel
 from ancestral.images.encoding import MEDIA_TYPES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.service.images.payloads import PicturesPayload
+from ancestral.service.jobs.archive import ZIP, write_archive
 from ancestral.service.jobs.encoder import Encoder
-
-ZIP: Final = "application/zip"
 
 
 class ImageEncoder(Encoder):
@@ -44,11 +41,7 @@ class ImageEncoder(Encoder):
             self._entries = [(0, len(pictures[0]))]
             return pictures[0]
         archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
-            for index, picture in enumerate(pictures):
-                name = f"{index}.{self._payload.output_format}"
-                file.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), picture)
-                self._entries.append((archive.tell() - len(picture), len(picture)))
+        self._entries = write_archive(archive, pictures, payload.output_format)
         return archive.getvalue()
 
     def entries(self) -> Sequence[tuple[int, int]]:

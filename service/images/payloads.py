@@ -21,6 +21,10 @@ class PicturesPayload(Drawing, SampledPayload):
         """See :class:`Payload`."""
         return self.prompt
 
+    def seed_of(self, index: int) -> int:
+        """See :class:`SampledPayload`."""
+        return self.seeds[index]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePayload(ClassDrawing, PicturesPayload):
@@ -32,6 +36,11 @@ class ImagePayload(ClassDrawing, PicturesPayload):
 @dataclass(frozen=True, kw_only=True)
 class CompletionPayload(Completion, ImagePayload):
     """The rest of a picture; the symbols of its first rows are the job's upload."""
+
+    @property
+    def holds_upload(self) -> bool:
+        """See :class:`SampledPayload`."""
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ from ancestral.service.images.schemas import (
 )
 from ancestral.service.images.source_schemas import DecodingRequest
 from ancestral.service.images.tasks import COMPLETION, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
+from ancestral.service.jobs.signing import kept_manifest
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.jobs.validation import from_base64
 from ancestral.service.settings import Settings
@@ -73,7 +74,8 @@ def completion_job(
     drawing = completion(model, rows, palette_error, prompt, request.n, options_of(request), param)
     payload = CompletionPayload(**vars(drawing), **delivery(request, drawing), n=request.n)
     body, kept = request.model_dump(by_alias=True), payload.response_format == "url"
-    return JobSpec(COMPLETION, model, body, payload, 0.0, rows.tobytes(), kept)
+    manifest = kept_manifest(settings, file_of(request.image), "image")
+    return JobSpec(COMPLETION, model, body, payload, 0.0, rows.tobytes(), kept, manifest)
 
 
 def interpolation_job(

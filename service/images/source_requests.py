@@ -12,6 +12,7 @@ from ancestral.service.images.payloads import EncodingPayload, ReconstructionPay
 from ancestral.service.images.requests import delivery, file_of, options_of, with_defaults
 from ancestral.service.images.source_schemas import ReconstructionRequest
 from ancestral.service.images.tasks import ENCODING, PORTRAIT, RECONSTRUCTION
+from ancestral.service.jobs.signing import kept_manifest
 from ancestral.service.jobs.tasks import JobSpec, Task
 from ancestral.service.settings import Settings
 
@@ -25,14 +26,15 @@ def reconstruction_job(
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
-    return _job(RECONSTRUCTION, catalog.image_model(request.model, "image_reconstruction"), catalog, request)
+    model = catalog.image_model(request.model, "image_reconstruction")
+    return _job(RECONSTRUCTION, model, catalog, settings, request)
 
 
 def portrait_job(
     catalog: Catalog, settings: Settings, request: ReconstructionRequest
 ) -> JobSpec[ReconstructionPayload, ImageModel]:
     """New pictures of the person on an uploaded one; as :func:`reconstruction_job`."""
-    return _job(PORTRAIT, catalog.image_model(request.model, "image_portrait"), catalog, request)
+    return _job(PORTRAIT, catalog.image_model(request.model, "image_portrait"), catalog, settings, request)
 
 
 def encoding_job(
@@ -52,11 +54,17 @@ def encoding_job(
 
 
 def _job(
-    task: Task[ReconstructionPayload], model: ImageModel, catalog: Catalog, request: ReconstructionRequest
+    task: Task[ReconstructionPayload],
+    model: ImageModel,
+    catalog: Catalog,
+    settings: Settings,
+    request: ReconstructionRequest,
 ) -> JobSpec[ReconstructionPayload, ImageModel]:
     request = with_defaults(catalog, request)
-    symbols, palette_error = decode_picture(file_of(request.image), model.spec, "image")
+    file = file_of(request.image)
+    symbols, palette_error = decode_picture(file, model.spec, "image")
+    manifest = kept_manifest(settings, file, "image")
     drawing = reconstruction(model, symbols, palette_error, request.n, options_of(request))
     payload = ReconstructionPayload(**vars(drawing), **delivery(request, drawing), n=request.n)
     kept = payload.response_format == "url"
-    return JobSpec(task, model, request.model_dump(by_alias=True), payload, 0.0, symbols.tobytes(), kept)
+    return JobSpec(task, model, request.model_dump(by_alias=True), payload, 0.0, symbols.tobytes(), kept, manifest)

@@ -25,7 +25,8 @@ from ancestral.service.images.schemas import (
 )
 from ancestral.service.images.source_schemas import Encoding, EncodingList, EncodingUsage
 from ancestral.service.jobs.events import event
-from ancestral.service.jobs.stream import JobReader
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.stream import JobReader, job_end
 
 
 class ImageReader(JobReader):
@@ -68,19 +69,28 @@ def usage_of(payload: PicturesPayload, samples: int) -> ImageUsage:
     )
 
 
-def images_object(reader: ImageReader, base_url: str) -> ImagesObject:
+async def signed_files(state: AppState, reader: ImageReader) -> list[bytes] | None:
+    """The signed files of a job that has been read, which are those of its URLs; None if files are not signed, or the
+    answer has none."""
+    if state.signer is None or reader.payload.response_format == "url":
+        return None
+    return await state.artifacts.files(await job_end(state.broker, reader.job))
+
+
+def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None) -> ImagesObject:
     """The answer to a request for pictures, once they are complete.
 
     Args:
         reader: of the job.
         base_url: of this server, as the client sees it; ends with a slash.
+        signed: from :func:`signed_files`.
     """
     payload, data = reader.payload, []
     for index, (seed, revised) in enumerate(zip(payload.seeds, payload.revised_prompts, strict=True)):
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
-            content = {"b64_json": _base64(picture_file(payload, reader.model, index, reader.batch))}
+            content = {"b64_json": _base64(_file(reader, index, signed))}
         data.append(ImageObject(**content, revised_prompt=revised, seed=seed))
     return ImagesObject(
         created=int(reader.job.created_at),
@@ -98,7 +108,11 @@ def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
     return f"/v1/images/files/{job.id}/{index}.{payload.output_format}?token={payload.token}"
 
 
-async def as_events(reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
+def _file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:
+    return picture_file(reader.payload, reader.model, index, reader.batch) if signed is None else signed[index]
+
+
+async def as_events(state: AppState, reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
     """OpenAI's events: every picture unfinished ``partial_images`` times, then finished. Added here: which of several
     pictures it is (``index``), and its ``seed``."""
     batch = reader.batch
@@ -109,19 +123,19 @@ async def as_events(reader: ImageReader, partial_images: int) -> AsyncGenerator[
         batch(symbols)
         while shown < partial_images and batch.rows >= due[shown]:
             for index in range(len(batch.pixels)):
-                yield event(ImagePartial(**_fields(reader, index), partial_image_index=shown))
+                yield event(ImagePartial(**_fields(reader, index, None), partial_image_index=shown))
             shown += 1
-    usage = usage_of(reader.payload, reader.samples)
+    usage, signed = usage_of(reader.payload, reader.samples), await signed_files(state, reader)
     for index in range(len(batch.pixels)):
         distance = reader.payload.palette_error
-        yield event(ImageCompleted(**_fields(reader, index), usage=usage, palette_distance=distance))
+        yield event(ImageCompleted(**_fields(reader, index, signed), usage=usage, palette_distance=distance))
 
 
-def _fields(reader: ImageReader, index: int) -> dict[str, Any]:
+def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict[str, Any]:
     """The fields of :class:`ImageEvent`."""
     payload = reader.payload
     return {
-        "b64_json": _base64(picture_file(payload, reader.model, index, reader.batch)),
+        "b64_json": _base64(_file(reader, index, signed)),
         "created_at": int(reader.job.created_at),
         "size": payload.size,
         "drawn_size": _drawn_size(reader),

@@ -10,49 +10,40 @@ import asyncio
 import dataclasses
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.errors import NotFound
-from ancestral.service.broker.artifacts import Draft, DraftLost
+from ancestral.provenance.signer import Signer
+from ancestral.service.broker.artifacts import PIECE_BYTES, Draft, DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.messages import Ended, JobExpired, Piece
 from ancestral.service.errors import Conflict, ResponseAborted, content_expired
+from ancestral.service.jobs.artifact_info import ArtifactInfo
 from ancestral.service.jobs.encoder import Encoder
+from ancestral.service.jobs.signing import seal_of, sign_file
 from ancestral.service.jobs.stream import failure_error
 from ancestral.service.jobs.tasks import Tasks
 
 _POLL_SECONDS: Final = 0.05
-_NO_ENTRIES: Final[Sequence[tuple[int, int]]] = ()
-
-
-@dataclass(frozen=True)
-class ArtifactInfo:
-    """The description of a job's file."""
-
-    media_type: str
-    bytes: int
-    sha256: str
-    samples: int
-    """Symbols that were sampled."""
-    symbols_sha256: str
-    """Of what the job's stream holds."""
-    entries: Sequence[tuple[int, int]] = ()
-    """Offset and size of each file inside an archive."""
+_MEMORY_BYTES: Final = 16 << 20
+"""Of a file that is being signed; a larger one is on the disk meanwhile."""
 
 
 class Artifacts:
     """The files of jobs."""
 
-    def __init__(self, broker: Clients, catalog: Catalog, tasks: Tasks) -> None:
+    def __init__(self, broker: Clients, catalog: Catalog, tasks: Tasks, signer: Signer | None) -> None:
+        """Files are signed if there is a signer."""
         self._broker = broker
         self._catalog = catalog
         self._tasks = tasks
+        self._signer = signer
 
     async def info(self, job: Job) -> ArtifactInfo:
         """The description of a job's file. If the file does not exist yet it is written, by one process at a time.
@@ -60,6 +51,7 @@ class Artifacts:
         Raises:
             Conflict: the job has not completed, or its model was replaced before the first request for the file.
             NotFound: the job, or its output, has expired.
+            SigningFailed: the file cannot be signed; it does not exist then.
         """
         _require_completed(job)
         try:
@@ -89,23 +81,57 @@ class Artifacts:
         except (JobExpired, *UNAVAILABLE) as error:
             raise ResponseAborted(f"the content cannot be read any further: {type(error).__name__}") from error
 
+    async def files(self, job: Job) -> list[bytes]:
+        """The files of a finished job, whole: the one, or those in its archive. Raises as :meth:`info` and :meth:`read`
+        do."""
+        info = await self.info(job)
+        parts = info.entries or [(0, info.bytes)]
+        return [b"".join([piece async for piece in self.read(job, start, start + size)]) for start, size in parts]
+
     async def _write(self, job: Job, draft: Draft) -> None:
         task = self._tasks.get(job)
-        if task.report is not None:
-            media_type, samples, digest, entries = "application/json", 0, hashlib.sha256(), _NO_ENTRIES
-            size = await draft.append(json.dumps(task.figures(job)).encode())
-        else:
-            encoder, size = await self._encode(job, draft)
-            media_type, samples, digest = encoder.media_type, encoder.samples, encoder.digest
-            entries = encoder.entries()
+        with SpooledTemporaryFile(_MEMORY_BYTES) as copy:
+            if task.report is not None:
+                size = await draft.append(json.dumps(task.figures(job)).encode())
+                digest = await self._measure(draft, size, None)
+                info = ArtifactInfo("application/json", size, digest, 0, hashlib.sha256().hexdigest())
+            else:
+                encoder, size = await self._encode(job, draft)
+                digest = await self._measure(draft, size, None if self._signer is None else copy)
+                symbols = encoder.digest.hexdigest()
+                info = ArtifactInfo(encoder.media_type, size, digest, encoder.samples, symbols, encoder.entries())
+                if self._signer is not None:
+                    info = await self._sign(job, draft, copy, info)
+        await draft.keep(json.dumps(dataclasses.asdict(info)))
+
+    async def _measure(self, draft: Draft, size: int, copy: IO[bytes] | None) -> str:
+        """The SHA-256 of a draft, which is copied.
+
+        Raises:
+            DraftLost: Redis has lost it.
+        """
         whole = hashlib.sha256()
         try:
             async for piece in draft.read(0, size):
                 whole.update(piece)
-        except JobExpired:  # Redis has lost it: info() starts again
-            return
-        info = ArtifactInfo(media_type, size, whole.hexdigest(), samples, digest.hexdigest(), entries)
-        await draft.keep(json.dumps(dataclasses.asdict(info)))
+                if copy is not None:
+                    await asyncio.to_thread(copy.write, piece)
+        except JobExpired as error:
+            raise DraftLost from error
+        return whole.hexdigest()
+
+    async def _sign(self, job: Job, draft: Draft, copy: IO[bytes], info: ArtifactInfo) -> ArtifactInfo:
+        """Put the signed file in the place of the draft; ``copy`` is the unsigned one."""
+        assert self._signer is not None
+        seal = seal_of(self._signer, self._tasks, job, info, await self._broker.ingredient(job.id))
+        with SpooledTemporaryFile(_MEMORY_BYTES) as signed:
+            copy.seek(0)
+            found = await asyncio.to_thread(sign_file, copy, signed, info, seal)
+            signed.seek(0)
+            await draft.restart()
+            while piece := await asyncio.to_thread(signed.read, PIECE_BYTES):
+                await draft.append(piece)
+        return found
 
     async def _encode(self, job: Job, draft: Draft) -> tuple[Encoder, int]:
         """The encoder that has written the draft, and the size of the file."""

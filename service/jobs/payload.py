@@ -81,3 +81,12 @@ class SampledPayload(Payload):
         """Whether the length of the whole output is found out before its first symbols are sent, for the headers of
         formats that have one."""
         return True
+
+    @property
+    def holds_upload(self) -> bool:
+        """Whether a part of the output was uploaded, and the rest sampled."""
+        return False
+
+    def seed_of(self, index: int) -> int:
+        """The seed of file ``index`` of the output."""
+        return self.seed

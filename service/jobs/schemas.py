@@ -186,7 +186,7 @@ Digest = Annotated[str, Field(pattern=_SHA256)]
 class Output(StrictRequest):
     """The output of a job."""
 
-    sha256: Digest = Field(description="SHA-256 of the bytes of `/v1/jobs/{id}/content`.")
+    sha256: Digest = Field(description="SHA-256 of the bytes of `/v1/jobs/{id}/content`, before they were signed.")
     bytes: int = Field(ge=0)
     symbols_sha256: Digest = Field(
         description="SHA-256 of what was sampled, without a prompt: symbols, one byte each, or, for a model whose "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import Model
+from ancestral.provenance.signer import Signer
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority
@@ -39,13 +40,15 @@ class AppState:
     broker: Clients
     metrics: ApiMetrics
     tracing: Tracing
+    signer: Signer | None
+    """Who signs finished files; None if nobody does."""
     long_texts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Of the text front-end: see :func:`ancestral.service.speech.requests.prepared`."""
 
     @property
     def artifacts(self) -> Artifacts:
         """The files of finished jobs."""
-        return Artifacts(self.broker, self.catalog, self.tasks)
+        return Artifacts(self.broker, self.catalog, self.tasks, self.signer)
 
     async def readiness_problems(self) -> list[str]:
         """Why the service cannot be used; empty when it can."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Job, Status
@@ -39,6 +39,19 @@ def drop_published(piece: Piece, samples: int) -> NDArray[Any]:
     """What a piece holds after the first ``samples`` of the job: an attempt may publish again what another has."""
     assert piece.start <= samples, "a gap in the stream"
     return piece.samples[samples - piece.start :]
+
+
+async def job_end(broker: Clients, job: Job) -> Job:
+    """The record of a job as soon as it has ended; raises NotFound if it is gone."""
+    last = "0-0"
+    while True:
+        now = await broker.job(job.id)
+        if now is None:
+            raise NotFound("The job is gone.", code="job_not_found")
+        if now.status.terminal:
+            return now
+        if news := await broker.events(job.id, last):
+            last = news[-1][0]
 
 
 class JobReader:

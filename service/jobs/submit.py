@@ -80,7 +80,8 @@ async def submit_job(
         limit=caller.concurrent_streams or settings.concurrent_streams or 0,
     )
     queue = state.queue_of(job.priority)
-    stored = await state.broker.submit(job, queue=queue, upload=job_spec.upload, bound=bound)
+    upload, ingredient = job_spec.upload, job_spec.ingredient
+    stored = await state.broker.submit(job, queue=queue, upload=upload, ingredient=ingredient, bound=bound)
     current_job.set(stored.id)
     if stored.id != job.id:
         await resume(state, stored)

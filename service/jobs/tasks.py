@@ -122,6 +122,8 @@ class JobSpec(Generic[P_co, M_co]):
     """Symbols that came with the request."""
     kept: bool = False
     """The output is fetched after the request has been answered."""
+    ingredient: bytes | None = None
+    """The C2PA manifest of the file that was uploaded, if files are signed."""
 
 
 class Tasks:

@@ -20,6 +20,7 @@ from ancestral.codecs.decoding import decode_upload
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
+from ancestral.service.jobs.signing import kept_manifest
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.jobs.validation import from_base64
@@ -85,11 +86,13 @@ def generation_job(
 ) -> JobSpec[GenerationPayload, SpeechModel]:
     """Sound without text. Takes a moment if there is a recording to decode; raises as :func:`speech_job` does."""
     model, voice = catalog.model_and_voice(request.model, request.voice_id, "generation")
-    spec, prompt = model.spec, None
+    spec, prompt, manifest = model.spec, None, None
     _check_rate(model, request)
     if request.prompt_audio is not None:
         model.require("continuation")
-        prompt = _recording(request.prompt_audio, spec, settings.max_upload_seconds)
+        file = from_base64(request.prompt_audio, "prompt_audio")
+        prompt = _recording(file, spec, settings.max_upload_seconds)
+        manifest = kept_manifest(settings, file, "prompt_audio")
     payload = GenerationPayload(
         seed=seed_or_drawn(request.seed),
         temperature=model.entry.temperature if request.temperature is None else request.temperature,
@@ -103,7 +106,7 @@ def generation_job(
         samples=max(1, round(request.duration * spec.sample_rate)),
     )
     upload = None if prompt is None else prompt.tobytes()
-    return JobSpec(GENERATION, model, request.model_dump(), payload, request.duration, upload)
+    return JobSpec(GENERATION, model, request.model_dump(), payload, request.duration, upload, ingredient=manifest)
 
 
 def likelihood_job(
@@ -132,9 +135,9 @@ def _check_rate(model: SpeechModel, request: AudioRequest) -> None:
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, request.sample_rate))
 
 
-def _recording(text: str, spec: SpeechSpec, max_seconds: float) -> NDArray[np.uint8]:
+def _recording(file: bytes, spec: SpeechSpec, max_seconds: float) -> NDArray[np.uint8]:
     param = "prompt_audio"
-    wave = decode_upload(from_base64(text, param), sample_rate=spec.sample_rate, max_seconds=max_seconds, param=param)
+    wave = decode_upload(file, sample_rate=spec.sample_rate, max_seconds=max_seconds, param=param)
     return encode_wave(wave, spec.preemphasis, spec.gain)
 
 

@@ -237,6 +237,18 @@ def test_keys_come_from_a_secret() -> None:
         assert "ANCESTRAL_API_KEYS_FILE" not in variables(found, "worker")
 
 
+def test_the_certificate_comes_from_a_secret_and_only_api_processes_have_it() -> None:
+    found = render({"signing": {"existingSecret": "certificate"}})
+    (volume,) = [volume for volume in pod(found, "api")["volumes"] if volume["name"] == "signing"]
+    assert volume["secret"] == {"secretName": "certificate", "defaultMode": 0o440}
+    (container,) = pod(found, "api")["containers"]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "signing"]
+    for part, file in (("CERT", "cert.pem"), ("KEY", "key.pem")):
+        assert variables(found, "api")[f"ANCESTRAL_SIGNING_{part}"] == f"{mount['mountPath']}/{file}"
+        assert f"ANCESTRAL_SIGNING_{part}" not in variables(found, "worker")
+        assert f"ANCESTRAL_SIGNING_{part}" not in variables(render(), "api")
+
+
 def test_an_external_redis_needs_no_redis() -> None:
     found = render(values_of(CHART.parent / "values/external-redis.yaml"))
     assert not [key for key in found if key[0] == "StatefulSet" or key[1] == "ancestral-redis"]

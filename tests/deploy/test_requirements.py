@@ -35,10 +35,11 @@ def pinned(name: str, python: str) -> dict[str, Version]:
 
 
 def project(extra: str) -> list[Requirement]:
-    """What the core of the project depends on and, in the image for NVIDIA, the extra of that name."""
+    """What the core of the project and signatures depend on and, in the image for NVIDIA, the extra of that name."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         asked = tomllib.load(file)["project"]
-    more = asked["optional-dependencies"]["gpu"] if extra == "gpu" else []
+    extras = asked["optional-dependencies"]
+    more = extras["provenance"] + (extras["gpu"] if extra == "gpu" else [])
     return [Requirement(text) for text in asked["dependencies"] + more]
 
 

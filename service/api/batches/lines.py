@@ -10,14 +10,14 @@ from pydantic import Field, ValidationError
 
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.api.batches.schemas import BatchError, Endpoint
-from ancestral.service.api.responses import job_end, sound_of, speech_object
+from ancestral.service.api.responses import sound_of, speech_object
 from ancestral.service.broker.job import Job
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import ImageRequest
-from ancestral.service.images.stream import ImageReader, images_object
+from ancestral.service.images.stream import ImageReader, images_object, signed_files
 from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import check_end
+from ancestral.service.jobs.stream import check_end, job_end
 from ancestral.service.jobs.strict_json import parse_json
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.jobs.validation import from_validation
@@ -120,7 +120,8 @@ async def answer_of(state: AppState, request: Any, spec: JobSpec[Any, Any], job:
     if isinstance(request, ImageRequest):
         pictures = ImageReader(state.broker, job, spec.task.parse(job), spec.model)
         await pictures.read_all()
-        made = await asyncio.to_thread(images_object, pictures, base_url)
+        signed = await signed_files(state, pictures)
+        made = await asyncio.to_thread(images_object, pictures, base_url, signed)
         return Answer(made.model_dump(exclude_none=True), pictures.payload.response_format != "url")
     ended = await job_end(state.broker, job)
     check_end(ended.status, ended.error)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 EXPOSED = (
-    "content-disposition", "content-range", "etag", "location", "retry-after", "x-engine", "x-job-id", "x-model",
-    "x-model-sha256", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
-    "x-request-id", "x-seed", "x-voice",
+    "content-disposition", "content-range", "etag", "link", "location", "retry-after", "x-engine", "x-job-id",
+    "x-model", "x-model-sha256", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests", "x-request-id", "x-seed", "x-voice",
 )  # fmt: skip
 """The response headers that a page may read, besides those that every page may."""
 

@@ -35,7 +35,7 @@ _FILE = {
     "/{job_id}/{index}.{form}",
     summary="Get a picture",
     response_class=Response,
-    responses={200: _FILE, **documented(400, 404, 503)},
+    responses={200: _FILE, **documented(400, 404, 500, 503)},
 )
 async def get_picture(
     job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],

@@ -32,7 +32,7 @@ from ancestral.service.images.schemas import (
     InterpolationRequest,
 )
 from ancestral.service.images.source_schemas import DecodingRequest
-from ancestral.service.images.stream import ImageReader, as_events, images_object
+from ancestral.service.images.stream import ImageReader, as_events, images_object, signed_files
 from ancestral.service.jobs.tasks import JobSpec
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
@@ -149,9 +149,10 @@ async def draw_pictures(
         return await accepted(service, job)
     reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
     if request is not None and request.stream:
-        return StreamedResponse(context, reader, as_events(reader, request.partial_images), EVENTS)
+        return StreamedResponse(context, reader, as_events(service, reader, request.partial_images), EVENTS)
     await context.while_connected(reader.read_all(), job)
-    answer = await asyncio.to_thread(images_object, reader, base_url(context.request))
+    signed = await signed_files(service, reader)
+    answer = await asyncio.to_thread(images_object, reader, base_url(context.request), signed)
     return JSONResponse(
         answer.model_dump(exclude_none=True), headers=sample_headers(job, reader.payload, reader.engine)
     )

@@ -9,13 +9,15 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
 from ancestral import codecs
+from ancestral.errors import NotFound
 from ancestral.images import encoding
+from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
-from ancestral.service.api.sample_headers import disposition, sample_headers
+from ancestral.service.api.sample_headers import disposition, manifest_link, sample_headers
 from ancestral.service.errors import RangeNotSatisfiable
-from ancestral.service.images.artifact import ZIP
+from ancestral.service.jobs.archive import ZIP
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE)
 
@@ -66,7 +68,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     "/{job_id}/content",
     summary="Get the output of a job",
     response_class=Response,
-    responses=_FILE | documented(400, 401, 404, 409, 416, 503),
+    responses=_FILE | documented(400, 401, 404, 409, 416, 500, 503),
 )
 async def get_content(
     job: OwnJob,
@@ -86,6 +88,7 @@ async def get_content(
         "etag": etag,
         **sample_headers(job, payload, job.engine),
         **disposition(job, payload),
+        **({} if info.c2pa is None else manifest_link(service, job, info.media_type)),
     }
     if if_none_match is not None and _matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
@@ -96,6 +99,32 @@ async def get_content(
     headers["content-length"] = str(stop - start)
     body = artifacts.read(job, start, stop)
     return StreamingResponse(body, 200 if part is None else 206, headers, media_type=info.media_type)
+
+
+_C2PA: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The manifest store.",
+        "content": {MANIFEST_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get(
+    "/{job_id}/manifest.c2pa",
+    summary="Get the C2PA manifest of a file that has none inside",
+    response_class=Response,
+    responses=_C2PA | documented(400, 401, 404, 409, 500, 503),
+)
+async def get_c2pa_manifest(job: OwnJob, service: Service) -> Response:
+    """The signature of a file whose format has no place for one: opus, aac, pcm, G.711."""
+    info = await service.artifacts.info(job)
+    if info.c2pa is None:
+        where = "inside the file" if info.unsigned else "nowhere: the file is not signed"
+        raise NotFound(f"The C2PA manifest is {where}.", code="no_c2pa_manifest")
+    start, size = info.c2pa
+    headers = {"cache-control": "private, no-cache", "content-length": str(size)}
+    body = service.artifacts.read(job, start, start + size)
+    return StreamingResponse(body, headers=headers, media_type=MANIFEST_TYPE)
 
 
 def _matches(header: str, etag: str) -> bool:

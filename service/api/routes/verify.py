@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from ancestral.catalog.models import Model
 from ancestral.errors import InvalidRequest
-from ancestral.service import __version__
 from ancestral.service.api.deps import ContextDep, Service
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
@@ -20,7 +19,7 @@ from ancestral.service.api.responses import ACCEPTED, accepted, completed
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import Conflict
-from ancestral.service.jobs.artifacts import ArtifactInfo
+from ancestral.service.jobs.manifest import manifest_of, output_of
 from ancestral.service.jobs.payload import Payload, SampledPayload
 from ancestral.service.jobs.schemas import Manifest, Output, Verification
 from ancestral.service.jobs.state import AppState
@@ -38,36 +37,13 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/jobs/{job_id}/manifest",
     summary="Get the manifest of a job",
-    responses=_LINKED | documented(400, 401, 404, 409, 503),
+    responses=_LINKED | documented(400, 401, 404, 409, 500, 503),
 )
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
-    task, payload = service.tasks.get(job), service.tasks.payload(job)
-    if task.manifest is None or not isinstance(payload, SampledPayload):
+    if service.tasks.get(job).manifest is None:
         raise Conflict("Nothing was sampled for this job.", code="no_manifest")
-    info = await service.artifacts.info(job)
-    return Manifest(
-        job=job.id,
-        created_at=int(job.created_at),
-        model=job.model,
-        model_sha256=job.sha256,
-        engine=job.engine or "",
-        seed=payload.seed,
-        request=task.manifest.request_of(job, payload),
-        prompt_sha256=payload.prompt_sha256,
-        output=_output(info),
-        version=__version__,
-    )
-
-
-def _output(info: ArtifactInfo) -> Output:
-    return Output(
-        sha256=info.sha256,
-        bytes=info.bytes,
-        symbols_sha256=info.symbols_sha256,
-        samples=info.samples,
-        media_type=info.media_type,
-    )
+    return manifest_of(service.tasks, job, await service.artifacts.info(job))
 
 
 @router.post(
@@ -89,7 +65,7 @@ async def verify(manifest: Manifest, context: ContextDep) -> Response:
         return await accepted(service, job)
     ended = await completed(context, job)
     info = await service.artifacts.info(ended)
-    differs = _differences(manifest, ended, _output(info))
+    differs = _differences(manifest, ended, output_of(info))
     verification = Verification(
         equal=not differs,
         differs=differs,

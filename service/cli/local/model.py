@@ -12,10 +12,11 @@ from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model, load_from
 from ancestral.models.checkpoint import CheckpointError
 from ancestral.models.entries import CAPABILITIES, ModelError
+from ancestral.provenance.c2pa import SigningError
 from ancestral.service.settings import SettingsError, load_settings
 from ancestral.service.telemetry.logging import configure_logging
 
-FAILURES: Final = (SettingsError, ModelError, CheckpointError, AncestralError, OSError)
+FAILURES: Final = (SettingsError, ModelError, CheckpointError, AncestralError, SigningError, OSError)
 """What the user of a command can correct."""
 
 

@@ -169,8 +169,8 @@ def test_two_signatures_of_one_file_differ_and_both_are_valid(signer: Signer, pl
 
 def test_the_manifest_of_an_upload_is_kept(signer: Signer, tmp_path: Path, plain: dict[str, bytes]) -> None:
     other = trial_signer(tmp_path, "Other")
-    assert ingredient_of(plain["jpeg"], "image/jpeg", "image") is None
-    ingredient = ingredient_of(sign(plain["jpeg"], "image/jpeg", CLAIM, other), "image/jpeg", "image")
+    assert ingredient_of(plain["jpeg"], "image") is None
+    ingredient = ingredient_of(sign(plain["jpeg"], "image/jpeg", CLAIM, other), "image")
     assert ingredient is not None
     claim = Claim({"seed": 1}, COMPOSITE, ingredient)
     for form in ("png", "mp3"):
@@ -183,7 +183,7 @@ def test_the_manifest_of_an_upload_is_kept(signer: Signer, tmp_path: Path, plain
 def test_an_altered_upload_is_kept_as_what_it_is(signer: Signer, plain: dict[str, bytes]) -> None:
     signed = bytearray(sign(plain["png"], "image/png", CLAIM, signer))
     signed[signed.index(b"IDAT") + 20] ^= 1
-    ingredient = ingredient_of(bytes(signed), "image/png", "image")
+    ingredient = ingredient_of(bytes(signed), "image")
     report = read(sign(plain["webp"], "image/webp", Claim({}, ingredient=ingredient), signer), "image/webp")
     assert report is not None
     assert report.ingredients == ["upload"]

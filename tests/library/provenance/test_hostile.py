@@ -90,7 +90,7 @@ MANIFESTS = {
 def test_a_manifest_that_cannot_be_read_is_refused_and_names_the_field(case: str) -> None:
     for reader in (
         lambda data: read(data, "image/png", param="image"),
-        lambda data: ingredient_of(data, "image/png", "image"),
+        lambda data: ingredient_of(data, "image"),
     ):
         with pytest.raises(InvalidRequest, match="image: its C2PA manifest cannot be read") as caught:
             reader(MANIFESTS[case])
@@ -194,7 +194,7 @@ def test_nothing_is_written(signed: dict[str, bytes], tmp_path: Path, monkeypatc
     monkeypatch.setenv("HOME", str(tmp_path))
     for form in INSIDE:
         read(signed[form], media_type(form))
-        ingredient_of(signed[form], media_type(form), "file")
+        ingredient_of(signed[form], "file")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -55,6 +55,7 @@ ROUTES = {
     "GET /v1/jobs/{job_id}/content",
     "GET /v1/jobs/{job_id}/events",
     "GET /v1/jobs/{job_id}/manifest",
+    "GET /v1/jobs/{job_id}/manifest.c2pa",
     "GET /v1/jobs/{job_id}/timestamps",
     "GET /v1/models",
     "GET /v1/models/{model_id}",
