@@ -134,7 +134,7 @@ def sign(data: bytes, media_type: str, claim: Claim, signer: Signer) -> bytes:
 
 
 def sign_stream(source: IO[bytes], target: IO[bytes], media_type: str, claim: Claim, signer: Signer) -> None:
-    """As :func:`sign`, from one open file to another, in little memory."""
+    """As :func:`sign`, from one open file to another. C2PA's library has a WAV in memory three times, an MP3 twice."""
     _sign(source, target, media_type, _definition(claim), claim, signer)
 
 

@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ancestral.provenance.c2pa import load_signer
 from ancestral.provenance.signer import SignerError, make_trial_chain
-
-PEM = serialization.Encoding.PEM
-DAY = datetime.timedelta(days=1)
-
-
-def key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes | None = None) -> bytes:
-    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, encryption)
-
-
-def certificate(
-    key: ec.EllipticCurvePrivateKey,
-    start: datetime.timedelta = -DAY,
-    end: datetime.timedelta = DAY,
-    purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.EMAIL_PROTECTION,
-) -> bytes:
-    """A certificate of a root that is not kept, valid from ``start`` to ``end`` as seen from now."""
-    root, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-    names = [x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)]) for name in ("Leaf", "Root")]
-    usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(names[0])
-        .issuer_name(names[1])
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(now + start)
-        .not_valid_after(now + end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False)
-        .sign(root, hashes.SHA256())
-        .public_bytes(PEM)
-    )
+from tests.library.provenance.support import DAY, PEM, certificate, key_pem
 
 
 def test_a_chain_for_trials_has_a_private_key_file_and_names_its_owner(tmp_path: Path) -> None:

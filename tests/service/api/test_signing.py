@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import io
 import json
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,11 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ancestral.provenance.c2pa import EMBEDDED, SignatureReport, read
 from ancestral.provenance.signer import make_trial_chain
+from tests.library.provenance.support import certificate, key_pem
 from tests.service.images.pictures import decode, files, post
 from tests.service.support import ASYNC, SPEECH, Server
 
@@ -251,6 +256,36 @@ def test_two_servers_do_not_vouch_for_each_other(
         assert _report(data, "audio/wav", trusted=own).trusted
         report = _report(data, "audio/wav", trusted=foreign)
         assert (report.valid, report.trusted) == (True, False)
+
+
+@pytest.mark.slow
+def test_after_the_certificate_has_expired_nothing_is_handed_out_unsigned_and_nothing_is_lost(
+    serve: Callable[..., AbstractContextManager[Server]], tmp_path: Path
+) -> None:
+    key, life = ec.generate_private_key(ec.SECP256R1()), datetime.timedelta(seconds=100)
+    paths = {"signing_cert": tmp_path / "cert.pem", "signing_key": tmp_path / "key.pem"}
+    paths["signing_cert"].write_bytes(certificate(key, end=life))
+    paths["signing_key"].write_bytes(key_pem(key))
+    expiry = time.monotonic() + life.total_seconds()
+    settings = {name: str(path) for name, path in paths.items()} | {"data_dir": str(tmp_path / "data")}
+    with serve(**settings) as server:
+        before, after = (_job(server, seed=seed) for seed in (1, 2))
+        kept = _get(server, before).content
+        assert _report(kept, "audio/wav").valid
+        time.sleep(max(0.0, expiry - time.monotonic()) + 2)
+        refused = _get(server, after)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (500, "signing_failed")
+        assert refused.headers["x-job-id"] == after
+        assert _get(server, before).content == kept
+        pictures = post(server, "generations")
+        assert (pictures.status_code, pictures.json()["error"]["code"]) == (500, "signing_failed")
+        assert server.speak().status_code == 200
+        assert server.stop() == 0
+    paths["signing_cert"].write_bytes(certificate(key))
+    with serve(**settings) as server:
+        for job in (after, pictures.headers["x-job-id"]):
+            content = _get(server, job)
+            assert _report(content.content, _media_type(content)).valid
 
 
 def test_a_server_without_a_certificate_signs_nothing(server: Server) -> None:
