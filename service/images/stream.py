@@ -90,7 +90,7 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
-            content = {"b64_json": _base64(_file(reader, index, signed))}
+            content = {"b64_json": _base64(finished_file(reader, index, signed))}
         data.append(ImageObject(**content, revised_prompt=revised, seed=seed))
     return ImagesObject(
         created=int(reader.job.created_at),
@@ -108,7 +108,8 @@ def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
     return f"/v1/images/files/{job.id}/{index}.{payload.output_format}?token={payload.token}"
 
 
-def _file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:
+def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:
+    """The file of one picture of a job that has been read; ``signed`` from :func:`signed_files`."""
     return picture_file(reader.payload, reader.model, index, reader.batch) if signed is None else signed[index]
 
 
@@ -135,7 +136,7 @@ def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict
     """The fields of :class:`ImageEvent`."""
     payload = reader.payload
     return {
-        "b64_json": _base64(_file(reader, index, signed)),
+        "b64_json": _base64(finished_file(reader, index, signed)),
         "created_at": int(reader.job.created_at),
         "size": payload.size,
         "drawn_size": _drawn_size(reader),

@@ -16,7 +16,6 @@ from fastapi.responses import Response
 
 from ancestral.catalog.seeds import digest_seed
 from ancestral.images.encoding import MEDIA_TYPES
-from ancestral.images.files import picture_file
 from ancestral.service.api.deps import RateLimitedCaller, RequestContext, Service
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import headers_of_samples
@@ -24,7 +23,7 @@ from ancestral.service.api.sample_headers import sample_headers
 from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import AvatarQuery, ImageFormat, ImageRequest
-from ancestral.service.images.stream import ImageReader
+from ancestral.service.images.stream import ImageReader, finished_file, signed_files
 from ancestral.service.jobs.submit import submit_job
 
 router = APIRouter(prefix="/v1/avatars", tags=["images"])
@@ -59,12 +58,13 @@ async def get_avatar(
     named one. Every client that asks for it gets the same bytes, as long as the model's weights stay."""
     wanted = ImageRequest(
         model=query.model, prompt=query.prompt, style=query.style, size=query.size, background=query.background,
-        output_format=form, seed=digest_seed(0, name),
+        output_format=form, seed=digest_seed(0, name), response_format="b64_json",
     )  # fmt: skip
     job_spec = image_job(service.catalog, service.settings, wanted)
     identity = json.dumps([wanted.model_dump(), job_spec.model.sha256]).encode()
     digest = hashlib.sha256(identity).hexdigest()[:32]
-    headers = {"cache-control": _FOR_EVER, "etag": f'"{digest}"', "cross-origin-resource-policy": "cross-origin"}
+    tag = f'"{digest}"' if service.signer is None else f'W/"{digest}"'  # tomorrow's file has another signature
+    headers = {"cache-control": _FOR_EVER, "etag": tag, "cross-origin-resource-policy": "cross-origin"}
     if if_none_match is not None and f'"{digest}"' in if_none_match:
         return Response(status_code=304, headers=headers)
     context = RequestContext(request, service, caller, prefer=None, key=f"avatar-{digest}")
@@ -73,6 +73,6 @@ async def get_avatar(
     )
     reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
     await context.while_connected(reader.read_all(), job)
-    data = await asyncio.to_thread(picture_file, reader.payload, job_spec.model, 0, reader.batch)
+    data = await asyncio.to_thread(finished_file, reader, 0, await signed_files(service, reader))
     headers |= sample_headers(job, reader.payload, reader.engine)
     return Response(data, headers=headers, media_type=MEDIA_TYPES[form])

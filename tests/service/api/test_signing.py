@@ -197,6 +197,16 @@ def test_pictures_are_signed_each_with_its_own_seed(form: str, delivery: str, si
     )
 
 
+def test_the_picture_of_a_name_is_signed(signed: Server, server: Server) -> None:
+    found, plain = (httpx.get(f"{one.url}/v1/avatars/alice.png?model=rgb", timeout=60) for one in (signed, server))
+    report = _report(found.content, "image/png")
+    assert report.valid
+    assert report.recipe is not None
+    assert str(report.recipe["seed"]) == found.headers["x-seed"]
+    assert found.headers["etag"] == f"W/{plain.headers['etag']}"
+    assert np.array_equal(decode(found.content), decode(plain.content))
+
+
 def test_a_picture_that_has_grown_is_signed_and_those_before_it_are_not(signed: Server) -> None:
     response = post(signed, "generations", stream=True, partial_images=1)
     events = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: ")]
