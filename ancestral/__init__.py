@@ -18,14 +18,27 @@ from typing import TYPE_CHECKING, Any, Final
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
+    from ancestral.detection.local import Detector
     from ancestral.images.picture import Picture, Pictures
     from ancestral.model import Model, load
     from ancestral.speech.speech import Speech
     from ancestral.speech.voice import Voice
 
-__all__ = ["AncestralError", "InvalidRequest", "Model", "NotFound", "Picture", "Pictures", "Speech", "Voice", "load"]
+__all__ = [
+    "AncestralError",
+    "Detector",
+    "InvalidRequest",
+    "Model",
+    "NotFound",
+    "Picture",
+    "Pictures",
+    "Speech",
+    "Voice",
+    "load",
+]
 
 _LAZY: Final = {
+    "Detector": "ancestral.detection.local",
     "Model": "ancestral.model",
     "Picture": "ancestral.images.picture",
     "Pictures": "ancestral.images.picture",

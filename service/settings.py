@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, FilePath, ValidationError
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, FilePath, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ancestral.catalog.catalog import BUNDLED, CatalogConfig
@@ -260,6 +260,14 @@ class Settings(BaseSettings):
         default=None,
         description="PEM file with the private key of that certificate, on the curve P-256 (ES256), without a "
         "passphrase.",
+    )
+    provenance_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Secret of at least 32 characters (`openssl rand -hex 32`). Requests without a seed get one that "
+        "follows from it and a counter, so that `/v1/detect` finds this deployment's own outputs without being told "
+        "their seeds ([provenance.md](provenance.md#keyed-seeds)). The same in all processes. If it is not set, seeds "
+        "are random.",
     )
     requests_per_minute: int | None = Field(
         default=None,

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
+from collections.abc import Callable
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ancestral.errors import check_range
 
@@ -14,9 +19,36 @@ EXACT: Final = 2**53
 """Numbers below this are exact in JavaScript. So are seeds that nobody has chosen."""
 
 
+_PER_DIGEST: Final = 4
+_WASTED_BITS: Final = 11
+_source: Callable[[], int] | None = None
+
+
 def draw_seed() -> int:
-    """A random seed, for a request without one."""
-    return secrets.randbelow(EXACT)
+    """A seed for a request without one: random, or of the source of :func:`draw_from`. Below 2^53."""
+    return secrets.randbelow(EXACT) if _source is None else _source()
+
+
+def draw_from(source: Callable[[], int] | None) -> None:
+    """Have the seeds of this process drawn by ``source``; None: at random.
+
+    Every request passes :func:`draw_seed`, over HTTP, a websocket or in a batch. As an argument of all that lies in
+    between, the source could be forgotten in one of them.
+    """
+    global _source
+    _source = source
+
+
+def keyed_seeds(key: bytes, first: int, count: int) -> NDArray[np.uint64]:
+    """The seeds of counters ``first`` to ``first + count - 1`` under a key: ``[count]``, each below 2^53.
+
+    HMAC-SHA256 of a quarter of the counter, as 8 bytes, the most significant first; of its four words of 64 bits the
+    one that the remainder names, its upper 53 bits. Uniform and independent to whoever has no key.
+    """
+    start, stop = first // _PER_DIGEST, -(-(first + count) // _PER_DIGEST)
+    digests = b"".join(hmac.digest(key, number.to_bytes(8), "sha256") for number in range(start, stop))
+    seeds = np.frombuffer(digests, ">u8").astype(np.uint64) >> np.uint64(_WASTED_BITS)
+    return seeds[first - start * _PER_DIGEST :][:count]
 
 
 def seed_or_drawn(seed: int | None) -> int:
@@ -42,3 +74,8 @@ def part_seed(seed: int, index: int) -> int:
     An odd multiple of the index is added, modulo 2^53, so no two parts of one request share a seed.
     """
     return (seed + index * _GOLDEN) % EXACT if index else seed
+
+
+def part_seeds(seeds: NDArray[np.uint64], index: int) -> NDArray[np.uint64]:
+    """:func:`part_seed` of many seeds below 2^53."""
+    return (seeds + np.uint64(index * _GOLDEN % EXACT)) % np.uint64(EXACT)

@@ -17,11 +17,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from ancestral.errors import InvalidRequest
+from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.palette import WHITE, nearest_symbols
 from ancestral.models.spec import ImageSpec
 
-MAX_SIDE: Final = 4096
-"""The largest side of a picture, in pixels, that is taken or sent."""
 FORMATS: Final = ("PNG", "WEBP", "JPEG")
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 
@@ -62,12 +61,6 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np
         return symbols, round(distance, 3)
     pixels = np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
     return ((pixels >= 128).astype(np.uint8) if spec.binary else pixels), None
-
-
-def multiple(spec: ImageSpec, width: int, height: int) -> int | None:
-    """The side, in pixels, that one pixel of the model has in a picture of this size; None if it is not whole."""
-    scale = width // spec.width
-    return scale if scale > 0 and (width, height) == (scale * spec.width, scale * spec.height) else None
 
 
 def _opened(data: bytes, spec: ImageSpec) -> Image.Image:

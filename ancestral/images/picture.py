@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.errors import InvalidRequest, check_choice, check_range
-from ancestral.images.decoding import MAX_SIDE
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing
 from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
@@ -22,6 +21,7 @@ from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sampler import ImageSampler
 from ancestral.images.sheet import atlas, attributes_of, sheet_file
+from ancestral.images.sizes import MAX_SIDE
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED
 from ancestral.provenance.files import write_file
 from ancestral.provenance.signer import Signer

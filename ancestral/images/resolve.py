@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
-from ancestral.images.decoding import MAX_SIDE, multiple
 from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
+from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.conditioning import draw_labels
 from ancestral.models.entries import MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.spec import STYLE

@@ -70,15 +70,20 @@ class ImageSampler(Sampler):
         h = self.embed(labels) if self.model.spec.encoder is None else self.encode(picture)
         return self.engine.pictures.score(picture, None if h is None else h[None])
 
+    def request(self, labels: Labels, temperature: float, guidance: float) -> ImageStreamRequest:
+        """How a picture with these labels is sampled, but for its seed."""
+        free = self._style(labels) if self._guided(guidance, labels) else None
+        return ImageStreamRequest(0, temperature, self.embed(labels), None, 1.0 if free is None else guidance, free)
+
     def _conditions(self, drawing: Drawing) -> list[_Conditions]:
         """h of every picture, and h of its unconditional pass."""
         if isinstance(drawing, ClassDrawing):
             return [
-                (self.embed(labels), self._style(labels) if self._guided(drawing, labels) else None)
+                (self.embed(labels), self._style(labels) if self._guided(drawing.guidance, labels) else None)
                 for labels in drawing.labels
             ]
         assert isinstance(drawing, Interpolation)
-        guided = any(self._guided(drawing, labels) for labels in drawing.ends)
+        guided = any(self._guided(drawing.guidance, labels) for labels in drawing.ends)
         begin, end = (self.embed(labels) for labels in drawing.ends)
         begin_free, end_free = (self._style(labels) if guided else None for labels in drawing.ends)
         shares = np.linspace(0.0, 1.0, drawing.count)
@@ -86,10 +91,10 @@ class ImageSampler(Sampler):
             (_between(begin, end, share), _between(begin_free, end_free, share) if guided else None) for share in shares
         ]
 
-    def _guided(self, drawing: Drawing, labels: Labels) -> bool:
+    def _guided(self, guidance: float, labels: Labels) -> bool:
         """Whether guidance has an effect: the labels say more than the style."""
         named = zip(self.model.spec.named, labels, strict=True)
-        return drawing.guidance != 1.0 and any(label is not None for name, label in named if name != STYLE)
+        return guidance != 1.0 and any(label is not None for name, label in named if name != STYLE)
 
     def _style(self, labels: Labels) -> NDArray[np.float32]:
         """h of the unconditional pass."""

@@ -18,6 +18,7 @@ _ROUNDING = 1.5 * 2.0**52
 _EXPONENT_BIAS, _MANTISSA_BITS = np.int64(1023), np.int64(52)
 _SMALLEST = -700.0
 _BLOCK = 16
+_WIDENED = 2.0**-48
 
 
 @njit(fastmath={"contract"}, error_model="numpy", inline="always")
@@ -108,3 +109,20 @@ def log_likelihood(logits, symbol, cumulative):  # type: ignore[no-untyped-def] 
     """ln p(symbol) at temperature 1, in nats."""
     top = _accumulate(logits, 1.0, 0.0, cumulative)
     return np.float64(logits[symbol]) - np.float64(top) - math.log(cumulative[len(cumulative) - 1])
+
+
+@njit(fastmath={"contract"}, error_model="numpy", inline="always")
+def bounds(logits, temperature, first, last, cumulative):  # type: ignore[no-untyped-def]  # numba infers the types
+    """The noise with which :func:`draw` gives one of the symbols ``first`` to ``last``: at least and below what.
+
+    Both are widened by 2^-48, which covers the rounding of their division: noise that leads to one of these symbols is
+    never outside. At temperature 0 all noise leads to the most likely symbol.
+    """
+    if temperature == 0.0:
+        best = most_likely(logits)
+        return (0.0, 1.0) if first <= best <= last else (0.0, 0.0)
+    _accumulate(logits, temperature, 0.0, cumulative)
+    end = len(cumulative) - 1
+    low = cumulative[first - 1] / cumulative[end] - _WIDENED if first > 0 else 0.0
+    high = cumulative[last] / cumulative[end] + _WIDENED if last < end else 1.0
+    return max(low, 0.0), min(high, 1.0)

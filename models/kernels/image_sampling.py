@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ancestral.models.kernels.categorical import draw, log_likelihood
+from ancestral.models.kernels.categorical import bounds, draw, log_likelihood
 from ancestral.models.kernels.noise import uniform
 from ancestral.models.portable import add_to_each
 
@@ -57,9 +57,10 @@ def distribution(channels, levels, each, weights, c, out, begin, size, skips, hi
 @njit(fastmath={"contract"}, error_model="numpy")
 def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
     t, x, c, channels, logits, cumulative, rows, given, seeds,
-    temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
+    temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
 ):  # fmt: skip
-    """The symbol of one sub-pixel of every lane, given or drawn, and its likelihood where that is wanted.
+    """The symbol of one sub-pixel of every lane, given or drawn, and where that is wanted its likelihood, or the noise
+    that leads to it or to one at most as far from it as each of ``reaches``.
 
     The logits of a guided picture become those of its unconditional pass, which is in the lane behind it, plus
     ``guidance`` times the difference. (The unconditional pass copies the symbol.)
@@ -79,3 +80,9 @@ def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
         if likelihoods.shape[1] > 0:
             symbol = np.int64(symbols[lane, t, i])
             likelihoods[lane, t, i] = log_likelihood(logits[lane], symbol, cumulative)
+        if intervals.shape[1] > 0 and not unconditional[lane]:
+            symbol = np.int64(symbols[lane, t, i])
+            for k in range(len(reaches)):
+                first, last = max(symbol - reaches[k], 0), min(symbol + reaches[k], levels - 1)
+                low, high = bounds(logits[lane], temperatures[lane], first, last, cumulative)
+                intervals[lane, t, i, k, 0], intervals[lane, t, i, k, 1] = low, high

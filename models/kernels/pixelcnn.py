@@ -34,7 +34,7 @@ def _sampler() -> Callable[..., None]:
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
     def loop(  # type: ignore[no-untyped-def]  # numba infers the types
         sizes, weights, table, pixels, above, conditions, rows, given, seeds,
-        temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
+        temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
     ):  # fmt: skip
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
         gated, layers, width, channels, planes, levels, features, each, outputs, first, reach, _ = sizes
@@ -79,7 +79,7 @@ def _sampler() -> Callable[..., None]:
                     )
                     take_symbols(
                         t, x, c, channels, logits, cumulative, rows, given, seeds,
-                        temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
+                        temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
                     )  # fmt: skip
                     for lane in range(lanes):
                         cell = (rows[lane] + first) * line + first * inputs + (x * channels + c) * planes
@@ -131,9 +131,11 @@ class PixelCNNKernel:
         noise_index: NDArray[np.int64],
         symbols: NDArray[np.uint8],
         likelihoods: NDArray[np.float64],
+        reaches: NDArray[np.int64],
+        intervals: NDArray[np.float64],
     ) -> None:
         """Advance every lane by as many rows as ``symbols`` has (see the protocol)."""
         _sampler()(
             self._layout.sizes, self._weights, input_table(self._spec), *state, conditions, rows, given, seeds,
-            temperatures, guidances, unconditional, noise_index, symbols, likelihoods,
+            temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
         )  # fmt: skip

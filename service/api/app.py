@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 
 from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.seeds import draw_from
 from ancestral.models.text import phonemize as read_aloud
 from ancestral.provenance.signer import Signer
 from ancestral.service import __version__
@@ -23,6 +24,7 @@ from ancestral.service.api.http.query import check_query
 from ancestral.service.api.routes import (
     avatars,
     batches,
+    detect,
     elevenlabs,
     files,
     generations,
@@ -48,7 +50,9 @@ from ancestral.service.api.routes import job_content as artifacts
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
+from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.jobs.keyed_seeds import KeyedSeeds
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.jobs.validation import whole
@@ -66,6 +70,7 @@ UPLOADS = (
     "/v1/images/encodings",
     "/v1/images/likelihood",
     "/v1/verify",
+    "/v1/detect",
     "/v1/files",
 )
 """The routes whose bodies hold files."""
@@ -136,6 +141,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         artifacts.router,
         timestamps.router,
         verify.router,
+        detect.router,
         files.router,
         batches.router,
         models.router,
@@ -160,14 +166,24 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
-        connection, tasks = Connection(redis_url, counts, settings.redis_replicas), Tasks(*SPEECH_TASKS, *IMAGE_TASKS)
+        connection, tasks = (
+            Connection(redis_url, counts, settings.redis_replicas),
+            Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS),
+        )
         app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces, signer)
-        driving = asyncio.create_task(BatchRunner(app.state.service).run())
+        driving = [asyncio.create_task(BatchRunner(app.state.service).run())]
+        if settings.provenance_key is not None:
+            key = settings.provenance_key.get_secret_value().encode()
+            seeds = KeyedSeeds(key, app.state.service.broker.seed_counter)
+            driving.append(asyncio.create_task(seeds.run()))
+            draw_from(seeds.draw)
         try:
             yield
         finally:
-            driving.cancel()
-            await asyncio.gather(driving, return_exceptions=True)
+            draw_from(None)
+            for task in driving:
+                task.cancel()
+            await asyncio.gather(*driving, return_exceptions=True)
             await connection.close()
             await asyncio.to_thread(traces.close)
 

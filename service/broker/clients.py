@@ -22,6 +22,7 @@ from ancestral.service.broker.queues import Queues
 from ancestral.service.broker.rate_limits import RequestWindow
 from ancestral.service.broker.records import decoded, end_job, parse_reply, read_jobs
 from ancestral.service.broker.scripts import ACKNOWLEDGE
+from ancestral.service.broker.seed_counter import SeedCounter
 from ancestral.service.broker.sessions import StoredSession
 from ancestral.service.errors import NotReady, Overloaded, Unprocessable
 
@@ -43,6 +44,7 @@ class Clients:
         self.artifacts = ArtifactStore(connection)
         self.batches = BatchStore(connection)
         self.request_window = RequestWindow(connection)
+        self.seed_counter = SeedCounter(connection)
 
     async def ping(self) -> None:
         """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""

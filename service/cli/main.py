@@ -19,7 +19,7 @@ from ancestral.service import __version__
 _SERVICE, _TRAINING = "ancestral.service.cli", "ancestral.training.cli"
 SECTIONS = {
     "Serve": (_SERVICE, ("serve", "worker", "keys", "provenance", "wyoming")),
-    "Sample without a server": (_SERVICE, ("say", "read", "draw", "batch", "models")),
+    "Sample without a server": (_SERVICE, ("say", "read", "draw", "batch", "detect", "models")),
     "Train models": (_TRAINING, ("voice", "corpus", "train", "evaluate", "export")),
 }
 """The package and the commands of each section of ``ancestral --help``."""

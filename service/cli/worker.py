@@ -37,6 +37,7 @@ def command(check: bool) -> None:
         from ancestral.service.broker.topology import UrlError, check_url
         from ancestral.service.broker.workers import Workers
         from ancestral.service.cli.local.sockets import AddressError, listen
+        from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
         from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
         from ancestral.service.jobs.tasks import Tasks
         from ancestral.service.settings import Settings, SettingsError, load_settings
@@ -58,7 +59,9 @@ def command(check: bool) -> None:
         connection = Connection(url, metrics)
         broker = Workers(connection)
         traces = tracing(settings, "worker")
-        worker = Worker(settings, loaded_models, Tasks(*SPEECH_TASKS, *IMAGE_TASKS), broker, metrics, traces)
+        worker = Worker(
+            settings, loaded_models, Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS), broker, metrics, traces
+        )
         try:
             with nullcontext() if listener is None else answering(listener, worker, metrics):
                 await worker.run(stopping)

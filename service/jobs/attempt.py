@@ -62,6 +62,8 @@ class AttemptContext:
     """Threads for work that would block the event loop: text, frames, scores."""
     metrics: WorkerMetrics
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    searching: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while seeds are searched: for seconds, on one core, outside the pool that speech needs."""
 
     async def in_pool(self, work: Callable[[], _T]) -> _T:
         """Run ``work`` in a thread."""

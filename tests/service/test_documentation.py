@@ -107,11 +107,11 @@ def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
             if path.endswith("/portraits"):
                 body["model"] = "pixelcnn-portraits"
             upload = tone() if path.startswith("/v1/audio") else picture(listed[body["model"]]["size"])
-            field = "file" if path.endswith("/likelihood") else "image"
+            field = "file" if path.endswith(("/likelihood", "/detect")) else "image"
             response = httpx.post(url, data=body, files={field: upload}, timeout=60.0)
         assert response.status_code == 200, (path, response.text)
         sent.add(path)
-    assert len(sent) == 17
+    assert len(sent) == 18
 
 
 def example_body(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:

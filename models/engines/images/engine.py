@@ -96,7 +96,8 @@ class ImageEngine(AlwaysLoaded, ABC):
         self.spec = checkpoint.spec_as(ImageSpec)
         self.sha256 = checkpoint.sha256
         self._tensors = checkpoint.tensors
-        self._coarse = coarse
+        self.coarse = coarse
+        """Samples the coarse pixels of a network in two scales; None of any other network."""
         self.noise_index = np.arange(self.spec.height * self.spec.width).reshape(self.spec.height, self.spec.width)
         if coarse is not None:
             coarse.noise_index = self.noise_index[COARSE, COARSE].copy()
@@ -144,19 +145,24 @@ class ImageEngine(AlwaysLoaded, ABC):
         Raises:
             RequestError: a field is missing, superfluous, out of range or of the wrong shape.
         """
-        _check(self.spec, request)
+        check_request(self.spec, request)
         coarse = None
-        if self._coarse is not None:
+        if self.coarse is not None:
             given = None if request.given is None else request.given[COARSE, COARSE]
-            (coarse,) = self._coarse.draw([replace(request, given=given)])
+            (coarse,) = self.coarse.draw([replace(request, given=given)])
+        picture = self._prepared(request, coarse)
+        if request.given is not None and len(request.given):
+            picture.symbols[: len(request.given)] = request.given
+            self._run(picture.lanes, len(request.given), score=False)
+        return picture
+
+    def _prepared(self, request: ImageStreamRequest, coarse: Pixels | None) -> ImageStream:
+        """A picture without rows, with its unconditional pass if it is guided."""
         picture = self._conditioned(request, coarse)
         if request.unconditional is not None:
             free = replace(request, h=request.unconditional, guidance=1.0, unconditional=None)
             picture.unconditional_pass = self._conditioned(free, coarse)
             picture.unconditional_pass.symbols = picture.symbols
-        if request.given is not None and len(request.given):
-            picture.symbols[: len(request.given)] = request.given
-            self._run(picture.lanes, len(request.given), score=False)
         return picture
 
     def _conditioned(self, request: ImageStreamRequest, coarse: Pixels | None) -> ImageStream:
@@ -228,16 +234,16 @@ class ImageEngine(AlwaysLoaded, ABC):
         pictures = []
         for number, image in enumerate(images):
             request = ImageStreamRequest(0, h=None if h is None else h[number], given=image)
-            _check(self.spec, request)
-            pictures.append(self._conditioned(request, None if self._coarse is None else image[COARSE, COARSE]))
+            check_request(self.spec, request)
+            pictures.append(self._conditioned(request, None if self.coarse is None else image[COARSE, COARSE]))
             pictures[-1].symbols[:] = image
         scores = np.empty(images.shape)
         for first in range(0, len(pictures), self.lanes):
             group = pictures[first : first + self.lanes]
             nats = self._run(group, self.spec.height, score=True)
             scores[first : first + len(group)] = nats.reshape(len(group), *images.shape[1:])
-        if self._coarse is not None:
-            scores[:, COARSE, COARSE] = self._coarse.score(images[:, COARSE, COARSE], h)
+        if self.coarse is not None:
+            scores[:, COARSE, COARSE] = self.coarse.score(images[:, COARSE, COARSE], h)
         return scores
 
     def probe(self) -> bytes:
@@ -248,12 +254,12 @@ class ImageEngine(AlwaysLoaded, ABC):
         h = None
         if spec.conditioned:
             h = (np.arange(spec.condition_channels) % 9 - 4).astype(np.float32) / np.float32(4)
-        coarse = None if self._coarse is None else picture[COARSE, COARSE]
+        coarse = None if self.coarse is None else picture[COARSE, COARSE]
         stream = self._conditioned(ImageStreamRequest(0, h=h, given=picture), coarse)
         stream.symbols[:] = picture
         rows = min(spec.height, -(-PROBE_SYMBOLS // (spec.width * spec.channels)))
         bits = probe_bits(self._run([stream], rows, score=True))
-        return bits if self._coarse is None else bits + self._coarse.probe()
+        return bits if self.coarse is None else bits + self.coarse.probe()
 
     @abstractmethod
     def _blank(self) -> ImageStream:
@@ -291,7 +297,7 @@ def coarse_checkpoint(checkpoint: Checkpoint) -> Checkpoint | None:
     return replace(checkpoint, spec=spec, tensors=part(checkpoint.tensors, COARSE_PREFIX))
 
 
-def _check(spec: ImageSpec, request: ImageStreamRequest) -> None:
+def check_request(spec: ImageSpec, request: ImageStreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if not 0 <= request.seed < 2**63:
         raise RequestError("seed: must lie in 0 … 2^63 - 1")

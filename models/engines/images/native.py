@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,10 +18,12 @@ from ancestral.models.engines.images.engine import (
     ImageStream,
     ImageStreamRequest,
     Pixels,
+    check_request,
     coarse_checkpoint,
     unconditional_lanes,
 )
 from ancestral.models.portable import native_name
+from ancestral.models.spec import COARSE
 
 
 class ImageKernel(Protocol):
@@ -49,6 +51,8 @@ class ImageKernel(Protocol):
         noise_index: NDArray[np.int64],
         symbols: Pixels,
         likelihoods: NDArray[np.float64],
+        reaches: NDArray[np.int64],
+        intervals: NDArray[np.float64],
     ) -> None:
         """Advance every lane by as many rows as ``symbols`` has. It must not hold the GIL.
 
@@ -64,6 +68,9 @@ class ImageKernel(Protocol):
             noise_index: ``[H, W]``: the index of each pixel's noise, in pixels; -1 for one that is given.
             symbols: ``[lanes, rows, W * C]``: read where they are given, else written.
             likelihoods: the same shape to score, else ``[lanes, 0, 0]``: ln p of every symbol; written.
+            reaches: ``[R]``, for the intervals.
+            intervals: ``[lanes, rows, W * C, R, 2]``, or ``[lanes, 0, 0, R, 2]`` if they are not wanted: of the noise
+                that leads to the symbol, or to one at most as far from it as each of ``reaches``; written.
         """
 
 
@@ -115,13 +122,52 @@ class NativeImageEngine(ImageEngine):
     def _condition(self, h: Array, coarse: Pixels | None) -> Array:
         return self._kernel.condition(h, coarse)
 
+    def intervals(
+        self, images: Pixels, requests: Sequence[ImageStreamRequest], reaches: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """The noise that leads to the symbols of pictures: at least, and below what.
+
+        Args:
+            images: ``[N, H, W, C]``.
+            requests: what each is taken to be sampled with; seeds and given rows do not matter.
+            reaches: of the neighbours of a symbol whose intervals are taken together with its own; ``(0,)``: alone.
+
+        Returns:
+            ``float64 [N, H, W, C, len(reaches), 2]``. The noise of a sub-pixel is that of its place in raster order.
+
+        Raises:
+            RequestError: a picture or a request does not fit the model.
+        """
+        pictures, found = [], np.empty((*images.shape, len(reaches), 2))
+        for image, request in zip(images, requests, strict=True):
+            given = replace(request, given=image)
+            check_request(self.spec, given)
+            pictures.append(self._prepared(given, None if self.coarse is None else image[COARSE, COARSE]))
+            pictures[-1].symbols[:] = image
+        for group in self._groups(pictures, range(len(pictures))):
+            lanes = [lane for i in group for lane in pictures[i].lanes]
+            wanted = np.flatnonzero(~unconditional_lanes(lanes))
+            (_, made) = self._advance(lanes, self.spec.height, score=False, reaches=reaches)
+            found[group] = made[wanted].reshape(len(group), *found.shape[1:])
+        if isinstance(self.coarse, NativeImageEngine):
+            found[:, COARSE, COARSE] = self.coarse.intervals(images[:, COARSE, COARSE], requests, reaches)
+        return found
+
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
-        """Gather the pictures' states, run the kernel, scatter the states."""
+        """See :class:`ImageEngine`."""
+        return self._advance(lanes, rows, score=score)[0]
+
+    def _advance(
+        self, lanes: Sequence[ImageStream], rows: int, *, score: bool, reaches: Sequence[int] = ()
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gather the pictures' states, run the kernel, scatter the states; ln p if wanted, and the intervals of the
+        reaches ``[lanes, rows, W * C, R, 2]``."""
         pictures = [_native(p) for p in lanes]
         size = self.spec.width * self.spec.channels
         symbols = np.stack([p.symbols[p.rows : p.rows + rows].reshape(rows, size) for p in pictures])
         state = [np.stack(arrays) for arrays in zip(*(p.state for p in pictures), strict=True)]
         likelihoods = np.empty(symbols.shape if score else (len(pictures), 0, 0))
+        intervals = np.empty((*(symbols.shape if reaches else (len(pictures), 0, 0)), len(reaches), 2))
         self._kernel.run(
             state,
             conditions=np.stack([p.condition for p in pictures]),
@@ -134,12 +180,14 @@ class NativeImageEngine(ImageEngine):
             noise_index=self.noise_index,
             symbols=symbols,
             likelihoods=likelihoods,
+            reaches=np.array(reaches, np.int64),
+            intervals=intervals,
         )
         for lane, p in enumerate(pictures):
             p.symbols[p.rows : p.rows + rows] = symbols[lane].reshape(rows, *p.symbols.shape[1:])
             p.rows += rows
             p.state = tuple(array[lane] for array in state)
-        return likelihoods
+        return likelihoods, intervals
 
 
 def _native(picture: ImageStream) -> NativeImageStream:

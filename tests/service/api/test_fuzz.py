@@ -82,6 +82,7 @@ FORMS: Final = {
         {"model": "rgb", "class": "cat", "style": "oil", "map": "true"},
         written(noise("rgb")),
     ),
+    "/v1/detect": ({"model": "rgb", "seed": "7", "recipe": '{"prompt": "cat"}', "search": "1"}, written(noise("rgb"))),
 }
 SOURCE: Final = {
     "seed": "7", "n": "2", "temperature": "0.5", "size": "16x12", "response_format": "b64_json",

@@ -21,6 +21,7 @@ ROUTES = {
     "GET /metrics",
     "GET /readyz",
     "POST /v1/audio/generations",
+    "POST /v1/detect",
     "GET /v1/audio/models",
     "GET /v1/audio/phonemize",
     "POST /v1/audio/likelihood",

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from ancestral.errors import InvalidRequest
-from ancestral.images.decoding import MAX_SIDE, decode_picture
+from ancestral.images.decoding import decode_picture
+from ancestral.images.sizes import MAX_SIDE
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
 from tests.service.support import PICTURES, Server

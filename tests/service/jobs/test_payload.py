@@ -10,6 +10,8 @@ import pytest
 
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.text import phonemize
+from ancestral.service.detection.payloads import DetectionPayload
+from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
 from ancestral.service.images.payloads import (
     CompletionPayload,
     EncodingPayload,
@@ -71,11 +73,24 @@ PAYLOADS: list[Payload] = [
     EncodingPayload(palette_error=2.5),
     ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_error=None),
     ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_error=0.5),
+    DetectionPayload(
+        models=("a", "b"),
+        sound=False,
+        signature='{"status": "none"}',
+        seed=2**63 - 1,
+        recipe='{"seed": 7}',
+        voice="ann",
+        text="Nö!",
+        newest=2**53,
+        search=7,
+    ),
 ]
 
 
 def test_every_payload_is_tried() -> None:
-    assert {type(payload) for payload in PAYLOADS} == {task.payload for task in (*SPEECH_TASKS, *IMAGE_TASKS)}
+    assert {type(payload) for payload in PAYLOADS} == {
+        task.payload for task in (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
+    }
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)

@@ -19,6 +19,7 @@ from redis import Redis
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.broker.keys import key
+from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
 from ancestral.service.images.tasks import COMPLETION, IMAGE, INTERPOLATION
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.attempt import JobAttempt
@@ -32,14 +33,15 @@ from tests.service.images.pictures import files, post
 from tests.service.support import ASYNC, Server
 
 Serve = Callable[..., AbstractContextManager[Server]]
-ALL: tuple[Task[Any], ...] = (*SPEECH_TASKS, *IMAGE_TASKS)
+ALL: tuple[Task[Any], ...] = (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
 
 _IMPORTS = """
 import pkgutil, sys
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
 {more}
-for task in (*SPEECH_TASKS, *IMAGE_TASKS):
+for task in (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS):
     for name in {names}:
         pkgutil.resolve_name(name)
 print(*sorted(set(sys.modules) & {{{modules}}}))

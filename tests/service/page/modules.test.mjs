@@ -13,6 +13,7 @@ const { rowsOf } = await page("picture_stream.js");
 const { wordAt } = await page("words.js");
 const { blocks, spans } = await page("markdown.js");
 const { shuffledBlocks, noiseLike } = await page("score.js");
+const { lines, odds } = await page("prove.js");
 const { peaks } = await page("curve.js");
 const { passagesOf, joinCaptions } = await page("passages.js");
 const { averaged, picturesOf } = await page("pixels.js");
@@ -214,4 +215,25 @@ test("voices, mixes, sheets", () => {
   assert.deepEqual([0, 2, 3, 4].map((i) => placeOf(i, 5, 8, 6)), [[0, 0], [16, 0], [0, 6], [8, 6]].map(([x, y]) => ({ x, y, width: 8, height: 6 })));
   const classes = [{ object: "species", id: "elf" }, { object: "cloak", id: "no cloak" }];
   assert.deepEqual(attributesOf("elf, no cloak, other", classes), { species: "elf", cloak: "no cloak" });
+});
+
+test("odds are said as far as they mean something", () => {
+  assert.equal(odds(0), "as chance would have it");
+  assert.equal(odds(-3), "once in 1,000");
+  assert.equal(odds(-48.7), "once in 10^48");
+});
+
+test("each part of an answer has its evidence, or why it was not tried", () => {
+  const untried = { status: "not_tried", reason: "no key" };
+  const seed = { status: "found", seed: 5, log10_p: -48.7, seeds_tried: 1000, agreeing: 784, symbols: 784 };
+  const model = { status: "could_be_ours", model: "m", bits_per_symbol: 0.1, lossless_bits_per_symbol: 2 };
+  const found = lines({ signature: { status: "none" }, recipe: { status: "equal", pixels: 9, equal_pixels: 9 }, seed, model });
+  assert.deepEqual(found.map(([part, status]) => [part, status]), [
+    ["Signature", "none"], ["Recipe", "equal"], ["Seed", "found"], ["Model", "could be ours"],
+  ]);
+  assert.match(found[1][2], /9 of 9 pixels/);
+  assert.match(found[2][2], /Seed 5; .*10\^48.*784 of 784/);
+  assert.deepEqual(lines({ signature: untried, recipe: untried, seed: untried, model })[2], ["Seed", "not tried", "No key."]);
+  const searched = { status: "not_found", seeds_tried: 9, counters: [0, 9], complete: false };
+  assert.match(lines({ signature: untried, recipe: untried, seed: searched, model })[2][2], /0 to 9; there was no time/);
 });

@@ -166,7 +166,7 @@ def test_jobs_say_what_they_are(server: Server, visit: Visiting) -> None:
 
 def test_every_view_opens(server: Server, visit: Visiting) -> None:
     with visit(server, viewport={"width": 390, "height": 844}) as page:
-        for view in ("speak", "draw", "score", "jobs", "models"):
+        for view in ("speak", "draw", "score", "prove", "jobs", "models"):
             page.open(f"#{view}")
             page.page.wait_for_timeout(300)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,36 @@ def test_score_a_picture_and_a_sound(real: Server, visit: Visiting, tmp_path: Pa
         own, *others = (float(text) for text in page.page.locator(".bits strong").all_inner_texts())
         assert all(own < other for other in others)
         assert page.page.locator("svg.curve.wave").count() == page.page.locator("svg.curve:not(.wave)").count() == 3
+        page.check()
+
+
+def test_prove_a_picture_a_sound_and_a_stranger(real: Server, visit: Visiting, tmp_path: Path) -> None:
+    """Of real models: the verdict, the evidence, and where the file agrees with its seed."""
+    body = {"model": "pixelcnn-digits", "prompt": "7", "seed": 5, "response_format": "b64_json", "size": "224x224"}
+    drawn = httpx.post(f"{real.url}/v1/images/generations", json=body, timeout=60.0).json()["data"][0]["b64_json"]
+    picture, sound, stranger = (tmp_path / name for name in ("seven.png", "sound.flac", "stranger.png"))
+    picture.write_bytes(base64.b64decode(drawn))
+    body = {"model": "wavenet-en", "voice": "joe", "input": TEXT, "response_format": "flac", "seed": 7}
+    sound.write_bytes(httpx.post(f"{real.url}/v1/audio/speech", json=body, timeout=120.0).content)
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)).save(stranger)
+    with visit(real) as page:
+        page.open("#prove")
+        page.page.set_input_files("input[type=file]", picture)
+        page.page.wait_for_selector("[data-verdict=made_with_model]", timeout=120_000)
+        rows = page.page.locator(".evidence tr").all_inner_texts()
+        assert [row.split("\t")[:2] for row in rows[1:3]] == [["Recipe", "equal"], ["Seed", "found"]]
+        assert "784 of 784 pixels" in rows[1]
+        assert "Seed 5;" in rows[2]
+        assert page.page.locator(".proof canvas").count() == 2
+        page.page.set_input_files("input[type=file]", sound)
+        page.page.wait_for_selector(".proof svg.curve.wave", timeout=120_000)
+        page.page.wait_for_selector("[data-verdict=made_with_model]")
+        assert page.page.locator(".proof svg.curve").count() == 2
+        page.page.select_option("select >> nth=0", "pixelcnn-digits")
+        page.page.fill("[data-param=seed] input", "5")
+        page.page.set_input_files("input[type=file]", stranger)
+        page.page.wait_for_selector("[data-verdict=no_evidence]", timeout=120_000)
+        assert page.page.locator(".proof canvas").count() == 1
         page.check()
 
 

@@ -5,7 +5,7 @@ import { announce, h, problem } from "./dom.js";
 import { forgetModels } from "./controls.js";
 import { readLink } from "./store.js";
 
-const VIEWS = ["speak", "draw", "score", "jobs", "models"];
+const VIEWS = ["speak", "draw", "score", "prove", "jobs", "models"];
 const main = document.getElementById("main");
 let current = null;
 

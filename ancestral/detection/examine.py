@@ -1,0 +1,87 @@
+"""All parts of the answer about a file, but its signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.detection import pictures, sounds
+from ancestral.detection.query import Query, Search
+from ancestral.loader import LoadedModels
+from ancestral.speech.decoder import Wave
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as symbols of each model that may have drawn it."""
+
+    symbols: Sequence[tuple[str, NDArray[np.uint8]]]
+    """Ids of models, and ``[H, W, C]``."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A recording at the rate of a model."""
+
+    model: str
+    wave: Wave
+
+
+def examine(
+    models: LoadedModels,
+    subject: Picture | Sound,
+    query: Query,
+    key: bytes | None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Answer:
+    """The parts ``recipe``, ``seed`` and ``model``. Takes seconds.
+
+    Args:
+        models: that may have made it.
+        subject: what was uploaded.
+        query: what is asked.
+        key: of this server's seeds.
+        stopped: says whether to give up early.
+    """
+    if isinstance(subject, Sound):
+        sampler = models.sound(models.speech_model(subject.model, "likelihood"))
+        search = Search(query, key, stopped)
+        seed = sounds.seed_part(subject.wave, sampler.model.spec.sample_rate, search)
+        recipe = sounds.recipe_part(sampler, models, subject.wave, Search(query, None, stopped))
+        return {
+            "recipe": recipe,
+            "seed": seed,
+            "model": sounds.model_part(sampler, models, subject.wave, Search(query, None, stopped)),
+        }
+    return _examine_picture(models, subject, query, key, stopped)
+
+
+def _examine_picture(
+    models: LoadedModels, subject: Picture, query: Query, key: bytes | None, stopped: Callable[[], bool]
+) -> Answer:
+    """The first model whose seed is found answers for all; else the one that the picture is likeliest under."""
+    count = len(subject.symbols)
+    share = replace(query, seconds=query.seconds / count, models=count)
+    best: Answer | None = None
+    for name, symbols in subject.symbols:
+        sampler = models.picture(models.image_model(name, "image_likelihood"))
+        seed = pictures.seed_part(sampler, symbols, Search(share, key, stopped))
+        recipe = pictures.recipe_part(sampler, symbols, query.recipe)
+        answer = {"recipe": recipe, "seed": seed, "model": pictures.model_part(sampler, symbols)}
+        if seed["status"] == "found" or answer["recipe"]["status"] == "equal":
+            return answer
+        if best is None or _ratio(answer) < _ratio(best):
+            best = answer
+    assert best is not None, "a picture without models is refused"
+    return best
+
+
+def _ratio(answer: Answer) -> float:
+    model = answer["model"]
+    return float(model["bits_per_symbol"] / model["lossless_bits_per_symbol"])

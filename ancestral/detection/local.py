@@ -1,0 +1,106 @@
+"""Whether files were made here, without a server: what ``ancestral.detect`` and ``ancestral detect`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.catalog.models import ImageModel, SpeechModel
+from ancestral.detection.examine import Answer, Picture, Sound, examine
+from ancestral.detection.query import MAX_SEARCH, Query
+from ancestral.detection.upload import candidates, flat_recipe, read_upload, sound_of, symbols_of
+from ancestral.detection.verdict import verdict
+from ancestral.errors import check_range
+from ancestral.loader import LoadedModels, load_models
+
+MAX_SECONDS: Final = 600.0
+"""Of a recording."""
+
+
+class Detector:
+    """Answers for many files; a model is loaded when the first file needs it.
+
+    Args:
+        config: where the models are.
+        engine: as of :func:`ancestral.load`.
+        precision: likewise.
+        key: of the seeds that are searched; None without one.
+        trusted: certificates whose signatures are trusted, PEM.
+    """
+
+    def __init__(
+        self,
+        config: CatalogConfig | None = None,
+        engine: str = "auto",
+        precision: str = "fp32",
+        key: bytes | None = None,
+        trusted: str = "",
+    ) -> None:
+        self._config, self._engine, self._precision = config or CatalogConfig(), engine, precision
+        self._key, self._trusted = key, trusted
+        self._catalog: Catalog = load_catalog(self._config)
+        self._loaded = LoadedModels({}, self._catalog.aliases, self._catalog.pronunciations)
+
+    def detect(
+        self,
+        file: str | Path | bytes,
+        *,
+        model: str | None = None,
+        seed: int | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        voice: str | None = None,
+        text: str | None = None,
+        counters: int = 0,
+        seconds: float = Query.seconds,
+    ) -> Answer:
+        """Whether a file was made with a model here, and the evidence.
+
+        Args:
+            file: a PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file, or its bytes.
+            model: that may have made it; all that fit by default.
+            seed: that may have made it.
+            recipe: instead of the one in the file: fields of a request, or a manifest.
+            voice: of a recording.
+            text: of a recording.
+            counters: of the key's seeds those of the counters below this are searched.
+            seconds: that the search may take.
+
+        Returns:
+            ``signature``, ``recipe``, ``seed``, ``model`` and ``verdict``, as ``POST /v1/detect`` says them.
+
+        Raises:
+            InvalidRequest: the file cannot be read, or an argument is wrong.
+            NotFound: there is no such model.
+        """
+        data = file if isinstance(file, bytes) else Path(file).read_bytes()
+        check_range("counters", counters, 0, 2**53)
+        upload = read_upload(data, trusted=self._trusted)
+        told = upload.recipe if recipe is None else flat_recipe(recipe)
+        query = Query(
+            seed=seed, recipe=told, voice=voice, text=text,
+            newest=counters, search=min(counters, MAX_SEARCH), seconds=seconds,
+        )  # fmt: skip
+        ids = candidates(self._catalog, model, told, picture=upload.is_picture)
+        if upload.is_picture:
+            chosen = [found for name in ids if isinstance(found := self._catalog.models[name], ImageModel)]
+            symbols = [(found.entry.id, seen) for found, seen in symbols_of(data, chosen)]
+            self._load([name for name, _ in symbols])
+            parts = examine(self._loaded, Picture(symbols), query, self._key)
+        else:
+            self._load(ids[:1])
+            speaker = self._catalog.models[ids[0]]
+            assert isinstance(speaker, SpeechModel)
+            wave = sound_of(data, speaker.spec.sample_rate, MAX_SECONDS)
+            parts = examine(self._loaded, Sound(ids[0], wave), query, self._key)
+        answer = {"signature": dict(upload.signature), **parts}
+        return {**answer, "verdict": verdict(answer)}
+
+    def _load(self, ids: list[str]) -> None:
+        for name in ids:
+            if name not in self._loaded.samplers:
+                found = load_models(replace(self._config), self._engine, self._precision, only=name)
+                samplers = {**self._loaded.samplers, **found.samplers}
+                self._loaded = LoadedModels(samplers, self._catalog.aliases, self._catalog.pronunciations)

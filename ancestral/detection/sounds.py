@@ -1,0 +1,262 @@
+"""Whether a recording was sampled here: by sampling it again, by the noise in it, by its likelihood."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.seeds import part_seed
+from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
+from ancestral.errors import InvalidRequest
+from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.whitening import whitened
+from ancestral.models.detection import SIGNIFICANT, Waves, log10_p
+from ancestral.models.kernels.seed_search import standard_noise
+from ancestral.models.text import Sentence
+from ancestral.speech.decoder import Wave, recording_bytes
+from ancestral.speech.sampler import SpeechSampler, render
+from ancestral.speech.scoring import RecordingScorer
+from ancestral.speech.utterance import read_text, utterance
+
+_BEGINNINGS: Final = (0, 1681, 1105)
+"""Samples before the first sentence that a search allows for: none, and those that LAME adds to an MP3 at the models'
+rate, which the header of a stream does not tell."""
+_COUPLINGS: Final = (0.4, 0.2)
+"""Correlations of noise and residual that are looked for: of a file as it was made, and of one that codecs changed."""
+_CANDIDATES: Final = 8
+_SEARCH_SECONDS: Final = 2.0
+"""Of the beginning of a recording, in a search."""
+_LONGEST_SECONDS: Final = 30.0
+"""Of a sentence."""
+_BLOCK_SECONDS: Final = 0.1
+_CLEAR_BITS: Final = 60.0
+"""Of evidence, at which another sentence of the same request counts as found."""
+_CONTROLS: Final = ("temperature", "speed", "pitch", "intonation", "language", "input_format", "pronunciations")
+_PLAIN_BITS: Final = 7.0
+"""Of eight bits: a recording with fewer a symbol might be the model's."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The seed that fits best, of a sentence."""
+
+    bits: float
+    """Of evidence, before the number of trials is taken off."""
+    trials: float
+    seed: int
+    """Of the request."""
+    part: int
+    """Which sentence of it fits."""
+    counter: int | None
+    """Of the key, of a seed that a search has found."""
+    offset: int
+    """The sample of the recording at which the sentence begins; it may lie before the first."""
+
+
+class SoundTest:
+    """The seed test of one recording. It needs neither text nor voice nor model: only the rate.
+
+    Args:
+        wave: ``[T]``, at the rate of the models.
+        sample_rate: in hertz.
+        search: the seeds.
+    """
+
+    def __init__(self, wave: Wave, sample_rate: int, search: Search) -> None:
+        self._waves, self._rate, self.search = Waves(whitened(wave, sample_rate)), sample_rate, search
+        self._longest = int(_LONGEST_SECONDS * sample_rate)
+        self.shifted = 0
+        """Counters that were tried at any offset."""
+        self.best: Found | None = None
+
+    @property
+    def log10_p(self) -> float:
+        """Of the best seed, after all trials."""
+        return 0.0 if self.best is None else log10_p(self.best.bits, self.best.trials)
+
+    @property
+    def found(self) -> bool:
+        """Whether chance is ruled out."""
+        return self.log10_p < math.log10(SIGNIFICANT)
+
+    def run(self) -> None:
+        """Try the seeds that are named, at any offset; then those of the key, at the beginning, then at any offset.
+
+        Of the stages each may raise half as many false alarms as the one before, as in ``PictureTest.run``.
+        """
+        named = [(seed, part) for seed in self.search.query.named for part in range(MOST_PARTS)]
+        self.search.tried += len(named)
+        offsets = float(self._longest + len(self._waves.residual))
+        for seed, part in named:
+            self._anywhere(seed, part, None, 2.0 * offsets * len(named))
+            if self.found or self.search.over:
+                return
+        if not self.search.keyed:
+            return
+        length = min(len(self._waves.residual), int(_SEARCH_SECONDS * self._rate))
+        stage = 2
+        for coupling, begin in product(_COUPLINGS, _BEGINNINGS):
+            for first, seeds in self.search.blocks():
+                self.search.tried += len(seeds)
+                for number in self._waves.search(seeds, begin, length, coupling, _CANDIDATES):
+                    trials = 2.0**stage * self.search.planned
+                    self._at_start(int(seeds[number]), begin, first + int(number), trials)
+                if self.found:
+                    return
+            stage += 1
+        self._everywhere(2.0**stage * offsets * self.search.planned)
+
+    def _everywhere(self, trials: float) -> None:
+        """The seeds of the key at any offset, as far as there is time: some hundred a second."""
+        for first, seeds in self.search.blocks():
+            for number in range(len(seeds) - 1, -1, -1):
+                if self.search.over:
+                    return
+                self.shifted += 1
+                self._anywhere(int(seeds[number]), 0, first + number, trials)
+                if self.found:
+                    return
+
+    def _at_start(self, seed: int, begin: int, counter: int, trials: float) -> None:
+        """The evidence of the whole recording, its first half, quarter, eighth: behind them a sentence may begin."""
+        for share in range(4):
+            bits = self._waves.evidence(seed, begin, len(self._waves.residual) >> share)
+            self._consider(Found(bits, 4.0 * trials, seed, 0, counter, begin))
+
+    def _anywhere(self, seed: int, part: int, counter: int | None, trials: float) -> None:
+        offset, bits = self._waves.offsets(part_seed(seed, part), self._longest)
+        self._consider(Found(bits, trials, seed, part, counter, offset))
+
+    def _consider(self, found: Found) -> None:
+        if self.best is None or log10_p(found.bits, found.trials) < self.log10_p:
+            self.best = found
+
+    def report(self) -> dict[str, Any]:
+        """The part ``seed`` of the answer."""
+        answer: dict[str, Any] = {
+            "status": "found" if self.found else "not_found",
+            "symbols": len(self._waves.residual),
+            **self.search.report(),
+            "trials": 0 if self.best is None else round(self.best.trials),
+            "log10_p": round(self.log10_p, 2),
+            "p_value": 10.0 ** max(self.log10_p, -300.0),
+        }
+        if self.shifted:
+            answer["shifted_seeds_tried"] = self.shifted
+        if self.found and self.best is not None:
+            counter = self.best.counter
+            if counter is None and self.search.keyed:  # it was named; is it one of the key's?
+                counter = self.search.counter_of(self.best.seed)
+            answer |= {
+                "seed": self.best.seed, "part": self.best.part, "counter": counter,
+                "offset_seconds": round(self.best.offset / self._rate, 4),
+                "agreement": self._agreement(), "agreement_seconds": _BLOCK_SECONDS,
+            }  # fmt: skip
+        return answer
+
+    def _agreement(self) -> list[float]:
+        """Of every tenth of a second, the correlation of its residual with the noise, in standard deviations."""
+        assert self.best is not None
+        r, z = self._waves.residual, np.zeros(len(self._waves.residual))
+        begins = [(self.best.offset, self.best.part)]
+        for part in range(self.best.part + 1, MOST_PARTS):  # the sentences that follow
+            offset, bits = self._waves.offsets(part_seed(self.best.seed, part), len(r))
+            if bits < _CLEAR_BITS:
+                break
+            begins.append((offset, part))
+        for start, part in sorted(begins):
+            first = max(start, 0)
+            z[first:] = standard_noise(part_seed(self.best.seed, part), first - start, len(r) - first)
+        block, found = int(_BLOCK_SECONDS * self._rate), []
+        for begin in range(0, len(r), block):
+            piece = r[begin : begin + block]
+            norm = math.sqrt(float(piece @ piece))
+            found.append(round(float(piece @ z[begin : begin + block]) / norm, 1) if norm else 0.0)
+        return found
+
+
+def seed_part(wave: Wave, sample_rate: int, search: Search) -> dict[str, Any]:
+    """The part ``seed`` of the answer."""
+    if not search.query.named and not search.keyed:
+        return not_tried(NO_SEEDS)
+    test = SoundTest(wave, sample_rate, search)
+    test.run()
+    return test.report()
+
+
+def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Search) -> dict[str, Any]:
+    """The part ``recipe``: whether the sound that the recipe gives is this one."""
+    query, model = search.query, sampler.model
+    if (recipe := query.recipe) is None:
+        return not_tried("the file has no recipe of ours, and none was given")
+    if recipe.get("model", model.entry.id) != model.entry.id:
+        return not_tried(f"the recipe is of another model, {recipe['model']!s:.80}")
+    if recipe.get("model_sha256", model.sha256) != model.sha256:
+        return not_tried(f"this server has other weights of {model.entry.id}")
+    if sampler.acoustic is None:
+        return not_tried("sound without text is not sampled again; its seed is tested all the same")
+    text = query.text or recipe.get("input")
+    if not isinstance(text, str):
+        return not_tried("the recipe in a file does not have the text; give it as text")
+    if (seed := next(iter(query.named), None)) is None:
+        return not_tried("the recipe has no seed")
+    try:
+        voice = catalog.voice(model, str(recipe.get("voice", query.voice or model.entry.voices[0].id)))
+        controls = {name: recipe[name] for name in _CONTROLS if recipe.get(name) is not None}
+        said = utterance(model, voice, text, catalog.pronunciations, seed=seed, param="text", **controls)
+    except InvalidRequest as error:
+        return not_tried(f"the recipe cannot be followed: {error.message}")
+    chunks = []
+    for chunk in render(sampler, said):
+        if search.over:
+            return not_tried("there was no time to sample it again")
+        chunks.append(chunk)
+    return _compared(wave, np.concatenate(chunks))
+
+
+def _compared(wave: Wave, again: Wave) -> dict[str, Any]:
+    """How two sounds agree: as samples of 16 bits, or as their correlation at the best offset.
+
+    Args:
+        wave: of a file, where 1 is 32768 (ancestral/codecs/decoding.py).
+        again: sampled.
+    """
+    if len(wave) == len(again) and np.array_equal(np.rint(wave * 32768.0), to_int16(again)):
+        return {"status": "equal", "samples": len(wave), "correlation": 1.0}
+    size = 1 << (len(wave) + len(again) - 1).bit_length()
+    products = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(again, size).conj(), size)
+    norm = float(np.linalg.norm(wave) * np.linalg.norm(again))
+    return {
+        "status": "differs",
+        "samples": len(wave),
+        "correlation": round(float(np.abs(products).max()) / norm, 4) if norm else 0.0,
+    }
+
+
+def model_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Search) -> dict[str, Any]:
+    """The part ``model``: how likely the recording is under a model, beside the eight bits of its symbols."""
+    model, query = sampler.model, search.query
+    if query.voice is None or (query.text is None and sampler.acoustic is not None):
+        return not_tried("the likelihood of a recording needs voice and text")
+    try:
+        voice, sentences = catalog.voice(model, query.voice), list[Sentence]()
+        if query.text is not None and sampler.acoustic is not None:
+            _, sentences = read_text(query.text, catalog.pronunciations, "text", voice.language)
+        scorer = RecordingScorer(sampler, voice.id, sentences, recording_bytes(wave, model.spec))
+    except InvalidRequest as error:
+        return not_tried(error.message)
+    for _ in scorer.blocks():
+        if search.over:
+            return not_tried("there was no time to score it")
+    bits = float(-scorer.nats.mean() / math.log(2.0))
+    return {
+        "status": "could_be_ours" if bits < _PLAIN_BITS else "unlikely",
+        "model": model.entry.id,
+        "bits_per_symbol": round(bits, 4),
+        "lossless_bits_per_symbol": 8.0,
+    }

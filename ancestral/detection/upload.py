@@ -1,0 +1,198 @@
+"""A file that may have been made here, read: its format, its signature, the recipe in its tags, its symbols or sound.
+
+Nothing in the file is trusted. XMP and other XML is not read at all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import ImageModel, SpeechModel
+from ancestral.codecs.decoding import decode_upload
+from ancestral.detection.query import not_tried
+from ancestral.errors import InvalidRequest, NotFound
+from ancestral.images.decoding import FORMATS, decode_picture
+from ancestral.provenance.c2pa import SigningError, read
+from ancestral.speech.decoder import Wave
+
+MAX_RECIPE_BYTES: Final = 64 << 10
+_UNINDEXED: Final = 4.0
+"""Where models without a palette stand among the others, in steps of colour from the palette."""
+_PICTURES: Final = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+_SOUNDS: Final = {b"fLaC": "audio/flac", b"OggS": "audio/ogg", b"ID3": "audio/mpeg"}
+_FFMPEG: Final = {"audio/wav": "wav", "audio/flac": "flac", "audio/ogg": "ogg", "audio/mpeg": "mp3"}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a file says of itself."""
+
+    media_type: str
+    signature: Mapping[str, Any]
+    """The part ``signature`` of the answer."""
+    recipe: Mapping[str, Any] | None
+    """Of its signed manifest, or else of its tags."""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture; else it is sound."""
+        return self.media_type.startswith("image/")
+
+
+def media_type_of(data: bytes, param: str = "file") -> str:
+    """The media type of a file, by its first bytes; raises InvalidRequest for a format that is not read."""
+    if data[:4] == b"RIFF":
+        found = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}.get(data[8:12])
+    else:
+        found = next((name for magic, name in (_PICTURES | _SOUNDS).items() if data.startswith(magic)), None)
+        if found is None and len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:
+            found = "audio/mpeg"
+    if found is None:
+        message = f"{param}: it is not a PNG, WebP or JPEG file, nor a WAV, FLAC, Ogg or MP3 file"
+        raise InvalidRequest(message, param=param, code="invalid_file")
+    return found
+
+
+def read_upload(data: bytes, *, trusted: str = "", param: str = "file") -> Upload:
+    """A file without its content.
+
+    Args:
+        data: the whole file.
+        trusted: certificates, see :func:`ancestral.provenance.c2pa.read`.
+        param: the field that the file came in, for the error.
+
+    Raises:
+        InvalidRequest: its format is not read, or the manifest in it is damaged.
+    """
+    media_type = media_type_of(data, param)
+    try:
+        report = None if media_type == "audio/ogg" else read(data, media_type, trusted=trusted, param=param)
+    except SigningError as error:
+        return Upload(media_type, not_tried(str(error)), _tagged(data, media_type))
+    if report is None:
+        return Upload(media_type, {"status": "none"}, _tagged(data, media_type))
+    found = {"status": "valid" if report.valid else "invalid", **asdict(report)}
+    signed = flat_recipe(report.recipe) if report.valid and report.recipe is not None else None
+    return Upload(media_type, found, signed or _tagged(data, media_type))
+
+
+def flat_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as the fields of a request; also of a manifest of ``/v1/jobs/{id}/manifest``, which holds a request."""
+    request = recipe.get("request")
+    return (
+        {**request, **{name: recipe[name] for name in ("model", "model_sha256", "seed") if name in recipe}}
+        if (isinstance(request, Mapping))
+        else dict(recipe)
+    )
+
+
+def parse_recipe(text: str, param: str = "recipe") -> dict[str, Any]:
+    """A recipe or a manifest that came as JSON.
+
+    Raises:
+        InvalidRequest: it is no JSON object.
+    """
+    try:
+        found = json.loads(text) if len(text) <= MAX_RECIPE_BYTES else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        message = f"{param}: must be a JSON object of at most {MAX_RECIPE_BYTES >> 10} KiB: a recipe or a manifest"
+        raise InvalidRequest(message, param=param, code="invalid_recipe")
+    return flat_recipe(found)
+
+
+def symbols_of(
+    data: bytes, models: Sequence[ImageModel], param: str = "file"
+) -> list[tuple[ImageModel, NDArray[np.uint8]]]:
+    """A picture as each model sees it that draws pictures of its size; those whose colours it has come first.
+
+    Raises:
+        InvalidRequest: the file cannot be decoded, or no model draws pictures of its size.
+    """
+    found, refused = [], None
+    for model in models:
+        try:
+            symbols, apart = decode_picture(data, model.spec, param)
+        except InvalidRequest as error:
+            refused = error
+        else:
+            found.append((_UNINDEXED if apart is None else apart, model, symbols))
+    if not found:
+        raise refused or InvalidRequest(f"{param}: no model here draws pictures", param=param, code="model_not_capable")
+    return [(model, symbols) for _, model, symbols in sorted(found, key=lambda each: each[0])]
+
+
+def sound_of(data: bytes, sample_rate: int, max_seconds: float, param: str = "file") -> Wave:
+    """The sound of a file ``[T]``; raises InvalidRequest if it cannot be decoded."""
+    return decode_upload(data, sample_rate=sample_rate, max_seconds=max_seconds, param=param)
+
+
+def candidates(catalog: Catalog, model: str | None, recipe: Mapping[str, Any] | None, *, picture: bool) -> list[str]:
+    """The ids of the models that may have made a file: that of the request, of the recipe, or all.
+
+    Raises:
+        NotFound: there is no such model.
+        InvalidRequest: it makes pictures, and the file is sound, or the reverse.
+    """
+    kind = ImageModel if picture else SpeechModel
+    told = None if recipe is None else recipe.get("model")
+    if model is None and isinstance(told, str):
+        try:
+            found = catalog.model(told)
+        except NotFound:  # of another server
+            found = None
+        if isinstance(found, kind):
+            return [found.entry.id]
+    if model is not None:
+        if not isinstance(found := catalog.model(model), kind):
+            message = f"model: {found.entry.id} does not make {'pictures' if picture else 'sound'}"
+            raise InvalidRequest(message, param="model", code="model_not_capable")
+        return [found.entry.id]
+    able = "image_generation" if picture else "likelihood"
+    fitting = [name for name, found in catalog.models.items() if isinstance(found, kind) and able in found.capabilities]
+    if not fitting:
+        raise InvalidRequest("file: no model here makes anything of its kind", param="file", code="model_not_capable")
+    return fitting
+
+
+def _tagged(data: bytes, media_type: str) -> dict[str, Any] | None:
+    """The recipe in the tags of a file, if it has one of ours."""
+    text = _png_text(data) if media_type == "image/png" else _comment(data, media_type)
+    if text is None:
+        return None
+    try:
+        found = parse_recipe(text)
+    except InvalidRequest:
+        return None
+    return found if {"model", "seed"} <= found.keys() else None
+
+
+def _png_text(data: bytes) -> str | None:
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            text = image.info.get("recipe")
+    except (OSError, SyntaxError, ValueError):  # decoding says what is wrong with it
+        return None
+    return text if isinstance(text, str) else None
+
+
+def _comment(data: bytes, media_type: str) -> str | None:
+    if media_type not in _FFMPEG:
+        return None
+    try:
+        with av.open(io.BytesIO(data), "r", format=_FFMPEG[media_type], metadata_errors="replace") as file:
+            streams = [stream.metadata for stream in file.streams.audio[:1]]
+            return next((tags["comment"] for tags in (file.metadata, *streams) if "comment" in tags), None)
+    except (av.FFmpegError, ValueError):
+        return None

@@ -1,0 +1,75 @@
+"""``ancestral detect``: whether files were made here, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ancestral.catalog.seeds import MAX_SEED
+from ancestral.command_line import FiniteRange, click_errors
+
+OURS = ("made_here", "made_with_model")
+
+
+def _recipe(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, Any] | None:
+    """A recipe as JSON, or ``@`` and the name of a file with it."""
+    from ancestral.detection.upload import parse_recipe
+    from ancestral.errors import InvalidRequest
+
+    if text is None:
+        return None
+    try:
+        return parse_recipe(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text, "--recipe")
+    except (InvalidRequest, OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command(short_help="Say whether files were made here, with the evidence.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", help="A model's id; all that fit by default.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="That may have made them.")
+@click.option("--recipe", metavar="JSON|@FILE", callback=_recipe, help="Instead of the one in the file; or a manifest.")
+@click.option("--voice", help="Of recordings.")
+@click.option("--text", help="What is said in recordings.")
+@click.option(
+    "--counters",
+    type=click.IntRange(0, 2**53),
+    default=0,
+    metavar="N",
+    help="Search the seeds of the first N counters of ANCESTRAL_PROVENANCE_KEY, the newest first.",
+)
+@click.option("--seconds", type=FiniteRange(0.0, 86400.0), default=10.0, show_default=True, help="For the search.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with all evidence.")
+def command(files: tuple[Path, ...], counters: int, seconds: float, as_json: bool, **told: Any) -> None:
+    """Say of FILES (PNG, WebP, JPEG, WAV, FLAC, Ogg, MP3) whether they were sampled here: by their signature, by
+    sampling their recipe again, by the noise of their seed.
+
+    Exit code 0: all of them were; 1: of one there is no proof. docs/provenance.md says what each verdict means.
+    """
+    from ancestral.detection.local import Detector
+    from ancestral.service.cli.local.model import FAILURES
+    from ancestral.service.settings import load_settings
+
+    with click_errors(*FAILURES):
+        settings = load_settings()
+        key = None if settings.provenance_key is None else settings.provenance_key.get_secret_value().encode()
+        if counters and key is None:
+            raise click.UsageError("--counters needs ANCESTRAL_PROVENANCE_KEY, whose seeds are searched")
+        detector = Detector(settings.catalog_config, settings.engine, settings.precision, key)
+        answers = [(file, detector.detect(file, counters=counters, seconds=seconds, **told)) for file in files]
+    for file, answer in answers:
+        click.echo(json.dumps({"file": str(file), **answer}) if as_json else f"{file}: {_told(answer)}")
+    if any(answer["verdict"] not in OURS for _, answer in answers):
+        raise SystemExit(1)
+
+
+def _told(answer: dict[str, Any]) -> str:
+    """The verdict and the evidence in a line."""
+    seed = answer["seed"]
+    if seed["status"] == "not_tried":
+        return f"{answer['verdict']} (seed: {seed['reason']})"
+    found = f", seed {seed['seed']}" if seed["status"] == "found" else ""
+    return f"{answer['verdict']} (p = 10^{seed['log10_p']:.1f} after {seed['seeds_tried']} seeds{found})"
