@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, normalize_level
+from ancestral.models.audio.features import LOG_F0_SCALE, normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.training.corpora import read
 from ancestral.training.data.f0 import analyze, trim_silence
-from ancestral.training.data.lowering import lower
 from ancestral.training.data.speech import (
     Clip,
     Dataset,
@@ -64,30 +63,10 @@ def test_clips_with_lower_f0(tmp_path: Path) -> None:
     assert [(clip.id, clip.phones) for clip in moved] == [("ann_u0000", ())]  # nothing that is held out
     prepare([*clips, *moved], tmp_path / "out", FEATURES, CODING, 1)
     dataset = Dataset(tmp_path / "out")
-    own, below = dataset.clips[1], dataset.clips[3]
-    assert below.frames == pytest.approx(own.frames * 2 ** (4 / 12), abs=1)
-    f0 = [np.median(dataset.frames(clip)[:, -2].astype(float)) for clip in (own, below)]
-    assert (f0[0] - f0[1]) * LOG_F0_SCALE == pytest.approx(np.log(2) * 4 / 12, abs=0.01)
-
-
-@pytest.mark.parametrize("hz", [200.0, 75.0])
-def test_lower_f0_has_the_same_formants(hz: float) -> None:
-    """75 Hz become 59.5, below the range of the tracker; what is told is what is heard."""
-    t, harmonics = np.arange(2 * RATE) / RATE, np.arange(1, 40)
-    formant = np.exp(-(((harmonics * hz - 1500.0) / 300.0) ** 2)) + 0.5 / harmonics
-    wave = 0.3 * np.asarray(sum(a * np.sin(2 * np.pi * hz * k * t) for k, a in zip(harmonics, formant, strict=True)))
-    frames = analyze(wave.astype(np.float32), FEATURES)
-    sound, made = lower(wave.astype(np.float32), frames, 4.0, FEATURES)
-    assert len(sound) == len(made) * FEATURES.hop == pytest.approx(len(wave) * 2 ** (4 / 12), abs=2 * FEATURES.hop)
-    first, last = (round(RATE / (factor * hz)) for factor in (1.2, 0.6))
-    period = first + np.fft.irfft(np.abs(np.fft.rfft(sound, 2 * len(sound))) ** 2)[first:last].argmax()
-    assert RATE / period == pytest.approx(hz * 2 ** (-4 / 12), rel=0.01)
-    assert np.exp(np.median(made[:, -2]) * LOG_F0_SCALE + LOG_F0_MEAN) == pytest.approx(RATE / period, rel=0.01)
-    centres = []
-    for heard_wave in (wave, sound):
-        power = np.abs(np.fft.rfft(heard_wave)) ** 2
-        centres.append(np.average(np.arange(len(power)), weights=power) / len(power) * RATE / 2)
-    assert centres[1] == pytest.approx(centres[0], rel=0.05)
+    own, lower = dataset.clips[1], dataset.clips[3]
+    assert lower.frames == pytest.approx(own.frames * 2 ** (4 / 12), abs=5)  # but the silence kept around it
+    f0 = [np.median(dataset.frames(clip)[:, -2].astype(float)) for clip in (own, lower)]
+    assert (f0[0] - f0[1]) * LOG_F0_SCALE == pytest.approx(np.log(2) * 4 / 12, abs=0.02)
 
 
 def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.data.durations import frame_durations, pauses_of_silence
 from ancestral.training.data.f0 import analyze, sounding_frames, speaker_pitch_range, trim_silence
-from ancestral.training.data.lowering import lower
 from ancestral.training.data.pitch_tracker import PitchRange
 
 MINIMUM_FRAMES = 40
@@ -62,8 +61,8 @@ class Clip:
     text: str
     phones: tuple[TimedPhone, ...] = ()
     """From the clip's start to its end, where the corpus knows them."""
-    semitones_lower: float = 0.0
-    """By which its F0 is lowered (lowering.py)."""
+    semitones: float = 0.0
+    """By which it is moved before its analysis: resampled, so that its formants move, too."""
 
 
 @dataclass(frozen=True)
@@ -151,11 +150,14 @@ def lowered(clips: Sequence[Clip], semitones: float) -> list[Clip]:
     """Some of the clips that are trained on, with lower F0, for WaveNet: a request may ask for an F0 below its
     speaker's own. They have no phonemes, so no acoustic model learns from them."""
     trained_on = [clip for clip in clips if not held_out(clip.id)]
-    return [replace(clip, semitones_lower=semitones, phones=()) for clip in trained_on[::_LOWERED_EVERY]]
+    return [replace(clip, semitones=-semitones, phones=()) for clip in trained_on[::_LOWERED_EVERY]]
 
 
 def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping[str, PitchRange]) -> _Prepared | None:
-    wave = normalize_level(load_wave(clip.path, spec.sample_rate), spec.sample_rate)
+    wave, factor = load_wave(clip.path, spec.sample_rate), 2.0 ** (clip.semitones / 12.0)
+    if clip.semitones:
+        wave = soxr.resample(wave, spec.sample_rate * factor, spec.sample_rate)
+    wave = normalize_level(wave, spec.sample_rate)
     begin, end = trim_silence(wave, spec.sample_rate)
     frames = (end - begin) // spec.hop
     if frames < MINIMUM_FRAMES:
@@ -166,10 +168,8 @@ def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping
         seconds = [p.seconds for p in clip.phones]
         durations = frame_durations(seconds, begin / spec.sample_rate, frames, spec.hop / spec.sample_rate)
         durations = pauses_of_silence([p.phone for p in clip.phones], durations, sounding_frames(cut, spec.hop))
-    analysed = analyze(cut, spec, ranges[clip.speaker])
-    if clip.semitones_lower:
-        cut, analysed = lower(cut, analysed, clip.semitones_lower, spec)
-    made = analysed.astype(np.float16)
+    low, high = ranges[clip.speaker]
+    made = analyze(cut, spec, (max(low * factor, spec.pitch_low_hz), high * factor)).astype(np.float16)
     return _Prepared(coding.encode(cut, made, spec), made, durations, np.round(cut * PCM).astype(np.int16))
 
 
