@@ -20,6 +20,7 @@ CLUSTER_SHARDS: Final = 32
 """Queues in a cluster. Elsewhere there is one."""
 MAX_IDLE: Final = 128
 """Connections to a server that stay open while nothing uses them."""
+_NO_LIMIT: Final = 1 << 31
 _DISCOVERY_SECONDS: Final = 2
 """For which a server or a sentinel may take to say where the masters are."""
 _PROTOCOL: Final[Mapping[str, Any]] = {"protocol": 2}
@@ -39,7 +40,7 @@ class _IdleLimited(ConnectionPool):
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **(options | {"max_connections": _NO_LIMIT}))  # 100 by default
         self._idle: set[AbstractConnection] = set()
 
     async def get_connection(self, *args: Any, **options: Any) -> AbstractConnection:

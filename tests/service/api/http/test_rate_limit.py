@@ -62,7 +62,7 @@ def redis_url(valkey: ValkeyServer) -> str:
 def state_of(connection: Connection, requests_per_minute: int | None) -> AppState:
     """What the requests of a server without models share."""
     settings = Settings(requests_per_minute=requests_per_minute)
-    return AppState(settings, Catalog({}), Tasks(), Clients(connection), ApiMetrics(), tracing(settings, "api"))
+    return AppState(settings, Catalog({}), Tasks(), Clients(connection), ApiMetrics(), tracing(settings, "api"), None)
 
 
 def run(redis_url: str, act: Callable[[AppState, Redis], Awaitable[Any]]) -> Any:
