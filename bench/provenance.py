@@ -184,7 +184,7 @@ def of_pictures(files: int, first: int, only: str, search: bool, model: str) -> 
 
 @main.command("sounds")
 @_with_options
-@click.option("--voice", "voices", multiple=True, default=("nova", "joe", "siwis", "allison"), show_default=True)
+@click.option("--voice", "voices", multiple=True, default=("nova", "joe", "siwis"), show_default=True)
 def of_sounds(files: int, first: int, only: str, search: bool, voices: tuple[str, ...]) -> None:
     """Short sentences."""
     loaded = ancestral.load()
