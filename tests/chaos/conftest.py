@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -33,14 +34,35 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def house(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Redis, two API processes, no worker."""
-    with House(environment, tmp_path_factory.mktemp("data")) as started:
-        yield started
+def houses(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], House]]:
+    """A deployment for each kind of Redis: the servers, two API processes, no worker."""
+    with ExitStack() as stack:
+        started: dict[str, House] = {}
+
+        def house_of(kind: str) -> House:
+            if kind not in started:
+                started[kind] = stack.enter_context(House(environment, tmp_path_factory.mktemp("data"), kind))
+            return started[kind]
+
+        yield house_of
+
+
+@pytest.fixture(scope="session", params=["one", pytest.param("cluster", marks=pytest.mark.slow)])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What Redis is: no test knows it."""
+    found: str = request.param
+    return found
 
 
 @pytest.fixture(scope="session")
-def expected(house: House) -> list[bytes]:
-    """The bodies of all requests, undisturbed."""
+def house(houses: Callable[[str], House], kind: str) -> House:
+    """A deployment."""
+    return houses(kind)
+
+
+@pytest.fixture(scope="session")
+def expected(houses: Callable[[str], House]) -> list[bytes]:
+    """The bodies of all requests, undisturbed, with one Redis."""
+    house = houses("one")
     with house.workers(1), work(house) as under_way:
         return under_way.finish()

@@ -7,7 +7,6 @@ give that, byte for byte.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import threading
@@ -22,22 +21,20 @@ from typing import Any, Self
 
 import httpx
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as NoConnection
 
 from ancestral.service.broker.keys import key
-from ancestral.service.cli.local.embedded import EmbeddedRedis
 from tests.chaos.clock import Clock
 from tests.chaos.process import SECONDS, Process, eventually
+from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.support import ASYNC, SPEECH, Server, running
 
 LISTENED, FETCHED = 17, 3
 """Requests of the work: somebody listens, or somebody fetches the sound later."""
-GLOBAL = {
-    key("workers"), key("worker_info"), key("counter"), key("durations", "interactive"),
-    key("durations", "batch"),
-}  # fmt: skip
-"""Keys that may be there for ever."""
+FOR_EVER = (
+    ("workers",), ("worker_info",), ("counter",), ("durations", "interactive"), ("durations", "batch"), ("enrolled",),
+    ("enrolled_until",),
+)  # fmt: skip
+"""Keys that may be there for ever, by their kind."""
 _WORDS = ("birch canoe", "smooth planks", "sheet to the dark", "depth of a well", "rare dish", "lemons", "box", "hogs")
 
 
@@ -55,14 +52,19 @@ def order(number: int) -> dict[str, Any]:
 
 
 class House:
-    """A Redis, two API processes, and as many workers as a test likes."""
+    """A Redis, two API processes, and as many workers as a test likes.
 
-    def __init__(self, environment: Mapping[str, str], data: Path) -> None:
-        self.data = data
+    Args:
+        environment: of every process.
+        data: a folder for what Redis keeps.
+        kind: of :data:`tests.chaos.servers.KINDS`.
+    """
+
+    def __init__(self, environment: Mapping[str, str], data: Path, kind: str = "one") -> None:
+        self._data, self.kind = data, kind
         data.mkdir(exist_ok=True)
         self.clock = Clock(data)
         """Of Redis."""
-        self.valkey = EmbeddedRedis(data)
         self._environment = dict(environment)
         self.worker_logs: list[list[dict[str, Any]]] = []
 
@@ -71,9 +73,10 @@ class House:
             with pytest.MonkeyPatch.context() as patch:
                 for name, value in self.clock.environment.items():
                     patch.setenv(name, value)
-                stack.enter_context(self.valkey)
+                self.servers = stack.enter_context(KINDS[self.kind](self._data))
             self.environment = self._environment | {
-                "ANCESTRAL_REDIS_URL": self.valkey.url,
+                **self.servers.settings,
+                "ANCESTRAL_REDIS_URL": self.servers.url,
                 "ANCESTRAL_INTERACTIVE_SLOTS": "20",
                 "ANCESTRAL_BATCH_SLOTS": "20",
                 "ANCESTRAL_AHEAD_SECONDS": "1",
@@ -83,7 +86,6 @@ class House:
                 "ANCESTRAL_JOB_SECONDS": "600",
                 "ANCESTRAL_STREAM_SECONDS": "600",
             }
-            self.redis = stack.enter_context(Redis.from_url(self.valkey.url))
             with self.workers(1):  # or none would ever be ready
                 self.apis = [stack.enter_context(self.api()) for _ in range(2)]
             self._stack = stack.pop_all()
@@ -126,6 +128,11 @@ class House:
 
     # Redis
 
+    @property
+    def redis(self) -> Any:
+        """A client, for commands on one key."""
+        return self.servers.client
+
     def begins(self, job: str) -> list[tuple[int, int | None]]:
         """The attempts at a job: their numbers, and the position of the first symbol that each has published."""
         found: list[tuple[int, int | None]] = []
@@ -138,8 +145,7 @@ class House:
 
     def running(self) -> set[str]:
         """Jobs that a worker has leased."""
-        priorities = ("interactive", "batch")
-        return {job.decode() for priority in priorities for job in self.redis.zrange(key("running", priority), 0, -1)}
+        return {job for priority in PRIORITIES for job in self.servers.members("running", priority)}
 
     def are_under_way(self, jobs: Sequence[str]) -> bool:
         """Whether a worker runs each of them, and has stored a snapshot."""
@@ -171,48 +177,24 @@ class House:
         worker: bytes | None = self.redis.hget(key("job", job), "worker") if job in self.running() else None
         return 0 if worker is None else int(worker.rsplit(b"-", 2)[1])
 
-    def is_there(self) -> bool:
-        """Whether Redis answers."""
-        try:
-            return bool(self.redis.ping())
-        except NoConnection:
-            return False
-
-    @contextmanager
-    def outage(self, number: int) -> Iterator[None]:
-        """Redis ends by a signal, and is started again at the end of the block."""
-        pid = int(self.redis.info("server")["process_id"])
-        supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        os.kill(supervisor, signal.SIGSTOP)  # or it would be back in a moment
-        try:
-            os.kill(pid, number)
-            eventually(lambda: not self.is_there())
-            yield
-        finally:
-            os.kill(supervisor, signal.SIGCONT)
-        eventually(self.is_there)
-
-    @contextmanager
-    def pause(self) -> Iterator[None]:
-        """Redis is there, and does nothing."""
-        pid = int(self.redis.info("server")["process_id"])
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
     def all_are(self, status: int) -> bool:
         """Whether every API process answers so to whoever asks if it is ready."""
         return all(httpx.get(f"{api.url}/readyz", timeout=SECONDS).status_code == status for api in self.apis)
 
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
-        places = (key("waiting", "*"), key("running", "*"), key("unfinished", "*"))
-        eventually(lambda: not [found for pattern in places for found in self.redis.scan_iter(pattern)], seconds=40)
-        found = [name.decode() for name in self.redis.scan_iter(count=1000)]
-        assert {name for name in found if self.redis.ttl(name) == -1} <= GLOBAL
-        assert self.redis.hlen(key("worker_info")) == self.redis.zcard(key("workers"))
+        eventually(lambda: not self._places(), seconds=40)
+        for_ever = {name for kind in FOR_EVER for name in self.servers.names(*kind)}
+        assert {name for name in self._all_keys() if self.redis.ttl(name) == -1} <= for_ever
+        assert [self.redis.hlen(name) for name in self.servers.names("worker_info")] == [
+            self.redis.zcard(name) for name in self.servers.names("workers")
+        ]
+
+    def _places(self) -> list[str]:
+        return [name for name in self._all_keys() if name.split(":")[2] in ("waiting", "running", "unfinished")]
+
+    def _all_keys(self) -> list[str]:
+        return [name.decode() for name in self.redis.scan_iter(count=1000)]
 
 
 def connected(port: int) -> socket.socket:

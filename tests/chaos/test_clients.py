@@ -14,7 +14,6 @@ import httpx
 import numpy as np
 import pytest
 
-from ancestral.service.broker.keys import key
 from tests.chaos.support import SECONDS, House, Listener, connected, eventually, order
 from tests.service.slow_reader import ENDLESS
 from tests.service.support import Server
@@ -106,15 +105,15 @@ def test_a_slot_is_free_soon_after_its_client_left(house: House) -> None:
         for number in range(DISCONNECTS + CANCELS):
             job = heard(connection)
             following = stack.enter_context(asked(api))
-            eventually(lambda: house.redis.zcard(key("waiting", "interactive")))
-            (waiting,) = house.redis.zrange(key("waiting", "interactive"), 0, -1)
+            eventually(lambda: house.servers.count("waiting", "interactive"))
+            (waiting,) = house.servers.members("waiting", "interactive")
             if number % 3:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.close()
-                left.append(begun_after(house, waiting.decode()))
+                left.append(begun_after(house, waiting))
             else:
                 assert httpx.post(f"{api.url}/v1/jobs/{job}/cancel").status_code == 200
-                cancelled.append(begun_after(house, waiting.decode()))
+                cancelled.append(begun_after(house, waiting))
             connection = following
     for what, seconds in (("client left", left), ("job cancelled", cancelled)):
         p50, p95 = 1000 * np.quantile(seconds, (0.5, 0.95))

@@ -37,9 +37,9 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def cramped(environment: dict[str, str], small_disk: Path) -> Iterator[House]:
+def cramped(environment: dict[str, str], kind: str, small_disk: Path) -> Iterator[House]:
     """A deployment whose Redis keeps its data there."""
-    with House(environment, small_disk / "data") as house:
+    with House(environment, small_disk / "data", kind) as house:
         yield house
 
 
@@ -67,7 +67,7 @@ def test_the_disk_of_redis_is_full(cramped: House, small_disk: Path, expected: l
         back = eventually(lambda: cramped.all_are(200))
         print(f"disk full: not ready after {took:.1f} s, ready {back:.1f} s after there was room")
         assert under_way.finish() == [expected[number] for number in NUMBERS]
-        with cramped.outage(signal.SIGKILL):  # what it said that it had, it has
+        with cramped.servers.outage(signal.SIGKILL):  # what it said that it had, it has
             pass
         eventually(lambda: cramped.all_are(200))
         for job, number in zip(under_way.jobs, NUMBERS[-2:], strict=True):

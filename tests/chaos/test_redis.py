@@ -13,7 +13,6 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from ancestral.service.broker.keys import key
 from tests.chaos.outage import check_that_nothing_is_taken
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, held_by, order, work
 from tests.service.api.envelope import check_envelope
@@ -35,14 +34,14 @@ PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 
 def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
     with house.workers(2), work(house) as under_way:
-        with house.outage(signal.SIGKILL):
+        with house.servers.outage(signal.SIGKILL):
             start = time.monotonic()
             under_way.may.set()  # so listeners wait for what does not come, with more read than they could say
             check_that_nothing_is_taken(house)
             check_envelope(httpx.get(f"{house.apis[0].url}/v1/jobs", timeout=SECONDS), 503, None)
             time.sleep(max(0.0, start + AWAY_SECONDS - time.monotonic()))
         eventually(lambda: house.all_are(200))
-        with house.outage(signal.SIGTERM):
+        with house.servers.outage(signal.SIGTERM):
             time.sleep(1)
         assert under_way.finish() == expected
         assert [house.attempt(job) for job in under_way.ids] == [1] * len(expected)  # nobody was taken for dead
@@ -52,7 +51,7 @@ def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
 def test_workers_are_killed_and_stopped_while_redis_is_unavailable(house: House, expected: list[bytes]) -> None:
     with house.workers(3) as (killed, stopped, _), work(house) as under_way:
         held = held_by(killed, under_way) + held_by(stopped, under_way)
-        with house.outage(signal.SIGKILL):
+        with house.servers.outage(signal.SIGKILL):
             under_way.may.set()
             killed.kill()
             assert stopped.end() == 0
@@ -77,14 +76,14 @@ def last_event(api: Server, job: str) -> str:
 
 @pytest.mark.parametrize("back", [0, 3600])
 def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes], back: int) -> None:
-    (log,) = (house.data / "redis" / "appendonlydir").glob("*.incr.aof")
     with house.workers(2) as workers, work(house) as under_way, ThreadPoolExecutor(LISTENED) as pool:
-        size = log.stat().st_size
+        sizes = {log: log.stat().st_size for log in house.servers.logs()}
         under_way.may.set()  # so that listeners have what Redis then knows nothing of
-        eventually(lambda: log.stat().st_size > size + 300_000)
+        eventually(lambda: all(log.stat().st_size > size + 200_000 for log, size in sizes.items()))
         watching = [pool.submit(last_event, house.apis[0], job) for job in under_way.jobs]
-        with house.outage(signal.SIGKILL), log.open("ab") as file:
-            file.truncate(size + 20_000)
+        with house.servers.outage(signal.SIGKILL):
+            for log, size in sizes.items():
+                os.truncate(log, size + 20_000)
             house.clock.set(-back)
         assert under_way.finish() == expected
         assert any(worker.said("redis has lost symbols") for worker in workers)
@@ -97,7 +96,7 @@ def test_redis_is_full(house: House, expected: list[bytes]) -> None:
     numbers = [0, 1, 2, LISTENED]
     with house.workers(1), work(house, numbers) as under_way:
         dropped = house.submit(LISTENED + 1)
-        house.redis.config_set("maxmemory", 1)
+        house.servers.each(lambda redis: redis.config_set("maxmemory", 1))
         try:
             under_way.may.set()
             refused = httpx.post(f"{house.apis[0].url}/v1/audio/speech", json=order(0), timeout=SECONDS)
@@ -107,7 +106,7 @@ def test_redis_is_full(house: House, expected: list[bytes]) -> None:
             assert cancelled.json()["status"] == "cancelled"  # which gives memory back
             time.sleep(1)
         finally:
-            house.redis.config_set("maxmemory", 0)
+            house.servers.each(lambda redis: redis.config_set("maxmemory", 0))
         assert under_way.finish() == [expected[number] for number in numbers]
     house.check_that_nothing_is_left()
 
@@ -118,18 +117,18 @@ def test_a_request_that_got_no_answer_is_no_second_job(house: House) -> None:
         body = SPEECH | {"seed": number}
         return httpx.post(f"{house.apis[number % 2].url}/v1/audio/speech", json=body, headers=headers, timeout=SECONDS)
 
-    before = house.redis.zcard(key("jobs", "anonymous"))
+    before = house.servers.count("jobs", "anonymous")
     with ThreadPoolExecutor(BURST) as pool:
         with house.workers(1) as (worker,):
             worker.kill()  # it is believed to be there for some seconds yet
             asked = [pool.submit(ask, number) for number in range(BURST)]
             eventually(lambda: any(each.done() for each in asked))
-            with house.pause():
+            with house.servers.pause():
                 took = eventually(lambda: all(each.done() for each in asked))
         first = [each.result() for each in asked]
     with house.workers(1):
         eventually(lambda: house.all_are(200))
-        taken = house.redis.zcard(key("jobs", "anonymous")) - before
+        taken = house.servers.count("jobs", "anonymous") - before
         again = [ask(number) for number in range(BURST)]
         assert {response.status_code for response in again} == {202}
         ids = [response.json()["id"] for response in again]
@@ -138,7 +137,7 @@ def test_a_request_that_got_no_answer_is_no_second_job(house: House) -> None:
         refused = sum(response.status_code == 503 for response in first)
         print(f"a burst into a pause: {refused} of {BURST} refused within {took:.1f} s, {taken} taken all the same")
         assert refused
-        assert house.redis.zcard(key("jobs", "anonymous")) == before + BURST
+        assert house.servers.count("jobs", "anonymous") == before + BURST
         assert {house.apis[0].ended(job)["status"] for job in ids} == {"completed"}
     house.check_that_nothing_is_left()
 
@@ -152,11 +151,11 @@ def test_one_key_is_one_job_when_two_requests_overlap(house: House, stalled: boo
         url, headers = f"{house.apis[api].url}/v1/audio/speech", {"idempotency-key": key} | (ASYNC if stalled else {})
         return httpx.post(url, json=body, headers=headers, timeout=SECONDS)
 
-    before = house.redis.zcard(key("jobs", "anonymous"))
+    before = house.servers.count("jobs", "anonymous")
     with house.workers(1), ThreadPoolExecutor(2 * PAIRS if stalled else 2) as pool:
         eventually(lambda: house.all_are(200))
         if stalled:  # nobody can tell the first request from one that got lost, so clients repeat it
-            with house.pause():
+            with house.servers.pause():
                 pairs = [[pool.submit(ask, 0, name)] for name in keys]
                 time.sleep(1)
                 for pair, name in zip(pairs, keys, strict=True):
@@ -170,17 +169,17 @@ def test_one_key_is_one_job_when_two_requests_overlap(house: House, stalled: boo
         assert {house.apis[0].ended(job)["status"] for job, _ in jobs} == {"completed"}
     assert all(first == second for first, second in jobs)
     assert stalled or all(first.content == second.content for first, second in answers)
-    assert house.redis.zcard(key("jobs", "anonymous")) == before + PAIRS
+    assert house.servers.count("jobs", "anonymous") == before + PAIRS
     house.check_that_nothing_is_left()
 
 
 def lose_writes(house: House) -> None:
     """Redis is killed, and the end of its file is lost; not the jobs, which were written long before."""
-    (log,) = (house.data / "redis" / "appendonlydir").glob("*.incr.aof")
-    least = log.stat().st_size
+    least = {log: log.stat().st_size for log in house.servers.logs()}
     time.sleep(random.uniform(0.5, 1.5))
-    with house.outage(signal.SIGKILL), log.open("ab") as file:
-        file.truncate(random.randint(least, log.stat().st_size))
+    with house.servers.outage(signal.SIGKILL):
+        for log, size in least.items():
+            os.truncate(log, random.randint(size, log.stat().st_size))
 
 
 def turn_clock(house: House) -> None:
@@ -194,7 +193,7 @@ def turn_clock(house: House) -> None:
 def cut_connections(house: House) -> None:
     """Every process loses its connections to Redis, whatever it is waiting for."""
     for kind in ("normal", "pubsub"):
-        house.redis.client_kill_filter(_type=kind)
+        house.servers.each(lambda redis, kind=kind: redis.client_kill_filter(_type=kind))
     time.sleep(random.uniform(0.02, 0.3))
 
 
@@ -216,7 +215,7 @@ def test_every_body_is_whole(house: House, expected: list[bytes], trouble: Calla
 
 def test_redis_is_paused(house: House, expected: list[bytes]) -> None:
     with house.workers(2), work(house) as under_way:
-        with house.pause():
+        with house.servers.pause():
             start = time.monotonic()
             under_way.may.set()
             took = eventually(lambda: house.all_are(503))

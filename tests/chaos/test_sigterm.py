@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from ancestral.service.broker.keys import key
+from tests.chaos.servers import PRIORITIES
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, order
 from tests.service.support import ASYNC, SPEECH
 
@@ -69,14 +70,17 @@ class Places:
     """Where every unfinished job stands, now that no worker runs."""
 
     def __init__(self, house: House) -> None:
-        with house.redis.pipeline() as pipe:  # at one moment: clients go on submitting
-            for kind, priority in product(("waiting", "running"), ("interactive", "batch")):
-                pipe.zrange(key(kind, priority), 0, -1, withscores=True)
-            pipe.zrange(key("unfinished", "anonymous"), 0, -1)
-            *queues, unfinished = pipe.execute()
-        self.waiting = {job.decode(): score for queue in queues[:2] for job, score in queue}
-        self.leased = {job.decode() for queue in queues[2:] for job, _ in queue}
-        self.unfinished = {job.decode() for job in unfinished}
+        self.waiting, self.leased, self.unfinished = dict[str, float](), set[str](), set[str]()
+        queues = list(product(("waiting", "running"), PRIORITIES))
+        for shard in range(house.servers.shards):
+            names = [key(*queue, shard=shard) for queue in queues]
+            with house.redis.pipeline(transaction=True) as pipe:  # at one moment: clients go on submitting
+                for name in (*names, key("unfinished", "anonymous", shard=shard)):
+                    pipe.zrange(name, 0, -1, withscores=True)
+                *waiting_and_leased, unfinished = pipe.execute()
+            self.waiting |= {job.decode(): score for found in waiting_and_leased[:2] for job, score in found}
+            self.leased |= {job.decode() for found in waiting_and_leased[2:] for job, _ in found}
+            self.unfinished |= {job.decode() for job, _ in unfinished}
 
 
 def check(house: House, orders: dict[str, float]) -> int:
