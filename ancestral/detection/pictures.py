@@ -15,12 +15,13 @@ from ancestral.catalog.models import ANY
 from ancestral.catalog.seeds import part_seed, part_seeds
 from ancestral.detection.labels import likely_labels
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
+from ancestral.detection.seed_test import Found, SeedTest
 from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import Drawing, Labels
 from ancestral.images.resolve import DrawOptions, class_drawing, has_classes, interpolation, requested_labels
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.conditioning import draw_labels
-from ancestral.models.detection import SIGNIFICANT, Intervals, log10_p
+from ancestral.models.detection import Intervals
 from ancestral.models.engines.images.batch import BatchRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 
@@ -48,21 +49,11 @@ class _Conditions:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The seed that fits best."""
-
-    bits: float
-    """Of evidence, before the number of trials is taken off."""
-    trials: float
-    seed: int
-    part: int
-    """Which picture of a request it is."""
-    counter: int | None
-    """Of the key, of a seed that a search has found."""
+class _FoundInPicture(Found):
     intervals: Intervals
 
 
-class PictureTest:
+class PictureTest(SeedTest[_FoundInPicture]):
     """The seed test of one picture.
 
     Args:
@@ -72,20 +63,10 @@ class PictureTest:
     """
 
     def __init__(self, sampler: ImageSampler, symbols: Symbols, search: Search) -> None:
-        self._sampler, self._symbols, self.search = sampler, symbols, search
+        super().__init__(search)
+        self._sampler, self._symbols = sampler, symbols
         self._recipe: Mapping[str, Any] = search.query.recipe or {}
         self._known: dict[_Conditions, Intervals] = {}
-        self.best: Found | None = None
-
-    @property
-    def log10_p(self) -> float:
-        """Of the best seed, after all trials."""
-        return 0.0 if self.best is None else log10_p(self.best.bits, self.best.trials)
-
-    @property
-    def found(self) -> bool:
-        """Whether chance is ruled out."""
-        return self.log10_p < math.log10(SIGNIFICANT)
 
     def run(self) -> None:
         """Try the seeds that are named, then those of the key; stops at the first that is found.
@@ -116,7 +97,7 @@ class PictureTest:
         for part in range(MOST_PARTS):
             trials = 2.0 ** (part + 1 + bool(self.search.query.named)) * self.search.planned
             for first, seeds in self.search.blocks():
-                of_part = part_seeds(seeds, part) if part else seeds
+                of_part = part_seeds(seeds, part)
                 self.search.tried += len(seeds)
                 for rank, conditions in enumerate(likely):
                     share = _FIRST_SHARE if rank == 0 else (1.0 - _FIRST_SHARE) / (len(likely) - 1)
@@ -128,9 +109,7 @@ class PictureTest:
     def _look(self, seed: int, part: int, counter: int | None, conditions: _Conditions, trials: float) -> None:
         """Compute the evidence for one seed."""
         intervals = self._intervals(conditions)
-        bits = intervals.evidence(seed)
-        if self.best is None or log10_p(bits, trials) < self.log10_p:
-            self.best = Found(bits, trials, seed, part, counter, intervals)
+        self.consider(_FoundInPicture(intervals.evidence(seed), trials, seed, part, counter, intervals))
 
     def _conditions(self, labels: Labels) -> _Conditions:
         entry = self._sampler.model.entry
@@ -142,13 +121,11 @@ class PictureTest:
 
     def _told_labels(self, seed: int) -> Labels | None:
         """The labels of a picture with this seed, if the recipe or the model says what was asked for."""
-        model, prompt, style = self._sampler.model, self._recipe.get("prompt", self._recipe.get("class")), None
+        model, prompt = self._sampler.model, self._recipe.get("prompt", self._recipe.get("class"))
         if has_classes(model) and prompt is None:
             prompt = ANY
         try:
-            requested = requested_labels(
-                model, prompt if has_classes(model) else None, self._recipe.get("style", style)
-            )
+            requested = requested_labels(model, prompt if has_classes(model) else None, self._recipe.get("style"))
         except InvalidRequest:
             return None
         indices = [label for label in requested if not isinstance(label, tuple)]
@@ -188,22 +165,11 @@ class PictureTest:
 
     def report(self) -> dict[str, Any]:
         """The part ``seed`` of the answer."""
-        answer: dict[str, Any] = {
-            "status": "found" if self.found else "not_found",
-            "model": self._sampler.model.entry.id,
-            "symbols": int(self._symbols.size),
-            **self.search.report(),
-            "trials": 0 if self.best is None else round(self.best.trials),
-            "log10_p": round(self.log10_p, 2),
-            "p_value": 10.0 ** max(self.log10_p, -300.0),
-        }
+        answer = {"model": self._sampler.model.entry.id, **self.evidence(int(self._symbols.size))}
         if self.found and self.best is not None:
-            counter = self.best.counter
-            if counter is None and self.search.keyed:  # it was named; is it one of the key's?
-                counter = self.search.counter_of(self.best.seed)
             inside = self.best.intervals.inside(self.best.seed)[: self.best.intervals.symbols, 0]
             answer |= {
-                "seed": self.best.seed, "part": self.best.part, "counter": counter,
+                **self.identity(self.best),
                 "agreeing": int(inside.sum()), "symbols": len(inside), "exact": bool(inside.all()),
                 "agreement": self._agreement(self.best.intervals, inside),
             }  # fmt: skip

@@ -96,7 +96,7 @@ class Search:
         """The counter of a seed, if it is one of the key's: of a request, or of one of its first parts."""
         for first, seeds in self.blocks():
             for part in range(MOST_PARTS):
-                if len(where := np.flatnonzero((part_seeds(seeds, part) if part else seeds) == np.uint64(seed))):
+                if len(where := np.flatnonzero(part_seeds(seeds, part) == np.uint64(seed))):
                     return first + int(where[0])
         return None
 

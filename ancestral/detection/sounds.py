@@ -12,10 +12,11 @@ import numpy as np
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import part_seed
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
+from ancestral.detection.seed_test import Found, SeedTest
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.pcm import to_int16
 from ancestral.models.audio.whitening import whitened
-from ancestral.models.detection import SIGNIFICANT, Waves, log10_p
+from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
 from ancestral.speech.decoder import Wave, recording_bytes
@@ -42,23 +43,12 @@ _PLAIN_BITS: Final = 7.0
 
 
 @dataclass(frozen=True)
-class Found:
-    """The seed that fits best, of a sentence."""
-
-    bits: float
-    """Of evidence, before the number of trials is taken off."""
-    trials: float
-    seed: int
-    """Of the request."""
-    part: int
-    """Which sentence of it fits."""
-    counter: int | None
-    """Of the key, of a seed that a search has found."""
+class _FoundInSound(Found):
     offset: int
     """The sample of the recording at which the sentence begins; it may lie before the first."""
 
 
-class SoundTest:
+class SoundTest(SeedTest[_FoundInSound]):
     """The seed test of one recording. It needs neither text nor voice nor model: only the rate.
 
     Args:
@@ -68,21 +58,11 @@ class SoundTest:
     """
 
     def __init__(self, wave: Wave, sample_rate: int, search: Search) -> None:
-        self._waves, self._rate, self.search = Waves(whitened(wave, sample_rate)), sample_rate, search
+        super().__init__(search)
+        self._waves, self._rate = Waves(whitened(wave, sample_rate)), sample_rate
         self._longest = int(_LONGEST_SECONDS * sample_rate)
         self.shifted = 0
         """Counters that were tried at any offset."""
-        self.best: Found | None = None
-
-    @property
-    def log10_p(self) -> float:
-        """Of the best seed, after all trials."""
-        return 0.0 if self.best is None else log10_p(self.best.bits, self.best.trials)
-
-    @property
-    def found(self) -> bool:
-        """Whether chance is ruled out."""
-        return self.log10_p < math.log10(SIGNIFICANT)
 
     def run(self) -> None:
         """Try the seeds that are named, at any offset; then those of the key, at the beginning, then at any offset.
@@ -112,7 +92,7 @@ class SoundTest:
         self._everywhere(2.0**stage * offsets * self.search.planned)
 
     def _everywhere(self, trials: float) -> None:
-        """The seeds of the key at any offset, as far as there is time: some hundred a second."""
+        """The seeds of the key at any offset, as far as there is time."""
         for first, seeds in self.search.blocks():
             for number in range(len(seeds) - 1, -1, -1):
                 if self.search.over:
@@ -126,34 +106,20 @@ class SoundTest:
         """The evidence of the whole recording, its first half, quarter, eighth: behind them a sentence may begin."""
         for share in range(4):
             bits = self._waves.evidence(seed, begin, len(self._waves.residual) >> share)
-            self._consider(Found(bits, 4.0 * trials, seed, 0, counter, begin))
+            self.consider(_FoundInSound(bits, 4.0 * trials, seed, 0, counter, begin))
 
     def _anywhere(self, seed: int, part: int, counter: int | None, trials: float) -> None:
         offset, bits = self._waves.offsets(part_seed(seed, part), self._longest)
-        self._consider(Found(bits, trials, seed, part, counter, offset))
-
-    def _consider(self, found: Found) -> None:
-        if self.best is None or log10_p(found.bits, found.trials) < self.log10_p:
-            self.best = found
+        self.consider(_FoundInSound(bits, trials, seed, part, counter, offset))
 
     def report(self) -> dict[str, Any]:
         """The part ``seed`` of the answer."""
-        answer: dict[str, Any] = {
-            "status": "found" if self.found else "not_found",
-            "symbols": len(self._waves.residual),
-            **self.search.report(),
-            "trials": 0 if self.best is None else round(self.best.trials),
-            "log10_p": round(self.log10_p, 2),
-            "p_value": 10.0 ** max(self.log10_p, -300.0),
-        }
+        answer = self.evidence(len(self._waves.residual))
         if self.shifted:
             answer["shifted_seeds_tried"] = self.shifted
         if self.found and self.best is not None:
-            counter = self.best.counter
-            if counter is None and self.search.keyed:  # it was named; is it one of the key's?
-                counter = self.search.counter_of(self.best.seed)
             answer |= {
-                "seed": self.best.seed, "part": self.best.part, "counter": counter,
+                **self.identity(self.best),
                 "offset_seconds": round(self.best.offset / self._rate, 4),
                 "agreement": self._agreement(), "agreement_seconds": _BLOCK_SECONDS,
             }  # fmt: skip

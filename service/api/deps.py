@@ -89,9 +89,11 @@ class RequestContext:
     key: str | None
     """The idempotency key."""
 
-    async def submit(self, job_spec: JobSpec[Payload, Model]) -> Job:
-        """Submit the job; raises as :func:`ancestral.service.jobs.submit.submit_job` does."""
-        return await submit_job(self.service, self.caller, job_spec, prefer=self.prefer, key=self.key)
+    async def submit(self, job_spec: JobSpec[Payload, Model], kept_seconds: int = 0) -> Job:
+        """Submit the job, as :func:`ancestral.service.jobs.submit.submit_job` does, which says what it raises."""
+        return await submit_job(
+            self.service, self.caller, job_spec, prefer=self.prefer, key=self.key, kept_seconds=kept_seconds
+        )
 
     async def while_connected(self, work: Coroutine[Any, Any, _T], job: Job) -> _T:
         """Await the answer to a request that waits for a job. On failure or disconnect the job is cancelled or, if the

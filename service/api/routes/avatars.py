@@ -17,6 +17,7 @@ from fastapi.responses import Response
 from ancestral.catalog.seeds import digest_seed
 from ancestral.images.encoding import MEDIA_TYPES
 from ancestral.service.api.deps import RateLimitedCaller, RequestContext, Service
+from ancestral.service.api.http.etags import matches
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import headers_of_samples
 from ancestral.service.api.sample_headers import sample_headers
@@ -24,7 +25,6 @@ from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import AvatarQuery, ImageFormat, ImageRequest
 from ancestral.service.images.stream import ImageReader, finished_file, signed_files
-from ancestral.service.jobs.submit import submit_job
 
 router = APIRouter(prefix="/v1/avatars", tags=["images"])
 
@@ -65,12 +65,10 @@ async def get_avatar(
     digest = hashlib.sha256(identity).hexdigest()[:32]
     tag = f'"{digest}"' if service.signer is None else f'W/"{digest}"'  # tomorrow's file has another signature
     headers = {"cache-control": _FOR_EVER, "etag": tag, "cross-origin-resource-policy": "cross-origin"}
-    if if_none_match is not None and f'"{digest}"' in if_none_match:
+    if if_none_match is not None and matches(if_none_match, tag):
         return Response(status_code=304, headers=headers)
     context = RequestContext(request, service, caller, prefer=None, key=f"avatar-{digest}")
-    job = await submit_job(
-        service, caller, job_spec, prefer=context.prefer, key=context.key, kept_seconds=IDEMPOTENCY_SECONDS
-    )
+    job = await context.submit(job_spec, kept_seconds=IDEMPOTENCY_SECONDS)
     reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
     await context.while_connected(reader.read_all(), job)
     data = await asyncio.to_thread(finished_file, reader, 0, await signed_files(service, reader))

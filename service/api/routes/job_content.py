@@ -13,6 +13,7 @@ from ancestral.errors import NotFound
 from ancestral.images import encoding
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.service.api.deps import Service
+from ancestral.service.api.http.etags import matches
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.api.sample_headers import disposition, manifest_link, sample_headers
@@ -90,7 +91,7 @@ async def get_content(
         **disposition(job, payload),
         **({} if info.c2pa is None else manifest_link(service, job, info.media_type)),
     }
-    if if_none_match is not None and _matches(if_none_match, etag):
+    if if_none_match is not None and matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     part = byte_range(ranges, info.bytes) if if_range in (None, etag) else None
     start, stop = part or (0, info.bytes)
@@ -125,7 +126,3 @@ async def get_c2pa_manifest(job: OwnJob, service: Service) -> Response:
     headers = {"cache-control": "private, no-cache", "content-length": str(size)}
     body = service.artifacts.read(job, start, start + size)
     return StreamingResponse(body, headers=headers, media_type=MANIFEST_TYPE)
-
-
-def _matches(header: str, etag: str) -> bool:
-    return any(part.strip().removeprefix("W/") in ("*", etag) for part in header.split(","))

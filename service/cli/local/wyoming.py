@@ -40,7 +40,7 @@ InputFormat = Literal["text", "ssml"]
 
 _MOST_CHARACTERS: Final = 1 << 16
 """Of a sentence that is not complete."""
-_ATTRIBUTION: Final = Attribution("Ancestral", "https://github.com/ancestral")
+_ATTRIBUTION: Final = Attribution("Ancestral", "")  # its project has no address of its own
 _WIDTH: Final = 2
 
 
