@@ -150,8 +150,9 @@ class Mapper:
         for number, row in enumerate(rows):
             self.check(row.keys())
             given = {name: value for name in self.columns if (value := row.get(name)) is not None}
-            if isinstance(words := given.get("pronunciations"), Mapping):  # a struct of Arrow has what other rows have
-                given["pronunciations"] = {word: said for word, said in words.items() if said is not None}
+            for name in ("pronunciations", "voices"):
+                if isinstance(words := given.get(name), Mapping):  # a struct of Arrow has what other rows have
+                    given[name] = {word: said for word, said in words.items() if said is not None}
             key = row.get(KEY)
             keys[number] = _digest(given) if key is None else str(key)
             if _SEED in self.columns:

@@ -27,6 +27,29 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class NamedVoice(click.ParamType):
+    """A name for a voice, ``ANNA=emma``; the option is given once a name."""
+
+    name = "NAME=VOICE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The two."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, voice = str(value).partition("=")
+        if not (name and equals and voice):
+            self.fail(f"{value!r} is not like ANNA=emma.", param, ctx)
+        return name, voice
+
+
+voices_option = click.option(
+    "--voices",
+    type=NamedVoice(),
+    multiple=True,
+    help="Who says the lines that begin with 'NAME:'. Once a name. [voice:joe] in the text needs none.",
+)
+
+
 @contextmanager
 def click_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turn errors that the user can correct into a message and exit code 1."""

@@ -103,7 +103,7 @@ class Model:
         sampler = self.speech_sampler
         name = self.voices[0] if voice is None else voice
         check_type("voice", name, str, "an id, an alias or a mix")
-        return Voice(sampler, self._models.voice(sampler.model, name), self._models.pronunciations)
+        return Voice(sampler, self._models.voice(sampler.model, name), self._models)
 
     @property
     def speech_sampler(self) -> SpeechSampler:

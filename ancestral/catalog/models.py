@@ -15,7 +15,7 @@ from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
 from ancestral.catalog.nearest import nearest
 from ancestral.errors import InvalidRequest
 from ancestral.models.conditioning import Speaker, parents
-from ancestral.models.entries import CAPABILITIES, ModelEntry
+from ancestral.models.entries import CAPABILITIES, ModelEntry, Voice
 from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
 
 ANY: Final = "any"
@@ -70,13 +70,13 @@ class Model(ABC):
             )
 
 
-def mix_of(entry: ModelEntry, text: str, aliases: Mapping[str, str]) -> VoiceMix:
+def mix_of(model_id: str, voices: Sequence[Voice], text: str, aliases: Mapping[str, str]) -> VoiceMix:
     """A voice or a mix of voices of a model; see :meth:`SpeechModel.mix`."""
     try:
-        return find_voice(text, entry.voices, aliases)
+        return find_voice(text, voices, aliases)
     except UnknownVoice as error:
-        names = ", ".join(voice.id for voice in entry.voices)
-        message = f"voice: {entry.id} has no such voice; it has {names}"
+        names = ", ".join(voice.id for voice in voices)
+        message = f"voice: {model_id} has no such voice; it has {names}"
         raise InvalidRequest(message, param="voice", code="voice_not_found") from error
     except MixError as error:
         raise InvalidRequest(f"voice: {error}", param="voice", code="invalid_value") from error
@@ -106,7 +106,7 @@ class SpeechModel(Model):
         Raises:
             InvalidRequest: it is no mix, or the model lacks one of its voices.
         """
-        return mix_of(self.entry, text, aliases or {})
+        return mix_of(self.entry.id, self.entry.voices, text, aliases or {})
 
     def speaker(self, shares: Mapping[str, float]) -> Speaker | None:
         """Voices, and the share of each, as the network's speakers; None if it has no speakers."""

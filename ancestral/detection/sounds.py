@@ -37,7 +37,16 @@ _LONGEST_SECONDS: Final = 30.0
 _BLOCK_SECONDS: Final = 0.1
 _CLEAR_BITS: Final = 60.0
 """Of evidence, at which another sentence of the same request counts as found."""
-_CONTROLS: Final = ("temperature", "speed", "pitch", "intonation", "language", "input_format", "pronunciations")
+_CONTROLS: Final = (
+    "temperature",
+    "speed",
+    "pitch",
+    "intonation",
+    "language",
+    "input_format",
+    "pronunciations",
+    "voices",
+)
 _PLAIN_BITS: Final = 7.0
 """Of eight bits: a recording with fewer a symbol might be the model's."""
 
@@ -174,7 +183,7 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
     try:
         voice = catalog.voice(model, str(recipe.get("voice", query.voice or model.entry.voices[0].id)))
         controls = {name: recipe[name] for name in _CONTROLS if recipe.get(name) is not None}
-        said = utterance(model, voice, text, catalog.pronunciations, seed=seed, param="text", **controls)
+        said = utterance(catalog, model, voice, text, seed=seed, param="text", **controls)
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")
     chunks = []

@@ -55,8 +55,8 @@ class SpeechSampler(Sampler):
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.acoustic is not None
         control = PitchControl(utterance.pitch, utterance.intonation)
-        voices = self.model.mix(utterance.voice).shares
         for index, sentence in enumerate(utterance.sentences[first:], first):
+            voices = self.model.mix(utterance.turn(index).voice).shares
             frames, timing = self.acoustic.predict_with_timing(sentence, voices, utterance.speed, control)
             yield self.part_from_frames(utterance, index, frames, np.cumsum(timing))
 
@@ -64,21 +64,21 @@ class SpeechSampler(Sampler):
         self, utterance: Utterance, index: int, frames: Array, ends: NDArray[np.integer]
     ) -> SentencePart:
         """The part number ``index``, of frames ``[F, C]`` whose phonemes end before frames ``ends [P]``."""
-        hop = self.model.spec.local_hop
+        hop, turn = self.model.spec.local_hop, utterance.turn(index)
         request = StreamRequest(
             length=len(frames) * hop,
             seed=part_seed(utterance.seed, index),
             temperature=utterance.temperature,
-            speaker=self.model.speaker(self.model.mix(utterance.voice).shares),
+            speaker=self.model.speaker(self.model.mix(turn.voice).shares),
             frames=frames,
-            sampling=utterance.sampling,
+            sampling=turn.sampling,
         )
         return SentencePart(request, _NO_PROMPT, Timing.of(ends * hop))
 
     def timing(self, utterance: Utterance, index: int) -> Timing:
         """When the phonemes of sentence number ``index`` are said, as in :meth:`parts`, for a fifth of the work."""
         assert self.acoustic is not None
-        voices = self.model.mix(utterance.voice).shares
+        voices = self.model.mix(utterance.turn(index).voice).shares
         durations = self.acoustic.timing(utterance.sentences[index], voices, utterance.speed)
         return Timing.of(np.cumsum(durations) * self.model.spec.local_hop)
 

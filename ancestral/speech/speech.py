@@ -40,6 +40,8 @@ class TimedWord(TimedText):
     span: tuple[int, int]
     """In :attr:`Speech.text`: its first character, and the first one after it. Words that were written as one, such as
     those of a date, have the same."""
+    speaker: str
+    """Who says it: a name of the argument ``voices``, or the id of a voice."""
 
 
 class Speech:
@@ -117,8 +119,8 @@ class Speech:
     def words(self) -> list[TimedWord]:
         """The words, as they are read, and when they are said. Known before anything is sampled."""
         return [
-            TimedWord(word.text, *self._in_seconds(span, offset), word.span)
-            for part, sentence, offset in self._timed()
+            TimedWord(word.text, *self._in_seconds(span, offset), word.span, self.utterance.turn(index).speaker)
+            for index, (part, sentence, offset) in enumerate(self._timed())
             for word, span in zip(sentence.words, part.timing.words(sentence), strict=True)
         ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, get_args
 
+from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
@@ -20,10 +22,11 @@ from ancestral.models.text import (
     Sentence,
     UnsupportedText,
     parse_text,
-    phonemize,
 )
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS
+from ancestral.models.text.script import Cast, Speaker
+from ancestral.speech.cast import Turn, cast_of, spoken
 
 PHONEMES_PER_SECOND: Final = 13.0
 """Of running speech, at speed 1."""
@@ -65,6 +68,15 @@ class Utterance(SoundRequest):
     intonation: float
     """Factor of the distance of log-F0 from its mean."""
     sentences: tuple[Sentence, ...]
+    voices: tuple[tuple[str, str], ...] = ()
+    """The request's names for voices, in their canonical form."""
+    turns: tuple[Turn, ...] = ()
+    """Who says which sentences; empty if one voice says all of them."""
+
+    def turn(self, index: int) -> Turn:
+        """Who says sentence number ``index``."""
+        whole = Turn(0, self.voice, self.voice, self.sampling)
+        return next((turn for turn in reversed(self.turns) if turn.first <= index), whole)
 
     @property
     def seconds(self) -> float:
@@ -91,10 +103,10 @@ class Generation(SoundRequest):
 
 
 def utterance(
+    catalog: Catalog,
     model: SpeechModel,
     voice: VoiceMix,
     text: str,
-    lexicon: Pronunciations,
     *,
     seed: int | None = None,
     pronunciations: Mapping[str, str] = _NO_ENTRIES,
@@ -104,20 +116,23 @@ def utterance(
     speed: float = 1.0,
     pitch: float = 0.0,
     intonation: float = 1.0,
+    voices: Mapping[str, str] = _NO_ENTRIES,
     param: str = "input",
 ) -> Utterance:
     """A text as phonemes. Takes milliseconds. Without a temperature the model's own is taken, a seed is drawn; the
     language is the voice's.
 
-    ``lexicon`` has the entries of the deployment, ``pronunciations`` those of the request; ``param`` is the name of the
-    text, for errors.
+    The catalog, of which the model is one, has other names of voices and the lexicon of the deployment;
+    ``pronunciations`` are those of the request, and ``voices`` its names for voices; ``param`` is the name of the text,
+    for errors.
 
     Raises:
-        InvalidRequest: a number is out of its range, the model's pitch cannot be changed, or the text cannot be spoken;
-            ``param`` names the argument.
+        InvalidRequest: a number is out of its range, the model's pitch cannot be changed, the text cannot be spoken, or
+            there is no such voice; ``param`` names the argument.
     """
     check_type(param, text, str, "a text")
     check_type("pronunciations", pronunciations, Mapping, "words and their phonemes")
+    check_type("voices", voices, Mapping, "names and their voices")
     check_choice("input_format", input_format, get_args(InputFormat))
     language = voice.language if language is None else language
     check_type("language", language, str, "a tag of BCP 47")
@@ -127,9 +142,11 @@ def utterance(
     check_range("temperature", 1.0 if temperature is None else temperature, 0.0, MAX_TEMPERATURE)
     check_pitch(model, pitch, intonation)
     seed = seed_or_drawn(seed)
-    lexicon = lexicon | read_pronunciations(pronunciations)
-    script, spoken = read_text(text, lexicon, param, voice.language, input_format=input_format, language=language)
-    sentences = tuple(with_closing_pause(sentence, speed) for sentence in spoken)
+    lexicon = catalog.pronunciations | read_pronunciations(pronunciations)
+    check_language(language)
+    cast = cast_of(partial(catalog.voice, model), voice, language, voices)
+    script, said = read_cast(text, lexicon, param, cast, input_format)
+    sentences = tuple(with_closing_pause(sentence, speed) for _, turn in said for sentence in turn)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
         message = f"{param}: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
         raise InvalidRequest(message, param=param, code="unsupported_parameter")
@@ -147,7 +164,18 @@ def utterance(
         pitch=pitch,
         intonation=intonation,
         sentences=sentences,
+        voices=tuple((name, cast.find(name).voice) for name in cast.names),
+        turns=_turns(model, cast, said),
     )
+
+
+def _turns(model: SpeechModel, cast: Cast, said: Sequence[tuple[Speaker, list[Sentence]]]) -> tuple[Turn, ...]:
+    found: list[Turn] = []
+    first = 0
+    for speaker, sentences in said:
+        found.append(Turn(first, speaker.name, speaker.voice, model.mix(speaker.voice).sampling))
+        first += len(sentences)
+    return () if {speaker for speaker, _ in said} == {cast.default} else tuple(found)
 
 
 def with_closing_pause(sentence: Sentence, speed: float) -> Sentence:
@@ -201,7 +229,7 @@ def read_text(
     input_format: InputFormat = "text",
     language: str | None = None,
 ) -> tuple[Script, list[Sentence]]:
-    """What the front-end makes of a text.
+    """What the front-end makes of a text of one voice.
 
     Args:
         text: to read.
@@ -215,12 +243,21 @@ def read_text(
         InvalidRequest: the text cannot be spoken, or its language is not read.
     """
     check_language(language)
+    cast = Cast.of_one(voice_language, language)
+    script, ((_, sentences),) = read_cast(text, lexicon, param, cast, input_format)
+    return script, sentences
+
+
+def read_cast(
+    text: str, lexicon: Pronunciations, param: str, cast: Cast, input_format: InputFormat
+) -> tuple[Script, list[tuple[Speaker, list[Sentence]]]]:
+    """:func:`read_text` of a text that several voices can speak: the sentences of each in turn."""
     try:
-        script = parse_text(text, input_format, lexicon, language or voice_language)
-        sentences = phonemize(script, voice_language)
+        script = parse_text(text, input_format, lexicon, cast=cast)
+        said = spoken(script, cast.default)
     except UnsupportedText as error:
-        raise InvalidRequest(f"{param}: {error}", param=param, code="unsupported_text") from error
-    if (phonemes := sum(len(sentence.phones) for sentence in sentences)) > MAX_PHONEMES:
+        raise InvalidRequest(f"{param}: {error}", param=param, code=error.code) from error
+    if (phonemes := sum(len(sentence.phones) for _, turn in said for sentence in turn)) > MAX_PHONEMES:
         message = f"{param}: {phonemes} phonemes, of which a text may have {MAX_PHONEMES}; split it"
         raise InvalidRequest(message, param=param, code="too_many_phonemes")
-    return script, sentences
+    return script, said

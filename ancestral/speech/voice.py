@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 
+from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.mix import VoiceMix
 from ancestral.models.scheduler import Chunk, End, Scheduler
-from ancestral.models.text import InputFormat, Pronunciations
+from ancestral.models.text import InputFormat
+from ancestral.models.text.script import Cast
+from ancestral.speech.cast import cast_of
 from ancestral.speech.decoder import AudioDecoder, Wave, recording_bytes
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.scoring import RecordingScorer
@@ -24,6 +28,8 @@ _CHUNK_MS: Final = 200
 """Sound sampled between two decisions of the scheduler: nobody listens."""
 _SPARE: Final = 2
 """Streams beyond those that the kernel takes at once: they fill the lanes of streams that end."""
+
+_NO_NAMES: Final[Mapping[str, str]] = {}
 
 
 class SpeakArguments(TypedDict, total=False):
@@ -45,6 +51,8 @@ class SpeakArguments(TypedDict, total=False):
     """Of the text, as a tag of BCP 47; the voice's by default. Another one is spoken with the voice's sounds."""
     pronunciations: Mapping[str, str]
     """Words and their phonemes, in ARPAbet or IPA."""
+    voices: Mapping[str, str]
+    """Names for voices of the same model: ``{"ANNA": "emma"}`` has emma say the lines that begin with ``ANNA:``."""
 
 
 class Voice:
@@ -53,10 +61,10 @@ class Voice:
     Args:
         sampler: of the model.
         mix: of its voices.
-        lexicon: words that are read otherwise.
+        catalog: of the model; it has other names of voices, and a lexicon.
     """
 
-    def __init__(self, sampler: SpeechSampler, mix: VoiceMix, lexicon: Pronunciations) -> None:
+    def __init__(self, sampler: SpeechSampler, mix: VoiceMix, catalog: Catalog) -> None:
         self.id = mix.id
         """The canonical form: of one voice its id."""
         self.name = mix.name
@@ -65,7 +73,7 @@ class Voice:
         self.sample_rate = sampler.model.spec.sample_rate
         """In hertz."""
         self.engine = sampler.engine.name
-        self._sampler, self._mix, self._lexicon = sampler, mix, lexicon
+        self._sampler, self._mix, self._catalog = sampler, mix, catalog
 
     def __repr__(self) -> str:
         """Id and rate."""
@@ -86,7 +94,16 @@ class Voice:
 
     def utterance(self, text: str, **options: Unpack[SpeakArguments]) -> Utterance:
         """A text as phonemes, with everything else that its sound depends on; arguments as of :meth:`speak`."""
-        return utterance(self._sampler.model, self._mix, text, self._lexicon, param="text", **options)
+        return utterance(self._catalog, self._sampler.model, self._mix, text, param="text", **options)
+
+    def cast(self, voices: Mapping[str, str] = _NO_NAMES) -> Cast:
+        """Who can speak in a text of this voice: all voices of the model, also by the names that ``voices`` gives them.
+
+        Raises:
+            InvalidRequest: a name cannot be used, or there is no such voice.
+        """
+        find = partial(self._catalog.voice, self._sampler.model)
+        return cast_of(find, self._mix, self.language, voices)
 
     def speak_many(self, utterances: Iterable[Utterance], threads: int = 1) -> Iterator[tuple[int, Speech]]:
         """Speak many texts, several in each call of the kernel: the fastest way, if nobody listens.
@@ -155,7 +172,7 @@ class Voice:
         Raises:
             InvalidRequest: the file cannot be read, or the text does not fit it.
         """
-        _, sentences = read_text(text, self._lexicon, "text", self.language)
+        _, sentences = read_text(text, self._catalog.pronunciations, "text", self.language)
         wave = recording if isinstance(recording, np.ndarray) else self._decode(recording)
         data = recording_bytes(wave, self._sampler.model.spec)
         scorer = RecordingScorer(self._sampler, self.id, sentences, data, param="recording")

@@ -82,9 +82,18 @@ _NAMED_SYMBOL: Final = re.compile("[\u00a0-\u00ff\u02c2-\u02df\u2000-\u27ff\u290
 class UnsupportedText(ValueError):
     """The text cannot be spoken: it has no words, a tag, or characters without a reading in its language."""
 
+    code = "unsupported_text"
+    """Of the error that a client gets."""
+
 
 class NothingToSpeak(UnsupportedText):
     """The text has no words."""
+
+
+class UnknownSpeaker(UnsupportedText):
+    """The text names a voice that there is not."""
+
+    code = "voice_not_found"
 
 
 def _name(char: str) -> str:

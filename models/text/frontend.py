@@ -19,7 +19,7 @@ from ancestral.models.text.normalize import normalize
 from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, SILENCE, Control, is_vowel
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.reading import read
-from ancestral.models.text.script import Pause, Pronounced, Prosody, Script
+from ancestral.models.text.script import Cast, Pause, Pronounced, Prosody, Script
 from ancestral.models.text.sentence import Item, Rest, Sentence, Word, mark_of
 from ancestral.models.text.ssml import read_ssml
 from ancestral.models.text.tokens import Token
@@ -139,6 +139,7 @@ def parse_text(
     input_format: InputFormat = "text",
     lexicon: Pronunciations = NO_PRONUNCIATIONS,
     language: str = ENGLISH.language,
+    cast: Cast | None = None,
 ) -> Script:
     """What is written, and how it is to be read.
 
@@ -147,12 +148,14 @@ def parse_text(
         input_format: which of the two.
         lexicon: words that are read otherwise.
         language: that of the text, as a tag of BCP 47; SSML may switch it.
+        cast: who can speak in it, each with the language of what they say; one voice alone if None.
 
     Raises:
-        UnsupportedText: it has a directive or a tag that cannot be followed, or is in a language that is not read.
+        UnsupportedText: it has a directive or a tag that cannot be followed, names an unknown voice, or is in a
+            language that is not read.
     """
     read_script = read_ssml if input_format == "ssml" else read_plain
-    return read_script(text, lexicon, primary(language))
+    return read_script(text, lexicon, cast or Cast.of_one(language))
 
 
 def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sentence]:
@@ -160,7 +163,7 @@ def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sent
 
     Args:
         text: any Unicode string; numbers, abbreviations, addresses, emoji and the like are spoken as a
-            reader would. Or what :func:`parse_text` has made of one.
+            reader would. Or what :func:`parse_text` has made of one, of one speaker (:meth:`Script.turns`).
         language: that of the voice, as a tag of BCP 47, and of a string. A script's pieces have languages of their own;
             what is in another than the voice's is said with the nearest sounds that the voice's has.
 

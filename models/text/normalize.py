@@ -16,7 +16,8 @@ from ancestral.models.text.characters import CUE, ENGLISH, Folding, NothingToSpe
 from ancestral.models.text.directives import read_plain
 from ancestral.models.text.languages.engine import engine
 from ancestral.models.text.languages.registry import table
-from ancestral.models.text.script import Cue, Pause, Pronounced, Script, Text
+from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS
+from ancestral.models.text.script import Cast, Cue, Pause, Pronounced, Script, Speaker, Text
 from ancestral.models.text.spans import Span, SpannedText, cover
 from ancestral.models.text.tokens import CLAUSE_END, Token, apart, merge_marks
 
@@ -63,6 +64,7 @@ def _runs(script: Script, cues: dict[str, Cue]) -> Iterator[_Run]:
                 run.add(" ", [span])
             run.add(*text)
             continue
+        assert not isinstance(piece, Speaker), "a turn has one speaker"
         seen = piece.written if isinstance(piece, Pronounced) else _following(script, number)
         first = _LETTER_OR_DIGIT.search(seen)
         holder = _place_holder(number, first is not None and first[0].isupper())
@@ -97,7 +99,7 @@ def normalize(text: str | Script, language: str = ENGLISH.language, *, british: 
     Raises:
         UnsupportedText: if there is nothing to speak, for tags, or for characters that have no reading in the language.
     """
-    script = read_plain(text, language=language) if isinstance(text, str) else text
+    script = read_plain(text, NO_PRONUNCIATIONS, Cast.of_one(language)) if isinstance(text, str) else text
     cues: dict[str, Cue] = {}
     tokens = merge_marks(
         [

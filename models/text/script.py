@@ -5,11 +5,11 @@ models/text/directives.py and models/text/ssml.py make it, models/text/normalize
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ancestral.models.text.characters import UnsupportedText
+from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
 
 MAX_PAUSE_SECONDS: Final = 10.0
 """Of one pause."""
@@ -60,8 +60,43 @@ class Prosody:
     """By which F0 is higher."""
 
 
+@dataclass(frozen=True)
+class Speaker:
+    """Who speaks from here on."""
+
+    name: str
+    """What the text calls them."""
+    voice: str
+    """The canonical form of a voice or of a mix."""
+    language: str
+    """Of the voice, as a tag of BCP 47."""
+    text_language: str
+    """Of what they say, unless the text says otherwise."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who can speak in a text."""
+
+    default: Speaker
+    """Who speaks what nobody else is named for."""
+    find: Callable[[str], Speaker]
+    """By a name; raises :class:`UnknownSpeaker`."""
+    names: tuple[str, ...] = ()
+    """That begin a line of plain text, with a colon behind them."""
+
+    @classmethod
+    def of_one(cls, language: str, text_language: str | None = None) -> Cast:
+        """A single voice, which no text names; the text is in its language if None."""
+
+        def refuse(name: str) -> Speaker:
+            raise UnknownSpeaker("here one voice speaks all of the text")
+
+        return cls(Speaker("", "", language, text_language or language), refuse)
+
+
 Cue = Pronounced | Pause | Prosody
-Piece = Text | Cue
+Piece = Text | Cue | Speaker
 
 
 @dataclass(frozen=True)
@@ -76,15 +111,27 @@ class Script:
         return "".join(shown for _, shown, _ in self.placed())
 
     def placed(self) -> Iterator[tuple[Piece, str, int]]:
-        """Each piece, what of :attr:`written` it is, and where that begins. A pause between two words is a space."""
+        """Each piece, what of :attr:`written` it is, and where that begins. A pause between two words is a space, and
+        so is another voice."""
         last, start = " ", 0
         for piece in self.pieces:
-            if isinstance(piece, Pause):
+            if isinstance(piece, Pause | Speaker):
                 shown = "" if last.isspace() else " "
             else:
                 shown = "" if isinstance(piece, Prosody) else piece.written
             yield piece, shown, start
             last, start = shown[-1:] or last, start + len(shown)
+
+    def turns(self, default: Speaker) -> Iterator[tuple[Speaker, Script, int]]:
+        """Who speaks in turn, what they say, and where that begins in :attr:`written`; at first the default."""
+        speaker, said, begin = default, list[Piece](), 0
+        for piece, shown, start in self.placed():
+            if isinstance(piece, Speaker):
+                yield speaker, Script(tuple(said)), begin
+                speaker, said, begin = piece, [], start + len(shown)
+            else:
+                said.append(piece)
+        yield speaker, Script(tuple(said)), begin
 
     @property
     def entries(self) -> tuple[str, ...]:

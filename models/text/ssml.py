@@ -1,9 +1,9 @@
 """SSML (W3C Speech Synthesis Markup Language 1.1), as far as the models can follow it.
 
 ``<speak>``, ``<p>``, ``<s>``, ``<lang>``, each with ``xml:lang``; ``<break time strength>``, ``<phoneme
-alphabet="ipa|x-arpabet" ph>``, ``<prosody rate pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``. Any other
-element or attribute is refused by name, and so are document types, entities and processing instructions: nothing is
-expanded, nothing is fetched.
+alphabet="ipa|x-arpabet" ph>``, ``<prosody rate pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``, ``<voice
+name>``, which speaks its own language. Any other element or attribute is refused by name, and so are document types,
+entities and processing instructions: nothing is expanded, nothing is fetched.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
-from ancestral.models.text.characters import ENGLISH, UnsupportedText
+from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
 from ancestral.models.text.directives import read_directives
 from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.registry import primary
-from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
+from ancestral.models.text.pronunciations import Pronunciations
 from ancestral.models.text.prosody import parse_pitch, parse_rate
 from ancestral.models.text.say_as import say_as
 from ancestral.models.text.script import (
     MAX_RATE,
     MAX_SEMITONES,
     MIN_RATE,
+    Cast,
     Pause,
     Piece,
     Pronounced,
     Prosody,
     Script,
+    Speaker,
     Text,
     pause_of,
 )
@@ -53,23 +55,24 @@ _ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
     "prosody": frozenset({"rate", "pitch"}),
     "say-as": frozenset({"interpret-as", "format"}),
     "sub": frozenset({"alias"}),
+    "voice": frozenset({"name"}),
 }
-_REQUIRED: Final = {"lang": _LANGUAGE, "phoneme": "ph", "say-as": "interpret-as", "sub": "alias"}
+_REQUIRED: Final = {"lang": _LANGUAGE, "phoneme": "ph", "say-as": "interpret-as", "sub": "alias", "voice": "name"}
 _WHOLE: Final = frozenset({"phoneme", "say-as", "sub", "break"})
 """Elements without elements in them."""
 _LONGEST_NAMED: Final = 40
 
 
-def read_ssml(document: str, lexicon: Pronunciations = NO_PRONUNCIATIONS, language: str = ENGLISH.language) -> Script:
-    """A document: one ``<speak>`` element. Its text is in a primary language, unless it says otherwise.
+def read_ssml(document: str, lexicon: Pronunciations, cast: Cast) -> Script:
+    """A document: one ``<speak>`` element. Its text is in the speakers' languages, unless it says otherwise.
 
     Raises:
         UnsupportedText: it is not well-formed, or says something that cannot be followed; the message names it.
     """
     if len(document) > MAX_CHARACTERS:
         raise UnsupportedText(f"SSML may take {MAX_CHARACTERS} characters, not {len(document)}")
-    reader = _Reader(lexicon, language)
     parser = expat.ParserCreate("utf-8")  # whatever encoding the document declares: it is text already
+    reader = _Reader(parser, lexicon, cast)
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
@@ -102,6 +105,8 @@ class _Element:
     attributes: Mapping[str, str]
     prosody: Prosody
     """Of what is in it."""
+    speaker: Speaker
+    """Of what is in it."""
     language: str
     """Of what is in it."""
     content: list[str] = field(default_factory=list)
@@ -111,9 +116,9 @@ class _Element:
 class _Reader:
     """The handlers of one document."""
 
-    def __init__(self, lexicon: Pronunciations, language: str) -> None:
+    def __init__(self, parser: expat.XMLParserType, lexicon: Pronunciations, cast: Cast) -> None:
         self.pieces: list[Piece] = []
-        self._lexicon, self._language = lexicon, language
+        self._parser, self._lexicon, self._cast = parser, lexicon, cast
         self._open: list[_Element] = []
         self._data: list[str] = []
         self._written = 0
@@ -131,15 +136,21 @@ class _Reader:
         if self._open and self._open[-1].name in _WHOLE:
             raise UnsupportedText(f"<{name}>: there may be no element in <{self._open[-1].name}>")
         self._check_attributes(name, attributes)
-        prosody, language = (
-            (self._open[-1].prosody, self._open[-1].language) if self._open else (Prosody(), self._language)
-        )
+        if self._open:
+            prosody, speaker, language = self._open[-1].prosody, self._open[-1].speaker, self._open[-1].language
+        else:
+            prosody, speaker = Prosody(), self._cast.default
+            language = primary(speaker.text_language)
         if _LANGUAGE in attributes:
             language = _language(name, attributes[_LANGUAGE])
         if name == "prosody":
             prosody = _changed(prosody, attributes)
             self.pieces.append(prosody)
-        self._open.append(_Element(name, attributes, prosody, language))
+        elif name == "voice":
+            speaker = self._speaker(attributes["name"])
+            language = primary(speaker.text_language)
+            self._turn(speaker, prosody)
+        self._open.append(_Element(name, attributes, prosody, speaker, language))
         if name in ("p", "s"):
             self._plain("\n\n")
 
@@ -150,6 +161,8 @@ class _Reader:
         content = "".join(element.content)
         if name == "prosody":
             self.pieces.append(self._open[-2].prosody)
+        elif name == "voice":
+            self._turn(self._open[-2].speaker, self._open[-2].prosody)
         elif name in ("p", "s"):
             self._plain("\n\n")
         elif name == "break":
@@ -192,6 +205,19 @@ class _Reader:
                 raise UnsupportedText(f"<{name} {_shown(attribute)}> is not supported; <{name}> may have {known}")
         if (required := _REQUIRED.get(name)) is not None and required not in attributes:
             raise UnsupportedText(f"<{name}>: {required} is missing")
+
+    def _speaker(self, name: str) -> Speaker:
+        try:
+            return self._cast.find(name.strip())
+        except UnknownSpeaker as error:
+            where = f"line {self._parser.CurrentLineNumber}, column {self._parser.CurrentColumnNumber + 1}"
+            raise UnknownSpeaker(f"<voice name>: {_shown(name)!r} ({where}): {error}") from error
+
+    def _turn(self, speaker: Speaker, prosody: Prosody) -> None:
+        """Another speaker begins, with the prosody around."""
+        self.pieces.append(speaker)
+        if prosody != Prosody():
+            self.pieces.append(prosody)
 
     def _break(self, attributes: Mapping[str, str], content: str) -> None:
         if content.strip():

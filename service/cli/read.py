@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ancestral.catalog.seeds import MAX_SEED
-from ancestral.command_line import FiniteRange, check_output, click_errors
+from ancestral.command_line import FiniteRange, check_output, click_errors, voices_option
 from ancestral.models.entries import SPEEDS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="A .m4b, .mp3, .flac, .opus or .wav file.",
 )
 @click.option("--voice", help="A voice, or a mix, 'heart(2)+joe(1)'; the model's first voice by default.")
+@voices_option
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
 @click.option(
     "--seed",
@@ -64,6 +65,7 @@ def command(
     text: Path,
     output: Path,
     voice: str | None,
+    voices: tuple[tuple[str, str], ...],
     model: str | None,
     seed: int,
     speed: float,
@@ -99,13 +101,13 @@ def command(
         signer = load_settings().load_signer()
         book = _book(text)
         if url is not None:
-            speaker, lexicon = _remote(url, api_key_file, model, voice, speed, pronunciations)
+            speaker, lexicon = _remote(url, api_key_file, model, voice, speed, pronunciations, dict(voices))
         else:
-            speaker, lexicon = _local(model, voice, speed, pronunciations)
+            speaker, lexicon = _local(model, voice, speed, pronunciations, dict(voices))
         made_from = {
             "model": speaker.model, "model_sha256": speaker.model_sha256, "voice": speaker.voice, "speed": speed,
-        }  # fmt: skip
-        found = parts_of(book, lexicon, seed, made_from, speaker.language)
+        } | ({"voices": dict(voices)} if voices else {})  # fmt: skip
+        found = parts_of(book, lexicon, seed, made_from, speaker.cast)
         folder = PartsFolder(parts or output.with_name(f"{output.name}.parts"), speaker.sample_rate)
         try:
             _speak(speaker, found, folder)
@@ -145,7 +147,7 @@ def _book(path: Path) -> Book:
 
 
 def _local(
-    model: str | None, voice: str | None, speed: float, pronunciations: Path | None
+    model: str | None, voice: str | None, speed: float, pronunciations: Path | None, voices: Mapping[str, str]
 ) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the lexicon."""
     from ancestral.catalog.lexicon import read_lexicon
@@ -156,18 +158,24 @@ def _local(
     settings = load_settings()
     loaded = configured_model(model or model_that_speaks(voice), pronunciations)
     lexicon = read_lexicon(pronunciations or settings.pronunciations)
-    return LocalSpeaker(loaded, voice, speed, settings.threads), lexicon
+    return LocalSpeaker(loaded, voice, speed, settings.threads, voices), lexicon
 
 
 def _remote(
-    url: str, key_file: Path | None, model: str | None, voice: str | None, speed: float, pronunciations: Path | None
+    url: str,
+    key_file: Path | None,
+    model: str | None,
+    voice: str | None,
+    speed: float,
+    pronunciations: Path | None,
+    voices: Mapping[str, str],
 ) -> tuple[Speaker, Pronunciations]:
     """A model of a server, and the lexicon that is sent to it."""
     from ancestral.catalog.lexicon import read_lexicon
     from ancestral.service.cli.book.remote import RemoteSpeaker
 
     key = None if key_file is None else key_file.read_text().strip()
-    return RemoteSpeaker(url, key, model, voice, speed), read_lexicon(pronunciations)
+    return RemoteSpeaker(url, key, model, voice, speed, voices), read_lexicon(pronunciations)
 
 
 def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ancestral.catalog.seeds import MAX_SEED
-from ancestral.command_line import FiniteRange, check_output, click_errors
+from ancestral.command_line import FiniteRange, check_output, click_errors, voices_option
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Speak a text into a file.")
 @click.argument("text")
 @click.option("--voice", help="A voice, or a mix, 'heart(2)+joe(1)'; the model's first voice by default.")
+@voices_option
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
 @click.option(
     "-o",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 def command(
     text: str,
     voice: str | None,
+    voices: tuple[tuple[str, str], ...],
     model: str | None,
     output: Path,
     seed: int | None,
@@ -78,7 +80,7 @@ def command(
         speech = speaker.speak(
             words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
             input_format="ssml" if ssml else "text",
-            language=language,
+            language=language, voices=dict(voices),
         )  # fmt: skip
         if str(output) == "-":
             _stream(speech)

@@ -28,6 +28,8 @@ class Cue:
     start: float
     """In seconds."""
     end: float
+    speaker: str | None
+    """In a text of several voices."""
 
 
 def cues(sentences: Sequence[SentenceTimes], sample_rate: int) -> Iterator[Cue]:
@@ -39,14 +41,14 @@ def cues(sentences: Sequence[SentenceTimes], sample_rate: int) -> Iterator[Cue]:
             begins, ends = start / sample_rate, end / sample_rate
             too_long = len(" ".join([*words, word])) > _CUE_CHARACTERS or ends - first > _CUE_SECONDS
             if words and too_long:
-                yield Cue(_lines(words), first, last)
+                yield Cue(_lines(words), first, last, sentence.speaker)
                 words = []
             if not words:
                 first = begins
             words.append(word)
             last = ends
         if words:
-            yield Cue(_lines(words), first, last)
+            yield Cue(_lines(words), first, last, sentence.speaker)
 
 
 def _words(sentence: SentenceTimes) -> Iterator[tuple[str, SampleSpan]]:
@@ -80,10 +82,15 @@ def captions(sentences: Sequence[SentenceTimes], sample_rate: int, form: Caption
     """
     found = list(cues(sentences, sample_rate))
     if form == "vtt":
-        blocks = [f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n{_escaped(cue.text)}\n" for cue in found]
+        blocks = [
+            f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n"
+            f"{'' if cue.speaker is None else f'<v {_escaped(cue.speaker)}>'}{_escaped(cue.text)}\n"
+            for cue in found
+        ]
         return "\n".join(["WEBVTT\n", *blocks])
     return "\n".join(
-        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n{cue.text}\n"
+        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n"
+        f"{'' if cue.speaker is None else f'{cue.speaker}: '}{cue.text}\n"
         for number, cue in enumerate(found, 1)
     )
 

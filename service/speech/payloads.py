@@ -22,7 +22,7 @@ Entries = Annotated[
     PlainValidator(lambda entries: tuple(entries.items())),
     PlainSerializer(dict),
 ]
-"""Words and their phonemes. In JSON they are one object."""
+"""Words and their phonemes, or names and their voices. In JSON they are one object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class SpeechPayload(AudioPayload, Utterance):
 
     pronunciations: Entries
     sentences: Sentences
+    voices: Entries = ()
     times_first: bool = False
     """Whether its client waits for the times of all sentences before it sends anything, as a session does."""
 

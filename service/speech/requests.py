@@ -64,10 +64,10 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
     model, voice = catalog.model_and_voice(request.model, request.voice_id)
     _check_rate(model, request)
     said = utterance(
+        catalog,
         model,
         voice,
         request.input,
-        catalog.pronunciations,
         seed=request.seed,
         pronunciations=request.pronunciations,
         input_format=request.input_format,
@@ -76,6 +76,7 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
         speed=request.speed,
         pitch=request.pitch,
         intonation=request.intonation,
+        voices=request.voices,
     )
     payload = SpeechPayload(**vars(said), response_format=request.response_format, sample_rate=request.sample_rate)
     return JobSpec(SPEECH, model, request.model_dump(), payload, payload.seconds)

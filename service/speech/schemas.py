@@ -16,7 +16,8 @@ from ancestral.models.text import InputFormat
 from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
 from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
 from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
-from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordTime
+from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordSpan, WordTime
+from ancestral.speech.cast import MAX_NAME_CHARACTERS, MAX_NAMES
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
 
@@ -47,6 +48,18 @@ VoiceChoice = Annotated[str, Field(min_length=1, max_length=256)] | VoiceReferen
 Pronunciation = dict[
     Annotated[str, Field(min_length=1, max_length=MAX_WORD_CHARACTERS)],
     Annotated[str, Field(min_length=1, max_length=MAX_PHONEME_CHARACTERS)],
+]
+
+Voices = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)],
+        Annotated[str, Field(min_length=1, max_length=256)],
+    ],
+    Field(
+        max_length=MAX_NAMES,
+        description='Names for voices or mixes of the model: with `{"ANNA": "emma"}` emma says what follows `ANNA:` at '
+        "the beginning of a line, up to the next name.",
+    ),
 ]
 
 
@@ -118,7 +131,8 @@ class SpeechRequest(AudioRequest):
     input: str = Field(
         min_length=1,
         max_length=MAX_INPUT_CHARACTERS,
-        description="The text to speak. `[[HH AH0 L OW1]]` gives phonemes (ARPAbet or IPA), `[pause:1.5s]` a pause.",
+        description="The text to speak. `[[HH AH0 L OW1]]` gives phonemes (ARPAbet or IPA), `[pause:1.5s]` a pause, "
+        "`[voice:joe]` another voice for what follows.",
     )
     input_format: InputFormat = Field(
         default="text", description="`ssml`: `input` is an SSML document, one `<speak>` element."
@@ -133,6 +147,7 @@ class SpeechRequest(AudioRequest):
         max_length=MAX_PRONUNCIATIONS,
         description="How words of the text are said, in ARPAbet or IPA. A word in lower case stands for any case.",
     )
+    voices: Voices = Field(default={})
     speed: float = Field(
         default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False, description="2 speaks twice as fast."
     )
@@ -302,7 +317,7 @@ class GenerationRequest(AudioRequest):
     )
 
 
-class WordBits(WordTime):
+class WordBits(WordSpan):
     """A word of a recording: when it is said, as far as its text could be aligned, and how much it surprised."""
 
     bits: float

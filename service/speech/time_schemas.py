@@ -7,12 +7,21 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
-class WordTime(BaseModel):
+class WordSpan(BaseModel):
     """When a word is said."""
 
     word: str = Field(description="As it is read: numbers and abbreviations are written out.")
     start: int = Field(ge=0, description="Its first sample.")
     end: int = Field(ge=0, description="The first sample after it.")
+
+
+class WordTime(WordSpan):
+    """When a word is said, and by whom."""
+
+    speaker: str | None = Field(
+        default=None,
+        description="In a text of several voices: who says it, by a name of `voices` or by the id of the voice.",
+    )
 
 
 class WrittenWordTime(WordTime):

@@ -33,12 +33,17 @@ class SentenceTimes:
     """One per word of :attr:`sentence`."""
     phoneme_spans: tuple[tuple[str, SampleSpan], ...]
     """Pauses are left out."""
+    speaker: str | None = None
+    """In a text of several voices."""
 
     @property
     def words(self) -> list[WordTime]:
         """The words, as they are read."""
         pairs = zip(self.sentence.words, self.word_spans, strict=True)
-        return [WordTime(word=word.text, start=start, end=end) for word, (start, end) in pairs]
+        times = [WordTime(word=word.text, start=start, end=end) for word, (start, end) in pairs]
+        if self.speaker is None:  # what is not set is not sent
+            return times
+        return [time.model_copy(update={"speaker": self.speaker}) for time in times]
 
     @property
     def written_words(self) -> list[WrittenWordTime]:
@@ -133,6 +138,7 @@ class Timeline:
         self._known.append(
             SentenceTimes(
                 sentence=sentence,
+                speaker=self._payload.turn(index).speaker if self._payload.turns else None,
                 written=self._parts[index],
                 span=moved((0, timing.length)),
                 word_spans=tuple(moved(span) for span in timing.words(sentence)),

@@ -19,7 +19,6 @@ from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
-from ancestral.models.text import Pronunciations
 from ancestral.service.errors import status_of
 from ancestral.service.images.requests import completion_job, image_job, interpolation_job
 from ancestral.service.images.schemas import (
@@ -305,7 +304,7 @@ def test_a_text_is_in_the_language_of_its_voice_unless_said_otherwise(catalog: C
     ann = model.entry.voices[0]
     said = {
         (spoken, language): utterance(
-            model, VoiceMix(((replace(ann, language=spoken), 1),)), "Son las 3.", Pronunciations({}), language=language
+            catalog, model, VoiceMix(((replace(ann, language=spoken), 1),)), "Son las 3.", language=language
         )
         for spoken in ("es-ES", "en-US")
         for language in (None, "es", "en-GB")

@@ -33,6 +33,7 @@ _CAPTIONS: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/{job_id}/timestamps",
     summary="Get the times of the words of a job",
+    response_model_exclude_none=True,
     responses=documented(400, 401, 404, 409, 503),
 )
 async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:

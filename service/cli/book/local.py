@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ancestral import codecs
 from ancestral.model import Model
@@ -18,22 +18,30 @@ class LocalSpeaker:
         voice: one of its voices, or a mix; its first one if None.
         speed: above 1 is faster.
         threads: that sample.
+        voices: names of the text for voices.
 
     Raises:
         InvalidRequest: it does not speak, or has no such voice.
     """
 
-    def __init__(self, model: Model, voice: str | None, speed: float, threads: int) -> None:
+    def __init__(self, model: Model, voice: str | None, speed: float, threads: int, voices: Mapping[str, str]) -> None:
         model.description.require("speech")
         self._voice = model.voice(voice)
         self._speed, self._threads = speed, threads
         self.model, self.model_sha256 = model.id, model.description.sha256
-        self.voice, self.language, self.sample_rate = self._voice.id, self._voice.language, self._voice.sample_rate
+        self.voice, self.sample_rate = self._voice.id, self._voice.sample_rate
+        self._voices, self.cast = voices, self._voice.cast(voices)
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
         utterances = (
-            self._voice.utterance(part.text, seed=part.seed, pronunciations=part.pronunciations, speed=self._speed)
+            self._voice.utterance(
+                part.text,
+                seed=part.seed,
+                pronunciations=part.pronunciations,
+                speed=self._speed,
+                voices=self._voices,
+            )
             for part in parts
         )
         for number, speech in self._voice.speak_many(utterances, self._threads):

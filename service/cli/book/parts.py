@@ -21,11 +21,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from ancestral.catalog.seeds import digest_seed
-from ancestral.models.text import Pronunciations, UnsupportedText, parse_text, phonemize
+from ancestral.models.text import Pronunciations, UnsupportedText, parse_text
 from ancestral.models.text.characters import NothingToSpeak
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.text import Book
-from ancestral.service.speech.session.sentences import Sentences
+from ancestral.service.speech.session.sentences import Sentences, lead_after
+from ancestral.speech.cast import spoken
 
 PARAGRAPH_SECONDS: Final = 0.5
 HEADING_SECONDS: Final = 1.0
@@ -63,7 +64,7 @@ class Part:
     """Seconds of silence after it."""
 
 
-def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], language: str) -> list[Part]:
+def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], cast: Cast) -> list[Part]:
     """Everything that is to be spoken, in order.
 
     Args:
@@ -71,25 +72,28 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
         lexicon: words that are read otherwise.
         seed: of the book. That of a part is a digest of it and of the part's text.
         speaker: what else the sound depends on: model, voice, speed.
-        language: of the voice, a tag of BCP 47.
+        cast: who can speak in it. A heading is the default voice's, and so is what follows it.
 
     Raises:
         BookError: some of the text cannot be spoken; the message has the lines of the first places.
     """
     found: list[Part] = []
     problems: list[str] = []
+    lead = ""
     for number, chapter in enumerate(book.chapters):
         before = len(found)
         for paragraph in chapter.paragraphs:
-            pieces = _pieces(paragraph.text, primary(language))
+            lead = "" if paragraph.heading else lead
+            pieces = list(_pieces(paragraph.text, cast, lead))
+            lead = lead_after(lead, f"{paragraph.text}\n", cast)
             try:
-                spoken = [_part(number, text, lexicon, seed, speaker, language) for text in pieces]
+                made = [_part(number, text, lexicon, seed, speaker, cast) for text in pieces]
             except UnsupportedText as error:
                 problems.append(f"line {paragraph.line}: {error}")
                 continue
-            found += [part for part in spoken if part is not None]
+            found += [part for part in made if part is not None]
             if len(found) > before:
-                spoke = any(part is not None for part in spoken)
+                spoke = any(part is not None for part in made)
                 pause = BREAK_SECONDS if not spoke else HEADING_SECONDS if paragraph.heading else PARAGRAPH_SECONDS
                 found[-1] = replace(found[-1], pause=pause)
         if len(found) > before:
@@ -102,27 +106,28 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
     return found
 
 
-def _pieces(text: str, language: str) -> Iterator[str]:
-    """A paragraph, cut between sentences where it is long."""
+def _pieces(text: str, cast: Cast, lead: str) -> Iterator[str]:
+    """A paragraph, cut between sentences where it is long; each piece says who speaks, where the one before did."""
     while len(text) > _PART_CHARACTERS:
-        sizes = _PART_CHARACTERS, _MOST_CHARACTERS
-        piece = next(filter(None, (Sentences("", language).feed(text[:size]) for size in sizes)), "")
-        if not piece and len(text) <= _MOST_CHARACTERS:
+        most = _MOST_CHARACTERS - len(lead)
+        pieces = (Sentences("", cast, lead).feed(text[:size]) for size in (_PART_CHARACTERS, most))
+        piece = next(filter(None, pieces), "")
+        if not piece and len(text) <= most:
             break
-        piece = piece or text[: text.rfind(" ", 1, _MOST_CHARACTERS) + 1 or _MOST_CHARACTERS]
-        yield piece
-        text = text[len(piece) :]
+        piece = piece or text[: text.rfind(" ", 1, most) + 1 or most]
+        yield lead + piece
+        text, lead = text[len(piece) :], lead_after(lead, piece, cast)
     if text:
-        yield text
+        yield lead + text
 
 
 def _part(
-    chapter: int, text: str, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], language: str
+    chapter: int, text: str, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], cast: Cast
 ) -> Part | None:
     """A part, with no pause after it; None if there is nothing to speak in it."""
-    script = parse_text(text, "text", lexicon, language)
+    script = parse_text(text, "text", lexicon, cast=cast)
     try:
-        sentences = len(phonemize(script, language))
+        sentences = sum(len(turn) for _, turn in spoken(script, cast.default))
     except NothingToSpeak:
         return None
     part_seed = digest_seed(seed, text)

@@ -9,16 +9,20 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from http.client import HTTPException, HTTPMessage
 from typing import Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
+from ancestral.catalog.mix import VoiceMix
+from ancestral.catalog.models import mix_of
+from ancestral.errors import InvalidRequest
 from ancestral.models.entries import Voice
 from ancestral.service.cli.book.parts import BookError, Part
 from ancestral.service.cli.book.speaker import Spoken
+from ancestral.speech.cast import cast_of
 
 T = TypeVar("T")
 PARALLEL: Final = 4
@@ -40,24 +44,37 @@ class RemoteSpeaker:
         model_id: an id or an alias; the first model that has the voice if None.
         voice: one of its voices, by its id or an alias, or a mix; its first one if None.
         speed: above 1 is faster.
+        voices: names of the text for voices.
 
     Raises:
-        BookError: the server does not answer, or has no such model or voice, or the model cannot speak.
+        BookError: the server does not answer, or has no such model, or the model cannot speak.
+        InvalidRequest: there is no such voice.
     """
 
-    def __init__(self, url: str, key: str | None, model_id: str | None, voice: str | None, speed: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        model_id: str | None,
+        voice: str | None,
+        speed: float,
+        voices: Mapping[str, str],
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BookError(f"{url}: not the URL of a server, such as http://localhost:8000")
         self._url = url.rstrip("/")
         self._key = key
         self._speed = speed
+        self._voices = voices
+        self._listed: dict[str, tuple[list[Voice], dict[str, str]]] = {}
         self._stopped = threading.Event()
         model, found = self._chosen(model_id, voice)
         self.model: str = model["id"]
         self.model_sha256: str = model["sha256"]
         self.sample_rate: int = model["sample_rate"]
-        self.voice, self.language = found.id, found.language
+        self.voice = found.id
+        self.cast = cast_of(partial(self._voice, self.model), found, found.language, voices)
 
     def _chosen(self, model_id: str | None, voice: str | None) -> tuple[dict[str, Any], VoiceMix]:
         """The model, and its voice in the canonical form."""
@@ -65,29 +82,29 @@ class RemoteSpeaker:
             models = [m for m in self._json("/v1/models", attempts=1)["data"] if "speech" in m["capabilities"]]
         else:
             models = [self._json(f"/v1/models/{quote(model_id, safe='')}", attempts=1)]
-        refused: BookError | None = None
+        refused: InvalidRequest | None = None
         for model in models:
             if "speech" not in model["capabilities"]:
                 raise BookError(f"{model['id']} is not made for speech")
             try:
                 return model, self._voice(model["id"], voice)
-            except _NoVoice as error:
+            except InvalidRequest as error:
+                if error.code != "voice_not_found":
+                    raise
                 refused = refused or error
         raise refused or BookError("the server has no model of speech")
 
     def _voice(self, model_id: str, text: str | None) -> VoiceMix:
         """The canonical form of a voice or mix: what a part is made from must not depend on how it was written."""
-        listed = self._json(f"/v1/audio/voices?model={quote(model_id, safe='')}")["voices"]
-        names = [field.name for field in fields(Voice) if field.name != "sampling"]
-        voices = [Voice(**{name: voice[name] for name in names}) for voice in listed]
-        aliases = {alias: voice["id"] for voice in listed for alias in voice["aliases"]}
-        try:
-            return find_voice(voices[0].id if text is None else text, voices, aliases)
-        except UnknownVoice as error:
-            known = ", ".join(voice.id for voice in voices)
-            raise _NoVoice(f"voice: {model_id} has no such voice; it has {known}") from error
-        except MixError as error:
-            raise BookError(f"voice: {error}") from error
+        if model_id not in self._listed:
+            listed = self._json(f"/v1/audio/voices?model={quote(model_id, safe='')}")["voices"]
+            names = [field.name for field in fields(Voice) if field.name != "sampling"]
+            self._listed[model_id] = (
+                [Voice(**{name: voice[name] for name in names}) for voice in listed],
+                {alias: voice["id"] for voice in listed for alias in voice["aliases"]},
+            )
+        voices, aliases = self._listed[model_id]
+        return mix_of(model_id, voices, voices[0].id if text is None else text, aliases)
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
@@ -119,7 +136,7 @@ class RemoteSpeaker:
     def _speak(self, part: Part) -> Spoken:
         body = {
             "model": self.model, "voice": self.voice, "input": part.text, "pronunciations": dict(part.pronunciations),
-            "seed": part.seed, "speed": self._speed, "response_format": "flac",
+            "seed": part.seed, "speed": self._speed, "response_format": "flac", "voices": dict(self._voices),
         }  # fmt: skip
         # With the key a part that was in progress when this program ended, or the connection, is found again.
         submit = {"prefer": "respond-async", "idempotency-key": part.name, "content-type": "application/json"}
@@ -208,10 +225,6 @@ def _nothing(_body: bytes, _headers: HTTPMessage) -> None:
 
 class _Gone(BookError):
     """What was asked for does not exist."""
-
-
-class _NoVoice(BookError):
-    """A model lacks the voice."""
 
 
 def _message(error: HTTPError) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.parts import Part
 
 
@@ -20,13 +21,12 @@ class Spoken:
 
 
 class Speaker(Protocol):
-    """A voice of a model at a speed. The first four attributes, with text and seed, determine the sound."""
+    """A voice of a model at a speed, and who else can speak. These, with text and seed, determine the sound."""
 
     model: str
     model_sha256: str
     voice: str
-    language: str
-    """Of the voice, a tag of BCP 47."""
+    cast: Cast
     sample_rate: int
     """Of the sound, in hertz."""
 

@@ -36,7 +36,7 @@ def model_that_speaks(voice: str | None) -> str:
     for entry in sorted(speaking, key=lambda entry: entry.id in aliases.models.values(), reverse=True):
         try:
             if voice is not None:
-                mix_of(entry, voice, aliases.voices)
+                mix_of(entry.id, entry.voices, voice, aliases.voices)
         except InvalidRequest as error:
             if error.code != "voice_not_found":
                 raise

@@ -112,7 +112,7 @@ class Connection(AsyncEventHandler):
         elif SynthesizeStart.is_type(event.type):
             start = SynthesizeStart.from_event(event)
             voice = self._speaking.voice(start.voice)
-            self._streamed = voice, _input_format(start.text_format), Sentences(language=primary(voice.language))
+            self._streamed = voice, _input_format(start.text_format), Sentences(cast=voice.cast())
         elif SynthesizeChunk.is_type(event.type):
             await self._take(SynthesizeChunk.from_event(event).text)
         elif SynthesizeStop.is_type(event.type):
@@ -127,18 +127,19 @@ class Connection(AsyncEventHandler):
 
     async def _take(self, text: str) -> None:
         voice, input_format, sentences = self._begun()
+        lead = sentences.lead
         if input_format == "ssml":  # a document is one, however it comes
             sentences.pending += text
         elif complete := sentences.feed(text).strip():
-            await self._speak(voice, complete, input_format)
+            await self._speak(voice, lead + complete, input_format)
         if len(sentences.pending) > _MOST_CHARACTERS:
             raise InvalidRequest(f"text: a sentence of over {_MOST_CHARACTERS} characters", param="text")
 
     async def _finish(self) -> None:
         voice, input_format, sentences = self._begun()
-        self._streamed = None
+        self._streamed, lead = None, sentences.lead
         if rest := sentences.flush().strip():
-            await self._speak(voice, rest, input_format)
+            await self._speak(voice, lead + rest, input_format)
         await self.write_event(SynthesizeStopped().event())
 
     def _begun(self) -> tuple[Voice, InputFormat, Sentences]:

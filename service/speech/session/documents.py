@@ -31,6 +31,14 @@ class Documents:
         rest, self.pending = self.pending, ""
         return rest
 
+    lead = ""
+    """A document ends with the voice that it began with."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there is only white space."""
+        return not self.pending.strip()
+
     def first(self, complete: str) -> str:
         """What of a complete text is spoken as one utterance: a document."""
         end = _END.search(complete)

@@ -19,6 +19,7 @@ from ancestral.service.speech.schemas import (
     SpeechRequest,
     Timestamps,
     VoiceChoice,
+    Voices,
     voice_text,
 )
 from ancestral.service.ws.schemas import ApiKey, SessionClose
@@ -47,6 +48,7 @@ class SessionConfig(StrictRequest):
     pronunciations: Pronunciation = Field(
         default={}, max_length=MAX_PRONUNCIATIONS, description="How words are said, in ARPAbet or IPA."
     )
+    voices: Voices = Field(default={})
     flush_after_ms: int = Field(
         default=300,
         ge=0,

@@ -27,6 +27,7 @@ can resume the session.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,7 +54,7 @@ from ancestral.service.speech.session.messages import (
     SessionResume,
 )
 from ancestral.service.speech.session.runner import SessionRunner
-from ancestral.service.speech.session.state import SessionState, Utterance, new_session_state
+from ancestral.service.speech.session.state import SessionState, Utterance, new_session_state, session_cast
 from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
@@ -160,7 +161,7 @@ class NativeConnection(SpeechConnection):
             found = await self._session.claim(self._credentials.caller.name)
             if found is None:
                 raise NotFound("session_id: no such session", param="session_id", code="session_not_found")
-            session_state = SessionState.load(found)
+            session_state = SessionState.load(found, partial(session_cast, self._state.catalog))
             runner = self._runner(session_state)
             await self._send_created(session_state.received)
             await runner.rewind(sample)

@@ -9,6 +9,9 @@ A clause of an incomplete sentence can be cut off at a comma, semicolon, colon o
 the two parts are read as the whole is. It is spoken as a clause that goes on, though not with the very samples that it
 has in its sentence.
 
+Each voice's part is a text of its own: what stands before another voice is complete. Who speaks at its beginning is
+:attr:`Sentences.lead`.
+
 Known limit: a mark on its own after a sentence that was already complete ("Really. ?") arrives too late.
 """
 
@@ -19,12 +22,12 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
-from ancestral.models.text.characters import ENGLISH, NothingToSpeak, UnsupportedText
-from ancestral.models.text.directives import ends_in_open_directive
-from ancestral.models.text.languages.registry import table
+from ancestral.models.text.characters import ENGLISH, NothingToSpeak, UnknownSpeaker, UnsupportedText
+from ancestral.models.text.directives import ends_in_open_directive, voice_changes, voice_named
+from ancestral.models.text.languages.registry import primary, table
 from ancestral.models.text.markup import ends_in_open_tag
 from ancestral.models.text.normalize import normalize
-from ancestral.models.text.script import Cue
+from ancestral.models.text.script import Cast, Cue
 
 _PLACE: Final = re.compile(
     # Marks with closing quotes and brackets; the end of a paragraph; the start of a list item.
@@ -39,17 +42,6 @@ _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 
 _PLACES_TRIED: Final = 3
 _CONTEXT: Final = 100
 """Characters before a position that are considered; the front-end looks back over fewer."""
-
-
-def nothing_to_say(text: str, language: str = ENGLISH.language) -> bool:
-    """Whether a text in a primary language has only marks and white space; false if it cannot be spoken."""
-    try:
-        normalize(text, language)
-    except NothingToSpeak:
-        return True
-    except UnsupportedText:
-        return False
-    return False
 
 
 @cache
@@ -67,13 +59,43 @@ def _continuations(language: str) -> tuple[str, ...]:
     )
 
 
-class Sentences:
-    """Takes pieces of text in a primary language, returns complete sentences."""
+def _changes(lead: str, text: str, cast: Cast) -> list[re.Match[str]]:
+    return voice_changes(text, cast.names, begins_line=not lead or lead.endswith("\n"))
 
-    def __init__(self, pending: str = "", language: str = ENGLISH.language) -> None:
-        self._language = language
+
+def lead_after(lead: str, text: str, cast: Cast) -> str:
+    """What says, before the text after this one, who speaks it and whether it begins a line.
+
+    Args:
+        lead: before this text; empty at the beginning.
+        text: that was spoken.
+        cast: who can speak in it.
+    """
+    named = [*voice_changes(lead, ()), *_changes(lead, text, cast)]
+    voice = voice_named(named[-1]) if named else cast.default.voice if cast.names else ""
+    if not voice or not text:
+        return lead
+    return f"[voice:{voice}]" + ("\n" if text.rstrip(" \t").endswith("\n") else "")
+
+
+_ENGLISH_VOICE: Final = Cast.of_one(ENGLISH.language)
+
+
+class Sentences:
+    """Takes pieces of a text, returns complete sentences.
+
+    Args:
+        pending: text that is not complete yet.
+        cast: who can speak in it.
+        lead: from an earlier :attr:`lead`; empty at the beginning of a text.
+    """
+
+    def __init__(self, pending: str = "", cast: Cast = _ENGLISH_VOICE, lead: str = "") -> None:
+        self._cast = cast
         self.pending = pending
         """Text that is not complete yet."""
+        self.lead = lead
+        """What says, before the incomplete text, who speaks it and whether it begins a line."""
         self._decided = 0
         """Positions before this one are no boundaries."""
         self._tried = -1
@@ -86,18 +108,53 @@ class Sentences:
             Everything up to the last boundary; may be empty.
         """
         self.pending += text
-        return self._cut(self._last_boundary())
+        change = self._changes[-1].start() if self._changes else 0
+        if self._says_nothing(change):
+            change = 0
+        return self._cut(max(change, self._last_boundary()))
+
+    @property
+    def _changes(self) -> list[re.Match[str]]:
+        """Where another voice begins in the incomplete text."""
+        return _changes(self.lead, self.pending, self._cast)
+
+    @property
+    def _language(self) -> str:
+        """The primary language of the last voice."""
+        named = [*voice_changes(self.lead, ()), *self._changes]
+        with suppress(UnknownSpeaker):
+            return primary((self._cast.find(voice_named(named[-1])) if named else self._cast.default).text_language)
+        return primary(self._cast.default.text_language)
 
     def _cut(self, end: int) -> str:
-        complete, self.pending = self.pending[:end], self.pending[end:]
+        complete = self.pending[:end]
+        self.lead = lead_after(self.lead, complete, self._cast)
+        self.pending = self.pending[end:]
         self._decided, self._tried = max(0, self._decided - end), self._tried - end
         return complete
 
     def flush(self) -> str:
         """The remaining text, complete or not."""
-        rest, self.pending = self.pending, ""
+        rest = self._cut(len(self.pending))
         self._decided, self._tried = 0, -1
         return rest
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the incomplete text has no words; false if it cannot be spoken."""
+        return self._says_nothing(len(self.pending))
+
+    def _says_nothing(self, end: int) -> bool:
+        text = self.pending[:end]
+        for change in reversed(self._changes):
+            text = text[: change.start()] + " " + text[change.end() :]
+        try:
+            normalize(text, self._language)
+        except NothingToSpeak:
+            return True
+        except UnsupportedText:
+            return False
+        return False
 
     def first(self, complete: str) -> str:
         """What of a complete text is spoken as one utterance: all of it."""
@@ -128,8 +185,9 @@ class Sentences:
         return _is_boundary(f"{self.pending[self._context_start(len(self.pending)) :]} ", None, self._language)
 
     def _context_start(self, end: int) -> int:
-        """Where the context of a position begins: not inside phonemes."""
-        start = max(0, end - _CONTEXT)
+        """Where the context of a position begins: not inside phonemes, and with the last voice."""
+        named = max((change.end() for change in self._changes), default=0)
+        start = max(0, end - _CONTEXT, named if named <= end else 0)
         opening = self.pending.rfind("[[", 0, start + 1)
         return opening if opening > self.pending.rfind("]]", 0, start) else start
 

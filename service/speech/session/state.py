@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import draw_seed, part_seed
 from ancestral.errors import InvalidRequest
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.script import Cast
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 from ancestral.service.speech.session.documents import Documents
 from ancestral.service.speech.session.messages import SessionConfig
-from ancestral.service.speech.session.sentences import Sentences, nothing_to_say
+from ancestral.service.speech.session.sentences import Sentences
+from ancestral.speech.cast import cast_of
 from ancestral.speech.utterance import check_language, check_pitch, read_pronunciations
 
 MAX_OUTSTANDING = 2
@@ -48,12 +51,10 @@ class Utterance:
     cancelled: bool = False
 
 
-def _language(config: SessionConfig) -> str:
-    return primary(config.language or "en")
-
-
-def _splitter(config: SessionConfig, pending: str) -> Sentences | Documents:
-    return Documents(pending) if config.input_format == "ssml" else Sentences(pending, _language(config))
+def session_cast(catalog: Catalog, config: SessionConfig) -> Cast:
+    """Who can speak in a session; raises as :func:`new_session_state` does."""
+    model, voice = catalog.model_and_voice(config.model, config.voice_id)
+    return cast_of(partial(catalog.voice, model), voice, config.language or voice.language, config.voices)
 
 
 class SessionState:
@@ -61,10 +62,12 @@ class SessionState:
 
     Args:
         config: of the session, with its seed and its language.
+        cast: who can speak in it.
     """
 
-    def __init__(self, config: SessionConfig) -> None:
+    def __init__(self, config: SessionConfig, cast: Cast) -> None:
         self.config = config
+        self._cast = cast
         self.received = 0
         """Characters of text."""
         self.sentences = 0
@@ -77,7 +80,7 @@ class SessionState:
         """The position of the first of them, in samples of the session."""
         self._count = 0
         self._current = 0
-        self._incomplete = _splitter(config, "")
+        self._incomplete = self._splitter()
         self._complete: list[str] = []
         """What is spoken next: whole sentences together, and clauses that go on, each by itself."""
         self._goes_on = False
@@ -90,6 +93,9 @@ class SessionState:
 
     # Text
 
+    def _splitter(self, pending: str = "", lead: str = "") -> Sentences | Documents:
+        return Documents(pending) if self.config.input_format == "ssml" else Sentences(pending, self._cast, lead)
+
     def add_text(self, text: str) -> None:
         """Add a piece of text.
 
@@ -99,32 +105,32 @@ class SessionState:
         if self.closing and not self._reported:
             message = "type: input.done came before this text, and not everything before it has been spoken"
             raise InvalidRequest(message, param="type", code="wrong_order")
-        waiting = sum(map(len, self._complete)) + len(self._incomplete.pending)
+        waiting = sum(map(len, [*self._complete, self._incomplete.lead, self._incomplete.pending]))
         if waiting + len(text) > MAX_INPUT_CHARACTERS:
             message = f"text: {waiting} characters wait to be spoken, and no more than {MAX_INPUT_CHARACTERS} may"
             raise InvalidRequest(message, param="text", code="too_much_text")
         if self.closing:
             self.closing = self._spoke = False
         self.received += len(text)
-        self._completed(self._incomplete.feed(text))
+        self._completed(self._incomplete.lead, self._incomplete.feed(text))
         if schedule := self.config.chunk_length_schedule:
             least = schedule[min(self._chunks, len(schedule) - 1)]
-            self._completed(self._incomplete.clause(least), goes_on=True)
+            self._completed(self._incomplete.lead, self._incomplete.clause(least), goes_on=True)
 
-    def _completed(self, text: str, *, goes_on: bool = False) -> None:
+    def _completed(self, lead: str, text: str, *, goes_on: bool = False) -> None:
         if not text:
             return
         if self._complete and not self._goes_on:
             self._complete[-1] += text
         else:
-            self._complete.append(text)
+            self._complete.append(lead + text)
         self._goes_on = goes_on
         self._chunks += 1
 
     def flush(self) -> None:
         """Treat the text so far as complete."""
-        if not nothing_to_say(self._incomplete.pending, _language(self.config)):
-            self._completed(self._incomplete.flush())
+        if not self._incomplete.says_nothing:
+            self._completed(self._incomplete.lead, self._incomplete.flush())
 
     @property
     def flush_seconds(self) -> float | None:
@@ -138,6 +144,7 @@ class SessionState:
         """End the input. A rest without words is dropped, unless there was nothing else."""
         self.flush()
         rest = self._incomplete.flush()
+        self._incomplete = self._splitter()
         if rest.strip() and not (self._spoke or self._complete):
             self._complete = [rest]  # which speech_job refuses
         self.closing, self._reported, self._chunks = True, False, 0
@@ -234,7 +241,7 @@ class SessionState:
                 utterance.samples, utterance.ended_at = samples, now
             utterance.cancelled, samples = True, 0
         self._current = len(self.utterances)
-        self._incomplete.flush()
+        self._incomplete = self._splitter()
         self._complete, self._chunks = [], 0
         self.closing = self._reported = self._spoke = False
         return cancelled
@@ -279,6 +286,7 @@ class SessionState:
             "first_sample": self.first_sample,
             "count": self._count,
             "incomplete": self._incomplete.pending,
+            "lead": self._incomplete.lead,
             "complete": [self._taken, *self._complete] if self._taken else self._complete,
             "goes_on": self._goes_on,
             "chunks": self._chunks,
@@ -287,16 +295,17 @@ class SessionState:
         return json.dumps(state)
 
     @classmethod
-    def load(cls, text: str) -> SessionState:
-        """What :meth:`dump` wrote."""
+    def load(cls, text: str, cast: Callable[[SessionConfig], Cast]) -> SessionState:
+        """What :meth:`dump` wrote; the cast is that of its config."""
         state: dict[str, Any] = json.loads(text)
-        found = cls(SessionConfig(**state["config"]))
+        config = SessionConfig(**state["config"])
+        found = cls(config, cast(config))
         found.received, found.sentences = state["received"], state["sentences"]
         found.closing, found.first_sample = state["closing"], state["first_sample"]
         found.utterances = [Utterance(**utterance) for utterance in state["utterances"]]
         found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
         found._goes_on, found._chunks = state["goes_on"], state["chunks"]
-        found._incomplete = _splitter(found.config, state["incomplete"])
+        found._incomplete = found._splitter(state["incomplete"], state["lead"])
         return found
 
 
@@ -314,4 +323,5 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
     check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
     drawn = draw_seed() if config.seed is None else config.seed
-    return SessionState(config.model_copy(update={"model": model.entry.id, "seed": drawn, "language": language}))
+    config = config.model_copy(update={"model": model.entry.id, "seed": drawn, "language": language})
+    return SessionState(config, session_cast(catalog, config))

@@ -42,6 +42,7 @@ def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: s
             "input_format": "text",
             "language": "en",
             "pronunciations": {},
+            "voices": {},
             "voice": "ann",
             "response_format": "mp3",
             "speed": 2.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ancestral.models.text import Pronunciations
+from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.parts import (
     BREAK_SECONDS,
     CHAPTER_SECONDS,
@@ -50,7 +51,9 @@ The licence.
 
 
 def _parts(text: str, **changes: str) -> list[Part]:
-    return parts_of(read_book(text), Pronunciations({"alice": "AE1 L AX S"}), 7, {"model": "tiny"} | changes, "en")
+    return parts_of(
+        read_book(text), Pronunciations({"alice": "AE1 L AX S"}), 7, {"model": "tiny"} | changes, Cast.of_one("en")
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,4 +147,4 @@ def test_what_cannot_be_spoken_is_told_with_its_line() -> None:
     with pytest.raises(BookError, match="and 5 more"):
         _parts("你好\n\n" * 15)
     with pytest.raises(BookError, match="nothing to speak"):
-        parts_of(Book(()), Pronunciations({}), 7, {}, "en")
+        parts_of(Book(()), Pronunciations({}), 7, {}, Cast.of_one("en"))

@@ -40,6 +40,14 @@ def test_say_makes_what_the_server_makes(ancestral: Run, server: Server, tmp_pat
     assert np.array_equal(samples, expected)
 
 
+def test_say_has_lines_said_by_their_voices(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    path, text, names = tmp_path / "a.wav", "No!\nBEN: No!\n[voice:ann] No!", ("--voices", "BEN=bob")
+    done = ancestral("say", text, *names, "--voice", "ann", "--model", "tiny", "--seed", "7", "-o", str(path))
+    assert done.returncode == 0, done.stderr
+    expected, _ = soundfile.read(io.BytesIO(server.speak(input=text, voices={"BEN": "bob"}).content), dtype="int16")
+    assert np.array_equal(soundfile.read(path, dtype="int16")[0], expected)
+
+
 def test_a_stored_wav_has_its_real_size(ancestral: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     assert ancestral("say", TEXT, "--model", "tiny", "-o", str(path)).returncode == 0

@@ -20,6 +20,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from ancestral.catalog.seeds import part_seed
 from ancestral.codecs.book import COVERED, FORMATS
 from tests.service.support import Server, command
 
@@ -118,6 +119,28 @@ def test_a_server_makes_the_same_file(ancestral: Run, server: Server, book: Path
     assert _read(ancestral, book, tmp_path / "b.flac", *options, "--url", server.url) == here
 
 
+def test_a_play_is_said_by_its_voices(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    text = tmp_path / "play.txt"
+    text.write_text("No!\n\nBEN: It was late.\n\nIs it?\nCARA: Yes.\n\n# Two\n\nGo.\n")
+    options = ("--voices", "BEN=bob", "--voices", "CARA=bob+ann")
+    here = _read(ancestral, text, tmp_path / "a.wav", *options)
+    said = [
+        ("No!", [("ann", "No!")], 0.5),
+        ("[voice:ann]\nBEN: It was late.", [("bob", "It was late.")], 0.5),
+        ("[voice:BEN]\nIs it?\nCARA: Yes.", [("bob", "Is it?"), ("bob+ann", "Yes.")], 2.0),
+        ("Two", [("ann", "Two")], 1.0),
+        ("[voice:ann]\nGo.", [("ann", "Go.")], 2.0),
+    ]
+    pieces: list[np.ndarray] = []
+    for part, turns, seconds in said:
+        for index, (voice, line) in enumerate(turns):
+            content = server.speak(input=line, voice=voice, seed=part_seed(_seed(part), index)).content
+            pieces.append(soundfile.read(io.BytesIO(content), dtype="int16")[0])
+        pieces.append(np.zeros(int(seconds * RATE), np.int16))
+    assert np.array_equal(soundfile.read(tmp_path / "a.wav", dtype="int16")[0], np.concatenate(pieces))
+    assert _read(ancestral, text, tmp_path / "b.wav", *options, "--url", server.url) == here
+
+
 def test_a_server_that_needs_a_key(ancestral: Run, keyed: Server, keys: dict[str, str], book: Path) -> None:
     output, key = book.with_name("a.mp3"), book.with_name("key")
     key.write_text(f"{keys['files']}\n")
@@ -214,6 +237,8 @@ def test_a_corrected_text_costs_what_has_changed(ancestral: Run, book: Path, tmp
         (["-o", "a.ogg"], 2, b"must end in .m4b, .mp3, .flac, .opus, .wav"),
         (["-o", "/nowhere/a.mp3"], 1, b"there is no directory /nowhere"),
         (["-o", "a.mp3", "--voice", "nobody"], 1, b"voice: tiny has no such voice; it has ann, bob"),
+        (["-o", "a.mp3", "--voices", "ANNA=nobody"], 1, b"voices: ANNA: tiny has no such voice; it has ann, bob"),
+        (["-o", "a.mp3", "--voices", "ANNA"], 2, b"'ANNA' is not like ANNA=emma"),
         (["-o", "a.mp3", "--model", "free"], 1, b"model: free is not made for speech"),
         (["-o", "a.mp3", "--model", "other"], 1, b"no such model"),
         (["-o", "a.wav", "--cover", "book.txt"], 2, b"--cover: a .wav file has none; .m4b, .mp3, .flac have"),
@@ -250,6 +275,7 @@ def test_refusals_of_a_server(ancestral: Run, server: Server, book: Path, tmp_pa
         ("Größe".encode("latin-1"), b"not UTF-8 at byte 2; iconv"),
         (b"PK\x03\x04\x14\x00mimetypeapplication/epub+zip", b"a ZIP file, as EPUB and DOCX are, not a text"),
         (b"Chapter 1\n\nYes.\n\nNo <b>.\n", b"line 5: "),
+        (b"Yes.\n\n[voice:zoe] No.\n", b"line 3: '[voice:zoe]' (a voice, at position 0): tiny has no such voice"),
         (b"", b"there is nothing to speak in it"),
         ("".join(f"Chapter {n}\n\n" for n in range(256)).encode(), b"has 256 headings"),
     ],

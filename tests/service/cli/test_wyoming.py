@@ -132,6 +132,16 @@ def test_sentences_are_spoken_as_they_are_complete(port: int, zoo: Path) -> None
     assert samples(rest) == [length(zoo, SECOND)]
 
 
+def test_a_voice_that_the_text_names_goes_on(port: int, zoo: Path) -> None:
+    async def streamed(client: AsyncTcpClient) -> list[Event]:
+        pieces = [SynthesizeChunk(f"{word} ") for word in f"{FIRST} [voice:bob] {FIRST} {SECOND}".split()]
+        return await ask(client, SynthesizeStart(voice=ANN), *pieces, SynthesizeStop(), until=SynthesizeStopped.is_type)
+
+    lengths = [length(zoo, FIRST), length(zoo, FIRST, "bob"), length(zoo, SECOND, "bob")]
+    assert samples(talk(port, streamed)) == lengths
+    assert length(zoo, SECOND) not in lengths
+
+
 def test_what_cannot_be_spoken_is_an_error_and_the_connection_goes_on(port: int, zoo: Path) -> None:
     wrong: list[tuple[Eventable, str]] = [
         (Synthesize(FIRST, voice=SynthesizeVoice(name="zoe")), "no such voice; it has ann, bob"),

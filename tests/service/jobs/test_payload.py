@@ -24,6 +24,7 @@ from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.payload import Payload, PayloadError
 from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.speech.cast import Turn
 
 SENTENCES = tuple(phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(
@@ -31,7 +32,8 @@ SPEECH = SpeechPayload(
     sampling=Sampling(voiced_temperature=0.8, min_p=0.03, low_shelf_db=-4.0, mel_correction=0.5),
     input='Is it "late"? Nö!', plain_input="Is it", input_format="text", language="en-US",
     pronunciations=(("Nö", "N OW1"),),
-    speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES,
+    speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES, voices=(("ANNA", "ann(1)+bob(2)"),),
+    turns=(Turn(0, "ann", "ann", PLAIN), Turn(1, "ANNA", "ann(1)+bob(2)", Sampling(min_p=0.03))),
 )  # fmt: skip
 GENERATION = GenerationPayload(
     seed=0, temperature=1.0, prompt_sha256="ab" * 32, voice="bob", response_format="wav", sample_rate=8000,

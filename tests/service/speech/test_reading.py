@@ -13,6 +13,7 @@ import pytest
 
 from ancestral.catalog.lexicon import read_lexicon
 from ancestral.models.entries import ModelError
+from ancestral.models.text.script import Cast
 from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.state import SessionState
 from tests.service.support import Server
@@ -117,10 +118,10 @@ def config(**changes: Any) -> SessionConfig:
 
 
 def test_a_session_speaks_documents_when_they_end_one_at_a_time() -> None:
-    state = SessionState(config(input_format="ssml"))
+    state = SessionState(config(input_format="ssml"), Cast.of_one("en"))
     state.add_text("<speak>One. Two.")
     assert state.take() == ""
-    state = SessionState.load(state.dump())
+    state = SessionState.load(state.dump(), lambda config: Cast.of_one("en"))
     state.add_text("</speak> <speak>Three.</speak><speak>")
     assert state.take() == "<speak>One. Two.</speak>"
     state.add_utterance("job_1", 2, 1)
@@ -130,7 +131,7 @@ def test_a_session_speaks_documents_when_they_end_one_at_a_time() -> None:
 
 
 def test_a_session_does_not_cut_directives() -> None:
-    state = SessionState(config())
+    state = SessionState(config(), Cast.of_one("en"))
     state.add_text("Say [[kæt. ")
     assert state.take() == ""
     state.add_text("dɔɡ]] now. And then ")

@@ -50,7 +50,7 @@ def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis
     models = load_models(CatalogConfig((zoo,)), "native", only="tiny")
     model = models.speech_model("tiny", "speech")
     sampler = Counting(**vars(models.sound(model)))
-    said = utterance(model, models.voice(model, "ann"), "1" * 4096, models.pronunciations, seed=7)
+    said = utterance(models, model, models.voice(model, "ann"), "1" * 4096, seed=7)
     payload = SpeechPayload(**vars(said), response_format="wav", sample_rate=None)
     settings = Settings(models_dir=zoo)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ancestral.models.text import UnsupportedText, phonemize
-from ancestral.service.speech.session.sentences import Sentences, nothing_to_say
+from ancestral.models.text import UnsupportedText, parse_text, phonemize
+from ancestral.models.text.characters import NothingToSpeak
+from ancestral.models.text.script import Cast, Speaker
+from ancestral.service.speech.session.sentences import Sentences
+from ancestral.speech.cast import spoken as spoken_by
 
 WORDS = (
     "the", "The", "a", "A", "I", "man", "canoe", "slid", "Smith", "Dr.", "Mr.", "St.", "e.g.", "i.e.", "etc.", "U.S.",
@@ -46,7 +50,7 @@ def complete(given_pieces: list[str]) -> list[str]:
 
 def spoken(text: str) -> list[tuple[str, ...]]:
     """Its sentences, as phonemes."""
-    return [] if nothing_to_say(text) else [sentence.phones for sentence in phonemize(text)]
+    return [] if Sentences(text).says_nothing else [sentence.phones for sentence in phonemize(text)]
 
 
 @settings(max_examples=400)
@@ -55,6 +59,31 @@ def test_pieces_say_what_the_whole_says(text: str, cuts: list[int]) -> None:
     found = complete(pieces(text, cuts))
     assert "".join(found) == text
     assert [phones for part in found for phones in spoken(part)] == spoken(text)
+
+
+CAST = Cast(
+    Speaker("ann", "ann", "en-US", "en"), lambda name: Speaker(name, name, "en-US", "en"), names=("ANNA", "OLD BEN")
+)
+CHANGES = ("ANNA: ", "OLD BEN:", "\nANNA: ", "\n  OLD BEN: ", "[voice:eve] ", ".[voice:ann]", "\n\n[Voice: eve]\n")
+
+
+def turns(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The sentences of a text, as phonemes, and who says each."""
+    with suppress(NothingToSpeak):
+        said = spoken_by(parse_text(text, cast=CAST), CAST.default)
+        return [(speaker.voice, sentence.phones) for speaker, sentences in said for sentence in sentences]
+    return []
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(texts(), st.sampled_from(CHANGES)), max_size=6), st.lists(st.integers(0, 1000), max_size=8))
+def test_pieces_are_said_by_whom_the_whole_is(parts: list[str], cuts: list[int]) -> None:
+    text, sentences, found = "".join(parts), Sentences("", CAST), []
+    for piece in [*pieces(text, cuts), None]:
+        lead = sentences.lead
+        if said := sentences.flush() if piece is None else sentences.feed(piece):
+            found += turns(lead + said)
+    assert found == turns(text)
 
 
 @settings(max_examples=60)
@@ -119,7 +148,7 @@ def test_the_next_word_decides_on_the_rest(text: str, then: str, out: str) -> No
     ],
 )
 def test_sentences_of_other_languages(language: str, text: str, then: str, out: str) -> None:
-    sentences = Sentences("", language)
+    sentences = Sentences("", Cast.of_one(language))
     assert sentences.feed(text) + sentences.feed(then) == out
 
 
@@ -155,7 +184,7 @@ def test_a_tag_is_never_split() -> None:
     [("", True), (' ."\n…', True), ("Hm.", False), ("🙂", False), ("王", False), ("<p/>", False), ("\0", False)],
 )
 def test_nothing_to_say(text: str, nothing: bool) -> None:
-    assert nothing_to_say(text) is nothing
+    assert Sentences(text).says_nothing is nothing
 
 
 @pytest.mark.parametrize(

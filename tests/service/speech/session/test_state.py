@@ -8,15 +8,17 @@ import pytest
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
+from ancestral.models.text.script import Cast
 from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
 
 KEEP = 120.0
+CAST = Cast.of_one("en")
 
 
 def session(*lengths: int | None) -> SessionState:
     """A session with utterances of these lengths in samples; None has not ended."""
-    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7))
+    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7), CAST)
     for number, length in enumerate(lengths):
         own.add_utterance(f"job_{number}", sentences=2, estimate=100)
         if length is not None:
@@ -35,11 +37,11 @@ def test_complete_text_is_taken_together() -> None:
 
 
 def test_a_clause_that_goes_on_stays_by_itself() -> None:
-    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7, chunk_length_schedule=[10, 30]))
+    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7, chunk_length_schedule=[10, 30]), CAST)
     text = "One. When the ships came in, all the old men, who knew them, ran. Yes. "
     for word in re.findall(r"\S+ ", text):
         own.add_text(word)
-    own = SessionState.load(own.dump())
+    own = SessionState.load(own.dump(), lambda config: CAST)
     taken = []
     while text := own.take():
         taken.append(text)
@@ -157,7 +159,7 @@ def test_a_stored_session_is_the_same() -> None:
     own.add_text("One. Two. Thr")
     own.take()
     own.close()
-    again = SessionState.load(own.dump())
+    again = SessionState.load(own.dump(), lambda config: CAST)
     assert again.dump() == own.dump()
     assert again.rewind(12) == 2
     assert again.current() == own.current()
