@@ -96,14 +96,15 @@ class Voice:
         """A text as phonemes, with everything else that its sound depends on; arguments as of :meth:`speak`."""
         return utterance(self._catalog, self._sampler.model, self._mix, text, param="text", **options)
 
-    def cast(self, voices: Mapping[str, str] = _NO_NAMES) -> Cast:
+    def cast(self, voices: Mapping[str, str] = _NO_NAMES, language: str | None = None) -> Cast:
         """Who can speak in a text of this voice: all voices of the model, also by the names that ``voices`` gives them.
+        What this voice says is in ``language``, by default in its own.
 
         Raises:
             InvalidRequest: a name cannot be used, or there is no such voice.
         """
         find = partial(self._catalog.voice, self._sampler.model)
-        return cast_of(find, self._mix, self.language, voices)
+        return cast_of(find, self._mix, language or self.language, voices)
 
     def speak_many(self, utterances: Iterable[Utterance], threads: int = 1) -> Iterator[tuple[int, Speech]]:
         """Speak many texts, several in each call of the kernel: the fastest way, if nobody listens.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import click
 
 from ancestral.catalog.seeds import MAX_SEED
 from ancestral.command_line import FiniteRange, check_output, click_errors, voices_option
+from ancestral.errors import InvalidRequest
 from ancestral.models.entries import SPEEDS
 
 if TYPE_CHECKING:
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
     from ancestral.service.cli.book.speaker import Speaker
     from ancestral.service.cli.book.text import Book
 
-_SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav")
+_SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
 _MAX_BYTES = 16 << 20
 """Of a text; the longest novels have a quarter of that."""
+_MAX_EPUB_BYTES = 1 << 30
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -34,9 +37,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A .m4b, .mp3, .flac, .opus or .wav file.",
+    help="A .m4b, .mp3, .flac, .opus or .wav file; of an EPUB 3 also .epub, which shows each word while it is said.",
 )
-@click.option("--voice", help="A voice, or a mix, 'heart(2)+joe(1)'; the model's first voice by default.")
+@click.option(
+    "--voice",
+    help="A voice, or a mix, 'heart(2)+joe(1)'; by default the model's first, of an EPUB the first of its language.",
+)
 @voices_option
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
 @click.option(
@@ -49,10 +55,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--speed", type=FiniteRange(*SPEEDS), default=1.0, show_default=True)
 @click.option("--pronunciations", type=_FILE, help="A JSON file with words and their phonemes; see docs/text.md.")
 @click.option(
-    "--title", help="The name of the file by default, or the title in the header of a Project Gutenberg text."
+    "--title",
+    help="By default the title in an EPUB or a Project Gutenberg header, or the name of the file.",
 )
-@click.option("--author", help="The author in the header of a Project Gutenberg text by default.")
-@click.option("--cover", type=_FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac.")
+@click.option("--author", help="By default the author in an EPUB or the header of a Project Gutenberg text.")
+@click.option("--cover", type=_FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default.")
 @click.option("--url", help="Let this server speak, such as http://localhost:8000, instead of this process.")
 @click.option("--api-key-file", type=_FILE, help="A file with the key for --url, if the server needs one.")
 @click.option(
@@ -77,11 +84,12 @@ def command(
     api_key_file: Path | None,
     parts: Path | None,
 ) -> None:
-    """Read TEXT, a UTF-8 file, with a progress bar. Chapters become chapter marks (docs/reading.md).
+    """Read TEXT, an EPUB or a UTF-8 file, with a progress bar. Chapters become chapter marks (docs/reading.md).
 
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
     from ancestral.codecs.book import COVERED, check_cover
+    from ancestral.service.cli.book.epub import EpubError
     from ancestral.service.cli.book.parts import BookError, PartsFolder, parts_of
     from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.settings import load_settings
@@ -94,20 +102,27 @@ def command(
     if cover is not None and form not in COVERED:
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
     check_output(output)
-    with click_errors(*FAILURES, BookError):
+    with click_errors(*FAILURES, BookError, EpubError):
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)
         signer = load_settings().load_signer()
-        book = _book(text)
+        book = _book(text, form)
+        if picture is None and form in COVERED and book.cover is not None:
+            with suppress(InvalidRequest):  # it is neither PNG nor JPEG
+                check_cover(book.cover)
+                picture = book.cover
+        spoken_by = (model, voice, book.language, speed, dict(voices))
         if url is not None:
-            speaker, lexicon = _remote(url, api_key_file, model, voice, speed, pronunciations, dict(voices))
+            speaker, lexicon = _remote(url, api_key_file, pronunciations, *spoken_by)
         else:
-            speaker, lexicon = _local(model, voice, speed, pronunciations, dict(voices))
+            speaker, lexicon = _local(pronunciations, *spoken_by)
         made_from = {
             "model": speaker.model, "model_sha256": speaker.model_sha256, "voice": speaker.voice, "speed": speed,
         } | ({"voices": dict(voices)} if voices else {})  # fmt: skip
-        found = parts_of(book, lexicon, seed, made_from, speaker.cast)
+        found, unspoken = parts_of(book, lexicon, seed, made_from, speaker.cast)
+        for note in (*book.notes, *(f"not read: {place}" for place in unspoken)):
+            click.echo(f"{text}: {note}", err=True)
         folder = PartsFolder(parts or output.with_name(f"{output.name}.parts"), speaker.sample_rate)
         try:
             _speak(speaker, found, folder)
@@ -116,25 +131,34 @@ def command(
             raise
         tags = _tags(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
         chapters = _chapters(book, found, folder, tags["title"])
-        _write(output, form, tags, found, folder, chapters, picture, signer)
+        _write(text, output, form, tags, found, folder, chapters, picture, signer)
         if parts is None:
             folder.remove()
     minutes = chapters[-1].end / speaker.sample_rate / 60
     click.echo(f"{output}: {len(chapters)} chapters, {minutes:.1f} minutes, seed {seed}", err=True)
 
 
-def _book(path: Path) -> Book:
+def _book(path: Path, form: str) -> Book:
+    from ancestral.service.cli.book.epub import Epub, EpubError, read_epub
+    from ancestral.service.cli.book.overlays import check_overlays
     from ancestral.service.cli.book.parts import BookError
     from ancestral.service.cli.book.text import read_book
 
-    if path.stat().st_size > _MAX_BYTES:
-        raise BookError(f"{path}: more than {_MAX_BYTES >> 20} MiB")
     with path.open("rb") as file:
         is_zip = file.read(4) == b"PK\x03\x04"
+    most = _MAX_EPUB_BYTES if is_zip else _MAX_BYTES
+    if path.stat().st_size > most:
+        raise BookError(f"{path}: more than {most >> 20} MiB")
     if is_zip:
-        raise BookError(
-            f"{path}: a ZIP file, as EPUB and DOCX are, not a text; Calibre's ebook-convert makes a .txt of it"
-        )
+        try:
+            if form == "epub":
+                with Epub(path) as epub:
+                    check_overlays(epub)
+            return read_epub(path)
+        except EpubError as error:
+            raise BookError(f"{path}: {error}") from error
+    if form == "epub":
+        raise BookError(f"{path}: no EPUB, of which alone an .epub can be made")
     try:
         book = read_book(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -147,7 +171,12 @@ def _book(path: Path) -> Book:
 
 
 def _local(
-    model: str | None, voice: str | None, speed: float, pronunciations: Path | None, voices: Mapping[str, str]
+    pronunciations: Path | None,
+    model: str | None,
+    voice: str | None,
+    language: str | None,
+    speed: float,
+    voices: Mapping[str, str],
 ) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the lexicon."""
     from ancestral.catalog.lexicon import read_lexicon
@@ -158,16 +187,17 @@ def _local(
     settings = load_settings()
     loaded = configured_model(model or model_that_speaks(voice), pronunciations)
     lexicon = read_lexicon(pronunciations or settings.pronunciations)
-    return LocalSpeaker(loaded, voice, speed, settings.threads, voices), lexicon
+    return LocalSpeaker(loaded, voice, language, speed, settings.threads, voices), lexicon
 
 
 def _remote(
     url: str,
     key_file: Path | None,
+    pronunciations: Path | None,
     model: str | None,
     voice: str | None,
+    language: str | None,
     speed: float,
-    pronunciations: Path | None,
     voices: Mapping[str, str],
 ) -> tuple[Speaker, Pronunciations]:
     """A model of a server, and the lexicon that is sent to it."""
@@ -175,7 +205,7 @@ def _remote(
     from ancestral.service.cli.book.remote import RemoteSpeaker
 
     key = None if key_file is None else key_file.read_text().strip()
-    return RemoteSpeaker(url, key, model, voice, speed, voices), read_lexicon(pronunciations)
+    return RemoteSpeaker(url, key, model, voice, language, speed, voices), read_lexicon(pronunciations)
 
 
 def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:
@@ -202,7 +232,7 @@ def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None
         )
         for spoken in speaker.speak(missing):
             folder.use(spoken.engine)
-            folder.store(spoken.part, spoken.flac)
+            folder.store(spoken.part, spoken.flac, spoken.words)
             sentences = progress.tasks[task].fields["sentences"] + spoken.part.sentences
             progress.update(task, advance=_characters(spoken.part), sentences=sentences)
 
@@ -237,6 +267,7 @@ def _chapters(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str
 
 
 def _write(
+    source: Path,
     output: Path,
     form: str,
     tags: dict[str, str],
@@ -251,13 +282,17 @@ def _write(
 
     from ancestral.codecs.book import MEDIA_TYPES, BookWriter
     from ancestral.provenance.files import sign_in_place
+    from ancestral.service.cli.book.overlays import EPUB, write_overlays
 
-    unfinished = output.with_name(f"{output.name}.unfinished")
-    with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:
-        for part in parts:
-            writer.feed(folder.sound(part))
-            writer.feed(np.zeros(folder.silence(part), np.int16))
-        writer.finish()
+    unfinished, recipe = output.with_name(f"{output.name}.unfinished"), json.loads(tags["comment"])
+    if form == "epub":
+        write_overlays(source, unfinished, parts, folder, recipe["voice"])
+    else:
+        with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:
+            for part in parts:
+                writer.feed(folder.sound(part))
+                writer.feed(np.zeros(folder.silence(part), np.int16))
+            writer.finish()
     if signer is not None:
-        sign_in_place(unfinished, output, MEDIA_TYPES[form], json.loads(tags["comment"]), signer)
+        sign_in_place(unfinished, output, MEDIA_TYPES.get(form, EPUB), recipe, signer)
     unfinished.replace(output)

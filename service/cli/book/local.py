@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ancestral import codecs
 from ancestral.model import Model
+from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.parts import Part
-from ancestral.service.cli.book.speaker import Spoken
+from ancestral.service.cli.book.speaker import Spoken, default_voice
 
 
 class LocalSpeaker:
@@ -15,7 +16,8 @@ class LocalSpeaker:
 
     Args:
         model: that speaks.
-        voice: one of its voices, or a mix; its first one if None.
+        voice: one of its voices, or a mix; its first one that speaks the language if None.
+        language: of the text.
         speed: above 1 is faster.
         threads: that sample.
         voices: names of the text for voices.
@@ -24,13 +26,29 @@ class LocalSpeaker:
         InvalidRequest: it does not speak, or has no such voice.
     """
 
-    def __init__(self, model: Model, voice: str | None, speed: float, threads: int, voices: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        voice: str | None,
+        language: str | None,
+        speed: float,
+        threads: int,
+        voices: Mapping[str, str],
+    ) -> None:
         model.description.require("speech")
-        self._voice = model.voice(voice)
+        self._voice = model.voice(voice or default_voice(model.description.entry.voices, language))
         self._speed, self._threads = speed, threads
         self.model, self.model_sha256 = model.id, model.description.sha256
         self.voice, self.sample_rate = self._voice.id, self._voice.sample_rate
-        self._voices, self.cast = voices, self._voice.cast(voices)
+        self._voices = voices
+        self._casts: dict[str | None, Cast] = {}
+        self.cast(None)  # names are checked before the text is
+
+    def cast(self, language: str | None) -> Cast:
+        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
+        if language not in self._casts:
+            self._casts[language] = self._voice.cast(self._voices, language)
+        return self._casts[language]
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
@@ -41,9 +59,14 @@ class LocalSpeaker:
                 pronunciations=part.pronunciations,
                 speed=self._speed,
                 voices=self._voices,
+                language=part.language,
             )
             for part in parts
         )
         for number, speech in self._voice.speak_many(utterances, self._threads):
             flac = codecs.encode_file(speech, "flac", self.sample_rate)  # without the tags of a file
-            yield Spoken(parts[number], flac, self._voice.engine)
+            words = [
+                (*word.span, round(word.start * self.sample_rate), round(word.end * self.sample_rate))
+                for word in speech.words
+            ]
+            yield Spoken(parts[number], flac, words, self._voice.engine)

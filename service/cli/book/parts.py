@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +21,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from ancestral.catalog.seeds import digest_seed
-from ancestral.models.text import Pronunciations, UnsupportedText, parse_text
+from ancestral.models.text import Pronunciations, Script, UnsupportedText, parse_text
 from ancestral.models.text.characters import NothingToSpeak
+from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.book.text import Book
+from ancestral.service.cli.book.text import Book, Paragraph
 from ancestral.service.speech.session.sentences import Sentences, lead_after
 from ancestral.speech.cast import spoken
 
@@ -40,7 +41,9 @@ _MOST_CHARACTERS: Final = 4096
 _MOST_PROBLEMS: Final = 10
 """Of a text, in one message."""
 _ENGINE: Final = "engine"
-_OURS: Final = re.compile(r"engine|[0-9a-f]{32}\.flac|(engine|[0-9a-f]{32})\.\d+\.tmp")
+_OURS: Final = re.compile(r"engine|[0-9a-f]{32}\.(flac|json)|document-\d+\.m4a|(engine|[0-9a-f]{32})\.\d+\.tmp")
+TimedSpan = tuple[int, int, int, int]
+"""A word: where it is in :attr:`Script.written` of its part, and when it is said, in samples; firsts and ends."""
 
 
 class BookError(Exception):
@@ -62,20 +65,37 @@ class Part:
     """Of its file: a digest of all that its sound depends on."""
     pause: float
     """Seconds of silence after it."""
+    paragraph: Paragraph
+    begin: int
+    """Where it begins in its paragraph."""
+    lead: str
+    """What of the text comes before that: who speaks."""
+    language: str | None
+    """Of the text; None is the voice's own."""
+    script: Script
+    """What is made of the text."""
 
 
-def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], cast: Cast) -> list[Part]:
-    """Everything that is to be spoken, in order.
+def parts_of(
+    book: Book,
+    lexicon: Pronunciations,
+    seed: int,
+    speaker: Mapping[str, Any],
+    cast_in: Callable[[str | None], Cast],
+) -> tuple[list[Part], list[str]]:
+    """Everything that is to be spoken, in order; and of an EPUB, the places of what cannot be.
 
     Args:
         book: to read.
         lexicon: words that are read otherwise.
         seed: of the book. That of a part is a digest of it and of the part's text.
         speaker: what else the sound depends on: model, voice, speed.
-        cast: who can speak in it. A heading is the default voice's, and so is what follows it.
+        cast_in: who can speak in it, if what the default voice says is in a language; None is the voice's own. A
+            heading is the default voice's, and so is what follows it.
 
     Raises:
-        BookError: some of the text cannot be spoken; the message has the lines of the first places.
+        BookError: there is nothing to speak, or some of the text of a file that can be corrected cannot be spoken; the
+            message has the lines of the first places.
     """
     found: list[Part] = []
     problems: list[str] = []
@@ -84,12 +104,16 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
         before = len(found)
         for paragraph in chapter.paragraphs:
             lead = "" if paragraph.heading else lead
+            language = paragraph.language or book.language
+            if language is not None and primary(language) == primary(cast_in(None).default.language):
+                language = None
+            cast = cast_in(language)
             pieces = list(_pieces(paragraph.text, cast, lead))
             lead = lead_after(lead, f"{paragraph.text}\n", cast)
             try:
-                made = [_part(number, text, lexicon, seed, speaker, cast) for text in pieces]
+                made = [_part(number, paragraph, *piece, lexicon, seed, speaker, cast, language) for piece in pieces]
             except UnsupportedText as error:
-                problems.append(f"line {paragraph.line}: {error}")
+                problems.append(f"{paragraph.place}: {error}")
                 continue
             found += [part for part in made if part is not None]
             if len(found) > before:
@@ -98,16 +122,18 @@ def parts_of(book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[st
                 found[-1] = replace(found[-1], pause=pause)
         if len(found) > before:
             found[-1] = replace(found[-1], pause=CHAPTER_SECONDS)
-    if problems:
-        more = len(problems) - _MOST_PROBLEMS
-        raise BookError("\n".join([*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]))
+    more = len(problems) - _MOST_PROBLEMS
+    problems = [*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+    if problems and not (found and found[0].paragraph.document):
+        raise BookError("\n".join(problems))
     if not found:
         raise BookError("there is nothing to speak in it")
-    return found
+    return found, problems
 
 
-def _pieces(text: str, cast: Cast, lead: str) -> Iterator[str]:
-    """A paragraph, cut between sentences where it is long; each piece says who speaks, where the one before did."""
+def _pieces(text: str, cast: Cast, lead: str) -> Iterator[tuple[str, str, int]]:
+    """A paragraph, cut between sentences where it is long: who speaks each piece, the piece, and where it begins."""
+    begin = 0
     while len(text) > _PART_CHARACTERS:
         most = _MOST_CHARACTERS - len(lead)
         pieces = (Sentences("", cast, lead).feed(text[:size]) for size in (_PART_CHARACTERS, most))
@@ -115,16 +141,26 @@ def _pieces(text: str, cast: Cast, lead: str) -> Iterator[str]:
         if not piece and len(text) <= most:
             break
         piece = piece or text[: text.rfind(" ", 1, most) + 1 or most]
-        yield lead + piece
-        text, lead = text[len(piece) :], lead_after(lead, piece, cast)
+        yield lead, piece, begin
+        text, lead, begin = text[len(piece) :], lead_after(lead, piece, cast), begin + len(piece)
     if text:
-        yield lead + text
+        yield lead, text, begin
 
 
 def _part(
-    chapter: int, text: str, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], cast: Cast
+    chapter: int,
+    paragraph: Paragraph,
+    lead: str,
+    piece: str,
+    begin: int,
+    lexicon: Pronunciations,
+    seed: int,
+    speaker: Mapping[str, Any],
+    cast: Cast,
+    language: str | None,
 ) -> Part | None:
     """A part, with no pause after it; None if there is nothing to speak in it."""
+    text = lead + piece
     script = parse_text(text, "text", lexicon, cast=cast)
     try:
         sentences = sum(len(turn) for _, turn in spoken(script, cast.default))
@@ -133,12 +169,17 @@ def _part(
     part_seed = digest_seed(seed, text)
     pronunciations = lexicon.only(script.entries)
     made_from = {**speaker, "text": text, "pronunciations": pronunciations, "seed": part_seed}
+    if language is not None:
+        made_from["language"] = language
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-    return Part(chapter, text, sentences, pronunciations, part_seed, f"{digest[:32]}.flac", 0.0)
+    name = f"{digest[:32]}.flac"
+    return Part(
+        chapter, text, sentences, pronunciations, part_seed, name, 0.0, paragraph, begin, lead, language, script
+    )
 
 
 class PartsFolder:
-    """The finished parts, a FLAC each, and the name of the engine that sampled them.
+    """The finished parts, a FLAC and the times of its words each, and the name of the engine that sampled them.
 
     Args:
         path: of the folder, which is made if it does not exist.
@@ -152,7 +193,8 @@ class PartsFolder:
 
     def has(self, part: Part) -> bool:
         """Whether a part is finished."""
-        return (self.path / part.name).exists()
+        path = self.path / part.name
+        return path.exists() and path.with_suffix(".json").exists()
 
     def use(self, engine: str) -> None:
         """Note which engine samples.
@@ -169,9 +211,23 @@ class PartsFolder:
                 "use the same engine, or delete the folder to begin again"
             )
 
-    def store(self, part: Part, flac: bytes) -> None:
+    def store(self, part: Part, flac: bytes, words: Sequence[TimedSpan]) -> None:
         """Keep a part. After this it is finished, whatever happens to the process or the machine."""
-        _write(self.path / part.name, flac)
+        path = self.path / part.name
+        _write(path.with_suffix(".json"), json.dumps(words).encode())
+        _write(path, flac)
+
+    def words(self, part: Part) -> list[TimedSpan]:
+        """The words of a finished part.
+
+        Raises:
+            BookError: the file is damaged.
+        """
+        path = (self.path / part.name).with_suffix(".json")
+        try:
+            return [tuple(map(int, word)) for word in json.loads(path.read_bytes())]
+        except (OSError, ValueError, TypeError) as error:
+            raise BookError(f"{path}: damaged; delete it and read again") from error
 
     def samples(self, part: Part) -> int:
         """How long a finished part is, in samples, without the pause after it.
@@ -207,7 +263,7 @@ class PartsFolder:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file that is whole as soon as it has its name."""
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    unfinished = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
     with unfinished.open("wb") as file:
         file.write(data)
         file.flush()

@@ -20,8 +20,9 @@ from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import mix_of
 from ancestral.errors import InvalidRequest
 from ancestral.models.entries import Voice
+from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.parts import BookError, Part
-from ancestral.service.cli.book.speaker import Spoken
+from ancestral.service.cli.book.speaker import Spoken, default_voice
 from ancestral.speech.cast import cast_of
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ class RemoteSpeaker:
         url: of the server, without a path.
         key: the API key; None if the server needs none.
         model_id: an id or an alias; the first model that has the voice if None.
-        voice: one of its voices, by its id or an alias, or a mix; its first one if None.
+        voice: one of its voices, by its id or an alias, or a mix; its first one that speaks the language if None.
+        language: of the text.
         speed: above 1 is faster.
         voices: names of the text for voices.
 
@@ -57,6 +59,7 @@ class RemoteSpeaker:
         key: str | None,
         model_id: str | None,
         voice: str | None,
+        language: str | None,
         speed: float,
         voices: Mapping[str, str],
     ) -> None:
@@ -66,7 +69,7 @@ class RemoteSpeaker:
         self._url = url.rstrip("/")
         self._key = key
         self._speed = speed
-        self._voices = voices
+        self._voices, self._language = voices, language
         self._listed: dict[str, tuple[list[Voice], dict[str, str]]] = {}
         self._stopped = threading.Event()
         model, found = self._chosen(model_id, voice)
@@ -74,7 +77,16 @@ class RemoteSpeaker:
         self.model_sha256: str = model["sha256"]
         self.sample_rate: int = model["sample_rate"]
         self.voice = found.id
-        self.cast = cast_of(partial(self._voice, self.model), found, found.language, voices)
+        self._found = found
+        self._casts: dict[str | None, Cast] = {}
+        self.cast(None)  # names are checked before the text is
+
+    def cast(self, language: str | None) -> Cast:
+        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
+        if language not in self._casts:
+            find = partial(self._voice, self.model)
+            self._casts[language] = cast_of(find, self._found, language or self._found.language, self._voices)
+        return self._casts[language]
 
     def _chosen(self, model_id: str | None, voice: str | None) -> tuple[dict[str, Any], VoiceMix]:
         """The model, and its voice in the canonical form."""
@@ -104,7 +116,7 @@ class RemoteSpeaker:
                 {alias: voice["id"] for voice in listed for alias in voice["aliases"]},
             )
         voices, aliases = self._listed[model_id]
-        return mix_of(model_id, voices, voices[0].id if text is None else text, aliases)
+        return mix_of(model_id, voices, default_voice(voices, self._language) if text is None else text, aliases)
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
@@ -137,6 +149,7 @@ class RemoteSpeaker:
         body = {
             "model": self.model, "voice": self.voice, "input": part.text, "pronunciations": dict(part.pronunciations),
             "seed": part.seed, "speed": self._speed, "response_format": "flac", "voices": dict(self._voices),
+            "language": part.language,
         }  # fmt: skip
         # With the key a part that was in progress when this program ended, or the connection, is found again.
         submit = {"prefer": "respond-async", "idempotency-key": part.name, "content-type": "application/json"}
@@ -150,11 +163,15 @@ class RemoteSpeaker:
                 if job["status"] == "failed":
                     raise BookError(f"{self._url}: {job['error']['message']}")
                 flac, engine = self._request("GET", f"{path}/content", _file)
+                words = [
+                    (word["text_start"], word["text_end"], word["start"], word["end"])
+                    for word in self._json(f"{path}/timestamps")["words"]
+                ]
             except _Gone:  # it has expired, or somebody has deleted it
                 continue
             with suppress(_Gone):  # the first attempt may have succeeded without an answer
                 self._request("DELETE", path, _nothing)
-            return Spoken(part, flac, engine)
+            return Spoken(part, flac, words, engine)
         raise BookError("interrupted")
 
     def _json(self, path: str, attempts: int = ATTEMPTS) -> Any:

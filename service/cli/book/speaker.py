@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ancestral.models.entries import Voice
+from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.book.parts import Part
+from ancestral.service.cli.book.parts import Part, TimedSpan
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,15 @@ class Spoken:
 
     part: Part
     flac: bytes
+    words: Sequence[TimedSpan]
     engine: str
     """That sampled it."""
+
+
+def default_voice(voices: Sequence[Voice], language: str | None) -> str:
+    """The first voice that speaks a language, or the first of all."""
+    own = [voice for voice in voices if language is not None and primary(voice.language) == primary(language)]
+    return (own or list(voices))[0].id
 
 
 class Speaker(Protocol):
@@ -26,9 +35,12 @@ class Speaker(Protocol):
     model: str
     model_sha256: str
     voice: str
-    cast: Cast
     sample_rate: int
     """Of the sound, in hertz."""
+
+    def cast(self, language: str | None) -> Cast:
+        """Who can speak, if what the voice says is in a language; None is the voice's own."""
+        ...
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """Speak parts, several at a time; they come in the order in which they are finished."""

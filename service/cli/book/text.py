@@ -55,8 +55,17 @@ class Paragraph:
 
     text: str
     line: int
-    """Its first line in the file, counted from 1."""
+    """Its first line in the file, counted from 1; in a document of an EPUB its number, counted from 0."""
     heading: bool = False
+    document: str = ""
+    """Of an EPUB, its path in the archive."""
+    language: str | None = None
+    """As a tag of BCP 47, if it is another than the book's."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"{self.document}, paragraph {self.line + 1}" if self.document else f"line {self.line}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,11 @@ class Book:
     """Both as the header of Project Gutenberg has them."""
     framed: bool = False
     """Whether header and licence of Project Gutenberg were left out."""
+    language: str | None = None
+    """As a tag of BCP 47, if the file says it."""
+    cover: bytes | None = None
+    notes: tuple[str, ...] = ()
+    """What was left out of the text."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -52,3 +53,12 @@ def pids(output: Path) -> list[tuple[int, int]]:
     """
     text = output.read_text() if output.exists() else ""
     return [(int(child), int(parent)) for child, parent in re.findall(r"^(\d+) (\d+)\n", text, re.MULTILINE)]
+
+
+def killed(line: list[str], environment: dict[str, str], parts: Path, count: int, number: int) -> int:
+    """The exit code of a reader that gets a signal as soon as so many parts are finished."""
+    process = subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list(parts.glob("*.flac"))) < count:
+        time.sleep(0.005)
+    process.send_signal(number)
+    return process.wait(60)

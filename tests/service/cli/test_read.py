@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.codecs.book import COVERED, FORMATS
+from tests.service.cli.child_processes import killed
 from tests.service.support import Server, command
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -189,15 +189,6 @@ def test_a_broken_connection_is_tried_again(ancestral: Run, shaky: str, book: Pa
     assert _read(ancestral, book, tmp_path / "b.flac", "--url", shaky) == here
 
 
-def _killed(line: list[str], environment: dict[str, str], parts: Path, count: int, number: int) -> int:
-    """The exit code of a reader that gets a signal as soon as so many parts are finished."""
-    process = subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(list(parts.glob("*.flac"))) < count:
-        time.sleep(0.005)
-    process.send_signal(number)
-    return process.wait(60)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["here", "by a server"])
 def test_a_reader_that_is_killed_goes_on(
@@ -207,10 +198,10 @@ def test_a_reader_that_is_killed_goes_on(
     text.write_text(LONG)
     options = [] if where == "here" else ["--url", server.url]
     line = command("read", str(text), "-o", str(output), "--model", "tiny", "--seed", "7", *options)
-    assert _killed(line, environment, parts, 3, signal.SIGKILL) == -signal.SIGKILL
+    assert killed(line, environment, parts, 3, signal.SIGKILL) == -signal.SIGKILL
     finished = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.flac")}
-    assert _killed(line, environment, parts, len(finished) + 4, signal.SIGKILL) == -signal.SIGKILL
-    assert _killed(line, environment, parts, len(finished) + 12, signal.SIGINT) == 130
+    assert killed(line, environment, parts, len(finished) + 4, signal.SIGKILL) == -signal.SIGKILL
+    assert killed(line, environment, parts, len(finished) + 12, signal.SIGINT) == 130
     now = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.flac")}
     assert finished.items() < now.items()  # nothing is sampled twice
     assert not output.exists()
@@ -234,7 +225,7 @@ def test_a_corrected_text_costs_what_has_changed(ancestral: Run, book: Path, tmp
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["-o", "a.ogg"], 2, b"must end in .m4b, .mp3, .flac, .opus, .wav"),
+        (["-o", "a.ogg"], 2, b"must end in .m4b, .mp3, .flac, .opus, .wav, .epub"),
         (["-o", "/nowhere/a.mp3"], 1, b"there is no directory /nowhere"),
         (["-o", "a.mp3", "--voice", "nobody"], 1, b"voice: tiny has no such voice; it has ann, bob"),
         (["-o", "a.mp3", "--voices", "ANNA=nobody"], 1, b"voices: ANNA: tiny has no such voice; it has ann, bob"),
@@ -273,7 +264,7 @@ def test_refusals_of_a_server(ancestral: Run, server: Server, book: Path, tmp_pa
     ("data", "message"),
     [
         ("Größe".encode("latin-1"), b"not UTF-8 at byte 2; iconv"),
-        (b"PK\x03\x04\x14\x00mimetypeapplication/epub+zip", b"a ZIP file, as EPUB and DOCX are, not a text"),
+        (b"PK\x03\x04\x14\x00mimetypeapplication/epub+zip", b"book.txt: a damaged ZIP file"),
         (b"Chapter 1\n\nYes.\n\nNo <b>.\n", b"line 5: "),
         (b"Yes.\n\n[voice:zoe] No.\n", b"line 3: '[voice:zoe]' (a voice, at position 0): tiny has no such voice"),
         (b"", b"there is nothing to speak in it"),

@@ -1,0 +1,306 @@
+"""An EPUB 2 or 3: what is in the file, in which order it is read, and which chapters it has.
+
+Nothing is unpacked to a disk. What is refused is named: files that are no EPUB, are encrypted (DRM), have a fixed
+layout, name files outside of the archive, or become too large.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import stat
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import unquote, urlsplit
+
+from ancestral.models.text import UnsupportedText
+from ancestral.models.text.languages.registry import primary
+from ancestral.service.cli.book.text import MAX_CHAPTERS, Book, Chapter, Paragraph
+from ancestral.service.cli.book.xhtml import Block, Element, XmlError, read_blocks, read_xml
+
+MAX_FILES: Final = 20_000
+MAX_BYTES: Final = 1 << 30
+"""Of all files, unpacked."""
+MAX_TEXT_BYTES: Final = 64 << 20
+"""Of the documents that are read, unpacked; the longest novels have a tenth of that."""
+_MAX_RATIO: Final = 200
+"""Of a file of more than :data:`_RATIO_BYTES`; a novel has 3."""
+_RATIO_BYTES: Final = 1 << 20
+_FONT_OBFUSCATION: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
+"""Fonts that are scrambled this way can be read without a key."""
+_XHTML: Final = "application/xhtml+xml"
+_CONTAINER: Final = "META-INF/container.xml"
+
+
+class EpubError(Exception):
+    """An EPUB that cannot be read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of the manifest."""
+
+    id: str
+    path: str
+    """In the archive."""
+    media_type: str
+    properties: tuple[str, ...]
+    element: Element
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table of contents."""
+
+    path: str
+    fragment: str
+    title: str
+    depth: int
+
+
+class Epub:
+    """An open file; a context manager.
+
+    Raises:
+        EpubError: it cannot be read, or is refused.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+            raise EpubError(f"a damaged ZIP file: {error}") from error
+        self._sizes: dict[str, int] = {}
+        try:
+            self._check_archive()
+            self._check_protection()
+            container = self.xml(_CONTAINER)
+            roots = [found.attributes.get("full-path", "") for found in container.all("rootfile")]
+            if not roots:
+                raise EpubError(f"{_CONTAINER}: it names no package document")
+            self.package_path = self._path("", roots[0])
+            self.package = self.xml(self.package_path)
+            self.version = self.package.attributes.get("version", "2.0")
+            self.items = {item.id: item for item in self._manifest()}
+            self._check_layout()
+        except BaseException:
+            self.archive.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the file."""
+        self.archive.close()
+
+    def read(self, name: str) -> bytes:
+        """A document, unpacked."""
+        try:
+            with self.archive.open(name) as file:
+                data = file.read(MAX_TEXT_BYTES + 1)
+        except KeyError as error:
+            raise EpubError(f"{name}: it is missing") from error
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            raise EpubError(f"{name}: damaged: {error}") from error
+        self._sizes[name] = len(data)
+        if sum(self._sizes.values()) > MAX_TEXT_BYTES:
+            raise EpubError(f"{name}: its documents have more than {MAX_TEXT_BYTES >> 20} MiB: a ZIP bomb?")
+        return data
+
+    def xml(self, name: str) -> Element:
+        """The root element of a document."""
+        try:
+            return read_xml(self.read(name))
+        except XmlError as error:
+            raise EpubError(f"{name}: {error}") from error
+
+    def blocks(self, item: Item) -> tuple[list[Block], Counter[str]]:
+        """What is read aloud of a content document, and what is left out of it."""
+        try:
+            return read_blocks(self.read(item.path))
+        except XmlError as error:
+            raise EpubError(f"{item.path}: {error}") from error
+
+    @property
+    def spine(self) -> Iterator[Item]:
+        """The documents that are read, in order."""
+        for reference in self.package.all("itemref"):
+            item = self.items.get(reference.attributes.get("idref", ""))
+            if item is None:
+                raise EpubError(f"{self.package_path}: the spine has an item that the manifest has not")
+            if reference.attributes.get("linear") != "no" and item.media_type == _XHTML:
+                if "rendition:layout-pre-paginated" in reference.attributes.get("properties", "").split():
+                    continue
+                yield item
+
+    def metadata(self, local: str) -> str | None:
+        """The first value of ``dc:title``, ``dc:creator`` or ``dc:language``, if there is one."""
+        found = (" ".join(element.text.split()) for element in self.package.all(local))
+        return next(filter(None, found), None)
+
+    @property
+    def cover(self) -> Item | None:
+        """The picture of the cover."""
+        named = {e.attributes.get("content") for e in self.package.all("meta") if e.attributes.get("name") == "cover"}
+        items = self.items.values()
+        return next((item for item in items if "cover-image" in item.properties or item.id in named), None)
+
+    def contents(self) -> list[Entry]:
+        """The table of contents, of the navigation document or, in EPUB 2, the NCX; empty if there is none."""
+        for item in self.items.values():
+            if "nav" in item.properties:
+                for nav in self.xml(item.path).all("nav"):
+                    if "toc" in nav.attributes.get("epub:type", "").split():
+                        return list(self._lines(nav, item.path, "li", "a", "href", 0))
+        for item in self.items.values():
+            if item.media_type == "application/x-dtbncx+xml":
+                return list(self._lines(self.xml(item.path), item.path, "navPoint", "content", "src", 0))
+        return []
+
+    def _lines(self, around: Element, path: str, line: str, link: str, attribute: str, depth: int) -> Iterator[Entry]:
+        for child in around.children:
+            if child.local != line:
+                yield from self._lines(child, path, line, link, attribute, depth)
+                continue
+            target = next((e for e in child.children if e.local == link and attribute in e.attributes), None)
+            if target is not None:
+                label = next(child.all("navLabel"), target)
+                url = urlsplit(target.attributes[attribute])
+                title = " ".join(label.text.split())
+                yield Entry(self._path(path, url.path) if url.path else path, unquote(url.fragment), title, depth)
+            yield from self._lines(child, path, line, link, attribute, depth + 1)
+
+    def _manifest(self) -> Iterator[Item]:
+        manifest = next(self.package.all("manifest"), None)
+        if manifest is None:
+            raise EpubError(f"{self.package_path}: it has no manifest")
+        for element in manifest.all("item"):
+            given = element.attributes
+            if not urlsplit(given.get("href", "")).scheme:  # else it is in the web
+                path = self._path(self.package_path, given.get("href", ""))
+                properties = tuple(given.get("properties", "").split())
+                yield Item(given.get("id", ""), path, given.get("media-type", ""), properties, element)
+
+    def _path(self, base: str, href: str) -> str:
+        """The path in the archive that a document names."""
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(urlsplit(href).path)))
+        if path.startswith(("/", "../")) or path == "..":
+            raise EpubError(f"{base or _CONTAINER}: {href[:80]!r} is outside of the archive")
+        return path
+
+    def _check_archive(self) -> None:
+        files = self.archive.infolist()
+        if len(files) > MAX_FILES:
+            raise EpubError(f"{len(files)} files; a book may have {MAX_FILES}")
+        names = {file.filename for file in files}
+        if _CONTAINER not in names:
+            raise EpubError(f"a ZIP file without {_CONTAINER}, and so no EPUB")
+        if len(names) < len(files):
+            raise EpubError("several of its files have one name")
+        for file in files:
+            name = file.filename
+            if name.startswith("/") or "\\" in name or ".." in name.split("/") or ":" in name.split("/")[0]:
+                raise EpubError(f"{name[:80]!r}: a path outside of the archive")
+            if stat.S_ISLNK(file.external_attr >> 16):
+                raise EpubError(f"{name[:80]!r}: a link")
+            if file.flag_bits & 1:
+                raise EpubError(f"{name[:80]!r}: encrypted")
+            if file.file_size > max(_RATIO_BYTES, _MAX_RATIO * file.compress_size):
+                raise EpubError(f"{name[:80]!r}: {file.file_size} bytes in {file.compress_size}: a ZIP bomb?")
+        if sum(file.file_size for file in files) > MAX_BYTES:
+            raise EpubError(f"more than {MAX_BYTES >> 20} MiB unpacked: a ZIP bomb?")
+
+    def _check_protection(self) -> None:
+        names = set(self.archive.namelist())
+        for name in ("META-INF/rights.xml", "META-INF/license.lcpl", "META-INF/sinf.xml"):
+            if name in names:
+                raise EpubError(f"encrypted (DRM): it has {name}")
+        if "META-INF/encryption.xml" in names:
+            for data in self.xml("META-INF/encryption.xml").all("EncryptedData"):
+                methods = [method.attributes.get("Algorithm", "") for method in data.all("EncryptionMethod")]
+                if not set(methods[:1]) & set(_FONT_OBFUSCATION):
+                    raise EpubError(
+                        f"encrypted (DRM): META-INF/encryption.xml names {', '.join(methods) or 'no method'}"
+                    )
+
+    def _check_layout(self) -> None:
+        for meta in self.package.all("meta"):
+            given, text = meta.attributes, meta.text.strip()
+            fixed = given.get("property") == "rendition:layout" and text == "pre-paginated"
+            if fixed or (given.get("name") == "fixed-layout" and given.get("content") == "true"):
+                raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
+        if "META-INF/com.apple.ibooks.display-options.xml" in self.archive.namelist():
+            options = self.xml("META-INF/com.apple.ibooks.display-options.xml")
+            for option in options.all("option"):
+                if option.attributes.get("name") == "fixed-layout" and option.text.strip() == "true":
+                    raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
+
+
+def read_epub(path: Path) -> Book:
+    """The chapters of an EPUB.
+
+    Raises:
+        EpubError: it cannot be read, is refused, or is in a language that no voice reads.
+    """
+    with Epub(path) as epub:
+        language = epub.metadata("language")
+        _check_language(language)
+        left_out: Counter[str] = Counter()
+        lines = _chapter_lines(epub.contents())
+        found: list[tuple[str, list[Paragraph]]] = []
+        for item in epub.spine:
+            titles = {line.fragment: line.title for line in reversed(lines) if line.path == item.path}
+            blocks, unspoken = epub.blocks(item)
+            left_out.update({f"left out: {kind}": count for kind, count in unspoken.items()})
+            for number, block in enumerate(blocks):
+                own = [*block.ids, *([""] if number == 0 else [])]
+                title = next((titles.pop(name) for name in own if name in titles), None)
+                if title is None and not lines and number == 0:
+                    title = block.text if block.heading else ""
+                if title is not None or not found:
+                    found.append((title or "", []))
+                spoken_in = _spoken_language(block.language, language, left_out)
+                found[-1][1].append(Paragraph(block.text, number, block.heading, item.path, spoken_in))
+        if len(found) > MAX_CHAPTERS:
+            raise EpubError(f"it has {len(found)} chapters; a file can have {MAX_CHAPTERS}")
+        cover = epub.cover
+        return Book(
+            tuple(Chapter(title, tuple(paragraphs)) for title, paragraphs in found),
+            epub.metadata("title"),
+            epub.metadata("creator"),
+            language=language,
+            cover=None if cover is None or cover.path not in epub.archive.namelist() else epub.read(cover.path),
+            notes=tuple(f"{kind} ({count})" for kind, count in sorted(left_out.items())),
+        )
+
+
+def _chapter_lines(lines: list[Entry]) -> list[Entry]:
+    """The lines that are chapters: all, or, if those are more than a file can have, those of the upper levels."""
+    for depth in range(max((line.depth for line in lines), default=0), -1, -1):
+        if len(lines) < MAX_CHAPTERS:
+            break
+        lines = [line for line in lines if line.depth < depth] or lines
+    return lines
+
+
+def _check_language(language: str | None) -> None:
+    try:
+        primary(language or "en")
+    except UnsupportedText as error:
+        raise EpubError(f"the language of the book: {error}") from error
+
+
+def _spoken_language(own: str | None, book: str | None, left_out: Counter[str]) -> str | None:
+    """The language whose rules read a paragraph: its own, or the book's if that is not read."""
+    try:
+        return None if own is None or primary(own) == primary(book or "en") else own
+    except UnsupportedText:
+        left_out[f"paragraphs in {own}, which no rules here read, are read as the rest"] += 1
+        return None

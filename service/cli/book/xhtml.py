@@ -1,0 +1,305 @@
+"""What is read aloud of a content document of an EPUB, and where each of its characters stands in the file.
+
+Elements and positions come from expat, which expands nothing here: a document that declares entities is refused, and
+those of HTML are looked up.
+"""
+
+from __future__ import annotations
+
+import html.entities
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+from xml.parsers import expat
+
+MAX_DEPTH: Final = 256
+_BLOCKS: Final = frozenset(
+    (
+        "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "figcaption",
+        "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "li", "main", "ol", "p",
+        "pre", "section", "summary", "ul",
+    )
+)  # fmt: skip
+_HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
+_UNSPOKEN: Final = frozenset(
+    (
+        "audio", "form", "head", "iframe", "nav", "object", "rp", "rt", "script", "select", "style", "template",
+        "video",
+    )
+)  # fmt: skip
+"""Elements that are left out without a word."""
+_LEFT_OUT: Final = {"table": "tables", "svg": "drawings", "math": "formulas"}
+_TYPES: Final = {
+    **dict.fromkeys(
+        ("footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "note", "noteref", "backlink"),
+        "notes",
+    ),
+    **dict.fromkeys(("pagebreak", "page-list", "toc", "landmarks", "index", "cover", "loi", "lot"), ""),
+}
+"""Values of epub:type, and of role after ``doc-``; the note that is made of them, if one is."""
+
+_SPACE: Final = re.compile(r"[ \t\r\n\f]+")
+
+Place = tuple[int, int]
+"""Where something stands in a document: its first byte, and the first one after it."""
+
+
+class XmlError(Exception):
+    """A document that cannot be read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, a heading, a line of a list: text without others in it."""
+
+    text: str
+    """White space is collapsed; the alternative text of pictures is in it."""
+    places: tuple[Place, ...]
+    """Of each character. Those of a picture's text have the picture's; an empty one cannot be marked."""
+    heading: bool
+    language: str | None
+    """As a tag of BCP 47, if the document says it."""
+    ids: tuple[str, ...]
+    """Of the elements that begin in it, or between the block before and it."""
+
+
+@dataclass
+class Element:
+    """An element of a document that is not read aloud."""
+
+    name: str
+    """With its prefix, if it has one."""
+    attributes: Mapping[str, str]
+    start: int
+    """The byte at which it begins."""
+    end: int = 0
+    """The byte at which its end tag begins."""
+    text: str = ""
+    """Of it and all in it."""
+    children: list[Element] = field(default_factory=list)
+
+    @property
+    def local(self) -> str:
+        """The name without a prefix."""
+        return self.name.rpartition(":")[2]
+
+    def all(self, local: str) -> Iterator[Element]:
+        """The elements in it with this name, in order."""
+        for child in self.children:
+            if child.local == local:
+                yield child
+            yield from child.all(local)
+
+
+def codec_of(data: bytes) -> str:
+    """The encoding of a document; of those that EPUB allows, without a mark of its own."""
+    return {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(data[:2], "utf-8")
+
+
+def parse(data: bytes, handler: Any) -> None:
+    """Parse a document with the methods ``start``, ``end``, ``text``, ``cdata`` and ``other`` of a handler, which has a
+    ``parser``, too.
+
+    Raises:
+        XmlError: it is not well-formed, or has entities of its own.
+    """
+    codec = codec_of(data)
+    parser = expat.ParserCreate("utf-16" if codec.startswith("utf-16") else "utf-8")
+    parser.buffer_text = False  # each piece of text has its position
+    parser.UseForeignDTD(True)  # so that entities of HTML are not errors
+    parser.EntityDeclHandler = _refuse_entity
+    parser.StartElementHandler, parser.EndElementHandler = handler.start, handler.end
+    parser.CharacterDataHandler = handler.text
+    parser.StartCdataSectionHandler = lambda: handler.cdata(True)
+    parser.EndCdataSectionHandler = lambda: handler.cdata(False)
+    parser.SkippedEntityHandler = lambda name, _: handler.text(html.entities.html5.get(f"{name};", ""))
+    parser.DefaultHandler = lambda _: handler.other()  # without which no entity is skipped
+    handler.parser = parser
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise XmlError(f"line {error.lineno}: not well-formed XML: {expat.ErrorString(error.code)}") from error
+    finally:
+        handler.parser = None
+
+
+def _refuse_entity(name: str, *_: object) -> NoReturn:
+    raise XmlError(f"it declares an entity of its own, {name[:40]!r}")
+
+
+class _Tree:
+    """Makes the elements of a document."""
+
+    parser: expat.XMLParserType
+
+    def __init__(self) -> None:
+        self.root = Element("", {}, 0)
+        self._open = [self.root]
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) > MAX_DEPTH:
+            raise XmlError(f"elements are nested more than {MAX_DEPTH} deep")
+        element = Element(name, attributes, self.parser.CurrentByteIndex)
+        self._open[-1].children.append(element)
+        self._open.append(element)
+
+    def end(self, name: str) -> None:
+        element = self._open.pop()
+        element.end = self.parser.CurrentByteIndex
+        self._open[-1].text += element.text
+
+    def text(self, data: str) -> None:
+        self._open[-1].text += data
+
+    def cdata(self, begins: bool) -> None:
+        """Its text is text."""
+
+    def other(self) -> None:
+        """Comments and the like are nothing."""
+
+
+def read_xml(data: bytes) -> Element:
+    """The root element of a document; raises as :func:`parse`."""
+    tree = _Tree()
+    parse(data, tree)
+    return tree.root.children[0]
+
+
+class _Reader:
+    """Makes the blocks of a content document."""
+
+    parser: expat.XMLParserType
+
+    def __init__(self, data: bytes) -> None:
+        self.blocks: list[Block] = []
+        self.left_out: Counter[str] = Counter()
+        self._data, self._codec = data, codec_of(data)
+        self._open: list[tuple[str, str | None]] = []
+        """Names and languages of the elements around."""
+        self._unspoken = 0
+        """The depth at which what is left out began; 0 if nothing is."""
+        self._in_cdata = False
+        self._apart = False
+        """Whether a picture that has begun has a text of several characters."""
+        self._ids: list[str] = []
+        self._chars: list[str] = []
+        self._places: list[Place] = []
+        self._language: str | None = None
+        self._unknown = 0
+        """How many places, the last ones, have no end yet: of a picture, or of an entity."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        self.other()
+        if len(self._open) >= MAX_DEPTH:
+            raise XmlError(f"elements are nested more than {MAX_DEPTH} deep")
+        local = name.rpartition(":")[2].lower()
+        language = attributes.get("xml:lang", attributes.get("lang", self._open[-1][1] if self._open else None))
+        around = [element for element, _ in self._open]
+        self._open.append((local, language))
+        if self._unspoken:
+            return
+        if local in _BLOCKS:
+            self._flush(heading=False)
+        if (identifier := attributes.get("id")) is not None:
+            self._ids.append(identifier)
+        if (reason := _reason(local, attributes, around)) is not None:
+            self._unspoken = len(self._open)
+            if reason:
+                self.left_out[reason] += 1
+        elif local == "br":
+            self._add("\n")
+        elif local == "hr":
+            self._add("* * *")
+            self._flush(heading=False)
+        elif local == "img" and (alt := " ".join(attributes.get("alt", "").split())):
+            self._apart = len(alt) > 1  # else it is an initial, and a part of its word
+            self._add(" " if self._apart else "")
+            self._unknown = self._add(alt)
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        self.other()  # of an empty element this is where its tag ends
+        local, _ = self._open.pop()
+        if self._unspoken:
+            self._unspoken = 0 if len(self._open) < self._unspoken else self._unspoken
+        elif local in _BLOCKS:
+            self._flush(heading=local in _HEADINGS)
+        elif local == "img" and self._apart:
+            self._add(" ")
+            self._apart = False
+
+    def text(self, data: str) -> None:
+        """Text between tags, or a part of it: an entity is one."""
+        self.other()
+        if self._unspoken or not self._open:
+            return
+        at, encoded = self.parser.CurrentByteIndex, data.encode(self._codec)
+        if self._in_cdata:  # no mark may stand there
+            self._add(_SPACE.sub(" ", data))
+        elif data == "&" or self._data[at : at + len(encoded)] != encoded:
+            self._unknown = self._add(_SPACE.sub(" ", data))
+        else:
+            for char in data:
+                size = len(char.encode(self._codec))
+                self._add(_SPACE.sub(" ", char), at, size)
+                at += size
+
+    def cdata(self, begins: bool) -> None:
+        """A CDATA section begins or ends."""
+        self.other()
+        self._in_cdata = begins
+
+    def other(self) -> None:
+        """Anything else: what came before has ended."""
+        if self._unknown:
+            end = self.parser.CurrentByteIndex
+            self._places[-self._unknown :] = [(start, end) for start, _ in self._places[-self._unknown :]]
+            self._unknown = 0
+
+    def _add(self, text: str, at: int | None = None, size: int = 0) -> int:
+        """Add characters that stand at one place; returns how many have been added."""
+        before = len(self._chars)
+        start = self.parser.CurrentByteIndex if at is None else at
+        for char in text:
+            if char in " \n" and (not self._chars or self._chars[-1] in " \n"):
+                continue
+            if not self._chars:
+                self._language = self._open[-1][1]
+            self._chars.append(char)
+            self._places.append((start, start + size))
+        return len(self._chars) - before
+
+    def _flush(self, heading: bool) -> None:
+        while self._chars and self._chars[-1] in " \n":
+            self._chars.pop()
+        if self._chars:
+            places = tuple(self._places[: len(self._chars)])
+            self.blocks.append(Block("".join(self._chars), places, heading, self._language, tuple(self._ids)))
+            self._ids = []
+        self._chars, self._places, self._language = [], [], None
+
+
+def _reason(local: str, attributes: Mapping[str, str], around: list[str]) -> str | None:
+    """Why an element is left out: what the notes call it, or an empty string; None if it is read."""
+    if local in _UNSPOKEN or attributes.get("aria-hidden") == "true":
+        return ""
+    if local in _LEFT_OUT:
+        return _LEFT_OUT[local]
+    roles = [role.removeprefix("doc-") for role in attributes.get("role", "").split() if role.startswith("doc-")]
+    for kind in (*attributes.get("epub:type", "").split(), *roles):
+        if kind in _TYPES:
+            return _TYPES[kind]
+    # A number above the line that is a link, where nothing says what it is.
+    if (local == "sup" and "a" in around) or (local == "a" and "sup" in around):
+        return "notes"
+    return None
+
+
+def read_blocks(data: bytes) -> tuple[list[Block], Counter[str]]:
+    """What is read aloud of a content document, and how much is left out of it, by kind; raises as :func:`parse`."""
+    reader = _Reader(data)
+    parse(data, reader)
+    return reader.blocks, reader.left_out

@@ -1,0 +1,380 @@
+"""EPUBs: what is read of them, what is refused, and books with media overlays."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import av
+import httpx
+import pytest
+
+from ancestral.catalog.seeds import digest_seed
+from ancestral.models.entries import Voice
+from ancestral.service.cli.book.epub import Epub, EpubError, read_epub
+from ancestral.service.cli.book.speaker import default_voice
+from ancestral.service.cli.book.xhtml import read_blocks
+from tests.service.cli.child_processes import killed
+from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
+from tests.service.support import Server, command
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+RATE = 16000
+SMIL = {"s": "http://www.w3.org/ns/SMIL"}
+MARK = re.compile(rb'<span id="w-\d+">(.*?)</span>', re.DOTALL)
+
+
+def body(text: str) -> dict[str, str]:
+    """The first document with another content."""
+    return {"OEBPS/text/one.xhtml": PAGE.format(body=text)}
+
+
+def package(before: str, after: str) -> dict[str, str]:
+    """The package document, changed."""
+    assert before in PACKAGE
+    return {"OEBPS/book.opf": PACKAGE.replace(before, after)}
+
+
+def test_chapters_and_paragraphs(tmp_path: Path) -> None:
+    book = read_epub(write_epub(tmp_path / "a.epub"))
+    assert [(c.title, [p.text for p in c.paragraphs]) for c in book.chapters] == [
+        (
+            "The Planks",
+            [
+                "The Planks", "The birch\xa0canoe slid on the smooth planks—at 5\xa0km/h & more.", "* * *",
+                "It was easy.\nIt was late.", "A map of the lake.", "Son las 3.", "So it is.", "No <one> came.",
+            ],
+        ),
+        ("Two Parts", ["Two Parts", "I."]),
+        ("The Second", ["The Second", '"Is it late?" "No!" Café.', "The end."]),
+    ]  # fmt: skip
+    assert (book.title, book.author, book.language) == ("The Canoe", "N. N.", "en")
+    assert book.cover == FILES["OEBPS/images/map.png"]
+    assert book.notes == (
+        "left out: notes (2)", "left out: tables (1)",
+        "paragraphs in de, which no rules here read, are read as the rest (1)",
+    )  # fmt: skip
+    first = book.chapters[0].paragraphs
+    assert [paragraph.heading for paragraph in first] == [True] + [False] * 7
+    assert [paragraph.language for paragraph in first] == [None] * 5 + ["es", None, None]
+
+
+def test_places_are_those_of_the_characters() -> None:
+    data = PAGE.format(
+        body='<p>a&eacute;&#x20AC;<b>é</b>&amp;\r\n b <img src="i" alt="T"/>he<![CDATA[<x]]>.</p>'
+    ).encode()
+    (block,), _ = read_blocks(data)
+    assert block.text == "aé€é& b The<x."
+    assert [data[start:end].decode() for start, end in block.places] == [
+        "a", "&eacute;", "&#x20AC;", "é", "&amp;", "\r\n", "b", " ", '<img src="i" alt="T"/>', "h", "e", "", "", ".",
+    ]  # fmt: skip
+
+
+def test_utf_16_and_prefixes() -> None:
+    page = PAGE.format(body="<p>é x</p>").replace("utf-8", "utf-16")
+    data = page.encode("utf-16")
+    (block,), _ = read_blocks(data)
+    assert [data[start:end].decode("utf-16-le") for start, end in block.places] == list("é x")
+    prefixed = '<h:html xmlns:h="http://www.w3.org/1999/xhtml"><h:body><h:h2>A <h:i>b</h:i></h:h2></h:body></h:html>'
+    (block,), _ = read_blocks(prefixed.encode())
+    assert (block.text, block.heading) == ("A b", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('<div>A<p>b</p>c<br/>d<hr/></div><ul><li>e</li></ul>', ["A", "b", "c\nd", "* * *", "e"]),
+        ('<p>A <img src="x" alt=" a  map "/>b <img src="y" alt=""/>c</p>', ["A a map b c"]),
+        ('<p>A<sup><a href="#n">1</a></sup> b<a href="#n"><sup>2</sup></a></p>', ["A b"]),
+        ('<p>A<i epub:type="pagebreak">2</i> b</p><section role="doc-endnotes"><p>n</p></section>', ["A b"]),
+        ("<p>A <math><mi>x</mi></math> b<script>s()</script><style>p {}</style></p>", ["A b"]),
+        ("<p aria-hidden='true'>A</p><p>漢<ruby>字<rt>ji</rt></ruby></p><pre>a\n b</pre>", ["漢字", "a b"]),
+        ("<p>A<!-- b --><?c d?> e</p><nav><ol><li>f</li></ol></nav>", ["A e"]),
+    ],
+)  # fmt: skip
+def test_what_is_read_of_a_document(text: str, expected: list[str]) -> None:
+    blocks, _ = read_blocks(PAGE.format(body=text).encode())
+    assert [block.text for block in blocks] == expected
+
+
+def test_an_epub_2_has_its_chapters_from_the_ncx(tmp_path: Path) -> None:
+    ncx = """<?xml version="1.0"?><!DOCTYPE ncx PUBLIC "-//NISO//DTD ncx 2005-1//EN"
+ "http://www.daisy.org/z3986/2005/ncx-2005-1.dtd"><ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap>
+<navPoint><navLabel><text>One  and
+only</text></navLabel><content src="text/one.xhtml#h"/>
+<navPoint><navLabel><text>Inner</text></navLabel><content src="text/two%20parts.xhtml"/></navPoint></navPoint>
+</navMap></ncx>"""
+    opf = PACKAGE.replace('version="3.0"', 'version="2.0"').replace(
+        'id="nav" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"',
+        'id="nav" href="toc.ncx" media-type="application/x-dtbncx+xml"',
+    )
+    page = ONE.replace("<!DOCTYPE html>", '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "xhtml11.dtd">')
+    changed = {
+        "OEBPS/book.opf": opf, "OEBPS/toc.ncx": ncx, "OEBPS/nav.xhtml": None,
+        "OEBPS/text/one.xhtml": page.replace("&#160;", "&nbsp;"),
+    }  # fmt: skip
+    book = read_epub(write_epub(tmp_path / "a.epub", **changed))
+    assert [(c.title, len(c.paragraphs)) for c in book.chapters] == [("One and only", 8), ("Inner", 5)]
+    assert "birch\xa0canoe" in book.chapters[0].paragraphs[1].text
+
+
+def test_a_book_without_contents_has_a_chapter_a_document(tmp_path: Path) -> None:
+    book = read_epub(write_epub(tmp_path / "a.epub", **package(' properties="nav"', "")))
+    assert [chapter.title for chapter in book.chapters] == ["The Planks", "Two Parts", ""]
+
+
+def test_more_lines_than_a_file_has_chapters_are_those_of_the_upper_levels(tmp_path: Path) -> None:
+    items = "".join(f'<li><a href="text/one.xhtml#i{n}">{n}</a></li>' for n in range(300))
+    nested = NAV.replace(
+        '<li><a href="text/one.xhtml">The Planks</a>', f'<li><a href="text/one.xhtml">A</a><ol>{items}</ol>'
+    )
+    paragraphs = "".join(f'<p id="i{n}">It was {n}.</p>' for n in range(300))
+    book = read_epub(write_epub(tmp_path / "a.epub", **body(paragraphs), **{"OEBPS/nav.xhtml": nested}))
+    assert [chapter.title for chapter in book.chapters] == ["A", "Two Parts"]
+    flat = NAV.replace('<li><a href="text/one.xhtml">The Planks</a></li>', items)
+    with pytest.raises(EpubError, match="301 chapters; a file can have 255"):
+        read_epub(write_epub(tmp_path / "b.epub", **body(paragraphs), **{"OEBPS/nav.xhtml": flat}))
+
+
+def test_scrambled_fonts_are_no_encryption(tmp_path: Path) -> None:
+    assert read_epub(
+        write_epub(tmp_path / "a.epub", **{"META-INF/encryption.xml": encryption("http://www.idpf.org/2008/embedding")})
+    )
+
+
+def encryption(algorithm: str) -> str:
+    return (
+        '<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container" xmlns:e="http://www.w3.org/2001/04/xmlenc#">'
+        f'<e:EncryptedData><e:EncryptionMethod Algorithm="{algorithm}"/><e:CipherData>'
+        '<e:CipherReference URI="OEBPS/text/one.xhtml"/></e:CipherData></e:EncryptedData></encryption>'
+    )
+
+
+LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+FIXED = '<meta property="rendition:layout">pre-paginated</meta></metadata>'
+IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</option></platform></display_options>'
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"../evil.txt": "x"}, "'../evil.txt': a path outside of the archive"),
+        ({"/etc/evil": "x"}, "'/etc/evil': a path outside"),
+        ({"C:\\evil": "x"}, "a path outside"),
+        ({"META-INF/container.xml": CONTAINER.replace("OEBPS/", "../../")}, "'../../book.opf' is outside"),
+        (package("text/one.xhtml", "../../../etc/passwd"), "'../../../etc/passwd' is outside of the archive"),
+        (package("text/one.xhtml", "%2e%2e/%2e%2e/passwd"), "is outside of the archive"),
+        ({"OEBPS/bomb.css": b"\0" * (32 << 20)}, "a ZIP bomb?"),
+        ({"META-INF/encryption.xml": encryption("http://www.w3.org/2001/04/xmlenc#aes128-cbc")}, "encrypted (DRM)"),
+        ({"META-INF/rights.xml": "<rights/>"}, "encrypted (DRM): it has META-INF/rights.xml"),
+        ({"META-INF/license.lcpl": "{}"}, "encrypted (DRM)"),
+        (package("</metadata>", FIXED), "a fixed layout"),
+        ({"META-INF/com.apple.ibooks.display-options.xml": IBOOKS}, "a fixed layout"),
+        ({"OEBPS/book.opf": PACKAGE.replace("<package", f"{LAUGHS}<package")}, "declares an entity of its own, 'a'"),
+        ({"OEBPS/text/one.xhtml": ONE.replace("<!DOCTYPE html>", LAUGHS)}, "declares an entity of its own, 'a'"),
+        (body("<div>" * 300 + "</div>" * 300), "elements are nested more than 256 deep"),
+        (body("<p>A<p>"), "OEBPS/text/one.xhtml: line 7: not well-formed XML: mismatched tag"),
+        ({"OEBPS/text/one.xhtml": ONE.encode("utf-8").replace(b"easy", b"\xff")}, "not well-formed"),
+        ({"META-INF/container.xml": None}, "a ZIP file without META-INF/container.xml, and so no EPUB"),
+        ({"META-INF/container.xml": "<container/>"}, "names no package document"),
+        ({"OEBPS/text/one.xhtml": None}, "OEBPS/text/one.xhtml: it is missing"),
+        ({"OEBPS/book.opf": "<package/>"}, "it has no manifest"),
+        (package('idref="one"', 'idref="none"'), "the spine has an item that the manifest has not"),
+        (package("<dc:language>en<", "<dc:language>de-AT<"), "language 'de-AT' is not read; there are en"),
+    ],
+)  # fmt: skip
+def test_books_that_are_refused(tmp_path: Path, changed: dict[str, str | bytes | None], reason: str) -> None:
+    with pytest.raises(EpubError, match=re.escape(reason)):
+        read_epub(write_epub(tmp_path / "a.epub", **changed))
+
+
+_ENTRY = b"PK\x01\x02\x14\x03\x14\x00"
+"""How an entry of the archive's directory begins; flags follow."""
+
+
+def _damaged(path: Path, damage: Callable[[bytes], bytes]) -> Path:
+    path.write_bytes(damage(write_epub(path).read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: data[: len(data) // 2], "a damaged ZIP file"),
+        (lambda data: data.replace(_ENTRY + bytes(2), _ENTRY + b"\x01\0"), "encrypted"),
+        (lambda data: data[:1000] + bytes(40) + data[1040:], "damaged"),
+        (lambda data: data.replace(b"nav.xhtml", b"book.opf\0"), "one name|damaged|missing"),
+    ],
+)  # fmt: skip
+def test_archives_that_are_refused(tmp_path: Path, damage: Callable[[bytes], bytes], reason: str) -> None:
+    with pytest.raises(EpubError, match=reason):
+        read_epub(_damaged(tmp_path / "a.epub", damage))
+
+
+def test_links_and_equal_names_are_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("OEBPS/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    for entry, reason in ((link, "a link"), (zipfile.ZipInfo("OEBPS/nav.xhtml"), "several of its files have one name")):
+        path = write_epub(tmp_path / "a.epub")
+        with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            archive.writestr(entry, "/etc/passwd")
+        with pytest.raises(EpubError, match=reason):
+            read_epub(path)
+
+
+def test_documents_are_read_only_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_epub(tmp_path / "a.epub")
+    monkeypatch.setattr("ancestral.service.cli.book.epub.MAX_TEXT_BYTES", 3000)
+    with pytest.raises(EpubError, match="documents have more than"):
+        read_epub(path)
+
+
+def test_the_voice_of_a_book_is_one_of_its_language() -> None:
+    voices = [Voice(name, name, language, "", "", "") for name, language in (("ann", "en-GB"), ("eve", "fr-FR"))]
+    assert [default_voice(voices, language) for language in (None, "en-US", "fr", "it")] == ["ann", "ann", "eve", "ann"]
+
+
+def _read(run: Run, source: Path, output: Path, *options: str) -> bytes:
+    done = run("read", str(source), "-o", str(output), "--model", "tiny", "--seed", "7", *options)
+    assert done.returncode == 0, done.stderr
+    return output.read_bytes()
+
+
+def test_a_book_becomes_a_file_with_chapters(ancestral: Run, tmp_path: Path) -> None:
+    source = write_epub(tmp_path / "a.epub")
+    _read(ancestral, source, tmp_path / "a.m4b")
+    with av.open(str(tmp_path / "a.m4b")) as container:
+        assert [c["metadata"]["title"] for c in container.chapters()] == ["The Planks", "Two Parts", "The Second"]
+        assert (container.metadata["title"], container.metadata["artist"]) == ("The Canoe", "N. N.")
+        assert bytes(next(container.demux(video=0))) == FILES["OEBPS/images/map.png"]
+    done = ancestral("read", str(source), "-o", str(tmp_path / "b.wav"), "--model", "tiny")
+    assert b"left out: tables (1)" in done.stderr
+    assert b"not read: OEBPS/text/one.xhtml, paragraph 8: cannot speak '<one>'" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def spoken(ancestral: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A book, and the same with overlays."""
+    folder = tmp_path_factory.mktemp("overlays")
+    _read(ancestral, write_epub(folder / "a.epub"), folder / "b.epub")
+    return folder / "a.epub", folder / "b.epub"
+
+
+def test_a_book_with_overlays_is_the_book_with_marks(spoken: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(spoken[0]) as before, zipfile.ZipFile(spoken[1]) as after:
+        assert after.namelist()[0] == "mimetype"
+        assert after.infolist()[0].compress_type == zipfile.ZIP_STORED
+        assert [name for name in after.namelist() if "/spoken/" not in name] == before.namelist()
+        for name in set(before.namelist()) - {"OEBPS/book.opf"}:
+            assert MARK.sub(rb"\1", after.read(name)) == before.read(name), name
+        marked = [match.decode() for match in MARK.findall(after.read("OEBPS/text/one.xhtml"))]
+        assert marked == [
+            "The", "Planks", "The", "birch", "canoe", "sl", "on", "the", "smooth", "planks", "at", "5&#xA0;km/h",
+            "&amp;", "more", "It", "was", "easy", "It", "was", "late",
+            '<img src="../images/map.png" alt="A map of the lake."/>', "Son", "las", "3", "So", "it", "is",
+        ]  # fmt: skip
+        lines = after.read("OEBPS/book.opf").decode().splitlines()
+        added = [line for line in lines if line not in PACKAGE.splitlines()]
+        assert [line for line in lines if line not in added] + [] == [
+            line
+            for line in PACKAGE.splitlines()
+            if not line.startswith(('<item id="one"', '<item id="two"', '<item id="end"'))
+        ]
+        assert sum('media-overlay="spoken-' in line for line in added) == 3
+
+
+def _seconds(clock: str) -> float:
+    assert clock.endswith("s")
+    return float(clock[:-1])
+
+
+def test_each_word_has_its_clip(server: Server, spoken: tuple[Path, Path]) -> None:
+    texts = ["Two Parts", "I.", "The Second", '"Is it late?" "No!" Café.']
+    starts, before = [], 0.0
+    for text, pause in zip(texts, (1.0, 2.0, 1.0, 0.5), strict=True):
+        answer = server.speak(input=text, seed=digest_seed(7, text))
+        times = httpx.get(f"{server.url}/v1/jobs/{answer.headers['x-job-id']}/timestamps").json()
+        starts += [before + word["start"] / RATE for word in times["words"]]
+        before += (len(answer.content) - 44) / 2 / RATE + pause
+    with zipfile.ZipFile(spoken[1]) as book:
+        smil = ElementTree.fromstring(book.read("OEBPS/spoken/0002.smil"))
+        pars = smil.findall(".//s:par", SMIL)
+        sound = book.read("OEBPS/spoken/0002.m4a")
+        page = book.read("OEBPS/text/two parts.xhtml")
+    clips = [par.find("s:audio", SMIL) for par in pars]
+    found = [
+        (_seconds(clip.attrib["clipBegin"]), _seconds(clip.attrib["clipEnd"])) for clip in clips if clip is not None
+    ]
+    assert [begin for begin, _ in found[1:]] == pytest.approx(starts[1:], abs=1e-6)
+    assert found[0][0] == 0.0
+    assert [end for _, end in found] == pytest.approx([*(begin for begin, _ in found[1:]), before], abs=1e-6)
+    for par in pars:
+        text = par.find("s:text", SMIL)
+        assert text is not None
+        path, _, name = text.attrib["src"].partition("#")
+        assert path == "../text/two%20parts.xhtml"
+        assert page.count(f'id="{name}"'.encode()) == 1
+    with av.open(io.BytesIO(sound)) as container:
+        assert float((container.duration or 0) / av.time_base) == pytest.approx(before, abs=0.1)
+
+
+def test_the_same_book_has_the_same_bytes_here_and_by_a_server(
+    ancestral: Run, server: Server, spoken: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert _read(ancestral, spoken[0], tmp_path / "a.epub", "--url", server.url) == spoken[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_a_reader_that_is_killed_makes_the_same_book(
+    environment: dict[str, str], ancestral: Run, tmp_path: Path
+) -> None:
+    paragraphs = "".join(f"<p>It was day {n} of the long journey home.</p>" for n in range(150))
+    source, output = write_epub(tmp_path / "a.epub", **body(paragraphs)), tmp_path / "b.epub"
+    line = command("read", str(source), "-o", str(output), "--model", "tiny", "--seed", "7")
+    for count in (3, 40, 90):
+        assert killed(line, environment, tmp_path / "b.epub.parts", count, signal.SIGKILL) == -signal.SIGKILL
+    assert _read(ancestral, source, output) == _read(ancestral, source, tmp_path / "c.epub")
+    assert not (tmp_path / "b.epub.parts").exists()
+
+
+@pytest.mark.skipif(shutil.which("epubcheck") is None, reason="epubcheck is not installed (Debian: epubcheck)")
+def test_epubcheck_finds_nothing(spoken: tuple[Path, Path], tmp_path: Path) -> None:
+    for path in spoken:
+        report = tmp_path / f"{path.stem}.json"
+        subprocess.run(["epubcheck", str(path), "--json", str(report), "--quiet"], capture_output=True, check=False)
+        assert [message["message"] for message in json.loads(report.read_bytes())["messages"]] == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (package('version="3.0"', 'version="2.0"'), b"EPUB 2.0 has no media overlays"),
+        (package('<item id="one"', '<item media-overlay="x" id="one"'), b"it has media overlays already"),
+        ({"META-INF/signatures.xml": "<signatures/>"}, b"it is signed"),
+    ],
+)
+def test_books_that_get_no_overlays(
+    ancestral: Run, tmp_path: Path, changed: dict[str, str | bytes | None], message: bytes
+) -> None:
+    source = write_epub(tmp_path / "a.epub", **changed)
+    done = ancestral("read", str(source), "-o", str(tmp_path / "b.epub"), "--model", "tiny")
+    assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+    with Epub(source) as epub:
+        assert list(epub.spine)
+
+
+def test_a_text_becomes_no_epub(ancestral: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Yes.")
+    done = ancestral("read", str(tmp_path / "a.txt"), "-o", str(tmp_path / "b.epub"), "--model", "tiny")
+    assert (done.returncode, b"no EPUB" in done.stderr) == (1, True)
