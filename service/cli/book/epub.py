@@ -33,6 +33,7 @@ _MAX_RATIO: Final = 200
 _RATIO_BYTES: Final = 1 << 20
 _FONT_OBFUSCATION: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 """Fonts that are scrambled this way can be read without a key."""
+_NO_LANGUAGE: Final = ("und", "mul", "zxx")
 _XHTML: Final = "application/xhtml+xml"
 _CONTAINER: Final = "META-INF/container.xml"
 
@@ -250,8 +251,7 @@ def read_epub(path: Path) -> Book:
         EpubError: it cannot be read, is refused, or is in a language that no voice reads.
     """
     with Epub(path) as epub:
-        language = epub.metadata("language")
-        _check_language(language)
+        language = _language(epub.metadata("language"))
         left_out: Counter[str] = Counter()
         lines = _chapter_lines(epub.contents())
         found: list[tuple[str, list[Paragraph]]] = []
@@ -290,9 +290,13 @@ def _chapter_lines(lines: list[Entry]) -> list[Entry]:
     return lines
 
 
-def _check_language(language: str | None) -> None:
+def _language(tag: str | None) -> str | None:
+    """The language of a book; None if it says none, as ``und`` does."""
     try:
-        primary(language or "en")
+        if tag is None or tag.lower() in _NO_LANGUAGE:
+            return None
+        primary(tag)
+        return tag
     except UnsupportedText as error:
         raise EpubError(f"the language of the book: {error}") from error
 

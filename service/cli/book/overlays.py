@@ -233,7 +233,9 @@ def _copy(epub: Epub, archive: zipfile.ZipFile, changed: Mapping[str, bytes]) ->
         if info.filename == "mimetype":
             continue
         new = zipfile.ZipInfo(info.filename, max(info.date_time, _DATE))
-        new.compress_type, new.external_attr = zipfile.ZIP_DEFLATED, info.external_attr
+        stored = info.compress_type == zipfile.ZIP_STORED
+        new.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+        new.external_attr = info.external_attr
         if info.filename in changed:
             archive.writestr(new, changed[info.filename])
             continue

@@ -26,7 +26,7 @@ from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.text import Book, Paragraph
-from ancestral.service.speech.session.sentences import Sentences, lead_after
+from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead
 from ancestral.speech.cast import spoken
 
 PARAGRAPH_SECONDS: Final = 0.5
@@ -160,7 +160,7 @@ def _part(
     language: str | None,
 ) -> Part | None:
     """A part, with no pause after it; None if there is nothing to speak in it."""
-    text = lead + piece
+    text = with_lead(lead, piece, cast)
     script = parse_text(text, "text", lexicon, cast=cast)
     try:
         sentences = sum(len(turn) for _, turn in spoken(script, cast.default))
@@ -174,7 +174,18 @@ def _part(
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     name = f"{digest[:32]}.flac"
     return Part(
-        chapter, text, sentences, pronunciations, part_seed, name, 0.0, paragraph, begin, lead, language, script
+        chapter,
+        text,
+        sentences,
+        pronunciations,
+        part_seed,
+        name,
+        0.0,
+        paragraph,
+        begin,
+        text[: len(text) - len(piece)],
+        language,
+        script,
     )
 
 

@@ -32,7 +32,7 @@ from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model
 from ancestral.models.text.languages.registry import primary
 from ancestral.service import __version__
-from ancestral.service.speech.session.sentences import Sentences
+from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.speech.decoder import Wave
 from ancestral.speech.voice import Voice
 
@@ -131,7 +131,7 @@ class Connection(AsyncEventHandler):
         if input_format == "ssml":  # a document is one, however it comes
             sentences.pending += text
         elif complete := sentences.feed(text).strip():
-            await self._speak(voice, lead + complete, input_format)
+            await self._speak(voice, with_lead(lead, complete, voice.cast()), input_format)
         if len(sentences.pending) > _MOST_CHARACTERS:
             raise InvalidRequest(f"text: a sentence of over {_MOST_CHARACTERS} characters", param="text")
 
@@ -139,7 +139,7 @@ class Connection(AsyncEventHandler):
         voice, input_format, sentences = self._begun()
         self._streamed, lead = None, sentences.lead
         if rest := sentences.flush().strip():
-            await self._speak(voice, lead + rest, input_format)
+            await self._speak(voice, with_lead(lead, rest, voice.cast()), input_format)
         await self.write_event(SynthesizeStopped().event())
 
     def _begun(self) -> tuple[Voice, InputFormat, Sentences]:

@@ -78,6 +78,12 @@ def lead_after(lead: str, text: str, cast: Cast) -> str:
     return f"[voice:{voice}]" + ("\n" if text.rstrip(" \t").endswith("\n") else "")
 
 
+def with_lead(lead: str, text: str, cast: Cast) -> str:
+    """A text with what says who speaks it, unless it begins with another voice itself."""
+    changes = _changes(lead, text, cast)
+    return text if changes and not text[: changes[0].start()].strip() else lead + text
+
+
 _ENGLISH_VOICE: Final = Cast.of_one(ENGLISH.language)
 
 

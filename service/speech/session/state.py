@@ -23,7 +23,7 @@ from ancestral.models.text.script import Cast
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 from ancestral.service.speech.session.documents import Documents
 from ancestral.service.speech.session.messages import SessionConfig
-from ancestral.service.speech.session.sentences import Sentences
+from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.speech.cast import cast_of
 from ancestral.speech.utterance import check_language, check_pitch, read_pronunciations
 
@@ -123,7 +123,7 @@ class SessionState:
         if self._complete and not self._goes_on:
             self._complete[-1] += text
         else:
-            self._complete.append(lead + text)
+            self._complete.append(with_lead(lead, text, self._cast))
         self._goes_on = goes_on
         self._chunks += 1
 

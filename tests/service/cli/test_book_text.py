@@ -50,10 +50,14 @@ The licence.
 """
 
 
+def one_voice(language: str | None) -> Cast:
+    """Who can speak: one voice."""
+    return Cast.of_one(language or "en")
+
+
 def _parts(text: str, **changes: str) -> list[Part]:
-    return parts_of(
-        read_book(text), Pronunciations({"alice": "AE1 L AX S"}), 7, {"model": "tiny"} | changes, Cast.of_one("en")
-    )
+    lexicon = Pronunciations({"alice": "AE1 L AX S"})
+    return parts_of(read_book(text), lexicon, 7, {"model": "tiny"} | changes, one_voice)[0]
 
 
 @pytest.mark.parametrize(
@@ -147,4 +151,4 @@ def test_what_cannot_be_spoken_is_told_with_its_line() -> None:
     with pytest.raises(BookError, match="and 5 more"):
         _parts("你好\n\n" * 15)
     with pytest.raises(BookError, match="nothing to speak"):
-        parts_of(Book(()), Pronunciations({}), 7, {}, Cast.of_one("en"))
+        parts_of(Book(()), Pronunciations({}), 7, {}, one_voice)

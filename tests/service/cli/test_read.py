@@ -126,7 +126,7 @@ def test_a_play_is_said_by_its_voices(ancestral: Run, server: Server, tmp_path: 
     here = _read(ancestral, text, tmp_path / "a.wav", *options)
     said = [
         ("No!", [("ann", "No!")], 0.5),
-        ("[voice:ann]\nBEN: It was late.", [("bob", "It was late.")], 0.5),
+        ("BEN: It was late.", [("bob", "It was late.")], 0.5),
         ("[voice:BEN]\nIs it?\nCARA: Yes.", [("bob", "Is it?"), ("bob+ann", "Yes.")], 2.0),
         ("Two", [("ann", "Two")], 1.0),
         ("[voice:ann]\nGo.", [("ann", "Go.")], 2.0),

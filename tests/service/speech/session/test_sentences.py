@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ancestral.models.text import UnsupportedText, parse_text, phonemize
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.script import Cast, Speaker
-from ancestral.service.speech.session.sentences import Sentences
+from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.speech.cast import spoken as spoken_by
 
 WORDS = (
@@ -82,7 +82,7 @@ def test_pieces_are_said_by_whom_the_whole_is(parts: list[str], cuts: list[int])
     for piece in [*pieces(text, cuts), None]:
         lead = sentences.lead
         if said := sentences.flush() if piece is None else sentences.feed(piece):
-            found += turns(lead + said)
+            found += turns(with_lead(lead, said, CAST))
     assert found == turns(text)
 
 
