@@ -27,25 +27,20 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class NamedVoice(click.ParamType):
-    """A name for a voice, ``ANNA=emma``; the option is given once a name."""
-
-    name = "NAME=VOICE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """The two."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, voice = str(value).partition("=")
-        if not (name and equals and voice):
-            self.fail(f"{value!r} is not like ANNA=emma.", param, ctx)
-        return name, voice
+def _named_voices(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Names and their voices."""
+    pairs = [value.partition("=") for value in values]
+    for name, equals, voice in pairs:
+        if not (name and voice):
+            raise click.BadParameter(f"{name + equals + voice!r} is not like ANNA=emma.")
+    return {name: voice for name, _, voice in pairs}
 
 
 voices_option = click.option(
     "--voices",
-    type=NamedVoice(),
+    metavar="NAME=VOICE",
     multiple=True,
+    callback=_named_voices,
     help="Who says the lines that begin with 'NAME:'. Once a name. [voice:joe] in the text needs none.",
 )
 

@@ -72,7 +72,7 @@ def command(
     text: Path,
     output: Path,
     voice: str | None,
-    voices: tuple[tuple[str, str], ...],
+    voices: dict[str, str],
     model: str | None,
     seed: int,
     speed: float,
@@ -112,14 +112,14 @@ def command(
             with suppress(InvalidRequest):  # it is neither PNG nor JPEG
                 check_cover(book.cover)
                 picture = book.cover
-        spoken_by = (model, voice, book.language, speed, dict(voices))
+        spoken_by = (model, voice, book.language, speed, voices)
         if url is not None:
             speaker, lexicon = _remote(url, api_key_file, pronunciations, *spoken_by)
         else:
             speaker, lexicon = _local(pronunciations, *spoken_by)
         made_from = {
             "model": speaker.model, "model_sha256": speaker.model_sha256, "voice": speaker.voice, "speed": speed,
-        } | ({"voices": dict(voices)} if voices else {})  # fmt: skip
+        } | ({"voices": voices} if voices else {})  # fmt: skip
         found, unspoken = parts_of(book, lexicon, seed, made_from, speaker.cast)
         for note in (*book.notes, *(f"not read: {place}" for place in unspoken)):
             click.echo(f"{text}: {note}", err=True)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 def command(
     text: str,
     voice: str | None,
-    voices: tuple[tuple[str, str], ...],
+    voices: dict[str, str],
     model: str | None,
     output: Path,
     seed: int | None,
@@ -80,7 +80,7 @@ def command(
         speech = speaker.speak(
             words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
             input_format="ssml" if ssml else "text",
-            language=language, voices=dict(voices),
+            language=language, voices=voices,
         )  # fmt: skip
         if str(output) == "-":
             _stream(speech)

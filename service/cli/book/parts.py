@@ -236,7 +236,7 @@ class PartsFolder:
         """
         path = (self.path / part.name).with_suffix(".json")
         try:
-            return [tuple(map(int, word)) for word in json.loads(path.read_bytes())]
+            return [(int(a), int(b), int(start), int(end)) for a, b, start, end in json.loads(path.read_bytes())]
         except (OSError, ValueError, TypeError) as error:
             raise BookError(f"{path}: damaged; delete it and read again") from error
 

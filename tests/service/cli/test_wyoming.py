@@ -132,14 +132,18 @@ def test_sentences_are_spoken_as_they_are_complete(port: int, zoo: Path) -> None
     assert samples(rest) == [length(zoo, SECOND)]
 
 
-def test_a_voice_that_the_text_names_goes_on(port: int, zoo: Path) -> None:
+@pytest.mark.parametrize("name", ["bob", "zoe"])
+def test_a_text_names_voices(port: int, zoo: Path, name: str) -> None:
     async def streamed(client: AsyncTcpClient) -> list[Event]:
-        pieces = [SynthesizeChunk(f"{word} ") for word in f"{FIRST} [voice:bob] {FIRST} {SECOND}".split()]
+        pieces = [SynthesizeChunk(f"{word} ") for word in f"{FIRST} [voice:{name}] {SECOND} {FIRST}".split()]
         return await ask(client, SynthesizeStart(voice=ANN), *pieces, SynthesizeStop(), until=SynthesizeStopped.is_type)
 
-    lengths = [length(zoo, FIRST), length(zoo, FIRST, "bob"), length(zoo, SECOND, "bob")]
-    assert samples(talk(port, streamed)) == lengths
-    assert length(zoo, SECOND) not in lengths
+    events = talk(port, streamed)
+    if name == "bob":
+        assert samples(events) == [length(zoo, FIRST), length(zoo, SECOND, "bob"), length(zoo, FIRST, "bob")]
+    else:
+        assert samples(events) == [length(zoo, FIRST)]
+        assert "'[voice:zoe]' (a voice, at position 0): tiny has no such voice" in Error.from_event(events[-1]).text
 
 
 def test_what_cannot_be_spoken_is_an_error_and_the_connection_goes_on(port: int, zoo: Path) -> None:
