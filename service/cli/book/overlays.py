@@ -188,8 +188,7 @@ def _overlay(epub: Epub, item: Item, marks: Sequence[Mark], samples: int, rate: 
     )
     smil = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<smil xmlns="http://www.w3.org/ns/SMIL" xmlns:epub="http://www.idpf.org/2007/ops" version="3.0">\n'
-        f'<body epub:textref="{text}">\n{pars}</body>\n</smil>\n'
+        f'<smil xmlns="http://www.w3.org/ns/SMIL" version="3.0">\n<body>\n{pars}</body>\n</smil>\n'
     )
     return _Overlay(item, b"".join(pieces), smil, samples)
 

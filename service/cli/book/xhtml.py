@@ -39,6 +39,8 @@ _TYPES: Final = {
     **dict.fromkeys(("pagebreak", "page-list", "toc", "landmarks", "index", "cover", "loi", "lot"), ""),
 }
 """Values of epub:type, and of role after ``doc-``; the note that is made of them, if one is."""
+_NOTES: Final = frozenset(("footnote", "footnotes", "footnote-ref", "noteref", "endnote", "endnotes"))
+"""Classes."""
 
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
 
@@ -292,8 +294,12 @@ def _reason(local: str, attributes: Mapping[str, str], around: list[str]) -> str
     for kind in (*attributes.get("epub:type", "").split(), *roles):
         if kind in _TYPES:
             return _TYPES[kind]
-    # A number above the line that is a link, where nothing says what it is.
-    if (local == "sup" and "a" in around) or (local == "a" and "sup" in around):
+    # EPUB 2 has no types: a number above the line that is a link, and what pandoc and Calibre call notes.
+    if (
+        _NOTES.intersection(attributes.get("class", "").split())
+        or (local == "sup" and "a" in around)
+        or (local == "a" and "sup" in around)
+    ):
         return "notes"
     return None
 
