@@ -34,6 +34,14 @@ define <8 x i32> @wide(<8 x i32> %a, <8 x i32> %b) {
   %sum = add <8 x i32> %a, %b
   ret <8 x i32> %sum
 }
+declare i32 @llvm.vector.reduce.add.v64i32(<64 x i32>)
+define i32 @dot(<64 x i8> %a, <64 x i8> %b) {
+  %x = zext <64 x i8> %a to <64 x i32>
+  %y = sext <64 x i8> %b to <64 x i32>
+  %products = mul nsw <64 x i32> %x, %y
+  %sum = call i32 @llvm.vector.reduce.add.v64i32(<64 x i32> %products)
+  ret i32 %sum
+}
 """
 
 

@@ -18,7 +18,9 @@ if [ -d nvidia ]; then
     mkdir /opt/ancestral/cuda
     find "$PWD/nvidia" -path '*/lib/*.so*' -exec ln -s -t /opt/ancestral/cuda {} +
 fi
-# Keep only the bytecode of imported modules. The kernels are compiled for the CPU of the machine that runs the image.
+# The kernels, for every target that this machine can run. They are found again only at this path.
+/opt/ancestral/bin/python3 -P -m ancestral.service.cli.prebuilt_kernels
+# Of bytecode, that of imported modules.
 export NUMBA_CACHE_DIR=/tmp/numba ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp
 /opt/ancestral/bin/python3 -c 'import ancestral.service.api.server, ancestral.service.worker.worker, ancestral.loader'

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -63,7 +62,7 @@ class Instructions(IntEnum):
 
 def best_instructions() -> Instructions:
     """The fastest instructions of the processor that numba compiles for."""
-    if not vars(config)["CPU_NAME"] and llvm.get_host_cpu_features().get("avx512vnni"):
+    if re.search(r"vpdpbusd.*zmm", assembly()):
         return Instructions.AVX512_VNNI
     return Instructions.AVX2 if re.search(r"vpaddd.*ymm", assembly()) else Instructions.PORTABLE
 
