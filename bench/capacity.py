@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import json
 import math
 import os
 import tempfile
@@ -25,7 +24,8 @@ import redis
 
 from ancestral.service.broker.keys import PREFIX
 from ancestral.service.broker.messages import WorkerInfo
-from ancestral.service.broker.scripts import ANNOUNCE, ROSTER
+from ancestral.service.broker.scripts import ANNOUNCE
+from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from bench.listeners import MODEL, TEXTS, play, run_clients, serving
 from bench.report import report
@@ -33,7 +33,7 @@ from bench.report import report
 LISTENERS = 8
 LISTENING_SECONDS = 20.0
 IDLE_SECONDS = 8.0
-WORKER_COUNTS = (1, 100, 1000, 10_000)
+WORKER_COUNTS = (100, 10_000)
 WORKERS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 WORKER_CORES = 2
 WAIT_SECONDS, MAY_WAIT = 0.1, 0.01
@@ -43,12 +43,13 @@ UTTERANCE_SECONDS, UTTERANCE_SIGMA = 6.0, 0.8
 UTILISATION = 0.7
 """Planned CPU utilisation of Redis and of an API process, which have one thread each."""
 POLL_SECONDS = 0.5
-"""Interval at which an API process reads the list of workers."""
+"""Interval at which an API process reads what workers can do, of every shard."""
+MOST_SHARDS = 256
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured costs: per second of listening, of an idle deployment, and of the list of workers."""
+    """Measured costs: per second of listening, of an idle deployment, and of reading what workers can do."""
 
     worker_core: float
     api_core: float
@@ -59,8 +60,8 @@ class Costs:
     redis_bytes_kept: float
     idle_redis_core: float
     """Cores of Redis used by one idle worker and one idle API process."""
-    roster_seconds_per_worker: float
-    """Redis time to read the list of workers, divided by their number."""
+    capacity_seconds: float
+    """Redis time to read what the workers of one shard can do."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,15 @@ class Row:
     worker_cores: int
     api_processes: int
     redis_cores: float
-    redis_cores_for_roster: float
     redis_calls_per_second: int
     """Redis commands; the next two fields are Redis traffic and memory."""
     redis_megabytes_per_second: float
     redis_gigabytes: float
     """With audio kept for two minutes after its end, the default."""
-    cells: int
-    """Number of deployments, each with its own Redis, into which it has to be divided to overload none."""
+    shards: int
+    """Queues: one Redis has one, a cluster at least 32."""
+    masters: int
+    """Of the cluster; 1: one Redis is enough. The busiest of them has the most shards."""
 
 
 def waits(slots: int, load: float, count: int, rng: np.random.Generator, sigma: float = UTTERANCE_SIGMA) -> Any:
@@ -127,9 +129,14 @@ def plan(workers: int, costs: Costs, rng: np.random.Generator) -> Row:
     slot_usage = highest_load(slots, rng)
     listeners = int(slots * slot_usage)
     apis = max(1, math.ceil(listeners * costs.api_core / UTILISATION))
-    roster = apis / POLL_SECONDS * workers * costs.roster_seconds_per_worker
     streams = listeners * costs.redis_core + workers * costs.idle_redis_core
-    cells = next(cells for cells in range(1, workers + 1) if streams / cells + roster / cells**2 <= UTILISATION)
+    cores = streams + apis / POLL_SECONDS * costs.capacity_seconds
+    shards = masters = 1
+    if cores > UTILISATION:
+        shards = CLUSTER_SHARDS
+        while (masters := masters_for(streams, apis, shards, costs)) > shards and shards < MOST_SHARDS:
+            shards *= 2
+        cores = streams + apis / POLL_SECONDS * costs.capacity_seconds * shards
     return Row(
         workers,
         slots,
@@ -138,13 +145,27 @@ def plan(workers: int, costs: Costs, rng: np.random.Generator) -> Row:
         round(listeners / UTTERANCE_SECONDS, 1),
         workers * WORKER_CORES,
         apis,
-        round(streams + roster, 3),
-        round(roster, 3),
+        round(cores, 3),
         round(listeners * costs.redis_calls),
         round(listeners * (costs.redis_bytes_in + costs.redis_bytes_out) / 1e6, 2),
         round(listeners * costs.redis_bytes_kept * (120 + UTTERANCE_SECONDS) / 1e9, 3),
-        cells,
+        shards,
+        masters,
     )
+
+
+def masters_for(streams: float, apis: int, shards: int, costs: Costs) -> int:
+    """How many masters so many shards need; more than there are shards if these are too few.
+
+    Args:
+        streams: cores that jobs and idle workers use.
+        apis: API processes.
+        shards: that lie on the masters as evenly as they can.
+        costs: measured.
+    """
+    each = streams / shards + apis / POLL_SECONDS * costs.capacity_seconds
+    fits = int(UTILISATION / each)
+    return math.ceil(shards / fits) if fits else shards + 1
 
 
 def breaking_point(costs: Costs, rows: Sequence[Row]) -> str:
@@ -208,23 +229,22 @@ async def listen_together(port: int) -> float:
     return sum(await asyncio.gather(*(listen(port, number, until) for number in range(LISTENERS))))
 
 
-def roster_cost(client: redis.Redis) -> float:
-    """Redis time to read the description of one worker, in seconds."""
+def capacity_cost(client: redis.Redis) -> float:
+    """Redis time to read what the workers of one shard can do, in seconds: with a hundred as with ten thousand."""
     names, slots = [f"{MODEL}-{number}" for number in range(5)], {"interactive": 10, "batch": 2}
-    engines, models = dict.fromkeys(names, "native"), dict.fromkeys(names, "0" * 64)
-    description = vars(WorkerInfo("worker-0000000000-00000000", True, engines, models, slots))
-    announce, roster = (client.register_script(script.source) for script in (ANNOUNCE, ROSTER))
-    keys, costs = [f"{PREFIX}capacity:workers", f"{PREFIX}capacity:info"], []
+    info = WorkerInfo(True, dict.fromkeys(names, "native"), dict.fromkeys(names, "0" * 64), slots)
+    announce = client.register_script(ANNOUNCE.source)
+    keys, costs = [f"{PREFIX}capacity:{kind}" for kind in ANNOUNCE.keys.split()], []
     for count in WORKER_COUNTS:
         for number in range(count):
-            announce(keys=keys, args=[f"worker-{number}", json.dumps(description), 600])
+            announce(keys=keys, args=[f"worker-{number}", info.encode(), 600])
         client.config_resetstat()
-        for _ in range(20):
-            roster(keys=keys, args=[])
+        for _ in range(1000):
+            client.hgetall(keys[-1])
         spent: Any = client.info("commandstats")
-        costs.append(spent["cmdstat_evalsha"]["usec_per_call"] / 1e6 / count)
+        costs.append(spent["cmdstat_hgetall"]["usec_per_call"] / 1e6)
     client.delete(*keys)
-    return float(costs[-1])
+    return float(max(costs))
 
 
 def measure() -> Costs:
@@ -238,7 +258,7 @@ def measure() -> Costs:
             idle = counters(client)
             seconds = run_clients(listen_together(port))
             after = counters(client)
-            roster = roster_cost(client)
+            capacity = capacity_cost(client)
     idling = {name: (idle[name] - before[name]) / (idle["time"] - before["time"]) for name in before}
 
     def each(name: str) -> float:
@@ -254,7 +274,7 @@ def measure() -> Costs:
         round(each("total_net_output_bytes")),
         round((after["used_memory"] - idle["used_memory"]) / seconds),
         round(idling["redis"], 5),
-        roster,
+        capacity,
     )
 
 

@@ -166,10 +166,8 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
-        connection, tasks = (
-            Connection(redis_url, counts, settings.redis_replicas),
-            Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS),
-        )
+        connection = Connection(redis_url, counts, replicas=settings.redis_replicas, shards=settings.redis_shards)
+        tasks = Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
         app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces, signer)
         driving = [asyncio.create_task(BatchRunner(app.state.service).run())]
         if settings.provenance_key is not None:

@@ -24,7 +24,8 @@ Keys, all with the prefix ``ancestral:`` and the tag of their shard, except for 
     rate:…             requests of a caller in the last minute, by the package `limits`
     control:WORKER     channel: what clients want of the jobs that a worker runs, and that a job waits for it
     enrolled           sorted set: the names of all workers; enrolled_until: when they count as dead; in the first shard
-    workers            sorted set: its workers by the time at which they count as dead; worker_info: their descriptions
+    workers            sorted set: its workers by the time at which they count as dead; worker_info: their descriptions;
+                       capacity: of each kind of worker how many there are, and their slots: all that others read
 
 The life of a job
 

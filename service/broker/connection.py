@@ -16,15 +16,15 @@ from redis.asyncio.connection import DefaultParser
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.keys import SHARED, Keys
 from ancestral.service.broker.lua import Script
-from ancestral.service.broker.topology import open_topology
+from ancestral.service.broker.topology import CLUSTER_SHARDS, open_topology
 
 
 class Unwritable(exceptions.ResponseError):
-    """Redis accepts no writes: its disk is full, or too few replicas are connected."""
+    """Redis accepts no writes: its disk is full, or too few replicas are connected, or it has become a replica."""
 
 
-# redis-py has no classes of its own for these.
-DefaultParser.EXCEPTION_CLASSES.update(MISCONF=Unwritable, NOREPLICAS=Unwritable)
+# redis-py has no classes of its own for these. UNBLOCKED ends what a master waited with when it becomes a replica.
+DefaultParser.EXCEPTION_CLASSES.update(MISCONF=Unwritable, NOREPLICAS=Unwritable, UNBLOCKED=Unwritable)
 
 REDIRECTED: Final = (
     exceptions.AskError,  # of which MovedError is one
@@ -46,6 +46,8 @@ UNAVAILABLE: Final = (
 """What a call raises while Redis is unreachable or accepts no writes (out of memory, a replica, :class:`Unwritable`),
 or was restarted between the loading of a script and its use."""
 
+_NOT_A_MASTER: Final = "WAIT cannot be used with replica instances"
+"""Of the error of what was a master when the job was written."""
 _KEY_IS_MOVING: Final = "access a non local key"
 """Of the error with which a script ends that uses a key besides those it was given, while the slot of both moves."""
 REPLY_SECONDS: Final = 10
@@ -185,12 +187,15 @@ class Connection:
         url: see :func:`ancestral.service.broker.topology.open_topology`.
         hooks: for metrics.
         replicas: that must have a job before it counts as submitted.
+        shards: how many queues a cluster has.
     """
 
-    def __init__(self, url: str, hooks: BrokerHooks | None = None, replicas: int = 0) -> None:
+    def __init__(
+        self, url: str, hooks: BrokerHooks | None = None, *, replicas: int = 0, shards: int = CLUSTER_SHARDS
+    ) -> None:
         self.hooks = hooks or BrokerHooks()
         self.replicas = replicas
-        self._topology = open_topology(url)
+        self._topology = open_topology(url, shards)
         self.shards = self._topology.shards
         """How many queues there are."""
         self._senders: dict[redis.Redis, _Sender] = {}
@@ -256,6 +261,11 @@ class Connection:
         except UNAVAILABLE:
             self.hooks.unanswered()
             raise
+        except exceptions.ResponseError as error:
+            if _NOT_A_MASTER not in str(error):
+                raise
+            self.hooks.unanswered()
+            raise Unwritable(str(error)) from error
         return reply, int(reached) >= self.replicas
 
     def _sender(self, client: redis.Redis) -> _Sender:

@@ -36,6 +36,7 @@ _SHARED: Final = (
     "owners",
     "workers",
     "worker_info",
+    "capacity",
     "control",
     "idempotency",
     "rate",

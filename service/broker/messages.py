@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -104,18 +104,36 @@ class Signals:
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """A worker, as it describes itself."""
+    """A worker, as it describes itself; or several that are alike."""
 
-    id: str
     ready: bool
     engines: Mapping[str, str]
     """The engine of each model, by id."""
     models: Mapping[str, str]
     """SHA-256 of the weights of each model, by id."""
     slots: Mapping[str, int]
-    """By priority."""
+    """By priority: of all together."""
     problem: str | None = None
-    """Why it is not ready."""
+    """Why they are not ready."""
+    workers: int = 1
+    """How many they are."""
+
+    def encode(self) -> str:
+        """As ``ANNOUNCE`` takes it: what can be added up, a line feed, and what workers that are alike share."""
+        fields = asdict(self)
+        counts = {"workers": fields.pop("workers"), **fields.pop("slots")}
+        return f"{json.dumps(counts)}\n{json.dumps(fields, sort_keys=True)}"
+
+    @classmethod
+    def decode(cls, kind: bytes, counts: bytes) -> Self:
+        """From what workers that are alike share, and the sums of their counts."""
+        slots = json.loads(counts)
+        return cls(**json.loads(kind), workers=slots.pop("workers"), slots=slots)
+
+    def __add__(self, other: Self) -> Self:
+        """These workers and others that are like them."""
+        slots = {name: count + other.slots[name] for name, count in self.slots.items()}
+        return replace(self, slots=slots, workers=self.workers + other.workers)
 
 
 class JobExpired(LookupError):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import random
 import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -18,7 +16,7 @@ from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority, new_job_id
 from ancestral.service.broker.keys import LIFE_SECONDS, Keys, shard_for
 from ancestral.service.broker.messages import WorkerInfo
-from ancestral.service.broker.scripts import ROSTER, UNFINISHED
+from ancestral.service.broker.scripts import UNFINISHED
 
 _WORKERS_SECONDS: Final = 0.5
 """How old a list of workers may be."""
@@ -39,22 +37,22 @@ class Queues:
         self._counted_at = dict.fromkeys(Priority, -math.inf)
 
     async def _workers_of_shards(self) -> list[list[WorkerInfo]]:
-        """The workers that are alive, of every shard, with their slots there; as of at most half a second ago."""
+        """The kinds of workers that are alive, of every shard, with their slots there; as of at most half a second
+        ago."""
         read_at, rosters = self._rosters
         if time.monotonic() - read_at > _WORKERS_SECONDS:
-            shards = [Keys(in_shard=shard) for shard in range(self.shards)]
-            found = await asyncio.gather(*(self._connection.run(ROSTER, keys) for keys in shards))
-            rosters = [[WorkerInfo(**json.loads(info)) for info in infos] for infos in found]
+            names = [Keys(in_shard=shard)["capacity"] for shard in range(self.shards)]
+            found = await asyncio.gather(*(self._connection.commands(name, ["HGETALL", name]) for name in names))
+            rosters = [[WorkerInfo.decode(*each) for each in capacity.items()] for (capacity,) in found]
             self._rosters = (time.monotonic(), rosters)
         return rosters
 
     async def workers(self) -> list[WorkerInfo]:
-        """The workers that are alive, as of at most half a second ago."""
+        """The kinds of workers that are alive, as of at most half a second ago."""
         merged: dict[str, WorkerInfo] = {}
         for info in chain.from_iterable(await self._workers_of_shards()):
-            known = merged.get(info.id)
-            slots = info.slots if known is None else {name: known.slots[name] + n for name, n in info.slots.items()}
-            merged[info.id] = replace(info, slots=slots)
+            _, kind = info.encode().split("\n")
+            merged[kind] = merged[kind] + info if kind in merged else info
         return list(merged.values())
 
     async def slots(self, priority: Priority, shard: int) -> int:

@@ -158,20 +158,40 @@ return counts
 
 ANNOUNCE: Final = Script(
     "ANNOUNCE",
-    keys="workers worker_info",
+    keys="workers worker_info capacity",
     args="worker info alive_seconds",
     body="""
-local now = redis.call('TIME')[1]
-for _, dead in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now)) do
-    redis.call('HDEL', worker_info, dead)
-    redis.call('ZREM', workers, dead)
+local now, changed = redis.call('TIME')[1], redis.call('EXISTS', capacity) == 0
+local function remove(name)
+    redis.call('ZREM', workers, name)
+    changed = redis.call('HDEL', worker_info, name) == 1 or changed
 end
-redis.call('ZADD', workers, now + alive_seconds, worker)
-redis.call('HSET', worker_info, worker, info)
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now)) do remove(dead) end
+if info == '' then
+    remove(worker)
+else
+    redis.call('ZADD', workers, now + alive_seconds, worker)
+    changed = redis.call('HGET', worker_info, worker) ~= info or changed
+    redis.call('HSET', worker_info, worker, info)
+end
+if changed then
+    local alike = {}
+    for _, each in ipairs(redis.call('HVALS', worker_info)) do
+        local counts, kind = each:match('^(.-)\\n(.*)$')
+        local sum = alike[kind] or {}
+        for name, count in pairs(cjson.decode(counts)) do sum[name] = (sum[name] or 0) + count end
+        alike[kind] = sum
+    end
+    redis.call('DEL', capacity)
+    for kind, sum in pairs(alike) do redis.call('HSET', capacity, kind, cjson.encode(sum)) end
+end
+for _, name in ipairs({workers, worker_info, capacity}) do redis.call('EXPIRE', name, alive_seconds) end
 return 1
 """,
 )
-"""A worker is alive and describes itself; dead ones are removed."""
+"""A worker is alive and describes itself, or leaves if ``info`` is empty; dead ones are removed. ``info`` is a JSON
+object of counts, a line feed, and what workers that are alike have in common. ``capacity`` has the sums of the counts
+of those that are alike, so that its size does not depend on how many they are; API processes read nothing else."""
 
 ENROL: Final = Script(
     "ENROL",
@@ -189,21 +209,6 @@ return {redis.call('ZRANK', enrolled, worker), redis.call('ZCARD', enrolled)}
 """,
 )
 """A worker is alive: its place in the list of all workers' names, and how many there are."""
-
-ROSTER: Final = Script(
-    "ROSTER",
-    keys="workers worker_info",
-    args="",
-    body="""
-local found = {}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', workers, redis.call('TIME')[1], '+inf')) do
-    local info = redis.call('HGET', worker_info, name)
-    if info then found[#found + 1] = info end
-end
-return found
-""",
-)
-"""The descriptions of the workers that are alive."""
 
 SAVE_SESSION: Final = Script(
     "SAVE_SESSION",

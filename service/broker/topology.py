@@ -17,7 +17,7 @@ from redis.backoff import ExponentialBackoff
 from redis.crc import key_slot
 
 CLUSTER_SHARDS: Final = 32
-"""Queues in a cluster. Elsewhere there is one."""
+"""Queues in a cluster, if nothing else is said. Elsewhere there is one."""
 MAX_IDLE: Final = 128
 """Connections to a server that stay open while nothing uses them."""
 _NO_LIMIT: Final = 1 << 31
@@ -117,11 +117,11 @@ class ClusterTopology(Topology):
     Args:
         nodes: some of the servers.
         options: of every connection.
+        shards: how many queues there are.
     """
 
-    shards = CLUSTER_SHARDS
-
-    def __init__(self, nodes: list[tuple[str, int]], options: Mapping[str, Any]) -> None:
+    def __init__(self, nodes: list[tuple[str, int]], options: Mapping[str, Any], shards: int) -> None:
+        self.shards = shards
         self._options = options
         self._cluster = RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in nodes],
@@ -179,13 +179,14 @@ class ClusterTopology(Topology):
             await client.aclose(close_connection_pool=True)
 
 
-def open_topology(url: str) -> Topology:
+def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
     """What a URL names. Nothing is connected yet.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://`` as redis-py reads them;
             ``redis+sentinel://[user:password@]host[:26379][,host…]/name-of-the-master[/database]``;
             ``redis+cluster://[user:password@]host[:6379][,host…]``; with ``rediss+…`` over TLS.
+        shards: how many queues there are if it is a cluster.
 
     Raises:
         UrlError: it names nothing.
@@ -219,7 +220,7 @@ def open_topology(url: str) -> Topology:
             raise UrlError("ANCESTRAL_REDIS_URL: a cluster has no databases: nothing may follow the hosts")
         if tls:
             options["connection_class"] = redis.SSLConnection
-        return ClusterTopology(_addresses(hosts, 6379), options)
+        return ClusterTopology(_addresses(hosts, 6379), options, shards)
     if not 1 <= len(path) <= 2 or (len(path) == 2 and not path[1].isdecimal()):
         raise UrlError(
             "ANCESTRAL_REDIS_URL: the hosts of sentinels are followed by /name-of-the-master, and perhaps by /database"

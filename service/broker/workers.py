@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -202,33 +202,28 @@ class Workers:
         each = min(self.shards, max(2, -(-2 * self.shards // count)))
         return sorted({(rank * each + i) % self.shards for i in range(each)})
 
-    async def announce(self, info: WorkerInfo, shards: Sequence[int]) -> None:
+    async def announce(self, worker: str, info: WorkerInfo, shards: Sequence[int]) -> None:
         """Announce that a worker is alive, and its capabilities, in the shards that it serves. Each counts a part of
-        its slots; the shards with one more than others differ from worker to worker."""
-        first = shard_for(info.id, len(shards))
+        its slots, and one of them the worker; the shards with one more than others differ from worker to worker."""
+        first = shard_for(worker, len(shards))
         descriptions = [
-            replace(info, slots={name: _share(slots, number, len(shards)) for name, slots in info.slots.items()})
+            replace(
+                info,
+                slots={name: _share(slots, number, len(shards)) for name, slots in info.slots.items()},
+                workers=_share(1, number, len(shards)),
+            )
             for number in ((first + each) % len(shards) for each in range(len(shards)))
         ]
-        announcements = [
-            self._connection.run(
-                ANNOUNCE,
-                Keys(in_shard=shard),
-                worker=info.id,
-                info=json.dumps(asdict(description)),
-                alive_seconds=ALIVE_SECONDS,
-            )
-            for shard, description in zip(shards, descriptions, strict=True)
-        ]
-        await asyncio.gather(*announcements)
+        announced = zip(shards, descriptions, strict=True)
+        await asyncio.gather(*(self._announce(worker, shard, info.encode()) for shard, info in announced))
+
+    async def _announce(self, worker: str, shard: int, info: str) -> None:
+        args = {"worker": worker, "info": info, "alive_seconds": ALIVE_SECONDS}
+        await self._connection.run(ANNOUNCE, Keys(in_shard=shard), **args)
 
     async def leave(self, worker: str, shards: Sequence[int]) -> None:
         """Withdraw a worker that is ending from the shards that it served."""
-        for shard in shards:
-            keys = Keys(in_shard=shard)
-            await self._connection.commands(
-                keys["workers"], ["ZREM", keys["workers"], worker], ["HDEL", keys["worker_info"], worker]
-            )
+        await asyncio.gather(*(self._announce(worker, shard, "") for shard in shards))
         if self.shards > 1:
             await self._connection.commands(
                 key("enrolled"), ["ZREM", key("enrolled"), worker], ["ZREM", key("enrolled_until"), worker]

@@ -56,7 +56,7 @@ def command(check: bool) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         metrics = WorkerMetrics()
-        connection = Connection(url, metrics)
+        connection = Connection(url, metrics, shards=settings.redis_shards)
         broker = Workers(connection)
         traces = tracing(settings, "worker")
         worker = Worker(

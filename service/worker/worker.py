@@ -142,12 +142,11 @@ class Worker:
         self._homes = await self._broker.enrol(self.id)
         for order in self._claims.values():
             order.serve(self._homes)
-        await self._broker.announce(self._info(), self._homes)
+        await self._broker.announce(self.id, self._info(), self._homes)
 
     def _info(self) -> WorkerInfo:
         samplers = self._loaded_models.samplers
         return WorkerInfo(
-            id=self.id,
             ready=self._ready,
             engines={name: sampler.engine.name for name, sampler in samplers.items()},
             models={name: sampler.model.sha256 for name, sampler in samplers.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -40,13 +41,24 @@ def test_the_sums_are_right() -> None:
     assert row.slots == 1000
     assert row.listeners == pytest.approx(row.slots * row.slot_usage, rel=0.01)
     assert row.redis_calls_per_second == pytest.approx(40 * row.listeners)
-    assert row.redis_cores_for_roster == pytest.approx(row.api_processes * 2 * 100 * 2e-6, rel=0.1)
-    assert row.redis_cores == pytest.approx(row.listeners * 0.001 + 100 * 0.001 + row.redis_cores_for_roster, rel=0.01)
+    capacity = row.api_processes * 2 * 32 * 2e-6
+    assert row.redis_cores == pytest.approx(row.listeners * 0.001 + 100 * 0.001 + capacity, rel=0.01)
+
+
+def test_a_very_large_deployment_has_more_shards() -> None:
+    row = plan(10_000, dataclasses.replace(COSTS, worker_core=2.0), np.random.default_rng(7))
+    assert row.redis_cores > 32 * 0.7 * 0.5
+    assert row.shards >= row.masters > 8
+    large = plan(10_000, COSTS, np.random.default_rng(7))
+    assert large.shards == 256
+    assert 128 < large.masters <= 256
 
 
 def test_breaking_point_is_the_last_row_that_fits() -> None:
     rows = [plan(workers, COSTS, np.random.default_rng(6)) for workers in (10, 30, 300)]
     assert [row.redis_cores <= 0.7 for row in rows] == [True, True, False]
-    assert [row.cells for row in rows] == [1, 1, math.ceil(rows[2].redis_cores / 0.7)]
+    assert [(row.shards, row.masters) for row in rows[:2]] == [(1, 1), (1, 1)]
+    busiest = math.ceil(32 / rows[2].masters) / 32  # the share of the shards that one master has at most
+    assert rows[2].redis_cores * busiest <= 0.7 < rows[2].redis_cores * math.ceil(32 / (rows[2].masters - 1)) / 32
     assert "carries 30 workers" in breaking_point(COSTS, rows)
     assert "700 listeners" in breaking_point(COSTS, rows)

@@ -10,6 +10,7 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -31,7 +32,7 @@ from tests.service.support import ASYNC, SPEECH, Server, running
 LISTENED, FETCHED = 17, 3
 """Requests of the work: somebody listens, or somebody fetches the sound later."""
 FOR_EVER = (
-    ("workers",), ("worker_info",), ("counter",), ("durations", "interactive"), ("durations", "batch"), ("enrolled",),
+    ("counter",), ("durations", "interactive"), ("durations", "batch"), ("enrolled",),
     ("enrolled_until",),
 )  # fmt: skip
 """Keys that may be there for ever, by their kind."""
@@ -277,8 +278,13 @@ class Work:
         logs = [*(api.log for api in self.house.apis), *self.house.worker_logs]
         return [record, *(line for log in logs for line in log if line.get("job") == job)]
 
+    def _asked(self, job: str) -> httpx.Response:
+        return httpx.get(f"{self.house.apis[0].url}/v1/jobs/{job}/content", timeout=SECONDS)
+
     def _content(self, job: str) -> bytes:
-        response = httpx.get(f"{self.house.apis[0].url}/v1/jobs/{job}/content", timeout=SECONDS)
+        until = time.monotonic() + SECONDS
+        while (response := self._asked(job)).status_code == 503 and time.monotonic() < until:
+            time.sleep(0.2)
         assert response.status_code == 200, response.text
         return response.content
 

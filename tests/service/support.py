@@ -229,8 +229,9 @@ class Server:
         """A job, once it has ended."""
         deadline = time.monotonic() + 480
         while time.monotonic() < deadline:
-            found: dict[str, Any] = httpx.get(f"{self.url}/v1/jobs/{job}", **options).json()
-            if found["status"] not in ("queued", "in_progress"):
+            response = httpx.get(f"{self.url}/v1/jobs/{job}", **options)
+            found: dict[str, Any] = response.json()
+            if response.status_code != 503 and found["status"] not in ("queued", "in_progress"):
                 return found
             time.sleep(0.02)
         raise AssertionError(f"{job} does not end")

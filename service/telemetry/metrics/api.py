@@ -179,20 +179,21 @@ class ApiMetrics(Metrics):
 
 def _fleet(shared: Shared) -> list[Metric]:
     """Queues and workers."""
-    workers, ready = shared.workers, [worker for worker in shared.workers if worker.ready]
+    ready = [info for info in shared.workers if info.ready]
+    loading = sum(info.workers for info in shared.workers if not info.ready)
     states = ("waiting", "running")
-    models = sorted({name for worker in workers for name in worker.models})
+    models = sorted({name for info in shared.workers for name in info.models})
     return [
         gauge(
             "ancestral_workers",
             "Live workers, by readiness.",
-            [(["true"], len(ready)), (["false"], len(workers) - len(ready))],
+            [(["true"], sum(info.workers for info in ready)), (["false"], loading)],
             ["ready"],
         ),
         gauge(
             "ancestral_slots",
             "Slots of all ready workers.",
-            [([priority.value], sum(worker.slots[priority] for worker in ready)) for priority in shared.depths],
+            [([priority.value], sum(info.slots[priority] for info in ready)) for priority in shared.depths],
             ["priority"],
         ),
         gauge(
@@ -220,7 +221,7 @@ def _fleet(shared: Shared) -> list[Metric]:
         gauge(
             "ancestral_model_workers",
             "Ready workers that have loaded the model.",
-            [([name], sum(name in worker.models for worker in ready)) for name in models],
+            [([name], sum(info.workers for info in ready if name in info.models)) for name in models],
             ["model"],
         ),
     ]

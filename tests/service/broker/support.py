@@ -17,9 +17,7 @@ from ancestral.service.broker.messages import Signals, WorkerInfo
 from ancestral.service.broker.workers import Lease, Workers
 from tests.service.redis_servers import RealRedis
 
-WORKER = WorkerInfo(
-    id="w", ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1}
-)
+WORKER = WorkerInfo(ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})
 MODELS = {"tiny": ("aa", "native", "01")}
 """What that worker can run."""
 
@@ -60,7 +58,7 @@ def run(valkey: RealRedis, act: Callable[[Broker], Awaitable[Any]]) -> Any:
             await broker.redis.flushall()
             for node in valkey.masters():
                 node.client.flushall()
-            await broker.workers.announce(WORKER, [0])
+            await broker.workers.announce("w", WORKER, [0])
             return await act(broker)
         finally:
             await broker.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from redis.exceptions import ResponseError
 from ancestral.service.broker.artifacts import DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Failure, Job, Priority, Status
-from ancestral.service.broker.keys import key
+from ancestral.service.broker.keys import SHARED, key
 from ancestral.service.broker.messages import (
     Begin,
     Ended,
@@ -23,7 +24,9 @@ from ancestral.service.broker.messages import (
     Snapshot,
     StaleAttempt,
     SymbolsLost,
+    WorkerInfo,
 )
+from ancestral.service.broker.workers import ALIVE_SECONDS
 from ancestral.service.errors import Overloaded, Unprocessable
 from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored, submitted
 from tests.service.redis_servers import RealRedis
@@ -220,6 +223,29 @@ def test_workers_that_do_not_announce_themselves_are_struck_off(valkey: RealRedi
         assert await Clients(broker.connection).queues.workers() == [WORKER]
         await broker.workers.leave("w", [0])
         assert await Clients(broker.connection).queues.workers() == []
+
+    run(valkey, act)
+
+
+def test_workers_that_are_alike_are_counted_together(valkey: RealRedis) -> None:
+    loading = dataclasses.replace(WORKER, ready=False, problem="The models are being warmed up.")
+
+    async def act(broker: Broker) -> None:
+        async def found() -> list[WorkerInfo]:
+            return sorted(await Clients(broker.connection).queues.workers(), key=lambda info: info.ready)
+
+        for name, info in {"w": WORKER, "x": WORKER, "y": loading}.items():
+            await broker.workers.announce(name, info, [0])
+        assert await found() == [loading, WORKER + WORKER]
+        await broker.workers.announce("y", WORKER, [0])
+        assert await found() == [WORKER + WORKER + WORKER]
+        await broker.redis.zadd(SHARED["workers"], {"x": 1})  # it died long ago
+        await broker.workers.announce("w", WORKER, [0])
+        assert await found() == [WORKER + WORKER]
+        await broker.redis.delete(SHARED["capacity"])  # as if it had expired
+        await broker.workers.announce("y", WORKER, [0])
+        assert await found() == [WORKER + WORKER]
+        assert 0 < await broker.redis.ttl(SHARED["capacity"]) <= ALIVE_SECONDS  # all may die
 
     run(valkey, act)
 

@@ -205,7 +205,7 @@ def test_no_key_stays_for_ever_but_those_that_everybody_shares(valkey: RealRedis
         found = await broker.redis.keys()
         return {name.decode() for name in found if await broker.redis.ttl(name) == -1}
 
-    shared = {*(SHARED[name] for name in ("counter", "workers", "worker_info"))}
+    shared = {SHARED["counter"]}
     assert run(valkey, act) == shared | {Keys(priority=Priority.INTERACTIVE)["waiting"]}
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from ancestral.service.broker.connection import UNAVAILABLE, retry_while_unavailable
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.job import Job, Priority, Status, new_job_id, shard_of
 from ancestral.service.broker.keys import Keys, tag
 from ancestral.service.broker.messages import Piece
 from ancestral.service.broker.topology import CLUSTER_SHARDS
+from ancestral.service.broker.workers import Workers
 from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, WORKER, Broker, job, run
 from tests.service.redis_servers import RealRedis, cluster
@@ -56,15 +58,15 @@ def test_jobs_are_placed_where_there_is_room_and_a_worker_with_their_model(serve
         able = [1, 5, 9, 30]
         await broker.workers.leave("w", [0])
         info = dataclasses.replace(WORKER, slots={"interactive": 16, "batch": 4})
-        await broker.workers.announce(info, able)
-        other = dataclasses.replace(info, id="x", models={"tiny": "bb"})
-        await broker.workers.announce(other, EVERYWHERE)
+        await broker.workers.announce("w", info, able)
+        other = dataclasses.replace(info, models={"tiny": "bb"})
+        await broker.workers.announce("x", other, EVERYWHERE)
         jobs = [await broker.clients.submit(await placed(broker), queue=0) for _ in range(12)]
         counts = Counter(shard_of(made.id) for made in jobs)
         assert set(counts) <= set(able)
         assert max(counts.values()) <= 4
-        (merged,) = [found for found in await broker.clients.queues.workers() if found.id == "w"]
-        assert merged.slots == {"interactive": 16, "batch": 4}
+        (merged,) = [found for found in await broker.clients.queues.workers() if found.models == info.models]
+        assert merged == info
 
     run(servers, act)
 
@@ -108,7 +110,7 @@ def test_a_request_is_accepted_while_any_shard_has_room(servers: RealRedis, keye
     async def act(broker: Broker) -> None:
         await broker.workers.leave("w", [0])
         info = dataclasses.replace(WORKER, slots={"interactive": 20, "batch": 4})
-        await broker.workers.announce(info, EVERYWHERE)
+        await broker.workers.announce("w", info, EVERYWHERE)
 
         async def submit(number: int) -> Job:
             made = await placed(broker, f"k{number}" if keyed else None)
@@ -121,6 +123,23 @@ def test_a_request_is_accepted_while_any_shard_has_room(servers: RealRedis, keye
         await broker.clients.cancel(jobs[0])
         await asyncio.sleep(0.2)
         assert await submit(21)
+
+    run(servers, act)
+
+
+def test_there_are_as_many_shards_as_the_processes_are_told(servers: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        few = Connection(servers.url, shards=2)
+        try:
+            clients, workers = Clients(few), Workers(few)
+            homes = await workers.enrol("x")
+            await workers.announce("x", WORKER, homes)
+            placed = [
+                await clients.queues.place(Priority.INTERACTIVE, "me", f"k{n}", {"tiny": "aa"}) for n in range(20)
+            ]
+            assert {*homes} == {shard_of(job_id) for job_id in placed} == {0, 1}
+        finally:
+            await few.close()
 
     run(servers, act)
 

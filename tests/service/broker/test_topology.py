@@ -51,7 +51,7 @@ def test_a_new_master_has_the_jobs_of_the_old_one() -> None:
         made = await broker.clients.submit(job(), queue=1)
         servers.nodes[0].end()
         broker.connection.replicas = 0
-        await retry_while_unavailable(lambda: broker.workers.announce(WORKER, [0]), 30)
+        await retry_while_unavailable(lambda: broker.workers.announce("w", WORKER, [0]), 30)
         assert await begun(broker, made) == 1
         await broker.clients.submit(job(), queue=1)
         assert await asyncio.to_thread(servers.nodes[1].client.dbsize) > 0
