@@ -225,7 +225,7 @@ class Manifest(StrictRequest):
         }
     )
 
-    object: Literal["manifest"] = "manifest"
+    object: Literal["manifest"] | None = "manifest"  # null is an absent field here, too
     job: str = Field(pattern=JOB_ID)
     created_at: int
     model: str = Field(min_length=1, max_length=256)

@@ -77,7 +77,9 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
 
 def _path(error: Mapping[str, Any]) -> list[str]:
     first, *rest = error["loc"] or ("",)
-    return [str(part) for part in (rest if first in ("", "body", "query", "path", "header") else (first, *rest))]
+    named = error["type"] == "extra_forbidden" and not rest  # an unknown field may have any name
+    prefixed = first in ("", "body", "query", "path", "header") and not named
+    return [str(part) for part in (rest if prefixed else (first, *rest))]
 
 
 def _of_the_form(errors: Sequence[Mapping[str, Any]], path: list[str]) -> Mapping[str, Any] | None:
