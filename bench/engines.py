@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.engines.speech.ranges import int8_ranges, largest
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.kernels.gemm import Precision
-from ancestral.models.spec import FeatureSpec
+from ancestral.models.spec import SYMBOLS, FeatureSpec
 from ancestral.models.tensors import shapes
 from ancestral.training.export import write
 from bench.peer import NAME, Peer
@@ -75,7 +76,11 @@ def lively_checkpoint(spec: WaveNetSpec, seed: int = 0) -> Checkpoint:
             inputs = shape[0] * shape[1] if name == "skip" else shape[-2]
             scale = gains.get(name, 1.0) / float(inputs) ** 0.5
         tensors[name] = (noise.standard_normal(shape) * scale).astype(np.float32)
-    return Checkpoint(spec, tensors, "0" * 64, Path("random"), "")
+    symbols = noise.integers(0, SYMBOLS, 2000, np.uint8)
+    rows = -(-len(symbols) // spec.local_hop)
+    frames = noise.standard_normal((rows, spec.local_channels), np.float32) if spec.local_channels else None
+    ranges = int8_ranges(spec, tensors, symbols, frames, 0 if spec.speakers else None)
+    return Checkpoint(replace(spec, int8_ranges=largest([ranges])), tensors, "0" * 64, Path("random"), "")
 
 
 def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:

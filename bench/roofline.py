@@ -20,7 +20,8 @@ from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.kernels.gemm import FLOATS, INTS, WIDTH, Emitter, Precision, best_instructions
+from ancestral.models.kernels.gemm import INTS, Emitter, Precision, best_instructions
+from ancestral.models.kernels.vectors import FLOATS, WIDTH
 from ancestral.models.kernels.wavenet_layout import Layout, aligned
 from ancestral.models.spec import SYMBOLS
 
@@ -108,15 +109,16 @@ def _multiply_adds(typing, count, of_bytes, instructions):  # type: ignore[no-un
     bytes_, way = of_bytes.literal_value, instructions.literal_value
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba's protocol
-        emitter = Emitter(builder, way, 0, 0, 1)
+        emitter = Emitter(builder, way, 0, 0, 0, 1)
         rounds = context.cast(builder, args[0], signature.args[0], types.intp)
         some = emitter.splat(builder.trunc(rounds, ir.IntType(32)))  # unknown to the compiler
         below_one = builder.fdiv(emitter.constant(1.0), builder.sitofp(some, FLOATS))
+        quads = emitter.bytes_of(some, signed=True)
         sums = [cgutils.alloca_once_value(builder, ir.Constant(INTS, [n] * WIDTH)) for n in range(_CHAINS)]
         with cgutils.for_range(builder, rounds):
             for place in sums:
                 if bytes_:
-                    builder.store(emitter.add_bytes(builder.load(place), emitter.signed_bytes(some), some), place)
+                    builder.store(emitter.add_bytes(builder.load(place), quads, quads), place)
                 else:
                     value = builder.bitcast(builder.load(place), FLOATS)
                     builder.store(builder.bitcast(emitter.fma(value, below_one, below_one), INTS), place)
@@ -130,7 +132,7 @@ def _read(typing, words):  # type: ignore[no-untyped-def]  # numba's protocol
     """Sum all words."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba's protocol
-        emitter = Emitter(builder, 0, 0, 0, 1)
+        emitter = Emitter(builder, 0, 0, 0, 0, 1)
         array = context.make_array(signature.args[0])(context, builder, args[0])
         sums = [cgutils.alloca_once_value(builder, ir.Constant(INTS, [0] * WIDTH)) for _ in range(_CHAINS)]
         steps = builder.udiv(array.nitems, emitter.index(WIDTH * _CHAINS))

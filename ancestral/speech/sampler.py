@@ -115,12 +115,14 @@ class SpeechSampler(Sampler):
                 input_format="text", language="en", pronunciations=(), speed=1.0, pitch=0.0, intonation=1.0,
                 sentences=(_WARM_UP,),
             )  # fmt: skip
-            stream = self.open(next(self.parts(utterance)))
+            request = _sound(next(self.parts(utterance)))
         else:
             request = StreamRequest(_WARM_UP_SAMPLES, seed=0, speaker=self.model.speaker({voice.id: 1.0}))
-            stream = self.engine.open(request)
-        (sampled,) = self.engine.step([stream], _WARM_UP_SAMPLES)
-        return hashlib.sha256(self.network.probe() + sampled.tobytes()).hexdigest()
+        stream = self.engine.open(request)
+        (begun,) = self.engine.step([stream], _WARM_UP_SAMPLES // 2)
+        stream = self.engine.restore(request, self.engine.snapshot(stream))
+        (ended,) = self.engine.step([stream], _WARM_UP_SAMPLES // 2)
+        return hashlib.sha256(self.network.probe() + begun.tobytes() + ended.tobytes()).hexdigest()
 
 
 def _sound(part: Part) -> StreamRequest:

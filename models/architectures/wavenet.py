@@ -33,6 +33,9 @@ class WaveNetSpec(SpeechSpec):
     global_channels: int = 16
     conditioner_channels: int = 96
     conditioner_layers: int = 3
+    int8_ranges: tuple[float, ...] = ()
+    """The largest absolute values of every channel before every layer, of the sum of the skips, and of the layer after
+    it (:func:`ancestral.models.engines.speech.ranges.int8_ranges`). Without them there is no int8."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,6 +47,9 @@ class WaveNetSpec(SpeechSpec):
             raise SpecError(f"stacks: {self.layers} layers do not divide into {self.stacks} stacks")
         if self.layers // self.stacks > MAX_STACK:
             raise SpecError(f"layers: at most {MAX_STACK} in a stack")
+        ranges = self.layers * self.residual_channels + 2
+        if self.int8_ranges and not (len(self.int8_ranges) == ranges and all(0 <= x < 1e6 for x in self.int8_ranges)):
+            raise SpecError(f"int8_ranges: must be {ranges} numbers that are not negative, or none")
         if self.gate_channels % 2:
             raise SpecError("gate_channels: counts two equal halves, so it must be even")
 

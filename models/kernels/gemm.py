@@ -12,8 +12,10 @@ can fuse a product with its sum.
 A matrix lies in 32-bit words, ``[inputs / n][outputs]`` with the n = 1 or 4 inputs of a word next to each other:
 
 - fp32: the number.
-- int8: four weights, each plus 128, rounded to a scale of its output; the scales, float32 ``[outputs]``, stand before
-  the words. Every input vector is rounded to a scale of its own, its largest number over 127, in the moment it is used.
+- int8: four weights, signed, rounded to a scale of their output. Inputs are rounded to units of their own, which are
+  known beforehand, and limited to 127 of them; 128 is added, because the instructions multiply unsigned bytes with
+  signed ones. Before the words stand the scales of the outputs, float32 ``[outputs]``, what the 128 add to their sums,
+  int32 ``[outputs]``, and the inverse units, float32 ``[inputs]``.
 """
 
 from __future__ import annotations
@@ -31,13 +33,11 @@ from numba.core import config
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from ancestral.models.kernels.vectors import FLOATS, WIDTH
 from ancestral.models.portable import assembly
 
 Array = NDArray[np.float32]
 cgutils: Any = untyped
-
-WIDTH = 16
-"""Outputs in a vector: all sizes are multiples of it."""
 
 
 class Precision(IntEnum):
@@ -69,44 +69,53 @@ def best_instructions() -> Instructions:
 
 def words(precision: Precision, inputs: int, outputs: int) -> int:
     """The length of a packed matrix."""
-    return inputs // precision.inputs_per_word * outputs + (outputs if precision is Precision.INT8 else 0)
+    return inputs // precision.inputs_per_word * outputs + (2 * outputs + inputs) * (precision is Precision.INT8)
 
 
-def unpack(precision: Precision, packed: Array, outputs: int) -> Array:
-    """The inverse of :func:`pack`: the matrix as it multiplies, ``[inputs, outputs]``."""
-    if precision is Precision.FP32:
-        return packed.reshape(-1, outputs)
-    levels = packed[outputs:].view(np.uint8).reshape(-1, outputs, 4).transpose(0, 2, 1).reshape(-1, outputs)
-    return (levels.astype(np.float32) - 128) * packed[:outputs]
+def pack(precision: Precision, matrix: Array, units: Array) -> Array:
+    """A matrix ``[inputs, outputs]`` as its words, in an array of type float32.
 
-
-def pack(precision: Precision, matrix: Array) -> Array:
-    """A matrix ``[inputs, outputs]`` as its words, in an array of type float32."""
+    Args:
+        precision: of the words.
+        matrix: what multiplies.
+        units: of the inputs, ``[inputs]``, for int8.
+    """
     if precision is Precision.FP32:
         return matrix.ravel()
+    matrix = matrix * units[:, None]
     scales = np.abs(matrix).max(axis=0) / np.float32(127)
-    levels = np.rint(matrix / np.where(scales, scales, np.float32(1))).astype(np.int32) + 128
-    quads = levels.astype(np.uint8).reshape(len(matrix) // 4, 4, -1).transpose(0, 2, 1)
-    return np.concatenate([scales, np.ascontiguousarray(quads).reshape(-1).view(np.float32)])
+    levels = np.rint(matrix / np.where(scales, scales, np.float32(1))).astype(np.int32)
+    quads = np.ascontiguousarray(levels.astype(np.int8).reshape(len(matrix) // 4, 4, -1).transpose(0, 2, 1))
+    added = (-128 * levels.sum(axis=0)).astype(np.int32)
+    return np.concatenate([scales, added.view(np.float32), 1 / units, quads.reshape(-1).view(np.float32)])
+
+
+def unpack(precision: Precision, packed: Array, inputs: int, outputs: int) -> tuple[Array, Array, Array]:
+    """The matrix of :func:`pack` in whole numbers ``[inputs, outputs]``, the scales of its outputs, and the inverse
+    units of its inputs. For fp32 the last two are 1."""
+    if precision is Precision.FP32:
+        return packed.reshape(-1, outputs), np.ones(outputs, np.float32), np.ones(inputs, np.float32)
+    scales, inverse = packed[:outputs], packed[2 * outputs : 2 * outputs + inputs]
+    words = packed[2 * outputs + inputs :].view(np.int8).reshape(-1, outputs, 4)
+    return words.transpose(0, 2, 1).reshape(-1, outputs).astype(np.float32), scales, inverse
 
 
 _F32, _I32, _I8 = ir.FloatType(), ir.IntType(32), ir.IntType(8)
-FLOATS, INTS = ir.VectorType(_F32, WIDTH), ir.VectorType(_I32, WIDTH)
+INTS = ir.VectorType(_I32, WIDTH)
 _SHORTS = ir.VectorType(ir.IntType(16), 2 * WIDTH)
 # Added to a float, it leaves the nearest integer in the lowest bits of the sum.
 _ROUNDING = 1.5 * 2.0**23
 _REGISTERS = {Instructions.PORTABLE: 4, Instructions.AVX2: 4, Instructions.AVX512_VNNI: 24}
 """Vectors of sums that are kept in registers at a time, at most."""
 _UNROLLED = 4
-_NOTHING = 1e-30
-"""A vector of int8 without a larger number is zero."""
+_LARGEST = 127
 
 
 class Emitter:
-    """Writes the code of one product: ``sums[lane] += x[lane] @ matrix``."""
+    """Writes the code of one product: ``sums[lane] += x[lane] @ matrix[:, :columns]``."""
 
-    def __init__(self, builder: Any, instructions: int, inputs: int, outputs: int, lanes: int) -> None:
-        self.b = builder
+    def __init__(self, builder: Any, instructions: int, inputs: int, outputs: int, columns: int, lanes: int) -> None:
+        self.b, self.columns = builder, columns
         self.instructions, self.inputs, self.outputs, self.lanes = instructions, inputs, outputs, lanes
 
     def call(self, name: str, kind: Any, *args: Any) -> Any:
@@ -139,7 +148,7 @@ class Emitter:
 
     def blocks(self) -> list[range]:
         """Vectors of outputs, in groups of equal size whose sums fit into the registers."""
-        count = self.outputs // WIDTH
+        count = self.columns // WIDTH
         most = max(1, _REGISTERS[Instructions(self.instructions)] // self.lanes)
         size = max(n for n in range(1, count + 1) if count % n == 0 and n <= most)
         return [range(first, first + size) for first in range(0, count, size)]
@@ -149,14 +158,16 @@ class Emitter:
         matrix: Any,
         start: Callable[[int, int], Any],
         prepare: Callable[[int, Any], list[Any]],
-        add: Callable[[Any, list[Any], Any], Any],
+        take: Callable[[Any], list[Any]],
+        add: Callable[[Any, list[Any], list[Any]], Any],
         finish: Callable[[int, int, Any], None],
         groups: int,
     ) -> None:
         """Go over the words once for every block of outputs.
 
         ``start(lane, vector)`` gives the sums to begin with, ``prepare(lane, group)`` what a lane needs of its inputs
-        for one row of words, ``add(sum, prepared, words)`` the new sum; ``finish(lane, vector, sum)`` takes it.
+        for one row of words, ``take(words)`` what all need of a vector of words, ``add(sum, prepared, taken)`` the new
+        sum; ``finish(lane, vector, sum)`` takes it.
         """
         step = max(n for n in range(1, _UNROLLED + 1) if groups % n == 0)
         for block in self.blocks():
@@ -166,7 +177,7 @@ class Emitter:
                 for n in range(step):
                     group = self.b.add(self.b.mul(loop.index, self.index(step)), self.index(n))
                     row = self.b.mul(group, self.index(self.outputs))
-                    read = {v: self.load(matrix, self.b.add(row, self.index(v * WIDTH)), INTS) for v in block}
+                    read = {v: take(self.load(matrix, self.b.add(row, self.index(v * WIDTH)), INTS)) for v in block}
                     for lane in range(self.lanes):
                         prepared = prepare(lane, group)
                         for vector in block:
@@ -175,30 +186,27 @@ class Emitter:
             for place in places:
                 finish(*place, self.b.load(held[place]))
 
-    def signed_bytes(self, quads: Any) -> list[Any]:
-        """Four signed bytes a word, as the instructions take them."""
+    def bytes_of(self, quads: Any, *, signed: bool) -> list[Any]:
+        """Four bytes a word, as the instructions take them."""
         b = self.b
         if self.instructions == Instructions.AVX512_VNNI:
             return [quads]
+        shift = b.ashr if signed else b.lshr
         if self.instructions == Instructions.AVX2:
             pairs = b.bitcast(quads, _SHORTS)
             eight = ir.Constant(_SHORTS, [8] * 2 * WIDTH)
-            return [b.ashr(b.shl(pairs, eight), eight), b.ashr(pairs, eight)]
-        return [b.ashr(b.shl(quads, self.constant(24 - 8 * n)), self.constant(24)) for n in range(4)]
+            return [shift(b.shl(pairs, eight), eight), shift(pairs, eight)]
+        return [shift(b.shl(quads, self.constant(24 - 8 * n)), self.constant(24)) for n in range(4)]
 
-    def add_bytes(self, total: Any, x: list[Any], words: Any) -> Any:
-        """The sums with the products of four weights, unsigned, and four inputs."""
+    def add_bytes(self, total: Any, x: list[Any], weights: list[Any]) -> Any:
+        """The sums with the products of four inputs, unsigned, and four weights, signed."""
         b = self.b
         if self.instructions == Instructions.AVX512_VNNI:
-            return self.call("llvm.x86.avx512.vpdpbusd.512", INTS, total, words, x[0])
+            return self.call("llvm.x86.avx512.vpdpbusd.512", INTS, total, x[0], weights[0])
         if self.instructions == Instructions.AVX2:
-            pairs = b.bitcast(words, _SHORTS)
-            even = b.and_(pairs, ir.Constant(_SHORTS, [255] * 2 * WIDTH))
-            odd = b.lshr(pairs, ir.Constant(_SHORTS, [8] * 2 * WIDTH))
-            return b.add(total, b.add(self._pairs(even, x[0]), self._pairs(odd, x[1])))
-        for n, value in enumerate(x):
-            weights = b.and_(b.lshr(words, self.constant(8 * n)), self.constant(255))
-            total = b.add(total, b.mul(weights, value))
+            return b.add(total, b.add(self._pairs(x[0], weights[0]), self._pairs(x[1], weights[1])))
+        for value, weight in zip(x, weights, strict=True):
+            total = b.add(total, b.mul(value, weight))
         return total
 
     def _pairs(self, a: Any, b: Any) -> Any:
@@ -235,44 +243,50 @@ class _Product:
         return [self.e.splat(self.e.load(self.x[lane], index, _F32)) for index in indices]
 
     def fp32(self) -> None:
-        def add(total: Any, x: list[Any], words: Any) -> Any:
-            return self.e.fma(x[0], self.b.bitcast(words, FLOATS), total)
+        e = self.e
 
-        self.e.sweep(self.matrix, self._begin, lambda lane, i: self._inputs(lane, i, 1), add, self._end, self.e.inputs)
+        def take(words: Any) -> list[Any]:
+            return [self.b.bitcast(words, FLOATS)]
+
+        def add(total: Any, x: list[Any], weights: list[Any]) -> Any:
+            return e.fma(x[0], weights[0], total)
+
+        e.sweep(self.matrix, self._begin, lambda lane, i: self._inputs(lane, i, 1), take, add, self._end, e.inputs)
 
     def int8(self) -> None:
-        e, lanes = self.e, [self._rounded(lane) for lane in range(self.e.lanes)]
-        scales, words = self.matrix, self.b.gep(self.matrix, [e.index(e.outputs)])
+        e = self.e
+        lanes = self._rounded()
+        words = self.b.gep(self.matrix, [e.index(2 * e.outputs + e.inputs)])
 
-        def finish(lane: int, vector: int, total: Any) -> None:
-            _, scale, correction = lanes[lane]
-            exact = self.b.sitofp(self.b.add(total, e.splat(correction)), FLOATS)
-            factor = self.b.fmul(e.splat(scale), e.load(scales, e.index(vector * WIDTH), FLOATS))
-            self._end(lane, vector, e.fma(exact, factor, self._begin(lane, vector)))
+        def start(_: int, vector: int) -> Any:
+            return e.load(self.matrix, e.index(e.outputs + vector * WIDTH), INTS)
 
         def inputs(lane: int, group: Any) -> list[Any]:
-            return e.signed_bytes(e.splat(e.load(lanes[lane][0], group, _I32)))
+            return e.bytes_of(e.splat(e.load(lanes[lane], group, _I32)), signed=False)
 
-        e.sweep(words, lambda lane, vector: e.constant(0), inputs, e.add_bytes, finish, e.inputs // 4)
+        def take(words: Any) -> list[Any]:
+            return e.bytes_of(words, signed=True)
 
-    def _rounded(self, lane: int) -> tuple[Any, Any, Any]:
-        """A lane's inputs as signed bytes, their scale, and -128 times their sum."""
+        def finish(lane: int, vector: int, total: Any) -> None:
+            scales = e.load(self.matrix, e.index(vector * WIDTH), FLOATS)
+            self._end(lane, vector, e.fma(self.b.sitofp(total, FLOATS), scales, self._begin(lane, vector)))
+
+        e.sweep(words, start, inputs, take, e.add_bytes, finish, e.inputs // 4)
+
+    def _rounded(self) -> list[Any]:
+        """Where the lanes' inputs lie as unsigned bytes."""
         e, b = self.e, self.b
-        vectors = [e.load(self.x[lane], e.index(i), FLOATS) for i in range(0, e.inputs, WIDTH)]
-        sizes = [b.and_(b.bitcast(v, INTS), e.constant(0x7FFFFFFF)) for v in vectors]  # ordered as the numbers are
-        largest = sizes[0]
-        for other in sizes[1:]:
-            largest = e.call("llvm.smax.v16i32", INTS, largest, other)
-        top = b.bitcast(e.call("llvm.vector.reduce.smax.v16i32", _I32, largest), _F32)
-        some = b.fcmp_ordered(">", top, _F32(_NOTHING))
-        inverse = b.select(some, b.fdiv(_F32(127.0), top), _F32(0.0))
-        stored, total = cgutils.alloca_once(b, _I32, e.inputs // 4), e.constant(0)
-        for i, v in enumerate(vectors):
-            level = b.bitcast(e.fma(v, e.splat(inverse), e.constant(_ROUNDING)), INTS)
-            e.store(b.trunc(level, ir.VectorType(_I8, WIDTH)), stored, e.index(i * WIDTH // 4))
-            total = b.add(total, b.sub(level, b.bitcast(e.constant(_ROUNDING), INTS)))
-        sum_ = e.call("llvm.vector.reduce.add.v16i32", _I32, total)
-        return stored, b.fmul(top, _F32(1.0 / 127.0)), b.mul(sum_, _I32(-128))
+        stored = [cgutils.alloca_once(b, _I32, e.inputs // 4) for _ in range(e.lanes)]
+        for i in range(0, e.inputs, WIDTH):
+            inverse = e.load(self.matrix, e.index(2 * e.outputs + i), FLOATS)
+            for x, levels in zip(self.x, stored, strict=True):
+                value = e.fma(e.load(x, e.index(i), FLOATS), inverse, e.constant(_ROUNDING))
+                level = b.sub(b.bitcast(value, INTS), b.bitcast(e.constant(_ROUNDING), INTS))
+                level = e.call("llvm.smin.v16i32", INTS, level, e.constant(_LARGEST))
+                level = e.call("llvm.smax.v16i32", INTS, level, e.constant(-_LARGEST))
+                unsigned = b.add(level, e.constant(128))
+                e.store(b.trunc(unsigned, ir.VectorType(_I8, WIDTH)), levels, e.index(i // 4))
+        return stored
 
 
 def interpreted(
@@ -287,37 +301,60 @@ def interpreted(
     instructions: int,
 ) -> None:
     """The result of :func:`add_products` in numpy, up to the order of its sums."""
+    _interpreted_first(x, weights, at, inputs, outputs, outputs, sums, lanes, precision, instructions)
+
+
+def _interpreted_first(
+    x: Array,
+    weights: Array,
+    at: int,
+    inputs: int,
+    outputs: int,
+    columns: int,
+    sums: Array,
+    lanes: int,
+    precision: int,
+    instructions: int,
+) -> None:
     size = words(Precision(precision), inputs, outputs)
-    matrix = unpack(Precision(precision), weights[at : at + size], outputs)
+    matrix, scales, inverse = unpack(Precision(precision), weights[at : at + size], inputs, outputs)
     for lane in range(lanes):
         row = x[lane, :inputs]
         if precision == Precision.INT8:
-            top = np.abs(row).max()
-            row = np.rint(row * (np.float32(127) / top if top > _NOTHING else np.float32(0))) * (top / np.float32(127))
-        sums[lane, :outputs] += row @ matrix
+            row = np.rint(row * inverse).clip(-_LARGEST, _LARGEST)
+        sums[lane, :columns] += (row @ matrix[:, :columns]) * scales[:columns]
+
+
+def _generate(context: Any, builder: Any, signature: Any, args: Any, outputs: int, columns: int, *sizes: int) -> Any:
+    """The code of an intrinsic: ``x, weights, at, inputs, outputs`` come first in ``args``, ``sums`` fourth from the
+    end; ``sizes`` are the inputs, lanes, precision and instructions."""
+    kinds, (inputs, lanes, precision, instructions) = signature.args, sizes
+    x, weights, sums = (context.make_array(kinds[n])(context, builder, args[n]) for n in (0, 1, -4))
+    widths = [cgutils.unpack_tuple(builder, array.shape)[1] for array in (x, sums)]
+    matrix = builder.gep(weights.data, [context.cast(builder, args[2], kinds[2], types.intp)])
+    emitter = Emitter(builder, instructions, inputs, outputs, columns, lanes)
+    product = _Product(emitter, x.data, widths[0], matrix, sums.data, widths[1])
+    (product.fp32, product.int8)[precision]()
+    # Of what surrounds the product, too. llvmlite knows no attributes with values, and prints what it is given.
+    set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+    return context.get_dummy_value()
 
 
 @intrinsic(prefer_literal=True)
 def _vectorised(typing, x, weights, at, inputs, outputs, sums, lanes, precision, instructions):  # type: ignore[no-untyped-def]  # numba's protocol
     """``sums[lane] += x[lane] @ matrix`` for ``lanes`` rows, where the packed matrix begins at ``weights[at]``."""
-    sizes = [literal.literal_value for literal in (inputs, outputs, lanes, precision, instructions)]
+    sizes = [literal.literal_value for literal in (outputs, outputs, inputs, lanes, precision, instructions)]
     signature = types.void(x, weights, at, inputs, outputs, sums, lanes, precision, instructions)
+    return signature, lambda *given: _generate(*given, *sizes)
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba's protocol
-        kinds = signature.args
-        inputs, outputs, lanes, precision, instructions = sizes
-        arrays = {n: context.make_array(kinds[n])(context, builder, args[n]) for n in (0, 1, 5)}
-        widths = {n: cgutils.unpack_tuple(builder, arrays[n].shape)[1] for n in (0, 5)}
-        start = context.cast(builder, args[2], kinds[2], types.intp)
-        matrix = builder.gep(arrays[1].data, [start])
-        emitter = Emitter(builder, instructions, inputs, outputs, lanes)
-        product = _Product(emitter, arrays[0].data, widths[0], matrix, arrays[5].data, widths[5])
-        (product.fp32, product.int8)[precision]()
-        # Of what surrounds the product, too. llvmlite knows no attributes with values, and prints what it is given.
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
-        return context.get_dummy_value()
 
-    return signature, generate
+@intrinsic(prefer_literal=True)
+def _vectorised_first(typing, x, weights, at, inputs, outputs, columns, sums, lanes, precision, instructions):  # type: ignore[no-untyped-def]  # numba's protocol
+    """The same of the first columns of the matrix."""
+    sizes = [literal.literal_value for literal in (outputs, columns, inputs, lanes, precision, instructions)]
+    signature = types.void(x, weights, at, inputs, outputs, columns, sums, lanes, precision, instructions)
+    return signature, lambda *given: _generate(*given, *sizes)
 
 
 add_products: Callable[..., None] = interpreted if vars(config)["DISABLE_JIT"] else _vectorised
+add_first_products: Callable[..., None] = _interpreted_first if vars(config)["DISABLE_JIT"] else _vectorised_first

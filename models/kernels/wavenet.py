@@ -14,10 +14,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ancestral.models.kernels.block_draw import block_draw
 from ancestral.models.kernels.categorical import draw, log_likelihood
-from ancestral.models.kernels.gemm import Instructions, Precision, add_products
+from ancestral.models.kernels.gemm import Instructions, Precision, add_first_products, add_products
 from ancestral.models.kernels.noise import uniform
 from ancestral.models.kernels.sources import sources
+from ancestral.models.kernels.vectors import add, copy, rectify
 from ancestral.models.kernels.wavenet_layout import Layout
 from ancestral.models.portable import tanh
 from ancestral.models.spec import SYMBOLS
@@ -25,7 +27,16 @@ from ancestral.models.spec import SYMBOLS
 POSITION, SYMBOL, FRAME = 0, 1, 2
 """Columns of ``marks``: the next position, the symbol before it, the frame of the current gate biases (-1: none)."""
 
+_LIMIT = np.float32(3.3)
+# The minimax polynomial of tanh between 0 and the limit.
+_T0, _T1, _T2, _T3, _T4, _T5, _T6 = (
+    np.float32(c)
+    for c in (
+        9.92762436e-1, -2.98945499e-1, 8.25602554e-2, -1.51958551e-2, 1.67422878e-3, -9.88169124e-5, 2.39070482e-6,
+    )
+)  # fmt: skip
 _HALF = np.float32(0.5)
+_LOG2_E = 1.4426950408889634
 _ZERO = np.float32(0.0)
 
 
@@ -71,18 +82,19 @@ def _gate(z, gated, half):  # type: ignore[no-untyped-def]  # numba infers the t
         gated[j] = tanh(z[j]) * (_HALF * tanh(_HALF * z[half + j]) + _HALF)
 
 
-@njit(error_model="numpy", inline="always")
-def _rectify(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    for j in range(size):
-        out[j] = max(x[j], _ZERO)
+@njit(fastmath={"contract"}, error_model="numpy", inline="always")
+def _coarse_tanh(x):  # type: ignore[no-untyped-def]  # numba infers the types
+    """tanh within 0.0014, a sixth of the unit in which int8 gates are rounded, without a division."""
+    x = min(max(x, -_LIMIT), _LIMIT)
+    y = x * x
+    return x * ((((((_T6 * y + _T5) * y + _T4) * y + _T3) * y + _T2) * y + _T1) * y + _T0)
 
 
-@njit(error_model="numpy", inline="always")
-def _copy(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    # Its callers pass views that begin at the right place: an index from a plain range is known not to be negative, and
-    # only such loops are vectorised.
-    for j in range(size):
-        out[j] = x[j]
+@njit(fastmath={"contract"}, error_model="numpy", inline="always")
+def _coarse_gate(z, gated, half):  # type: ignore[no-untyped-def]  # numba infers the types
+    """:func:`_gate` for int8."""
+    for j in range(half):
+        gated[j] = _coarse_tanh(z[j]) * (_HALF * _coarse_tanh(_HALF * z[half + j]) + _HALF)
 
 
 @cache
@@ -91,8 +103,8 @@ def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
     ONE, EXACT, PRECISION, INSTRUCTIONS = 1, int(Precision.FP32), int(layout.precision), int(instructions)
     LANES, LAYERS, CYCLE = lanes, layout.layers, layout.cycle
     RESIDUAL, GATE, HIDDEN, SKIP = layout.residual, layout.gate, layout.gate // 2, layout.skip
-    HEAD, WIDTH, SOURCES = layout.head, layout.condition, sources()
-    FLOW = RESIDUAL + SKIP
+    HEAD, WIDTH, RING, SOURCES = layout.head, layout.condition, layout.ring, sources()
+    FLOW, COARSE = RESIDUAL + SKIP, layout.precision is Precision.INT8
     TAPS, LAYERS_AT, LAYER_SIZE, TAPS_SIZE = 2 * RESIDUAL, layout.layers_at, layout.layer_size, layout.taps_size
     HEAD_AT, OUTPUT_AT, CONDITION_AT = layout.head_at, layout.output_at, layout.condition_at
 
@@ -114,38 +126,40 @@ def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
                         conditions[lane : lane + 1, frame - first[lane]],
                         biases[lane].reshape(LAYERS, GATE),
                     )
-                    _copy(weights[CONDITION_AT:], biases[lane], LAYERS * GATE)
+                    biases[lane] = weights[CONDITION_AT : CONDITION_AT + LAYERS * GATE]
                     for layer in range(LAYERS):
                         matrix = CONDITION_AT + LAYERS * GATE + layer * WIDTH * GATE
                         z_of = frame_biases[layer : layer + 1]
                         add_products(h, weights, matrix, WIDTH, GATE, z_of, ONE, EXACT, INSTRUCTIONS)
                     marks[lane, FRAME] = frame
-                _copy(weights[marks[lane, SYMBOL] * RESIDUAL :], flow[lane], RESIDUAL)
-                _copy(weights[SYMBOLS * RESIDUAL :], flow[lane, RESIDUAL:], SKIP)
+                copy(weights, marks[lane, SYMBOL] * RESIDUAL, flow, lane * FLOW, RESIDUAL)
+                copy(weights, SYMBOLS * RESIDUAL, flow, lane * FLOW + RESIDUAL, SKIP)
             ring = 0
             for layer in range(LAYERS):
                 at, dilation = LAYERS_AT + layer * LAYER_SIZE, 1 << (layer % CYCLE)
                 for lane in range(LANES):
-                    row = ring + (marks[lane, POSITION] & (dilation - 1)) * RESIDUAL
-                    _copy(rings[lane, row:], taps[lane], RESIDUAL)
-                    _copy(flow[lane], taps[lane, RESIDUAL:], RESIDUAL)
-                    _copy(flow[lane], rings[lane, row:], RESIDUAL)
-                    _copy(biases[lane, layer * GATE :], z[lane], GATE)
+                    row = lane * RING + ring + (marks[lane, POSITION] & (dilation - 1)) * RESIDUAL
+                    copy(rings, row, taps, lane * TAPS, RESIDUAL)
+                    copy(flow, lane * FLOW, taps, lane * TAPS + RESIDUAL, RESIDUAL)
+                    copy(flow, lane * FLOW, rings, row, RESIDUAL)
+                    copy(biases, (lane * LAYERS + layer) * GATE, z, lane * GATE, GATE)
                 ring += dilation * RESIDUAL
                 add_products(taps, weights, at, TAPS, GATE, z, LANES, PRECISION, INSTRUCTIONS)
                 for lane in range(LANES):
-                    _gate(z[lane], gated[lane], HIDDEN)
-                    for j in range(RESIDUAL):
-                        flow[lane, j] += weights[at + TAPS_SIZE + j]
+                    if COARSE:
+                        _coarse_gate(z[lane], gated[lane], HIDDEN)
+                    else:
+                        _gate(z[lane], gated[lane], HIDDEN)
+                    add(weights, at + TAPS_SIZE, flow, lane * FLOW, RESIDUAL)
                 onward = at + TAPS_SIZE + RESIDUAL
                 add_products(gated, weights, onward, HIDDEN, FLOW, flow, LANES, PRECISION, INSTRUCTIONS)
             for lane in range(LANES):
-                _rectify(flow[lane, RESIDUAL:], skips[lane], SKIP)
-                _copy(weights[HEAD_AT:], hidden[lane], HEAD)
+                rectify(flow, lane * FLOW + RESIDUAL, skips, lane * SKIP, SKIP)
+                copy(weights, HEAD_AT, hidden, lane * HEAD, HEAD)
             add_products(skips, weights, HEAD_AT + HEAD, SKIP, HEAD, hidden, LANES, PRECISION, INSTRUCTIONS)
             for lane in range(LANES):
-                _rectify(hidden[lane], hidden[lane], HEAD)
-                _copy(weights[OUTPUT_AT:], logits[lane], SYMBOLS)
+                rectify(hidden, lane * HEAD, hidden, lane * HEAD, HEAD)
+                copy(weights, OUTPUT_AT, logits, lane * SYMBOLS, SYMBOLS)
             add_products(hidden, weights, OUTPUT_AT + SYMBOLS, HEAD, SYMBOLS, logits, LANES, PRECISION, INSTRUCTIONS)
             for lane in range(LANES):
                 if scores:
@@ -154,10 +168,100 @@ def sampler(layout: Layout, lanes: int, instructions: Instructions) -> Sampler:
                 else:
                     u = uniform(seeds[lane], marks[lane, POSITION])
                     temperature = temperatures[lane, marks[lane, FRAME] - first[lane]]
-                    symbol = np.int64(draw(logits[lane], temperature, min_ps[lane], u, cumulative))
+                    if COARSE and temperature > 0.0:
+                        factor = np.float32(_LOG2_E / temperature)
+                        symbol = block_draw(logits, lane, factor, np.float32(min_ps[lane]), np.float32(u))
+                    else:
+                        symbol = np.int64(draw(logits[lane], temperature, min_ps[lane], u, cumulative))
                     symbols[lane, t] = symbol
                 marks[lane, SYMBOL] = symbol
                 marks[lane, POSITION] += 1
 
     compiled: Sampler = loop
+    return compiled
+
+
+class Rebuilder(Protocol):
+    """A compiled loop that brings the ring buffers of one stream to where its symbols lead."""
+
+    def __call__(
+        self,
+        weights: NDArray[np.float32],
+        ring: NDArray[np.float32],
+        position: int,
+        conditions: NDArray[np.float32],
+        hop: int,
+        symbols: NDArray[np.uint8],
+    ) -> None:
+        """Go over the layers one after another, each at all positions that later ones need.
+
+        Args:
+            weights: as :meth:`Layout.pack` lays them.
+            ring: ``[ring]``, zeros; written. Right if the first position is 0, or if there are as many positions as
+                the network sees.
+            position: the first.
+            conditions: ``[frames, condition]``: h of the frames that the positions lie in.
+            hop: samples a frame.
+            symbols: ``[positions]``: the one before each.
+        """
+
+
+@cache
+def rebuilder(layout: Layout, instructions: Instructions) -> Rebuilder:
+    """The loop for a network's sizes. Several positions share a pass over a layer's weights; each has the bits that
+    :func:`sampler` gives it, and neither skips nor the head are needed."""
+    ONE, EXACT, PRECISION, INSTRUCTIONS = 1, int(Precision.FP32), int(layout.precision), int(instructions)
+    ROWS, LAYERS, CYCLE = 4, layout.layers, layout.cycle
+    RESIDUAL, GATE, HIDDEN, FLOW = layout.residual, layout.gate, layout.gate // 2, layout.residual + layout.skip
+    TAPS, LAYERS_AT, LAYER_SIZE, TAPS_SIZE = 2 * RESIDUAL, layout.layers_at, layout.layer_size, layout.taps_size
+    WIDTH, CONDITION_AT, SOURCES = layout.condition, layout.condition_at, sources()
+    SEEN, COARSE = sum(1 << (layer % CYCLE) for layer in range(LAYERS)), layout.precision is Precision.INT8
+
+    @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
+    def loop(weights, ring, position, conditions, hop, symbols):  # type: ignore[no-untyped-def]  # numba infers the types
+        _ = SOURCES  # see sampler
+        count = len(symbols)
+        # Rows after the last position fill the last pass; nothing reads what comes of them.
+        flow, onward = np.zeros((2, count + ROWS, RESIDUAL), np.float32)
+        taps, z = np.empty((ROWS, TAPS), np.float32), np.empty((ROWS, GATE), np.float32)
+        gated, bias = np.empty((ROWS, HIDDEN), np.float32), np.empty((1, GATE), np.float32)
+        for t in range(count):
+            copy(weights, np.int64(symbols[t]) * RESIDUAL, flow, t * RESIDUAL, RESIDUAL)
+        first, behind, at_ring = position // hop, SEEN, 0
+        for layer in range(LAYERS):
+            at, dilation = LAYERS_AT + layer * LAYER_SIZE, 1 << (layer % CYCLE)
+            matrix = CONDITION_AT + LAYERS * GATE + layer * WIDTH * GATE
+            for t in range(max(0, count - dilation), count):
+                copy(flow, t * RESIDUAL, ring, at_ring + ((position + t) & (dilation - 1)) * RESIDUAL, RESIDUAL)
+            at_ring += dilation * RESIDUAL
+            behind -= dilation
+            begin, frame = max(0, count - behind), -1
+            for start in range(begin, count if layer + 1 < LAYERS else 0, ROWS):
+                for row in range(ROWS):
+                    t = start + row
+                    now = min((position + t) // hop - first, len(conditions) - 1)
+                    if now != frame:
+                        frame = now
+                        copy(weights, CONDITION_AT + layer * GATE, bias, 0, GATE)
+                        h = conditions[frame : frame + 1]
+                        add_products(h, weights, matrix, WIDTH, GATE, bias, ONE, EXACT, INSTRUCTIONS)
+                    if t < dilation:  # before the first position
+                        taps[row, :RESIDUAL] = _ZERO
+                    else:
+                        copy(flow, (t - dilation) * RESIDUAL, taps, row * TAPS, RESIDUAL)
+                    copy(flow, t * RESIDUAL, taps, row * TAPS + RESIDUAL, RESIDUAL)
+                    copy(bias, 0, z, row * GATE, GATE)
+                add_products(taps, weights, at, TAPS, GATE, z, ROWS, PRECISION, INSTRUCTIONS)
+                for row in range(ROWS):
+                    if COARSE:
+                        _coarse_gate(z[row], gated[row], HIDDEN)
+                    else:
+                        _gate(z[row], gated[row], HIDDEN)
+                    copy(flow, (start + row) * RESIDUAL, onward, (start + row) * RESIDUAL, RESIDUAL)
+                    add(weights, at + TAPS_SIZE, onward, (start + row) * RESIDUAL, RESIDUAL)
+                to, sums = at + TAPS_SIZE + RESIDUAL, onward[start:]
+                add_first_products(gated, weights, to, HIDDEN, FLOW, RESIDUAL, sums, ROWS, PRECISION, INSTRUCTIONS)
+            flow, onward = onward, flow
+
+    compiled: Rebuilder = loop
     return compiled

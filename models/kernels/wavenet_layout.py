@@ -7,18 +7,20 @@ product. Channels are padded with zeros to whole vectors; what is computed from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.kernels.gemm import WIDTH, Precision, pack, words
+from ancestral.models.kernels.gemm import Precision, pack, words
+from ancestral.models.kernels.vectors import WIDTH
 from ancestral.models.spec import SYMBOLS
 
 Array = NDArray[np.float32]
 
+_LEVELS = np.float32(127)
 _HUGE_PAGE = 1 << 19
 """Floats in 2 MiB."""
 
@@ -59,9 +61,15 @@ class Layout:
         """Numbers in the ring buffers of one stream: ``dilation`` rows of ``residual`` for every layer, in order."""
         return self.residual * ((1 << self.cycle) - 1) * (self.layers // self.cycle)
 
-    def pack(self, tensors: Mapping[str, Array]) -> Array:
-        """The flat array. The last layer gets a residual output of zeros, so that all layers have one shape."""
+    def pack(self, tensors: Mapping[str, Array], ranges: Sequence[float] = ()) -> Array:
+        """The flat array. The last layer gets a residual output of zeros, so that all layers have one shape.
+
+        Args:
+            tensors: of the network.
+            ranges: the spec's ``int8_ranges``; needed for int8.
+        """
         residual, hidden, skip, head = self.residual, self.gate // 2, self.skip, self.head
+        flows, skip_units, head_units = self._ranges(ranges)
         onward = np.concatenate(
             [
                 _filled(tensors["residual"], self.layers, hidden, residual),
@@ -74,12 +82,25 @@ class Layout:
         )
         residual_bias = _filled(tensors["residual_bias"], self.layers, residual)
         parts = [_filled(tensors["embedding"], SYMBOLS, residual), _filled(tensors["skip_bias"], skip)]
-        for layer in range(self.layers):
-            parts += [pack(self.precision, taps[layer]), residual_bias[layer], pack(self.precision, onward[layer])]
-        parts += [_filled(tensors["head_bias"], head), pack(self.precision, _filled(tensors["head"], skip, head))]
-        parts += [tensors["output_bias"], pack(self.precision, _filled(tensors["output"], head, SYMBOLS))]
+        gated = np.full(hidden, 1 / _LEVELS, np.float32)  # a gate lets nothing through that is larger than 1
+        for matrices in zip(taps, flows, residual_bias, onward, strict=True):
+            past_and_current, flow, bias, to_all = matrices
+            units = _balanced(np.tile(flow, 2), past_and_current)
+            parts += [pack(self.precision, past_and_current, units), bias, pack(self.precision, to_all, gated)]
+        parts += [_filled(tensors["head_bias"], head)]
+        parts += [pack(self.precision, _filled(tensors["head"], skip, head), skip_units), tensors["output_bias"]]
+        parts += [pack(self.precision, _filled(tensors["output"], head, SYMBOLS), head_units)]
         parts += [self._gates(tensors["gate_bias"][:, None], 1), self._gates(tensors["gate_condition"], self.condition)]
         return aligned(np.concatenate([part.ravel() for part in parts]))
+
+    def _ranges(self, ranges: Sequence[float]) -> tuple[Array, Array, Array]:
+        """Of the residual path before every layer ``[layers, residual]``; the units of the head's two inputs."""
+        if self.precision is not Precision.INT8:
+            ranges = [1.0] * (self.layers * self.residual + 2)
+        flows = np.asarray(ranges[:-2], np.float32).reshape(self.layers, -1)
+        sizes = zip((self.skip, self.head), ranges[-2:], strict=True)
+        skips, hidden = (np.full(size, x / _LEVELS, np.float32) for size, x in sizes)
+        return _filled(flows, self.layers, self.residual), skips, hidden
 
     def _gates(self, tensor: Array, inputs: int) -> Array:
         """``[layers, inputs, gate]``, each half of the gates padded by itself."""
@@ -116,6 +137,14 @@ class Layout:
     def condition_at(self) -> int:
         """The index of the gate biases."""
         return self.output_at + SYMBOLS + words(self.precision, self.head, SYMBOLS)
+
+
+def _balanced(ranges: Array, matrix: Array) -> Array:
+    """The units of the inputs of a matrix ``[inputs, outputs]``, so that inputs and weights lose alike when they are
+    rounded (SmoothQuant, Xiao et al. 2022, with alpha 0.5). Square roots have the same bits everywhere."""
+    smallest = np.float32(1e-4)
+    share = np.sqrt(np.maximum(ranges, smallest) / np.maximum(np.abs(matrix).max(axis=1), smallest))
+    return np.asarray(share * ((ranges / share).max() / _LEVELS), np.float32)
 
 
 def _whole(channels: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, save
+from ancestral.models.checkpoint import Checkpoint, Tensors, save
+from ancestral.models.engines.speech.ranges import Array, int8_ranges, largest
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.training.blur import Crop, blurred
 from ancestral.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
 from ancestral.training.model_card import card
 from ancestral.training.precision import fastest_precision
 from ancestral.training.start import fit_speakers, load_weights, read_start
+
+_RANGE_CLIPS, _RANGE_FRAMES = 3, 60
+"""Of each speaker, whose sound says how large the numbers in the network become."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class WaveNetTask:
     @cached_property
     def _start(self) -> Checkpoint | None:
         """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
-        return read_start(self.start, self.spec, ("speakers", "shaping", "preemphasis", "gain"))
+        return read_start(self.start, self.spec, ("speakers", "shaping", "preemphasis", "gain", "int8_ranges"))
 
     @property
     def uncounted(self) -> int:
@@ -173,10 +177,25 @@ class WaveNetTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+        spec = replace(self.spec, int8_ranges=largest(self._ranges(tensors)))
         title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
         if not self.spec.local_channels:
             title = "WaveNet without text: a speaker to 16 kHz babble"
-        save(out, self.spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures, self._start))
+        save(out, spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures, self._start))
+
+    def _ranges(self, tensors: Tensors) -> list[Array]:
+        """What int8 has to know, from the middle of some clips of every speaker."""
+        found = []
+        for number, name in enumerate(self.spec.speakers):
+            group = self._training[name]
+            for dataset, clip in group[:: max(len(group) // _RANGE_CLIPS, 1)][:_RANGE_CLIPS]:
+                hop, start = dataset.spec.hop, max(0, clip.frames - _RANGE_FRAMES) // 2
+                symbols = dataset.symbols(clip)[start * hop : (start + _RANGE_FRAMES) * hop]
+                frames = None
+                if self.spec.local_channels:
+                    frames = dataset.frames(clip)[start : start + _RANGE_FRAMES].astype(np.float32)
+                found.append(int8_ranges(self.spec, tensors, symbols, frames, number))
+        return found
 
 
 def _stacked(cuts: Sequence[Crop], device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -37,7 +37,9 @@ def identity(checkpoint: Checkpoint) -> dict[str, str]:
     exporter = architecture(checkpoint.spec.kind).exporter
     if exporter is None:
         raise EngineError(f"{checkpoint.spec.kind}: its architecture has no ONNX exporter")
-    spec = json.dumps(checkpoint.spec.to_json(), sort_keys=True).encode()
+    fields = checkpoint.spec.to_json()
+    fields.pop("int8_ranges", None)  # of a WaveNet: for another engine
+    spec = json.dumps(fields, sort_keys=True).encode()
     return {
         "ancestral.format": exporter.format,
         "ancestral.spec_sha256": hashlib.sha256(spec).hexdigest(),

@@ -86,8 +86,12 @@ class CachedEngine(SpeechEngine):
         position, stream.recent = unpack(self.name, self._sha256, request.length, len(stream.recent), snapshot)
         seen = stream.recent[-min(position, self.spec.receptive_field) - 1 :]
         stream.position, stream.symbol = position - len(seen) + 1, int(seen[0])
-        self._force(stream, seen[1:])
+        self._replay(stream, seen[1:])
         return stream
+
+    def _replay(self, stream: Any, symbols: Symbols) -> None:
+        """Advance a stream along symbols ``[T]``, from where its ring buffers have no effect on those after them."""
+        self._force(stream, symbols)
 
     @abstractmethod
     def _blank(self) -> Any:

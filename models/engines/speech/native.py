@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.base import Array, Symbols
+from ancestral.models.engines.base import Array, EngineError, Symbols
 from ancestral.models.engines.speech.cached import CachedEngine, CachedStream
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
-from ancestral.models.kernels.wavenet import sampler
+from ancestral.models.kernels.wavenet import rebuilder, sampler
 from ancestral.models.kernels.wavenet_layout import Layout
 from ancestral.models.portable import native_name
 
@@ -51,11 +51,13 @@ class NativeEngine(CachedEngine):
         instructions: Instructions | None = None,
     ) -> None:
         super().__init__(checkpoint)
+        if precision is Precision.INT8 and not self.spec.int8_ranges:
+            raise EngineError("int8: the checkpoint has no int8_ranges; training writes them")
         parts = [] if precision is Precision.FP32 else [precision.name.lower()]
         self.name = native_name(*parts)
         self._instructions = best_instructions() if instructions is None else instructions
         self._layout = Layout.of(self.spec, precision)
-        self._weights = self._layout.pack(checkpoint.tensors)
+        self._weights = self._layout.pack(checkpoint.tensors, self.spec.int8_ranges)
         if precision is Precision.INT8:
             log.info("int8: dot products of bytes use %s", self._instructions.name)
             if self._instructions is not Instructions.AVX512_VNNI:
@@ -92,6 +94,17 @@ class NativeEngine(CachedEngine):
         self._loop([stream], symbols[None].copy(), likelihoods)
         forced: NDArray[np.float64] = likelihoods[0]
         return forced
+
+    def _replay(self, stream: NativeStream, symbols: Symbols) -> None:
+        """See :class:`CachedEngine`."""
+        if not len(symbols):
+            return
+        first, last = stream.position // self._hop, (stream.position + len(symbols) - 1) // self._hop
+        condition = stream.condition[first : last + 1]
+        before = np.concatenate([[np.uint8(stream.symbol)], symbols[:-1]])
+        rebuild = rebuilder(self._layout, self._instructions)
+        rebuild(self._weights, stream.ring, stream.position, condition, self._hop, before)
+        stream.position, stream.symbol = stream.position + len(symbols), int(symbols[-1])
 
     def _loop(self, streams: list[NativeStream], symbols: Symbols, likelihoods: NDArray[np.float64]) -> None:
         """Gather the streams' states, run the loop over all positions of ``symbols``, scatter the states."""

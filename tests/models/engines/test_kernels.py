@@ -72,7 +72,7 @@ def test_a_product_has_the_same_bits_in_any_company_by_any_instructions(
     x[3] *= 1e4
     matrix = rng.standard_normal((inputs, outputs), np.float32)
     matrix[:, 5] = 0.0
-    packed = pack(precision, matrix)
+    packed = pack(precision, matrix, rng.uniform(0.01, 0.03, inputs).astype(np.float32))
     assert len(packed) == words(precision, inputs, outputs)
     start = rng.standard_normal((4, outputs), np.float32)
     together, expected = start.copy(), start.copy()
@@ -95,9 +95,12 @@ def test_a_product_has_the_same_bits_in_any_company_by_any_instructions(
 def test_packed_weights_are_within_half_a_step(precision: str, error: float) -> None:
     matrix = np.random.default_rng(0).standard_normal((64, 32), np.float32)
     matrix[:, 3] = 0.0
-    back = unpack(Precision[precision], pack(Precision[precision], matrix), 32)
-    scale = np.abs(matrix).max(axis=0) if precision == "INT8" else np.abs(matrix)
-    assert (np.abs(back - matrix) <= error * scale * (1 + 1e-5)).all()
+    units = np.random.default_rng(1).uniform(0.01, 0.03, 64).astype(np.float32)
+    levels, scales, inverse = unpack(Precision[precision], pack(Precision[precision], matrix, units), 64, 32)
+    exact = matrix * units[:, None] if precision == "INT8" else matrix
+    scale = np.abs(exact).max(axis=0) if precision == "INT8" else np.abs(exact)
+    assert (np.abs(levels * scales - exact) <= error * scale * (1 + 1e-5)).all()
+    np.testing.assert_allclose(inverse, 1 / units if precision == "INT8" else 1.0)
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(8, 16, 8), (13, 33, 5), (3, 1, 7), (1, 20, 1)])
