@@ -21,7 +21,7 @@ import torch
 
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load, save
+from ancestral.models.checkpoint import Checkpoint, Tensors, load, save
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
@@ -76,11 +76,17 @@ def lively_checkpoint(spec: WaveNetSpec, seed: int = 0) -> Checkpoint:
             inputs = shape[0] * shape[1] if name == "skip" else shape[-2]
             scale = gains.get(name, 1.0) / float(inputs) ** 0.5
         tensors[name] = (noise.standard_normal(shape) * scale).astype(np.float32)
+    return Checkpoint(with_ranges(spec, tensors), tensors, "0" * 64, Path("random"), "")
+
+
+def with_ranges(spec: WaveNetSpec, tensors: Tensors) -> WaveNetSpec:
+    """The spec of random weights with their ranges for int8, from random sound."""
+    noise = np.random.default_rng(3)
     symbols = noise.integers(0, SYMBOLS, 2000, np.uint8)
     rows = -(-len(symbols) // spec.local_hop)
     frames = noise.standard_normal((rows, spec.local_channels), np.float32) if spec.local_channels else None
     ranges = int8_ranges(spec, tensors, symbols, frames, 0 if spec.speakers else None)
-    return Checkpoint(replace(spec, int8_ranges=largest([ranges])), tensors, "0" * 64, Path("random"), "")
+    return replace(spec, int8_ranges=largest([ranges]))
 
 
 def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from ancestral.models.architectures import architecture, load_object
+from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.batch import BatchEngine
@@ -27,7 +28,8 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
             it has no compiled kernel, ``native`` is ``torch``. Either is logged.
         checkpoint: of any autoregressive architecture; onnx engines need it read from a directory with graphs in it.
         precision: in which the native engine keeps the weights: ``fp32`` or ``int8``. It applies to
-            architectures that have it (``Architecture.precisions``); the others are always fp32.
+            architectures that have it (``Architecture.precisions``); the others are always fp32, and so is a WaveNet
+            without ``int8_ranges``, which is logged.
 
     Raises:
         ValueError: there is no such engine.
@@ -38,6 +40,10 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
     if name not in NAMES:
         raise ValueError(f"engine: {name!r} is none of {', '.join(NAMES)}")
     low_precision = precision != "fp32" and precision in architecture(checkpoint.spec.kind).precisions
+    if low_precision and isinstance(checkpoint.spec, WaveNetSpec) and not checkpoint.spec.int8_ranges:
+        # One older model must not keep a worker from serving the others.
+        log.warning("%s: has no int8_ranges, which training writes: it is sampled in fp32", checkpoint.path)
+        low_precision = False
     if low_precision and name not in ("auto", "native"):
         raise EngineError(f"precision: the {name} engine has fp32 only; {precision} needs the native engine")
     if name.startswith("onnx-"):

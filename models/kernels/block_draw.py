@@ -99,9 +99,16 @@ class _Draw:
             row = self.b.fadd(row, self._shuffled(row, _vector(0.0), moved))
         return row
 
-    def _count(self, mask: Any) -> Any:
-        bits = self.b.bitcast(mask, ir.IntType(WIDTH))
-        return self.b.zext(self._call(f"llvm.ctpop.i{WIDTH}", ir.IntType(WIDTH), bits), _INT)
+    def _first_above(self, numbers: Any, cumulative: Any, target: Any) -> Any:
+        """The first place of a number that is not zero with a cumulative sum above the target; if rounding has left
+        none, the last that is not zero."""
+        b, bits = self.b, ir.IntType(WIDTH)
+        some = b.fcmp_ordered(">", numbers, _vector(0.0))
+        above = b.and_(some, b.fcmp_ordered(">", cumulative, self._splat(target)))
+        some, above = (b.zext(b.bitcast(mask, bits), _INT) for mask in (some, above))
+        first = self._call("llvm.cttz.i32", _INT, above, ir.IntType(1)(0))
+        last = b.sub(_INT(31), self._call("llvm.ctlz.i32", _INT, some, ir.IntType(1)(0)))
+        return b.select(b.icmp_signed("!=", above, _INT(0)), first, last)
 
     def __call__(self, logits: Any, factor: Any, min_p: Any, noise: Any) -> Any:
         """The symbol, an int32."""
@@ -114,20 +121,17 @@ class _Draw:
             share = self._power(b.fmul(b.fsub(row, top), factor))
             shares.append(b.select(b.fcmp_ordered(">=", share, least), share, _vector(0.0)))
             b.store(shares[-1], self._at(stored, _INT(number * WIDTH)), align=4)
-        blocks = self._cumulative(self._sums(shares))
+        sums = self._sums(shares)
+        blocks = self._cumulative(sums)
         below = b.select(b.fcmp_ordered("<", noise, _FLOAT(_BELOW_ONE)), noise, _FLOAT(_BELOW_ONE))
         target = b.fmul(below, b.extract_element(blocks, _INT(WIDTH - 1)))
-        block = self._count(b.fcmp_ordered("<=", blocks, self._splat(target)))
+        block = self._first_above(sums, blocks, target)
+        later = b.icmp_signed(">", block, _INT(0))
+        before = b.extract_element(blocks, b.sub(block, b.zext(later, _INT)))
+        before = b.select(later, before, _FLOAT(0.0))
         first = b.mul(block, _INT(WIDTH))
-        before = b.extract_element(blocks, b.sub(block, _INT(1)))
-        before = b.select(b.icmp_signed(">", block, _INT(0)), before, _FLOAT(0.0))
         row = b.load(self._at(stored, first), align=4)
-        passed = b.fcmp_ordered("<=", self._cumulative(row), self._splat(b.fsub(target, before)))
-        possible = b.bitcast(b.fcmp_ordered(">", row, _vector(0.0)), ir.IntType(WIDTH))
-        leading = self._call(f"llvm.ctlz.i{WIDTH}", ir.IntType(WIDTH), possible, ir.IntType(1)(0))
-        last = b.sub(_INT(WIDTH - 1), b.zext(leading, _INT))
-        place = self._count(passed)
-        return b.add(first, b.select(b.icmp_signed("<", place, last), place, last))
+        return b.add(first, self._first_above(row, self._cumulative(row), b.fsub(target, before)))
 
 
 @intrinsic

@@ -32,6 +32,7 @@ from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from ancestral.models.tensors import shapes
 from ancestral.models.text import PHONEMES
 from ancestral.training.export import write as write_graphs
+from bench.engines import with_ranges
 from tests.service.redis_servers import cluster
 
 VOICES = ("ann", "bob")
@@ -147,6 +148,8 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
             if fails_on is not None:
                 tensors["phoneme"][PHONEMES.index(fails_on)] = 1e30
                 tensors["duration_out"][:] = 1.0
+        if isinstance(spec, WaveNetSpec):
+            spec = with_ranges(spec, tensors)
         _save(path / name, spec, tensors)
     voices: list[dict[str, Any]] = [
         {"id": v, "name": v.title(), "language": "en", "gender": "none", "description": "Noise.", "license": "CC0-1.0"}

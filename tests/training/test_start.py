@@ -13,6 +13,9 @@ from safetensors import safe_open
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.kernels.gemm import Precision
 from ancestral.training.loop import LoopConfig, Trainer, train
 from ancestral.training.start import STATE, branch, fit_speakers, read_start
 from ancestral.training.tasks.wavenet import WaveNetTask
@@ -58,6 +61,21 @@ def test_the_card_tells_what_was_begun_with(task: WaveNetTask, trunk: Path, tmp_
     made = load(tmp_path / "checkpoint")
     assert made.sha256 == load(trunk / "checkpoint").sha256
     assert made.sha256 in made.card
+
+
+def test_a_trained_network_can_be_sampled_in_int8(trunk: Path) -> None:
+    made = load(trunk / "checkpoint")
+    spec = made.spec_as(WaveNetSpec)
+    assert len(spec.int8_ranges) == spec.layers * spec.residual_channels + 2
+    request = StreamRequest(1600, 3, speaker=0, frames=np.zeros((10, spec.local_channels), np.float32))
+    symbols = {}
+    for precision in Precision:
+        engine = NativeEngine(made, precision)
+        stream = engine.open(request)
+        (symbols[precision],) = engine.step([stream], 1600)
+    exact = NativeEngine(made).score(symbols[Precision.FP32], request.frames, 0)
+    rounded = NativeEngine(made, Precision.INT8).score(symbols[Precision.FP32], request.frames, 0)
+    assert 0.0 < np.abs(exact - rounded).mean() < 0.05
 
 
 def test_other_networks_are_no_beginning(trunk: Path, task: WaveNetTask) -> None:

@@ -18,6 +18,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import save
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.kernels.block_draw import block_draw
 from ancestral.models.kernels.categorical import draw, exp, log_likelihood, most_likely
 from ancestral.models.kernels.gemm import (
     Instructions,
@@ -150,6 +151,32 @@ def test_the_compiled_draw_is_that_of_numpy(temperature: float, scale: float, mi
     noise = np.concatenate([uniforms(9, 0, 500), [2.0**-53, 1.0 - 2.0**-53]])
     rows = np.tile(logits, (len(noise), 1))
     assert drawn(logits, temperature, noise, min_p) == categorical.draw(rows, temperature, noise, min_p).tolist()
+
+
+@njit
+def _drawn_by_blocks(
+    rows: np.ndarray, factor: np.float32, min_p: np.float32, noise: np.ndarray, out: np.ndarray
+) -> None:
+    for i in range(len(noise)):
+        out[i] = block_draw(rows, i % len(rows), factor, min_p, np.float32(noise[i]))
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 3.0])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 30.0])
+@pytest.mark.parametrize("min_p", [0.0, 0.03, 0.7])
+def test_a_draw_by_blocks_is_the_first_symbol_above_the_noise(temperature: float, scale: float, min_p: float) -> None:
+    rows = (np.random.default_rng(2).standard_normal((3, 256)) * scale).astype(np.float32)
+    noise = np.concatenate([uniforms(9, 0, 1200), [0.0, 2.0**-60, 1.0 - 2.0**-30, 1.0]])
+    symbols = np.empty(len(noise), np.int64)
+    _drawn_by_blocks(rows, np.float32(np.log2(np.e) / temperature), np.float32(min_p), noise, symbols)
+    shares = np.exp((rows.astype(np.float64) - rows.max(axis=1, keepdims=True)) / temperature)
+    kept = np.where(shares >= min_p, shares, 0.0)
+    cumulative = np.cumsum(kept, axis=1) / kept.sum(axis=1, keepdims=True)
+    row = np.arange(len(noise)) % len(rows)
+    before = np.where(symbols > 0, cumulative[row, symbols - 1], 0.0)
+    assert (shares[row, symbols] >= min_p * (1 - 1e-5)).all()
+    assert (before - 3e-6 <= noise).all()
+    assert (noise <= cumulative[row, symbols] + 3e-6).all()
 
 
 def test_the_draw_follows_the_distribution() -> None:

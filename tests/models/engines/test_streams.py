@@ -17,6 +17,7 @@ from ancestral.models.engines.base import EngineError, RequestError, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
+from ancestral.models.spec import SpecError
 from tests.models.engines.speech_engines import ENGINES, EVERY, SLOW, solo
 from tests.models.exported import exported
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint, requests
@@ -103,6 +104,15 @@ def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> No
             else:
                 with pytest.raises(RequestError, match="another model, engine"):
                     other.restore(request, snapshot)
+
+
+def test_int8_needs_the_ranges_of_its_checkpoint() -> None:
+    checkpoint = random_checkpoint(SMALL_SPEC)
+    bare = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=()))
+    with pytest.raises(EngineError, match="int8_ranges"):
+        NativeEngine(bare, Precision.INT8)
+    with pytest.raises(SpecError, match="int8_ranges"):
+        replace(checkpoint.spec, int8_ranges=(1.0, 2.0))
 
 
 def test_one_symbol_at_a_time_is_the_same() -> None:
