@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +26,8 @@ MAX_IDLE: Final = 128
 _NO_LIMIT: Final = 1 << 31
 _DISCOVERY_SECONDS: Final = 2
 """For which a server or a sentinel may take to say where the masters are."""
+_MASTER_SECONDS: Final = 1.0
+"""How long the sentinels' word holds."""
 _PROTOCOL: Final[Mapping[str, Any]] = {"protocol": 2}
 """RESP2: replies have the shapes that the scripts' callers know, and messages of a channel come in order with them."""
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -65,6 +70,12 @@ class IdleLimitedPool(_IdleLimited):
 class IdleLimitedSentinelPool(_IdleLimited, SentinelConnectionPool):
     """For the master that sentinels name."""
 
+    async def release(self, connection: AbstractConnection) -> None:
+        """See :class:`ConnectionPool`; connections to a former master are closed."""
+        if self.master_address not in (None, (getattr(connection, "host", None), getattr(connection, "port", None))):
+            await connection.disconnect(nowait=True)
+        await super().release(connection)
+
 
 class Topology:
     """One server, or the master of one name.
@@ -93,16 +104,26 @@ class Topology:
 
 
 class SentinelTopology(Topology):
-    """The master that sentinels name.
+    """The master that sentinels name. They are asked again and again: a master that hung and goes on does not know for
+    some seconds that another has taken its place, and would answer that there is no such job.
 
     Args:
-        client: of it.
+        pool: of connections to it.
         manager: its sentinels.
     """
 
-    def __init__(self, client: redis.Redis, manager: Sentinel) -> None:
-        super().__init__(client)
-        self._manager = manager
+    def __init__(self, pool: IdleLimitedSentinelPool, manager: Sentinel) -> None:
+        super().__init__(redis.Redis.from_pool(pool))
+        self._pool, self._manager = pool, manager
+        self._asked_at = -math.inf
+
+    async def client(self, key: str) -> redis.Redis:
+        """See :class:`Topology`."""
+        if time.monotonic() - self._asked_at > _MASTER_SECONDS:
+            self._asked_at = time.monotonic()
+            with suppress(exceptions.ConnectionError, exceptions.TimeoutError):  # a new connection says so, too
+                await self._pool.get_master_address()  # type: ignore[no-untyped-call]
+        return await super().client(key)
 
     async def close(self) -> None:
         """See :class:`Topology`."""
@@ -230,7 +251,7 @@ def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
     sentinels = {"ssl": tls, **timeouts, **_PROTOCOL}
     manager = Sentinel(_addresses(hosts, 26379), sentinel_kwargs=sentinels)  # type: ignore[no-untyped-call]
     pool = IdleLimitedSentinelPool(path[0], manager, db=database, ssl=tls, **options)
-    return SentinelTopology(redis.Redis.from_pool(pool), manager)
+    return SentinelTopology(pool, manager)
 
 
 def check_url(url: str) -> None:

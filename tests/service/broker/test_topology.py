@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ancestral.service.broker.connection import retry_while_unavailable
 from ancestral.service.broker.topology import UrlError, check_url
 from ancestral.service.telemetry.logging import without_password
 from tests.service.broker.support import WORKER, Broker, begun, job, run
-from tests.service.redis_servers import sentinels
+from tests.service.redis_servers import eventually, sentinels
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,29 @@ def test_a_new_master_has_the_jobs_of_the_old_one() -> None:
         assert await begun(broker, made) == 1
         await broker.clients.submit(job(), queue=1)
         assert await asyncio.to_thread(servers.nodes[1].client.dbsize) > 0
+
+    with tempfile.TemporaryDirectory() as folder, sentinels(Path(folder)) as servers:
+        run(servers, act)
+
+
+@pytest.mark.slow
+def test_a_master_that_hung_and_goes_on_is_not_asked() -> None:
+    """For some seconds it does not know of the new master, and knows nothing of that one's jobs."""
+
+    async def act(broker: Broker) -> None:
+        old, new = servers.nodes
+        other = Broker(servers.url)
+        try:
+            assert await other.clients.job("job_00") is None  # whose connection then lies idle
+            old.process.send_signal(signal.SIGSTOP)
+            await asyncio.to_thread(eventually, lambda: new.is_master)
+            await retry_while_unavailable(lambda: broker.workers.announce("w", WORKER, [0]), 30)
+            made = await broker.clients.submit(job(), queue=1)
+            old.process.send_signal(signal.SIGCONT)
+            assert await asyncio.to_thread(lambda: old.is_master), "it knows already: nothing is tested"
+            assert await other.clients.job(made.id) == made
+        finally:
+            await other.close()
 
     with tempfile.TemporaryDirectory() as folder, sentinels(Path(folder)) as servers:
         run(servers, act)
