@@ -70,7 +70,8 @@ def test_a_session_resumes_within_a_script(server: Server, turns: list[bytes]) -
         talk.until_bytes(60_000)
         talk.say("input.text", text=SCRIPT[700:])
         talk.say("input.done")
-        talk.until_bytes(len(talk.sound) + 10_000)
+        # Sound of the second message: a connection that is reset loses what the server has not read yet.
+        talk.until_bytes(sum(map(len, turns[: SCRIPT[:700].count("\n") + 1])) + 10_000)
         talk.vanish()
     sample = len(talk.sound) // 2 - 3000
     rest = resumed(server, talk, sample)
