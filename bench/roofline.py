@@ -20,8 +20,8 @@ from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.kernels.gemm import INTS, Emitter, Precision, best_instructions
-from ancestral.models.kernels.vectors import FLOATS, WIDTH
+from ancestral.models.kernels.gemm import Emitter, Precision, best_instructions
+from ancestral.models.kernels.vectors import FLOATS, INTS, WIDTH, Builder
 from ancestral.models.kernels.wavenet_layout import Layout, aligned
 from ancestral.models.spec import SYMBOLS
 
@@ -95,7 +95,7 @@ def _seconds(work: Callable[[int], int], count: int) -> float:
     return time.thread_time() - start
 
 
-def _sum_of(builder: Any, emitter: Emitter, sums: list[Any]) -> Any:
+def _sum_of(builder: Any, emitter: Builder, sums: list[Any]) -> Any:
     """One number that depends on all sums, so that the compiler removes none."""
     total = builder.load(sums[0])
     for other in sums[1:]:
@@ -132,7 +132,7 @@ def _read(typing, words):  # type: ignore[no-untyped-def]  # numba's protocol
     """Sum all words."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba's protocol
-        emitter = Emitter(builder, 0, 0, 0, 0, 1)
+        emitter = Builder(builder)
         array = context.make_array(signature.args[0])(context, builder, args[0])
         sums = [cgutils.alloca_once_value(builder, ir.Constant(INTS, [0] * WIDTH)) for _ in range(_CHAINS)]
         steps = builder.udiv(array.nitems, emitter.index(WIDTH * _CHAINS))

@@ -17,45 +17,23 @@ from numba.core import cgutils as untyped
 from numba.core import config
 from numba.extending import intrinsic
 
-from ancestral.models.kernels.vectors import FLOATS, WIDTH
+from ancestral.models.kernels.vectors import FLOATS, INTS, ROUNDING, WIDTH, Builder
 from ancestral.models.spec import SYMBOLS
 
 cgutils: Any = untyped
 
-_INT, _FLOAT, _DOUBLE = ir.IntType(32), ir.FloatType(), ir.DoubleType()
-_INTS = ir.VectorType(_INT, WIDTH)
-# Added to a float, it leaves the nearest integer in the lowest bits of the sum.
-_ROUNDING = 1.5 * 2.0**23
+_INT, _FLOAT = ir.IntType(32), ir.FloatType()
 _SMALLEST = -126.0
 # The Taylor polynomial of 2^r, whose error is 1e-7 for |r| <= 1/2.
 _POWERS = tuple(math.log(2.0) ** n / math.factorial(n) for n in range(7))
 _BELOW_ONE = 1.0 - 2.0**-23
 
 
-def _vector(value: float) -> Any:
-    return ir.Constant(FLOATS, [value] * WIDTH)
-
-
-class _Draw:
+class _Draw(Builder):
     """The code of one draw."""
 
-    def __init__(self, builder: Any) -> None:
-        self.b = builder
-
-    def _call(self, name: str, kind: Any, *args: Any) -> Any:
-        signature = ir.FunctionType(kind, [arg.type for arg in args])
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, signature, name), args)
-
-    def _at(self, numbers: Any, first: Any) -> Any:
-        """The place of a vector in an array."""
-        return self.b.bitcast(self.b.gep(numbers, [first]), FLOATS.as_pointer())
-
-    def _splat(self, value: Any) -> Any:
-        first = self.b.insert_element(ir.Constant(FLOATS, ir.Undefined), value, _INT(0))
-        return self.b.shuffle_vector(first, first, ir.Constant(_INTS, [0] * WIDTH))
-
     def _shuffled(self, a: Any, b: Any, places: list[int]) -> Any:
-        return self.b.shuffle_vector(a, b, ir.Constant(_INTS, places))
+        return self.b.shuffle_vector(a, b, ir.Constant(INTS, places))
 
     def _larger(self, a: Any, b: Any) -> Any:
         return self.b.select(self.b.fcmp_ordered(">", a, b), a, b)
@@ -72,14 +50,14 @@ class _Draw:
     def _power(self, x: Any) -> Any:
         """2 to the x, x at most 0."""
         b = self.b
-        x = self._larger(x, _vector(_SMALLEST))
-        shifted = b.fadd(x, _vector(_ROUNDING))
-        rest = b.fsub(x, b.fsub(shifted, _vector(_ROUNDING)))
-        value = _vector(_POWERS[-1])
+        x = self._larger(x, self.constant(_SMALLEST))
+        shifted = b.fadd(x, self.constant(ROUNDING))
+        rest = b.fsub(x, b.fsub(shifted, self.constant(ROUNDING)))
+        value = self.constant(_POWERS[-1])
         for coefficient in _POWERS[-2::-1]:
-            value = self._call("llvm.fma.v16f32", FLOATS, value, rest, _vector(coefficient))
-        exponent = b.shl(b.bitcast(shifted, _INTS), ir.Constant(_INTS, [23] * WIDTH))
-        return b.bitcast(b.add(b.bitcast(value, _INTS), exponent), FLOATS)
+            value = self.fma(value, rest, self.constant(coefficient))
+        exponent = b.shl(b.bitcast(shifted, INTS), self.constant(23))
+        return b.bitcast(b.add(b.bitcast(value, INTS), exponent), FLOATS)
 
     def _sums(self, rows: list[Any]) -> Any:
         """The sum of each of sixteen vectors, in order: neighbours are added, four times."""
@@ -96,31 +74,31 @@ class _Draw:
         """The sum of the numbers up to each place."""
         for far in (1, 2, 4, 8):
             moved = [place - far if place >= far else WIDTH for place in range(WIDTH)]
-            row = self.b.fadd(row, self._shuffled(row, _vector(0.0), moved))
+            row = self.b.fadd(row, self._shuffled(row, self.constant(0.0), moved))
         return row
 
     def _first_above(self, numbers: Any, cumulative: Any, target: Any) -> Any:
         """The first place of a number that is not zero with a cumulative sum above the target; if rounding has left
         none, the last that is not zero."""
         b, bits = self.b, ir.IntType(WIDTH)
-        some = b.fcmp_ordered(">", numbers, _vector(0.0))
-        above = b.and_(some, b.fcmp_ordered(">", cumulative, self._splat(target)))
+        some = b.fcmp_ordered(">", numbers, self.constant(0.0))
+        above = b.and_(some, b.fcmp_ordered(">", cumulative, self.splat(target)))
         some, above = (b.zext(b.bitcast(mask, bits), _INT) for mask in (some, above))
-        first = self._call("llvm.cttz.i32", _INT, above, ir.IntType(1)(0))
-        last = b.sub(_INT(31), self._call("llvm.ctlz.i32", _INT, some, ir.IntType(1)(0)))
+        first = self.call("llvm.cttz.i32", _INT, above, ir.IntType(1)(0))
+        last = b.sub(_INT(31), self.call("llvm.ctlz.i32", _INT, some, ir.IntType(1)(0)))
         return b.select(b.icmp_signed("!=", above, _INT(0)), first, last)
 
     def __call__(self, logits: Any, factor: Any, min_p: Any, noise: Any) -> Any:
         """The symbol, an int32."""
         b = self.b
-        rows = [b.load(self._at(logits, _INT(first)), align=4) for first in range(0, SYMBOLS, WIDTH)]
-        top, factor, least = self._largest(rows), self._splat(factor), self._splat(min_p)
+        rows = [self.load(logits, _INT(first), FLOATS) for first in range(0, SYMBOLS, WIDTH)]
+        top, factor, least = self._largest(rows), self.splat(factor), self.splat(min_p)
         stored = cgutils.alloca_once(b, _FLOAT, SYMBOLS)
         shares = []
         for number, row in enumerate(rows):
             share = self._power(b.fmul(b.fsub(row, top), factor))
-            shares.append(b.select(b.fcmp_ordered(">=", share, least), share, _vector(0.0)))
-            b.store(shares[-1], self._at(stored, _INT(number * WIDTH)), align=4)
+            shares.append(b.select(b.fcmp_ordered(">=", share, least), share, self.constant(0.0)))
+            self.store(shares[-1], stored, _INT(number * WIDTH))
         sums = self._sums(shares)
         blocks = self._cumulative(sums)
         below = b.select(b.fcmp_ordered("<", noise, _FLOAT(_BELOW_ONE)), noise, _FLOAT(_BELOW_ONE))
@@ -130,7 +108,7 @@ class _Draw:
         before = b.extract_element(blocks, b.sub(block, b.zext(later, _INT)))
         before = b.select(later, before, _FLOAT(0.0))
         first = b.mul(block, _INT(WIDTH))
-        row = b.load(self._at(stored, first), align=4)
+        row = self.load(stored, first, FLOATS)
         return b.add(first, self._first_above(row, self._cumulative(row), b.fsub(target, before)))
 
 

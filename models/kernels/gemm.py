@@ -33,11 +33,14 @@ from numba.core import config
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ancestral.models.kernels.vectors import FLOATS, WIDTH
+from ancestral.models.kernels.vectors import FLOATS, INTS, ROUNDING, WIDTH, Builder
 from ancestral.models.portable import assembly
 
 Array = NDArray[np.float32]
 cgutils: Any = untyped
+
+LEVELS = 127
+"""Of int8, on either side of zero."""
 
 
 class Precision(IntEnum):
@@ -83,7 +86,7 @@ def pack(precision: Precision, matrix: Array, units: Array) -> Array:
     if precision is Precision.FP32:
         return matrix.ravel()
     matrix = matrix * units[:, None]
-    scales = np.abs(matrix).max(axis=0) / np.float32(127)
+    scales = np.abs(matrix).max(axis=0) / np.float32(LEVELS)
     levels = np.rint(matrix / np.where(scales, scales, np.float32(1))).astype(np.int32)
     quads = np.ascontiguousarray(levels.astype(np.int8).reshape(len(matrix) // 4, 4, -1).transpose(0, 2, 1))
     added = (-128 * levels.sum(axis=0)).astype(np.int32)
@@ -101,50 +104,19 @@ def unpack(precision: Precision, packed: Array, inputs: int, outputs: int) -> tu
 
 
 _F32, _I32, _I8 = ir.FloatType(), ir.IntType(32), ir.IntType(8)
-INTS = ir.VectorType(_I32, WIDTH)
 _SHORTS = ir.VectorType(ir.IntType(16), 2 * WIDTH)
-# Added to a float, it leaves the nearest integer in the lowest bits of the sum.
-_ROUNDING = 1.5 * 2.0**23
 _REGISTERS = {Instructions.PORTABLE: 4, Instructions.AVX2: 4, Instructions.AVX512_VNNI: 24}
 """Vectors of sums that are kept in registers at a time, at most."""
 _UNROLLED = 4
-_LARGEST = 127
 
 
-class Emitter:
+class Emitter(Builder):
     """Writes the code of one product: ``sums[lane] += x[lane] @ matrix[:, :columns]``."""
 
     def __init__(self, builder: Any, instructions: int, inputs: int, outputs: int, columns: int, lanes: int) -> None:
-        self.b, self.columns = builder, columns
+        super().__init__(builder)
+        self.columns = columns
         self.instructions, self.inputs, self.outputs, self.lanes = instructions, inputs, outputs, lanes
-
-    def call(self, name: str, kind: Any, *args: Any) -> Any:
-        signature = ir.FunctionType(kind, [a.type for a in args])
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, signature, name), args)
-
-    def load(self, pointer: Any, index: Any, kind: Any) -> Any:
-        """A vector (or a scalar) that begins at word ``index``."""
-        at = self.b.gep(pointer, [index])
-        return self.b.load(self.b.bitcast(at, kind.as_pointer()), align=4)
-
-    def store(self, value: Any, pointer: Any, index: Any) -> None:
-        at = self.b.gep(pointer, [index])
-        self.b.store(value, self.b.bitcast(at, value.type.as_pointer()), align=4)
-
-    def splat(self, value: Any) -> Any:
-        kind = ir.VectorType(value.type, WIDTH)
-        first = self.b.insert_element(ir.Constant(kind, ir.Undefined), value, _I32(0))
-        return self.b.shuffle_vector(first, first, ir.Constant(INTS, [0] * WIDTH))
-
-    def constant(self, value: Any) -> Any:
-        kind = FLOATS if isinstance(value, float) else INTS
-        return ir.Constant(kind, [value] * WIDTH)
-
-    def fma(self, a: Any, b: Any, c: Any) -> Any:
-        return self.call("llvm.fma.v16f32", FLOATS, a, b, c)
-
-    def index(self, value: int) -> Any:
-        return ir.Constant(ir.IntType(64), value)
 
     def blocks(self) -> list[range]:
         """Vectors of outputs, in groups of equal size whose sums fit into the registers."""
@@ -280,10 +252,10 @@ class _Product:
         for i in range(0, e.inputs, WIDTH):
             inverse = e.load(self.matrix, e.index(2 * e.outputs + i), FLOATS)
             for x, levels in zip(self.x, stored, strict=True):
-                value = e.fma(e.load(x, e.index(i), FLOATS), inverse, e.constant(_ROUNDING))
-                level = b.sub(b.bitcast(value, INTS), b.bitcast(e.constant(_ROUNDING), INTS))
-                level = e.call("llvm.smin.v16i32", INTS, level, e.constant(_LARGEST))
-                level = e.call("llvm.smax.v16i32", INTS, level, e.constant(-_LARGEST))
+                value = e.fma(e.load(x, e.index(i), FLOATS), inverse, e.constant(ROUNDING))
+                level = b.sub(b.bitcast(value, INTS), b.bitcast(e.constant(ROUNDING), INTS))
+                level = e.call("llvm.smin.v16i32", INTS, level, e.constant(LEVELS))
+                level = e.call("llvm.smax.v16i32", INTS, level, e.constant(-LEVELS))
                 unsigned = b.add(level, e.constant(128))
                 e.store(b.trunc(unsigned, ir.VectorType(_I8, WIDTH)), levels, e.index(i // 4))
         return stored
@@ -321,7 +293,7 @@ def _interpreted_first(
     for lane in range(lanes):
         row = x[lane, :inputs]
         if precision == Precision.INT8:
-            row = np.rint(row * inverse).clip(-_LARGEST, _LARGEST)
+            row = np.rint(row * inverse).clip(-LEVELS, LEVELS)
         sums[lane, :columns] += (row @ matrix[:, :columns]) * scales[:columns]
 
 

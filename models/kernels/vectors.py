@@ -22,7 +22,54 @@ Array = NDArray[np.float32]
 
 WIDTH = 16
 """Numbers in a vector: all sizes are multiples of it."""
-FLOATS = ir.VectorType(ir.FloatType(), WIDTH)
+FLOATS, INTS = ir.VectorType(ir.FloatType(), WIDTH), ir.VectorType(ir.IntType(32), WIDTH)
+ROUNDING = 1.5 * 2.0**23
+"""Added to a float, it leaves the nearest integer in the lowest bits of the sum."""
+
+
+class Builder:
+    """Writes LLVM code on vectors.
+
+    Args:
+        builder: of llvmlite.
+    """
+
+    def __init__(self, builder: Any) -> None:
+        self.b = builder
+
+    def call(self, name: str, kind: Any, *args: Any) -> Any:
+        """A function of LLVM that returns this type."""
+        signature = ir.FunctionType(kind, [a.type for a in args])
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, signature, name), args)
+
+    def load(self, pointer: Any, index: Any, kind: Any) -> Any:
+        """A vector (or a scalar) that begins at word ``index``."""
+        at = self.b.gep(pointer, [index])
+        return self.b.load(self.b.bitcast(at, kind.as_pointer()), align=4)
+
+    def store(self, value: Any, pointer: Any, index: Any) -> None:
+        """Write a vector from word ``index`` on."""
+        at = self.b.gep(pointer, [index])
+        self.b.store(value, self.b.bitcast(at, value.type.as_pointer()), align=4)
+
+    def splat(self, value: Any) -> Any:
+        """A vector of equal numbers."""
+        kind = ir.VectorType(value.type, WIDTH)
+        first = self.b.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
+        return self.b.shuffle_vector(first, first, ir.Constant(INTS, [0] * WIDTH))
+
+    def constant(self, value: Any) -> Any:
+        """A vector of a number that is known when it is compiled."""
+        kind = FLOATS if isinstance(value, float) else INTS
+        return ir.Constant(kind, [value] * WIDTH)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """a * b + c, rounded once."""
+        return self.call("llvm.fma.v16f32", FLOATS, a, b, c)
+
+    def index(self, value: int) -> Any:
+        """A number of words."""
+        return ir.Constant(ir.IntType(64), value)
 
 
 def _intrinsic(of: Callable[[Any, Any, Any], Any]) -> Any:

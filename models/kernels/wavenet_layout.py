@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.kernels.gemm import Precision, pack, words
+from ancestral.models.kernels.gemm import LEVELS, Precision, pack, words
 from ancestral.models.kernels.vectors import WIDTH
 from ancestral.models.spec import SYMBOLS
 
 Array = NDArray[np.float32]
 
-_LEVELS = np.float32(127)
+_LEVELS = np.float32(LEVELS)
 _HUGE_PAGE = 1 << 19
 """Floats in 2 MiB."""
 

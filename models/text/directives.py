@@ -58,6 +58,8 @@ def voice_changes(text: str, names: tuple[str, ...], *, begins_line: bool = True
         names: of the cast.
         begins_line: whether the text itself does.
     """
+    if not names and "[" not in text:  # as almost always; a session asks with every piece of text
+        return []
     before = "" if begins_line else r"(?<=\n)"
     named = rf"(?m:^){before}[ \t]*(?P<name>{'|'.join(map(re.escape, names))}):[ \t]*|" if names else "(?P<name>(?!))|"
     return list(re.finditer(named + _VOICE, text))
