@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ancestral.models.text import Pronunciations
     from ancestral.provenance.signer import Signer
     from ancestral.service.cli.book.parts import Part, PartsFolder
-    from ancestral.service.cli.book.speaker import Speaker
+    from ancestral.service.cli.book.speaker import Reading, Speaker
     from ancestral.service.cli.book.text import Book
 
 _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
@@ -91,6 +91,7 @@ def command(
     from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.cli.book.epub import EpubError
     from ancestral.service.cli.book.parts import BookError, PartsFolder, parts_of
+    from ancestral.service.cli.book.speaker import Reading
     from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.settings import load_settings
 
@@ -112,11 +113,11 @@ def command(
             with suppress(InvalidRequest):  # it is neither PNG nor JPEG
                 check_cover(book.cover)
                 picture = book.cover
-        spoken_by = (model, voice, book.language, speed, voices)
+        reading = Reading(voice, book.language, speed, voices)
         if url is not None:
-            speaker, lexicon = _remote(url, api_key_file, pronunciations, *spoken_by)
+            speaker, lexicon = _remote(url, api_key_file, pronunciations, model, reading)
         else:
-            speaker, lexicon = _local(pronunciations, *spoken_by)
+            speaker, lexicon = _local(pronunciations, model, reading)
         made_from = {
             "model": speaker.model, "model_sha256": speaker.model_sha256, "voice": speaker.voice, "speed": speed,
         } | ({"voices": voices} if voices else {})  # fmt: skip
@@ -170,14 +171,7 @@ def _book(path: Path, form: str) -> Book:
     return book
 
 
-def _local(
-    pronunciations: Path | None,
-    model: str | None,
-    voice: str | None,
-    language: str | None,
-    speed: float,
-    voices: Mapping[str, str],
-) -> tuple[Speaker, Pronunciations]:
+def _local(pronunciations: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the lexicon."""
     from ancestral.catalog.lexicon import read_lexicon
     from ancestral.service.cli.book.local import LocalSpeaker
@@ -185,27 +179,20 @@ def _local(
     from ancestral.service.settings import load_settings
 
     settings = load_settings()
-    loaded = configured_model(model or model_that_speaks(voice), pronunciations)
+    loaded = configured_model(model or model_that_speaks(reading.voice), pronunciations)
     lexicon = read_lexicon(pronunciations or settings.pronunciations)
-    return LocalSpeaker(loaded, voice, language, speed, settings.threads, voices), lexicon
+    return LocalSpeaker(loaded, reading, settings.threads), lexicon
 
 
 def _remote(
-    url: str,
-    key_file: Path | None,
-    pronunciations: Path | None,
-    model: str | None,
-    voice: str | None,
-    language: str | None,
-    speed: float,
-    voices: Mapping[str, str],
+    url: str, key_file: Path | None, pronunciations: Path | None, model: str | None, reading: Reading
 ) -> tuple[Speaker, Pronunciations]:
     """A model of a server, and the lexicon that is sent to it."""
     from ancestral.catalog.lexicon import read_lexicon
     from ancestral.service.cli.book.remote import RemoteSpeaker
 
     key = None if key_file is None else key_file.read_text().strip()
-    return RemoteSpeaker(url, key, model, voice, language, speed, voices), read_lexicon(pronunciations)
+    return RemoteSpeaker(url, key, model, reading), read_lexicon(pronunciations)
 
 
 def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:

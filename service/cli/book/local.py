@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ancestral import codecs
 from ancestral.model import Model
 from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.parts import Part
-from ancestral.service.cli.book.speaker import Spoken, default_voice
+from ancestral.service.cli.book.speaker import Reading, Spoken, default_voice
 
 
 class LocalSpeaker:
@@ -16,38 +16,27 @@ class LocalSpeaker:
 
     Args:
         model: that speaks.
-        voice: one of its voices, or a mix; its first one that speaks the language if None.
-        language: of the text.
-        speed: above 1 is faster.
+        reading: how it speaks.
         threads: that sample.
-        voices: names of the text for voices.
 
     Raises:
         InvalidRequest: it does not speak, or has no such voice.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        voice: str | None,
-        language: str | None,
-        speed: float,
-        threads: int,
-        voices: Mapping[str, str],
-    ) -> None:
+    def __init__(self, model: Model, reading: Reading, threads: int) -> None:
         model.description.require("speech")
-        self._voice = model.voice(voice or default_voice(model.description.entry.voices, language))
-        self._speed, self._threads = speed, threads
+        voices = model.description.entry.voices
+        self._voice = model.voice(reading.voice or default_voice(voices, reading.language))
+        self._reading, self._threads = reading, threads
         self.model, self.model_sha256 = model.id, model.description.sha256
         self.voice, self.sample_rate = self._voice.id, self._voice.sample_rate
-        self._voices = voices
         self._casts: dict[str | None, Cast] = {}
         self.cast(None)  # names are checked before the text is
 
     def cast(self, language: str | None) -> Cast:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
         if language not in self._casts:
-            self._casts[language] = self._voice.cast(self._voices, language)
+            self._casts[language] = self._voice.cast(self._reading.voices, language)
         return self._casts[language]
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
@@ -57,8 +46,8 @@ class LocalSpeaker:
                 part.text,
                 seed=part.seed,
                 pronunciations=part.pronunciations,
-                speed=self._speed,
-                voices=self._voices,
+                speed=self._reading.speed,
+                voices=self._reading.voices,
                 language=part.language,
             )
             for part in parts

@@ -22,7 +22,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.models.entries import Voice
 from ancestral.models.text.script import Cast
 from ancestral.service.cli.book.parts import BookError, Part
-from ancestral.service.cli.book.speaker import Spoken, default_voice
+from ancestral.service.cli.book.speaker import Reading, Spoken, default_voice
 from ancestral.speech.cast import cast_of
 
 T = TypeVar("T")
@@ -43,36 +43,23 @@ class RemoteSpeaker:
         url: of the server, without a path.
         key: the API key; None if the server needs none.
         model_id: an id or an alias; the first model that has the voice if None.
-        voice: one of its voices, by its id or an alias, or a mix; its first one that speaks the language if None.
-        language: of the text.
-        speed: above 1 is faster.
-        voices: names of the text for voices.
+        reading: how it speaks.
 
     Raises:
         BookError: the server does not answer, or has no such model, or the model cannot speak.
         InvalidRequest: there is no such voice.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: str | None,
-        model_id: str | None,
-        voice: str | None,
-        language: str | None,
-        speed: float,
-        voices: Mapping[str, str],
-    ) -> None:
+    def __init__(self, url: str, key: str | None, model_id: str | None, reading: Reading) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BookError(f"{url}: not the URL of a server, such as http://localhost:8000")
         self._url = url.rstrip("/")
         self._key = key
-        self._speed = speed
-        self._voices, self._language = voices, language
+        self._reading = reading
         self._listed: dict[str, tuple[list[Voice], dict[str, str]]] = {}
         self._stopped = threading.Event()
-        model, found = self._chosen(model_id, voice)
+        model, found = self._chosen(model_id, reading.voice)
         self.model: str = model["id"]
         self.model_sha256: str = model["sha256"]
         self.sample_rate: int = model["sample_rate"]
@@ -85,7 +72,7 @@ class RemoteSpeaker:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
         if language not in self._casts:
             find = partial(self._voice, self.model)
-            self._casts[language] = cast_of(find, self._found, language or self._found.language, self._voices)
+            self._casts[language] = cast_of(find, self._found, language or self._found.language, self._reading.voices)
         return self._casts[language]
 
     def _chosen(self, model_id: str | None, voice: str | None) -> tuple[dict[str, Any], VoiceMix]:
@@ -116,7 +103,9 @@ class RemoteSpeaker:
                 {alias: voice["id"] for voice in listed for alias in voice["aliases"]},
             )
         voices, aliases = self._listed[model_id]
-        return mix_of(model_id, voices, default_voice(voices, self._language) if text is None else text, aliases)
+        return mix_of(
+            model_id, voices, default_voice(voices, self._reading.language) if text is None else text, aliases
+        )
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
@@ -148,7 +137,7 @@ class RemoteSpeaker:
     def _speak(self, part: Part) -> Spoken:
         body = {
             "model": self.model, "voice": self.voice, "input": part.text, "pronunciations": dict(part.pronunciations),
-            "seed": part.seed, "speed": self._speed, "response_format": "flac", "voices": dict(self._voices),
+            "seed": part.seed, "speed": self._reading.speed, "response_format": "flac", "voices": dict(self._reading.voices),
             "language": part.language,
         }  # fmt: skip
         # With the key a part that was in progress when this program ended, or the connection, is found again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,20 @@ def default_voice(voices: Sequence[Voice], language: str | None) -> str:
     """The first voice that speaks a language, or the first of all."""
     own = [voice for voice in voices if language is not None and primary(voice.language) == primary(language)]
     return (own or list(voices))[0].id
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a book is to be read."""
+
+    voice: str | None
+    """A voice of the model, by its id or an alias, or a mix; its first one that speaks the language if None."""
+    language: str | None
+    """Of the book."""
+    speed: float
+    """Above 1 is faster."""
+    voices: Mapping[str, str]
+    """Names of the text for voices."""
 
 
 class Speaker(Protocol):
