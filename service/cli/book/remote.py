@@ -103,9 +103,8 @@ class RemoteSpeaker:
                 {alias: voice["id"] for voice in listed for alias in voice["aliases"]},
             )
         voices, aliases = self._listed[model_id]
-        return mix_of(
-            model_id, voices, default_voice(voices, self._reading.language) if text is None else text, aliases
-        )
+        wanted = default_voice(voices, self._reading.language) if text is None else text
+        return mix_of(model_id, voices, wanted, aliases)
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
@@ -137,8 +136,8 @@ class RemoteSpeaker:
     def _speak(self, part: Part) -> Spoken:
         body = {
             "model": self.model, "voice": self.voice, "input": part.text, "pronunciations": dict(part.pronunciations),
-            "seed": part.seed, "speed": self._reading.speed, "response_format": "flac", "voices": dict(self._reading.voices),
-            "language": part.language,
+            "seed": part.seed, "speed": self._reading.speed, "response_format": "flac",
+            "voices": dict(self._reading.voices), "language": part.language,
         }  # fmt: skip
         # With the key a part that was in progress when this program ended, or the connection, is found again.
         submit = {"prefer": "respond-async", "idempotency-key": part.name, "content-type": "application/json"}
