@@ -45,12 +45,12 @@ class ImageTask:
     data: Path
     batch: int = 16
     """Pictures per process and step."""
-    label_dropout: float = 1 / 7
-    """The probability of replacing each label by "unspecified"."""
+    label_dropout: float = 1 / 20
+    """The probability of replacing each label by "unspecified": low, because people name most labels."""
     unconditional: float = 0.1
-    """Of several attributes: the share of the pictures that lose all labels but the style, as in the unconditional pass
-    of guidance, and of those that lose each label but the style with probability 1/2. Labels that are left out each by
-    itself are hardly ever left out together."""
+    """The share of the pictures that lose all labels but the style, as in the unconditional pass of guidance, and of
+    those that lose each label but the style with probability 1/2. Labels that are left out each by itself are hardly
+    ever left out together."""
     precision: str = field(default_factory=fastest_precision)
     """Of the arithmetic."""
     start: Path | None = None
@@ -96,7 +96,7 @@ class ImageTask:
         images, labels = train.images[chosen], train.labels[chosen].copy()
         if self.spec.binary:
             images = binarise(images, rng)
-        kind = rng.random(len(labels)) if len(self.spec.attributes) > 1 else np.ones(len(labels))
+        kind = rng.random(len(labels))
         sparse = np.where(kind < 2 * self.unconditional, 0.5, self.label_dropout)
         rates = np.where(kind < self.unconditional, 1.0, sparse)
         for column, (name, values) in enumerate(self.spec.attributes):
