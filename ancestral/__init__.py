@@ -6,6 +6,8 @@
     voice.speak("The birch canoe slid on the smooth planks.", seed=7).save("a.flac")
     ancestral.load("pixelcnn-sprites").draw("elf, robe", seed=7).save("elf.png", scale=8)
 
+``ancestral.connect("http://localhost:8000")`` has the same shape, and lets a server sample.
+
 docs/library.md has every public name. Importing this module imports neither torch nor a web framework; the sampler's
 own parts are imported by :func:`load`.
 """
@@ -15,9 +17,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from ancestral.errors import AncestralError, InvalidRequest, NotFound
+from ancestral.errors import AncestralError, InvalidRequest, NotFound, ServerError
 
 if TYPE_CHECKING:
+    from ancestral.client.server import Server, connect
     from ancestral.detection.local import Detector
     from ancestral.images.picture import Picture, Pictures
     from ancestral.model import Model, load
@@ -32,8 +35,11 @@ __all__ = [
     "NotFound",
     "Picture",
     "Pictures",
+    "Server",
+    "ServerError",
     "Speech",
     "Voice",
+    "connect",
     "load",
 ]
 
@@ -42,8 +48,10 @@ _LAZY: Final = {
     "Model": "ancestral.model",
     "Picture": "ancestral.images.picture",
     "Pictures": "ancestral.images.picture",
+    "Server": "ancestral.client.server",
     "Speech": "ancestral.speech.speech",
     "Voice": "ancestral.speech.voice",
+    "connect": "ancestral.client.server",
     "load": "ancestral.model",
 }
 

@@ -32,6 +32,17 @@ class NotFound(AncestralError):
     code = "not_found"
 
 
+class ServerError(AncestralError):
+    """A server that refuses, fails or does not answer, for a reason that is not in the request."""
+
+    def __init__(
+        self, message: str, *, status: int | None = None, param: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.status = status
+        """Of HTTP; None if there was no answer."""
+
+
 def check_range(param: str, value: object, low: float, high: float) -> None:
     """Raise :class:`InvalidRequest` if a value is no number of a range, NaN included; of whole bounds a whole one."""
     kind = int if isinstance(low, int) else (int, float)

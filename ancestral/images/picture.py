@@ -15,7 +15,7 @@ from PIL import Image
 
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing
-from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
+from ancestral.images.encoding import MEDIA_TYPES, format_of
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.resolve import MAX_PICTURES
@@ -95,7 +95,7 @@ class Pictures(Sequence["Picture"]):
         """
         model, file = self._sampler.model, Path(path)
         check_range("columns", columns, 1, MAX_PICTURES)
-        drawing, decoded = self._for_file(_format(file), scale)
+        drawing, decoded = self._for_file(format_of(file), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
         data = sheet_file(drawing, model, decoded, columns)
@@ -130,7 +130,7 @@ class Pictures(Sequence["Picture"]):
     ) -> None:
         """Write picture ``index``; arguments as of :meth:`Picture.save`."""
         file = Path(path)
-        form = _format(file)
+        form = format_of(file)
         source = COMPOSITE if isinstance(self.drawing, Completion) else SAMPLED
         recipe = self._recipe({"seed": self.drawing.seeds[index]})
         data = self.file(index, form, scale)
@@ -234,10 +234,3 @@ class Picture:
     def _repr_png_(self) -> bytes:
         """The picture, in a notebook."""
         return self._pictures.file(self._index, "png", scale=max(1, 160 // self.array.shape[0]))
-
-
-def _format(path: Path) -> str:
-    form = SUFFIXES.get(path.suffix.lower())
-    if form is None:
-        raise InvalidRequest(f"path: must end in {', '.join(SUFFIXES)}", param="path", code="invalid_value")
-    return form

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,32 +16,13 @@ from ancestral.models.text.visemes import viseme_of
 from ancestral.speech.decoder import Wave
 from ancestral.speech.sampler import SentencePart, SpeechSampler, render
 from ancestral.speech.tags import recipe_of, tags_of
+from ancestral.speech.timed import TimedText, TimedWord
 from ancestral.speech.timing import SampleSpan
 from ancestral.speech.utterance import Utterance
 
 if TYPE_CHECKING:
     from ancestral.formats import AudioFormat
     from ancestral.provenance.signer import Signer
-
-
-@dataclass(frozen=True)
-class TimedText:
-    """A word, a phoneme or a viseme, and when it is said, in seconds."""
-
-    text: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class TimedWord(TimedText):
-    """A word as it is read, when it is said, and where it was written."""
-
-    span: tuple[int, int]
-    """In :attr:`Speech.text`: its first character, and the first one after it. Words that were written as one, such as
-    those of a date, have the same."""
-    speaker: str
-    """Who says it: a name of the argument ``voices``, or the id of a voice."""
 
 
 class Speech:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ancestral.catalog.seeds import MAX_SEED
 from ancestral.command_line import FiniteRange, check_output, click_errors, voices_option
 from ancestral.errors import InvalidRequest
 from ancestral.models.entries import SPEEDS
+from ancestral.service.cli.server_options import connected, server_options
 
 if TYPE_CHECKING:
     from ancestral.codecs.book import Chapter
@@ -60,8 +61,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--author", help="By default the author in an EPUB or the header of a Project Gutenberg text.")
 @click.option("--cover", type=_FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default.")
-@click.option("--url", help="Let this server speak, such as http://localhost:8000, instead of this process.")
-@click.option("--api-key-file", type=_FILE, help="A file with the key for --url, if the server needs one.")
+@server_options
 @click.option(
     "--parts",
     type=click.Path(file_okay=False, path_type=Path),
@@ -88,9 +88,11 @@ def command(
 
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
+    from ancestral.catalog.lexicon import read_lexicon
     from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.cli.book.epub import EpubError
     from ancestral.service.cli.book.parts import BookError, PartsFolder, parts_of
+    from ancestral.service.cli.book.remote import RemoteSpeaker
     from ancestral.service.cli.book.speaker import Reading
     from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.settings import load_settings
@@ -98,12 +100,10 @@ def command(
     form = output.suffix.lower().removeprefix(".")
     if output.suffix.lower() not in _SUFFIXES:
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(_SUFFIXES)}", param_hint="--output")
-    if api_key_file is not None and url is None:
-        raise click.UsageError("--api-key-file is for --url")
     if cover is not None and form not in COVERED:
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
     check_output(output)
-    with click_errors(*FAILURES, BookError, EpubError):
+    with click_errors(*FAILURES, BookError, EpubError), ExitStack() as stack:
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)
@@ -114,8 +114,10 @@ def command(
                 check_cover(book.cover)
                 picture = book.cover
         reading = Reading(voice, book.language, speed, voices)
-        if url is not None:
-            speaker, lexicon = _remote(url, api_key_file, pronunciations, model, reading)
+        speaker: Speaker
+        if server := connected(url, api_key_file):
+            speaker = RemoteSpeaker(stack.enter_context(server), model, reading)
+            lexicon = read_lexicon(pronunciations)
         else:
             speaker, lexicon = _local(pronunciations, model, reading)
         made_from = {
@@ -182,17 +184,6 @@ def _local(pronunciations: Path | None, model: str | None, reading: Reading) -> 
     loaded = configured_model(model or model_that_speaks(reading.voice), pronunciations)
     lexicon = read_lexicon(pronunciations or settings.pronunciations)
     return LocalSpeaker(loaded, reading, settings.threads), lexicon
-
-
-def _remote(
-    url: str, key_file: Path | None, pronunciations: Path | None, model: str | None, reading: Reading
-) -> tuple[Speaker, Pronunciations]:
-    """A model of a server, and the lexicon that is sent to it."""
-    from ancestral.catalog.lexicon import read_lexicon
-    from ancestral.service.cli.book.remote import RemoteSpeaker
-
-    key = None if key_file is None else key_file.read_text().strip()
-    return RemoteSpeaker(url, key, model, reading), read_lexicon(pronunciations)
 
 
 def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:

@@ -36,7 +36,7 @@ def test_speaking_and_drawing_load_no_torch_and_no_server(tmp_path: Path) -> Non
 def public_names() -> list[str]:
     """Every public name, and those of the public classes."""
     found = list(ancestral.__all__)
-    for name in ("Model", "Voice", "Speech", "Picture", "Pictures"):
+    for name in ("Model", "Voice", "Speech", "Picture", "Pictures", "Server"):
         kind = getattr(ancestral, name)
         found += [f"{name}.{member}" for member in vars(kind) if not member.startswith("_")]
     return found

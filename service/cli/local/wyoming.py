@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
@@ -30,11 +30,16 @@ from wyoming.tts import (
 from ancestral import codecs
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model
+from ancestral.models.entries import Voice as VoiceEntry
 from ancestral.models.text.languages.registry import primary
 from ancestral.service import __version__
 from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.speech.decoder import Wave
 from ancestral.speech.voice import Voice
+
+if TYPE_CHECKING:
+    from ancestral.client.server import RemoteModel
+    from ancestral.client.speech import RemoteVoice
 
 InputFormat = Literal["text", "ssml"]
 
@@ -48,7 +53,11 @@ _WIDTH: Final = 2
 class Speaking:
     """What all connections share."""
 
-    model: Model
+    model: Model | RemoteModel
+    voices: tuple[VoiceEntry, ...]
+    """Of the model."""
+    summary: str
+    """What the model is."""
     default: str
     """The voice of requests that name none."""
     sampling: asyncio.Semaphore
@@ -58,13 +67,12 @@ class Speaking:
         """The answer to ``describe``."""
         voices = [
             TtsVoice(voice.id, _ATTRIBUTION, True, voice.description, __version__, [voice.language])
-            for voice in self.model.description.entry.voices
+            for voice in self.voices
         ]
-        described = self.model.description.entry.description
-        program = TtsProgram("ancestral", _ATTRIBUTION, True, described, __version__, voices, True)
+        program = TtsProgram("ancestral", _ATTRIBUTION, True, self.summary, __version__, voices, True)
         return Info(tts=[program])
 
-    def voice(self, wanted: SynthesizeVoice | None) -> Voice:
+    def voice(self, wanted: SynthesizeVoice | None) -> Voice | RemoteVoice:
         """The voice that a request names, or the first one of the language that it names.
 
         Raises:
@@ -77,7 +85,7 @@ class Speaking:
         if wanted.name is not None:
             return self.model.voice(wanted.name)
         language = str(wanted.language).replace("_", "-").lower()
-        for voice in self.model.description.entry.voices:
+        for voice in self.voices:
             if language in (voice.language.lower(), primary(voice.language)):
                 return self.model.voice(voice.id)
         raise InvalidRequest(f"language: no voice speaks {language}", param="language", code="unknown_language")
@@ -89,7 +97,7 @@ class Connection(AsyncEventHandler):
     def __init__(self, speaking: Speaking, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         super().__init__(reader, writer)
         self._speaking = speaking
-        self._streamed: tuple[Voice, InputFormat, Sentences] | None = None
+        self._streamed: tuple[Voice | RemoteVoice, InputFormat, Sentences] | None = None
         """Voice, format and text of a request whose text comes in pieces."""
 
     async def handle_event(self, event: Event) -> bool:
@@ -142,20 +150,22 @@ class Connection(AsyncEventHandler):
             await self._speak(voice, with_lead(lead, rest, voice.cast()), input_format)
         await self.write_event(SynthesizeStopped().event())
 
-    def _begun(self) -> tuple[Voice, InputFormat, Sentences]:
+    def _begun(self) -> tuple[Voice | RemoteVoice, InputFormat, Sentences]:
         if self._streamed is None:
             raise InvalidRequest("type: no synthesize-start came before", param="type", code="not_started")
         return self._streamed
 
-    async def _speak(self, voice: Voice, text: str, input_format: InputFormat) -> None:
-        speech = await asyncio.to_thread(voice.speak, text, input_format=input_format)
+    async def _speak(self, voice: Voice | RemoteVoice, text: str, input_format: InputFormat) -> None:
+        speech = await asyncio.to_thread(lambda: voice.speak(text, input_format=input_format))
         rate = speech.sample_rate
         encoder, shape = codecs.encoder("pcm", rate, rate), (rate, _WIDTH, 1)
         waves: Iterator[Wave] = iter(speech)
-        await self.write_event(AudioStart(*shape).event())
         async with self._speaking.sampling:
-            while (wave := await asyncio.to_thread(next, waves, None)) is not None:
+            wave = await asyncio.to_thread(next, waves, None)  # a server refuses here what it cannot speak
+            await self.write_event(AudioStart(*shape).event())
+            while wave is not None:
                 await self.write_event(AudioChunk(*shape, encoder.feed(wave)).event())
+                wave = await asyncio.to_thread(next, waves, None)
         await self.write_event(AudioStop().event())
 
 

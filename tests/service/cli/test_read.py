@@ -6,11 +6,8 @@ import hashlib
 import io
 import json
 import signal
-import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
 from pathlib import Path
 
 import av
@@ -22,6 +19,7 @@ from PIL import Image
 from ancestral.catalog.seeds import part_seed
 from ancestral.codecs.book import COVERED, FORMATS
 from tests.service.cli.child_processes import killed
+from tests.service.shaky import shaky_proxy
 from tests.service.support import Server, command
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -151,37 +149,9 @@ def test_a_server_that_needs_a_key(ancestral: Run, keyed: Server, keys: dict[str
 
 @pytest.fixture
 def shaky(server: Server) -> Iterator[str]:
-    """The URL of a server whose every other connection breaks, after 300 bytes of the answer."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        threading.Thread(target=_forward, args=(listener, server.port), daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def _forward(listener: socket.socket, port: int) -> None:
-    for number in range(10_000):
-        try:
-            client, _ = listener.accept()
-        except OSError:  # the end of the test
-            return
-        threading.Thread(target=_connect, args=(client, port, 300 if number % 2 else None), daemon=True).start()
-
-
-def _connect(client: socket.socket, port: int, most: int | None) -> None:
-    # Either side may go first: the reader hangs up when it has the answer.
-    with suppress(OSError), client, socket.create_connection(("127.0.0.1", port)) as server:
-        # As long as there is any: head and body of a request may come separately.
-        threading.Thread(target=_copy, args=(client, server), daemon=True).start()
-        sent = 0
-        while (most is None or sent < most) and (data := server.recv(65536 if most is None else most)):
-            client.sendall(data)
-            sent += len(data)
-        client.shutdown(socket.SHUT_RDWR)  # which ends the copying, too
-
-
-def _copy(client: socket.socket, server: socket.socket) -> None:
-    with suppress(OSError):
-        while data := client.recv(65536):
-            server.sendall(data)
+    """The URL of a server whose connections break."""
+    with shaky_proxy(server.port, 300) as url:
+        yield url
 
 
 def test_a_broken_connection_is_tried_again(ancestral: Run, shaky: str, book: Path, tmp_path: Path) -> None:

@@ -27,20 +27,21 @@ from wyoming.tts import (
 
 import ancestral
 from tests.service.cli.child_processes import SECONDS, eventually
-from tests.service.support import SPEECH, command
+from tests.service.support import SPEECH, Server, command
 
 T = TypeVar("T")
 FIRST, SECOND = str(SPEECH["input"]), "Glue the sheet to the dark blue background."
 ANN, BOB = SynthesizeVoice(name="ann"), SynthesizeVoice(name="bob")
 
 
-@pytest.fixture(scope="module")
-def port(environment: dict[str, str]) -> Iterator[int]:
+@pytest.fixture(scope="module", params=["here", "by a server"])
+def port(request: pytest.FixtureRequest, environment: dict[str, str], server: Server) -> Iterator[int]:
     """Of a running ``ancestral wyoming``, which ends with exit code 0."""
+    sampler = [] if request.param == "here" else ["--url", server.url]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number: int = free.getsockname()[1]
-    line = command("wyoming", "--model", "tiny", "--uri", f"tcp://127.0.0.1:{number}")
+    line = command("wyoming", "--model", "tiny", "--uri", f"tcp://127.0.0.1:{number}", *sampler)
     warnings = environment["PYTHONWARNINGS"] + ",ignore:'audioop' is deprecated:DeprecationWarning"
     with subprocess.Popen(line, env=environment | {"PYTHONWARNINGS": warnings}) as process:
         try:

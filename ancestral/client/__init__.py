@@ -1,0 +1,1 @@
+"""The library's shape over HTTP: what :func:`ancestral.connect` gives."""

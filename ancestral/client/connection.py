@@ -1,0 +1,316 @@
+"""HTTP to a server: requests that are tried again, streams that go on where they broke, jobs that are awaited."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+
+from ancestral.errors import AncestralError, InvalidRequest, NotFound, ServerError
+
+ATTEMPTS: Final = 12
+"""Of one request without an answer, to a server that cannot be reached or has no room: together about two minutes."""
+_FIRST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 30.0
+_TIMEOUT: Final = 60.0
+"""Seconds of silence after which a connection counts as lost."""
+_MAKES_BYTES: Final = ("x-seed", "x-model-sha256", "x-engine")
+"""Headers that say what the bytes of an answer were made from."""
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+class Connection:
+    """A server.
+
+    Args:
+        url: of the server, such as ``http://localhost:8000``.
+        api_key: None if the server needs none.
+
+    Raises:
+        InvalidRequest: it is no URL, or the key cannot be sent.
+    """
+
+    def __init__(self, url: str, api_key: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            message = f"{url}: not the URL of a server, such as http://localhost:8000"
+            raise InvalidRequest(message, param="url", code="invalid_value")
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise InvalidRequest("api_key: only printable ASCII", param="api_key", code="invalid_value")
+        self.url = url.rstrip("/")
+        headers = {"accept-encoding": "identity"} | ({"authorization": f"Bearer {api_key}"} if api_key else {})
+        self.http = httpx2.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT)
+        self.closed = threading.Event()
+        """Set, nothing is tried again."""
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.closed.set()
+        self.http.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, Any] | None = None,
+        file: tuple[str, bytes] | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        attempts: int = ATTEMPTS,
+    ) -> httpx2.Response:
+        """An answer, tried again where that can help. So a request that makes a job needs an idempotency key.
+
+        Args:
+            method: of HTTP.
+            path: with the query.
+            json: the body.
+            form: fields of a form, in the place of a body.
+            file: name of the field and bytes of a file in the form.
+            headers: of the request.
+            attempts: how often to try.
+
+        Raises:
+            NotFound: 404.
+            InvalidRequest: the request can never succeed as it is.
+            ServerError: any other answer, or none.
+        """
+        retry = Retry(self, attempts)
+        files = None if file is None else {file[0]: (file[0], file[1])}
+        while True:
+            try:
+                answer = self.http.request(method, path, json=json, data=form, files=files, headers=dict(headers))
+            except httpx2.TransportError as error:
+                retry.lost(error)
+                continue
+            if answer.is_success:
+                return answer
+            retry.refused(answer)
+
+    def get(self, path: str, attempts: int = ATTEMPTS) -> Any:
+        """The JSON of an answer; raises as :meth:`request`."""
+        return parsed(self.request("GET", path, attempts=attempts))
+
+    def submit(self, path: str, body: Mapping[str, Any], key: str | None = None) -> str:
+        """The id of a job that a request has become.
+
+        Args:
+            path: of the route.
+            body: the request.
+            key: an idempotency key, with which the same request is the same job; a new one if None.
+
+        Raises:
+            AncestralError: as :meth:`request`.
+        """
+        headers = {"prefer": "respond-async", "idempotency-key": key or uuid.uuid4().hex}
+        return str(parsed(self.request("POST", path, json=body, headers=headers))["id"])
+
+    def wait(self, job: str) -> None:
+        """Wait until a job is complete.
+
+        Raises:
+            NotFound: it has expired, or somebody has deleted it.
+            ServerError: it has failed or has been cancelled, or the server does not answer.
+        """
+        while (found := self.get(f"/v1/jobs/{job}"))["status"] in ("queued", "in_progress"):
+            if self.closed.is_set():
+                raise ServerError(f"{self.url}: interrupted")
+            self.request("GET", f"/v1/jobs/{job}/events")  # ends with the job
+        if found["status"] != "completed":
+            reason = (found["error"] or {}).get("message", f"the job is {found['status']}")
+            raise ServerError(f"{self.url}: {reason}")
+
+    def content(self, job: str) -> tuple[bytes, Mapping[str, str]]:
+        """The output of a complete job, and the headers that say what made it. Where the connection breaks, the rest is
+        asked for.
+
+        Raises:
+            AncestralError: as :meth:`request`.
+        """
+        data, retry = bytearray(), Retry(self)
+        while True:
+            sent = {"range": f"bytes={len(data)}-"} if data else {}
+            try:
+                with self.http.stream("GET", f"/v1/jobs/{job}/content", headers=sent) as answer:
+                    if not answer.is_success:
+                        answer.read()
+                        retry.refused(answer)
+                        continue
+                    if answer.status_code != httpx2.codes.PARTIAL_CONTENT:
+                        data.clear()
+                    for piece in answer.iter_bytes():
+                        data += piece
+                        retry.progress()
+            except httpx2.TransportError as error:
+                retry.lost(error)
+                continue
+            if answer.headers.get("etag") == f'"{hashlib.sha256(data).hexdigest()}"':
+                return bytes(data), answer.headers
+            data.clear()
+            retry.wait("the output differs from its hash")
+
+    def cancel(self, job: str) -> None:
+        """Stop a job, if it has not ended."""
+        try:
+            self.request("POST", f"/v1/jobs/{job}/cancel", attempts=1)
+        except AncestralError as error:
+            if not isinstance(error, NotFound) and error.code != "job_ended":
+                raise
+
+
+class Stream:
+    """The bytes of an answer while they are sampled.
+
+    Where the connection breaks, the request is sent again with its idempotency key: that is the same job, and what has
+    been received is skipped. A request that the server only takes as a job is awaited.
+
+    Args:
+        connection: to the server.
+        path: of the route.
+        body: of the request.
+    """
+
+    def __init__(self, connection: Connection, path: str, body: Mapping[str, Any]) -> None:
+        self.headers: Mapping[str, str] = {}
+        """Of the answer; empty before the first bytes."""
+        self._connection, self._path, self._body = connection, path, body
+        self._key = uuid.uuid4().hex
+        self._cancelled = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes, once.
+
+        Raises:
+            AncestralError: as :meth:`Connection.request`.
+        """
+        have, retry = 0, Retry(self._connection)
+        while not self._cancelled:
+            seen = 0
+            try:
+                with self._connection.http.stream(
+                    "POST", self._path, json=self._body, headers={"idempotency-key": self._key}
+                ) as answer:
+                    if not answer.is_success:
+                        answer.read()
+                        retry.refused(answer)
+                        continue
+                    if answer.status_code == httpx2.codes.ACCEPTED:
+                        answer.read()
+                        yield self._awaited(parsed(answer)["id"])[have:]
+                        return
+                    self._take(answer.headers)
+                    for piece in answer.iter_bytes():
+                        new, seen = piece[max(0, have - seen) :], seen + len(piece)
+                        if new:
+                            have += len(new)
+                            retry.progress()
+                            yield new
+                return
+            except httpx2.TransportError as error:
+                if not self._cancelled:
+                    retry.lost(error)
+
+    def _awaited(self, job: str) -> bytes:
+        self._connection.wait(job)
+        data, headers = self._connection.content(job)
+        self._take(headers)
+        return data
+
+    def _take(self, headers: Mapping[str, str]) -> None:
+        if self.headers and any(headers.get(name) != self.headers.get(name) for name in _MAKES_BYTES):
+            raise ServerError(f"{self._connection.url}: the rest would come from another engine or model")
+        self.headers = headers
+        if self._cancelled:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Stop sampling. Another thread that waits for bytes gets no more."""
+        self._cancelled = True
+        if job := self.headers.get("x-job-id"):
+            self._connection.cancel(job)
+
+
+class Retry:
+    """How long one request is tried.
+
+    Args:
+        connection: that sends it.
+        attempts: without any progress.
+    """
+
+    def __init__(self, connection: Connection, attempts: int = ATTEMPTS) -> None:
+        self._connection, self._attempts = connection, attempts
+        self._failed = 0
+
+    def progress(self) -> None:
+        """Something has come."""
+        self._failed = 0
+
+    def lost(self, error: httpx2.TransportError) -> None:
+        """No answer, or a part of one; raises as :meth:`wait`."""
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        reason = cause and cause.strerror
+        self.wait(f"the server does not answer: {reason or str(error) or type(error).__name__}")
+
+    def refused(self, answer: httpx2.Response) -> None:
+        """An answer that is an error: wait, if the same request may succeed later.
+
+        Raises:
+            AncestralError: it may not, or not soon; see :meth:`Connection.request`.
+        """
+        error, status = _error_of(answer), answer.status_code
+        message = str(error.get("message", f"HTTP {status} {answer.reason_phrase}"))
+        named = {"param": error.get("param"), "code": error.get("code")}
+        if status == httpx2.codes.NOT_FOUND:
+            raise NotFound(message, **named)
+        retry_after = answer.headers.get("retry-after", "")
+        if retry_after or status >= httpx2.codes.INTERNAL_SERVER_ERROR:
+            self.wait(message, float(retry_after) if retry_after.isdigit() else 0.0, status)
+        elif status in (400, 413, 415, 422):
+            raise InvalidRequest(message, **named)
+        else:
+            raise ServerError(f"{self._connection.url}: {message}", status=status, **named)
+
+    def wait(self, problem: str, seconds: float = 0.0, status: int | None = None) -> None:
+        """Wait before the next attempt.
+
+        Args:
+            problem: with this one.
+            seconds: to wait, at least.
+            status: of the answer.
+
+        Raises:
+            ServerError: it was the last one, or the connection has been closed.
+        """
+        self._failed += 1
+        pause = min(max(_FIRST_WAIT * 2.0 ** (self._failed - 1), seconds), _LONGEST_WAIT)
+        if self._failed >= self._attempts or self._connection.closed.wait(pause):
+            raise ServerError(f"{self._connection.url}: {problem}", status=status)
+
+
+def parsed(answer: httpx2.Response) -> Any:
+    """The JSON of an answer.
+
+    Raises:
+        ServerError: it is none.
+    """
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise ServerError(f"{answer.url}: the answer is not JSON", status=answer.status_code) from error
+
+
+def _error_of(answer: httpx2.Response) -> Mapping[str, Any]:
+    """What the server says of an error; empty if it is another's answer, such as a proxy's."""
+    try:
+        found = answer.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,285 @@
+"""A server and its models: what :func:`ancestral.connect` gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from urllib.parse import quote
+
+from ancestral.catalog.mix import VoiceMix
+from ancestral.catalog.models import mix_of
+from ancestral.client.connection import Connection, parsed
+from ancestral.client.pictures import RemotePicture, RemotePictures
+from ancestral.client.speech import RemoteVoice, file_bytes
+from ancestral.errors import InvalidRequest, check_type
+from ancestral.models.entries import Voice
+
+if TYPE_CHECKING:
+    from ancestral.model import DrawArguments
+
+_FIRST_ATTEMPTS: Final = 4
+"""Of the first request: if the address is wrong, whoever has given it hears of it at once."""
+
+
+class RemoteModel:
+    """A model of a server. What it can do is in :attr:`capabilities`; anything else raises ``InvalidRequest``.
+
+    Args:
+        connection: to the server.
+        description: of the model, as ``GET /v1/models/{id}`` gives it.
+    """
+
+    def __init__(self, connection: Connection, description: Mapping[str, Any]) -> None:
+        self.description = description
+        """As ``GET /v1/models/{id}`` gives it."""
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        """Id, capabilities and server."""
+        return f"<RemoteModel {self.id}: {', '.join(self.capabilities)}, {self._connection.url}>"
+
+    @property
+    def id(self) -> str:
+        """The model's id."""
+        return str(self.description["id"])
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What it can do."""
+        return tuple(self.description["capabilities"])
+
+    @property
+    def voices(self) -> list[str]:
+        """The ids of its voices."""
+        return [voice.id for voice in self.described_voices]
+
+    @property
+    def described_voices(self) -> tuple[Voice, ...]:
+        """Its voices with their names, languages and licences."""
+        return self._listed[0]
+
+    @cached_property
+    def _listed(self) -> tuple[tuple[Voice, ...], dict[str, str]]:
+        """Its voices, and their ids by alias."""
+        listed = self._connection.get(f"/v1/audio/voices?model={quote(self.id, safe='')}")["voices"]
+        names = [field.name for field in fields(Voice) if field.name != "sampling"]
+        voices = tuple(Voice(**{name: voice[name] for name in names}) for voice in listed)
+        return voices, {alias: voice["id"] for voice in listed for alias in voice["aliases"]}
+
+    @cached_property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """What its pictures can be asked to show: the values of every attribute. Empty for a model of sound."""
+        if "sample_rate" in self.description:
+            return {}
+        found: dict[str, tuple[str, ...]] = {}
+        for value in self._connection.get(f"/v1/images/classes?model={quote(self.id, safe='')}")["data"]:
+            found[value["object"]] = (*found.get(value["object"], ()), value["id"])
+        return found
+
+    def mix(self, voice: str) -> VoiceMix:
+        """A voice or a mix of voices in its canonical form; raises as :meth:`voice`."""
+        self._require("speech")
+        check_type("voice", voice, str, "an id, an alias or a mix")
+        voices, aliases = self._listed
+        return mix_of(self.id, voices, voice, aliases)
+
+    def voice(self, voice: str | None = None) -> RemoteVoice:
+        """A voice.
+
+        Args:
+            voice: its id or an alias, or a mix such as ``heart(2)+joe(1)``; the model's first voice if None.
+
+        Raises:
+            InvalidRequest: the model does not speak, or has no such voice.
+            ServerError: the server does not answer.
+        """
+        self._require("speech")
+        mix = self.mix(self.voices[0] if voice is None else voice)
+        return RemoteVoice(self._connection, self.id, mix, self.description["sample_rate"], self.mix)
+
+    def draw(self, prompt: str | None = None, **options: Unpack[DrawArguments]) -> RemotePicture:
+        """One picture; as :meth:`draw_many`."""
+        return self.draw_many(prompt, 1, **options)[0]
+
+    def draw_many(self, prompt: str | None = None, n: int = 1, **options: Unpack[DrawArguments]) -> RemotePictures:
+        """Pictures of a class, or of other attributes.
+
+        Args:
+            prompt: names of :attr:`attributes`' values, separated by commas, or ``any``; the seed draws what is not
+                named. None for a model without attributes.
+            n: pictures, up to 10; each has a seed of its own, made from the request's.
+            options: of :class:`ancestral.model.DrawArguments`.
+
+        Raises:
+            InvalidRequest: the model draws no pictures of classes.
+        """
+        self._require("image_generation")
+        given = {"prompt": prompt} | options
+        body = {"model": self.id} | {name: value for name, value in given.items() if value is not None}
+        width, height = map(int, self.description["size"].split("x"))
+        return RemotePictures(self._connection, body, n, (width, height))
+
+    def score(self, image: str | Path | bytes, prompt: str = "any", style: str | None = None) -> dict[str, Any]:
+        """The exact likelihood of a picture, given what it shows. Recordings are scored by :meth:`RemoteVoice.score`.
+
+        Args:
+            image: a PNG, WebP or JPEG file, or its bytes.
+            prompt: as of :meth:`draw_many`.
+            style: likewise, of a model with styles.
+
+        Returns:
+            ``bits_per_dim``, ``nats``, ``dims`` (sub-pixels).
+
+        Raises:
+            InvalidRequest: the file cannot be read, or the model has no such values.
+            ServerError: the server refuses, fails or does not answer.
+        """
+        self._require("image_likelihood")
+        form = {"model": self.id} | ({"class": prompt} if self.attributes else {}) | ({"style": style} if style else {})
+        answer = self._connection.request("POST", "/v1/images/likelihood", form=form, file=("file", file_bytes(image)))
+        found: dict[str, Any] = parsed(answer)
+        return found
+
+    def _require(self, capability: str) -> None:
+        if capability not in self.capabilities:
+            message = f"model: {self.id} is not made for {capability}"
+            raise InvalidRequest(message, param="model", code="model_not_capable")
+
+
+class Server:
+    """A server. Close it, or use it in ``with``, to close its connections; it may be used in several threads.
+
+    Args:
+        connection: to it.
+        listed: its models, as ``GET /v1/models`` lists them.
+    """
+
+    def __init__(self, connection: Connection, listed: list[dict[str, Any]]) -> None:
+        self.url = connection.url
+        """Without a slash at its end."""
+        self.connection = connection
+        """For requests that have no method here."""
+        self._listed = listed
+
+    def __repr__(self) -> str:
+        """Its URL."""
+        return f"<Server {self.url}>"
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; nothing is tried again."""
+        self.connection.close()
+
+    @property
+    def models(self) -> list[str]:
+        """The ids of its models; the ones that aliases stand for are first."""
+        return [model["id"] for model in self._listed]
+
+    def load(self, model: str) -> RemoteModel:
+        """A model.
+
+        Args:
+            model: its id or an alias.
+
+        Raises:
+            NotFound: there is no such model.
+            ServerError: the server does not answer.
+        """
+        return RemoteModel(self.connection, self.connection.get(f"/v1/models/{quote(model, safe='')}"))
+
+    def model_that_speaks(self, voice: str | None = None) -> RemoteModel:
+        """The first model that speaks, and has this voice.
+
+        Raises:
+            InvalidRequest: there is none.
+        """
+        refused = InvalidRequest("no model is made for speech", code="model_not_capable")
+        for model in self._models("speech"):
+            try:
+                if voice is not None:
+                    model.mix(voice)
+            except InvalidRequest as error:
+                if error.code != "voice_not_found":
+                    raise
+                refused = error if refused.code == "model_not_capable" else refused
+            else:
+                return model
+        raise refused
+
+    def model_that_draws(self, prompt: str | None = None) -> RemoteModel:
+        """The first model that draws this: names of values of its attributes, or anything if None.
+
+        Raises:
+            InvalidRequest: there is none.
+        """
+        names = {name.strip().lower() for name in (prompt or "any").split(",")} - {"any"}
+        for model in self._models("image_generation"):
+            known = {value.lower() for values in model.attributes.values() for value in values}
+            if names <= known and (prompt is None or known):
+                return model
+        raise InvalidRequest(f"prompt: no model draws {prompt}", param="prompt", code="model_not_capable")
+
+    def _models(self, capability: str) -> list[RemoteModel]:
+        return [RemoteModel(self.connection, m) for m in self._listed if capability in m["capabilities"]]
+
+    def voice(self, voice: str | None = None) -> RemoteVoice:
+        """A voice of the first model that has it; raises as :meth:`RemoteModel.voice`."""
+        return self.model_that_speaks(voice).voice(voice)
+
+    def draw(self, prompt: str, **options: Unpack[DrawArguments]) -> RemotePicture:
+        """One picture of the first model that draws this; as :meth:`RemoteModel.draw`."""
+        return self.model_that_draws(prompt).draw(prompt, **options)
+
+    def score(self, image: str | Path | bytes, prompt: str) -> dict[str, Any]:
+        """The exact likelihood of a picture under the first model that draws this; as :meth:`RemoteModel.score`."""
+        return self.model_that_draws(prompt).score(image, prompt)
+
+    def detect(
+        self,
+        file: str | Path | bytes,
+        *,
+        model: str | None = None,
+        seed: int | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        voice: str | None = None,
+        text: str | None = None,
+    ) -> dict[str, Any]:
+        """Whether a file was made by a model of the server, and the evidence; see
+        :meth:`ancestral.detection.local.Detector.detect`."""
+        given = {"model": model, "seed": seed, "voice": voice, "text": text}
+        form = {name: str(value) for name, value in given.items() if value is not None}
+        if recipe is not None:
+            form["recipe"] = json.dumps(recipe)
+        answer = self.connection.request("POST", "/v1/detect", form=form, file=("file", file_bytes(file)))
+        found: dict[str, Any] = parsed(answer)
+        return found
+
+
+def connect(url: str, api_key: str | None = None) -> Server:
+    """Connect to a server.
+
+    Args:
+        url: of the server, such as ``http://localhost:8000``.
+        api_key: None if the server needs none.
+
+    Raises:
+        InvalidRequest: it is no URL.
+        ServerError: the server does not answer, or needs another key.
+    """
+    connection = Connection(url, api_key)
+    try:
+        return Server(connection, connection.get("/v1/models", attempts=_FIRST_ATTEMPTS)["data"])
+    except BaseException:
+        connection.close()
+        raise

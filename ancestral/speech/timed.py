@@ -1,0 +1,25 @@
+"""Words, phonemes and visemes in time, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TimedText:
+    """A word, a phoneme or a viseme, and when it is said, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class TimedWord(TimedText):
+    """A word as it is read, when it is said, and where it was written."""
+
+    span: tuple[int, int]
+    """In :attr:`Speech.text`: its first character, and the first one after it. Words that were written as one, such as
+    those of a date, have the same."""
+    speaker: str
+    """Who says it: a name of the argument ``voices``, or the id of a voice."""

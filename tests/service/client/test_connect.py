@@ -1,0 +1,242 @@
+"""`ancestral.connect`: what the library gives, from a real server on a real socket."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+import ancestral
+from ancestral.client.connection import Connection
+from ancestral.client.speech import RemoteVoice
+from ancestral.models.audio.pcm import to_int16
+from tests.service.shaky import shaky_proxy
+from tests.service.support import SPEECH, Server
+
+TEXT = str(SPEECH["input"])
+LONG = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. " * 8
+
+
+@pytest.fixture
+def remote(server: Server) -> Iterator[ancestral.Server]:
+    with ancestral.connect(server.url) as found:
+        yield found
+
+
+@pytest.fixture
+def voice(remote: ancestral.Server) -> RemoteVoice:
+    return remote.load("tiny").voice("ann")
+
+
+@pytest.fixture(scope="module")
+def here(zoo: Path) -> ancestral.Model:
+    """The model of the server, in this process."""
+    return ancestral.load("tiny", directory=zoo, engine="native")
+
+
+def test_the_sound_is_the_librarys(voice: RemoteVoice, here: ancestral.Model) -> None:
+    options = {"seed": 7, "speed": 1.25, "voices": {"BEN": "bob"}, "pronunciations": {"canoe": "K AH0 N UW1"}}
+    text = f"{TEXT}\nBEN: It was late. [pause:200ms] No!"
+    far, near = voice.speak(text, **options), here.voice("ann").speak(text, **options)
+    chunks = list(far)
+    assert {chunk.dtype for chunk in chunks} == {np.dtype(np.float32)}
+    assert np.array_equal(to_int16(np.concatenate(chunks)), to_int16(near.samples))
+    assert (far.seed, far.engine, far.duration, far.text) == (7, "native", near.duration, near.text)
+    assert (far.words, far.phonemes, far.visemes) == (near.words, near.phonemes, near.visemes)
+    assert {word.speaker for word in far.words} == {"ann", "BEN"}
+
+
+def test_a_seed_that_the_server_has_drawn(voice: RemoteVoice) -> None:
+    speech = voice.speak(TEXT)
+    data = speech.encode("wav")  # the seed is that of this file from now on
+    again = voice.speak(TEXT, seed=speech.seed)
+    samples, _ = soundfile.read(io.BytesIO(data), dtype="int16")
+    assert np.array_equal(samples, to_int16(again.samples))
+    assert np.array_equal(samples, to_int16(speech.samples))
+    first = voice.speak(TEXT)
+    assert len(first.samples)
+    assert first.seed != speech.seed
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+def test_files_are_the_servers(server: Server, voice: RemoteVoice, tmp_path: Path, suffix: str) -> None:
+    speech = voice.speak(TEXT, seed=7)
+    speech.save(tmp_path / f"a.{suffix}", sample_rate=24000)
+    job = httpx.get(f"{server.url}/v1/jobs/{speech.job}/content").content
+    assert (tmp_path / f"a.{suffix}").read_bytes() == job
+    assert [word.text for word in speech.words] == ["the", "birch", "canoe", "slid"]  # of the file's job
+    with pytest.raises(ancestral.InvalidRequest, match="must end in"):
+        speech.save(tmp_path / "a.ogg")
+
+
+@pytest.mark.parametrize("most", [700, 20_001])
+def test_a_broken_stream_goes_on(server: Server, voice: RemoteVoice, most: int) -> None:
+    whole = voice.speak(LONG, seed=7).samples
+    with shaky_proxy(server.port, most) as url, ancestral.connect(url) as remote:
+        speech = remote.load("tiny").voice("ann").speak(LONG, seed=7)
+        before = server.newest()
+        assert np.array_equal(speech.samples, whole)
+        jobs = httpx.get(f"{server.url}/v1/jobs").json()["data"]
+        assert [job["id"] for job in jobs].index(before) == 1  # one job, however often the stream broke
+        assert speech.words
+
+
+def test_a_stream_goes_on_only_from_the_same_engine(server: Server) -> None:
+    swap = (b"x-engine: native", b"x-engine: abacus")
+    with shaky_proxy(server.port, 20_001, swap) as url, ancestral.connect(url) as remote:
+        speech = remote.load("tiny").voice("ann").speak(LONG, seed=7)
+        with pytest.raises(ancestral.ServerError, match="another engine"):
+            list(speech)
+
+
+def test_broken_downloads_go_on(server: Server, voice: RemoteVoice) -> None:
+    whole = voice.speak(LONG, seed=7).encode("wav")
+    with shaky_proxy(server.port, 20_001) as url, ancestral.connect(url) as remote:
+        assert remote.load("tiny").voice("ann").speak(LONG, seed=7).encode("wav") == whole
+
+
+def test_what_the_server_takes_only_as_a_job(shared: Callable[..., Server], voice: RemoteVoice) -> None:
+    with ancestral.connect(shared(interactive_seconds=1).url) as remote:
+        speech = remote.load("tiny").voice("ann").speak(LONG, seed=7)
+        assert np.array_equal(speech.samples, voice.speak(LONG, seed=7).samples)
+        assert speech.words
+
+
+def test_cancel_ends_the_job(server: Server, remote: ancestral.Server) -> None:
+    speech = remote.load("tiny").voice("ann").speak("The birch canoe slid on. " * 160, speed=0.25)
+    first = threading.Event()
+
+    def listen() -> None:
+        for _ in speech:
+            first.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    assert first.wait(60)
+    speech.cancel()
+    listener.join(60)
+    assert not listener.is_alive()
+    assert server.ended(speech.job)["status"] == "cancelled"
+    speech.cancel()  # it has ended
+    unread = remote.load("tiny").voice("ann").speak(TEXT)
+    unread.cancel()
+    assert list(unread) == []
+
+
+def test_models_and_voices(remote: ancestral.Server) -> None:
+    assert {"tiny", "free", "rgb"} <= set(remote.models)
+    model = remote.load("tiny")
+    assert (model.voices, "speech" in model.capabilities, model.attributes) == (["ann", "bob"], True, {})
+    assert model.voice().id == "ann"
+    assert model.voice("bob + ann").id == "ann(1)+bob(1)"
+    assert remote.voice("bob").id == "bob"
+    assert remote.load("rgb").attributes == {"class": ("cat", "dog", "cow"), "style": ("oil", "crayon")}
+
+
+def test_pictures_are_the_librarys(remote: ancestral.Server, zoo: Path, tmp_path: Path) -> None:
+    model = ancestral.load("palette", directory=zoo, engine="native")
+    near = model.draw_many("elf", 3, seed=7)
+    far = remote.load("palette").draw_many("elf", 3, seed=7)
+    assert len(far) == 3
+    for ours, theirs in zip(near, far, strict=True):
+        assert np.array_equal(ours.array, theirs.array)
+        assert ours.seed == theirs.seed
+        assert theirs.prompt is not None
+        assert set(ours.attributes.values()) == set(theirs.prompt.split(", "))
+    far[1].save(tmp_path / "far.png", scale=3)
+    near[1].save(tmp_path / "near.png", scale=3)
+    assert np.array_equal(
+        *(np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGBA")) for name in ("far", "near"))
+    )
+    grey = remote.load("grey").draw(seed=7)
+    assert np.array_equal(grey.array, ancestral.load("grey", directory=zoo, engine="native").draw(seed=7).array)
+    assert grey.prompt is None
+    assert remote.draw("orc, axe", seed=7).prompt is not None
+
+
+def test_scores_are_the_librarys(
+    remote: ancestral.Server, voice: RemoteVoice, here: ancestral.Model, zoo: Path
+) -> None:
+    sound = here.voice("ann").speak(TEXT, seed=7).encode("wav")
+    near, far = here.voice("ann").score(sound, TEXT), voice.score(sound, TEXT)
+    assert far["bits_per_sample"] == pytest.approx(near["bits_per_sample"], abs=1e-4)
+    assert [word["word"] for word in far["words"]] == ["the", "birch", "canoe", "slid"]
+    model = ancestral.load("rgb", directory=zoo, engine="native")
+    picture = model.draw("cat, oil", seed=7)._repr_png_()
+    scored = remote.score(picture, "cat, oil")
+    assert scored["nats"] == pytest.approx(model.score(picture, "cat, oil")["nats"], abs=1e-2)
+
+
+def test_detection(remote: ancestral.Server, voice: RemoteVoice) -> None:
+    found = remote.detect(remote.load("rgb").draw("cat", seed=7).file("png"))
+    assert found["recipe"]["status"] == "equal"
+    with pytest.raises(ancestral.InvalidRequest) as caught:
+        remote.detect(b"no file")
+    assert caught.value.param == "file"
+
+
+def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) -> None:
+    with pytest.raises(ancestral.NotFound, match="no such model"):
+        remote.load("other")
+    with pytest.raises(ancestral.InvalidRequest, match="tiny has no such voice; it has ann, bob"):
+        remote.load("tiny").voice("nobody")
+    with pytest.raises(ancestral.InvalidRequest, match="no such voice"):
+        remote.voice("nobody")
+    with pytest.raises(ancestral.InvalidRequest, match="free is not made for speech"):
+        remote.load("free").voice("ann")
+    with pytest.raises(ancestral.InvalidRequest, match="no model draws a unicorn"):
+        remote.draw("a unicorn")
+    for options, param in (({"speed": 9}, "speed"), ({"temperature": -1}, "temperature"), ({"tempo": 1}, "tempo")):
+        with pytest.raises(ancestral.InvalidRequest) as caught:
+            list(voice.speak(TEXT, **options))
+        assert caught.value.param == param
+    with pytest.raises(ancestral.InvalidRequest):
+        _ = voice.speak("\u4f60").words
+    with pytest.raises(ancestral.InvalidRequest, match="class"):
+        _ = remote.load("rgb").draw("bird").array
+
+
+def test_keys(keyed: Server, keys: dict[str, str]) -> None:
+    with pytest.raises(ancestral.ServerError, match="API key") as caught:
+        ancestral.connect(keyed.url)
+    assert caught.value.status == 401
+    with ancestral.connect(keyed.url, keys["connect"]) as remote:
+        assert len(remote.load("tiny").voice("ann").speak(TEXT, seed=7).samples)
+    for wrong in ("a\r\nx-evil: 1", "ü"):
+        with pytest.raises(ancestral.InvalidRequest, match="printable ASCII"):
+            ancestral.connect(keyed.url, wrong)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "message"),
+    [
+        ("ftp://x", ancestral.InvalidRequest, "not the URL of a server"),
+        ("localhost:8000", ancestral.InvalidRequest, "not the URL of a server"),
+        ("http://127.0.0.1:1", ancestral.ServerError, "the server does not answer: Connection refused"),
+    ],
+)
+def test_no_server(url: str, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        ancestral.connect(url)
+
+
+def test_a_closed_connection_is_not_tried_again() -> None:
+    connection, raised = Connection("http://127.0.0.1:1"), threading.Event()
+
+    def ask() -> None:
+        with pytest.raises(ancestral.ServerError):
+            connection.get("/v1/models")
+        raised.set()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    connection.close()
+    asking.join(10)  # of two minutes
+    assert raised.is_set()
