@@ -208,10 +208,18 @@ class Settings(BaseSettings):
         default=32 << 20,
         ge=1024,
         le=1 << 30,
-        description="Largest body in bytes of requests that upload a recording or a picture.",
+        description="Largest body in bytes of requests that upload a recording, a picture, a file of requests or a "
+        "book.",
     )
     max_upload_seconds: int = Field(
         default=60, ge=1, le=3600, description="Longest recording that may be uploaded, in seconds of audio."
+    )
+    max_book_characters: int = Field(
+        default=300_000,
+        ge=1,
+        le=10_000_000,
+        description="Longest text of a book, in characters: 100 000 are about two hours, for which Redis needs 120 MB "
+        "until the book is finished, and 60 MB then.",
     )
     max_connections: int | None = Field(
         default=None,

@@ -14,7 +14,9 @@ from ancestral.catalog.seeds import draw_from
 from ancestral.models.text import phonemize as read_aloud
 from ancestral.provenance.signer import Signer
 from ancestral.service import __version__
-from ancestral.service.api.batches.runner import BatchRunner
+from ancestral.service.api.background import Background, Work
+from ancestral.service.api.batches.work import BatchWork
+from ancestral.service.api.books.work import BookWork
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, check_key
 from ancestral.service.api.http.cors import check_origin, install_cors
@@ -24,6 +26,7 @@ from ancestral.service.api.http.query import check_query
 from ancestral.service.api.routes import (
     avatars,
     batches,
+    books,
     detect,
     elevenlabs,
     files,
@@ -48,6 +51,7 @@ from ancestral.service.api.routes import (
 )
 from ancestral.service.api.routes import job_content as artifacts
 from ancestral.service.api.routes import websockets as streams
+from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
@@ -72,6 +76,7 @@ UPLOADS = (
     "/v1/verify",
     "/v1/detect",
     "/v1/files",
+    "/v1/books",
 )
 """The routes whose bodies hold files."""
 
@@ -91,6 +96,7 @@ TAGS = [
         "description": "Every request that samples is a job. Its output can be fetched later, and verified.",
     },
     {"name": "batches", "description": "Many requests in one file, carried out as jobs, for clients of OpenAI."},
+    {"name": "books", "description": "Audiobooks of EPUBs and long texts."},
     {"name": "models", "description": "The models that are served."},
     {"name": "health", "description": "For load balancers and monitoring. These routes need no API key."},
 ]
@@ -144,6 +150,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         detect.router,
         files.router,
         batches.router,
+        books.router,
         models.router,
         previews.router,
     ):
@@ -169,7 +176,8 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         connection = Connection(redis_url, counts, replicas=settings.redis_replicas, shards=settings.redis_shards)
         tasks = Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
         app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces, signer)
-        driving = [asyncio.create_task(BatchRunner(app.state.service).run())]
+        kinds: dict[Kind, Work] = {"batch": BatchWork(app.state.service), "book": BookWork(app.state.service)}
+        driving = [asyncio.create_task(Background(app.state.service, kinds).run())]
         if settings.provenance_key is not None:
             key = settings.provenance_key.get_secret_value().encode()
             seeds = KeyedSeeds(key, app.state.service.broker.seed_counter)

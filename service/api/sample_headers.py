@@ -62,6 +62,11 @@ def disposition(job: Job, payload: Payload, index: int | None = None) -> dict[st
     return {"content-disposition": _header(name)}
 
 
+def disposition_of(title: str, form: str) -> dict[str, str]:
+    """The header that names the file of a book."""
+    return {"content-disposition": _header(f"{_safe(title) or 'book'}.{form}")}
+
+
 def _name(model: str, subject: str | None, seed: int, form: str) -> str:
     parts = [model, *([] if subject is None else [subject]), str(seed)]
     return "-".join(filter(None, map(_safe, parts))) + f".{form}"

@@ -41,7 +41,7 @@ class ArtifactStore:
 
     def read(self, job_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
-        return _read(self._connection, Keys(job_id)["content"], start, stop)
+        return read_pieces(self._connection, Keys(job_id)["content"], start, stop)
 
     def draft(self, job_id: str) -> Draft:
         """A new draft, empty, of a job's file."""
@@ -94,7 +94,7 @@ class Draft:
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """As :meth:`ArtifactStore.read`."""
-        return _read(self._connection, self._draft, start, stop)
+        return read_pieces(self._connection, self._draft, start, stop)
 
     async def keep(self, info: str) -> None:
         """Make the draft the job's file, if both still exist. ``info`` describes it."""
@@ -108,7 +108,8 @@ class Draft:
         return await self._connection.commands(self._draft, *commands)
 
 
-async def _read(connection: Connection, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+async def read_pieces(connection: Connection, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes ``start`` to ``stop`` of a key; raises JobExpired if they have expired."""
     while start < stop:
         (piece,) = await connection.commands(name, ["GETRANGE", name, start, min(start + PIECE_BYTES, stop) - 1])
         if not piece:

@@ -1,7 +1,7 @@
-"""Files and batches of requests, as clients of OpenAI's batch interface upload and read them.
+"""Files and batches of requests, as clients of OpenAI's batch interface upload and read them; and books.
 
-A batch is driven by whichever API process holds its lease. The results of its lines are fields of a hash, one a line:
-a process that takes over sees which are there, and two that drive one batch for a moment write the same.
+A batch or book is driven by whichever API process holds its lease. The results of its lines, or parts, are fields of a
+hash, one each: a process that takes over sees which are there, and two that drive one for a moment write the same.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
 
+from ancestral.service.broker.artifacts import read_pieces
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.keys import LIFE_SECONDS, key
 
-Kind = Literal["file", "batch"]
+Kind = Literal["file", "batch", "book"]
 Result = Literal["output", "error"]
 RESULTS: Final[tuple[Result, Result]] = ("output", "error")
 LEASE_SECONDS: Final = 15
@@ -48,17 +49,34 @@ class BatchStore:
             await self._run(["ZREM", index, *expired])
         return [document for _, document in found if document is not None]
 
-    async def delete(self, file: Mapping[str, Any]) -> None:
-        """Delete a file, and the results that it consists of."""
-        await self._run(["DEL", key("file", file["id"])])
-        await self._run(["ZREM", key("files", file["owner"]), file["id"]])
-        if file["lines"] is not None:
-            await self._run(["DEL", self._lines(*file["lines"])])
+    async def delete(self, kind: Kind, document: Mapping[str, Any]) -> None:
+        """Delete a file, batch or book, but not its results."""
+        await self._run(["DEL", key(kind, document["id"])])
+        await self._run(["ZREM", key(f"{kind}s", document["owner"]), document["id"]])
 
     async def data(self, kind: Kind, name: str) -> bytes:
         """The bytes that were stored with a file or a batch; none if they are gone."""
         (found,) = await self._run(["HGET", key(kind, name), "data"])
         return bytes(found or b"")
+
+    async def forget_data(self, kind: Kind, name: str) -> None:
+        """Delete the bytes that were stored with a file, batch or book."""
+        await self._run(["HDEL", key(kind, name), "data"])
+
+    # The files of books
+
+    async def put_content(self, name: str, offset: int, piece: bytes) -> None:
+        """Write a piece of a file of any size."""
+        content = key("content_of", name)
+        await self._run(["SETRANGE", content, offset, piece], ["EXPIRE", content, LIFE_SECONDS])
+
+    def content(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
+        return read_pieces(self._connection, key("content_of", name), start, stop)
+
+    async def delete_content(self, name: str) -> None:
+        """Delete a file."""
+        await self._run(["DEL", key("content_of", name)])
 
     # Batches that are not finished
 
@@ -131,6 +149,15 @@ class BatchStore:
             for line in found:
                 if line is not None:
                     yield line + b"\n"
+
+    async def line(self, batch: str, result: Result, number: int) -> bytes | None:
+        """The result of a line, if it has one."""
+        (found,) = await self._run(["HGET", self._lines(batch, result), number])
+        return None if found is None else bytes(found)
+
+    async def delete_lines(self, batch: str, result: Result) -> None:
+        """Delete the results of all lines."""
+        await self._run(["DEL", self._lines(batch, result)])
 
     async def _run(self, *commands: list[Any]) -> list[Any]:
         """The replies to commands on one key, of which Redis does all or none."""

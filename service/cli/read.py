@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +11,15 @@ import click
 
 from ancestral.catalog.seeds import MAX_SEED
 from ancestral.command_line import FiniteRange, check_output, click_errors, voices_option
-from ancestral.errors import InvalidRequest
 from ancestral.models.entries import SPEEDS
 from ancestral.service.cli.server_options import connected, server_options
 
 if TYPE_CHECKING:
-    from ancestral.codecs.book import Chapter
     from ancestral.models.text import Pronunciations
-    from ancestral.provenance.signer import Signer
-    from ancestral.service.cli.book.parts import Part, PartsFolder
-    from ancestral.service.cli.book.speaker import Reading, Speaker
-    from ancestral.service.cli.book.text import Book
+    from ancestral.service.books.parts import Part, PartsFolder
+    from ancestral.service.books.speaker import Reading, Speaker
 
 _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
-_MAX_BYTES = 16 << 20
-"""Of a text; the longest novels have a quarter of that."""
-_MAX_EPUB_BYTES = 1 << 30
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -90,10 +82,11 @@ def command(
     """
     from ancestral.catalog.lexicon import read_lexicon
     from ancestral.codecs.book import COVERED, check_cover
-    from ancestral.service.cli.book.epub import EpubError
-    from ancestral.service.cli.book.parts import BookError, PartsFolder, parts_of
+    from ancestral.service.books.epub import EpubError
+    from ancestral.service.books.output import chapter_marks, cover_of, open_book, tags_of, write_book
+    from ancestral.service.books.parts import BookError, PartsFolder, parts_of
+    from ancestral.service.books.speaker import Reading
     from ancestral.service.cli.book.remote import RemoteSpeaker
-    from ancestral.service.cli.book.speaker import Reading
     from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.settings import load_settings
 
@@ -108,11 +101,11 @@ def command(
         if picture is not None:
             check_cover(picture)
         signer = load_settings().load_signer()
-        book = _book(text, form)
-        if picture is None and form in COVERED and book.cover is not None:
-            with suppress(InvalidRequest):  # it is neither PNG nor JPEG
-                check_cover(book.cover)
-                picture = book.cover
+        try:
+            book = open_book(text, form)
+        except BookError as error:
+            raise BookError(f"{text}: {error}") from error
+        picture = cover_of(book, form) if picture is None else picture
         reading = Reading(voice, book.language, speed, voices)
         speaker: Speaker
         if server := connected(url, api_key_file):
@@ -132,45 +125,13 @@ def command(
         except KeyboardInterrupt:
             click.echo(f"Interrupted. The same command goes on where it was, with {folder.path}.", err=True)
             raise
-        tags = _tags(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
-        chapters = _chapters(book, found, folder, tags["title"])
-        _write(text, output, form, tags, found, folder, chapters, picture, signer)
+        tags = tags_of(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
+        chapters = chapter_marks(book, found, folder, tags["title"])
+        write_book(text, output, form, tags, found, folder, chapters, picture, signer)
         if parts is None:
             folder.remove()
     minutes = chapters[-1].end / speaker.sample_rate / 60
     click.echo(f"{output}: {len(chapters)} chapters, {minutes:.1f} minutes, seed {seed}", err=True)
-
-
-def _book(path: Path, form: str) -> Book:
-    from ancestral.service.cli.book.epub import Epub, EpubError, read_epub
-    from ancestral.service.cli.book.overlays import check_overlays
-    from ancestral.service.cli.book.parts import BookError
-    from ancestral.service.cli.book.text import read_book
-
-    with path.open("rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
-    most = _MAX_EPUB_BYTES if is_zip else _MAX_BYTES
-    if path.stat().st_size > most:
-        raise BookError(f"{path}: more than {most >> 20} MiB")
-    if is_zip:
-        try:
-            if form == "epub":
-                with Epub(path) as epub:
-                    check_overlays(epub)
-            return read_epub(path)
-        except EpubError as error:
-            raise BookError(f"{path}: {error}") from error
-    if form == "epub":
-        raise BookError(f"{path}: no EPUB, of which alone an .epub can be made")
-    try:
-        book = read_book(path.read_text("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise BookError(f"{path}: not UTF-8 at byte {error.start}; iconv -f CP1252 -t UTF-8 may help") from error
-    except ValueError as error:
-        raise BookError(f"{path}: {error}") from error
-    if book.framed:
-        click.echo(f"{path}: header and licence of Project Gutenberg are left out.", err=True)
-    return book
 
 
 def _local(pronunciations: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
@@ -221,56 +182,3 @@ def _characters(part: Part) -> int:
 
 def _sentences(part: Part) -> int:
     return part.sentences
-
-
-def _tags(title: str, author: str | None, recipe: dict[str, object]) -> dict[str, str]:
-    """The tags of the file; the comment says, as JSON, what its sound was made from, like that of other files."""
-    named = {} if author is None else {"artist": author, "album_artist": author}
-    return {"title": title, "album": title, **named, "genre": "Audiobook", "comment": json.dumps(recipe)}
-
-
-def _chapters(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str) -> list[Chapter]:
-    """Where the chapters are in the sound. One without a heading has the title of the book."""
-    from ancestral.codecs.book import Chapter
-
-    found: list[Chapter] = []
-    end, before = 0, None
-    for part in parts:
-        start, end = end, end + folder.samples(part) + folder.silence(part)
-        if part.chapter != before:
-            found.append(Chapter(book.chapters[part.chapter].title or title, start, end))
-        found[-1] = Chapter(found[-1].title, found[-1].start, end)
-        before = part.chapter
-    return found
-
-
-def _write(
-    source: Path,
-    output: Path,
-    form: str,
-    tags: dict[str, str],
-    parts: Sequence[Part],
-    folder: PartsFolder,
-    chapters: Sequence[Chapter],
-    cover: bytes | None,
-    signer: Signer | None,
-) -> None:
-    """Assemble the file. It has its name as soon as it is whole, and signed."""
-    import numpy as np
-
-    from ancestral.codecs.book import MEDIA_TYPES, BookWriter
-    from ancestral.provenance.files import sign_in_place
-    from ancestral.service.cli.book.overlays import EPUB, write_overlays
-
-    unfinished, recipe = output.with_name(f"{output.name}.unfinished"), json.loads(tags["comment"])
-    if form == "epub":
-        write_overlays(source, unfinished, parts, folder, recipe["voice"])
-    else:
-        with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:
-            for part in parts:
-                writer.feed(folder.sound(part))
-                writer.feed(np.zeros(folder.silence(part), np.int16))
-            writer.finish()
-    if signer is not None:
-        sign_in_place(unfinished, output, MEDIA_TYPES.get(form, EPUB), recipe, signer)
-    unfinished.replace(output)

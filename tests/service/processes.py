@@ -23,6 +23,15 @@ def command_line(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 
 
+def process_of(server: Server, word: str) -> int:
+    """The pid of what `serve` brought along: `worker`, or `valkey`."""
+    for pid in descendants(server.process.pid):
+        words = command_line(pid)
+        if "ancestral.service.cli.local.supervisor" not in words and any(word in part for part in words):
+            return pid
+    raise AssertionError(f"no {word}")
+
+
 def redis_of(server: Server) -> Any:
     """A connection to the Redis of a server: the one that it brought along, or a cluster."""
     variables = Path(f"/proc/{server.process.pid}/environ").read_text().split("\0")
@@ -48,13 +57,8 @@ class Holdings:
 
 def holdings(server: Server) -> dict[str, Holdings]:
     """Of the process that answers and of the one that samples."""
-    (worker,) = (
-        pid
-        for pid in descendants(server.process.pid)
-        if "ancestral.service.cli.local.supervisor" not in command_line(pid) and "worker" in command_line(pid)
-    )
     found = {}
-    for name, pid in (("api", server.process.pid), ("worker", worker)):
+    for name, pid in (("api", server.process.pid), ("worker", process_of(server, "worker"))):
         lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         found[name] = Holdings(int(lines["VmRSS"].split()[0]), files)

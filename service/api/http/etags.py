@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Annotated
 
-def matches(header: str, etag: str) -> bool:
-    """Whether an ``If-None-Match`` names this entity tag; weak tags count as the strong ones that they contain."""
-    return any(part.strip().removeprefix("W/") in ("*", etag.removeprefix("W/")) for part in header.split(","))
+from fastapi import Header
+from fastapi.responses import Response
+
+IfNoneMatch = Annotated[str | None, Header(description="Answer 304 if the file has this ETag.")]
+
+
+def not_modified(if_none_match: str | None, headers: Mapping[str, str]) -> Response | None:
+    """The answer 304 with these headers, if the client has what their ``etag`` names. Weak tags count as the strong
+    ones that they contain."""
+    wanted = {part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")}
+    if wanted.isdisjoint({"*", headers["etag"].removeprefix("W/")}):
+        return None
+    return Response(status_code=304, headers=dict(headers))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from ancestral.service.api.books.schemas import BookEvent, BookObject
 from ancestral.service.api.http.errors import PROBLEM
 from ancestral.service.api.schemas import ErrorEnvelope, Problem
 from ancestral.service.errors import NotReady, Overloaded
@@ -74,5 +75,5 @@ def complete(document: dict[str, Any]) -> None:
             for media in response.get("content", {}).values():
                 for name, schema in media.get("schema", {}).pop("$defs", {}).items():
                     schemas.setdefault(name, schema)
-    for model in (JobObject, JobEvent, Manifest, Phonemized):
+    for model in (JobObject, JobEvent, BookObject, BookEvent, Manifest, Phonemized):
         schemas[model.__name__]["examples"] = [_example(model)]

@@ -11,13 +11,13 @@ import hashlib
 import json
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from ancestral.catalog.seeds import digest_seed
 from ancestral.images.encoding import MEDIA_TYPES
 from ancestral.service.api.deps import RateLimitedCaller, RequestContext, Service
-from ancestral.service.api.http.etags import matches
+from ancestral.service.api.http.etags import IfNoneMatch, not_modified
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import headers_of_samples
 from ancestral.service.api.sample_headers import sample_headers
@@ -52,7 +52,7 @@ async def get_avatar(
     request: Request,
     service: Service,
     caller: RateLimitedCaller,
-    if_none_match: Annotated[str | None, Header(description="Answer 304 if the picture has this ETag.")] = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """A picture that follows from the name alone: of `pixelcnn-avatars`, or of another `model`, of any style, or of the
     named one. Every client that asks for it gets the same bytes, as long as the model's weights stay."""
@@ -65,8 +65,8 @@ async def get_avatar(
     digest = hashlib.sha256(identity).hexdigest()[:32]
     tag = f'"{digest}"' if service.signer is None else f'W/"{digest}"'  # tomorrow's file has another signature
     headers = {"cache-control": _FOR_EVER, "etag": tag, "cross-origin-resource-policy": "cross-origin"}
-    if if_none_match is not None and matches(if_none_match, tag):
-        return Response(status_code=304, headers=headers)
+    if (unchanged := not_modified(if_none_match, headers)) is not None:
+        return unchanged
     context = RequestContext(request, service, caller, prefer=None, key=f"avatar-{digest}")
     job = await context.submit(job_spec, kept_seconds=IDEMPOTENCY_SECONDS)
     reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from ancestral.errors import NotFound
 from ancestral.service.api.batches.lines import read_lines
-from ancestral.service.api.batches.runner import MAX_OUTPUT_BYTES
 from ancestral.service.api.batches.schemas import (
     BATCH_EXAMPLE,
     BATCH_ID,
@@ -19,6 +18,7 @@ from ancestral.service.api.batches.schemas import (
     BatchRequest,
     PageQuery,
 )
+from ancestral.service.api.batches.work import MAX_OUTPUT_BYTES
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service, base_url
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented

@@ -125,7 +125,9 @@ async def get_file_content(file: OwnFile, service: Service) -> Response:
 @router.delete("/{file_id}", summary="Delete a file", responses=documented(400, 401, 404, 503))
 async def delete_file(file: OwnFile, service: Service) -> DeletedFile:
     """Delete a file. A batch that has begun needs its file no more."""
-    await service.broker.batches.delete(file)
+    await service.broker.batches.delete("file", file)
+    if file["lines"] is not None:
+        await service.broker.batches.delete_lines(*file["lines"])
     return DeletedFile(id=file["id"])
 
 

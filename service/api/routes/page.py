@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from ancestral.errors import NotFound
+from ancestral.service.api.http.etags import IfNoneMatch, not_modified
 from ancestral.service.api.http.page_policy import page_policy
 
 router = APIRouter(include_in_schema=False)
@@ -48,17 +49,16 @@ _FILES: Final = {
 }
 
 _Encoding = Annotated[str, Header()]
-_Match = Annotated[str | None, Header()]
 
 
 @router.get("/")
-async def show_page(accept_encoding: _Encoding = "", if_none_match: _Match = None) -> Response:
+async def show_page(accept_encoding: _Encoding = "", if_none_match: IfNoneMatch = None) -> Response:
     """The page."""
     return _respond(_FILES[_INDEX], accept_encoding, if_none_match)
 
 
 @router.get("/page/{name}")
-async def get_file(name: str, accept_encoding: _Encoding = "", if_none_match: _Match = None) -> Response:
+async def get_file(name: str, accept_encoding: _Encoding = "", if_none_match: IfNoneMatch = None) -> Response:
     """A script, style sheet or picture of the page."""
     if name not in _FILES or name == _INDEX:
         raise NotFound("The page has no such file.")
@@ -72,8 +72,8 @@ def _respond(file: _File, accept_encoding: str, if_none_match: str | None) -> Re
         "vary": "accept-encoding",
         "content-security-policy": _POLICY,
     }
-    if if_none_match is not None and file.etag in [tag.strip() for tag in if_none_match.split(",")]:
-        return Response(status_code=304, headers=headers)
+    if (unchanged := not_modified(if_none_match, headers)) is not None:
+        return unchanged
     if "gzip" in accept_encoding:
         return Response(file.compressed, headers=headers | {"content-encoding": "gzip"}, media_type=file.media_type)
     return Response(file.data, headers=headers, media_type=file.media_type)

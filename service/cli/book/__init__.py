@@ -1,1 +1,1 @@
-"""Long texts for ``ancestral read``: a text's chapters, its parts, who speaks them, and the file that they become."""
+"""Who speaks a book for ``ancestral read``: this process, or a server."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from ancestral import codecs
 from ancestral.model import Model
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.book.parts import Part
-from ancestral.service.cli.book.speaker import Reading, Spoken, default_voice
+from ancestral.service.books.parts import Part
+from ancestral.service.books.speaker import Reading, Spoken, default_voice
 
 
 class LocalSpeaker:
@@ -34,13 +34,13 @@ class LocalSpeaker:
         self.cast(None)  # names are checked before the text is
 
     def cast(self, language: str | None) -> Cast:
-        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
+        """See :class:`ancestral.service.books.speaker.Speaker`."""
         if language not in self._casts:
             self._casts[language] = self._voice.cast(self._reading.voices, language)
         return self._casts[language]
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
-        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
+        """See :class:`ancestral.service.books.speaker.Speaker`."""
         utterances = (
             self._voice.utterance(
                 part.text,

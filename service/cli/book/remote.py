@@ -11,8 +11,8 @@ from typing import Final
 from ancestral.client.server import Server
 from ancestral.errors import NotFound, ServerError
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.book.parts import Part
-from ancestral.service.cli.book.speaker import Reading, Spoken, default_voice
+from ancestral.service.books.parts import Part
+from ancestral.service.books.speaker import Reading, Spoken, default_voice
 
 PARALLEL: Final = 4
 """Jobs at a time: a server samples as many as it has batch slots, and the next ones wait in its queue."""
@@ -43,13 +43,13 @@ class RemoteSpeaker:
         self.cast(None)  # names are checked before the text is
 
     def cast(self, language: str | None) -> Cast:
-        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
+        """See :class:`ancestral.service.books.speaker.Speaker`."""
         if language not in self._casts:
             self._casts[language] = self._voice.cast(self._reading.voices, language)
         return self._casts[language]
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
-        """See :class:`ancestral.service.cli.book.speaker.Speaker`."""
+        """See :class:`ancestral.service.books.speaker.Speaker`."""
         waiting: queue.SimpleQueue[Part] = queue.SimpleQueue()
         finished: queue.SimpleQueue[Spoken | Exception] = queue.SimpleQueue()
         for part in parts:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from ancestral.codecs import MEDIA_TYPES
-from ancestral.service.api.routes.job_content import byte_range
+from ancestral.service.api.http.file_response import byte_range
 from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import HEADER, cancel, content, state, submit, url

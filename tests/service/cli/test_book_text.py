@@ -6,7 +6,7 @@ import pytest
 
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.book.parts import (
+from ancestral.service.books.parts import (
     BREAK_SECONDS,
     CHAPTER_SECONDS,
     HEADING_SECONDS,
@@ -15,7 +15,7 @@ from ancestral.service.cli.book.parts import (
     Part,
     parts_of,
 )
-from ancestral.service.cli.book.text import MAX_CHAPTERS, Book, read_book
+from ancestral.service.books.text import MAX_CHAPTERS, Book, read_book
 
 ALICE = """The Project Gutenberg eBook of Alice
 

@@ -21,9 +21,9 @@ import pytest
 
 from ancestral.catalog.seeds import digest_seed
 from ancestral.models.entries import Voice
-from ancestral.service.cli.book.epub import Epub, EpubError, read_epub
-from ancestral.service.cli.book.speaker import default_voice
-from ancestral.service.cli.book.xhtml import read_blocks
+from ancestral.service.books.epub import Epub, EpubError, read_epub
+from ancestral.service.books.speaker import default_voice
+from ancestral.service.books.xhtml import read_blocks
 from tests.service.cli.child_processes import killed
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
 from tests.service.support import Server, command
@@ -234,11 +234,10 @@ def test_links_and_equal_names_are_refused(tmp_path: Path) -> None:
             read_epub(path)
 
 
-def test_documents_are_read_only_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_are_read_only_so_far(tmp_path: Path) -> None:
     path = write_epub(tmp_path / "a.epub")
-    monkeypatch.setattr("ancestral.service.cli.book.epub.MAX_TEXT_BYTES", 3000)
     with pytest.raises(EpubError, match="documents have more than"):
-        read_epub(path)
+        read_epub(path, 3000)
 
 
 def test_the_voice_of_a_book_is_one_of_its_language() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from ancestral.service.telemetry.metrics import ApiMetrics, WorkerMetrics
 from tests.paths import ROOT
-from tests.service.processes import command_line, descendants
+from tests.service.processes import process_of
 from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
 from tests.service.slow_reader import ENDLESS, reading_slowly
 from tests.service.support import ASYNC, SPEECH, Server, sampled_by
@@ -33,15 +33,6 @@ def watched(serve: Serve) -> Iterator[Server]:
     """A server whose worker can be scraped."""
     with serve(metrics_port=0, interactive_slots=4) as server:
         yield server
-
-
-def process_of(server: Server, word: str) -> int:
-    """The pid of what `serve` brought along: `worker`, or `valkey`."""
-    for pid in descendants(server.process.pid):
-        words = command_line(pid)
-        if "ancestral.service.cli.local.supervisor" not in words and any(word in part for part in words):
-            return pid
-    raise AssertionError(f"no {word}")
 
 
 # Speech

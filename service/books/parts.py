@@ -25,7 +25,7 @@ from ancestral.models.text import Pronunciations, Script, UnsupportedText, parse
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.book.text import Book, Paragraph
+from ancestral.service.books.text import Book, Paragraph
 from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead
 from ancestral.speech.cast import spoken
 

@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
+from ancestral.codecs.book import MAX_COVER_BYTES
 from ancestral.models.text import UnsupportedText
 from ancestral.models.text.languages.registry import primary
-from ancestral.service.cli.book.text import MAX_CHAPTERS, Book, Chapter, Paragraph
-from ancestral.service.cli.book.xhtml import Block, Element, XmlError, read_blocks, read_xml
+from ancestral.service.books.text import MAX_CHAPTERS, Book, Chapter, Paragraph
+from ancestral.service.books.xhtml import Block, Element, XmlError, read_blocks, read_xml
 
 MAX_FILES: Final = 20_000
 MAX_BYTES: Final = 1 << 30
@@ -67,11 +68,16 @@ class Entry:
 class Epub:
     """An open file; a context manager.
 
+    Args:
+        path: of the file.
+        max_text_bytes: of the documents that are read, unpacked.
+
     Raises:
         EpubError: it cannot be read, or is refused.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
+        self._max_text_bytes = max_text_bytes
         try:
             self.archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
@@ -103,17 +109,21 @@ class Epub:
 
     def read(self, name: str) -> bytes:
         """A document, unpacked."""
+        data = self._unpacked(name, self._max_text_bytes)
+        self._sizes[name] = len(data)
+        if sum(self._sizes.values()) > self._max_text_bytes:
+            raise EpubError(f"{name}: its documents have more than {self._max_text_bytes >> 20} MiB: a ZIP bomb?")
+        return data
+
+    def _unpacked(self, name: str, most: int) -> bytes:
+        """A file; of one with more than ``most`` bytes, so many and one more."""
         try:
             with self.archive.open(name) as file:
-                data = file.read(MAX_TEXT_BYTES + 1)
+                return file.read(most + 1)
         except KeyError as error:
             raise EpubError(f"{name}: it is missing") from error
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
             raise EpubError(f"{name}: damaged: {error}") from error
-        self._sizes[name] = len(data)
-        if sum(self._sizes.values()) > MAX_TEXT_BYTES:
-            raise EpubError(f"{name}: its documents have more than {MAX_TEXT_BYTES >> 20} MiB: a ZIP bomb?")
-        return data
 
     def xml(self, name: str) -> Element:
         """The root element of a document."""
@@ -147,11 +157,15 @@ class Epub:
         return next(filter(None, found), None)
 
     @property
-    def cover(self) -> Item | None:
-        """The picture of the cover."""
+    def cover(self) -> bytes | None:
+        """The picture of the cover, if it is in the file and not too large."""
         named = {e.attributes.get("content") for e in self.package.all("meta") if e.attributes.get("name") == "cover"}
         items = self.items.values()
-        return next((item for item in items if "cover-image" in item.properties or item.id in named), None)
+        found = next((item for item in items if "cover-image" in item.properties or item.id in named), None)
+        if found is None or found.path not in self.archive.namelist():
+            return None
+        data = self._unpacked(found.path, MAX_COVER_BYTES)
+        return None if len(data) > MAX_COVER_BYTES else data
 
     def contents(self) -> list[Entry]:
         """The table of contents, of the navigation document or, in EPUB 2, the NCX; empty if there is none."""
@@ -244,13 +258,13 @@ class Epub:
                     raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
 
 
-def read_epub(path: Path) -> Book:
-    """The chapters of an EPUB.
+def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> Book:
+    """The chapters of an EPUB; arguments as of :class:`Epub`.
 
     Raises:
         EpubError: it cannot be read, is refused, or is in a language that no voice reads.
     """
-    with Epub(path) as epub:
+    with Epub(path, max_text_bytes) as epub:
         language = _language(epub.metadata("language"))
         left_out: Counter[str] = Counter()
         lines = _chapter_lines(epub.contents())
@@ -270,13 +284,12 @@ def read_epub(path: Path) -> Book:
                 found[-1][1].append(Paragraph(block.text, number, block.heading, item.path, spoken_in))
         if len(found) > MAX_CHAPTERS:
             raise EpubError(f"it has {len(found)} chapters; a file can have {MAX_CHAPTERS}")
-        cover = epub.cover
         return Book(
             tuple(Chapter(title, tuple(paragraphs)) for title, paragraphs in found),
             epub.metadata("title"),
             epub.metadata("creator"),
             language=language,
-            cover=None if cover is None or cover.path not in epub.archive.namelist() else epub.read(cover.path),
+            cover=epub.cover,
             notes=tuple(f"{kind} ({count})" for kind, count in sorted(left_out.items())),
         )
 

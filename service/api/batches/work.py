@@ -1,21 +1,16 @@
-"""Carries out batches: their lines become batch jobs of the owner, a few at a time.
-
-Every API process looks for batches without a driver and leases some. A process that dies is followed by another, which
-finds the jobs of unfinished lines again by their idempotency keys. So every line has one result, which only a line that
-is finished has.
-"""
+"""Carries out batches: the lines of their files become jobs, and files of answers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import secrets
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ancestral.errors import AncestralError
+from ancestral.service.api.background import until_accepted
 from ancestral.service.api.batches.lines import Answer, Line, answer_of, job_of, read_lines
 from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
@@ -27,91 +22,27 @@ from ancestral.service.errors import (
     PayloadTooLarge,
     ServiceError,
     envelope,
-    error_headers,
     status_of,
 )
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import submit_job
 
-LOOK_SECONDS: Final = 1.0
-"""Between two looks for batches without a driver."""
-MAX_DRIVEN: Final = 8
-"""Batches of one process at a time."""
 PARALLEL: Final = 8
 """Lines of a batch that are jobs at a time."""
 MAX_OUTPUT_BYTES: Final = 64 << 20
 """Of the answers of a batch together."""
-_LONGEST_WAIT: Final = 5.0
 
 log = logging.getLogger(__name__)
 
 
-class BatchRunner:
-    """The batches that one API process drives."""
+class BatchWork:
+    """The batches that one API process drives (:class:`ancestral.service.api.background.Work`)."""
 
     def __init__(self, state: AppState) -> None:
         self._state, self._store = state, state.broker.batches
-        self._holder = secrets.token_hex(8)
-        self._driven: dict[str, asyncio.Task[None]] = {}
 
-    async def run(self) -> None:
-        """Drive batches until this is cancelled; another process goes on with them."""
-        try:
-            while True:
-                try:
-                    await self._look()
-                except UNAVAILABLE:
-                    log.warning("Redis is unavailable; batches wait")
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            for task in self._driven.values():
-                task.cancel()
-            await asyncio.gather(*self._driven.values(), return_exceptions=True)
-
-    async def _look(self) -> None:
-        self._driven = {name: task for name, task in self._driven.items() if not task.done()}
-        for name in await self._store.active():
-            has_room = name not in self._driven and len(self._driven) < MAX_DRIVEN
-            if has_room and await self._store.claim(name, self._holder):
-                self._driven[name] = asyncio.create_task(self._drive(name))
-
-    async def _drive(self, name: str) -> None:
-        try:
-            batch = await self._store.get("batch", name)
-            if batch is None:
-                await self._store.retire(name)
-                return
-            jobs: dict[int, Job] = {}
-            work = asyncio.create_task(self._carry_out(batch, jobs))
-            try:
-                status = await self._watch(batch, work)
-            finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-            if status is not None:
-                for job in jobs.values():
-                    await self._state.broker.cancel(job)
-                await self._end(batch, status)
-        except UNAVAILABLE:
-            log.warning("Redis is unavailable; a batch waits", extra={"batch": name})
-        except Exception:
-            log.exception("a batch failed", extra={"batch": name})
-
-    async def _watch(self, batch: Mapping[str, Any], work: asyncio.Task[None]) -> str | None:
-        """Renew the lease until a batch ends, and say how; None if another process has it."""
-        while not work.done():
-            await asyncio.wait({work}, timeout=LOOK_SECONDS)
-            if not await self._store.renew(batch["id"], self._holder):
-                return None
-            if not work.done() and await self._store.cancelling(batch["id"]) is not None:
-                return "cancelled"
-            if not work.done() and time.time() > batch["expires_at"]:
-                return "expired"
-        work.result()
-        return "completed"
-
-    async def _carry_out(self, batch: Mapping[str, Any], jobs: dict[int, Job]) -> None:
+    async def carry_out(self, batch: Mapping[str, Any], jobs: dict[int, Job]) -> Mapping[str, Any]:
         """Carry out the lines that have no result yet; ``jobs`` has those of lines in progress."""
         name = batch["id"]
         lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
@@ -121,23 +52,17 @@ class BatchRunner:
         async def carry_out(number: int, line: Line) -> None:
             nonlocal size
             async with room:
-                size += await self._line(batch, number, line, jobs, MAX_OUTPUT_BYTES - size)
+                left = MAX_OUTPUT_BYTES - size
+                size += await until_accepted(lambda: self._attempt(batch, number, line, jobs, left))
 
         async with asyncio.TaskGroup() as group:
             for number, line in enumerate(lines):
                 if number not in done:
                     group.create_task(carry_out(number, line))
-
-    async def _line(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:
-        """Carry out a line; returns the bytes of its answer, for which there is so much ``room``."""
-        while True:
-            try:
-                return await self._attempt(batch, number, line, jobs, room)
-            except (Overloaded, NotReady, *UNAVAILABLE) as error:  # the next attempt finds the same job
-                seconds = float(error_headers(error).get("retry-after", 1)) if isinstance(error, ServiceError) else 1.0
-                await asyncio.sleep(min(seconds, _LONGEST_WAIT))
+        return {}
 
     async def _attempt(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:
+        """Carry out a line; returns the bytes of its answer, for which there is so much ``room``."""
         result: Result = "output"
         status, whole = 200, False
         try:
@@ -177,7 +102,7 @@ class BatchRunner:
         await self._store.put_line(batch["id"], result, number, data)
         return len(data)
 
-    async def _end(self, batch: dict[str, Any], status: str) -> None:
+    async def end(self, batch: dict[str, Any], status: str, _found: Mapping[str, Any]) -> None:
         """Make files of the results, and end the batch."""
         name, now = batch["id"], int(time.time())
         if status == "expired":
@@ -200,4 +125,3 @@ class BatchRunner:
                 "lines": [name, result],
             })  # fmt: skip
         await self._store.put("batch", batch | ended)
-        await self._store.retire(name)

@@ -22,9 +22,9 @@ import numpy as np
 from ancestral.codecs.book import BookWriter
 from ancestral.models.text import Script
 from ancestral.models.text.script import Pronounced, Text
-from ancestral.service.cli.book.epub import Epub, EpubError, Item
-from ancestral.service.cli.book.parts import Part, PartsFolder
-from ancestral.service.cli.book.xhtml import Block, Place, codec_of
+from ancestral.service.books.epub import Epub, EpubError, Item
+from ancestral.service.books.parts import Part, PartsFolder
+from ancestral.service.books.xhtml import Block, Place, codec_of
 
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 """Of new files: the same book has the same bytes at any time."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html.entities
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
 MAX_DEPTH: Final = 256
+MAX_ELEMENTS: Final = 200_000
+"""Of a package document or table of contents; longer ones than any book has would need much memory."""
 _BLOCKS: Final = frozenset(
     (
         "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "figcaption",
@@ -48,6 +51,23 @@ Place = tuple[int, int]
 """Where something stands in a document: its first byte, and the first one after it."""
 
 
+class Places:
+    """The places of the characters of a text; a tuple of tuples would have eight times the size.
+
+    Args:
+        edges: the first byte of each, and the first one after it.
+    """
+
+    def __init__(self, edges: array[int]) -> None:
+        self._edges = edges
+
+    def __getitem__(self, index: int) -> Place:
+        """The place of a character."""
+        if not 0 <= 2 * index < len(self._edges):
+            raise IndexError(index)
+        return self._edges[2 * index], self._edges[2 * index + 1]
+
+
 class XmlError(Exception):
     """A document that cannot be read; the message says why."""
 
@@ -58,7 +78,7 @@ class Block:
 
     text: str
     """White space is collapsed; the alternative text of pictures is in it."""
-    places: tuple[Place, ...]
+    places: Places
     """Of each character. Those of a picture's text have the picture's; an empty one cannot be marked."""
     heading: bool
     language: str | None
@@ -138,11 +158,14 @@ class _Tree:
 
     def __init__(self) -> None:
         self.root = Element("", {}, 0)
-        self._open = [self.root]
+        self._open, self._count = [self.root], 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > MAX_DEPTH:
             raise XmlError(f"elements are nested more than {MAX_DEPTH} deep")
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            raise XmlError(f"more than {MAX_ELEMENTS} elements")
         element = Element(name, attributes, self.parser.CurrentByteIndex)
         self._open[-1].children.append(element)
         self._open.append(element)
@@ -187,7 +210,7 @@ class _Reader:
         """Whether a picture that has begun has a text of several characters."""
         self._ids: list[str] = []
         self._chars: list[str] = []
-        self._places: list[Place] = []
+        self._edges = array("q")
         self._language: str | None = None
         self._unknown = 0
         """How many places, the last ones, have no end yet: of a picture, or of an entity."""
@@ -257,8 +280,8 @@ class _Reader:
     def other(self) -> None:
         """Anything else: what came before has ended."""
         if self._unknown:
-            end = self.parser.CurrentByteIndex
-            self._places[-self._unknown :] = [(start, end) for start, _ in self._places[-self._unknown :]]
+            for index in range(len(self._edges) - 2 * self._unknown + 1, len(self._edges), 2):
+                self._edges[index] = self.parser.CurrentByteIndex
             self._unknown = 0
 
     def _add(self, text: str, at: int | None = None, size: int = 0) -> int:
@@ -271,17 +294,17 @@ class _Reader:
             if not self._chars:
                 self._language = self._open[-1][1]
             self._chars.append(char)
-            self._places.append((start, start + size))
+            self._edges.extend((start, start + size))
         return len(self._chars) - before
 
     def _flush(self, heading: bool) -> None:
         while self._chars and self._chars[-1] in " \n":
             self._chars.pop()
         if self._chars:
-            places = tuple(self._places[: len(self._chars)])
+            places = Places(self._edges[: 2 * len(self._chars)])
             self.blocks.append(Block("".join(self._chars), places, heading, self._language, tuple(self._ids)))
             self._ids = []
-        self._chars, self._places, self._language = [], [], None
+        self._chars, self._edges, self._language = [], array("q"), None
 
 
 def _reason(local: str, attributes: Mapping[str, str], around: list[str]) -> str | None:

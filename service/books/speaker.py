@@ -9,7 +9,7 @@ from typing import Protocol
 from ancestral.models.entries import Voice
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.book.parts import Part, TimedSpan
+from ancestral.service.books.parts import Part, TimedSpan
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""Carries out what takes hours, batches and books: their parts become batch jobs of the owner, a few at a time.
+
+Every API process looks for work without a driver and leases some. A process that dies is followed by another, which
+finds the jobs of unfinished parts again by their idempotency keys. So every part has one result, which only a part that
+is finished has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol, TypeVar
+
+from ancestral.service.broker.batches import Kind
+from ancestral.service.broker.connection import UNAVAILABLE
+from ancestral.service.broker.job import Job
+from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_headers
+from ancestral.service.jobs.state import AppState
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks for work without a driver."""
+MAX_DRIVEN: Final = 8
+"""Batches and books of one process at a time."""
+_LONGEST_WAIT: Final = 5.0
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Work(Protocol):
+    """A kind of work. Its documents have ``id`` and ``expires_at``."""
+
+    def carry_out(self, document: Mapping[str, Any], jobs: dict[int, Job], /) -> Coroutine[Any, Any, Mapping[str, Any]]:
+        """Carry out the parts that have no result yet; ``jobs`` has those of parts in progress. Returns what is to be
+        written into the document. May be cancelled, and begun again by another process."""
+        ...
+
+    async def end(self, document: dict[str, Any], status: str, found: Mapping[str, Any], /) -> None:
+        """End a document that is ``completed``, with what was found, ``cancelled`` or ``expired``."""
+        ...
+
+
+class Background:
+    """The work that one API process drives.
+
+    Args:
+        state: of the process.
+        kinds: of work; a document's id begins with its kind.
+    """
+
+    def __init__(self, state: AppState, kinds: Mapping[Kind, Work]) -> None:
+        self._state, self._store, self._kinds = state, state.broker.batches, kinds
+        self._holder = secrets.token_hex(8)
+        self._driven: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Drive what there is until this is cancelled; another process goes on with it."""
+        try:
+            while True:
+                try:
+                    await self._look()
+                except UNAVAILABLE:
+                    log.warning("Redis is unavailable; batches and books wait")
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            for task in self._driven.values():
+                task.cancel()
+            await asyncio.gather(*self._driven.values(), return_exceptions=True)
+
+    async def _look(self) -> None:
+        self._driven = {name: task for name, task in self._driven.items() if not task.done()}
+        for name in await self._store.active():
+            has_room = name not in self._driven and len(self._driven) < MAX_DRIVEN
+            if has_room and await self._store.claim(name, self._holder):
+                self._driven[name] = asyncio.create_task(self._drive(name))
+
+    async def _drive(self, name: str) -> None:
+        try:
+            kind, work = next((kind, work) for kind, work in self._kinds.items() if name.startswith(f"{kind}_"))
+            document = await self._store.get(kind, name)
+            if document is None:
+                await self._store.retire(name)
+                return
+            jobs: dict[int, Job] = {}
+            carrying_out = asyncio.create_task(work.carry_out(document, jobs))
+            try:
+                status = await self._watch(document, carrying_out)
+            finally:
+                carrying_out.cancel()
+                await asyncio.gather(carrying_out, return_exceptions=True)
+            if status is not None:
+                for job in jobs.values():
+                    await self._state.broker.cancel(job)
+                await work.end(document, status, carrying_out.result() if status == "completed" else {})
+                await self._store.retire(name)
+        except UNAVAILABLE:
+            log.warning("Redis is unavailable; a batch or book waits", extra={"batch": name})
+        except Exception:
+            log.exception("a batch or book failed", extra={"batch": name})
+
+    async def _watch(self, document: Mapping[str, Any], carrying_out: asyncio.Task[Mapping[str, Any]]) -> str | None:
+        """Renew the lease until the work ends, and say how; None if another process has it."""
+        name = document["id"]
+        while not carrying_out.done():
+            await asyncio.wait({carrying_out}, timeout=LOOK_SECONDS)
+            if not await self._store.renew(name, self._holder):
+                return None
+            if not carrying_out.done() and await self._store.cancelling(name) is not None:
+                return "cancelled"
+            if not carrying_out.done() and time.time() > document["expires_at"]:
+                return "expired"
+        carrying_out.result()
+        return "completed"
+
+
+async def until_accepted(attempt: Callable[[], Awaitable[T]]) -> T:
+    """What an attempt at a job gives; tried again while there is no room for the job, or Redis is unavailable: the next
+    attempt finds the same job."""
+    while True:
+        try:
+            return await attempt()
+        except (Overloaded, NotReady, *UNAVAILABLE) as error:
+            seconds = float(error_headers(error).get("retry-after", 1)) if isinstance(error, ServiceError) else 1.0
+            await asyncio.sleep(min(seconds, _LONGEST_WAIT))

@@ -1,0 +1,1 @@
+"""Books, read as background jobs."""

@@ -1,0 +1,199 @@
+"""Reads books: each different part is a batch job, whose sound and times are kept until all are there; then they become
+the file, as ``ancestral read`` makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from ancestral.errors import AncestralError, NotFound
+from ancestral.models.text import Pronunciations
+from ancestral.service.api.background import until_accepted
+from ancestral.service.books.epub import EpubError
+from ancestral.service.books.output import chapter_marks, cover_of, tags_of, write_book
+from ancestral.service.books.parts import BookError, Part, PartsFolder
+from ancestral.service.books.plan import Plan, plan_book
+from ancestral.service.broker.artifacts import PIECE_BYTES
+from ancestral.service.broker.connection import UNAVAILABLE
+from ancestral.service.broker.job import Job
+from ancestral.service.broker.keys import LIFE_SECONDS
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.stream import check_end, job_end
+from ancestral.service.jobs.submit import submit_job
+from ancestral.service.speech.requests import prepared
+from ancestral.service.speech.schemas import SpeechRequest
+from ancestral.service.speech.timestamps import Timeline
+
+PARALLEL: Final = 8
+"""Parts of a book that are jobs at a time."""
+_GONE: Final = ("job_not_found", "content_expired")
+
+log = logging.getLogger(__name__)
+
+
+async def planned(state: AppState, path: Path, wanted: Mapping[str, Any]) -> Plan:
+    """What a book's file is to become; raises as :func:`plan_book`. Books take turns, as long texts do.
+
+    Args:
+        state: of the process.
+        path: of the file.
+        wanted: ``form``, ``model``, ``voice``, ``voices``, ``pronunciations``, ``speed`` and ``seed``.
+    """
+    lexicon = Pronunciations(wanted["pronunciations"])
+    most = state.settings.max_book_characters
+    async with state.long_texts:
+        return await asyncio.to_thread(
+            plan_book, state.catalog, path, **{**wanted, "pronunciations": lexicon}, max_characters=most
+        )
+
+
+class BookWork:
+    """The books that one API process drives (:class:`ancestral.service.api.background.Work`)."""
+
+    def __init__(self, state: AppState) -> None:
+        self._state, self._store = state, state.broker.batches
+
+    async def carry_out(self, book: Mapping[str, Any], jobs: dict[int, Job]) -> Mapping[str, Any]:
+        """Speak what is missing, and make the file. ``jobs`` has those of parts in progress."""
+        try:
+            with TemporaryDirectory(prefix="ancestral-book-") as folder:
+                source = Path(folder) / "source"
+                await asyncio.to_thread(source.write_bytes, await self._store.data("book", book["id"]))
+                plan = await planned(self._state, source, book["wanted"])
+                if plan.model.sha256 != book["made_from"]["model_sha256"]:
+                    raise BookError("the model was replaced meanwhile")
+                await self._speak(book, plan, jobs)
+                return await self._write(book, plan, source)
+        except UNAVAILABLE:
+            raise
+        except (AncestralError, BookError, EpubError) as error:
+            return _failed(str(error), getattr(error, "code", None) or "book_failed")
+        except Exception:
+            log.exception("a book failed", extra={"batch": book["id"]})
+            return _failed("Internal server error.", "internal_error")
+
+    async def end(self, book: dict[str, Any], status: str, found: Mapping[str, Any]) -> None:
+        """See :class:`ancestral.service.api.background.Work`. A book that was deleted is not there any more."""
+        name, now = book["id"], int(time.time())
+        if status == "expired":
+            found = _failed("The book had not been read within a day.", "book_expired")
+        ended = {**book, "status": "completed", **found, "completed_at": now, "expires_at": now + LIFE_SECONDS}
+        await self._store.put("book", ended)
+        await self._store.forget_data("book", name)
+        await self._store.delete_lines(name, "output")
+        if await self._store.cancelling(name) is not None:
+            await delete_book(self._state, ended)
+
+    # Speaking
+
+    async def _speak(self, book: Mapping[str, Any], plan: Plan, jobs: dict[int, Job]) -> None:
+        done, room = await self._store.finished_lines(book["id"]), asyncio.Semaphore(PARALLEL)
+
+        async def speak(number: int, part: Part) -> None:
+            async with room:
+                await until_accepted(partial(self._part, book, plan, number, part, jobs))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, part in enumerate(plan.requests):
+                    if number not in done:
+                        group.create_task(speak(number, part))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def _part(self, book: Mapping[str, Any], plan: Plan, number: int, part: Part, jobs: dict[int, Job]) -> None:
+        request = SpeechRequest(
+            model=plan.model.entry.id,
+            voice=plan.voice.id,
+            voices=book["wanted"]["voices"],
+            input=part.text,
+            language=part.language,
+            pronunciations=dict(part.pronunciations),
+            seed=part.seed,
+            speed=book["wanted"]["speed"],
+            response_format="flac",
+        )
+        spec = await prepared(self._state, request)
+        caller, key = Caller(book["owner"], concurrent_streams=book["concurrent_streams"]), f"{book['id']}-{number}"
+        while True:
+            job = jobs[number] = await submit_job(
+                self._state, caller, spec, prefer="respond-async", key=key, kept_seconds=LIFE_SECONDS
+            )
+            try:
+                ended = await job_end(self._state.broker, job)
+                check_end(ended.status, ended.error)
+                (flac,) = await self._state.artifacts.files(ended)
+                break
+            except NotFound as error:  # it has expired, or somebody has deleted it
+                if error.code not in _GONE:
+                    raise
+        timeline = Timeline(self._state.broker, ended, spec.task.parse(ended), plan.model.spec.sample_rate)
+        words = [
+            (word.text_start, word.text_end, word.start, word.end)
+            for sentence in await timeline.known()
+            for word in sentence.written_words
+        ]
+        head = json.dumps({"engine": ended.engine, "words": words}).encode()
+        await self._store.put_line(book["id"], "output", number, head + b"\n" + flac)
+        jobs.pop(number)
+        await self._state.broker.delete(job)
+
+    # The file
+
+    async def _write(self, book: Mapping[str, Any], plan: Plan, source: Path) -> Mapping[str, Any]:
+        """Make the file of the finished parts, and store it."""
+        folder = PartsFolder(source.with_name("parts"), plan.model.spec.sample_rate)
+        engines = set[str]()
+        for number, part in enumerate(plan.requests):
+            line = await self._store.line(book["id"], "output", number)
+            if line is None:
+                raise BookError("its sound has expired")
+            head, _, flac = line.partition(b"\n")
+            said = json.loads(head)
+            engines.add(said["engine"])
+            await asyncio.to_thread(folder.store, part, flac, said["words"])
+        if len(engines) > 1:
+            raise BookError(f"workers have different engines, whose sound is never mixed: {', '.join(sorted(engines))}")
+        form, output = book["wanted"]["form"], source.with_name("book")
+        tags = tags_of(book["title"], book["author"], {**plan.made_from, "seed": book["wanted"]["seed"]})
+        chapters = await asyncio.to_thread(chapter_marks, plan.book, plan.parts, folder, book["title"])
+        cover, signer = cover_of(plan.book, form), self._state.signer
+        await asyncio.to_thread(write_book, source, output, form, tags, plan.parts, folder, chapters, cover, signer)
+        starts = [chapter.start / folder.sample_rate for chapter in chapters]
+        return {"starts": starts} | await self._store_file(book["id"], output)
+
+    async def _store_file(self, name: str, path: Path) -> dict[str, Any]:
+        """Store a file, and its manifest if that is not in it; returns what is known of them."""
+        digest, at, found = hashlib.sha256(), 0, dict[str, Any]()
+        for part in (path, path.with_suffix(".c2pa")):
+            start = at
+            if part.exists():
+                with part.open("rb") as file:
+                    while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+                        await self._store.put_content(name, at, piece)
+                        if part is path:
+                            digest.update(piece)
+                        at += len(piece)
+            found["bytes" if part is path else "c2pa_bytes"] = at - start
+        return found | {"sha256": digest.hexdigest()}
+
+
+def _failed(message: str, code: str) -> dict[str, Any]:
+    return {"status": "failed", "error": {"message": message, "code": code, "param": None}}
+
+
+async def delete_book(state: AppState, book: Mapping[str, Any]) -> None:
+    """Delete a book, its sound, and its file."""
+    store, name = state.broker.batches, book["id"]
+    await store.delete("book", book)
+    await store.delete_lines(name, "output")
+    await store.delete_content(name)

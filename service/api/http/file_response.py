@@ -1,0 +1,102 @@
+"""A file that is kept somewhere else, sent whole or in part, or not at all to a client that has it (RFC 9110)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Header
+from fastapi.responses import Response, StreamingResponse
+
+from ancestral.service.api.http.etags import IfNoneMatch, not_modified
+from ancestral.service.errors import RangeNotSatisfiable
+
+_RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE)
+
+
+def file_responses(description: str, content: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """``responses=`` of a route that answers with :func:`file_response`: the file, and the media types it may have."""
+    return {
+        200: {"description": description, "content": content},
+        206: {"description": "The requested range.", "content": content},
+        304: {"description": "The file has the given ETag."},
+    }
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What of a file a client wants, and what it has."""
+
+    ranges: str | None
+    if_range: str | None
+    if_none_match: str | None
+
+
+def _conditions(
+    ranges: Annotated[str | None, Header(alias="Range", description="`bytes=FIRST-LAST`: a part of the file.")] = None,
+    if_range: Annotated[str | None, Header(description="Send the range only if the file has this ETag.")] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Conditions:
+    return Conditions(ranges, if_range, if_none_match)
+
+
+ConditionsDep = Annotated[Conditions, Depends(_conditions)]
+
+
+def file_response(
+    read: Callable[[int, int], AsyncIterator[bytes]],
+    size: int,
+    sha256: str,
+    media_type: str,
+    conditions: Conditions,
+    headers: Mapping[str, str],
+) -> Response:
+    """A file, or the part of it that is wanted, or 304.
+
+    Args:
+        read: gives the bytes from a position to another.
+        size: of the file in bytes.
+        sha256: of the file, which is its ETag.
+        media_type: of the file.
+        conditions: of the request.
+        headers: other ones.
+
+    Raises:
+        RangeNotSatisfiable: the wanted range lies outside.
+    """
+    etag = f'"{sha256}"'
+    own = {"accept-ranges": "bytes", "cache-control": "private, no-cache", "etag": etag, **headers}
+    if (unchanged := not_modified(conditions.if_none_match, own)) is not None:
+        return unchanged
+    part = byte_range(conditions.ranges, size) if conditions.if_range in (None, etag) else None
+    start, stop = part or (0, size)
+    if part is not None:
+        own["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    own["content-length"] = str(stop - start)
+    return StreamingResponse(read(start, stop), 200 if part is None else 206, own, media_type=media_type)
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """The first byte that a ``Range`` header names and the one after the last; None for the whole file.
+
+    A malformed header, another unit and several ranges are ignored, as the RFC allows.
+
+    Raises:
+        RangeNotSatisfiable: the range lies outside.
+    """
+    found = _RANGE.fullmatch(header or "")
+    if found is None or found[0].strip().endswith("=-"):
+        return None
+    first, last = (int(digits) if digits else None for digits in found.groups())
+    if first is None:  # the last so many bytes
+        start, stop = max(0, size - (last or 0)), size
+    else:
+        if last is not None and last < first:
+            return None
+        start, stop = first, size if last is None else min(last + 1, size)
+    if start >= stop:
+        message = f"Range: the content has {size} bytes"
+        raise RangeNotSatisfiable(message, param="Range", headers={"content-range": f"bytes */{size}"})
+    return start, stop

@@ -1,0 +1,128 @@
+"""A book's file: opened to be read, and made of its finished parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ancestral.codecs.book import COVERED, MEDIA_TYPES, BookWriter, Chapter, check_cover
+from ancestral.errors import InvalidRequest
+from ancestral.provenance.files import sign_in_place
+from ancestral.provenance.signer import Signer
+from ancestral.service.books.epub import MAX_TEXT_BYTES, Epub, EpubError, read_epub
+from ancestral.service.books.overlays import EPUB, check_overlays, write_overlays
+from ancestral.service.books.parts import BookError, Part, PartsFolder
+from ancestral.service.books.text import Book, read_book
+
+MEDIA: Final[Mapping[str, str]] = {**MEDIA_TYPES, "epub": EPUB}
+"""The media types of the formats that a book can become."""
+_MAX_BYTES: Final = 16 << 20
+"""Of a text; the longest novels have a quarter of that."""
+_MAX_EPUB_BYTES: Final = 1 << 30
+
+
+def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Book:
+    """Read a file, an EPUB or a text in UTF-8.
+
+    Args:
+        path: of the file.
+        form: that it is to become, of :data:`MEDIA`.
+        max_text_bytes: of its documents, or of the text.
+
+    Raises:
+        BookError: it cannot be read, is refused, or cannot become that.
+    """
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    most = _MAX_EPUB_BYTES if is_zip else min(_MAX_BYTES, max_text_bytes)
+    if path.stat().st_size > most:
+        raise BookError(f"more than {most >> 20} MiB")
+    if is_zip:
+        try:
+            if form == "epub":
+                with Epub(path) as epub:
+                    check_overlays(epub)
+            return read_epub(path, max_text_bytes)
+        except EpubError as error:
+            raise BookError(str(error)) from error
+    if form == "epub":
+        raise BookError("no EPUB, of which alone an .epub can be made")
+    try:
+        book = read_book(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BookError(f"not UTF-8 at byte {error.start}; iconv -f CP1252 -t UTF-8 may help") from error
+    except ValueError as error:
+        raise BookError(str(error)) from error
+    return replace(book, notes=("header and licence of Project Gutenberg are left out.",)) if book.framed else book
+
+
+def cover_of(book: Book, form: str) -> bytes | None:
+    """The book's own cover, if the format has one and it is a PNG or JPEG."""
+    if form in COVERED and book.cover is not None:
+        with suppress(InvalidRequest):
+            check_cover(book.cover)
+            return book.cover
+    return None
+
+
+def tags_of(title: str, author: str | None, recipe: Mapping[str, object]) -> dict[str, str]:
+    """The tags of the file; the comment says, as JSON, what its sound was made from, like that of other files."""
+    named = {} if author is None else {"artist": author, "album_artist": author}
+    return {"title": title, "album": title, **named, "genre": "Audiobook", "comment": json.dumps(recipe)}
+
+
+def chapter_marks(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str) -> list[Chapter]:
+    """Where the chapters are in the sound. One without a heading has the title of the book."""
+    found: list[Chapter] = []
+    end, before = 0, None
+    for part in parts:
+        start, end = end, end + folder.samples(part) + folder.silence(part)
+        if part.chapter != before:
+            found.append(Chapter(book.chapters[part.chapter].title or title, start, end))
+        found[-1] = Chapter(found[-1].title, found[-1].start, end)
+        before = part.chapter
+    return found
+
+
+def write_book(
+    source: Path,
+    output: Path,
+    form: str,
+    tags: Mapping[str, str],
+    parts: Sequence[Part],
+    folder: PartsFolder,
+    chapters: Sequence[Chapter],
+    cover: bytes | None,
+    signer: Signer | None,
+) -> None:
+    """Assemble the file. It has its name as soon as it is whole, and signed.
+
+    Args:
+        source: the file that was read.
+        output: the file to write.
+        form: its format, of :data:`MEDIA`.
+        tags: from :func:`tags_of`.
+        parts: all of them, in order.
+        folder: that has all of them.
+        chapters: from :func:`chapter_marks`.
+        cover: a PNG or JPEG.
+        signer: signs the file; None leaves it unsigned.
+    """
+    unfinished, recipe = output.with_name(f"{output.name}.unfinished"), json.loads(tags["comment"])
+    if form == "epub":
+        write_overlays(source, unfinished, parts, folder, recipe["voice"])
+    else:
+        with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:
+            for part in parts:
+                writer.feed(folder.sound(part))
+                writer.feed(np.zeros(folder.silence(part), np.int16))
+            writer.finish()
+    if signer is not None:
+        sign_in_place(unfinished, output, MEDIA[form], recipe, signer)
+    unfinished.replace(output)

@@ -1,0 +1,284 @@
+"""`/v1/books`: books read in the background, chapter by chapter, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import pytest
+
+from ancestral.service.api.routes import books as routes
+from tests.service.cli.epubs import FILES, PACKAGE, write_epub
+from tests.service.processes import process_of
+from tests.service.support import Server, running
+
+Json = dict[str, Any]
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+TEXT = "# One\n\nMabel was late.\n\nBEN: Is it?\n\n# Two\n\nMabel was late.\n"
+LONG = "\n\n".join(f"Chapter {c}\n\n" + f"It was day {c} of the long journey home. " * 20 for c in range(1, 25))
+
+
+def post(server: Server, data: bytes | str, name: str = "book.txt", key: str | None = None, **fields: Any) -> Any:
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    form = {field: json.dumps(value) if isinstance(value, dict) else value for field, value in fields.items()}
+    file = {"file": (name, data)}
+    return httpx.post(f"{server.url}/v1/books", data=form, files=file, headers=headers, timeout=60)
+
+
+def begun(server: Server, *arguments: Any, **fields: Any) -> Json:
+    response = post(server, *arguments, **{"model": "tiny", "seed": 7, **fields})
+    assert response.status_code == 200, response.text
+    book: Json = response.json()
+    assert response.headers["location"] == f"/v1/books/{book['id']}"
+    return book
+
+
+def get(server: Server, book: str) -> Json:
+    response = httpx.get(f"{server.url}/v1/books/{book}")
+    return {"status": "gone"} if response.status_code == 404 else dict(response.json())
+
+
+def ended(server: Server, book: str) -> Json:
+    until = time.monotonic() + 240
+    while (found := get(server, book))["status"] == "in_progress":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
+
+
+def content(server: Server, book: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"{server.url}/v1/books/{book}/content", headers=headers)
+
+
+def files_of(ancestral: Run, path: Path, form: str, *options: str) -> bytes:
+    """What `ancestral read` makes of a file."""
+    output = path.with_name(f"result.{form}")
+    done = ancestral("read", str(path), "-o", str(output), "--model", "tiny", "--seed", "7", *options)
+    assert done.returncode == 0, done.stderr
+    return output.read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _tidy(server: Server) -> Iterator[None]:
+    """A caller may have eight books."""
+    yield
+    for book in httpx.get(f"{server.url}/v1/books").json()["data"]:
+        httpx.delete(f"{server.url}/v1/books/{book['id']}")
+
+
+def test_a_text_becomes_the_file_that_the_command_makes(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    (path := tmp_path / "play.txt").write_text(TEXT)
+    with server.unharmed():
+        book = begun(server, TEXT, "play.txt", voice="ann", voices={"BEN": "bob"}, speed=1.5)
+        assert (book["status"], book["title"], book["filename"]) == ("in_progress", "play", "play.txt")
+        assert [chapter["title"] for chapter in book["chapters"]] == ["One", "Two"]
+        found = ended(server, book["id"])
+    assert (found["status"], found["progress"], found["error"]) == ("completed", 1.0, None)
+    # What occurs twice is spoken once: in the chapter in which it comes first.
+    assert [(chapter["characters"], chapter["progress"]) for chapter in found["chapters"]] == [(29, 1.0), (3, 1.0)]
+    response = content(server, book["id"])
+    expected = files_of(ancestral, path, "m4b", "--voice", "ann", "--voices", "BEN=bob", "--speed", "1.5")
+    assert response.content == expected
+    assert found["bytes"] == len(expected)
+    assert response.headers["content-type"] == "audio/mp4"
+    assert response.headers["content-disposition"] == 'inline; filename="play.m4b"'
+    with av.open(io.BytesIO(expected)) as container:
+        starts = [float(c["start"] * (c["time_base"] or 0)) for c in container.chapters()]
+    assert [chapter["start"] for chapter in found["chapters"]] == pytest.approx(starts, abs=0.002)
+    jobs = httpx.get(f"{server.url}/v1/jobs?limit=100").json()["data"]
+    assert not [job for job in jobs if "Mabel" in job["excerpt"]]  # the book has their sound
+
+
+def test_an_epub_shows_its_words(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    path = write_epub(tmp_path / "canoe.epub")
+    book = begun(server, path.read_bytes(), path.name, format="epub", pronunciations={"planks": "P L AE1 N K S"})
+    assert (book["title"], book["author"], book["voice"]) == ("The Canoe", "N. N.", "ann")
+    assert book["notes"][:2] == ["left out: notes (2)", "left out: tables (1)"]
+    assert [chapter["title"] for chapter in book["chapters"]] == ["The Planks", "Two Parts", "The Second"]
+    assert ended(server, book["id"])["status"] == "completed"
+    (tmp_path / "names.json").write_text('{"planks": "P L AE1 N K S"}')
+    options = ("--pronunciations", str(tmp_path / "names.json"))
+    assert content(server, book["id"]).content == files_of(ancestral, path, "epub", *options)
+
+
+def test_the_file_has_an_etag_and_ranges(server: Server) -> None:
+    book = begun(server, "It was late.", format="opus", title="A/Ü", author="N. N.")["id"]
+    ended(server, book)
+    whole = content(server, book)
+    etag = whole.headers["etag"]
+    assert etag == f'"{hashlib.sha256(whole.content).hexdigest()}"'
+    assert content(server, book, **{"if-none-match": etag}).status_code == 304
+    part = content(server, book, range="bytes=10-19")
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(whole.content)}"
+    assert content(server, book, range="bytes=9999999-").status_code == 416
+    assert whole.headers["content-disposition"] == "inline; filename=\"A__.opus\"; filename*=UTF-8''A_%C3%9C.opus"
+    assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa_manifest"
+
+
+def test_events_tell_how_far_it_is(server: Server) -> None:
+    book = begun(server, LONG)["id"]
+    with httpx.stream("GET", f"{server.url}/v1/books/{book}/events", timeout=240) as response:
+        data = [json.loads(line.removeprefix("data: ")) for line in response.iter_lines() if line.startswith("data: ")]
+    assert [found["type"] for found in data] == ["book.in_progress"] * (len(data) - 1) + ["book.completed"]
+    progress = [found["book"]["progress"] for found in data]
+    assert progress == sorted(progress)
+    assert (progress[-1], len(data) > 2) == (1.0, True)
+    with httpx.stream("GET", f"{server.url}/v1/books/{book}/events") as response:
+        assert sum(line.startswith("data: ") for line in response.iter_lines()) == 1
+
+
+def test_a_deleted_book_is_cancelled_with_its_jobs(server: Server) -> None:
+    book = begun(server, LONG)
+    early = content(server, book["id"])
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "book_not_completed")
+    while not get(server, book["id"])["progress"]:
+        time.sleep(0.02)
+    assert httpx.delete(f"{server.url}/v1/books/{book['id']}").json() == {
+        "id": book["id"], "object": "book", "deleted": True,
+    }  # fmt: skip
+    assert get(server, book["id"]) == {"status": "gone"}
+
+    def unfinished() -> list[Json]:
+        jobs = httpx.get(f"{server.url}/v1/jobs?limit=100").json()["data"]
+        return [job for job in jobs if job["status"] in ("queued", "in_progress")]
+
+    until = time.monotonic() + 60
+    while unfinished():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    again = begun(server, "It was late.")["id"]  # there is room
+    assert ended(server, again)["status"] == "completed"
+    assert get(server, book["id"]) == {"status": "gone"}
+
+
+def hostile(tmp_path: Path) -> dict[str, tuple[bytes, str]]:
+    """EPUBs, and why they are refused."""
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in FILES.items():
+            archive.writestr(name, data)
+        archive.writestr("bomb", b"0" * (8 << 20))
+    outside = PACKAGE.replace("text/one.xhtml", "../../etc/passwd")
+    locked = "<encryption><EncryptedData><EncryptionMethod Algorithm='aes'/></EncryptedData></encryption>"
+    long = FILES["OEBPS/text/one.xhtml"]
+    assert isinstance(long, str)
+    entity = (
+        '<!DOCTYPE html [<!ENTITY a "b">]><html xmlns="http://www.w3.org/1999/xhtml"><body><p>&a;</p></body></html>'
+    )
+    changes: dict[str, dict[str, str | bytes | None]] = {
+        "is outside of the archive": {"OEBPS/book.opf": outside},
+        "encrypted (DRM)": {"META-INF/encryption.xml": locked},
+        "declares an entity": {"OEBPS/text/one.xhtml": entity},
+        "documents have more than 8 MiB": {
+            "OEBPS/text/one.xhtml": long.replace("easy", "".join(map(str, range(1_400_000))))
+        },
+        "more than 200000 elements": {"OEBPS/nav.xhtml": f"<a>{'<b/>' * 200_001}</a>".replace("<b/>", "<b c='1'/>", 1)},
+        "no META-INF/container.xml": {"META-INF/container.xml": None},
+    }
+    found = {reason: write_epub(tmp_path / "a.epub", **files).read_bytes() for reason, files in changes.items()}
+    return {
+        "a ZIP bomb?": (bomb.getvalue(), "a ZIP bomb?"),
+        **{name: (data, name.replace("no META-INF", "without META-INF")) for name, data in found.items()},
+    }
+
+
+def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> None:
+    with server.unharmed():
+        for data, reason in hostile(tmp_path).values():
+            response = post(server, data, "a.epub", model="tiny")
+            error = response.json()["error"]
+            assert (response.status_code, error["param"], error["code"]) == (400, "file", "book_refused"), reason
+            assert reason in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "param", "message"),
+    [
+        ({"model": "none"}, 404, "model", "no such model"),
+        ({"model": "free"}, 400, "model", "free is not made for speech"),
+        ({"voice": "nobody"}, 400, "voice", "no such voice"),
+        ({"voices": '{"ANNA": "nobody"}'}, 400, "voices", "ANNA: tiny has no such voice"),
+        ({"voices": "{"}, 400, "voices", "is not JSON"),
+        ({"voices": "[]"}, 400, "voices", "must be an object"),
+        ({"pronunciations": '{"word": "H3H"}'}, 400, "pronunciations", "word"),
+        ({"seed": "-1"}, 400, "seed", "at least 0"),
+        ({"speed": "9"}, 400, "speed", "at most"),
+        ({"format": "ogg"}, 400, "format", "must be"),
+        ({"format": "epub"}, 400, "file", "no EPUB"),
+        ({"sped": "1"}, 400, "sped", "no such parameter"),
+        ({"title": "x" * 257}, 400, "title", "at most 256"),
+    ],
+)
+def test_refusals(server: Server, change: Json, status: int, param: str, message: str) -> None:
+    response = post(server, TEXT, **{"model": "tiny", **change})
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (status, param), error
+    assert message in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "there is nothing to speak in it"),
+        (b"It was <b>.", "line 1: "),
+        ("Größe".encode("latin-1"), "not UTF-8 at byte 2"),
+        (b"It was late. " * 25_000, "325000 characters; this server reads books of up to 300000"),
+    ],
+)
+def test_texts_that_are_refused(server: Server, data: bytes, message: str) -> None:
+    response = post(server, data, model="tiny")
+    assert response.status_code == 400, response.text
+    assert message in response.json()["error"]["message"]
+
+
+def test_books_of_a_caller_are_limited_and_listed(server: Server) -> None:
+    first = [begun(server, LONG, format="wav")["id"] for _ in range(routes.MAX_UNFINISHED)]
+    refused = post(server, LONG, model="tiny")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_books")
+    assert int(refused.headers["retry-after"]) > 0
+    listed = httpx.get(f"{server.url}/v1/books?limit=1").json()
+    assert (len(listed["data"]), listed["has_more"], listed["data"][0]["id"] in first) == (1, True, True)
+
+
+def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None:
+    ann, bob = ({"authorization": f"Bearer {keys[name]}"} for name in ("books-ann", "books-bob"))
+    book = post(keyed, "It was late.", key=keys["books-ann"], model="tiny").json()["id"]
+    for method, path in (("GET", ""), ("GET", "/content"), ("GET", "/events"), ("DELETE", "")):
+        for headers, status in ((bob, 404), ({}, 401)):
+            assert httpx.request(method, f"{keyed.url}/v1/books/{book}{path}", headers=headers).status_code == status
+    assert httpx.get(f"{keyed.url}/v1/books", headers=bob).json()["data"] == []
+    assert httpx.delete(f"{keyed.url}/v1/books/{book}", headers=ann).status_code == 200
+
+
+def test_a_book_survives_its_processes(
+    environment: dict[str, str], ancestral: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (path := tmp_path / "book.txt").write_text(LONG)
+    settings = {"data_dir": str(tmp_path_factory.mktemp("b"))}
+    with running(environment, **settings) as server:
+        book = begun(server, LONG)["id"]
+        while get(server, book)["progress"] < 0.1:
+            time.sleep(0.02)
+        os.kill(process_of(server, "worker"), signal.SIGKILL)  # its supervisor starts another
+        before = get(server, book)["progress"]
+        while get(server, book)["progress"] < before + 0.1:
+            time.sleep(0.02)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+    with running(environment, **settings) as server:
+        found = get(server, book)
+        assert (found["status"], found["progress"] > 0.2) == ("in_progress", True)
+        assert ended(server, book)["status"] == "completed"
+        assert content(server, book).content == files_of(ancestral, path, "m4b")
