@@ -38,6 +38,11 @@ class RemotePictures(Sequence["RemotePicture"]):
         """Width and height of each, in pixels."""
         self._connection, self._body, self._count = connection, dict(body), count
 
+    @property
+    def height(self) -> int:
+        """Rows of every picture."""
+        return self.size[1]
+
     def __len__(self) -> int:
         """The number of pictures."""
         return self._count

@@ -116,6 +116,8 @@ class RemoteSpeech:
         self._rest = b""
         self._times: Mapping[str, Any] | None = None
         self._job: str | None = None
+        """Of a file."""
+        self._cancelled = False
         self._stream: Stream | None = None
         self._bytes: Iterator[bytes] = iter(())
 
@@ -147,8 +149,11 @@ class RemoteSpeech:
         return False
 
     def cancel(self) -> None:
-        """Stop sampling: whoever iterates, in any thread, gets no more sound."""
+        """Stop sampling: whoever iterates, in any thread, gets no more sound, and a file that is made fails."""
+        self._cancelled = True
         self._open().cancel()
+        if self._job is not None:
+            self._connection.cancel(self._job)
 
     @property
     def samples(self) -> NDArray[np.float32]:
@@ -241,10 +246,11 @@ class RemoteSpeech:
             body["sample_rate"] = sample_rate
         if self._stream is not None:
             body["seed"] = self.seed
-        job = self._connection.submit(_SPEECH, body)
-        self._connection.wait(job)
-        data, headers = self._connection.content(job)
-        self._job = job
+        self._job = self._connection.submit(_SPEECH, body)
+        if self._cancelled:
+            self._connection.cancel(self._job)
+        self._connection.wait(self._job)
+        data, headers = self._connection.content(self._job)
         self._body["seed"] = int(headers["x-seed"])
         return data
 

@@ -214,6 +214,11 @@ class Picture:
         """What it was drawn to show, by attribute: what was asked for, and what the seed has drawn."""
         return self._pictures.attributes(self._index)
 
+    @property
+    def prompt(self) -> str | None:
+        """The names of all that it was drawn to show, as a prompt; None of a model without attributes."""
+        return ", ".join(self.attributes.values()) or None
+
     def save(
         self, path: str | Path, scale: int = 1, signer: Signer | None = None, ingredient: bytes | None = None
     ) -> None:

@@ -19,7 +19,7 @@ from ancestral.service.cli import prebuilt_kernels
 
 _SERVICE, _TRAINING = "ancestral.service.cli", "ancestral.training.cli"
 SECTIONS = {
-    "Serve": (_SERVICE, ("serve", "worker", "keys", "provenance", "wyoming")),
+    "Serve": (_SERVICE, ("serve", "worker", "keys", "provenance", "wyoming", "mcp")),
     "Sample without a server": (_SERVICE, ("say", "read", "draw", "batch", "detect", "models")),
     "Train models": (_TRAINING, ("voice", "corpus", "train", "evaluate", "export")),
 }

@@ -180,8 +180,8 @@ def test_help_and_version(process: Run) -> None:
     assert listed.returncode == 0
     commands = re.findall(r"^  ([a-z]+)  ", listed.stdout.decode(), re.MULTILINE)
     assert commands == [
-        "serve", "worker", "keys", "provenance", "wyoming", "say", "read", "draw", "batch", "detect", "models", "voice",
-        "corpus", "train", "evaluate", "export",
+        "serve", "worker", "keys", "provenance", "wyoming", "mcp", "say", "read", "draw", "batch", "detect", "models",
+        "voice", "corpus", "train", "evaluate", "export",
     ]  # fmt: skip
     assert sorted(commands) == CommandModules().list_commands(click.Context(CommandModules()))
     without = process()
