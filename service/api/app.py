@@ -26,6 +26,7 @@ from ancestral.service.api.http.query import check_query
 from ancestral.service.api.routes import (
     avatars,
     batches,
+    book_content,
     books,
     detect,
     elevenlabs,
@@ -151,6 +152,7 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
         files.router,
         batches.router,
         books.router,
+        book_content.router,
         models.router,
         previews.router,
     ):

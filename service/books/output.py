@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +16,12 @@ from ancestral.codecs.book import COVERED, MEDIA_TYPES, BookWriter, Chapter, che
 from ancestral.errors import InvalidRequest
 from ancestral.provenance.files import sign_in_place
 from ancestral.provenance.signer import Signer
+from ancestral.service.books.captions import book_captions
 from ancestral.service.books.epub import MAX_TEXT_BYTES, Epub, EpubError, read_epub
 from ancestral.service.books.overlays import EPUB, check_overlays, write_overlays
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.text import Book, read_book
+from ancestral.service.speech.captions import CaptionFormat
 
 MEDIA: Final[Mapping[str, str]] = {**MEDIA_TYPES, "epub": EPUB}
 """The media types of the formats that a book can become."""
@@ -88,6 +91,34 @@ def chapter_marks(book: Book, parts: Sequence[Part], folder: PartsFolder, title:
         found[-1] = Chapter(found[-1].title, found[-1].start, end)
         before = part.chapter
     return found
+
+
+def write_chapters(
+    source: Path,
+    output: Path,
+    form: str,
+    tags: Mapping[str, str],
+    parts: Sequence[Part],
+    folder: PartsFolder,
+    chapters: Sequence[Chapter],
+    cover: bytes | None,
+    signer: Signer | None,
+    captions: Sequence[CaptionFormat],
+) -> None:
+    """Write a file a chapter, ``NAME-01.mp3`` and so on, if ``output`` is ``NAME.mp3``, and files of captions beside
+    each; other arguments as of :func:`write_book`."""
+    groups = groupby(parts, key=lambda part: part.chapter)
+    for number, ((_, own), chapter) in enumerate(zip(groups, chapters, strict=True), 1):
+        path = output.with_name(f"{output.stem}-{number:0{max(2, len(str(len(chapters))))}}{output.suffix}")
+        spoken, track = list(own), {"title": chapter.title, "track": f"{number}/{len(chapters)}"}
+        write_book(source, path, form, {**tags, **track}, spoken, folder, (), cover, signer)
+        write_captions(path, spoken, folder, captions)
+
+
+def write_captions(output: Path, parts: Sequence[Part], folder: PartsFolder, forms: Sequence[CaptionFormat]) -> None:
+    """Write files of captions for the sound in a file, beside it."""
+    for form in forms:
+        output.with_suffix(f".{form}").write_text(book_captions(parts, folder, form), "utf-8")
 
 
 def write_book(

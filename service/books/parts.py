@@ -24,7 +24,7 @@ from ancestral.catalog.seeds import digest_seed
 from ancestral.models.text import Pronunciations, Script, UnsupportedText, parse_text
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.languages.registry import primary
-from ancestral.models.text.script import Cast
+from ancestral.models.text.script import Cast, Speaker
 from ancestral.service.books.text import Book, Paragraph
 from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead
 from ancestral.speech.cast import spoken
@@ -74,6 +74,8 @@ class Part:
     """Of the text; None is the voice's own."""
     script: Script
     """What is made of the text."""
+    speaker: Speaker
+    """Who says what nobody else is named for."""
 
 
 def parts_of(
@@ -186,6 +188,7 @@ def _part(
         text[: len(text) - len(piece)],
         language,
         script,
+        cast.default,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ancestral.models.text import Pronunciations
     from ancestral.service.books.parts import Part, PartsFolder
     from ancestral.service.books.speaker import Reading, Speaker
+    from ancestral.service.speech.captions import CaptionFormat
 
 _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -53,6 +54,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--author", help="By default the author in an EPUB or the header of a Project Gutenberg text.")
 @click.option("--cover", type=_FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default.")
+@click.option("--split", is_flag=True, help="A file a chapter: OUTPUT without its suffix, -01 and so on.")
+@click.option(
+    "--captions",
+    type=click.Choice(["vtt", "srt"]),
+    multiple=True,
+    help="Write WebVTT or SubRip beside each file, too; both if given twice.",
+)
 @server_options
 @click.option(
     "--parts",
@@ -72,6 +80,8 @@ def command(
     title: str | None,
     author: str | None,
     cover: Path | None,
+    split: bool,
+    captions: tuple[CaptionFormat, ...],
     url: str | None,
     api_key_file: Path | None,
     parts: Path | None,
@@ -83,7 +93,15 @@ def command(
     from ancestral.catalog.lexicon import read_lexicon
     from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.books.epub import EpubError
-    from ancestral.service.books.output import chapter_marks, cover_of, open_book, tags_of, write_book
+    from ancestral.service.books.output import (
+        chapter_marks,
+        cover_of,
+        open_book,
+        tags_of,
+        write_book,
+        write_captions,
+        write_chapters,
+    )
     from ancestral.service.books.parts import BookError, PartsFolder, parts_of
     from ancestral.service.books.speaker import Reading
     from ancestral.service.cli.book.remote import RemoteSpeaker
@@ -95,6 +113,8 @@ def command(
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(_SUFFIXES)}", param_hint="--output")
     if cover is not None and form not in COVERED:
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
+    if form == "epub" and (split or captions):
+        raise click.UsageError("--split, --captions: an .epub shows its words itself, and is one file")
     check_output(output)
     with click_errors(*FAILURES, BookError, EpubError), ExitStack() as stack:
         picture = None if cover is None else cover.read_bytes()
@@ -127,7 +147,11 @@ def command(
             raise
         tags = tags_of(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
         chapters = chapter_marks(book, found, folder, tags["title"])
-        write_book(text, output, form, tags, found, folder, chapters, picture, signer)
+        if split:
+            write_chapters(text, output, form, tags, found, folder, chapters, picture, signer, captions)
+        else:
+            write_book(text, output, form, tags, found, folder, chapters, picture, signer)
+            write_captions(output, found, folder, captions)
         if parts is None:
             folder.remove()
     minutes = chapters[-1].end / speaker.sample_rate / 60

@@ -38,6 +38,6 @@ async def describe_book(service: AppState, book: Mapping[str, Any]) -> BookObjec
     wanted = book["wanted"]
     fields |= {
         "chapters": chapters, "progress": 1.0 if status == "completed" else min(0.999, sum(spoken) / sum(total)),
-        "format": wanted["form"], **{name: wanted[name] for name in ("model", "voice", "seed", "speed")},
+        "format": wanted["form"], **{name: wanted[name] for name in ("split", "model", "voice", "seed", "speed")},
     }  # fmt: skip
     return BookObject.model_validate(fields)

@@ -27,6 +27,7 @@ BOOK: dict[str, JsonValue] = {
     "title": "Novel",
     "author": "N. N.",
     "format": "m4b",
+    "split": False,
     "model": "wavenet-en",
     "voice": "heart",
     "seed": 0,
@@ -60,6 +61,7 @@ class BookForm(BaseModel):
     format: BookFormat = Field(
         default="m4b", description="Of the result. `epub` needs an EPUB 3, and shows each word while it is said."
     )
+    split: bool = Field(default=False, description="A ZIP archive with a file, and its captions, for each chapter.")
     model: str | None = Field(
         default=None, min_length=1, max_length=256, description="By default the first one that has the voice."
     )
@@ -108,6 +110,7 @@ class BookObject(Identified):
     title: str
     author: str | None
     format: BookFormat
+    split: bool
     model: str
     voice: str
     seed: Seed

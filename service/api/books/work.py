@@ -7,18 +7,20 @@ import asyncio
 import hashlib
 import json
 import logging
+import shutil
 import time
+import zipfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from ancestral.errors import AncestralError, NotFound
 from ancestral.models.text import Pronunciations
 from ancestral.service.api.background import until_accepted
 from ancestral.service.books.epub import EpubError
-from ancestral.service.books.output import chapter_marks, cover_of, tags_of, write_book
+from ancestral.service.books.output import chapter_marks, cover_of, tags_of, write_book, write_captions, write_chapters
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.plan import Plan, plan_book
 from ancestral.service.broker.artifacts import PIECE_BYTES
@@ -29,12 +31,14 @@ from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
 from ancestral.service.jobs.submit import submit_job
+from ancestral.service.speech.captions import CaptionFormat
 from ancestral.service.speech.requests import prepared
 from ancestral.service.speech.schemas import SpeechRequest
 from ancestral.service.speech.timestamps import Timeline
 
 PARALLEL: Final = 8
 """Parts of a book that are jobs at a time."""
+CAPTIONS: Final = get_args(CaptionFormat)
 _GONE: Final = ("job_not_found", "content_expired")
 
 log = logging.getLogger(__name__)
@@ -46,14 +50,13 @@ async def planned(state: AppState, path: Path, wanted: Mapping[str, Any]) -> Pla
     Args:
         state: of the process.
         path: of the file.
-        wanted: ``form``, ``model``, ``voice``, ``voices``, ``pronunciations``, ``speed`` and ``seed``.
+        wanted: ``form``, ``model``, ``voice``, ``voices``, ``pronunciations``, ``speed``, ``seed`` and others.
     """
-    lexicon = Pronunciations(wanted["pronunciations"])
+    names = ("form", "model", "voice", "voices", "speed", "seed")
+    given = {name: wanted[name] for name in names} | {"pronunciations": Pronunciations(wanted["pronunciations"])}
     most = state.settings.max_book_characters
     async with state.long_texts:
-        return await asyncio.to_thread(
-            plan_book, state.catalog, path, **{**wanted, "pronunciations": lexicon}, max_characters=most
-        )
+        return await asyncio.to_thread(plan_book, state.catalog, path, **given, max_characters=most)
 
 
 class BookWork:
@@ -163,28 +166,48 @@ class BookWork:
             await asyncio.to_thread(folder.store, part, flac, said["words"])
         if len(engines) > 1:
             raise BookError(f"workers have different engines, whose sound is never mixed: {', '.join(sorted(engines))}")
-        form, output = book["wanted"]["form"], source.with_name("book")
+        form, split = book["wanted"]["form"], book["wanted"]["split"]
+        output = source.with_name("made") / f"chapter.{form}"
+        output.parent.mkdir()
         tags = tags_of(book["title"], book["author"], {**plan.made_from, "seed": book["wanted"]["seed"]})
         chapters = await asyncio.to_thread(chapter_marks, plan.book, plan.parts, folder, book["title"])
         cover, signer = cover_of(plan.book, form), self._state.signer
-        await asyncio.to_thread(write_book, source, output, form, tags, plan.parts, folder, chapters, cover, signer)
+        what = (source, output, form, tags, plan.parts, folder, chapters, cover, signer)
+        if split:
+            await asyncio.to_thread(write_chapters, *what, CAPTIONS)
+            output = await asyncio.to_thread(_archive, output.parent)
+        else:
+            await asyncio.to_thread(write_book, *what)
+        if form != "epub":  # which has no one sound
+            await asyncio.to_thread(write_captions, output, plan.parts, folder, CAPTIONS)
         starts = [chapter.start / folder.sample_rate for chapter in chapters]
-        return {"starts": starts} | await self._store_file(book["id"], output)
+        return {"starts": starts} | await self._store_files(book["id"], output)
 
-    async def _store_file(self, name: str, path: Path) -> dict[str, Any]:
-        """Store a file, and its manifest if that is not in it; returns what is known of them."""
-        digest, at, found = hashlib.sha256(), 0, dict[str, Any]()
-        for part in (path, path.with_suffix(".c2pa")):
+    async def _store_files(self, name: str, path: Path) -> dict[str, Any]:
+        """Store a file, and what is beside it, one behind the other; returns where each begins and ends."""
+        digest, at, places = hashlib.sha256(), 0, dict[str, tuple[int, int]]()
+        for suffix in (path.suffix, ".c2pa", *(f".{form}" for form in CAPTIONS)):
             start = at
-            if part.exists():
+            if (part := path.with_suffix(suffix)).exists():
                 with part.open("rb") as file:
                     while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
                         await self._store.put_content(name, at, piece)
-                        if part is path:
+                        if part == path:
                             digest.update(piece)
                         at += len(piece)
-            found["bytes" if part is path else "c2pa_bytes"] = at - start
-        return found | {"sha256": digest.hexdigest()}
+                places["file" if part == path else suffix[1:]] = start, at
+        return {"places": places, "bytes": places["file"][1], "sha256": digest.hexdigest()}
+
+
+def _archive(folder: Path) -> Path:
+    """A ZIP archive of the files in a folder, beside it; the same files always give the same bytes."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.iterdir()):
+            info = zipfile.ZipInfo(file.name, date_time=(1980, 1, 1, 0, 0, 0))
+            with file.open("rb") as source, archive.open(info, "w") as target:
+                shutil.copyfileobj(source, target)
+    return path
 
 
 def _failed(message: str, code: str) -> dict[str, Any]:

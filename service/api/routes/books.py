@@ -6,18 +6,16 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ValidationError
 
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.service.api.batches.schemas import PageQuery
 from ancestral.service.api.books.description import describe_book, extent_of
 from ancestral.service.api.books.schemas import (
@@ -33,19 +31,15 @@ from ancestral.service.api.books.schemas import (
 from ancestral.service.api.books.work import delete_book, planned
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
 from ancestral.service.api.http.auth import check_again
-from ancestral.service.api.http.file_response import ConditionsDep, file_response, file_responses
 from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.routes.batches import WINDOW_SECONDS
 from ancestral.service.api.routes.files import page
 from ancestral.service.api.routes.jobs import KEEP_ALIVE_SECONDS
-from ancestral.service.api.sample_headers import disposition_of
-from ancestral.service.books.output import MEDIA
 from ancestral.service.books.parts import BookError
 from ancestral.service.books.plan import Plan
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.messages import JobExpired
-from ancestral.service.errors import Conflict, Overloaded, ResponseAborted, Unauthorized, content_expired, envelope
+from ancestral.service.errors import Overloaded, ResponseAborted, Unauthorized, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.strict_json import parse_json
@@ -101,8 +95,10 @@ async def create_book(
     store, now = service.broker.batches, int(time.time())
     await _require_room(service, caller.name)
     data, fields = await form.file.read(), _fields(form)
+    if form.split and form.format == "epub":
+        raise InvalidRequest("split: an epub is one file", param="split", code="conflict")
     wanted: dict[str, Any] = {
-        "form": form.format, "model": form.model, "voice": form.voice, "voices": fields.voices,
+        "form": form.format, "split": form.split, "model": form.model, "voice": form.voice, "voices": fields.voices,
         "pronunciations": fields.pronunciations, "speed": form.speed, "seed": form.seed,
     }  # fmt: skip
     plan = await _plan(service, data, wanted)
@@ -186,67 +182,6 @@ async def delete(book: OwnBook, service: Service) -> DeletedBook:
     await service.broker.batches.cancel(book["id"], int(time.time()))
     await delete_book(service, book)
     return DeletedBook(id=book["id"])
-
-
-_MEDIA = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
-
-
-@router.get(
-    "/{book_id}/content",
-    summary="Get the file of a book",
-    response_class=Response,
-    responses=file_responses("The file.", _MEDIA) | documented(400, 401, 404, 409, 416, 503),
-)
-async def get_book_content(book: OwnBook, service: Service, conditions: ConditionsDep) -> Response:
-    """The finished file, or a part of it."""
-    _require_completed(book)
-    headers = disposition_of(book["title"], book["wanted"]["form"])
-    read = partial(_read, service, book)
-    media_type = MEDIA[book["wanted"]["form"]]
-    if book["c2pa_bytes"]:
-        headers["link"] = f'</v1/books/{book["id"]}/manifest.c2pa>; rel="c2pa-manifest"; type="{MANIFEST_TYPE}"'
-    return file_response(read, book["bytes"], book["sha256"], media_type, conditions, headers)
-
-
-_C2PA: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The manifest store.",
-        "content": {MANIFEST_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-
-
-@router.get(
-    "/{book_id}/manifest.c2pa",
-    summary="Get the C2PA manifest of a book that has none inside",
-    response_class=Response,
-    responses=_C2PA | documented(400, 401, 404, 409, 503),
-)
-async def get_book_manifest(book: OwnBook, service: Service) -> Response:
-    """The signature of a file whose format has no place for one: opus, epub."""
-    _require_completed(book)
-    if not book["c2pa_bytes"]:
-        raise NotFound("No C2PA manifest is beside the file.", code="no_c2pa_manifest")
-    start, stop = book["bytes"], book["bytes"] + book["c2pa_bytes"]
-    headers = {"cache-control": "private, no-cache", "content-length": str(stop - start)}
-    return StreamingResponse(_read(service, book, start, stop), headers=headers, media_type=MANIFEST_TYPE)
-
-
-def _require_completed(book: Mapping[str, Any]) -> None:
-    if book["status"] == "failed":
-        raise Conflict(f"The book failed: {book['error']['message']}", code="book_failed")
-    if book["status"] != "completed":
-        raise Conflict("The book has not been read yet.", code="book_not_completed", retry=True)
-    if time.time() > book["expires_at"]:
-        raise content_expired()
-
-
-async def _read(service: AppState, book: Mapping[str, Any], start: int, stop: int) -> AsyncIterator[bytes]:
-    try:
-        async for piece in service.broker.batches.content(book["id"], start, stop):
-            yield piece
-    except (JobExpired, *UNAVAILABLE) as error:
-        raise ResponseAborted(f"the book cannot be read any further: {type(error).__name__}") from error
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = {

@@ -52,7 +52,7 @@ async def get_content(job: OwnJob, service: Service, conditions: ConditionsDep) 
     return file_response(read, info.bytes, info.sha256, info.media_type, conditions, headers)
 
 
-_C2PA: dict[int | str, dict[str, Any]] = {
+C2PA: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The manifest store.",
         "content": {MANIFEST_TYPE: {"schema": {"type": "string", "format": "binary"}}},
@@ -64,7 +64,7 @@ _C2PA: dict[int | str, dict[str, Any]] = {
     "/{job_id}/manifest.c2pa",
     summary="Get the C2PA manifest of a file that has none inside",
     response_class=Response,
-    responses=_C2PA | documented(400, 401, 404, 409, 500, 503),
+    responses=C2PA | documented(400, 401, 404, 409, 500, 503),
 )
 async def get_c2pa_manifest(job: OwnJob, service: Service) -> Response:
     """The signature of a file whose format has no place for one: opus, aac, pcm, G.711."""

@@ -22,7 +22,8 @@ from ancestral.service.speech.timestamps import Timeline, times_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-_CAPTIONS: dict[int | str, dict[str, Any]] = {
+CaptionsQuery = Annotated[CaptionFormat, Query(alias="format", description="`vtt` is WebVTT, `srt` is SubRip.")]
+CAPTIONS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A file of captions, with the text as it was written.",
         "content": {media.partition(";")[0]: {"schema": {"type": "string"}} for media in MEDIA_TYPES.values()},
@@ -54,12 +55,12 @@ async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
     "/{job_id}/captions",
     summary="Get captions for a job",
     response_class=Response,
-    responses=_CAPTIONS | documented(400, 401, 404, 409, 503),
+    responses=CAPTIONS | documented(400, 401, 404, 409, 503),
 )
 async def get_captions(
     job: OwnJob,
     service: Service,
-    form: Annotated[CaptionFormat, Query(alias="format", description="`vtt` is WebVTT, `srt` is SubRip.")] = "vtt",
+    form: CaptionsQuery = "vtt",
 ) -> Response:
     """Captions of a job of ``POST /v1/audio/speech``; as soon as all its sentences are planned, before it ends."""
     timeline, sample_rate = _timeline(service, job)

@@ -97,7 +97,7 @@ def test_a_text_becomes_the_file_that_the_command_makes(ancestral: Run, server: 
         starts = [float(c["start"] * (c["time_base"] or 0)) for c in container.chapters()]
     assert [chapter["start"] for chapter in found["chapters"]] == pytest.approx(starts, abs=0.002)
     jobs = httpx.get(f"{server.url}/v1/jobs?limit=100").json()["data"]
-    assert not [job for job in jobs if "Mabel" in job["excerpt"]]  # the book has their sound
+    assert not [job for job in jobs if "Mabel" in (job["excerpt"] or "")]  # the book has their sound
 
 
 def test_an_epub_shows_its_words(ancestral: Run, server: Server, tmp_path: Path) -> None:
@@ -124,7 +124,30 @@ def test_the_file_has_an_etag_and_ranges(server: Server) -> None:
     assert part.headers["content-range"] == f"bytes 10-19/{len(whole.content)}"
     assert content(server, book, range="bytes=9999999-").status_code == 416
     assert whole.headers["content-disposition"] == "inline; filename=\"A__.opus\"; filename*=UTF-8''A_%C3%9C.opus"
-    assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa_manifest"
+    assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa"
+
+
+def test_a_file_a_chapter_and_captions(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    (path := tmp_path / "play.md").write_text(TEXT)
+    names = {"BEN": "bob"}
+    book, whole = (begun(server, TEXT, voices=names, format="opus", **more)["id"] for more in ({"split": "true"}, {}))
+    assert [ended(server, one)["status"] for one in (book, whole)] == ["completed"] * 2
+    response = content(server, book)
+    assert response.headers["content-type"] == "application/zip"
+    assert response.headers["content-disposition"] == 'inline; filename="book.zip"'
+    line = ("read", str(path), "--model", "tiny", "--seed", "7", "--voices", "BEN=bob", "--title", "book")
+    line = (*line, "--captions", "vtt", "--captions", "srt")
+    assert ancestral(*line, "-o", str(tmp_path / "chapter.opus"), "--split").returncode == 0
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert list(found) == [f"chapter-0{n}.{form}" for n in (1, 2) for form in ("opus", "srt", "vtt")]
+    assert found == {name: (tmp_path / name).read_bytes() for name in found}
+    assert ancestral(*line, "-o", str(tmp_path / "whole.opus")).returncode == 0
+    for form in ("vtt", "srt"):
+        captions = httpx.get(f"{server.url}/v1/books/{whole}/captions?format={form}")
+        assert captions.content == (tmp_path / f"whole.{form}").read_bytes()
+    early = httpx.get(f"{server.url}/v1/books/{begun(server, LONG)['id']}/captions")
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "book_not_completed")
 
 
 def test_events_tell_how_far_it_is(server: Server) -> None:
@@ -217,6 +240,7 @@ def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> No
         ({"speed": "9"}, 400, "speed", "at most"),
         ({"format": "ogg"}, 400, "format", "must be"),
         ({"format": "epub"}, 400, "file", "no EPUB"),
+        ({"format": "epub", "split": "true"}, 400, "split", "one file"),
         ({"sped": "1"}, 400, "sped", "no such parameter"),
         ({"title": "x" * 257}, 400, "title", "at most 256"),
     ],

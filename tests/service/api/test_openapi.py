@@ -34,6 +34,7 @@ ROUTES = {
     "POST /v1/books",
     "DELETE /v1/books/{book_id}",
     "GET /v1/books/{book_id}",
+    "GET /v1/books/{book_id}/captions",
     "GET /v1/books/{book_id}/content",
     "GET /v1/books/{book_id}/events",
     "GET /v1/books/{book_id}/manifest.c2pa",

@@ -111,6 +111,37 @@ def test_files_have_tags_chapters_and_a_cover(
         assert bytes(pictures[0]) == (tmp_path / "cover.png").read_bytes()
 
 
+def test_a_file_a_chapter_with_its_captions(ancestral: Run, book: Path, tmp_path: Path) -> None:
+    options = ("--author", "N. N.", "--captions", "vtt", "--captions", "srt")
+    assert _read(ancestral, book, tmp_path / "a.wav", *options)
+    done = ancestral(
+        "read", str(book), "-o", str(tmp_path / "b.wav"), "--model", "tiny", "--seed", "7", "--split", *options
+    )
+    assert done.returncode == 0, done.stderr
+    chapters = [soundfile.read(tmp_path / f"b-0{n}.wav", dtype="int16")[0] for n in (1, 2)]
+    whole, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    assert np.array_equal(np.concatenate(chapters), whole)
+    for number, title in enumerate(TITLES, 1):
+        with av.open(str(tmp_path / f"b-0{number}.wav")) as container:
+            tags = {name.lower(): value for name, value in container.metadata.items()}
+        assert (tags["title"], tags["album"], tags["track"]) == (title, "book", f"{number}/2")
+    shown = [(tmp_path / f"{name}.srt").read_text().split("\n\n") for name in ("a", "b-01", "b-02")]
+    texts = [[block.split("\n", 2)[2].strip() for block in blocks] for blocks in shown]
+    assert texts[0] == texts[1] + texts[2]
+    assert texts[2] == [TITLES[1], "These days a chicken leg is a rare dish."]
+    blocks = (tmp_path / "b-01.vtt").read_text().split("\n\n")
+    assert [blocks[0], *(block.split("\n", 1)[1].strip() for block in blocks[1:])] == ["WEBVTT", *texts[1]]
+    # The captions of the second chapter are those of the whole, earlier by the length of the first.
+    late, early = (_seconds(blocks[at].split("\n")[1]) for blocks, at in ((shown[0], len(texts[1])), (shown[2], 0)))
+    assert late - early == pytest.approx(len(chapters[0]) / RATE, abs=0.002)
+
+
+def _seconds(line: str) -> float:
+    """When a caption begins."""
+    hours, minutes, seconds = line.split(" ")[0].replace(",", ".").split(":")
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+
+
 def test_a_server_makes_the_same_file(ancestral: Run, server: Server, book: Path, tmp_path: Path) -> None:
     options = ("--speed", "1.5", "--voice", "bob")
     here = _read(ancestral, book, tmp_path / "a.flac", *options)
@@ -208,6 +239,8 @@ def test_a_corrected_text_costs_what_has_changed(ancestral: Run, book: Path, tmp
         (["-o", "a.mp3", "--url", "ftp://x"], 1, b"ftp://x: not the URL of a server"),
         (["-o", "a.mp3", "--url", "http://127.0.0.1:1"], 1, b"http://127.0.0.1:1: the server does not answer"),
         (["-o", "a.mp3", "--speed", "9"], 2, b"--speed"),
+        (["-o", "a.epub", "--split"], 2, b"an .epub shows its words itself"),
+        (["-o", "a.mp3", "--captions", "ass"], 2, b"--captions"),
     ],
 )
 def test_refusals(
