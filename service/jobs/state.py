@@ -18,6 +18,7 @@ from ancestral.service.broker.job import Priority
 from ancestral.service.broker.messages import WorkerInfo
 from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.artifacts import Artifacts
+from ancestral.service.jobs.cache import AnswerCache
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.settings import Settings
@@ -42,6 +43,8 @@ class AppState:
     tracing: Tracing
     signer: Signer | None
     """Who signs finished files; None if nobody does."""
+    avatars: AnswerCache = field(default_factory=AnswerCache)
+    """Pictures of names, by their ETags."""
     long_texts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Of the text front-end: see :func:`ancestral.service.speech.requests.prepared`."""
 

@@ -48,7 +48,7 @@ ConditionsDep = Annotated[Conditions, Depends(_conditions)]
 def file_response(
     read: Callable[[int, int], AsyncIterator[bytes]],
     size: int,
-    sha256: str,
+    tag: str,
     media_type: str,
     conditions: Conditions,
     headers: Mapping[str, str],
@@ -58,7 +58,7 @@ def file_response(
     Args:
         read: gives the bytes from a position to another.
         size: of the file in bytes.
-        sha256: of the file, which is its ETag.
+        tag: for its ETag: a hash that says which bytes it has.
         media_type: of the file.
         conditions: of the request.
         headers: other ones.
@@ -66,7 +66,7 @@ def file_response(
     Raises:
         RangeNotSatisfiable: the wanted range lies outside.
     """
-    etag = f'"{sha256}"'
+    etag = f'"{tag}"'
     own = {"accept-ranges": "bytes", "cache-control": "private, no-cache", "etag": etag, **headers}
     if (unchanged := not_modified(conditions.if_none_match, own)) is not None:
         return unchanged

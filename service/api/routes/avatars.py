@@ -1,7 +1,8 @@
 """``GET /v1/avatars/{name}.png``: the picture of a name, the same for ever, for the address of an ``<img>``.
 
-The name is the seed. The picture's job, found again by a key made of the request, is the cache: within a day, a name is
-sampled once, and later it gives the same bytes again.
+The name is the seed. Each process remembers pictures that were asked for lately. For others the picture's job, found
+again by a key made of the request, is the cache: within a day, a name is sampled once, and later it gives the same
+bytes again.
 """
 
 from __future__ import annotations
@@ -60,17 +61,20 @@ async def get_avatar(
         model=query.model, prompt=query.prompt, style=query.style, size=query.size, background=query.background,
         output_format=form, seed=digest_seed(0, name), response_format="b64_json",
     )  # fmt: skip
-    job_spec = image_job(service.catalog, service.settings, wanted)
-    identity = json.dumps([wanted.model_dump(), job_spec.model.sha256]).encode()
+    identity = json.dumps([wanted.model_dump(), service.catalog.model(query.model).sha256]).encode()
     digest = hashlib.sha256(identity).hexdigest()[:32]
     tag = f'"{digest}"' if service.signer is None else f'W/"{digest}"'  # tomorrow's file has another signature
     headers = {"cache-control": _FOR_EVER, "etag": tag, "cross-origin-resource-policy": "cross-origin"}
     if (unchanged := not_modified(if_none_match, headers)) is not None:
         return unchanged
+    if (cached := service.avatars.get(tag)) is not None:
+        return Response(cached[0], headers=dict(cached[1]), media_type=MEDIA_TYPES[form])
+    job_spec = image_job(service.catalog, service.settings, wanted)
     context = RequestContext(request, service, caller, prefer=None, key=f"avatar-{digest}")
     job = await context.submit(job_spec, kept_seconds=IDEMPOTENCY_SECONDS)
     reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
     await context.while_connected(reader.read_all(), job)
     data = await asyncio.to_thread(finished_file, reader, 0, await signed_files(service, reader))
     headers |= sample_headers(job, reader.payload, reader.engine)
+    service.avatars.put(tag, data, headers)
     return Response(data, headers=headers, media_type=MEDIA_TYPES[form])

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from ancestral.errors import NotFound
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.service.api.deps import Service
-from ancestral.service.api.http.file_response import ConditionsDep, file_response, file_responses
+from ancestral.service.api.http.file_response import Conditions, ConditionsDep, file_response, file_responses
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.books import OwnBook
 from ancestral.service.api.routes.job_content import C2PA
@@ -54,29 +54,31 @@ async def get_book_content(book: OwnBook, service: Service, conditions: Conditio
     "/{book_id}/manifest.c2pa",
     summary="Get the C2PA manifest of a book that has none inside",
     response_class=Response,
-    responses=C2PA | documented(400, 401, 404, 409, 503),
+    responses=file_responses("The manifest store.", C2PA[200]["content"]) | documented(400, 401, 404, 409, 416, 503),
 )
-async def get_book_manifest(book: OwnBook, service: Service) -> Response:
+async def get_book_manifest(book: OwnBook, service: Service, conditions: ConditionsDep) -> Response:
     """The signature of a file whose format has no place for one: opus, epub."""
-    return _beside(service, book, "c2pa", MANIFEST_TYPE)
+    return _beside(service, book, "c2pa", MANIFEST_TYPE, conditions)
 
 
 @router.get(
     "/{book_id}/captions",
     summary="Get captions for a book",
     response_class=Response,
-    responses=CAPTIONS | documented(400, 401, 404, 409, 503),
+    responses=file_responses("A file of captions.", CAPTIONS[200]["content"])
+    | documented(400, 401, 404, 409, 416, 503),
 )
 async def get_book_captions(
     book: OwnBook,
     service: Service,
+    conditions: ConditionsDep,
     form: CaptionsQuery = "vtt",
 ) -> Response:
     """Captions of all of the sound, with the text as it was written."""
-    return _beside(service, book, form, MEDIA_TYPES[form])
+    return _beside(service, book, form, MEDIA_TYPES[form], conditions)
 
 
-def _beside(service: AppState, book: Mapping[str, Any], name: str, media_type: str) -> Response:
+def _beside(service: AppState, book: Mapping[str, Any], name: str, media_type: str, conditions: Conditions) -> Response:
     """What is stored behind the file.
 
     Raises:
@@ -87,8 +89,11 @@ def _beside(service: AppState, book: Mapping[str, Any], name: str, media_type: s
     if name not in book["places"]:
         raise NotFound(f"This book has no {name} beside its file.", code=f"no_{name}")
     start, stop = book["places"][name]
-    headers = {"cache-control": "private, no-cache", "content-length": str(stop - start)}
-    return StreamingResponse(_read(service, book, start, stop), headers=headers, media_type=media_type)
+
+    def read(first: int, last: int) -> AsyncIterator[bytes]:
+        return _read(service, book, start + first, start + last)
+
+    return file_response(read, stop - start, f"{book['sha256']}-{name}", media_type, conditions, {})
 
 
 def _require_completed(book: Mapping[str, Any]) -> None:

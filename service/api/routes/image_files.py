@@ -7,14 +7,16 @@ range of it, so that nothing is decoded again.
 from __future__ import annotations
 
 import hmac
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from ancestral.errors import NotFound
 from ancestral.images.encoding import MEDIA_TYPES
 from ancestral.service.api.deps import Service
+from ancestral.service.api.http.file_response import ConditionsDep, file_response, file_responses
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.sample_headers import disposition
 from ancestral.service.broker.job import Status
@@ -25,17 +27,16 @@ from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID
 
 router = APIRouter(prefix="/v1/images/files", tags=["images"])
 
-_FILE = {
-    "description": "The picture.",
-    "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
-}
+_FILE = file_responses(
+    "The picture.", {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()}
+)
 
 
 @router.get(
     "/{job_id}/{index}.{form}",
     summary="Get a picture",
     response_class=Response,
-    responses={200: _FILE, **documented(400, 404, 500, 503)},
+    responses=_FILE | documented(400, 404, 416, 500, 503),
 )
 async def get_picture(
     job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],
@@ -43,6 +44,7 @@ async def get_picture(
     form: Annotated[ImageFormat, Path(examples=["png"])],
     token: Annotated[str, Query(max_length=64, description="Part of the URL in the response.")],
     service: Service,
+    conditions: ConditionsDep,
 ) -> Response:
     """A picture of a finished job. It needs no API key: anyone who has the URL may see it, such as a browser."""
     job = await service.broker.job(job_id)
@@ -65,11 +67,13 @@ async def get_picture(
     headers = {
         "cache-control": "private, max-age=3600",
         "cross-origin-resource-policy": "cross-origin",
-        "content-length": str(size),
         **disposition(job, payload, index),
     }
-    body = service.artifacts.read(job, start, start + size)
-    return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[form])
+
+    def read(first: int, stop: int) -> AsyncIterator[bytes]:
+        return service.artifacts.read(job, start + first, start + stop)
+
+    return file_response(read, size, f"{info.sha256}-{index}", MEDIA_TYPES[form], conditions, headers)
 
 
 def _not_found() -> NotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -9,6 +10,7 @@ from fastapi.responses import Response
 
 from ancestral.catalog.models import SpeechModel
 from ancestral.service.api.deps import Service
+from ancestral.service.api.http.etags import IfNoneMatch, not_modified
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.jobs import OwnJob
 from ancestral.service.broker.job import Job
@@ -27,7 +29,8 @@ CAPTIONS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A file of captions, with the text as it was written.",
         "content": {media.partition(";")[0]: {"schema": {"type": "string"}} for media in MEDIA_TYPES.values()},
-    }
+    },
+    304: {"description": "The file has the given ETag."},
 }
 
 
@@ -61,6 +64,7 @@ async def get_captions(
     job: OwnJob,
     service: Service,
     form: CaptionsQuery = "vtt",
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Captions of a job of ``POST /v1/audio/speech``; as soon as all its sentences are planned, before it ends."""
     timeline, sample_rate = _timeline(service, job)
@@ -68,7 +72,10 @@ async def get_captions(
     if not timeline.complete:
         check_end(job.status, job.error)
         raise Conflict("Not all sentences of this job have been planned yet.", code="job_not_ready", retry=True)
-    return Response(captions(sentences, sample_rate, form), media_type=MEDIA_TYPES[form])
+    text = captions(sentences, sample_rate, form).encode()
+    headers = {"cache-control": "private, no-cache", "etag": f'"{hashlib.sha256(text).hexdigest()}"'}
+    unchanged = not_modified(if_none_match, headers)
+    return Response(text, headers=headers, media_type=MEDIA_TYPES[form]) if unchanged is None else unchanged
 
 
 def _timeline(service: AppState, job: Job) -> tuple[Timeline, int]:

@@ -146,6 +146,7 @@ def test_a_file_a_chapter_and_captions(ancestral: Run, server: Server, tmp_path:
     for form in ("vtt", "srt"):
         captions = httpx.get(f"{server.url}/v1/books/{whole}/captions?format={form}")
         assert captions.content == (tmp_path / f"whole.{form}").read_bytes()
+        assert httpx.get(captions.url, headers={"if-none-match": captions.headers["etag"]}).status_code == 304
     early = httpx.get(f"{server.url}/v1/books/{begun(server, LONG)['id']}/captions")
     assert (early.status_code, early.json()["error"]["code"]) == (409, "book_not_completed")
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from ancestral.catalog.seeds import digest_seed
+from ancestral.service.jobs.cache import AnswerCache
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
 from tests.service.support import Server
@@ -62,6 +63,30 @@ def test_a_client_that_has_it_gets_304(server: Server) -> None:
         changed = avatar(server, "dave", form, headers={"if-none-match": found.headers["etag"]}, **query)
         assert changed.status_code == 200, changed.text
         assert changed.headers["etag"] != found.headers["etag"]
+
+
+def test_a_picture_that_was_asked_for_lately_needs_no_job(server: Server) -> None:
+    found = avatar(server, "eve")
+    assert httpx.delete(f"{server.url}/v1/jobs/{found.headers['x-job-id']}").status_code == 200
+    jobs = httpx.get(f"{server.url}/v1/jobs").json()["data"]
+    again = avatar(server, "eve")
+    assert again.content == found.content
+    names = {name for name in found.headers if name.startswith("x-")} - {"x-request-id"}
+    assert {name: again.headers[name] for name in (*names, "etag", "cache-control", "content-type")} == {
+        name: found.headers[name] for name in (*names, "etag", "cache-control", "content-type")
+    }
+    assert httpx.get(f"{server.url}/v1/jobs").json()["data"] == jobs
+
+
+def test_the_cache_forgets_what_was_not_asked_for_the_longest_time() -> None:
+    cache = AnswerCache(most=3 * 10_000)
+    for name in "abc":
+        cache.put(name, name.encode() * 7000, {"etag": name})
+    assert cache.get("a") == (b"a" * 7000, {"etag": "a"})
+    cache.put("d", b"d" * 7000, {})
+    assert [name for name in "abcd" if cache.get(name) is not None] == ["a", "c", "d"]
+    cache.put("e", b"e" * 30_000, {})  # alone it has no room
+    assert [name for name in "acde" if cache.get(name) is not None] == ["a", "c", "d"]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,15 @@ def test_a_url_gives_the_file(server: Server, url: str) -> None:
     assert head.headers["content-length"] == found.headers["content-length"]
 
 
+def test_a_url_has_an_etag_of_its_own(url: str) -> None:
+    found = httpx.get(url)
+    unchanged = httpx.get(url, headers={"if-none-match": found.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert httpx.get(url.replace("/1.png", "/0.png")).headers["etag"] != found.headers["etag"]
+    part = httpx.get(url, headers={"range": "bytes=4-9"})
+    assert (part.status_code, part.content) == (206, found.content[4:10])
+
+
 RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "generations": ({"style": "oil"}, {"prompt": "dog", "style": "oil"}),
     "completions": ({}, {"prompt": "dog", "rows": 2}),

@@ -110,6 +110,10 @@ def test_captions_are_valid_vtt_and_srt(server: Server) -> None:
     ]  # fmt: skip
     assert subrip.text.replace(",", ".").count("-->") == 3
     check_envelope(httpx.get(url, params={"format": "ass"}), 400, "format")
+    for response in (webvtt, subrip):
+        again = httpx.get(response.url, headers={"if-none-match": response.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert webvtt.headers["etag"] != subrip.headers["etag"]
 
 
 def test_a_caption_lasts_from_its_first_to_its_last_word(server: Server) -> None:
