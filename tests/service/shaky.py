@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 
@@ -22,6 +23,31 @@ def shaky_proxy(port: int, most: int, swap: tuple[bytes, bytes] = (b"", b"")) ->
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         threading.Thread(target=partial(_forward, listener, port, most, swap), daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def cut_proxy(port: int) -> Iterator[tuple[str, Callable[[], int]]]:
+    """The URL of a server on this port, and a function that breaks all connections that are open, and counts them."""
+    clients: list[socket.socket] = []
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):  # the end of the test
+            while True:
+                clients.append(listener.accept()[0])
+                arguments = (clients[-1], port, sys.maxsize, (b"", b""))
+                threading.Thread(target=_connect, args=arguments, daemon=True).start()
+
+    def cut() -> int:
+        count = 0
+        for client in clients:
+            with suppress(OSError):  # it is closed
+                client.shutdown(socket.SHUT_RDWR)
+                count += 1
+        return count
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", cut
 
 
 def _forward(listener: socket.socket, port: int, most: int, swap: tuple[bytes, bytes]) -> None:

@@ -103,7 +103,7 @@ CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
     "speech": "concurrent_streams=1", "parked": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
     "images": "", "images-limited": "requests_per_minute=1", "samples": "", "browser": "", "first-message": "",
-    "batches-ann": "", "batches-bob": "", "books-ann": "", "books-bob": "", "connect": "",
+    "batches-ann": "", "batches-bob": "", "books-ann": "", "books-bob": "", "connect": "", "javascript": "",
 }  # fmt: skip
 """Who may use the server with keys, and their limits. No two tests use the same caller."""
 FRAMES_A_PHONEME = 2

@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const page = (name) => import(new URL(name, process.env.PAGE));
-const { write, partSeed, newSeed } = await page("seeds.js");
-const { errorOf, events, here } = await page("api.js");
+const { Samples, errorOf, events, write } = await page("ancestral.js");
+const { partSeed, newSeed } = await page("seeds.js");
+const { here } = await page("api.js");
 const { readLink, writeLink, remember, recall, forget } = await page("store.js");
 const { snippets, python } = await page("snippets.js");
-const { wav, Samples, fft, MelSpectrogram } = await page("sound.js");
+const { wav, fft, MelSpectrogram } = await page("sound.js");
 const { rowsOf } = await page("picture_stream.js");
 const { wordAt } = await page("words.js");
 const { blocks, spans } = await page("markdown.js");

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
 from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
+from tests.service.shaky import cut_proxy
 from tests.service.support import SPEECH, Server, running
 
 pytestmark = pytest.mark.slow
@@ -33,6 +37,20 @@ def test_a_server_that_dies_and_comes_back(environment: dict[str, str], serve: S
             page.page.click(".problem button:text-is('Try again')")
             page.page.wait_for_selector(".stats[data-sha256]", state="attached")
             assert page.page.locator(".problem").count() == 0
+
+
+def test_a_sound_goes_on_where_the_connection_broke(server: Server, visit: Visiting) -> None:
+    text = "The birch canoe slid." + " The birch canoe slid." * 150
+    whole = server.speak(input=text, seed=9, speed=0.5, response_format="pcm").content
+    with cut_proxy(server.port) as (url, cut), visit(replace(server, url=url)) as page:
+        page.open(f"{SPEAK}{quote(text.removeprefix('The birch canoe slid.'))}&speed=0.5")
+        page.page.click("button.primary")
+        page.page.wait_for_selector("button:text-is('Pause')")
+        assert cut()
+        page.page.wait_for_selector(".stats[data-sha256]", state="attached")
+        assert page.page.get_attribute(".stats", "data-sha256") == hashlib.sha256(whole).hexdigest()
+        assert sum(asked.endswith("v1/audio/speech") for asked in page.requests) == 2
+        page.messages.clear()  # the browser's own, of what broke
 
 
 def test_offline(server: Server, visit: Visiting) -> None:

@@ -1,6 +1,7 @@
 // A picture that somebody chooses, at the size of the model; and the pictures that are drawn from it.
 
-import { ApiError, events, request } from "./api.js";
+import { ApiError, events } from "./ancestral.js";
+import { request } from "./api.js";
 import { dropZone, slider } from "./controls.js";
 import { h } from "./dom.js";
 import { fitted, fromBase64, repaint } from "./pixels.js";

@@ -1,7 +1,7 @@
 // Pictures over the websocket, row by row.
 
-import { ApiError, BASE, errorOf, key } from "./api.js";
-import { write } from "./seeds.js";
+import { ApiError, errorOf, write } from "./ancestral.js";
+import { BASE, key } from "./api.js";
 
 /**
  * Requests pictures. `onstart(start)` is called before the first row, `oncoarse(pixels, start)` with the coarse scale of

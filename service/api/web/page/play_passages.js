@@ -1,8 +1,12 @@
 // The passages of a text, each a request, played as one sound while they are sampled.
 
-import { chunks, request } from "./api.js";
-import { Samples } from "./sound.js";
+import { Samples, Stream } from "./ancestral.js";
+import { server } from "./api.js";
 
+/** Attempts of a passage that finds no room. */
+const PATIENCE = 60;
+/** Attempts to go on where the connection broke: six seconds. */
+const RESUMES = 7;
 /** Silence between passages, in seconds. */
 const PAUSE = 0.5;
 /** The longest that sound waits for the times of its words. */
@@ -23,10 +27,12 @@ export async function playPassages(panel, requests, { signal, words, wanted, onj
   };
   const device = player.open();
   for (const [index, { path, json }] of requests.entries()) {
-    const response = await send(path, { json, signal }, index > 0);
+    // A passage of a text that has begun waits for its turn, where there is a limit.
+    const stream = new Stream(server, path, json, { signal, attempts: index ? PATIENCE : 1, resumes: RESUMES });
+    const headers = await stream.open();
     if (index) feed(new Uint8Array(2 * PAUSE * rate), new Samples());
-    const job = { id: response.headers.get("x-job-id"), at: panel.scope.total / rate };
-    onjob(job, response.headers.get("x-engine"));
+    const job = { id: headers.get("x-job-id"), at: panel.scope.total / rate };
+    onjob(job, headers.get("x-engine"));
     const known = words && panel.words.load(job.id, wanted, job.at);
     if (!index) {
       // The first words are to be lit in time, too; but the sound does not wait long for them.
@@ -34,20 +40,8 @@ export async function playPassages(panel, requests, { signal, words, wanted, onj
       player.play();
     }
     const samples = new Samples();
-    for await (const piece of chunks(response)) feed(piece, samples);
+    for await (const piece of stream) feed(piece, samples);
   }
   panel.end();
   return bytes;
-}
-
-/** Sends a request. One of a text that has begun waits for its turn, where there is a limit. */
-async function send(path, options, begun) {
-  for (;;) {
-    try {
-      return await request(path, options);
-    } catch (error) {
-      if (!begun || !error.retryAfter) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
-    }
-  }
 }

@@ -1,11 +1,5 @@
 // Seeds: numbers up to 2^63 - 1, which are strings of digits on this page, and in JSON from 2^53.
 
-/** Writes JSON; seeds that JavaScript can write are numbers in it. */
-export function write(value, space) {
-  const number = (key, part) => (key === "seed" && /^\d+$/.test(part) && Number.isSafeInteger(+part) ? +part : part);
-  return JSON.stringify(value, number, space);
-}
-
 const GOLDEN = 0x9e3779b97f4a7c15n;
 const EXACT = 1n << 53n;
 

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { DOWNLOAD_SCALE } from "./gallery.js";
-import { write } from "./seeds.js";
+import { write } from "./ancestral.js";
 import { sizeOf, toBlob } from "./pixels.js";
 
 /** Where picture number `index` of so many lies, in pixels of the file. */

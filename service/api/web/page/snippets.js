@@ -1,6 +1,6 @@
 // A request as curl, Python and JavaScript.
 
-import { write } from "./seeds.js";
+import { write } from "./ancestral.js";
 
 const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 

@@ -20,20 +20,6 @@ export function wav(samples, rate) {
   return bytes;
 }
 
-/** Turns chunks of bytes of any size into 16-bit samples. */
-export class Samples {
-  rest = new Uint8Array(0);
-
-  take(bytes) {
-    const all = new Uint8Array(this.rest.length + bytes.length);
-    all.set(this.rest);
-    all.set(bytes, this.rest.length);
-    const even = all.length - (all.length % 2);
-    this.rest = all.slice(even);
-    return new Int16Array(all.buffer.slice(0, even));
-  }
-}
-
 /** The fast Fourier transform, in place; the length is a power of two. */
 export function fft(re, im) {
   const n = re.length;

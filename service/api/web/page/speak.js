@@ -1,6 +1,7 @@
 // The view "Speak": text to speech, heard while it is sampled.
 
-import { get, sha256 } from "./api.js";
+import { sha256 } from "./ancestral.js";
+import { get } from "./api.js";
 import { historyPanel, modelsWith, requestPanel, Seed, select, temperatureSlider } from "./controls.js";
 import { announce, clearErrors, field, h, problem, showAtField, toResult } from "./dom.js";
 import { playPassages } from "./play_passages.js";

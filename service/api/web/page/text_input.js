@@ -1,6 +1,6 @@
 // The text to speak: how long it is, in how many requests it is spoken, and pauses in it.
 
-import { ApiError } from "./api.js";
+import { ApiError } from "./ancestral.js";
 import { field, h } from "./dom.js";
 import { lengthOf, passagesOf } from "./passages.js";
 
