@@ -16,6 +16,7 @@ const { blocks, spans } = await page("markdown.js");
 const { shuffledBlocks, noiseLike } = await page("score.js");
 const { lines, odds } = await page("prove.js");
 const { peaks } = await page("curve.js");
+const { keysOf, shapeAt } = await page("mouth.js");
 const { passagesOf, joinCaptions } = await page("passages.js");
 const { averaged, picturesOf } = await page("pixels.js");
 const { weightsOf } = await page("voices.js");
@@ -237,4 +238,29 @@ test("each part of an answer has its evidence, or why it was not tried", () => {
   assert.deepEqual(lines({ signature: untried, recipe: untried, seed: untried, model })[2], ["Seed", "not tried", "No key."]);
   const searched = { status: "not_found", seeds_tried: 9, counters: [0, 9], complete: false };
   assert.match(lines({ signature: untried, recipe: untried, seed: searched, model })[2][2], /0 to 9; there was no time/);
+});
+
+test("a voice that was named says the next passages, too", () => {
+  const long = "The birch canoe slid. ".repeat(200).trim();
+  assert.deepEqual(passagesOf(`[voice:joe] One.\n\nTwo. [voice:emma] Three.\n\n${long}\n\n[voice:heart(2)+joe] Four.\n\nFive.`), [
+    "[voice:joe] One.",
+    "[voice:joe] Two. [voice:emma] Three.",
+    `[voice:emma] ${long.slice(0, 177 * 22 - 1)}`,
+    `[voice:emma] ${long.slice(177 * 22)}`,
+    "[voice:heart(2)+joe] Four.",
+    "[voice:heart(2)+joe] Five.",
+  ]);
+});
+
+test("the mouth has a viseme's shape in its middle, moves in between, and rests in pauses", () => {
+  const keys = keysOf([
+    { viseme: "aa", start: 1, end: 1.2 },
+    { viseme: "PP", start: 1.2, end: 1.3 },
+    { viseme: "ou", start: 2, end: 2.2 },
+  ]);
+  assert.deepEqual(keys.map(([at]) => at), [...keys.map(([at]) => at)].sort((a, b) => a - b));
+  const open = (seconds) => shapeAt(keys, seconds)[1];
+  assert.deepEqual([0, 0.9, 1.1, 1.25, 1.6, 2.1, 2.5].map(open), [0, 0, 11, 0, 0, 5, 0]);
+  assert.ok(Math.abs(open(1.175) - 5.5) < 1e-9);
+  assert.deepEqual(shapeAt([], 1), shapeAt(keys, 0));
 });

@@ -110,6 +110,14 @@ class Heard:
         assert max(map(abs, late)) <= 0.1, late
 
 
+SHAPES = """() => {
+  const inside = document.querySelector(".mouth .inside");
+  window.shapes = new Set([inside.getAttribute("d")]);
+  new MutationObserver(() => window.shapes.add(inside.getAttribute("d"))).observe(inside, { attributes: true });
+}"""
+"""Keeps every shape that the mouth has."""
+
+
 def test_words_are_lit_while_they_are_sampled(server: Server, visit: Visiting) -> None:
     text = "The birch canoe slid on the smooth planks."
     with visit(server) as page:
@@ -134,6 +142,28 @@ def test_words_are_lit_when_they_are_heard_again(real: Server, visit: Visiting) 
         page.page.wait_for_selector("button:text-is('Pause')")
         page.played()
         heard.check()
+        page.check()
+
+
+def test_several_voices_and_a_mouth_that_moves(server: Server, visit: Visiting) -> None:
+    with visit(server) as page:
+        page.open("#speak?model=tiny&voice=ann&seed=9&speed=0.5&text=No!%20The%20birch%20canoe%20slid.")
+        page.page.focus("textarea")
+        page.evaluate("document.activeElement.setSelectionRange(4, 4)")
+        page.page.select_option("select[aria-label='Another voice from here on']", "bob")
+        text = page.page.input_value("textarea")
+        assert text == "No! [voice:bob] The birch canoe slid."
+        assert page.evaluate("document.activeElement.selectionStart") == text.index("The")
+        page.evaluate(SHAPES)
+        sha256 = page.speak()
+        page.played()
+        expected = pcm(server, model="tiny", voice="ann", input=text, seed=9, speed=0.5)
+        assert sha256 == hashlib.sha256(expected).hexdigest()
+        assert page.page.locator(".words .speaker").all_inner_texts() == ["ann", "bob"]
+        shapes = page.evaluate("[...window.shapes]")
+        assert len(shapes) > 5, "it moves"
+        page.page.wait_for_timeout(300)
+        assert page.page.get_attribute(".mouth .inside", "d") == shapes[0], "and comes to rest"
         page.check()
 
 

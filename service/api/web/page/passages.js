@@ -2,24 +2,33 @@
 
 /** Characters of one request, counted as the server counts them. */
 const MOST = 4096;
+/** Who says what follows, and the most characters that this may have. */
+const VOICES = /\[voice:[^\]\n]{1,190}\]/g;
+const LEAD = 200;
 /** Where a text may be cut: best after a sentence, or else after a word. */
 const CUTS = [/^.*[.!?…]["'”’)]*(?=\s)/s, /^.*\S(?=\s)/s];
 
 /** Characters as the server counts them. */
 export const lengthOf = (text) => [...text].length;
 
-/** A text that one request can take is one passage; of a longer one every paragraph is, cut at the ends of sentences. */
+/** A text that one request can take is one passage; of a longer one every paragraph is, cut at the ends of sentences, and said by whom was named last. */
 export function passagesOf(text) {
   if (lengthOf(text) <= MOST) return [text];
   const paragraphs = text.split(/\n\s*\n/).map((part) => part.trim());
-  return paragraphs.filter(Boolean).flatMap(cut);
+  let speaker = null;
+  const most = text.search(VOICES) >= 0 ? MOST - LEAD : MOST;
+  return paragraphs.filter(Boolean).flatMap((paragraph) => cut(paragraph, most)).map((part) => {
+    const led = speaker && !part.startsWith("[voice:") ? `${speaker} ${part}` : part;
+    speaker = part.match(VOICES)?.at(-1) ?? speaker;
+    return led;
+  });
 }
 
-function cut(paragraph) {
+function cut(paragraph, most) {
   const parts = [];
   let rest = [...paragraph];
-  while (rest.length > MOST) {
-    const head = rest.slice(0, MOST).join("");
+  while (rest.length > most) {
+    const head = rest.slice(0, most).join("");
     const part = CUTS.map((cut) => cut.exec(head)?.[0]).find(Boolean) ?? head;
     parts.push(part);
     rest = rest.slice(lengthOf(part));

@@ -137,7 +137,7 @@ class Speak {
       words.element,
       canvas,
       position,
-      h("div", { class: "row" }, playButton, time, h("span", { class: "grow" }), this.actions.elements),
+      h("div", { class: "row" }, playButton, words.mouth.element, time, h("span", { class: "grow" }), this.actions.elements),
       this.actions.tick,
       figures,
       this.requestPanel.element,
@@ -157,6 +157,7 @@ class Speak {
   /** Shows what the model can be asked for. */
   chooseModel(voice) {
     this.text.element.hidden = !this.speaks;
+    this.text.offer(this.voices.of(this.model.id));
     for (const { element } of [this.speed, this.pitch, this.intonation]) element.hidden = !this.speaks;
     this.duration.element.hidden = this.speaks;
     this.submit.textContent = this.label;

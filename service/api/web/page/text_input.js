@@ -1,4 +1,4 @@
-// The text to speak: how long it is, in how many requests it is spoken, and pauses in it.
+// The text to speak: how long it is, in how many requests it is spoken, pauses and voices in it.
 
 import { ApiError } from "./ancestral.js";
 import { field, h } from "./dom.js";
@@ -17,7 +17,7 @@ const EXAMPLES = {
 };
 
 export class TextInput {
-  /** `text` may be absent; `onchange` is called when a pause has been inserted, `submit` when Ctrl + Enter is pressed. */
+  /** `text` may be absent; `onchange` is called when a pause or a voice has been inserted, `submit` when Ctrl + Enter is pressed. */
   constructor(text, { onchange, submit }) {
     this.onchange = onchange;
     this.input = h("textarea", { rows: 4, spellcheck: "true", value: text ?? "" });
@@ -27,8 +27,14 @@ export class TextInput {
     this.counter = h("output", { class: "grow" });
     const title = `Insert ${PAUSE}`;
     const pause = h("button", { type: "button", class: "quiet", title, onclick: () => this.pause() }, "+ Pause");
+    this.cast = h("select", { class: "quiet", "aria-label": "Another voice from here on", title: "Insert [voice:…]" });
+    this.cast.addEventListener("input", (event) => {
+      event.stopPropagation(); // it is no part of the request
+      this.insert(`[voice:${this.cast.value}] `);
+      this.cast.value = "";
+    });
     const hint = "Ctrl + Enter speaks.";
-    this.element = field("Text", this.input, { param: "input", hint, extra: [this.counter, pause] });
+    this.element = field("Text", this.input, { param: "input", hint, extra: [this.counter, this.cast, pause] });
   }
 
   get value() {
@@ -62,12 +68,25 @@ export class TextInput {
     throw new ApiError(message, { status: 400, param: "input" });
   }
 
+  /** Offers voices, of which each says what follows it in the text. */
+  offer(voices) {
+    const options = voices.map(({ id, name, language }) => h("option", { value: id }, `${name} (${language})`));
+    this.cast.replaceChildren(h("option", { value: "" }, "+ Voice"), ...options);
+    this.cast.hidden = voices.length < 2;
+  }
+
+  /** Inserts a text where the cursor is, which comes to stand behind it. */
+  insert(text) {
+    const { selectionStart: at, selectionEnd: end } = this.input;
+    this.input.setRangeText(text, at, end, "end");
+    this.input.focus();
+    this.onchange();
+  }
+
   /** Inserts a pause, whose length is selected so that it can be typed over. */
   pause() {
-    const { selectionStart: at, selectionEnd: end } = this.input;
-    this.input.setRangeText(` ${PAUSE} `, at, end);
-    this.input.focus();
+    const at = this.input.selectionStart;
+    this.insert(` ${PAUSE} `);
     this.input.setSelectionRange(at + 8, at + 11);
-    this.onchange();
   }
 }

@@ -63,13 +63,18 @@ export class VoicePicker {
     return languages.of(this.language);
   }
 
+  /** The voices of a model, of all languages. */
+  of(model) {
+    return this.voices.filter((voice) => voice.models.includes(model));
+  }
+
   /**
    * Shows the voices of a model that speak one language: that of `wanted`, a voice or a mix, which is chosen as far as
    * there are such voices; otherwise the reader's own, if the model has it.
    */
   show(model, wanted) {
     this.model = model;
-    const all = this.voices.filter((voice) => voice.models.includes(model));
+    const all = this.of(model);
     let chosen = weightsOf(wanted ?? this.value);
     const first = all.find((voice) => chosen[voice.id]) ?? all.find((voice) => primary(voice.language) === primary(navigator.language)) ?? all[0];
     const voices = all.filter((voice) => primary(voice.language) === primary(first.language));

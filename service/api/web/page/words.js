@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
+import { Mouth } from "./mouth.js";
 
 const ASK_AGAIN_MS = 400;
 const AWAITED_MS = 50;
@@ -23,10 +24,12 @@ export class WordLine {
   constructor(seek) {
     this.seek = seek;
     this.element = h("p", { class: "words", "aria-hidden": "true" });
+    this.mouth = new Mouth();
     this.clear();
   }
 
   clear() {
+    this.mouth.clear();
     this.words = []; // what was written as one, with all that is said for it
     this.lit = -1;
     this.loading = Promise.resolve();
@@ -48,13 +51,18 @@ export class WordLine {
     const { sound } = this;
     if (this.words.length) this.element.append(h("br"));
     this.shown = this.known = 0;
+    this.speaker = null;
+    let moved = 0;
     try {
       for (;;) {
-        const { text, words, sample_rate: rate, complete } = await get(`v1/jobs/${job}/timestamps`);
+        const { text, words, visemes, sample_rate: rate, complete } = await get(`v1/jobs/${job}/timestamps`);
         if (this.sound !== sound) return;
         const characters = [...text]; // the server counts code points
         for (const word of words.slice(this.known)) this.add(word, characters, rate, at);
         this.known = words.length;
+        const seconds = ({ viseme, start, end }) => ({ viseme, start: at + start / rate, end: at + end / rate });
+        this.mouth.add(visemes.slice(moved).map(seconds));
+        moved = visemes.length;
         if (complete) this.element.append(characters.slice(this.shown).join(""));
         if (complete || !wanted()) return;
         if (words.length) first();
@@ -65,7 +73,7 @@ export class WordLine {
     }
   }
 
-  add({ start, end, text_start: from, text_end: to }, characters, rate, at) {
+  add({ start, end, text_start: from, text_end: to, speaker = null }, characters, rate, at) {
     const last = this.words.at(-1);
     if (this.shown && last.from === from) {
       last.end = at + end / rate;
@@ -73,12 +81,16 @@ export class WordLine {
     }
     const word = { from, start: at + start / rate, end: at + end / rate };
     word.element = h("span", { onclick: () => this.seek(word.start) }, characters.slice(from, to).join(""));
-    this.element.append(characters.slice(this.shown, from).join(""), word.element);
+    this.element.append(characters.slice(this.shown, from).join(""));
+    if (speaker !== this.speaker) this.element.append(h("b", { class: "speaker" }, speaker));
+    this.speaker = speaker;
+    this.element.append(word.element);
     this.words.push(word);
     this.shown = to;
   }
 
   at(seconds) {
+    this.mouth.at(seconds);
     const index = wordAt(this.words, seconds);
     if (index === this.lit) return;
     this.words[this.lit]?.element.classList.remove("lit");
