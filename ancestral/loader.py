@@ -60,14 +60,14 @@ class LoadedModels(Catalog):
 
 
 def load_models(
-    config: CatalogConfig, engine: str = "auto", precision: str = "fp32", only: str | None = None
+    config: CatalogConfig, engine: str = "auto", precision: str = "auto", only: str | None = None
 ) -> LoadedModels:
     """Load models for sampling.
 
     Args:
         config: where they are.
         engine: one of :data:`ancestral.models.engines.NAMES`.
-        precision: of the weights in memory.
+        precision: one of :data:`ancestral.models.engines.PRECISIONS`.
         only: the id or an alias of the one that is loaded; all of them if None.
 
     Raises:

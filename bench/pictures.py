@@ -12,16 +12,18 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures import architecture, tensor_table
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.kernels.gemm import Precision
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.reference_sampler import draw
@@ -85,18 +87,20 @@ def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
     """All rows of one model."""
     naive = naive_seconds(checkpoint)
     rows = [Row(model, "naive", 1, float(f"{naive:.3g}"), 1.0)]
-    engine = NativeImageEngine(checkpoint)
-    h = engine.embed_labels([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
-    for batch in BATCHES:
-        wanted = [ImageStreamRequest(seed, h=h) for seed in range(batch)]
-        seconds = cpu_seconds(lambda wanted=wanted: engine.draw(wanted)) / batch  # type: ignore[misc]
-        rows.append(Row(model, engine.name, batch, float(f"{seconds:.3g}"), round(naive / seconds, 1)))
+    has_int8 = architecture(checkpoint.spec.kind).has_int8(checkpoint.spec)
+    for precision in (Precision.FP32, Precision.INT8)[: 1 + has_int8]:
+        engine = NativeImageEngine(checkpoint, precision)
+        h = engine.embed_labels([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
+        for batch in BATCHES:
+            wanted = [ImageStreamRequest(seed, h=h) for seed in range(batch)]
+            seconds = cpu_seconds(partial(engine.draw, wanted)) / batch
+            rows.append(Row(model, engine.name, batch, float(f"{seconds:.3g}"), round(naive / seconds, 1)))
     return rows
 
 
 def targets(rows: Sequence[Row]) -> list[Target]:
     """The targets, for the rows of :data:`LARGE` and of :data:`LSTMS`."""
-    native = {row.batch: row for row in rows if row.model == LARGE and row.engine != "naive"}
+    native = {row.batch: row for row in rows if row.model == LARGE and row.engine == "native"}
     one, sixteen = native[1], native[16]
     singles = round(16 * sixteen.seconds_per_image / one.seconds_per_image, 2)
     slowest = min(row.times_naive for row in rows if row.model in LSTMS and row.engine != "naive")

@@ -35,7 +35,7 @@ class Detector:
         self,
         config: CatalogConfig | None = None,
         engine: str = "auto",
-        precision: str = "fp32",
+        precision: str = "auto",
         key: bytes | None = None,
         trusted: str = "",
     ) -> None:

@@ -226,6 +226,7 @@ PIXELCNN = Architecture(
     tensors=tensors,
     network="ancestral.models.networks.pixelcnn:build",
     kernel="ancestral.models.kernels.pixelcnn:PixelCNNKernel",
+    has_int8=lambda spec: spec.gated and spec.features % 8 == spec.coarse_features % 8 == 0,
     exporter=Exporter(
         format="4",
         graphs="ancestral.training.export.pixelcnn:graphs",

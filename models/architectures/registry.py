@@ -61,8 +61,8 @@ class Architecture:
     Without one the torch engine samples it, slowly."""
     engines: Mapping[str, str] = field(default_factory=dict)
     """``(checkpoint, …) -> engine`` for ``native`` and ``torch``, where they are not those of every image network."""
-    precisions: tuple[str, ...] = ("fp32",)
-    """In which the native engine can keep the weights."""
+    has_int8: Callable[[Any], bool] = lambda _: False
+    """``(spec) -> bool``: whether the native engine can keep the weights in int8, too."""
     exporter: Exporter | None = None
     """None: there are no graphs; where an onnx engine is wanted, the native one samples it."""
     task: str | None = None

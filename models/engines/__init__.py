@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from ancestral.models.architectures import architecture, load_object
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.batch import BatchEngine
@@ -14,38 +13,36 @@ from ancestral.models.engines.images.engine import ImageEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``native``: it never is an engine that has not run on such a machine."""
-PRECISIONS = ("fp32", "int8")
-"""Of the native engine's weights."""
+PRECISIONS = ("auto", "fp32", "int8")
+"""Of the native engine's weights; ``auto`` is ``int8`` where this processor is faster with it (AVX2 or AVX512-VNNI)."""
 
 log = logging.getLogger(__name__)
 
 
-def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> Engine:
+def load_engine(name: str, checkpoint: Checkpoint, precision: str = "auto") -> Engine:
     """An engine that samples a checkpoint: a SpeechEngine, or a BatchEngine of an ImageEngine.
 
     Args:
         name: one of :data:`NAMES`. Where an architecture has no ONNX exporter, the onnx engines are ``native``; where
             it has no compiled kernel, ``native`` is ``torch``. Either is logged.
         checkpoint: of any autoregressive architecture; onnx engines need it read from a directory with graphs in it.
-        precision: in which the native engine keeps the weights: ``fp32`` or ``int8``. It applies to
-            architectures that have it (``Architecture.precisions``); the others are always fp32, and so is a WaveNet
-            without ``int8_ranges``, which is logged.
+        precision: one of :data:`PRECISIONS`, for the native engine's weights. Networks without int8
+            (``Architecture.has_int8``) are fp32, whichever it is.
 
     Raises:
-        ValueError: there is no such engine.
+        ValueError: there is no such engine or precision.
         EngineError: the architecture has no such engine, or the engine cannot run here, or has no such precision, or
             the graphs are missing or stale.
         ModuleNotFoundError: the engine's library is not installed.
     """
     if name not in NAMES:
         raise ValueError(f"engine: {name!r} is none of {', '.join(NAMES)}")
-    low_precision = precision != "fp32" and precision in architecture(checkpoint.spec.kind).precisions
-    if low_precision and isinstance(checkpoint.spec, WaveNetSpec) and not checkpoint.spec.int8_ranges:
-        # One older model must not keep a worker from serving the others.
-        log.warning("%s: has no int8_ranges, which training writes: it is sampled in fp32", checkpoint.path)
-        low_precision = False
-    if low_precision and name not in ("auto", "native"):
-        raise EngineError(f"precision: the {name} engine has fp32 only; {precision} needs the native engine")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: {precision!r} is none of {', '.join(PRECISIONS)}")
+    native = name in ("auto", "native")
+    int8 = (precision == "int8" or (precision == "auto" and native)) and _has_int8(checkpoint, precision)
+    if int8 and not native:
+        raise EngineError(f"precision: the {name} engine has fp32 only; int8 needs the native engine")
     if name.startswith("onnx-"):
         if _has_graphs(checkpoint):
             return _engine("onnx", checkpoint, name)
@@ -53,27 +50,38 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "fp32") -> E
         log.warning("%s has no ONNX exporter: the native engine samples it, not %s", checkpoint.spec.kind, name)
     if name == "torch":
         return _engine("torch", checkpoint)
-    return _native(checkpoint, precision if low_precision else "fp32")
+    return _native(checkpoint, int8)
 
 
-def load_image_engine(name: str, checkpoint: Checkpoint) -> ImageEngine:
+def load_image_engine(name: str, checkpoint: Checkpoint, precision: str = "auto") -> ImageEngine:
     """The engine of single pictures; like :func:`load_engine`, for checkpoints of image architectures."""
-    engine = load_engine(name, checkpoint)
+    engine = load_engine(name, checkpoint, precision)
     if not isinstance(engine, BatchEngine):
         raise EngineError(f"{checkpoint.spec.kind}: it samples no pictures")
     return engine.pictures
 
 
-def _native(checkpoint: Checkpoint, precision: str) -> Engine:
+def _has_int8(checkpoint: Checkpoint, precision: str) -> bool:
+    """Whether the native engine samples a checkpoint in int8, where ``auto`` or ``int8`` was asked for."""
+    if not architecture(checkpoint.spec.kind).has_int8(checkpoint.spec):
+        if precision == "int8":  # one older model must not keep a worker from serving the others
+            log.info("%s: there is no int8 for it, so it is sampled in fp32", checkpoint.path)
+        return False
+    from ancestral.models.kernels.gemm import Instructions, best_instructions
+
+    return precision == "int8" or best_instructions() is not Instructions.PORTABLE
+
+
+def _native(checkpoint: Checkpoint, int8: bool) -> Engine:
     kind = checkpoint.spec.kind
     if architecture(kind).engine("native") is None and architecture(kind).engine("torch") is not None:
         log.warning("%s has no compiled kernel: the torch engine samples it, slowly", kind)
         return _engine("torch", checkpoint)
-    if precision == "fp32":
+    if not int8:
         return _engine("native", checkpoint)
     from ancestral.models.kernels.gemm import Precision
 
-    return _engine("native", checkpoint, Precision[precision.upper()])
+    return _engine("native", checkpoint, Precision.INT8)
 
 
 def _engine(name: str, checkpoint: Checkpoint, *options: Any) -> Engine:

@@ -19,10 +19,12 @@ class ChannelGroups:
     """The groups of pixels with so many channels."""
 
     channels: int
+    multiple: int = 1
+    """Of which the number of features of a channel is one."""
 
     def each(self, features: int) -> int:
         """Features of one channel, with the padding."""
-        return -(-features // self.channels)
+        return -(-features // (self.channels * self.multiple)) * self.multiple
 
     def own(self, features: int, channel: int) -> slice:
         """Where the features of one channel are."""

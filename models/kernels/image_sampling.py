@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ancestral.models.kernels.byte_products import products
 from ancestral.models.kernels.categorical import bounds, draw, log_likelihood
 from ancestral.models.kernels.noise import uniform
+from ancestral.models.kernels.vectors import WIDTH
 from ancestral.models.portable import add_to_each
 
 _ZERO = np.float32(0.0)
@@ -40,18 +42,21 @@ def distribution(channels, levels, each, weights, c, out, begin, size, skips, hi
     total = np.empty((lanes, each), np.float32)
     for lane in range(lanes):
         copy(weights, total[lane], each)
-    add_to_each(out.reshape(-1)[begin:], out.shape[1], weights[each:], size, each, total, lanes)
-    at = each + size * each
+    at = each
+    at += products(out.reshape(-1)[begin:], out.shape[1], weights[at:], size, each, total, lanes, out)
     for lane in range(lanes):
         rectify(total[lane], skips[lane, c * each :], each)
         copy(weights[at:], total[lane], each)
-    add_to_each(skips.reshape(-1), channels * each, weights[at + each :], seen, each, total, lanes)
-    at += each + seen * each
+    at += each
+    at += products(skips.reshape(-1), channels * each, weights[at:], seen, each, total, lanes, out)
     for lane in range(lanes):
         rectify(total[lane], hidden[lane, c * each :], each)
         copy(weights[at:], logits[lane], levels)
-    add_to_each(hidden.reshape(-1), channels * each, weights[at + levels :], seen, levels, logits, lanes)
-    return at + levels + seen * levels
+    at += levels
+    if levels % WIDTH:
+        add_to_each(hidden.reshape(-1), channels * each, weights[at:], seen, levels, logits, lanes)
+        return at + seen * levels
+    return at + products(hidden.reshape(-1), channels * each, weights[at:], seen, levels, logits, lanes, out)
 
 
 @njit(fastmath={"contract"}, error_model="numpy")

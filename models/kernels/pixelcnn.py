@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.kernels.byte_products import ZERO
 from ancestral.models.kernels.conditioners import upsample
+from ancestral.models.kernels.gemm import Precision
 from ancestral.models.kernels.image_sampling import copy, distribution, take_symbols
 from ancestral.models.kernels.pixelcnn_layers import pixel_gated, pixel_original, row_gated, row_original
 from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
@@ -43,16 +46,17 @@ def _sampler() -> Callable[..., None]:
         if gated:
             base = np.empty((lanes, layers * width * 2 * grouped), np.float32)
             beside = np.zeros((lanes, (layers - 1) * (reach + width) * grouped), np.float32)
+            # Outputs of gates are bytes where those of the rows above are.
             inner, out = (
-                np.empty((lanes, layers * grouped), np.float32),
-                np.empty((lanes, layers * grouped), np.float32),
+                np.empty((lanes, layers * grouped), above.dtype),
+                np.empty((lanes, layers * grouped), above.dtype),
             )
         else:
             base = np.empty((lanes, width * (flow + (layers - 1) * grouped)), np.float32)
             beside = np.empty((lanes, 0), np.float32)
             inner, out = (
-                np.empty((lanes, (layers - 1) * grouped), np.float32),
-                np.empty((lanes, layers * flow), np.float32),
+                np.empty((lanes, (layers - 1) * grouped), above.dtype),
+                np.empty((lanes, layers * flow), above.dtype),
             )
         skips = np.empty((lanes, channels * outputs), np.float32)
         hidden, window = np.empty_like(skips), np.empty((lanes, (first + 1) * inputs), np.float32)
@@ -98,14 +102,16 @@ class PixelCNNKernel:
     features of its last rows, with zeros around them (``[above_cells]``).
     """
 
-    def __init__(self, spec: PixelCNNSpec, tensors: Mapping[str, Array]) -> None:
+    def __init__(self, spec: PixelCNNSpec, tensors: Mapping[str, Array], precision: Precision = Precision.FP32) -> None:
         self._spec, self._tensors = spec, tensors
-        self._layout = PixelCNNLayout.of(spec)
+        self._layout = PixelCNNLayout.of(spec, precision)
         self._weights = self._layout.pack(tensors)
 
-    def blank(self) -> tuple[Array, ...]:
+    def blank(self) -> tuple[NDArray[Any], ...]:
         """The state of a picture without rows."""
         layout = self._layout
+        if layout.precision is Precision.INT8:
+            return np.zeros(layout.pixel_cells, np.float32), np.full(layout.above_cells, ZERO, np.uint8)
         return np.zeros(layout.pixel_cells, np.float32), np.zeros(layout.above_cells, np.float32)
 
     def blank_condition(self) -> Array:

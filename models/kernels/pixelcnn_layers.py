@@ -10,18 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ancestral.models.kernels.byte_products import gate, products
 from ancestral.models.kernels.image_sampling import add, copy, rectify
-from ancestral.models.portable import add_to_each, add_to_one, tanh
+from ancestral.models.portable import add_to_each
 
-_HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
-
-
-@njit(fastmath={"contract"}, error_model="numpy")
-def _gate(a, b, gated, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    """tanh(a) * sigmoid(b)."""
-    for j in range(size):
-        gated[j] = tanh(a[j]) * (_HALF * tanh(_HALF * b[j]) + _HALF)
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
@@ -33,7 +26,8 @@ def _biases(condition, inputs, first, weights, outputs, out, width):  # type: ig
     count = width if len(condition) > 1 else 1
     for x in range(count):
         copy(weights, out[x], outputs)
-        add_to_one(condition[first + x if count > 1 else 0], weights[outputs:], inputs, outputs, out[x])
+    own = condition[first if count > 1 else 0 :].reshape(-1)
+    add_to_each(own, condition.shape[1], weights[outputs:], inputs, outputs, out, count)
     for x in range(count, width):
         copy(out[0], out[x], outputs)
     return outputs * (1 + inputs)
@@ -58,21 +52,19 @@ def row_gated(sizes, weights, pixels, above, condition, row, base):  # type: ign
                 at += window * 2 * p
             else:
                 slot = (layer - 1) * (reach + 1) + (row + 1 + dy) % (reach + 1)
-                add_to_each(above[slot * kept :], p, weights[at:], (2 * reach + 1) * p, 2 * p, z, width)
-                at += (2 * reach + 1) * p * 2 * p
+                at += products(above[slot * kept :], p, weights[at:], (2 * reach + 1) * p, 2 * p, z, width, above)
         if layer == 0 and condition.shape[1] > inner:
             for x in range(width):
                 add(condition[row * width + x, inner:], z[x], 2 * p)
-        link, target = at, base[layer * width * gates : (layer + 1) * width * gates].reshape((width, gates))
-        at += 2 * p * gates
+        target = base[layer * width * gates : (layer + 1) * width * gates].reshape((width, gates))
         at += _biases(condition, inner, row * width, weights[at:], gates, target, width)
-        add_to_each(z.reshape(-1), 2 * p, weights[link:], 2 * p, gates, target, width)
+        at += products(z.reshape(-1), 2 * p, weights[at:], 2 * p, gates, target, width, above)
         if layer < layers - 1:
             at += _biases(condition, inner, row * width, weights[at:], 2 * p, biases, width)
             cell = (layer * (reach + 1) + row % (reach + 1)) * kept + reach * p
             for x in range(width):
                 add(biases[x], z[x], 2 * p)
-                _gate(z[x], z[x, p:], above[cell + x * p :], p)
+                gate(z[x], z[x, p:], above[cell + x * p :], p)
     return at
 
 
@@ -94,14 +86,13 @@ def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type
         if layer == 0:
             size = (first * channels + c) * planes
             add_to_each(flat_window, window.shape[1], weights, size, 2 * each, sums, lanes)
+            at += size * 2 * each
         else:
-            size = reach * features + seen
-            begin = (layer - 1) * line + x * features
-            add_to_each(flat[begin:], beside.shape[1], weights[at:], size, 2 * each, sums, lanes)
-        at += size * 2 * each
+            size, begin = reach * features + seen, (layer - 1) * line + x * features
+            at += products(flat[begin:], beside.shape[1], weights[at:], size, 2 * each, sums, lanes, gated)
         for lane in range(lanes):
             own = layer * features + c * each
-            _gate(sums[lane], sums[lane, each:], gated[lane, own:], each)
+            gate(sums[lane], sums[lane, each:], gated[lane, own:], each)
             copy(gated[lane, own:], out[lane, (c * layers + layer) * each :], each)
         if layer < layers - 1:
             here = layer * line + (reach + x) * features + c * each
@@ -110,8 +101,8 @@ def pixel_gated(sizes, weights, x, c, base, window, beside, gated, out):  # type
                 if layer > 0:
                     add(beside[lane, here - line :], passed[lane], each)
             begin = layer * features
-            add_to_each(flat_gated[begin:], gated.shape[1], weights[at + each :], seen, each, passed, lanes)
-            at += each + seen * each
+            at += each
+            at += products(flat_gated[begin:], gated.shape[1], weights[at:], seen, each, passed, lanes, gated)
             for lane in range(lanes):
                 copy(passed[lane], beside[lane, here:], each)
     return at

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.kernels.channel_groups import ChannelGroups
+from ancestral.models.kernels.gemm import LEVELS, Precision, pack
+from ancestral.models.kernels.vectors import WIDTH
 from ancestral.models.kernels.wavenet_layout import aligned
 
 Array = NDArray[np.float32]
@@ -43,9 +45,11 @@ class PixelCNNLayout:
     """Numbers that V is multiplied by; 0 without conditions."""
     located: bool
     """Whether each pixel has its own."""
+    precision: Precision
+    """Of the matrices that the outputs of gates are multiplied by."""
 
     @classmethod
-    def of(cls, spec: PixelCNNSpec) -> PixelCNNLayout:
+    def of(cls, spec: PixelCNNSpec, precision: Precision = Precision.FP32) -> PixelCNNLayout:
         """The layout of a model."""
         return cls(
             height=spec.height,
@@ -61,6 +65,7 @@ class PixelCNNLayout:
             outputs=spec.output_features,
             condition=spec.condition_width if spec.conditioned else 0,
             located=spec.conditioning == "location",
+            precision=precision,
         )
 
     @property
@@ -84,7 +89,7 @@ class PixelCNNLayout:
     @property
     def groups(self) -> ChannelGroups:
         """Of the features."""
-        return ChannelGroups(self.channels)
+        return ChannelGroups(self.channels, WIDTH if self.precision is Precision.INT8 else 1)
 
     def pack(self, tensors: Mapping[str, Array]) -> Array:
         """The flat array."""
@@ -99,11 +104,12 @@ class PixelCNNLayout:
     def _gated_row(self, tensors: Mapping[str, Array]) -> Iterator[Array]:
         for layer in range(self.layers):
             taps = tensors["vertical_first"] if layer == 0 else tensors["vertical"][layer - 1]
-            yield taps.transpose(2, 3, 1, 0)
-            yield self.groups.fill_runs(tensors["link"][layer], 2)
+            for line in taps.transpose(2, 3, 1, 0):
+                yield line if layer == 0 else self._of_gates(line.reshape(-1, line.shape[-1]))
             yield self.groups.fill_runs(tensors["horizontal_bias"][layer], 2)
             if self.condition:
                 yield self.groups.fill_runs(tensors["horizontal_condition"][layer], 2)
+            yield self._of_numbers(self.groups.fill_runs(tensors["link"][layer], 2))
             if layer < self.layers - 1:
                 yield tensors["vertical_bias"][layer]
                 if self.condition:
@@ -119,14 +125,25 @@ class PixelCNNLayout:
             if layer:
                 grouped = self.groups.fill(grouped, 1)
             visible = channel * self.planes if layer == 0 else seen
-            yield from (grouped[:-1, :, gates], grouped[-1, :visible, gates])
+            whole = grouped[:-1, :, gates].reshape(-1, 2 * (own.stop - own.start))
+            matrix = np.concatenate([whole, grouped[-1, :visible, gates]])
+            yield matrix if layer == 0 else self._of_numbers(matrix)
             if layer < self.layers - 1:
                 yield self.groups.fill(tensors["residual_bias"][layer], 0)[own]
-                yield self.groups.fill(tensors["residual"][layer], 0, 1)[:seen, own]
+                yield self._of_gates(self.groups.fill(tensors["residual"][layer], 0, 1)[:seen, own])
         skip = self.groups.fill(tensors["skip"], 1, 2)[:, :seen, skips]
         yield self.groups.fill(tensors["skip_bias"], 0)[skips]
         # By channel first, so that what is seen is one run.
-        yield skip.reshape(self.layers, channel + 1, -1, skip.shape[2]).swapaxes(0, 1)
+        by_channel = skip.reshape(self.layers, channel + 1, -1, skip.shape[2]).swapaxes(0, 1)
+        yield self._of_gates(by_channel.reshape(-1, skip.shape[2]))
+
+    def _of_gates(self, matrix: Array) -> Array:
+        """The words of a matrix whose inputs are outputs of gates: between -1 and 1."""
+        return pack(self.precision, matrix, np.full(len(matrix), 1 / np.float32(LEVELS), np.float32))
+
+    def _of_numbers(self, matrix: Array) -> Array:
+        """The words of a matrix whose inputs have units of their own in every product."""
+        return pack(self.precision, matrix, np.ones(len(matrix), np.float32))
 
     def _original_row(self, tensors: Mapping[str, Array]) -> Iterator[Array]:
         yield self.groups.fill(tensors["first_bias"], 0)
@@ -155,7 +172,8 @@ class PixelCNNLayout:
     def _head(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
         own = self.groups.own(self.outputs, channel)
         yield self.groups.fill(tensors["head_bias"], 0)[own]
-        yield self.groups.fill(tensors["head"], 0, 1)[: own.stop, own]
+        yield self._of_numbers(self.groups.fill(tensors["head"], 0, 1)[: own.stop, own])
         symbols = slice(channel * self.levels, (channel + 1) * self.levels)
         yield tensors["output_bias"][symbols]
-        yield self.groups.fill(tensors["output"], 0)[: own.stop, symbols]
+        output = self.groups.fill(tensors["output"], 0)[: own.stop, symbols]
+        yield output if self.levels % WIDTH else self._of_numbers(output)

@@ -25,11 +25,10 @@ _V3: Final = frozenset({"abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"})
 _V4: Final = _V3 | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
 _COMPILE: Final = """
 from ancestral.loader import load_models
-from ancestral.models.engines import PRECISIONS
 from ancestral.service.settings import load_settings
 from ancestral.warmup import warm_up
 
-for precision in PRECISIONS:
+for precision in ("fp32", "int8"):
     warm_up(load_models(load_settings().catalog_config, precision=precision).samplers)
 """
 

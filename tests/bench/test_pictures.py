@@ -16,7 +16,6 @@ from bench.report import report
 CLASS = (("class", ("a", "b")),)
 TINY = PixelCNNSpec(6, 5, 3, layers=2, features=6, output_features=6, attributes=CLASS, conditioning="class")
 
-
 TINY_RNN = PixelRNNSpec(6, 5, 3, layers=2, features=4)
 
 
@@ -31,6 +30,11 @@ def test_every_batch_is_a_row_beside_the_naive_one(spec: ImageSpec, capsys: pyte
     table, _, line = capsys.readouterr().out.rstrip().rpartition("\n")
     assert "seconds per image" in table.replace("\n", " ")
     assert len(json.loads(line)["rows"]) == len(rows)
+
+
+def test_a_network_with_int8_has_rows_of_it() -> None:
+    rows = measure_model("tiny", random_checkpoint(replace(TINY, features=24)))
+    assert [row.engine for row in rows] == ["naive", *["native"] * 3, *["native-int8"] * 3]
 
 
 @pytest.mark.parametrize(

@@ -60,14 +60,14 @@ PICTURES: dict[str, ImageSpec] = {
     ),
     "palette": PixelCNNSpec(
         height=8, width=8, channels=1, levels=6,
-        palette=("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0", "#90ff90"), layers=2, features=12,
+        palette=("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0", "#90ff90"), layers=2, features=16,
         first_kernel_size=3, output_features=12,
         attributes=(
             ("species", ("elf", "orc", "imp")), ("garment", ("robe", "mail")),
             ("weapon", ("staff", "axe", "no weapon")),
         ),
         label_rows=6, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
-        coarse_features=6, coarse_inputs=4,
+        coarse_features=8, coarse_inputs=4,
     ),
     "diagonal": PixelRNNSpec(
         height=7, width=6, channels=1, levels=2, lstm="diagonal", layers=2, features=4, first_kernel_size=3,
@@ -81,7 +81,7 @@ PICTURES: dict[str, ImageSpec] = {
 }  # fmt: skip
 """The models that draw, named after what they have: `rgb` and `binary` also have classes, `grey` and `row` have no
 attributes, `subclasses` samples in two scales, the `palette` has a transparent colour; `diagonal` (BiLSTM) and `row`
-(LSTM) have no graphs."""
+(LSTM) have no graphs. The `palette` is sampled in int8."""
 ENCODED: dict[str, ImageSpec] = {
     "autoencoder": PixelCNNAutoencoderSpec(
         height=6, width=8, channels=1, levels=2, layers=2, features=6, first_kernel_size=3, output_features=8,
@@ -180,9 +180,12 @@ def write_picture_model(path: Path, spec: ImageSpec) -> None:
 
 
 def sampled_by(model: str, engine: str) -> str:
-    """The engine that really samples a model where ``engine`` is wanted: without graphs, no onnx engine does."""
-    without_graphs = model in PICTURES and architecture(PICTURES[model].kind).exporter is None
-    return "native" if without_graphs else engine
+    """The engine that really samples a model where ``engine`` is wanted: without graphs, no onnx engine does, and
+    ``native`` is in int8 where a network has it."""
+    spec = (PICTURES | ENCODED).get(model)
+    if engine == "native":
+        return "native-int8" if spec is None or architecture(spec.kind).has_int8(spec) else "native"
+    return "native" if spec is not None and architecture(spec.kind).exporter is None else engine
 
 
 def compile_kernels(models: Path, lock: Path) -> None:

@@ -22,6 +22,7 @@ from ancestral.models.engines.images.engine import (
     coarse_checkpoint,
     unconditional_lanes,
 )
+from ancestral.models.kernels.gemm import Precision
 from ancestral.models.portable import native_name
 from ancestral.models.spec import COARSE
 
@@ -86,6 +87,7 @@ class NativeImageEngine(ImageEngine):
 
     Args:
         checkpoint: of an image architecture with a kernel.
+        precision: of the large matrices, where the architecture has it; part of the engine's name.
 
     Raises:
         EngineError: the architecture has no kernel.
@@ -94,20 +96,23 @@ class NativeImageEngine(ImageEngine):
     # In one call a weight that is read serves four pictures.
     lanes = 4
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__(checkpoint, self.of_coarse_pixels(checkpoint))
-        self.name = native_name()
+    def __init__(self, checkpoint: Checkpoint, precision: Precision = Precision.FP32) -> None:
+        super().__init__(checkpoint, self.of_coarse_pixels(checkpoint, precision))
+        options = [] if precision is Precision.FP32 else [precision]
+        self.name = native_name(*(option.name.lower() for option in options))
         path = architecture(self.spec.kind).kernel
         if path is None:
             raise EngineError(f"{self.spec.kind}: the architecture has no compiled kernel")
-        self._kernel: ImageKernel = load_object(path)(self.spec, checkpoint.tensors)
+        self._kernel: ImageKernel = load_object(path)(self.spec, checkpoint.tensors, *options)
         self._run([self._blank()], 0, score=False)
 
     @classmethod
-    def of_coarse_pixels(cls, checkpoint: Checkpoint) -> NativeImageEngine | None:
+    def of_coarse_pixels(
+        cls, checkpoint: Checkpoint, precision: Precision = Precision.FP32
+    ) -> NativeImageEngine | None:
         """What samples the coarse pixels of a network in two scales, whatever engine samples the rest."""
         coarse = coarse_checkpoint(checkpoint)
-        return None if coarse is None else cls(coarse)
+        return None if coarse is None else cls(coarse, precision)
 
     def _blank(self) -> NativeImageStream:
         spec = self.spec

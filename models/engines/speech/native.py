@@ -60,8 +60,10 @@ class NativeEngine(CachedEngine):
         self._weights = self._layout.pack(checkpoint.tensors, self.spec.int8_ranges)
         if precision is Precision.INT8:
             log.info("int8: dot products of bytes use %s", self._instructions.name)
-            if self._instructions is not Instructions.AVX512_VNNI:
-                log.warning("int8: this processor has no AVX512-VNNI; the sound is the same, but it is hardly faster")
+            if self._instructions is Instructions.PORTABLE:
+                log.warning(
+                    "int8: this processor has no AVX2; the sound is the same, but it is hardly faster than fp32"
+                )
         for lanes in self.widths:
             self._loop([self._blank() for _ in range(lanes)], np.empty((lanes, 0), np.uint8), np.empty((lanes, 0)))
 

@@ -10,14 +10,13 @@ import tarfile
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
 
 import fsspec
 
 from ancestral.batch import KEY, Mapper, Row, schema
 from ancestral.catalog.catalog import CatalogConfig
-from ancestral.model import load_from
+from ancestral.model import Model, load_from
 from ancestral.service.cli.rows.source import BatchError, Source
 
 FORMATS: Final = {"parquet": "parquet", "webdataset": "tar", "files": "jsonl"}
@@ -39,6 +38,7 @@ class Batch:
     config: CatalogConfig
     engine: str
     precision: str
+    """As of :func:`ancestral.load`."""
     seed: int
     score: bool
     keep: tuple[str, ...]
@@ -46,6 +46,8 @@ class Batch:
     """Columns of the rows that the output has as text."""
     count: int = 0
     """Of the rows."""
+    sampled_by: str = ""
+    """The name of the engine, which says its precision, too; empty until a model is loaded."""
 
     @property
     def part_rows(self) -> int:
@@ -63,8 +65,20 @@ class Batch:
 
     def mapper(self) -> Mapper:
         """What makes the rows."""
-        loader = partial(load_from, self.config, self.model, self.engine, self.precision)
-        return Mapper(loader, seed=self.seed, score=self.score, keep=self.keep)
+        return Mapper(self.load, seed=self.seed, score=self.score, keep=self.keep)
+
+    def load(self) -> Model:
+        """The model.
+
+        Raises:
+            BatchError: it is sampled otherwise here than where the batch began, on another kind of processor.
+        """
+        model = load_from(self.config, self.model, self.engine, self.precision)
+        if self.sampled_by not in ("", model.engine):
+            raise BatchError(
+                f"begun with the engine {self.sampled_by}, and this machine has {model.engine}: set the precision"
+            )
+        return model
 
 
 def begin(batch: Batch) -> tuple[Batch, list[int]]:
@@ -80,11 +94,11 @@ def begin(batch: Batch) -> tuple[Batch, list[int]]:
     if not len(source):
         raise BatchError(f"{batch.source}: there are no rows in it")
     copied = tuple(name for name in columns if name not in mapper.results)
-    batch = replace(batch, engine=mapper.model.engine, copied=copied, count=len(source))
+    batch = replace(batch, sampled_by=mapper.model.engine, copied=copied, count=len(source))
     lexicon = batch.config.pronunciations
     finished = Output(batch).begin({
         "rows_sha256": source.sha256(), "model": mapper.model.id, "model_sha256": mapper.model.description.sha256,
-        "engine": batch.engine, "precision": batch.precision, "seed": batch.seed, "score": batch.score,
+        "engine": batch.sampled_by, "seed": batch.seed, "score": batch.score,
         "keep": sorted(batch.keep), "to": batch.form,
         "pronunciations_sha256": None if lexicon is None else hashlib.sha256(lexicon.read_bytes()).hexdigest(),
     })  # fmt: skip

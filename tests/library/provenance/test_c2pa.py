@@ -225,7 +225,10 @@ def _media(form: str, data: bytes) -> bytes:
         start = data.index(b"IDAT")
         return data[start : data.index(b"IEND") - 4]
     if form == "jpeg":
-        return data[data.index(b"\xff\xda") :]
+        at = 2  # segment by segment: the bytes of a marker may be those of a signature, too
+        while data[at + 1] != 0xDA:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+        return data[at:]
     if form == "webp":
         start = data.index(b"VP8L")
         return data[start : start + 8 + int.from_bytes(data[start + 4 : start + 8], "little")]

@@ -109,6 +109,7 @@ def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> No
 def test_int8_needs_the_ranges_of_its_checkpoint() -> None:
     checkpoint = random_checkpoint(SMALL_SPEC)
     bare = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=()))
+    assert load_engine("auto", bare).name == load_engine("native", bare, "int8").name == "native"
     with pytest.raises(EngineError, match="int8_ranges"):
         NativeEngine(bare, Precision.INT8)
     with pytest.raises(SpecError, match="int8_ranges"):
@@ -245,17 +246,12 @@ def test_an_unconditional_model_takes_no_conditions() -> None:
 
 def test_engines_are_found_by_name() -> None:
     checkpoint = random_checkpoint(TINY_SPECS["unconditional"])
-    assert load_engine("auto", checkpoint).name == "native"
-    assert load_engine("native", checkpoint).name == "native"
+    assert load_engine("auto", checkpoint).name == load_engine("native", checkpoint).name == "native-int8"
     assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"
     assert load_engine("torch", checkpoint).name == "torch"
+    with pytest.raises(ValueError, match="precision: 'int4' is none of auto, fp32, int8"):
+        load_engine("native", checkpoint, "int4")
     with pytest.raises(EngineError, match="precision: the torch engine has fp32 only"):
         load_engine("torch", checkpoint, "int8")
     with pytest.raises(ValueError, match="engine: 'cuda'"):
         load_engine("cuda", checkpoint)
-
-
-@pytest.mark.slow
-def test_precisions_are_found_by_name() -> None:
-    checkpoint = random_checkpoint(TINY_SPECS["unconditional"])
-    assert load_engine("auto", checkpoint, "int8").name == "native-int8"

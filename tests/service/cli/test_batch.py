@@ -88,7 +88,7 @@ def test_a_part_has_the_results_and_the_columns_of_the_rows(process: Run, tmp_pa
     samples, rate = soundfile.read(io.BytesIO(one["audio"]))
     assert len(samples) == one["seconds"] * rate
     recipe = json.loads(files["_batch.json"])
-    assert (recipe["model"], recipe["seed"], recipe["engine"]) == ("tiny", 3, "native")
+    assert (recipe["model"], recipe["seed"], recipe["engine"]) == ("tiny", 3, "native-int8")
 
 
 def test_webdataset_and_files_hold_what_parquet_holds(process: Run, tmp_path: Path) -> None:

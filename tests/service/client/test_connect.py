@@ -48,7 +48,7 @@ def test_the_sound_is_the_librarys(voice: RemoteVoice, here: ancestral.Model) ->
     chunks = list(far)
     assert {chunk.dtype for chunk in chunks} == {np.dtype(np.float32)}
     assert np.array_equal(to_int16(np.concatenate(chunks)), to_int16(near.samples))
-    assert (far.seed, far.engine, far.duration, far.text) == (7, "native", near.duration, near.text)
+    assert (far.seed, far.engine, far.duration, far.text) == (7, "native-int8", near.duration, near.text)
     assert (far.words, far.phonemes, far.visemes) == (near.words, near.phonemes, near.visemes)
     assert {word.speaker for word in far.words} == {"ann", "BEN"}
 

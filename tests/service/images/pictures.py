@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.models import checkpoint
+from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.engine import ImageEngine
-from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.palette import pixels_of, rgba
 from tests.service.support import ENCODED, PICTURES, Server
 
@@ -131,6 +131,7 @@ def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def engine_of(zoo: Path, model: str) -> ImageEngine:
-    """What the server samples a model with."""
-    return NativeImageEngine(checkpoint.load(zoo / model / SPECS[model].kind))
+def engine_of(zoo: Path, model: str, engine: str = "native") -> ImageEngine:
+    """What draws the pictures of a server with this engine: others than ``native`` have single precision."""
+    precision = "auto" if engine == "native" else "fp32"
+    return load_image_engine("native", checkpoint.load(zoo / model / SPECS[model].kind), precision)

@@ -40,8 +40,8 @@ def complete(server: Server, image: str | bytes | Pixels | None = None, **change
 @pytest.mark.parametrize("model", PICTURES)
 @pytest.mark.parametrize("rows", [1, 3, 5, 6])
 @pytest.mark.every_engine
-def test_the_rest_is_the_networks(server: Server, zoo: Path, model: str, rows: int) -> None:
-    spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
+def test_the_rest_is_the_networks(server: Server, zoo: Path, engine: str, model: str, rows: int) -> None:
+    spec, network, image = PICTURES[model], engine_of(zoo, model, engine), noise(model)
     h = network.embed_labels([None] * len(spec.conditions)) if spec.conditions else None
     given = random_symbols(model)[:rows]
     drawn = network.draw([ImageStreamRequest(part_seed(7, index), 1.0, h, given) for index in range(2)])

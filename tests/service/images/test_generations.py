@@ -57,8 +57,8 @@ def test_the_response_has_pictures_usage_and_headers(server: Server, engine: str
 @pytest.mark.parametrize("model", PICTURES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 @pytest.mark.every_engine(quick=True)
-def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, temperature: float) -> None:
-    spec, network = PICTURES[model], engine_of(zoo, model)
+def test_the_pictures_are_the_networks(server: Server, zoo: Path, engine: str, model: str, temperature: float) -> None:
+    spec, network = PICTURES[model], engine_of(zoo, model, engine)
     requests = []
     for seed in (part_seed(7, index) for index in range(3)):
         labels = network.draw_labels([1, *[None] * (len(spec.conditions) - 1)], seed) if spec.conditions else []
@@ -73,9 +73,9 @@ def test_the_pictures_are_the_networks(server: Server, zoo: Path, model: str, te
 @pytest.mark.parametrize("model", ["rgb", "binary", "diagonal"])
 @pytest.mark.every_engine(quick=True)
 def test_guided_pictures_are_the_networks_and_a_class_that_is_any_has_nothing_to_be_led_from(
-    server: Server, zoo: Path, model: str
+    server: Server, zoo: Path, engine: str, model: str
 ) -> None:
-    spec, network = PICTURES[model], engine_of(zoo, model)
+    spec, network = PICTURES[model], engine_of(zoo, model, engine)
     h, free = (network.embed_labels([label, 1][: len(spec.conditions)]) for label in (2, None))
     wanted = network.draw(
         [ImageStreamRequest(part_seed(7, i), 1.0, h, guidance=3.0, unconditional=free) for i in range(3)]

@@ -44,7 +44,7 @@ def score(
 @pytest.mark.parametrize("asked", [None, 1])
 @pytest.mark.every_engine
 def test_the_figures_are_the_networks(server: Server, zoo: Path, engine: str, model: str, asked: int | None) -> None:
-    spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
+    spec, network, image = PICTURES[model], engine_of(zoo, model, engine), noise(model)
     if asked is not None and not spec.conditions:
         return
     h = network.embed_labels([asked, *[None] * (len(spec.conditions) - 1)])[None] if spec.conditions else None
@@ -77,8 +77,8 @@ def test_what_it_shows_matters(server: Server) -> None:
 
 
 @pytest.mark.parametrize("model", PICTURES)
-def test_the_map_shows_the_bits_of_each_pixel(server: Server, zoo: Path, model: str) -> None:
-    spec, network, image = PICTURES[model], engine_of(zoo, model), noise(model)
+def test_the_map_shows_the_bits_of_each_pixel(server: Server, zoo: Path, engine: str, model: str) -> None:
+    spec, network, image = PICTURES[model], engine_of(zoo, model, engine), noise(model)
     h = network.embed_labels([None] * len(spec.conditions))[None] if spec.conditions else None
     nats = network.score(random_symbols(model)[None], h)[0]
     answer = score(server, image, model=model, map="true").json()

@@ -33,7 +33,7 @@ from ancestral.models.text.alignment import align
 from ancestral.speech.utterance import with_closing_pause
 from tests.service.api.verification import made, verify
 from tests.service.speech.likelihood_requests import score
-from tests.service.support import BOBS_SAMPLING, SPEECH, VOICES, Server
+from tests.service.support import BOBS_SAMPLING, SPEECH, VOICES, Server, sampled_by
 from tests.service.ws_client import LONG, talking, whole
 
 MODEL = {"model": "shaped"}
@@ -88,7 +88,7 @@ def test_a_manifest_is_verified(server: Server, engine: str) -> None:
     assert manifest["output"]["samples"] == len(samples_of(content))
     assert manifest["output"]["symbols_sha256"] == hashlib.sha256(content[44:]).hexdigest()
     found = verify(server, manifest).json()
-    assert (found["equal"], found["symbols_equal"], found["engine"]) == (True, True, engine)
+    assert (found["equal"], found["symbols_equal"], found["engine"]) == (True, True, sampled_by("shaped", engine))
 
 
 def test_parts_of_a_finished_file(server: Server) -> None:
@@ -126,7 +126,9 @@ def test_a_recording_is_scored_as_the_excitation_of_its_frames(server: Server, z
     found: dict[str, Any] = response.json()
     loaded = checkpoint.load(zoo / "shaped" / "wavenet")
     acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"))
-    wave = from_int16(to_int16(normalize_level(from_int16(samples_of(file)), 16000)))
+    # As the service reads a file: another scale, and the level is rounded otherwise.
+    recording = soundfile.read(io.BytesIO(file), dtype="float32")[0]
+    wave = from_int16(to_int16(normalize_level(recording, 16000)))
     frames = align(wave, phonemize(text), acoustic, "ann", FeatureSpec()).frames
     symbols = encode_excitation(wave, predictor(frames, FeatureSpec()))
     nats = load_engine(engine, loaded).score(symbols, frames, VOICES.index("ann"))

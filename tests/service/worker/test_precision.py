@@ -35,7 +35,7 @@ def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> 
     """What has been made of it is another sound; it is not patched together. One that nothing is made of is sampled."""
     with tempfile.TemporaryDirectory(prefix="anc-") as data:
         body = GENERATION | {"duration": 1200.0}
-        with serve(data_dir=data, engine="native", batch_slots=1) as server:
+        with serve(data_dir=data, engine="native", batch_slots=1, precision="fp32") as server:
             jobs = [
                 httpx.post(f"{server.url}/v1/audio/generations", json=body | changes, headers=ASYNC).json()["id"]
                 for changes in ({}, {"duration": 1.0})
@@ -56,7 +56,7 @@ def test_a_job_is_not_continued_where_sums_round_otherwise(serve: Serve, tmp_pat
     """The kernels are compiled for a processor that cannot fuse products with sums, and their engine is made to have
     the name of one that can."""
     write_model(tmp_path / "zoo" / "free", kind="audio")
-    own = {"models_dir": str(tmp_path / "zoo"), "engine": "native", "batch_slots": 1}
+    own = {"models_dir": str(tmp_path / "zoo"), "engine": "native", "precision": "fp32", "batch_slots": 1}
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nif sys.orig_argv[-1] == 'worker':\n"
         "    import ancestral.models.portable\n    ancestral.models.portable.fuses = lambda: True\n"
