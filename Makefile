@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-training test-all lint bench load observe test-gpu bench-gpu lock audit sbom licences clean
+.PHONY: help serve test test-training test-all lint docs bench load observe test-gpu bench-gpu lock audit sbom licences clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -77,6 +77,9 @@ lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## Write the documentation as a site, build/site, with all links checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(VENV)/.dev  ## Measure the sampling engines, then streams and the page of a real server
 	$(BIN)/python -m bench.engines

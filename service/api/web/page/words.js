@@ -49,28 +49,37 @@ export class WordLine {
 
   async ask(job, wanted, at, first) {
     const { sound } = this;
-    if (this.words.length) this.element.append(h("br"));
-    this.shown = this.known = 0;
-    this.speaker = null;
-    let moved = 0;
+    this.begin();
     try {
       for (;;) {
-        const { text, words, visemes, sample_rate: rate, complete } = await get(`v1/jobs/${job}/timestamps`);
+        const times = await get(`v1/jobs/${job}/timestamps`);
         if (this.sound !== sound) return;
-        const characters = [...text]; // the server counts code points
-        for (const word of words.slice(this.known)) this.add(word, characters, rate, at);
-        this.known = words.length;
-        const seconds = ({ viseme, start, end }) => ({ viseme, start: at + start / rate, end: at + end / rate });
-        this.mouth.add(visemes.slice(moved).map(seconds));
-        moved = visemes.length;
-        if (complete) this.element.append(characters.slice(this.shown).join(""));
-        if (complete || !wanted()) return;
-        if (words.length) first();
-        await new Promise((resolve) => setTimeout(resolve, words.length ? ASK_AGAIN_MS : AWAITED_MS));
+        this.show(times, at);
+        if (times.complete || !wanted()) return;
+        if (this.known) first();
+        await new Promise((resolve) => setTimeout(resolve, this.known ? ASK_AGAIN_MS : AWAITED_MS));
       }
     } catch (error) {
       if (!("status" in error)) throw error; // without its words the sound is still complete
     }
+  }
+
+  /** A passage begins. */
+  begin() {
+    if (this.words.length) this.element.append(h("br"));
+    this.shown = this.known = this.moved = 0;
+    this.speaker = null;
+  }
+
+  /** Shows what is new in the answer of `/v1/jobs/{id}/timestamps`. */
+  show({ text, words, visemes, sample_rate: rate, complete }, at) {
+    const characters = [...text]; // the server counts code points
+    for (const word of words.slice(this.known)) this.add(word, characters, rate, at);
+    this.known = words.length;
+    const seconds = ({ viseme, start, end }) => ({ viseme, start: at + start / rate, end: at + end / rate });
+    this.mouth.add(visemes.slice(this.moved).map(seconds));
+    this.moved = visemes.length;
+    if (complete) this.element.append(characters.slice(this.shown).join(""));
   }
 
   add({ start, end, text_start: from, text_end: to, speaker = null }, characters, rate, at) {

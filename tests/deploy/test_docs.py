@@ -1,0 +1,93 @@
+"""The documentation as a site: its links, and its demo in a browser, without a server of ours."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+from tests.service.page.browser import chromium
+
+pytestmark = pytest.mark.slow
+
+
+def _build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(config), "--site-dir", str(site)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = _build(ROOT / "mkdocs.yml", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def hosted(site: Path) -> Iterator[str]:
+    """The URL of a server that only has these files."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_link_that_leads_nowhere_fails(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    shutil.copytree(ROOT / "docs", docs)
+    config = (ROOT / "mkdocs.yml").read_text().replace("docs_dir: docs", f"docs_dir: {docs}")
+    hooks = str(ROOT / "deploy/docs/hooks.py")
+    (tmp_path / "mkdocs.yml").write_text(config.replace("deploy/docs/hooks.py", hooks))
+    for wrong in ("[no](nothing.md)", "[no](api.md#nothing)", "[no](../nothing.py)", "[no](audio/nothing.flac)"):
+        (docs / "page.md").write_text(f"# A page\n\n{wrong}\n")
+        done = _build(tmp_path / "mkdocs.yml", tmp_path / "site")
+        assert (done.returncode, "nothing" in done.stderr) == (1, True), (wrong, done.stderr)
+
+
+def test_sounds_play_and_files_of_the_repository_are_there(site: Path) -> None:
+    index = (site / "index.html").read_text()
+    assert '<audio controls preload="none" src="audio/joe.flac"' in index
+    assert (site / "audio/joe.flac").exists()
+    assert (site / "listen/index.html").read_text().count("<audio") == len(list((ROOT / "docs/listen").glob("*.ogg")))
+    copied = site / "repository/ancestral/model.py.txt"
+    assert copied.read_bytes() == (ROOT / "ancestral/model.py").read_bytes()
+    assert 'href="../repository/ancestral/model.py.txt"' in (site / "architecture/index.html").read_text()
+
+
+def test_the_demo_needs_no_server(site: Path) -> None:
+    with hosted(site) as url, chromium() as browser:
+        page = browser.new_page()
+        asked: list[str] = []
+        said: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{url}/demo/")
+        page.wait_for_selector(".sound audio")
+        page.evaluate("document.querySelectorAll('audio')[1].play()")
+        page.wait_for_selector(".words .lit:text-is('last')")
+        assert page.locator(".words .speaker").all_inner_texts() == ["heart", "emma", "joe"]
+        lips = page.locator(".mouth .inside").nth(1)
+        assert lips.get_attribute("d") != page.locator(".mouth .inside").nth(0).get_attribute("d")
+        page.wait_for_function(
+            """() => [...document.querySelectorAll("#drawn canvas")].every((canvas) => canvas.height > 100
+              && canvas.getContext("2d").getImageData(0, canvas.height - 20, canvas.width, 20).data.some(Boolean))"""
+        )
+        assert page.locator("#drawn canvas").count() == 12
+        assert said == []
+        assert all(name.startswith((url, "data:")) for name in asked), asked
