@@ -81,7 +81,8 @@ export function showAtField(form, error) {
     );
   if (!place) return false;
   place.querySelector(".wrong").textContent = sentence(error.message.replace(/^[\w.]+: /, ""));
-  const input = place.querySelector("input,select,textarea");
+  // Not a control beside the label.
+  const input = place.querySelector("[aria-describedby]") ?? place.querySelector("input,select,textarea");
   input?.setAttribute("aria-invalid", "true");
   input?.focus();
   return true;
