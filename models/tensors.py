@@ -15,6 +15,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.models.spec import COARSE_PREFIX
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -63,6 +65,12 @@ def part(table: Mapping[str, _T], prefix: str) -> dict[str, _T]:
 def own(table: Mapping[str, Tensor]) -> Table:
     """The tensors of a network that are in none of its parts."""
     return {name: tensor for name, tensor in table.items() if "." not in name}
+
+
+def of_conditions(table: Mapping[str, _T]) -> dict[str, _T]:
+    """What h, s and maps are made from: parts, but for the coarse network. Engines keep these, and their own form of
+    the rest."""
+    return {name: tensor for name, tensor in table.items() if "." in name and not name.startswith(COARSE_PREFIX)}
 
 
 def shapes(table: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

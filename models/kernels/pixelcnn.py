@@ -25,6 +25,7 @@ from ancestral.models.kernels.pixelcnn_layers import pixel_gated, pixel_original
 from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
 from ancestral.models.kernels.sources import sources
 from ancestral.models.palette import input_table
+from ancestral.models.tensors import of_conditions
 
 Array = NDArray[np.float32]
 
@@ -103,7 +104,7 @@ class PixelCNNKernel:
     """
 
     def __init__(self, spec: PixelCNNSpec, tensors: Mapping[str, Array], precision: Precision = Precision.FP32) -> None:
-        self._spec, self._tensors = spec, tensors
+        self._spec, self._tensors = spec, of_conditions(tensors)
         self._layout = PixelCNNLayout.of(spec, precision)
         self._weights = self._layout.pack(tensors)
 

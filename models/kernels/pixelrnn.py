@@ -22,6 +22,7 @@ from ancestral.models.kernels.image_sampling import copy, distribution, take_sym
 from ancestral.models.kernels.pixelrnn_layers import of_row, pixel, row_above, row_from_right
 from ancestral.models.kernels.pixelrnn_layout import PixelRNNLayout
 from ancestral.models.kernels.sources import sources
+from ancestral.models.tensors import of_conditions
 
 Array = NDArray[np.float32]
 
@@ -95,7 +96,7 @@ class PixelRNNKernel:
     """
 
     def __init__(self, spec: PixelRNNSpec, tensors: Mapping[str, Array]) -> None:
-        self._spec, self._tensors, self._layout = spec, tensors, PixelRNNLayout(spec)
+        self._spec, self._tensors, self._layout = spec, of_conditions(tensors), PixelRNNLayout(spec)
         self._weights, self._heads, self._after = self._layout.pack(tensors)
 
     def blank(self) -> tuple[Array, ...]:

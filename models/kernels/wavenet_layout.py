@@ -21,8 +21,8 @@ from ancestral.models.spec import SYMBOLS
 Array = NDArray[np.float32]
 
 _LEVELS = np.float32(LEVELS)
-_HUGE_PAGE = 1 << 19
-"""Floats in 2 MiB."""
+_HUGE_PAGE, _LINE = 1 << 19, 16
+"""Floats in 2 MiB, and in a line of the cache."""
 
 
 @dataclass(frozen=True)
@@ -158,13 +158,15 @@ def _filled(tensor: Array, *shape: int) -> Array:
 
 
 def aligned(array: Array) -> Array:
-    """A copy that begins on a huge page, which numpy requests from Linux for arrays of 4 MiB or more.
+    """A copy that begins on a line of the cache; of a megabyte and more, on a huge page.
 
-    Vector loads that straddle two cache lines cost a tenth of the speed; weights in small pages, which are scattered
-    and may collide in a cache, another twentieth.
+    Vector loads that straddle two lines cost a tenth of the speed; weights in small pages, which are scattered and may
+    collide in a cache, another twentieth. numpy requests huge pages from Linux for arrays of 4 MiB or more, and a page
+    that is begun takes 2 MiB, which is too much for a small network.
     """
-    room = np.empty(len(array) + 2 * _HUGE_PAGE, np.float32)
-    start = -(room.ctypes.data // room.itemsize) % _HUGE_PAGE
+    page = _HUGE_PAGE if len(array) > _HUGE_PAGE // 2 else _LINE
+    room = np.empty(len(array) + (2 * page if page == _HUGE_PAGE else page), np.float32)
+    start = -(room.ctypes.data // room.itemsize) % page
     copy = room[start : start + len(array)]
     copy[:] = array
     return copy

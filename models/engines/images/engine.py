@@ -20,7 +20,7 @@ from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import draw_labels, embed_labels, encode
 from ancestral.models.engines.base import PROBE_SYMBOLS, AlwaysLoaded, RequestError, probe_bits, probe_symbols
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
-from ancestral.models.tensors import part
+from ancestral.models.tensors import of_conditions, part
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -95,7 +95,8 @@ class ImageEngine(AlwaysLoaded, ABC):
         """
         self.spec = checkpoint.spec_as(ImageSpec)
         self.sha256 = checkpoint.sha256
-        self._tensors = checkpoint.tensors
+        kept = {name: tensor for name, tensor in checkpoint.tensors.items() if name == LABEL_ROWS}
+        self._tensors = of_conditions(checkpoint.tensors) | kept
         self.coarse = coarse
         """Samples the coarse pixels of a network in two scales; None of any other network."""
         self.noise_index = np.arange(self.spec.height * self.spec.width).reshape(self.spec.height, self.spec.width)

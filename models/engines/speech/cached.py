@@ -20,6 +20,7 @@ from ancestral.models.engines.base import Array, Stream, Symbols, group_by_lengt
 from ancestral.models.engines.snapshots import pack, unpack
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
 from ancestral.models.kernels.conditioners import conditioning
+from ancestral.models.tensors import of_conditions
 
 
 @dataclass
@@ -47,7 +48,7 @@ class CachedEngine(SpeechEngine):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.spec = checkpoint.spec_as(WaveNetSpec)
-        self._tensors, self._sha256 = checkpoint.tensors, checkpoint.sha256
+        self._tensors, self._sha256 = of_conditions(checkpoint.tensors), checkpoint.sha256
         # Without frames the one h is used for the whole stream.
         self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
 

@@ -52,7 +52,10 @@ class OnnxEngine(CachedEngine):
         kind = runner or (Blocks if name == "onnx-cuda" else Chunks)
         self._runner = LazyResource(lambda: kind(checkpoint, name, self.lanes))
         layers, gate = self.spec.layers, self.spec.gate_channels
-        self._gates = np.ascontiguousarray(self._tensors["gate_condition"].swapaxes(0, 1).reshape(-1, layers * gate))
+        self._gates = np.ascontiguousarray(
+            checkpoint.tensors["gate_condition"].swapaxes(0, 1).reshape(-1, layers * gate)
+        )
+        self._gate_bias = checkpoint.tensors["gate_bias"]
         self._run([self._blank()], 1, None)
 
     @property
@@ -133,7 +136,7 @@ class OnnxEngine(CachedEngine):
             for s, first, count in zip(lanes, firsts, counts, strict=True)
             for frame in range(first, first + count)
         ]
-        biases = np.stack(rows).reshape(-1, layers, gate) + self._tensors["gate_bias"]
+        biases = np.stack(rows).reshape(-1, layers, gate) + self._gate_bias
         return np.ascontiguousarray(biases.swapaxes(0, 1))
 
 
