@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from ancestral import Voice, load
+from ancestral import Model, Voice, load
 from ancestral.service.settings import load_settings
 
 SENTENCES = (
@@ -26,9 +26,9 @@ SENTENCES = (
 _SECONDS = 10.0
 
 
-def kernel(voice: Voice, threads: int) -> float:
+def kernel(model: Model, voice: Voice, threads: int) -> float:
     """Samples a second of the kernel alone."""
-    sampler = load().speech_sampler
+    sampler = model.speech_sampler
     (part,) = sampler.parts(voice.utterance(SENTENCES[1], seed=1))
     made, until = [0] * threads, time.monotonic() + _SECONDS
 
@@ -64,12 +64,14 @@ def batch(folder: Path, rows: int) -> float:
 
 def main(rows: int) -> None:
     """Print the three rates and the share."""
-    threads, voice = load_settings().threads, load().voice("joe")
-    before = kernel(voice, threads)
+    settings = load_settings()
+    model, threads = load(precision=settings.precision), settings.threads
+    voice = model.voice("joe")
+    before = kernel(model, voice, threads)
     with tempfile.TemporaryDirectory() as folder:
         whole = batch(Path(folder), rows)
-    after = kernel(voice, threads)
-    print(f"{rows} rows on {threads} cores, thousand samples a second:")
+    after = kernel(model, voice, threads)
+    print(f"{rows} rows on {threads} cores, {voice.engine}, thousand samples a second:")
     print(f"kernel {before / 1000:.1f}, batch {whole / 1000:.1f}, kernel {after / 1000:.1f}")
     print(f"share of the kernel's: {2 * whole / (before + after):.3f}")
 

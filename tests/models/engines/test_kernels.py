@@ -30,7 +30,7 @@ from ancestral.models.kernels.gemm import (
     unpack,
     words,
 )
-from ancestral.models.kernels.wavenet_layout import Layout
+from ancestral.models.kernels.wavenet_layout import Layout, aligned
 from ancestral.models.noise import uniforms
 from ancestral.models.portable import add_to_each, add_to_one
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
@@ -209,10 +209,17 @@ def test_sizes_that_divide_by_nothing_equal_the_oracle() -> None:
     assert np.array_equal(mine, theirs)
 
 
-def test_the_packed_weights_begin_on_a_huge_page() -> None:
-    packed = Layout.of(ODD_SPEC).pack(random_checkpoint(ODD_SPEC).tensors)
-    assert packed.ctypes.data % (2 << 20) == 0
+@pytest.mark.parametrize(("size", "bytes_of_a_page"), [(16_480, 64), (400_000, 2 << 20), (2_000_000, 2 << 20)])
+def test_arrays_begin_on_a_line_and_large_ones_on_a_huge_page(size: int, bytes_of_a_page: int) -> None:
+    weights = np.random.default_rng(0).standard_normal(size, np.float32)
+    copy = aligned(weights)
+    assert copy.ctypes.data % bytes_of_a_page == 0
+    assert np.array_equal(copy, weights)
+
+
+def test_the_packed_weights_end_where_the_layout_says() -> None:
     layout = Layout.of(ODD_SPEC)
+    packed = layout.pack(random_checkpoint(ODD_SPEC).tensors)
     assert len(packed) == layout.condition_at + layout.layers * layout.gate * (1 + layout.condition)
 
 
