@@ -19,7 +19,7 @@ from ancestral.service.cli import prebuilt_kernels
 
 _SERVICE, _TRAINING = "ancestral.service.cli", "ancestral.training.cli"
 SECTIONS = {
-    "Serve": (_SERVICE, ("serve", "worker", "keys", "provenance", "wyoming", "mcp")),
+    "Serve": (_SERVICE, ("serve", "worker", "keys", "provenance", "wyoming", "mcp", "speech-dispatcher")),
     "Sample without a server": (_SERVICE, ("say", "read", "draw", "batch", "detect", "models")),
     "Train models": (_TRAINING, ("voice", "corpus", "train", "evaluate", "export")),
 }
@@ -38,7 +38,7 @@ class CommandModules(click.Group):
         """The ``command`` of the module of this name."""
         if cmd_name not in _PACKAGES:
             return None
-        command = importlib.import_module(f"{_PACKAGES[cmd_name]}.{cmd_name}").command
+        command = importlib.import_module(f"{_PACKAGES[cmd_name]}.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -178,9 +178,10 @@ def test_models_in_the_data_directory_are_served_too(ancestral: Run, zoo: Path, 
 def test_help_and_version(process: Run) -> None:
     listed = process("--help")
     assert listed.returncode == 0
-    commands = re.findall(r"^  ([a-z]+)  ", listed.stdout.decode(), re.MULTILINE)
+    commands = re.findall(r"^  ([a-z][a-z-]*)  ", listed.stdout.decode(), re.MULTILINE)
     assert commands == [
-        "serve", "worker", "keys", "provenance", "wyoming", "mcp", "say", "read", "draw", "batch", "detect", "models",
+        "serve", "worker", "keys", "provenance", "wyoming", "mcp", "speech-dispatcher",
+        "say", "read", "draw", "batch", "detect", "models",
         "voice", "corpus", "train", "evaluate", "export",
     ]  # fmt: skip
     assert sorted(commands) == CommandModules().list_commands(click.Context(CommandModules()))

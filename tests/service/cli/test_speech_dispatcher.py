@@ -1,0 +1,372 @@
+"""`ancestral speech-dispatcher`: its protocol, and Debian's speech-dispatcher and spd-say where they are installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ancestral as library
+from ancestral import codecs
+from ancestral.model import Model
+from ancestral.service.cli.local.speech_dispatcher import MAX_MESSAGE_BYTES, Module
+from bench.speech_dispatcher import Client, dispatcher
+from tests.service.support import Server
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+LONG = "It was a long day. " * 1000
+SPELLED = '<say-as interpret-as="characters">{}</say-as>'
+ASOUND = "pcm.!default {{ type file slave.pcm {{ type null }} file {path} format raw }}\npcm.null {{ type null }}\n"
+
+
+@pytest.fixture(scope="module")
+def model(zoo: Path) -> Model:
+    """The tiny model, whose voices are noise from the first sample on."""
+    return library.load("tiny", directory=zoo)
+
+
+def pcm(model: Model, text: str, voice: str = "ann", **options: float) -> bytes:
+    """The sound of a text, as the module sends it."""
+    speech = model.voice(voice).speak(f"<speak>{text}</speak>", input_format="ssml", seed=0, **options)  # type: ignore[arg-type]
+    wave = speech.samples
+    start = max(0, int(np.flatnonzero(np.abs(wave) > 0.004)[0]) - round(0.003 * speech.sample_rate))
+    rate = speech.sample_rate
+    return codecs.encoder("pcm", rate, rate).feed(wave[start:])
+
+
+# The protocol
+
+
+class Pipes:
+    """A module in this process, at the other end of two pipes."""
+
+    def __init__(self, model: Model) -> None:
+        commands, self._in = os.pipe()
+        self._out, replies = os.pipe()
+        self.source, self.target = os.fdopen(commands, "rb"), os.fdopen(replies, "wb")
+        voices = model.description.entry.voices
+        module = Module(model, voices, "ann", self.source, self.target)
+        self.thread = threading.Thread(target=module.run, daemon=True)
+        self.thread.start()
+        self._lines = os.fdopen(self._out, "rb")
+
+    def send(self, *lines: str | bytes) -> None:
+        for line in lines:
+            os.write(self._in, (line if isinstance(line, bytes) else line.encode()) + b"\n")
+
+    def line(self) -> str:
+        """The next line that is no part of a sound."""
+        while (line := self._lines.readline()).startswith(b"705"):
+            pass
+        return line.decode().rstrip("\n")
+
+    def sound(self) -> tuple[bytes, str]:
+        """All sound up to the next event, and that event."""
+        found = b""
+        while (line := self._lines.readline()).startswith(b"705"):
+            if line.startswith(b"705-AUDIO\0"):
+                body = line[len(b"705-AUDIO\0") : -1]
+                pieces = body.split(b"}")
+                found += pieces[0] + b"".join(bytes([piece[0] ^ 32]) + piece[1:] for piece in pieces[1:])
+        return found, line.decode().rstrip("\n")
+
+    def exchange(self, *lines: str | bytes, replies: int = 1) -> list[str]:
+        self.send(*lines)
+        return [self.line() for _ in range(replies)]
+
+    def close(self) -> None:
+        os.close(self._in)
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+        self.target.close()
+        self._lines.close()
+        self.source.close()
+
+
+@pytest.fixture
+def pipes(model: Model) -> Iterator[Pipes]:
+    found = Pipes(model)
+    yield found
+    found.close()
+
+
+def begin(pipes: Pipes, command: str, text: str) -> None:
+    assert pipes.exchange(command, text, ".", replies=3) == ["202 OK RECEIVING MESSAGE", "200 OK SPEAKING", "701 BEGIN"]
+
+
+def set_to(pipes: Pipes, *settings: str) -> None:
+    replies = pipes.exchange("SET", *settings, ".", replies=2)
+    assert replies == ["207 OK RECEIVING SETTINGS", "203 OK SETTINGS RECEIVED"]
+
+
+def test_it_begins_lists_its_voices_and_ends(pipes: Pipes) -> None:
+    assert pipes.exchange("INIT", replies=2)[1] == "299 OK LOADED SUCCESSFULLY"
+    audio = ["AUDIO", "audio_output_method=server", "."]
+    assert pipes.exchange(*audio, replies=2)[1] == "203 OK AUDIO INITIALIZED"
+    other = ["AUDIO", "audio_output_method=pulse", "audio_pulse_device=x", "."]
+    assert pipes.exchange(*other, replies=2)[1] == "303 ERROR INVALID PARAMETER OR VALUE"
+    assert pipes.exchange("LOGLEVEL", "log_level=3", ".", replies=2)[1] == "203 OK LOGLEVEL SET"
+    listed = ["200-ann\ten\tnone", "200-bob\ten\tnone", "200 OK VOICE LIST SENT"]
+    assert pipes.exchange("LIST VOICES", replies=3) == listed
+    assert pipes.exchange("LIST VOICES en_US none", replies=3) == listed
+    assert pipes.exchange("LIST VOICES fr") == ["304 CANT LIST VOICES"]
+    assert pipes.exchange("QUIT") == ["210 OK QUIT"]
+
+
+def test_a_message_is_the_sound_of_its_text(pipes: Pipes, model: Model) -> None:
+    text = '<speak>It was late.<mark name="__spd_0"/> Dr.<mark name="__spd_1"/> No came &lt;b&gt;.</speak>'
+    begin(pipes, "SPEAK", text)
+    sound, event = pipes.sound()
+    assert (event, pipes.line()) == ("700-__spd_0", "700 INDEX MARK")
+    assert sound == pcm(model, "It was late.")
+    sound, event = pipes.sound()  # a mark within a sentence is reached with its end
+    assert (event, pipes.line()) == ("700-__spd_1", "700 INDEX MARK")
+    whole = model.voice("ann").speak("<speak> Dr. No came &lt;b&gt;.</speak>", input_format="ssml", seed=0)
+    assert sound == codecs.encoder("pcm", 16000, 16000).feed(whole.samples)
+    assert pipes.line() == "702 END"
+
+
+@pytest.mark.parametrize(
+    ("settings", "command", "text", "spoken", "voice", "options"),
+    [
+        (["rate=100"], "SPEAK", "It was late.", "It was late.", "ann", {"speed": 4.0}),
+        (["rate=-50"], "SPEAK", "It was late.", "It was late.", "ann", {"speed": 0.5}),
+        (["pitch=50", "pitch_range=-100"], "SPEAK", "It.", "It.", "ann", {"pitch": 6.0, "intonation": 0.0}),
+        (["synthesis_voice=bob"], "SPEAK", "It was late.", "It was late.", "bob", {}),
+        (["synthesis_voice=nobody", "language=fr"], "SPEAK", "It was late.", "It was late.", "ann", {}),
+        (["punctuation_mode=all", "other=1"], "SPEAK", "It was late.", "It was late.", "ann", {}),
+        (
+            ["spelling_mode=on"], "SPEAK", "No 1", f"{SPELLED.format('No')}, {SPELLED.format('1')}", "ann", {},
+        ),
+        ([], "CHAR", "a", '<say-as interpret-as="characters">a</say-as>', "ann", {}),
+        ([], "CHAR", "?", '<say-as interpret-as="characters">?</say-as>', "ann", {}),
+        ([], "CHAR", "space", "space", "ann", {}),
+        (["cap_let_recogn=spell"], "CHAR", "A", 'capital <say-as interpret-as="characters">A</say-as>', "ann", {}),
+        ([], "KEY", "shift_a", 'shift <say-as interpret-as="characters">a</say-as>', "ann", {}),
+        ([], "KEY", "_", '<say-as interpret-as="characters">_</say-as>', "ann", {}),
+        ([], "SOUND_ICON", "message-new", "message new", "ann", {}),
+        ([], "SPEAK", "It [voice:bob] is.", "It  voice:bob  is.", "ann", {}),
+        ([], "SPEAK", "Hello \u65e5\u672c\x01 there.", "Hello     there.", "ann", {}),
+    ],
+)  # fmt: skip
+def test_settings_and_kinds_of_messages(
+    pipes: Pipes, model: Model, settings: list[str], command: str, text: str, spoken: str, voice: str,
+    options: dict[str, float],
+) -> None:  # fmt: skip
+    if settings:
+        set_to(pipes, *settings)
+    begin(pipes, command, f"<speak>{text}</speak>" if command == "SPEAK" else text)
+    sound, event = pipes.sound()
+    assert event == "702 END"
+    assert sound == pcm(model, spoken, voice, **options)
+
+
+def test_the_volume_is_a_factor(pipes: Pipes, model: Model) -> None:
+    set_to(pipes, "volume=-50")
+    begin(pipes, "SPEAK", "<speak>It was late.</speak>")
+    quiet = np.frombuffer(pipes.sound()[0], "<i2").astype(float)
+    loud = np.frombuffer(pcm(model, "It was late."), "<i2").astype(float)
+    whole = np.abs(loud) < 32767  # what is louder is cut off
+    assert whole.mean() > 0.9
+    assert np.abs(quiet - loud / 4)[whole].max() <= 1
+
+
+def test_stop_ends_a_message_at_once(pipes: Pipes) -> None:
+    pipes.send("STOP")  # nothing is spoken: no answer
+    begin(pipes, "SPEAK", f"<speak>{LONG}</speak>")
+    assert pipes.exchange("STOP") == ["703 STOP"]
+    begin(pipes, "SPEAK", "<speak>No.</speak>")
+    assert pipes.sound()[1] == "702 END"
+
+
+def test_pause_ends_a_message_with_its_next_mark(pipes: Pipes) -> None:
+    marked = "".join(f'It was late.<mark name="__spd_{n}"/> ' for n in range(20))
+    begin(pipes, "SPEAK", f"<speak>{marked}</speak>")
+    pipes.send("PAUSE")
+    events = []
+    while (line := pipes.line()) != "704 PAUSE":
+        events.append(line)
+    assert events[-1] == "700 INDEX MARK"
+    assert len(events) < 40
+    begin(pipes, "SPEAK", "<speak>No.</speak>")
+    assert pipes.sound()[1] == "702 END"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["SPEAK", "."],
+        ["SPEAK", "<speak>It was.", "."],
+        ["SPEAK", '<!DOCTYPE speak [<!ENTITY a "b">]><speak>&a;</speak>', "."],
+        ["SPEAK", b"<speak>" + b"x" * 1000 + b"</speak>\n" + b"y" * 500 + b"\n" + b"z" * (MAX_MESSAGE_BYTES + 2), "."],
+    ],
+)
+def test_what_is_refused(pipes: Pipes, lines: list[str | bytes]) -> None:
+    sending = threading.Thread(target=pipes.send, args=lines)
+    sending.start()
+    assert [pipes.line(), pipes.line()] == ["202 OK RECEIVING MESSAGE", "301 ERROR CANT SPEAK"]
+    sending.join()
+    begin(pipes, "SPEAK", "<speak>No.</speak>")
+    assert pipes.sound()[1] == "702 END"
+
+
+def test_what_is_no_command(pipes: Pipes) -> None:
+    assert pipes.exchange("SING", b"\xff\x00", replies=2) == ["300 ERR UNKNOWN COMMAND"] * 2
+    assert pipes.exchange("SET", "rate=fast", ".", replies=2)[1] == "303 ERROR INVALID PARAMETER OR VALUE"
+    assert pipes.exchange("SET", "rate", ".", replies=2)[1] == "303 ERROR INVALID PARAMETER OR VALUE"
+    set_to(pipes, "rate=9999999999")
+    begin(pipes, "SPEAK", "<speak>\u65e5\u672c</speak>")  # nothing of it can be spoken
+    assert pipes.line() == "702 END"
+
+
+# speech-dispatcher itself
+
+
+@pytest.fixture(scope="module")
+def home(environment: dict[str, str], process: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of a user with the module; what is heard last is the file `heard`."""
+    for program in ("speech-dispatcher", "spd-say"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed (Debian: speech-dispatcher)")
+    found = tmp_path_factory.mktemp("h")
+    (found / "asound.conf").write_text(ASOUND.format(path=found / "heard"))
+    done = process("speech-dispatcher", "--install", "--model", "tiny", HOME=str(found))
+    assert done.returncode == 0, done.stderr
+    own = {name: value for name, value in environment.items() if name.startswith("ANCESTRAL_")}
+    with dispatcher(found, "alsa", {"ALSA_CONFIG_PATH": str(found / "asound.conf"), **own}) as address:
+        with Client(address) as client:
+            assert client.command("LIST OUTPUT_MODULES")[:-1] == ["250-ancestral"]
+        yield found
+
+
+@pytest.fixture
+def spd_say(home: Path) -> Callable[..., str]:
+    """Run spd-say, until what it says has been heard."""
+
+    def run(*arguments: str) -> str:
+        own = {"HOME": str(home), "SPEECHD_ADDRESS": f"unix_socket:{home / 'speechd.sock'}"}
+        line = ["spd-say", "--wait", *arguments]
+        done = subprocess.run(line, env={**os.environ, **own}, capture_output=True, timeout=60, check=True)
+        return done.stdout.decode()
+
+    return run
+
+
+@dataclass
+class Ear:
+    """What was heard after this was made: speech-dispatcher turns all sound down by a 13th."""
+
+    file: Path
+    before: int
+
+    def hears(self, expected: bytes) -> bool:
+        found, wanted = (np.frombuffer(data, "<i2").astype(float) for data in (self.sound, expected))
+        return len(found) >= len(wanted) and bool(np.abs(found[: len(wanted)] - 0.925 * wanted).max() <= 1)
+
+    @property
+    def sound(self) -> bytes:
+        return self.file.read_bytes()[self.before :]
+
+
+def ear(home: Path) -> Ear:
+    file = home / "heard"
+    return Ear(file, file.stat().st_size if file.exists() else 0)
+
+
+def test_spd_say_is_heard(home: Path, model: Model, spd_say: Callable[..., str]) -> None:
+    now = ear(home)
+    spd_say("It was late.")
+    assert now.hears(pcm(model, "It was late."))
+    now = ear(home)
+    spd_say("--rate", "100", "--synthesis-voice", "bob", "It was late.")
+    assert now.hears(pcm(model, "It was late.", "bob", speed=4.0))
+    now = ear(home)
+    spd_say("--pitch", "50", "It was late.")
+    assert now.hears(pcm(model, "It was late.", pitch=6.0))
+    now = ear(home)
+    spd_say("--spelling", "No")
+    assert now.hears(pcm(model, '<say-as interpret-as="characters">No</say-as>'))
+    lines = spd_say("--list-synthesis-voices").splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["ann", "en"], ["bob", "en"]]
+
+
+def test_punctuation_is_said_if_it_is_asked_for(home: Path, model: Model, spd_say: Callable[..., str]) -> None:
+    now = ear(home)
+    spd_say("--language", "en", "--punctuation-mode", "none", "Yes, no.")
+    assert now.hears(pcm(model, "Yes, no."))
+    now = ear(home)
+    spd_say("--language", "en", "--punctuation-mode", "all", "Yes, no.")
+    assert now.hears(pcm(model, "Yes comma, no dot."))
+
+
+def test_characters_and_keys(home: Path, model: Model) -> None:
+    with Client(home / "speechd.sock") as client:
+        for line, spoken in (
+            ("CHAR a", '<say-as interpret-as="characters">a</say-as>'),
+            ("KEY shift_a", 'shift <say-as interpret-as="characters">a</say-as>'),
+        ):
+            now = ear(home)
+            client.command(line)
+            assert client.ended() == "END"
+            assert now.hears(pcm(model, spoken))
+
+
+def test_a_message_is_stopped(home: Path) -> None:
+    with Client(home / "speechd.sock") as client, Client(home / "speechd.sock") as other:
+        client.speak(LONG)
+        assert client.event()[0] == "BEGIN"
+        other.command("STOP ALL")
+        assert client.ended() == "CANCELED"
+        client.speak("No.")
+        assert client.ended() == "END"
+
+
+def test_a_message_is_paused_and_goes_on(home: Path) -> None:
+    with Client(home / "speechd.sock") as client, Client(home / "speechd.sock") as other:
+        client.speak(LONG)
+        assert client.event()[0] == "BEGIN"
+        other.command("PAUSE ALL")
+        # It is END if the device, which takes no time to play, has played what there was when speech-dispatcher looks.
+        assert client.ended() in ("PAUSED", "END")
+        other.command("RESUME ALL")
+        assert client.event()[0] == "RESUMED"
+        assert client.ended() == "END"
+
+
+# Its installation
+
+
+def test_a_server_can_speak(server: Server, process: Run, tmp_path: Path) -> None:
+    done = process("speech-dispatcher", "--install", "--url", server.url, "--voice", "bob", HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    script = tmp_path / ".local/libexec/speech-dispatcher-modules/sd_ancestral"
+    assert script.stat().st_mode & 0o777 == 0o700
+    commands = b"INIT\nSPEAK\n<speak>It was late.</speak>\n.\n"
+    with subprocess.Popen([script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        run.stdin.write(commands)
+        run.stdin.flush()
+        lines = list(iter(run.stdout.readline, b"702 END\n"))
+        run.stdin.close()
+        assert run.wait(30) == 0
+    assert lines[1] == b"299 OK LOADED SUCCESSFULLY\n"
+    assert b"701 BEGIN\n" in lines
+
+
+def test_what_cannot_be_installed(process: Run, tmp_path: Path) -> None:
+    for options, message in (
+        (("--voice", "nobody"), b"no such voice"),
+        (("--model", "rgb"), b"not made for speech"),
+        (("--api-key-file", __file__), b"--api-key-file is for --url"),
+    ):
+        done = process("speech-dispatcher", "--install", *options, HOME=str(tmp_path))
+        assert (done.returncode != 0, message in done.stderr) == (True, True), done.stderr
+    assert not (tmp_path / ".local").exists()
