@@ -11,7 +11,6 @@ import logging
 import queue
 import re
 import threading
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -24,10 +23,9 @@ from numpy.typing import NDArray
 from ancestral import codecs
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model
-from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.entries import Voice as VoiceEntry
-from ancestral.models.text.script import Cast
-from ancestral.service.speech.session.sentences import Sentences
+from ancestral.service.cli.local.speech_dispatcher_settings import Settings, primary_of
+from ancestral.service.cli.local.ssml_pieces import latin, marked, plain, sentences_of, spelled, spoken_name
 from ancestral.speech.voice import Voice
 
 if TYPE_CHECKING:
@@ -42,49 +40,8 @@ _SILENCE: Final = 0.004
 """Samples of noise are smaller."""
 _ONSET_SECONDS: Final = 0.003
 """Before the first louder sample, which are kept."""
-_UNSPOKEN: Final = frozenset({"Cc", "Cs", "Co", "Cn"})
-"""Categories of characters that no text has: they become spaces."""
-_VOICE_TYPE: Final = re.compile(r"(child_)?(male|female)([123])?")
-_FIRST_TYPE: Final = "male1"
-"""The type of voice that speech-dispatcher names where its user has chosen none."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Settings:
-    """What ``SET`` has set, as speech-dispatcher names it. Numbers are -100 to 100; 0 is normal."""
-
-    rate: int = 0
-    pitch: int = 0
-    pitch_range: int = 0
-    volume: int = 100
-    spelling_mode: str = "off"
-    cap_let_recogn: str = "none"
-    voice: str = _FIRST_TYPE
-    language: str = "NULL"
-    synthesis_voice: str = "NULL"
-
-    def set(self, name: str, value: str) -> None:
-        """Set one; others, such as the punctuation, are speech-dispatcher's own business.
-
-        Raises:
-            ValueError: it is no number.
-        """
-        if isinstance(old := getattr(self, name, None), int):
-            setattr(self, name, max(-100, min(100, int(value))))
-        elif old is not None:
-            setattr(self, name, value)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """How a voice speaks; what is normal is left out."""
-        share = self.rate / 100
-        speed = SPEEDS[1] ** share if share > 0 else SPEEDS[0] ** -share
-        found = {"speed": speed, "pitch": MAX_PITCH * self.pitch / 100}
-        found["intonation"] = max(0.0, min(MAX_INTONATION, 1 + self.pitch_range / 100))
-        normal = {"speed": 1.0, "pitch": 0.0, "intonation": 1.0}
-        return {name: value for name, value in found.items() if value != normal[name]}
 
 
 @dataclass(frozen=True)
@@ -135,7 +92,7 @@ class Module:
             "SPEAK": lambda: self._take(self._text),
             "CHAR": lambda: self._take(self._character),
             "KEY": lambda: self._take(self._key),
-            "SOUND_ICON": lambda: self._take(_spoken_name),
+            "SOUND_ICON": lambda: self._take(spoken_name),
             "STOP": self._stop,
             "PAUSE": self._pause,
             "SET": lambda: self._read_settings("", "SETTINGS RECEIVED", self._settings.set),
@@ -208,7 +165,7 @@ class Module:
         found = [
             f"200-{voice.id}\t{voice.language}\tnone"
             for voice in self._voices
-            if language is None or _primary(voice.language) == _primary(language)
+            if language is None or primary_of(voice.language) == primary_of(language)
         ]
         self._send(*(found or []), "200 OK VOICE LIST SENT" if found else "304 CANT LIST VOICES")
 
@@ -227,14 +184,14 @@ class Module:
             self._send("301 ERROR CANT SPEAK")
             return
         if self._settings.spelling_mode == "on":
-            pieces = ((_spelled(_plain(piece)), marks) for piece, marks in pieces)
+            pieces = ((spelled(plain(piece)), marks) for piece, marks in pieces)
         options = {name: value for name, value in self._settings.options.items() if name not in self._refused}
         self._message = Message(pieces, voice, options, (self._settings.volume + 100) / 200)
         self._send("200 OK SPEAKING")
         self._messages.put(self._message)
 
     def _text(self, document: str) -> Iterator[tuple[str, Sequence[str]]]:
-        return _sentences(_marked(document), self._voice().cast())
+        return sentences_of(marked(document), self._voice().cast())
 
     def _character(self, text: str) -> list[tuple[str, Sequence[str]]]:
         return [(self._named(" " if text == "space" else text[0]), ())]
@@ -248,7 +205,7 @@ class Module:
         if character.isspace():
             return "space"
         is_capital = character.isupper() and self._settings.cap_let_recogn != "none"
-        return f"{'capital ' if is_capital else ''}{_spelled(character)}"
+        return f"{'capital ' if is_capital else ''}{spelled(character)}"
 
     def _stop(self) -> None:
         with self._writing:
@@ -265,21 +222,7 @@ class Module:
         Raises:
             AncestralError: the model has lost it.
         """
-        settings = self._settings
-        if settings.synthesis_voice in {voice.id for voice in self._voices}:
-            return self._model.voice(settings.synthesis_voice)
-        spoken = [
-            voice
-            for voice in self._voices
-            if settings.language == "NULL" or _primary(voice.language) == _primary(settings.language)
-        ] or self._voices
-        kind = _VOICE_TYPE.fullmatch(settings.voice)
-        if kind is not None and settings.voice != _FIRST_TYPE:
-            fitting = [voice for voice in spoken if voice.gender == kind[2]]
-            if fitting:
-                return self._model.voice(fitting[(int(kind[3] or 1) - 1) % len(fitting)].id)
-        is_default = self._default not in {voice.id for voice in self._voices} - {voice.id for voice in spoken}
-        return self._model.voice(self._default if is_default else spoken[0].id)
+        return self._model.voice(self._settings.chosen(self._voices, self._default))
 
     # Speaking
 
@@ -314,7 +257,7 @@ class Module:
         """The sound of a piece of SSML, in bytes of PCM. What cannot be spoken of it is left out."""
         rate = message.voice.sample_rate
         encoder = codecs.encoder("pcm", rate, rate)
-        for text in (piece, escape(_latin(_plain(piece)))):
+        for text in (piece, escape(latin(plain(piece)))):
             try:
                 options = {name: value for name, value in message.options.items() if name not in self._refused}
                 waves = iter(message.voice.speak(f"<speak>{text}</speak>", input_format="ssml", seed=0, **options))
@@ -382,77 +325,6 @@ def _check_audio(name: str, value: str) -> None:
     """speech-dispatcher asks first whether it may play the sound itself, and a module that refuses is told a device."""
     if name != "audio_output_method" or value != "server":
         raise ValueError(name)
-
-
-def _sentences(marked: Sequence[tuple[str, str | None]], cast: Cast) -> Iterator[tuple[str, Sequence[str]]]:
-    """The text of a message, as SSML, and the marks after each piece: those within a sentence wait for its end."""
-    sentences, said, marks = Sentences(cast=cast), "", list[str]()
-    for (text, mark), (after, _) in zip(marked, [*marked[1:], ("", None)], strict=True):
-        # Whether a full stop ends a sentence is seen by the space after it, which is after the mark.
-        said += sentences.feed(_cleaned(text.lstrip() + after[: after[:1].isspace()]))
-        if mark is not None:
-            marks.append(mark)
-            if not sentences.pending:
-                yield escape(said), marks
-                said, marks = "", []
-    said += sentences.flush()
-    if said.strip() or marks:
-        yield escape(said), marks
-
-
-def _marked(document: str) -> list[tuple[str, str | None]]:
-    """The text before each mark, with the mark; and after the last one."""
-    found: list[tuple[str, str | None]] = []
-    text: list[str] = []
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        if name == "mark":
-            found.append(("".join(text), attributes.get("name", "")))
-            text.clear()
-
-    parser = expat.ParserCreate("utf-8")
-    parser.StartElementHandler = start
-    parser.CharacterDataHandler = text.append
-    parser.EntityDeclHandler = _refuse_entity
-    parser.Parse(_without_controls(document).encode("utf-8", "replace"), True)
-    return [*found, ("".join(text), None)]
-
-
-def _refuse_entity(*_: object) -> None:
-    raise expat.ExpatError("it declares an entity")
-
-
-def _spoken_name(text: str) -> list[tuple[str, Sequence[str]]]:
-    return [(escape(_cleaned(text.replace("_", " ").replace("-", " "))), ())]
-
-
-def _spelled(text: str) -> str:
-    """SSML that spells a text."""
-    words = [f'<say-as interpret-as="characters">{escape(word)}</say-as>' for word in text.split()]
-    return ", ".join(words)
-
-
-def _without_controls(text: str) -> str:
-    return "".join(" " if c not in "\n\t" and unicodedata.category(c) in _UNSPOKEN else c for c in text)
-
-
-def _cleaned(text: str) -> str:
-    """A text without brackets, which are ours for directives."""
-    return _without_controls(text).replace("[", " ").replace("]", " ")
-
-
-def _plain(piece: str) -> str:
-    """The text of a piece of SSML."""
-    return "".join(text for text, _ in _marked(f"<speak>{piece}</speak>"))
-
-
-def _latin(text: str) -> str:
-    """A text without letters of other scripts."""
-    return "".join(c if not c.isalpha() or "LATIN" in unicodedata.name(c, "") else " " for c in text)
-
-
-def _primary(language: str) -> str:
-    return language.replace("_", "-").partition("-")[0].lower()
 
 
 def _one_line(error: Exception) -> str:

@@ -16,7 +16,9 @@ import pytest
 import ancestral as library
 from ancestral import codecs
 from ancestral.model import Model
+from ancestral.models.entries import Voice
 from ancestral.service.cli.local.speech_dispatcher import MAX_MESSAGE_BYTES, Module
+from ancestral.service.cli.local.speech_dispatcher_settings import Settings
 from bench.speech_dispatcher import Client, dispatcher
 from tests.service.support import Server
 
@@ -166,6 +168,31 @@ def test_settings_and_kinds_of_messages(
     sound, event = pipes.sound()
     assert event == "702 END"
     assert sound == pcm(model, spoken, voice, **options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen"),
+    [
+        ({}, "eve"),
+        ({"voice": "male2"}, "bob"),
+        ({"voice": "male3"}, "tom"),
+        ({"voice": "female1"}, "ann"),
+        ({"voice": "child_female", "language": "en-GB"}, "ann"),
+        ({"voice": "female1", "language": "fr"}, "eve"),
+        ({"language": "fr_FR"}, "eve"),
+        ({"language": "en"}, "ann"),
+        ({"language": "c"}, "eve"),
+        ({"voice": "female1", "synthesis_voice": "tom"}, "tom"),
+        ({"synthesis_voice": "nobody"}, "eve"),
+    ],
+)
+def test_the_voice_of_a_message(settings: dict[str, str], chosen: str) -> None:
+    listed = (("ann", "en-US", "female"), ("tom", "en-US", "male"), ("bob", "en-GB", "male"), ("eve", "fr", "female"))
+    voices = [Voice(name, name, language, gender, "", "") for name, language, gender in listed]
+    wanted = Settings()
+    for name, value in settings.items():
+        wanted.set(name, value)
+    assert wanted.chosen(voices, "eve") == chosen
 
 
 def test_the_volume_is_a_factor(pipes: Pipes, model: Model) -> None:
