@@ -43,10 +43,10 @@ THINNED = 170
 
 def test_sprites_grow_row_by_row(real: Server, visit: Visiting) -> None:
     with visit(real) as page:
-        page.open("#draw?model=pixelcnn-sprites&prompt=elf&n=2&seed=5")
+        page.open("#draw?model=pixelcnn-sprites&prompt=elf&n=10&seed=5")
         page.evaluate(GROWTH)
         page.page.click("button.primary")
-        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        page.page.wait_for_selector(".shot:nth-child(10):not(.growing)")
         states = np.array(page.evaluate("window.growth"), np.uint8).reshape(-1, 32, 32, 4)
         page.check()
     squares = [state[..., 3] == THINNED for state in states]
