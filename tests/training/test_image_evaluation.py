@@ -22,6 +22,7 @@ from ancestral.service.cli.main import ancestral
 from ancestral.training.data.images import Pictures, read_image
 from ancestral.training.evaluation.images import (
     draw_classes,
+    draw_named,
     independent_nats,
     marginal_nats,
     png_bits,
@@ -158,19 +159,24 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     shared = ("--data", tmp_path / "two.npz", "-o")
     run("train", "pixelcnn", *shared, tmp_path / "run", "--steps", 2, "--processes", 1, *SIZES)
     before = load(checkpoint)
-    run("evaluate", "images", checkpoint, *shared, out, "--drawn", 12, "--pictures", 3, "--card")
+    run("evaluate", "images", checkpoint, *shared, out, "--drawn", 12, "--pictures", 3, "--named", 5, "--card")
     after = load(checkpoint)
     assert (after.sha256, after.spec) == (before.sha256, before.spec)
     assert after.card == with_sheet(before.card) != before.card
     assert (checkpoint / "sheet.png").read_bytes() == (out / "sheet.png").read_bytes()
     assert read_image(out / "sheet.png").shape == (2 * 18 + 2, 10 * 18 + 2, 3)
-    accuracy = json.loads((out / "report.json").read_text())["accuracy"]
+    report = json.loads((out / "report.json").read_text())
+    accuracy, named = report["accuracy"], report["named"]
+    assert list(named) == ["1.0", "1.5", "2.0", "3.0"]
+    assert all(0 <= found["all"] <= min(found["class"], found["style"]) for found in named.values())
     assert {name: figures["chance"] for name, figures in accuracy.items()} == {"class": 0.5, "style": 1 / 3}
     engine = NativeImageEngine(after)
     made, _ = draw_classes(engine, 4, temperature=0.0)
     assert made.labels.tolist() == [[label, style % 3] for label in (0, 1) for style in range(4)]
     assert np.array_equal(made.images[0], made.images[3]), "asked for the same, at temperature 0"
     led, _ = draw_classes(engine, 1, guidance=9.0, seed=3)
+    every, _ = draw_named(engine, 60)
+    assert {tuple(row) for row in every.labels.tolist()} == {(a, b) for a in range(2) for b in range(3)}
     h, free = (engine.embed_labels([label, 0]) for label in (1, None))
     assert np.array_equal(
         led.images[1], engine.draw([ImageStreamRequest(4, 1.0, h, guidance=9.0, unconditional=free)])[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,12 +37,15 @@ def likelihood_figures(loaded: Checkpoint, task: ImageTask, test: Pictures) -> d
     }
 
 
-def fidelity_figures(task: ImageTask, made: Pictures) -> dict[str, Any]:
+def fidelity_figures(
+    task: ImageTask, made: Pictures, named: Mapping[float, Pictures] = MappingProxyType({})
+) -> dict[str, Any]:
     """How sampled pictures compare with real ones: attributes, fidelity, variety, copies.
 
     Args:
         task: with the data.
         made: sampled pictures and the labels that they were sampled for.
+        named: pictures of which every attribute was named, by their guidance.
     """
     spec, train, test = task.spec, task.pictures.train, task.held_out(task.pictures.test, None)
     classifier = Classifier(train, spec)
@@ -60,6 +65,7 @@ def fidelity_figures(task: ImageTask, made: Pictures) -> dict[str, Any]:
     }
     return {
         "accuracy": accuracy,
+        "named": {str(guidance): classifier.adherence(pictures) for guidance, pictures in named.items()},
         "fidelity": precision_recall(features["made"], features["test"])._asdict(),
         "fidelity_of_real": precision_recall(features["real"], features["test"])._asdict(),
         "copies": count_copies(some_made, some_test, train.images, spec)._asdict(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,13 +84,29 @@ def draw_classes(
     for index, (label, number) in enumerate(pairs):
         named = {STYLE: number % len(spec.named.get(STYLE, (None,)))} | {first: label}
         rows.append(engine.draw_labels([named.get(attribute) for attribute in spec.named], seed + index))
+    return _drawn(engine, rows, temperature, guidance, seed)
+
+
+def draw_named(
+    engine: ImageEngine, count: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
+) -> tuple[Pictures, float]:
+    """Pictures of which every attribute is named, all its values alike; and the seconds per picture."""
+    rng = np.random.default_rng(seed)
+    rows = np.stack([rng.integers(0, len(values), count) for _, values in engine.spec.attributes], axis=1)
+    return _drawn(engine, rows.tolist(), temperature, guidance, seed)
+
+
+def _drawn(
+    engine: ImageEngine, rows: Sequence[Sequence[int | None]], temperature: float, guidance: float, seed: int
+) -> tuple[Pictures, float]:
+    """A picture of each row of labels, with the seeds from ``seed`` on; and the seconds per picture."""
     requests = [ImageStreamRequest(seed + i, temperature, engine.embed_labels(row)) for i, row in enumerate(rows)]
     if guidance != 1.0:
         free = [engine.unconditional(row) for row in rows]
         requests = [replace(r, guidance=guidance, unconditional=h) for r, h in zip(requests, free, strict=True)]
     begin = time.perf_counter()
     images = engine.draw(requests)
-    unspecified = [len(names) for names in spec.conditions]
+    unspecified = [len(names) for names in engine.spec.conditions]
     labels = [[none if label is None else label for label, none in zip(row, unspecified, strict=True)] for row in rows]
     return Pictures(images, np.array(labels, np.int64)), (time.perf_counter() - begin) / len(rows)
 

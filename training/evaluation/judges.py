@@ -93,6 +93,11 @@ class Classifier:
             shares[name] = float(right.mean()) if len(right) else float("nan")
         return shares
 
+    def adherence(self, pictures: Pictures) -> dict[str, float]:
+        """Of pictures with all labels: :meth:`accuracy`, and as ``all`` the share of those with all recognised."""
+        right = self.classify(pictures.images) == pictures.labels
+        return self.accuracy(pictures) | {"all": float(right.all(axis=1).mean())}
+
     def _input(self, symbols: Images) -> Tensor:
         return input_pixels(self._spec, torch.from_numpy(symbols).long()).permute(0, 3, 1, 2)
 

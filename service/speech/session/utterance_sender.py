@@ -84,8 +84,9 @@ class UtteranceSender:
             if self._cut is not None:
                 header, width = self._cut
                 self.sent = max(0, self._total_bytes - header) // width
-        if self.sent - self._reported >= self._rate:
-            self._reported = self.sent
+        if (whole := (self.sent - self._reported) // self._rate) > 0:
+            # The next report is due a second later, however far this piece goes beyond this one's.
+            self._reported += whole * self._rate
             await self._sink.progress(self._utterance, self.sent, self._factor())
 
     async def end(self, samples: int) -> None:

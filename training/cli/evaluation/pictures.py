@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _CHECKPOINT = click.Path(exists=True, file_okay=False, path_type=Path)
 _PICTURES = click.Path(exists=True, path_type=Path)
+_GUIDANCES = (1.0, 1.5, 2.0, 3.0)
 
 
 @click.command()
@@ -25,6 +26,7 @@ _PICTURES = click.Path(exists=True, path_type=Path)
 @click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of the samples.")
 @click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
+@click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
 @click.option("--judge", type=_CHECKPOINT, help="Of portraits: another encoder of identities than the network's own.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
@@ -35,6 +37,7 @@ def images(
     drawn: int,
     temperature: float,
     guidance: float,
+    named: int,
     judge: Path | None,
     card: bool,
     output: Path,
@@ -44,7 +47,8 @@ def images(
     The first attribute is called the class here; the others of sampled pictures are drawn from what occurred together
     in training. Measured are the likelihood of real test pictures in nats and bits (conditional, unconditional, summed
     over the classes; beside it that of independent pixels and of PNG); how well a classifier trained on real pictures
-    recognises each attribute, of real and of sampled pictures; precision and recall in its features; and how near
+    recognises each attribute, of real and of sampled pictures, and all of them where all are named (--named), without
+    guidance and with 1.5, 2 and 3; precision and recall in its features; and how near
     sampled pictures are to training pictures, compared with test pictures. The sheets are ten sampled pictures of every
     class (sheet.png), and sampled pictures beside the nearest real ones (nearest.png).
 
@@ -57,7 +61,7 @@ def images(
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.engines import load_image_engine
     from ancestral.training.evaluation.image_report import fidelity_figures, likelihood_figures
-    from ancestral.training.evaluation.images import draw_classes, write_classes, write_nearest
+    from ancestral.training.evaluation.images import draw_classes, draw_named, write_classes, write_nearest
     from ancestral.training.evaluation.reconstruction_report import reconstruction_report
     from ancestral.training.model_card import SHEET
     from ancestral.training.tasks.images import ImageTask
@@ -79,11 +83,12 @@ def images(
         if not engine.spec.attributes:
             raise ValueError(f"{checkpoint}: the model has no attributes")
     made, seconds = draw_classes(engine, drawn, temperature, guidance)
+    all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES if named}
     report = {
         "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
         **likelihood_figures(loaded, task, test),
         "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
-        **fidelity_figures(task, made),
+        **fidelity_figures(task, made, all_named),
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
     write_classes(made, engine.spec, output / SHEET)
